@@ -19,6 +19,8 @@ export interface Plan {
   lying: number
   /** What they do where they have seen the query. */
   seen: 'silent' | 'honest' | 'lie'
+  /** Where all of them come from; undefined: nobody knows, as over NATS. */
+  origin?: string
 }
 
 export interface Job extends Plan {
@@ -104,6 +106,7 @@ class Coalition {
 class Sybil extends SimulatedWorker {
   #rows = 0
   override readonly name: string
+  readonly origin: string | undefined
 
   constructor(
     name: string,
@@ -112,6 +115,7 @@ class Sybil extends SimulatedWorker {
   ) {
     super(0, simulation)
     this.name = name
+    this.origin = coalition.plan.origin
   }
 
   override async infer(query: TensorList, options?: { signal?: AbortSignal }): Promise<TensorList> {

@@ -84,7 +84,11 @@ export async function serve(
   return { asked, agreed: total(agreed), endings, times, troubles: trouble.count, ejections: ejected, checks }
 }
 
-async function start(configuration: Configuration, options: object, random: Random): Promise<Serving> {
+async function start(
+  configuration: Configuration,
+  options: Configuration['predictors'][number],
+  random: Random,
+): Promise<Serving> {
   const workers = (await startWorkers()).map((worker, i) => new CountingWorker(worker, {}, i))
   const verdicts = new Verdicts(workers)
   const warnings: string[] = []
@@ -95,7 +99,8 @@ async function start(configuration: Configuration, options: object, random: Rand
     onWarning: (text) => void (verdicts.explains(text) || warnings.push(text)),
   })
   const callers = new Callers(predictor, configuration, random)
-  return { predictor, callers, trouble: new Trouble(workers, random), verdicts, warnings, checks: [] }
+  const trouble = new Trouble(workers, random, options.scheme !== undefined)
+  return { predictor, callers, trouble, verdicts, warnings, checks: [] }
 }
 
 /** Queries at random times; resolves when all have ended. */

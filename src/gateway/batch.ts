@@ -13,6 +13,10 @@ import { isMisuse, messageOf } from './refusal'
 
 export type RowOutcome = { prediction: Prediction } | { error: ApproxiferError }
 
+/** Ids by which answers may be recalled, one a row, where any has one. */
+export const recallIds = (rows: readonly (Prediction | undefined)[]) =>
+  rows.some((row) => row?.id !== undefined) && { recall_id: rows.map((row) => row?.id ?? null) }
+
 export class RowError extends Error {
   constructor(
     readonly row: number,

@@ -21,7 +21,7 @@ import { atDeadlines, onOverloads } from '../query/policy'
 import type { Prediction } from '../query/prediction'
 import * as renamed from '../renamed'
 import { type AnyTensor, isOpen, type QueryTensors, type Signature, size, type TensorSpec } from '../tensor'
-import { type BatchOptions, bytesOf, predictBatch, RowError, type RowOutcome, whole } from './batch'
+import { type BatchOptions, bytesOf, predictBatch, RowError, type RowOutcome, recallIds, whole } from './batch'
 import { ByteBudget, readBody } from './body'
 import type { RequestEvent } from './event'
 import { InFlight, type Served } from './models'
@@ -257,7 +257,6 @@ function provenance(outcomes: readonly RowOutcome[]): Record<string, unknown> {
     outcomes.map((outcome) => ('prediction' in outcome ? value(outcome.prediction) : otherwise))
   const models = of(({ fingerprint }) => fingerprint ?? null, null)
   const [model] = models
-  const ids = of(({ id }) => id ?? null, null)
   const errors = outcomes.flatMap((outcome, row) =>
     'error' in outcome ? [{ row, code: outcome.error.code, error: outcome.error.message }] : [],
   )
@@ -266,7 +265,7 @@ function provenance(outcomes: readonly RowOutcome[]): Record<string, unknown> {
     confidence: of<number | null>(({ confidence }) => confidence ?? null, null),
     workers: of(({ workers }) => workers.length, 0),
     ...(models.some((each) => each) && { fingerprint: models.every((each) => each === model) ? model : models }),
-    ...(ids.some((each) => each !== null) && { recall_id: ids }),
+    ...recallIds(of<Prediction | undefined>((each) => each, undefined)),
     ...(errors.length && { errors }),
   }
 }

@@ -10,6 +10,7 @@ import type { Message } from '../oip/write'
 import type { Prediction } from '../query/prediction'
 import type { TextModel } from '../text/model'
 import { type Overlong, type TokenRow, TooLong } from '../text/tokens'
+import { recallIds } from './batch'
 import { choicesOf, type Exchange, outcomesOf } from './infer'
 import type { Served } from './models'
 import { Refusal } from './refusal'
@@ -49,7 +50,7 @@ export async function answerEmbeddings(exchange: Exchange, models: TextModels): 
   const [rows, outcomes] = await asked.vectors('input', json.input)
   const prompt_tokens = rows.reduce((sum, { ids }) => sum + ids.length, 0)
   const usage = { prompt_tokens, total_tokens: prompt_tokens }
-  const rest = { model, usage, parameters: { status: outcomes.map(({ status }) => status), ...idsOf(outcomes) } }
+  const rest = { model, usage, parameters: { status: outcomes.map(({ status }) => status), ...recallIds(outcomes) } }
   const textOf = ({ output }: Prediction, index: number) => {
     const { data } = output[KEPT]
     const embedding = format === 'base64' ? `"${base64(toRaw(data))}"` : `[${data.join()}]`
@@ -57,10 +58,6 @@ export async function answerEmbeddings(exchange: Exchange, models: TextModels): 
   }
   return listed(outcomes, textOf, '{"object":"list","data":[', `],${JSON.stringify(rest).slice(1)}`)
 }
-
-/** Where answers are sampled. */
-const idsOf = (outcomes: readonly Prediction[]) =>
-  outcomes.some(({ id }) => id !== undefined) && { recall_id: outcomes.map(({ id }) => id ?? null) }
 
 /** POST /embed */
 export async function answerEmbed(exchange: Exchange, models: TextModels): Promise<Message> {

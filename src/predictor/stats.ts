@@ -17,6 +17,8 @@ export interface PredictorStats {
   checked: number
   unverified: number
   audited: number
+  /** Of these, and of unverified ones, those that were recalled: see `onRecall`. */
+  recalled: number
   /** The memory's, which nobody was asked for: see `reuse.maxError`. */
   unasked: number
   /** Wrong ones of these that there may be, and what is known of them. */
@@ -64,6 +66,7 @@ export function statsOf(generation: Generation, admission: Admission, tenant: st
     ...counts,
     unasked,
     budget: context?.ledger?.stats,
+    recalled: generation.means.sampled?.recalled ?? 0,
     reused: generation.reuse?.given ?? 0,
     groups: generation.counts.groups,
     hedges: { ...generation.counts.extras.hedge },

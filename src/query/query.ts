@@ -168,10 +168,11 @@ export class Query implements Owner, Timed {
     const worth = status === 'exact' ? (trust.strangers?.credibility(workerOf(asked)) ?? 1) : undefined
     const place = this.isOpen ? this.#answer(asked, status, worth) : undefined
     this.coding?.answered(this, answer, asked.row) // it is not one to decode for any more
-    if (this.recovery.grade(answer, workerOf(asked).name)) this.coding?.graded()
+    if (status === 'exact' && this.recovery.grade(answer, workerOf(asked).name)) this.coding?.graded()
     trust.compare(this.payload, answered, this.asked)
-    if (answered.length === 1 && status === 'audited') sampled?.came(workerOf(asked), this.payload, answer, place)
-    if (answered.length === 1) learning?.remember(this.payload.vector, answer.vector, workerOf(asked).name)
+    if (answered.length === 1 && status === 'audited') sampled?.came(workerOf(asked), this.payload, answer, place, learning) // biome-ignore format: one line
+    // What nothing proves teaches nothing: who lied would have a part in every recovery that is given before that is known.
+    if (answered.length === 1 && status === 'exact') learning?.remember(this.payload.vector, answer.vector, workerOf(asked).name) // biome-ignore format: one line
     this.inquiry.drop()
   }
 

@@ -9,6 +9,8 @@ export class GivenAnswers {
   /** Undefined: it is proven, or recalled. */
   readonly #identities: (string | undefined)[] = []
   #count = 0
+  /** Ids that were recalled so far. */
+  recalled = 0
 
   /** @param most  entries; 16 bytes each */
   constructor(most: number) {
@@ -42,6 +44,7 @@ export class GivenAnswers {
       this.#identities[place] = undefined
       ids.push(this.#ids[place])
     }
+    this.recalled += ids.length
     return ids
   }
 }

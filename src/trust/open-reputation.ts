@@ -133,8 +133,7 @@ export class OpenReputation extends Reputation implements Strangers {
     const isBelieved = this.evidence.isTrusted(identity)
     this.#due.delete(identity)
     this.#newcomers.delete(identity)
-    const waiting = isBelieved ? this.#due : this.#newcomers
-    waiting.add(identity)
+    ;(isBelieved ? this.#due : this.#newcomers).add(identity)
   }
 
   #warnAlone(): void {
@@ -163,7 +162,9 @@ export class OpenReputation extends Reputation implements Strangers {
   #lose(identity: Identity, share: number): void {
     this.evidence.lose(identity, share)
     this.evidence.meet(identity, this.#needed(identity))
-    if (this.#all.has(identity) && !this.evidence.isTrusted(identity)) {
+    const stranger = this.#all.get(identity)
+    if (stranger && this.#all.delete(identity)) this.#all.set(identity, stranger) // of equal ones of its origin it is the last now
+    if (stranger && !this.evidence.isTrusted(identity)) {
       this.#wait(identity)
       this.#pool.eject(identity)
     }
@@ -236,34 +237,46 @@ export class OpenReputation extends Reputation implements Strangers {
     if (stranger.isExamined) this.#kept.splice(at, 1)
   }
 
-  /** Of those that are believed, which go first, or of newcomers, of each origin one at a time, the one with most right answers: a quiz is worth most there. */
+  /** Of those that are believed, which go first, or of newcomers, the one with most right answers: a quiz is worth most there. */
   #chosen(): [Identity, Stranger] | undefined {
     const { usable, utilisation } = this.#pool
-    const believed = this.#best(this.#free(this.#due))
+    const foremost = this.#foremost()
+    const believed = this.#best(this.#free(this.#due, foremost))
     if (believed) return this.#options.coin() < 1 / (1 + usable * (1 - utilisation)) ? believed : undefined
     if (this.#kept.length <= Math.min(RESERVE, this.#most / 2)) return undefined
-    const free = this.#free(this.#newcomers)
-    const examined = [...this.#newcomers].map((identity) => this.#all.get(identity))
-    const busy = new Set(examined.map((each) => (each?.isExamined ? each.origin : undefined)))
-    return this.#best(free.filter(([, { origin }]) => !busy.has(origin)))
+    return this.#best(this.#free(this.#newcomers, foremost))
+  }
+
+  /** Of each origin the best that can be reached, of equal ones the first: others do not count, for they may be the same person. */
+  #foremost(): ReadonlyMap<string, Identity> {
+    const foremost = new Map<string, Identity>()
+    for (const [identity, { origin, worker }] of this.#all) {
+      const other = foremost.get(origin)
+      if (worker.gone || (other !== undefined && this.#rank(identity) <= this.#rank(other))) continue
+      foremost.set(origin, identity)
+    }
+    return foremost
   }
 
   /** Those that could take a row now. Of several workers of one identity nobody knows which one has what. */
-  #free(identities: ReadonlySet<Identity>): [Identity, Stranger][] {
+  #free(identities: ReadonlySet<Identity>, foremost: ReadonlyMap<string, Identity>): [Identity, Stranger][] {
     const all = Array.from(identities, (identity): [Identity, Stranger] => [identity, this.#all.get(identity) as Stranger]) // biome-ignore format: one line
-    return all.filter(([identity, { isExamined, worker }]) => {
-      return !isExamined && worker.free && this.#pool.identities.workersOf(identity).length === 1
+    return all.filter(([identity, { isExamined, origin, worker }]) => {
+      const isNext = !isExamined && worker.free && foremost.get(origin) === identity
+      return isNext && this.#pool.identities.workersOf(identity).length === 1
     })
   }
 
-  /** Who lied comes last; of equal ones any. */
+  /** Who lied comes last. */
+  #rank(identity: Identity): number {
+    const { lies, proven } = this.evidence.of(identity)
+    return proven - MOST_COUNT * Math.sign(lies)
+  }
+
+  /** Of equal ones any. */
   #best(all: readonly [Identity, Stranger][]): [Identity, Stranger] | undefined {
-    const rank = (identity: Identity) => {
-      const { lies, proven } = this.evidence.of(identity)
-      return proven - MOST_COUNT * Math.sign(lies)
-    }
-    const most = Math.max(...all.map(([identity]) => rank(identity)))
-    const equal = all.filter(([identity]) => rank(identity) === most)
+    const most = Math.max(...all.map(([identity]) => this.#rank(identity)))
+    const equal = all.filter(([identity]) => this.#rank(identity) === most)
     return equal[Math.floor(this.#options.coin() * equal.length)]
   }
 

@@ -10,6 +10,7 @@ import type { Pool } from '../pool/pool'
 import { newAsked } from '../query/asked'
 import type { Sampled, WorkerTally } from '../query/context'
 import { agree, isLie } from '../query/equality'
+import type { Learning } from '../query/learning'
 import type { Status } from '../query/prediction'
 import { secret } from '../random'
 import { identityOf, type ModelWorker } from '../workers/worker'
@@ -57,6 +58,8 @@ class Inspection implements Owner, Apart {
     readonly renewals: number,
     /** Its entry among the answers that were given, if it was. */
     readonly place: number | undefined,
+    /** What an anchor's answer teaches. */
+    readonly learning: Pick<Learning, 'remember'> | undefined,
   ) {}
 
   blocks(identity: Identity): boolean {
@@ -130,15 +133,19 @@ export class Sampling implements Sampled {
     return { id, place }
   }
 
-  came(worker: ModelWorker, query: Payload, answer: Payload, place: number | undefined): void {
+  came(worker: ModelWorker, query: Payload, answer: Payload, place?: number, learning?: Learning): void {
     if (!this.#options.draws.draw(identityOf(worker))) return
     const { renewals } = this.#options.trust.evidence
-    this.#waiting.push(new Inspection(this, worker, query.kept(), answer, renewals, place))
+    this.#waiting.push(new Inspection(this, worker, query.kept(), answer, renewals, place, learning))
     this.look()
   }
 
   recall(identity: Identity): number[] {
     return this.#options.given.recall(identity)
+  }
+
+  get recalled(): number {
+    return this.#options.given.recalled
   }
 
   // Audits.
@@ -173,7 +180,11 @@ export class Sampling implements Sampled {
     if (outcome?.kind !== 'answered') {
       const isItsFault = outcome?.kind === 'failed' && outcome.blame !== 'nobody'
       if (!isItsFault || ++inspection.failures < MOST_FAILED) this.#waiting.unshift(inspection)
-    } else if (inspection.renewals === trust.evidence.renewals) this.#compare(inspection, outcome.answer)
+    } else if (inspection.renewals === trust.evidence.renewals) {
+      const { payload, learning } = inspection
+      learning?.remember(payload.vector, outcome.answer.vector, attempt.worker?.name)
+      this.#compare(inspection, outcome.answer)
+    }
     this.look()
   }
 

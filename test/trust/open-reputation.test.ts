@@ -62,7 +62,8 @@ function fleet(
   const numberOf = ({ payload }: HandAttempt) => payload.tensors[0].data[0] as number
   /** A stranger has so many right answers. */
   const earn = (name: string, count: number) => {
-    for (let earned = 0; earned < count; ) {
+    for (let [earned, asked] = [0, 0]; earned < count; ) {
+      if (++asked > 10_000) throw new Error(`${name} is not examined`)
       own_()
       for (const quiz of quizzes()) {
         if (quiz.worker?.name === name) earned++
@@ -116,6 +117,27 @@ describe('a newcomer', () => {
     answers(40)
     const origins = quizzes().map(({ worker }) => worker?.origin?.split('.')[0])
     expect(origins.toSorted()).toEqual(['198', '203'])
+  })
+
+  it('is not examined while a better one of its origin is there, believed or not', () => {
+    const { answers, quizzes, earn, trust, strangers, pool, numberOf } = fleet(['a', 'b'], { origins: { a: '203.0.113.1', b: '203.0.113.2' } }) // biome-ignore format: one line
+    earn('a', 10)
+    answers(40)
+    expect([trust.isTrusted(strangers[0]), quizzes()]).toEqual([true, []])
+    pool.identities.remove(strangers[0])
+    trust.left(strangers[0])
+    answers(1)
+    const [quiz] = quizzes()
+    expect(quiz.worker?.name).toBe('b')
+    quiz.answer(right(numberOf(quiz)))
+  })
+
+  it('that is silent gives way to another one of its origin', () => {
+    const { answers, quizzes } = fleet(['a', 'b'], { origins: { a: '203.0.113.1', b: '203.0.113.2' } })
+    answers(40)
+    quizzes()[0].fail(new ApproxiferError('WORKER', 'busy'))
+    answers(1)
+    expect(quizzes().map(({ worker }) => worker?.name)).toEqual(['b'])
   })
 
   it('that takes the name of a trusted worker gets nothing', () => {

@@ -1,6 +1,6 @@
 /** Answers that are given as they come, of which an anchor is asked for some: who lies, what is recalled, and what an anchor must not be kept from. */
 
-import { createPredictor, type Prediction, type PredictorOptions } from 'approxifer'
+import { ApproxiferError, createPredictor, type Prediction, type PredictorOptions } from 'approxifer'
 import { describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { GivenAnswers } from '../../src/trust/given-answers'
@@ -263,6 +263,28 @@ describe('an anchor', () => {
     await predictor.close()
   })
 
+  it('is gone while audits wait for it: queries, which others can answer at once, are not refused behind those', async () => {
+    const { predictor, at, clock, workers } = await fleet({}, { deadlineMs: 60 })
+    Object.assign(at('w0'), { slots: 16, capacity: 16 })
+    at('w0').onFree?.()
+    for (let i = 0; i < 80; i++) {
+      predictor.predict(query(i)).catch(none)
+      await clock.run(clock.now() + 10)
+      for (const { name, calls } of workers) if (name !== 'w0' || i < 10) for (const call of [...calls]) call.answer()
+      await turn()
+    }
+    await clock.run(clock.now() + 100)
+    Object.assign(at('w0'), { capacity: 0, gone: true })
+    for (const call of [...at('w0').calls]) call.fail(new ApproxiferError('WORKER', 'the connection broke'))
+    await turn()
+    const given = predictor.predict(query(50))
+    given.catch(none)
+    await turn()
+    for (const { name, calls } of workers) if (name !== 'w0') calls[0]?.answer()
+    expect(await settled(given)).toBe('answered')
+    await predictor.close()
+  })
+
   it('too slow for all: audits that wait are bounded, and the rest is not said to be audited', async () => {
     const { predictor, reply, at } = await fleet()
     const held = predictor.predict(query(0)).catch(none)
@@ -293,6 +315,45 @@ describe('an anchor', () => {
     expect((await Promise.all(both)).map(({ status }) => status)).toEqual(['unverified', 'unverified'])
     await predictor.close()
     expect(workers.length).toBe(3)
+  })
+})
+
+describe('the memory', () => {
+  /** Of a worker that lies of so many queries, of which an anchor is asked for some. */
+  async function taught(rate: number) {
+    const own = await fleet({ rate }, { policy: 'auto', atDeadline: 'give', memory: { features: 'raw' } })
+    const { predictor, at, clock } = own
+    const held = predictor.predict(query(1000)).catch(none)
+    await turn()
+    for (let i = 0; i < 300; i++) {
+      const given = predictor.predict(Float32Array.of(Math.sin(i), Math.cos(i)), { deadlineMs: 1e6 })
+      await turn()
+      const [call] = [...at('w1').calls, ...at('w2').calls]
+      call.answer(call.row.map((value) => -2 * value))
+      await given
+      await clock.run(clock.now() + 10)
+    }
+    return { ...own, held }
+  }
+
+  it('gives no recovery that a liar’s answers taught, which nobody could recall', async () => {
+    const { predictor, clock } = await taught(0.001)
+    const late = predictor.predict(Float32Array.of(Math.sin(0.5), Math.cos(0.5)), { deadlineMs: 100 })
+    const told = late.then(({ status, output }) => [status, ...output.y.data], ({ code }) => code) // biome-ignore format: one line
+    await clock.run(clock.now() + 1000)
+    expect([predictor.stats().remembered, await told]).toEqual([0, 'DEADLINE'])
+    await predictor.close()
+  })
+
+  it('learns of audits what the anchor says', async () => {
+    const { predictor, at, clock } = await taught(0.1)
+    while (at('w0').calls.length) {
+      at('w0').calls[0].answer()
+      await turn()
+      await clock.run(clock.now() + 10)
+    }
+    expect(predictor.stats().remembered).toBeGreaterThan(5)
+    await predictor.close()
   })
 })
 

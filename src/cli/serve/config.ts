@@ -15,11 +15,11 @@ import { checkTokens, type TokenSettings } from './tokens'
 
 /** A model as it is asked for: options of a predictor that are data, and where its workers are. */
 export type ModelConfig = Omit<PredictorOptions, 'workers' | 'model'> & {
-  /** An .onnx file or URL; with workers elsewhere, the model's name there (default: its name here). */
+  /** An .onnx file or URL; with workers elsewhere, and no threads beside them, the model's name there (default: its name here). */
   model?: string
   version?: string
-  /** How many local ones, or where others are: see `workersAt`. */
-  workers?: number | string | readonly string[]
+  /** How many local ones, where others are, or both: see `predictorOptions`. */
+  workers?: number | string | readonly (number | string)[]
   remote?: Remote
   /** `files` is a folder, beside a configuration file that names it. */
   text?: TextOptions | false
@@ -38,7 +38,7 @@ export interface Config {
 }
 
 /** Where a model's workers may be. */
-export const WORKERS = 'N | URL,.. | file:PATH | dns:NAME:PORT | nats://HOST:PORT/FLEET'
+export const WORKERS = 'N | URL,.. | file:PATH | dns:NAME:PORT | nats://HOST:PORT/FLEET | N,one of these'
 
 /** A flag's value: for all models of the command line, or for the one that is named. */
 export type PerModel<T> = Readonly<Record<string, T>>

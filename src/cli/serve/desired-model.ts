@@ -28,6 +28,8 @@ export interface Serving {
   readonly log: Log
   /** Told of what an operator should know of a model. */
   readonly warn: (model: string, text: string) => void
+  /** Told which answers of a model are recalled. */
+  readonly recalled: (model: string, recall: Recall) => void
   /** Another model is served, or none any more. */
   onChange(): void
   /** The first attempt at a model failed. @returns whether that is the end of it */
@@ -132,11 +134,10 @@ export class DesiredModel {
 
   async #load(model: ModelConfig, signal: AbortSignal): Promise<void> {
     const { name } = this
-    const { gateway, warn, log } = this.context
+    const { gateway, warn, recalled } = this.context
     const options = await predictorOptions(name, model, (text) => warn(name, text), signal)
     signal.throwIfAborted()
-    const onRecall = (recall: Recall) =>
-      log.warn({ model: name, ...recall }, 'answers of a worker that lied are recalled')
+    const onRecall = (recall: Recall) => recalled(name, recall)
     await gateway.load(name, options.verify?.mode === 'sampled' ? { ...options, onRecall } : options)
   }
 

@@ -1,7 +1,8 @@
-/** /events: reports of groups and, to who asks for '?requests', what each request came to, without inputs, outputs, or workers' own words. */
+/** /events: reports of groups, which answers are recalled and, to who asks for '?requests', what each request came to, without inputs, outputs, or workers' own words. */
 
 import { isInference, type RequestEvent } from '../../gateway/event'
 import type { GroupReport } from '../../query/report'
+import type { Recall } from '../../trust/sampling'
 import { type Connection, problem } from './listen'
 import { tokenOf } from './tokens'
 
@@ -73,6 +74,13 @@ export class Events {
     if (!isInference(route) || !this.#clients.size) return
     const data = JSON.stringify({ model, time: new Date().toISOString(), id, status, ms, queries, statuses, groups })
     this.#tell(`event: request\ndata: ${data}\n\n`, model, ({ requests }) => requests)
+  }
+
+  /** @param part  of the answers that a worker gave before it was found to lie: `recall_id` of replies */
+  recall(part: Recall & { model: string; of: number }): void {
+    if (!this.#clients.size) return
+    const data = JSON.stringify({ time: new Date().toISOString(), ...part })
+    this.#tell(`event: recall\ndata: ${data}\n\n`, part.model)
   }
 
   /** Ends the streams of those who may not ask any more. */

@@ -75,6 +75,6 @@ function forAll(parse: (text: string, before?: never) => unknown) {
 
 function where(text: string): number | string {
   if (/^[1-9]\d*$/.test(text)) return Number(text)
-  if (/^(https?|nats|tls|wss?):\/\/.|^file:.|^dns:[\w.-]+:\d+$/.test(text)) return text
+  if (/^([1-9]\d*,)?((https?|nats|tls|wss?):\/\/.|file:.|dns:[\w.-]+:\d+$)/.test(text)) return text
   throw refused(WORKERS, /^[\w.-]+:\d+(,|$)/.test(text) ? `http://${text}` : undefined)
 }

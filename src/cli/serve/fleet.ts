@@ -4,14 +4,16 @@ import { checkNames, expected } from '../../check'
 import { withoutPassword } from '../../errors'
 import type { PredictorOptions } from '../../predictor/options'
 import type { HttpOptions } from '../../workers/http/options'
+import { localWorkers } from '../../workers/local/local'
 import { addressesIn, SCHEME } from '../../workers/nats/connection'
 import { type NatsOptions, natsOptions } from '../../workers/nats/options'
+import type { ModelWorker, WorkerChanges } from '../../workers/worker'
 import { checkModelFile, readNamed } from '../files'
 import { type Access, connectOptions, natsAccess } from '../nats'
 import { isElsewhere, isFile, isUrl, type ModelConfig, type Remote, WORKERS } from './config'
 
 /**
- * @param name  of the model here, and at its workers unless `model` says otherwise
+ * @param name  of the model here, and at its workers unless `model` says otherwise; `remote.model` where that is a file, for threads of this process
  * @param signal  gives up waiting for workers elsewhere: fires before a predictor has them, or never
  */
 export async function predictorOptions(
@@ -21,21 +23,65 @@ export async function predictorOptions(
   signal: AbortSignal,
 ): Promise<PredictorOptions & { version?: string }> {
   if (isElsewhere(workers)) {
-    const where = typeof workers === 'string' ? addresses(workers) : (workers as readonly string[])
-    const { onnx: { outputs, inputShapes, ...onnx } = {}, ...rest } = options
-    const asked = { ...(outputs && { outputs }), ...(inputShapes && { shapes: inputShapes }), ...remote }
-    const changes = await workersAt(where, model, asked, onWarning)
+    const all = typeof workers === 'string' ? addresses(workers) : (workers as readonly unknown[]).map(String)
+    const threads = Number(all[0]) || anchors(options, remote)
+    const where = Number(all[0]) ? all.slice(1) : all
+    if (threads) await checkOwn(model)
+    const { onnx = {}, ...rest } = options
+    const { outputs, inputShapes: shapes, ...own } = onnx
+    const asked = { ...(outputs && { outputs }), ...(shapes && { shapes }), ...(threads && { model: name }), ...remote }
+    const others = await workersAt(where, model, threads && SCHEME.test(where[0]) ? remote : asked, onWarning)
+    const start = () => localWorkers({ ...onnx, model, workers: threads, onWarning })
+    const changes = threads ? await beside(others, start) : others
     const end = () => void changes[Symbol.asyncIterator]().return?.()
     if (signal.aborted) end()
     signal.addEventListener('abort', end)
-    return { ...rest, ...(Object.keys(onnx).length && { onnx }), onWarning, workers: changes }
+    return { ...rest, ...(!threads && Object.keys(own).length && { onnx: own }), onWarning, workers: changes }
   }
   if (!isUrl(model)) await checkModelFile(model)
   if (Object.keys(remote).length) throw new TypeError('remote: expected none with workers of this process, got some')
   return { ...options, onWarning, model, ...(workers !== undefined && { workers: workers as number }) }
 }
 
-const addresses = (text: string) => (SCHEME.test(text) ? addressesIn(text) : text.split(','))
+/** Threads in front of others are a number. */
+function addresses(text: string): readonly string[] {
+  const [, threads, others] = /^([1-9]\d*),(.+)$/s.exec(text) ?? []
+  if (others) return [threads, ...addresses(others)]
+  return SCHEME.test(text) ? addressesIn(text) : text.split(',')
+}
+
+/** How many threads there are where nobody says: one, where the word of a worker of the user's own is proof, and no other is said to be his. */
+const anchors = ({ verify }: Pick<ModelConfig, 'verify'>, { trusted }: Remote) =>
+  Number((verify?.mode === 'sampled' || verify?.trust === 'open') && !trusted)
+
+function checkOwn(model: string): Promise<void> | undefined {
+  const what = 'an .onnx file, of which threads of this process answer beside the workers elsewhere (where these are your own: remote.trusted)' // biome-ignore format: one line
+  if (!isFile(model) && !isUrl(model)) throw new TypeError(expected('model', what, model))
+  return isUrl(model) ? undefined : checkModelFile(model)
+}
+
+/** Threads of this process, and whoever else comes and goes. */
+async function beside(others: WorkerChanges, start: () => Promise<ModelWorker[]>): Promise<WorkerChanges> {
+  const reading = others[Symbol.asyncIterator]()
+  const end = async () => void (await reading.return?.())
+  const threads = await start().catch(async (error) => {
+    await end()
+    throw error
+  })
+  const next = async () => {
+    const add = threads.shift()
+    return add ? { value: { add } } : reading.next()
+  }
+  const stop = async () => {
+    await Promise.all([end(), ...threads.splice(0).map((thread) => thread.close())])
+    return { done: true as const, value: undefined }
+  }
+  return {
+    most: others.most && others.most + threads.length,
+    apart: () => others.apart?.(),
+    [Symbol.asyncIterator]: () => ({ next, return: stop }),
+  }
+}
 
 /** Whoever is at these addresses: they come and go while the server runs. */
 async function workersAt(where: readonly string[], model: string, remote: Remote, onWarning: (text: string) => void) {
@@ -44,14 +90,22 @@ async function workersAt(where: readonly string[], model: string, remote: Remote
   const { httpOptions } = await import('../../workers/http/options')
   const { httpWorkers } = await import('../../workers/http/fleet')
   const { watchDns, watchFile } = await import('../../workers/remote/discovery')
-  checkNames('remote', remote, [...httpOptions.filter(isData), 'everyMs', 'tokenFile', 'tlsCa', 'tlsCert', 'tlsKey'])
+  checkNames('remote', remote, [
+    ...httpOptions.filter(isData),
+    'model',
+    'everyMs',
+    'tokenFile',
+    'tlsCa',
+    'tlsCert',
+    'tlsKey',
+  ])
   const { tlsCa, tlsCert, tlsKey, tokenFile, everyMs, ...options } = remote
   const tls = await pem({ ca: tlsCa, cert: tlsCert, key: tlsKey })
   const speaking = {
     ...options,
     ...(tokenFile !== undefined && { headers: { ...Object(options.headers), authorization: await bearer(tokenFile) } }),
     ...(tls && { tls: { ...Object(options.tls), ...tls } }),
-    ...{ model, onWarning },
+    ...{ model: remote.model ?? model, onWarning },
   } as HttpOptions
   const watching = { onWarning, ...(everyMs !== undefined && { everyMs: everyMs as number }) }
   if (/^https?:/.test(first)) return httpWorkers([first, ...rest], speaking)

@@ -159,6 +159,12 @@ const families: Family[] = [
     return by('status', { exact, checked, recovered, remembered, unverified, audited })
   }),
   counter('queries_reused_total', 'Queries answered by the answer to an equal one', [], ({ reused }) => [[{}, reused]]),
+  counter(
+    'recalled_total',
+    'Answers that were recalled: an unproven word of a worker that lied',
+    [],
+    ({ recalled }) => [[{}, recalled]],
+  ),
   counter('queries_failed_total', 'Queries that ended in an error, by its code', ['code'], ({ failed }) =>
     by('code', failed),
   ),

@@ -1,10 +1,12 @@
 /** Everything that is told of a request: a log line, metrics, a span, and reports of its groups as events. */
 
+import { setImmediate } from 'node:timers/promises'
 import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import pino from 'pino'
 import { clientOf } from '../../gateway/body'
 import type { RequestEvent } from '../../gateway/event'
 import type { GroupReport } from '../../query/report'
+import type { Recall } from '../../trust/sampling'
 import type { Events } from './events'
 import type { Metrics } from './metrics'
 import type { logLevels } from './options'
@@ -48,6 +50,19 @@ export function refusals(log: Log, metrics: Metrics): (refused: RefusedRequest) 
     metrics.refused(status)
     const [path, address] = [cut(pathOf(request)), clientOf(request)?.address]
     log.info({ route: 'refused', principal: name, method: request.method, path, address, status, reason })
+  }
+}
+
+/** Ids in a line and an event: a million would be 17 MB. */
+const MOST_IDS = 1000
+
+/** What a worker that lied has made callers believe, in pieces; between two of them who reads can keep up. */
+export async function tellRecall(log: Log, events: Events, model: string, { ids, ...who }: Recall): Promise<void> {
+  for (let from = 0; from < ids.length; from += MOST_IDS) {
+    const part = { model, ...who, ids: ids.slice(from, from + MOST_IDS), of: ids.length }
+    log.warn(part, 'answers of a worker that lied are recalled')
+    events.recall(part)
+    await setImmediate()
   }
 }
 

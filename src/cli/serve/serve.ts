@@ -5,6 +5,7 @@ import { expected } from '../../check'
 import { createGateway, fileStore, type GatewayModel } from '../../gateway/create'
 import type { Gateway } from '../../gateway/gateway'
 import type { Principal } from '../../gateway/principal'
+import type { Recall } from '../../trust/sampling'
 import { note } from '../terminal'
 import { adminOptions, forOperators } from './admin'
 import { type Config, type Flags, readConfig, remoteFilesOf } from './config'
@@ -12,7 +13,7 @@ import { Events } from './events'
 import { type Certificate, readCertificate, withOrigins } from './guard'
 import { type Connection, type Listening, listen, problem } from './listen'
 import { Metrics } from './metrics'
-import { type Logging, observer, openLog, refusals, Spans } from './observe'
+import { type Logging, observer, openLog, refusals, Spans, tellRecall } from './observe'
 import type { ServerSettings } from './options'
 import { ServedModels } from './served-models'
 import { type Answer, doubtsOf, type KnownToken, pathOf, readTokens, Tokens, withToken } from './tokens'
@@ -106,7 +107,8 @@ class ModelServer {
       onWarning: (text) => log.warn(text),
     })
     const warn = (model: string, text: string) => log.warn({ model, url: this.#listening[0]?.url }, text)
-    this.#models = new ServedModels({ gateway: this.#gateway, log, warn }, config.server.ready)
+    const recalled = (...what: [string, Recall]) => void tellRecall(log, this.#events, ...what)
+    this.#models = new ServedModels({ gateway: this.#gateway, log, warn, recalled }, config.server.ready)
   }
 
   /** First, so that an address that is taken is known at once, and probes have an answer while models load. */

@@ -131,6 +131,11 @@ export class HttpWorker implements ModelWorker {
     return this.model.machine
   }
 
+  /** The address that it has answered from, whatever its name says; where the runtime tells none the host in its URL. */
+  get origin(): string {
+    return this.model.machine.replace(/:\d+$/, '')
+  }
+
   get trusted(): boolean {
     return this.#settings.trusted
   }

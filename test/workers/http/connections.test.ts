@@ -125,6 +125,12 @@ describe('over real connections', () => {
     expect(probes).toBeLessThan(8)
   })
 
+  it('comes from the address that it answers from, whatever its name says', async () => {
+    const url = await rawServer((socket, request) => socket.write(usual(request)))
+    const [worker, named] = [await start(url), await start(url.replace('127.0.0.1', 'localhost'))]
+    expect([worker.origin, named.origin]).toEqual(['127.0.0.1', '127.0.0.1'])
+  })
+
   it('is one machine under all names, with all its models', async () => {
     const url = await rawServer((socket, request) => socket.write(usual(request.replaceAll('/a/', '/'))))
     const named = url.replace('127.0.0.1', 'localhost')

@@ -45,6 +45,15 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
     expect(await of()).toBe('old')
   })
 
+  it('may not say where they come from, nor that they are ours: of a stranger nothing but its key is known', async () => {
+    const { name, changes } = await fleets.start([new HandWorker('a')])
+    await joined(changes)
+    const key = keyOf('mine')
+    handMember(await fleets.connect(), name, `a-${key.identity.slice(0, 10)}`, { key })({ origin: '203.0.113.7', trusted: true }) // biome-ignore format: one line
+    const { identity, origin, trusted } = await joined(changes)
+    expect([identity, origin, trusted]).toEqual([key.identity, undefined, false])
+  })
+
   it('those that know how large answers are say it: what counts as a lie does not go by what callers ask', async () => {
     const { changes } = await fleets.start([Object.assign(new HandWorker('a'), { scales: [2] })])
     expect((await joined(changes)).scales).toEqual([2])
