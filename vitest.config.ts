@@ -10,13 +10,18 @@ import Totals from './scripts/totals.js'
 const limits = { testTimeout: 300_000, hookTimeout: 300_000 }
 
 /** The longest by far in CI. Where nothing is known of earlier runs small files come last, as these are, and the other cores would wait for them. */
-const LONGEST = ['query/chaos.test.ts', 'query/fast-failures.test.ts']
+const LONGEST = [
+  ...['consumers/typescript', 'query/chaos', 'consumers/bundlers', 'query/fast-failures', 'consumers/runtimes'],
+  ...['simulation/simulate', 'cli/serve-desired', 'cli/demo', 'simulation/wire', 'simulation/explore'],
+]
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files)
-    const isLong = ({ moduleId }: TestSpecification) => LONGEST.some((name) => moduleId.endsWith(name))
-    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
+    const rankOf = ({ moduleId }: TestSpecification) =>
+      LONGEST.findIndex((name) => moduleId.endsWith(`${name}.test.ts`))
+    const long = sorted.filter((file) => rankOf(file) >= 0).sort((a, b) => rankOf(a) - rankOf(b))
+    return [...long, ...sorted.filter((file) => rankOf(file) < 0)]
   }
 }
 
@@ -59,7 +64,6 @@ const consumers: TestProjectConfiguration = {
     include: ['test/consumers/*.test.ts'],
     globalSetup: 'test/consumers/setup.ts',
     ...limits,
-    sequence: { groupOrder: 1 }, // after the others
   },
 }
 

@@ -88,8 +88,8 @@ export class CodedGroup implements Coding, Owner {
   blocks(identity: Identity): boolean {
     const isPromised = this.#members.some(({ isOpen, caller }) => isOpen && caller.choices.policy === 'recover')
     const live = isPromised ? this.#all.filter(isLive) : NONE
-    const blocked = [...this.#failed, ...live.flatMap(({ attempt }) => attempt.identity ?? [])]
-    return blocked.includes(identity) && this.#context.pool.available(blocked) > 0
+    if (!this.#failed.includes(identity) && !live.some(({ attempt }) => attempt.identity === identity)) return false
+    return this.#context.pool.available([...this.#failed, ...live.flatMap(({ attempt }) => attempt.identity ?? [])]) > 0
   }
 
   failed(identity: Identity | undefined): void {

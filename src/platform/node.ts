@@ -23,10 +23,13 @@ const NATS: string = '@nats-io/transport-node'
 const NATS_WS: string = '@nats-io/nats-core'
 const TOKENIZERS: string = '@huggingface/tokenizers'
 
+/** Compiled once: what the engine has made of it by then serves all predictors. */
+let module: Promise<WebAssembly.Module> | undefined
+
 export const platform: Platform = {
   cores: availableParallelism(),
 
-  coreModule: () => WebAssembly.compile(Buffer.from(core, 'base64')),
+  coreModule: () => (module ??= WebAssembly.compile(Buffer.from(core, 'base64'))),
 
   spawn(create, onDeath, patient = false): Thread {
     // The process's own flags are not for a plain script: with --input-type a worker does not even start.

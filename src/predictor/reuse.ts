@@ -137,14 +137,15 @@ export class Reuse {
     const answer = new Payload(signature.outputs.map(({ name }) => copied(prediction.output[name])))
     const [first, ...others] = this.#stopped(crowd)
     if (prediction.status === 'exact') {
-      if (before && !agree(before.answer, answer, trust.equality)) {
+      const isKept = before && this.#kept.find(key, crowd.payload) === before // no answer of a model before
+      if (isKept && !agree(before.answer, answer, trust.equality)) {
         this.#warn('a query that was asked again had another answer: no answer is used again (reuse.exact)')
         this.#kept.clear()
         this.#isOff = true
       }
-      if (!this.#isOff)
+      if (!this.#isOff && first)
         this.#kept.keep(key, {
-          tenant: first?.caller.turn.tenant ?? '',
+          tenant: first.caller.turn.tenant,
           query: crowd.payload,
           answer,
           prediction,

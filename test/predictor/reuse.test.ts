@@ -207,10 +207,10 @@ it('a model that answers otherwise than before ends it, with a warning, until it
     coin: () => toss.shift() ?? 1,
   })
   const given: (boolean | undefined)[] = []
-  const take = () => {
+  const take = (signal?: AbortSignal) => {
     const choices = { policy: 'retry', minConfidence: 0.9, atDeadline: 'fail', onOverload: 'fail' } as const
     const caller = new Caller(choices, 0, 1000, ({ reused }) => given.push(reused), () => {}) // biome-ignore format: one line
-    reuse.take({ payload: payloadOf(query(1)), caller, signal: undefined, options: {} })
+    reuse.take({ payload: payloadOf(query(1)), caller, signal, options: {} })
   }
   const answer = (y: number) => {
     const output = { y: { data: Float32Array.of(y), shape: [1] } }
@@ -233,6 +233,21 @@ it('a model that answers otherwise than before ends it, with a warning, until it
   answer(3)
   take()
   expect(given.slice(-2)).toEqual([undefined, true])
+
+  toss.push(0)
+  take() // asked again, and answered by the next model, which is no other answer of this one
+  reuse.renew()
+  answer(4)
+  take()
+  expect([warn.mock.calls.length, given.slice(-2)]).toEqual([1, [undefined, true]])
+
+  reuse.renew()
+  const leaving = new AbortController()
+  take(leaving.signal)
+  leaving.abort()
+  answer(5) // for nobody: it would be no tenant's, and stay where the tenant is forgotten
+  take()
+  expect(asked.length).toBe(1)
 })
 
 it('without the option equal queries are asked one by one', async () => {

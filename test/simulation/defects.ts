@@ -10,16 +10,9 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { copyOf, whileChanged } from '../../scripts/changed-copy'
 import { keep } from './corpus'
+import { type Defect, defect } from './defect'
 import type { Schedule } from './schedule'
-
-export interface Defect {
-  name: string
-  file: string
-  from: string
-  to: string
-}
-
-export const defect = (name: string, file: string, from: string, to: string): Defect => ({ name, file, from, to })
+import { wireDefects } from './wire-defects'
 
 // biome-ignore format: a line each
 export const defects: readonly Defect[] = [
@@ -49,6 +42,12 @@ export const defects: readonly Defect[] = [
   defect('what rejects an abort as fetch does has failed', 'pool/execution.ts', "return code === 'ABORTED' || (cause as Error | undefined)?.name === 'AbortError'", "return code === 'ABORTED'"),
   defect('a contradicted recovery is given', 'query/facts.ts', '? undefined : recovery\n', '? recovery : recovery\n'),
   defect('a group is never reported', 'query/query.ts', 'if (this.coding) this.coding.done()', 'if (this.coding) return'),
+  defect('queries of other tenants are equal', 'predictor/kept-answers.ts', 'JSON.stringify([tenant, ...parts])', 'JSON.stringify(parts)'),
+  defect('an answer outlives its model', 'predictor/reuse.ts', '  renew(): void {\n    this.#kept.clear()', '  renew(): void {'),
+  defect('an answer is kept for ever', 'predictor/kept-answers.ts', 'this.#most.clock.now() - kept.at <= this.#most.ttlMs', 'kept'),
+  defect('answers of a tenant that is forgotten are given', 'predictor/predictor.ts', 'reuse?.forget({ tenant: name })', ''),
+  defect('half of a convict’s answers are recalled', 'trust/given-answers.ts', 'ids.push(this.#ids[place])', 'if (i % 2) ids.push(this.#ids[place])'),
+  defect('answers are said to be audited, and are not', 'trust/sampling.ts', 'if (!this.#options.draws.draw(identityOf(worker))) return', 'if (worker) return'),
   defect('who leaves is answered', 'query/query.ts', 'if (this.isOpen) this.#fail(error)\n    if (this.coding) this.coding.left(this)', 'if (this.coding) this.coding.left(this)'),
 ]
 
@@ -117,7 +116,7 @@ function replay(folder: string, defect: Defect): boolean {
 function main(): void {
   const options = { keep: { type: 'boolean', default: false }, kept: { type: 'boolean', default: false } } as const
   const { values, positionals } = parseArgs({ allowPositionals: true, options })
-  const chosen = defects.filter(({ name }) => !positionals.length || positionals.includes(name))
+  const chosen = [...defects, ...wireDefects].filter(({ name }) => !positionals.length || positionals.includes(name))
   const folder = copyOf(PARTS)
   try {
     const found = chosen.filter((defect) =>

@@ -21,7 +21,10 @@ export interface Told {
   status: string
   confidence: number | undefined
   values: Float32Array
-  workers: string[]
+  workers: readonly string[]
+  /** What a gateway does not tell. */
+  id?: number | undefined
+  reused?: boolean | undefined
 }
 
 export type Kind = 'good' | 'nonsense' | 'stopped'

@@ -31,7 +31,16 @@ const proven = [asked(1, 0), given(1, 0, 'a'), given(1, 0, 'b'), replied(1, 5, '
 it('a history that keeps all is let pass', () => {
   expect(violations({ promised, entries: [...proven, { at: 6, what: 'hedges', sent: 10 }, over(200)] })).toEqual([])
   const sampled = [asked(1, 0), given(1, 0, 'a'), replied(1, 5, 'a', true), answered(1, 6, audited), over(200)]
-  expect(violations({ promised: { ...promised, byzantine: 0, isSampled: true }, entries: sampled })).toEqual([])
+  expect(
+    violations({ promised: { ...promised, byzantine: 0, sampled: { rate: 1, retention: 2 } }, entries: sampled }),
+  ).toEqual([])
+})
+
+it('an answer that is let pass is used again, and what is proven or kept no more is not recalled', () => {
+  const equal = [...twice({}), reused(), over(200, { ended: 2 })]
+  expect(violations({ promised: { ...promised, ttlMs: 3 }, entries: equal })).toEqual([])
+  const entries = [...wrong(1), ...wrong(2), ...wrong(3), convicted, recalled(2, 3), over(200, { ended: 3 })]
+  expect(violations({ promised: { ...promised, ...sampled }, entries })).toEqual([])
 })
 
 const sent = (kind: string): Entry => ({ at: 0, what: 'sent', exchange: 1, kind })
@@ -41,6 +50,23 @@ const restart = (more: object): Entry => {
 }
 
 const audited = { status: 'audited', confidence: undefined, off: 9, label: false }
+
+const twice = (more: object, told: object = {}): Entry[] => [
+  asked(1, 0, { like: 1, tenant: 'a' }),
+  ...proven.slice(1, -1),
+  answered(1, 6, { told: '1,2', ...told }),
+  asked(2, 9, { like: 1, tenant: 'a', ...more }),
+]
+const reused = (more = {}) => answered(2, 9, { reused: true, told: '1,2', ...more })
+const EQUAL = 'a reused answer is that of an equal query'
+
+/** Some are audited of `a`, who lies; then it is convicted. */
+const wrong = (query: number, at = query): Entry[] => {
+  return [asked(query, at), given(query, at, 'a'), replied(query, at, 'a', true), answered(query, at, { ...audited, id: query })] // biome-ignore format: one line
+}
+const convicted: Entry = { at: 50, what: 'verdict', identity: 'a', kind: 'ejected' }
+const recalled = (...ids: number[]): Entry => ({ at: 50, what: 'recalled', identity: 'a', ids })
+const sampled = { byzantine: 0, sampled: { rate: 1, retention: 2 } }
 
 const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   ['every promise settles', [...proven, asked(2, 7), over(200, { ended: 2 })]],
@@ -56,8 +82,8 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
     [asked(1, 0), given(1, 0, 'a'), answered(1, 6, audited)],
     { byzantine: 0 },
   ],
-  ['audited is one worker’s word', [asked(1, 0), given(1, 0, 'a'), answered(1, 6, { ...audited, confidence: 1 })], { byzantine: 0, isSampled: true }], // biome-ignore format: one line
-  ['a convict’s answers are not given', [asked(1, 0), given(1, 0, 'a'), replied(1, 1, 'a', true), { at: 2, what: 'verdict', identity: 'a', kind: 'ejected' }, answered(1, 6, audited)], { byzantine: 0, isSampled: true }], // biome-ignore format: one line
+  ['audited is one worker’s word', [asked(1, 0), given(1, 0, 'a'), answered(1, 6, { ...audited, confidence: 1 })], { byzantine: 0, sampled: { rate: 1, retention: 2 } }], // biome-ignore format: one line
+  ['a convict’s answers are not given', [asked(1, 0), given(1, 0, 'a'), replied(1, 1, 'a', true), { at: 2, what: 'verdict', identity: 'a', kind: 'ejected' }, answered(1, 6, audited)], { byzantine: 0, sampled: { rate: 1, retention: 2 } }], // biome-ignore format: one line
   ['an answer has a status', [...proven.slice(0, -1), answered(1, 6, { status: 'sure' })]],
   ['exact is proven by E + 1', [...proven.slice(0, -2), answered(1, 6)]],
   ['exact is proven by E + 1', [asked(1, 0), given(1, 0, 'a'), replied(1, 5, 'a', true), replied(1, 5, 'b', true), answered(1, 6)]], // biome-ignore format: one line
@@ -87,6 +113,17 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   ['a state that is torn is refused, with a warning', [restart({ state: 'torn' })]],
   ['who was ejected stays ejected', [restart({ ejected: ['a'], forgotten: ['a'] })]],
   ['who is well is there', [{ at: 7, what: 'missing', worker: 'a' }]],
+  [EQUAL, [...twice({ like: 2 }), reused()]],
+  [EQUAL, [...twice({ tenant: 'b' }), reused()]],
+  [EQUAL, [...twice({}), reused({ told: '1,3' })]],
+  [EQUAL, [...twice({}, { status: 'recovered', workers: [] }), reused({ status: 'recovered', workers: [] })]],
+  [EQUAL, [...twice({}), reused()], { ttlMs: 2 }],
+  [EQUAL, [...twice({}), { at: 9, what: 'forgets', tenant: 'a' }, reused()]],
+  [EQUAL, [...twice({}), { at: 9, what: 'renews' }, reused()]],
+  ['wrong answers of a convict are recalled', [...wrong(1), convicted, over(200)], sampled],
+  ['wrong answers of a convict are recalled', [...wrong(1), ...wrong(2), convicted, recalled(2), over(200)], sampled],
+  ['of a convict’s answers alone some are recalled', [...wrong(1), asked(2, 2), given(2, 2, 'b'), answered(2, 3, { ...audited, id: 2, workers: ['b'], off: 0, label: true }), convicted, recalled(1, 2), over(200)], sampled], // biome-ignore format: one line
+  ['who always lies is convicted', [...Array.from({ length: 9 }, (_, i) => wrong(i)).flat(), over(200)], sampled],
   ['every group is reported', [...proven, over(200, { unreported: 1 })]],
 ]
 

@@ -3,81 +3,13 @@
  * guaranteed" (docs/reference.md) a history breaks.
  */
 
+import { Audited } from './audited'
+import type { Entry, History, Promised } from './entries'
 import { Exchanges } from './exchanges'
+import { Reused } from './reused'
 import { Strangers } from './strangers'
 
-/** What was promised for this run. */
-export interface Promised {
-  byzantine: number
-  /** Anybody may join: the share of the answers that is right is expected to be so large, and this identity is the user's. */
-  open?: { integrity: number; own: string }
-  /** A new model answers some queries before it takes the place of the one before. */
-  isRolled?: boolean
-  /** Of all answers those that may be wrong of which no worker was asked; 0: none is remembered. */
-  maxError?: number
-  /** How often these were counted from nothing. */
-  ledgers?: number
-  /** Answers are given as they come, and some are audited. */
-  isSampled?: boolean
-  /** Whether answers are decoded from all rows, as in the paper. */
-  preset: boolean
-  /** Whether no more than S workers are ever in trouble, and the others can answer all: then every query has an answer within so many ms. */
-  answersIn: number
-  /** A worker that is at work on one call for longer is restarted, where it can be. */
-  hangMs: number
-  /** Queries under way at most. */
-  limit: number
-  minConfidence: number
-  /** Second requests that may be saved up, and their share of the queries. */
-  hedges: { burst: number; share: number }
-  /** How far a proven answer may be from the model's own. */
-  rounding: number
-  /** How late a busy machine may come to what is due; 0 in simulated time. */
-  slackMs?: number
-}
-
-export type Entry = { at: number } /** @param lively  whether all is well again, so that it must be answered */ & (
-  | { what: 'asked'; query: number; dueAt: number; policy: string; gives: boolean; lively: boolean }
-  | { what: 'left'; query: number }
-  | { what: 'joins' | 'leaves'; worker: string }
-  /** A worker gets it, and answers. @param query  undefined: a row that was mixed, or a probe @param fits  whether it takes one more */
-  | { what: 'given'; query: number | undefined; worker: string; identity: string; fits: boolean }
-  | { what: 'replied'; query: number | undefined; worker: string; identity: string; lied: boolean; says?: number }
-  /** A call ended that it had been at work on for longer than `hangMs`. */
-  | { what: 'hung'; worker: string; ms: number; restarts: boolean }
-  /** @param off  largest distance from the model's own values @param label  whether it has the model's label @param says  its label */
-  | {
-      what: 'answered'
-      query: number
-      status: string
-      confidence: number | undefined
-      workers: string[]
-      off: number
-      label: boolean
-      /** Which of the models that replaced each other it is nearest to. */
-      model?: number
-      says?: number
-    }
-  /** A request to a gateway, and its response. @param why  of nonsense, which; or that its body was cut */
-  | { what: 'sent'; exchange: number; kind: string }
-  | { what: 'told'; exchange: number; status: number; why: string }
-  | { what: 'failed'; query: number; code: string }
-  | { what: 'verdict'; identity: string; kind: string }
-  /** Nothing is wrong with it any more, and it cannot be reached. */
-  | { what: 'missing'; worker: string }
-  /** What serves was started again. @param state  what it found of what was saved, where so many were ejected */
-  | { what: 'restart'; state: string; isRefused: boolean; ejected: readonly string[]; forgotten: readonly string[] }
-  | { what: 'hedges'; sent: number }
-  /** The machine had other things to do for so long. */
-  | { what: 'stalled'; ms: number }
-  /** All is over: what is left of it. */
-  | { what: 'over'; ended: number | undefined; timers: number; running: number; unreported: number }
-)
-
-export interface History {
-  promised: Promised
-  entries: readonly Entry[]
-}
+export type { Entry, History, Promised }
 
 /** A clock in floating point. */
 const TICK = 1e-6
@@ -98,6 +30,8 @@ interface Asking {
   lively: boolean
   /** Whether others were under way. */
   isBehind: boolean
+  /** Whether another was equal, which then has the same `replied`. */
+  isEqual: boolean
   /** How many were under way with it, but for those that ended in the moment that it came in. */
   underWay: number
   leftAt?: number
@@ -129,6 +63,8 @@ class Checker {
   readonly #exchanges = new Exchanges((at, line, why) => this.#breaks(at, line, why))
   /** The newest model whose answer was given as exact, and when first. */
   #newest = { model: 0, at: 0 }
+  readonly #reused: Reused
+  readonly #audits: Audited
   readonly #strangers = new Strangers((at, line, why) => this.#breaks(at, line, why))
   readonly #stalls: { at: number; ms: number }[] = []
   #open = 0
@@ -140,6 +76,10 @@ class Checker {
   constructor(promised: Promised) {
     this.#promised = promised
     this.#tick = promised.slackMs ?? TICK
+    const { ttlMs = Number.POSITIVE_INFINITY, rounding, sampled } = promised
+    const breaks = (at: number, line: string, why: string) => this.#breaks(at, line, why)
+    this.#reused = new Reused(ttlMs, Boolean(promised.maxError), breaks)
+    this.#audits = new Audited(sampled && { ...sampled, rounding, tick: this.#tick }, breaks)
   }
 
   take(entry: Entry): void {
@@ -167,6 +107,13 @@ class Checker {
       case 'sent':
       case 'told':
         return this.#exchanges.take(entry)
+      case 'recalled':
+        return this.#audits.recalled(entry)
+      case 'forgets':
+        return this.#reused.forgets(entry.tenant)
+      case 'renews':
+        this.#audits.renews()
+        return this.#reused.renews()
       case 'missing':
         return this.#breaks(entry.at, 'who is well is there', entry.worker)
       case 'restart':
@@ -188,10 +135,13 @@ class Checker {
     return query === undefined ? undefined : this.#queries.get(query)
   }
 
-  #asked({ at, query, dueAt, policy, gives, lively }: Entry & { what: 'asked' }): void {
+  #asked(entry: Entry & { what: 'asked' }): void {
+    const { at, query, dueAt, policy, gives, lively, like = query } = entry
+    this.#reused.asked(entry)
     if (this.#queries.has(query)) this.#breaks(at, 'the history', `query ${query} is asked twice`)
     const isBehind = this.#open > 0
-    const asking = { at, dueAt, policy, gives, lively, isBehind, underWay: ++this.#open, replied: new Map() }
+    const replied = this.#of(like)?.replied ?? new Map()
+    const asking = { at, dueAt, policy, gives, lively, isBehind, underWay: ++this.#open, isEqual: like !== query, replied } // biome-ignore format: one line
     this.#queries.set(query, asking)
     if (this.#latest[0]?.at !== at) this.#latest = []
     this.#latest.push(asking)
@@ -261,12 +211,13 @@ class Checker {
       this.#breaks(at, 'exact is the model’s own answer', `query ${query} is off by ${off}`)
     }
     if (status === 'exact' && !this.#promised.isRolled) this.#isNew(at, query, asking, model)
-    if (status === 'exact' && byzantine && !preset) this.#proven(at, query, asking)
+    if (status === 'exact' && byzantine && !preset && !entry.reused) this.#proven(at, query, asking)
     if (status === 'recovered' && !preset) this.#recovered(at, query, asking, confidence, minConfidence)
-    if (status === 'recovered' && !preset && byzantine) this.#contradicted(entry, asking)
+    if (status === 'recovered' && !preset && byzantine && !asking.isEqual) this.#contradicted(entry, asking)
     if (status === 'remembered' || (status === 'recovered' && maxError)) this.#unasked(at, query, label)
     if (status === 'checked' && !byzantine) this.#breaks(at, 'checked is for workers that may lie', `query ${query} is`)
-    if (status === 'audited') this.#audited(entry)
+    this.#reused.answered(entry)
+    this.#audits.answered(entry, workers.map((name) => this.#identities.get(name) ?? name)) // biome-ignore format: one line
     for (const worker of workers) {
       const identity = this.#identities.get(worker)
       if (identity === undefined) this.#breaks(at, 'answers are workers’', `${worker} never had a query`)
@@ -275,15 +226,6 @@ class Checker {
       }
     }
     if (status === 'exact' && !label && off === 0) this.#breaks(at, 'the history', `query ${query} contradicts itself`)
-  }
-
-  /** One worker's word, as it came; of one that is a convict by then it is not given. */
-  #audited({ at, query, workers, confidence }: Entry & { what: 'answered' }): void {
-    if (!this.#promised.isSampled) this.#breaks(at, 'audited is for answers that are sampled', `query ${query} is`)
-    const isOnes = workers.length === 1 && confidence === undefined
-    if (!isOnes) this.#breaks(at, 'audited is one worker’s word', `query ${query} is of ${workers.length}`)
-    const convict = workers.find((name) => this.#isEjected(this.#identities.get(name) ?? name, at))
-    if (convict) this.#breaks(at, 'a convict’s answers are not given', `query ${query} is answered by ${convict}`)
   }
 
   /** A coin allows for more in one span of twenty, for so many more in one of ten thousand. */
@@ -341,6 +283,7 @@ class Checker {
 
   #failed({ at, query, code }: Entry & { what: 'failed' }): void {
     const open = this.#open
+    this.#reused.failed(query)
     const asking = this.#ends(at, query)
     if (!asking) return
     const { limit } = this.#promised
@@ -364,6 +307,7 @@ class Checker {
 
   #verdict({ at, identity, kind }: Entry & { what: 'verdict' }): void {
     if (kind === 'ejected') this.#ejected.set(identity, at)
+    if (kind === 'ejected') this.#audits.convicted(at, identity)
     if (kind === 'readmitted') this.#ejected.delete(identity)
     if (kind !== 'readmitted' && !this.#liars.has(identity)) {
       this.#breaks(at, 'nobody honest is ejected', `${identity} never lied`)
@@ -376,6 +320,7 @@ class Checker {
       this.#breaks(at, 'a state that is torn is refused, with a warning', 'it was taken')
     for (const identity of forgotten) this.#breaks(at, 'who was ejected stays ejected', identity)
     this.#ejected.clear()
+    this.#reused.renews()
     for (const identity of ejected) this.#ejected.set(identity, at)
   }
 
@@ -390,6 +335,7 @@ class Checker {
       if (end === undefined) this.#breaks(at, 'every promise settles', `query ${query} has no end`)
     }
     this.#exchanges.over(at)
+    this.#audits.over(at)
     if (ended !== undefined && ended !== this.#queries.size)
       this.#breaks(at, 'stats add up', `${ended} of ${this.#queries.size} queries`)
     if (timers) this.#breaks(at, 'nothing is left', `${timers} timers`)

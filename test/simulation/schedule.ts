@@ -7,6 +7,7 @@
 import type { PredictorOptions } from 'approxifer'
 import { type Random, seeded } from '../../src/random'
 import { moods } from './actor'
+import { repeated, sampled } from './chosen'
 import { strategies } from './model'
 import { type Wire, type WireEvent, wired } from './wire'
 
@@ -152,8 +153,9 @@ export function drawn(seed: number, queries: number): Schedule {
   const plain: Schedule = { seed, options, machines, events: events.sort((a, b) => a.at - b.at), isSpared }
   const apart = seeded(~seed + 2)
   if (!E && apart.next() < OPEN) return opened(plain, end, apart)
-  const schedule = wired(plain)
-  return on.has('renewing') ? rolled(schedule) : schedule
+  const audited = E ? undefined : sampled(plain, end)
+  const schedule = audited ?? wired(plain)
+  return repeated(on.has('renewing') && !audited ? rolled(schedule) : schedule)
 }
 
 /** Few right answers make a stranger believed, so that most are. */

@@ -9,6 +9,7 @@ import type { GroupReport } from '../../src/query/report'
 import { seeded } from '../../src/random'
 import type { VirtualClock } from '../../src/testing/virtual-clock'
 import type { Verdict } from '../../src/trust/reputation'
+import type { Recall } from '../../src/trust/sampling'
 import type { WorkerChanges } from '../../src/workers/worker'
 import { Disk, type Found } from './disk'
 import { learned } from './learned'
@@ -44,7 +45,11 @@ export class Serving {
     private readonly schedule: Schedule,
     private readonly clock: VirtualClock,
     private readonly transport: Transport,
-    private readonly told: { verdict(verdict: Verdict): void; ejected(): readonly string[] },
+    private readonly told: {
+      verdict(verdict: Verdict): void
+      ejected(): readonly string[]
+      recalled(recall: Recall): void
+    },
   ) {
     const { wire, seed } = schedule
     if (wire?.disk) this.disk = new Disk(clock, seed, wire.disk, told.ejected)
@@ -82,7 +87,9 @@ export class Serving {
     const { options, seed, wire } = this.schedule
     const onVerdict = (verdict: Verdict) => this.told.verdict(verdict)
     const onWarning = (text: string) => void this.#warnings.push(text)
-    const known = options.reuse && { memory: { state: await learned(), unfit: 'forget' as const } }
+    const known = options.reuse?.maxError !== undefined && {
+      memory: { state: await learned(), unfit: 'forget' as const },
+    }
     const all = {
       ...options,
       ...known,
@@ -90,6 +97,7 @@ export class Serving {
       testing: { clock: this.clock, seed, coin: seeded(seed).next },
       onWarning,
       onVerdict,
+      ...(options.verify?.mode === 'sampled' && { onRecall: (recall: Recall) => this.told.recalled(recall) }),
     }
     if (!wire?.isServed) {
       const state = await this.disk?.read('')
@@ -174,9 +182,15 @@ export class Serving {
 
   /** Ends it. @returns what is left to say of it */
   async end(): Promise<{ sent: number; ended: number | undefined; unreported: number }> {
-    const { exact, checked, recovered, unasked, unverified, failed } = (this.predictor as Predictor).stats()
+    const { exact, checked, recovered, unasked, unverified, audited, failed } = (this.predictor as Predictor).stats()
     const ended =
-      exact + checked + recovered + unasked + unverified + Object.values(failed).reduce((sum, n) => sum + n, 0)
+      exact +
+      checked +
+      recovered +
+      unasked +
+      unverified +
+      audited +
+      Object.values(failed).reduce((sum, n) => sum + n, 0)
     let isClosed = false
     void this.#close().then(() => (isClosed = true))
     await this.#until(() => isClosed)

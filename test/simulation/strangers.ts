@@ -1,6 +1,6 @@
 /** What strangers answer where anybody may join: a word counts once it is earned, and few of those that are given are wrong. */
 
-import type { Entry } from './history'
+import type { Entry } from './entries'
 
 /** Wrong answers beyond what is expected at most. */
 const CHANCE = 40

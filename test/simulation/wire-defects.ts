@@ -1,6 +1,6 @@
 /** Defects at the seams of a network and a disk, as those of `defects.ts`. */
 
-import { type Defect, defect } from './defects'
+import { type Defect, defect } from './defect'
 
 // biome-ignore format: a line each
 export const wireDefects: readonly Defect[] = [

@@ -54,6 +54,7 @@ class World {
     this.#serving = new Serving(schedule, this.clock, this.#transport, {
       verdict: ({ identity, kind }) => this.#verdict(this.#transport.identityOf(identity), kind),
       ejected: () => [...this.#ejected],
+      recalled: ({ identity, ids }) => void this.#note({ what: 'recalled', identity, ids }),
     })
     if (!wire?.isServed) return
     const witness = {
@@ -178,11 +179,16 @@ class World {
     } else if (event.what === 'lie') Object.assign(this.#lying.get(event.identity) ?? {}, event)
     else if (event.what === 'leave') this.#leaves(event)
     else if (event.what === 'join') this.#joins(event.machine)
-    else if (event.what === 'forget') this.#serving.predictor?.forget(event.tenant)
+    else if (event.what === 'forget') this.#forgets(event.tenant)
     else if (event.what === 'bounce') this.#transport.restart(event.worker, event.forMs)
     else if (event.what === 'cut') this.#transport.cut?.(event.worker, event.forMs)
     else if (event.what === 'restart') void this.#restarts(event.isKilled, event.found)
     else this.#renews()
+  }
+
+  #forgets(tenant: string): void {
+    this.#serving.predictor?.forgetTenant(tenant)
+    this.#note({ what: 'forgets', tenant })
   }
 
   #joins(machine: Machine): void {
@@ -202,6 +208,7 @@ class World {
     const model = ++this.#model
     if (this.#transport instanceof Direct) {
       for (const identity of this.#models.keys()) this.#models.set(identity, model)
+      this.#note({ what: 'renews' })
       return this.#transport.renew(`model ${model}`)
     }
     const random = seeded(this.#schedule.seed)
@@ -234,20 +241,24 @@ class World {
   }
 
   /** Notes that a query is asked now. @returns notes how it ends */
-  #asks({ query, row, deadlineMs, policy, atDeadline, lively = false }: Ask) {
+  #asks({ query, row, tenant, deadlineMs, policy, atDeadline, lively = false }: Ask) {
     const values = Float32Array.from(row)
     const first = Math.min(...this.#models.values())
-    this.#queries.set(values.join(), query)
+    const repeats = this.#schedule.options.reuse?.exact
+    const like = repeats ? (this.#queries.get(values.join()) ?? query) : query
+    this.#queries.set(values.join(), like)
     const dueAt = this.clock.now() + deadlineMs
     const chosen = policy ?? this.#schedule.options.policy ?? 'auto'
-    this.#note({ what: 'asked', query, dueAt, policy: chosen, gives: atDeadline === 'give', lively })
+    this.#note({ what: 'asked', query, dueAt, policy: chosen, gives: atDeadline === 'give', lively, ...(repeats && { like, tenant }) }) // biome-ignore format: one line
     let isOpen = true
     return {
-      answered: ({ status, confidence, values: told, workers: names }: Told) => {
+      answered: ({ status, confidence, values: told, workers: names, id, reused }: Told) => {
         isOpen = false
         const workers = names.map((name) => this.#transport.nameOf(name))
-        const compared = this.#compared(values, told, first)
-        this.#note({ what: 'answered', query, status, confidence, workers, ...compared, says: this.#says(told) })
+        // Over a network who serves hears of another model when it asks, and then gives no answer of the one before.
+        const compared = this.#compared(values, told, repeats && !(this.#transport instanceof Direct) ? 0 : first)
+        const more = { ...(id !== undefined && { id }), ...(repeats && { reused: reused === true, told: told.join() }) }
+        this.#note({ what: 'answered', query, status, confidence, workers, ...compared, says: this.#says(told), ...more }) // biome-ignore format: one line
       },
       failed: (code: string) => {
         isOpen = false
@@ -272,8 +283,8 @@ class World {
     try {
       const choices = { deadlineMs, ...(policy && { policy }), ...(atDeadline && { atDeadline }) }
       const given = this.#serving.predict(Float32Array.from(event.row), { ...choices, signal: leaving.signal, ...(tenant && { tenant }) }) // biome-ignore format: one line
-      const { status, confidence, output, workers } = await given
-      asked.answered({ status, confidence, values: output.y.data as Float32Array, workers })
+      const { output, ...rest } = await given
+      asked.answered({ ...rest, values: output.y.data as Float32Array })
     } catch (error) {
       const { code = `${(error as Error).message}` } = error as { code?: string }
       asked.failed(code)
@@ -293,7 +304,9 @@ function promisedBy({
     byzantine,
     ...(verify?.trust === 'open' && { open: { integrity: verify.integrity as number, own: machines[0].identity } }),
     isRolled: rollout !== undefined,
+    ...(verify?.mode === 'sampled' && { sampled: { rate: verify.rate ?? 1, retention: verify.retention ?? 1 } }),
     maxError: reuse?.maxError ?? 0,
+    ttlMs: reuse?.ttlMs ?? Number.POSITIVE_INFINITY,
     ledgers: 1 + events.filter(({ what }) => ['renew', 'forget', 'restart'].includes(what)).length,
     preset: scheme?.preset !== undefined,
     answersIn: isSpared ? 2 * HANG_MS : Number.POSITIVE_INFINITY,

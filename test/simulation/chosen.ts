@@ -1,0 +1,69 @@
+/** Options that some runs have beside what befalls them, drawn apart, so that others stay what they are. */
+
+import { type Random, seeded } from '../../src/random'
+import { strategies } from './model'
+import type { Event, Machine, Schedule } from './schedule'
+
+/** Share of the runs without liars whose answers are sampled, and of all closed fleets that have equal queries. */
+const SAMPLED = 0.15
+const REPEATED = 0.3
+/** Of workers that may lie. */
+const LIARS = 0.4
+
+/** Answers are given as they come, and some are audited by workers of the user's own: others may lie, any number. */
+export function sampled(schedule: Schedule, end: number): Schedule | undefined {
+  const random = seeded(~schedule.seed + 4)
+  const pick = <T>(all: readonly T[]) => all[random.below(all.length)]
+  const { machines, events, options } = schedule
+  if (random.next() >= SAMPLED || machines.length < 2) return undefined
+  const anchors = machines.slice(0, 1 + random.below(Math.min(2, machines.length - 1))).map(({ identity }) => identity)
+  const own = (machine: Machine): Machine => {
+    const trusted = anchors.includes(machine.identity)
+    return { ...machine, trusted, rounding: trusted || machine.name.length % 2 ? 0 : 1e-6 }
+  }
+  const lies = machines.flatMap(({ identity }): Event[] => {
+    if (anchors.includes(identity) || random.next() >= LIARS) return []
+    return [{ at: pick([0, end / 3]), what: 'lie', identity, strategy: pick(Object.keys(strategies)), share: pick([0.05, 0.5, 1]) }] // biome-ignore format: one line
+  })
+  const told = events.map((event) => (event.what === 'join' ? { ...event, machine: own(event.machine) } : event))
+  const { reuse: _, ...rest } = options
+  const verify = { mode: 'sampled', rate: pick([0.05, 0.2, 1]), retention: pick([10, 100, 1e6]) } as const
+  return {
+    ...schedule,
+    options: { ...rest, verify },
+    machines: machines.map(own),
+    events: [...lies, ...told].sort((a, b) => a.at - b.at),
+    isSpared: false,
+  }
+}
+
+/** Some queries equal others, of before or at once, whose answers they get. */
+export function repeated(schedule: Schedule): Schedule {
+  const random = seeded(~schedule.seed + 3)
+  if (random.next() >= REPEATED) return schedule
+  const pick = <T>(all: readonly T[]) => all[random.below(all.length)]
+  const [share, last] = [pick([0.2, 0.7]), pick([1, 5, 50])]
+  const [bytes, ttlMs] = [pick([undefined, 5000]), pick([undefined, 30, 300])]
+  const { options, events } = schedule
+  return {
+    ...schedule,
+    options: { ...options, reuse: { ...options.reuse, exact: true, ...(bytes && { bytes }), ...(ttlMs && { ttlMs }) } },
+    events: withEqual(events, { random, share, last }),
+    // Who joins one that is due before him asks again when that has failed, and has less time then.
+    isSpared: schedule.isSpared && events.every((event) => event.what !== 'ask' || event.deadlineMs >= 400),
+  }
+}
+
+/** @param last  so many rows one of which is asked for again */
+function withEqual(events: readonly Event[], { random, share, last }: { random: Random; share: number; last: number }) {
+  const rows: [number, number][] = []
+  const again = (row: [number, number]): [number, number] => {
+    const drawn = rows.length && random.next() < share ? rows[rows.length - 1 - random.below(Math.min(last, rows.length))] : row // biome-ignore format: one line
+    rows.push(drawn)
+    return drawn
+  }
+  return events.map((event) => {
+    if (event.what !== 'ask') return event
+    return { ...event, row: again(event.row), ...(event.more && { more: event.more.map(again) }) }
+  })
+}

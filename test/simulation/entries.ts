@@ -1,0 +1,86 @@
+/** What a history is made of. */
+
+/** What was promised for this run. */
+export interface Promised {
+  byzantine: number
+  /** Anybody may join: the share of the answers that is right is expected to be so large, and this identity is the user's. */
+  open?: { integrity: number; own: string }
+  /** A new model answers some queries before it takes the place of the one before. */
+  isRolled?: boolean
+  /** Of all answers those that may be wrong of which no worker was asked; 0: none is remembered. */
+  maxError?: number
+  /** How often these were counted from nothing. */
+  ledgers?: number
+  /** Answers are given as they come, such a share of them is audited, and so many of the last that were given are recalled. */
+  sampled?: { rate: number; retention: number }
+  /** How long an answer may be given to equal queries. */
+  ttlMs?: number
+  /** Whether answers are decoded from all rows, as in the paper. */
+  preset: boolean
+  /** Whether no more than S workers are ever in trouble, and the others can answer all: then every query has an answer within so many ms. */
+  answersIn: number
+  /** A worker that is at work on one call for longer is restarted, where it can be. */
+  hangMs: number
+  /** Queries under way at most. */
+  limit: number
+  minConfidence: number
+  /** Second requests that may be saved up, and their share of the queries. */
+  hedges: { burst: number; share: number }
+  /** How far a proven answer may be from the model's own. */
+  rounding: number
+  /** How late a busy machine may come to what is due; 0 in simulated time. */
+  slackMs?: number
+}
+
+export type Entry = {
+  at: number
+} /** @param lively  whether all is well again, so that it must be answered */ /** @param like  the first query that it equals, maybe itself, where answers are used again for the same tenant */ & (
+  | { what: 'asked'; query: number; dueAt: number; policy: string; gives: boolean; lively: boolean; like?: number; tenant?: string } // biome-ignore format: one line
+  | { what: 'left'; query: number }
+  | { what: 'joins' | 'leaves'; worker: string }
+  /** A worker gets it, and answers. @param query  undefined: a row that was mixed, or a probe @param fits  whether it takes one more */
+  | { what: 'given'; query: number | undefined; worker: string; identity: string; fits: boolean }
+  | { what: 'replied'; query: number | undefined; worker: string; identity: string; lied: boolean; says?: number }
+  /** A call ended that it had been at work on for longer than `hangMs`. */
+  | { what: 'hung'; worker: string; ms: number; restarts: boolean }
+  /** @param off  largest distance from the model's own values @param label  whether it has the model's label @param says  its label */
+  | {
+      what: 'answered'
+      query: number
+      status: string
+      confidence: number | undefined
+      workers: string[]
+      off: number
+      label: boolean
+      /** Which of the models that replaced each other it is nearest to. */
+      model?: number
+      says?: number
+      /** By which it may be recalled; whether it was an equal query's; its values. */
+      id?: number
+      reused?: boolean
+      told?: string
+    }
+  | { what: 'recalled'; identity: string; ids: readonly number[] }
+  /** All that was kept of it; of all, since they have another model from now on. */
+  | { what: 'forgets'; tenant: string }
+  | { what: 'renews' }
+  /** A request to a gateway, and its response. @param why  of nonsense, which; or that its body was cut */
+  | { what: 'sent'; exchange: number; kind: string }
+  | { what: 'told'; exchange: number; status: number; why: string }
+  | { what: 'failed'; query: number; code: string }
+  | { what: 'verdict'; identity: string; kind: string }
+  /** Nothing is wrong with it any more, and it cannot be reached. */
+  | { what: 'missing'; worker: string }
+  /** What serves was started again. @param state  what it found of what was saved, where so many were ejected */
+  | { what: 'restart'; state: string; isRefused: boolean; ejected: readonly string[]; forgotten: readonly string[] }
+  | { what: 'hedges'; sent: number }
+  /** The machine had other things to do for so long. */
+  | { what: 'stalled'; ms: number }
+  /** All is over: what is left of it. */
+  | { what: 'over'; ended: number | undefined; timers: number; running: number; unreported: number }
+)
+
+export interface History {
+  promised: Promised
+  entries: readonly Entry[]
+}

@@ -1,0 +1,58 @@
+/** Of a history: what is promised of answers that equal queries have had before, or at the same time: of one tenant, of the model that serves, none that is forgotten or too old. Knows nothing of the code. */
+
+import type { Entry } from './entries'
+
+/** An answer that somebody was asked for. */
+interface Source {
+  at: number
+  status: string
+  told: string
+}
+
+export class Reused {
+  /** Of equal queries of one tenant; of the model that serves, and since they were forgotten last. */
+  #sources = new Map<string, Source[]>()
+  readonly #keys = new Map<number, string>()
+  /** Of queries that failed: an audit of a memory goes on when its caller has left. */
+  readonly #failed = new Set<string>()
+
+  /** @param ttlMs  how long an answer may be used @param isRemembered  whether a memory answers some queries, and is audited */
+  constructor(
+    private readonly ttlMs: number,
+    private readonly isRemembered: boolean,
+    private readonly breaks: (at: number, line: string, why: string) => void,
+  ) {}
+
+  asked({ query, like, tenant = '' }: Entry & { what: 'asked' }): void {
+    if (like !== undefined) this.#keys.set(query, `${like} ${tenant}`)
+  }
+
+  answered({ at, query, status, reused, told = '' }: Entry & { what: 'answered' }): void {
+    const key = this.#keys.get(query)
+    if (key === undefined) return
+    const sources = this.#sources.get(key) ?? []
+    this.#sources.set(key, sources)
+    if (!reused) return void sources.push({ at, status, told })
+    // Those that are under way at once share whatever it is; only the model's own answers are kept.
+    const isOf = (source: Source) =>
+      source.told === told &&
+      source.status === status &&
+      (source.at === at || (status === 'exact' && source.at >= at - this.ttlMs))
+    const isAudited = this.isRemembered && status === 'exact' && this.#failed.has(key)
+    if (!isAudited && !sources.some(isOf))
+      this.breaks(at, 'a reused answer is that of an equal query', `query ${query} (${key}), ${status}: ${told}`)
+  }
+
+  failed(query: number): void {
+    this.#failed.add(this.#keys.get(query) ?? '')
+  }
+
+  forgets(tenant: string): void {
+    for (const key of this.#sources.keys()) if (key.slice(key.indexOf(' ') + 1) === tenant) this.#sources.delete(key)
+  }
+
+  /** What serves has another model, or began anew. */
+  renews(): void {
+    this.#sources.clear()
+  }
+}
