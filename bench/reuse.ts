@@ -142,10 +142,10 @@ function plotOf(rows: readonly Row[]) {
     height: 260,
     mark: { type: 'line', point: true },
     encoding: {
-      x: { field: 'maxError', type: 'quantitative', title: 'maxError', scale: { type: 'log' }, axis: { values: MAX_ERRORS } }, // biome-ignore format: one line
+      x: { field: 'maxError', type: 'quantitative', title: 'maxError', scale: { type: 'log' }, axis: { values: MAX_ERRORS, format: '~r' } }, // biome-ignore format: one line
       y: { field: 'asked', type: 'quantitative', title: 'inferences a query', scale: { domain: [0, 1] } },
       color: { field: 'stream', type: 'nominal', title: null, sort: Object.keys(sources) },
-      strokeDash: { field: 'answered', type: 'nominal', title: null, sort: [...systems] },
+      strokeDash: { field: 'answered', type: 'nominal', title: null, sort: [...systems], legend: { symbolType: 'stroke', symbolStrokeColor: 'black', symbolSize: 400 } }, // biome-ignore format: one line
     },
   })
 }
