@@ -140,12 +140,12 @@ function plotOf(rows: readonly Row[]) {
     data: { values },
     width: 420,
     height: 260,
-    mark: { type: 'line', point: true },
+    mark: 'line',
     encoding: {
       x: { field: 'maxError', type: 'quantitative', title: 'maxError', scale: { type: 'log' }, axis: { values: MAX_ERRORS, format: '~r' } }, // biome-ignore format: one line
       y: { field: 'asked', type: 'quantitative', title: 'inferences a query', scale: { domain: [0, 1] } },
       color: { field: 'stream', type: 'nominal', title: null, sort: Object.keys(sources) },
-      strokeDash: { field: 'answered', type: 'nominal', title: null, sort: [...systems], legend: { symbolType: 'stroke', symbolStrokeColor: 'black', symbolSize: 400 } }, // biome-ignore format: one line
+      strokeDash: { field: 'answered', type: 'nominal', title: null, sort: [...systems] },
     },
   })
 }
