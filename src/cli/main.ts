@@ -7,8 +7,6 @@ import { featureNames } from '../memory/domain'
 import { predictorOptions } from '../predictor/option-table'
 import { CONFIDENT } from '../predictor/settings'
 import { attackForms } from '../testing/faults'
-import { evaluateCommand } from './evaluate'
-import { learn } from './learn'
 import {
   amount,
   attack,
@@ -25,10 +23,8 @@ import {
   probability,
   rights,
 } from './options'
-import { plan } from './plan'
 import { flagsOf, withServeFlags } from './serve/flags'
 import { describeItem, report, width, wrap } from './terminal'
-import { work } from './work'
 
 const {
   scheme: { options: scheme },
@@ -95,7 +91,7 @@ program
   .option('--seed <n>', 'seed of arrivals, of what is slow and of what is asked', integer(0), 1)
   .option('--json', 'print JSON instead of tables')
   .action(async (options) => {
-    const { demo } = await import('./demo/demo') // the other commands need not wait for it
+    const { demo } = await import('./demo/demo') // the other commands need not wait for it; so each of them
     await demo(options)
   })
 
@@ -108,7 +104,10 @@ withModel(
 )
   .optionsGroup('Options:')
   .option('--json', 'print JSON instead of tables')
-  .action((model, options) => plan({ model, ...options }))
+  .action(async (model, options) => {
+    const { plan } = await import('./plan')
+    await plan({ model, ...options })
+  })
 
 withRight(
   withScheme(program.command('evaluate'), 8, 1, 0)
@@ -147,9 +146,10 @@ withRight(
   .optionsGroup('Options:')
   .option('--report <folder>', 'write report.md there, with plots (needs vega and vega-lite)')
   .option('--json', 'print JSON instead of tables')
-  .action((model, options) =>
-    evaluateCommand(model, { ...options, grid: options.grid === true ? grid(GRID) : options.grid }),
-  )
+  .action(async (model, options) => {
+    const { evaluateCommand } = await import('./evaluate')
+    await evaluateCommand(model, { ...options, grid: options.grid === true ? grid(GRID) : options.grid })
+  })
 
 withRight(
   program
@@ -161,7 +161,10 @@ withRight(
 )
   .addOption(features())
   .option('--json', 'print JSON instead of sentences')
-  .action(learn)
+  .action(async (model, options) => {
+    const { learn } = await import('./learn')
+    await learn(model, options)
+  })
 
 withServeFlags(
   program
@@ -170,7 +173,7 @@ withServeFlags(
     .argument('[models...]', '.onnx files, as FILE or NAME=FILE; with workers elsewhere NAME or NAME=ITS NAME THERE'),
 ).action(async (models, options) => {
   process.on('SIGHUP', () => {}) // while it starts it has read nothing that may have changed since
-  const { serve } = await import('./serve/serve') // with its libraries, which the other commands need not wait for
+  const { serve } = await import('./serve/serve')
   await serve(models, flagsOf(options), version)
 })
 
@@ -203,7 +206,10 @@ withModel(
   .optionsGroup('Options:')
   .option('--grace <s>', 'seconds for the rows that are here, when told to stop', amount, 10)
   .option('--json', 'print events as JSON, one a line')
-  .action(work)
+  .action(async (model, options) => {
+    const { work } = await import('./work')
+    await work(model, options)
+  })
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error

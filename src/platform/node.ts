@@ -29,7 +29,13 @@ let module: Promise<WebAssembly.Module> | undefined
 export const platform: Platform = {
   cores: availableParallelism(),
 
-  coreModule: () => (module ??= WebAssembly.compile(Buffer.from(core, 'base64'))),
+  coreModule: () => {
+    module ??= WebAssembly.compile(Buffer.from(core, 'base64')).catch((error) => {
+      module = undefined
+      throw error
+    })
+    return module
+  },
 
   spawn(create, onDeath, patient = false): Thread {
     // The process's own flags are not for a plain script: with --input-type a worker does not even start.
