@@ -61,6 +61,9 @@ function only(now: Schedule, keeps: (event: Event) => boolean): Schedule {
   return events.length === now.events.length ? now : { ...now, events }
 }
 
+/** Whose word is proof: where that is asked for, nothing begins without one. */
+const isAnchor = ({ trusted }: Machine) => trusted === true
+
 /** With fewer workers it is not said any more that the others can answer all. */
 function withoutWorkers(small: Schedule, breaks: Breaks): Promise<Schedule> {
   const without = ({ name, identity }: Machine) => {
@@ -71,7 +74,7 @@ function withoutWorkers(small: Schedule, breaks: Breaks): Promise<Schedule> {
     }
     return (now: Schedule): Schedule => {
       const machines = now.machines.filter((each) => each.name !== name)
-      if (machines.length < least(now)) return now
+      if (machines.length < least(now) || now.machines.some(isAnchor) !== machines.some(isAnchor)) return now
       return { ...now, machines, events: now.events.filter((event) => !isTheirs(event)), isSpared: false }
     }
   }
