@@ -91,7 +91,7 @@ program
   .option('--seed <n>', 'seed of arrivals, of what is slow and of what is asked', integer(0), 1)
   .option('--json', 'print JSON instead of tables')
   .action(async (options) => {
-    const { demo } = await import('./demo/demo') // the other commands need not wait for it; so each of them
+    const { demo } = await import('./demo/demo') // what a command needs is loaded with it: the others start sooner
     await demo(options)
   })
 

@@ -12,16 +12,13 @@ const MOST_RATE = 0.8
 const MORE = 4
 const CATCHES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96]
 
-export interface Allowance {
+/** What was drawn for a span when it began. */
+export interface Terms {
+  readonly length: number
   /** Wrong answers that may be given. */
   readonly budget: number
   /** Of these, those that may be given while the last catch is not known: its outcome comes too late for them. */
   readonly kept: number
-}
-
-/** What was drawn for a span when it began. */
-export interface Terms extends Allowance {
-  readonly length: number
   /** Probability that a confident one is asked all the same. */
   readonly rate: number
   /** Catches after which nothing is given any more. */

@@ -41,7 +41,7 @@ export class Dispatcher {
 
   /** @param queued  told when attempts are queued again */
   constructor(queue: Queue, roster: Roster, options: DispatchOptions, queued: () => void) {
-    const { clock, hangMs, useAll, lateMs = () => undefined, accept, together } = options
+    const { clock, hangMs, useAll, lateMs = () => undefined } = options
     const speeds = new Speeds(useAll)
     this.#clock = clock
     this.#queue = queue
@@ -49,18 +49,8 @@ export class Dispatcher {
     this.#speeds = speeds
     this.#waiting = new Waiting(clock)
     this.#packing = new Packing(hangMs, queue, roster, speeds.scaling)
-    this.execution = new Execution({
-      clock,
-      hangMs,
-      lateMs,
-      accept,
-      together,
-      queue,
-      roster,
-      speeds,
-      freed: this.#freed.bind(this),
-      queued,
-    })
+    const freed = this.#freed.bind(this)
+    this.execution = new Execution({ ...options, lateMs, queue, roster, speeds, freed, queued })
   }
 
   /** An attempt is queued: it goes to a worker now, or as soon as one may take it. */

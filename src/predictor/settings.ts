@@ -127,7 +127,7 @@ function statesOf(state: MemoryChoices['state'] = {}, most: number): Record<stri
 }
 
 /** @throws TypeError, RangeError naming the choice, what was expected and what came */
-export function checkChoices(choices: Choices, coded: Coded, others: Required<Choices>): Required<Choices> {
+function checkChoices(choices: Choices, coded: Coded, others: Required<Choices>): Required<Choices> {
   const { policy = others.policy, minConfidence = others.minConfidence, atDeadline = others.atDeadline } = choices
   const { onOverload = others.onOverload } = choices
   checkPolicy(policy, isVerified(coded) ? 0 : coded.scheme.byzantine)
