@@ -37,7 +37,10 @@ export function checkOperator({ tenant, models }: Principal = {}): void {
 }
 
 /** What a request chooses, where it may. @throws Refusal 403 */
-export function permitted(choices: RequestChoices, { tenant, priority }: Principal = {}): RequestChoices {
+export function permitted<T extends Pick<RequestChoices, 'tenant' | 'priority'>>(
+  choices: T,
+  { tenant, priority }: Principal = {},
+): T {
   const { tenant: other = tenant, priority: wanted = priority } = choices
   if (tenant !== undefined && other !== tenant) {
     throw new Refusal(403, expected('parameters.tenant', tenant ? `'${tenant}'` : 'none with this token', other))

@@ -117,7 +117,7 @@ const verify = {
   retention: open(
     integer(1, 1e8),
     "1,000,000 with `'sampled'`",
-    'answers given last of which a convict’s can be recalled; 16 bytes each',
+    'answers given last of which a convict’s can be recalled; 24 bytes each',
     '--retention <n>',
   ),
   integrity: open(
