@@ -70,7 +70,7 @@ export class Forecast {
     if (chance < HOPELESS && this.#roster.utilisation.value > BUSY) return this.refused(told(leftMs, 0))
     const length = lengths.get(turn.tenant) ?? 1
     const least = ADMITTED.refusing + length * (ADMITTED.least - ADMITTED.refusing)
-    const isShort = before < this.#shortest
+    const isShort = before < this.#shortest || this.#queue.lacks(turn)
     const isIn = !waitMs || ((isShort || waitMs <= length * leftMs) && pace.chance(leftMs - waitMs) >= least * chance)
     if (!isIn) this.#lengthen(turn, length - SHORTER / (LONGER * usable))
     else if (isShort && length < 1) this.#lengthen(turn, length + 1 / (LONGER * usable))
