@@ -3,6 +3,7 @@
  * Defaults that depend on other options are in settings.ts.
  */
 
+import { checkSignal } from '../abort'
 import { checkBoolean, checkMs, checkShare, checkString, expected, isObject } from '../check'
 import { type Clock, systemClock } from '../clock'
 import type { CodecOptions } from '../codec/codec'
@@ -59,7 +60,7 @@ const choices = {
 
 export const predictOptions = {
   deadlineMs: open(checkMs, 'the predictor’s', 'how long it may take'),
-  signal: open(signal, 'none', 'rejects it with ABORTED when it fires'),
+  signal: open(checkSignal, 'none', 'rejects it with ABORTED when it fires'),
   priority: open(
     words(priorities),
     "`'normal'`",
@@ -271,9 +272,4 @@ function state(field: string, value: unknown): NonNullable<MemoryChoices['state'
     if (!(bytes instanceof Uint8Array)) throw new TypeError(expected(field, 'a Uint8Array, or one by tenant', bytes))
   }
   return value as NonNullable<MemoryChoices['state']>
-}
-
-function signal(field: string, value: unknown): AbortSignal {
-  if (typeof (value as AbortSignal | null)?.addEventListener === 'function') return value as AbortSignal
-  throw new TypeError(expected(field, 'an AbortSignal', value))
 }
