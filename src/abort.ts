@@ -1,5 +1,6 @@
 /** Many calls on one AbortSignal: one listener each would draw Node's leak warning from the eleventh on. */
 
+import { expected } from './check'
 import { ApproxiferError } from './errors'
 
 const listeners = new WeakMap<AbortSignal, Set<() => void>>()
@@ -32,4 +33,10 @@ export function orAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> 
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
     work.then(resolve, reject)
   })
+}
+
+/** @throws TypeError */
+export function checkSignal(field: string, value: unknown): AbortSignal {
+  if (typeof (value as AbortSignal | null)?.addEventListener === 'function') return value as AbortSignal
+  throw new TypeError(expected(field, 'an AbortSignal', value))
 }

@@ -10,7 +10,8 @@ import { Predictor } from '../predictor/predictor'
 import { textModelOf } from '../text/model'
 import type { TextOptions } from '../text/options'
 import { type Gateway, type GatewayOptions, gatewayOf } from './gateway'
-import type { Started, Store } from './models'
+import type { Recalling, Start, Started, Store } from './models'
+import { Recalls } from './recalls'
 
 /**
  * What is served under a name: options of a predictor, and what this version of the model is called (default '1'); or a ready
@@ -29,7 +30,7 @@ export type GatewayModel = (PredictorOptions & { version?: string; text?: TextOp
  */
 export function createGateway(options: GatewayOptions<GatewayModel>): Gateway<GatewayModel> {
   const { onWarning } = options
-  return gatewayOf(options, (model, states) => start(model, states, onWarning), versionOf, ownRequest('the gateway'))
+  return gatewayOf(options, (...started) => start(onWarning, ...started), versionOf, ownRequest('the gateway'))
 }
 
 /**
@@ -44,13 +45,12 @@ export function fileStore(folder: string): Store {
 
 /** @param onWarning  for models that have none of their own */
 async function start(
-  model: GatewayModel,
-  states: Readonly<Record<string, Uint8Array>> | undefined,
   onWarning: ((text: string) => void) | undefined,
+  ...[model, states, told]: Parameters<Start<GatewayModel>>
 ): Promise<Started> {
   if (model instanceof Predictor) return { predictor: model, text: 'it was given as a ready predictor' }
   const { version: _, text, ...own } = model
-  const options = onWarning ? { onWarning, ...own } : own
+  const options = { ...(onWarning && { onWarning }), ...own, ...recalling(own, told) }
   const predictor = await createPredictor(states ? withStates(options, states) : options)
   try {
     const warn = guarded(options.onWarning ?? console.warn)
@@ -59,6 +59,18 @@ async function start(
     await predictor.close()
     throw error
   }
+}
+
+/** Who asks the gateway is told what a model's own listener is, if it has one. */
+function recalling({ verify, onRecall }: PredictorOptions, told: Recalling): Pick<PredictorOptions, 'onRecall'> {
+  if (verify?.mode !== 'sampled') return {}
+  told.recalls ??= new Recalls()
+  const { recalls } = told
+  const tell: typeof onRecall = (recall) => {
+    recalls.add(recall)
+    onRecall?.(recall)
+  }
+  return onRecall === undefined || typeof onRecall === 'function' ? { onRecall: tell } : {} // it is refused
 }
 
 function withStates(options: PredictorOptions, states: Readonly<Record<string, Uint8Array>>): PredictorOptions {

@@ -11,7 +11,7 @@ import { noAnswers } from '../query/prediction'
 import type { RequestEvent } from './event'
 import { type Exchange, Inference, type InferenceLimits, infer, limitsOf } from './infer'
 import { Models, type Served, type Start, type Store } from './models'
-import { checkModel, checkOperator, mayAsk, type Principal } from './principal'
+import { checkModel, checkOperator, mayAsk, type Principal, permitted } from './principal'
 import { errorBody, notFound, Refusal, refusalOf, unavailable } from './refusal'
 import { type Place, placeOf, type Resource } from './routes'
 import { answerEmbed, answerEmbeddings, answerRerank, type TextModels } from './text'
@@ -124,6 +124,7 @@ class GatewayServer<Model> {
     generations: (place, event) => this.#generations(place, event),
     promote: (place, event) => this.#generations(place, event, 'promote'),
     refuse: (place, event) => this.#generations(place, event, 'refuse'),
+    recalls: (place, event) => this.#recalls(place, event),
     embeddings: (_, event) => this.#texts(event, answerEmbeddings),
     embed: (_, event) => this.#texts(event, answerEmbed),
     rerank: (_, event) => this.#texts(event, answerRerank),
@@ -199,6 +200,17 @@ class GatewayServer<Model> {
     }
     if (what) predictor[what](generation)
     return json({ name: place.model, generations: predictor.generations() })
+  }
+
+  /** Which answers were recalled of those that its tenant was given. */
+  #recalls({ model }: Place, event: RequestEvent): Response {
+    event.model = model
+    checkModel(event.principal, model)
+    const recalls = this.models.recalls(model)
+    const asked = Object.fromEntries(new URL(event.request.url).searchParams)
+    checkNames('', asked, ['since', 'tenant'])
+    const { tenant = '' } = permitted<{ tenant?: string }>(asked, event.principal)
+    return json({ name: model, ...recalls.read(tenant, asked.since) })
   }
 
   #texts(event: RequestEvent, answer: (exchange: Exchange, models: TextModels) => Promise<Message>): Promise<Response> {

@@ -3,11 +3,12 @@
 import { checkText, expected } from '../check'
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
-import { joinedBytes } from '../oip/json'
 import type { Files } from '../platform/platform'
 import type { Predictor } from '../predictor/predictor'
 import type { TextModel } from '../text/model'
-import { messageOf, notFound, unavailable } from './refusal'
+import type { Recalls } from './recalls'
+import { messageOf, notFound, Refusal, unavailable } from './refusal'
+import { packStates, unpackStates } from './states'
 
 /** Where what a model learned is kept: files, a key-value store, a bucket. */
 export type Store = Files
@@ -18,8 +19,17 @@ export interface Started {
   text: TextModel | string
 }
 
-/** Starts a predictor. @param states  what an earlier one of this name has learned, by tenant */
-export type Start<Model> = (model: Model, states: Readonly<Record<string, Uint8Array>> | undefined) => Promise<Started>
+/** Of a name, whatever version is served under it: there where answers of one were sampled. */
+export interface Recalling {
+  recalls?: Recalls
+}
+
+/** Starts a predictor. @param states  what an earlier one of this name has learned, by tenant @param told  of what is recalled */
+export type Start<Model> = (
+  model: Model,
+  states: Record<string, Uint8Array> | undefined,
+  told: Recalling,
+) => Promise<Started>
 
 interface ModelsOptions<Model> {
   start: Start<Model>
@@ -41,7 +51,7 @@ export class Served {
 }
 
 /** A name, and what is served under it; nothing while the first version loads, or if it could not be loaded. */
-interface Slot {
+interface Slot extends Recalling {
   served?: Served
   why: string
   /** Requests of `served`, and how often its model was replaced, when it was last saved. */
@@ -80,11 +90,23 @@ export class Models<Model> {
 
   /** @param version  undefined for whichever there is. @throws Refusal 404, 503 */
   find(name: string, version?: string): Served {
-    const slot = this.#slots.get(name)
-    if (!slot) throw notFound('the model', this.names.map((each) => `'${each}'`).join(', ') || 'none at all', name)
+    const slot = this.#slot(name)
     if (!slot.served) throw unavailable(`model '${name}' is not ready: ${slot.why}`)
     if (version === undefined || version === slot.served.version) return slot.served
     throw notFound(`the version of model '${name}'`, `'${slot.served.version}'`, version)
+  }
+
+  /** @throws Refusal 404 where there can be none */
+  recalls(name: string): Recalls {
+    const { recalls } = this.#slot(name)
+    if (recalls) return recalls
+    throw new Refusal(404, `model '${name}': expected one whose answers are sampled (verify.mode 'sampled'), got one that has none recalled`) // biome-ignore format: one line
+  }
+
+  #slot(name: string): Slot {
+    const slot = this.#slots.get(name)
+    if (slot) return slot
+    throw notFound('the model', this.names.map((each) => `'${each}'`).join(', ') || 'none at all', name)
   }
 
   /** One of this name serves until the new one is up. @throws what the start throws; then all is as it was */
@@ -100,7 +122,7 @@ export class Models<Model> {
   async #load(name: string, slot: Slot, model: Model, version: string): Promise<void> {
     try {
       const states = await this.#statesOf(name, slot)
-      const { predictor, text } = await this.#start(name, model, states)
+      const { predictor, text } = await this.#start(name, model, slot, states)
       const served = new Served(predictor, text, version)
       if (this.#closing || this.#slots.get(name) !== slot) {
         await served.predictor.close()
@@ -128,14 +150,14 @@ export class Models<Model> {
   }
 
   /** A state that is damaged, or another model's, costs what was learned, and never the start. */
-  async #start(name: string, model: Model, states?: Record<string, Uint8Array>): Promise<Started> {
+  async #start(name: string, model: Model, slot: Slot, states?: Record<string, Uint8Array>): Promise<Started> {
     const { start } = this.options
     try {
-      return await start(model, states)
+      return await start(model, states, slot)
     } catch (error) {
       if (!states || !(error instanceof Error) || !/^(memory\.)?state\b/.test(error.message)) throw error
       this.#fresh(name, error)
-      return start(model, undefined)
+      return start(model, undefined, slot)
     }
   }
 
@@ -245,40 +267,4 @@ export class InFlight {
   async ended(): Promise<void> {
     if (this.count) await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }
-}
-
-const BRACE = '{'.charCodeAt(0)
-const LINE = '\n'.charCodeAt(0)
-
-/** What all tenants have learned, in one piece; of one without tenants, exactly what `save` gives; undefined where nothing is learned. */
-function packStates(predictor: Predictor): Uint8Array | undefined {
-  const names = predictor.tenants
-  if (!names.length && !predictor.renewals) return undefined // else what was saved before is another model's
-  if (names.length === 1 && names[0] === '') return predictor.save()
-  const states = names.map((name) => predictor.save(name))
-  const tenants = names.map((name, i) => [name, states[i].length])
-  return joinedBytes([new TextEncoder().encode(`${JSON.stringify({ tenants })}\n`), ...states])
-}
-
-/** Checks no more than where each begins: predictors check the rest. @throws RangeError */
-function unpackStates(bytes: Uint8Array): Record<string, Uint8Array> {
-  if (bytes[0] !== BRACE) return { '': bytes }
-  let at = bytes.indexOf(LINE) + 1
-  const entries = lengthsOf(bytes.subarray(0, at)).map(([name, length]): [string, Uint8Array] => {
-    const from = at
-    at += length
-    return [name, bytes.subarray(from, at)]
-  })
-  if (at !== bytes.length) throw new RangeError(`state: expected ${at} bytes, got ${bytes.length}`)
-  return Object.fromEntries(entries)
-}
-
-function lengthsOf(line: Uint8Array): [string, number][] {
-  try {
-    const { tenants } = JSON.parse(new TextDecoder().decode(line))
-    const isEntry = (entry: unknown) =>
-      Array.isArray(entry) && typeof entry[0] === 'string' && Number.isSafeInteger(entry[1]) && entry[1] >= 0
-    if (Array.isArray(tenants) && tenants.every(isEntry)) return tenants
-  } catch {}
-  throw new RangeError('state: expected the lengths of the tenants’ states, got none')
 }

@@ -14,6 +14,8 @@ export interface Principal {
   readonly name?: string
   /** Whose its queries are: its requests may name no other. Default: whom they name */
   readonly tenant?: string
+  /** Of its tenant, where queries of several wait: turns that it has for one of another's. */
+  readonly weight?: number
   /** The highest that its queries may have, and what they have where they say nothing. */
   readonly priority?: Priority
   /** All that it may ask. */
@@ -37,7 +39,10 @@ export function checkOperator({ tenant, models }: Principal = {}): void {
 }
 
 /** What a request chooses, where it may. @throws Refusal 403 */
-export function permitted(choices: RequestChoices, { tenant, priority }: Principal = {}): RequestChoices {
+export function permitted<T extends Pick<RequestChoices, 'tenant' | 'priority' | 'weight'>>(
+  choices: T,
+  { tenant, priority, weight }: Principal = {},
+): T {
   const { tenant: other = tenant, priority: wanted = priority } = choices
   if (tenant !== undefined && other !== tenant) {
     throw new Refusal(403, expected('parameters.tenant', tenant ? `'${tenant}'` : 'none with this token', other))
@@ -46,5 +51,10 @@ export function permitted(choices: RequestChoices, { tenant, priority }: Princip
   if (priority !== undefined && rank >= 0 && rank < priorities.indexOf(priority)) {
     throw new Refusal(403, expected('parameters.priority', `'${priority}' at most with this token`, wanted))
   }
-  return { ...choices, ...(tenant !== undefined && { tenant }), ...(wanted !== undefined && { priority: wanted }) }
+  return {
+    ...choices,
+    ...(tenant !== undefined && { tenant }),
+    ...(weight && { weight }),
+    ...(wanted !== undefined && { priority: wanted }),
+  }
 }

@@ -4,8 +4,9 @@ import { expected } from '../check'
 import type { Route } from './event'
 import { notFound, Refusal } from './refusal'
 
-type OipResource = 'server' | 'live' | 'ready' | 'model' | 'modelReady' | 'infer' | 'generations' | 'promote' | 'refuse'
-export type Resource = OipResource | 'embeddings' | 'embed' | 'rerank'
+type OipResource = 'server' | 'live' | 'ready' | 'model' | 'modelReady' | 'infer' | 'recalls'
+type GenerationResource = 'generations' | 'promote' | 'refuse'
+export type Resource = OipResource | GenerationResource | 'embeddings' | 'embed' | 'rerank'
 
 export interface Place {
   resource: Resource
@@ -30,6 +31,7 @@ const ROUTES: readonly (readonly ['GET' | 'POST', string, Resource, Route])[] = 
   ['GET', '/v2/models/:model/generations', 'generations', 'metadata'],
   ['POST', '/v2/models/:model/generations/:generation/promote', 'promote', 'metadata'],
   ['POST', '/v2/models/:model/generations/:generation/refuse', 'refuse', 'metadata'],
+  ['GET', '/v2/models/:model/recalls', 'recalls', 'metadata'],
   ['POST', '/v1/embeddings', 'embeddings', 'embeddings'],
   ['POST', '/embed', 'embed', 'embeddings'],
   ['POST', '/rerank', 'rerank', 'rerank'],

@@ -16,7 +16,7 @@ import { type Coding, PendingReport } from '../query/coding'
 import { tooFew } from '../query/failures'
 import { Query } from '../query/query'
 import { groupReport, undecided } from '../query/report'
-import type { CodingContext } from './context'
+import { type CodingContext, provenOnly } from './context'
 import { Filling } from './filling'
 import { toMix } from './redundancy'
 import { Standing } from './standing'
@@ -81,13 +81,13 @@ export class CodedGroup implements Coding, Owner {
   nextRow(query: Query): number {
     const { workers } = this.#context.codec.scheme
     if (!query.asked.length) return this.#members.indexOf(query)
-    return workers + this.#all.filter(({ row }) => row >= workers).length
+    return workers + this.all.filter(({ row }) => row >= workers).length
   }
 
   /** Workers that failed on a row, or for callers who count on S of them are at work on one, get no other while somebody else can: rows would be lost together. */
   blocks(identity: Identity): boolean {
     const isPromised = this.#members.some(({ isOpen, caller }) => isOpen && caller.choices.policy === 'recover')
-    const live = isPromised ? this.#all.filter(isLive) : NONE
+    const live = isPromised ? this.all.filter(isLive) : NONE
     if (!this.#failed.includes(identity) && !live.some(({ attempt }) => attempt.identity === identity)) return false
     return this.#context.pool.available([...this.#failed, ...live.flatMap(({ attempt }) => attempt.identity ?? [])]) > 0
   }
@@ -113,18 +113,18 @@ export class CodedGroup implements Coding, Owner {
   given(): string[] {
     this.copies.save()
     const rows = this.#measured.survivors
-    return this.#all.flatMap((asked) => (rows.includes(asked.row) && answerOf(asked) ? workerOf(asked).name : []))
+    return this.all.flatMap((asked) => (rows.includes(asked.row) && answerOf(asked) ? workerOf(asked).name : []))
   }
 
   /** Other queries of the group tell what their recoveries would have been worth, once all that was lost has come. */
   graded(): void {
     const recovered = this.#members.filter(({ recovery }) => recovery?.answer)
-    if (recovered.every(({ recovery }) => recovery?.isDecodedAndGraded)) this.#context.learning?.later(this.#rehearse(), this.#bytes) // biome-ignore format: one line
+    if (recovered.every(({ recovery }) => recovery?.isDecodedAndGraded)) this.#later(this.#rehearse())
   }
 
   failure(own: readonly Asked[]): ApproxiferError {
     const { quorum, workers } = this.#context.codec.schemeFor(this.#members.length)
-    const others = this.#all.filter((asked) => !own.includes(asked))
+    const others = this.all.filter((asked) => !own.includes(asked))
     return this.#state instanceof ApproxiferError ? this.#state : tooFew(own, others, { quorum, workers })
   }
 
@@ -222,7 +222,7 @@ export class CodedGroup implements Coding, Owner {
   /** Recovers what is missing, if enough has come. */
   #decide(): void {
     if (!this.#standing.isEnough(this.#group.scheme)) return
-    const { clock, learning, criterion } = this.#context
+    const { clock, criterion } = this.#context
     const start = clock.now()
     this.#state = 'decided'
     const missing = this.#group.missing()
@@ -230,7 +230,7 @@ export class CodedGroup implements Coding, Owner {
     const survivors = this.#group.survivors
     const { encodeMs, waitMs: closedAt } = this.#measured
     this.#measured = { survivors, encodeMs, waitMs: start - closedAt, decodeMs: clock.now() - start }
-    if (recoveries.length) learning?.later(this.#group.training(criterion), this.#bytes)
+    if (recoveries.length) this.#later(this.#group.training(criterion))
     for (const query of missing) this.#offer(query, recoveries, missing.length)
   }
 
@@ -275,9 +275,10 @@ export class CodedGroup implements Coding, Owner {
     this.report.complete(groupReport(this.#members, this.#parities, { ...this.#measured, core, scheme }))
   }
 
-  /** What those that learn from the group hold on to. */
-  get #bytes(): number {
-    return this.#members.reduce((sum, { payload }) => sum + payload.vector.byteLength, 0)
+  /** Learns from it, if there is time. */
+  #later(lesson: Generator<void>): void {
+    const bytes = this.#members.reduce((sum, { payload }) => sum + payload.vector.byteLength, 0) // that it holds on to
+    this.#context.learning?.later(provenOnly(this.#context, this, lesson), bytes)
   }
 
   *#rehearse(): Generator<void> {
@@ -286,14 +287,14 @@ export class CodedGroup implements Coding, Owner {
     for (const others of this.#group.rehearse(lost, this.#measured.survivors)) {
       for (const other of others) {
         const own = this.#group.exact(other.query) as Float32Array
-        const from = this.#all.find((asked) => answerOf(asked)?.vector === own)
+        const from = this.all.find((asked) => answerOf(asked)?.vector === own)
         experience?.confidence.rehearse(other, own, from?.attempt.worker?.name)
       }
       yield
     }
   }
 
-  get #all(): Asked[] {
+  get all(): readonly Asked[] {
     return [...this.#members.flatMap(({ asked }) => asked), ...this.#parities]
   }
 }

@@ -2,6 +2,7 @@
 
 import type { Codec } from '../codec/codec'
 import type { Criterion } from '../criterion'
+import { type Asked, answerOf, workerOf } from '../query/asked'
 import type { Extras } from '../query/budget'
 import type { Context } from '../query/context'
 
@@ -11,4 +12,14 @@ export interface CodingContext extends Context {
   readonly criterion: Criterion
   /** What copies and parities are worth. */
   readonly copies: Extras
+}
+
+/** What is learned of a group, unless some of its answers by then are a stranger's that nothing proves: they may be lies. */
+export function* provenOnly(
+  { sampled }: CodingContext,
+  group: { readonly all: readonly Asked[] },
+  lesson: Generator<void>,
+) {
+  const isUnproven = (asked: Asked) => answerOf(asked) && sampled?.worth(workerOf(asked)) !== 'exact'
+  if (!sampled || !group.all.some(isUnproven)) yield* lesson
 }

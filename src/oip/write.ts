@@ -10,6 +10,8 @@ import { joinedBytes, turn } from './json'
 
 /** The header with the bytes of the JSON, where raw tensors follow it. */
 export const HEADER_LENGTH = 'inference-header-content-length'
+/** Of a request that shows which model a server has: nobody waits for its answer. Others' servers pass it over. */
+export const PROBE = 'approxifer-probe'
 
 export interface Encoded {
   body: Uint8Array

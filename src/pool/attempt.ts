@@ -10,10 +10,11 @@ export type Identity = string
 export const priorities = ['high', 'normal', 'low'] as const
 export type Priority = (typeof priorities)[number]
 
-/** Whose turn a query's attempts are: a lower rank goes first, and of one rank tenants take turns. */
+/** Whose turn a query's attempts are: a lower rank goes first, and of one rank tenants take turns, as many in a row as their weight (default 1). */
 export interface Turn {
   readonly rank: 0 | 1 | 2
   readonly tenant: string
+  readonly weight?: number | undefined
 }
 
 /** Of queries that say nothing else. */

@@ -145,7 +145,7 @@ export class Packing {
     const most = batching ? this.#most(member, first, startsAt) : 1
     const size = batching && most > 1 ? batching.next(most) : 1
     const attempts = size > 1 ? this.#together(member, first, size, startsAt, busy) : [first]
-    for (const attempt of attempts) this.#queue.remove(attempt, true)
+    for (const attempt of attempts) this.#queue.remove(attempt, attempts)
     const each = this.#scaling.factor(attempts)
     if (most === 1 || !batching) return new Batch(attempts, each)
     const { length } = attempts

@@ -41,6 +41,8 @@ export class Forecast {
   readonly #roster: Roster
   readonly #speeds: Speeds
   #refusedAt = Number.NEGATIVE_INFINITY
+  /** The most time that any had who has come since nobody waited: what waits is answered by then, or given up. */
+  #longestMs = 0
   /** Of the time to a deadline, what may be spent in the queue: from 0 to 1; of each rank and tenant, since one's flood is not another's. */
   readonly #lengths = [0, 1, 2].map(() => new Map<string, number>())
 
@@ -61,6 +63,7 @@ export class Forecast {
   refusal(leftMs: number, turn: Turn): ApproxiferError | undefined {
     const { pace } = this.#speeds
     const { free, usable } = this.#roster.capacity
+    this.#longestMs = this.#queue.needed ? Math.max(this.#longestMs, leftMs) : leftMs
     if (pace.meanMs === undefined || !usable) return undefined
     const before = this.#queue.needed ? this.#queue.before(turn) : 0
     const waitMs = free && !before ? 0 : ((before + 0.5) * pace.meanMs) / usable
@@ -70,12 +73,12 @@ export class Forecast {
     if (chance < HOPELESS && this.#roster.utilisation.value > BUSY) return this.refused(told(leftMs, 0))
     const length = lengths.get(turn.tenant) ?? 1
     const least = ADMITTED.refusing + length * (ADMITTED.least - ADMITTED.refusing)
-    const isShort = before < this.#shortest
+    const isShort = before < this.#shortest || this.#queue.lacks(turn)
     const isIn = !waitMs || ((isShort || waitMs <= length * leftMs) && pace.chance(leftMs - waitMs) >= least * chance)
     if (!isIn) this.#lengthen(turn, length - SHORTER / (LONGER * usable))
     else if (isShort && length < 1) this.#lengthen(turn, length + 1 / (LONGER * usable))
     if (isIn) return undefined
-    return this.refused(told(leftMs, waitMs), waitMs)
+    return this.refused(told(leftMs, waitMs), Math.min(this.#longestMs, (waitMs * pace.latelyMs) / pace.meanMs))
   }
 
   /** Attempts that must wait for no worker to be idle: more of them where several go in one run. */

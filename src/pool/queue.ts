@@ -1,6 +1,6 @@
 /**
- * Attempts that wait for a worker: three priorities. Of those of queries the higher ranks go first, tenants take turns, and of one tenant the
- * first come is the first served.
+ * Attempts that wait for a worker: three priorities. Of those of queries the higher ranks go first, tenants take turns, as many as their weight
+ * in a row, and of one tenant the first come is the first served.
  */
 
 import type { Clock } from '../clock'
@@ -11,34 +11,68 @@ import type { PooledAttempt } from './pooled-attempt'
 /** Attempts to try on a worker, so that one it may not take blocks nobody behind it and a deep queue is never scanned. */
 export const LOOKAHEAD = 256
 
+/** A tenant's. */
+class Line extends Deque<PooledAttempt> {
+  /** Turns in a row that it had, and what was taken in the last. */
+  turns = 0
+  taken: readonly PooledAttempt[] | undefined
+
+  constructor(readonly weight: number) {
+    super()
+  }
+
+  /** Others are next. @param taken  by a worker at a time: one turn */
+  isOver(taken: readonly PooledAttempt[]): boolean {
+    if (this.taken !== taken) this.turns = (this.turns + 1) % this.weight
+    this.taken = taken
+    return this.turns === 0
+  }
+}
+
 /** Attempts of one rank, by tenant: whose turn it is comes first. */
 class Rank {
-  readonly #lines = new Map<string, Deque<PooledAttempt>>()
+  readonly #lines = new Map<string, Line>()
+  #weights = 0
   /** That of a tenant who is alone, as most are: a map costs as much as all else here. */
-  #only: { readonly tenant: string; readonly line: Deque<PooledAttempt> } | undefined
+  #only: { readonly tenant: string; readonly line: Line } | undefined
   size = 0
 
   add(attempt: PooledAttempt, isFirst: boolean): void {
-    const line = this.#line(attempt.turn.tenant)
+    const line = this.#line(attempt.turn)
     attempt.at = isFirst ? line.unshift(attempt) : line.push(attempt)
     this.size++
   }
 
-  #line(tenant: string): Deque<PooledAttempt> {
+  #line({ tenant, weight = 1 }: Turn): Line {
     if (this.#only?.tenant === tenant) return this.#only.line
-    const line = this.#lines.get(tenant) ?? new Deque<PooledAttempt>()
+    const known = this.#lines.get(tenant)
+    if (known) return known
+    const line = new Line(weight)
+    this.#weights += weight
     this.#only = this.#lines.size ? undefined : { tenant, line }
     this.#lines.set(tenant, line)
     return line
   }
 
-  remove({ turn, at }: PooledAttempt, isTaken: boolean): void {
-    const line = this.#line(turn.tenant)
+  remove({ turn, at }: PooledAttempt, taken?: readonly PooledAttempt[]): void {
+    const line = this.#line(turn)
     line.remove(at as number)
     this.size--
-    if (this.#only || (line.size && !isTaken)) return
+    if (this.#only) return
+    if (taken) this.#forfeit(line)
+    if (taken ? !line.isOver(taken) : line.size) return // its turns go on, also where its next one is yet to come
     this.#lines.delete(turn.tenant) // and in again as the last
     if (line.size) this.#lines.set(turn.tenant, line)
+    else this.#weights -= line.weight
+  }
+
+  /** Who had nothing when there were turns left to it has none of these any more: it is the turn of another. */
+  #forfeit(other: Line): void {
+    for (const [tenant, line] of this.#lines) {
+      if (line === other || line.size || !line.turns) return
+      this.#lines.delete(tenant)
+      this.#weights -= line.weight
+    }
   }
 
   get first(): PooledAttempt | undefined {
@@ -46,10 +80,17 @@ class Rank {
   }
 
   /** How many have their turn before one that comes now. */
-  before(tenant: string): number {
+  before({ tenant, weight = 1 }: Turn): number {
     if (this.#only?.tenant === tenant) return this.size
-    const own = this.#lines.get(tenant)?.size ?? 0
-    return Math.min(this.size, (own + 1) * this.#lines.size)
+    const own = this.#lines.get(tenant)
+    return Math.min(this.size, (((own?.size ?? 0) + 1) * this.#weights) / (own?.weight ?? weight))
+  }
+
+  /** Whether a tenant has fewer than its turns in a row, where some have more than others: it would have to forfeit some. */
+  lacks({ tenant, weight = 1 }: Turn): boolean {
+    if (this.#only || this.#weights === this.#lines.size) return false
+    const own = this.#lines.get(tenant)
+    return (own?.size ?? 0) < (own?.weight ?? weight)
   }
 
   /** In their order as far as lines are equally long. */
@@ -86,10 +127,16 @@ export class Queue {
   }
 
   /** How many that cannot be done without have their turn before a query that comes now. */
-  before({ rank, tenant }: Turn): number {
-    let before = this.#high.size + this.#ranks[rank].before(tenant)
+  before(turn: Turn): number {
+    const { rank } = turn
+    let before = this.#high.size + this.#ranks[rank].before(turn)
     for (let higher = 0; higher < rank; higher++) before += this.#ranks[higher].size
     return before
+  }
+
+  /** Whether too few wait for a tenant to have its share, where weights differ. */
+  lacks(turn: Turn): boolean {
+    return this.#ranks[turn.rank].lacks(turn)
   }
 
   /** @param isFirst  in front of all others of its priority and tenant */
@@ -101,11 +148,11 @@ export class Queue {
     attempt.at = isFirst ? line.unshift(attempt) : line.push(attempt)
   }
 
-  /** @param isTaken  by a worker: other tenants have their turn */
-  remove(attempt: PooledAttempt, isTaken = false): void {
+  /** @param taken  all that a worker takes now, this one included: their tenants have had a turn */
+  remove(attempt: PooledAttempt, taken?: readonly PooledAttempt[]): void {
     const { priority, turn, at } = attempt
     if (priority !== 'low') this.needed--
-    if (priority === 'normal') this.#ranks[turn.rank].remove(attempt, isTaken)
+    if (priority === 'normal') this.#ranks[turn.rank].remove(attempt, taken)
     else (priority === 'high' ? this.#high : this.low).remove(at as number)
   }
 

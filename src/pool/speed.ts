@@ -203,6 +203,8 @@ function binOf(ms: number): number {
 /** Attempts that `Pace` averages over; with fewer than these nothing is known. */
 const PACED = 100
 const ENOUGH = 20
+/** The same for what is told of the time until what waits is done: a slow spell that is over is over for those who come back. */
+const LATELY = 5
 /** Times do not differ by less than this, in logarithms: they are not known better. */
 const LEAST_DEVIATION = 0.03
 
@@ -211,6 +213,8 @@ export class Pace {
   readonly #busy = { count: 0, ms: 0 }
   /** Milliseconds that an attempt keeps a slot busy; undefined while nobody knows. Written here alone. */
   meanMs: number | undefined
+  /** The same of the last ones. */
+  latelyMs = 0
   /** How many go in one run. */
   rows = 1
   /** Logarithms of what attempts of typical size take at workers of typical speed. */
@@ -222,6 +226,7 @@ export class Pace {
     busy.count = Math.max(count, Math.min(PACED, busy.count + count))
     busy.ms += (count / busy.count) * (ms - busy.ms)
     if (busy.count >= ENOUGH) this.meanMs = busy.ms
+    this.latelyMs += (count / Math.max(count, Math.min(busy.count, LATELY))) * (ms - this.latelyMs)
     this.rows += (count / busy.count) * (count - this.rows)
   }
 

@@ -3,6 +3,7 @@
  * Defaults that depend on other options are in settings.ts.
  */
 
+import { checkSignal } from '../abort'
 import { checkBoolean, checkMs, checkShare, checkString, expected, isObject } from '../check'
 import { type Clock, systemClock } from '../clock'
 import type { CodecOptions } from '../codec/codec'
@@ -59,13 +60,14 @@ const choices = {
 
 export const predictOptions = {
   deadlineMs: open(checkMs, 'the predictor’s', 'how long it may take'),
-  signal: open(signal, 'none', 'rejects it with ABORTED when it fires'),
+  signal: open(checkSignal, 'none', 'rejects it with ABORTED when it fires'),
   priority: open(
     words(priorities),
     "`'normal'`",
     'before which others it goes where queries wait: see [overload](serving.md#overload)',
   ),
   tenant: open(checkString, 'none', 'whose query it is: see [below](#tenants)'),
+  weight: option(integer(1, 1000), 1, 'of its tenant, where queries wait: turns that it has for one of another’s'),
   ask: option(checkBoolean, false, 'whether a worker is asked, whatever is remembered: see [reuse.md](reuse.md)'),
   ...choices,
 } satisfies TableOf<PredictOptions>
@@ -117,7 +119,7 @@ const verify = {
   retention: open(
     integer(1, 1e8),
     "1,000,000 with `'sampled'`",
-    'answers given last of which a convict’s can be recalled; 16 bytes each',
+    'answers given last of which a convict’s can be recalled; 24 bytes each',
     '--retention <n>',
   ),
   integrity: open(
@@ -270,9 +272,4 @@ function state(field: string, value: unknown): NonNullable<MemoryChoices['state'
     if (!(bytes instanceof Uint8Array)) throw new TypeError(expected(field, 'a Uint8Array, or one by tenant', bytes))
   }
   return value as NonNullable<MemoryChoices['state']>
-}
-
-function signal(field: string, value: unknown): AbortSignal {
-  if (typeof (value as AbortSignal | null)?.addEventListener === 'function') return value as AbortSignal
-  throw new TypeError(expected(field, 'an AbortSignal', value))
 }

@@ -22,6 +22,8 @@ export interface PredictOptions extends Choices {
   priority?: Priority
   /** Whose query it is: see `limits.tenants`. */
   tenant?: string
+  /** Of its tenant, where queries wait: turns that it has for one of a tenant with 1. As of the first of those that wait. Default 1. */
+  weight?: number
   /** It is asked, however much is remembered: see `reuse.maxError`. */
   ask?: boolean
 }

@@ -142,11 +142,12 @@ export function chosen(options: PredictOptions, coded: Coded, { choices: others,
   const choices = checkChoices(options, coded, others)
   const deadlineMs = predictOptions.deadlineMs.check('deadlineMs', options.deadlineMs ?? ms)
   const tenant = checkTenant(options.tenant ?? '', limits.tenants)
-  const { priority, signal, ask } = options
+  const { priority, signal, ask, weight } = options
   const rank = priority === undefined ? NORMAL.rank : priorities.indexOf(predictOptions.priority.check('priority', priority)) // biome-ignore format: one line
   if (signal !== undefined) predictOptions.signal.check('signal', signal)
   if (ask !== undefined) predictOptions.ask.check('ask', ask)
-  return { choices, deadlineMs, turn: { rank: rank as Turn['rank'], tenant }, signal }
+  if (weight !== undefined) predictOptions.weight.check('weight', weight)
+  return { choices, deadlineMs, turn: { rank: rank as Turn['rank'], tenant, weight }, signal }
 }
 
 /** @param most  tenants that are kept apart */

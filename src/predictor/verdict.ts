@@ -20,6 +20,6 @@ export function judge(verdict: Verdict, generations: readonly Generation[], sett
     for (const name of new Set([worker, ...own.map(({ name }) => name)])) generation.forget(name)
     generation.reconsider(identity)
   }
-  const ids = generations[0].means.sampled?.recall(identity) // of whatever model
-  if (ids?.length) onRecall({ worker, identity, ids })
+  const recalled = generations[0].means.sampled?.recall(identity) ?? [] // of whatever model
+  for (const [tenant, ids] of recalled) onRecall({ worker, identity, ...(tenant && { tenant }), ids })
 }

@@ -26,11 +26,13 @@ const AT_ONCE = 2
 /** Anchors that may fail on a query before it is given up: the fault is its own. */
 const MOST_FAILED = 3
 
-/** Answers of a convict that nothing has proven: who was given them may want to take back what followed. */
+/** Answers of a convict that nothing has proven: who was given them may want to take back what followed. Each tenant's are told by themselves. */
 export interface Recall {
   /** Which lied. */
   worker: string
   identity: string
+  /** Whose queries they answered, where that was said. */
+  tenant?: string
   /** `Prediction.id`, the first given first. */
   ids: number[]
 }
@@ -124,12 +126,12 @@ export class Sampling implements Sampled {
     )
   }
 
-  give(workers: readonly string[]): { id: number; place: number } | undefined {
+  give(workers: readonly string[], tenant: string): { id: number; place: number } | undefined {
     const { draws, given, pool } = this.#options
     if (!workers.length) return undefined // it is the memory's
     const id = draws.id()
     let place = -1
-    for (const name of workers) place = given.add(identityOf(pool.worker(name) ?? { name }), id)
+    for (const name of workers) place = given.add(identityOf(pool.worker(name) ?? { name }), id, tenant)
     return { id, place }
   }
 
@@ -140,7 +142,7 @@ export class Sampling implements Sampled {
     this.look()
   }
 
-  recall(identity: Identity): number[] {
+  recall(identity: Identity): Map<string, number[]> {
     return this.#options.given.recall(identity)
   }
 

@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { Agent } from 'node:http'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { scratch } from '../shared/cli'
 import { freePort } from '../shared/nats-server'
+import { onnx } from '../shared/onnx'
 import { until } from '../shared/patience'
 import { ask, json, LENET, type Line, Served } from '../shared/served'
 
@@ -230,4 +231,24 @@ it(`${RELOADS} reloads under traffic: no failed request, and memory as it was`, 
   expect(answers).toBeGreaterThan(RELOADS)
   expect(Math.min(...memory.slice(-3)) / memory[1]).toBeLessThan(1.5)
   expect([await served.stop(), await worker.stop()]).toEqual([0, 0])
+})
+
+it('a model that loads for minutes on threads of the server’s own is given up for another: they end, and that is there within two seconds', async () => {
+  const [name, shape] = ['x', ['n', 2500, 2500]]
+  const nodes = Array.from({ length: 50 }, (_, i) => ({ op: 'MatMul', inputs: [i ? `y${i}` : name, name], outputs: [`y${i + 1}`] })) // biome-ignore format: one line
+  const slow = put('slow.onnx', '')
+  writeFileSync(slow, onnx([{ name, shape }], [{ name: 'y50', shape }], nodes))
+  const file = put('slow.json', { models: { one: own(), two: { model: slow, workers: 1 } }, ready: 'any' })
+  await early(['--config', file])
+  await until(async () => (await status('models/one/ready')) === 200)
+  const threads = () => readdirSync(`/proc/${served.process.pid}/task`).length
+  const before = threads()
+  const since = performance.now()
+  put('slow.json', { models: { one: own(), two: own('2') }, ready: 'any' })
+  await until(async () => served.lines.some(({ msg, model }) => msg === 'loaded' && model === 'two'))
+  expect(performance.now() - since).toBeLessThan(2000)
+  expect(before - threads()).toBeGreaterThanOrEqual(0) // one for one
+  const told = served.lines.filter(({ level }) => level === 'error')
+  expect(told).toEqual([])
+  expect(await served.stop()).toBe(0)
 })

@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { findNats } from '../../scripts/programs.js'
+import { PROBE } from '../../src/oip/write'
 import { scratch } from '../shared/cli'
 import { freePort } from '../shared/nats-server'
 import { until } from '../shared/patience'
@@ -33,6 +34,19 @@ describe('workers elsewhere', () => {
     writeFileSync(join(folder, 'fleet.json'), JSON.stringify({ models: { digits } }))
     return ['--config', join(folder, 'fleet.json')]
   }
+
+  it('a gateway’s probes are no queries in a worker’s log', async () => {
+    const worker = await Served.start([`digits=${LENET}`, '--workers', '1'])
+    const gateway = await Served.start(['digits', '--workers', worker.url])
+    const asked = () => worker.lines.filter(({ route }) => route === 'infer').map(({ probe, rows }) => [probe, rows])
+    await worker.line(({ route }) => route === 'infer')
+    const before = asked()
+    expect(before.map(([probe]) => probe)).toEqual(before.map(() => true))
+    await gateway.infer(json(), { headers: { [PROBE]: '1' } }) // is not handed on
+    await worker.line(({ route, probe }) => route === 'infer' && !probe)
+    expect(asked().filter(([probe]) => !probe)).toEqual([[undefined, 1]])
+    expect([await gateway.stop(), await worker.stop()]).toEqual([0, 0])
+  })
 
   it('by their addresses: the answers are theirs, and one that goes is not missed', async () => {
     const gone = await Served.start([`digits=${LENET}`, '--workers', '1'], { APPROXIFER_TOKEN: 'theirs' })

@@ -101,6 +101,10 @@ describe('one of two servers that lies', () => {
     const { ids, of } = line as { ids: number[]; of: number }
     expect(events).toMatchObject([{ model: 'digits', worker, ids, of }])
     expect([ids.length, wrong.length > 0, wrong.filter((id) => !ids.includes(id as number))]).toEqual([of, true, []])
+    const recalls = (since: string) => fetch(`${gateway.url}/v2/models/digits/recalls?since=${since}`)
+    const told = await (await recalls('2020-01-01')).json()
+    expect([told.ids, told.more]).toEqual([ids, false]) // as its clients ask
+    expect(await (await recalls(told.until)).json()).toEqual({ ...told, ids: [] })
     expect((await gateway.metrics()).get('approxifer_recalled_total{model="digits"}')).toBe(of)
     expect([...seen].sort()).toEqual(['audited', 'exact'])
     for (let i = 0; i < 30; i++) expect((await ask(gateway, i)).isWrong).toBe(false)

@@ -138,6 +138,7 @@ describe('tokens that cannot be meant', () => {
     ],
     ['two words', '{ token: a b }', /tokens\[0\]\.token: expected a text without spaces, /],
     ['no rate', '{ token: a, rate: 0 }', /tokens\[0\]\.rate: expected a number from 0\.001/],
+    ['no weight', '{ token: a, weight: 0 }', /tokens\[0\]\.weight: expected an integer .*1.*1000/],
     ['no priority', '{ token: a, priority: urgent }', /tokens\[0\]\.priority: expected 'high' \| 'normal' \| 'low'/],
   ])('%s', (_, entry, sentence) => {
     const file = put('wrong.yaml', `models: { m: { model: ${join(process.cwd(), LENET)} } }\ntokens: [${entry}]\n`)

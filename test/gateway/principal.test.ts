@@ -1,5 +1,6 @@
 import type { Principal } from 'approxifer/gateway'
 import { describe, expect, it } from 'vitest'
+import { permitted } from '../../src/gateway/principal'
 import { inputOf, model, post, request, started, workersOf } from '../shared/started-gateway'
 
 describe('who asks, where that is said', () => {
@@ -31,6 +32,16 @@ describe('who asks, where that is said', () => {
     expect([refused.event.principal, told]).toEqual([principal, []])
     expect((await ask(principal, {}, 'n')).status).toBe(200)
     expect(told).toEqual([2])
+  })
+
+  it('has the weight that it is given, and a request none of its own', async () => {
+    expect(permitted({ tenant: 'a' }, { tenant: 'a', weight: 3 })).toEqual({ tenant: 'a', weight: 3 })
+    expect(await ask({ tenant: 'a', weight: 3 })).toMatchObject({ status: 200 })
+    const error = expect.stringMatching(
+      /^weight: expected an integer from 1 to 1000, got 0.5$|^parameters\.weight: expected/,
+    )
+    expect(await ask({ tenant: 'a', weight: 0.5 })).toMatchObject({ status: 400, error })
+    expect(await ask({ tenant: 'a' }, { wieght: 3, weight: 3 })).toMatchObject({ status: 200 }) // it is no parameter
   })
 
   it('has no metadata of others either', async () => {

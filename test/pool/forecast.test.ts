@@ -11,15 +11,16 @@ import { accept, failureOf, row, signature } from '../shared/batch-worker'
 const MS = 10
 
 /** Workers that take 10 ms, the first so many times as long; known to by 40 rows. */
-async function known(count: number, slower = 1) {
+async function known(count: number, slower: number | (() => number) = 1) {
+  const factor = () => (typeof slower === 'number' ? slower : slower())
   const clock = new VirtualClock()
-  const law = (index: number) => MS * (index ? 1 : slower)
+  const law = (index: number) => MS * (index && typeof slower === 'number' ? 1 : factor())
   const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, { clock, law, answer: (data) => data.slice(), signature })) // biome-ignore format: one line
   const pool = new Pool<Payload, Payload>(workers, { clock, hangMs: 30_000, accept })
   const learn = async () => {
     for (let i = 0; i < 40; i++) {
       pool.submit(row(i))
-      if (i % count === count - 1) await clock.run(clock.now() + MS * slower)
+      if (i % count === count - 1) await clock.run(clock.now() + MS * factor())
     }
     await clock.run()
   }
@@ -48,6 +49,31 @@ describe('on arrival', () => {
     )
     expect(error?.retryMs).toBeCloseTo(52.5)
     expect(pool.isOverloaded).toBe(true)
+  })
+
+  it('a slow spell that is over is over for who is told when to come back; nobody is to wait for what is given up by then', async () => {
+    let slower = 1
+    const { clock, pool, learn, put } = await known(2, () => slower)
+    await learn()
+    slower = 10
+    for (let i = 0; i < 3; i++) await learn()
+    for (let i = 0; i < 12; i++) if (!pool.refusal(2000, NORMAL)) put(2000)
+    expect(pool.refusal(50, NORMAL)?.retryMs).toBeGreaterThan(400)
+    await clock.run()
+    slower = 1
+    for (let i = 0; i < 12; i++) put(1e6) // answered as before
+    await clock.run()
+    for (let i = 0; i < 12; i++) put(1e6)
+    const told = pool.refusal(100, NORMAL)?.retryMs as number
+    expect([told > 40, told < 110]).toEqual([true, true]) // by the mean of a hundred it would be 430
+    await clock.run(clock.now() + told)
+    expect(pool.refusal(100, NORMAL)).toBeUndefined()
+    await clock.run()
+    slower = 300
+    for (let i = 0; i < 40; i++) pool.refusal(7000, NORMAL) ?? put(7000)
+    await clock.run(clock.now() + 4 * 3000) // others wait still
+    for (let i = 0; i < 40; i++) pool.refusal(7000, NORMAL) ?? put(7000)
+    expect(pool.refusal(3100, NORMAL)?.retryMs).toBe(7000) // as many as wait would take ten times as long
   })
 
   it('while queries are refused the queue is to be short; a while after none is it may be long again', async () => {

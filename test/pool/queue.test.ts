@@ -23,10 +23,10 @@ it('what is found behind others has so many before it, not counting those that l
   expect(queue.find(0, (attempt) => attempt === normal[1])).toBe(normal[1])
 })
 
-function waiting(...all: [tenant: string, rank?: 0 | 1 | 2][]) {
+function waiting(...all: [tenant: string, rank?: 0 | 1 | 2, weight?: number][]) {
   const queue = new Queue()
-  for (const [i, [tenant, rank = 1]] of all.entries()) {
-    queue.push(new PooledAttempt(row(i, { turn: { rank, tenant } }), 0))
+  for (const [i, [tenant, rank = 1, weight]] of all.entries()) {
+    queue.push(new PooledAttempt(row(i, { turn: { rank, tenant, weight } }), 0))
   }
   return queue
 }
@@ -35,7 +35,7 @@ function waiting(...all: [tenant: string, rank?: 0 | 1 | 2][]) {
 function served(queue: Queue): number[] {
   const order: number[] = []
   for (let next = queue.find(0, () => true); next; next = queue.find(0, () => true)) {
-    queue.remove(next, true)
+    queue.remove(next, [next])
     order.push((next.payload as Payload).vector[0])
   }
   return order
@@ -47,6 +47,26 @@ it('tenants take turns, and of one the first come is the first served; a higher 
   expect(queue.first?.turn).toEqual({ rank: 0, tenant: 'b' })
   expect(served(queue)).toEqual([7, 0, 3, 4, 1, 5, 2, 6])
   expect([queue.needed, queue.first, queue.all]).toEqual([0, undefined, []])
+})
+
+it('a tenant of weight 3 has three turns for one of another, and so many fewer before it; what goes together is one turn', () => {
+  const flood = (): [string, 1, number][] => Array.from({ length: 16 }, (_, i) => (i % 2 ? ['a', 1, 1] : ['b', 1, 3]))
+  const order = served(waiting(...flood())).map((i) => (i % 2 ? 'a' : 'b'))
+  expect(order.join('')).toBe('bbbabbbabbaaaaaa')
+  const queue = waiting(...flood(), ...flood())
+  expect(queue.before({ rank: 1, tenant: 'a' })).toBe(32)
+  expect(queue.before({ rank: 1, tenant: 'b' })).toBeCloseTo((17 * 4) / 3)
+  expect(queue.before({ rank: 1, tenant: 'c', weight: 2 })).toBe(2)
+  let turns = ''
+  for (let i = 0; i < 8; i++) {
+    const { turn } = queue.first as PooledAttempt
+    const batch = queue.all.filter((each) => each.turn.tenant === turn.tenant).slice(0, 2)
+    for (const each of batch) queue.remove(each, batch)
+    turns += turn.tenant
+  }
+  expect(turns).toBe('bbbabbba')
+  expect(served(queue).length).toBe(16)
+  expect(queue.before({ rank: 1, tenant: 'a' })).toBe(0)
 })
 
 it('who is cancelled costs its tenant no turn', () => {

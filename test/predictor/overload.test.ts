@@ -56,6 +56,20 @@ const after =
   ({ since }: Asked) =>
     since >= ms
 
+it('tenants of weights 3 and 1 that flood have 75 and 25 % of the answers; of equal weights half each', async () => {
+  const shareOf = async (weight: number) => {
+    const { clock, predictor, offer } = await house({ deadlineMs: 200, limits: { tenants: 2 } })
+    const all = [offer(3, 10_000, { tenant: 'a', weight }), offer(3, 10_000, { tenant: 'b' })]
+    await clock.run()
+    const [a, b] = all.map((asked) => asked.filter(after(500)).filter(exact).length)
+    await predictor.close()
+    expect(a + b).toBeGreaterThan(0.95 * (9500 / MS) * WORKERS)
+    return a / (a + b)
+  }
+  expect(Math.abs((await shareOf(3)) - 0.75)).toBeLessThan(0.02)
+  expect(Math.abs((await shareOf(1)) - 0.5)).toBeLessThan(0.02)
+})
+
 describe('at three times the capacity', () => {
   it('as much is answered in time as the workers can, the others know at once, and no worker is at work for nobody', async () => {
     const { clock, workers, predictor, offer } = await house({ deadlineMs: 50 })

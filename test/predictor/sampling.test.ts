@@ -162,3 +162,42 @@ it('threads of one’s own are anchors', async () => {
   expect([status, id]).toEqual(['exact', undefined])
   await predictor.close()
 })
+
+describe('a group that is recovered from', () => {
+  /** Twenty groups of which one answer is late; what the code has learned of them. */
+  async function learned(own: number) {
+    const clock = new VirtualClock()
+    const workers = Array.from({ length: 5 }, (_, i) => Object.assign(new HandWorker(`w${i}`), { trusted: i < own }))
+    const scheme = { queries: 4, stragglers: 1 }
+    const predictor = await createPredictor({ workers, scheme, policy: 'recover', hedge: { budget: 0 }, right: { labelAxis: 'last' }, verify: { mode: 'sampled', rate: 0.01 }, testing: { clock, coin: () => 0 } }) // biome-ignore format: one line
+    let recovered = 0
+    /** All answer what they have, and get for that, but for one call. */
+    const serve = async (late?: unknown) => {
+      for (let open = true; open; await clock.run(clock.now() + 10)) {
+        const calls = workers.flatMap((worker) => worker.calls).filter((call) => call !== late)
+        open = calls.length > 0
+        for (const call of calls) call.answer()
+      }
+    }
+    for (let group = 0; group < 20; group++) {
+      const asked = [1, 2, 3, 4].map((x) => predictor.predict(query(x + group / 10)).catch(() => ({ status: 'none' })))
+      await clock.run(clock.now() + 20) // it closes, and a parity follows
+      await serve(workers[group % 4].calls[0])
+      await clock.run(clock.now() + 300)
+      await serve()
+      for (const { status } of await Promise.all(asked)) recovered += Number(status === 'recovered')
+      await clock.run(clock.now() + 200)
+    }
+    const state = new TextDecoder().decode(predictor.save())
+    await predictor.close()
+    const [, kernels] = /"kernels":(\{.*?\}),"evidence"/.exec(state) as RegExpExecArray
+    return { recovered, kernels }
+  }
+
+  it('teaches the code nothing where strangers, who may have lied, answered some of it', async () => {
+    const [all, one] = [await learned(5), await learned(1)]
+    expect([all.recovered, one.recovered].every((count) => count > 1)).toBe(true)
+    expect(all.kernels).toMatch(/"groups":[1-9]/)
+    expect(one.kernels).toBe('{}')
+  })
+})

@@ -66,7 +66,8 @@ export class Audited {
   }
 
   recalled({ at, identity, ids }: Entry & { what: 'recalled' }): void {
-    this.#recalled.set(identity, { at, given: this.#count, ids: new Set(ids) })
+    const others = this.#recalled.get(identity)?.ids ?? [] // each tenant's are told by themselves
+    this.#recalled.set(identity, { at, given: this.#count, ids: new Set([...others, ...ids]) })
   }
 
   /** What was not audited of the model before is not any more. */

@@ -58,6 +58,7 @@ const noData = [
   'memory.state',
   'memory.unfit',
   'onnx.createWorker',
+  'onnx.signal',
   'testing.clock',
   'text.tokenizer',
 ]

@@ -14,7 +14,7 @@ import { isElsewhere, isFile, isUrl, type ModelConfig, type Remote, WORKERS } fr
 
 /**
  * @param name  of the model here, and at its workers unless `model` says otherwise; `remote.model` where that is a file, for threads of this process
- * @param signal  gives up waiting for workers elsewhere: fires before a predictor has them, or never
+ * @param signal  gives up waiting for workers elsewhere, and threads that are loading: fires before a predictor has them, or never
  */
 export async function predictorOptions(
   name: string,
@@ -31,7 +31,7 @@ export async function predictorOptions(
     const { outputs, inputShapes: shapes, ...own } = onnx
     const asked = { ...(outputs && { outputs }), ...(shapes && { shapes }), ...(threads && { model: name }), ...remote }
     const others = await workersAt(where, model, threads && SCHEME.test(where[0]) ? remote : asked, onWarning)
-    const start = () => localWorkers({ ...onnx, model, workers: threads, onWarning })
+    const start = () => localWorkers({ ...onnx, model, workers: threads, onWarning, signal })
     const changes = threads ? await beside(others, start) : others
     const end = () => void changes[Symbol.asyncIterator]().return?.()
     if (signal.aborted) end()
@@ -40,7 +40,13 @@ export async function predictorOptions(
   }
   if (!isUrl(model)) await checkModelFile(model)
   if (Object.keys(remote).length) throw new TypeError('remote: expected none with workers of this process, got some')
-  return { ...options, onWarning, model, ...(workers !== undefined && { workers: workers as number }) }
+  return {
+    ...options,
+    onnx: { ...options.onnx, signal },
+    onWarning,
+    model,
+    ...(workers !== undefined && { workers: workers as number }),
+  }
 }
 
 /** Threads in front of others are a number. */

@@ -5,6 +5,7 @@ import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentele
 import pino from 'pino'
 import { clientOf } from '../../gateway/body'
 import type { RequestEvent } from '../../gateway/event'
+import { PROBE } from '../../oip/write'
 import type { GroupReport } from '../../query/report'
 import type { Recall } from '../../trust/sampling'
 import type { Events } from './events'
@@ -83,6 +84,7 @@ function logRequest(log: Log, event: RequestEvent): void {
     rows: queries,
     statuses,
     reason,
+    probe: event.request.headers.has(PROBE) || undefined,
   })
 }
 

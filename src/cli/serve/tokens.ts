@@ -3,7 +3,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { checkBoolean, checkText, expected } from '../../check'
 import { type Principal, priorities } from '../../gateway/principal'
-import { number, open, option, read, type ValuesOf, words } from '../../option'
+import { integer, number, open, option, read, type ValuesOf, words } from '../../option'
 import { readNamed } from '../files'
 import { certifiedName } from './guard'
 import { type Connection, type Handler, problem } from './listen'
@@ -27,6 +27,7 @@ export const tokenOptions = {
   tenants: option(checkBoolean, false, 'whether its requests name whose they are, as those of a proxy do'),
   models: open(names, 'all', 'that it may ask'),
   rate: open(number(0.001, 1e9), 'any', 'queries a second; more are answered 429'),
+  weight: open(integer(1, 1000), '1', 'of its tenant, where queries wait: turns that it has for one of another’s'),
   priority: open(words(priorities), 'what requests say', 'the highest of its queries, and that of those that say none'),
 }
 export type TokenSettings = ValuesOf<typeof tokenOptions>
@@ -78,12 +79,13 @@ export async function readTokens(
   settings: readonly TokenSettings[],
 ): Promise<KnownToken[]> {
   const said = settings.map(
-    async ({ token, file: path, certificate, tenant = '', tenants, models, rate, priority, ...rest }) => {
+    async ({ token, file: path, certificate, tenant = '', tenants, models, rate, weight, priority, ...rest }) => {
       const { name = certificate } = rest
       const principal = {
         ...(name !== undefined && { name }),
         ...(!tenants && { tenant }),
         ...(models && { models }),
+        ...(weight && { weight }),
         ...(priority && { priority }),
       }
       if (certificate !== undefined) return [{ token: ofCertificate(certificate), principal, rate }]

@@ -4,7 +4,7 @@ import { ApproxiferError, type Code } from '../../errors'
 import { joinedBytes } from '../../oip/json'
 import { BINARY, readMetadata, type TensorMetadata } from '../../oip/metadata'
 import { readError, readMessage, readReply } from '../../oip/read'
-import { HEADER_LENGTH, writeRequest } from '../../oip/write'
+import { HEADER_LENGTH, PROBE, writeRequest } from '../../oip/write'
 import { flawOf, hasVectors } from '../../payload'
 import type { Connections, HttpReply } from '../../platform/platform'
 import { rowLength, type Signature, type TensorList } from '../../tensor'
@@ -120,12 +120,13 @@ export class OipServer {
     return this.connections.close()
   }
 
-  /** The model's answers to some queries, in one request. @throws ServerError; ApproxiferError PROTOCOL */
+  /** The model's answers to some queries, in one request. @param isProbe  nobody's queries @throws ServerError; ApproxiferError PROTOCOL */
   async infer(
     queries: readonly TensorList[],
     signature: Signature,
     binary: boolean,
     signal: AbortSignal,
+    isProbe = false,
   ): Promise<ServerReply> {
     const id = String(this.#ids++)
     const { body, headerLength } = await writeRequest(signature, { id, queries, binary })
@@ -136,6 +137,7 @@ export class OipServer {
         // Without a type KServe and MLServer refuse either form.
         'content-type': headerLength === undefined ? 'application/json' : 'application/octet-stream',
         ...(headerLength !== undefined && { [HEADER_LENGTH]: String(headerLength) }),
+        ...(isProbe && { [PROBE]: '1' }),
       },
       body,
       mostBytes: REST_BYTES + answerBytes(outputs) * queries.length,

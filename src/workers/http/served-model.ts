@@ -108,7 +108,7 @@ export class ServedModel {
 
   async #probe(query: TensorList, signature: Signature, signal: AbortSignal) {
     const ask = async (binary: boolean) => {
-      const { outcomes, ...told } = await this.server.infer([query], signature, binary, signal)
+      const { outcomes, ...told } = await this.server.infer([query], signature, binary, signal, true)
       const [answer] = outcomes
       if (answer instanceof Error) throw answer
       return { binary, answer, told }
@@ -132,7 +132,8 @@ export class ServedModel {
     for (let count = most; count > 1; count = Math.floor(count / 2)) {
       const others = Array.from({ length: count - 1 }, (_, i) => anotherQuery(query, i + 2))
       try {
-        const { outcomes } = await this.server.infer([...others, query], signature, this.#binary === true, signal)
+        const binary = this.#binary === true
+        const { outcomes } = await this.server.infer([...others, query], signature, binary, signal, true)
         const answer = outcomes[count - 1]
         if (!(answer instanceof Error) && this.#isSame({ signature, answer }, identity)) return count
       } catch (error) {

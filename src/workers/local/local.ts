@@ -1,6 +1,7 @@
 /** Workers on this machine: one thread or Web Worker each, over comlink, watched and restarted. */
 
 import { platform } from '#platform'
+import { aborted, onAbort, orAborted } from '../../abort'
 import { checkInteger } from '../../check'
 import { guarded } from '../../notices'
 import { read } from '../../option'
@@ -19,19 +20,23 @@ const THREADS_A_CORE = 16
  * Starts workers, all with the same model bytes, shared where the runtime can. The first one starts alone:
  * a model that does not load is reported once and costs one thread.
  *
- * @throws RangeError for more threads than the machine can have; ApproxiferError MODEL or WORKER, after closing what had started
+ * @throws RangeError for more threads than the machine can have; ApproxiferError MODEL or WORKER, after closing what had started; ABORTED by the signal
  */
 export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]> {
-  const given = read(localOptions, '', options, renamed.localWorkers)
+  const { signal, ...given } = read(localOptions, '', options, renamed.localWorkers)
   const count = checkInteger('workers', options.workers, 1, mostThreads())
   // Native code that all its threads have left does not load again: this one keeps it.
   if (given.runtime === 'onnxruntime-node') await importOrt(given)
-  const file = shared(await readModel(options.model, given.externalData))
+  const reading = readModel(options.model, given.externalData)
+  const file = shared(await (signal ? orAborted(signal, reading) : reading))
   const model = { file, fingerprint: fingerprintOf(file) }
   const { onWarning = console.warn } = given
   const workers = Array.from({ length: count }, (_, i) => new LocalWorker(`worker ${i}`, model, given))
   const [first, ...rest] = workers
+  const end = () => Promise.all(workers.map((worker) => worker.close()))
+  const forget = onAbort(signal, () => void end())
   try {
+    if (signal?.aborted) throw aborted(signal)
     // The script of one tells of all: the others may merely be slow.
     await first.start(guarded(onWarning)).catch(async (error) => {
       throw await asModelError(error, options.model, file.bytes)
@@ -39,8 +44,12 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
     for (const warning of [...first.warnings, ...crowded(count)]) onWarning(warning)
     await Promise.all(rest.map((worker) => worker.start()))
   } catch (error) {
-    await Promise.all(workers.map((worker) => worker.close()))
+    const ended = end()
+    if (signal?.aborted) throw aborted(signal)
+    await ended
     throw error
+  } finally {
+    forget()
   }
   return workers
 }

@@ -1,5 +1,6 @@
 /** What `localWorkers` may be asked. */
 
+import { checkSignal } from '../../abort'
 import { checkFunction, MOST_MS } from '../../check'
 import { any, callback, integer, open, option, type TableOf, type ValuesOf } from '../../option'
 import type { OnnxOptions } from '../onnx/model'
@@ -12,6 +13,8 @@ export interface ThreadOptions extends OnnxOptions {
   startMs?: number
   /** Makes the thread (Node) or Web Worker (browser) to run `approxifer/worker` in, for bundlers that need to see it. */
   createWorker?: () => unknown
+  /** Ends the start: it rejects with ABORTED, and its threads are no more. Means nothing once they have loaded. */
+  signal?: AbortSignal
 }
 
 export interface LocalOptions extends ThreadOptions {
@@ -30,6 +33,11 @@ export const threadOptions = {
     'as the runtime does it',
     'makes a thread or Web Worker: see [bundlers.md](bundlers.md)',
   ),
+  signal: open(
+    (field, value) => checkSignal(field, value),
+    'none',
+    'ends the start when it fires: it rejects with ABORTED',
+  ),
   startMs: option(integer(1, MOST_MS), 60_000, 'how long a worker may take to load the model and run it once'),
 } satisfies TableOf<Omit<ThreadOptions, 'maxPending'>>
 
@@ -41,4 +49,4 @@ export const localOptions = {
   onWarning: open(callback<(text: string) => void>, '`console.warn`', 'told once per thing worth knowing'),
 } satisfies TableOf<LocalOptions>
 
-export type ThreadSettings = Omit<ValuesOf<typeof localOptions>, 'model' | 'workers' | 'onWarning'>
+export type ThreadSettings = Omit<ValuesOf<typeof localOptions>, 'model' | 'workers' | 'onWarning' | 'signal'>

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { ask } from '../../shared/contract'
@@ -65,6 +66,30 @@ describe('7. restarts', () => {
       code: 'WORKER',
       message: expect.stringContaining('did not start within 50 ms'),
     })
+  })
+
+  it('one that never gets ready ends when its signal fires, and so do all others; before, none begins; later it means nothing', async () => {
+    const all: Worker[] = []
+    const createWorker = () => {
+      const worker = new Worker('for (;;) {}', { eval: true }) // it hears nothing
+      all.push(worker)
+      return worker
+    }
+    const stop = new AbortController()
+    const failed = threads({ createWorker, signal: stop.signal, workers: 2 }).catch((reason) => reason)
+    await once(await vi.waitUntil(() => all[0]), 'online')
+    const exited = once(all[0], 'exit')
+    stop.abort()
+    expect((await failed).code).toBe('ABORTED')
+    await exited
+    await expect(threads({ createWorker, signal: stop.signal })).rejects.toMatchObject({ code: 'ABORTED' })
+    expect(all.length).toBe(1)
+    const late = new AbortController()
+    const [worker] = await threads({ signal: late.signal })
+    late.abort()
+    expect(worker.free).toBe(true)
+    await worker.close()
+    await expect(threads({ signal: 1 as never })).rejects.toThrow('signal: expected an AbortSignal, got 1')
   })
 
   it('a script that was bundled to nothing: after 2 s and at the end it is said what to do', async () => {
