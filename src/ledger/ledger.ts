@@ -9,7 +9,6 @@ import * as saved from '../saved'
 import { poissonMean } from './rates'
 import { Sightings } from './sightings'
 import { Span, termsOf } from './span'
-import type { Delay } from './under-way'
 
 /** Budgets of the first span, and of the longest; each is twice as long as the one before, or has so many times what comes while an audit is under way. */
 export const BUDGETS = { first: 20, most: 1000 }
@@ -62,8 +61,6 @@ export class Ledger {
   readonly #options: LedgerOptions
   #sightings = new Sightings()
   #span: Span
-  /** Of the span before: what is known of audits under way until one of this span has its outcome. */
-  #delay: Delay | undefined
   #threshold = NOTHING
   #counted = 0
   readonly #late: LateRecoveries
@@ -138,9 +135,8 @@ export class Ledger {
     const late = this.#late.begin(budget)
     const own = Math.floor(budget - late)
     const length = Math.round(budget / maxError)
-    this.#delay = before?.delay
-    const terms = termsOf({ length, maxError, budget: own }, this.#sightings.points(), this.#delay)
-    return new Span((before?.number ?? 0) + 1, terms)
+    const terms = termsOf({ length, maxError, budget: own }, this.#sightings.points(), before?.delay)
+    return new Span((before?.number ?? 0) + 1, terms, before?.delay)
   }
 
   /** Finds the threshold: the lowest at which the catches that are left will probably do. */
@@ -181,8 +177,8 @@ export class Ledger {
   /** Part of the queries that would be answered unasked in a span like this one, by what is known now. */
   foretell(): number {
     const { length, budget } = this.#span.terms
-    const delay = this.#span.delay ?? this.#delay
-    return termsOf({ length, maxError: this.#options.maxError, budget }, this.#sightings.points(), delay).foretold
+    const { maxError } = this.#options
+    return termsOf({ length, maxError, budget }, this.#sightings.points(), this.#span.delay).foretold
   }
 
   get stats(): BudgetStats {

@@ -62,12 +62,16 @@ export function termsOf(
 export class Span {
   answers = 0
   caught = 0
-  readonly #underWay = new UnderWay()
+  readonly #underWay: UnderWay
 
+  /** @param before  of the span before */
   constructor(
     readonly number: number,
     readonly terms: Terms,
-  ) {}
+    before?: Delay,
+  ) {
+    this.#underWay = new UnderWay(before?.mean)
+  }
 
   get isOver(): boolean {
     return this.answers >= this.terms.length
