@@ -69,10 +69,12 @@ class Watch {
 
 /** The system's clock, with what its timers do measured, by who has set them. */
 function watched(watch: Watch): Clock {
+  process.setSourceMapsEnabled(false) // a first stack would read those of all files: 6 ms of the first query
   return {
     now: () => performance.now(),
     after(ms, f, quiet) {
-      const who = /at (\S+) /.exec(new Error().stack?.split('\n')[2] ?? '')?.[1] ?? 'unknown'
+      const [, method, file] = /at (\S+) .*?([\w-]+)\.ts/.exec(new Error().stack?.split('\n')[2] ?? '') ?? []
+      const who = `${file}${method}`
       const timer = setTimeout(() => watch.timed(who, f), ms)
       if (quiet) timer.unref()
       return () => clearTimeout(timer)

@@ -134,10 +134,9 @@ export class Ledger {
     const budget = before ? Math.min(BUDGETS.most, Math.max(2 * before.terms.length * maxError, least)) : BUDGETS.first
     const late = this.#late.begin(budget)
     const own = Math.floor(budget - late)
-    const mayKeep = Math.floor(own / 4)
     const length = Math.round(budget / maxError)
-    const terms = termsOf({ length, maxError, budget: own, mayKeep }, this.#sightings.points(), before?.delay)
-    return new Span((before?.number ?? 0) + 1, terms)
+    const terms = termsOf({ length, maxError, budget: own }, this.#sightings.points(), before?.delay)
+    return new Span((before?.number ?? 0) + 1, terms, before?.delay)
   }
 
   /** Finds the threshold: the lowest at which the catches that are left will probably do. */
@@ -177,9 +176,9 @@ export class Ledger {
 
   /** Part of the queries that would be answered unasked in a span like this one, by what is known now. */
   foretell(): number {
-    const { length, budget, kept } = this.#span.terms
+    const { length, budget } = this.#span.terms
     const { maxError } = this.#options
-    return termsOf({ length, maxError, budget, mayKeep: kept }, this.#sightings.points(), undefined).foretold
+    return termsOf({ length, maxError, budget }, this.#sightings.points(), this.#span.delay).foretold
   }
 
   get stats(): BudgetStats {

@@ -8,7 +8,7 @@ import { type Delay, UnderWay } from './under-way'
 /** The coin has one in 200 asked at least: without that a memory would not see that the model was replaced. */
 const FLOOR = 0.005
 const MOST_RATE = 0.8
-/** Before a span is over so many times as many queries may come while an audit is under way: loads change, and audits take longer then. */
+/** Before a span is over so many times as many queries may come while an audit is under way, if it can bear that: loads change, and audits take longer then. */
 const MORE = 4
 const CATCHES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96]
 
@@ -29,22 +29,24 @@ export interface Terms {
 
 /**
  * The catches that let most queries be answered, by what is known of the memory. What comes while audits are under way is either kept back of the
- * budget, or there are more catches, by those that audits under way may become.
+ * budget, a quarter of it at most, or there are more catches, by those that audits under way may become.
  *
- * @param mayKeep  of the budget, at most
+ * @param delay  undefined where no audit had its outcome yet
  */
 export function termsOf(
-  { length, maxError, budget, mayKeep }: { length: number; maxError: number; budget: number; mayKeep: number },
+  { length, maxError, budget }: { length: number; maxError: number; budget: number },
   points: readonly Threshold[],
   delay: Delay | undefined,
+  more = MORE,
 ): Terms {
   let best: Terms | undefined
+  const mayKeep = Math.floor(budget / 4)
   const enough = delay ? Math.min(mayKeep, 2 * delay.most) : mayKeep
   for (const kept of delay && enough ? [enough, 0] : [enough]) {
     for (const catches of CATCHES) {
       const rate = Math.max(FLOOR, auditRate(catches, budget - kept))
       if (rate > MOST_RATE) continue
-      const spare = delay && kept < delay.most ? Math.ceil(rate * MORE * delay.mean) : 0
+      const spare = delay && kept < delay.most ? Math.ceil(rate * more * delay.mean) : 0
       let foretold = 0
       for (const { share, wrong } of points) {
         if (wrong > maxError || spare >= catches) continue
@@ -53,18 +55,23 @@ export function termsOf(
       if (!best || foretold > best.foretold) best = { length, budget, kept, rate, catches, foretold }
     }
   }
+  if (!best?.foretold && more > 1) return termsOf({ length, maxError, budget }, points, delay, more / 2)
   return best as Terms
 }
 
 export class Span {
   answers = 0
   caught = 0
-  readonly #underWay = new UnderWay()
+  readonly #underWay: UnderWay
 
+  /** @param before  of the span before */
   constructor(
     readonly number: number,
     readonly terms: Terms,
-  ) {}
+    before?: Delay,
+  ) {
+    this.#underWay = new UnderWay(before?.mean)
+  }
 
   get isOver(): boolean {
     return this.answers >= this.terms.length

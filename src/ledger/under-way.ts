@@ -11,16 +11,22 @@ const RECENT = 1 / 16
 
 export class UnderWay {
   #confident = 0
-  #most = 0
+  #most: number
   #mean: number | undefined
   /** When each began, by how many were confident before; the oldest first. */
   readonly #audits = new Set<{ readonly at: number }>()
+
+  /** @param mean  of the span before, which goes on */
+  constructor(mean?: number) {
+    this.#mean = mean
+    this.#most = Math.ceil(mean ?? 0)
+  }
 
   get size(): number {
     return this.#audits.size
   }
 
-  /** Undefined where none had its outcome. */
+  /** Undefined where none had its outcome yet. */
   get delay(): Delay | undefined {
     return this.#mean === undefined ? undefined : { mean: this.#mean, most: this.#most }
   }

@@ -22,6 +22,8 @@ export class KeptAnswers {
   readonly #most: { bytes: number; ttlMs: number; clock: Clock }
   /** The one first that was kept longest ago. */
   readonly #all = new Map<string, Kept>()
+  /** Goes on where it was: one from the start passes what was deleted, thousands of places with each that is kept. */
+  #oldest = this.#all.keys()
   #bytes = 0
 
   constructor({ bytes, ttlMs, clock }: { bytes: number; ttlMs: number; clock: Clock }) {
@@ -42,9 +44,10 @@ export class KeptAnswers {
     const kept = { ...rest, query: own, bytes: OVERHEAD + bytesOf(own) + bytesOf(rest.answer) }
     this.#all.set(key, kept)
     this.#bytes += kept.bytes
-    for (const oldest of this.#all.keys()) {
-      if (this.#bytes <= this.#most.bytes) break
-      this.#drop(oldest)
+    while (this.#bytes > this.#most.bytes) {
+      const { value, done } = this.#oldest.next()
+      if (done) this.#oldest = this.#all.keys()
+      else this.#drop(value)
     }
   }
 

@@ -152,6 +152,39 @@ describe('what is under way', () => {
   })
 })
 
+describe('what is foretold', () => {
+  /** What the ledger foretells in the mean, and what it gives, while the outcome of an audit takes so many queries. */
+  function shares(underWay: number, queries = 60_000) {
+    const random = seeded(1)
+    const ledger = new Ledger({ maxError: 0.05, recovers: false, coin: random.next })
+    const waiting: (() => void)[] = []
+    let [foretold, given] = [0, 0]
+    for (let n = 0, from = queries; n < from + queries; n++) {
+      const doubt = 0.04 * random.next()
+      const right = random.next() > doubt
+      const draw = ledger.draw(1 - doubt)
+      waiting.push(() => draw.told(right))
+      if (waiting.length > underWay) waiting.shift()?.()
+      if (n < from) continue
+      given += Number(draw.is === 'remember') / queries
+      if (n % 1000 === 0) foretold += (1000 * ledger.foretell()) / queries
+    }
+    return { foretold, given }
+  }
+
+  it('is about what is given, with 300 under way, too: some of the catches are spared for those', () => {
+    const { foretold, given } = shares(300)
+    expect(Math.abs(foretold - given)).toBeLessThan(0.15)
+    expect(given).toBeGreaterThan(0.7)
+  })
+
+  it('with so many under way that loads may hardly change still something is, and more is given than with one catch', () => {
+    const { foretold, given } = shares(1000)
+    expect(Math.abs(foretold - given)).toBeLessThan(0.3)
+    expect(given).toBeGreaterThan(0.35)
+  })
+})
+
 describe('what would void the promise', () => {
   const share = (adversary: Adversary, world: World) => play(adversary, world, 60).share
 

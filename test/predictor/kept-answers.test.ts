@@ -1,0 +1,45 @@
+/** Which answers are kept where there is no room for all. */
+
+import { expect, it } from 'vitest'
+import { Payload } from '../../src/payload'
+import { KeptAnswers, keyOf } from '../../src/predictor/kept-answers'
+import type { Prediction } from '../../src/query/prediction'
+import { VirtualClock } from '../../src/testing/virtual-clock'
+
+const ROOM = 100
+const clock = new VirtualClock()
+const payload = (value: number) => new Payload([{ type: 'float32', shape: [1], data: Float32Array.of(value) }])
+const prediction = { workers: ['a'] } as unknown as Prediction
+
+function store() {
+  const kept = new KeptAnswers({ bytes: ROOM * 1008, ttlMs: Number.POSITIVE_INFINITY, clock })
+  const keep = (value: number) => {
+    const query = payload(value)
+    kept.keep(keyOf('', query), { tenant: '', query, answer: payload(-value), prediction, at: clock.now() })
+  }
+  const has = (value: number) => kept.find(keyOf('', payload(value)), payload(value)) !== undefined
+  return { kept, keep, has }
+}
+
+it('the oldest go, those that were kept once more last, however many came and went', () => {
+  const { kept, keep, has } = store()
+  for (let i = 0; i < 10_000; i++) {
+    keep(i)
+    if (i % 10 === 0) keep(-1) // again and again
+  }
+  const found = Array.from({ length: 10_000 }, (_, i) => i).filter(has)
+  expect([found[0], found.length, has(-1)]).toEqual([10_000 - (ROOM - 1), ROOM - 1, true])
+  kept.clear()
+  expect(has(9999)).toBe(false)
+  for (let i = 0; i < 2 * ROOM; i++) keep(i)
+  expect([has(ROOM - 1), has(ROOM), has(2 * ROOM - 1)]).toEqual([false, true, true])
+})
+
+it('one that is larger than the room for all is not kept, and none hangs', () => {
+  const { kept, keep, has } = store()
+  const query = new Payload([{ type: 'float32', shape: [ROOM * 1000], data: new Float32Array(ROOM * 1000) }])
+  kept.keep('large', { tenant: '', query, answer: payload(0), prediction, at: 0 })
+  expect(kept.find('large', query)).toBeUndefined()
+  keep(1)
+  expect(has(1)).toBe(true)
+})
