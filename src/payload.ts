@@ -95,14 +95,12 @@ export function tensorsOf(vector: Float32Array, specs: readonly TensorSpec[]): T
  * @returns a function that throws ApproxiferError PROTOCOL
  */
 export function acceptAnswers({ outputs }: Signature, isMixed: boolean): (answer: unknown) => Payload {
+  const areOpen = outputs.map(isOpen)
   return (answer) => {
     const flaw = flawOf(answer, outputs, isMixed)
     if (flaw) throw flaw
-    return new Payload(
-      (answer as TensorList).map(({ data, shape }, i) =>
-        tensorOf(outputs[i], copyOf(data), isOpen(outputs[i]) ? shape : undefined),
-      ),
-    )
+    const copied = ({ data, shape }: AnyTensor, i: number) => tensorOf(outputs[i], copyOf(data), areOpen[i] ? shape : undefined) // biome-ignore format: one line
+    return new Payload((answer as TensorList).map(copied))
   }
 }
 

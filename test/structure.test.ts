@@ -16,7 +16,7 @@ import {
 } from './shared/shape'
 
 /** Lines of src, which are to fall to 21,000. */
-const MOST_LINES = 38_189
+const MOST_LINES = 38_130
 
 /** What every folder may import; these files may import each other. */
 const GROUND = [
@@ -26,7 +26,6 @@ const GROUND = [
   'checksum',
   'clock',
   'criterion',
-  'deque',
   'element',
   'errors',
   'notices',

@@ -4,8 +4,8 @@ import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
 import type { Apart, Identity } from '../pool/attempt'
 import type { Asked } from './asked'
+import type { GroupReport } from './prediction'
 import type { Query } from './query'
-import type { GroupReport } from './report'
 
 export interface Coding extends Apart {
   readonly report: PendingReport

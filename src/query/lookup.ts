@@ -21,7 +21,7 @@ export function lookUp(query: Query, { learning }: Context, now: number, later: 
     if (said && !vote) learning.judge(isConfident(policy, minConfidence, recovery.confidence))
     if (isLater) later()
   }
-  const wanted = () => query.isOpen
+  const wanted = () => query.caller.isOpen
   // Else it gets nothing: at its deadline, or where it is lost and only recovers.
   const isLast = urgency === 2 || (urgency === 1 && caller.choices.policy === 'recover')
   if (vote) learning.see(vector, wanted, told)

@@ -1,7 +1,7 @@
 /** Lookups in the memory: one after the other, in slices, so that whatever else happens has its turn in between. */
 
+import { Deque } from '../arrays'
 import type { Clock } from '../clock'
-import { Deque } from '../deque'
 import type { Recollection } from '../memory/memory'
 
 /**

@@ -31,7 +31,7 @@ describe('on arrival', () => {
   it('a pool that knows no times refuses nobody', async () => {
     const { pool, put } = await known(2)
     for (let i = 0; i < 100; i++) put(1e6)
-    expect(pool.refusal(1, NORMAL)).toBeUndefined()
+    expect(pool.forecast.refusal(1, NORMAL)).toBeUndefined()
     expect(pool.isOverloaded).toBe(false)
   })
 
@@ -39,9 +39,9 @@ describe('on arrival', () => {
     const { pool, learn, put } = await known(2)
     await learn()
     for (let i = 0; i < 12; i++) put(1e6) // two at work, ten waiting: about 50 ms
-    expect(pool.refusal(200, NORMAL)).toBeUndefined()
+    expect(pool.forecast.refusal(200, NORMAL)).toBeUndefined()
     expect(pool.isOverloaded).toBe(false)
-    const error = pool.refusal(50, NORMAL)
+    const error = pool.forecast.refusal(50, NORMAL)
     expect(error).toMatchObject({ code: 'OVERLOADED' })
     expect(error?.message).toMatch(
       /^it has 50 ms, and would wait 5\d ms for workers before it is begun: too late for most$/,
@@ -54,27 +54,27 @@ describe('on arrival', () => {
     const { clock, pool, learn, put } = await known(2)
     await learn()
     for (let i = 0; i < 12; i++) put(1e6)
-    for (let i = 0; i < 4; i++) pool.refusal(50, NORMAL)
-    expect(pool.refusal(200, NORMAL)).toBeDefined() // it was let in before
+    for (let i = 0; i < 4; i++) pool.forecast.refusal(50, NORMAL)
+    expect(pool.forecast.refusal(200, NORMAL)).toBeDefined() // it was let in before
     const other = { rank: 1, tenant: 'other' } as const
-    expect(pool.refusal(200, other)).toBeUndefined()
+    expect(pool.forecast.refusal(200, other)).toBeUndefined()
     await clock.run(clock.now() + 60)
     expect(pool.isOverloaded).toBe(true)
     await clock.run(clock.now() + 10 * MS)
     expect(pool.isOverloaded).toBe(false)
-    for (let i = 0; i < 80; i++) expect(pool.refusal(200, NORMAL)).toBeUndefined()
+    for (let i = 0; i < 80; i++) expect(pool.forecast.refusal(200, NORMAL)).toBeUndefined()
     for (let i = 0; i < 12; i++) put(1e6)
-    expect(pool.refusal(200, NORMAL)).toBeUndefined()
+    expect(pool.forecast.refusal(200, NORMAL)).toBeUndefined()
   })
 
   it('who has less time than an inference takes is let in while machines idle: it shows whether it still does', async () => {
     const { clock, pool, learn, put } = await known(2)
     await learn()
     await clock.run(clock.now() + 3000)
-    expect(pool.refusal(5, NORMAL)).toBeUndefined()
+    expect(pool.forecast.refusal(5, NORMAL)).toBeUndefined()
     for (let i = 0; i < 400; i++) put(1e6)
     await clock.run(clock.now() + 1995)
-    expect([pool.utilisation > 0.9, pool.refusal(5, NORMAL)?.code]).toEqual([true, 'OVERLOADED'])
+    expect([pool.utilisation > 0.9, pool.forecast.refusal(5, NORMAL)?.code]).toEqual([true, 'OVERLOADED'])
   })
 })
 

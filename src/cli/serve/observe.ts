@@ -5,7 +5,7 @@ import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentele
 import pino from 'pino'
 import { clientOf } from '../../gateway/body'
 import type { RequestEvent } from '../../gateway/event'
-import type { GroupReport } from '../../query/report'
+import type { GroupReport } from '../../query/prediction'
 import type { Recall } from '../../trust/sampling'
 import type { Events } from './events'
 import type { Metrics } from './metrics'
