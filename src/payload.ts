@@ -99,8 +99,10 @@ export function acceptAnswers({ outputs }: Signature, isMixed: boolean): (answer
   return (answer) => {
     const flaw = flawOf(answer, outputs, isMixed)
     if (flaw) throw flaw
-    const copied = ({ data, shape }: AnyTensor, i: number) => tensorOf(outputs[i], copyOf(data), areOpen[i] ? shape : undefined) // biome-ignore format: one line
-    return new Payload((answer as TensorList).map(copied))
+    const tensors = answer as TensorList
+    return new Payload(
+      tensors.map(({ data, shape }, i) => tensorOf(outputs[i], copyOf(data), areOpen[i] ? shape : undefined)),
+    )
   }
 }
 

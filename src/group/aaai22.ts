@@ -27,8 +27,8 @@ import { tooFew } from '../query/failures'
 import { groupReport, undecided } from '../query/prediction'
 import { Query } from '../query/query'
 import type { Random } from '../random'
-import type { CodingContext } from './context'
 import { Filling } from './filling'
+import type { CodingContext } from './redundancy'
 
 export class PaperGroup implements Coding, Owner {
   readonly isOnlyWay = true

@@ -16,9 +16,8 @@ import { type Coding, PendingReport } from '../query/coding'
 import { tooFew } from '../query/failures'
 import { groupReport, undecided } from '../query/prediction'
 import { Query } from '../query/query'
-import type { CodingContext } from './context'
 import { Filling } from './filling'
-import { toMix } from './redundancy'
+import { type CodingContext, toMix } from './redundancy'
 import { Standing } from './standing'
 
 export class CodedGroup implements Coding, Owner {
