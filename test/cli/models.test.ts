@@ -64,6 +64,7 @@ describe('plan --model', () => {
       outputs: [{ name: 'logits', shape: [10] }],
       abilities: { pool: true, agreement: true, exactReuse: true, coding: true, memory: 'vector', right: [logits] },
       inferenceMs: expect.any(Number),
+      inferenceShapes: [[1, 28, 28]],
       warnings: [],
       reason: null,
     })

@@ -31,3 +31,33 @@ it('compares with the paper’s code only where that needs more workers', async 
   expect((await planned({ queries: 8, stragglers: 1, byzantine: 1 })).paper).toMatchObject({ workers: 19, quorum: 18 })
   expect((await planned({ queries: 8, byzantine: 1, preset: 'aaai22' })).paper).toBe(null)
 })
+
+const TEXTS = 'test/models/text/sections.onnx'
+
+/** The lines that `plan` prints. */
+async function printed(options: PlanOptions): Promise<string[]> {
+  const print = vi
+    .spyOn(console, 'log')
+    .mockImplementation(() => {})
+    .mockClear()
+  await plan(options)
+  return print.mock.calls.flat().join('\n').split('\n')
+}
+
+it('a model that cannot be coded: no figures of a code, with or without liars', async () => {
+  const rowOf = async (name: string, byzantine: number, stragglers: number) => {
+    const lines = await printed({ model: TEXTS, queries: 8, stragglers, byzantine })
+    return lines.find((line) => line.startsWith(name))
+  }
+  expect(await rowOf('approxifer', 0, 1)).toMatch(/^approxifer +- +- +- +not with this model/)
+  expect(await rowOf('approxifer', 1, 0)).toMatch(/^approxifer +\d+ .* proven by 2/)
+  expect(await rowOf('ParM', 0, 1)).toMatch(/^ParM +- +- +- +not with this model/)
+})
+
+it('times an inference of a stated length, where the model leaves it open', async () => {
+  const { model } = await planned({ model: TEXTS, queries: 8 })
+  expect(model.inferenceShapes).toEqual([[32], [32]])
+  expect(model.inferenceMs).toBeGreaterThan(0)
+  const lines = await printed({ model: TEXTS, queries: 8 })
+  expect(lines.join('\n')).toMatch(/takes [\d.]+ ms on one thread here, with input_ids 32, attention_mask 32/)
+})

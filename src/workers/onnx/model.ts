@@ -66,8 +66,8 @@ export class OnnxModel {
   scales: readonly number[] = []
 
   sequence: SequenceAxes | false = false
-  /** Milliseconds that one run took; undefined where nobody could try it. */
-  runMs: number | undefined
+  /** A query that it answered at load, with the batch dimension where the model has one; undefined where nobody could try it. */
+  sample: TensorList | undefined
 
   private constructor(
     private readonly ort: Ort,
@@ -127,11 +127,11 @@ export class OnnxModel {
   async #learn(tried: readonly SampleAnswer[], mayBatch: boolean): Promise<void> {
     const { outputs } = this.signature
     const [, { query, answer }] = tried
+    this.sample = query
     this.scales = sizesOf(answer, outputs)
     const since = performance.now()
     this.repeats = areAlike(outputs, answer, await this.run(query))
-    this.runMs = performance.now() - since
-    const rows = this.runMs < QUICK_MS ? MANY : tried.length
+    const rows = performance.now() - since < QUICK_MS ? MANY : tried.length
     if (hasVectors(this.signature)) this.warnings = warningsAbout(outputs, tried)
     this.batches = mayBatch && this.signature.batched !== false && (await this.#answersTogether(tried, rows))
     const tries = (batch: TensorList) => run(this.ort, this.session, this.signature, batch, QUIET)
