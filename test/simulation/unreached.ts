@@ -4,7 +4,7 @@
  */
 
 const reasons = {
-  time: 'no time passes, and fewer than ten answers say nothing of what is late: the simulation has deadlines and hedges',
+  time: 'fewer than ten answers say nothing of what is late: the simulation has hedges',
   memory: 'it has no memory, so nothing is looked up, checked or recovered: the simulation has one',
   audits: 'audits are off, since they draw lots: the simulation has them',
   policy: 'its callers have one policy: test/query/policy.test.ts tries all',
@@ -18,11 +18,11 @@ const reasons = {
   clones: 'there are no hedges and clones, and an abort frees no worker: the simulation and test/query have them',
   told: 'what is told where nobody can be asked, or for figures: test/pool has it',
   many: 'it takes a thousand of them: test/pool has it',
-  failures: 'it takes as many failures as a query may have, and there are two: test/query has them',
   over: 'a query that is proven has its answer, and nobody asks what it lacks: it says so to who would',
   room: 'no worker is short of room, and no deadline is near: test/query and test/pool have both',
   taught: 'it learns, though it has no memory: test/query/query.test.ts has a vote of who does not',
   slots: 'its workers have one slot, and get nothing while one is being submitted: test/query/inquiry.test.ts has it',
+  shrinks: 'it takes more queries than there are workers, of which some leave: the simulation has them',
   deep: 'it takes more than six events',
   open: 'who may join is chosen: test/trust and the simulation have fleets that anybody may join',
   voted:
@@ -37,20 +37,15 @@ type Why = keyof typeof reasons
 const unreached: Record<string, Why> = {
   'query/policy checkPolicy: const where="byzantine > 0, where one answer proves nothing";throw new RangeErro': 'policy',
   'query/policy defaultPolicy: :"recover"': 'policy',
-  'query/policy next: return atDeadline(facts);': 'time',
   'query/policy next: ?underWay(facts,now)': 'time',
   'query/policy lookUp: :WAIT': 'memory',
   'query/policy isRecovered: &&isConfident(policy,minConfidence,recovery.confidence)': 'memory',
   'query/policy unasked: return{action:"recover"};': 'memory',
   'query/policy unasked: &&policy==="recover"': 'groups',
   'query/policy unasked: return WAIT;': 'groups',
-  'query/policy unasked: :"fail"': 'failures',
   'query/policy unpaced: return lookUp(facts)??(isRecovered(facts)?{action:"recover"}:WAIT)': 'memory',
   'trust/evidence Evidence: ?other.#workers': 'model',
   'trust/evidence Evidence: ?other.#left': 'model',
-  'trust/evidence load: load(state){const{workers,distance,sizes}=savedEvidence(state);this.#sizes=sizes': 'saved',
-  'trust/evidence get usualSizes: ?this.#sizes.map(({mean})=>Math.exp(mean))': 'spread',
-  'trust/evidence : ({mean})=>Math.exp(mean)': 'spread',
   'trust/evidence leave: this.#left.add(worker);let[first]=this.#left;if(this.#left.size<=MOST_LEFT)retur': 'deep',
   'trust/evidence audits: audits(worker,usual){return this.isSuspect(worker)?Math.max(CLOSELY,usual):usual': 'audits',
   'trust/evidence proven: record.suspicion=0;return true': 'long',
@@ -60,7 +55,6 @@ const unreached: Record<string, Why> = {
   'trust/reputation audits: return false;': 'audits',
   'trust/reputation audits: ?this.evidence.audits(identityOf(worker),this.#audit)': 'audits',
   'trust/reputation compare: compare(payload,answered,_all=answered){if(!this.#audit||answered.length>2)retur': 'audits',
-  'trust/reputation get #isAffordable: get#isAffordable(){const free=1-this.#pool.utilisation;return free>=SPARE||this.': 'audits',
   'trust/reputation isSuspected: isSuspected(worker){return this.evidence.isSuspect(identityOf(worker))}': 'memory',
   'trust/reputation proven: if(this.#ejects)this.#pool.readmit(identity);this.#tell(worker,"readmitted")': 'long',
   'trust/reputation follow: ?"readmit"': 'long',
@@ -75,11 +69,9 @@ const unreached: Record<string, Why> = {
   'query/equality : return false;': 'spread',
   'query/equality : return!isEqual(own,other);': 'scales',
   'query/equality : ?.[i]': 'scales',
-  'query/equality : ??0': 'scales',
   'query/equality isWithin: return false;': 'scales',
   'trust/reputation : ??0': 'scales',
   'trust/reputation : ?.[i]': 'scales',
-  'trust/reputation : &&scale>0&&scale<Number.MAX_VALUE?scale': 'scales',
   'query/asked isForgivable: ||outcome.error.code==="OVERLOADED"': 'room',
   'query/asked refusalOf: &&outcome?.kind==="failed"&&outcome.error.code==="OVERLOADED"?outcome.error': 'room',
   'query/asked get isLost: get isLost(){return!this.asked.some(asked=>isLive(asked)&&!asked.isVoid)}': 'groups',
@@ -102,11 +94,9 @@ const unreached: Record<string, Why> = {
   'query/vote #prove: this.#recovery.grade(own,void 0);': 'memory',
   'query/vote #prove: learning.experience.confidence.rehearse({...memory,missing:1},own.vector);': 'memory',
   'query/vote #check: #check(asked,give){const{trust,learning}=this.#context;const{memory,confidence=0': 'memory',
-  'trust/evidence leave: this.#left.delete(oldest);this.#workers.delete(oldest)': 'many',
   'pool/roster findEjected: this.#ejected.delete(member);this.#ejected.add(member);return member}': 'deep',
   'pool/roster add: this.#ejected.add(member);': 'deep',
   'pool/roster eject: else this.#ejected.delete(member);': 'long',
-  'pool/roster hold: hold(slot){slot.member.slots.held.add(slot);this.#discharge(slot.member)}': 'plain',
   'trust/evidence meet: meet(worker,needed){const record=this.#record(worker);record.rightAnswersLeft=Ma': 'open',
   'trust/evidence lose: lose(worker,share){const record=this.#record(worker);record.proven=Math.floor(re': 'open',
   'trust/evidence leave: &&record?.proven': 'open',
@@ -114,7 +104,6 @@ const unreached: Record<string, Why> = {
   'query/asked settled: asked.isVoid=true;': 'open',
   'query/asked blocks: ?.has': 'open',
   'query/asked blocks: &&this.#isTold': 'open',
-  'query/asked get #isTold: get#isTold(){const all=[...this.asked.map(({attempt})=>attempt),...this.#unknown': 'open',
   'query/asked get available: &&this.#isTold?this.#strangers.others(blocked)': 'open',
   'query/asked void: void(which){const theirs=this.asked.filter(asked=>isLive(asked)&&which(asked));f': 'voted',
   'pool/roster update: this.#resize(member,width);': 'plain',
@@ -123,16 +112,38 @@ const unreached: Record<string, Why> = {
   'pool/roster #stateOf: :READY': 'long',
   'pool/roster takeFastest: this.update(member)}': 'plain',
   'pool/roster get free: get free(){let free=0;for(const member of this.members.values())if(member.slots.': 'told',
-  'pool/roster get nobody: get nobody(){const{size}=this.members;const ejected=this.#ejected.size;const gon': 'told',
   'pool/roster count: this.mostRows=Math.max(this.mostRows,batching.most);': 'slots',
   'pool/roster : ({member:member2,stamp})=>stamp===member2.stamp': 'many',
   'pool/roster list: this.#entries=new TinyQueue(this.#entries.data.filter(({member:member2,stamp})=>': 'many',
+  'query/asked get isTold: get isTold(){const all=[...this.asked.map(({attempt})=>att': 'open',
+  'query/asked trim: for(const{attempt}of this.asked.filter(isQueued).slice(-ex': 'shrinks',
+  'query/equality floorOf: ??0': 'scales',
+  'query/policy atDeadline: &&policy!=="retry"&&atDeadline==="give"': 'memory',
+  'query/policy atDeadline: ?"recover"': 'memory',
+  'trust/reputation get isAffordable: get isAffordable(){const free=1-this.pool.utilisation;retu': 'audits',
+  'trust/reputation sane: &&scale>0&&scale<Number.MAXVALUE?scale': 'scales',
+  'pool/roster get nobody: get nobody(){const{size:size}=this.members;const ejected=t': 'told',
+  'trust/evidence load: load(state){const{workers,distance:distance,sizes}=savedEv': 'saved',
+  'trust/evidence leave: if(earned){for(const each of this.left)if(this.of(each).pr': 'many',
+  'trust/evidence get usualSizes: ?this.sizes.map(({mean:mean})=>Math.exp(mean))': 'spread',
+  'trust/evidence : ({mean:mean})=>Math.exp(mean)': 'spread',
 }
 
-/** Why a branch is not reached; undefined for one of which that is not known. */
-export const reasonOf = (branch: string): string | undefined => reasons[unreached[branch]]
+/** A branch as it is called whatever stands beside it in the bundle: without marks of private fields, and numbers of equal names. */
+export function plain(branch: string): string {
+  const text = branch.replace(/[#_](?=[a-zA-Z])/g, '').replace(/(?<=[a-zA-Z])\d+\b/g, '')
+  return text.slice(0, text.indexOf(': ') + 60)
+}
+
+const known = new Map(Object.entries(unreached).map(([branch, why]) => [plain(branch), why]))
+
+/** Why a branch is not reached; undefined for one of which that is not known. @param branch  plain */
+export function reasonOf(branch: string): string | undefined {
+  const why = known.get(branch)
+  return why && reasons[why]
+}
 
 /** Branches that are said to be out of reach, and are not. @param untaken  those of an exploration of twelve events */
 export function reached(untaken: readonly string[]): string[] {
-  return Object.keys(unreached).filter((branch) => unreached[branch] !== 'deep' && !untaken.includes(branch))
+  return [...known].filter(([branch, why]) => why !== 'deep' && !untaken.includes(branch)).map(([branch]) => branch)
 }
