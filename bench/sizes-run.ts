@@ -112,6 +112,6 @@ function asking(clock: VirtualClock, workers: SimulatedWorker[]) {
   const generation: Generation = new Generation(meansOf(coder, workers, settings, told), settings, {})
   return (payload: Payload, done: () => void, failed: () => void) => {
     const caller = new Caller(settings.choices, clock.now(), 1e6, done, failed)
-    generation.enter(payload, caller)
+    generation.take({ payload, caller, signal: undefined, options: {} })
   }
 }

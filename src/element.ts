@@ -1,5 +1,7 @@
 /** Element types of tensors: all that ONNX Runtime's JavaScript API takes, and what each is held in. */
 
+import { joined } from './arrays'
+
 /** `float16` is held in a `Float16Array` where the runtime has one, else its bits in a `Uint16Array`; `bool` in bytes of 0 and 1. */
 interface Held {
   float32: Float32Array
@@ -103,14 +105,7 @@ export function isShared(data: TensorData): data is NumericData & { buffer: Shar
 export function joinedData(parts: readonly TensorData[], into?: NumericData): TensorData {
   const [first] = parts
   if (!isNumeric(first)) return (parts as (readonly string[])[]).flat()
-  const Kind = first.constructor as ArrayKind
-  const all = into ?? new Kind(parts.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const part of parts) {
-    ;(all as Float32Array).set(part as Float32Array, at)
-    at += part.length
-  }
-  return all
+  return joined(parts as Float32Array[], first.constructor as Float32ArrayConstructor, into as Float32Array | undefined)
 }
 
 /** Whether two hold the same values, to the bit. */

@@ -95,13 +95,13 @@ export function tensorsOf(vector: Float32Array, specs: readonly TensorSpec[]): T
  * @returns a function that throws ApproxiferError PROTOCOL
  */
 export function acceptAnswers({ outputs }: Signature, isMixed: boolean): (answer: unknown) => Payload {
+  const areOpen = outputs.map(isOpen)
   return (answer) => {
     const flaw = flawOf(answer, outputs, isMixed)
     if (flaw) throw flaw
+    const tensors = answer as TensorList
     return new Payload(
-      (answer as TensorList).map(({ data, shape }, i) =>
-        tensorOf(outputs[i], copyOf(data), isOpen(outputs[i]) ? shape : undefined),
-      ),
+      tensors.map(({ data, shape }, i) => tensorOf(outputs[i], copyOf(data), areOpen[i] ? shape : undefined)),
     )
   }
 }

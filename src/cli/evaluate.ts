@@ -6,7 +6,7 @@ import type { Core } from '../core/core'
 import { loadCore } from '../core/load'
 import { ApproxiferError } from '../errors'
 import { evaluate } from '../evaluate/evaluate'
-import type { EvaluationProgress } from '../evaluate/experiment'
+import type { EvaluationProgress, Rightness } from '../evaluate/experiment'
 import { OwnAnswers } from '../evaluate/model'
 import { recommend, type Wishes } from '../evaluate/recommend'
 import { type Saving, SavingTrial, whyNothingSaved } from '../evaluate/saving'
@@ -14,7 +14,7 @@ import { evaluateVerified, recommendVerified, type Verified } from '../evaluate/
 import type { Features } from '../memory/memory'
 import { abilitiesOf } from '../predictor/abilities'
 import type { Policy } from '../query/policy'
-import { type CriterionOptions, doubtsOf, type LabelAxis } from '../reading'
+import { doubtsOf } from '../reading'
 import { rowShape } from '../tensor'
 import { readModel } from '../workers/onnx/model-file'
 import { firstFigures, gridTable, type Result, recommendation, resultTable, verifiedTable } from './figures'
@@ -25,14 +25,10 @@ import { checkReport, writeReport } from './report'
 import { beginSaving, endSaving, savingText } from './saving'
 import { note, wrap } from './terminal'
 
-interface Arguments extends CodecOptions, ModelOptions, Wishes {
+interface Arguments extends CodecOptions, ModelOptions, Wishes, Rightness {
   inputs: string
   /** Without, agreement with the model itself is measured. */
   labels?: string
-  labelAxis?: LabelAxis
-  tolerance?: number
-  /** By output. */
-  right?: CriterionOptions['outputs']
   attack: string
   groups: number
   memory?: number

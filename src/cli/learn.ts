@@ -4,12 +4,13 @@ import { join } from 'node:path'
 import { expected } from '../check'
 import { loadCore } from '../core/load'
 import { ApproxiferError } from '../errors'
+import type { Rightness } from '../evaluate/experiment'
 import { learnFrom, SURE, type Taught } from '../evaluate/learn'
 import { whyNothingSaved } from '../evaluate/saving'
 import { fileStore } from '../gateway/create'
 import type { Features } from '../memory/memory'
 import { abilitiesOf } from '../predictor/abilities'
-import { type CriterionOptions, doubtsOf, type LabelAxis } from '../reading'
+import { doubtsOf } from '../reading'
 import { rowShape } from '../tensor'
 import type { OnnxModel } from '../workers/onnx/model'
 import { fingerprintOf, readModel } from '../workers/onnx/model-file'
@@ -20,13 +21,10 @@ import { ProgressBar } from './progress'
 import { namedFile } from './serve/config'
 import { note, wrap } from './terminal'
 
-interface LearnArguments extends ModelOptions {
+interface LearnArguments extends ModelOptions, Rightness {
   inputs: string
   /** A folder. */
   output: string
-  labelAxis?: LabelAxis
-  tolerance?: number
-  right?: CriterionOptions['outputs']
   features?: Features
   json?: boolean
 }

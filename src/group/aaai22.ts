@@ -24,11 +24,11 @@ import {
 import type { Caller } from '../query/caller'
 import { type Coding, PendingReport } from '../query/coding'
 import { tooFew } from '../query/failures'
+import { groupReport, undecided } from '../query/prediction'
 import { Query } from '../query/query'
-import { groupReport, undecided } from '../query/report'
 import type { Random } from '../random'
-import type { CodingContext } from './context'
 import { Filling } from './filling'
+import type { CodingContext } from './redundancy'
 
 export class PaperGroup implements Coding, Owner {
   readonly isOnlyWay = true
@@ -104,7 +104,7 @@ export class PaperGroup implements Coding, Owner {
 
   left(): void {
     this.#filling.tidy() // there is room for others
-    if (this.#filling.members.some(({ isOpen }) => isOpen)) return
+    if (this.#filling.members.some(({ caller }) => caller.isOpen)) return
     for (const { attempt } of this.#rows) if (attempt.phase !== 'settled') this.#context.pool.cancel(attempt)
   }
 
@@ -164,7 +164,7 @@ export class PaperGroup implements Coding, Owner {
 
   #encoded(): readonly CodedRow[] {
     const { members } = this.#filling
-    if (!members.some(({ isOpen }) => isOpen)) return []
+    if (!members.some(({ caller }) => caller.isOpen)) return []
     for (const { recovery, payload } of members) {
       const number = this.#group.join(payload.vector)
       if (recovery) recovery.number = number
@@ -180,7 +180,7 @@ export class PaperGroup implements Coding, Owner {
   #proceed(): void {
     if (this.isOpen || this.report.isComplete) return
     const { members } = this.#filling
-    if (!members.some(({ isOpen }) => isOpen)) this.#release()
+    if (!members.some(({ caller }) => caller.isOpen)) this.#release()
     else if (!this.#isDecided) this.#decide()
     if (members.every(({ isDone }) => isDone) && !this.#rows.some(isLive)) this.#finish()
   }

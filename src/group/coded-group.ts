@@ -12,13 +12,12 @@ import type { Attempt, Identity, Owner } from '../pool/attempt'
 import { type Asked, answerOf, failureOf, isLive, newAsked, workerOf } from '../query/asked'
 import type { Extras } from '../query/budget'
 import type { Caller } from '../query/caller'
-import { type Coding, PendingReport } from '../query/coding'
+import { type Coding, PendingReport, provenOnly } from '../query/coding'
 import { tooFew } from '../query/failures'
+import { groupReport, undecided } from '../query/prediction'
 import { Query } from '../query/query'
-import { groupReport, undecided } from '../query/report'
-import { type CodingContext, provenOnly } from './context'
 import { Filling } from './filling'
-import { toMix } from './redundancy'
+import { type CodingContext, toMix } from './redundancy'
 import { Standing } from './standing'
 
 export class CodedGroup implements Coding, Owner {
@@ -62,7 +61,7 @@ export class CodedGroup implements Coding, Owner {
   }
 
   get #isWanted(): boolean {
-    return this.#members.some(({ isOpen }) => isOpen)
+    return this.#members.some(({ caller }) => caller.isOpen)
   }
 
   /** A query joins, and is sent. @param maxWaitMs  how long it waits for others */
@@ -86,7 +85,7 @@ export class CodedGroup implements Coding, Owner {
 
   /** Workers that failed on a row, or for callers who count on S of them are at work on one, get no other while somebody else can: rows would be lost together. */
   blocks(identity: Identity): boolean {
-    const isPromised = this.#members.some(({ isOpen, caller }) => isOpen && caller.choices.policy === 'recover')
+    const isPromised = this.#members.some(({ caller }) => caller.isOpen && caller.choices.policy === 'recover')
     const live = isPromised ? this.all.filter(isLive) : NONE
     if (!this.#failed.includes(identity) && !live.some(({ attempt }) => attempt.identity === identity)) return false
     return this.#context.pool.available([...this.#failed, ...live.flatMap(({ attempt }) => attempt.identity ?? [])]) > 0
@@ -194,7 +193,7 @@ export class CodedGroup implements Coding, Owner {
     const closedAt = clock.now()
     this.#measured = { ...undecided, encodeMs: closedAt - start, waitMs: closedAt }
     if (!pool.usable) for (const query of this.#members) query.reconsider()
-    for (const query of this.#members) if (query.isOpen) this.press(query, closedAt)
+    for (const query of this.#members) if (query.caller.isOpen) this.press(query, closedAt)
     this.#decodeForAny()
     this.closed(false)
     this.#finish()

@@ -42,6 +42,6 @@ export class Filling {
 
   /** Forgets who left before anything was sent: there is room for others. */
   tidy(): void {
-    if (this.isOpen) this.members.splice(0, this.members.length, ...this.members.filter(({ isOpen }) => isOpen))
+    if (this.isOpen) this.members.splice(0, this.members.length, ...this.members.filter(({ caller }) => caller.isOpen))
   }
 }

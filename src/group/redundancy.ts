@@ -1,7 +1,18 @@
 /** What a group sends beside its queries when it closes: parities or copies of those that may get lost, where that is worth it. */
 
+import type { Codec } from '../codec/codec'
+import type { Criterion } from '../criterion'
+import type { Extras } from '../query/budget'
+import type { Context } from '../query/context'
 import type { Query } from '../query/query'
-import type { CodingContext } from './context'
+
+/** What queries and groups of a tenant share. */
+export interface CodingContext extends Context {
+  readonly codec: Codec
+  readonly criterion: Criterion
+  /** What copies and parities are worth. */
+  readonly copies: Extras
+}
 
 /** Share of the workers at work beyond which parities cost others more than they give. */
 const FULL = 0.85

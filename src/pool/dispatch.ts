@@ -5,17 +5,16 @@
 
 import { append, NONE } from '../arrays'
 import type { Clock } from '../clock'
-import { mayTake, Packing } from './batch'
+import { mayTake, Packing, type PooledAttempt } from './batch'
 import { Execution, type ExecutionOptions } from './execution'
 import type { Member, WorkerSlot } from './member'
 import { QUICK_MS } from './pipeline'
-import type { PooledAttempt } from './pooled-attempt'
 import { LOOKAHEAD, type Queue, Waiting } from './queue'
 import type { Roster } from './roster'
 import { Speeds } from './speed'
 
 /** Workers that are offered attempts at a time. */
-export const OFFERS = 32
+const OFFERS = 32
 /** Share of the slots that attempts of low priority leave free, for queries to come. */
 const RESERVE = 0.1
 
@@ -39,8 +38,7 @@ export class Dispatcher {
   #gathering: 'off' | 'on' | 'under way' = 'off'
   #unplan: (() => void) | undefined
 
-  /** @param queued  told when attempts are queued again */
-  constructor(queue: Queue, roster: Roster, options: DispatchOptions, queued: () => void) {
+  constructor(queue: Queue, roster: Roster, options: DispatchOptions) {
     const { clock, hangMs, useAll, lateMs = () => undefined } = options
     const speeds = new Speeds(useAll)
     this.#clock = clock
@@ -50,7 +48,7 @@ export class Dispatcher {
     this.#waiting = new Waiting(clock)
     this.#packing = new Packing(hangMs, queue, roster, speeds.scaling)
     const freed = this.#freed.bind(this)
-    this.execution = new Execution({ ...options, lateMs, queue, roster, speeds, freed, queued })
+    this.execution = new Execution({ ...options, lateMs, queue, roster, speeds, freed, queued: () => this.queued() })
   }
 
   /** An attempt is queued: it goes to a worker now, or as soon as one may take it. */
@@ -58,6 +56,7 @@ export class Dispatcher {
     this.#roster.recheck(OFFERS)
     if (this.#gathering === 'off') this.dispatch()
     else this.#gather()
+    if (!this.#roster.capacity.workers) this.#roster.strand()
   }
 
   /**
@@ -131,9 +130,8 @@ export class Dispatcher {
    */
   #attemptFor(member: Member, skip: number, startsAt: number, busy?: WorkerSlot): PooledAttempt | undefined {
     let late: PooledAttempt[] = NONE
-    const mayGet = (attempt: PooledAttempt) => mayTake(member.worker, attempt, busy)
     const willDo = (attempt: PooledAttempt) => {
-      if (!mayGet(attempt)) return false
+      if (!mayTake(member.worker, attempt, busy)) return false
       const isLate = startsAt > attempt.queuedAt && this.execution.forecast.isHopeless(attempt, member, startsAt)
       if (isLate) late = append(late, attempt)
       return !isLate
@@ -144,7 +142,7 @@ export class Dispatcher {
       return this.#attemptFor(member, skip, startsAt) // an owner may have cancelled it
     }
     if (needed || (member.patience && (skip || busy)) || !this.#canSpare) return needed
-    return this.#queue.low.find(0, LOOKAHEAD, mayGet)
+    return this.#queue.low.find(0, LOOKAHEAD, (attempt) => mayTake(member.worker, attempt, busy))
   }
 
   #refuse(attempt: PooledAttempt): void {

@@ -3,11 +3,10 @@
 import type { Clock } from '../clock'
 import { ApproxiferError, asError } from '../errors'
 import { blameFor, type FailedOutcome } from './attempt'
-import { Batch, type Join, send } from './batch'
+import { Batch, type Join, type PooledAttempt, send } from './batch'
 import { Forecast } from './forecast'
 import type { Member, WorkerSlot } from './member'
 import { Pipeline } from './pipeline'
-import type { PooledAttempt } from './pooled-attempt'
 import { Probing } from './probing'
 import type { Queue } from './queue'
 import type { Roster } from './roster'
@@ -53,7 +52,7 @@ export class Execution {
   start(member: Member, batch: Batch, now = this.#options.clock.now()): void {
     const slot = this.#options.roster.occupy(member)
     this.#begin(slot, batch, now)
-    this.#send(slot, batch)
+    this.#send(batch)
     this.#tell(batch)
     if (!slot.unwatch) this.#watchdog.watch(slot)
   }
@@ -67,13 +66,13 @@ export class Execution {
   startAhead(slot: WorkerSlot, batch: Batch): void {
     batch.phase = 'ahead'
     batch.startedAt = this.#options.clock.now()
+    batch.slot = slot
     this.pipeline.give(slot, batch)
-    this.#send(slot, batch)
+    this.#send(batch)
   }
 
-  #send(slot: WorkerSlot, batch: Batch): void {
-    batch.slot = slot
-    const { attempts } = batch
+  #send(batch: Batch): void {
+    const { attempts, slot } = batch
     for (const attempt of attempts) attempt.at = batch
     const outcomes = send(slot.member.worker, batch, this.#options.together)
     outcomes.forEach((outcome, i) => {
@@ -101,7 +100,7 @@ export class Execution {
 
   /** Owners learn that a worker has begun with their attempts. */
   #tell(batch: Batch): void {
-    const { patience, isPlain } = (batch.slot as WorkerSlot).member
+    const { patience, isPlain } = batch.slot.member
     const { startedAt } = batch
     const { slots } = this.#options.roster.capacity
     for (const attempt of batch.attempts) {
@@ -122,7 +121,7 @@ export class Execution {
     }
     const now = this.#options.clock.now()
     batch.best = 'answered'
-    ;(batch.slot as WorkerSlot).member.counts.answered++
+    batch.slot.member.counts.answered++
     attempt.settle({ kind: 'answered', answer, ranMs: 0 }, now)
     this.#left(batch, now, attempt)
   }
@@ -131,7 +130,7 @@ export class Execution {
     // It was given up or taken back, or the pool is closed.
     if (!batch.has(attempt)) return this.#heardOf(batch)
     const now = this.#options.clock.now()
-    const slot = batch.slot as WorkerSlot
+    const slot = batch.slot
     const { counts, slots, state, isFree, worker } = slot.member
     const isSingle = batch.attempts.length === 1
     const isLost = error.code === 'WORKER' && state.is !== 'leaving'
@@ -161,7 +160,7 @@ export class Execution {
 
   /** A batch has an attempt less. @param settled  its owner is told before the slot is filled again */
   #left(batch: Batch, now: number, settled?: PooledAttempt): void {
-    const slot = batch.slot as WorkerSlot
+    const slot = batch.slot
     const { isOver } = batch
     const next = isOver ? this.#leave(slot, batch, now) : undefined
     if (isOver && batch.attempts.length > 1) batch.attempts.length = 0 // who holds one of them need not hold all
@@ -207,7 +206,7 @@ export class Execution {
     const { open, again, slot } = batch
     for (const attempt of open) attempt.withdraw()
     this.#requeue(open)
-    if (again) this.#sendAgain((slot as WorkerSlot).member, again)
+    if (again) this.#sendAgain(slot.member, again)
   }
 
   /** Of attempts that failed together one may be at fault: each gets a run of its own. */
@@ -267,7 +266,7 @@ export class Execution {
 
   /** An attempt that was given up has settled after all. */
   #heardOf(batch: Batch): void {
-    const slot = batch.slot as WorkerSlot
+    const slot = batch.slot
     if (batch.phase !== 'silent' || slot.batch !== batch) return
     this.#options.roster.vacate(slot)
     this.#options.freed()

@@ -3,13 +3,13 @@
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
 import type { ModelWorker } from '../workers/worker'
-import type { Attempt, Attempts, Identity, Submission, Turn } from './attempt'
-import { mayTake } from './batch'
+import type { Attempt, Attempts, Identity, Submission } from './attempt'
+import { mayTake, PooledAttempt } from './batch'
 import { Closing } from './closing'
 import { Dispatcher, type DispatchOptions } from './dispatch'
+import type { Forecast } from './forecast'
 import type { IdentitiesView } from './identities'
 import { Member, type PoolStats } from './member'
-import { PooledAttempt } from './pooled-attempt'
 import { Queue } from './queue'
 import { Roster } from './roster'
 
@@ -28,6 +28,8 @@ export interface PoolOptions<A> extends DispatchOptions {
 
 /** @typeParam P  payloads: what `ModelWorker.infer` takes @typeParam A  answers: what `accept` gives */
 export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
+  /** Whether a query that comes now would be answered in time. */
+  readonly forecast: Forecast
   readonly #queue = new Queue()
   readonly #roster: Roster
   readonly #dispatcher: Dispatcher
@@ -35,8 +37,6 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   readonly #clock: Clock
   readonly #maxBatch: number
   readonly #plain: (worker: ModelWorker) => boolean
-  /** In a moment: when workers leave, many do. */
-  readonly #checkStranded: () => void
   #isClosed = false
 
   constructor(workers: readonly ModelWorker[], options: PoolOptions<A>) {
@@ -45,9 +45,10 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     this.#plain = plain
     this.#maxBatch = maxBatch
     this.#closing = new Closing(clock)
-    this.#checkStranded = inAMoment(() => this.#strand(fewer))
-    this.#roster = new Roster(clock, this.#checkStranded, (member) => this.#closing.close(member))
-    this.#dispatcher = new Dispatcher(this.#queue, this.#roster, options, () => this.#queued())
+    const strand = inAMoment(() => this.#strand(fewer)) // when workers leave, many do
+    this.#roster = new Roster(clock, strand, (member) => this.#closing.close(member))
+    this.#dispatcher = new Dispatcher(this.#queue, this.#roster, options)
+    this.forecast = this.#dispatcher.execution.forecast
     for (const worker of workers) this.add(worker)
   }
 
@@ -81,12 +82,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   }
 
   get isOverloaded(): boolean {
-    return this.#dispatcher.execution.forecast.isOverloaded
-  }
-
-  /** Why a query that comes now would not be answered in time; undefined where it may well be, or nobody knows. */
-  refusal(leftMs: number, turn: Turn): ApproxiferError | undefined {
-    return this.#dispatcher.execution.forecast.refusal(leftMs, turn)
+    return this.forecast.isOverloaded
   }
 
   get nobody(): string {
@@ -96,10 +92,6 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   /** Of its workers: those of one machine share it. */
   get identities(): IdentitiesView {
     return this.#roster.identities
-  }
-
-  get workers(): ModelWorker[] {
-    return Array.from(this.#roster.members.values(), ({ worker }) => worker)
   }
 
   worker(name: string): ModelWorker | undefined {
@@ -138,13 +130,8 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   submit(row: Submission<P>): Attempt<P, A> {
     const attempt = new PooledAttempt(row, this.#clock.now())
     this.#queue.push(attempt)
-    this.#queued()
-    return attempt as Attempt<P, A>
-  }
-
-  #queued(): void {
     this.#dispatcher.queued()
-    if (!this.#roster.capacity.workers) this.#checkStranded()
+    return attempt as Attempt<P, A>
   }
 
   release(attempt: Attempt<P, A>): void {
@@ -166,7 +153,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     this.#queue.remove(own)
     own.priority = 'high'
     this.#queue.push(own)
-    this.#queued()
+    this.#dispatcher.queued()
   }
 
   trial(row: Submission<P>): Attempt<P, A> | undefined {
@@ -196,19 +183,15 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   }
 
   /** Counts an attempt's answer, by whether somebody waited for it. */
-  tell({ attempt: { worker, outcome }, onTime }: { attempt: Attempt; onTime: boolean }): void {
-    if (outcome?.kind === 'answered') this.#count(worker, onTime ? 'onTime' : 'late')
+  tell({ attempt, onTime }: { attempt: Attempt; onTime: boolean }): void {
+    const { at, outcome } = attempt as PooledAttempt
+    if (outcome?.kind === 'answered' && typeof at === 'object') at.slot.member.counts[onTime ? 'onTime' : 'late']++
   }
 
-  /** Counts an answer that is taken for a lie. */
+  /** Counts an answer that is taken for a lie; of a worker that has left nobody asks. */
   suspect(worker: ModelWorker): void {
-    this.#count(worker, 'suspected')
-  }
-
-  /** Of a worker that has left nobody asks. */
-  #count(worker: ModelWorker | undefined, outcome: 'onTime' | 'late' | 'suspected'): void {
-    const member = worker && this.#roster.members.get(worker.name)
-    if (member && member.worker === worker) member.counts[outcome]++
+    const member = this.#roster.members.get(worker.name)
+    if (member?.worker === worker) member.counts.suspected++
   }
 
   stats(): PoolStats[] {

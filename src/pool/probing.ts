@@ -3,9 +3,8 @@
 import type { Clock } from '../clock'
 import type { Payload } from '../payload'
 import type { Attempt } from './attempt'
-import type { Batch } from './batch'
+import { type Batch, PooledAttempt } from './batch'
 import type { Member } from './member'
-import { PooledAttempt } from './pooled-attempt'
 import type { Speeds } from './speed'
 
 /** Share of the workers' time for probes, how much of it may be saved up in ms, and queries between two of them. */

@@ -3,10 +3,10 @@
  * in a row, and of one tenant the first come is the first served.
  */
 
+import { Deque } from '../arrays'
 import type { Clock } from '../clock'
-import { Deque } from '../deque'
 import type { Turn } from './attempt'
-import type { PooledAttempt } from './pooled-attempt'
+import type { PooledAttempt } from './batch'
 
 /** Attempts to try on a worker, so that one it may not take blocks nobody behind it and a deep queue is never scanned. */
 export const LOOKAHEAD = 256

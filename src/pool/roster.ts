@@ -29,16 +29,17 @@ export class Roster {
   /** Those that would get attempts, but are not free. */
   readonly #down = new Set<Member>()
   readonly #free = new FreeSlots()
-  readonly #fewer: () => void
+  /** Told when attempts that are queued may have no worker left. */
+  readonly strand: () => void
   readonly #left: (member: Member) => void
 
   /**
-   * @param fewer  told when there are fewer usable workers
-   * @param left   told of those that left, once they have no attempts
+   * @param strand  told when there are fewer usable workers
+   * @param left    told of those that left, once they have no attempts
    */
-  constructor(clock: Clock, fewer: () => void, left: (member: Member) => void) {
+  constructor(clock: Clock, strand: () => void, left: (member: Member) => void) {
     this.utilisation = new Utilisation(clock, this.capacity)
-    this.#fewer = fewer
+    this.strand = strand
     this.#left = left
   }
 
@@ -149,7 +150,7 @@ export class Roster {
     this.capacity.count(member, 1)
     if (isUsable(state) === wasUsable) return
     this.identities.use(member.worker, !wasUsable)
-    if (wasUsable) this.#fewer()
+    if (wasUsable) this.strand()
   }
 
   /** Those that are down may be free, and have forgotten to say so. @param most  of them that are asked, in turn */

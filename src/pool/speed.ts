@@ -44,28 +44,27 @@ export class Speed {
   /** @param worker  says how many it takes now */
   constructor(readonly worker = { limit: 1 }) {}
 
-  /** Whether most of its last outcomes were failures: failing fast is not being fast. One alone is none. */
-  get isFailing(): boolean {
-    const bits = this.#failures
-    return !this.logs.length || (bits & 1) + ((bits >> 1) & 1) + (bits >> 2) > 1
-  }
-
   /**
    * @param log   of its time; undefined: it failed
    * @param pace  its pace has changed if its last three times are all further off than this on one side: others are forgotten
+   * @returns whether most of its last outcomes were failures: failing fast is not being fast. One alone is none
    */
-  add(log: number | undefined, pace: number): void {
+  add(log: number | undefined, pace: number): boolean {
     const { logs } = this
-    this.#failures = ((this.#failures << 1) | Number(log === undefined)) & 7
+    const bits = ((this.#failures << 1) | Number(log === undefined)) & 7
+    this.#failures = bits
     if (log !== undefined) logs.push(log)
     if (logs.length > RECENT) logs.shift()
     const usual = typical(logs)
     this.mean = usual
-    if (log === undefined || logs.length <= 3 || Math.abs(log - usual) <= pace) return
-    const last = logs.slice(-3)
-    if (!last.every((log) => log - usual > pace) && !last.every((log) => usual - log > pace)) return
-    logs.splice(0, logs.length - 3)
-    this.mean = typical(logs)
+    if (log !== undefined && logs.length > 3 && Math.abs(log - usual) > pace) {
+      const last = logs.slice(-3)
+      if (last.every((log) => log - usual > pace) || last.every((log) => usual - log > pace)) {
+        logs.splice(0, logs.length - 3)
+        this.mean = typical(logs)
+      }
+    }
+    return !logs.length || (bits & 1) + ((bits >> 1) & 1) + (bits >> 2) > 1
   }
 }
 
@@ -116,9 +115,9 @@ export class Speeds {
       within.count = Math.min(WINDOW, within.count + 1)
       within.variance += ((log - before) ** 2 / 2 - within.variance) / within.count
     }
-    speed.add(log, Math.max(Math.log(ALIKE), CHANGE * Math.sqrt(within.variance)) / 2)
-    if (!speed.isFailing) this.#sum(speed, 1)
-    speed.slowness = speed.isFailing ? Number.POSITIVE_INFINITY : this.#slowness(speed)
+    const isFailing = speed.add(log, Math.max(Math.log(ALIKE), CHANGE * Math.sqrt(within.variance)) / 2)
+    if (!isFailing) this.#sum(speed, 1)
+    speed.slowness = isFailing ? Number.POSITIVE_INFINITY : this.#slowness(speed)
     speed.ms = speed.slowness * this.#typicalMs
     if (log !== undefined) this.pace.see(speed.slowness < Infinity ? log - Math.log(speed.slowness) : log)
     this.#bin(speed, 1)

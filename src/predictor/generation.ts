@@ -95,6 +95,7 @@ export class Generation {
       recoveries: new Budget(RECOVERED.share, RECOVERED.share * RECOVERED.queries),
       extras: this.counts.extras,
       clones: hedge.clones,
+      strangers: this.means.trust.strangers,
       acceptance: verified ? agreement(byzantine) : first,
       mostLost: Math.max(MOST_LOST, stragglers + 1 + (verified ? byzantine : 0)),
       mostFailed: verified ? Number.POSITIVE_INFINITY : stragglers + MORE_FAILURES,
@@ -124,7 +125,7 @@ export class Generation {
 
   /** Who waits for an answer asks another generation, in a moment. */
   handOver(other: Generation): void {
-    const open = this.#open.all.filter(({ isOpen }) => isOpen)
+    const open = this.#open.all.filter(({ caller }) => caller.isOpen)
     const waiting = [...this.#waiting.splice(0), ...open.map((query) => this.#detach(query))]
     this.end(new ApproxiferError('WORKER', 'the model of the workers was replaced'))
     other.#waiting.push(...waiting)
@@ -172,30 +173,20 @@ export class Generation {
     else this.#ask(request, request.caller)
   }
 
-  /** A throw on its way costs this one query, and nobody else. @param caller  its own, or who asks for several */
-  #ask({ payload, signal, refusal, caller: own }: Request, caller: Caller): Query | undefined {
+  /** Where no worker can answer it in time, and no memory, it fails. A throw on its way costs this one query, and nobody else. @param caller  its own, or who asks for several */
+  #ask({ payload, signal, refusal: known, caller: own }: Request, caller: Caller): Query | undefined {
+    const { hedges, recoveries, pool } = this.#shared
     try {
-      const query = this.enter(payload, caller, refusal)
+      const refusal = known ?? pool.forecast.refusal(caller.dueAt - caller.since, caller.turn)
+      if (refusal && (known || !this.#mayRecall(caller))) throw refusal
+      hedges.earn()
+      recoveries.earn()
+      const query = this.#join(payload, caller, refusal || undefined)
       if (signal && caller === own && caller.isOpen) caller.listen(signal, (error) => query.leave(error))
       return query
     } catch (error) {
       if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
     }
-  }
-
-  /**
-   * Takes a query in.
-   *
-   * @param payload  nobody writes to it @param known  of the request
-   * @throws ApproxiferError OVERLOADED where no worker can answer it in time, and no memory
-   */
-  enter(payload: Payload, caller: Caller, known?: Request['refusal']): Query {
-    const { hedges, recoveries, pool } = this.#shared
-    const refusal = known ?? pool.refusal(caller.dueAt - caller.since, caller.turn)
-    if (refusal && (known || !this.#mayRecall(caller))) throw refusal
-    hedges.earn()
-    recoveries.earn()
-    return this.#join(payload, caller, refusal || undefined)
   }
 
   /** Whether a memory may answer a caller that no worker can in time. */

@@ -153,7 +153,8 @@ export class Predictor {
     reject: (error: ApproxiferError) => void,
   ): void {
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the predictor is closed')
-    this.#checkRequest()
+    const unfit = this.#settings.guard?.()
+    if (unfit) throw unfit
     if (options !== NO_CHOICE) checkNames('', options, predictNames, renamed.predict)
     const settings = this.#settings
     const { isMixed, vectors, buffers, shapeKeyOf, coder } = this.#generation.means
@@ -186,14 +187,9 @@ export class Predictor {
 
   /** Waits where there is no room, until there may be some: others may have been quicker, so ask `hasRoom` again. Not where the signal has fired. */
   async room(signal?: AbortSignal): Promise<void> {
-    this.#checkRequest()
+    const unfit = this.#settings.guard?.()
+    if (unfit) throw unfit
     await this.#admission.room(signal)
-  }
-
-  /** @throws ApproxiferError CLOSED in a request that would wait for ever */
-  #checkRequest(): void {
-    const error = this.#settings.guard?.()
-    if (error) throw error
   }
 
   /** Those of which something may be learned, for `save`, nobody's among them, which holds the workers' record: none with the paper's code. */

@@ -11,8 +11,7 @@ import { Payload } from '../payload'
 import { TimeBudget } from '../query/budget'
 import { type Caller, type Ended, SharedCaller, tooLate } from '../query/caller'
 import type { Learning } from '../query/learning'
-import type { Prediction } from '../query/prediction'
-import { unaskedReport } from '../query/report'
+import { type Prediction, unaskedReport } from '../query/prediction'
 import { type Signature, toNamed } from '../tensor'
 import type { Means } from './means'
 import type { Ask, Request } from './reuse'
@@ -33,7 +32,7 @@ export interface RememberingOptions {
     readonly ledger?: Ledger | undefined
     readonly model: { readonly fingerprint: string | undefined }
   }
-  pool: Pick<Means['pool'], 'refusal'>
+  forecast: Pick<Means['pool']['forecast'], 'refusal'>
   /** Milliseconds that an answer of the workers takes, of all that are asked for it; undefined while nobody knows. */
   inferenceMs(): number | undefined
 }
@@ -106,8 +105,8 @@ export class Remembering {
 
   /** Why no worker would be asked, where the memory may answer in its place, and there is time to look. */
   #refused({ dueAt, turn }: Caller): ApproxiferError | undefined {
-    const { pool, clock } = this.#options
-    return this.#spare.has ? pool.refusal(dueAt - clock.now(), turn) : undefined
+    const { forecast, clock } = this.#options
+    return this.#spare.has ? forecast.refusal(dueAt - clock.now(), turn) : undefined
   }
 
   #took(ms: number, isRefused: boolean): void {

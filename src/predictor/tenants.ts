@@ -5,7 +5,7 @@
 
 import type { PaperGroup } from '../group/aaai22'
 import type { CodedGroup } from '../group/coded-group'
-import type { CodingContext } from '../group/context'
+import type { CodingContext } from '../group/redundancy'
 import { learnedModel, type Persistent, saveNothing } from '../memory/experience-state'
 import type { Context } from '../query/context'
 import type { Learning } from '../query/learning'

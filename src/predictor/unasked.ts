@@ -22,8 +22,8 @@ export function unaskedOf(
   const { coder, lateness } = means
   const inferenceMs = () => costs.inference ?? lateness.medianMs
   const recovers = choices.policy !== 'retry'
-  const { pool } = means
+  const { forecast } = means.pool
   const before =
-    Remembering && new Remembering({ clock, means, core: coder.core, recovers, learned, inferenceMs, pool })
+    Remembering && new Remembering({ clock, means, core: coder.core, recovers, learned, inferenceMs, forecast })
   return new Reuse({ bytes, ttlMs, clock, warn, ask, before, means, coin: testing.coin ?? secret })
 }

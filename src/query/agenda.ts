@@ -4,8 +4,8 @@
  */
 
 import TinyQueue from 'tinyqueue'
+import { Deque } from '../arrays'
 import type { Clock } from '../clock'
-import { Deque } from '../deque'
 import type { Lateness } from './lateness'
 
 /** What is told when its time has come. */

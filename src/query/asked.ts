@@ -5,7 +5,7 @@ import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity, Owner, Priority, Turn } from '../pool/attempt'
 import { identityOf, type ModelWorker } from '../workers/worker'
-import type { Strangers } from './context'
+import type { Context, Strangers } from './context'
 
 /** `parity`: of a group, not of one query. `trial`: to an ejected worker, whose answer is only compared. `copy`: sent ahead, in case the first gets lost. `clone`: the same, where machines idle. */
 export type Purpose = 'first' | 'copy' | 'clone' | 'hedge' | 'retry' | 'proof' | 'trial' | 'parity'
@@ -73,14 +73,11 @@ export function refusalOf({ attempt }: Asked): ApproxiferError | undefined {
   return !worker && outcome?.kind === 'failed' && outcome.error.code === 'OVERLOADED' ? outcome.error : undefined
 }
 
-/** What is asked, for whom, and what else keeps attempts apart. */
-export interface Question {
+/** What is asked, for whom, and what else keeps attempts apart: a query. */
+export interface Question extends Owner {
   readonly payload: Payload
-  readonly owner: Owner
-  readonly dueAt: number
-  readonly turn: Turn
+  readonly caller: { readonly dueAt: number; readonly turn: Turn }
   readonly coding: Apart | undefined
-  readonly strangers?: Strangers | undefined
 }
 
 /** Up to this utilisation a clone may wait for a worker. At load .5 p50 is else 1.1 times that of clones to idle workers alone. */
@@ -90,14 +87,16 @@ export class Inquiry implements Apart {
   /** Why no worker is asked any more: no answer would be in time. */
   refusal: ApproxiferError | undefined
   readonly #pool: Attempts<Payload, Payload>
+  readonly #strangers: Strangers | undefined
   readonly #question: Question
   /** All of them; written here alone. */
   asked: readonly Asked[] = NONE
   /** What a worker has begun with before `submit` has returned it. */
   #unknown: Attempt | undefined
 
-  constructor(pool: Attempts<Payload, Payload>, question: Question) {
+  constructor({ pool, strangers }: Pick<Context, 'pool' | 'strangers'>, question: Question) {
     this.#pool = pool
+    this.#strangers = strangers
     this.#question = question
   }
 
@@ -124,7 +123,7 @@ export class Inquiry implements Apart {
   /** One has an outcome; the answer of a stranger that lied meanwhile is none. */
   settled(attempt: Attempt): Asked {
     const asked = this.find(attempt) as Asked
-    if (attempt.worker && this.#question.strangers?.doubts(attempt.worker)) asked.isVoid = true
+    if (attempt.worker && this.#strangers?.doubts(attempt.worker)) asked.isVoid = true
     return asked
   }
 
@@ -132,15 +131,14 @@ export class Inquiry implements Apart {
   blocks(identity: Identity): boolean {
     const { worker } = this.#unknown ?? {}
     if (worker && identityOf(worker) === identity) return true
-    if (this.#question.strangers?.has(identity) && this.#isTold) return true
+    if (this.#strangers?.has(identity) && this.#isTold) return true
     return this.asked.some((asked) => blockedBy(asked) === identity)
   }
 
   /** A stranger knows of it. */
   get #isTold(): boolean {
-    const { strangers } = this.#question
     const all = [...this.asked.map(({ attempt }) => attempt), ...(this.#unknown ? [this.#unknown] : [])]
-    return all.some(({ worker }) => worker && strangers?.has(identityOf(worker)))
+    return all.some(({ worker }) => worker && this.#strangers?.has(identityOf(worker)))
   }
 
   /** The same turn of the pool may go on with what else is queued of this query. */
@@ -157,14 +155,15 @@ export class Inquiry implements Apart {
       const identity = blockedBy(asked)
       if (identity !== undefined) blocked.push(identity)
     }
-    const { strangers } = this.#question
-    return (strangers && this.#isTold ? strangers.others(blocked) : this.#pool.available(blocked)) - queued
+    return (this.#strangers && this.#isTold ? this.#strangers.others(blocked) : this.#pool.available(blocked)) - queued
   }
 
   /** @returns undefined for a trial that there is no worker for */
   ask(purpose: Purpose, priority: Priority, row: number): Asked | undefined {
-    const { payload, owner, dueAt, turn, coding } = this.#question
-    const submission = { payload, owner, dueAt, turn, priority, apart: coding ? [this, coding] : [this] }
+    const { payload, caller, coding } = this.#question
+    const { dueAt, turn } = caller
+    const apart = coding ? [this, coding] : [this]
+    const submission = { payload, owner: this.#question, dueAt, turn, priority, apart }
     const attempt = purpose === 'trial' ? this.#pool.trial(submission) : this.#pool.submit(submission)
     if (!attempt) return undefined
     // Where many are at work a clone goes to a worker that is free now, or to none: it would keep others waiting.

@@ -3,9 +3,10 @@
 import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
 import type { Apart, Identity } from '../pool/attempt'
-import type { Asked } from './asked'
+import { type Asked, answerOf, workerOf } from './asked'
+import type { Context } from './context'
+import type { GroupReport } from './prediction'
 import type { Query } from './query'
-import type { GroupReport } from './report'
 
 export interface Coding extends Apart {
   readonly report: PendingReport
@@ -64,4 +65,14 @@ export class PendingReport {
     this.#report = report
     this.#resolve?.(report)
   }
+}
+
+/** What is learned of a group, unless by then some of its answers are a stranger's and unproven: they may be lies. */
+export function* provenOnly(
+  { sampled }: Context,
+  group: { readonly all: readonly Asked[] },
+  lesson: Generator<void>,
+): Generator<void> {
+  const isUnproven = (asked: Asked) => answerOf(asked) && sampled?.worth(workerOf(asked)) !== 'exact'
+  if (!sampled || !group.all.some(isUnproven)) yield* lesson
 }

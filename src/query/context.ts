@@ -35,6 +35,8 @@ export interface Context {
   readonly clones: boolean
   readonly acceptance: Acceptance
   readonly trust: Trust
+  /** Absent where nobody has to earn trust. */
+  readonly strangers?: Strangers | undefined
   /** Where answers are given as they come, and some are audited. */
   readonly sampled: Sampled | undefined
   /** Absent where no single answer is known to be right. */
@@ -60,7 +62,6 @@ export interface Trust {
   isSuspected(worker: ModelWorker): boolean
   /** Whether more workers are asked than it takes, for the answer of this one; drawn anew each time. */
   audits(worker?: ModelWorker): boolean
-  readonly strangers?: Strangers | undefined
   /** A worker has begun with a query, or with one more attempt for it. Absent where nobody has to earn trust. */
   began?(worker: ModelWorker): void
   /** Whether workers agree, where the first answer will do. @param answered  attempts for one query @param all  those without an answer as well */

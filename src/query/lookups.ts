@@ -1,8 +1,12 @@
 /** Lookups in the memory: one after the other, in slices, so that whatever else happens has its turn in between. */
 
+import { Deque } from '../arrays'
 import type { Clock } from '../clock'
-import { Deque } from '../deque'
 import type { Recollection } from '../memory/memory'
+import type { Context } from './context'
+import { urgencyOf } from './facts'
+import { isConfident } from './policy'
+import type { Query } from './query'
 
 /**
  * How long lookups may take in one task. One lookup is .3 to .6 ms with 1,000 pairs, in JavaScript 3 to 9; what comes in a burst, or takes
@@ -97,4 +101,27 @@ export class Lookups {
     this.#ms = 0
     lookup.told(said, ms)
   }
+}
+
+/** Asks the memory for a query that is late or lost, or whose answer it may check. @param later  called when it is known, if that is not before this returns */
+export function lookUp(query: Query, { learning }: Context, now: number, later: () => void): void {
+  const { recovery, vote, caller } = query
+  if (!recovery) return
+  const { vector } = query.payload
+  const urgency = urgencyOf(query, now)
+  if (learning?.experience.memory !== 'warm') return recovery.remembered(undefined, urgency)
+  recovery.ask()
+  let isLater = false
+  const told = (said: Recollection | undefined) => {
+    recovery.remembered(said, urgency)
+    const { policy, minConfidence } = caller.choices
+    if (said && !vote) learning.judge(isConfident(policy, minConfidence, recovery.confidence))
+    if (isLater) later()
+  }
+  const wanted = () => query.caller.isOpen
+  // Else it gets nothing: at its deadline, or where it is lost and only recovers.
+  const isLast = urgency === 2 || (urgency === 1 && caller.choices.policy === 'recover')
+  if (vote) learning.see(vector, wanted, told)
+  else learning.look(vector, isLast, wanted, told)
+  isLater = true
 }

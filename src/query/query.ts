@@ -12,11 +12,10 @@ import type { Coding } from './coding'
 import type { Context } from './context'
 import { factsOf, hedgePriority, retryPriority, teachesNobody } from './facts'
 import { whyNot } from './failures'
-import { lookUp } from './lookup'
+import { lookUp } from './lookups'
 import { next } from './policy'
-import { type Given, recoveredAnswer, type Status, workersAnswer } from './prediction'
+import { type Given, type GroupReport, queryReport, recoveredAnswer, type Status, workersAnswer } from './prediction'
 import { type Decoding, QueryRecovery } from './recovery'
-import { type GroupReport, queryReport } from './report'
 import { Vote } from './vote'
 
 export class Query implements Owner, Timed {
@@ -43,7 +42,7 @@ export class Query implements Owner, Timed {
     const { learning } = context
     this.recovery = learning || coding ? new QueryRecovery(number, learning?.experience) : undefined
     this.vote = context.acceptance.needed > 1 ? new Vote(context, this.recovery) : undefined
-    this.inquiry = new Inquiry(context.pool, { payload, owner: this, dueAt: caller.dueAt, turn: caller.turn, coding, strangers: context.trust.strangers }) // biome-ignore format: one line
+    this.inquiry = new Inquiry(context, this)
   }
 
   /** Asks a worker, or as many as it takes. @param refusal  why none is to be asked: it gets what is remembered, or this */
@@ -61,10 +60,6 @@ export class Query implements Owner, Timed {
     }
   }
 
-  get isOpen(): boolean {
-    return this.caller.isOpen
-  }
-
   /** Its caller has an answer or an error, and its last attempt an outcome. */
   get isDone(): boolean {
     return this.place < 0
@@ -76,12 +71,12 @@ export class Query implements Owner, Timed {
 
   /** Whether its caller would take a recovery: who retries wants nothing but an exact answer. */
   get isRecoverable(): boolean {
-    return this.isOpen && this.caller.choices.policy !== 'retry'
+    return this.caller.isOpen && this.caller.choices.policy !== 'retry'
   }
 
   /** Whether a recovery may be of use now: it is late or lost, or nobody knows yet what is late. */
   get isPressing(): boolean {
-    return this.isOpen && (isLate(this.#places) || this.inquiry.isLost || !this.#context.lateness.ages)
+    return this.caller.isOpen && (isLate(this.#places) || this.inquiry.isLost || !this.#context.lateness.ages)
   }
 
   /** Its time has come: it is late, or due, or asked for this. @param now  a timer may fire a millisecond early */
@@ -103,7 +98,7 @@ export class Query implements Owner, Timed {
 
   /** The caller wants no answer any more. */
   leave(error: ApproxiferError): void {
-    if (this.isOpen) this.#fail(error)
+    if (this.caller.isOpen) this.#fail(error)
     if (this.coding) this.coding.left(this)
     else if (!this.vote) this.inquiry.cancel() // answers that are only compared still show who lies
     this.#finish()
@@ -111,7 +106,7 @@ export class Query implements Owner, Timed {
 
   /** The predictor, or the model, is no more. */
   end(error: ApproxiferError): void {
-    if (this.isOpen) this.#fail(error)
+    if (this.caller.isOpen) this.#fail(error)
     this.inquiry.end()
     this.#finish()
   }
@@ -136,7 +131,7 @@ export class Query implements Owner, Timed {
     if (extra) extra.sent += Number(!attempt.isAlone) // that was sent before
     if (purpose === 'copy') this.coding?.copies?.send()
     if (attempt.worker && purpose !== 'trial') trust.began?.(attempt.worker)
-    if (purpose === 'trial' || !this.isOpen) return
+    if (purpose === 'trial' || !this.caller.isOpen) return
     if (this.#places) agenda.began(this.#places, attempt.startedAt, attempt.factor)
     const isSuspect = purpose === 'first' && this.vote?.suspects(workerOf(asked)) === true
     if (isLate(this.#places) || isSuspect) this.#advance()
@@ -146,12 +141,12 @@ export class Query implements Owner, Timed {
     const { tally, trust, lateness } = this.#context
     const asked = this.inquiry.settled(attempt)
     const answer = answerOf(asked)
-    asked.onTime = this.isOpen && asked.purpose !== 'trial'
+    asked.onTime = this.caller.isOpen && asked.purpose !== 'trial'
     tally.tell(asked)
     if (asked === this.asked[0] && !asked.isVoid) lateness.tell(attempt)
     this.coding?.failed?.(failureOf(asked))
     if (this.vote && errorOf(asked) && attempt.worker) trust.silent(attempt.worker)
-    if (!answer && this.isOpen) this.inquiry.lost(asked)
+    if (!answer && this.caller.isOpen) this.inquiry.lost(asked)
     if (answer && this.vote) this.#judge()
     else if (answer) this.#own(asked, answer)
     else this.#advance()
@@ -161,11 +156,11 @@ export class Query implements Owner, Timed {
 
   /** The model's own answer, in time or late. */
   #own(asked: Asked, answer: Payload): void {
-    const { learning, trust, sampled } = this.#context
+    const { learning, trust, sampled, strangers } = this.#context
     const answered = this.asked.length > 1 ? this.asked.filter(answerOf) : this.asked
     const status = sampled?.worth(workerOf(asked)) ?? 'exact'
-    const worth = status === 'exact' ? (trust.strangers?.credibility(workerOf(asked)) ?? 1) : undefined
-    const place = this.isOpen ? this.#answer(asked, status, worth) : undefined
+    const worth = status === 'exact' ? (strangers?.credibility(workerOf(asked)) ?? 1) : undefined
+    const place = this.caller.isOpen ? this.#answer(asked, status, worth) : undefined
     this.coding?.answered?.(this, answer, asked.row) // it is not one to decode for any more
     if (status === 'exact' && this.recovery?.grade(answer, workerOf(asked).name)) this.coding?.graded?.()
     trust.compare(this.payload, answered, this.asked)
@@ -177,17 +172,17 @@ export class Query implements Owner, Timed {
 
   /** Workers' answers are compared. */
   #judge(): void {
-    this.vote?.judge(this.payload, this.asked, this.isOpen, ({ asked, status, confidence }) => {
-      if (this.isOpen) this.#answer(asked, status, confidence)
+    this.vote?.judge(this.payload, this.asked, this.caller.isOpen, ({ asked, status, confidence }) => {
+      if (this.caller.isOpen) this.#answer(asked, status, confidence)
     })
     this.#advance()
   }
 
   /** Does what the policy says, until that is to wait. */
   #advance(atLeast = 0): void {
-    if (!this.isOpen) return this.#settleDispute()
+    if (!this.caller.isOpen) return this.#settleDispute()
     this.coding?.press(this, Math.max(atLeast, this.#context.clock.now()))
-    while (this.isOpen) {
+    while (this.caller.isOpen) {
       const now = Math.max(atLeast, this.#context.clock.now())
       const facts = factsOf(this, this.#context, now)
       const { action, again = Number.POSITIVE_INFINITY } = next(facts, now)
@@ -255,7 +250,7 @@ export class Query implements Owner, Timed {
 
   /** The paper's code, where an answer to a row that equals the query is one worker's word. */
   take(answer: Payload, given: Given): void {
-    if (this.isOpen) this.#settle(answer, given)
+    if (this.caller.isOpen) this.#settle(answer, given)
     this.#finish()
   }
 
@@ -292,7 +287,8 @@ export class Query implements Owner, Timed {
   }
 
   #finish(): void {
-    if (this.place < 0 || this.isOpen || this.recovery?.lookup(0) === 'pending' || this.asked.some(isLive)) return
+    if (this.place < 0 || this.caller.isOpen || this.recovery?.lookup(0) === 'pending' || this.asked.some(isLive))
+      return
     this.#context.done(this)
     if (this.coding) this.coding.done()
     else this.#reported?.(queryReport(this, this.#context))

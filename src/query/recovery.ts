@@ -6,7 +6,7 @@ import type { Experience } from '../memory/experience'
 import type { Recollection } from '../memory/memory'
 import type { Payload } from '../payload'
 import { allFinite } from '../tensor'
-import type { RecoveryReport } from './report'
+import type { RecoveryReport } from './prediction'
 
 /** What a group decoded for a query. */
 export interface Decoding {

@@ -1,8 +1,7 @@
 /** What a group sends beside its queries. */
 
 import { expect, it } from 'vitest'
-import type { CodingContext } from '../../src/group/context'
-import { toMix } from '../../src/group/redundancy'
+import { type CodingContext, toMix } from '../../src/group/redundancy'
 import { Scheme } from '../../src/scheme'
 import { query } from '../shared/house'
 import { payloadOf } from '../shared/vectors'

@@ -32,7 +32,7 @@ describe('on arrival', () => {
   it('a pool that knows no times refuses nobody', async () => {
     const { pool, put } = await known(2)
     for (let i = 0; i < 100; i++) put(1e6)
-    expect(pool.refusal(1, NORMAL)).toBeUndefined()
+    expect(pool.forecast.refusal(1, NORMAL)).toBeUndefined()
     expect(pool.isOverloaded).toBe(false)
   })
 
@@ -40,9 +40,9 @@ describe('on arrival', () => {
     const { pool, learn, put } = await known(2)
     await learn()
     for (let i = 0; i < 12; i++) put(1e6) // two at work, ten waiting: about 50 ms
-    expect(pool.refusal(200, NORMAL)).toBeUndefined()
+    expect(pool.forecast.refusal(200, NORMAL)).toBeUndefined()
     expect(pool.isOverloaded).toBe(false)
-    const error = pool.refusal(50, NORMAL)
+    const error = pool.forecast.refusal(50, NORMAL)
     expect(error).toMatchObject({ code: 'OVERLOADED' })
     expect(error?.message).toMatch(
       /^it has 50 ms, and would wait 5\d ms for workers before it is begun: too late for most$/,
@@ -57,50 +57,50 @@ describe('on arrival', () => {
     await learn()
     slower = 10
     for (let i = 0; i < 3; i++) await learn()
-    for (let i = 0; i < 12; i++) if (!pool.refusal(2000, NORMAL)) put(2000)
-    expect(pool.refusal(50, NORMAL)?.retryMs).toBeGreaterThan(400)
+    for (let i = 0; i < 12; i++) if (!pool.forecast.refusal(2000, NORMAL)) put(2000)
+    expect(pool.forecast.refusal(50, NORMAL)?.retryMs).toBeGreaterThan(400)
     await clock.run()
     slower = 1
     for (let i = 0; i < 12; i++) put(1e6) // answered as before
     await clock.run()
     for (let i = 0; i < 12; i++) put(1e6)
-    const told = pool.refusal(100, NORMAL)?.retryMs as number
+    const told = pool.forecast.refusal(100, NORMAL)?.retryMs as number
     expect([told > 40, told < 110]).toEqual([true, true]) // by the mean of a hundred it would be 430
     await clock.run(clock.now() + told)
-    expect(pool.refusal(100, NORMAL)).toBeUndefined()
+    expect(pool.forecast.refusal(100, NORMAL)).toBeUndefined()
     await clock.run()
     slower = 300
-    for (let i = 0; i < 40; i++) pool.refusal(7000, NORMAL) ?? put(7000)
+    for (let i = 0; i < 40; i++) pool.forecast.refusal(7000, NORMAL) ?? put(7000)
     await clock.run(clock.now() + 4 * 3000) // others wait still
-    for (let i = 0; i < 40; i++) pool.refusal(7000, NORMAL) ?? put(7000)
-    expect(pool.refusal(3100, NORMAL)?.retryMs).toBe(7000) // as many as wait would take ten times as long
+    for (let i = 0; i < 40; i++) pool.forecast.refusal(7000, NORMAL) ?? put(7000)
+    expect(pool.forecast.refusal(3100, NORMAL)?.retryMs).toBe(7000) // as many as wait would take ten times as long
   })
 
   it('while queries are refused the queue is to be short; a while after none is it may be long again', async () => {
     const { clock, pool, learn, put } = await known(2)
     await learn()
     for (let i = 0; i < 12; i++) put(1e6)
-    for (let i = 0; i < 4; i++) pool.refusal(50, NORMAL)
-    expect(pool.refusal(200, NORMAL)).toBeDefined() // it was let in before
+    for (let i = 0; i < 4; i++) pool.forecast.refusal(50, NORMAL)
+    expect(pool.forecast.refusal(200, NORMAL)).toBeDefined() // it was let in before
     const other = { rank: 1, tenant: 'other' } as const
-    expect(pool.refusal(200, other)).toBeUndefined()
+    expect(pool.forecast.refusal(200, other)).toBeUndefined()
     await clock.run(clock.now() + 60)
     expect(pool.isOverloaded).toBe(true)
     await clock.run(clock.now() + 10 * MS)
     expect(pool.isOverloaded).toBe(false)
-    for (let i = 0; i < 80; i++) expect(pool.refusal(200, NORMAL)).toBeUndefined()
+    for (let i = 0; i < 80; i++) expect(pool.forecast.refusal(200, NORMAL)).toBeUndefined()
     for (let i = 0; i < 12; i++) put(1e6)
-    expect(pool.refusal(200, NORMAL)).toBeUndefined()
+    expect(pool.forecast.refusal(200, NORMAL)).toBeUndefined()
   })
 
   it('who has less time than an inference takes is let in while machines idle: it shows whether it still does', async () => {
     const { clock, pool, learn, put } = await known(2)
     await learn()
     await clock.run(clock.now() + 3000)
-    expect(pool.refusal(5, NORMAL)).toBeUndefined()
+    expect(pool.forecast.refusal(5, NORMAL)).toBeUndefined()
     for (let i = 0; i < 400; i++) put(1e6)
     await clock.run(clock.now() + 1995)
-    expect([pool.utilisation > 0.9, pool.refusal(5, NORMAL)?.code]).toEqual([true, 'OVERLOADED'])
+    expect([pool.utilisation > 0.9, pool.forecast.refusal(5, NORMAL)?.code]).toEqual([true, 'OVERLOADED'])
   })
 })
 

@@ -3,7 +3,7 @@
 import { expect, it } from 'vitest'
 import type { Payload } from '../../src/payload'
 import type { Priority } from '../../src/pool/attempt'
-import { PooledAttempt } from '../../src/pool/pooled-attempt'
+import { PooledAttempt } from '../../src/pool/batch'
 import { Queue } from '../../src/pool/queue'
 import { row } from '../shared/batch-worker'
 

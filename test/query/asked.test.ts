@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { ApproxiferError } from '../../src/errors'
 import type { Outcome } from '../../src/pool/attempt'
 import { type Asked, newAsked, type Purpose } from '../../src/query/asked'
-import { rowReports } from '../../src/query/report'
+import { rowReports } from '../../src/query/prediction'
 import { HandWorker } from '../shared/house'
 
 const cancelled: Outcome<Float32Array> = { kind: 'cancelled' }

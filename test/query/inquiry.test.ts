@@ -9,8 +9,8 @@ import { payloadOf } from '../shared/vectors'
 
 /** Of one query. @param began  told what a worker begins with */
 function inquiryOf(pool: HandPool, began: (attempt: Attempt) => void): Inquiry {
-  const owner = { began, settled() {} }
-  return new Inquiry(pool, { payload: payloadOf(query(1)), owner, dueAt: 100, turn: NORMAL, coding: undefined })
+  const caller = { dueAt: 100, turn: NORMAL }
+  return new Inquiry({ pool }, { payload: payloadOf(query(1)), caller, coding: undefined, began, settled() {} })
 }
 
 it.each([

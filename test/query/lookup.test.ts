@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest'
 import type { Context } from '../../src/query/context'
-import { lookUp } from '../../src/query/lookup'
+import { lookUp } from '../../src/query/lookups'
 import type { Policy } from '../../src/query/policy'
 import type { Query } from '../../src/query/query'
 import { QueryRecovery } from '../../src/query/recovery'

@@ -1,7 +1,7 @@
 /** What a query that was alone tells of its recovery. */
 
 import { expect, it } from 'vitest'
-import { queryReport } from '../../src/query/report'
+import { queryReport } from '../../src/query/prediction'
 
 it.each([
   ['where the first answer will do, whether it was given or not', false, false, 1],

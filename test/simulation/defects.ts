@@ -48,7 +48,7 @@ export const defects: readonly Defect[] = [
   defect('answers of a tenant that is forgotten are given', 'predictor/predictor.ts', 'reuse?.forget({ tenant: name })', ''),
   defect('half of a convict’s answers are recalled', 'trust/given-answers.ts', 'ids.push(this.#ids[place])', 'if (i % 2) ids.push(this.#ids[place])'),
   defect('answers are said to be audited, and are not', 'trust/sampling.ts', 'if (!this.#options.draws.draw(identityOf(worker))) return', 'if (worker) return'),
-  defect('who leaves is answered', 'query/query.ts', 'if (this.isOpen) this.#fail(error)\n    if (this.coding) this.coding.left(this)', 'if (this.coding) this.coding.left(this)'),
+  defect('who leaves is answered', 'query/query.ts', 'if (this.caller.isOpen) this.#fail(error)\n    if (this.coding) this.coding.left(this)', 'if (this.coding) this.coding.left(this)'),
 ]
 
 const SEEDS = Number(process.env.SEEDS ?? 500)

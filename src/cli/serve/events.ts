@@ -1,7 +1,7 @@
 /** /events: reports of groups, which answers are recalled and, to who asks for '?requests', what each request came to, without inputs, outputs, or workers' own words. */
 
 import { isInference, type RequestEvent } from '../../gateway/event'
-import type { GroupReport } from '../../query/report'
+import type { GroupReport } from '../../query/prediction'
 import type { Recall } from '../../trust/sampling'
 import { type Connection, problem } from './listen'
 import { tokenOf } from './tokens'

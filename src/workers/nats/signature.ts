@@ -6,6 +6,7 @@
  */
 
 import { keys } from '#keys'
+import { joined } from '../../arrays'
 import type { KeyPair, Keys } from '../../platform/platform'
 import type { NatsLink } from './connection'
 import { decode, SIGNATURE, SIGNED, wireBytes } from './frames'
@@ -14,18 +15,8 @@ export type Verify = ReturnType<Keys['verifier']>
 
 const text = new TextEncoder()
 
-function joined(...parts: Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const part of parts) {
-    all.set(part, at)
-    at += part.length
-  }
-  return all
-}
-
 function statement(what: string, subject: string, to: string, ...parts: Uint8Array[]): Uint8Array {
-  return joined(text.encode(`approxifer ${what}\n${subject}\n${to}\n`), ...parts)
+  return joined([text.encode(`approxifer ${what}\n${subject}\n${to}\n`), ...parts], Uint8Array)
 }
 
 /** Whether a signature is its worker's; what is none, or of no key, is nobody's. */
@@ -110,7 +101,7 @@ export class Outbox {
       async (key) => {
         bytes[2] |= SIGNED
         const parts = row ? [await row] : []
-        return joined(bytes, await key.sign(statement(decode(bytes, false).kind, this.subject, to, ...parts, bytes)))
+        return joined([bytes, await key.sign(statement(decode(bytes, false).kind, this.subject, to, ...parts, bytes))], Uint8Array) // biome-ignore format: one line
       },
       bytes,
     )
@@ -118,7 +109,7 @@ export class Outbox {
 
   beat(to: string, beat: object): void {
     const json = text.encode(JSON.stringify(this.key ? { ...beat, sequence: ++this.#beats } : beat))
-    this.#say(to, async (key) => joined(Uint8Array.of(SIGNED_BEAT), await key.sign(statement('beat', this.subject, '', json)), json), json) // biome-ignore format: one line
+    this.#say(to, async (key) => joined([Uint8Array.of(SIGNED_BEAT), await key.sign(statement('beat', this.subject, '', json)), json], Uint8Array), json) // biome-ignore format: one line
   }
 
   #say(to: string, signed: (key: KeyPair) => Promise<Uint8Array>, unsigned: Uint8Array): void {

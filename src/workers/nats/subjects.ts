@@ -3,8 +3,6 @@
 import { expected } from '../../check'
 import type { NatsLink } from './connection'
 
-export type Subjects = ReturnType<typeof subjectsOf>
-
 export const subjectsOf = (fleet: string) => ({
   /** Workers tell here that they are there. */
   beats: `approxifer.${fleet}.beat.>`,

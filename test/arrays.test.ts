@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { Deque } from '../src/deque'
+import { Deque } from '../src/arrays'
 import { seeded } from '../src/random'
 
 it('a line: first come, first served, whoever leaves in the middle or comes back', () => {
