@@ -82,7 +82,7 @@ export function copyOf<T extends TensorData>(data: T): T {
   return data.slice() as T
 }
 
-/** Zeros or empty strings, so many. */
+/** `count` zeros or empty strings. */
 export function blank(data: TensorData, length = data.length): TensorData {
   return isNumeric(data) ? new (data.constructor as ArrayKind)(length) : new Array<string>(length).fill('')
 }

@@ -38,7 +38,7 @@ export class Payload {
     return new Payload(tensorsOf(vector, specs))
   }
 
-  /** Itself or, where it is in memory that is used again once its query is done, a copy: for who keeps it longer. */
+  /** The payload itself; a copy where its memory is reused once its query is done. For callers that keep it longer. */
   kept(): Payload {
     if (!this.tensors.some(({ data }) => isShared(data))) return this
     const tensors = this.tensors.map((tensor) => ({ ...tensor, data: copyOf(tensor.data) }))
@@ -111,7 +111,7 @@ export function hasVectors({ inputs, outputs, batched = true }: Signature): bool
   return batched && isVector(inputs) && isVector(outputs)
 }
 
-/** PROTOCOL, where what a worker answered is no such answer. @param isFinite  whether NaN and Inf are refused */
+/** PROTOCOL, where a worker's answer does not fit these outputs. @param isFinite  whether NaN and Inf are refused */
 export function flawOf(
   answer: unknown,
   outputs: readonly TensorSpec[],

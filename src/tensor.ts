@@ -167,7 +167,7 @@ function checkTensor(
   return { data, shape }
 }
 
-/** The shape of so many values; undefined where they may have several. Values that do not fit are told of later. */
+/** The shape of `count` values; undefined where several are possible. Values that do not fit are told of later. */
 function inferred({ shape }: TensorSpec, count: number): readonly number[] | undefined {
   const open = shape.filter((n) => n < 0).length
   if (!open) return shape

@@ -31,7 +31,7 @@ export interface Access extends Partial<Record<Method, string>> {
 export const natsMethods = Object.keys(methods) as Method[]
 export const natsAccess: readonly string[] = [...natsMethods, 'tlsCa', 'tlsCert', 'tlsKey']
 
-/** @param urls  of one cluster; they may name who connects: see `NatsServer` */
+/** @param urls  of one cluster; they may hold user names and tokens: see `NatsServer` */
 export async function connectOptions(urls: readonly string[], access: Access): Promise<NatsConnectOptions> {
   const { tlsCa, tlsCert, tlsKey } = access
   const tls = { caFile: tlsCa, certFile: tlsCert, keyFile: tlsKey }

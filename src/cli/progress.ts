@@ -86,7 +86,7 @@ export class TimedModel implements BatchModel {
   }
 }
 
-/** Over so many rows, inputs or groups a pace is averaged: the first ones are slow, and the machine has other things to do. */
+/** A pace is averaged over this many rows, inputs or groups: the first ones are slow, and the machine has other things to do. */
 const WINDOW = 100
 
 /** Milliseconds for one of many, over the last of them. */

@@ -1,4 +1,4 @@
-/** What evaluate measured, as Markdown with plots. These are SVG by Vega-Lite, an optional peer: who wants none need not install it. */
+/** What evaluate measured, as Markdown with plots: SVG by Vega-Lite, an optional peer. */
 
 import { access, constants, mkdir, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'

@@ -111,7 +111,7 @@ const mirrorParts: Make = (space) => (out, means, centre, scale, filters, unit) 
   }
 }
 
-/** Down the columns first; of these four lanes are added up at the end. */
+/** Down the columns first, in four lanes that are added up at the end. */
 function cellSums(
   above: Float32Array,
   last: readonly number[],

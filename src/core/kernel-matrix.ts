@@ -8,7 +8,7 @@ export const BLOCK = 128
 const TILE_BYTES = 2 * BLOCK * BLOCK
 const INVERSE_BYTES = 4 * BLOCK * BLOCK
 
-/** What the matrix of so many pairs takes; in JS up to twice as much. */
+/** Bytes of the matrix of `pairs` pairs; in JS up to twice as much. */
 export function matrixBytes(outputs: number, pairs: number): number {
   const blocks = Math.ceil(pairs / BLOCK)
   const shares = 4 * BLOCK * 12 * Math.ceil(outputs / 12)

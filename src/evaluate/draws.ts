@@ -5,7 +5,7 @@ import type { Scheme } from '../scheme'
 import { parseAttack } from '../testing/faults'
 import type { EvaluateSettings, Experiment } from './experiment'
 
-/** A group's rows whose answers are missing, those whose answers came, and those of these that lie. */
+/** A group's rows: those whose answers are missing, those whose answers came, and the lies among the answers. */
 export interface Losses {
   gone: number[]
   have: number[]

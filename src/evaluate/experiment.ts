@@ -68,7 +68,7 @@ export interface EvaluateOptions extends Rightness {
    * where `createPredictor` has a memory half of them, at most 1,000; else 0. A number that is given gets the room it takes.
    */
   memory?: number | undefined
-  /** Pools of so many groups are put into an order before they are cut: how benches group. Default: as drawn. */
+  /** The inputs of this many groups are put into an order before they are cut into groups: how benches group. Default: as drawn. */
   grouping?: Grouping | undefined
   /** How the memory compares queries. Default: patches for images, else raw. */
   features?: Features | undefined

@@ -10,10 +10,10 @@ import { type BatchModel, OwnAnswers, type Rows } from './model'
 import type { Said } from './neighbours'
 import { Pupil } from './unasked'
 
-/** Of so many last inputs it is told how sure the memory was, before it learned their answers; and from which confidence on. */
+/** The report covers this many of the last inputs: how sure the memory was before it learned their answers, and the confidence that counts as sure. */
 const LAST = 1000
 export const SURE = 0.99
-/** No answer is given, so that none is wrong: whoever loads it has a budget of his own. */
+/** Nothing is answered here, so no error budget is spent: the predictor that loads the state has its own. */
 const ANY_ERROR = 0.01
 
 export interface LearnOptions extends Rightness {
@@ -30,7 +30,7 @@ export interface Taught {
   /** As of `save` of a predictor; undefined where inputs were too few, or too much alike, for a memory. */
   state: Uint8Array | undefined
   remembered: number
-  /** Of the last inputs, before their answers were learned: how many the memory was sure of, and how many of these were right. */
+  /** Of the last inputs, before their answers were learned: how many the memory was sure of, and how many of the sure ones were right. */
   last: number
   sure: number
   right: number

@@ -83,7 +83,7 @@ export function recommend(measured: readonly Measurement[], wishes: Wishes): Can
 
 /** What of lost answers is recovered, and from what. */
 interface Recoveries {
-  /** Share of all queries that want for an answer; share of these that is recovered, or given if sure: others are asked again. */
+  /** Share of all queries that are late or lost; share of the late ones that is recovered, or given if sure. The others are asked again. */
   among: number
   ofLate: number
   /** Inferences of a query, without retries. */

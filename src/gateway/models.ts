@@ -249,7 +249,7 @@ export class Models<Model> {
   }
 }
 
-/** Requests under way, and who waits for the last of them. */
+/** Requests under way, and promises that resolve when the last one is done. */
 export class InFlight {
   count = 0
   total = 0

@@ -1,4 +1,4 @@
-/** Who asks, as whoever took the request knows, and what he may. */
+/** The identity behind a request, as the server authenticated it, and what it may do. */
 
 import { expected } from '../check'
 import type { Priority } from '../predictor/options'

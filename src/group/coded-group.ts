@@ -83,7 +83,7 @@ export class CodedGroup implements Coding, Owner {
     return workers + this.all.filter(({ row }) => row >= workers).length
   }
 
-  /** Workers that failed on a row, or for callers who count on S of them are at work on one, get no other while somebody else can: rows would be lost together. */
+  /** While others are free, no second row goes to a worker that failed on one; nor, where a caller counts on S lost rows, to one at work on a row: one slow worker would lose two. */
   blocks(identity: Identity): boolean {
     const isPromised = this.#members.some(({ caller }) => caller.isOpen && caller.choices.policy === 'recover')
     const live = isPromised ? this.all.filter(isLive) : NONE

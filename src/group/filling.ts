@@ -40,7 +40,7 @@ export class Filling {
     this.#close()
   }
 
-  /** Forgets who left before anything was sent: there is room for others. */
+  /** Drops queries whose callers left before anything was sent, which makes room for others. */
   tidy(): void {
     if (this.isOpen) this.members.splice(0, this.members.length, ...this.members.filter(({ caller }) => caller.isOpen))
   }

@@ -10,7 +10,7 @@ import { poissonMean } from './rates'
 import { Sightings } from './sightings'
 import { Span, termsOf } from './span'
 
-/** Budgets of the first span, and of the longest; each is twice as long as the one before, or has so many times what comes while an audit is under way. */
+/** Budgets of the first span, and of the longest. Each is twice as long as the one before, or BUSY times what comes while an audit is under way. */
 export const BUDGETS = { first: 20, most: 1000 }
 const BUSY = 32
 /** Answers after which the threshold is found anew. */
@@ -79,7 +79,7 @@ export class Ledger {
     if (++this.#counted % EVERY === 0) this.#look()
   }
 
-  /** One of these failed: it is no answer. */
+  /** One of the answers failed, and does not count as one. */
   discount(): void {
     if (this.#span.answers) this.#span.answers--
   }

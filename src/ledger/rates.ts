@@ -41,13 +41,13 @@ export function partBefore(catches: number, mean: number): number {
   return mean < 1e-6 ? 1 : Math.min(1, poisson(catches, mean).mean / mean)
 }
 
-/** The mean of a Poisson distribution that reaches so many with this probability. */
+/** The mean of a Poisson distribution that reaches `catches` with this probability. */
 export function poissonMean(catches: number, probability: number): number {
   const most = 10 * catches + 10
   return most * bisect((part) => poisson(catches, part * most).above >= probability)
 }
 
-/** How many wrong answers were given at most, with a probability of 1 - ALPHA, where so many were caught (Clopper and Pearson, 1934). */
+/** Upper bound on the wrong answers given where `caught` were caught, with a probability of 1 - ALPHA (Clopper and Pearson, 1934). */
 export function mostGiven(caught: number, rate: number): number {
   const isLikely = (count: number) => binomialBelow(caught + 1, count, rate) > ALPHA
   let most = caught + 1

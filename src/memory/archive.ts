@@ -40,7 +40,7 @@ export function pack(what: What, content: unknown, arrays: Record<string, Elemen
   return bytes
 }
 
-/** @throws TypeError, RangeError for bytes that are no such state of this version, or not as they were saved */
+/** @throws TypeError, RangeError for bytes that are no state of this version, or not as they were saved */
 export function unpack(what: What, bytes: Uint8Array): Archive {
   if (!(bytes instanceof Uint8Array)) throw new TypeError(expected('state', 'a Uint8Array', bytes))
   checkFirst(what, bytes)

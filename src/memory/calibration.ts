@@ -10,7 +10,7 @@ export const WINDOW = 2000
 const ENOUGH = 30
 /** Fitted anew when this share of them is new. */
 const RENEW = 1 / 16
-/** A recovery counts for less by a factor of e when so many came after it: a memory that grows gets better. */
+/** After RECENT further recoveries one counts for less by a factor of e: a memory that grows gets better. */
 const RECENT = 2000
 /** Weight of the prior for inputs out of distribution, as a share of that of all recoveries. */
 const PRIOR_SHARE = 1 / 30

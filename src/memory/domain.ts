@@ -161,7 +161,7 @@ export function room(bytes: number, sizes: Sizes, least: number): number {
   return beside >= least ? beside : fitting(bytes, sizes)
 }
 
-/** Bytes that have room for so many. */
+/** Bytes of a memory with room for `count` pairs. */
 export function needed(sizes: Sizes, count: number): number {
   const bytes = footprint(sizes, count)
   return room(bytes, sizes, count) >= count ? bytes : grown(sizes, count) + beginning(sizes)
@@ -206,7 +206,7 @@ export function beginning(sizes: Sizes): number {
   return first + points + Math.max(learning, studyBytes(BLOCK, width, outputs), begun)
 }
 
-/** Bytes while so many pairs are studied again, and then remembered anew beside the old ones. */
+/** Bytes while `pairs` pairs are studied again, and then remembered anew beside the old ones. */
 export function restudying(sizes: Sizes, count: number): number {
   if (sizes.kind === 'patches') return 0
   const { outputs, width } = sizes

@@ -47,7 +47,7 @@ interface Working {
   pairs: readonly Pair[]
   known?: Known
   steps: Generator<void, Phase>
-  /** What it is made of, for whoever is forgotten meanwhile: pairs at these places, default all. */
+  /** The pairs that it is made of, by their places, default all: a worker may be forgotten meanwhile. */
   of: Still
   places?: readonly number[]
 }
@@ -93,7 +93,7 @@ export class Memory {
     return room(bytes, sizesOf(shape, outputs, features), LEAST_PAIRS) >= LEAST_PAIRS
   }
 
-  /** Bytes for so many pairs, whichever of its own features it is to have. */
+  /** Bytes for `pairs` pairs, whichever of its own features the memory is to have. */
   static bytes({ shape, outputs }: MemoryOptions, pairs: number): number {
     const count = Math.max(pairs, LEAST_PAIRS)
     return Math.max(...ownSizes(shape, outputs).map((sizes) => needed(sizes, count)))

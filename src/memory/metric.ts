@@ -16,16 +16,16 @@ const MOST_PAIRS = 512
 const MOST_VALUES = 2 ** 19
 /** With more values in a query than this their scales are not learned one by one: it would take minutes. */
 const WIDEST = 1024
-/** Times that scales are improved, and how many of these in a row may bring nothing. */
+/** Rounds in which scales are improved; after VAIN in a row that bring nothing it ends. */
 const ROUNDS = 8
 const VAIN = 3
 
-/** How many pairs of queries with so many values can be studied. */
+/** How many pairs can be studied, where a query has `inputs` values. */
 export function studied(inputs: number): number {
   return Math.min(MOST_PAIRS, Math.max(128, Math.floor(MOST_VALUES / inputs)))
 }
 
-/** Bytes to study so many: rows under one metric, here and in a table, answers, and matrices of two metrics. */
+/** Bytes to study `count` pairs: rows under one metric, here and in a table, answers, and matrices of two metrics. */
 export function studyBytes(count: number, inputs: number, outputs: number): number {
   return count * (2 * 4 * (inputs + outputs) + 3 * ARRAY_BYTES + (4 * 8 + 4) * count)
 }

@@ -28,7 +28,7 @@ export class Renewal {
   #seen = 0
   #collectAfter = 0
   #latest: Pair[] = []
-  /** Mean squared error of predictions of the second half of these, of all outputs as `Known.pooled`. */
+  /** Mean squared error of predictions of the second half of the latest pairs, of all outputs as `Known.pooled`. */
   #error = 0
 
   /** @param size  pairs that are known */

@@ -8,7 +8,7 @@ export const QUICK_PRODUCTS = { wasm: 2 ** 20, js: 2 ** 18 }
 /** Operations in plain JavaScript in one step: a fiftieth of a millisecond, or one before the engine has compiled them. */
 const OPERATIONS = 2 ** 14
 
-/** How many items go into a step where each takes so many operations. */
+/** Items in one step, where each takes `operations`. */
 export const perStep = (operations: number) => Math.max(1, Math.floor(OPERATIONS / operations))
 
 /** All steps at once, for callers that can wait for them. */
@@ -20,7 +20,7 @@ export function finished<T>(steps: Generator<unknown, T>): T {
 }
 
 /**
- * Calls `each` with 0 .. count - 1; a step ends after every so many of them. The first steps are shorter: what the engine has not compiled
+ * Calls `each` with 0 .. count - 1; a step ends after `every` of them. The first steps are shorter: what the engine has not compiled
  * yet takes fifty times as long.
  */
 export function* paced(count: number, every: number, each: (i: number) => unknown): Generator<void> {

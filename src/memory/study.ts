@@ -79,7 +79,7 @@ export interface Tried extends Metric {
 
 /** Random sums of outputs that gradients are taken of: the mean of their squares is that of all outputs. */
 const PROJECTIONS = 8
-/** Where outputs have no label, or there are several, and more values than this, only so many of each are predicted: their error is that of all. */
+/** Where outputs have no label, or there are several, only this many values of each are predicted: their error is that of all. */
 const OUTPUTS = 128
 /** The same of labels, where there are more classes: with 100,000 of them it took minutes to begin. */
 const MOST_CLASSES = 4096

@@ -16,7 +16,7 @@ export class Sweep {
     this.#relax = relax
   }
 
-  /** All blocks of so many pairs are due: this one first, then the older ones, and the newer ones last. */
+  /** All blocks of `pairs` pairs are due: `first`, then the older ones, and the newer ones last. */
   plan(first: number, pairs: number): void {
     const blocks = Math.ceil(pairs / BLOCK)
     const order = Array.from({ length: blocks }, (_, i) => (((first - i) % blocks) + blocks) % blocks)

@@ -26,7 +26,7 @@ export function clippedSum(variances: Float64Array): { usual: number; sum: numbe
   return { usual, sum: variances.reduce((sum, variance) => sum + Math.min(variance, FAR * usual), 0) }
 }
 
-/** Inverse covariance of patches (row-major) about a mean, in steps that take so many patches each. */
+/** Inverse covariance of patches (row-major) about a mean, in steps of `piece` patches. */
 export function* inverseCovariance(core: Core, patches: readonly Float32Array[], mean: Float32Array, piece: number) {
   const size = mean.length
   const covariance = new Float64Array(size * size)

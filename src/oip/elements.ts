@@ -92,7 +92,7 @@ export function isWide(type: ElementType): boolean {
   return type === 'int64' || type === 'uint64'
 }
 
-/** Puts a value of JSON into an array of a type. @returns false where it is no such value, which then is not there */
+/** Puts a value of JSON into an array of a type. @returns false where it is no value of that type; nothing is put then */
 export function put(type: ElementType, into: NumericData | string[], at: number, value: JsonElement): boolean {
   const array = into as JsonElement[]
   if (type === 'string' || type === 'bool') {

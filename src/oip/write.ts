@@ -146,7 +146,7 @@ function textOf(type: ElementType = 'float32', part: TensorData): string {
   return isReal(type) ? Array.from(realsOf(type, part), writtenReal).join() : part.join()
 }
 
-/** Whether JSON has all of these values as JavaScript joins them: no NaN, no Inf, no -0, which is found fastest by its bits. */
+/** Whether joining the values in JavaScript gives their JSON: no NaN, no Inf, and no -0, which is found fastest by its bits. */
 function isPlain({ buffer, byteOffset, length }: Float32Array, text: string): boolean {
   if (text.includes('N') || text.includes('I')) return false
   return !new Int32Array(buffer, byteOffset, length).includes(-0x8000_0000)

@@ -6,7 +6,7 @@ import type { ModelWorker } from '../workers/worker'
 /** A worker's: a key that it proved to hold, else its name. Workers of one machine share it. */
 export type Identity = string
 
-/** In this order: hedges that save more than they cost, and retries; queries; what can be done without, such as parities and copies. */
+/** In this order: hedges that save more than they cost, and retries; queries; parities and copies, which nobody waits for. */
 export const priorities = ['high', 'normal', 'low'] as const
 export type Priority = (typeof priorities)[number]
 
@@ -61,7 +61,7 @@ export interface Attempt<P = unknown, A = unknown> {
   readonly outcome: Outcome<A> | undefined
 }
 
-/** Workers that an attempt must keep away from, as data of whoever knows. Two attempts that share one never share a batch. */
+/** Workers that an attempt must keep away from. Two attempts with one `Apart` never share a batch. */
 export interface Apart {
   blocks(identity: Identity): boolean
 }

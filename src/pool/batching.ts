@@ -51,7 +51,7 @@ export class Batching {
     return 2 ** this.#step
   }
 
-  /** How many times as long as one row such a run takes, as far as is known. */
+  /** How many times as long as one row a run of this size takes, as far as is known. */
   factor(rows: number): number {
     let factor = 1
     for (let step = 0; 2 ** step < rows; step++) factor *= this.#factors[step] ?? UNTRIED

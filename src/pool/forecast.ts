@@ -1,6 +1,6 @@
 /**
  * Whether a query can be answered in time, by what attempts took and what waits before it. Under overload the machines are then at work on
- * nothing but what can, and who is refused knows at once. What lost to this: docs/serving.md, Overload.
+ * nothing but what can, and a refused caller knows at once. What lost to this: docs/serving.md, Overload.
  */
 
 import type { Clock } from '../clock'
@@ -19,14 +19,14 @@ import type { Speeds } from './speed'
  */
 const ADMITTED = { least: 0.8, refusing: 0.95 }
 const BEGUN = 0.8
-/** Whoever has so many times as long as attempts take on average is sure enough to be in time. */
+/** A query whose deadline is this many mean times away is in time for sure; its chance is not computed. */
 const AMPLE = 1000
 /** A query with less of a chance on an idle machine is refused, unless machines idle: then it shows whether they still take so long. */
 const HOPELESS = 0.1
 const BUSY = 0.85
 /**
  * The queue may be as long as deadlines allow, but a long one that stands only keeps everybody waiting: each query that is refused shortens
- * it as much as so many that come when it is short make it longer, which for each slot takes so many from nothing to all.
+ * it by as much as LONGER queries that come while it is short make it longer.
  */
 const SHORTER = 10
 const LONGER = 20

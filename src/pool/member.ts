@@ -69,7 +69,7 @@ export class Member {
     return this.isPlain ? 1 : (this.worker.slots ?? 1)
   }
 
-  /** Milliseconds that so many rows in one run are expected to take. */
+  /** Milliseconds that a run of `rows` rows is expected to take. */
   runMs(rows: number): number {
     return (this.speed.ms ?? Number.POSITIVE_INFINITY) * (this.batching?.factor(rows) ?? rows)
   }

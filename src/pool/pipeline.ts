@@ -26,7 +26,7 @@ export class Pipeline {
   readonly #ready = new Deque<WorkerSlot>()
   /** Those that have it, and whether the batch before it seems to be late. Written here alone. */
   readonly waiting = new Map<WorkerSlot, boolean>()
-  /** When the first of these is late. */
+  /** When the first attempt of the pipeline is late. */
   #checkAt = Number.POSITIVE_INFINITY
   #unplan: (() => void) | undefined
 

@@ -12,7 +12,7 @@ const PROBING = 0.01
 const SAVED_UP_MS = 100
 const PROBE_EVERY = 50
 /**
- * An attempt that was cancelled when it had taken longer than expected would have taken so many times as long. With 1 p99.9 of clones was 1.5
+ * An attempt cancelled when it was late is counted as if it had taken LONGER times its age. With 1 the p99.9 of clones was 1.5
  * times as much where slow machines wander.
  */
 const LONGER = 1.5

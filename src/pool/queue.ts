@@ -33,7 +33,7 @@ class Line extends Deque<PooledAttempt> {
 class Rank {
   readonly #lines = new Map<string, Line>()
   #weights = 0
-  /** That of a tenant who is alone, as most are: a map costs as much as all else here. */
+  /** The queue of the only tenant, as most services have one: a map costs as much as all else here. */
   #only: { readonly tenant: string; readonly line: Line } | undefined
   size = 0
 
@@ -66,7 +66,7 @@ class Rank {
     else this.#weights -= line.weight
   }
 
-  /** Who had nothing when there were turns left to it has none of these any more: it is the turn of another. */
+  /** A tenant that had nothing queued while it had turns left loses these: it is another's turn. */
   #forfeit(other: Line): void {
     for (const [tenant, line] of this.#lines) {
       if (line === other || line.size || !line.turns) return

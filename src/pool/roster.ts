@@ -1,4 +1,4 @@
-/** Every worker in one state, and who has a free slot, fastest first. What is counted of them is counted where they are moved. */
+/** Every worker in one state, and those with a free slot, fastest first. Counts change in the one place where workers move between states. */
 
 import TinyQueue from 'tinyqueue'
 import type { Clock } from '../clock'

@@ -10,7 +10,7 @@ export const LEAST_MS = 0.1
 /** Pairs of times that are averaged over; with fewer than these nothing is known. */
 const WINDOW = 400
 const ENOUGH = 16
-/** A power within so many standard errors of 0 is chance, and others are drawn towards it by as much. */
+/** A power within SURE standard errors of 0 is taken for chance; others are shrunk towards 0 by as much. */
 const SURE = 4
 /** Attention takes the square of a length; what is beyond is chance, too. */
 const MOST = 2

@@ -238,7 +238,7 @@ export class Pace {
     law.variance += (off * (log - law.mean) - law.variance) / law.count
   }
 
-  /** Share of attempts that are answered within so many milliseconds, were they lognormal. */
+  /** Share of attempts that are answered within `ms`, were their times lognormal. */
   chance(ms: number): number {
     const { count, mean, variance } = this.#law
     if (count < ENOUGH) return 1

@@ -7,7 +7,7 @@ import type { ModelWorker } from '../workers/worker'
 export interface Abilities {
   /** Hedges, retries, deadlines, batches, workers that come and go: with any model. */
   readonly pool: true
-  /** Several workers' answers tell who lies (`scheme.byzantine`). */
+  /** Liars can be told by comparing several workers' answers (`scheme.byzantine`). */
   readonly agreement: boolean
   /** A query that equals an earlier one can have its answer (`reuse.exact`). */
   readonly exactReuse: boolean

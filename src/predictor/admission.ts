@@ -1,4 +1,4 @@
-/** How many queries are under way, how those that ended did, and who waits for room. */
+/** Queries under way, how others ended, and callers that wait for room. */
 
 import { onAbort } from '../abort'
 import { ApproxiferError } from '../errors'
@@ -7,7 +7,7 @@ import { type Ending, noAnswers, type Status } from '../query/prediction'
 /** Steps within a turn after which a caller that was given room has taken it; one too few wakes another in vain. */
 const STEPS = 8
 
-/** A tenant has at most so many times as many queries under way as there is room for: others always find some (Choudhury and Hahne, 1998). */
+/** A tenant has at most SHARE times as many queries under way as there is room left, so that others always find room (Choudhury and Hahne, 1998). */
 const SHARE = 9
 
 export class Admission {

@@ -157,8 +157,8 @@ export function workersNeeded(coded: Coded): number {
 }
 
 /**
- * With how many it starts where the others do not come: S may be missing, and E, who are refused where they lie when they are asked for the first
- * time. With the paper's code none may, since each row of a group needs a worker.
+ * The least to start with where the others do not come: S may be missing, and E, since a liar may be refused at its first
+ * answer. With the paper's code none may be missing, since each row of a group needs a worker.
  */
 function leastOf({ code, scheme }: Coded, needed: number): number {
   return code === 'systematic' ? Math.max(1, needed - scheme.stragglers - scheme.byzantine) : needed

@@ -22,7 +22,7 @@ import { type UnaskedKinds, unaskedOf } from './unasked'
 
 /** Hedges that may be saved up. */
 const BURST = 10
-/** Late queries that may be given a recovery, as a share of all, and those of so many queries that may be saved up: a pool that slows down as a whole must not turn everybody's answer into a recovery. */
+/** Late queries that may be recovered, as a share of all; unused, it is saved up over this many queries. A pool that slows down as a whole must not turn every answer into a recovery. */
 const RECOVERED = { share: 0.3, queries: 500 }
 /** Workers that a query may take down, and that may fail on it, at least or beyond those that the scheme allows for. */
 const MOST_LOST = 2
@@ -108,7 +108,7 @@ export class Generation {
 
   /**
    * The workers have another model: answers of the one before teach nothing of it, nor may a group have some of each. Who waits for an
-   * answer asks again, as soon as what else is told in this turn is known: who has that model, and who has not.
+   * answer asks again, once all changes of this turn are known: which workers have that model, and which do not.
    */
   renew(fingerprint: string | undefined): void {
     this.counts.renewals++

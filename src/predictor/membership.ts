@@ -15,7 +15,7 @@ import {
 
 /** Changes after which whatever else happens has its turn: an iterable may have thousands ready. */
 const AT_A_TIME = 20
-/** For the first workers to join, before it is said who is waited for; and until that is said again. */
+/** The wait for the first workers before a warning names the missing ones, and between two such warnings. */
 const WAIT_MS = 3000
 const AGAIN_MS = 60_000
 /** For the last workers to join, where those that are there can do without. */
@@ -60,7 +60,7 @@ export class Membership {
   readonly #apart: boolean
   /** Those that came before the members were there, and have another model than most had. */
   #early: ModelWorker[] = []
-  /** Some may lie: nobody is let in who others can speak for. */
+  /** Some may lie: workers that others can speak for are not let in. */
   #isDoubted = false
   /** What comes next, where that is waited for already. */
   #next: Promise<IteratorResult<Change>> | undefined
@@ -76,10 +76,10 @@ export class Membership {
   }
 
   /**
-   * Waits until so many workers have joined and not left, or for a few seconds and until so many have that will do; changes that bring that
+   * Waits until `needed` workers are there; after a few seconds `least` of them will do. Changes that bring that
    * no nearer, which an iterable may have without end, leave others their turns. Where that takes long a warning says what is waited for.
    *
-   * @throws RangeError where so many can never join; ApproxiferError WORKER when the changes end before, or throw; the workers that came
+   * @throws RangeError where that many can never join; ApproxiferError WORKER when the changes end before, or throw; the workers that came
    *   are closed then
    */
   async gather(needs: Needs, clock: Clock): Promise<ModelWorker[]> {

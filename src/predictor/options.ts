@@ -97,11 +97,11 @@ export interface GenerationReport {
   readonly failed: number
 }
 
-/** `open`: anybody may join, and has to earn that its word is taken. `closed`: so many lie as `byzantine` says. */
+/** `open`: anybody may join, and a worker's word counts only once it is earned. `closed`: at most `byzantine` workers lie. */
 export type TrustIn = (typeof trusts)[number]
 export const trusts = ['closed', 'open'] as const
 
-/** Of a query that is no vector, such as one of tokens. */
+/** Of a query that is no vector, for instance one of tokens. */
 export type QueryFeatures = (query: Tensors) => Float32Array
 
 export interface MemoryChoices extends Pick<MemoryOptions, 'bytes'> {

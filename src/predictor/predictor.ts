@@ -180,7 +180,7 @@ export class Predictor {
     return predictEach(this, queries, options)
   }
 
-  /** Whether there is room for one more query of somebody who has many: all workers have something to do, and others need not wait behind him. */
+  /** Whether a caller with many queries should add one more. Without room all workers have work already, and other callers would wait behind it. */
   get hasRoom(): boolean {
     return this.#admission.hasRoom
   }
@@ -237,7 +237,7 @@ export class Predictor {
   }
 
   /**
-   * Takes out what a worker's answers taught, for who learns that it was wrong: as if they had never come. What is left is looked at
+   * Takes out what a worker's answers taught, as if they had never come; call it when you learn that they were wrong. What is left is looked at
    * anew, in steps of a few milliseconds; until that is done nothing is recovered from memory.
    *
    * @param worker  its name; of one that has left, too

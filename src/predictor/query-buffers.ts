@@ -17,7 +17,7 @@ export class QueryBuffers {
   #bytes = 0
   #make: ModelWorker['sharedMemory']
 
-  /** @param worker  one of several that all read such memory, as has each that joins */
+  /** @param worker  one of several; all of them, and each that joins, must read shared memory */
   constructor(worker: ModelWorker) {
     this.#make = worker.sharedMemory
   }

@@ -1,6 +1,6 @@
 /**
  * Answers before asking: the memory's where it is confident, as often as a ledger allows. Some that it is confident of are asked all the same:
- * such an audit goes on when its caller leaves or its deadline has passed, and counts as wrong where no answer ever comes.
+ * an audit. It goes on when its caller leaves or its deadline has passed, and counts as wrong where no answer ever comes.
  */
 
 import type { Clock } from '../clock'

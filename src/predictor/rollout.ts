@@ -88,7 +88,7 @@ export class Rollout {
     if (how === 'remove') for (const generation of this.generations) generation.leave(name, how)
   }
 
-  /** A generation has fewer workers: where it has none, and does not serve, who waits for its answers asks the one that does. */
+  /** A generation has fewer workers. Where it has none left and does not serve, its waiting queries are asked of the one that does. */
   fewer(generation: Generation): void {
     this.look()
     if (generation !== this.serving && !generation.means.pool.usable) generation.handOver(this.serving)

@@ -21,7 +21,7 @@ export interface PredictorStats {
   recalled: number
   /** The memory's, which nobody was asked for: see `reuse.maxError`. */
   unasked: number
-  /** Wrong ones of these that there may be, and what is known of them. */
+  /** How many of the remembered answers may be wrong, and what is known of them. */
   budget: BudgetStats | undefined
   /** Of all these, queries that had the answer to an equal one. */
   reused: number

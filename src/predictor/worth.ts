@@ -2,7 +2,7 @@
 
 /** Queries that were looked up before the first judgement, and between two. */
 const EVERY = 512
-/** Where it does not pay one query in so many is looked up, as the memory may have become better; fewer where that would take more than a share of what answers take. */
+/** Where looks do not pay, one query in SELDOM is still looked up, since the memory may have become better. Fewer where that would take more than the share LITTLE of the answers' time. */
 const SELDOM = 16
 const LITTLE = 0.01
 /** It has to pay by so much more to be taken up again. */

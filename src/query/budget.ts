@@ -10,7 +10,7 @@ export class Budget {
 
   /**
    * @param share  of the queries, 0..1
-   * @param burst  how many may be saved up; so many there are at first
+   * @param burst  how many may be saved up; also how many there are at first
    */
   constructor(share: number, burst: number) {
     this.#share = share
@@ -70,7 +70,7 @@ export class TimeBudget {
   }
 }
 
-/** An extra row is worth its machine time if it is what saves a query in one case of so many; a hedge budget pays as much. */
+/** Send extra rows ahead only while at least one in ten saves a query: a hedge saves one at the same price. */
 const SAVES = 1 / 10
 /** Extras that tell: fewer say nothing yet, older ones count for less. */
 const TELL = 50

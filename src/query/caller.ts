@@ -64,7 +64,7 @@ export class Caller {
     if (this.#signal && this.isOpen) this.listen(this.#signal, leave)
   }
 
-  /** Settles it when nobody waits any more but who holds the promise. @param ended  told before the promise is */
+  /** Settles the promise. @param ended  told before the promise is */
   answer(prediction: Prediction, ended: Ended): void {
     const resolve = this.#resolve
     this.#end(prediction.status, ended)

@@ -65,7 +65,7 @@ function unproven(query: Query, context: Context, isDue: boolean): ApproxiferErr
 }
 
 /**
- * Too few rows of a group were answered. Of rows that ask for other queries only who failed is told: what a worker says of one may tell of
+ * Too few rows of a group were answered. Of rows for other queries only the failed workers are named: a worker's own words may tell of
  * another caller's query.
  *
  * @param own     attempts for the query

@@ -15,7 +15,7 @@ const EVERY = 25
 const FEW = 10
 const FEW_MEDIANS = 3
 /**
- * What was not seen may come: so many times of so many medians are added. Without them five workers of which one is slow at a time have a
+ * Times that were never seen may still come: `count` times of `medians` medians are added. Without them five workers, one of them slow at a time, have a
  * p99.9 of 46 ms instead of 23.
  */
 const UNSEEN = { count: 2, medians: 10 }

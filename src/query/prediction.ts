@@ -147,7 +147,7 @@ export interface GroupReport {
   workers: number
   quorum: number
   core: 'wasm' | 'js'
-  /** `decoded` where every caller was answered who did not leave, else the code of the first error that one got. */
+  /** `decoded` where every caller that did not leave was answered, else the code of the first error. */
   outcome: string
   rows: RowReport[]
   recoveries: RecoveryReport[]
@@ -171,7 +171,7 @@ export const undecided = { survivors: NONE as readonly number[], encodeMs: 0, wa
 
 const EXTRAS: readonly Purpose[] = ['hedge', 'retry', 'clone']
 
-/** What became of attempts that are over, but for those that nobody but who took them back knows of. @param rows  are added to */
+/** What became of attempts that are over, except extras that were cancelled before a worker had them. @param rows  are added to */
 export function rowReports(all: readonly Asked[], rows: RowReport[] = []): RowReport[] {
   for (const asked of all) {
     const { attempt, row, purpose, verdict } = asked

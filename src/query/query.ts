@@ -20,7 +20,7 @@ import { Vote } from './vote'
 
 export class Query implements Owner, Timed {
   readonly payload: Payload
-  /** Another one where the model was replaced: who asked asks again. */
+  /** Another generation's where the model was replaced meanwhile: the query is asked again there. */
   caller: Caller
   readonly recovery: QueryRecovery | undefined
   readonly coding: Coding | undefined
@@ -69,7 +69,7 @@ export class Query implements Owner, Timed {
     return this.inquiry.asked
   }
 
-  /** Whether its caller would take a recovery: who retries wants nothing but an exact answer. */
+  /** Whether its caller would take a recovery: under `retry` only an exact answer will do. */
   get isRecoverable(): boolean {
     return this.caller.isOpen && this.caller.choices.policy !== 'retry'
   }
@@ -165,7 +165,7 @@ export class Query implements Owner, Timed {
     if (status === 'exact' && this.recovery?.grade(answer, workerOf(asked).name)) this.coding?.graded?.()
     trust.compare(this.payload, answered, this.asked)
     if (answered.length === 1 && status === 'audited') sampled?.came(workerOf(asked), this.payload, answer, place, learning) // biome-ignore format: one line
-    // What nothing proves teaches nothing: who lied would have a part in every recovery that is given before that is known.
+    // An unproven answer teaches nothing: until its worker is convicted, a lie would have a part in every recovery.
     if (answered.length === 1 && status === 'exact') learning?.remember(this.payload.vector, answer.vector, workerOf(asked).name) // biome-ignore format: one line
     if (this.asked.length > 1) this.inquiry.drop()
   }
@@ -198,7 +198,7 @@ export class Query implements Owner, Timed {
     }
   }
 
-  /** Nobody waits; but who lied is found out. */
+  /** No caller waits any more. The dispute goes on all the same, to find the liar. */
   #settleDispute(): void {
     const { ending } = this.caller
     if (!this.vote?.isDisputed || ending === 'CLOSED' || ending === 'WORKER') return

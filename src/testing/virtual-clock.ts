@@ -49,7 +49,7 @@ export class VirtualClock implements Clock {
     this.#now += ms
   }
 
-  /** Stops time while something real is under way, such as a model's answer. @returns lets it go on; to be called once */
+  /** Stops time while something real is under way, for instance an inference. @returns lets it go on; to be called once */
   hold(): () => void {
     this.#held++
     return () => {

@@ -1,5 +1,5 @@
 /**
- * One query that several workers answer though one would do: it tells who lies. It goes on asking until enough agree to prove an
+ * One query that several workers answer though one would do, to find liars. It goes on asking until enough agree to prove an
  * answer, an ejected worker as well. Nobody waits for it.
  */
 

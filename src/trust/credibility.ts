@@ -1,11 +1,11 @@
 /**
  * What the word of a stranger is worth, where anybody may join under any number of names (after Sarmenta, "Sabotage-tolerance mechanisms for
- * volunteer computing systems", 2002). Pure. His credibility after `right` answers is 1 - f / right, and f, the share of strangers that
- * would lie, is 1: whoever can choose his name is every stranger. For the same reason the agreement of strangers adds nothing.
+ * volunteer computing systems", 2002). Pure. A stranger's credibility after `right` answers is 1 - f / right. f, the share of strangers that
+ * would lie, is 1: one adversary can be every stranger, since names are free. For the same reason the agreement of strangers adds nothing.
  *
  * What is promised: where each answer that is given is credited to one identity at most, and a quiz cannot be told from another row, at
  * most 1 - integrity of the given answers are expected to be wrong, whatever strangers do, together or alone. For with N = `answersFor(integrity)`
- * and n right answers credited, a row is a quiz with probability p = (N + 1) / (N + 1 + n). Who lies on it is caught with p, else one wrong answer is
+ * and n right answers credited, a row is a quiz with probability p = (N + 1) / (N + 1 + n). A lie is caught with p, else one wrong answer is
  * given: (1 - p) (1 + (n + 1) / N) = n / N, so that no way to mix lies with right answers has more than n / N of them to expect.
  */
 

@@ -1,5 +1,5 @@
 /**
- * What is held against each worker, and what was proven. Suspicion only decides who is looked at more closely; a verdict rests on
+ * What is held against each worker, and what was proven. Suspicion only decides which worker is examined more often; a verdict rests on
  * proof alone, so that no worker can frame another. Bounded by the workers, serialisable, without a clock.
  */
 
@@ -14,7 +14,7 @@ const DRIFT = 0.5
 const SUSPECT = 8
 /** No single answer counts for more. */
 const MOST = 4
-/** Answers that the pool's usual distance is averaged over; below so many nobody is suspected. */
+/** Answers that the pool's usual distance is averaged over; below ENOUGH nobody is suspected. */
 const WINDOW = 1000
 const ENOUGH = 50
 /** Proven answers before which nobody knows how large they usually are; and what counts as the least size, near nothing. */
@@ -27,7 +27,7 @@ const MOST_LOG = 100
 const CLOSELY = 0.5
 /** Workers that have left of which is remembered what is held against them. */
 const MOST_LEFT = 1000
-/** Right answers in a row that end a first ejection; with every further one twice as many, at most so many. */
+/** Right answers in a row that end a first ejection; twice as many for every further one, at most LONGEST. */
 const FIRST = 20
 const LONGEST = 20 * 2 ** 10
 
@@ -77,7 +77,7 @@ export class Evidence {
   /** Of each output: logarithms of its sizes in proven answers. */
   #sizes: RunningMoments[] = []
 
-  /** @param other  of another model: workers' records are shared with it, since who lied is a liar whichever he has */
+  /** @param other  of another model; workers' records are shared with it, since a liar is one with any model */
   constructor(other?: Evidence) {
     this.#workers = other ? other.#workers : new Map()
     this.#left = other ? other.#left : new Set()

@@ -17,7 +17,7 @@ import { identityOf, type ModelWorker } from '../workers/worker'
 import { answersFor, credibility, originOf, quizShare } from './credibility'
 import { Reputation, type ReputationOptions } from './reputation'
 
-/** Quizzes that are kept at most, and values in them; and those of them that are for workers that are believed, who answer no query until they have had theirs. */
+/** Quizzes that are kept at most, and values in them; and those reserved for believed workers, which answer no query until they have had theirs. */
 const MOST_KEPT = 256
 const MOST_VALUES = 2 ** 23
 const RESERVE = 16

@@ -179,7 +179,7 @@ export class Reputation implements Trust {
     if (this.#ejects) this.#pool[this.evidence.isTrusted(identity) ? 'readmit' : 'eject'](identity)
   }
 
-  /** @param by  whose word it is: others' that agree, or an anchor's, who is left in any case */
+  /** @param by  'anchor' where an anchor's answer is the proof, else the agreement of other workers */
   lied(worker: ModelWorker, by?: 'anchor'): void {
     const identity = identityOf(worker)
     this.#tally.suspect(worker)

@@ -88,7 +88,7 @@ export class Sampling implements Sampled {
 
   // Anchors.
 
-  /** Whether all of its workers are the user's own: a stranger may call itself what one of these is called. */
+  /** Whether all of its workers are the user's own: a stranger may take the name of one of them. */
   isAnchor(identity: Identity): boolean {
     const workers = this.#options.pool.identities.workersOf(identity)
     return workers.length > 0 && workers.every(({ trusted }) => trusted === true)

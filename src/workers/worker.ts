@@ -53,7 +53,7 @@ export interface ModelWorker {
   readonly signed?: boolean | undefined
   /** It is the user's own: what it answers is taken for the model's. Default false. */
   readonly trusted?: boolean | undefined
-  /** Where it comes from, such as an address: workers of one origin may be one person. Default: not known. */
+  /** Where it comes from, for instance an address: workers of one origin may be one person. Default: not known. */
   readonly origin?: string | undefined
   /** What the model takes and gives. */
   readonly signature: Signature
@@ -87,7 +87,7 @@ export interface ModelWorker {
    * a worker with `takesNext` gets its next row ahead; it is taken back by an abort when the one before it is late. Default 0.
    */
   readonly roundTripMs?: number | undefined
-  /** Makes memory that it reads as it is, without another copy: large queries are kept in such. Default: it has none. */
+  /** Makes memory that the worker reads without another copy; large queries are kept in it. Default: it has none. */
   readonly sharedMemory?: ((bytes: number) => SharedArrayBuffer | undefined) | undefined
   /**
    * Where sequences of tokens stand, for the option `limits.pad`; false: there are none, or zeros behind them change answers. Default: what

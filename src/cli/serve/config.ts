@@ -137,7 +137,7 @@ const remoteFiles = ['tokenFile', 'creds', 'nkeyFile', 'passwordFile', 'tlsCa', 
 /** Read again at each connection. */
 const renewed = ['creds', 'nkeyFile', 'passwordFile']
 
-/** Files, and addresses of such, that are read when a model is loaded: what is in them may change while their names stay. */
+/** Files, and URLs of files, that are read when a model is loaded: their contents may change while their names stay. */
 export function filesOf(described: ModelConfig): string[] {
   const { model = '', workers, text } = described
   const own = isFile(model) || !isElsewhere(workers)

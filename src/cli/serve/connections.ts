@@ -78,7 +78,7 @@ export class OpenConnections {
     }
   }
 
-  /** The longest idle one of the address that has the most connections among those that have such. */
+  /** Of the addresses with idle connections the one with the most connections; of these the longest idle. */
   #idle(own: Peers | undefined): Connected | undefined {
     let most: Peers | undefined
     for (const peers of this.#peers.values()) {

@@ -1,4 +1,4 @@
-/** /events: reports of groups, which answers are recalled and, to who asks for '?requests', what each request came to, without inputs, outputs, or workers' own words. */
+/** /events: reports of groups, recalled answers and, with '?requests', what each request came to. Without inputs, outputs, or workers' own words. */
 
 import { isInference, type RequestEvent } from '../../gateway/event'
 import type { GroupReport } from '../../query/prediction'
@@ -83,7 +83,7 @@ export class Events {
     this.#tell(`event: recall\ndata: ${data}\n\n`, part.model)
   }
 
-  /** Ends the streams of those who may not ask any more. */
+  /** Ends the streams of clients that are no longer allowed. */
   keep(may: (token: string | undefined) => boolean): void {
     for (const client of this.#clients) {
       if (may(client.token)) continue

@@ -66,7 +66,7 @@ function checkOwn(model: string): Promise<void> | undefined {
   return isUrl(model) ? undefined : checkModelFile(model)
 }
 
-/** Threads of this process, and whoever else comes and goes. */
+/** Threads of this process, and workers elsewhere that come and go. */
 async function beside(others: WorkerChanges, start: () => Promise<ModelWorker[]>): Promise<WorkerChanges> {
   const reading = others[Symbol.asyncIterator]()
   const end = async () => void (await reading.return?.())

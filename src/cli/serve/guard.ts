@@ -37,10 +37,10 @@ export function withOrigins(origins: readonly string[], handle: Handler): Handle
 
 /** In PEM. */
 export interface Certificate {
-  /** With those of whoever signed it. */
+  /** The certificate with those of its signers. */
   cert: Buffer
   key: Buffer
-  /** Of those who sign clients'. */
+  /** Certificates of the signers of clients' certificates. */
   ca?: Buffer
 }
 

@@ -218,7 +218,7 @@ function blame(code: string): [status: number, reason: string] {
   return [400, `request: expected HTTP/1.1, got something else${code.startsWith('HPE_') ? ` (${code})` : ''}`]
 }
 
-/** @param path  that was asked: who asks there knows errors of this shape */
+/** @param path  that was asked: clients of that path expect errors in its own shape */
 export function problem(status: number, error: string, headers: Record<string, string> = {}, path = ''): Response {
   return Response.json(errorBody(path, new Refusal(status, error), error), { status, headers })
 }

@@ -57,7 +57,7 @@ export function refusals(log: Log, metrics: Metrics): (refused: RefusedRequest) 
 /** Ids in a line and an event: a million would be 17 MB. */
 const MOST_IDS = 1000
 
-/** What a worker that lied has made callers believe, in pieces; between two of them who reads can keep up. */
+/** Answers of a convict that nothing has proven, in pieces, so that readers can keep up. */
 export async function tellRecall(log: Log, events: Events, model: string, { ids, ...who }: Recall): Promise<void> {
   for (let from = 0; from < ids.length; from += MOST_IDS) {
     const part = { model, ...who, ids: ids.slice(from, from + MOST_IDS), of: ids.length }

@@ -169,7 +169,7 @@ class ModelServer {
     note(`serving ${names.join(', ')} on ${url}`)
   }
 
-  /** Those beside the configuration that say who may ask. */
+  /** Files of tokens and certificates, beside the configuration. */
   get files(): string[] {
     const { server, tokens } = this.#config
     const files = [...RENEWED.map((name) => server[name]), ...tokens.map(({ file }) => file)]

@@ -1,4 +1,4 @@
-/** Who may ask: whoever brings a bearer token, or a certificate; and what each may. */
+/** Bearer tokens and certificates that let a client ask, and what each allows. */
 
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { checkBoolean, checkText, expected } from '../../check'
@@ -60,7 +60,7 @@ export function checkTokens(field: string, value: unknown): TokenSettings[] {
   })
 }
 
-/** A token, and what who brings it may. */
+/** A token, and what it allows. */
 export interface KnownToken {
   /** Of a certificate its name, as `ofCertificate` writes it. */
   readonly token: string
@@ -70,7 +70,7 @@ export interface KnownToken {
 
 /**
  * @param file  of tokens that nothing else is said of
- * @param variable  such tokens, where there is no file
+ * @param variable  tokens, where there is no file
  * @returns none where nobody needs one. @throws TypeError for a file without a token, or one that no request can bring
  */
 export async function readTokens(

@@ -26,10 +26,10 @@ const ELECTION_MS = 5000
 /**
  * Workers for a predictor, one for each server. All must have one model: the one of most servers that answer first, by their metadata and
  * their answers to a probe query. A server with another gets no rows, with a warning. When more
- * servers have another one, that takes its place, with a warning: who waits for an answer asks again. What cannot be reached is tried for ever, and joins when
+ * servers have another one, that takes its place, with a warning; waiting queries are asked again. What cannot be reached is tried for ever, and joins when
  * it is there. Workers are named by host and port.
  *
- * @param servers  URLs, in front of `/v2`; or where to learn of them, such as `watchFile` or `watchDns`
+ * @param servers  URLs, in front of `/v2`; or a source of them, for instance `watchFile` or `watchDns`
  * @throws TypeError, RangeError for a wrong option. The iterable throws where no server at all can be used: ApproxiferError MODEL or
  *   PROTOCOL at once where all are wrong, WORKER after `timeoutMs`
  */
@@ -136,7 +136,7 @@ class HttpFleet {
     }
   }
 
-  /** The worker of one that has joined is closed by whoever has it. */
+  /** The worker of a server that has joined is closed by the predictor that has it. */
   #leave(name: string, how: 'remove' | 'drain'): void {
     const server = this.#servers.get(name)
     if (!server) return
@@ -196,7 +196,7 @@ class HttpFleet {
     for (const server of this.#servers.values()) this.#admit(server, most[0])
   }
 
-  /** The model that it has, where models are kept apart, and that is one of these inputs and outputs. */
+  /** The server's model, where models are kept apart, if its inputs and outputs are the fleet's. */
   #ownOf({ model: { found } }: HttpWorker): ModelIdentity | undefined {
     const { model, isApart } = this.fleet
     const fits = isApart && JSON.stringify(found?.signature) === JSON.stringify(model?.signature)

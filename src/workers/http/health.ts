@@ -29,7 +29,7 @@ interface Checking {
   readonly is: 'checking'
   /** An examination: besides whether it is ready, whether it has the model that it should have, and answers. */
   whole: boolean
-  /** It was down, and counts as such until it has passed. */
+  /** It was down, and counts as down until a check has passed. */
   down: Down | undefined
   /** Of a call: what the server is suspected for, which may be down. */
   why: ApproxiferError | undefined
@@ -185,7 +185,7 @@ export class Health {
     if (state.is === 'checking') state.cut.abort(new ApproxiferError('CLOSED', `${this.server.name} was closed`))
   }
 
-  /** One check at a time: whoever asks for another meanwhile gets the outcome of that. */
+  /** One check at a time: a second request meanwhile gets the outcome of the first. */
   #check(whole: boolean, why?: ApproxiferError): Promise<ApproxiferError | undefined> {
     const state = this.#state
     if (state.is === 'closed') return Promise.resolve(this.refusal)

@@ -40,9 +40,9 @@ export interface HttpOptions {
   outputs?: readonly string[]
   /** Shapes, without the batch, of inputs and outputs whose metadata leaves lengths open, which may differ from query to query else. */
   shapes?: Readonly<Record<string, readonly number[]>>
-  /** Whether tensors travel as raw bytes. Default 'auto': where the server answers a first such query. */
+  /** Whether tensors travel as raw bytes. Default 'auto': where the server answers a first query in raw bytes. */
   binary?: 'auto' | boolean
-  /** Sent with every request, such as `authorization`. */
+  /** Sent with every request, for instance `authorization`. */
   headers?: Readonly<Record<string, string>>
   /** Calls that the server is given at once: the worker's `slots`. Default: as many as pay, up to 256, which is measured. */
   concurrency?: number

@@ -4,7 +4,7 @@
  * messages; one that brings several queries lets the model run once for all: each input is one tensor then, with all that the queries have for it.
  * Nothing is transferred: to send a copy takes less time than to make one and detach it, at every size. Large tensors are copied into memory that
  * both threads share, where the runtime has it, and that is used again and again: 150,528 values take both threads 80 us, a message with a copy 110 to 190.
- * What is in such memory already, as the predictor's queries are, is not copied.
+ * What is in shared memory already, as the predictor's queries are, is not copied.
  */
 
 import type { Endpoint } from 'comlink'
@@ -112,7 +112,7 @@ export class ThreadCaller {
     return isAnswer(answered) ? this.#read(answered, count) : queries.map(() => answered as Reply<never>)
   }
 
-  /** @returns a reply for each of so many queries */
+  /** @returns a reply for each of `count` queries */
   #read(reply: Reply<unknown>, count: number): Reply<TensorList>[] {
     if (!isAnswer(reply)) return [reply as Reply<never>]
     const { outputs, batched = true } = this.#signature
@@ -128,7 +128,7 @@ export class ThreadCaller {
     }))
   }
 
-  /** Shared memory of so many bytes: that of an answered message, if it is large enough. */
+  /** Shared memory of at least `bytes`: that of an answered message, if it is large enough. */
   #borrow(bytes: number): SharedArrayBuffer | undefined {
     const unused = this.#unused.pop()
     return unused && unused.byteLength >= bytes ? unused : this.#share(bytes)
@@ -157,7 +157,7 @@ function sentData(parts: readonly TensorData[], lent: SharedArrayBuffer | undefi
   return first.byteLength < first.buffer.byteLength ? (first.slice() as NumericData) : first
 }
 
-/** What one of so many queries has of a tensor; a view. */
+/** One query's part of a tensor that `count` queries share; a view. */
 function oneOf({ data, shape, ...rest }: AnyTensor, query: number, count: number): AnyTensor {
   if (count === 1) return { data, shape, ...rest }
   const each = data.length / count

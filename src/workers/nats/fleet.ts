@@ -136,7 +136,7 @@ class NatsFleet implements Wire {
     this.#reconsider()
   }
 
-  /** A newcomer is who it says it is. One that has no key gives way to one that has, whose name it may have taken. */
+  /** A newcomer has proven its name, or has no key. A worker without a key gives way to one with a key, whose name it may have taken. */
   #proven(beat: Heartbeat, verify: Verify | undefined): void {
     if (this.fleet.changes.isOver) return
     const known = this.#workers.get(beat.name)
@@ -190,7 +190,7 @@ class NatsFleet implements Wire {
     const next = this.fleet.succeed(this.#sightings())
     if (next === undefined) return
     this.settings.warn(`more workers have the model ${next} than have ${before}: from here on the fleet's is theirs; what was learned of the one before is forgotten`) // biome-ignore format: one line
-    // Nobody's query is to fail: who waits is told first, and the new ones are there before the old ones have left.
+    // No query may fail: waiting ones are told first, and the new workers are there before the old ones have left.
     this.fleet.changes.push({ model: next }, () => this.#replace())
   }
 

@@ -87,7 +87,7 @@ function checked(beat: Heartbeat): Heartbeat {
   return beat
 }
 
-/** No key's name is somebody else's, and who signs nothing has none. */
+/** A key's name is nobody else's, and a machine that signs nothing has none. */
 function checkKey({ name, identity = '', sequence, signed }: Heartbeat): void {
   if (signed !== KEY.test(identity))
     throw new TypeError(expected('identity', signed ? 'a key' : 'none of a key', identity))

@@ -93,12 +93,12 @@ class Forgeries {
 export interface ServeNatsOptions {
   /** Name of the fleet: letters, digits, `-` and `_`. */
   fleet: string
-  /** Workers to answer with, such as those of `localWorkers`, each as many rows at once as its `slots`; `close` closes them. */
+  /** Workers to answer with, for instance those of `localWorkers`, each as many rows at once as its `slots`; `close` closes them. */
   workers: readonly ModelWorker[]
   /** What this machine is called; the workers' names begin with it. Default: host name and process id. */
   name?: string
   /**
-   * The key by which this machine is who it is, whatever its name: its workers share it, and have one vote where liars are expected.
+   * This machine's key, which is its identity whatever its name. Its workers share it, and have one vote where liars are expected.
    * A file's path (in browsers a name in IndexedDB), where one is made if there is none; or a pair of your own. False: what it says is
    * not signed, and predictors with `byzantine` take none of its workers. Default: a new one, with which it is a newcomer each time.
    */

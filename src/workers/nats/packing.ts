@@ -43,7 +43,7 @@ export function unpack(values: Float32Array | Uint8Array, specs: readonly Tensor
   return tensors
 }
 
-/** For what comes of such tensors. */
+/** Puts together the frames that hold tensors of these specs. */
 export function assemblyOf(specs: readonly TensorSpec[]): Assembly {
   if (isVector(specs)) return new Assembly(specs.reduce((sum, spec) => sum + size(spec), 0))
   const bytes = specs.reduce((sum, spec) => sum + (isFixed(spec) ? bytesOf(spec) : Number.NaN), 0)

@@ -19,7 +19,7 @@ import type { Change, ModelWorker } from '../worker'
 import { Changes, type ChangesOptions } from './changes'
 import { type Sighting, successor } from './model'
 
-/** Workers that a fleet may have, and that are remembered as lost: whoever may announce workers can invent any number. */
+/** Workers that a fleet may have, and that are remembered as lost: a member that may announce workers can invent any number. */
 export const MOST_WORKERS = 10_000
 /** How long a lost worker has to be well before it is reported as back: some come and go many times a second. */
 const STEADY_MS = 1000
@@ -80,7 +80,7 @@ interface FleetOptions<M> extends Omit<ChangesOptions, 'apart'> {
   clock: Clock
 }
 
-/** @typeParam M  what tells models apart, such as a fingerprint */
+/** @typeParam M  what tells models apart, for instance a fingerprint */
 export class RemoteFleet<M> extends LossReports {
   readonly changes: Changes<Change>
   readonly isSame: (a: M, b: M) => boolean

@@ -22,7 +22,7 @@ const FEW = 6
 const ENOUGH = 16
 const MOST = 300
 const MOST_OF_TWO = 64
-/** Two at once pay where so many are at work or on their way. */
+/** A window of two pays where this many calls on average are at work or on their way. */
 const PAYS = 1.05
 /** Of the window, what tells how long calls take that do not wait. */
 const NARROW = 0.7
@@ -58,7 +58,7 @@ export interface WindowCall {
 
 export class MeasuredWindow {
   #size = 1
-  /** Calls that do not wait; those of the window; the last ones of these. */
+  /** Times of calls that do not wait; of the window's calls; of the last ones of the window. */
   #base = new Calls()
   #own = this.#base
   #block = new Calls()
@@ -66,7 +66,7 @@ export class MeasuredWindow {
   /** What is tried next over what is in use. */
   #next = TWICE
   readonly #gap = { times: 1, left: 0 }
-  /** Calls that began in a row where another had ended, and whether they are so many that queries wait; trials in a row for which none did. */
+  /** Calls in a row that began when another had ended: more than the window say that queries wait. And trials in a row during which none waited. */
   readonly #demand = { open: 0, freedAt: Number.NEGATIVE_INFINITY, refills: 0, isFull: false, vain: 0, queries: 1 }
 
   /** @param most  calls at once, however many would pay */
@@ -122,7 +122,7 @@ export class MeasuredWindow {
     demand.freedAt = now
   }
 
-  /** The server refused a call that was one of so many. */
+  /** The server refused a call while `open` were under way. */
   refused(open: number): void {
     this.#trial = undefined
     this.#next = NARROW
@@ -202,7 +202,7 @@ export class MeasuredWindow {
     this.#go(isRight ? WIDER : NARROW)
   }
 
-  /** The window for so many at work or on their way. */
+  /** The window for `atWork` calls at work or on their way. */
   #sizeFor(atWork: number, error: number, most: number): number {
     const size = Math.min(most, Math.floor(SPARE * atWork * (1 + DOUBT * error) + 0.25))
     if (size > 2) return size
@@ -236,7 +236,7 @@ function errorOf(a: Calls, b: Calls): number {
   return Math.sqrt(Math.max(a.square, b.square) * (1 / a.count + 1 / b.count))
 }
 
-/** One time counts for so many means at most: at a deviation of 1 that tells one slot from two in a third of the calls that 4 take. */
+/** A time counts for at most CUT means: at a deviation of 1 that tells one slot from two in a third of the calls that a cut at 4 takes. */
 const CUT = 2
 /** Variance over the square of the mean before there are times, and how many it counts for. */
 const UNKNOWN = { square: 0.1, count: 4 }
