@@ -106,7 +106,7 @@ export class Dispatcher {
         const attempt = this.#attemptFor(member, skip, startsAt) ?? (skip ? this.#strandedFor(member) : undefined)
         if (attempt) this.execution.start(member, this.#packing.pack(member, attempt, startsAt), startsAt)
         else aside.push(member)
-        if (!attempt && skip) passedOver = member // as will be all that are slower
+        if (!attempt && skip && !this.#isBarred(member)) passedOver = member // as will be all that are slower
       }
       if (this.#queue.needed > this.#roster.capacity.slots) this.#sendAhead()
     } finally {
@@ -116,6 +116,11 @@ export class Dispatcher {
     this.#phase = 'idle'
     this.#waiting.isAny = this.#queue.needed > 0
     if (passedOver || this.#unplan) this.#plan(passedOver)
+  }
+
+  /** Whether it may take none of the queries that wait anyway: that says nothing of slower workers. */
+  #isBarred({ worker }: Member): boolean {
+    return this.#queue.needed > 0 && !this.#queue.find(0, (attempt) => mayTake(worker, attempt))
   }
 
   /** Whether enough slots are free that one may do what can be done without. */

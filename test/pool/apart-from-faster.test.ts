@@ -26,6 +26,24 @@ it('what no faster worker may take does not wait for one: a slow one that is idl
   await clock.run()
 })
 
+it.each([1, 2, 3])(
+  'a retry does not wait while slow workers that it may not go to are idle, but for one: worker %i',
+  async (spared) => {
+    const clock = new VirtualClock()
+    const workers = Array.from({ length: 4 }, (_, i) => {
+      const law = () => (i === 0 ? 50 : 2000)
+      return new SimulatedWorker(i, { clock, law, answer: (data) => data.slice(), signature })
+    })
+    const pool = new Pool<Payload>(workers, { clock, hangMs: 30_000, accept })
+    for (let i = 0; i < 20; i++) clock.after(i * 500, () => pool.submit(row(i)))
+    await clock.run()
+    const failed = workers.flatMap(({ name }, i) => (i === spared ? [] : name))
+    const attempt = pool.submit(row(0, { apart: [{ blocks: (identity: string) => failed.includes(identity) }] }))
+    expect([attempt.phase, attempt.worker?.name]).toEqual(['running', workers[spared].name])
+    await clock.run()
+  },
+)
+
 it('a parity goes to a slow worker where the only fast one hangs, once it has waited for as long as that takes', async () => {
   const clock = new VirtualClock()
   let hangs = false

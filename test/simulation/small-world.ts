@@ -17,8 +17,6 @@ const WORKERS = 5
 const LIAR = 0
 const DEADLINE_MS = 1000
 const HANG_MS = 600
-/** For longer nobody waits for workers that are faster: it is twenty times what the fastest takes, and they take no time. */
-const PATIENCE_MS = 5
 type Kind = 'ask' | 'lie' | 'fail' | 'die' | 'leave' | 'rename' | 'abort' | 'wait'
 /** Of each at most so many: none where it says nothing. `truth`, `back` and `up` always may happen. */
 export type Most = Partial<Record<Kind, number>>
@@ -275,10 +273,7 @@ export class SmallWorld {
 
   /** Everybody comes back and answers: then every query has its answer, before its deadline, and nothing is left at a worker. */
   async finish(): Promise<void> {
-    for (let isOver = false; !isOver; isOver = !this.#homeward) {
-      for (let event = this.#homeward; event; event = this.#homeward) await this.happen(event)
-      await this.#clock.run(this.#clock.now() + PATIENCE_MS)
-    }
+    for (let event = this.#homeward; event; event = this.#homeward) await this.happen(event)
     for (const [query, ending] of this.#endings.entries()) {
       if (!ending) this.broken.push(`query ${query} has no end, though all workers answered`)
     }

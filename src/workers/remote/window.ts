@@ -58,7 +58,7 @@ export interface WindowCall {
 
 export class MeasuredWindow {
   #size = 1
-  /** Times of calls that do not wait; of the window's calls; of the last ones of the window. */
+  /** Times of calls that do not wait; of the calls in this window; of the last ones among them. */
   #base = new Calls()
   #own = this.#base
   #block = new Calls()
