@@ -11,7 +11,7 @@ const BLOCKS = 4
 interface Given {
   at: number
   query: number
-  /** Counted as those are that are kept: one for each worker. */
+  /** Of its first worker: one is kept for each. */
   place: number
   identities: string[]
   /** Whether it has to be recalled when one of them is convicted. */
@@ -43,10 +43,11 @@ export class Audited {
     const { at, query, status, id, off, reused } = entry
     if (status === 'audited') this.#word(entry, identities)
     if (!this.promised || id === undefined || reused) return
+    const place = this.#count + 1
     this.#count += identities.length
     // One that an anchor shares is proven; a recovery is not.
     const isDoubtful = status === 'recovered' || off > this.promised.rounding
-    this.#given.set(id, { at, query, place: this.#count, identities, isDoubtful })
+    this.#given.set(id, { at, query, place, identities, isDoubtful })
     const [identity] = identities
     if (status === 'audited') this.#lies.set(identity, off > FAR ? (this.#lies.get(identity) ?? 0) + 1 : 0)
   }
@@ -82,7 +83,8 @@ export class Audited {
       const { given = this.#count, ids = new Set<number>() } = this.#recalled.get(identity) ?? {}
       for (const [id, each] of this.#given) {
         const isTheirs = each.identities.includes(identity)
-        const isKept = given - each.place < this.promised.retention && each.at <= convictedAt
+        const place = each.place + each.identities.lastIndexOf(identity)
+        const isKept = given - place < this.promised.retention && each.at <= convictedAt
         if (isTheirs && isKept && each.isDoubtful && !ids.has(id))
           this.breaks(at, 'wrong answers of a convict are recalled', `query ${each.query}, by ${identity}`)
         if (!isTheirs && ids.has(id))

@@ -41,6 +41,17 @@ it('an answer that is let pass is used again, and what is proven or kept no more
   expect(violations({ promised: { ...promised, ttlMs: 3 }, entries: equal })).toEqual([])
   const entries = [...wrong(1), ...wrong(2), ...wrong(3), convicted, recalled(2, 3), over(200, { ended: 3 })]
   expect(violations({ promised: { ...promised, ...sampled }, entries })).toEqual([])
+  const decoded = answered(2, 2, {
+    status: 'recovered',
+    confidence: 1,
+    id: 2,
+    workers: ['a', 'b', 'c'],
+    off: 9,
+    label: false,
+  })
+  const beyond = [asked(2, 2), given(2, 2, 'a'), replied(2, 2, 'a', true), decoded, convicted, over(200)]
+  const broken = violations({ promised: { ...promised, ...sampled }, entries: beyond })
+  expect(broken.filter((line) => line.includes('recalled'))).toEqual([]) // two other workers' are kept
 })
 
 const sent = (kind: string): Entry => ({ at: 0, what: 'sent', exchange: 1, kind })
