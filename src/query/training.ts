@@ -76,7 +76,11 @@ export class Training {
     const learn = () => {
       this.#unplan = undefined
       const [start, slice] = [this.#clock.now(), Math.min(MOST_SLICE_MS, SLICE_MS * this.#share())]
-      while (this.#waiting.length && !this.#held() && this.#clock.now() - start < slice) this.#step()
+      // One step at least: where clocks are coarse the slice may be over when it begins.
+      for (let isOver = this.#held(); this.#waiting.length && !isOver; ) {
+        this.#step()
+        isOver = this.#held() || this.#clock.now() - start >= slice
+      }
       this.time.take(this.#clock.now() - start)
       this.#plan()
     }

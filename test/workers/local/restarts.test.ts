@@ -69,16 +69,16 @@ describe('7. restarts', () => {
   })
 
   it('one that never gets ready ends when its signal fires, and so do all others; before, none begins; later it means nothing', async () => {
-    const all: Worker[] = []
+    const all: { online: Promise<unknown>; exited: Promise<unknown> }[] = []
     const createWorker = () => {
       const worker = new Worker('for (;;) {}', { eval: true }) // it hears nothing
-      all.push(worker)
+      all.push({ online: once(worker, 'online'), exited: once(worker, 'exit') })
       return worker
     }
     const stop = new AbortController()
     const failed = threads({ createWorker, signal: stop.signal, workers: 2 }).catch((reason) => reason)
-    await once(await vi.waitUntil(() => all[0]), 'online')
-    const exited = once(all[0], 'exit')
+    const { online, exited } = await vi.waitUntil(() => all[0])
+    await online
     stop.abort()
     expect((await failed).code).toBe('ABORTED')
     await exited
