@@ -24,6 +24,7 @@ const MODEL_COPIES = 3
 /** An inference is timed so often, for so long at most: the first runs are slow until the runtime has compiled what they need. */
 const TIMED_RUNS = 15
 const TIMED_MS = 1000
+const UNTIMED = { inferenceMs: null, inferenceShapes: null }
 /** What a lookup in a memory takes at most, as a rule (docs/reuse.md). */
 const LOOK_MS = 0.5
 
@@ -87,8 +88,6 @@ async function judge(path: string, file: ModelFile, options: ModelOptions): Prom
   }
 }
 
-const UNTIMED = { inferenceMs: null, inferenceShapes: null }
-
 /** The least of a few runs: what other processes do on this machine only makes them longer. */
 async function timeOf(model: OnnxModel): Promise<Pick<Judged, 'inferenceMs' | 'inferenceShapes'>> {
   const { sample, signature } = model
@@ -120,18 +119,21 @@ function verdict(name: string, judged: Judged): string {
   if (whyNotEqual) able.push(`  does not: agreement (--byzantine) and reuse.exact: ${whyNotEqual}`)
   const rights = abilities.right.map((each) => `  right: ${readingSentence(each)}`)
   const signature = [`  takes ${shapes(inputs)}`, `  gives ${shapes(outputs)}`, ...(why ? [] : rights)]
-  const advice = judged.inferenceMs === null ? [] : adviceFor(judged.inferenceMs, judged, abilities)
-  return wrap([...able, ...signature, ...advice, ...warnings.map((text) => `  warning: ${text}`)].join('\n'), 2)
+  return wrap(
+    [...able, ...signature, ...adviceFor(judged), ...warnings.map((text) => `  warning: ${text}`)].join('\n'),
+    2,
+  )
 }
 
 /** What an option brings depends on how long an inference takes, and on whose the machines are. */
-function adviceFor(ms: number, { inputs, inferenceShapes }: Judged, { memory }: Abilities): string[] {
+function adviceFor({ inputs, abilities, inferenceMs: ms, inferenceShapes }: Judged): string[] {
+  if (ms === null) return []
   const tried = inputs.flatMap((input, i) => (isOpen(input) ? `${input.name} ${inferenceShapes?.[i].join('x')}` : []))
   const ofLength = tried.length ? `, with ${tried.join(', ')}` : ''
   const pays = ms > LOOK_MS ? 'may spare more than its lookups take' : 'spares machines elsewhere alone'
   return [
     `  an inference takes ${Number(ms.toPrecision(2))} ms on one thread here${ofLength}`,
-    ...(memory === 'vector'
+    ...(abilities?.memory === 'vector'
       ? [`  reuse.maxError, answers before asking (.05 to ${LOOK_MS} ms a lookup): ${pays}`]
       : []),
     '  hedge.clones, two workers a query at once: for machines of your own that mostly idle, not for threads, which share this one’s cores',

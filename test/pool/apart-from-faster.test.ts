@@ -7,15 +7,22 @@ import { Pool } from '../../src/pool/pool'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { accept, row, signature } from '../shared/batch-worker'
 
-it('what no faster worker may take does not wait for one: a slow one that is idle gets it at once', async () => {
+const often = { everyMs: 500, hangMs: 30_000, untilMs: Number.POSITIVE_INFINITY }
+
+/** Workers, and what each takes known by twenty rows. */
+async function known(count: number, law: (worker: number) => number, { everyMs, hangMs, untilMs } = often) {
   const clock = new VirtualClock()
-  const workers = Array.from({ length: 3 }, (_, i) => {
-    const law = () => (i === 0 ? 50 : 2000)
-    return new SimulatedWorker(i, { clock, law, answer: (data) => data.slice(), signature })
+  const workers = Array.from({ length: count }, (_, i) => {
+    return new SimulatedWorker(i, { clock, law: () => law(i), answer: (data) => data.slice(), signature })
   })
-  const pool = new Pool<Payload>(workers, { clock, hangMs: 30_000, accept })
-  for (let i = 0; i < 20; i++) clock.after(i * 500, () => pool.submit(row(i)))
-  await clock.run()
+  const pool = new Pool<Payload>(workers, { clock, hangMs, accept })
+  for (let i = 0; i < 20; i++) clock.after(i * everyMs, () => pool.submit(row(i)))
+  await clock.run(untilMs)
+  return { clock, workers, pool }
+}
+
+it('what no faster worker may take does not wait for one: a slow one that is idle gets it at once', async () => {
+  const { clock, workers, pool } = await known(3, (i) => (i === 0 ? 50 : 2000))
   const asked = workers[0].name
   const apart = { blocks: (identity: string) => identity === asked }
   const attempt = pool.submit(row(0, { apart: [apart] }))
@@ -29,14 +36,7 @@ it('what no faster worker may take does not wait for one: a slow one that is idl
 it.each([1, 2, 3])(
   'a retry does not wait while slow workers that it may not go to are idle, but for one: worker %i',
   async (spared) => {
-    const clock = new VirtualClock()
-    const workers = Array.from({ length: 4 }, (_, i) => {
-      const law = () => (i === 0 ? 50 : 2000)
-      return new SimulatedWorker(i, { clock, law, answer: (data) => data.slice(), signature })
-    })
-    const pool = new Pool<Payload>(workers, { clock, hangMs: 30_000, accept })
-    for (let i = 0; i < 20; i++) clock.after(i * 500, () => pool.submit(row(i)))
-    await clock.run()
+    const { clock, workers, pool } = await known(4, (i) => (i === 0 ? 50 : 2000))
     const failed = workers.flatMap(({ name }, i) => (i === spared ? [] : name))
     const attempt = pool.submit(row(0, { apart: [{ blocks: (identity: string) => failed.includes(identity) }] }))
     expect([attempt.phase, attempt.worker?.name]).toEqual(['running', workers[spared].name])
@@ -45,15 +45,9 @@ it.each([1, 2, 3])(
 )
 
 it('a parity goes to a slow worker where the only fast one hangs, once it has waited for as long as that takes', async () => {
-  const clock = new VirtualClock()
   let hangs = false
-  const workers = Array.from({ length: 4 }, (_, i) => {
-    const law = () => (i ? 50 : hangs ? 1e5 : 2)
-    return new SimulatedWorker(i, { clock, law, answer: (data) => data.slice(), signature })
-  })
-  const pool = new Pool<Payload>(workers, { clock, hangMs: 1e6, accept })
-  for (let i = 0; i < 20; i++) clock.after(i * 100, () => pool.submit(row(i)))
-  await clock.run(3000)
+  const law = (i: number) => (i ? 50 : hangs ? 1e5 : 2)
+  const { clock, workers, pool } = await known(4, law, { everyMs: 100, hangMs: 1e6, untilMs: 3000 })
   hangs = true
   const hung = pool.submit(row(0))
   expect([hung.worker?.name, hung.phase]).toEqual([workers[0].name, 'running'])

@@ -158,7 +158,7 @@ async function main(depth: number, only = '', isEach = false): Promise<void> {
 }
 
 /** From here on it is counted which code runs. */
-export async function counting(): Promise<Session> {
+async function counting(): Promise<Session> {
   const session = new Session()
   session.connect()
   await session.post('Debugger.enable')
@@ -168,7 +168,7 @@ export async function counting(): Promise<Session> {
 }
 
 /** The first line of each block that did not run since this was asked last. */
-export async function branchesOf(session: Session): Promise<string[]> {
+async function branchesOf(session: Session): Promise<string[]> {
   const { result } = await session.post('Profiler.takePreciseCoverage')
   const world = result.find(({ url }) => url.endsWith('/world.mjs'))
   if (!world) return []

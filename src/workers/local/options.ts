@@ -33,11 +33,7 @@ export const threadOptions = {
     'as the runtime does it',
     'makes a thread or Web Worker: see [bundlers.md](bundlers.md)',
   ),
-  signal: open(
-    (field, value) => checkSignal(field, value),
-    'none',
-    'ends the start when it fires: it rejects with ABORTED',
-  ),
+  signal: open(checkSignal, 'none', 'ends the start when it fires: it rejects with ABORTED'),
   startMs: option(integer(1, MOST_MS), 60_000, 'how long a worker may take to load the model and run it once'),
 } satisfies TableOf<Omit<ThreadOptions, 'maxPending'>>
 
