@@ -13,7 +13,7 @@ import { type Exchange, Inference, type InferenceLimits, infer, limitsOf } from 
 import { Models, type Served, type Start, type Store } from './models'
 import { checkModel, checkOperator, mayAsk, type Principal, permitted } from './principal'
 import { errorBody, notFound, Refusal, refusalOf, unavailable } from './refusal'
-import { type Place, placeOf, type Resource } from './routes'
+import { type Place, pathOf, placeOf, type Resource } from './routes'
 import { answerEmbed, answerEmbeddings, answerRerank, type TextModels } from './text'
 
 export interface GatewayOptions<Model> extends Partial<InferenceLimits> {
@@ -161,7 +161,7 @@ class GatewayServer<Model> {
       const refusal = refusalOf(error)
       if (refusal.status === 500) this.#warn(`a request failed by a defect: ${(error as Error)?.stack ?? error}`)
       event.error = refusal.message.slice(0, MOST_SAID)
-      response = json(errorBody(new URL(request.url).pathname, refusal, event.error), refusal)
+      response = json(errorBody(pathOf(request), refusal, event.error), refusal)
     }
     event.status = response.status
     event.ms = this.#clock.now() - since

@@ -59,19 +59,18 @@ const TYPES = /^(application\/(json|octet-stream|x-www-form-urlencoded)|text\/pl
 /** Bytes that a row takes beside its values: what became of it, and its report. */
 const ROW = 2048
 const PARAMETERS = [
-  ...[
-    'deadline_ms',
-    'timeout',
-    'priority',
-    'policy',
-    'tenant',
-    'min_confidence',
-    'at_deadline',
-    'on_overload',
-    'allow_partial',
-    'ask',
-  ],
+  'deadline_ms',
+  'timeout',
+  'priority',
+  'policy',
+  'tenant',
+  'min_confidence',
+  'at_deadline',
+  'on_overload',
+  'allow_partial',
+  'ask',
 ]
+const KNOWN = [...PARAMETERS, ...Object.keys(renamed.request)]
 
 /** A request that is admitted. */
 export interface Exchange {
@@ -156,7 +155,7 @@ export async function infer(exchange: Exchange, served: Served): Promise<Message
   const { own, ignored } = known(asked.parameters)
   const outcomes = await outcomesOf(exchange, served, asked.queries, choicesOf(own))
   const { model = '', version = '', id } = event
-  const parameters = { ...provenance(outcomes), ...(ignored.length && { ignored }) }
+  const parameters = { ignored: ignored.length ? ignored : undefined, ...provenance(outcomes) }
   return writeReply({ model, version, id, parameters, outputs: outputRows(asked, outcomes, signature) })
 }
 
@@ -178,7 +177,8 @@ export async function outcomesOf(
     hold(asked, Math.max(expects, answered))
     return kept
   }
-  const options = { ...permitted(choices, event.principal), keep, signal: event.request.signal, clock }
+  const { signal } = event.request
+  const options = { clock, signal, ...permitted(choices, event.principal), keep }
   event.principal?.onQueries?.(queries.length)
   const outcomes = await predictBatch(predictor, queries, options).catch(rethrown)
   const predictions = outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : []))
@@ -205,8 +205,7 @@ function rethrown(error: unknown): never {
 
 /** Parameters, and names of those that other servers know and this one does not: clients send them to all. A misspelt one is not among these. */
 function known(parameters: Record<string, unknown>): { own: Record<string, unknown>; ignored: string[] } {
-  const names = [...PARAMETERS, ...Object.keys(renamed.request)]
-  const isForeign = (name: string) => !names.includes(name) && nearest(name, names) === undefined
+  const isForeign = (name: string) => !KNOWN.includes(name) && nearest(name, KNOWN) === undefined
   const own = Object.entries(parameters).filter(([name]) => !isForeign(name))
   return { own: Object.fromEntries(own), ignored: Object.keys(parameters).filter(isForeign) }
 }
@@ -231,9 +230,9 @@ export function choicesOf(parameters: Record<string, unknown>): RequestChoices {
   const micros = timeout === undefined ? 0 : checkInteger('parameters.timeout', timeout, 0)
   const ms = deadline_ms ?? (micros ? Math.min(micros / 1000, MOST_MS) : undefined)
   return {
+    partial: checkBoolean('parameters.allow_partial', allow_partial),
     ...rest, // the predictor checks these
     ...(priority !== undefined && priority !== 0 && { priority: priorityOf(priority) }),
-    partial: checkBoolean('parameters.allow_partial', allow_partial),
     ...(ms !== undefined && { deadlineMs: checkMs('parameters.deadline_ms', ms) }),
     ...(min_confidence !== undefined && { minConfidence: checkShare('parameters.min_confidence', min_confidence) }),
     ...(at_deadline !== undefined && {

@@ -24,8 +24,8 @@ export interface Sending {
 
 export async function responseOf(message: Message, sending: Sending): Promise<Response> {
   const { raw, text } = message
-  const json = raw && (await lengthOf(text()))
-  const pieces = piecesOf(message)
+  const json = raw && (await written(text()))
+  const pieces = piecesOf(message, json?.short)
   const first: Uint8Array[] = []
   let next = pieces.next()
   for (; !next.done && bytesIn(first) <= SMALL; next = pieces.next()) first.push(next.value)
@@ -35,14 +35,14 @@ export async function responseOf(message: Message, sending: Sending): Promise<Re
   const coding = mayPack ? chosenCoding(sending.request.headers.get('accept-encoding')) : undefined
   if (whole) sending.done()
   const small = whole && coding ? await packBody(whole, coding) : whole
-  const body = small ?? watched(written(first, pieces, coding), sending)
-  const rawLength = raw && !coding ? Number(json) + bytesIn(raw) : undefined
+  const body = small ?? watched(streamed(first, pieces, coding), sending)
+  const rawLength = json && !coding ? json.length + bytesIn(raw as Uint8Array[]) : undefined
   const length = small ? small.length : rawLength
   // A plain object: HTTP servers take it as it is, and a `Headers` would be a tenth of a small request's cost.
   const headers = {
     'Content-Type': raw ? 'application/octet-stream' : 'application/json',
     ...(length !== undefined && { 'Content-Length': String(length) }),
-    ...(raw && { [HEADER_LENGTH]: String(json) }),
+    ...(json && { [HEADER_LENGTH]: String(json.length) }),
     ...(coding && { 'Content-Encoding': coding }),
     ...(mayPack && { Vary: 'Accept-Encoding' }),
   }
@@ -50,17 +50,22 @@ export async function responseOf(message: Message, sending: Sending): Promise<Re
   return new Response(body as BodyInit, init)
 }
 
-async function lengthOf(text: Iterable<string>): Promise<number> {
+/** How long it is and, where that is one piece, its bytes: nothing short is written twice. */
+async function written(text: Iterable<string>): Promise<{ length: number; short: Uint8Array | undefined }> {
   let length = 0
+  let short: Uint8Array | undefined
   for (const bytes of inUtf8(text)) {
     if (length) await turn()
+    short = length ? undefined : bytes
     length += bytes.length
   }
-  return length
+  return { length, short }
 }
 
-function* piecesOf({ text, raw = [] }: Message): Generator<Uint8Array> {
-  yield* inUtf8(text())
+/** @param short  its text, where that is written */
+function* piecesOf({ text, raw = [] }: Message, short: Uint8Array | undefined): Generator<Uint8Array> {
+  if (short) yield short
+  else yield* inUtf8(text())
   let parts: Uint8Array[] = []
   let length = 0
   for (const row of raw) {
@@ -78,7 +83,7 @@ function* piecesOf({ text, raw = [] }: Message): Generator<Uint8Array> {
 }
 
 /** Each piece is made when the one before it was taken. */
-function written(first: Uint8Array[], rest: Iterator<Uint8Array>, coding: ContentCoding | undefined) {
+function streamed(first: Uint8Array[], rest: Iterator<Uint8Array>, coding: ContentCoding | undefined) {
   const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
     const piece = first.shift() ?? (rest.next().value as Uint8Array | undefined)
     if (piece) controller.enqueue(piece)

@@ -256,6 +256,6 @@ export class PaperGroup implements Coding, Owner {
     const { codec, core } = this.#context
     const { members } = this.#filling
     const scheme = codec.schemeFor(members.length || codec.scheme.queries)
-    this.report.complete(groupReport(members, this.#rows, { ...this.#measured, core, scheme }))
+    this.report.complete(groupReport(members, this.#rows, { core, scheme, ...this.#measured }))
   }
 }

@@ -271,7 +271,7 @@ export class CodedGroup implements Coding, Owner {
     if (!this.#members.every(({ isDone }) => isDone) || this.#parities.some(isLive)) return
     const { codec, core } = this.#context
     const scheme = codec.schemeFor(this.#members.length || codec.scheme.queries)
-    this.report.complete(groupReport(this.#members, this.#parities, { ...this.#measured, core, scheme }))
+    this.report.complete(groupReport(this.#members, this.#parities, { core, scheme, ...this.#measured }))
   }
 
   /** Learns from it, if there is time. */

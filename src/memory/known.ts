@@ -118,9 +118,9 @@ export class Known {
     const errors = judged.length > 1 ? judged.map((_, i) => errorOf(i)) : [error]
     if (!errors.every(Number.isFinite) || !allFinite(predicted.answer)) return undefined
     const odds = criterion.kind === 'label' ? labelOdds(predicted.answer, criterion, error) : undefined
-    if (errors.length === 1) return { ...predicted, source: 'memory', error, odds }
+    if (errors.length === 1) return { source: 'memory', error, odds, ...predicted }
     const square = errors.reduce((sum, each, i) => sum + each ** 2 * (judged[i].size as number), 0)
-    return { ...predicted, source: 'memory', error: Math.sqrt(square / outputs), errors, odds }
+    return { source: 'memory', error: Math.sqrt(square / outputs), errors, odds, ...predicted }
   }
 
   /** An answer came to a query that had been predicted. */

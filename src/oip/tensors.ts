@@ -55,8 +55,8 @@ function readEntry(field: string, json: unknown, binary: Uint8Array): TensorEntr
   }
   const count = size({ shape })
   const spec = { field, name, datatype: datatype as Datatype, shape, count }
-  if (data == null) return { ...spec, data: rawOf(spec, binary_data_size, binary) }
-  if (data instanceof JsonElements) return { ...spec, data }
+  if (data == null) return { data: rawOf(spec, binary_data_size, binary), ...spec }
+  if (data instanceof JsonElements) return { data, ...spec }
   throw new TypeError(expected(`${field}.data`, 'a list of values', data))
 }
 

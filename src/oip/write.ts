@@ -62,10 +62,10 @@ export function writeRequest(signature: Signature, options: RequestOptions): Pro
   const rowsOf = (i: number) => queries.map((query) => query[i].data)
   const { batched } = signature
   const inputs = signature.inputs.map((spec, i): TensorRows => {
-    return { ...spec, shape: queries[0][i].shape, binary, batched, rows: rowsOf(i) }
+    return { binary, batched, rows: rowsOf(i), ...spec, shape: queries[0][i].shape }
   })
   const outputs = signature.outputs.map(({ name }) => ({ name, parameters: { binary_data: binary } }))
-  return encode(messageOf({ id, parameters: { ...parameters, binary_data_output: binary }, outputs }, 'inputs', inputs))
+  return encode(messageOf({ id, parameters: { binary_data_output: binary, ...parameters }, outputs }, 'inputs', inputs))
 }
 
 export function writeReply({ model, version, id, parameters, outputs }: ReplyOptions): Message {
@@ -116,9 +116,9 @@ function* written(
 ): Generator<string> {
   yield `${JSON.stringify(head).slice(0, -1)},"${field}":`
   for (const [i, { name, type, shape, rows, binary, batched = true }] of tensors.entries()) {
-    const spec = { name, datatype: datatypeOf(type), shape: batched ? [rows.length, ...shape] : shape }
-    const parameters = { binary_data_size: bytesIn(raw[i]) }
-    yield (i ? ',' : '[') + JSON.stringify(binary ? { ...spec, parameters } : spec).slice(0, -1)
+    const own = batched ? [rows.length, ...shape] : shape
+    const parameters = binary ? { binary_data_size: bytesIn(raw[i]) } : undefined
+    yield (i ? ',' : '[') + JSON.stringify({ name, datatype: datatypeOf(type), shape: own, parameters }).slice(0, -1)
     if (!binary) {
       yield ',"data":['
       let comma = ''

@@ -19,7 +19,14 @@ export type Status = (typeof statuses)[number]
 const statuses = ['exact', 'checked', 'recovered', 'remembered', 'unverified', 'audited'] as const
 
 /** A count of each, to begin with. */
-export const noAnswers = () => Object.fromEntries(statuses.map((status) => [status, 0])) as Record<Status, number>
+export const noAnswers = (): Record<Status, number> => ({
+  exact: 0,
+  checked: 0,
+  recovered: 0,
+  remembered: 0,
+  unverified: 0,
+  audited: 0,
+})
 
 /** How a query ended. */
 export type Ending = Status | Code

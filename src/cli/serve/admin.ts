@@ -1,7 +1,7 @@
 /** What the operators' own port answers: health, metrics and events, and nothing that anybody could keep it busy with. */
 
+import { pathOf } from '../../gateway/routes'
 import { type Handler, type ListenOptions, problem } from './listen'
-import { pathOf } from './tokens'
 
 const PATHS = /^\/(metrics|events|v2\/(.+\/)?(live|ready))$/
 /** Probes, scrapers, and clients of /events. */

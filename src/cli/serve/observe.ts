@@ -5,13 +5,14 @@ import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentele
 import pino from 'pino'
 import { clientOf } from '../../gateway/body'
 import type { RequestEvent } from '../../gateway/event'
+import { pathOf } from '../../gateway/routes'
 import { PROBE } from '../../oip/write'
 import type { GroupReport } from '../../query/prediction'
 import type { Recall } from '../../trust/sampling'
 import type { Events } from './events'
 import type { Metrics } from './metrics'
 import type { logLevels } from './options'
-import { pathOf, type RefusedRequest } from './tokens'
+import type { RefusedRequest } from './tokens'
 
 /** @param isModel  whether there is a model of this name: others, which anybody may invent, are no label */
 export function observer(

@@ -3,6 +3,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { checkBoolean, checkText, expected } from '../../check'
 import { type Principal, priorities } from '../../gateway/principal'
+import { pathOf } from '../../gateway/routes'
 import { integer, number, open, option, read, type ValuesOf, words } from '../../option'
 import { readNamed } from '../files'
 import { certifiedName } from './guard'
@@ -257,8 +258,4 @@ export function withToken(tokens: Tokens, handle: Answer, onRefused: (refused: R
     rate.take(1)
     return handle(request, connection, { ...principal, onQueries: (queries) => rate.take(queries - 1) })
   }
-}
-
-export function pathOf({ url }: Request): string {
-  return new URL(url).pathname
 }

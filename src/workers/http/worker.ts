@@ -193,15 +193,15 @@ export class HttpWorker implements ModelWorker {
     let wanted = queries.length
     return queries.map(async (_, i) => {
       const signal = signals[i]
-      const own = new AbortController()
+      const own = queries.length > 1 ? new AbortController() : undefined // one that waits alone is told by its call
       const forget = onAbort(signal, () => {
         const why = aborted(signal as AbortSignal)
         // Where nobody waits for another query the whole call is aborted, and rejects when that is known of the server.
-        if (--wanted) own.abort(why)
+        if (--wanted) own?.abort(why)
         else call.abort(why)
       })
       try {
-        const outcome = (await orAborted(own.signal, outcomes))[i]
+        const outcome = (await (own ? orAborted(own.signal, outcomes) : outcomes))[i]
         if (outcome instanceof Error) throw outcome
         return outcome
       } finally {
