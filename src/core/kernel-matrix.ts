@@ -97,9 +97,9 @@ export class KernelMatrix {
     this.#shares(index).set(shares)
   }
 
-  /** A copy. */
-  getShares(index: number): Float32Array {
-    return this.#shares(index).slice()
+  /** A copy, of the outputs from first to last - 1. */
+  getShares(index: number, [first, last] = [0, this.#outputs]): Float32Array {
+    return this.#shares(index).slice(first, last)
   }
 
   /** Lays out row i of what a block's first n pairs are to be solved with; of one block at a time. @param noise  added to the diagonal */

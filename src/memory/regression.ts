@@ -207,9 +207,9 @@ export class KernelRegression {
     const predicted = this.#matrix.predict(block, [from, to], [first, last])
     for (let i = from, at = 0; i < to && block * BLOCK + i < this.size; i++) {
       const answer = this.answers[block * BLOCK + i]
-      const own = this.#matrix.getShares(block * BLOCK + i)
+      const own = this.#matrix.getShares(block * BLOCK + i, [first, last])
       for (let c = first; c < last; c++, at++) {
-        rest[i * (last - first) + c - first] = answer[c] - mean[c] - predicted[at] / FULL - this.#noise * own[c]
+        rest[i * (last - first) + c - first] = answer[c] - mean[c] - predicted[at] / FULL - this.#noise * own[c - first]
       }
     }
   }

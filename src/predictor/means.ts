@@ -73,7 +73,7 @@ export function meansOf(
   const vectors = coder.vectorsOf(signature, settings)
   const keeps = coder.learns || settings.reuse.exact
   const buffers = !keeps && workers.every((each) => each.sharedMemory) ? new QueryBuffers(workers[0]) : undefined
-  const lateness: Lateness = new Lateness(() => pool.utilisation)
+  const lateness: Lateness = new Lateness(() => pool)
   const pool: Pool<Payload, Payload> = new Pool<Payload, Payload>(workers, {
     ...{ clock, hangMs, maxBatch: limits.batch, together: padding?.together },
     plain: (worker) => verify.trust === 'open' && !worker.trusted,

@@ -10,7 +10,7 @@ const DEADLINE_MS = 1000
 /** An agenda on made time, and queries that write down when they were told. */
 function fresh({ deadlineMs = DEADLINE_MS, lateMs = 0 } = {}) {
   const clock = new VirtualClock()
-  const lateness = new Lateness(() => 0)
+  const lateness = new Lateness(() => ({ utilisation: 0, slots: 9 }))
   /** From now on what takes this long is late: so few times were seen that it is three medians. */
   const late = (ms: number) => {
     for (let i = 0; i < 10; i++) lateness.see(ms / 3)
@@ -115,7 +115,7 @@ describe('deadlines', () => {
         return () => {}
       },
     }
-    const agenda = new Agenda(early, new Lateness(() => 0), DEADLINE_MS)
+    const agenda = new Agenda(early, new Lateness(() => ({ utilisation: 0, slots: 9 })), DEADLINE_MS)
     const told: number[] = []
     agenda.add({ caller: { since: 0, dueAt: DEADLINE_MS, isOpen: true }, look: (at) => told.push(at) })
     now = DEADLINE_MS - 0.9

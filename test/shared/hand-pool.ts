@@ -69,6 +69,10 @@ export class HandPool implements Attempts<Payload, Payload> {
     return this.#workers.length
   }
 
+  get slots(): number {
+    return this.size
+  }
+
   get usable(): number {
     return this.available([])
   }
