@@ -10,6 +10,7 @@ import { spaceBefore, tellClient } from '../../gateway/body'
 import { errorBody, Refusal } from '../../gateway/refusal'
 import { addressOf, OpenConnections } from './connections'
 import type { Certificate } from './guard'
+import { Turns } from './turns'
 
 /** The socket's end of a request, which may have to be cut off. */
 export interface Connection {
@@ -104,7 +105,10 @@ export class Listening {
       },
       { hostname: 'localhost', errorHandler: (error) => failure(error, onError) },
     ) as (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>
-    server.on('request', (incoming, outgoing) => this.#admits(incoming, outgoing) && listener(incoming, outgoing))
+    const turns = new Turns()
+    server.on('request', (incoming, outgoing) => {
+      if (this.#admits(incoming, outgoing)) turns.begin(() => void listener(incoming, outgoing))
+    })
     server.on('connection', (socket: Socket) => this.#connections.add(socket))
     server.on('checkExpectation', (incoming: IncomingMessage, outgoing: ServerResponse) => {
       refuse(incoming, outgoing, 417, 'expect: expected 100-continue or none, got another')
