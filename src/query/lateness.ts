@@ -176,8 +176,9 @@ function withUnseen(seen: Float64Array, unseen: number, cut: ArrayLike<number>):
   const longest = cut[cut.length - 1]
   const isLongest = longest > Math.max(unseen, seen[seen.length - 1] ?? 0)
   const times = new Float64Array(seen.length + UNSEEN.count + Number(isLongest))
-  let at = 0
-  for (; at < seen.length && seen[at] <= unseen; at++) times[at] = seen[at]
+  let at = seen.length
+  while (at && seen[at - 1] > unseen) at-- // few are longer
+  times.set(seen.subarray(0, at))
   times.fill(unseen, at, at + UNSEEN.count)
   times.set(seen.subarray(at), at + UNSEEN.count)
   if (isLongest) times[times.length - 1] = longest
