@@ -119,7 +119,7 @@ export function tensorOf({ type, shape: fixed }: TensorSpec, data: TensorData, s
 /** Tensors by their names; each has a buffer and a shape of its own, owned by the caller. */
 export function toNamed(tensors: TensorList, specs: readonly TensorSpec[]): Tensors {
   const own = ({ data, shape }: AnyTensor, spec: TensorSpec) => tensorOf(spec, copyOf(data), [...shape]) as Tensor
-  if (specs.length === 1) return { [specs[0].name]: own(tensors[0], specs[0]) } // half the time
+  if (specs.length === 1) return { [specs[0].name]: own(tensors[0], specs[0]) } // it takes half as long
   // By assignment, a tensor named __proto__ would become the prototype.
   return Object.fromEntries(specs.map((spec, i) => [spec.name, own(tensors[i], spec)]))
 }

@@ -28,9 +28,9 @@ const TIMER_MS = 2
 /** Price of a recovery in medians: it takes a lookup, and is an approximation. 3 to 20 differ little, 2 gives a tenth more of them. */
 const RECOVERY = 3
 /**
- * Price of a second inference: its own time, and what others wait longer for it, from a share of the attempts on. With 4 % free of that price
- * hedges go on in bursts: p99.9 of 27 workers at load .9 is .68 of a hedge's by hand, else .79. A price that knew neither how many workers
- * share the load nor how much times vary made the median at load .8 up to 1.54 times as long.
+ * Price of a second inference. `own`: its own time. `wait`: how much longer others wait for it; up to a share `free` of the attempts that costs
+ * nothing, so that hedges go on in bursts: p99.9 of 27 workers at load .9 is .68 of a hedge's by hand, else .79. A price that knew neither how
+ * many workers share the load nor how much times vary made the median at load .8 up to 1.54 times a hedge's by hand.
  */
 const INFERENCE = { own: 0.4, wait: 25, free: 0.04, mostLoad: 0.98, mostVaried: 8 }
 
@@ -141,8 +141,8 @@ function priceOf({ utilisation, slots }: Load, varied: number): (share: number) 
 }
 
 /**
- * How many attempts take as long as each of the times at least, the sum of what these take, and that of the squares of all. One that was cut short counts for all that took
- * longer, each as much (Kaplan and Meier, J. Am. Stat. Assoc. 53, 1958).
+ * How many attempts take as long as each of the times at least, the sum of what these take, and that of the squares of all. One that was cut
+ * short counts for all that took longer, each as much (Kaplan and Meier, J. Am. Stat. Assoc. 53, 1958).
  */
 function lawOf(times: Float64Array, cut: ArrayLike<number>) {
   const { length } = times

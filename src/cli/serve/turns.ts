@@ -13,7 +13,7 @@ export class Turns {
   #left = AT_ONCE
   #isPlanned = false
 
-  /** Begins it now, or where others were begun in this turn in one of the next, behind those that wait. */
+  /** Begins it now or, where eight were begun in this turn, in one of the next, behind those that wait. */
   begin(request: () => void): void {
     if (this.#left) this.#run(request)
     else this.#waiting.push(request)
