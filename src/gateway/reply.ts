@@ -36,7 +36,7 @@ export async function responseOf(message: Message, sending: Sending): Promise<Re
   if (whole) sending.done()
   const small = whole && coding ? await packBody(whole, coding) : whole
   const body = small ?? watched(streamed(first, pieces, coding), sending)
-  const rawLength = json && !coding ? json.length + bytesIn(raw as Uint8Array[]) : undefined
+  const rawLength = raw && json && !coding ? json.length + bytesIn(raw) : undefined
   const length = small ? small.length : rawLength
   // A plain object: HTTP servers take it as it is, and a `Headers` would be a tenth of a small request's cost.
   const headers = {

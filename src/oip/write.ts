@@ -65,7 +65,7 @@ export function writeRequest(signature: Signature, options: RequestOptions): Pro
     return { binary, batched, rows: rowsOf(i), ...spec, shape: queries[0][i].shape }
   })
   const outputs = signature.outputs.map(({ name }) => ({ name, parameters: { binary_data: binary } }))
-  return encode(messageOf({ id, parameters: { binary_data_output: binary, ...parameters }, outputs }, 'inputs', inputs))
+  return encode(messageOf({ id, parameters: { ...parameters, binary_data_output: binary }, outputs }, 'inputs', inputs))
 }
 
 export function writeReply({ model, version, id, parameters, outputs }: ReplyOptions): Message {

@@ -18,15 +18,10 @@ import type { Query } from './query'
 export type Status = (typeof statuses)[number]
 const statuses = ['exact', 'checked', 'recovered', 'remembered', 'unverified', 'audited'] as const
 
+const NO_ANSWERS = Object.fromEntries(statuses.map((status) => [status, 0])) as Record<Status, number>
+
 /** A count of each, to begin with. */
-export const noAnswers = (): Record<Status, number> => ({
-  exact: 0,
-  checked: 0,
-  recovered: 0,
-  remembered: 0,
-  unverified: 0,
-  audited: 0,
-})
+export const noAnswers = () => ({ ...NO_ANSWERS })
 
 /** How a query ended. */
 export type Ending = Status | Code

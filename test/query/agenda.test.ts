@@ -6,11 +6,12 @@ import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 
 const DEADLINE_MS = 1000
+const IDLE = { utilisation: 0, slots: 9 }
 
 /** An agenda on made time, and queries that write down when they were told. */
 function fresh({ deadlineMs = DEADLINE_MS, lateMs = 0 } = {}) {
   const clock = new VirtualClock()
-  const lateness = new Lateness(() => ({ utilisation: 0, slots: 9 }))
+  const lateness = new Lateness(() => IDLE)
   /** From now on what takes this long is late: so few times were seen that it is three medians. */
   const late = (ms: number) => {
     for (let i = 0; i < 10; i++) lateness.see(ms / 3)
@@ -115,7 +116,7 @@ describe('deadlines', () => {
         return () => {}
       },
     }
-    const agenda = new Agenda(early, new Lateness(() => ({ utilisation: 0, slots: 9 })), DEADLINE_MS)
+    const agenda = new Agenda(early, new Lateness(() => IDLE), DEADLINE_MS)
     const told: number[] = []
     agenda.add({ caller: { since: 0, dueAt: DEADLINE_MS, isOpen: true }, look: (at) => told.push(at) })
     now = DEADLINE_MS - 0.9

@@ -89,7 +89,7 @@ it.each([
 ] as const)('a query that a memory may check is asked of %s', (_, isSuspected, attempts) => {
   const clock = new VirtualClock()
   const pool = new HandPool([0, 1, 2].map((i) => new HandWorker(`w${i}`)))
-  const lateness = new Lateness(() => ({ utilisation: 0, slots: 9 }))
+  const lateness = new Lateness(() => pool)
   const budgets = { hedges: new Budget(0, 0), recoveries: new Budget(1, 1), extras: {} }
   const trust = {
     integrity: 0.9,

@@ -10,14 +10,14 @@ const AT_ONCE = 8
 
 export class Turns {
   readonly #waiting = new Deque<() => void>()
+  /** Below `AT_ONCE` from the first of a turn on, until the next turn. */
   #left = AT_ONCE
-  #isPlanned = false
 
   /** Begins it now or, where eight were begun in this turn, in one of the next, behind those that wait. */
   begin(request: () => void): void {
+    if (this.#left === AT_ONCE) this.#plan()
     if (this.#left) this.#run(request)
     else this.#waiting.push(request)
-    this.#plan()
   }
 
   #run(request: () => void): void {
@@ -27,16 +27,13 @@ export class Turns {
 
   /** The next turn begins when all that came in this one was read. */
   #plan(): void {
-    if (this.#isPlanned) return
-    this.#isPlanned = true
     setImmediate(() => {
-      this.#isPlanned = false
       this.#left = AT_ONCE
+      if (this.#waiting.size) this.#plan()
       for (let next = this.#waiting.first; next && this.#left; next = this.#waiting.first) {
         this.#waiting.shift()
         this.#run(next)
       }
-      if (this.#left < AT_ONCE) this.#plan()
     })
   }
 }
