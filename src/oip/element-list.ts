@@ -27,6 +27,7 @@ const MOST_TOLD = 100
 
 /** Of an array that JSON.parse has read; undefined where that has rounded an integer. */
 export function flattened(array: readonly unknown[], type: ElementType): JsonElements | undefined {
+  if (type === 'float32' && array.every(isFloat)) return new JsonElements(type, new Float32Array(array), [array.length])
   if (isWide(type) && isRounded(array)) return undefined
   const list = listOf(type, array.length)
   const add = (part: readonly unknown[]): void => {
@@ -43,6 +44,8 @@ export function flattened(array: readonly unknown[], type: ElementType): JsonEle
   add(array)
   return list.elements
 }
+
+const isFloat = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(Math.fround(value))
 
 /** Whether JSON.parse may have rounded any number of it. */
 function isRounded(array: readonly unknown[], depth = MOST_DIMS): boolean {

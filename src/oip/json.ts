@@ -93,7 +93,8 @@ function holdersIn(document: unknown): DataHolder[] {
   while (todo.length) {
     const value = todo.pop()
     if (typeof value !== 'object' || value === null) continue
-    for (const [key, own] of Object.entries(value)) {
+    for (const key in value) {
+      const own = (value as Record<string, unknown>)[key]
       if (key === 'data' && Array.isArray(own)) holders.push(value as DataHolder)
       else if (typeof own === 'object') todo.push(own)
     }

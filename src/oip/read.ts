@@ -110,7 +110,10 @@ export function readReply(
     return {
       id: typeof json.id === 'string' ? json.id : undefined,
       version: typeof json.model_version === 'string' ? json.model_version : undefined,
-      answers: Array.from({ length: rows }, (_, row) => columns.map((column) => column[row])),
+      answers:
+        rows === 1
+          ? [columns.map(([own]) => own)]
+          : Array.from({ length: rows }, (_, row) => columns.map((column) => column[row])),
       parameters: isObject(json.parameters) ? json.parameters : {},
     }
   } catch (error) {
@@ -187,6 +190,7 @@ function columnOf(entry: TensorEntry, spec: TensorSpec, rows: number, batched: b
 
 /** Equal parts. */
 function partsOf(values: TensorData, count: number): TensorData[] {
+  if (count === 1) return [values]
   const length = values.length / count
   return Array.from({ length: count }, (_, i) => partOf(values, i * length, length))
 }

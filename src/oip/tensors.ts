@@ -39,8 +39,8 @@ export function readEntries(field: string, list: unknown, binary: Uint8Array): T
 
 /** @param binary  the raw bytes from here on */
 function readEntry(field: string, json: unknown, binary: Uint8Array): TensorEntry {
-  const { datatype, shape, data, parameters, ...rest } = checkObject(field, json)
-  const name = checkString(`${field}.name`, rest.name)
+  const { name: named, datatype, shape, data, parameters } = checkObject(field, json)
+  const name = checkString(`${field}.name`, named)
   if (typeof datatype !== 'string' || !Object.hasOwn(datatypes, datatype)) {
     throw new RangeError(expected(`${field}.datatype`, `one of ${Object.keys(datatypes).join(', ')}`, datatype))
   }

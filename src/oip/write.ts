@@ -137,19 +137,16 @@ function* written(
 
 /** Values of JSON with commas between them. */
 function textOf(type: ElementType = 'float32', part: TensorData): string {
-  if (part instanceof Float32Array) {
-    const text = part.join()
-    if (isPlain(part, text)) return text
-  }
+  // Faster than to join them, and NaN and Inf become null.
+  if (part instanceof Float32Array && !hasNegativeZero(part)) return JSON.stringify(Array.from(part)).slice(1, -1)
   if (type === 'string') return (part as readonly string[]).map((text) => JSON.stringify(text)).join()
   if (type === 'bool') return Array.from(part as Uint8Array, Boolean).join()
   return isReal(type) ? Array.from(realsOf(type, part), writtenReal).join() : part.join()
 }
 
-/** Whether joining the values in JavaScript gives their JSON: no NaN, no Inf, and no -0, which is found fastest by its bits. */
-function isPlain({ buffer, byteOffset, length }: Float32Array, text: string): boolean {
-  if (text.includes('N') || text.includes('I')) return false
-  return !new Int32Array(buffer, byteOffset, length).includes(-0x8000_0000)
+/** Which JavaScript writes without its sign. It is found fastest by its bits. */
+function hasNegativeZero({ buffer, byteOffset, length }: Float32Array): boolean {
+  return new Int32Array(buffer, byteOffset, length).includes(-0x8000_0000)
 }
 
 function writtenReal(value: number): string {

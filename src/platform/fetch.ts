@@ -6,9 +6,15 @@ import type { Connections, HttpReply } from './platform'
 export function fetchConnections(url: string, fetch: typeof globalThis.fetch): Connections {
   return {
     onDrop: undefined, // nobody tells
-    async request({ method, path, headers, body, mostBytes, signal }): Promise<HttpReply> {
+    async request({ method, path, headers, body, mostBytes, abort }): Promise<HttpReply> {
       // A redirect would lead to a worker that is not this one.
-      const init = { method, headers, body: body as BodyInit | undefined, signal, redirect: 'manual' } as const
+      const init = {
+        method,
+        headers,
+        body: body as BodyInit | undefined,
+        signal: abort.signal,
+        redirect: 'manual',
+      } as const
       const response = await fetch(url + path, init)
       const header = (name: string) => response.headers.get(name) ?? undefined
       const chunks = response.body ? await readWithin(response.body, mostBytes) : []

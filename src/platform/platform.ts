@@ -25,6 +25,17 @@ export interface Files {
   write(name: string, bytes: Uint8Array): Promise<void>
 }
 
+/** Tells once that something is not wanted any more: what an AbortSignal does, for less. */
+export interface Stop {
+  readonly aborted: boolean
+  readonly reason: unknown
+  throwIfAborted(): void
+  /** For what takes nothing else. */
+  readonly signal: AbortSignal
+  /** @returns takes the listener back */
+  listen(listener: () => void): () => void
+}
+
 export interface HttpRequest {
   method: 'GET' | 'POST'
   /** Behind the server's URL, from the slash on. */
@@ -35,7 +46,7 @@ export interface HttpRequest {
   /** Of the reply's body; what is longer is not read to its end. */
   mostBytes: number
   /** Rejects with its reason, and drops the connection so that the server may stop. */
-  signal: AbortSignal
+  abort: Stop
 }
 
 export interface HttpReply {

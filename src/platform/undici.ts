@@ -53,7 +53,7 @@ class UndiciConnections implements Connections {
   #replies = 0
   readonly #habit = new Habit()
   /** What ended connections that we dropped ourselves. */
-  readonly #ours = new WeakSet<Error>()
+  readonly ours = new WeakSet<Error>()
 
   constructor(pool: Pool, prefix: string) {
     this.#pool = pool
@@ -64,7 +64,7 @@ class UndiciConnections implements Connections {
     pool.on('disconnect', (_origin, _targets, error) => {
       const isInside = (error as { code?: string }).code === 'UND_ERR_INFO' // undici closed it
       const isAnnounced = isInside && error.message === ANNOUNCED
-      if (this.#ours.has(error) || (isInside && !isAnnounced)) return
+      if (this.ours.has(error) || (isInside && !isAnnounced)) return
       const isUsual = this.#habit.ended()
       if (!(isUsual && isAnnounced)) this.onDrop?.(isUsual)
     })
@@ -72,30 +72,26 @@ class UndiciConnections implements Connections {
 
   request(request: HttpRequest): Promise<HttpReply> {
     return new Promise((resolve, reject) => {
-      const { method, path, headers, body, signal } = request
-      const end = (error: Error, reused = false) => {
-        signal.removeEventListener('abort', cut)
-        reject(reused ? Object.assign(error, { stale: true }) : error)
-      }
-      const reading = new Reading(request, this.#ours, (reply) => {
-        this.#replies++
-        this.#habit.replied()
-        signal.removeEventListener('abort', cut)
-        resolve(reply)
-      }, (error) => end(error, this.#replies > 0 && isReset(error))) // biome-ignore format: two lines
-      const cut = () => {
-        end(signal.reason)
-        reading.cut(signal.reason)
-      }
-      if (signal.aborted) return reject(signal.reason)
-      signal.addEventListener('abort', cut, { once: true })
+      const { method, path, headers, body, abort } = request
+      if (abort.aborted) return reject(abort.reason)
+      const reading = new Reading(request, this, resolve, reject)
       try {
         const sent = body as Dispatcher.DispatchOptions['body']
         this.#pool.dispatch({ method, path: this.#prefix + path, headers, body: sent }, reading)
       } catch (error) {
-        end(error as Error)
+        reading.fail(error as Error)
       }
     })
+  }
+
+  replied(): void {
+    this.#replies++
+    this.#habit.replied()
+  }
+
+  /** Whether an error says that a connection was used before and was closed meanwhile. */
+  isStale(error: Error): boolean {
+    return this.#replies > 0 && isReset(error)
   }
 
   close(): Promise<void> {
@@ -134,29 +130,40 @@ type ReplyHeaders = Record<string, string | string[] | undefined>
 /** One reply as it comes. */
 class Reading implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined
-  #cut: Error | undefined
   #status = 0
   #headers: ReplyHeaders = {}
   readonly #chunks: Uint8Array[] = []
   #length = 0
+  readonly #forget: () => void
 
   constructor(
     readonly request: HttpRequest,
-    readonly ours: WeakSet<Error>,
+    readonly connections: UndiciConnections,
     readonly done: (reply: HttpReply) => void,
-    readonly fail: (error: Error) => void,
-  ) {}
+    readonly failed: (error: Error) => void,
+  ) {
+    const { abort } = request
+    this.#forget = abort.listen(() => {
+      this.fail(abort.reason as Error)
+      this.#drop(abort.reason as Error)
+    })
+  }
+
+  fail(error: Error): void {
+    this.#forget()
+    this.failed(error)
+  }
 
   /** Drops the connection, or never makes one. */
-  cut(reason: Error): void {
-    this.#cut = reason
-    this.ours.add(reason)
+  #drop(reason: Error): void {
+    this.connections.ours.add(reason)
     this.#controller?.abort(reason)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
-    if (this.#cut) controller.abort(this.#cut)
+    const { aborted, reason } = this.request.abort
+    if (aborted) controller.abort(reason as Error)
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: ReplyHeaders): void {
@@ -171,7 +178,7 @@ class Reading implements Dispatcher.DispatchHandler {
       return
     }
     this.#finish(undefined)
-    this.cut(new Error('the reply is too long'))
+    this.#drop(new Error('the reply is too long'))
   }
 
   onResponseEnd(): void {
@@ -179,10 +186,12 @@ class Reading implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.fail(error)
+    this.fail(this.connections.isStale(error) ? Object.assign(error, { stale: true }) : error)
   }
 
   #finish(body: Uint8Array[] | undefined): void {
+    this.#forget()
+    this.connections.replied()
     const header = (name: string) => {
       const value = this.#headers[name]
       return Array.isArray(value) ? value[0] : value

@@ -1,6 +1,6 @@
 /** Workers that take simulated time: hundreds of thousands of queries in seconds. For the demo, benches and tests. */
 
-import { aborted, onAbort } from '../abort'
+import { type Abort, aborted, abortOf, onAbort } from '../abort'
 import type { Clock } from '../clock'
 import { tensorsOf, vectorOf } from '../payload'
 import type { Random } from '../random'
@@ -58,8 +58,8 @@ export class SimulatedWorker implements ModelWorker {
     return this.#simulation.batches?.most ?? 1
   }
 
-  async infer(query: TensorList, { signal }: { signal?: AbortSignal } = {}): Promise<TensorList> {
-    await this.#work([query], this.interruptible ? signal : undefined)
+  async infer(query: TensorList, options: { signal?: AbortSignal } = {}): Promise<TensorList> {
+    await this.#work([query], this.interruptible ? abortOf(options) : undefined)
     return this.#answerTo(query)
   }
 
@@ -77,7 +77,7 @@ export class SimulatedWorker implements ModelWorker {
     return this.#simulation.answer(vector)
   }
 
-  #work(queries: readonly TensorList[], signal?: AbortSignal): Promise<void> {
+  #work(queries: readonly TensorList[], abort?: Abort): Promise<void> {
     const { clock, batches } = this.#simulation
     const rows = queries.length
     const size = Math.max(...queries.map((query) => vectorOf(query).length))
@@ -93,10 +93,10 @@ export class SimulatedWorker implements ModelWorker {
         settle()
         this.onFree?.()
       }
-      const forget = onAbort(signal, () => {
+      const forget = onAbort(abort, () => {
         cancel()
         this.workedMs -= until - clock.now()
-        end(() => reject(aborted(signal as AbortSignal)))
+        end(() => reject(aborted(abort as Abort)))
       })
       const cancel = clock.after(ms, () => {
         forget()

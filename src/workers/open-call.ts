@@ -1,6 +1,6 @@
 /** A query that waits for its answer. */
 
-import { aborted, onAbort } from '../abort'
+import { type Abort, aborted, onAbort } from '../abort'
 import type { TensorList } from '../tensor'
 
 /** What settles it first counts: an outcome, or an abort. */
@@ -12,22 +12,22 @@ export class OpenCall {
   /** @param onAborted  told of an abort that has settled it; not of one before */
   constructor(
     readonly query: TensorList,
-    signal?: AbortSignal,
+    abort?: Abort,
     onAborted?: () => void,
   ) {
-    const abort = () => {
-      this.settle(aborted(signal as AbortSignal))
+    const leave = () => {
+      this.settle(aborted(abort as Abort))
       onAborted?.()
     }
     this.answer = new Promise((resolve, reject) => {
-      const forget = onAbort(signal, abort)
+      const forget = onAbort(abort, leave)
       this.#settle = (outcome) => {
         forget()
         if (outcome instanceof Error) reject(outcome)
         else resolve(outcome)
       }
     })
-    if (signal?.aborted) this.settle(aborted(signal))
+    if (abort?.aborted) this.settle(aborted(abort))
   }
 
   settle(outcome: TensorList | Error): void {

@@ -1,6 +1,6 @@
 /** Whether a server gets calls, and when it is checked: a machine of five states, of which each has one timer. */
 
-import { orAborted } from '../../abort'
+import { Cancellation, orAborted } from '../../abort'
 import { ApproxiferError, asError } from '../../errors'
 import { faultOf, type OipServer, ServerError } from './oip-server'
 import type { HttpSettings } from './options'
@@ -35,7 +35,7 @@ interface Checking {
   why: ApproxiferError | undefined
   /** Until when it wants to be left alone, where it said so. */
   until: number
-  readonly cut: AbortController
+  readonly cut: Cancellation
   done: Promise<ApproxiferError | undefined>
 }
 
@@ -196,7 +196,7 @@ export class Health {
       return state.done
     }
     const until = state.is === 'resting' ? state.until : Number.NEGATIVE_INFINITY
-    const check = { is: 'checking', whole, down: this.#down, why, until, cut: new AbortController() } as Checking
+    const check = { is: 'checking', whole, down: this.#down, why, until, cut: new Cancellation() } as Checking
     this.#state = check
     check.done = this.#run(check)
     return check.done
@@ -205,8 +205,8 @@ export class Health {
   async #run(check: Checking): Promise<ApproxiferError | undefined> {
     let error: ApproxiferError | undefined
     try {
-      await this.#within(READY_MS, check, (signal) => this.server.ready(signal))
-      if (check.whole) await this.#within(this.settings.timeoutMs, check, (signal) => this.model.inspect(signal))
+      await this.#within(READY_MS, check, (abort) => this.server.ready(abort))
+      if (check.whole) await this.#within(this.settings.timeoutMs, check, (abort) => this.model.inspect(abort))
     } catch (thrown) {
       error = asError(thrown, 'WORKER', `${this.server.name}: `)
     }
@@ -217,10 +217,10 @@ export class Health {
     return error
   }
 
-  async #within(ms: number, { cut }: Checking, ask: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  async #within(ms: number, { cut }: Checking, ask: (abort: Cancellation) => Promise<void>): Promise<void> {
     const text = `${this.server.name} has not answered for ${ms} ms`
     this.#after(ms, () => cut.abort(new ServerError('WORKER', text, { down: true })))
-    await orAborted(cut.signal, ask(cut.signal))
+    await orAborted(cut, ask(cut))
   }
 
   #pass({ whole, until }: Checking): void {

@@ -1,12 +1,13 @@
 /** One server of the Open Inference Protocol: what is asked of it, and what its replies mean. Servers differ: see docs/remote.md. */
 
+import type { Cancellation } from '../../abort'
 import { ApproxiferError, type Code } from '../../errors'
 import { joinedBytes } from '../../oip/json'
 import { BINARY, readMetadata, type TensorMetadata } from '../../oip/metadata'
 import { readError, readMessage, readReply } from '../../oip/read'
 import { HEADER_LENGTH, PROBE, writeRequest } from '../../oip/write'
 import { flawOf, hasVectors } from '../../payload'
-import type { Connections, HttpReply } from '../../platform/platform'
+import type { Connections, HttpReply, HttpRequest } from '../../platform/platform'
 import { rowLength, type Signature, type TensorList } from '../../tensor'
 import type { HttpSettings } from './options'
 
@@ -67,6 +68,10 @@ export class OipServer {
   /** Whether its model takes any number of rows at once, by its metadata. */
   takesBatches = false
   readonly #path: string
+  /** Of a GET, and of what is sent as JSON and as bytes: made once, since making one took a microsecond or two of each call. */
+  readonly #headers: Readonly<Record<string, string>>
+  readonly #inJson: Readonly<Record<string, string>>
+  readonly #inBytes: Readonly<Record<string, string>>
   #ids = 0
 
   constructor(
@@ -78,19 +83,24 @@ export class OipServer {
     // No version path unless asked: KServe answers 501 to any.
     const versions = version === undefined ? '' : `/versions/${encodeURIComponent(version)}`
     this.#path = `/v2/models/${encodeURIComponent(model)}${versions}`
+    // Binary parts are found by their place in the body as it was sent.
+    this.#headers = { 'accept-encoding': 'identity', ...wanted.headers }
+    // Without a type KServe and MLServer refuse either form.
+    this.#inJson = { ...this.#headers, 'content-type': 'application/json' }
+    this.#inBytes = { ...this.#headers, 'content-type': 'application/octet-stream' }
   }
 
   /** @throws ServerError unless the model is ready to be asked */
-  async ready(signal: AbortSignal): Promise<void> {
-    const reply = await this.#get(`${this.#path}/ready`, signal)
+  async ready(abort: Cancellation): Promise<void> {
+    const reply = await this.#get(`${this.#path}/ready`, abort)
     // Some say it in the body, some have none.
     const isReady = (await jsonOf(reply).catch(() => undefined)) as { ready?: unknown } | undefined
     if (isReady?.ready === false) throw this.#error('WORKER', 'is not ready', { down: true })
   }
 
   /** What its model takes and gives. @throws ServerError; ApproxiferError MODEL for what cannot be used, PROTOCOL */
-  async signature(signal: AbortSignal): Promise<Signature> {
-    const reply = await this.#get(this.#path, signal)
+  async signature(abort: Cancellation): Promise<Signature> {
+    const reply = await this.#get(this.#path, abort)
     const { outputs, shapes } = this.wanted
     const json = await jsonOf(reply).catch((error) => {
       throw this.#error('PROTOCOL', `sends no metadata: ${error.message}`, { down: true })
@@ -101,12 +111,12 @@ export class OipServer {
   }
 
   /** Whether it says that it has the binary extension; some have it and do not say so. */
-  async announcesBinary(signal: AbortSignal): Promise<boolean> {
+  async announcesBinary(abort: Cancellation): Promise<boolean> {
     try {
-      const json = (await jsonOf(await this.#get('/v2', signal))) as { extensions?: unknown } | null
+      const json = (await jsonOf(await this.#get('/v2', abort))) as { extensions?: unknown } | null
       return Array.isArray(json?.extensions) && json.extensions.includes(BINARY)
     } catch (error) {
-      if (signal.aborted) throw error
+      if (abort.aborted) throw error
       return false
     }
   }
@@ -125,22 +135,22 @@ export class OipServer {
     queries: readonly TensorList[],
     signature: Signature,
     binary: boolean,
-    signal: AbortSignal,
+    abort: Cancellation,
     isProbe = false,
   ): Promise<ServerReply> {
     const id = String(this.#ids++)
     const { body, headerLength } = await writeRequest(signature, { id, queries, binary })
-    signal.throwIfAborted()
+    abort.throwIfAborted()
     const { outputs } = signature
-    const response = await this.#request('POST', `${this.#path}/infer`, signal, {
-      headers: {
-        // Without a type KServe and MLServer refuse either form.
-        'content-type': headerLength === undefined ? 'application/json' : 'application/octet-stream',
-        ...(headerLength !== undefined && { [HEADER_LENGTH]: String(headerLength) }),
-        ...(isProbe && { [PROBE]: '1' }),
-      },
+    const headers =
+      headerLength === undefined ? this.#inJson : { ...this.#inBytes, [HEADER_LENGTH]: String(headerLength) }
+    const response = await this.#request({
+      method: 'POST',
+      path: `${this.#path}/infer`,
+      headers: isProbe ? { ...headers, [PROBE]: '1' } : headers,
       body,
       mostBytes: REST_BYTES + answerBytes(outputs) * queries.length,
+      abort,
     })
     if (!response.body) throw this.#error('PROTOCOL', 'sends a longer reply than its model has values', {})
     const message = await readMessage(joinedBytes(response.body), response.header(HEADER_LENGTH)).catch((error) => {
@@ -157,20 +167,20 @@ export class OipServer {
     }
   }
 
-  async #get(path: string, signal: AbortSignal): Promise<HttpReply> {
-    return this.#request('GET', path, signal, { headers: {}, mostBytes: METADATA_BYTES })
+  #get(path: string, abort: Cancellation): Promise<HttpReply> {
+    return this.#request({
+      method: 'GET',
+      path,
+      headers: this.#headers,
+      body: undefined,
+      mostBytes: METADATA_BYTES,
+      abort,
+    })
   }
 
-  async #request(
-    method: 'GET' | 'POST',
-    path: string,
-    signal: AbortSignal,
-    rest: { headers: Record<string, string>; body?: Uint8Array; mostBytes: number },
-  ): Promise<HttpReply> {
-    // Binary parts are found by their place in the body as it was sent.
-    const headers = { 'accept-encoding': 'identity', ...this.wanted.headers, ...rest.headers }
-    const reply = await this.connections.request({ method, path, signal, ...rest, headers }).catch((error) => {
-      signal.throwIfAborted()
+  async #request(request: HttpRequest): Promise<HttpReply> {
+    const reply = await this.connections.request(request).catch((error) => {
+      request.abort.throwIfAborted()
       const unasked = UNREACHED.includes(error.code ?? error.cause?.code)
       const fault = { down: true, stale: error.stale === true, unasked, cause: error }
       throw this.#error('WORKER', `cannot be reached: ${reason(error)}`, fault)

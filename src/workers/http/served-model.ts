@@ -1,5 +1,6 @@
 /** The model that a server has: which it is, which it should be, how it is asked, and how many rows at once. */
 
+import type { Cancellation } from '../../abort'
 import { ApproxiferError } from '../../errors'
 import { hasVectors, Payload, sizesOf } from '../../payload'
 import { type Signature, type TensorList, toTensors } from '../../tensor'
@@ -62,8 +63,8 @@ export class ServedModel {
   }
 
   /** One for each query: its answer, or what is wrong with it. @throws ServerError; ApproxiferError PROTOCOL */
-  async infer(queries: readonly TensorList[], signal: AbortSignal): Promise<ServerReply['outcomes']> {
-    const reply = await this.server.infer(queries, this.signature, this.#binary === true, signal)
+  async infer(queries: readonly TensorList[], abort: Cancellation): Promise<ServerReply['outcomes']> {
+    const reply = await this.server.infer(queries, this.signature, this.#binary === true, abort)
     const told = this.#told
     const other = (['version', 'fingerprint'] as const).find((what) => reply[what] !== told[what])
     if (!other) return reply.outcomes
@@ -72,15 +73,15 @@ export class ServedModel {
   }
 
   /** Asks for its metadata and the probe query. @throws ApproxiferError MODEL where it is not what it should be; ServerError */
-  async inspect(signal: AbortSignal): Promise<void> {
-    const signature = await this.server.signature(signal).catch((error) => {
+  async inspect(abort: Cancellation): Promise<void> {
+    const signature = await this.server.signature(abort).catch((error) => {
       if ((error as ApproxiferError).code === 'MODEL') this.found = undefined
       throw error
     })
     const { clock, probe } = this.settings
     const query = probe.query === undefined ? probeQuery(signature) : toTensors(probe.query, signature.inputs)
     const from = clock.now()
-    const { binary, answer, told } = await this.#probe(query, signature, signal).catch((error) => {
+    const { binary, answer, told } = await this.#probe(query, signature, abort).catch((error) => {
       throw this.#isGuessed(signature) ? hinted(error) : error
     })
     const isQuick = clock.now() - from < QUICK_MS
@@ -90,7 +91,7 @@ export class ServedModel {
     this.#binary = binary
     const { address, takesBatches } = this.server
     if (isFirst && address) this.machine = machineOf(`http://${address}`)
-    if (isFirst && isQuick && takesBatches) this.maxBatch = await this.#largestBatch(query, this.found, signal)
+    if (isFirst && isQuick && takesBatches) this.maxBatch = await this.#largestBatch(query, this.found, abort)
     if (!this.isExpected) throw this.difference()
     this.#told = told
   }
@@ -106,9 +107,9 @@ export class ServedModel {
     return this.settings.probe.query === undefined && !hasVectors(signature)
   }
 
-  async #probe(query: TensorList, signature: Signature, signal: AbortSignal) {
+  async #probe(query: TensorList, signature: Signature, abort: Cancellation) {
     const ask = async (binary: boolean) => {
-      const { outcomes, ...told } = await this.server.infer([query], signature, binary, signal, true)
+      const { outcomes, ...told } = await this.server.infer([query], signature, binary, abort, true)
       const [answer] = outcomes
       if (answer instanceof Error) throw answer
       return { binary, answer, told }
@@ -118,14 +119,14 @@ export class ServedModel {
     try {
       return await ask(true)
     } catch (error) {
-      if (signal.aborted || faultOf(error).busyMs !== undefined) throw error
-      if (await this.server.announcesBinary(signal)) throw error
+      if (abort.aborted || faultOf(error).busyMs !== undefined) throw error
+      if (await this.server.announcesBinary(abort)) throw error
       return ask(false)
     }
   }
 
   /** The most queries, of 16, 8, 4, 2, that it answers as it answers one: a server may take fewer than its metadata say. */
-  async #largestBatch(query: TensorList, identity: ModelIdentity, signal: AbortSignal): Promise<number> {
+  async #largestBatch(query: TensorList, identity: ModelIdentity, abort: Cancellation): Promise<number> {
     const { signature } = identity
     const { size } = new Payload(query)
     const most = Math.min(this.settings.maxBatch, Math.floor(MOST_VALUES / Math.max(1, size)))
@@ -133,11 +134,11 @@ export class ServedModel {
       const others = Array.from({ length: count - 1 }, (_, i) => anotherQuery(query, i + 2))
       try {
         const binary = this.#binary === true
-        const { outcomes } = await this.server.infer([...others, query], signature, binary, signal, true)
+        const { outcomes } = await this.server.infer([...others, query], signature, binary, abort, true)
         const answer = outcomes[count - 1]
         if (!(answer instanceof Error) && this.#isSame({ signature, answer }, identity)) return count
       } catch (error) {
-        if (signal.aborted || faultOf(error).down) throw error
+        if (abort.aborted || faultOf(error).down) throw error
       }
     }
     return 1

@@ -4,7 +4,7 @@
  */
 
 import { platform } from '#platform'
-import { aborted, onAbort, orAborted } from '../../abort'
+import { type Abort, aborted, abortOf, Cancellation, onAbort, orAborted } from '../../abort'
 import { ApproxiferError, asError } from '../../errors'
 import { fetchConnections } from '../../platform/fetch'
 import type { Connections } from '../../platform/platform'
@@ -83,7 +83,7 @@ export class HttpWorker implements ModelWorker {
   readonly #server: OipServer
   readonly #settings: HttpSettings
   readonly #onClosed: () => void
-  readonly #open = new Set<AbortController>()
+  readonly #open = new Set<Cancellation>()
   readonly #window: MeasuredWindow | undefined
   #closing: Promise<void> | undefined
 
@@ -164,8 +164,15 @@ export class HttpWorker implements ModelWorker {
     else this.health.refuse(this.model.difference())
   }
 
-  async infer(query: TensorList, { signal }: { signal?: AbortSignal } = {}): Promise<TensorList> {
-    return this.inferBatch([query], { signals: [signal] })[0]
+  infer(query: TensorList, options: { signal?: AbortSignal } = {}): Promise<TensorList> {
+    return this.#call([query], [abortOf(options)])[0]
+  }
+
+  inferBatch(
+    queries: readonly TensorList[],
+    { signals = [] }: { signals?: readonly (AbortSignal | undefined)[] } = {},
+  ): Promise<TensorList>[] {
+    return this.#call(queries, signals)
   }
 
   close(): Promise<void> {
@@ -182,26 +189,24 @@ export class HttpWorker implements ModelWorker {
     this.#onClosed()
   }
 
-  inferBatch(
-    queries: readonly TensorList[],
-    { signals = [] }: { signals?: readonly (AbortSignal | undefined)[] } = {},
-  ): Promise<TensorList>[] {
-    const refusal = this.#refusal(queries, signals)
+  /** @param aborts  what tells of each query's abort */
+  #call(queries: readonly TensorList[], aborts: readonly (Abort | undefined)[]): Promise<TensorList>[] {
+    const refusal = this.#refusal(queries, aborts)
     if (refusal) return queries.map(() => Promise.reject(refusal))
-    const call = new AbortController()
+    const call = new Cancellation()
     const outcomes = this.#outcomes(queries, call)
     let wanted = queries.length
     return queries.map(async (_, i) => {
-      const signal = signals[i]
-      const own = queries.length > 1 ? new AbortController() : undefined // one that waits alone is told by its call
-      const forget = onAbort(signal, () => {
-        const why = aborted(signal as AbortSignal)
+      const abort = aborts[i]
+      const own = queries.length > 1 ? new Cancellation() : undefined // one that waits alone is told by its call
+      const forget = onAbort(abort, () => {
+        const why = aborted(abort as Abort)
         // Where nobody waits for another query the whole call is aborted, and rejects when that is known of the server.
         if (--wanted) own?.abort(why)
         else call.abort(why)
       })
       try {
-        const outcome = (await (own ? orAborted(own.signal, outcomes) : outcomes))[i]
+        const outcome = (await (own ? orAborted(own, outcomes) : outcomes))[i]
         if (outcome instanceof Error) throw outcome
         return outcome
       } finally {
@@ -210,23 +215,26 @@ export class HttpWorker implements ModelWorker {
     })
   }
 
-  #refusal(queries: readonly TensorList[], signals: readonly (AbortSignal | undefined)[]): Error | undefined {
+  #refusal(queries: readonly TensorList[], aborts: readonly (Abort | undefined)[]): Error | undefined {
     const refusal = this.health.refusal ?? wrongQueries(this, queries)
     if (refusal) return refusal
-    const fired = signals.find((signal) => signal?.aborted)
+    const fired = aborts.find((abort) => abort?.aborted)
     if (fired) return aborted(fired)
     return this.free ? undefined : new ApproxiferError('OVERLOADED', `${this.name} takes no call now`)
   }
 
   /** Of each query. What the call says about the server is known before anybody hears of the outcomes. */
-  async #outcomes(queries: readonly TensorList[], call: AbortController): Promise<ServerReply['outcomes']> {
+  async #outcomes(queries: readonly TensorList[], call: Cancellation): Promise<ServerReply['outcomes']> {
     this.#open.add(call)
     const { clock } = this.#settings
     const since = clock.now()
     const measured = this.#window?.begin(since, queries.length)
     let answered = false
     try {
-      const outcomes = await orAborted(call.signal, this.#ask(queries, call.signal))
+      const outcomes = await orAborted(
+        call,
+        queries.length > 1 ? this.#askAll(queries, call) : this.#askOnce(queries, call),
+      )
       answered = true
       return outcomes
     } catch (thrown) {
@@ -244,20 +252,19 @@ export class HttpWorker implements ModelWorker {
   }
 
   /** All queries at once; where that fails and the server is not to blame each alone, so that one costs no other its answer. */
-  async #ask(queries: readonly TensorList[], signal: AbortSignal): Promise<ServerReply['outcomes']> {
+  async #askAll(queries: readonly TensorList[], abort: Cancellation): Promise<ServerReply['outcomes']> {
     const throwUnlessTheirs = (error: unknown) => {
       const { down, busyMs, replaced } = faultOf(error)
-      if (signal.aborted || down || busyMs !== undefined || replaced || this.health.isDue) throw error
+      if (abort.aborted || down || busyMs !== undefined || replaced || this.health.isDue) throw error
     }
     try {
-      return await this.#askOnce(queries, signal)
+      return await this.#askOnce(queries, abort)
     } catch (error) {
-      if (queries.length === 1) throw error
       throwUnlessTheirs(error)
     }
     const outcomes: ServerReply['outcomes'] = []
     for (const query of queries) {
-      const alone = this.#askOnce([query], signal).catch((error) => {
+      const alone = this.#askOnce([query], abort).catch((error) => {
         throwUnlessTheirs(error)
         return [asError(error, 'WORKER', `${this.name}: `)]
       })
@@ -266,17 +273,22 @@ export class HttpWorker implements ModelWorker {
     return outcomes
   }
 
-  async #askOnce(queries: readonly TensorList[], signal: AbortSignal): Promise<ServerReply['outcomes']> {
-    const ask = () => this.model.infer(queries, signal)
-    const outcomes = await ask().catch(async (error) => {
-      // Once more on a new connection, if the server at its other end has the model.
-      if (!faultOf(error).stale || signal.aborted || (await this.health.examine())) throw error
-      return ask()
-    })
+  async #askOnce(queries: readonly TensorList[], abort: Cancellation): Promise<ServerReply['outcomes']> {
+    const outcomes = await this.#askTwice(queries, abort)
     const error = await this.health.verify()
     if (error) throw new ApproxiferError('WORKER', error.message)
     if (queries.length === 1 && outcomes[0] instanceof Error) throw outcomes[0]
     this.health.heard()
     return outcomes
+  }
+
+  /** Once more on a new connection where the server had closed an old one, if the server at its other end has the model. */
+  async #askTwice(queries: readonly TensorList[], abort: Cancellation): Promise<ServerReply['outcomes']> {
+    try {
+      return await this.model.infer(queries, abort)
+    } catch (error) {
+      if (!faultOf(error).stale || abort.aborted || (await this.health.examine())) throw error
+      return this.model.infer(queries, abort)
+    }
   }
 }

@@ -1,5 +1,6 @@
 /** The calls of one thread: one runs, the next is there already, a few wait, and each settles. Points 1 to 4 of the contract live here. */
 
+import type { Abort } from '../../abort'
 import { ApproxiferError, asError } from '../../errors'
 import type { TensorList } from '../../tensor'
 import { OpenCall } from '../open-call'
@@ -31,9 +32,9 @@ export class CallQueue {
   }
 
   /** Takes queries that go through the model together; each has an outcome of its own. */
-  push(queries: readonly TensorList[], signals: readonly (AbortSignal | undefined)[] = []): Promise<TensorList>[] {
+  push(queries: readonly TensorList[], aborts: readonly (Abort | undefined)[] = []): Promise<TensorList>[] {
     const { full } = this
-    const calls = queries.map((query, i) => new OpenCall(query, signals[i], () => this.#aborted()))
+    const calls = queries.map((query, i) => new OpenCall(query, aborts[i], () => this.#aborted()))
     if (full) {
       const error = new ApproxiferError('OVERLOADED', `${this.maxPending + 1} calls are open already`)
       for (const call of calls) call.settle(error)

@@ -2,6 +2,7 @@
 
 import { type Remote, releaseProxy, wrap } from 'comlink'
 import { platform } from '#platform'
+import type { Abort } from '../../abort'
 import { expected } from '../../check'
 import { ApproxiferError, asError } from '../../errors'
 import type { Thread } from '../../platform/platform'
@@ -99,9 +100,9 @@ export class ModelThread {
   }
 
   /** As that of `CallQueue`, once it has loaded. While anybody waits for an answer it keeps the process alive. */
-  push(queries: readonly TensorList[], signals?: readonly (AbortSignal | undefined)[]): Promise<TensorList>[] {
+  push(queries: readonly TensorList[], aborts?: readonly (Abort | undefined)[]): Promise<TensorList>[] {
     const queue = this.#queue as CallQueue
-    const answers = queue.push(queries, signals)
+    const answers = queue.push(queries, aborts)
     if (queue.wanted) this.#thread.hold(true) // not where all are refused
     return answers
   }

@@ -1,6 +1,7 @@
 /** A worker on this machine: it restarts its thread when that dies, and waits longer each time. */
 
 import { platform } from '#platform'
+import { type Abort, abortOf } from '../../abort'
 import { ApproxiferError } from '../../errors'
 import { rowLength, type Signature, type TensorList } from '../../tensor'
 import type { ModelFile } from '../onnx/model-file'
@@ -103,16 +104,20 @@ export class LocalWorker implements ModelWorker {
     return batches ? Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_VALUES / values))) : 1
   }
 
-  async infer(query: TensorList, { signal }: { signal?: AbortSignal } = {}): Promise<TensorList> {
-    return this.inferBatch([query], { signals: [signal] })[0]
+  infer(query: TensorList, options: { signal?: AbortSignal } = {}): Promise<TensorList> {
+    return this.#push([query], [abortOf(options)])[0]
   }
 
   inferBatch(
     queries: readonly TensorList[],
     { signals }: { signals?: readonly (AbortSignal | undefined)[] } = {},
   ): Promise<TensorList>[] {
+    return this.#push(queries, signals)
+  }
+
+  #push(queries: readonly TensorList[], aborts?: readonly (Abort | undefined)[]): Promise<TensorList>[] {
     const refusal = this.#refusal ?? wrongQueries(this, queries)
-    return refusal ? queries.map(() => Promise.reject(refusal)) : (this.#thread as ModelThread).push(queries, signals)
+    return refusal ? queries.map(() => Promise.reject(refusal)) : (this.#thread as ModelThread).push(queries, aborts)
   }
 
   get #refusal(): ApproxiferError | undefined {

@@ -1,6 +1,6 @@
 /** One worker of a fleet as its coordinator sees it. */
 
-import { aborted } from '../../abort'
+import { type Abort, aborted, abortOf } from '../../abort'
 import { ApproxiferError, asError } from '../../errors'
 import type { Signature, TensorList } from '../../tensor'
 import { OpenCall } from '../open-call'
@@ -85,7 +85,8 @@ export class NatsWorker implements ModelWorker {
   }
 
   get free(): boolean {
-    return this.#state === 'up' && this.#calls.size < this.#most
+    const most = this.slots + (this.takesNext ? this.#wire.settings.maxPending : 0)
+    return this.#state === 'up' && this.#calls.size < most
   }
 
   /** One that is only `away` may be back in a moment. */
@@ -112,20 +113,17 @@ export class NatsWorker implements ModelWorker {
     return this.#question !== undefined
   }
 
-  get #most(): number {
-    return this.slots + (this.takesNext ? this.#wire.settings.maxPending : 0)
-  }
-
   get isThere(): boolean {
     return this.#state === 'up' || this.#state === 'down'
   }
 
-  infer(query: TensorList, { signal }: { signal?: AbortSignal } = {}): Promise<TensorList> {
-    const refusal = this.#refusal(query, signal)
+  infer(query: TensorList, options: { signal?: AbortSignal } = {}): Promise<TensorList> {
+    const abort = abortOf(options)
+    const refusal = this.#refusal(query, abort)
     if (refusal) return Promise.reject(refusal)
     const { clock, expireMs } = this.#wire.settings
     const sent: SentCall = {
-      call: new OpenCall(query, signal, () => this.#aborted(sent)),
+      call: new OpenCall(query, abort, () => this.#aborted(sent)),
       conversation: this.#converse((reply) => this.#received(sent, reply), () => this.#unasked(sent)), // biome-ignore format: one line
       parts: assemblyOf(this.signature.outputs),
       expiresAt: clock.now() + expireMs,
@@ -136,13 +134,13 @@ export class NatsWorker implements ModelWorker {
     return sent.call.answer
   }
 
-  #refusal(query: TensorList, signal: AbortSignal | undefined): Error | undefined {
+  #refusal(query: TensorList, abort: Abort | undefined): Error | undefined {
     if (this.isClosed) return new ApproxiferError('CLOSED', `${this.name} is closed`)
     if (!this.isThere) return new ApproxiferError('WORKER', `${this.name} cannot be reached`)
     if (this.#state === 'down') return new ApproxiferError('WORKER', `${this.name} is not running`)
     const wrong = wrongQueries(this, [query])
     if (wrong) return wrong
-    if (signal?.aborted) return aborted(signal)
+    if (abort?.aborted) return aborted(abort)
     if (!this.free) return new ApproxiferError('OVERLOADED', `${this.open} calls are open already`)
   }
 
