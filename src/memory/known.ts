@@ -144,7 +144,7 @@ export class Known {
   /** Remembers a pair, which counts from the next `settle` of the regression on. */
   put(point: Point, { similarities, kxx }: Similarities, { answer, from }: Pair): void {
     this.similarity.points.put(point, this.next)
-    this.regression.place(this.next, similarities, kxx, answer)
+    this.regression.place(this.next, similarities, kxx, answer.slice())
     this.from[this.next] = from
     this.next = (this.next + 1) % this.#domain.capacity
   }
