@@ -8,7 +8,7 @@ import * as saved from '../saved'
 import type { Archive } from './archive'
 import { solvedAtOnce } from './at-once'
 import { Inverses } from './inverses'
-import { type Fitted, fittedTo, leftOut } from './leave-one-out'
+import { type Fitted, fittedTo, leftOut, meansOf } from './leave-one-out'
 import { finished, PRODUCTS, paced, perStep, QUICK_PRODUCTS } from './steps'
 import { Sweep } from './sweep'
 
@@ -35,9 +35,9 @@ export interface Uncertainty {
 }
 
 /**
- * (K + noise I) X = Y - mean, solved by block Gauss-Seidel: one block after the other is solved exactly for what the
- * others leave over (Saad, Iterative Methods for Sparse Linear Systems, 2003, 4.1). That costs BLOCK * size * outputs
- * multiplications, in steps, and there is at most one block for every pair that comes: the whole is never solved again.
+ * (K + noise I) X = Y - mean, solved by block Gauss-Seidel: one block after the other is solved exactly for what the others leave over (Saad, Iterative
+ * Methods for Sparse Linear Systems, 2003, 4.1). That costs BLOCK * size * outputs multiplications, in steps, and there is at most one block for every
+ * pair that comes: the whole is never solved again, but where outputs are many and pairs few.
  */
 export class KernelRegression {
   /** Read-only for others. */
@@ -155,7 +155,7 @@ export class KernelRegression {
   /** The pairs at some places alone, in this order, in steps: similar as they were, and solved anew. */
   *only(places: readonly number[]): Generator<void, KernelRegression> {
     const made = new KernelRegression(this.#core, this.#outputs, this.#noise)
-    yield* paced(places.length, perStep(4 * this.size + this.#outputs), (i) => {
+    yield* paced(places.length, perStep(Math.max(4 * this.size, this.#outputs)), (i) => {
       const row = this.#matrix.get(places[i], this.size)
       const similarities = Float64Array.from({ length: i }, (_, j) => row[places[j]] / FULL)
       made.place(i, similarities, row[places[i]] / FULL, this.answers[places[i]])
@@ -167,12 +167,8 @@ export class KernelRegression {
   /** Settles the first pairs, in steps: then there is something to predict from. */
   *begin(): Generator<void> {
     this.settle()
-    const mean = new Float64Array(this.#outputs)
-    yield* paced(this.size, perStep(this.#outputs), (i) => {
-      const answer = this.answers[i]
-      for (let c = 0; c < this.#outputs; c++) mean[c] += answer[c] / this.size
-    })
-    this.#mean = mean
+    const sums = new Float64Array(this.size).fill(1) // all weigh the same
+    this.#mean = yield* meansOf({ answers: this.answers, sums, total: this.size })
     while (this.#sweep.begin(this.#open)) while (this.work()) yield
   }
 
@@ -191,8 +187,7 @@ export class KernelRegression {
 
   /** Solves one block for what the others leave over, a few outputs and of them a few pairs at a time. */
   *#relax(block: number): Generator<void> {
-    const [from, to] = this.#range(block)
-    const count = to - from
+    const count = Math.min(BLOCK, this.size - block * BLOCK)
     if (this.#inverses.of(block)?.pairs !== count) yield* this.#inverses.invert(block, count)
     const perPair = WIDTH * this.size
     const width = WIDTH * Math.max(1, Math.floor(PRODUCTS / (BLOCK * perPair)))
@@ -234,7 +229,9 @@ export class KernelRegression {
     const width = 12 * Math.ceil(products / this.size / 12)
     for (let first = 0; first < answer.length; first += width) {
       if (first) yield
-      answer.set(this.#matrix.combine(similarities, [first, Math.min(first + width, answer.length)]), first)
+      const last = Math.min(first + width, answer.length)
+      answer.set(this.#matrix.combine(similarities, [first, last]), first)
+      for (let c = first; c < last; c++) answer[c] += mean[c]
     }
     let variance = kxx
     for (let block = 0; block * BLOCK < this.size; block++) {
@@ -246,7 +243,6 @@ export class KernelRegression {
       const explained = square - (1 - ones) ** 2 / total // as in ordinary kriging
       variance = Math.min(variance, kxx - explained)
     }
-    for (let c = 0; c < answer.length; c++) answer[c] += mean[c]
     return { answer, variance: Math.max(variance / kxx, LEAST_VARIANCE) }
   }
 
@@ -281,7 +277,7 @@ export class KernelRegression {
     while (this.work()) {}
     this.advance()
     while (this.work()) {}
-    const last = Math.floor((this.size - 1) / BLOCK)
+    const inverted = this.#inverses.of(Math.floor((this.size - 1) / BLOCK))?.pairs ?? 0
     const rows = this.answers.map((_, i) => this.#matrix.get(i))
     const coefficients = this.answers.map((_, i) => this.#matrix.shares(i))
     return {
@@ -289,7 +285,7 @@ export class KernelRegression {
       answers: joined(this.answers, Float32Array),
       shares: joined(coefficients, Float32Array),
       mean: this.#mean?.slice() ?? new Float64Array(this.#outputs),
-      pending: Float64Array.of(this.#open, this.#written, this.#inverses.of(last)?.pairs ?? 0),
+      pending: Float64Array.of(this.#open, this.#written, inverted),
     }
   }
 

@@ -108,7 +108,8 @@ export class Similarity {
   /** A regression on all that it holds, in steps. @param pairs  with the answers to these, in their order */
   *regressed(pairs: readonly Pick<Pair, 'answer'>[]): Generator<void, KernelRegression> {
     const regression = new KernelRegression(this.#core, this.#domain.outputs, this.noise)
-    const every = Math.min(perStep(16 * pairs.length), Math.ceil(PRODUCTS / (pairs.length * this.points.width)))
+    const operations = Math.max(16 * pairs.length, this.#domain.outputs)
+    const every = Math.min(perStep(operations), Math.ceil(PRODUCTS / (pairs.length * this.points.width)))
     for (const [i, { answer }] of pairs.entries()) {
       const { similarities, kxx } = yield* this.to(this.points.at(i), i)
       regression.place(i, similarities, kxx, answer)
