@@ -68,7 +68,7 @@ export class KernelMatrix {
       const part = row.subarray(other * BLOCK, (other + 1) * BLOCK)
       for (let j = 0; j < part.length; j++) tile[j * BLOCK + i] = part[j]
     }
-    this.#shares(index).fill(0)
+    this.shares(index).fill(0)
   }
 
   /** A copy of what `set` was told of the first so many pairs; default: of those up to `index`. */
@@ -93,13 +93,10 @@ export class KernelMatrix {
     return Uint16Array.from({ length: BLOCK }, (_, i) => tile[i * (BLOCK + 1)])
   }
 
-  setShares(index: number, shares: Float32Array): void {
-    this.#shares(index).set(shares)
-  }
-
-  /** A copy, of the outputs from first to last - 1. */
-  getShares(index: number, [first, last] = [0, this.#outputs]): Float32Array {
-    return this.#shares(index).slice(first, last)
+  /** Of the outputs from first to last - 1; a view, which holds until the next pair is set. */
+  shares(index: number, [first, last] = [0, this.#outputs]): Float32Array {
+    const [block, i] = split(index)
+    return this.#space.floats(this.#start(block) + 4 * (i * this.#stride + first), last - first)
   }
 
   /** Lays out row i of what a block's first n pairs are to be solved with; of one block at a time. @param noise  added to the diagonal */
@@ -197,11 +194,6 @@ export class KernelMatrix {
 
   #tile(block: number, other: number): number {
     return this.#inverse(block) + INVERSE_BYTES + other * TILE_BYTES
-  }
-
-  #shares(index: number): Float32Array {
-    const [block, i] = split(index)
-    return this.#space.floats(this.#start(block) + 4 * i * this.#stride, this.#outputs)
   }
 }
 

@@ -20,6 +20,7 @@ import { Deviations } from './deviations'
 import { sigmoid } from './logistic'
 import { CERTAIN, jointOdds, labelOdds, withinOdds } from './odds'
 import { LEAST_VARIANCE } from './regression'
+import { finished, pause } from './steps'
 
 export interface Recovered {
   answer: Float32Array
@@ -34,6 +35,8 @@ export interface Recovered {
   errors?: readonly number[] | undefined
   /** Log odds that its label is right, by its source's own reckoning; undefined where there is no label. */
   odds?: number | undefined
+  /** How far its label leads over the runner-up, where its source knows. */
+  margin?: number | undefined
 }
 
 /**
@@ -154,7 +157,13 @@ export class Confidence {
 
   /** As `grade`, for a recovery that was not given: it is learned from, but not counted. */
   rehearse(recovered: Recovered, own: Float32Array, from?: string): boolean | undefined {
+    return finished(this.rehearsing(recovered, own, from))
+  }
+
+  /** The same in steps. */
+  *rehearsing(recovered: Recovered, own: Float32Array, from?: string): Generator<void, boolean | undefined> {
     const right = this.agrees(recovered.answer, own)
+    yield* pause(own.length)
     const signals = right === undefined ? undefined : this.#signals(recovered)
     if (right !== undefined && signals?.every(Number.isFinite)) {
       this.#calibrations[recovered.source].learn({ signals, right, label: this.#label(recovered), from })
@@ -207,9 +216,9 @@ export class Confidence {
   #signals(recovered: Recovered): number[] | undefined {
     const { source, answer, variance = 0, missing, odds } = recovered
     if (this.#criterion.kind === 'label') {
-      const { margin, height } = lead(answer, this.#criterion)
       // Near-duplicates on both sides of a decision border have no margin to speak of, however well they are known.
-      if (odds !== undefined) return [Math.min(odds, CERTAIN), margin]
+      if (odds !== undefined) return [Math.min(odds, CERTAIN), recovered.margin ?? lead(answer, this.#criterion).margin]
+      const { margin, height } = lead(answer, this.#criterion)
       return [variance, margin, height, missing]
     }
     const each = this.#judged.map((_, i) => this.#oddsOf(i, recovered))

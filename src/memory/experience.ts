@@ -89,8 +89,8 @@ export class Experience {
   *train(query: Float32Array, own: Float32Array, from?: string): Generator<'compared' | void> {
     const remembered = yield* this.#guarded((memory) => memory.remembering(query, own, from))
     const predicted = remembered?.predicted
-    if (predicted) this.confidence.rehearse({ ...predicted, missing: 1 }, own, from)
     yield 'compared'
+    if (predicted) yield* this.confidence.rehearsing({ ...predicted, missing: 1 }, own, from)
     yield* this.confidence.renew()
     yield* this.#guarded(working)
   }

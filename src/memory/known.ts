@@ -7,10 +7,10 @@ import { mean, rmsDifference, squaresAboutMeans } from '../stats'
 import { allFinite } from '../tensor'
 import type { Domain } from './domain'
 import type { Point } from './mirror'
-import { labelOdds } from './odds'
+import { labelLead } from './odds'
 import type { KernelRegression, Predicted, Uncertainty } from './regression'
 import { type Similarities, Similarity } from './similarity'
-import { finished, perStep } from './steps'
+import { finished, pause, perStep } from './steps'
 
 /** Variance of an answer's noise, beside that of its prediction. */
 const NOISE = 0.01
@@ -32,6 +32,8 @@ export interface Recollection extends Predicted {
   errors?: readonly number[]
   /** Log odds that its label is the model's own, with errors of that size; undefined where there is no label. */
   odds: number | undefined
+  /** How far its label leads over the runner-up, where it has one. */
+  margin?: number
 }
 
 /** A query, reduced (see domain.ts), and the model's own answer, by the worker that gave it. */
@@ -111,16 +113,18 @@ export class Known {
   *predict({ similarities, kxx }: Similarities): Generator<void, Recollection | undefined> {
     const predicted = yield* this.regression.predict(similarities, kxx)
     const { criterion, judged, outputs } = this.#domain
+    yield* pause(outputs)
     const { variance } = predicted
     const { error: sums, variance: of } = this.errors
     const errorOf = (i: number) => Math.sqrt((sums[i] / of) * (variance + NOISE) + this.variance[i] * variance ** EXPONENT) // biome-ignore format: one line
     const error = errorOf(0)
     const errors = judged.length > 1 ? judged.map((_, i) => errorOf(i)) : [error]
     if (!errors.every(Number.isFinite) || !allFinite(predicted.answer)) return undefined
-    const odds = criterion.kind === 'label' ? labelOdds(predicted.answer, criterion, error) : undefined
-    if (errors.length === 1) return { source: 'memory', error, odds, ...predicted }
+    yield* pause(outputs)
+    const lead = criterion.kind === 'label' ? labelLead(predicted.answer, criterion, error) : { odds: undefined }
+    if (errors.length === 1) return { source: 'memory', error, ...lead, ...predicted }
     const square = errors.reduce((sum, each, i) => sum + each ** 2 * (judged[i].size as number), 0)
-    return { source: 'memory', error: Math.sqrt(square / outputs), errors, odds, ...predicted }
+    return { source: 'memory', error: Math.sqrt(square / outputs), errors, ...lead, ...predicted }
   }
 
   /** An answer came to a query that had been predicted. */
@@ -144,7 +148,7 @@ export class Known {
   /** Remembers a pair, which counts from the next `settle` of the regression on. */
   put(point: Point, { similarities, kxx }: Similarities, { answer, from }: Pair): void {
     this.similarity.points.put(point, this.next)
-    this.regression.place(this.next, similarities, kxx, answer)
+    this.regression.place(this.next, similarities, kxx, answer.slice())
     this.from[this.next] = from
     this.next = (this.next + 1) % this.#domain.capacity
   }

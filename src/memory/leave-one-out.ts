@@ -55,12 +55,16 @@ function withoutLast({ answers, inverse }: Fitted): Fitted {
   return fittedTo(answers.slice(0, -1), less)
 }
 
-/** The mean of each output, by generalised least squares. In steps. */
-function* meansOf({ answers, sums, total }: Fitted): Generator<void, Float64Array> {
+/** The mean of each output, by generalised least squares: of answers that are weighed by the sums. In steps. */
+export function* meansOf({ answers, sums, total }: Omit<Fitted, 'inverse'>): Generator<void, Float64Array> {
   const means = new Float64Array(answers[0].length)
-  yield* paced(answers.length, perStep(4 * means.length), (j) => {
+  const width = Math.min(means.length, perStep(1))
+  const pieces = Math.ceil(means.length / width)
+  yield* paced(answers.length * pieces, perStep(width), (at) => {
+    const [j, first] = [Math.floor(at / pieces), (at % pieces) * width]
     const answer = answers[j]
-    for (let c = 0; c < means.length; c++) means[c] += (sums[j] * answer[c]) / total
+    const last = Math.min(first + width, means.length)
+    for (let c = first; c < last; c++) means[c] += (sums[j] * answer[c]) / total
   })
   return means
 }

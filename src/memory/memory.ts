@@ -23,7 +23,7 @@ import { begin, collect, type Known, type Pair, type Recollection } from './know
 import { loadMemory, saveMemory } from './memory-state'
 import { hasPatches } from './patches'
 import { Renewal, renewed } from './renewal'
-import { finished } from './steps'
+import { finished, pause } from './steps'
 
 export type { Features, MemoryOptions } from './domain'
 export type { Recollection } from './known'
@@ -173,7 +173,9 @@ export class Memory {
     if (!isNew && !isCollected) return { kept: false }
     const predicted = yield* known.predict(similarities)
     if (!predicted) return { kept: false }
+    yield* pause(answer.length)
     const error = known.squares(predicted.answer, answer)
+    yield* pause(answer.length)
     if (isCollected && recent.collect(pair, known.pooled(error))) this.#reconsider(phase, this.#afresh(phase))
     if (!isNew) return { kept: false }
     known.observe({ error, variance: predicted.variance })
@@ -203,8 +205,7 @@ export class Memory {
 
   *#restudy({ known, recent }: Ready): Generator<void, Phase> {
     recent.plan(known.size)
-    const better = yield* renewed(this.#domain, known)
-    return { is: 'ready', known: better ?? known, recent }
+    return { is: 'ready', known: (yield* renewed(this.#domain, known)) ?? known, recent }
   }
 
   /** Does a step of a few milliseconds of what `remembering` left to do. @returns whether there is more of it */

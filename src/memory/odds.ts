@@ -15,14 +15,20 @@ const RIVALS = 3
  * @param answer  starts with the scores
  * @param error   standard deviation of a value's error
  */
-export function labelOdds(answer: Float32Array, { positions, classes }: Labels, error: number): number {
+export function labelOdds(answer: Float32Array, labels: Labels, error: number): number {
+  return labelLead(answer, labels, error).odds
+}
+
+/** The same, and how far the label leads over the runner-up, where that is least: one pass tells both. */
+export function labelLead(answer: Float32Array, { positions, classes }: Labels, error: number) {
   const unit = 1 / (Math.SQRT2 * Math.max(error, 1e-9))
-  let log = 0
+  let [log, margin] = [0, Number.POSITIVE_INFINITY]
   for (let position = 0; position < positions; position++) {
     const [top, ...rivals] = largest(answer, position * classes, classes, RIVALS + 1)
+    margin = Math.min(margin, top - rivals[0])
     for (const rival of rivals) log += Math.log(normal((top - rival) * unit))
   }
-  return fromLog(log)
+  return { odds: fromLog(log), margin }
 }
 
 /** The `many` largest of `count` values from `from` on, the largest first. */

@@ -6,8 +6,9 @@ import { BLOCK, type KernelMatrix } from '../core/kernel-matrix'
 import { type AnswerSample, type JudgedOutput, sampleOf } from '../criterion'
 import * as saved from '../saved'
 import type { Archive } from './archive'
+import { solvedAtOnce } from './at-once'
 import { Inverses } from './inverses'
-import { type Fitted, fittedTo, leftOut } from './leave-one-out'
+import { type Fitted, fittedTo, leftOut, meansOf } from './leave-one-out'
 import { finished, PRODUCTS, paced, perStep, QUICK_PRODUCTS } from './steps'
 import { Sweep } from './sweep'
 
@@ -34,9 +35,9 @@ export interface Uncertainty {
 }
 
 /**
- * (K + noise I) X = Y - mean, solved by block Gauss-Seidel: one block after the other is solved exactly for what the
- * others leave over (Saad, Iterative Methods for Sparse Linear Systems, 2003, 4.1). That costs BLOCK * size * outputs
- * multiplications, in steps, and there is at most one block for every pair that comes: the whole is never solved again.
+ * (K + noise I) X = Y - mean, solved by block Gauss-Seidel: one block after the other is solved exactly for what the others leave over (Saad, Iterative
+ * Methods for Sparse Linear Systems, 2003, 4.1). That costs BLOCK * size * outputs multiplications, in steps, and there is at most one block for every
+ * pair that comes: the whole is never solved again, but where outputs are many and pairs few.
  */
 export class KernelRegression {
   /** Read-only for others. */
@@ -48,7 +49,7 @@ export class KernelRegression {
   readonly #matrix: KernelMatrix
   /** Of the blocks of K + noise I. */
   readonly #inverses: Inverses
-  readonly #sweep = new Sweep((block) => this.#relax(block))
+  readonly #sweep = new Sweep((part) => (part === 'all' ? this.#solveAll() : this.#relax(part)))
   /** Of the first block's answers. */
   #mean: Float64Array | undefined
   /** The block that is being written over; it counts for nothing until it is full. */
@@ -76,7 +77,7 @@ export class KernelRegression {
       regression.#matrix.set(i, kernel.subarray(at, at + i + 1))
       at += i + 1
       regression.answers.push(answers.slice(i * outputs, (i + 1) * outputs))
-      regression.#matrix.setShares(i, coefficients.subarray(i * outputs, (i + 1) * outputs))
+      regression.#matrix.shares(i).set(coefficients.subarray(i * outputs, (i + 1) * outputs))
     }
     const [open, written, known] = archive.take('pending', 'f8', 3)
     const blocks = Math.ceil(size / BLOCK)
@@ -110,7 +111,7 @@ export class KernelRegression {
    *
    * @param similarities  to all pairs there are, 0..1; the one to `index` is not read
    * @param kxx           k(x, x)
-   * @param answer        copied
+   * @param answer        kept as it is: nobody may change it from here on
    */
   place(index: number, similarities: ArrayLike<number>, kxx: number, answer: Float32Array): void {
     const block = Math.floor(index / BLOCK)
@@ -120,7 +121,7 @@ export class KernelRegression {
     for (let j = 0; j < this.size; j++) row[j] = Math.round(FULL * similarities[j])
     row[index] = Math.round(FULL * kxx)
     this.#matrix.set(index, row)
-    this.answers[index] = answer.slice()
+    this.answers[index] = answer
     this.#written = index
     if (!added) this.#inverses.drop(block) // else the inverse without it still holds
   }
@@ -130,9 +131,8 @@ export class KernelRegression {
     this.#open = block
     const [from, to] = this.#range(block)
     if (from >= to) return
-    const none = new Float32Array(this.#outputs)
-    for (let i = from; i < to; i++) this.#matrix.setShares(i, none)
-    this.#sweep.plan(block, this.size)
+    for (let i = from; i < to; i++) this.#matrix.shares(i).fill(0)
+    this.#sweep.plan(block, this.size, this.#outputs)
   }
 
   /** To be called after every `place` when the first block is settled: solves a bit further, with `work`. */
@@ -147,7 +147,7 @@ export class KernelRegression {
 
   /** What was written counts from here on: all blocks are due. To be called when one that is written over is full. */
   settle(): void {
-    this.#sweep.plan(Math.floor(Math.max(0, this.#written) / BLOCK), this.size)
+    this.#sweep.plan(Math.floor(Math.max(0, this.#written) / BLOCK), this.size, this.#outputs)
     this.#open = -1
     this.#written = -1
   }
@@ -155,7 +155,7 @@ export class KernelRegression {
   /** The pairs at some places alone, in this order, in steps: similar as they were, and solved anew. */
   *only(places: readonly number[]): Generator<void, KernelRegression> {
     const made = new KernelRegression(this.#core, this.#outputs, this.#noise)
-    yield* paced(places.length, perStep(4 * this.size), (i) => {
+    yield* paced(places.length, perStep(Math.max(4 * this.size, this.#outputs)), (i) => {
       const row = this.#matrix.get(places[i], this.size)
       const similarities = Float64Array.from({ length: i }, (_, j) => row[places[j]] / FULL)
       made.place(i, similarities, row[places[i]] / FULL, this.answers[places[i]])
@@ -167,12 +167,8 @@ export class KernelRegression {
   /** Settles the first pairs, in steps: then there is something to predict from. */
   *begin(): Generator<void> {
     this.settle()
-    const mean = new Float64Array(this.#outputs)
-    yield* paced(this.size, perStep(this.#outputs), (i) => {
-      const answer = this.answers[i]
-      for (let c = 0; c < this.#outputs; c++) mean[c] += answer[c] / this.size
-    })
-    this.#mean = mean
+    const sums = new Float64Array(this.size).fill(1) // all weigh the same
+    this.#mean = yield* meansOf({ answers: this.answers, sums, total: this.size })
     while (this.#sweep.begin(this.#open)) while (this.work()) yield
   }
 
@@ -183,19 +179,25 @@ export class KernelRegression {
     while (this.#sweep.begin(this.#open)) while (this.work()) {}
   }
 
+  /** All pairs but those of the open block. */
+  #solveAll(): Generator<void> {
+    const places = [...this.answers.keys()].filter((place) => Math.floor(place / BLOCK) !== this.#open)
+    return solvedAtOnce(this.#core, this.#matrix, this.#noise, places, this.answers, this.#mean as Float64Array)
+  }
+
   /** Solves one block for what the others leave over, a few outputs and of them a few pairs at a time. */
   *#relax(block: number): Generator<void> {
-    const [from, to] = this.#range(block)
-    if (this.#inverses.of(block)?.pairs !== to - from) yield* this.#inverses.invert(block, to - from)
+    const count = Math.min(BLOCK, this.size - block * BLOCK)
+    if (this.#inverses.of(block)?.pairs !== count) yield* this.#inverses.invert(block, count)
     const perPair = WIDTH * this.size
     const width = WIDTH * Math.max(1, Math.floor(PRODUCTS / (BLOCK * perPair)))
     const pairs = Math.min(BLOCK, 2 * Math.max(1, Math.floor(PRODUCTS / (2 * perPair))))
     for (let first = 0; first < this.#outputs; first += width) {
       const outputs = [first, Math.min(first + width, this.#outputs)]
       const rest = new Float32Array(BLOCK * (outputs[1] - first))
-      for (let from = 0; from < BLOCK; from += pairs) {
+      for (let from = 0; from < count; from += pairs) {
         yield
-        this.#leftOver(rest, block, [from, Math.min(from + pairs, BLOCK)], outputs)
+        this.#leftOver(rest, block, [from, Math.min(from + pairs, count + (count % 2))], outputs)
       }
       this.#matrix.relax(block, rest, outputs)
     }
@@ -207,7 +209,7 @@ export class KernelRegression {
     const predicted = this.#matrix.predict(block, [from, to], [first, last])
     for (let i = from, at = 0; i < to && block * BLOCK + i < this.size; i++) {
       const answer = this.answers[block * BLOCK + i]
-      const own = this.#matrix.getShares(block * BLOCK + i, [first, last])
+      const own = this.#matrix.shares(block * BLOCK + i, [first, last])
       for (let c = first; c < last; c++, at++) {
         rest[i * (last - first) + c - first] = answer[c] - mean[c] - predicted[at] / FULL - this.#noise * own[c - first]
       }
@@ -227,7 +229,9 @@ export class KernelRegression {
     const width = 12 * Math.ceil(products / this.size / 12)
     for (let first = 0; first < answer.length; first += width) {
       if (first) yield
-      answer.set(this.#matrix.combine(similarities, [first, Math.min(first + width, answer.length)]), first)
+      const last = Math.min(first + width, answer.length)
+      answer.set(this.#matrix.combine(similarities, [first, last]), first)
+      for (let c = first; c < last; c++) answer[c] += mean[c]
     }
     let variance = kxx
     for (let block = 0; block * BLOCK < this.size; block++) {
@@ -239,7 +243,6 @@ export class KernelRegression {
       const explained = square - (1 - ones) ** 2 / total // as in ordinary kriging
       variance = Math.min(variance, kxx - explained)
     }
-    for (let c = 0; c < answer.length; c++) answer[c] += mean[c]
     return { answer, variance: Math.max(variance / kxx, LEAST_VARIANCE) }
   }
 
@@ -274,15 +277,15 @@ export class KernelRegression {
     while (this.work()) {}
     this.advance()
     while (this.work()) {}
-    const last = Math.floor((this.size - 1) / BLOCK)
+    const inverted = this.#inverses.of(Math.floor((this.size - 1) / BLOCK))?.pairs ?? 0
     const rows = this.answers.map((_, i) => this.#matrix.get(i))
-    const coefficients = this.answers.map((_, i) => this.#matrix.getShares(i))
+    const coefficients = this.answers.map((_, i) => this.#matrix.shares(i))
     return {
       kernel: joined(rows, Uint16Array),
       answers: joined(this.answers, Float32Array),
       shares: joined(coefficients, Float32Array),
       mean: this.#mean?.slice() ?? new Float64Array(this.#outputs),
-      pending: Float64Array.of(this.#open, this.#written, this.#inverses.of(last)?.pairs ?? 0),
+      pending: Float64Array.of(this.#open, this.#written, inverted),
     }
   }
 

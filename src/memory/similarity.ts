@@ -11,7 +11,7 @@ import { type Point, PointTable, toMirror } from './mirror'
 import { Patches } from './patches'
 import { KernelRegression } from './regression'
 import { SIGNAL_FEATURES, Signals } from './signals'
-import { finished, PRODUCTS, paced, perStep, QUICK_PRODUCTS } from './steps'
+import { finished, PRODUCTS, paced, pause, perStep, QUICK_PRODUCTS } from './steps'
 import { type Kernel, type KernelName, kernels, type Metric, scaled, squaredLengthScale, type Tried } from './study'
 
 /** What is compared in the end; the user's own features are values. */
@@ -108,7 +108,8 @@ export class Similarity {
   /** A regression on all that it holds, in steps. @param pairs  with the answers to these, in their order */
   *regressed(pairs: readonly Pick<Pair, 'answer'>[]): Generator<void, KernelRegression> {
     const regression = new KernelRegression(this.#core, this.#domain.outputs, this.noise)
-    const every = Math.min(perStep(16 * pairs.length), Math.ceil(PRODUCTS / (pairs.length * this.points.width)))
+    const operations = Math.max(16 * pairs.length, this.#domain.outputs)
+    const every = Math.min(perStep(operations), Math.ceil(PRODUCTS / (pairs.length * this.points.width)))
     for (const [i, { answer }] of pairs.entries()) {
       const { similarities, kxx } = yield* this.to(this.points.at(i), i)
       regression.place(i, similarities, kxx, answer)
@@ -130,6 +131,7 @@ export class Similarity {
 
   /** A query as it is compared, in steps, that of an image in one, since others use the same filters; fresh. @param query  reduced */
   *point(query: Float32Array): Generator<void, Point> {
+    yield* pause(size(this.#domain)) // a large image was shrunk before
     const embedding = this.#embedding
     const isImage = embedding instanceof Patches
     const point = isImage ? embedding.parts(query) : this.#scaled(yield* vectorOf(query, this.#domain, embedding))

@@ -1,37 +1,46 @@
-/** Which blocks of a kernel matrix are to be solved once more, in which order: one at a time, in steps. */
+/** Which blocks of a kernel matrix are to be solved once more, in which order: one at a time, or all at once, in steps. */
 
 import { BLOCK } from '../core/kernel-matrix'
 
 /** Up to this many pairs there are several sweeps over all blocks: a small system is cheap, and lags most. */
 const SEVERAL = 2000
+/**
+ * With so many outputs for each pair all are solved at once instead: one sweep takes as long, and 14 of them took 25 s with 137 pairs of 100,000 outputs.
+ * With fewer outputs the inverse would take more room than what is left over of a block.
+ */
+const MANY = 32
+
+/** What is solved in one go. */
+export type Part = number | 'all'
 
 export class Sweep {
-  readonly #relax: (block: number) => Generator<void>
-  /** Blocks that are due, the next one first. */
-  #due: number[] = []
+  readonly #solve: (part: Part) => Generator<void>
+  /** What is due, the next one first. */
+  #due: Part[] = []
   #underway: Generator<void> | undefined
 
-  /** @param relax  solves a block for what the others leave over */
-  constructor(relax: (block: number) => Generator<void>) {
-    this.#relax = relax
+  /** @param solve  solves a block for what the others leave over, or all of them */
+  constructor(solve: (part: Part) => Generator<void>) {
+    this.#solve = solve
   }
 
   /** All blocks of `pairs` pairs are due: `first`, then the older ones, and the newer ones last. */
-  plan(first: number, pairs: number): void {
+  plan(first: number, pairs: number, outputs: number): void {
     const blocks = Math.ceil(pairs / BLOCK)
     const order = Array.from({ length: blocks }, (_, i) => (((first - i) % blocks) + blocks) % blocks)
     const sweeps = blocks === 1 ? 1 : Math.max(1, Math.floor(SEVERAL / pairs))
-    this.#due = Array.from({ length: Math.min(sweeps, Math.ceil(BLOCK / blocks)) }, () => order).flat()
+    if (sweeps > 1 && outputs >= MANY * pairs) this.#due = ['all']
+    else this.#due = Array.from({ length: Math.min(sweeps, Math.ceil(BLOCK / blocks)) }, () => order).flat()
   }
 
-  /** Begins the block that is due next, unless it is this one. @returns whether there was one */
+  /** Begins what is due next, unless it is this block. @returns whether there was anything */
   begin(except: number): boolean {
-    const block = this.#due.shift()
-    if (block !== undefined && block !== except) this.#underway = this.#relax(block)
-    return block !== undefined
+    const part = this.#due.shift()
+    if (part !== undefined && part !== except) this.#underway = this.#solve(part)
+    return part !== undefined
   }
 
-  /** A step of the block that has begun. @returns whether there is more of it */
+  /** A step of what has begun. @returns whether there is more of it */
   work(): boolean {
     if (this.#underway?.next().done) this.#underway = undefined
     return this.#underway !== undefined

@@ -1,7 +1,8 @@
 /** Log odds that a recovery is right, were its errors normal: by the tables of the normal distribution. */
 
 import { describe, expect, it } from 'vitest'
-import { labelOdds, withinOdds } from '../../src/memory/odds'
+import { lead } from '../../src/criterion'
+import { labelLead, labelOdds, withinOdds } from '../../src/memory/odds'
 
 /** Log odds of a probability. */
 const logit = (p: number) => Math.log(p / (1 - p))
@@ -39,6 +40,14 @@ describe('that the largest value is the largest in truth', () => {
     [[1, 0], 2, 0.63817],
   ] as const)('of %j, each off by %d', (answer, error, probability) => {
     expect(odds([...answer], error)).toBeCloseTo(logit(probability), 3) // Phi(difference / (error * sqrt 2))
+  })
+
+  it('the margin that comes with it is that over the runner-up, at the position where it is least', () => {
+    const answer = Float32Array.of(3, 1, 2.5, 0, -1, 7)
+    for (const positions of [1, 2]) {
+      const labels = { kind: 'label', positions, classes: 6 / positions } as const
+      expect(labelLead(answer, labels, 1).margin).toBe(lead(answer, labels).margin)
+    }
   })
 
   it('the three next ones are rivals, of each position', () => {

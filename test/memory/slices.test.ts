@@ -1,7 +1,8 @@
 /** How much of learning is done in one go: counted in operations of the core, so that no clock is needed. */
 
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import type { Core } from '../../src/core/core'
+import { FilterBank } from '../../src/core/filter-bank'
 import { loadCore } from '../../src/core/load'
 import { Calibration } from '../../src/memory/calibration'
 import { Memory } from '../../src/memory/memory'
@@ -137,6 +138,20 @@ it('a lookup between two steps of a lesson says what it said before, also where 
   expect(looks).toBeGreaterThan(0)
   const again = new Memory(core, { shape: [54], outputs: 3 }, memory.save())
   expect(again.recover(query)?.answer[0]).toBeCloseTo(memory.recover(query)?.answer[0] as number, 3)
+})
+
+it('a large image is shrunk in one step and filtered in another: together they took 6 to 9 ms of 3 x 224 x 224', () => {
+  const memory = new Memory(core, { shape: [1, 136, 136], outputs: 3 })
+  const image = () => numbers(136 * 136)
+  for (let i = 0; i < 128; i++) memory.remember(image(), numbers(3))
+  const filtered = vi.spyOn(FilterBank.prototype, 'parts')
+  const steps = memory.recovering(image())
+  const calls = [0, 1].map(() => [steps.next().done, filtered.mock.calls.length])
+  filtered.mockRestore()
+  expect(calls).toEqual([
+    [false, 0],
+    [false, 1],
+  ])
 })
 
 it('the length scale is the median of the distances to the bit, without sorting them', () => {
