@@ -13,8 +13,8 @@ export interface Witness {
   /** All of it is there now. @returns to be told of how the query ended */
   asked(event: Ask): { answered(told: Told): void; failed(code: string): void; left(): void }
   sent(exchange: number, kind: Kind): void
-  /** @param why  of nonsense, which */
-  told(exchange: number, status: number, why: string): void
+  /** @param why  of nonsense, which; else what hindered it @param version  of the model that answered */
+  told(exchange: number, status: number, why: string, version?: string): void
 }
 
 export interface Told {
@@ -116,10 +116,11 @@ export class GatewayCallers {
     const [{ leavesAfter }] = asks
     const leaving = new AbortController()
     let asked: ReturnType<Witness['asked']>[] = []
+    let cancel = () => {}
     this.witness.sent(exchange, 'good')
     const stream = new ReadableStream<Uint8Array>({
       start: (controller) => {
-        this.network.carry(sent.body, {
+        cancel = this.network.carry(sent.body, {
           piece: (bytes) => controller.enqueue(bytes),
           broken: () => {
             controller.error(new Error('ECONNRESET'))
@@ -140,18 +141,22 @@ export class GatewayCallers {
       },
     })
     const response = await this.#answered(this.#request(sent, stream, leaving.signal, style.saysLength))
-    this.witness.told(exchange, response.status, asked.length ? '' : 'cut')
-    if (!asked.length) return
-    if (response.status === 200) await this.#read(response, sent, asked, style.reads)
-    else for (const each of asked) each.failed(CODES[response.status] ?? `status ${response.status}`)
+    const { status } = response
+    cancel() // where it is told before all of it has come
+    if (!asked.length) return this.witness.told(exchange, status, 'cut')
+    if (status === 200) return this.witness.told(exchange, status, '', await this.#read(response, sent, asked, style.reads)) // biome-ignore format: one line
+    for (const each of asked) each.failed(CODES[status] ?? `status ${status}`)
+    const isClosed = status === 503 && /closed/.test(await response.text())
+    this.witness.told(exchange, status, isClosed ? 'closed' : '')
   }
 
+  /** @returns the version of the model that answered */
   async #read(
     response: Response,
     sent: Sent,
     asked: readonly ReturnType<Witness['asked']>[],
     reads: boolean,
-  ): Promise<void> {
+  ): Promise<string | undefined> {
     const body = new Uint8Array(await (reads ? response : response.clone()).arrayBuffer())
     if (!reads) void response.body?.cancel() // not that anybody reads it
     let read: Read
@@ -162,13 +167,14 @@ export class GatewayCallers {
       if (read.rows.length !== asked.length) throw new Error(`the reply has ${read.rows.length} rows`)
     } catch (error) {
       for (const each of asked) each.failed((error as Error).message)
-      return
+      return undefined
     }
     for (const [i, each] of asked.entries()) {
       const status = read.status[i]
       if (status === 'failed') each.failed(read.errors.find(({ row }) => row === i)?.code ?? 'no code')
       else each.answered({ status, confidence: read.confidence[i] ?? undefined, values: read.rows[i], workers: [] })
     }
+    return read.version
   }
 
   async #answered(request: Request): Promise<Response> {

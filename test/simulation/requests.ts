@@ -39,6 +39,7 @@ function joined(...parts: Uint8Array[]): Uint8Array {
 
 export interface Read {
   id: string | undefined
+  version: string | undefined
   rows: Float32Array[]
   status: string[]
   confidence: (number | null)[]
@@ -48,14 +49,19 @@ export interface Read {
 /** @throws where it is not what the protocol says */
 export function readReply(body: Uint8Array, header: string | null): Read {
   const length = header === null ? body.length : Number(header)
-  const { id, outputs, parameters } = JSON.parse(new TextDecoder().decode(body.subarray(0, length)))
+  const {
+    id,
+    model_version: version,
+    outputs,
+    parameters,
+  } = JSON.parse(new TextDecoder().decode(body.subarray(0, length)))
   const [{ name, shape, datatype, data }] = outputs
   if (name !== 'y' || datatype !== 'FP32' || shape[1] !== 2)
     throw new Error(`the reply has ${name} ${datatype} [${shape}]`)
   const values = data ? Float32Array.from(data) : new Float32Array(body.slice(length).buffer)
   if (values.length !== 2 * shape[0]) throw new Error(`the reply has ${values.length} values for [${shape}]`)
   const rows = Array.from({ length: shape[0] }, (_, row) => values.subarray(2 * row, 2 * row + 2))
-  return { id, rows, errors: [], ...parameters }
+  return { id, version, rows, errors: [], ...parameters }
 }
 
 type Spoil = (good: Sent, random: Random) => Sent
@@ -101,7 +107,7 @@ const spoils: Record<string, Spoil> = {
   'a header that is longer': (good) => ({ ...good, headers: { [LENGTH]: '100000' } }),
   'a header that is no number': (good) => ({ ...good, headers: { [LENGTH]: '0x10' } }),
   'another model': (good) => ({ ...good, path: '/v2/models/n/infer' }),
-  'another version': (good) => ({ ...good, path: '/v2/models/m/versions/7/infer' }),
+  'another version': (good) => ({ ...good, path: '/v2/models/m/versions/none/infer' }),
   'half a letter': (good) => ({ ...good, path: '/v2/models/%C3/infer' }),
   'no path': (good) => ({ ...good, path: '/v1/predict' }),
   'another method': (good) => ({ ...good, method: 'PUT' }),

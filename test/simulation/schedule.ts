@@ -9,7 +9,7 @@ import { type Random, seeded } from '../../src/random'
 import { moods } from './actor'
 import { repeated, sampled } from './chosen'
 import { strategies } from './model'
-import { type Wire, type WireEvent, wired } from './wire'
+import { loaded, type Wire, type WireEvent, wired } from './wire'
 
 /** A worker at its start. */
 export interface Machine {
@@ -154,7 +154,7 @@ export function drawn(seed: number, queries: number): Schedule {
   const apart = seeded(~seed + 2)
   if (!E && apart.next() < OPEN) return opened(plain, end, apart)
   const audited = E ? undefined : sampled(plain, end)
-  const schedule = audited ?? wired(plain)
+  const schedule = audited ?? loaded(wired(plain))
   return repeated(on.has('renewing') && !audited ? rolled(schedule) : schedule)
 }
 

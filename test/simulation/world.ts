@@ -9,7 +9,7 @@ import { type Entry, type History, type Promised, violations } from './history'
 import { labelOf, ownAnswer } from './model'
 import { CALM, Network } from './network'
 import { type Event, HANG_MS, least, type Machine, type Schedule } from './schedule'
-import { Serving } from './serving'
+import { type Loads, Serving } from './serving'
 import { Direct, type Transport, transportOf } from './transport'
 
 /** What proven answers may differ by: `verify.rounding` of what the answers vary by, and some room. */
@@ -52,7 +52,8 @@ class World {
     const modelOf = (identity: string) => this.#models.get(identity) ?? 0
     this.#transport = transportOf(wire, network, modelOf, ({ machine }) => this.#born(machine))
     this.#serving = new Serving(schedule, this.clock, this.#transport, {
-      verdict: ({ identity, kind }) => this.#verdict(this.#transport.identityOf(identity), kind),
+      verdict: ({ identity, kind }, serves) => this.#verdict(this.#transport.identityOf(identity), kind, serves),
+      loads: (entry) => this.#loads(entry),
       ejected: () => [...this.#ejected],
       recalled: ({ identity, ids }) => void this.#note({ what: 'recalled', identity, ids }),
     })
@@ -60,7 +61,7 @@ class World {
     const witness = {
       asked: (event: Ask) => this.#asks(event),
       sent: (exchange: number, kind: string) => this.#note({ what: 'sent', exchange, kind }),
-      told: (exchange: number, status: number, why: string) => this.#note({ what: 'told', exchange, status, why }),
+      told: (exchange: number, status: number, why: string, version?: string) => void this.#note({ what: 'told', exchange, status, why, ...(version !== undefined && { version }) }), // biome-ignore format: one line
     }
     this.#callers = new GatewayCallers(
       () => this.#serving.gateway,
@@ -72,6 +73,7 @@ class World {
   }
 
   async run(): Promise<History> {
+    ;(globalThis as any).__w = this
     const { machines, events } = this.#schedule
     for (const machine of machines) this.#joins(machine)
     await this.#serving.start()
@@ -85,7 +87,7 @@ class World {
     await this.clock.run(this.clock.now() + HANG_MS)
     await this.#settled(this.clock.now())
     await closed
-    const running = [...this.#actors.values(), ...this.#retired].reduce((sum, { open }) => sum + open, 0)
+    const running = runningOf([...this.#actors.values(), ...this.#retired])
     this.#note({ what: 'over', ended, timers: this.clock.pending, running, unreported })
     return { promised: promisedBy(this.#schedule), entries: this.entries }
   }
@@ -156,10 +158,18 @@ class World {
     return this.#schedule.wire ? undefined : labelOf(told)
   }
 
-  #verdict(identity: string, kind: string): void {
-    if (kind === 'ejected') this.#ejected.add(identity)
-    if (kind === 'readmitted') this.#ejected.delete(identity)
+  /** @param serves  whether it is of what serves now: of one that ends nobody else hears */
+  #verdict(identity: string, kind: string, serves: boolean): void {
+    if (kind === 'ejected' && serves) this.#ejected.add(identity)
+    if (kind === 'readmitted' && serves) this.#ejected.delete(identity)
     this.#note({ what: 'verdict', identity, kind })
+  }
+
+  #loads(entry: Loads): void {
+    if (entry.what === 'loaded') this.#ejected = new Set(entry.ejected)
+    const closed = [...this.#actors.values(), ...this.#retired].filter(({ isClosed }) => isClosed)
+    if (entry.what === 'unloaded') this.#note({ ...entry, running: runningOf(closed) })
+    else this.#note(entry)
   }
 
   async #restarts(isKilled: boolean, found: Found): Promise<void> {
@@ -183,7 +193,13 @@ class World {
     else if (event.what === 'bounce') this.#transport.restart(event.worker, event.forMs)
     else if (event.what === 'cut') this.#transport.cut?.(event.worker, event.forMs)
     else if (event.what === 'restart') void this.#restarts(event.isKilled, event.found)
+    else if (event.what === 'load' || event.what === 'unload') this.#reloads(event)
     else this.#renews()
+  }
+
+  #reloads(event: Event & { what: 'load' | 'unload' }): void {
+    if (!this.#serving.isUp) return // it begins with one
+    void (event.what === 'load' ? this.#serving.load(event.fails === true) : this.#serving.unload())
   }
 
   #forgets(tenant: string): void {
@@ -292,6 +308,8 @@ class World {
   }
 }
 
+const runningOf = (actors: readonly Actor[]) => actors.reduce((sum, { open }) => sum + open, 0)
+
 /** What the documentation says of these options. */
 function promisedBy({
   options: { scheme, limits, hedge, reuse, rollout, verify },
@@ -307,14 +325,14 @@ function promisedBy({
     ...(verify?.mode === 'sampled' && { sampled: { rate: verify.rate ?? 1, retention: verify.retention ?? 1 } }),
     maxError: reuse?.maxError ?? 0,
     ttlMs: reuse?.ttlMs ?? Number.POSITIVE_INFINITY,
-    ledgers: 1 + events.filter(({ what }) => ['renew', 'forget', 'restart'].includes(what)).length,
+    ledgers: 1 + events.filter(({ what }) => ['renew', 'forget', 'restart', 'load', 'unload'].includes(what)).length,
     preset: scheme?.preset !== undefined,
     answersIn: isSpared ? 2 * HANG_MS : Number.POSITIVE_INFINITY,
     hangMs: HANG_MS,
     limit: limits?.queries ?? Number.POSITIVE_INFINITY,
     minConfidence: byzantine ? 0.98 : 0.9,
     hedges: {
-      burst: BURST * (1 + events.filter(({ what }) => what === 'restart').length),
+      burst: BURST * (1 + events.filter(({ what }) => ['restart', 'load', 'unload'].includes(what)).length),
       share: hedge ? (hedge.budget ?? 0.2) : 0,
     },
     rounding: ROUNDING,
