@@ -90,7 +90,7 @@ export class Exchanges {
         this.breaks(at, 'a request is answered by the model that was served when it came', `${who}: ${version}`)
       if (why === 'closed' && !isClosed) this.breaks(at, 'no query ends by a load or an unload', who)
       if (status === 200 && at > closedAt) this.breaks(at, 'a gateway that is closed answers no more', who)
-      if (at > endedAt) this.breaks(at, 'an unload ends when all requests have', `${who}, at ${endedAt.toFixed(3)}`)
+      if (at > endedAt) this.breaks(at, 'an unload ends when all requests have', `${who}, after ${endedAt.toFixed(3)}`)
     }
   }
 
