@@ -1,6 +1,7 @@
 /** Callers of a gateway in the simulation: their requests come in pieces, stop, are cut off, are nonsense; some leave, some do not read their replies. */
 
 import { seeded } from '../../src/random'
+import type { Other } from './elements'
 import type { Network } from './network'
 import { nonsense, type Read, readReply, request, type Sent } from './requests'
 import type { Event } from './schedule'
@@ -21,6 +22,8 @@ export interface Told {
   status: string
   confidence: number | undefined
   values: Float32Array
+  /** Of what is no float32. */
+  bits?: string | undefined
   workers: readonly string[]
   /** What a gateway does not tell. */
   id?: number | undefined
@@ -46,7 +49,7 @@ export class GatewayCallers {
     private readonly network: Network,
     private readonly witness: Witness,
     /** `mixes`: whether queries have to be finite. */
-    private readonly callers: Wire['callers'] & { mixes: boolean },
+    private readonly callers: Wire['callers'] & { mixes: boolean; element?: Other | undefined },
     private readonly seed: number,
   ) {}
 
@@ -65,6 +68,7 @@ export class GatewayCallers {
     const good = request({
       id: `q${event.query}`,
       rows: asks.map(({ row }) => Float32Array.from(row)),
+      element: this.callers.element,
       parameters: {
         ...{ deadline_ms: deadlineMs, ...(tenant && { tenant }), ...(policy && { policy }) },
         ...(atDeadline && { at_deadline: atDeadline }),
@@ -146,7 +150,7 @@ export class GatewayCallers {
     if (!asked.length) return this.witness.told(exchange, status, 'cut')
     if (status === 200) return this.witness.told(exchange, status, '', await this.#read(response, sent, asked, style.reads)) // biome-ignore format: one line
     for (const each of asked) each.failed(CODES[status] ?? `status ${status}`)
-    const isClosed = status === 503 && /closed/.test(await response.text())
+    const isClosed = status === 503 && /the predictor (is|was) closed/.test(await response.text())
     this.witness.told(exchange, status, isClosed ? 'closed' : '')
   }
 
@@ -161,7 +165,7 @@ export class GatewayCallers {
     if (!reads) void response.body?.cancel() // not that anybody reads it
     let read: Read
     try {
-      read = readReply(body, response.headers.get('inference-header-content-length'))
+      read = readReply(body, response.headers.get('inference-header-content-length'), this.callers.element)
       const own = /"id":"(\w+)"/.exec(new TextDecoder().decode(sent.body))?.[1]
       if (read.id !== own) throw new Error(`the reply is for ${read.id}, to ${own}`)
       if (read.rows.length !== asked.length) throw new Error(`the reply has ${read.rows.length} rows`)
@@ -172,7 +176,14 @@ export class GatewayCallers {
     for (const [i, each] of asked.entries()) {
       const status = read.status[i]
       if (status === 'failed') each.failed(read.errors.find(({ row }) => row === i)?.code ?? 'no code')
-      else each.answered({ status, confidence: read.confidence[i] ?? undefined, values: read.rows[i], workers: [] })
+      else
+        each.answered({
+          status,
+          confidence: read.confidence[i] ?? undefined,
+          values: read.rows[i],
+          bits: read.bits[i],
+          workers: [],
+        })
     }
     return read.version
   }

@@ -13,6 +13,7 @@ import type { Verdict } from '../../src/trust/reputation'
 import type { Recall } from '../../src/trust/sampling'
 import type { WorkerChanges } from '../../src/workers/worker'
 import { Disk, type Found } from './disk'
+import { dataOf, textsOf } from './elements'
 import { learned } from './learned'
 import { MOST_BYTES } from './requests'
 import type { Schedule } from './schedule'
@@ -243,7 +244,9 @@ export class Serving {
   }
 
   predict(row: Float32Array, options: PredictOptions): Promise<Prediction> {
-    const given = (this.predictor as Predictor).predict(row, options)
+    const { element } = this.schedule
+    const query = element ? { x: row, z: dataOf(element, textsOf(element, row)) } : row
+    const given = (this.predictor as Predictor).predict(query, options)
     void given.then(({ group }) => this.#reports(group), () => {}) // biome-ignore format: one line
     return given
   }

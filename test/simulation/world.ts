@@ -4,6 +4,7 @@ import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { Actor, type Lying } from './actor'
 import type { Found } from './disk'
+import { bitsOf, bitsOfData, textsOf, turned } from './elements'
 import { GatewayCallers, type Told } from './gateway-callers'
 import { type Entry, type History, type Promised, violations } from './history'
 import { labelOf, ownAnswer } from './model'
@@ -67,13 +68,12 @@ class World {
       () => this.#serving.gateway,
       network,
       witness,
-      { ...wire.callers, mixes: this.#mixes },
+      { ...wire.callers, mixes: this.#mixes, element: schedule.element },
       seed,
     )
   }
 
   async run(): Promise<History> {
-    ;(globalThis as any).__w = this
     const { machines, events } = this.#schedule
     for (const machine of machines) this.#joins(machine)
     await this.#serving.start()
@@ -143,7 +143,7 @@ class World {
       ended: ({ name, restart }: Actor, ms: number) =>
         void (ms > HANG_MS && this.#note({ what: 'hung', worker: name, ms, restarts: restart !== undefined && !wire })),
     }
-    const actor = new Actor(machine, lying, this.clock, witnessed, this.#schedule.seed)
+    const actor = new Actor(machine, lying, this.clock, witnessed, this.#schedule.seed, this.#schedule.element)
     if (this.#schedule.wire?.transport === 'nats') actor.fingerprint = `model ${model()}`
     const before = this.#actors.get(name)
     if (before) this.#retired.push(before)
@@ -240,10 +240,17 @@ class World {
   }
 
   /** With the answer of the model that is nearest, of those that there were since it was asked. */
-  #compared(row: Float32Array, told: Float32Array, first: number): { off: number; label: boolean; model: number } {
+  #compared(
+    row: Float32Array,
+    told: Float32Array,
+    first: number,
+    bits?: string,
+  ): { off: number; label: boolean; model: number } {
+    const { element } = this.#schedule
+    const isOther = element && bits !== bitsOf(element, turned(textsOf(element, row)))
     const models = Array.from({ length: this.#model - first + 1 }, (_, i) => ownAnswer(row, first + i))
     const compared = models.map((own, i) => ({
-      off: Math.max(...told.map((value, i) => Math.abs(value - own[i]))),
+      off: isOther ? 1e9 : Math.max(...told.map((value, i) => Math.abs(value - own[i]))),
       label: labelOf(own) === labelOf(told),
       model: first + i,
     }))
@@ -268,11 +275,11 @@ class World {
     this.#note({ what: 'asked', query, dueAt, policy: chosen, gives: atDeadline === 'give', lively, ...(repeats && { like, tenant }) }) // biome-ignore format: one line
     let isOpen = true
     return {
-      answered: ({ status, confidence, values: told, workers: names, id, reused }: Told) => {
+      answered: ({ status, confidence, values: told, bits, workers: names, id, reused }: Told) => {
         isOpen = false
         const workers = names.map((name) => this.#transport.nameOf(name))
         // Over a network who serves hears of another model when it asks, and then gives no answer of the one before.
-        const compared = this.#compared(values, told, repeats && !(this.#transport instanceof Direct) ? 0 : first)
+        const compared = this.#compared(values, told, repeats && !(this.#transport instanceof Direct) ? 0 : first, bits)
         const more = { ...(id !== undefined && { id }), ...(repeats && { reused: reused === true, told: told.join() }) }
         this.#note({ what: 'answered', query, status, confidence, workers, ...compared, says: this.#says(told), ...more }) // biome-ignore format: one line
       },
@@ -300,7 +307,8 @@ class World {
       const choices = { deadlineMs, ...(policy && { policy }), ...(atDeadline && { atDeadline }) }
       const given = this.#serving.predict(Float32Array.from(event.row), { ...choices, signal: leaving.signal, ...(tenant && { tenant }) }) // biome-ignore format: one line
       const { output, ...rest } = await given
-      asked.answered({ ...rest, values: output.y.data as Float32Array })
+      const bits = output.w && bitsOfData(output.w.data)
+      asked.answered({ ...rest, values: output.y.data as Float32Array, bits })
     } catch (error) {
       const { code = `${(error as Error).message}` } = error as { code?: string }
       asked.failed(code)
@@ -339,14 +347,26 @@ function promisedBy({
   }
 }
 
-/** One at a time where it goes over a network: what servers are asked when depends on `Math.random`. @throws Error where the run itself throws */
+/** One at a time where it goes over a network: what servers are asked when depends on `Math.random`, and long texts are read in turns, for which time stands still. @throws Error where the run itself throws */
 export async function run(schedule: Schedule): Promise<History> {
   const { random } = Math
+  const { setTimeout } = globalThis
   if (schedule.wire) Math.random = seeded(schedule.seed).next
   try {
-    return await new World(schedule).run()
+    const world = new World(schedule)
+    const turn = (f: () => void) => {
+      const release = world.clock.hold()
+      return setImmediate(() => {
+        f()
+        release()
+      })
+    }
+    const timer = (f: () => void, ms?: number) => (ms === undefined ? turn(f) : setTimeout(f, ms))
+    if (schedule.wire) globalThis.setTimeout = timer as unknown as typeof setTimeout
+    return await world.run()
   } finally {
     Math.random = random
+    globalThis.setTimeout = setTimeout
   }
 }
 
