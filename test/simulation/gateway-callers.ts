@@ -3,7 +3,8 @@
 import { seeded } from '../../src/random'
 import type { Other } from './elements'
 import type { Network } from './network'
-import { nonsense, type Read, readReply, request, type Sent } from './requests'
+import { packedOr, unpacked, wronglyPacked } from './packing'
+import { MOST_BYTES, nonsense, type Read, readReply, request, type Sent } from './requests'
 import type { Event } from './schedule'
 import type { Wire } from './wire'
 
@@ -79,9 +80,13 @@ export class GatewayCallers {
     const fate = event.lively ? 1 : random.next()
     const { nonsense: odd, stops, mixes } = this.callers
     const style = { saysLength: chance(0.3), reads: chance(0.9) }
-    if (fate < odd) void this.#nonsense(nonsense(good, random.below(2 ** 31), mixes))
-    else if (fate < odd + stops) void this.#stops(good, random.next(), chance(0.5))
-    else void this.#good(good, asks, style)
+    const packing = this.callers.packs ? seeded(104_729 * this.seed + event.query) : undefined
+    const sent = packing ? packedOr(good, packing) : good
+    if (fate < odd) {
+      const isPacked = packing && packing.next() < 0.3
+      void this.#nonsense(isPacked ? wronglyPacked(good, packing, MOST_BYTES) : nonsense(good, random.below(2 ** 31), mixes)) // biome-ignore format: one line
+    } else if (fate < odd + stops) void this.#stops(sent, random.next(), chance(0.5))
+    else void this.#good(sent, asks, style)
   }
 
   #request({ method, path, headers, body }: Sent, stream: ReadableStream, signal: AbortSignal, saysLength = false) {
@@ -148,7 +153,7 @@ export class GatewayCallers {
     const { status } = response
     cancel() // where it is told before all of it has come
     if (!asked.length) return this.witness.told(exchange, status, 'cut')
-    if (status === 200) return this.witness.told(exchange, status, '', await this.#read(response, sent, asked, style.reads)) // biome-ignore format: one line
+    if (status === 200) return this.witness.told(exchange, status, '', await this.#read(response, { sent, id: `q${asks[0].query}`, reads: style.reads }, asked)) // biome-ignore format: one line
     for (const each of asked) each.failed(CODES[status] ?? `status ${status}`)
     const isClosed = status === 503 && /the predictor (is|was) closed/.test(await response.text())
     this.witness.told(exchange, status, isClosed ? 'closed' : '')
@@ -157,17 +162,17 @@ export class GatewayCallers {
   /** @returns the version of the model that answered */
   async #read(
     response: Response,
-    sent: Sent,
+    { sent, id, reads }: { sent: Sent; id: string; reads: boolean },
     asked: readonly ReturnType<Witness['asked']>[],
-    reads: boolean,
   ): Promise<string | undefined> {
     const body = new Uint8Array(await (reads ? response : response.clone()).arrayBuffer())
+    const { headers } = response
     if (!reads) void response.body?.cancel() // not that anybody reads it
     let read: Read
     try {
-      read = readReply(body, response.headers.get('inference-header-content-length'), this.callers.element)
-      const own = /"id":"(\w+)"/.exec(new TextDecoder().decode(sent.body))?.[1]
-      if (read.id !== own) throw new Error(`the reply is for ${read.id}, to ${own}`)
+      const plain = unpacked(body, headers.get('content-encoding'), sent)
+      read = readReply(plain, headers.get('inference-header-content-length'), this.callers.element)
+      if (read.id !== id) throw new Error(`the reply is for ${read.id}, to ${id}`)
       if (read.rows.length !== asked.length) throw new Error(`the reply has ${read.rows.length} rows`)
     } catch (error) {
       for (const each of asked) each.failed((error as Error).message)

@@ -10,7 +10,7 @@ import { moods } from './actor'
 import { repeated, sampled, typed } from './chosen'
 import type { Other } from './elements'
 import { strategies } from './model'
-import { loaded, type Wire, type WireEvent, wired } from './wire'
+import { loaded, packed, type Wire, type WireEvent, wired } from './wire'
 
 /** A worker at its start. */
 export interface Machine {
@@ -157,7 +157,7 @@ export function drawn(seed: number, queries: number): Schedule {
   const apart = seeded(~seed + 2)
   if (!E && apart.next() < OPEN) return opened(plain, end, apart)
   const audited = E ? undefined : sampled(plain, end)
-  const schedule = audited ?? typed(loaded(wired(plain)))
+  const schedule = audited ?? typed(packed(loaded(wired(plain))))
   return repeated(on.has('renewing') && !audited ? rolled(schedule) : schedule)
 }
 

@@ -111,6 +111,7 @@ export class Serving {
       this.#gateway = createGateway({
         models: { m: Object.assign(model, { version }) },
         ...{ clock: this.clock, maxBytes: MOST_BYTES, maxTotalBytes: MOST_BYTES, onWarning: this.#warn },
+        ...(this.schedule.wire?.callers.packs && { packFrom: 300 }),
         ...(this.disk && { store: this.disk, saveEveryMs: this.schedule.wire?.disk?.saveEveryMs as number }),
         observe: ({ groups }) => groups.forEach((group) => this.#reports(group)),
       })

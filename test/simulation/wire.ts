@@ -16,7 +16,7 @@ export interface Wire {
   /** What was learned is saved, now and then, and read when the process starts again. */
   disk?: DiskTrouble & { saveEveryMs: number }
   /** Of the callers' requests: shares that are nonsense, and whose bodies stop, or are cut off. */
-  callers: { nonsense: number; stops: number; batches: boolean }
+  callers: { nonsense: number; stops: number; batches: boolean; packs?: boolean }
 }
 
 /** What serves is started again, and finds what it has saved, or something else. */
@@ -38,6 +38,8 @@ export type WireEvent =
 
 /** Share of the gateways whose model is loaded and unloaded. */
 const LOADED = 0.5
+/** Of those whose callers know gzip. */
+const PACKED = 0.4
 
 /** Seeds that follow each other draw alike otherwise. */
 const SEED = 0x9e3779b1
@@ -75,6 +77,13 @@ export function wired(schedule: Schedule): Schedule {
     events: [...stretched, ...more].sort((a, b) => a.at - b.at),
     isSpared: schedule.isSpared && transport === 'direct' && !disk && !wire.callers.batches,
   }
+}
+
+/** Callers pack their bodies, and take packed ones: drawn apart. */
+export function packed(schedule: Schedule): Schedule {
+  const { seed, wire } = schedule
+  if (!wire?.isServed || seeded(~seed + 7).next() >= PACKED) return schedule
+  return { ...schedule, wire: { ...wire, callers: { ...wire.callers, packs: true } } }
 }
 
 /** A gateway whose model is loaded and unloaded while it serves: drawn apart. Two of its versions have as many queries under way as both may have. */

@@ -9,6 +9,7 @@ import { GatewayCallers, type Told } from './gateway-callers'
 import { type Entry, type History, type Promised, violations } from './history'
 import { labelOf, ownAnswer } from './model'
 import { CALM, Network } from './network'
+import { codingStreams } from './packing'
 import { type Event, HANG_MS, least, type Machine, type Schedule } from './schedule'
 import { type Loads, Serving } from './serving'
 import { Direct, type Transport, transportOf } from './transport'
@@ -350,7 +351,7 @@ function promisedBy({
 /** One at a time where it goes over a network: what servers are asked when depends on `Math.random`, and long texts are read in turns, for which time stands still. @throws Error where the run itself throws */
 export async function run(schedule: Schedule): Promise<History> {
   const { random } = Math
-  const { setTimeout } = globalThis
+  const { setTimeout, CompressionStream, DecompressionStream } = globalThis
   if (schedule.wire) Math.random = seeded(schedule.seed).next
   try {
     const world = new World(schedule)
@@ -363,8 +364,10 @@ export async function run(schedule: Schedule): Promise<History> {
     }
     const timer = (f: () => void, ms?: number) => (ms === undefined ? turn(f) : setTimeout(f, ms))
     if (schedule.wire) globalThis.setTimeout = timer as unknown as typeof setTimeout
+    if (schedule.wire?.callers.packs) Object.assign(globalThis, codingStreams(world.clock))
     return await world.run()
   } finally {
+    Object.assign(globalThis, { CompressionStream, DecompressionStream })
     Math.random = random
     globalThis.setTimeout = setTimeout
   }
