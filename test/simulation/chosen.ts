@@ -10,6 +10,8 @@ const SAMPLED = 0.15
 const REPEATED = 0.3
 /** Of those over a network. */
 const TYPED = 0.4
+/** Bytes of a message on NATS there: each is signed, which takes most of a run's time where they are shorter. */
+const FRAME = 100
 /** Of workers that may lie. */
 const LIARS = 0.4
 
@@ -47,7 +49,8 @@ export function typed(schedule: Schedule): Schedule {
   if (!wire || options.scheme?.byzantine || random.next() >= TYPED) return schedule
   const { scheme: _, reuse: __, verify: ___, ...rest } = options
   const element = others[random.below(others.length)]
-  return { ...schedule, options: { ...rest, policy: 'retry', memory: false }, element, isSpared: false }
+  const nats = { ...wire.nats, most: Math.max(FRAME, wire.nats.most) }
+  return { ...schedule, wire: { ...wire, nats }, options: { ...rest, policy: 'retry', memory: false }, element, isSpared: false } // biome-ignore format: one line
 }
 
 /** Some queries equal others, of before or at once, whose answers they get. */
