@@ -56,6 +56,8 @@ interface Slot extends Recalling {
   why: string
   /** Requests of `served`, and how often its model was replaced, when it was last saved. */
   saved: number
+  /** Resolves when all have ended that were replaced. */
+  ended?: Promise<unknown>
 }
 
 export class Models<Model> {
@@ -130,7 +132,7 @@ export class Models<Model> {
       }
       const old = slot.served
       Object.assign(slot, { served, saved: 0 })
-      if (old) void this.#drain(old)
+      if (old) slot.ended = Promise.all([slot.ended, this.#drain(old)])
       this.#plan()
     } catch (error) {
       slot.why = messageOf(error)
@@ -170,9 +172,10 @@ export class Models<Model> {
     const slot = this.#slots.get(name)
     if (!slot) throw new RangeError(expected('name', `one of ${this.names.join(', ')}`, name))
     this.#slots.delete(name)
+    if (slot.served) this.#draining.add(slot.served) // `close` ends it, also while it is saved
     return this.#inTurn(name, async () => {
       await this.#saveOrWarn(name, slot)
-      if (slot.served) await this.#drain(slot.served)
+      await Promise.all([slot.ended, slot.served && this.#drain(slot.served)])
     })
   }
 

@@ -54,7 +54,10 @@ export class VirtualClock implements Clock {
     this.#held++
     return () => {
       this.#held--
-      if (!this.#held) this.#released()
+      if (this.#held) return
+      const go = this.#released
+      this.#released = () => {} // else a later pause would wake who waits no more, which then waits in the place of another
+      go()
     }
   }
 

@@ -108,6 +108,39 @@ describe('loading and unloading', () => {
     await gateway.close()
   })
 
+  it('unload waits for what is under way with a version that was replaced before', async () => {
+    const old = workersOf(1, hang)
+    const { gateway } = await started({}, { m: model(old) })
+    const under = answerOf(gateway, post(inputOf(1)))
+    while (!old[0].calls.length) await turn()
+    await gateway.load('m', model())
+    let unloaded = false
+    const unloading = gateway.unload('m').then(() => (unloaded = true))
+    for (let i = 0; i < 10; i++) await turn()
+    expect(unloaded).toBe(false)
+    old[0].calls[0].answer()
+    expect((await under).status).toBe(200)
+    await unloading
+    expect(old[0].closed).toBe(1)
+    await gateway.close()
+  })
+
+  it('close ends what is under way with a model that is being saved, since it is unloaded', async () => {
+    const workers = workersOf(1, hang)
+    let written = () => {}
+    const write = () => new Promise<void>((resolve) => { written = resolve }) // biome-ignore format: one line
+    const { gateway } = await started({ store: { read: async () => undefined, write } }, { m: model(workers) })
+    const under = answerOf(gateway, post(inputOf(1)))
+    while (!workers[0].calls.length) await turn()
+    const unloading = gateway.unload('m')
+    await turn()
+    await gateway.close()
+    expect((await under).status).toBe(503)
+    written()
+    await unloading
+    expect(workers[0].closed).toBe(1)
+  })
+
   it('drain takes no more, and waits for those under way; close settles all, twice', async () => {
     const workers = workersOf(1, hang)
     const { gateway } = await started({}, { m: model(workers) })

@@ -5,12 +5,12 @@
 
 import type { ModelWorker } from 'approxifer'
 import { checksum } from '../../src/checksum'
-import { vectorOf } from '../../src/payload'
 import { type Random, seeded } from '../../src/random'
-import type { TensorList } from '../../src/tensor'
+import type { Signature, TensorList } from '../../src/tensor'
 import type { VirtualClock } from '../../src/testing/virtual-clock'
 import { listOf } from '../shared/vectors'
-import { ownAnswer, signature, strategies } from './model'
+import { type Other, signatureOf, turned } from './elements'
+import { ownAnswer, strategies } from './model'
 import type { Machine, Mood } from './schedule'
 
 export const moods = ['slow', 'silent', 'dead', 'nan', 'short', 'rejects', 'throws', 'aborts', 'babbles', 'reuses'] as const // biome-ignore format: one line
@@ -42,7 +42,7 @@ interface Call {
 }
 
 export class Actor implements ModelWorker {
-  readonly signature = signature
+  readonly signature: Signature
   readonly name: string
   readonly identity: string
   readonly trusted: boolean
@@ -71,7 +71,9 @@ export class Actor implements ModelWorker {
     readonly clock: VirtualClock,
     readonly witnessed: Witnessed,
     seed: number,
+    element?: Other,
   ) {
+    this.signature = signatureOf(element)
     const { name, identity, slots, takesNext, batch, restarts, trusted = false } = machine
     this.name = name
     this.identity = identity
@@ -110,7 +112,7 @@ export class Actor implements ModelWorker {
 
   #run(queries: readonly TensorList[], signals: readonly (AbortSignal | undefined)[]): Promise<TensorList>[] {
     const { mood } = this
-    const rows = queries.map((query) => vectorOf(query).slice())
+    const rows = queries.map(([{ data }]) => (data as Float32Array).slice())
     for (const row of rows) this.witnessed.given(this, row, this.#hasRoom)
     const refusal =
       mood === 'aborts' ? Object.assign(new Error('not I'), { code: 'ABORTED' }) : new Error('it takes none')
@@ -118,9 +120,10 @@ export class Actor implements ModelWorker {
       return rows.map(() => Promise.reject(refusal))
     const settles: Call['settle'][] = []
     const answers = rows.map(
-      () =>
+      (_, i) =>
         new Promise<TensorList>((resolve, reject) => {
-          settles.push((outcome) => (outcome instanceof Error ? reject(outcome) : resolve(outcome)))
+          const more = queries[i].slice(1).map((tensor) => ({ ...tensor, data: turned(tensor.data) }))
+          settles.push((outcome) => (outcome instanceof Error ? reject(outcome) : resolve([...outcome, ...more])))
         }),
     )
     const call = this.#begin(rows, settles)

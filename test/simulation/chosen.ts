@@ -1,12 +1,17 @@
 /** Options that some runs have beside what befalls them, drawn apart, so that others stay what they are. */
 
 import { type Random, seeded } from '../../src/random'
+import { others } from './elements'
 import { strategies } from './model'
 import type { Event, Machine, Schedule } from './schedule'
 
 /** Share of the runs without liars whose answers are sampled, and of all closed fleets that have equal queries. */
 const SAMPLED = 0.15
 const REPEATED = 0.3
+/** Of those over a network. */
+const TYPED = 0.4
+/** Bytes of a message on NATS there: each is signed, which takes most of a run's time where they are shorter. */
+const FRAME = 100
 /** Of workers that may lie. */
 const LIARS = 0.4
 
@@ -35,6 +40,17 @@ export function sampled(schedule: Schedule, end: number): Schedule | undefined {
     events: [...lies, ...told].sort((a, b) => a.at - b.at),
     isSpared: false,
   }
+}
+
+/** The model takes and gives values of another type, too, of which nothing is mixed or learned. */
+export function typed(schedule: Schedule): Schedule {
+  const random = seeded(~schedule.seed + 6)
+  const { options, wire } = schedule
+  if (!wire || options.scheme?.byzantine || random.next() >= TYPED) return schedule
+  const { scheme: _, reuse: __, verify: ___, ...rest } = options
+  const element = others[random.below(others.length)]
+  const nats = { ...wire.nats, most: Math.max(FRAME, wire.nats.most) }
+  return { ...schedule, wire: { ...wire, nats }, options: { ...rest, policy: 'retry', memory: false }, element, isSpared: false } // biome-ignore format: one line
 }
 
 /** Some queries equal others, of before or at once, whose answers they get. */

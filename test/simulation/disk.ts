@@ -31,8 +31,6 @@ export class Disk implements Store {
   /** What the next read finds. */
   next: Found = 'last'
   lastRead: Version | undefined
-  /** Told when something has been read. */
-  onRead: () => void = () => {}
   readonly #random: Random
   readonly #versions: Version[] = []
   /** Being written, by the process that lives. */
@@ -52,7 +50,6 @@ export class Disk implements Store {
   async read(_name: string): Promise<Uint8Array | undefined> {
     await this.#wait()
     this.lastRead = this.#found()
-    this.onRead()
     return this.lastRead?.bytes.slice()
   }
 

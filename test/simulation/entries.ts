@@ -64,9 +64,17 @@ export type Entry = {
   /** All that was kept of it; of all, since they have another model from now on. */
   | { what: 'forgets'; tenant: string }
   | { what: 'renews' }
-  /** A request to a gateway, and its response. @param why  of nonsense, which; or that its body was cut */
+  /** A request to a gateway, and its response. @param why  of nonsense, which; or that its body was cut, or what serves closed @param version  of the model that answered */
   | { what: 'sent'; exchange: number; kind: string }
-  | { what: 'told'; exchange: number; status: number; why: string }
+  | { what: 'told'; exchange: number; status: number; why: string; version?: string }
+  /** A gateway's model is to be replaced or loaded, and is served under this version from now on. @param forgotten  who was ejected, and is believed */
+  | { what: 'loads' }
+  | { what: 'loaded'; version: string; forgotten: readonly string[] }
+  /** It is to be served no more, and has ended, with calls that its workers are at work on. */
+  | { what: 'unloads'; unload: number }
+  | { what: 'unloaded'; unload: number; running: number }
+  /** The gateway closes, whatever is under way, and has closed. */
+  | { what: 'closes' | 'closed' }
   | { what: 'failed'; query: number; code: string }
   | { what: 'verdict'; identity: string; kind: string }
   /** Nothing is wrong with it any more, and it cannot be reached. */

@@ -1,8 +1,10 @@
 /** Callers of a gateway in the simulation: their requests come in pieces, stop, are cut off, are nonsense; some leave, some do not read their replies. */
 
 import { seeded } from '../../src/random'
+import type { Other } from './elements'
 import type { Network } from './network'
-import { nonsense, type Read, readReply, request, type Sent } from './requests'
+import { packedOr, unpacked, wronglyPacked } from './packing'
+import { MOST_BYTES, nonsense, type Read, readReply, request, type Sent } from './requests'
 import type { Event } from './schedule'
 import type { Wire } from './wire'
 
@@ -13,14 +15,16 @@ export interface Witness {
   /** All of it is there now. @returns to be told of how the query ended */
   asked(event: Ask): { answered(told: Told): void; failed(code: string): void; left(): void }
   sent(exchange: number, kind: Kind): void
-  /** @param why  of nonsense, which */
-  told(exchange: number, status: number, why: string): void
+  /** @param why  of nonsense, which; else what hindered it @param version  of the model that answered */
+  told(exchange: number, status: number, why: string, version?: string): void
 }
 
 export interface Told {
   status: string
   confidence: number | undefined
   values: Float32Array
+  /** Of what is no float32. */
+  bits?: string | undefined
   workers: readonly string[]
   /** What a gateway does not tell. */
   id?: number | undefined
@@ -46,7 +50,7 @@ export class GatewayCallers {
     private readonly network: Network,
     private readonly witness: Witness,
     /** `mixes`: whether queries have to be finite. */
-    private readonly callers: Wire['callers'] & { mixes: boolean },
+    private readonly callers: Wire['callers'] & { mixes: boolean; element?: Other | undefined },
     private readonly seed: number,
   ) {}
 
@@ -65,6 +69,7 @@ export class GatewayCallers {
     const good = request({
       id: `q${event.query}`,
       rows: asks.map(({ row }) => Float32Array.from(row)),
+      element: this.callers.element,
       parameters: {
         ...{ deadline_ms: deadlineMs, ...(tenant && { tenant }), ...(policy && { policy }) },
         ...(atDeadline && { at_deadline: atDeadline }),
@@ -75,9 +80,13 @@ export class GatewayCallers {
     const fate = event.lively ? 1 : random.next()
     const { nonsense: odd, stops, mixes } = this.callers
     const style = { saysLength: chance(0.3), reads: chance(0.9) }
-    if (fate < odd) void this.#nonsense(nonsense(good, random.below(2 ** 31), mixes))
-    else if (fate < odd + stops) void this.#stops(good, random.next(), chance(0.5))
-    else void this.#good(good, asks, style)
+    const packing = this.callers.packs ? seeded(104_729 * this.seed + event.query) : undefined
+    const sent = packing ? packedOr(good, packing) : good
+    if (fate < odd) {
+      const isPacked = packing && packing.next() < 0.3
+      void this.#nonsense(isPacked ? wronglyPacked(good, packing, MOST_BYTES) : nonsense(good, random.below(2 ** 31), mixes)) // biome-ignore format: one line
+    } else if (fate < odd + stops) void this.#stops(sent, random.next(), chance(0.5))
+    else void this.#good(sent, asks, style)
   }
 
   #request({ method, path, headers, body }: Sent, stream: ReadableStream, signal: AbortSignal, saysLength = false) {
@@ -116,10 +125,11 @@ export class GatewayCallers {
     const [{ leavesAfter }] = asks
     const leaving = new AbortController()
     let asked: ReturnType<Witness['asked']>[] = []
+    let cancel = () => {}
     this.witness.sent(exchange, 'good')
     const stream = new ReadableStream<Uint8Array>({
       start: (controller) => {
-        this.network.carry(sent.body, {
+        cancel = this.network.carry(sent.body, {
           piece: (bytes) => controller.enqueue(bytes),
           broken: () => {
             controller.error(new Error('ECONNRESET'))
@@ -140,35 +150,47 @@ export class GatewayCallers {
       },
     })
     const response = await this.#answered(this.#request(sent, stream, leaving.signal, style.saysLength))
-    this.witness.told(exchange, response.status, asked.length ? '' : 'cut')
-    if (!asked.length) return
-    if (response.status === 200) await this.#read(response, sent, asked, style.reads)
-    else for (const each of asked) each.failed(CODES[response.status] ?? `status ${response.status}`)
+    const { status } = response
+    cancel() // where it is told before all of it has come
+    if (!asked.length) return this.witness.told(exchange, status, 'cut')
+    if (status === 200) return this.witness.told(exchange, status, '', await this.#read(response, { sent, id: `q${asks[0].query}`, reads: style.reads }, asked)) // biome-ignore format: one line
+    for (const each of asked) each.failed(CODES[status] ?? `status ${status}`)
+    const isClosed = status === 503 && /the predictor (is|was) closed/.test(await response.text())
+    this.witness.told(exchange, status, isClosed ? 'closed' : '')
   }
 
+  /** @returns the version of the model that answered */
   async #read(
     response: Response,
-    sent: Sent,
+    { sent, id, reads }: { sent: Sent; id: string; reads: boolean },
     asked: readonly ReturnType<Witness['asked']>[],
-    reads: boolean,
-  ): Promise<void> {
+  ): Promise<string | undefined> {
     const body = new Uint8Array(await (reads ? response : response.clone()).arrayBuffer())
+    const { headers } = response
     if (!reads) void response.body?.cancel() // not that anybody reads it
     let read: Read
     try {
-      read = readReply(body, response.headers.get('inference-header-content-length'))
-      const own = /"id":"(\w+)"/.exec(new TextDecoder().decode(sent.body))?.[1]
-      if (read.id !== own) throw new Error(`the reply is for ${read.id}, to ${own}`)
+      const plain = unpacked(body, headers.get('content-encoding'), sent)
+      read = readReply(plain, headers.get('inference-header-content-length'), this.callers.element)
+      if (read.id !== id) throw new Error(`the reply is for ${read.id}, to ${id}`)
       if (read.rows.length !== asked.length) throw new Error(`the reply has ${read.rows.length} rows`)
     } catch (error) {
       for (const each of asked) each.failed((error as Error).message)
-      return
+      return undefined
     }
     for (const [i, each] of asked.entries()) {
       const status = read.status[i]
       if (status === 'failed') each.failed(read.errors.find(({ row }) => row === i)?.code ?? 'no code')
-      else each.answered({ status, confidence: read.confidence[i] ?? undefined, values: read.rows[i], workers: [] })
+      else
+        each.answered({
+          status,
+          confidence: read.confidence[i] ?? undefined,
+          values: read.rows[i],
+          bits: read.bits[i],
+          workers: [],
+        })
     }
+    return read.version
   }
 
   async #answered(request: Request): Promise<Response> {

@@ -56,6 +56,9 @@ it('an answer that is let pass is used again, and what is proven or kept no more
 
 const sent = (kind: string): Entry => ({ at: 0, what: 'sent', exchange: 1, kind })
 const told = (status: number): Entry => ({ at: 1, what: 'told', exchange: 1, status, why: '' })
+const loads = (what: string) =>
+  ({ at: 0, what, unload: 1, running: 0, version: '2', forgotten: [] }) as unknown as Entry
+const UNLOADED = 'a model that is unloaded is not served'
 const restart = (more: object): Entry => {
   return { at: 7, what: 'restart', state: 'whole', isRefused: false, ejected: [], forgotten: [], ...more }
 }
@@ -119,6 +122,15 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   ['a status says what it means', [sent('stopped'), told(200)]],
   ['every request has one response', [...proven, sent('good'), over(200)]],
   ['every request has one response', [sent('good'), told(200), told(200)]],
+  [UNLOADED, [loads('unloads'), sent('good'), told(200)]],
+  [UNLOADED, [loads('unloads'), loads('loads'), sent('good'), told(404)]],
+  [UNLOADED, [loads('unloads'), loads('loaded')]],
+  ['a request is answered by the model that was served when it came', [sent('good'), loads('loaded'), { ...told(200), version: '2' } as Entry]], // biome-ignore format: one line
+  ['no query ends by a load or an unload', [sent('good'), loads('unloads'), { ...told(503), why: 'closed' } as Entry]],
+  ['an unload ends when all requests have', [sent('good'), loads('unloads'), loads('unloaded'), told(200)]],
+  ['a gateway that is closed answers no more', [sent('good'), loads('closes'), loads('closed'), told(200)]],
+  ['nothing is left', [loads('unloads'), { ...loads('unloaded'), running: 1 } as Entry]],
+  ['who was ejected stays ejected', [{ ...loads('loaded'), forgotten: ['a'] } as Entry]],
   ['errors are what they say', [asked(1, 0), { at: 9, what: 'failed', query: 1, code: 'the reply is for another' }]],
   ['a model that was replaced answers no more', [...proven.slice(0, -1), answered(1, 6, { model: 1 }), asked(2, 7), answered(2, 8)]], // biome-ignore format: one line
   ['a state that is torn is refused, with a warning', [restart({ state: 'torn' })]],

@@ -106,6 +106,14 @@ class Checker {
         return this.#verdict(entry)
       case 'sent':
       case 'told':
+      case 'loads':
+      case 'unloads':
+      case 'unloaded':
+      case 'closes':
+      case 'closed':
+        return this.#exchanges.take(entry)
+      case 'loaded':
+        this.#stayEjected(entry)
         return this.#exchanges.take(entry)
       case 'recalled':
         return this.#audits.recalled(entry)
@@ -318,10 +326,14 @@ class Checker {
   #restart({ at, state, isRefused, ejected, forgotten }: Entry & { what: 'restart' }): void {
     if (state === 'torn' && !isRefused)
       this.#breaks(at, 'a state that is torn is refused, with a warning', 'it was taken')
-    for (const identity of forgotten) this.#breaks(at, 'who was ejected stays ejected', identity)
+    this.#stayEjected({ at, forgotten })
     this.#ejected.clear()
     this.#reused.renews()
     for (const identity of ejected) this.#ejected.set(identity, at)
+  }
+
+  #stayEjected({ at, forgotten }: { at: number; forgotten: readonly string[] }): void {
+    for (const identity of forgotten) this.#breaks(at, 'who was ejected stays ejected', identity)
   }
 
   #hedges({ at, sent }: Entry & { what: 'hedges' }): void {

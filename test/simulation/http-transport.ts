@@ -4,8 +4,8 @@ import { httpWorkers } from '../../src/workers/http/fleet'
 import type { HttpOptions } from '../../src/workers/http/options'
 import type { EndpointChange } from '../../src/workers/remote/endpoints'
 import type { WorkerChanges } from '../../src/workers/worker'
-import { Feed } from '../shared/feed'
 import type { Actor } from './actor'
+import { Feeds } from './feeds'
 import type { Network } from './network'
 import { OipMachine, type WireReply } from './oip-machine'
 import type { Transport } from './transport'
@@ -98,7 +98,7 @@ export class HttpTransport implements Transport {
   readonly #open = new Map<OipMachine, Set<Exchange>>()
   /** A reply that waits for another one to be mistaken for. */
   readonly #held = new Map<OipMachine, { exchange: Exchange; reply: WireReply }>()
-  #endpoints = new Feed<EndpointChange>()
+  readonly #endpoints = new Feeds<EndpointChange>()
 
   /** @param modelOf  which it has now, by identity */
   constructor(
@@ -108,10 +108,10 @@ export class HttpTransport implements Transport {
   ) {}
 
   connect(): WorkerChanges {
-    this.#endpoints = new Feed<EndpointChange>()
-    for (const { actor } of this.#machines.values()) this.#endpoints.tell({ add: urlOf(actor) })
+    const endpoints = this.#endpoints.open()
+    for (const { actor } of this.#machines.values()) endpoints.tell({ add: urlOf(actor) })
     const fetch = this.#fetch as unknown as typeof globalThis.fetch
-    return httpWorkers(this.#endpoints, { ...this.options, model: 'm', fetch, clock: this.network.clock })
+    return httpWorkers(endpoints, { ...this.options, model: 'm', fetch, clock: this.network.clock })
   }
 
   readonly #fetch = (url: string, init: RequestInit): Promise<unknown> =>

@@ -3,10 +3,8 @@
 import { writeMetadata } from '../../src/oip/metadata'
 import { readMessage, readRequest } from '../../src/oip/read'
 import { encode, HEADER_LENGTH, writeReply } from '../../src/oip/write'
-import type { TensorList } from '../../src/tensor'
-import { listOf } from '../shared/vectors'
+import { type TensorList, toTensors } from '../../src/tensor'
 import type { Actor } from './actor'
-import { signature } from './model'
 
 export interface WireRequest {
   method: string
@@ -50,7 +48,7 @@ export class OipMachine {
     try {
       if (path === '/v2') return jsonReply({ name: 'simulated', extensions: ['binary_tensor_data'] })
       if (path === '/v2/models/m/ready') return jsonReply({ ready: true })
-      if (path === '/v2/models/m') return jsonReply(writeMetadata('m', [String(this.model())], signature))
+      if (path === '/v2/models/m') return jsonReply(writeMetadata('m', [String(this.model())], this.actor.signature))
       if (method !== 'POST' || path !== '/v2/models/m/infer') return jsonReply({ error: 'no such path' }, 404)
       return await this.#infer(body, headers[HEADER_LENGTH], signal)
     } catch (error) {
@@ -59,15 +57,18 @@ export class OipMachine {
   }
 
   async #infer(body: Uint8Array, header: string | undefined, signal: AbortSignal): Promise<WireReply> {
-    const asked = readRequest(await readMessage(body, header), signature)
+    const asked = readRequest(await readMessage(body, header), this.actor.signature)
     while (!this.actor.free && !signal.aborted) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     if (signal.aborted) {
       this.#waiting.shift()?.() // its turn is another's
       return jsonReply({ error: 'the client is gone' }, 499)
     }
-    const answers = await this.#ask(asked.queries.map((row) => listOf(row as Float32Array)), signal) // biome-ignore format: one line
-    const rows = answers.map(([{ data }]) => data)
-    const outputs = [{ name: 'y', shape: [rows[0].length], rows, binary: asked.outputs[0].binary }]
+    const { inputs, outputs: specs } = this.actor.signature
+    const answers = await this.#ask(
+      asked.queries.map((query) => toTensors(query, inputs, false)),
+      signal,
+    )
+    const outputs = answers[0].map(({ data, shape: _, ...rest }, i) => ({ ...rest, name: specs[i].name, shape: [data.length], rows: answers.map((each) => each[i].data), binary: asked.outputs[i]?.binary ?? false })) // biome-ignore format: one line
     const reply = await encode(writeReply({ model: 'm', version: String(this.model()), id: asked.id, outputs }))
     const headers: Record<string, string> = {}
     if (reply.headerLength !== undefined) headers[HEADER_LENGTH] = String(reply.headerLength)

@@ -1,6 +1,7 @@
 /** Requests of the Open Inference Protocol as callers of the simulation write them, right and wrong, and what they read of a reply: written apart from the code that they try. */
 
 import { type Random, seeded } from '../../src/random'
+import { bitsOf, COUNT, datatypeOf, type Other, rawOf, splitRaw, textsIn, textsOf } from './elements'
 
 export interface Sent {
   method: string
@@ -13,6 +14,8 @@ export interface Sent {
 export interface Wanted {
   id: string
   rows: readonly Float32Array[]
+  /** Of further values of each row. */
+  element?: Other | undefined
   parameters: Record<string, unknown>
   /** Whether its numbers are raw, and the answer's are to be. */
   raw: { in: boolean; out: boolean }
@@ -22,13 +25,16 @@ const LENGTH = 'inference-header-content-length'
 const INFER = '/v2/models/m/infer'
 const utf8 = new TextEncoder()
 
-export function request({ id, rows, parameters, raw }: Wanted): Sent {
+export function request({ id, rows, element, parameters, raw }: Wanted): Sent {
   const values = Float32Array.from(rows.flatMap((row) => [...row]))
-  const bytes = new Uint8Array(values.buffer)
-  const data = raw.in ? { parameters: { binary_data_size: bytes.length } } : { data: Array.from(values) }
-  const inputs = [{ name: 'x', shape: [rows.length, 2], datatype: 'FP32', ...data }]
-  const outputs = [{ name: 'y', parameters: { binary_data: raw.out } }]
-  const json = utf8.encode(JSON.stringify({ id, inputs, outputs, parameters }))
+  const texts = element ? rows.flatMap((row) => textsOf(element, row)) : []
+  const given = (bytes: Uint8Array, data: string) => raw.in ? `"parameters":{"binary_data_size":${bytes.length}}` : `"data":[${data}]` // biome-ignore format: one line
+  const more = element ? rawOf(element, texts) : new Uint8Array()
+  const bytes = joined(new Uint8Array(values.buffer), more)
+  const x = `{"name":"x","shape":[${rows.length},2],"datatype":"FP32",${given(bytes.subarray(0, values.byteLength), Array.from(values).join())}}` // biome-ignore format: one line
+  const z = element ? `,{"name":"z","shape":[${rows.length},${COUNT}],"datatype":"${datatypeOf(element)}",${given(more, texts.join())}}` : '' // biome-ignore format: one line
+  const outputs = ['y', ...(element ? ['w'] : [])].map((name) => ({ name, parameters: { binary_data: raw.out } }))
+  const json = utf8.encode(`{"id":${JSON.stringify(id)},"inputs":[${x}${z}],"outputs":${JSON.stringify(outputs)},"parameters":${JSON.stringify(parameters)}}`) // biome-ignore format: one line
   if (!raw.in) return { method: 'POST', path: INFER, headers: {}, body: json }
   return { method: 'POST', path: INFER, headers: { [LENGTH]: String(json.length) }, body: joined(json, bytes) }
 }
@@ -39,23 +45,43 @@ function joined(...parts: Uint8Array[]): Uint8Array {
 
 export interface Read {
   id: string | undefined
+  version: string | undefined
   rows: Float32Array[]
+  /** The bits of each row's further values. */
+  bits: string[]
   status: string[]
   confidence: (number | null)[]
   errors: { row: number; code: string }[]
 }
 
 /** @throws where it is not what the protocol says */
-export function readReply(body: Uint8Array, header: string | null): Read {
+export function readReply(body: Uint8Array, header: string | null, element?: Other): Read {
   const length = header === null ? body.length : Number(header)
-  const { id, outputs, parameters } = JSON.parse(new TextDecoder().decode(body.subarray(0, length)))
+  const json = new TextDecoder().decode(body.subarray(0, length))
+  const { id, model_version: version, outputs, parameters } = JSON.parse(json)
   const [{ name, shape, datatype, data }] = outputs
   if (name !== 'y' || datatype !== 'FP32' || shape[1] !== 2)
     throw new Error(`the reply has ${name} ${datatype} [${shape}]`)
-  const values = data ? Float32Array.from(data) : new Float32Array(body.slice(length).buffer)
+  const values = data ? Float32Array.from(data) : new Float32Array(body.slice(length, length + 8 * shape[0]).buffer)
   if (values.length !== 2 * shape[0]) throw new Error(`the reply has ${values.length} values for [${shape}]`)
   const rows = Array.from({ length: shape[0] }, (_, row) => values.subarray(2 * row, 2 * row + 2))
-  return { id, rows, errors: [], ...parameters }
+  const bits = element ? bitsIn(element, outputs[1], json, body.subarray(length + (data ? 0 : values.byteLength))) : []
+  return { id, version, rows, bits, errors: [], ...parameters }
+}
+
+/** @param raw  the bytes behind those of the first output */
+function bitsIn(
+  element: Other,
+  output: { name: string; datatype: string; shape: number[]; data?: unknown },
+  json: string,
+  raw: Uint8Array,
+): string[] {
+  const { name, datatype, shape, data } = output
+  if (name !== 'w' || datatype !== datatypeOf(element) || shape[1] !== COUNT)
+    throw new Error(`the reply has ${name} ${datatype} [${shape}]`)
+  if (!data) return splitRaw(element, raw, shape[0])
+  const texts = textsIn(element, json, name)
+  return Array.from({ length: shape[0] }, (_, row) => bitsOf(element, texts.slice(COUNT * row, COUNT * (row + 1))))
 }
 
 type Spoil = (good: Sent, random: Random) => Sent
@@ -101,7 +127,7 @@ const spoils: Record<string, Spoil> = {
   'a header that is longer': (good) => ({ ...good, headers: { [LENGTH]: '100000' } }),
   'a header that is no number': (good) => ({ ...good, headers: { [LENGTH]: '0x10' } }),
   'another model': (good) => ({ ...good, path: '/v2/models/n/infer' }),
-  'another version': (good) => ({ ...good, path: '/v2/models/m/versions/7/infer' }),
+  'another version': (good) => ({ ...good, path: '/v2/models/m/versions/none/infer' }),
   'half a letter': (good) => ({ ...good, path: '/v2/models/%C3/infer' }),
   'no path': (good) => ({ ...good, path: '/v1/predict' }),
   'another method': (good) => ({ ...good, method: 'PUT' }),

@@ -7,9 +7,10 @@
 import type { PredictorOptions } from 'approxifer'
 import { type Random, seeded } from '../../src/random'
 import { moods } from './actor'
-import { repeated, sampled } from './chosen'
+import { repeated, sampled, typed } from './chosen'
+import type { Other } from './elements'
 import { strategies } from './model'
-import { type Wire, type WireEvent, wired } from './wire'
+import { loaded, packed, type Wire, type WireEvent, wired } from './wire'
 
 /** A worker at its start. */
 export interface Machine {
@@ -80,6 +81,8 @@ export interface Schedule {
   isSpared: boolean
   /** What goes over a network. */
   wire?: Wire
+  /** Of further values that the model takes and gives. */
+  element?: Other
 }
 
 /** Kinds of trouble. */
@@ -154,7 +157,7 @@ export function drawn(seed: number, queries: number): Schedule {
   const apart = seeded(~seed + 2)
   if (!E && apart.next() < OPEN) return opened(plain, end, apart)
   const audited = E ? undefined : sampled(plain, end)
-  const schedule = audited ?? wired(plain)
+  const schedule = audited ?? typed(packed(loaded(wired(plain))))
   return repeated(on.has('renewing') && !audited ? rolled(schedule) : schedule)
 }
 

@@ -1,10 +1,11 @@
 /** What serves queries in the simulation: a predictor, alone or behind a gateway. */
 
-import type { Prediction, PredictOptions } from 'approxifer'
+import type { Prediction, PredictOptions, PredictorOptions } from 'approxifer'
 import { createGateway, type GatewayModel } from '../../src/gateway/create'
 import type { Gateway } from '../../src/gateway/gateway'
 import { createPredictor } from '../../src/predictor/create'
 import type { Predictor } from '../../src/predictor/predictor'
+import type { PredictorStats } from '../../src/predictor/stats'
 import type { GroupReport } from '../../src/query/prediction'
 import { seeded } from '../../src/random'
 import type { VirtualClock } from '../../src/testing/virtual-clock'
@@ -12,6 +13,7 @@ import type { Verdict } from '../../src/trust/reputation'
 import type { Recall } from '../../src/trust/sampling'
 import type { WorkerChanges } from '../../src/workers/worker'
 import { Disk, type Found } from './disk'
+import { dataOf, textsOf } from './elements'
 import { learned } from './learned'
 import { MOST_BYTES } from './requests'
 import type { Schedule } from './schedule'
@@ -31,24 +33,41 @@ export interface Restarted {
   forgotten: readonly string[]
 }
 
+/** Who was ejected is still, and who is believed that was. */
+interface Taken {
+  ejected: readonly string[]
+  forgotten: readonly string[]
+}
+
+/** What becomes of a gateway's model. */
+export type Loads =
+  | { what: 'loads' | 'closes' | 'closed' }
+  | ({ what: 'loaded'; version: string } & Taken)
+  | { what: 'unloads'; unload: number }
+  | { what: 'unloaded'; unload: number }
+
 export class Serving {
-  predictor: Predictor | undefined
   isUp = false
   readonly disk: Disk | undefined
   #gateway: Gateway<GatewayModel> | undefined
+  /** All that there were: the last one serves. */
+  readonly #predictors: Predictor[] = []
+  /** Starts so far, which of them serves, and those of a gateway's model that are under way. */
+  readonly #starts = { count: 0, serving: 0, loading: 0 }
+  #known: Pick<PredictorOptions, 'memory'> = {}
   #warnings: string[] = []
   #unreported = 0
-  /** Of predictors that were closed. */
-  #sent = 0
 
   constructor(
     private readonly schedule: Schedule,
     private readonly clock: VirtualClock,
     private readonly transport: Transport,
     private readonly told: {
-      verdict(verdict: Verdict): void
+      /** @param serves  whether it is that of what serves */
+      verdict(verdict: Verdict, serves: boolean): void
       ejected(): readonly string[]
       recalled(recall: Recall): void
+      loads(entry: Loads): void
     },
   ) {
     const { wire, seed } = schedule
@@ -59,60 +78,121 @@ export class Serving {
     return this.#gateway as Gateway<GatewayModel>
   }
 
+  get predictor(): Predictor | undefined {
+    return this.#predictors.at(-1)
+  }
+
   /** Starts it, and lets as much time pass as that takes. */
   async start(): Promise<void> {
+    if (this.schedule.options.reuse?.maxError !== undefined)
+      this.#known = { memory: { state: await learned(), unfit: 'forget' } }
     const started = this.#started()
     if (this.schedule.wire) await this.#until(() => this.isUp)
     await started
   }
 
-  /** Time stands still while modules are loaded: from when the disk has been read until workers are asked for. */
   async #started(): Promise<void> {
-    const { workers, asked } = watched(this.transport.connect())
-    let release: (() => void) | undefined
-    const hold = () => {
-      release ??= this.clock.hold()
-    }
-    if (this.disk) this.disk.onRead = hold
-    else hold()
-    const starting = this.#start(workers)
-    await Promise.race([asked, starting.catch(() => {})])
-    release?.()
-    await starting
+    await (this.schedule.wire?.isServed ? this.#startGateway() : this.#startAlone())
     this.isUp = true
     if (this.disk && !this.schedule.wire?.isServed) this.#saveLater(this.predictor as Predictor)
   }
 
-  async #start(workers: WorkerChanges): Promise<void> {
-    const { options, seed, wire } = this.schedule
-    const onVerdict = (verdict: Verdict) => this.told.verdict(verdict)
-    const onWarning = (text: string) => void this.#warnings.push(text)
-    const known = options.reuse?.maxError !== undefined && {
-      memory: { state: await learned(), unfit: 'forget' as const },
+  async #startAlone(): Promise<void> {
+    const state = await this.disk?.read('')
+    const { memory: options } = this.schedule.options
+    const memory = state ? { memory: { ...(options ?? { bytes: 0 }), state, unfit: 'forget' as const } } : {}
+    await this.#starting(
+      async (options) => void this.#predictors.push(await createPredictor({ ...options, ...memory })),
+    )
+  }
+
+  async #startGateway(): Promise<void> {
+    await this.#starting(async (model, version) => {
+      this.#gateway = createGateway({
+        models: { m: Object.assign(model, { version }) },
+        ...{ clock: this.clock, maxBytes: MOST_BYTES, maxTotalBytes: MOST_BYTES, onWarning: this.#warn },
+        ...(this.schedule.wire?.callers.packs && { packFrom: 300 }),
+        ...(this.disk && { store: this.disk, saveEveryMs: this.schedule.wire?.disk?.saveEveryMs as number }),
+        observe: ({ groups }) => groups.forEach((group) => this.#reports(group)),
+      })
+      await this.#gateway.ready()
+      this.#predictors.push(this.#gateway.predictor('m'))
+      this.told.loads({ what: 'loaded', version, ejected: [], forgotten: [] })
+    })
+  }
+
+  /** Loads the gateway's model, or replaces it. @param fails  since it has an option that there is not */
+  async load(fails: boolean): Promise<void> {
+    const before = this.#toTake()
+    this.#starts.loading++
+    this.told.loads({ what: 'loads' })
+    try {
+      await this.#starting(async (model, version) => {
+        await this.gateway.load('m', Object.assign(model, { version }, fails && { hope: true }))
+        this.#predictors.push(this.gateway.predictor('m'))
+        this.told.loads({ what: 'loaded', version, ...this.#taken(before()) })
+      })
+    } catch {
+      // As it is to, or the gateway closed meanwhile.
+    }
+    this.#starts.loading--
+  }
+
+  /** Who is ejected, as the one that is to start will be told: by the one that serves, else by the disk. Not known where others start, too. */
+  #toTake(): () => readonly string[] {
+    if (this.#starts.loading) return () => []
+    this.#warnings = []
+    const { disk, told } = this
+    if (disk) disk.lastRead = undefined
+    const ejected = this.#isServed ? told.ejected() : []
+    return () => disk?.lastRead?.ejected ?? ejected.filter((each) => told.ejected().includes(each))
+  }
+
+  get #isServed(): boolean {
+    return this.gateway.names.includes('m') && !this.predictor?.isClosed
+  }
+
+  async unload(): Promise<void> {
+    if (!this.gateway.names.includes('m')) return
+    const unload = this.#starts.count
+    this.told.loads({ what: 'unloads', unload })
+    await this.gateway.unload('m')
+    this.told.loads({ what: 'unloaded', unload })
+  }
+
+  readonly #warn = (text: string) => void this.#warnings.push(text)
+
+  /** Time stands still while modules are loaded: from when options are read until workers are asked for. */
+  async #starting(start: (options: PredictorOptions, version: string) => Promise<void>): Promise<void> {
+    const { options, seed } = this.schedule
+    const { clock, transport, told } = this
+    const place = ++this.#starts.count
+    let release = () => {}
+    const workers: WorkerChanges = {
+      [Symbol.asyncIterator]() {
+        release()
+        return transport.connect()[Symbol.asyncIterator]()
+      },
     }
     const all = {
       ...options,
-      ...known,
-      workers,
-      testing: { clock: this.clock, seed, coin: seeded(seed).next },
-      onWarning,
-      onVerdict,
-      ...(options.verify?.mode === 'sampled' && { onRecall: (recall: Recall) => this.told.recalled(recall) }),
+      ...this.#known,
+      testing: { clock, seed, coin: seeded(seed).next },
+      onWarning: this.#warn,
+      onVerdict: (verdict: Verdict) => told.verdict(verdict, place >= this.#starts.serving),
+      ...(options.verify?.mode === 'sampled' && { onRecall: (recall: Recall) => told.recalled(recall) }),
+      get workers() {
+        release()
+        release = holding(clock)
+        return workers
+      },
     }
-    if (!wire?.isServed) {
-      const state = await this.disk?.read('')
-      const memory = state ? { memory: { ...(options.memory ?? { bytes: 0 }), state, unfit: 'forget' as const } } : {}
-      this.predictor = await createPredictor({ ...all, ...memory })
-      return
+    try {
+      await start(all, String(place))
+      this.#starts.serving = place
+    } finally {
+      release()
     }
-    this.#gateway = createGateway({
-      models: { m: all as GatewayModel },
-      ...{ clock: this.clock, maxBytes: MOST_BYTES, maxTotalBytes: MOST_BYTES, onWarning },
-      ...(this.disk && { store: this.disk, saveEveryMs: wire.disk?.saveEveryMs as number }),
-      observe: ({ groups }) => groups.forEach((group) => this.#reports(group)),
-    })
-    await this.#gateway.ready()
-    this.predictor = this.#gateway.predictor('m')
   }
 
   /** What a user of a predictor alone does. */
@@ -129,23 +209,33 @@ export class Serving {
     if (!this.isUp) return undefined
     this.isUp = false
     if (isKilled) this.disk?.kill()
+    this.told.loads({ what: 'closes' })
     await this.#close()
+    this.told.loads({ what: 'closed' })
     const disk = this.disk as Disk
     Object.assign(disk, { next: found, lastRead: undefined })
     this.#warnings = []
     // Where every server is wrong just then a start fails: it is tried again, as whoever watches a process does.
     while (!(await this.#started().then(() => true, () => false))) await new Promise<void>((again) => this.clock.after(STEP_MS, again)) // biome-ignore format: one line
     const { lastRead } = disk
-    const isRefused = this.#warnings.some((text) => /without what was learned|nothing is taken over/.test(text))
     const state = lastRead ? (lastRead.isWhole ? 'whole' : 'torn') : 'none'
-    const ejected = lastRead?.isWhole && !isRefused ? lastRead.ejected : []
-    const free = (this.predictor as Predictor).stats().workers.filter(({ rightAnswersLeft }) => !rightAnswersLeft)
-    const believed = new Set(free.map(({ identity }) => this.transport.identityOf(identity)))
-    return { state, isRefused, ejected, forgotten: ejected.filter((identity) => believed.has(identity)) }
+    const { isRefused, before, forgotten } = this.#taken(lastRead?.isWhole ? lastRead.ejected : [])
+    return { state, isRefused, ejected: before, forgotten }
+  }
+
+  /** @param told  who was ejected by what it was told */
+  #taken(told: readonly string[]) {
+    const isRefused = this.#warnings.some((text) => /without what was learned|nothing is taken over/.test(text))
+    const before = isRefused ? [] : told
+    const { workers } = (this.predictor as Predictor).stats()
+    const named = workers.map(({ identity, rightAnswersLeft: left }) => ({ identity: this.transport.identityOf(identity), isFree: !left })) // biome-ignore format: one line
+    const believed = new Set(named.flatMap(({ identity, isFree }) => (isFree ? identity : [])))
+    const others = named.flatMap(({ identity, isFree }) => (isFree || before.includes(identity) ? [] : identity))
+    const forgotten = before.filter((identity) => believed.has(identity))
+    return { isRefused, before, forgotten, ejected: [...before, ...others] }
   }
 
   async #close(): Promise<void> {
-    this.#sent += (this.predictor as Predictor).stats().hedges.sent
     await (this.#gateway ?? (this.predictor as Predictor)).close()
   }
 
@@ -155,7 +245,9 @@ export class Serving {
   }
 
   predict(row: Float32Array, options: PredictOptions): Promise<Prediction> {
-    const given = (this.predictor as Predictor).predict(row, options)
+    const { element } = this.schedule
+    const query = element ? { x: row, z: dataOf(element, textsOf(element, row)) } : row
+    const given = (this.predictor as Predictor).predict(query, options)
     void given.then(({ group }) => this.#reports(group), () => {}) // biome-ignore format: one line
     return given
   }
@@ -169,7 +261,13 @@ export class Serving {
   async well(names: ReadonlySet<string>): Promise<string[]> {
     const { wire } = this.schedule
     if (!wire) return []
-    await this.#until(() => this.isUp)
+    await this.#until(() => this.isUp && !this.#starts.loading)
+    for (let isOver = false; wire.isServed && !this.#isServed && !isOver; ) {
+      void this.load(false).then(() => {
+        isOver = true
+      })
+      await this.#until(() => isOver)
+    }
     if (wire.transport === 'direct') return []
     const missing = () => {
       const here = (this.predictor as Predictor).stats().workers.filter(({ gone }) => !gone)
@@ -182,36 +280,29 @@ export class Serving {
 
   /** Ends it. @returns what is left to say of it */
   async end(): Promise<{ sent: number; ended: number | undefined; unreported: number }> {
-    const { exact, checked, recovered, unasked, unverified, audited, failed } = (this.predictor as Predictor).stats()
-    const ended =
-      exact +
-      checked +
-      recovered +
-      unasked +
-      unverified +
-      audited +
-      Object.values(failed).reduce((sum, n) => sum + n, 0)
     let isClosed = false
     void this.#close().then(() => (isClosed = true))
     await this.#until(() => isClosed)
+    const all = this.#predictors.map((predictor) => predictor.stats())
+    const ended = all.reduce((sum, stats) => sum + endedOf(stats), 0)
+    const sent = all.reduce((sum, { hedges }) => sum + hedges.sent, 0)
     const { wire, events } = this.schedule
     const isAll = !events.some(({ what }) => what === 'restart') && !(wire?.callers.batches && wire.isServed)
-    return { sent: this.#sent, ended: isAll ? ended : undefined, unreported: this.#unreported }
+    return { sent, ended: isAll ? ended : undefined, unreported: this.#unreported }
   }
 }
 
-/** @returns the same, and when they are asked for, which is when all that takes real time at a start is over */
-function watched(workers: WorkerChanges): { workers: WorkerChanges; asked: Promise<void> } {
-  let tell = () => {}
-  const asked = new Promise<void>((resolve) => {
-    tell = resolve
-  })
-  const watching = {
-    most: workers.most,
-    [Symbol.asyncIterator]() {
-      tell()
-      return workers[Symbol.asyncIterator]()
-    },
+function endedOf({ exact, checked, recovered, unasked, unverified, audited, failed }: PredictorStats): number {
+  const answered = exact + checked + recovered + unasked + unverified + audited
+  return Object.values(failed).reduce((sum, n) => sum + n, answered)
+}
+
+/** Stops time. @returns lets it go on, however often it is called */
+function holding(clock: VirtualClock): () => void {
+  const release = clock.hold()
+  let isHeld = true
+  return () => {
+    if (isHeld) release()
+    isHeld = false
   }
-  return { workers: watching, asked }
 }

@@ -2,8 +2,9 @@
 
 import type { Change } from 'approxifer'
 import type { WorkerChanges } from '../../src/workers/worker'
-import { Feed } from '../shared/feed'
+import type { Feed } from '../shared/feed'
 import type { Actor } from './actor'
+import { Feeds } from './feeds'
 import { HttpTransport } from './http-transport'
 import { Broker } from './nats-broker'
 import { NatsTransport } from './nats-transport'
@@ -30,33 +31,34 @@ export interface Transport {
 /** Workers that are objects. */
 export class Direct implements Transport {
   readonly #actors = new Map<string, Actor>()
-  #changes = new Feed<Change>()
+  readonly #feeds = new Feeds<Change>()
 
-  /** @param born  a machine anew, since a predictor closes its workers */
+  /** @param born  a machine anew, since a predictor closes its workers, and shares them with no other */
   constructor(private readonly born: (actor: Actor) => Actor) {}
 
   connect(): Feed<Change> {
-    this.#changes = new Feed<Change>()
+    const feed = this.#feeds.open()
     for (const [name, actor] of [...this.#actors]) {
-      const anew = actor.isClosed ? this.born(actor) : actor
+      const anew = actor.isClosed || actor.onFree ? this.born(actor) : actor
       this.#actors.set(name, anew)
-      this.#changes.tell({ add: anew })
+      feed.tell({ add: anew })
     }
-    return this.#changes
+    return feed
   }
 
+  /** One that is about to close needs nobody. */
   join(actor: Actor): void {
     this.#actors.set(actor.name, actor)
-    this.#changes.tell({ add: actor })
+    this.#feeds.newest?.tell({ add: actor })
   }
 
   leave(worker: string, how: 'remove' | 'drain'): void {
     this.#actors.delete(worker)
-    this.#changes.tell(how === 'remove' ? { remove: worker } : { drain: worker })
+    this.#feeds.tell(how === 'remove' ? { remove: worker } : { drain: worker })
   }
 
   renew(fingerprint: string): void {
-    this.#changes.tell({ model: fingerprint })
+    this.#feeds.tell({ model: fingerprint })
   }
 
   restart(worker: string, forMs: number): void {

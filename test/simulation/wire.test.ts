@@ -12,19 +12,21 @@ const QUERIES = 150
 /** Of each kind. */
 const RUNS = process.env.CI ? 12 : 4
 
-const kinds: Record<string, (wire: NonNullable<Schedule['wire']>) => boolean> = {
+const kinds: Record<string, (wire: NonNullable<Schedule['wire']>, schedule: Schedule) => boolean> = {
   'a gateway': ({ isServed, transport }) => isServed && transport === 'direct',
   HTTP: ({ transport }) => transport === 'http',
   NATS: ({ transport }) => transport === 'nats',
   'a disk': ({ disk }) => disk !== undefined,
+  'a model that comes and goes': (_, { events }) => events.some(({ what }) => what === 'unload'),
+  'values of other types': (_, { element }) => element === 'int64' || element === 'string',
 }
 
 /** The first schedules of a kind. */
 function first(kind: string, count: number, queries = QUERIES): Schedule[] {
   const found: Schedule[] = []
   for (let seed = 1; found.length < count; seed++) {
-    const { wire } = drawn(seed, 1)
-    if (wire && kinds[kind](wire)) found.push(drawn(seed, queries))
+    const few = drawn(seed, 30)
+    if (few.wire && kinds[kind](few.wire, few)) found.push(drawn(seed, queries))
   }
   return found
 }

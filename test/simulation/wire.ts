@@ -16,7 +16,7 @@ export interface Wire {
   /** What was learned is saved, now and then, and read when the process starts again. */
   disk?: DiskTrouble & { saveEveryMs: number }
   /** Of the callers' requests: shares that are nonsense, and whose bodies stop, or are cut off. */
-  callers: { nonsense: number; stops: number; batches: boolean }
+  callers: { nonsense: number; stops: number; batches: boolean; packs?: boolean }
 }
 
 /** What serves is started again, and finds what it has saved, or something else. */
@@ -26,9 +26,20 @@ interface Restart {
   found: Found
 }
 
+/** The gateway's model is replaced, or loaded again; nothing comes of it where it fails. Or it is taken away. */
+type Loading = { what: 'load'; fails?: boolean } | { what: 'unload' }
+
 export type WireEvent =
+  | Loading
   /** A machine is down for a moment, or the way to it, or to all. */
-  { what: 'bounce'; worker: string; forMs: number } | { what: 'cut'; worker?: string; forMs: number } | Restart
+  | { what: 'bounce'; worker: string; forMs: number }
+  | { what: 'cut'; worker?: string; forMs: number }
+  | Restart
+
+/** Share of the gateways whose model is loaded and unloaded. */
+const LOADED = 0.5
+/** Of those whose callers know gzip. */
+const PACKED = 0.4
 
 /** Seeds that follow each other draw alike otherwise. */
 const SEED = 0x9e3779b1
@@ -65,6 +76,39 @@ export function wired(schedule: Schedule): Schedule {
     options: { ...options, ...limits },
     events: [...stretched, ...more].sort((a, b) => a.at - b.at),
     isSpared: schedule.isSpared && transport === 'direct' && !disk && !wire.callers.batches,
+  }
+}
+
+/** Callers pack their bodies, and take packed ones: drawn apart. */
+export function packed(schedule: Schedule): Schedule {
+  const { seed, wire } = schedule
+  if (!wire?.isServed || seeded(~seed + 7).next() >= PACKED) return schedule
+  return { ...schedule, wire: { ...wire, callers: { ...wire.callers, packs: true } } }
+}
+
+/** A gateway whose model is loaded and unloaded while it serves: drawn apart. Two of its versions have as many queries under way as both may have. */
+export function loaded(schedule: Schedule): Schedule {
+  const { seed, wire, events, options } = schedule
+  const random = seeded(~seed + 5)
+  if (!wire?.isServed || random.next() >= LOADED) return schedule
+  const end = events.at(-1)?.at ?? 0
+  const more: Schedule['events'] = []
+  const add = (at: number, what: 'load' | 'unload', fails = 0) => {
+    more.push(random.next() < fails ? { at, what: 'load', fails: true } : { at, what })
+  }
+  for (let at = (end * random.next()) / 4; at < end; at += (end * (1 + random.next())) / 6) {
+    const soon = at + [0, 1, 20][random.below(3)] * random.next()
+    const way = random.below(4)
+    add(at, way > 1 ? 'unload' : 'load', way ? 0 : 0.3)
+    if (way === 1) add(soon, random.next() < 0.5 ? 'load' : 'unload') // while it loads
+    if (way) add(soon + 20 * random.next(), 'load', 0.2)
+  }
+  for (const { at, what } of events) if (what === 'restart') add(Math.max(0, at - 20 * random.next()), 'unload')
+  return {
+    ...schedule,
+    options: { ...options, limits: { ...options.limits, queries: 10_000 } },
+    events: [...events, ...more].sort((a, b) => a.at - b.at),
+    isSpared: false,
   }
 }
 

@@ -4,12 +4,14 @@ import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { Actor, type Lying } from './actor'
 import type { Found } from './disk'
+import { bitsOf, bitsOfData, textsOf, turned } from './elements'
 import { GatewayCallers, type Told } from './gateway-callers'
 import { type Entry, type History, type Promised, violations } from './history'
 import { labelOf, ownAnswer } from './model'
 import { CALM, Network } from './network'
+import { codingStreams } from './packing'
 import { type Event, HANG_MS, least, type Machine, type Schedule } from './schedule'
-import { Serving } from './serving'
+import { type Loads, Serving } from './serving'
 import { Direct, type Transport, transportOf } from './transport'
 
 /** What proven answers may differ by: `verify.rounding` of what the answers vary by, and some room. */
@@ -52,7 +54,8 @@ class World {
     const modelOf = (identity: string) => this.#models.get(identity) ?? 0
     this.#transport = transportOf(wire, network, modelOf, ({ machine }) => this.#born(machine))
     this.#serving = new Serving(schedule, this.clock, this.#transport, {
-      verdict: ({ identity, kind }) => this.#verdict(this.#transport.identityOf(identity), kind),
+      verdict: ({ identity, kind }, serves) => this.#verdict(this.#transport.identityOf(identity), kind, serves),
+      loads: (entry) => this.#loads(entry),
       ejected: () => [...this.#ejected],
       recalled: ({ identity, ids }) => void this.#note({ what: 'recalled', identity, ids }),
     })
@@ -60,13 +63,13 @@ class World {
     const witness = {
       asked: (event: Ask) => this.#asks(event),
       sent: (exchange: number, kind: string) => this.#note({ what: 'sent', exchange, kind }),
-      told: (exchange: number, status: number, why: string) => this.#note({ what: 'told', exchange, status, why }),
+      told: (exchange: number, status: number, why: string, version?: string) => void this.#note({ what: 'told', exchange, status, why, ...(version !== undefined && { version }) }), // biome-ignore format: one line
     }
     this.#callers = new GatewayCallers(
       () => this.#serving.gateway,
       network,
       witness,
-      { ...wire.callers, mixes: this.#mixes },
+      { ...wire.callers, mixes: this.#mixes, element: schedule.element },
       seed,
     )
   }
@@ -85,7 +88,7 @@ class World {
     await this.clock.run(this.clock.now() + HANG_MS)
     await this.#settled(this.clock.now())
     await closed
-    const running = [...this.#actors.values(), ...this.#retired].reduce((sum, { open }) => sum + open, 0)
+    const running = runningOf([...this.#actors.values(), ...this.#retired])
     this.#note({ what: 'over', ended, timers: this.clock.pending, running, unreported })
     return { promised: promisedBy(this.#schedule), entries: this.entries }
   }
@@ -141,7 +144,7 @@ class World {
       ended: ({ name, restart }: Actor, ms: number) =>
         void (ms > HANG_MS && this.#note({ what: 'hung', worker: name, ms, restarts: restart !== undefined && !wire })),
     }
-    const actor = new Actor(machine, lying, this.clock, witnessed, this.#schedule.seed)
+    const actor = new Actor(machine, lying, this.clock, witnessed, this.#schedule.seed, this.#schedule.element)
     if (this.#schedule.wire?.transport === 'nats') actor.fingerprint = `model ${model()}`
     const before = this.#actors.get(name)
     if (before) this.#retired.push(before)
@@ -156,10 +159,18 @@ class World {
     return this.#schedule.wire ? undefined : labelOf(told)
   }
 
-  #verdict(identity: string, kind: string): void {
-    if (kind === 'ejected') this.#ejected.add(identity)
-    if (kind === 'readmitted') this.#ejected.delete(identity)
+  /** @param serves  whether it is of what serves now: of one that ends nobody else hears */
+  #verdict(identity: string, kind: string, serves: boolean): void {
+    if (kind === 'ejected' && serves) this.#ejected.add(identity)
+    if (kind === 'readmitted' && serves) this.#ejected.delete(identity)
     this.#note({ what: 'verdict', identity, kind })
+  }
+
+  #loads(entry: Loads): void {
+    if (entry.what === 'loaded') this.#ejected = new Set(entry.ejected)
+    const closed = [...this.#actors.values(), ...this.#retired].filter(({ isClosed }) => isClosed)
+    if (entry.what === 'unloaded') this.#note({ ...entry, running: runningOf(closed) })
+    else this.#note(entry)
   }
 
   async #restarts(isKilled: boolean, found: Found): Promise<void> {
@@ -183,7 +194,13 @@ class World {
     else if (event.what === 'bounce') this.#transport.restart(event.worker, event.forMs)
     else if (event.what === 'cut') this.#transport.cut?.(event.worker, event.forMs)
     else if (event.what === 'restart') void this.#restarts(event.isKilled, event.found)
+    else if (event.what === 'load' || event.what === 'unload') this.#reloads(event)
     else this.#renews()
+  }
+
+  #reloads(event: Event & { what: 'load' | 'unload' }): void {
+    if (!this.#serving.isUp) return // it begins with one
+    void (event.what === 'load' ? this.#serving.load(event.fails === true) : this.#serving.unload())
   }
 
   #forgets(tenant: string): void {
@@ -224,10 +241,17 @@ class World {
   }
 
   /** With the answer of the model that is nearest, of those that there were since it was asked. */
-  #compared(row: Float32Array, told: Float32Array, first: number): { off: number; label: boolean; model: number } {
+  #compared(
+    row: Float32Array,
+    told: Float32Array,
+    first: number,
+    bits?: string,
+  ): { off: number; label: boolean; model: number } {
+    const { element } = this.#schedule
+    const isOther = element && bits !== bitsOf(element, turned(textsOf(element, row)))
     const models = Array.from({ length: this.#model - first + 1 }, (_, i) => ownAnswer(row, first + i))
     const compared = models.map((own, i) => ({
-      off: Math.max(...told.map((value, i) => Math.abs(value - own[i]))),
+      off: isOther ? 1e9 : Math.max(...told.map((value, i) => Math.abs(value - own[i]))),
       label: labelOf(own) === labelOf(told),
       model: first + i,
     }))
@@ -252,11 +276,11 @@ class World {
     this.#note({ what: 'asked', query, dueAt, policy: chosen, gives: atDeadline === 'give', lively, ...(repeats && { like, tenant }) }) // biome-ignore format: one line
     let isOpen = true
     return {
-      answered: ({ status, confidence, values: told, workers: names, id, reused }: Told) => {
+      answered: ({ status, confidence, values: told, bits, workers: names, id, reused }: Told) => {
         isOpen = false
         const workers = names.map((name) => this.#transport.nameOf(name))
         // Over a network who serves hears of another model when it asks, and then gives no answer of the one before.
-        const compared = this.#compared(values, told, repeats && !(this.#transport instanceof Direct) ? 0 : first)
+        const compared = this.#compared(values, told, repeats && !(this.#transport instanceof Direct) ? 0 : first, bits)
         const more = { ...(id !== undefined && { id }), ...(repeats && { reused: reused === true, told: told.join() }) }
         this.#note({ what: 'answered', query, status, confidence, workers, ...compared, says: this.#says(told), ...more }) // biome-ignore format: one line
       },
@@ -284,13 +308,16 @@ class World {
       const choices = { deadlineMs, ...(policy && { policy }), ...(atDeadline && { atDeadline }) }
       const given = this.#serving.predict(Float32Array.from(event.row), { ...choices, signal: leaving.signal, ...(tenant && { tenant }) }) // biome-ignore format: one line
       const { output, ...rest } = await given
-      asked.answered({ ...rest, values: output.y.data as Float32Array })
+      const bits = output.w && bitsOfData(output.w.data)
+      asked.answered({ ...rest, values: output.y.data as Float32Array, bits })
     } catch (error) {
       const { code = `${(error as Error).message}` } = error as { code?: string }
       asked.failed(code)
     }
   }
 }
+
+const runningOf = (actors: readonly Actor[]) => actors.reduce((sum, { open }) => sum + open, 0)
 
 /** What the documentation says of these options. */
 function promisedBy({
@@ -307,28 +334,42 @@ function promisedBy({
     ...(verify?.mode === 'sampled' && { sampled: { rate: verify.rate ?? 1, retention: verify.retention ?? 1 } }),
     maxError: reuse?.maxError ?? 0,
     ttlMs: reuse?.ttlMs ?? Number.POSITIVE_INFINITY,
-    ledgers: 1 + events.filter(({ what }) => ['renew', 'forget', 'restart'].includes(what)).length,
+    ledgers: 1 + events.filter(({ what }) => ['renew', 'forget', 'restart', 'load', 'unload'].includes(what)).length,
     preset: scheme?.preset !== undefined,
     answersIn: isSpared ? 2 * HANG_MS : Number.POSITIVE_INFINITY,
     hangMs: HANG_MS,
     limit: limits?.queries ?? Number.POSITIVE_INFINITY,
     minConfidence: byzantine ? 0.98 : 0.9,
     hedges: {
-      burst: BURST * (1 + events.filter(({ what }) => what === 'restart').length),
+      burst: BURST * (1 + events.filter(({ what }) => ['restart', 'load', 'unload'].includes(what)).length),
       share: hedge ? (hedge.budget ?? 0.2) : 0,
     },
     rounding: ROUNDING,
   }
 }
 
-/** One at a time where it goes over a network: what servers are asked when depends on `Math.random`. @throws Error where the run itself throws */
+/** One at a time where it goes over a network: what servers are asked when depends on `Math.random`, and long texts are read in turns, for which time stands still. @throws Error where the run itself throws */
 export async function run(schedule: Schedule): Promise<History> {
   const { random } = Math
+  const { setTimeout, CompressionStream, DecompressionStream } = globalThis
   if (schedule.wire) Math.random = seeded(schedule.seed).next
   try {
-    return await new World(schedule).run()
+    const world = new World(schedule)
+    const turn = (f: () => void) => {
+      const release = world.clock.hold()
+      return setImmediate(() => {
+        f()
+        release()
+      })
+    }
+    const timer = (f: () => void, ms?: number) => (ms === undefined ? turn(f) : setTimeout(f, ms))
+    if (schedule.wire) globalThis.setTimeout = timer as unknown as typeof setTimeout
+    if (schedule.wire?.callers.packs) Object.assign(globalThis, codingStreams(world.clock))
+    return await world.run()
   } finally {
+    Object.assign(globalThis, { CompressionStream, DecompressionStream })
     Math.random = random
+    globalThis.setTimeout = setTimeout
   }
 }
 

@@ -63,4 +63,18 @@ describe('VirtualClock', () => {
     await clock.run()
     expect(seen).toEqual(['deep at 1', 'real at 1', 'next at 2'])
   })
+
+  it('time goes on after pauses that follow each other at once, whatever waited before', async () => {
+    const clock = new VirtualClock()
+    const first = clock.hold()
+    setTimeout(first, 5)
+    await clock.run(1)
+    clock.after(1, async () => {
+      await null // now it is about to go on
+      clock.hold()()
+      setTimeout(clock.hold(), 5)
+    })
+    await clock.run(10)
+    expect(clock.now()).toBe(10)
+  })
 })
