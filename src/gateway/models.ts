@@ -1,5 +1,6 @@
 /** The models of a gateway: loaded, replaced while the old version drains, unloaded; and what they learned, kept in a store. */
 
+import { Cancellation, orAborted } from '../abort'
 import { checkText, expected } from '../check'
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
@@ -58,6 +59,8 @@ interface Slot extends Recalling {
   saved: number
   /** Resolves when all have ended that were replaced. */
   ended?: Promise<unknown>
+  /** Aborted when it is unloaded: a load ends then, however long its start takes. */
+  readonly end: Cancellation
 }
 
 export class Models<Model> {
@@ -116,20 +119,15 @@ export class Models<Model> {
     checkText('name', name, "a model's name")
     const version = this.options.versionOf(model)
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the gateway is closed')
-    const slot = this.#slots.get(name) ?? { why: 'it is loading', saved: 0 }
+    const slot = this.#slots.get(name) ?? { why: 'it is loading', saved: 0, end: new Cancellation() }
     this.#slots.set(name, slot)
     return this.#inTurn(name, () => this.#load(name, slot, model, version))
   }
 
   async #load(name: string, slot: Slot, model: Model, version: string): Promise<void> {
     try {
-      const states = await this.#statesOf(name, slot)
-      const { predictor, text } = await this.#start(name, model, slot, states)
+      const { predictor, text } = await this.#startUnlessEnded(name, slot, model)
       const served = new Served(predictor, text, version)
-      if (this.#closing || this.#slots.get(name) !== slot) {
-        await served.predictor.close()
-        throw new ApproxiferError('CLOSED', `model '${name}' was unloaded while it was loading`)
-      }
       const old = slot.served
       Object.assign(slot, { served, saved: 0 })
       if (old) slot.ended = Promise.all([slot.ended, this.#drain(old)])
@@ -138,6 +136,19 @@ export class Models<Model> {
       slot.why = messageOf(error)
       throw error
     }
+  }
+
+  async #startUnlessEnded(name: string, slot: Slot, model: Model): Promise<Started> {
+    const { end } = slot
+    end.throwIfAborted()
+    const starting = this.#statesOf(name, slot).then((states) => this.#start(name, model, slot, states))
+    const started = await orAborted(end, starting).catch((error) => {
+      if (end.aborted) starting.then(({ predictor }) => predictor.close()).catch(() => {}) // when it is up at last
+      throw error
+    })
+    if (!end.aborted) return started
+    await started.predictor.close()
+    throw end.reason
   }
 
   /** What is known of a model: by the one that is to be replaced, else by the store. */
@@ -172,6 +183,7 @@ export class Models<Model> {
     const slot = this.#slots.get(name)
     if (!slot) throw new RangeError(expected('name', `one of ${this.names.join(', ')}`, name))
     this.#slots.delete(name)
+    slot.end.abort(new ApproxiferError('CLOSED', `model '${name}' was unloaded while it was loading`))
     if (slot.served) this.#draining.add(slot.served) // `close` ends it, also while it is saved
     return this.#inTurn(name, async () => {
       await this.#saveOrWarn(name, slot)
@@ -227,6 +239,7 @@ export class Models<Model> {
 
   async #close(): Promise<void> {
     this.#unplan?.()
+    for (const { end } of this.#slots.values()) end.abort(new ApproxiferError('CLOSED', 'the gateway is closed'))
     const drained = [...this.#draining].map(({ predictor }) => predictor.close()) // their last requests would not end before
     await this.#forAll(async (name, slot) => {
       await this.#saveOrWarn(name, slot)

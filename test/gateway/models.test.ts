@@ -183,6 +183,29 @@ describe('loading and unloading', () => {
     expect([old[0].closed, unloaded[0].closed]).toEqual([1, 1])
   })
 
+  it.each(['close', 'unload'] as const)(
+    '%s does not wait for a load that never ends, nor keep what comes of it',
+    async (end) => {
+      const { gateway } = await started({}, { m: model() })
+      const [late] = workersOf(1)
+      let arrive: (change: { add: HandWorker }) => void = () => {}
+      const arrival = new Promise<{ add: HandWorker }>((resolve) => {
+        arrive = resolve
+      })
+      const changes = (async function* () {
+        yield await arrival
+      })()
+      const loading = gateway.load('n', { workers: changes })
+      await turn()
+      const ending = end === 'close' ? gateway.close() : gateway.unload('n')
+      await expect(loading).rejects.toMatchObject({ code: 'CLOSED' })
+      await ending
+      arrive({ add: late })
+      await expect.poll(() => late.closed).toBe(1)
+      await gateway.close()
+    },
+  )
+
   it('a ready predictor is served as it is', async () => {
     const predictor = await createPredictor({ workers: workersOf(1) })
     const { gateway } = await started({}, { m: predictor })
