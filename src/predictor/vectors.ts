@@ -5,7 +5,6 @@ import type { MemoryOptions } from '../memory/memory'
 import type { Warn } from '../notices'
 import { hasVectors, vectorOf } from '../payload'
 import { isVector, type Signature, type TensorList, type TensorSpec, toNamed } from '../tensor'
-import { probeQuery } from '../workers/remote/model'
 import type { MemoryChoices, QueryFeatures } from './options'
 
 export interface Vectors {
@@ -19,18 +18,19 @@ export interface Vectors {
 
 const NONE = new Float32Array(0)
 
-/** @returns undefined where nothing can be remembered @throws TypeError where the user's function gives no numbers */
+/** @param probe  a query of the model, for the user's function if there is one @returns undefined where nothing can be remembered @throws TypeError where the user's function gives no numbers */
 export function vectorsOf(
   signature: Signature,
   memory: MemoryChoices | false | undefined,
   warn: Warn,
+  probe?: (signature: Signature) => TensorList,
 ): Vectors | undefined {
   const { features } = memory || {}
   if (hasVectors(signature))
     return { inputs: signature.inputs, features: features as MemoryOptions['features'], of: vectorOf }
-  if (typeof features !== 'function' || !isVector(signature.outputs)) return undefined
+  if (!probe || !isVector(signature.outputs)) return undefined
   const own = (query: TensorList, length?: number) => ownFeatures(features as QueryFeatures, toNamed(query, signature.inputs), length, 'memory.features') // biome-ignore format: one line
-  const { length } = own(probeQuery(signature))
+  const { length } = own(probe(signature))
   const of = (query: TensorList) => {
     try {
       return own(query, length)
