@@ -88,7 +88,8 @@ describe('one of two servers that lies', () => {
     const events = await follow(gateway, 'recall')
     const wrong: (number | undefined)[] = []
     const seen = new Set<string>()
-    for (let i = 0; i < 400 && !events.length; i++) {
+    // A busy machine gives the liar few queries: it is asked until one of its lies is drawn.
+    for (let i = 0; !events.length; i++) {
       const each = await Promise.all([0, 1, 2].map((j) => ask(gateway, (3 * i + j) % 300)))
       for (const { isWrong, id, status } of each) {
         seen.add(status)
