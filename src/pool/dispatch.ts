@@ -51,10 +51,10 @@ export class Dispatcher {
     this.execution = new Execution({ ...options, lateMs, queue, roster, speeds, freed, queued: () => this.queued() })
   }
 
-  /** An attempt is queued: it goes to a worker now, or as soon as one may take it. */
-  queued(): void {
+  /** An attempt is queued: it goes to a worker now, or as soon as one may take it. @param now  when it was queued, if it is a new one */
+  queued(now?: number): void {
     this.#roster.recheck(OFFERS)
-    if (this.#gathering === 'off') this.dispatch()
+    if (this.#gathering === 'off') this.dispatch(now)
     else this.#gather()
     if (!this.#roster.capacity.workers) this.#roster.strand()
   }
@@ -89,8 +89,8 @@ export class Dispatcher {
     this.execution.pipeline.close()
   }
 
-  /** Attempts to free slots, as long as there are both. */
-  dispatch(): void {
+  /** Attempts to free slots, as long as there are both. @param now  nothing is refused that was queued since: its owner has no attempt yet */
+  dispatch(now = this.#clock.now()): void {
     if (this.#phase !== 'idle') return
     this.#phase = 'at work'
     const aside: Member[] = []
@@ -103,7 +103,7 @@ export class Dispatcher {
         member.patience = this.#speeds.patience(member.speed)
         const skip = member.patience && this.#overdueIn(member) > 0 ? this.#skipFor(member) : 0
         const startsAt = this.#clock.now()
-        const attempt = this.#attemptFor(member, skip, startsAt) ?? (skip ? this.#strandedFor(member) : undefined)
+        const attempt = this.#attemptFor(member, skip, now) ?? (skip ? this.#strandedFor(member) : undefined)
         if (attempt) this.execution.start(member, this.#packing.pack(member, attempt, startsAt), startsAt)
         else aside.push(member)
         if (!attempt && skip && !this.#isBarred(member)) passedOver = member // as will be all that are slower
@@ -111,9 +111,9 @@ export class Dispatcher {
       if (this.#queue.needed > this.#roster.capacity.slots) this.#sendAhead()
     } finally {
       for (const member of aside) this.#roster.update(member)
+      if (this.#phase === 'at work') this.#phase = 'idle' // also where something was thrown: nothing would be dispatched any more
     }
-    if (this.#phase !== 'at work') return // closed by who was told of an attempt
-    this.#phase = 'idle'
+    if (this.#phase !== 'idle') return // closed by who was told of an attempt
     this.#waiting.isAny = this.#queue.needed > 0
     if (passedOver || this.#unplan) this.#plan(passedOver)
   }

@@ -130,7 +130,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   submit(row: Submission<P>): Attempt<P, A> {
     const attempt = new PooledAttempt(row, this.#clock.now())
     this.#queue.push(attempt)
-    this.#dispatcher.queued()
+    this.#dispatcher.queued(attempt.queuedAt)
     return attempt as Attempt<P, A>
   }
 
