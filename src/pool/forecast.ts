@@ -26,7 +26,8 @@ const HOPELESS = 0.1
 const BUSY = 0.85
 /**
  * The queue may be as long as deadlines allow, but a long one that stands only keeps everybody waiting: each query that is refused shortens
- * it by as much as LONGER queries that come while it is short make it longer.
+ * it by as much as LONGER queries that come while it is short make it longer. One that was too late for an idle machine as well says
+ * nothing of the queue, and counts by its chance there: callers with a millisecond had all others refused.
  */
 const SHORTER = 10
 const LONGER = 20
@@ -75,7 +76,7 @@ export class Forecast {
     const least = ADMITTED.refusing + length * (ADMITTED.least - ADMITTED.refusing)
     const isShort = before < this.#shortest || this.#queue.lacks(turn)
     const isIn = !waitMs || ((isShort || waitMs <= length * leftMs) && pace.chance(leftMs - waitMs) >= least * chance)
-    if (!isIn) this.#lengthen(turn, length - SHORTER / (LONGER * usable))
+    if (!isIn) this.#lengthen(turn, length - (chance * SHORTER) / (LONGER * usable))
     else if (isShort && length < 1) this.#lengthen(turn, length + 1 / (LONGER * usable))
     if (isIn) return undefined
     return this.refused(told(leftMs, waitMs), Math.min(this.#longestMs, (waitMs * pace.latelyMs) / pace.meanMs))

@@ -13,6 +13,8 @@ import type { Query } from './query'
  * longer, goes on in another task, which is a millisecond later where timers are as slow as Node's.
  */
 const SLICE_MS = 1
+/** After its deadline a query waits no longer for others' lookups: behind a burst of queries with hardly any time it was 90 ms. */
+const OVERTIME_MS = 20
 
 /** What is to be looked up, and who is told. */
 interface LookupTask {
@@ -104,7 +106,7 @@ export class Lookups {
 }
 
 /** Asks the memory for a query that is late or lost, or whose answer it may check. @param later  called when it is known, if that is not before this returns */
-export function lookUp(query: Query, { learning }: Context, now: number, later: () => void): void {
+export function lookUp(query: Query, { learning, clock }: Context, now: number, later: () => void): void {
   const { recovery, vote, caller } = query
   if (!recovery) return
   const { vector } = query.payload
@@ -118,7 +120,7 @@ export function lookUp(query: Query, { learning }: Context, now: number, later: 
     if (said && !vote) learning.judge(isConfident(policy, minConfidence, recovery.confidence))
     if (isLater) later()
   }
-  const wanted = () => query.caller.isOpen
+  const wanted = () => caller.isOpen && !(clock.now() > caller.dueAt + OVERTIME_MS)
   // Else it gets nothing: at its deadline, or where it is lost and only recovers.
   const isLast = urgency === 2 || (urgency === 1 && caller.choices.policy === 'recover')
   if (vote) learning.see(vector, wanted, told)

@@ -93,6 +93,14 @@ describe('on arrival', () => {
     expect(pool.forecast.refusal(200, NORMAL)).toBeUndefined()
   })
 
+  it('callers who have less time than an inference takes do not have others refused', async () => {
+    const { pool, learn, put } = await known(2)
+    await learn()
+    for (let i = 0; i < 12; i++) put(1e6)
+    for (let i = 0; i < 40; i++) expect(pool.forecast.refusal(1 + i / 10, NORMAL)?.code).toBe('OVERLOADED')
+    expect(pool.forecast.refusal(200, NORMAL)).toBeUndefined()
+  })
+
   it('who has less time than an inference takes is let in while machines idle: it shows whether it still does', async () => {
     const { clock, pool, learn, put } = await known(2)
     await learn()

@@ -49,3 +49,23 @@ it.each([
   lookUp(own as never as Query, { learning } as never as Context, NOW, () => {})
   expect([judgements, recovery.confidence]).toEqual([judged, 0.95])
 })
+
+it('a query waits for the lookups of others until 20 ms after its deadline, and no longer', () => {
+  let now = NOW
+  let isWanted = (): boolean => false
+  const look = (_: unknown, __: boolean, wanted: () => boolean) => {
+    isWanted = wanted
+  }
+  const caller = { dueAt: NOW, isOpen: true, choices: { policy: 'auto', minConfidence: 0.9 } }
+  const own = { recovery: new QueryRecovery(0, undefined), caller, asked: [], payload: query(1) }
+  const context = { learning: { experience: { memory: 'warm' }, look }, clock: { now: () => now } }
+  lookUp(own as never as Query, context as never as Context, NOW, () => {})
+  const wanted = [0, 20, 21].map((ms) => {
+    now = NOW + ms
+    return isWanted()
+  })
+  expect(wanted).toEqual([true, true, false])
+  now = NOW
+  caller.isOpen = false
+  expect(isWanted()).toBe(false)
+})
