@@ -49,6 +49,7 @@ export const defects: readonly Defect[] = [
   defect('half of a convict’s answers are recalled', 'trust/given-answers.ts', 'ids.push(this.#ids[place])', 'if (i % 2) ids.push(this.#ids[place])'),
   defect('answers are said to be audited, and are not', 'trust/sampling.ts', 'if (!this.#options.draws.draw(identityOf(worker))) return', 'if (worker) return'),
   defect('who leaves is answered', 'query/query.ts', 'if (this.caller.isOpen) this.#fail(error)\n    if (this.coding) this.coding.left(this)', 'if (this.coding) this.coding.left(this)'),
+  defect('a query is refused in the turn in which it comes', 'pool/dispatch.ts', 'this.#attemptFor(member, skip, now) ??', 'this.#attemptFor(member, skip, startsAt) ??'),
 ]
 
 const SEEDS = Number(process.env.SEEDS ?? 500)

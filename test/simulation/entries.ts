@@ -30,6 +30,8 @@ export interface Promised {
   rounding: number
   /** How late a busy machine may come to what is due; 0 in simulated time. */
   slackMs?: number
+  /** What a turn takes at most, where simulated time passes within turns: all of a turn is noted at the time at which it began. */
+  turnMs?: number
 }
 
 export type Entry = {

@@ -75,10 +75,13 @@ class Checker {
 
   constructor(promised: Promised) {
     this.#promised = promised
-    this.#tick = promised.slackMs ?? TICK
+    this.#tick = promised.slackMs ?? promised.turnMs ?? TICK
     const { ttlMs = Number.POSITIVE_INFINITY, rounding, sampled } = promised
     const breaks = (at: number, line: string, why: string) => this.#breaks(at, line, why)
-    this.#reused = new Reused(ttlMs, Boolean(promised.maxError), breaks)
+    this.#reused = new Reused(
+      { ttlMs, isRemembered: Boolean(promised.maxError), slackMs: promised.slackMs ?? promised.turnMs ?? 0 },
+      breaks,
+    )
     this.#audits = new Audited(sampled && { ...sampled, rounding, tick: this.#tick }, breaks)
   }
 
@@ -302,11 +305,12 @@ class Checker {
     if (isLost && asking.dueAt - asking.at > this.#promised.answersIn - TICK) {
       this.#breaks(at, 'every query is answered while at most S workers are in trouble', `query ${query}: ${code}`)
     }
-    if (code === 'DEADLINE' && at < asking.dueAt - TIMER_MS * (this.#promised.slackMs ? 2 : 1))
+    const { slackMs, turnMs = 0 } = this.#promised
+    if (code === 'DEADLINE' && at < asking.dueAt - TIMER_MS * (slackMs ? 2 : 1) - turnMs)
       this.#breaks(at, 'DEADLINE comes at the deadline', `query ${query}, ${(asking.dueAt - at).toFixed(3)} ms before`)
     if (code === 'ABORTED' && asking.leftAt === undefined) this.#breaks(at, 'ABORTED is for who left', `query ${query}`)
     const isAlone = open < 2 && !asking.isBehind && asking.dueAt - asking.at > this.#promised.hangMs
-    if (code === 'OVERLOADED' && !isBeyond && (isAlone || at > asking.dueAt + TICK)) {
+    if (code === 'OVERLOADED' && !isBeyond && (isAlone || at > asking.dueAt + this.#tick)) {
       this.#breaks(at, 'OVERLOADED beyond the limit, or behind others before the deadline', `query ${query}, with ${open - 1} others`) // biome-ignore format: one line
     }
     if (code === 'PROTOCOL' || code === 'MODEL' || !/^[A-Z]+$/.test(code))

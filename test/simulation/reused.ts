@@ -9,6 +9,15 @@ interface Source {
   told: string
 }
 
+interface Promised {
+  /** How long an answer may be used. */
+  ttlMs: number
+  /** Whether a memory answers some queries, and is audited. */
+  isRemembered: boolean
+  /** Between callers who have one answer. */
+  slackMs: number
+}
+
 export class Reused {
   /** Of equal queries of one tenant; of the model that serves, and since they were forgotten last. */
   #sources = new Map<string, Source[]>()
@@ -16,10 +25,8 @@ export class Reused {
   /** Of queries that failed: an audit of a memory goes on when its caller has left. */
   readonly #failed = new Set<string>()
 
-  /** @param ttlMs  how long an answer may be used @param isRemembered  whether a memory answers some queries, and is audited */
   constructor(
-    private readonly ttlMs: number,
-    private readonly isRemembered: boolean,
+    private readonly promised: Promised,
     private readonly breaks: (at: number, line: string, why: string) => void,
   ) {}
 
@@ -34,11 +41,12 @@ export class Reused {
     this.#sources.set(key, sources)
     if (!reused) return void sources.push({ at, status, told })
     // Those that are under way at once share whatever it is; only the model's own answers are kept.
+    const { ttlMs, isRemembered, slackMs } = this.promised
     const isOf = (source: Source) =>
       source.told === told &&
       source.status === status &&
-      (source.at === at || (status === 'exact' && source.at >= at - this.ttlMs))
-    const isAudited = this.isRemembered && status === 'exact' && this.#failed.has(key)
+      (source.at >= at - slackMs || (status === 'exact' && source.at >= at - ttlMs - slackMs))
+    const isAudited = isRemembered && status === 'exact' && this.#failed.has(key)
     if (!isAudited && !sources.some(isOf))
       this.breaks(at, 'a reused answer is that of an equal query', `query ${query} (${key}), ${status}: ${told}`)
   }

@@ -83,6 +83,8 @@ export interface Schedule {
   wire?: Wire
   /** Of further values that the model takes and gives. */
   element?: Other
+  /** What each look at the clock takes: else no time passes within a turn, as it does on real machines. */
+  tickMs?: number
 }
 
 /** Kinds of trouble. */
@@ -158,7 +160,13 @@ export function drawn(seed: number, queries: number): Schedule {
   if (!E && apart.next() < OPEN) return opened(plain, end, apart)
   const audited = E ? undefined : sampled(plain, end)
   const schedule = audited ?? typed(packed(loaded(wired(plain))))
-  return repeated(on.has('renewing') && !audited ? rolled(schedule) : schedule)
+  return ticking(repeated(on.has('renewing') && !audited ? rolled(schedule) : schedule))
+}
+
+/** Whether time passes within a turn: drawn apart. */
+function ticking(schedule: Schedule): Schedule {
+  const random = seeded(~schedule.seed + 3)
+  return random.next() < 0.3 ? { ...schedule, tickMs: [0.001, 0.02][random.below(2)] } : schedule
 }
 
 /** Few right answers make a stranger believed, so that most are. */

@@ -1,7 +1,7 @@
 /** Runs a schedule: the real predictor, pool, trust and memory on workers and callers of a simulated world. */
 
 import { seeded } from '../../src/random'
-import { VirtualClock } from '../../src/testing/virtual-clock'
+import { TickingClock } from '../shared/ticking-clock'
 import { Actor, type Lying } from './actor'
 import type { Found } from './disk'
 import { bitsOf, bitsOfData, textsOf, turned } from './elements'
@@ -19,13 +19,16 @@ const ROUNDING = 0.01
 /** Hedges that may be saved up, as docs/reference.md has it. */
 const BURST = 10
 
+/** At the clock, in one turn, at most: of sixteen rows that come at once. */
+const LOOKS = 2000
+
 /** After the last event over a network, by which all that was asked has had its end. */
 const SETTLED_MS = 1500
 
 type Ask = Event & { what: 'ask' }
 
 class World {
-  readonly clock = new VirtualClock()
+  readonly clock: TickingClock
   readonly entries: Entry[] = []
   readonly #schedule: Schedule
   /** Of every machine, by identity: who comes back lies as before, and has the model that it had. */
@@ -47,6 +50,7 @@ class World {
 
   constructor(schedule: Schedule) {
     this.#schedule = schedule
+    this.clock = new TickingClock(schedule.tickMs ?? 0)
     const { scheme, memory, policy } = schedule.options
     this.#mixes = Boolean(scheme || memory || policy !== 'retry')
     const { seed, wire } = schedule
@@ -120,7 +124,7 @@ class World {
   }
 
   #note(entry: Entry extends infer E ? (E extends Entry ? Omit<E, 'at'> : never) : never): Entry {
-    const noted = { at: this.clock.now(), ...entry } as Entry
+    const noted = { at: this.clock.turn, ...entry } as Entry
     this.entries.push(noted)
     return noted
   }
@@ -325,6 +329,7 @@ function promisedBy({
   isSpared,
   events,
   machines,
+  tickMs,
 }: Schedule): Promised {
   const byzantine = scheme?.byzantine ?? 0
   return {
@@ -345,6 +350,7 @@ function promisedBy({
       share: hedge ? (hedge.budget ?? 0.2) : 0,
     },
     rounding: ROUNDING,
+    ...(tickMs && { turnMs: LOOKS * tickMs }),
   }
 }
 

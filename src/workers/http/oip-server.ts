@@ -8,6 +8,7 @@ import { readError, readMessage, readReply } from '../../oip/read'
 import { HEADER_LENGTH, PROBE, writeRequest } from '../../oip/write'
 import { flawOf, hasVectors } from '../../payload'
 import type { Connections, HttpReply, HttpRequest } from '../../platform/platform'
+import { randomToken } from '../../random-token'
 import { rowLength, type Signature, type TensorList } from '../../tensor'
 import type { HttpSettings } from './options'
 
@@ -72,7 +73,6 @@ export class OipServer {
   readonly #headers: Readonly<Record<string, string>>
   readonly #inJson: Readonly<Record<string, string>>
   readonly #inBytes: Readonly<Record<string, string>>
-  #ids = 0
 
   constructor(
     private readonly connections: Connections,
@@ -138,7 +138,7 @@ export class OipServer {
     abort: Cancellation,
     isProbe = false,
   ): Promise<ServerReply> {
-    const id = String(this.#ids++)
+    const id = randomToken() // of all clients: a broken proxy may mix up their replies
     const { body, headerLength } = await writeRequest(signature, { id, queries, binary })
     abort.throwIfAborted()
     const { outputs } = signature

@@ -4,10 +4,11 @@ import { keys } from '#keys'
 import { checkInteger, MOST_MS } from '../../check'
 import { ApproxiferError } from '../../errors'
 import type { KeyPair } from '../../platform/platform'
+import { randomToken } from '../../random-token'
 import { checkServer, NatsLink, type NatsServer } from './connection'
 import { checkServeOptions, type ServeNatsOptions, type ServeSettings } from './options'
 import { type MachineState, Station } from './station'
-import { randomToken, tagOf } from './subjects'
+import { tagOf } from './subjects'
 
 export interface NatsService {
   /** The workers' names in the fleet; after a restart they are others. */

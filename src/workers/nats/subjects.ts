@@ -1,6 +1,7 @@
 /** Subjects of a fleet, the names in them (what stands between two dots), and where a coordinator's answers arrive. */
 
 import { expected } from '../../check'
+import { randomToken } from '../../random-token'
 import type { NatsLink } from './connection'
 
 export const subjectsOf = (fleet: string) => ({
@@ -33,25 +34,6 @@ export function isToken(text: unknown): text is string {
 /** @throws TypeError */
 export function checkFleet(fleet: unknown): asserts fleet is string {
   if (!isToken(fleet)) throw new TypeError(expected('fleet', 'letters, digits, - and _', fleet))
-}
-
-const BYTES = 16
-/** Tokens for which random bytes are fetched at a time: each fetch asks the operating system, which takes 2 to 8 us. */
-const AHEAD = 64
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
-
-const random = new Uint8Array(AHEAD * BYTES)
-let used = random.length
-
-/** 128 random bits in hexadecimal: the next cannot be guessed from others. */
-export function randomToken(): string {
-  if (used === random.length) {
-    crypto.getRandomValues(random)
-    used = 0
-  }
-  let token = ''
-  for (const end = used + BYTES; used < end; used++) token += HEX[random[used]]
-  return token
 }
 
 export interface Conversation {

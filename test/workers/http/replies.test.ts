@@ -35,6 +35,18 @@ describe('a reply that is none', () => {
     expect([...(await inferRow(worker, row))]).toEqual([6, 8])
   })
 
+  it('no two calls have one id, of whatever clients: a broken proxy mixes up replies, and the other’s would be believed', async () => {
+    const ids: string[] = []
+    for (const { worker, server } of [await readyWorker(), await readyWorker()]) {
+      server.instead = ({ json }) => {
+        ids.push(json?.id as string)
+        return Reply.json({ id: json?.id, outputs: [y] })
+      }
+      for (let call = 0; call < 3; call++) await inferRow(worker, row)
+    }
+    expect([ids.length, new Set(ids).size]).toEqual([6, 6])
+  })
+
   it('takes [1, 2, 1] for [1, 2], and outputs that nobody asked for', async () => {
     const { worker, server } = await readyWorker()
     server.instead = () => Reply.json({ id: null, parameters: null, outputs: [{ name: 'n', datatype: 'INT64', shape: [1], data: [7] }, { ...y, shape: [1, 2, 1], parameters: null }] }) // biome-ignore format: one line
