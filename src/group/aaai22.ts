@@ -27,6 +27,7 @@ import { tooFew } from '../query/failures'
 import { groupReport, undecided } from '../query/prediction'
 import { Query } from '../query/query'
 import type { Random } from '../random'
+import type { ModelWorker } from '../workers/worker'
 import { Filling } from './filling'
 import type { CodingContext } from './redundancy'
 
@@ -90,9 +91,9 @@ export class PaperGroup implements Coding, Owner {
     if (isDue && !this.isOpen) this.#decide()
   }
 
-  given(): string[] {
+  given(): ModelWorker[] {
     const { survivors } = this.#measured
-    return this.#rows.filter(({ row }) => survivors.includes(row)).map((asked) => workerOf(asked).name)
+    return this.#rows.filter(({ row }) => survivors.includes(row)).map(workerOf)
   }
 
   failure(): ApproxiferError {
@@ -236,7 +237,7 @@ export class PaperGroup implements Coding, Owner {
       queuedMs: startedAt - member.caller.since,
       ranMs: ranMs || clock.now() - startedAt,
       hedged: false,
-      workers: [workerOf(asked).name],
+      workers: [workerOf(asked)],
     })
   }
 

@@ -16,6 +16,7 @@ import { type Coding, PendingReport, provenOnly } from '../query/coding'
 import { tooFew } from '../query/failures'
 import { groupReport, undecided } from '../query/prediction'
 import { Query } from '../query/query'
+import type { ModelWorker } from '../workers/worker'
 import { Filling } from './filling'
 import { type CodingContext, toMix } from './redundancy'
 import { Standing } from './standing'
@@ -109,10 +110,10 @@ export class CodedGroup implements Coding, Owner {
     for (const { attempt } of this.#parities) if (attempt.phase === 'queued') this.#context.pool.promote(attempt)
   }
 
-  given(): string[] {
+  given(): ModelWorker[] {
     this.copies.save()
     const rows = this.#measured.survivors
-    return this.all.flatMap((asked) => (rows.includes(asked.row) && answerOf(asked) ? workerOf(asked).name : []))
+    return this.all.flatMap((asked) => (rows.includes(asked.row) && answerOf(asked) ? workerOf(asked) : []))
   }
 
   /** Other queries of the group tell what their recoveries would have been worth, once all that was lost has come. */

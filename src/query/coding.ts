@@ -3,6 +3,7 @@
 import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
 import type { Apart, Identity } from '../pool/attempt'
+import type { ModelWorker } from '../workers/worker'
 import { type Asked, answerOf, workerOf } from './asked'
 import type { Context } from './context'
 import type { GroupReport } from './prediction'
@@ -24,7 +25,7 @@ export interface Coding extends Apart {
   /** A query is late, lost or due: what can be decoded is decoded and offered. */
   press(query: Query, now: number): void
   /** A recovery is given to its caller. @returns the workers whose answers it was made of */
-  given(): string[]
+  given(): ModelWorker[]
   /** The model's own answer showed whether a recovery was right. */
   graded?(): void
   /** Why a query cannot be recovered. @param own  its attempts */

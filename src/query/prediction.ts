@@ -4,6 +4,7 @@ import { NONE } from '../arrays'
 import { ApproxiferError, type Code } from '../errors'
 import type { Recovered } from '../memory/confidence'
 import type { Tensors } from '../tensor'
+import type { ModelWorker } from '../workers/worker'
 import { type Asked, type Purpose, workerOf } from './asked'
 import type { Context } from './context'
 import type { AtDeadline, onOverloads, Policy } from './policy'
@@ -76,17 +77,20 @@ export interface Prediction {
 }
 
 /** What a query says of its answer. */
-export type Given = Pick<Prediction, 'status' | 'confidence' | 'queuedMs' | 'ranMs' | 'hedged' | 'workers'>
+export interface Given extends Pick<Prediction, 'status' | 'confidence' | 'queuedMs' | 'ranMs' | 'hedged'> {
+  /** By whom; those that have left by then, too. */
+  workers: readonly ModelWorker[]
+}
 
 /** Of an answer that a worker gave. */
 export function workersAnswer(query: Query, asked: Asked, status: Status, confidence: number | undefined): Given {
   const { startedAt, ranMs } = asked.attempt
   const queuedMs = startedAt - query.caller.since
-  return { status, confidence, queuedMs, ranMs, hedged: isHedged(query), workers: [workerOf(asked).name] }
+  return { status, confidence, queuedMs, ranMs, hedged: isHedged(query), workers: [workerOf(asked)] }
 }
 
 /** Of one that was recovered now. @param workers  whose answers it is made of */
-export function recoveredAnswer(query: Query, now: number, workers: string[]): Given {
+export function recoveredAnswer(query: Query, now: number, workers: readonly ModelWorker[]): Given {
   const sentAt = query.asked[0]?.attempt.startedAt || now
   const confidence = query.recovery?.confidence
   const [queuedMs, ranMs] = [sentAt - query.caller.since, now - sentAt]

@@ -254,11 +254,15 @@ export class Query implements Owner, Timed {
     this.#finish()
   }
 
-  #settle({ tensors }: Payload, { status, confidence, queuedMs, ranMs, hedged, workers }: Given): number | undefined {
+  #settle(
+    { tensors }: Payload,
+    { status, confidence, queuedMs, ranMs, hedged, workers: by }: Given,
+  ): number | undefined {
     const { signature, ended, sampled, model: { fingerprint } } = this.#context // biome-ignore format: one line
-    const entry = status === 'exact' ? undefined : sampled?.give(workers, this.caller.turn.tenant)
+    const entry = status === 'exact' ? undefined : sampled?.give(by, this.caller.turn.tenant)
     const output = toNamed(tensors, signature.outputs)
     const group = this.coding?.report.promise ?? new Promise<GroupReport>((resolve) => { this.#reported = resolve }) // biome-ignore format: one line
+    const workers = by.map(({ name }) => name)
     const given = { output, status, confidence, queuedMs, ranMs, hedged, workers, fingerprint, id: entry?.id, group } // a spread costs 1 kB
     this.caller.answer(given, ended)
     this.#closed()

@@ -126,12 +126,13 @@ export class Sampling implements Sampled {
     )
   }
 
-  give(workers: readonly string[], tenant: string): { id: number; place: number } | undefined {
-    const { draws, given, pool } = this.#options
+  /** @param workers  whose answers it is made of, also those that have left */
+  give(workers: readonly ModelWorker[], tenant: string): { id: number; place: number } | undefined {
+    const { draws, given } = this.#options
     if (!workers.length) return undefined // it is the memory's
     const id = draws.id()
     let place = -1
-    for (const name of workers) place = given.add(identityOf(pool.worker(name) ?? { name }), id, tenant)
+    for (const identity of new Set(workers.map(identityOf))) place = given.add(identity, id, tenant)
     return { id, place }
   }
 

@@ -155,6 +155,27 @@ describe('a fleet that grows', () => {
   })
 })
 
+it('an answer that came when its worker had been told to leave is recalled, too, once that machine is convicted', async () => {
+  const { made, changes, add, onRecall } = growing()
+  const [anchor, leaving] = [own('w0'), Object.assign(new HandWorker('m1 before'), { identity: 'm1' })]
+  await add(anchor)
+  await add(leaving)
+  const predictor = await made
+  const both = [predictor.predict(query(1)), predictor.predict(query(2))]
+  await turn()
+  changes.push({ drain: leaving.name })
+  await turn()
+  leaving.calls[0].answer(lie)
+  anchor.calls[0].answer()
+  const ids = (await Promise.all(both)).flatMap(({ id }) => id ?? [])
+  await turn()
+  anchor.calls[0].answer() // the audit
+  await turn()
+  expect(ids.length).toBe(1)
+  expect(onRecall.mock.calls).toEqual([[expect.objectContaining({ identity: 'm1', ids })]])
+  await predictor.close()
+})
+
 it('threads of one’s own are anchors', async () => {
   const model = new URL('../../models/mnist-lenet.onnx', import.meta.url)
   const predictor = await createPredictor({ model, workers: 1, verify: { mode: 'sampled' }, onWarning() {} })

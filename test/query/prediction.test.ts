@@ -10,8 +10,9 @@ it.each([
 ] as const)('a recovery says how long its query waited, and how long workers were at it: %s', (_, startedAt, times) => {
   const asked = startedAt.map((at) => ({ purpose: 'first', attempt: { startedAt: at } }))
   const query = { asked, caller: { since: 100 }, recovery: { confidence: 0.9 } }
-  const given = recoveredAnswer(query as never, 120, ['w'])
-  expect(given).toEqual({ status: 'recovered', confidence: 0.9, hedged: false, workers: ['w'], ...times })
+  const workers = [{ name: 'w' }] as never
+  const given = recoveredAnswer(query as never, 120, workers)
+  expect(given).toEqual({ status: 'recovered', confidence: 0.9, hedged: false, workers, ...times })
 })
 
 it.each([

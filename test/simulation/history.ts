@@ -174,7 +174,8 @@ class Checker {
   }
 
   #hung({ at, worker, ms, restarts }: Entry & { what: 'hung' }): void {
-    if (restarts && ms > this.#promised.hangMs + TIMER_MS) this.#breaks(at, 'who hangs is restarted', `${worker} was at it for ${ms.toFixed(3)} ms`) // biome-ignore format: one line
+    const { hangMs, turnMs = 0 } = this.#promised
+    if (restarts && ms > hangMs + TIMER_MS + turnMs) this.#breaks(at, 'who hangs is restarted', `${worker} was at it for ${ms.toFixed(3)} ms`) // biome-ignore format: one line
   }
 
   /** A promise settles once, by its deadline; at once for who leaves. */

@@ -17,7 +17,7 @@ const HASTY = 1
 /** Standard error of a logarithm that is small enough, to begin a trial, and to end one. */
 const KNOWN = 0.2
 const GOOD = 0.06
-/** Calls that are compared at least, alone before the first trial (with 6 an eighth of servers of 16 slots stayed at one), in a trial at most, and in a trial of two at once. */
+/** Calls that are compared at least; alone, before a trial that says one at once is believed (with 6 an eighth of servers of 16 slots stayed at one); in a trial at most; in a trial of two at once. */
 const FEW = 6
 const ENOUGH = 16
 const MOST = 300
@@ -136,7 +136,7 @@ export class MeasuredWindow {
     this.#gap.left--
     if (this.#trial) return
     if (this.#block.count >= Math.max(BLOCK, 2 * this.#size)) this.#check()
-    const few = this.#size === 1 || this.#next === NARROW ? ENOUGH : FEW
+    const few = this.#next === NARROW ? ENOUGH : FEW
     if (this.#gap.left <= 0 && this.#own.count >= few && this.#own.error < KNOWN) this.#begin()
   }
 
@@ -165,7 +165,8 @@ export class MeasuredWindow {
   }
 
   #judgeMore(calls: Calls, size: number): void {
-    if (calls.count < Math.max(FEW, calls.meanOpen)) return
+    // While it grows each of those that are more is heard once, so that it nearly doubles with each round trip.
+    if (calls.count < Math.max(FEW, this.#next === TWICE ? size - this.#size : calls.meanOpen)) return
     const longer = Math.log(calls.meanMs / this.#base.meanMs)
     const error = errorOf(calls, this.#base)
     const open = calls.meanOpen
@@ -181,11 +182,12 @@ export class MeasuredWindow {
       this.#use(Math.min(this.most, Math.round(open)), calls)
       this.#go(TWICE)
       this.#gap.times = GAP.first
-      return
+      return this.#begin()
     }
     this.#next = NARROW
     this.#settle(this.#sizeFor(atWork, error, size), error, calls.count)
-    if (this.#base.error > GOOD) this.#gap.left = this.#size > 1 ? 0 : MOST / 2 // what calls take that do not wait is learned first
+    if (this.#size === 1 && this.#base.count < ENOUGH) this.#gap.left = ENOUGH - this.#base.count
+    else if (this.#base.error > GOOD) this.#gap.left = this.#size > 1 ? 0 : MOST / 2 // what calls take that do not wait is learned first
   }
 
   #judgeFewer(calls: Calls, size: number): void {

@@ -84,6 +84,12 @@ it.each([
   expect(server.window.limit).toBeGreaterThanOrEqual(14)
 })
 
+it('a server that is far away has most of what it takes within 25 round trips', () => {
+  const server = busy()
+  while (server.window.limit < 200) server.answer(1, { atOnce: 16, ms: 0.5, wayMs: 50 })
+  expect(server.now).toBeLessThan(25 * 50)
+})
+
 it('a server with fewer slots than before gets fewer calls at once, and as many as before when it has them again', () => {
   const server = busy()
   server.answer(3000, { atOnce: 16 })
