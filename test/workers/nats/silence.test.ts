@@ -11,11 +11,13 @@ const fleets = natsFleets()
 describe.skipIf(!natsInstalled)('workers on NATS that fall silent', () => {
   it('one that misses three heartbeats is gone, its calls reject; heard again, it takes rows', async () => {
     const hand = new HandWorker('a')
-    const { changes, clock, theirs, connection } = await fleets.start([hand])
+    const own = await fleets.connect()
+    const { changes, clock, theirs, connection } = await fleets.start([hand], { own })
     const worker = await joined(changes)
     const call = inferRow(worker, row(1))
     await until(() => hand.calls.length === 1)
     const partition = vi.spyOn(connection, 'publish').mockImplementation(() => {}) // the server keeps its subscriptions
+    for (const each of [connection, own]) await each.flush() // what was on its way is heard at the time at which it was sent
     await clock.run(1500)
     expect([await settled(call), worker.gone, worker.free]).toEqual(['open', false, true])
     await clock.run(1700)
