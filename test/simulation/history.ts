@@ -281,7 +281,8 @@ class Checker {
     least: number,
   ): void {
     if (policy === 'retry') this.#breaks(at, 'retry gives nothing that is recovered', `query ${query} is`)
-    const isSure = (confidence ?? 0) >= least || policy === 'recover' || (gives && at >= dueAt - TICK)
+    const isSure =
+      (confidence ?? 0) >= least || policy === 'recover' || (gives && at >= dueAt - TICK - (this.#promised.turnMs ?? 0))
     if (!isSure) this.#breaks(at, 'auto gives what is sure', `query ${query} has a confidence of ${confidence}`)
   }
 
