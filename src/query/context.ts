@@ -78,7 +78,7 @@ export interface Trust {
 export interface Sampled {
   /** What an answer of this worker is by itself. */
   worth(worker: ModelWorker): Status
-  /** One is given that is not exact. @param workers  that made it @returns what its caller knows it by, and where that is kept */
+  /** One is given that is not exact. @param workers  that made it, also those that have left @returns what its caller knows it by, and where that is kept */
   give(workers: readonly ModelWorker[], tenant: string): { id: number; place: number } | undefined
   /** A worker's answer came that may be audited, by its worth. @param place  where it was given @param learning  what an anchor's answer teaches */
   came(worker: ModelWorker, query: Payload, answer: Payload, place?: number, learning?: Learning): void

@@ -120,7 +120,7 @@ export function lookUp(query: Query, { learning, clock }: Context, now: number, 
     if (said && !vote) learning.judge(isConfident(policy, minConfidence, recovery.confidence))
     if (isLater) later()
   }
-  const wanted = () => caller.isOpen && !(clock.now() > caller.dueAt + OVERTIME_MS)
+  const wanted = () => caller.isOpen && clock.now() <= caller.dueAt + OVERTIME_MS
   // Else it gets nothing: at its deadline, or where it is lost and only recovers.
   const isLast = urgency === 2 || (urgency === 1 && caller.choices.policy === 'recover')
   if (vote) learning.see(vector, wanted, told)

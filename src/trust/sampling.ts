@@ -126,7 +126,6 @@ export class Sampling implements Sampled {
     )
   }
 
-  /** @param workers  whose answers it is made of, also those that have left */
   give(workers: readonly ModelWorker[], tenant: string): { id: number; place: number } | undefined {
     const { draws, given } = this.#options
     if (!workers.length) return undefined // it is the memory's

@@ -78,10 +78,7 @@ class Checker {
     this.#tick = promised.slackMs ?? promised.turnMs ?? TICK
     const { ttlMs = Number.POSITIVE_INFINITY, rounding, sampled } = promised
     const breaks = (at: number, line: string, why: string) => this.#breaks(at, line, why)
-    this.#reused = new Reused(
-      { ttlMs, isRemembered: Boolean(promised.maxError), slackMs: promised.slackMs ?? promised.turnMs ?? 0 },
-      breaks,
-    )
+    this.#reused = new Reused({ ttlMs, isRemembered: Boolean(promised.maxError), turnMs: promised.turnMs ?? 0 }, breaks)
     this.#audits = new Audited(sampled && { ...sampled, rounding, tick: this.#tick }, breaks)
   }
 
@@ -312,7 +309,7 @@ class Checker {
       this.#breaks(at, 'DEADLINE comes at the deadline', `query ${query}, ${(asking.dueAt - at).toFixed(3)} ms before`)
     if (code === 'ABORTED' && asking.leftAt === undefined) this.#breaks(at, 'ABORTED is for who left', `query ${query}`)
     const isAlone = open < 2 && !asking.isBehind && asking.dueAt - asking.at > this.#promised.hangMs
-    if (code === 'OVERLOADED' && !isBeyond && (isAlone || at > asking.dueAt + this.#tick)) {
+    if (code === 'OVERLOADED' && !isBeyond && (isAlone || at > asking.dueAt + TICK + turnMs)) {
       this.#breaks(at, 'OVERLOADED beyond the limit, or behind others before the deadline', `query ${query}, with ${open - 1} others`) // biome-ignore format: one line
     }
     if (code === 'PROTOCOL' || code === 'MODEL' || !/^[A-Z]+$/.test(code))

@@ -14,8 +14,8 @@ interface Promised {
   ttlMs: number
   /** Whether a memory answers some queries, and is audited. */
   isRemembered: boolean
-  /** Between callers who have one answer. */
-  slackMs: number
+  /** Of a turn, in which several callers have one answer, at most. */
+  turnMs: number
 }
 
 export class Reused {
@@ -41,11 +41,11 @@ export class Reused {
     this.#sources.set(key, sources)
     if (!reused) return void sources.push({ at, status, told })
     // Those that are under way at once share whatever it is; only the model's own answers are kept.
-    const { ttlMs, isRemembered, slackMs } = this.promised
+    const { ttlMs, isRemembered, turnMs } = this.promised
     const isOf = (source: Source) =>
       source.told === told &&
       source.status === status &&
-      (source.at >= at - slackMs || (status === 'exact' && source.at >= at - ttlMs - slackMs))
+      (source.at >= at - turnMs || (status === 'exact' && source.at >= at - ttlMs - turnMs))
     const isAudited = isRemembered && status === 'exact' && this.#failed.has(key)
     if (!isAudited && !sources.some(isOf))
       this.breaks(at, 'a reused answer is that of an equal query', `query ${query} (${key}), ${status}: ${told}`)

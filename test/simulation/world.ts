@@ -19,7 +19,7 @@ const ROUNDING = 0.01
 /** Hedges that may be saved up, as docs/reference.md has it. */
 const BURST = 10
 
-/** At the clock, in one turn, or in several with nothing between: of crowds that ask for sixteen rows each. */
+/** Looks at the clock in one turn, or in several that follow each other at once, at most: crowds ask for sixteen rows each. */
 const LOOKS = 4000
 
 /** After the last event over a network, by which all that was asked has had its end. */
