@@ -174,7 +174,7 @@ export class Generation {
   }
 
   /** Where no worker can answer it in time, and no memory, it fails. A throw on its way costs this one query, and nobody else. @param caller  its own, or who asks for several */
-  #ask({ payload, signal, refusal: known, caller: own }: Request, caller: Caller): Query | undefined {
+  #ask({ payload, signal, refusal: known, caller: own }: Request, caller: Caller): void {
     const { hedges, recoveries, pool } = this.#shared
     try {
       const refusal = known ?? pool.forecast.refusal(caller.dueAt - caller.since, caller.turn)
@@ -182,8 +182,8 @@ export class Generation {
       hedges.earn()
       recoveries.earn()
       const query = this.#join(payload, caller, refusal || undefined)
-      if (signal && caller === own && caller.isOpen) caller.listen(signal, (error) => query.leave(error))
-      return query
+      const isShared = caller !== own
+      if (caller.isOpen && (signal || isShared)) caller.listen(isShared ? undefined : signal, (error) => query.leave(error))
     } catch (error) {
       if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
     }

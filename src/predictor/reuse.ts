@@ -11,7 +11,6 @@ import { Payload } from '../payload'
 import { type Caller, SharedCaller, tooLate } from '../query/caller'
 import { agree } from '../query/equality'
 import type { Prediction } from '../query/prediction'
-import type { Query } from '../query/query'
 import { toNamed } from '../tensor'
 import { copied, isSame, type Kept, KeptAnswers, keyOf } from './kept-answers'
 import type { Means } from './means'
@@ -38,7 +37,6 @@ interface Crowd {
   readonly shared: SharedCaller
   /** What ends the waiting of each. */
   readonly waiting: Map<Request, () => void>
-  query?: Query | undefined
 }
 
 export interface ReuseOptions {
@@ -50,7 +48,7 @@ export interface ReuseOptions {
   /** What may answer a query that none was kept for, before it is asked. */
   before?: { take(request: Request, ask: Ask): void } | undefined
   /** Asks for a caller, unless it fails at once. */
-  ask(request: Request, caller: Caller): Query | undefined
+  ask(request: Request, caller: Caller): void
   /** Uniform, from 0 to 1. */
   coin: () => number
 }
@@ -110,7 +108,7 @@ export class Reuse {
     const crowd: Crowd = { payload: request.payload, shared, waiting: new Map() }
     this.#underWay.set(key, crowd)
     this.#wait(key, crowd, request)
-    if (crowd.waiting.size) crowd.query = this.#ask(request, shared)
+    if (crowd.waiting.size) this.#ask(request, shared)
   }
 
   /** Who leaves, or is due before the one that is asked for all, goes alone; the last one takes the query back. */
@@ -123,7 +121,7 @@ export class Reuse {
       caller.fail(error, this.#means.ended)
       if (crowd.waiting.size) return
       this.#forgetCrowd(key, crowd)
-      crowd.query?.leave(error)
+      crowd.shared.leave(error)
     }
     const isFirst = caller.dueAt < crowd.shared.dueAt
     const late = () => end(tooLate(caller))

@@ -18,10 +18,10 @@ export class Caller {
   readonly dueAt: number
   readonly choices: Required<Choices>
   readonly turn: Turn
-  #signal: AbortSignal | undefined
   #resolve: ((prediction: Prediction) => void) | undefined
   #reject: ((error: ApproxiferError) => void) | undefined
   #unlisten: (() => void) | undefined
+  #leave: ((error: ApproxiferError) => void) | undefined
   /** How it ended; undefined while it waits. Written here alone. */
   ending: Ending | undefined
 
@@ -50,18 +50,24 @@ export class Caller {
     return this.ending === undefined
   }
 
-  /** @param leave  told once if the signal fires, also where it has by now */
-  listen(signal: AbortSignal, leave: (error: ApproxiferError) => void): void {
-    const abort = () => leave(aborted(signal))
-    this.#signal = signal
-    this.#unlisten?.() // who asks again listens anew
+  /** @param leave  told once if it leaves: its signal fires, also where it has by now, or who asks for others says so */
+  listen(signal: AbortSignal | undefined, leave: (error: ApproxiferError) => void): void {
+    this.relisten(leave)
+    this.#unlisten?.()
+    if (!signal) return
+    const abort = () => this.leave(aborted(signal))
     this.#unlisten = onAbort(signal, abort)
     if (signal.aborted) abort() // while it was being sent
   }
 
-  /** Another query is asked for it: that is told if its signal fires. */
+  /** Another query is asked for it: that is told if it leaves. */
   relisten(leave: (error: ApproxiferError) => void): void {
-    if (this.#signal && this.isOpen) this.listen(this.#signal, leave)
+    this.#leave = leave
+  }
+
+  /** It wants no answer any more: what is asked for it by now is told. */
+  leave(error: ApproxiferError): void {
+    this.#leave?.(error)
   }
 
   /** Settles the promise. @param ended  told before the promise is */
@@ -81,7 +87,7 @@ export class Caller {
     this.ending = ending
     this.#resolve = this.#reject = undefined
     this.#unlisten?.()
-    this.#unlisten = this.#signal = undefined
+    this.#unlisten = this.#leave = undefined
     ended(ending, this.turn.tenant)
   }
 }

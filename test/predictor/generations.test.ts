@@ -144,6 +144,20 @@ it('equal queries have the answer of the model that they are asked of', async ()
   expect(await answered(3)).toMatchObject({ fingerprint: 'old', output: { y: { data: Float32Array.of(6, 2) } } })
 })
 
+it('who leaves last of equal queries that were asked again of another model takes them back there', async () => {
+  const { predictor, next, asked, tell, clock } = await both({}, 1, { reuse: { exact: true } })
+  const leaving = new AbortController()
+  const all = [1, 2].map(() => predictor.predict(query(3), { signal: leaving.signal }).catch(({ code }) => code))
+  await turn()
+  await tell({ remove: 'a' }, { remove: 'b' }, { remove: 'c' })
+  await clock.run(clock.now() + 1)
+  const [call] = asked(next)
+  expect(call.signal?.aborted).toBe(false)
+  leaving.abort()
+  expect(await Promise.all(all)).toEqual(['ABORTED', 'ABORTED'])
+  expect([call.signal?.aborted, predictor.stats().open]).toEqual([true, 0])
+})
+
 it('answers that are decoded are none to compare with', async () => {
   const shadowed = open(['a', 'b', 'c'], { scheme: { queries: 2, stragglers: 1, preset: 'aaai22' }, policy: 'recover', rollout: { shadow: 0.1 } }) // biome-ignore format: one line
   await expect(shadowed).rejects.toThrow('rollout.shadow: expected 0 with the paper’s code, got 0.1')
