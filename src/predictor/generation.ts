@@ -183,7 +183,8 @@ export class Generation {
       recoveries.earn()
       const query = this.#join(payload, caller, refusal || undefined)
       const isShared = caller !== own
-      if (caller.isOpen && (signal || isShared)) caller.listen(isShared ? undefined : signal, (error) => query.leave(error))
+      if (caller.isOpen && (signal || isShared))
+        caller.listen(isShared ? undefined : signal, (error) => query.leave(error))
     } catch (error) {
       if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
     }
