@@ -21,7 +21,8 @@ const MOST_DIMS = 32
 export const MOST_SUM = 1e18
 /** Relative error of a number put together from its digits, generously. */
 const ROUNDING = 2e-15
-const POWERS = Array.from({ length: 23 }, (_, n) => Number(`1e${n}`))
+/** Of ten, as far as they are exact. */
+export const POWERS = Array.from({ length: 23 }, (_, n) => Number(`1e${n}`))
 /** Letters of a value that is told as a flaw. */
 const MOST_TOLD = 100
 
@@ -63,8 +64,11 @@ export abstract class ElementList {
   /** By how much the room grows when there is none left. */
   growth = 2
   protected length = 0
-  /** Elements so far, of each array that is open. */
-  readonly #counts: number[] = []
+  /** Arrays that are open. */
+  depth = 0
+  /** Elements so far, of the innermost that is open and of those around it. */
+  #count = 0
+  readonly #around: number[] = []
   /** Filled from the inside out, as arrays end. */
   readonly #dims: number[] = []
 
@@ -77,11 +81,6 @@ export abstract class ElementList {
   abstract near(sum: number, exponent: number): number | undefined
 
   protected abstract get values(): TensorData
-
-  /** Arrays that are open. */
-  get depth(): number {
-    return this.#counts.length
-  }
 
   get elements(): JsonElements {
     return new JsonElements(this.type, this.values, this.#dims, this.flaw)
@@ -96,24 +95,25 @@ export abstract class ElementList {
     const { depth } = this
     if (depth === MOST_DIMS) throw new TypeError(`the JSON: expected at most ${MOST_DIMS} dimensions, got more`)
     if (this.length && depth >= this.#dims.length) throw ragged()
-    if (depth) this.#counts[depth - 1]++
-    this.#counts.push(0)
+    if (this.depth++) this.#around.push(this.#count + 1)
+    this.#count = 0
   }
 
   close(): void {
-    const count = this.#counts.pop() as number
+    const count = this.#count
+    this.depth--
     if ((this.#dims[this.depth] ?? count) !== count) throw ragged()
     this.#dims[this.depth] = count
+    this.#count = this.#around.pop() ?? 0
   }
 
   /** An element is here, at this depth. */
   protected enter(): void {
-    const { depth } = this
-    if (this.#dims.length !== depth) {
+    if (this.#dims.length !== this.depth) {
       if (this.#dims.length) throw ragged()
-      this.#dims.length = depth
+      this.#dims.length = this.depth
     }
-    this.#counts[depth - 1]++
+    this.#count++
   }
 
   spoil(what: string): void {

@@ -1,10 +1,12 @@
 /** Reads arrays of JSON under `data` in slices, straight from the bytes. */
 
 import type { ElementType } from '../element'
-import { type ElementList, type JsonElements, listOf, MOST_SUM } from './element-list'
+import { type ElementList, type JsonElements, listOf, MOST_SUM, POWERS } from './element-list'
 
 /** Characters of a number, which is read at one go. */
 const MOST_DIGITS = 2000
+/** Digits of an integer that is below 2^30 whatever they are. */
+const INTEGER_DIGITS = 9
 /** Room for numbers that are a little shorter than those so far. */
 const MARGIN = 1.02
 /** Bytes that are read in the time of one number that only JavaScript's own reader gets right, or of a string. */
@@ -14,7 +16,7 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true })
 
 const code = (char: string) => char.charCodeAt(0)
 export const [QUOTE, BACKSLASH, OPEN, CLOSE, COMMA, COLON] = [...'"\\[],:'].map(code)
-const [MINUS, PLUS, DOT, ZERO, NINE, LOWER_E, OPEN_BRACE, CLOSE_BRACE] = [...'-+.09e{}'].map(code)
+const [MINUS, PLUS, DOT, ZERO, LOWER_E, OPEN_BRACE, CLOSE_BRACE] = [...'-+.0e{}'].map(code)
 /** What an array may hold other than numbers, by its first letter. */
 const OTHERS: Readonly<Record<string, string>> = { n: 'null', t: 'true', f: 'false', '"': 'a string', '{': 'an object' }
 
@@ -27,6 +29,8 @@ export class ArrayReader {
   at: number
   /** Beside blanks. Behind a comma an array may not end. */
   #next: 'element or end' | 'element' | 'comma or end' = 'element or end'
+  /** Where this slice ends. */
+  #to = 0
   /** Bytes that could have been read in this slice in place of its slow numbers. */
   #lost = 0
   /** Of an array with a flaw, brackets and braces that are open, and whether a string is. */
@@ -49,9 +53,9 @@ export class ArrayReader {
   /** @returns whether the array has ended */
   read(slice: number): boolean {
     const { length } = this.#bytes
-    const to = Math.min(length, this.at + slice)
+    this.#to = Math.min(length, this.at + slice)
     this.#lost = 0
-    while (this.at + this.#lost < to) {
+    while (this.at + this.#lost < this.#to) {
       const byte = this.#bytes[this.at]
       if (isSpace(byte)) this.at++
       else if (this.#list.flaw === undefined ? this.#token(byte) : this.#skip(byte)) return true
@@ -78,7 +82,7 @@ export class ArrayReader {
   #element(first: number): false {
     const isNumber = isDigit(first) || first === MINUS
     const other = isNumber ? undefined : OTHERS[String.fromCharCode(first)]
-    if (isNumber) this.#list.push(this.#number())
+    if (isNumber) this.#numbers()
     else if (!other) throw this.#wrong('a number')
     else if (first === QUOTE && this.#type === 'string') this.#list.push(this.#string())
     else if (other === this.#word(other)) this.#list.push(other === 'true')
@@ -86,6 +90,19 @@ export class ArrayReader {
     if (this.#list.flaw !== undefined) this.#open = this.#list.depth
     this.#next = 'comma or end'
     return false
+  }
+
+  /** Numbers with nothing but commas between them, as most are, up to the end of the slice; each as a token of its own would take 8 % longer. */
+  #numbers(): void {
+    const list = this.#list
+    for (;;) {
+      list.push(this.#number())
+      const { at } = this
+      const next = this.#bytes[at + 1]
+      const isNext = this.#bytes[at] === COMMA && (isDigit(next) || next === MINUS)
+      if (!isNext || list.flaw !== undefined || at + this.#lost >= this.#to) return
+      this.at = at + 1
+    }
   }
 
   /** @returns whether the array has ended */
@@ -98,29 +115,31 @@ export class ArrayReader {
     return !this.#open
   }
 
-  /** One number by JSON's grammar. Two loops with one check a digit take half the time of one with two. */
+  /** One number by JSON's grammar. Its digits are added up as integers, which takes less time than as floating point. */
   #number(): number | bigint {
     const bytes = this.#bytes
     const start = this.at
     const end = start + MOST_DIGITS
     const first = bytes[start] === MINUS ? start + 1 : start
     let at = first
+    let point = -1
     let sum = 0
     let exponent = 0
-    for (; isDigit(bytes[at]) && at < end; at++) {
-      if (sum < MOST_SUM) sum = 10 * sum + (bytes[at] - ZERO)
-      else exponent++
+    while (at <= end) {
+      const from = at
+      const to = Math.min(from + INTEGER_DIGITS, end)
+      let part = 0
+      for (; at < to && isDigit(bytes[at]); at++) part = 10 * part + (bytes[at] - 48)
+      if (sum < MOST_SUM) sum = sum * POWERS[at - from] + part
+      else exponent += at - from
+      if (at === to && at < end) continue
+      if (bytes[at] !== DOT || point >= 0) break
+      point = at++
     }
-    if (at === first || (bytes[first] === ZERO && at > first + 1)) throw this.#wrong('a number')
-    if (bytes[at] === DOT) {
-      const point = at++
-      for (; isDigit(bytes[at]) && at < end; at++) {
-        if (sum < MOST_SUM) sum = 10 * sum + (bytes[at] - ZERO)
-        else exponent++
-      }
-      if (at === point + 1) throw this.#wrong('a digit', at)
-      exponent -= at - point - 1
-    }
+    const whole = (point < 0 ? at : point) - first
+    if (whole === 0 || (bytes[first] === ZERO && whole > 1)) throw this.#wrong('a number')
+    if (at === point + 1) throw this.#wrong('a digit', at)
+    if (point >= 0) exponent -= at - point - 1
     if ((bytes[at] | 0x20) === LOWER_E) {
       const sign = bytes[++at]
       const from = sign === MINUS || sign === PLUS ? ++at : at
@@ -194,6 +213,7 @@ export function isSpace(byte: number): boolean {
   return byte === 32 || byte === 10 || byte === 13 || byte === 9
 }
 
+/** 0 and 9 are written out, since this is asked for each byte: as constants of the module they are read anew each time. */
 function isDigit(byte: number): boolean {
-  return byte >= ZERO && byte <= NINE
+  return byte >= 48 && byte <= 57
 }
