@@ -71,7 +71,8 @@ export class Forecast {
     const lengths = this.#lengths[turn.rank]
     if (!lengths.size && leftMs - waitMs > AMPLE * pace.meanMs) return undefined
     const chance = pace.chance(leftMs)
-    if (chance < HOPELESS && this.#roster.utilisation.value > BUSY) return this.refused(told(leftMs, 0))
+    if (chance < HOPELESS && this.#roster.utilisation.value > BUSY)
+      return this.refused(told(leftMs, 0), undefined, chance)
     const length = lengths.get(turn.tenant) ?? 1
     const least = ADMITTED.refusing + length * (ADMITTED.least - ADMITTED.refusing)
     const isShort = before < this.#shortest || this.#queue.lacks(turn)
@@ -79,7 +80,8 @@ export class Forecast {
     if (!isIn) this.#lengthen(turn, length - (chance * SHORTER) / (LONGER * usable))
     else if (isShort && length < 1) this.#lengthen(turn, length + 1 / (LONGER * usable))
     if (isIn) return undefined
-    return this.refused(told(leftMs, waitMs), Math.min(this.#longestMs, (waitMs * pace.latelyMs) / pace.meanMs))
+    const doneMs = Math.min(this.#longestMs, (waitMs * pace.latelyMs) / pace.meanMs)
+    return this.refused(told(leftMs, waitMs), doneMs, chance)
   }
 
   /** Attempts that must wait for no worker to be idle: more of them where several go in one run. */
@@ -103,9 +105,12 @@ export class Forecast {
     return pace.chance((dueAt - startsAt) / factor) < BEGUN * pace.chance((dueAt - queuedAt) / factor)
   }
 
-  /** @param waitMs  after which those before it are done */
-  refused(text: string, waitMs?: number): ApproxiferError {
-    this.#refusedAt = this.#clock.now()
+  /**
+   * @param waitMs  after which those before it are done
+   * @param chance  that it would have on an idle machine: that one without any is refused says nothing of the load, and no hedge waits for it
+   */
+  refused(text: string, waitMs?: number, chance = 1): ApproxiferError {
+    if (chance >= HOPELESS) this.#refusedAt = this.#clock.now()
     return new ApproxiferError('OVERLOADED', text, { retryMs: waitMs })
   }
 }

@@ -93,12 +93,13 @@ describe('on arrival', () => {
     expect(pool.forecast.refusal(200, NORMAL)).toBeUndefined()
   })
 
-  it('callers who have less time than an inference takes do not have others refused', async () => {
+  it('callers who have less time than an inference takes have neither others refused nor hedges wait', async () => {
     const { pool, learn, put } = await known(2)
     await learn()
     for (let i = 0; i < 12; i++) put(1e6)
     for (let i = 0; i < 40; i++) expect(pool.forecast.refusal(1 + i / 10, NORMAL)?.code).toBe('OVERLOADED')
     expect(pool.forecast.refusal(200, NORMAL)).toBeUndefined()
+    expect(pool.isOverloaded).toBe(false)
   })
 
   it('who has less time than an inference takes is let in while machines idle: it shows whether it still does', async () => {
@@ -108,7 +109,7 @@ describe('on arrival', () => {
     expect(pool.forecast.refusal(5, NORMAL)).toBeUndefined()
     for (let i = 0; i < 400; i++) put(1e6)
     await clock.run(clock.now() + 1995)
-    expect([pool.utilisation > 0.9, pool.forecast.refusal(5, NORMAL)?.code]).toEqual([true, 'OVERLOADED'])
+    expect([pool.utilisation > 0.9, pool.forecast.refusal(5, NORMAL)?.code, pool.isOverloaded]).toEqual([true, 'OVERLOADED', false]) // biome-ignore format: one line
   })
 })
 
