@@ -109,11 +109,13 @@ export class Generation {
   /**
    * The workers have another model: answers of the one before teach nothing of it, nor may a group have some of each. Who waits for an
    * answer asks again, once all changes of this turn are known: which workers have that model, and which do not.
+   *
+   * @param told  what its workers call it, where they have no fingerprint
    */
-  renew(fingerprint: string | undefined): void {
+  renew(fingerprint: string | undefined, told?: string): void {
     this.counts.renewals++
     this.#fingerprint = fingerprint
-    this.#model.fingerprint = fingerprint
+    this.#model.fingerprint = fingerprint ?? told
     this.handOver(this)
     this.reuse?.renew()
     this.means.trust.evidence.renew()

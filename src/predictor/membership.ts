@@ -28,8 +28,8 @@ const YOURS = ', one of them yours (trusted)'
 export interface Members {
   join(worker: ModelWorker): void
   leave(name: string, how: 'remove' | 'drain'): void
-  /** Those that are there, and that come, have another model than before. @param fingerprint  its own, where it is known */
-  renew(fingerprint: string | undefined): void
+  /** Those that are there, and that come, have another model than before. @param fingerprint  its own, where it is known @param modelId  what they call it, where they have none */
+  renew(fingerprint: string | undefined, modelId?: string): void
   worker(name: string): ModelWorker | undefined
   isEmpty(): boolean
 }
@@ -202,7 +202,7 @@ export class Membership {
       if ('add' in change) return this.#add(change.add, members)
       if ('remove' in change) return members.leave(change.remove, 'remove')
       if ('drain' in change) return members.leave(change.drain, 'drain')
-      if ('model' in change) return this.#renew(change.model, members)
+      if ('model' in change) return this.#renew(change, members)
     }
     this.#warn(expected('workers', 'changes of the form { add }, { remove }, { drain } or { model }', change))
   }
@@ -228,12 +228,12 @@ export class Membership {
     this.#fingerprint ??= fingerprint
     if (this.#apart || !known || !fingerprint || fingerprint === known) return
     this.#warn(`workers: none is left with the model ${known}: from here on it is that of ${name}, ${fingerprint}; what was learned of the one before is forgotten`) // biome-ignore format: one line
-    this.#renew(fingerprint, members)
+    this.#renew({ model: fingerprint }, members)
   }
 
-  #renew(fingerprint: string | undefined, members: Members): void {
-    this.#fingerprint = fingerprint
-    members.renew(fingerprint)
+  #renew({ model, modelId }: { model: string | undefined; modelId?: string | undefined }, members: Members): void {
+    this.#fingerprint = model
+    members.renew(model, modelId)
   }
 
   /** @throws RangeError where a worker cannot be one of the members */

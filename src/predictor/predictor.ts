@@ -101,15 +101,15 @@ export class Predictor {
         this.#admission.wake() // more may be under way
       },
       leave: (name, how) => own.leave(name, how),
-      renew: (fingerprint) => this.#renew(fingerprint),
+      renew: (fingerprint, modelId) => this.#renew(fingerprint, modelId),
       worker: (name) => this.#all.map(({ means }) => means.pool.worker(name)).find((worker) => worker),
       isEmpty: () => this.#all.every(({ means }) => means.pool.size === 0),
     }
   }
 
   /** All workers have another model. */
-  #renew(fingerprint: string | undefined): void {
-    this.#generation.renew(fingerprint)
+  #renew(fingerprint: string | undefined, modelId?: string): void {
+    this.#generation.renew(fingerprint, modelId)
     this.#settings.onGeneration(this.generations()[0])
   }
 

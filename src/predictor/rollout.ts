@@ -133,11 +133,15 @@ export class Rollout {
   /** Where nobody has the model that serves, and others are there: why they do not answer. */
   #explained(error: ApproxiferError): ApproxiferError {
     if (error.code !== 'WORKER' || this.serving.means.pool.usable || !this.#others.size) return error
+    return new ApproxiferError('WORKER', `${error.message}; ${this.#beside}`, { cause: error })
+  }
+
+  get #beside(): string {
     const others = Array.from(
       this.#others.values(),
       (each) => `${each.generation.means.pool.usable} with the model ${each.id}, ${each.state}`,
     )
-    return new ApproxiferError('WORKER', `${error.message}; beside it there are ${others.join(', ')}`, { cause: error })
+    return `beside it there are ${others.join(', ')}`
   }
 
   #compare(other: Contender, { payload, caller }: Request, { status, output }: Prediction): void {
@@ -176,6 +180,7 @@ export class Rollout {
 
   /** Something has changed. */
   look(): void {
+    const before = this.#outage
     this.#watch()
     for (const entry of this.#others.values()) {
       const state = this.#stateOf(entry)
@@ -187,6 +192,8 @@ export class Rollout {
       const isAsked = entry.state === 'shadow' || entry.state === 'canary'
       if (isAsked && !(this.#next && sizeOf(this.#next) >= sizeOf(entry))) this.#next = entry
     }
+    if (!this.#outage || this.#outage === before) return
+    this.#options.settings.warn(`no worker with the model ${this.#serving.id}, which serves, can be reached; ${this.#beside}: queries fail until one is back, or another model takes over or is promoted`) // biome-ignore format: one line
   }
 
   #stateOf(entry: Contender): GenerationReport['state'] {
@@ -226,7 +233,7 @@ export class Rollout {
     entry.state = state
     if (state === 'refused') {
       entry.isRefused = true
-      this.#warnOf(entry)
+      if (!entry.isProven) this.#warnOf(entry) // else somebody has promoted another
     }
     if (state === 'gone') this.#end(entry)
     this.#tell(entry)

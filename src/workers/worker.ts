@@ -211,9 +211,14 @@ function checkSpecs(field: string, specs: Signature['inputs'] | undefined): void
  * the next one that joins is the predictor's from then on.
  *
  * `model`: all workers, those that are there and those to come, have another model than before, with this fingerprint where one is
- * known. What was learned of the one before is forgotten, and queries under way are asked again.
+ * known; `modelId`: what those workers call it, where they have none. What was learned of the one before is forgotten, and queries under way
+ * are asked again.
  */
-export type Change = { add: ModelWorker } | { remove: string } | { drain: string } | { model: string | undefined }
+export type Change =
+  | { add: ModelWorker }
+  | { remove: string }
+  | { drain: string }
+  | { model: string | undefined; modelId?: string | undefined }
 
 /** Workers that come and go, for a predictor's option `workers`. */
 export interface WorkerChanges extends AsyncIterable<Change> {

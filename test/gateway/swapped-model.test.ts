@@ -49,6 +49,23 @@ it.each(rollouts)(
   },
 )
 
+it('when most gateways have another model, answers say which one', async () => {
+  const servers = await Promise.all([startGateway(), startGateway(), startGateway()])
+  const workers = httpWorkers(
+    servers.map(({ url }) => url),
+    { model: 'digits' },
+  )
+  const predictor = await createPredictor({ workers, onWarning: () => {} })
+  ends.push(() => predictor.close())
+  const given = async () => (await predictor.predict(queries[0])).fingerprint
+  expect(await given()).toBe(fingerprints.old)
+  for (const { gateway } of servers) await gateway.load('digits', named('new'))
+  const callers = new Callers(predictor, 2) // so that it is noticed
+  await callers.more(30, 'new')
+  await callers.stop()
+  expect([await given(), predictor.generations()[0].id]).toEqual([fingerprints.new, fingerprints.new])
+})
+
 it('an answer says which model made it', async () => {
   const { gateway, url } = await startGateway()
   const given = async () => {

@@ -109,7 +109,7 @@ it('who waits for the old model when its last worker leaves asks the new one, wh
 })
 
 it('one worker takes over from three that are out of reach after half a minute, and gives back when they are there', async () => {
-  const { predictor, old, next, clock } = await both({ shadow: 1 })
+  const { predictor, old, next, clock, warnings } = await both({ shadow: 1 })
   const reach = (gone: boolean) => {
     for (const worker of old) {
       Object.assign(worker, { gone, capacity: gone ? 0 : 1 })
@@ -119,6 +119,9 @@ it('one worker takes over from three that are out of reach after half a minute, 
   reach(true)
   const first = predictor.predict(query(3))
   expect(await settled(first)).toBe('failed') // as ever
+  expect(warnings.at(-1)).toMatch(
+    /^no worker with the model old, which serves, can be reached; beside it there are 1 with the model new, shadow: /,
+  )
   await clock.run(clock.now() + 29_000)
   expect(predictor.generations()[0].id).toBe('old')
   await clock.run(clock.now() + 2000)

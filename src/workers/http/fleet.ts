@@ -236,7 +236,7 @@ class HttpFleet {
     if (!next) return this.#isStuck ? undefined : this.#warnIfStuck(before)
     this.#settings.warn(`more servers have another model than have the fleet's: from here on it is theirs, whose answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`) // biome-ignore format: one line
     // What was learned of the old one is forgotten before the first row is answered by the new one.
-    this.fleet.changes.push({ model: undefined }, () => {
+    this.fleet.changes.push({ model: undefined, modelId: next.fingerprint }, () => {
       for (const server of this.#servers.values()) this.#admit(server, next)
     })
   }
