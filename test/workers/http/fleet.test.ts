@@ -64,7 +64,7 @@ function fleet(
       for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
         const change = next.value
         if ('add' in change) workers.set(change.add.name, change.add)
-        told.push('add' in change ? `add ${change.add.name}` : Object.entries(change).flat().join(' ').trim())
+        told.push('add' in change ? `add ${change.add.name}` : Object.entries(change)[0].join(' ').trim())
       }
     } catch (error) {
       failure = error as Error
