@@ -64,11 +64,8 @@ export abstract class ElementList {
   /** By how much the room grows when there is none left. */
   growth = 2
   protected length = 0
-  /** Arrays that are open. */
-  depth = 0
-  /** Elements so far, of the innermost that is open and of those around it. */
-  #count = 0
-  readonly #around: number[] = []
+  /** Elements so far, of each array that is open. */
+  readonly #counts: number[] = []
   /** Filled from the inside out, as arrays end. */
   readonly #dims: number[] = []
 
@@ -81,6 +78,11 @@ export abstract class ElementList {
   abstract near(sum: number, exponent: number): number | undefined
 
   protected abstract get values(): TensorData
+
+  /** Arrays that are open. */
+  get depth(): number {
+    return this.#counts.length
+  }
 
   get elements(): JsonElements {
     return new JsonElements(this.type, this.values, this.#dims, this.flaw)
@@ -95,25 +97,24 @@ export abstract class ElementList {
     const { depth } = this
     if (depth === MOST_DIMS) throw new TypeError(`the JSON: expected at most ${MOST_DIMS} dimensions, got more`)
     if (this.length && depth >= this.#dims.length) throw ragged()
-    if (this.depth++) this.#around.push(this.#count + 1)
-    this.#count = 0
+    if (depth) this.#counts[depth - 1]++
+    this.#counts.push(0)
   }
 
   close(): void {
-    const count = this.#count
-    this.depth--
+    const count = this.#counts.pop() as number
     if ((this.#dims[this.depth] ?? count) !== count) throw ragged()
     this.#dims[this.depth] = count
-    this.#count = this.#around.pop() ?? 0
   }
 
   /** An element is here, at this depth. */
   protected enter(): void {
-    if (this.#dims.length !== this.depth) {
+    const { depth } = this
+    if (this.#dims.length !== depth) {
       if (this.#dims.length) throw ragged()
-      this.#dims.length = this.depth
+      this.#dims.length = depth
     }
-    this.#count++
+    this.#counts[depth - 1]++
   }
 
   spoil(what: string): void {

@@ -213,7 +213,7 @@ export function isSpace(byte: number): boolean {
   return byte === 32 || byte === 10 || byte === 13 || byte === 9
 }
 
-/** 0 and 9 are written out, since this is asked for each byte: as constants of the module they are read anew each time. */
+/** 0 and 9 are written out, here and where digits are added up, since that is done for each byte: constants of the module are read anew each time. */
 function isDigit(byte: number): boolean {
   return byte >= 48 && byte <= 57
 }

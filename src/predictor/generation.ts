@@ -184,9 +184,9 @@ export class Generation {
       hedges.earn()
       recoveries.earn()
       const query = this.#join(payload, caller, refusal || undefined)
-      const isShared = caller !== own
-      if (caller.isOpen && (signal || isShared))
-        caller.listen(isShared ? undefined : signal, (error) => query.leave(error))
+      const isShared = caller !== own // those that it asks for have signals of their own, and it leaves with the last of them
+      const heard = isShared ? undefined : signal
+      if (caller.isOpen && (heard || isShared)) caller.listen(heard, (error) => query.leave(error))
     } catch (error) {
       if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
     }

@@ -231,7 +231,7 @@ export class Membership {
     this.#renew({ model: fingerprint }, members)
   }
 
-  #renew({ model, modelId }: { model: string | undefined; modelId?: string | undefined }, members: Members): void {
+  #renew({ model, modelId }: Extract<Change, { model: unknown }>, members: Members): void {
     this.#fingerprint = model
     members.renew(model, modelId)
   }
