@@ -1,4 +1,4 @@
-import { setFlagsFromString } from 'node:v8'
+import { getHeapCodeStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { Kernels } from '../../src/codec/kernels'
@@ -14,12 +14,16 @@ import { VirtualClock } from '../../src/testing/virtual-clock'
 setFlagsFromString('--expose-gc')
 const gc = runInNewContext('gc') as () => void
 
-/** Bytes that are held by anything: the heap, and beside it typed arrays and WebAssembly's memories. */
+/**
+ * Bytes that are held by anything: the heap, and beside it typed arrays and WebAssembly's memories. Without code: the
+ * engine compiles 600 KB of it while a memory learns, when it likes, and that is 15 % of the smallest memory here.
+ */
 function held(): number {
   gc()
   gc()
   const { heapUsed, external } = process.memoryUsage()
-  return heapUsed + external
+  const code = getHeapCodeStatistics()
+  return heapUsed + external - code.code_and_metadata_size - code.bytecode_and_metadata_size
 }
 
 const random = seeded(1)
@@ -54,7 +58,7 @@ describe('a memory holds no more than its bytes', async () => {
     const bytes = 9 * 2 ** 20
     const shape = [side < 224 ? 1 : 3, side, side]
     const { most } = await measure({ shape, outputs: 10, bytes }, side < 224 ? Number.POSITIVE_INFINITY : 140)
-    expect(most / bytes).toBeLessThan(1.1)
+    expect(most / bytes).toBeLessThan(1)
   })
 
   it.each([
@@ -70,7 +74,7 @@ describe('a memory holds no more than its bytes', async () => {
     const bytes = mebibytes * 2 ** 20
     const { most, end, memory } = await measure({ ...options, bytes })
     expect(memory.size).toBe(memory.capacity)
-    expect(most / bytes).toBeLessThan(1.1)
+    expect(most / bytes).toBeLessThan(1)
     expect(end / bytes).toBeGreaterThan(0.75)
   })
 
@@ -78,7 +82,7 @@ describe('a memory holds no more than its bytes', async () => {
     const features = (query: Float32Array) => query.slice(0, 16)
     const bytes = 2 ** 21
     const { most } = await measure({ shape: [3, 1024, 1024], outputs: 10, features, bytes })
-    expect(most / bytes).toBeLessThan(1.1)
+    expect(most / bytes).toBeLessThan(1)
   })
 
   it('what has no room for the least that is of use is refused, with how much it takes', async () => {
