@@ -182,7 +182,7 @@ export class Roster {
     const { size } = this.members
     const ejected = this.#ejected.size
     const gone = size - ejected // where none is usable
-    if (!size) return 'no worker is left: all were removed or drained'
+    if (!size) return 'no worker is left: all were removed or drained, or have another model'
     const { workers } = this.capacity
     if (workers) return `all workers that can be reached, ${workers} of ${size}, were asked already`
     const which = [

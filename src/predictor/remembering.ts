@@ -15,7 +15,7 @@ import { type Prediction, unaskedReport } from '../query/prediction'
 import { type Signature, toNamed } from '../tensor'
 import type { Means } from './means'
 import type { Ask, Request } from './reuse'
-import { Worth } from './worth'
+import { type Saving, Worth } from './worth'
 
 /** How long an audit may take: as long as it takes that workers die and come back. */
 const AUDIT_MS = 60_000
@@ -48,6 +48,15 @@ const LOOKING = { share: 0.6, burstMs: 20 }
  */
 const OVERLOAD = { least: 0.05, sure: 0.55, rate: 0.05 }
 
+/** What a query that was looked up is decided by. */
+interface Looked {
+  readonly learning: Learning
+  readonly ledger: Ledger
+  readonly worth: Worth
+  readonly mayGive: boolean
+  readonly ask: Ask
+}
+
 export class Remembering {
   readonly #options: RememberingOptions
   readonly #worth = new WeakMap<Ledger, Worth>()
@@ -74,7 +83,7 @@ export class Remembering {
     const onOverload = request.options.onOverload ?? (isAsked ? 'fail' : caller.choices.onOverload)
     const mayRemember = mayLook && onOverload === 'remember'
     const looks = !isAsked && mayLook && worth.looks()
-    learning.use = !worth.isOff ? 'saving' : this.#options.recovers ? 'warm' : 'idle'
+    learning.use = !worth.saving.off ? 'saving' : this.#options.recovers ? 'warm' : 'idle'
     const refusal = looks || !mayRemember ? undefined : this.#refused(caller)
     if (!looks && !refusal) {
       ledger.count()
@@ -83,7 +92,7 @@ export class Remembering {
     const { ended } = this.#options.means
     if (signal) caller.listen(signal, (error) => caller.fail(error, ended)) // while it is looked up
     const mostMs = this.#options.inferenceMs() ?? Number.POSITIVE_INFINITY
-    const at = { learning, ledger, ask, mayGive: !worth.isOff || refusal !== undefined }
+    const at = { learning, ledger, worth, ask, mayGive: !worth.saving.off || refusal !== undefined }
     const { lookMs } = learning.costs
     const expectedMs = Number.isFinite(lookMs) ? lookMs : 0
     this.#took(expectedMs, refusal !== undefined) // now, since it may have to wait for others
@@ -93,6 +102,7 @@ export class Remembering {
       () => caller.isOpen,
       (said, ms = 0) => {
         this.#took(ms - expectedMs, refusal !== undefined)
+        worth.looked(ms)
         if (!caller.isOpen) return
         if (said) this.#decide({ ...request, refusal }, said, at)
         else {
@@ -101,6 +111,11 @@ export class Remembering {
         }
       },
     )
+  }
+
+  /** What is spared on this ledger; undefined before its first query. */
+  saving(ledger: Ledger): Saving | undefined {
+    return this.#worth.get(ledger)?.saving
   }
 
   /** Why no worker would be asked, where the memory may answer in its place, and there is time to look. */
@@ -126,17 +141,16 @@ export class Remembering {
     return worth
   }
 
-  #decide(
-    request: Request,
-    said: Recollection,
-    { learning, ledger, mayGive, ask }: { learning: Learning; ledger: Ledger; mayGive: boolean; ask: Ask },
-  ): void {
+  #decide(request: Request, said: Recollection, { learning, ledger, worth, mayGive, ask }: Looked): void {
     const { caller, options, refusal } = request
     const known = learning.experience.confidence.of({ ...said, missing: 1 }) ?? 0
     const confidence = known < (options.minConfidence ?? 0) ? 0 : known
     const draw = ledger.draw(confidence, mayGive)
     if (refusal) this.#sure += OVERLOAD.rate * (Number(draw.is !== 'ask') - this.#sure)
-    if (draw.is === 'remember') return this.#give(request, said.answer, known)
+    if (draw.is === 'remember') {
+      if (!refusal) worth.gave()
+      return this.#give(request, said.answer, known)
+    }
     const isRight = ({ output, status }: Prediction): boolean | undefined => {
       if (status !== 'exact') return undefined
       const own = new Payload(this.#options.means.signature.outputs.map(({ name }) => output[name]))

@@ -6,6 +6,7 @@
 
 import type { Clock } from '../clock'
 import type { ApproxiferError } from '../errors'
+import type { Ledger } from '../ledger/ledger'
 import type { Warn } from '../notices'
 import { Payload } from '../payload'
 import { type Caller, SharedCaller, tooLate } from '../query/caller'
@@ -15,6 +16,8 @@ import { toNamed } from '../tensor'
 import { copied, isSame, type Kept, KeptAnswers, keyOf } from './kept-answers'
 import type { Means } from './means'
 import type { PredictOptions } from './options'
+import type { Remembering } from './remembering'
+import type { Saving } from './worth'
 
 /** Share of the queries that could be answered by what was kept, and are asked all the same. */
 const ASKED = 0.01
@@ -46,7 +49,7 @@ export interface ReuseOptions {
   means: Pick<Means, 'signature' | 'trust' | 'ended'>
   warn: Warn
   /** What may answer a query that none was kept for, before it is asked. */
-  before?: { take(request: Request, ask: Ask): void } | undefined
+  before?: Pick<Remembering, 'take' | 'saving'> | undefined
   /** Asks for a caller, unless it fails at once. */
   ask(request: Request, caller: Caller): void
   /** Uniform, from 0 to 1. */
@@ -87,6 +90,11 @@ export class Reuse {
     // Each has a coin of its own before equal ones are asked together.
     if (this.#before && !kept) this.#before.take(request, (own) => this.#askOnce(key, own, undefined))
     else this.#askOnce(key, request, kept)
+  }
+
+  /** Of answers before asking, see `Remembering`. */
+  saving(ledger: Ledger): Saving | undefined {
+    return this.#before?.saving(ledger)
   }
 
   #askOnce(key: string, request: Request, kept: Kept | undefined): void {

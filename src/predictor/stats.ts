@@ -6,6 +6,7 @@ import type { WorkerStats } from '../pool/pool'
 import type { WorkerEvidence } from '../trust/evidence'
 import type { Admission } from './admission'
 import type { Generation } from './generation'
+import type { Saving } from './worth'
 
 export interface PredictorStats {
   /** 'js' also where nothing is coded or learned: no core is loaded then. */
@@ -23,6 +24,8 @@ export interface PredictorStats {
   unasked: number
   /** How many of the remembered answers may be wrong, and what is known of them. */
   budget: BudgetStats | undefined
+  /** What remembered answers spare, and what they cost; undefined without `reuse.maxError`. */
+  saving: Saving | undefined
   /** Of all these, queries that had the answer to an equal one. */
   reused: number
   /** Queries that ended in an error, by its code. */
@@ -66,6 +69,7 @@ export function statsOf(generation: Generation, admission: Admission, tenant: st
     ...counts,
     unasked,
     budget: context?.ledger?.stats,
+    saving: context?.ledger && generation.reuse?.saving(context.ledger),
     recalled: generation.means.sampled?.recalled ?? 0,
     reused: generation.reuse?.given ?? 0,
     groups: generation.counts.groups,

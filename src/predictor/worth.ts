@@ -18,9 +18,20 @@ export interface LookCosts {
   share: number
 }
 
+/** What answers that were given unasked spared, and what looking for them took. */
+export interface Saving {
+  /** Looks do not pay for now: nothing is given unasked, and one query in 16 at most is looked up. */
+  off: boolean
+  /** Queries that were looked up, and the time of this thread that it took, ms. */
+  looks: number
+  lookedMs: number
+  /** Inferences that were spared, and the workers' time that they would have taken, ms. */
+  spared: number
+  sparedMs: number
+}
+
 export class Worth {
-  /** Nothing is given unasked. */
-  isOff = false
+  readonly saving: Saving = { off: false, looks: 0, lookedMs: 0, spared: 0, sparedMs: 0 }
   readonly #costs: () => LookCosts
   #queries = 0
   #seldom = SELDOM
@@ -32,7 +43,17 @@ export class Worth {
   /** Whether one more query is looked up. */
   looks(): boolean {
     if (++this.#queries % EVERY === 0) this.#judge()
-    return !this.isOff || this.#queries % this.#seldom === 0
+    return !this.saving.off || this.#queries % this.#seldom === 0
+  }
+
+  looked(ms: number): void {
+    this.saving.looks++
+    this.saving.lookedMs += ms
+  }
+
+  gave(): void {
+    this.saving.spared++
+    this.saving.sparedMs += this.#costs().inferenceMs ?? 0
   }
 
   #judge(): void {
@@ -40,6 +61,6 @@ export class Worth {
     if (inferenceMs === undefined || !Number.isFinite(lookMs)) return
     this.#seldom = Math.max(SELDOM, Math.ceil(lookMs / (LITTLE * inferenceMs)))
     const saved = share * (inferenceMs + (Number.isFinite(lessonMs) ? lessonMs : 0))
-    this.isOff = saved <= lookMs * (this.isOff ? CLEARLY : 1)
+    this.saving.off = saved <= lookMs * (this.saving.off ? CLEARLY : 1)
   }
 }

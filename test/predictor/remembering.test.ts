@@ -83,6 +83,9 @@ describe('a query that the memory is confident of', () => {
     expect([again.status, again.output.y.data[0] === 9, again.reused]).toEqual(['remembered', false, undefined])
     const { unasked, budget } = predictor.stats()
     expect([unasked - before, budget]).toMatchObject([2, { remembered: unasked, audits: 0, catches: 0 }])
+    const { saving } = predictor.stats()
+    expect(saving).toMatchObject({ off: false, spared: unasked, looks: expect.any(Number) })
+    expect(saving?.looks).toBeGreaterThanOrEqual(unasked)
     await predictor.close()
   })
 

@@ -15,10 +15,10 @@ function judged(costs: LookCosts) {
 it('looks are off within 1,000 queries where nothing is confident, but for one in 16, and on again once something is', () => {
   const { own, worth, looks } = judged({ ...cheap, share: 0 })
   expect(looks(511)).toBe(511)
-  expect([looks(512), worth.isOff]).toEqual([32, true])
+  expect([looks(512), worth.saving.off]).toEqual([32, true])
   own.share = 0.8
   expect(looks(2)).toBe(2)
-  expect(worth.isOff).toBe(false)
+  expect(worth.saving.off).toBe(false)
 })
 
 it('what a model of a tenth of a millisecond takes is not worth half a millisecond of looking', () => {
@@ -31,18 +31,29 @@ it('what a model of a tenth of a millisecond takes is not worth half a milliseco
   ] as [LookCosts, boolean][]) {
     const { worth, looks } = judged(costs)
     looks(512)
-    expect([costs, worth.isOff]).toEqual([costs, isOff])
+    expect([costs, worth.saving.off]).toEqual([costs, isOff])
   }
 })
 
 it('comes back by a tenth more than it left: no answer more or less turns it on and off', () => {
   const { own, worth, looks } = judged({ lookMs: 1, lessonMs: 0, inferenceMs: 10, share: 0.09 })
   looks(512)
-  expect(worth.isOff).toBe(true)
+  expect(worth.saving.off).toBe(true)
   own.share = 0.105
   looks(512)
-  expect(worth.isOff).toBe(true)
+  expect(worth.saving.off).toBe(true)
   own.share = 0.12
   looks(512)
-  expect(worth.isOff).toBe(false)
+  expect(worth.saving.off).toBe(false)
+})
+
+it('what it spares and what it takes is counted, at what an answer takes at that time', () => {
+  const { own, worth } = judged(cheap)
+  worth.looked(0.5)
+  worth.gave()
+  own.inferenceMs = 10
+  worth.looked(0.25)
+  worth.gave()
+  worth.looked(0.25)
+  expect(worth.saving).toEqual({ off: false, looks: 3, lookedMs: 1, spared: 2, sparedMs: 15 })
 })

@@ -189,6 +189,12 @@ const families: Family[] = [
       return budget ? by('kind', { allowed: budget.allowed, at_most: budget.wrongAtMost }) : []
     },
   ),
+  counter(
+    'unasked_seconds_total',
+    'Without a tenant: of the workers, spared by remembered answers; and of this process, for lookups',
+    ['kind'],
+    ({ saving }) => (saving ? by('kind', { spared: saving.sparedMs / 1000, lookups: saving.lookedMs / 1000 }) : []),
+  ),
   gauge('remembered_queries', 'Queries in the memory', [], ({ remembered }) => [[{}, remembered]]),
   counter(
     'recoveries_graded_total',
