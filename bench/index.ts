@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | loop | losers | nats | overload | overload-memory | reuse | sampled | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | sybils | tokens | windows | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | loop | losers | nats | overload | overload-memory | reuse | sampled | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | sybils | tokens | useless | windows | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -34,6 +34,7 @@ import { stream } from './stream'
 import { summary } from './summary'
 import { sybils } from './sybils'
 import { tokens } from './tokens'
+import { useless } from './useless'
 import { windows } from './windows'
 
 const benches: Record<string, (json: boolean, names: string[]) => Promise<void>> = {
@@ -69,6 +70,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   summary,
   sybils,
   tokens,
+  useless,
   windows,
   accuracy,
 }
