@@ -132,10 +132,11 @@ export class Remembering {
   #worthOf(ledger: Ledger, learning: Learning): Worth {
     const known = this.#worth.get(ledger)
     if (known) return known
-    const worth = new Worth(() => ({
+    const worth = new Worth(this.#options.clock, () => ({
       ...learning.costs,
       inferenceMs: this.#options.inferenceMs(),
       share: ledger.foretell(),
+      otherwise: this.#options.recovers ? 'warm' : 'idle',
     }))
     this.#worth.set(ledger, worth)
     return worth

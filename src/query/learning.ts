@@ -12,7 +12,7 @@ import { Training, type TrainingTask } from './training'
  * answer of a model of .1 ms a tenth slower; where answers are given unasked each one learned saves others (MNIST, 5,000 queries one after the
  * other, .01: 63 % unasked with a twentieth, 73 with a fifth), and next to nothing where that does not pay.
  */
-const SHARES = { cold: 0.5, warm: 0.05, saving: 0.2, idle: 0.005 }
+export const SHARES = { cold: 0.5, warm: 0.05, saving: 0.2, idle: 0.005 }
 /** Answers that may wait to be remembered: while the memory is cold, and later, when there are enough others. */
 const WAITING = { cold: 32, warm: 2 }
 /** Share of an answer's time that a group may spend on foreseeing what the memory would say, all at once; and the most, ms. */

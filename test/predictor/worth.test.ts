@@ -3,11 +3,13 @@
 import { expect, it } from 'vitest'
 import { type LookCosts, Worth } from '../../src/predictor/worth'
 
-const cheap: LookCosts = { lookMs: 0.5, lessonMs: 1, inferenceMs: 5, share: 0.8 }
+const cheap: LookCosts = { lookMs: 0.5, lessonMs: 1, inferenceMs: 5, share: 0.8, otherwise: 'warm' }
 
-function judged(costs: LookCosts) {
+/** @param everyMs  a query comes */
+function judged(costs: LookCosts, everyMs = 1) {
   const own = { ...costs }
-  const worth = new Worth(() => own)
+  let now = 0
+  const worth = new Worth({ now: () => (now += 512 * everyMs), after: () => () => {} }, () => own)
   const looks = (count: number) => Array.from({ length: count }, () => worth.looks()).filter((looks) => looks).length
   return { own, worth, looks }
 }
@@ -25,7 +27,7 @@ it('what a model of a tenth of a millisecond takes is not worth half a milliseco
   for (const [costs, isOff] of [
     [cheap, false],
     [{ ...cheap, inferenceMs: 0.1, lessonMs: 0.1 }, true],
-    [{ ...cheap, inferenceMs: 0.1, lessonMs: 15 }, false], // an answer that is not asked for teaches nothing, which takes as long
+    [{ ...cheap, inferenceMs: 0.1, lessonMs: 15 }, true], // lessons keep to their share of the time
     [{ ...cheap, inferenceMs: undefined }, false],
     [{ ...cheap, lookMs: Number.POSITIVE_INFINITY }, false],
   ] as [LookCosts, boolean][]) {
@@ -35,8 +37,30 @@ it('what a model of a tenth of a millisecond takes is not worth half a milliseco
   }
 })
 
+it('where queries are rare, one that is given unasked spares a lesson', () => {
+  for (const [otherwise, isOff] of [
+    ['warm', false],
+    ['idle', true], // where nothing would be learned for late answers there is no lesson to spare
+  ] as const) {
+    const { worth, looks } = judged({ lookMs: 0.5, lessonMs: 15, inferenceMs: 0.1, share: 0.8, otherwise }, 300)
+    looks(512)
+    expect([otherwise, worth.saving.off]).toEqual([otherwise, isOff])
+  }
+})
+
+it('a millisecond of this thread is worth two of the workers', () => {
+  for (const [inferenceMs, isOff] of [
+    [1.2, true],
+    [1.4, false],
+  ] as const) {
+    const { worth, looks } = judged({ lookMs: 0.5, lessonMs: 0, inferenceMs, share: 0.8, otherwise: 'idle' })
+    looks(512)
+    expect([inferenceMs, worth.saving.off]).toEqual([inferenceMs, isOff])
+  }
+})
+
 it('comes back by a tenth more than it left: no answer more or less turns it on and off', () => {
-  const { own, worth, looks } = judged({ lookMs: 1, lessonMs: 0, inferenceMs: 10, share: 0.09 })
+  const { own, worth, looks } = judged({ lookMs: 1, lessonMs: 0, inferenceMs: 20, share: 0.09, otherwise: 'warm' })
   looks(512)
   expect(worth.saving.off).toBe(true)
   own.share = 0.105
