@@ -66,18 +66,20 @@ export function meansOf(
   told: Told,
   { reputation: Believed = Reputation, sampling, before }: MeansOptions = {},
 ): Means {
-  const { clock, hangMs, limits, verify, seed, warn, coin = secret } = settings
+  const { clock, hangMs, limits, scheme, verify, seed, warn, coin = secret } = settings
   const [{ signature }] = workers
   const criterion = criterionOf(signature.outputs, settings.right, 'right.')
   const padding = limits.pad ? Padding.for(workers[0]) : undefined
   const vectors = coder.vectorsOf(signature, settings)
+  // Where answers are neither mixed nor held against each other NaN is the model's answer like any other, not its worker's fault.
+  const isPlain = !scheme && verify.mode === 'every' && verify.trust === 'closed'
   const keeps = coder.learns || settings.reuse.exact
   const buffers = !keeps && workers.every((each) => each.sharedMemory) ? new QueryBuffers(workers[0]) : undefined
   const lateness: Lateness = new Lateness(() => pool)
   const pool: Pool<Payload, Payload> = new Pool<Payload, Payload>(workers, {
     ...{ clock, hangMs, maxBatch: limits.batch, together: padding?.together },
     plain: (worker) => verify.trust === 'open' && !worker.trusted,
-    accept: acceptAnswers(signature, vectors !== undefined),
+    accept: acceptAnswers(signature, vectors !== undefined && !isPlain),
     useAll: coder.code !== 'systematic',
     fewer: () => told.fewer(),
     lateMs: () => lateness.ages?.hedgeMs,

@@ -3,6 +3,7 @@
 import type { Clock } from '../clock'
 import type { Experience } from '../memory/experience'
 import type { Recollection } from '../memory/memory'
+import { allFinite } from '../tensor'
 import { TimeBudget } from './budget'
 import { Lookups } from './lookups'
 import { Training, type TrainingTask } from './training'
@@ -143,6 +144,7 @@ export class Learning {
    */
   remember(query: Float32Array, answer: Float32Array, from?: string): boolean {
     const { experience } = this
+    if (!allFinite(answer)) return false
     experience.confidence.observe(answer)
     if (experience.memory === 'none' || !query.length || this.#training.waiting >= WAITING[experience.memory])
       return false
