@@ -96,6 +96,29 @@ export function checkNames(
   throw new TypeError(`${name}: expected ${what}, got an unknown option`)
 }
 
+/** A shorter name is not taken for a misspelt one: too many are near it. */
+const FEWEST_LETTERS = 5
+
+/**
+ * As `checkNames`, of a message: clients send what other servers know to all of them. Names near a known one are misspelt all the same.
+ *
+ * @returns names that are passed over
+ */
+export function foreignNames(
+  field: string,
+  options: unknown,
+  known: readonly string[],
+  renamed: Readonly<Record<string, string>> = {},
+): string[] {
+  const names = Object.keys(checkObject(field, options)).filter((name) => !known.includes(name))
+  if (!names.length) return names
+  const all = [...known, ...Object.keys(renamed)]
+  const isMeant = (name: string) =>
+    all.includes(name) || (name.length >= FEWEST_LETTERS && nearest(name, all) !== undefined)
+  checkNames(field, Object.fromEntries(names.filter(isMeant).map((name) => [name, true])), known, renamed)
+  return names
+}
+
 /** A longer name is no misspelling. */
 const MOST_LETTERS = 100
 

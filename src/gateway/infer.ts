@@ -8,8 +8,8 @@ import {
   checkShare,
   checkWord,
   expected,
+  foreignNames,
   MOST_MS,
-  nearest,
 } from '../check'
 import type { Clock } from '../clock'
 import { blank, elementBytes, type TensorData } from '../element'
@@ -58,6 +58,9 @@ export function limitsOf(options: Partial<InferenceLimits>): InferenceLimits {
 const TYPES = /^(application\/(json|octet-stream|x-www-form-urlencoded)|text\/plain)\s*(;|$)/i
 /** Bytes that a row takes beside its values: what became of it, and its report. */
 const ROW = 2048
+/** Parameters that are told to be ignored, and letters of each: a reply is no longer than that, whatever came. */
+const [MOST_TOLD, MOST_LETTERS] = [20, 100]
+
 const PARAMETERS = [
   'deadline_ms',
   'timeout',
@@ -70,7 +73,6 @@ const PARAMETERS = [
   'allow_partial',
   'ask',
 ]
-const KNOWN = [...PARAMETERS, ...Object.keys(renamed.request)]
 
 /** A request that is admitted. */
 export interface Exchange {
@@ -152,7 +154,10 @@ export async function infer(exchange: Exchange, served: Served): Promise<Message
   const message = await readMessage(await exchange.body(), event.request.headers.get(HEADER_LENGTH))
   const asked = readRequest(message, signature, maxRows)
   if (asked.id !== undefined) event.id = asked.id
-  const { own, ignored } = known(asked.parameters)
+  const foreign = foreignNames('parameters', asked.parameters, PARAMETERS, renamed.request)
+  const own = { ...asked.parameters }
+  for (const name of foreign) delete own[name]
+  const ignored = [...foreign, ...asked.ignored].slice(0, MOST_TOLD).map((name) => name.slice(0, MOST_LETTERS))
   const outcomes = await outcomesOf(exchange, served, asked.queries, choicesOf(own))
   const { model = '', version = '', id } = event
   const parameters = { ignored: ignored.length ? ignored : undefined, ...provenance(outcomes) }
@@ -201,13 +206,6 @@ function rethrown(error: unknown): never {
   const { row, cause } = error
   const own = !isMisuse(cause) || (cause as Error).message.startsWith('query')
   throw refusalOf(cause, own ? `row ${row}: ` : 'parameters.')
-}
-
-/** Parameters, and names of those that other servers know and this one does not: clients send them to all. A misspelt one is not among these. */
-function known(parameters: Record<string, unknown>): { own: Record<string, unknown>; ignored: string[] } {
-  const isForeign = (name: string) => !KNOWN.includes(name) && nearest(name, KNOWN) === undefined
-  const own = Object.entries(parameters).filter(([name]) => !isForeign(name))
-  return { own: Object.fromEntries(own), ignored: Object.keys(parameters).filter(isForeign) }
 }
 
 /** What a request's parameters choose. @throws TypeError, RangeError */

@@ -85,6 +85,7 @@ export class ArrayReader {
     if (isNumber) this.#numbers()
     else if (!other) throw this.#wrong('a number')
     else if (first === QUOTE && this.#type === 'string') this.#list.push(this.#string())
+    else if (other === 'null') this.#null()
     else if (other === this.#word(other)) this.#list.push(other === 'true')
     else this.#list.spoil(other)
     if (this.#list.flaw !== undefined) this.#open = this.#list.depth
@@ -166,6 +167,13 @@ export class ArrayReader {
     if (ascii(this.#bytes, this.at, end) !== word) throw this.#wrong(word)
     this.at = end
     return word
+  }
+
+  #null(): void {
+    const end = this.at + 4
+    if (ascii(this.#bytes, this.at, end) !== 'null') throw this.#wrong('null')
+    this.#list.pushNull()
+    if (this.#list.flaw === undefined) this.at = end
   }
 
   #string(): string {

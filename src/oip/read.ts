@@ -5,7 +5,7 @@
  * asked for are stepped over, whatever their datatypes.
  */
 
-import { checkBoolean, checkInteger, checkNames, checkString, expected, isObject } from '../check'
+import { checkBoolean, checkInteger, checkNames, checkString, expected, foreignNames, isObject } from '../check'
 import { partOf, type TensorData } from '../element'
 import { asError } from '../errors'
 import {
@@ -39,6 +39,8 @@ export interface InferRequest {
   queries: QueryTensors[]
   outputs: { name: string; binary: boolean }[]
   parameters: Record<string, unknown>
+  /** Parameters of inputs and outputs that only other servers know. */
+  ignored: string[]
 }
 
 export interface InferReply {
@@ -51,6 +53,8 @@ export interface InferReply {
 
 /** Parameters of an input that are known, though not needed: MLServer's clients say how tensors were made. */
 const INPUT_PARAMETERS = ['binary_data_size', 'content_type']
+/** Triton's parameters that say where values are, or what an output is to be: without them the answer would be to another question. */
+const NEEDED = /^(classification|shared_memory_.*)$/
 
 /** A message's JSON and what follows it; views. @throws TypeError, RangeError naming field, expected and got */
 export async function readMessage(body: Uint8Array, headerLength?: string | null): Promise<OipMessage> {
@@ -74,7 +78,7 @@ export function readRequest(message: OipMessage, signature: Signature, most = MO
   }
   const { binary_data_output = false, ...parameters } = parametersOf('parameters', rest.parameters)
   const entries = readEntries('inputs', inputs, binary)
-  checkInputs(inputs as object[])
+  const ignored = (inputs as object[]).flatMap((input, i) => foreignOf(`inputs[${i}]`, input))
   const tensors = matched(entries, signature.inputs)
   const { inputs: specs, batched = true } = signature
   tensors.forEach(({ field, name, shape }, i) => {
@@ -87,8 +91,9 @@ export function readRequest(message: OipMessage, signature: Signature, most = MO
   return {
     id: (id as string | null) ?? undefined,
     queries: queriesOf(tensors, specs, rows),
-    outputs: readOutputs(outputs, signature.outputs, checkBoolean('parameters.binary_data_output', binary_data_output)),
+    outputs: readOutputs(outputs, signature.outputs, checkBoolean('parameters.binary_data_output', binary_data_output), ignored), // biome-ignore format: one line
     parameters,
+    ignored,
   }
 }
 
@@ -132,14 +137,18 @@ export function readError(body: Uint8Array): string {
   return (typeof said === 'string' ? said : JSON.stringify(said)).slice(0, 500)
 }
 
-/** What only a request's inputs are held to: servers may say more than we know. */
-function checkInputs(inputs: readonly object[]): void {
-  inputs.forEach((json, i) => {
-    const field = `inputs[${i}]`
-    checkNames(field, json, ['name', 'shape', 'datatype', 'parameters', 'data'])
-    const { parameters } = json as { parameters?: object | null }
-    if (parameters != null) checkNames(`${field}.parameters`, parameters, INPUT_PARAMETERS)
-  })
+/** What only a request's inputs are held to: servers may say more than we know. @returns parameters that are passed over */
+function foreignOf(field: string, input: object): string[] {
+  checkNames(field, input, ['name', 'shape', 'datatype', 'parameters', 'data'])
+  const { parameters } = input as { parameters?: object | null }
+  return parameters == null ? [] : passedOver(`${field}.parameters`, parameters, INPUT_PARAMETERS)
+}
+
+/** @throws TypeError for a misspelt one, and for one without which the request means something else */
+function passedOver(field: string, parameters: object, known: readonly string[]): string[] {
+  const foreign = foreignNames(field, parameters, known)
+  if (foreign.some((name) => NEEDED.test(name))) checkNames(field, parameters, known)
+  return foreign.map((name) => `${field}.${name}`)
 }
 
 /** The tensors in the order of a signature, which has no others. */
@@ -183,7 +192,7 @@ function columnOf(entry: TensorEntry, spec: TensorSpec, rows: number, batched: b
   const differs = isOpen(spec)
   const own = differs ? shape.slice(Number(batched)) : spec.shape
   const fits = differs ? isShapeOf(own, spec, 0) && (!batched || shape[0] === rows) : count === rows * size(spec)
-  if (fits) return partsOf(valuesOf(entry, spec.type), rows).map((data) => tensorOf(spec, data, own))
+  if (fits) return partsOf(valuesOf(entry, spec.type, true), rows).map((data) => tensorOf(spec, data, own))
   const all = [...(batched ? [rows] : []), ...(spec.shape.length ? [shownShape(spec)] : [])]
   throw new RangeError(`${field}.shape: expected [${all}], got [${shape}]`)
 }
@@ -195,7 +204,13 @@ function partsOf(values: TensorData, count: number): TensorData[] {
   return Array.from({ length: count }, (_, i) => partOf(values, i * length, length))
 }
 
-function readOutputs(list: unknown, specs: readonly TensorSpec[], all: boolean): InferRequest['outputs'] {
+/** @param ignored  is added to */
+function readOutputs(
+  list: unknown,
+  specs: readonly TensorSpec[],
+  all: boolean,
+  ignored: string[],
+): InferRequest['outputs'] {
   if (list == null || (Array.isArray(list) && !list.length)) return specs.map(({ name }) => ({ name, binary: all }))
   if (!Array.isArray(list)) throw new TypeError(expected('outputs', 'a list of outputs', list))
   const seen = new Set<unknown>()
@@ -209,7 +224,7 @@ function readOutputs(list: unknown, specs: readonly TensorSpec[], all: boolean):
     if (seen.has(name)) throw new TypeError(`${field}.name: expected another, got '${name}' again`)
     seen.add(name)
     const chosen = parameters ?? {}
-    checkNames(`${field}.parameters`, chosen, ['binary_data'])
+    ignored.push(...passedOver(`${field}.parameters`, chosen, ['binary_data']))
     // As Triton and KServe do: what is listed comes as JSON unless it says otherwise itself.
     return { name, binary: checkBoolean(`${field}.parameters.binary_data`, chosen.binary_data ?? false) }
   })

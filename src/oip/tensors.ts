@@ -77,15 +77,21 @@ function rawOf(
   return binary.subarray(0, bytes)
 }
 
-/** A tensor's values: a view where they are aligned or came as JSON. Raw ones are not looked through for NaN. */
+/**
+ * A tensor's values: a view where they are aligned or came as JSON. Raw ones are not looked through for NaN.
+ *
+ * @param isAnswer  whether null is read as NaN, which servers write so
+ */
 export function valuesOf(
   { field, datatype, shape, count, data }: TensorEntry,
   type: ElementType = 'float32',
+  isAnswer = false,
 ): TensorData {
   const own = datatypeOf(type)
   if (datatype !== own) throw new TypeError(expected(`${field}.datatype`, `'${own}'`, datatype))
   if (data instanceof Uint8Array) return fromRaw(field, type, data, count)
-  if (data.flaw !== undefined) throw new RangeError(`${field}.data: expected ${wordsFor(type)}, got ${data.flaw}`)
+  const flaw = (isAnswer ? undefined : data.hole) ?? data.flaw
+  if (flaw !== undefined) throw new RangeError(`${field}.data: expected ${wordsFor(type)}, got ${flaw}`)
   if (data.values.length !== count) {
     throw new RangeError(`${field}.data: expected ${count} values for shape [${shape}], got ${data.values.length}`)
   }

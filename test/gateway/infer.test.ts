@@ -76,6 +76,22 @@ describe('inference', () => {
     const foreign = await ask({ sequence_id: 7, headers: {}, tenant: 'p' })
     expect([foreign.status, foreign.json.parameters.ignored]).toEqual([200, ['sequence_id', 'headers']])
     expect((await ask({ tenant: 'p' })).json.parameters).not.toHaveProperty('ignored')
+    const short = await ask({ task: 1, mask: 2, time: 3, as: 4 }) // near `ask` and `timeout`, but no misspelling of them
+    expect([short.status, short.json.parameters.ignored]).toEqual([200, ['task', 'mask', 'time', 'as']])
+    const { inputs } = inputOf(1) as { inputs: object[] }
+    const elsewhere = await answerOf(
+      gateway,
+      post({
+        inputs: [{ ...inputs[0], parameters: { headers: {}, ['h'.repeat(6e4)]: 1 } }],
+        outputs: [{ name: 'y', parameters: { quality: 2 } }],
+      }),
+    )
+    const places = [
+      'inputs[0].parameters.headers',
+      `inputs[0].parameters.${'h'.repeat(79)}`,
+      'outputs[0].parameters.quality',
+    ]
+    expect([elsewhere.status, elsewhere.json.parameters?.ignored]).toEqual([200, places])
     const wrong: [object, string][] = [
       [{ deadline: 1 }, "parameters.deadline: expected 'deadline_ms', got an unknown option"],
       [{ deadline_ms: -1 }, 'parameters.deadline_ms: expected milliseconds'],

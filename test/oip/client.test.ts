@@ -44,7 +44,7 @@ describe('as a client', () => {
 
   it('what is no answer is PROTOCOL', async () => {
     const wrong: [unknown, RegExp][] = [
-      [{ outputs: [{ ...output, data: [1, 2, null, 4, 5, 6] }] }, /finite float32 values, got null at 2/],
+      [{ outputs: [{ ...output, data: [1, 2, {}, 4, 5, 6] }] }, /finite float32 values, got an object at 2/],
       [{ outputs: [{ ...output, shape: [1, 3], data: [1, 2, 3] }] }, /shape: expected \[2,3\], got \[1,3\]/],
       [{ outputs: [{ ...output, name: 'z' }] }, /expected 'y', got none/],
       [{ outputs: [{ ...output, datatype: 'FP64' }] }, /expected 'FP32', got "FP64"/],
@@ -56,6 +56,17 @@ describe('as a client', () => {
       expect(error).toMatchObject({ code: 'PROTOCOL' })
       expect(error.message).toMatch(sentence)
     }
+  })
+
+  it('NaN and infinity come as null: a model that answers so is no broken server', async () => {
+    for (const many of [2, 30_000]) {
+      const data = Array.from({ length: 3 * many }, (_, i) => (i % 3 === 1 ? null : i))
+      const { answers } = await read({ outputs: [{ ...output, shape: [many, 3], data }] }, undefined, many)
+      expect([...answers[many - 1][0].data]).toEqual([3 * many - 3, Number.NaN, 3 * many - 1])
+    }
+    await expect(read('{"outputs":[{"name":"y","shape":[1,3],"datatype":"FP32","data":[1,nul,3]}]}')).rejects.toThrow(
+      'nul',
+    )
   })
 
   it("a model's metadata as a server writes it is its signature, and what cannot be used is MODEL", () => {
