@@ -22,7 +22,7 @@ import type { Prediction } from '../query/prediction'
 import * as renamed from '../renamed'
 import { type AnyTensor, isOpen, type QueryTensors, type Signature, size, type TensorSpec } from '../tensor'
 import { type BatchOptions, bytesOf, predictBatch, RowError, type RowOutcome, recallIds, whole } from './batch'
-import { ByteBudget, readBody } from './body'
+import { ByteBudget, clientOf, readBody } from './body'
 import type { RequestEvent } from './event'
 import { InFlight, type Served } from './models'
 import { permitted, priorities } from './principal'
@@ -58,9 +58,10 @@ export function limitsOf(options: Partial<InferenceLimits>): InferenceLimits {
 const TYPES = /^(application\/(json|octet-stream|x-www-form-urlencoded)|text\/plain)\s*(;|$)/i
 /** Bytes that a row takes beside its values: what became of it, and its report. */
 const ROW = 2048
-/** Parameters that are told to be ignored, and letters of each: a reply is no longer than that, whatever came. */
+/** Of the requests that there is room for, those that one client may have under way: a token's name, else an address. */
+const OF_ONE = 0.75
+/** Ignored parameters that are told of, and letters of each. */
 const [MOST_TOLD, MOST_LETTERS] = [20, 100]
-
 const PARAMETERS = [
   'deadline_ms',
   'timeout',
@@ -114,7 +115,10 @@ export class Inference {
     const { request } = event
     if (this.draining) throw unavailable('the server is shutting down')
     if (count >= limits.maxRequests) throw overloaded(`${count} requests are under way already`)
-    const leave = [this.#inFlight.enter()]
+    const client = event.principal?.name ?? clientOf(request)?.address
+    const own = client ? this.#inFlight.of(client) : 0
+    if (own >= OF_ONE * limits.maxRequests) throw overloaded(`${own} requests of ${client} are under way already`)
+    const leave = [this.#inFlight.enter(client)]
     const hold = this.#budget.open(request)
     const enter = (served: Served) => {
       leave.push(served.inFlight.enter())

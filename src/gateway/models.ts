@@ -270,12 +270,22 @@ export class InFlight {
   count = 0
   total = 0
   readonly #waiting: (() => void)[] = []
+  readonly #byClient = new Map<string, number>()
+
+  /** How many of a client there are. */
+  of(client: string): number {
+    return this.#byClient.get(client) ?? 0
+  }
 
   /** @returns to be called once, when the request has its answer */
-  enter(): () => void {
+  enter(client = ''): () => void {
     this.count++
     this.total++
+    this.#byClient.set(client, this.of(client) + 1)
     return () => {
+      const left = this.of(client) - 1
+      if (left) this.#byClient.set(client, left)
+      else this.#byClient.delete(client)
       if (--this.count === 0) for (const wake of this.#waiting.splice(0)) wake()
     }
   }

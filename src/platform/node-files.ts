@@ -34,6 +34,7 @@ export function files(folder: string): Files {
 async function synced(path: string, flags: string, work = async (_: Handle) => {}): Promise<void> {
   const file = await open(path, flags, OWNER.file)
   try {
+    if (flags === 'w') await file.chmod(OWNER.file) // one that was there keeps what others may do with it
     await work(file)
     await file.sync()
   } finally {

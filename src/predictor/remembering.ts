@@ -15,7 +15,7 @@ import { type Prediction, unaskedReport } from '../query/prediction'
 import { type Signature, toNamed } from '../tensor'
 import type { Means } from './means'
 import type { Ask, Request } from './reuse'
-import { type Saving, Worth } from './worth'
+import { Spared, type UnaskedSaving, Worth } from './worth'
 
 /** How long an audit may take: as long as it takes that workers die and come back. */
 const AUDIT_MS = 60_000
@@ -48,18 +48,24 @@ const LOOKING = { share: 0.6, burstMs: 20 }
  */
 const OVERLOAD = { least: 0.05, sure: 0.55, rate: 0.05 }
 
+/** Of a ledger. */
+interface Judged {
+  readonly worth: Worth
+  readonly spared: Spared
+}
+
 /** What a query that was looked up is decided by. */
 interface Looked {
   readonly learning: Learning
   readonly ledger: Ledger
-  readonly worth: Worth
+  readonly spared: Spared
   readonly mayGive: boolean
   readonly ask: Ask
 }
 
 export class Remembering {
   readonly #options: RememberingOptions
-  readonly #worth = new WeakMap<Ledger, Worth>()
+  readonly #judged = new WeakMap<Ledger, Judged>()
   readonly #time: TimeBudget
   /** For lookups of queries that would be refused. */
   readonly #spare: TimeBudget
@@ -77,13 +83,13 @@ export class Remembering {
     const { payload, caller, signal } = request
     const { learning, ledger } = this.#options.learned(caller.turn.tenant)
     if (!learning || !ledger) return ask(request)
-    const worth = this.#worthOf(ledger, learning)
+    const { worth, spared } = this.#judgedOf(ledger, learning)
     const isAsked = request.options.ask === true || request.options.policy === 'retry'
     const mayLook = learning.experience.memory === 'warm' && !ledger.isHeld && this.#time.has
     const onOverload = request.options.onOverload ?? (isAsked ? 'fail' : caller.choices.onOverload)
     const mayRemember = mayLook && onOverload === 'remember'
     const looks = !isAsked && mayLook && worth.looks()
-    learning.use = !worth.saving.off ? 'saving' : this.#options.recovers ? 'warm' : 'idle'
+    learning.use = !worth.isOff ? 'saving' : this.#options.recovers ? 'warm' : 'idle'
     const refusal = looks || !mayRemember ? undefined : this.#refused(caller)
     if (!looks && !refusal) {
       ledger.count()
@@ -92,7 +98,7 @@ export class Remembering {
     const { ended } = this.#options.means
     if (signal) caller.listen(signal, (error) => caller.fail(error, ended)) // while it is looked up
     const mostMs = this.#options.inferenceMs() ?? Number.POSITIVE_INFINITY
-    const at = { learning, ledger, worth, ask, mayGive: !worth.saving.off || refusal !== undefined }
+    const at = { learning, ledger, spared, ask, mayGive: !worth.isOff || refusal !== undefined }
     const { lookMs } = learning.costs
     const expectedMs = Number.isFinite(lookMs) ? lookMs : 0
     this.#took(expectedMs, refusal !== undefined) // now, since it may have to wait for others
@@ -102,7 +108,7 @@ export class Remembering {
       () => caller.isOpen,
       (said, ms = 0) => {
         this.#took(ms - expectedMs, refusal !== undefined)
-        worth.looked(ms)
+        spared.looked(ms)
         if (!caller.isOpen) return
         if (said) this.#decide({ ...request, refusal }, said, at)
         else {
@@ -114,8 +120,9 @@ export class Remembering {
   }
 
   /** What is spared on this ledger; undefined before its first query. */
-  saving(ledger: Ledger): Saving | undefined {
-    return this.#worth.get(ledger)?.saving
+  saving(ledger: Ledger): UnaskedSaving | undefined {
+    const judged = this.#judged.get(ledger)
+    return judged && { off: judged.worth.isOff, ...judged.spared }
   }
 
   /** Why no worker would be asked, where the memory may answer in its place, and there is time to look. */
@@ -129,27 +136,28 @@ export class Remembering {
     if (isRefused) this.#spare.take(ms)
   }
 
-  #worthOf(ledger: Ledger, learning: Learning): Worth {
-    const known = this.#worth.get(ledger)
+  #judgedOf(ledger: Ledger, learning: Learning): Judged {
+    const known = this.#judged.get(ledger)
     if (known) return known
-    const worth = new Worth(this.#options.clock, () => ({
+    const { clock, inferenceMs, recovers } = this.#options
+    const otherwise = recovers ? 'warm' : 'idle'
+    const costs = () => ({
       ...learning.costs,
-      inferenceMs: this.#options.inferenceMs(),
-      share: ledger.foretell(),
-      otherwise: this.#options.recovers ? 'warm' : 'idle',
-    }))
-    this.#worth.set(ledger, worth)
-    return worth
+      ...({ inferenceMs: inferenceMs(), share: ledger.foretell(), otherwise } as const),
+    })
+    const judged = { worth: new Worth(clock, costs), spared: new Spared() }
+    this.#judged.set(ledger, judged)
+    return judged
   }
 
-  #decide(request: Request, said: Recollection, { learning, ledger, worth, mayGive, ask }: Looked): void {
+  #decide(request: Request, said: Recollection, { learning, ledger, spared, mayGive, ask }: Looked): void {
     const { caller, options, refusal } = request
     const known = learning.experience.confidence.of({ ...said, missing: 1 }) ?? 0
     const confidence = known < (options.minConfidence ?? 0) ? 0 : known
     const draw = ledger.draw(confidence, mayGive)
     if (refusal) this.#sure += OVERLOAD.rate * (Number(draw.is !== 'ask') - this.#sure)
     if (draw.is === 'remember') {
-      if (!refusal) worth.gave()
+      if (!refusal) spared.gave(this.#options.inferenceMs())
       return this.#give(request, said.answer, known)
     }
     const isRight = ({ output, status }: Prediction): boolean | undefined => {

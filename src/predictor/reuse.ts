@@ -17,7 +17,7 @@ import { copied, isSame, type Kept, KeptAnswers, keyOf } from './kept-answers'
 import type { Means } from './means'
 import type { PredictOptions } from './options'
 import type { Remembering } from './remembering'
-import type { Saving } from './worth'
+import type { UnaskedSaving } from './worth'
 
 /** Share of the queries that could be answered by what was kept, and are asked all the same. */
 const ASKED = 0.01
@@ -93,7 +93,7 @@ export class Reuse {
   }
 
   /** Of answers before asking, see `Remembering`. */
-  saving(ledger: Ledger): Saving | undefined {
+  saving(ledger: Ledger): UnaskedSaving | undefined {
     return this.#before?.saving(ledger)
   }
 

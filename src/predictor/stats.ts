@@ -6,7 +6,7 @@ import type { WorkerStats } from '../pool/pool'
 import type { WorkerEvidence } from '../trust/evidence'
 import type { Admission } from './admission'
 import type { Generation } from './generation'
-import type { Saving } from './worth'
+import type { UnaskedSaving } from './worth'
 
 export interface PredictorStats {
   /** 'js' also where nothing is coded or learned: no core is loaded then. */
@@ -25,7 +25,7 @@ export interface PredictorStats {
   /** How many of the remembered answers may be wrong, and what is known of them. */
   budget: BudgetStats | undefined
   /** What remembered answers spare, and what they cost; undefined without `reuse.maxError`. */
-  saving: Saving | undefined
+  saving: UnaskedSaving | undefined
   /** Of all these, queries that had the answer to an equal one. */
   reused: number
   /** Queries that ended in an error, by its code. */

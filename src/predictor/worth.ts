@@ -30,19 +30,32 @@ export interface LookCosts {
 }
 
 /** What answers that were given unasked spared, and what looking for them took. */
-export interface Saving {
-  /** Looks do not pay for now: nothing is given unasked, and one query in 16 at most is looked up. */
-  off: boolean
+export class Spared {
   /** Queries that were looked up, and the time of this thread that it took, ms. */
-  looks: number
-  lookedMs: number
+  looks = 0
+  lookedMs = 0
   /** Inferences that were spared, and the workers' time that they would have taken, ms. */
-  spared: number
-  sparedMs: number
+  spared = 0
+  sparedMs = 0
+
+  looked(ms: number): void {
+    this.looks++
+    this.lookedMs += ms
+  }
+
+  /** @param inferenceMs  what an answer takes at that time; undefined while nobody knows */
+  gave(inferenceMs = 0): void {
+    this.spared++
+    this.sparedMs += inferenceMs
+  }
 }
 
+/** Where `off`, looks do not pay for now: nothing is given unasked, and one query in 16 at most is looked up. */
+export type UnaskedSaving = Pick<Spared, 'looks' | 'lookedMs' | 'spared' | 'sparedMs'> & { off: boolean }
+
 export class Worth {
-  readonly saving: Saving = { off: false, looks: 0, lookedMs: 0, spared: 0, sparedMs: 0 }
+  /** Nothing is given unasked. */
+  isOff = false
   readonly #clock: Clock
   readonly #costs: () => LookCosts
   #queries = 0
@@ -58,17 +71,7 @@ export class Worth {
   /** Whether one more query is looked up. */
   looks(): boolean {
     if (++this.#queries % EVERY === 0) this.#judge()
-    return !this.saving.off || this.#queries % this.#seldom === 0
-  }
-
-  looked(ms: number): void {
-    this.saving.looks++
-    this.saving.lookedMs += ms
-  }
-
-  gave(): void {
-    this.saving.spared++
-    this.saving.sparedMs += this.#costs().inferenceMs ?? 0
+    return !this.isOff || this.#queries % this.#seldom === 0
   }
 
   #judge(): void {
@@ -80,6 +83,6 @@ export class Worth {
     const lessons = (part: number, most: number) =>
       Number.isFinite(lessonMs) ? Math.min(part * lessonMs, (most * (now - since)) / EVERY) : 0
     const took = lookMs + lessons(1 - share, SHARES.saving) - lessons(1, SHARES[otherwise])
-    this.saving.off = share * inferenceMs <= took * THREAD * (this.saving.off ? CLEARLY : 1)
+    this.isOff = share * inferenceMs <= took * THREAD * (this.isOff ? CLEARLY : 1)
   }
 }

@@ -236,6 +236,21 @@ describe('rows that fail', () => {
     await gateway.close()
   })
 
+  it('one client with all requests that there is room for leaves a quarter of it to others', async () => {
+    const { gateway } = await started(
+      { maxRequests: 8 },
+      { m: model(workersOf(1, hang), { limits: { queries: 100 } }) },
+    )
+    const ask = (name: string) => gateway(post({ ...inputOf(1), parameters: { deadline_ms: 50 } }), { name })
+    const greedy = Array.from({ length: 8 }, () => ask('greedy'))
+    const other = await ask('other')
+    expect(other.status).toBe(504)
+    const statuses = (await Promise.all(greedy)).map(({ status }) => status)
+    expect(statuses).toEqual([504, 504, 504, 504, 504, 504, 429, 429])
+    expect((await ask('greedy')).status).toBe(504)
+    await gateway.close()
+  })
+
   it('where one row of a batch has failed the others are taken back', async () => {
     const workers = workersOf(2, hang)
     const { gateway } = await started({}, { m: model(workers, { policy: 'recover' }) })

@@ -1,7 +1,7 @@
 /** What models learned, over the end of a gateway: kept whole, or started without. */
 
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createGateway, fileStore, type GatewayModel, type Store } from 'approxifer/gateway'
@@ -225,7 +225,13 @@ it(`killed ${KILLS} times while it saves, it always starts with the last complet
 
 it('is for nobody else on the machine to read', async () => {
   const own = join(folder, 'own')
-  await fileStore(own).write('m', Uint8Array.of(1))
+  const store = fileStore(own)
+  await store.write('m', Uint8Array.of(1))
+  // A process that was killed left it, for everybody to read.
+  const left = join(own, 'm.state.tmp')
+  writeFileSync(left, 'half')
+  chmodSync(left, 0o644)
+  await store.write('m', Uint8Array.of(2))
   const modes = [own, ...readdirSync(own).map((name) => join(own, name))].map((path) => statSync(path).mode & 0o777)
   expect(modes).toEqual([0o700, 0o600])
 })

@@ -1,7 +1,7 @@
 /** Whether it pays to look first: switched off where it does not, and on again by itself. */
 
 import { expect, it } from 'vitest'
-import { type LookCosts, Worth } from '../../src/predictor/worth'
+import { type LookCosts, Spared, Worth } from '../../src/predictor/worth'
 
 const cheap: LookCosts = { lookMs: 0.5, lessonMs: 1, inferenceMs: 5, share: 0.8, otherwise: 'warm' }
 
@@ -17,10 +17,10 @@ function judged(costs: LookCosts, everyMs = 1) {
 it('looks are off within 1,000 queries where nothing is confident, but for one in 16, and on again once something is', () => {
   const { own, worth, looks } = judged({ ...cheap, share: 0 })
   expect(looks(511)).toBe(511)
-  expect([looks(512), worth.saving.off]).toEqual([32, true])
+  expect([looks(512), worth.isOff]).toEqual([32, true])
   own.share = 0.8
   expect(looks(2)).toBe(2)
-  expect(worth.saving.off).toBe(false)
+  expect(worth.isOff).toBe(false)
 })
 
 it('what a model of a tenth of a millisecond takes is not worth half a millisecond of looking', () => {
@@ -33,7 +33,7 @@ it('what a model of a tenth of a millisecond takes is not worth half a milliseco
   ] as [LookCosts, boolean][]) {
     const { worth, looks } = judged(costs)
     looks(512)
-    expect([costs, worth.saving.off]).toEqual([costs, isOff])
+    expect([costs, worth.isOff]).toEqual([costs, isOff])
   }
 })
 
@@ -44,7 +44,7 @@ it('where queries are rare, one that is given unasked spares a lesson', () => {
   ] as const) {
     const { worth, looks } = judged({ lookMs: 0.5, lessonMs: 15, inferenceMs: 0.1, share: 0.8, otherwise }, 300)
     looks(512)
-    expect([otherwise, worth.saving.off]).toEqual([otherwise, isOff])
+    expect([otherwise, worth.isOff]).toEqual([otherwise, isOff])
   }
 })
 
@@ -55,29 +55,29 @@ it('a millisecond of this thread is worth two of the workers', () => {
   ] as const) {
     const { worth, looks } = judged({ lookMs: 0.5, lessonMs: 0, inferenceMs, share: 0.8, otherwise: 'idle' })
     looks(512)
-    expect([inferenceMs, worth.saving.off]).toEqual([inferenceMs, isOff])
+    expect([inferenceMs, worth.isOff]).toEqual([inferenceMs, isOff])
   }
 })
 
 it('comes back by a tenth more than it left: no answer more or less turns it on and off', () => {
   const { own, worth, looks } = judged({ lookMs: 1, lessonMs: 0, inferenceMs: 20, share: 0.09, otherwise: 'warm' })
   looks(512)
-  expect(worth.saving.off).toBe(true)
+  expect(worth.isOff).toBe(true)
   own.share = 0.105
   looks(512)
-  expect(worth.saving.off).toBe(true)
+  expect(worth.isOff).toBe(true)
   own.share = 0.12
   looks(512)
-  expect(worth.saving.off).toBe(false)
+  expect(worth.isOff).toBe(false)
 })
 
-it('what it spares and what it takes is counted, at what an answer takes at that time', () => {
-  const { own, worth } = judged(cheap)
-  worth.looked(0.5)
-  worth.gave()
-  own.inferenceMs = 10
-  worth.looked(0.25)
-  worth.gave()
-  worth.looked(0.25)
-  expect(worth.saving).toEqual({ off: false, looks: 3, lookedMs: 1, spared: 2, sparedMs: 15 })
+it('what is spared and what that takes is counted, at what an answer takes at that time', () => {
+  const spared = new Spared()
+  spared.looked(0.5)
+  spared.gave(5)
+  spared.looked(0.25)
+  spared.gave(10)
+  spared.looked(0.25)
+  spared.gave(undefined)
+  expect({ ...spared }).toEqual({ looks: 3, lookedMs: 1, spared: 3, sparedMs: 15 })
 })
