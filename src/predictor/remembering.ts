@@ -49,7 +49,7 @@ const LOOKING = { share: 0.6, burstMs: 20 }
 const OVERLOAD = { least: 0.05, sure: 0.55, rate: 0.05 }
 
 /** Of a ledger. */
-interface Judged {
+interface Account {
   readonly worth: Worth
   readonly spared: Spared
 }
@@ -65,7 +65,7 @@ interface Looked {
 
 export class Remembering {
   readonly #options: RememberingOptions
-  readonly #judged = new WeakMap<Ledger, Judged>()
+  readonly #accounts = new WeakMap<Ledger, Account>()
   readonly #time: TimeBudget
   /** For lookups of queries that would be refused. */
   readonly #spare: TimeBudget
@@ -83,7 +83,7 @@ export class Remembering {
     const { payload, caller, signal } = request
     const { learning, ledger } = this.#options.learned(caller.turn.tenant)
     if (!learning || !ledger) return ask(request)
-    const { worth, spared } = this.#judgedOf(ledger, learning)
+    const { worth, spared } = this.#accountOf(ledger, learning)
     const isAsked = request.options.ask === true || request.options.policy === 'retry'
     const mayLook = learning.experience.memory === 'warm' && !ledger.isHeld && this.#time.has
     const onOverload = request.options.onOverload ?? (isAsked ? 'fail' : caller.choices.onOverload)
@@ -121,8 +121,8 @@ export class Remembering {
 
   /** What is spared on this ledger; undefined before its first query. */
   saving(ledger: Ledger): UnaskedSaving | undefined {
-    const judged = this.#judged.get(ledger)
-    return judged && { off: judged.worth.isOff, ...judged.spared }
+    const account = this.#accounts.get(ledger)
+    return account && { off: account.worth.isOff, ...account.spared }
   }
 
   /** Why no worker would be asked, where the memory may answer in its place, and there is time to look. */
@@ -136,8 +136,8 @@ export class Remembering {
     if (isRefused) this.#spare.take(ms)
   }
 
-  #judgedOf(ledger: Ledger, learning: Learning): Judged {
-    const known = this.#judged.get(ledger)
+  #accountOf(ledger: Ledger, learning: Learning): Account {
+    const known = this.#accounts.get(ledger)
     if (known) return known
     const { clock, inferenceMs, recovers } = this.#options
     const otherwise = recovers ? 'warm' : 'idle'
@@ -145,9 +145,9 @@ export class Remembering {
       ...learning.costs,
       ...({ inferenceMs: inferenceMs(), share: ledger.foretell(), otherwise } as const),
     })
-    const judged = { worth: new Worth(clock, costs), spared: new Spared() }
-    this.#judged.set(ledger, judged)
-    return judged
+    const account = { worth: new Worth(clock, costs), spared: new Spared() }
+    this.#accounts.set(ledger, account)
+    return account
   }
 
   #decide(request: Request, said: Recollection, { learning, ledger, spared, mayGive, ask }: Looked): void {
