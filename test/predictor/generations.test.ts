@@ -69,6 +69,49 @@ it('one of which 100 answers are compared, and too few are right, does not take 
   expect(predictor.unready).toBeUndefined()
 })
 
+it('a roll that was complete is taken back without proof: one that has served needs none, however long nobody had it', async () => {
+  const { predictor, next, tell, events, other } = await both({ shadow: 1 })
+  predictor.promote('new')
+  await tell({ remove: 'a' }, { remove: 'b' }, { remove: 'c' })
+  expect(predictor.generations().map(({ id }) => id)).toEqual(['new'])
+  const back = named('old', 'd', 'e')
+  await tell(add(back[0]))
+  expect(other()).toMatchObject({ id: 'old', state: 'gathering', compared: 0 })
+  await tell(add(back[1]))
+  expect(predictor.generations()).toMatchObject([{ id: 'old', state: 'serving' }, { id: 'new', state: 'gathering' }]) // biome-ignore format: one line
+  await tell({ remove: next[0].name })
+  const prediction = predictor.predict(query(3))
+  await answerAll(back)
+  expect(await prediction).toMatchObject({ fingerprint: 'old' })
+  expect(events.slice(2)).toEqual(['serving new', 'refused old', 'gone old', 'gathering old', 'serving old', 'gathering new', 'gone new']) // biome-ignore format: one line
+})
+
+it('one that has served, and was then refused by hand, needs proof when it is back', async () => {
+  const { predictor, tell, other } = await both({ shadow: 1 })
+  predictor.promote('new')
+  predictor.refuse('old')
+  await tell({ remove: 'a' }, { remove: 'b' }, { remove: 'c' })
+  await tell(...named('old', 'd', 'e').map(add))
+  expect(other()).toMatchObject({ id: 'old', state: 'shadow' })
+})
+
+it('a refused model that all workers have answers nobody, and one line of the log says so, and what helps', async () => {
+  const { predictor, next, tell, warnings } = await both({ shadow: 1 })
+  predictor.refuse('new')
+  const before = warnings.length
+  await tell({ remove: 'a' }, { remove: 'b' }, { remove: 'c' })
+  expect(warnings.slice(before)).toEqual([
+    'no worker with the model old, which serves, can be reached; beside it there are 1 with the model new, refused: all queries fail until one is back, or a model that was refused is promoted', // biome-ignore format: one line
+  ])
+  await tell(...named('new', 'y').map(add))
+  expect(await settled(predictor.predict(query(3)))).toBe('failed')
+  expect(warnings.length).toBe(before + 1)
+  predictor.promote('new')
+  const prediction = predictor.predict(query(3))
+  await answerAll(next)
+  expect(await prediction).toMatchObject({ fingerprint: 'new' })
+})
+
 it('what a canary fails on is asked of the model that serves; failing again and again it is refused', async () => {
   const { predictor, old, next, asked, other } = await both({ canary: 1 }, 1)
   for (let failed = 1; failed <= 6; failed++) {
