@@ -1,6 +1,6 @@
 /**
  * A new model beside the one that serves. Workers that have it are a generation of their own, with a pool, a memory and times of its own: it
- * gathers, is asked some queries unseen and compared, answers some, and takes over when more workers have it than have the other. That
+ * gathers, is asked some queries unseen and compared, answers some, and takes over when enough workers have it. That
  * serves until then. One that has served needs no proof: so a roll back is a roll.
  */
 
@@ -222,6 +222,7 @@ export class Rollout {
     const before = this.#serving
     this.#others.delete(entry.id)
     this.#others.set(before.id, before)
+    before.had = before.generation.means.pool.usable && sizeOf(before) >= sizeOf(entry) ? sizeOf(before) : 0
     this.#serving = entry
     entry.isProven = true
     entry.isRefused = false
