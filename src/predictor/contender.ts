@@ -17,6 +17,8 @@ export interface Contender {
   state: GenerationReport['state']
   /** It has served. */
   isProven: boolean
+  /** Workers that it had when one with no more took over from it: it is back with more than these. */
+  had: number
   /** By somebody, or since it answers otherwise: until somebody wants it all the same. */
   isRefused: boolean
   /** Queries under way that nobody waits for. */
@@ -26,7 +28,7 @@ export interface Contender {
 export function contenderOf(id: string, generation: Generation): Contender {
   const { criterion, signature } = generation.means
   const comparison = new Comparison(criterion, signature.outputs)
-  const rest = { canary: { answered: 0, failed: 0 }, isProven: false, isRefused: false, unseen: 0 }
+  const rest = { canary: { answered: 0, failed: 0 }, isProven: false, had: 0, isRefused: false, unseen: 0 }
   return { id, generation, comparison, state: 'gathering', ...rest }
 }
 
@@ -41,6 +43,8 @@ interface TakeoverRules {
   readonly shadow: number
   readonly canary: number
   readonly agreement: number
+  /** Workers that it needs, as a share of its own and those of the one that serves; without, it needs more than that. */
+  readonly takeover?: number | undefined
   /** Workers that it takes to answer. */
   readonly least: number
   /** The one that serves has been out of reach for so long that it counts as gone. */
@@ -57,17 +61,24 @@ export function stateOf(entry: Contender, serving: Contender, rules: TakeoverRul
   // There is nothing to be compared with.
   const hasShown = rules.shadow + rules.canary > 0 && trialOf(entry, true, rules) === 'serving'
   const isAlone = !serving.generation.means.pool.usable && (isMore || !sizeOf(serving) || rules.isOver || hasShown)
-  if (isAlone || (entry.isProven && isMore)) return 'serving'
-  return entry.isProven ? 'gathering' : trialOf(entry, isMore, rules)
+  if (isAlone || (entry.isProven && isMore && usable > entry.had)) return 'serving'
+  if (entry.isProven) return 'gathering' // by a share below one half two would replace each other for ever
+  const { takeover } = rules
+  const isEnough = takeover === undefined ? isMore : usable / (usable + sizeOf(serving)) >= takeover
+  return trialOf(entry, isEnough, rules)
 }
 
-function trialOf({ comparison, canary }: Contender, isMore: boolean, rules: TakeoverRules): GenerationReport['state'] {
+function trialOf(
+  { comparison, canary }: Contender,
+  isEnough: boolean,
+  rules: TakeoverRules,
+): GenerationReport['state'] {
   const { compared, agreed } = comparison
   const { answered, failed } = canary
   const disagrees = compared >= ENOUGH && wilson(agreed, compared)[1] < rules.agreement
   if (disagrees || failed > Math.max(FAILED.few, FAILED.share * answered)) return 'refused' // biome-ignore format: one line
   if (rules.shadow && (compared < ENOUGH || agreed < rules.agreement * compared)) return 'shadow'
-  if (rules.canary && (answered < ENOUGH || !isMore)) return 'canary'
-  if (isMore) return 'serving'
+  if (rules.canary && (answered < ENOUGH || !isEnough)) return 'canary'
+  if (isEnough) return 'serving'
   return rules.shadow ? 'shadow' : 'gathering'
 }

@@ -164,6 +164,12 @@ const rollout = {
     'share of its answers that have to be as those of the model that serves; with less it does not take over',
     '--agreement <share>',
   ),
+  takeover: open(
+    checkShare,
+    'more than half',
+    'share of its workers and those of the model that serves with which it takes over, of 0 to 1',
+    '--takeover <share>',
+  ),
 } satisfies TableOf<NonNullable<PredictorOptions['rollout']>>
 
 const right = {

@@ -71,7 +71,7 @@ export interface PredictorOptions extends Choices {
   /** Of the threads that it starts. */
   onnx?: Omit<ThreadOptions, 'maxPending'>
   /** How a new model of workers that come and go takes over. */
-  rollout?: { shadow?: number; canary?: number; agreement?: number }
+  rollout?: { shadow?: number; canary?: number; agreement?: number; takeover?: number }
   onWarning?: (text: string) => void
   onGeneration?: (told: GenerationReport) => void
   onVerdict?: (verdict: Verdict) => void
@@ -81,7 +81,7 @@ export interface PredictorOptions extends Choices {
 }
 
 /**
- * Of workers that have one model. `gathering`: it has too few of them, or not more than the one that serves; `shadow`, `canary`: it is asked
+ * Of workers that have one model. `gathering`: it has too few of them to answer, or to take over; `shadow`, `canary`: it is asked
  * as well, or answers some; `refused`: it does not take over by itself; `gone`: it has no worker left.
  */
 export interface GenerationReport {

@@ -1,6 +1,6 @@
 /**
  * A new model beside the one that serves. Workers that have it are a generation of their own, with a pool, a memory and times of its own: it
- * gathers, is asked some queries unseen and compared, answers some, and takes over when more workers have it than have the other. That
+ * gathers, is asked some queries unseen and compared, answers some, and takes over when enough workers have it. That
  * serves until then. One that has served needs no proof: so a roll back is a roll.
  */
 
@@ -23,6 +23,8 @@ import type { Settings } from './settings'
 const GONE_MS = 30_000
 /** Queries that it is asked unseen at a time, by its slots: it may be slower than the one that serves. */
 const AT_ONCE = 2
+/** Models that have served, of which it is remembered when nobody has them any more. */
+const MOST_SERVED = 100
 
 interface RolloutOptions {
   settings: Settings
@@ -42,6 +44,8 @@ export class Rollout {
   /** When it was found that what serves cannot be reached, and what ends the waiting for it. */
   #outage: { since: number; cancel: () => void } | undefined
   readonly #others = new Map<string, Contender>()
+  /** Models that have served and that nobody has. */
+  readonly #served = new Set<string>()
   readonly #random: Random
   readonly #options: RolloutOptions
 
@@ -75,6 +79,7 @@ export class Rollout {
 
   #begin(id: string, worker: ModelWorker): void {
     const entry = contenderOf(id, this.#options.begin(worker, this.serving))
+    entry.isProven = this.#served.delete(id)
     const { pool, trust } = entry.generation.means
     if (!trust.joined(worker)) pool.eject(identityOf(worker))
     this.#others.set(id, entry)
@@ -193,7 +198,9 @@ export class Rollout {
       if (isAsked && !(this.#next && sizeOf(this.#next) >= sizeOf(entry))) this.#next = entry
     }
     if (!this.#outage || this.#outage === before) return
-    this.#options.settings.warn(`no worker with the model ${this.#serving.id}, which serves, can be reached; ${this.#beside}: queries fail until one is back, or another model takes over or is promoted`) // biome-ignore format: one line
+    const isRefused = Array.from(this.#others.values()).every((entry) => entry.isRefused)
+    const what = isRefused ? 'a model that was refused is promoted' : 'another model takes over or is promoted'
+    this.#options.settings.warn(`no worker with the model ${this.#serving.id}, which serves, can be reached; ${this.#beside}: all queries fail until one is back, or ${what}`) // biome-ignore format: one line
   }
 
   #stateOf(entry: Contender): GenerationReport['state'] {
@@ -215,6 +222,7 @@ export class Rollout {
     const before = this.#serving
     this.#others.delete(entry.id)
     this.#others.set(before.id, before)
+    before.had = before.generation.means.pool.usable && sizeOf(before) >= sizeOf(entry) ? sizeOf(before) : 0
     this.#serving = entry
     entry.isProven = true
     entry.isRefused = false
@@ -244,8 +252,10 @@ export class Rollout {
     this.#options.settings.warn(`the model ${id} does not take over from ${this.#serving.id}: ${agreed} of ${compared} of its answers were right by those of that, and it failed on ${canary.failed} of ${canary.answered + canary.failed} queries; promote it to have it all the same`) // biome-ignore format: one line
   }
 
-  #end({ id, generation }: Contender): void {
+  #end({ id, generation, isProven }: Contender): void {
     this.#others.delete(id)
+    if (isProven) this.#served.add(id)
+    if (this.#served.size > MOST_SERVED) this.#served.delete(this.#served.keys().next().value as string)
     generation.handOver(this.serving)
     void generation.close(new ApproxiferError('CLOSED', `no worker has the model ${id} any more`))
   }
@@ -267,9 +277,9 @@ export class Rollout {
     this.look()
   }
 
-  /** It does not take over by itself. @throws RangeError for one that is not known, or serves */
+  /** It does not take over by itself, and has to show itself anew when it is gone and comes back. @throws RangeError for one that is not known, or serves */
   refuse(id: string): void {
-    this.#find(id).isRefused = true
+    Object.assign(this.#find(id), { isRefused: true, isProven: false })
     this.look()
   }
 

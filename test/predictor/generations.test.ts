@@ -69,6 +69,49 @@ it('one of which 100 answers are compared, and too few are right, does not take 
   expect(predictor.unready).toBeUndefined()
 })
 
+it('a roll that was complete is taken back without proof: one that has served needs none, however long nobody had it', async () => {
+  const { predictor, next, tell, events, other } = await both({ shadow: 1 })
+  predictor.promote('new')
+  await tell({ remove: 'a' }, { remove: 'b' }, { remove: 'c' })
+  expect(predictor.generations().map(({ id }) => id)).toEqual(['new'])
+  const back = named('old', 'd', 'e')
+  await tell(add(back[0]))
+  expect(other()).toMatchObject({ id: 'old', state: 'gathering', compared: 0 })
+  await tell(add(back[1]))
+  expect(predictor.generations()).toMatchObject([{ id: 'old', state: 'serving' }, { id: 'new', state: 'gathering' }]) // biome-ignore format: one line
+  await tell({ remove: next[0].name })
+  const prediction = predictor.predict(query(3))
+  await answerAll(back)
+  expect(await prediction).toMatchObject({ fingerprint: 'old' })
+  expect(events.slice(2)).toEqual(['serving new', 'refused old', 'gone old', 'gathering old', 'serving old', 'gathering new', 'gone new']) // biome-ignore format: one line
+})
+
+it('one that has served, and was then refused by hand, needs proof when it is back', async () => {
+  const { predictor, tell, other } = await both({ shadow: 1 })
+  predictor.promote('new')
+  predictor.refuse('old')
+  await tell({ remove: 'a' }, { remove: 'b' }, { remove: 'c' })
+  await tell(...named('old', 'd', 'e').map(add))
+  expect(other()).toMatchObject({ id: 'old', state: 'shadow' })
+})
+
+it('a refused model that all workers have answers nobody, and one line of the log says so, and what helps', async () => {
+  const { predictor, next, tell, warnings } = await both({ shadow: 1 })
+  predictor.refuse('new')
+  const before = warnings.length
+  await tell({ remove: 'a' }, { remove: 'b' }, { remove: 'c' })
+  expect(warnings.slice(before)).toEqual([
+    'no worker with the model old, which serves, can be reached; beside it there are 1 with the model new, refused: all queries fail until one is back, or a model that was refused is promoted', // biome-ignore format: one line
+  ])
+  await tell(...named('new', 'y').map(add))
+  expect(await settled(predictor.predict(query(3)))).toBe('failed')
+  expect(warnings.length).toBe(before + 1)
+  predictor.promote('new')
+  const prediction = predictor.predict(query(3))
+  await answerAll(next)
+  expect(await prediction).toMatchObject({ fingerprint: 'new' })
+})
+
 it('what a canary fails on is asked of the model that serves; failing again and again it is refused', async () => {
   const { predictor, old, next, asked, other } = await both({ canary: 1 }, 1)
   for (let failed = 1; failed <= 6; failed++) {
@@ -159,6 +202,61 @@ it('who leaves last of equal queries that were asked again of another model take
   leaving.abort()
   expect(await Promise.all(all)).toEqual(['ABORTED', 'ABORTED'])
   expect([call.signal?.aborted, predictor.stats().open]).toEqual([true, 0])
+})
+
+it('a share below one half: the new model takes over with that, and the two do not replace each other again and again', async () => {
+  const { predictor, events, tell, clock, other } = await both({ takeover: 0.4 })
+  const serving = () => predictor.generations()[0].id
+  const join = (which: string, ...names: string[]) => tell(...named(which, ...names).map(add))
+  expect(other()).toMatchObject({ id: 'new', state: 'gathering', workers: 1 }) // one of four
+  await join('new', 'y')
+  expect(serving()).toBe('new') // two of five
+  await clock.run(clock.now() + 60_000)
+  await tell({ remove: 'c' })
+  await join('old', 'c')
+  expect(serving()).toBe('new') // one of the old ones was restarted
+  await tell({ remove: 'y' })
+  await join('new', 'y')
+  expect(serving()).toBe('new')
+  await join('old', 'd')
+  expect(serving()).toBe('old') // more than the other has, and than it had
+  await join('new', 'z', 'w')
+  expect(serving()).toBe('old') // four of each
+  await join('new', 'v')
+  expect(serving()).toBe('new')
+  const turns = ['serving new', 'gathering old', 'serving old', 'gathering new', 'serving new', 'gathering old']
+  expect(events).toEqual(['gathering new', ...turns])
+})
+
+it('a share above one half: the new model waits for that, and the old one is back as soon as more workers have it', async () => {
+  const { predictor, tell, other } = await both({ takeover: 0.8 }, 4)
+  expect(other()).toMatchObject({ id: 'new', state: 'gathering', workers: 4 }) // of seven
+  await tell({ remove: 'a' }, { remove: 'b' })
+  expect(predictor.generations()[0].id).toBe('new')
+  await tell({ remove: 'x' }, { remove: 'y' }, ...named('old', 'a', 'b').map(add))
+  expect(predictor.generations()[0].id).toBe('old')
+})
+
+it('however small a share takes over, it is not of fewer workers than the scheme needs to answer', async () => {
+  const { predictor, tell, other } = await both({ takeover: 0 }, 1, { scheme: { queries: 1, stragglers: 0, byzantine: 1 } }) // biome-ignore format: one line
+  expect(other()).toMatchObject({ id: 'new', state: 'gathering' })
+  await tell(...named('new', 'y').map(add))
+  expect(predictor.generations()[0].id).toBe('new')
+  await expect(open(['a'], { rollout: { takeover: 2 } })).rejects.toThrow('rollout.takeover: expected a number from 0 to 1, got 2') // biome-ignore format: one line
+})
+
+it('a share takes over when its canary has answered enough', async () => {
+  const { predictor, old, next, other } = await both({ canary: 1, takeover: 0.25 })
+  for (let i = 0; i < 100; i++) {
+    expect(other()).toMatchObject({ id: 'new', state: 'canary', answered: i })
+    const prediction = predictor.predict(query(3))
+    await answerAll([...old, ...next])
+    expect(await prediction).toMatchObject({ fingerprint: 'new' })
+    await turn()
+  }
+  await answerAll([...old, ...next])
+  predictor.predict(query(3)).catch(() => {})
+  expect(predictor.generations()[0].id).toBe('new')
 })
 
 it('answers that are decoded are none to compare with', async () => {

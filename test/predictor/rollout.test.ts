@@ -150,6 +150,25 @@ describe('five OIP servers that are rolled to other weights', () => {
     expect(predictor.generations()[0]).toMatchObject({ id: own.id, state: 'serving' })
   })
 
+  it('rolled back after it was complete: the old model answers everything again, and has nothing to prove', async () => {
+    const { servers, predictor, callers, roll, events, own } = await fiveServers({ shadow: 0.5 })
+    for (const server of servers.slice(0, 2)) await roll(server, 'new')
+    await until(() => otherOf(predictor)?.state === 'refused')
+    const { id } = otherOf(predictor)
+    predictor.promote(id)
+    for (const server of servers.slice(2)) await roll(server, 'new')
+    await until(() => predictor.generations().length === 1)
+    await callers.more(100, 'new')
+    for (const server of servers) await roll(server, 'old')
+    await until(() => predictor.generations().length === 1)
+    await callers.more(100, 'old')
+    await callers.stop()
+    expect(callers.counts).toMatchObject({ neither: 0, failed: 0 })
+    expect(predictor.generations()).toMatchObject([{ id: own.id, state: 'serving', workers: 5, compared: 0 }])
+    const ofOld = events.filter((event) => event.endsWith(own.id)).map((event) => event.split(' ')[0])
+    expect(ofOld).toEqual(['refused', 'gone', 'gathering', 'serving'])
+  })
+
   it('all at once: there is nothing to be compared with, and the new one takes over', async () => {
     const { servers, predictor, callers } = await fiveServers({ shadow: 1, canary: 0.1 })
     await Promise.all(servers.map((server) => server.kill()))

@@ -203,7 +203,8 @@ function rolled(schedule: Schedule): Schedule {
   const random = seeded(~seed + 1)
   if (!wire || wire.transport === 'direct' || random.next() < 0.5) return schedule
   const ways = [{ shadow: 0.5 }, { canary: 0.3 }, { shadow: 0.2, canary: 0.2 }]
-  return { ...schedule, options: { ...options, rollout: { ...ways[random.below(ways.length)], agreement: 0 } } }
+  const rollout = { ...ways[random.below(ways.length)], agreement: [0, 0.5, 0.95][random.below(3)] }
+  return { ...schedule, options: { ...options, rollout } }
 }
 
 /** Whether a memory is asked first: drawn apart, so that other seeds stay as they are. Of tenants nobody here knows how often one began anew. */

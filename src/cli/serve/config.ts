@@ -53,6 +53,7 @@ export interface Flags extends Partial<ServerSettings> {
 /** Functions, objects with methods, and what the server itself sets. */
 const noData = [
   'onWarning',
+  'onGeneration',
   'onVerdict',
   'onRecall',
   'memory.state',

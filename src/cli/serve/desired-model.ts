@@ -5,6 +5,7 @@ import { stat } from 'node:fs/promises'
 import { ApproxiferError } from '../../errors'
 import type { GatewayModel } from '../../gateway/create'
 import type { Gateway } from '../../gateway/gateway'
+import type { GenerationReport } from '../../predictor/options'
 import type { Recall } from '../../trust/sampling'
 import { filesOf, isElsewhere, type ModelConfig } from './config'
 import { predictorOptions } from './fleet'
@@ -30,6 +31,8 @@ export interface Serving {
   readonly warn: (model: string, text: string) => void
   /** Told which answers of a model are recalled. */
   readonly recalled: (model: string, recall: Recall) => void
+  /** Told how a new model of the workers fares. */
+  readonly rolled: (model: string, generation: GenerationReport) => void
   /** Another model is served, or none any more. */
   onChange(): void
   /** The first attempt at a model failed. @returns whether that is the end of it */
@@ -134,11 +137,12 @@ export class DesiredModel {
 
   async #load(model: ModelConfig, signal: AbortSignal): Promise<void> {
     const { name } = this
-    const { gateway, warn, recalled } = this.context
+    const { gateway, warn, recalled, rolled } = this.context
     const options = await predictorOptions(name, model, (text) => warn(name, text), signal)
     signal.throwIfAborted()
     const onRecall = (recall: Recall) => recalled(name, recall)
-    await gateway.load(name, options.verify?.mode === 'sampled' ? { ...options, onRecall } : options)
+    const onGeneration = (generation: GenerationReport) => rolled(name, generation)
+    await gateway.load(name, { ...options, onGeneration, ...(options.verify?.mode === 'sampled' && { onRecall }) })
   }
 
   async #unload(): Promise<void> {

@@ -1,6 +1,7 @@
-/** /events: reports of groups, recalled answers and, with '?requests', what each request came to. Without inputs, outputs, or workers' own words. */
+/** /events: reports of groups, recalled answers, how new models fare and, with '?requests', what each request came to. Without inputs, outputs, or workers' own words. */
 
 import { isInference, type RequestEvent } from '../../gateway/event'
+import type { GenerationReport } from '../../predictor/options'
 import type { GroupReport } from '../../query/prediction'
 import type { Recall } from '../../trust/sampling'
 import { type Connection, problem } from './listen'
@@ -78,9 +79,18 @@ export class Events {
 
   /** @param part  of the answers that a worker gave before it was found to lie: `recall_id` of replies */
   recall(part: Recall & { model: string; of: number }): void {
+    this.#tellOf('recall', part)
+  }
+
+  /** Of a model of the workers, when it is something else than before. */
+  generation(report: GenerationReport & { model: string }): void {
+    this.#tellOf('generation', report)
+  }
+
+  #tellOf(event: string, what: { model: string }): void {
     if (!this.#clients.size) return
-    const data = JSON.stringify({ time: new Date().toISOString(), ...part })
-    this.#tell(`event: recall\ndata: ${data}\n\n`, part.model)
+    const data = JSON.stringify({ time: new Date().toISOString(), ...what })
+    this.#tell(`event: ${event}\ndata: ${data}\n\n`, what.model)
   }
 
   /** Ends the streams of clients that are no longer allowed. */

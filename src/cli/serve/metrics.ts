@@ -3,6 +3,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { isInference, type RequestEvent } from '../../gateway/event'
+import type { GenerationReport } from '../../predictor/options'
 import type { PredictorStats } from '../../predictor/stats'
 import type { GroupReport } from '../../query/prediction'
 
@@ -14,7 +15,10 @@ const SHORT = [0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03]
 const MOST_WORKERS = 200
 const OTHER = 'other'
 
-type Stats = Iterable<[model: string, stats: PredictorStats]>
+/** Of a predictor, and of the models that its workers have. */
+export type ServedStats = PredictorStats & { generations: readonly GenerationReport[] }
+
+type Stats = Iterable<[model: string, stats: ServedStats]>
 type Worker = PredictorStats['workers'][number]
 
 export class Metrics {
@@ -28,7 +32,7 @@ export class Metrics {
   readonly #drops
   readonly #stats: () => Stats
   /** Taken once a scrape: of a thousand workers they take a while. */
-  #taken: [string, PredictorStats][] = []
+  #taken: [string, ServedStats][] = []
 
   /** All are asked for at every scrape. */
   constructor(stats: () => Stats, connections: () => number, clients: () => number) {
@@ -116,7 +120,7 @@ interface Family {
   name: string
   help: string
   labels: readonly string[]
-  samples(stats: PredictorStats): readonly Sample[]
+  samples(stats: ServedStats): readonly Sample[]
 }
 
 const family =
@@ -231,6 +235,9 @@ const families: Family[] = [
         { state },
         workers.filter((worker) => stateOf(worker) === state).length,
       ]),
+  ),
+  gauge('generation_workers', 'Workers that have a model, and what that is', ['generation', 'state'], (stats) =>
+    stats.generations.map(({ id, state, workers }) => [{ generation: id, state }, workers]),
   ),
 ]
 

@@ -109,7 +109,11 @@ class ModelServer {
     })
     const warn = (model: string, text: string) => log.warn({ model, url: this.#listening[0]?.url }, text)
     const recalled = (...what: [string, Recall]) => void tellRecall(log, this.#events, ...what)
-    this.#models = new ServedModels({ gateway: this.#gateway, log, warn, recalled }, config.server.ready)
+    const context = { gateway: this.#gateway, log, warn, recalled }
+    this.#models = new ServedModels(
+      { ...context, rolled: (model, generation) => this.#events.generation({ model, ...generation }) },
+      config.server.ready,
+    )
   }
 
   /** First, so that an address that is taken is known at once, and probes have an answer while models load. */

@@ -1,9 +1,9 @@
 /** The models of `approxifer serve`: each is brought to how it is described, and none waits for another. */
 
 import { ApproxiferError } from '../../errors'
-import type { PredictorStats } from '../../predictor/stats'
 import type { ModelConfig } from './config'
 import { comesFromElsewhere, DesiredModel, type DesireOutcome, type Serving } from './desired-model'
+import type { ServedStats } from './metrics'
 import type { ServerSettings } from './options'
 
 export class ServedModels {
@@ -89,10 +89,11 @@ export class ServedModels {
   }
 
   /** Of those that have been loaded. */
-  *stats(): Iterable<[model: string, stats: PredictorStats]> {
+  *stats(): Iterable<[model: string, stats: ServedStats]> {
     for (const name of this.#context.gateway.names) {
       try {
-        yield [name, this.#context.gateway.predictor(name).stats()]
+        const predictor = this.#context.gateway.predictor(name)
+        yield [name, { ...predictor.stats(), generations: predictor.generations() }]
       } catch {} // it is loading
     }
   }

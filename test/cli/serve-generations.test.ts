@@ -1,0 +1,106 @@
+/** The built `approxifer serve` over servers that are rolled to other weights: what its flags say of a new model, and what it tells of it. */
+
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, expect, it } from 'vitest'
+import { scratch } from '../shared/cli'
+import { type Model, QuirkServer } from '../shared/quirk-server'
+import { served } from '../shared/rollout'
+import { json, LENET, Served } from '../shared/served'
+
+const { folder } = scratch()
+const ends: (() => unknown)[] = []
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end()
+})
+
+interface Told {
+  model: string
+  id: string
+  state: string
+  workers: number
+  compared: number
+  agreed: number
+  answered: number
+}
+
+/** What /events tells of generations, as it comes. */
+async function follow(gateway: Served): Promise<Told[]> {
+  const stop = new AbortController()
+  ends.push(() => stop.abort())
+  const { body } = await fetch(`${gateway.url}/events?model=digits`, { signal: stop.signal })
+  const told: Told[] = []
+  const read = async () => {
+    let text = ''
+    for await (const bytes of body as ReadableStream<Uint8Array>) {
+      const events = (text + new TextDecoder().decode(bytes)).split('\n\n')
+      text = events.pop() as string
+      for (const event of events) {
+        const [, data] = /^event: generation\ndata: (.*)$/s.exec(event) ?? []
+        if (data) told.push(JSON.parse(data))
+      }
+    }
+  }
+  read().catch(() => {})
+  return told
+}
+
+/** The same labels by other weights. */
+function retrained(): Model {
+  const { run, ...rest } = served('old')
+  const scaled: Model['run'] = async (rows, count) =>
+    (await run(rows, count)).map((output) => ({ ...output, values: output.values.map((value) => 1.1 * value) }))
+  return { ...rest, run: scaled }
+}
+
+async function threeServers(flags: readonly string[]) {
+  const servers = await Promise.all([1, 2, 3].map(() => new QuirkServer('triton', served('old')).listen()))
+  ends.push(() => Promise.all(servers.map((server) => server.kill().catch(() => {}))))
+  const gateway = await Served.start(['digits', '--workers', servers.map(({ url }) => url).join(), ...flags])
+  ends.push(() => gateway.stop())
+  const events = await follow(gateway)
+  const statuses = new Set<number>()
+  /** Asks until it is so. */
+  const asking = async (isSo: () => unknown) => {
+    for (let i = 0; !isSo(); i++) statuses.add((await gateway.infer(json(i % 300))).status)
+  }
+  const roll = async (server: QuirkServer, model: Model) => {
+    await server.kill()
+    server.model = model
+    await server.listen()
+  }
+  const gauge = async (id: string, state: string) =>
+    (await gateway.metrics()).get(`approxifer_generation_workers{model="digits",generation="${id}",state="${state}"}`)
+  return { gateway, servers, events, statuses, asking, roll, gauge }
+}
+
+it('a model that disagrees is refused, and one that agrees is shadowed, answers a share and takes over: events and metrics say so', async () => {
+  const flags = ['--shadow', '1', '--canary', '0.5', '--agreement', '0.9', '--takeover', '0.6']
+  const { gateway, servers, events, statuses, asking, roll, gauge } = await threeServers(flags)
+  const { generations } = await (await fetch(`${gateway.url}/v2/models/digits/generations`)).json()
+  expect(await gauge(generations[0].id, 'serving')).toBe(3)
+  await roll(servers[0], served('new'))
+  await asking(() => events.at(-1)?.state === 'refused')
+  expect(events.map(({ state }) => state)).toEqual(['gathering', 'shadow', 'refused'])
+  const { id, compared, agreed } = events[2]
+  expect(events[2]).toMatchObject({ model: 'digits', workers: 1, answered: 0 })
+  expect([compared >= 100, agreed < 0.9 * compared, await gauge(id, 'refused')]).toEqual([true, true, 1])
+  await roll(servers[0], retrained())
+  await asking(() => events.at(-1)?.state === 'canary')
+  const next = events.at(-1) as Told
+  expect([next.compared >= 100, next.agreed === next.compared, next.id === id]).toEqual([true, true, false])
+  await roll(servers[1], retrained())
+  await asking(() => events.some((each) => each.state === 'serving'))
+  expect(events.findLast(({ state }) => state === 'serving')).toMatchObject({ id: next.id, workers: 2 })
+  expect([await gauge(next.id, 'serving'), await gauge(generations[0].id, 'gathering')]).toEqual([2, 1])
+  expect([...statuses]).toEqual([200])
+})
+
+it('a callback is no data that a file can have', async () => {
+  const config = join(folder, 'callback.json')
+  writeFileSync(config, JSON.stringify({ models: { digits: { model: LENET, onGeneration: 'x' } } }))
+  const refused = new Served(['--config', config])
+  await expect(refused.line(() => false)).rejects.toThrow(
+    /models\.digits\.onGeneration: expected .*, got an unknown option/,
+  )
+})
