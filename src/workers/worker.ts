@@ -232,4 +232,6 @@ export interface WorkerChanges extends AsyncIterable<Change> {
    * each with its `modelId` or `fingerprint`, and no `model` is told.
    */
   readonly apart?: (() => void) | undefined
+  /** Called before `apart` with a worker that is not one of these, and joins the same predictor: a model that answers alike is called by that one's fingerprint. */
+  readonly beside?: ((worker: ModelWorker) => Promise<void>) | undefined
 }

@@ -13,10 +13,10 @@ import {
   type Sighting,
   successor,
 } from '../remote/model'
-import type { WorkerChanges } from '../worker'
+import type { ModelWorker, WorkerChanges } from '../worker'
 import { beginning, type FleetServer, sightingsOf } from './fleet-server'
 import { checkHttpOptions, type HttpOptions, type HttpSettings } from './options'
-import { probedOf } from './probed'
+import { identityOf, probedOf } from './probed'
 import { HttpWorker, lossOf } from './worker'
 
 /** Servers that are started at once; then everything else has its turn. */
@@ -72,7 +72,9 @@ class HttpFleet {
     this.#settings = settings
     const [names, onApart] = [new ModelNames(isSame), () => this.#admitOthers()]
     const called = (model: ModelIdentity) => names.of(model)
-    this.fleet = new RemoteFleet({ isSame, nameOf: called, clock, warn, most, onApart, onReturn: () => this.#close() })
+    const beside = async (worker: ModelWorker) => void names.of(await identityOf(worker, probe))
+    const told = { onApart, beside, onReturn: () => this.#close() }
+    this.fleet = new RemoteFleet({ isSame, nameOf: called, clock, warn, most, ...told })
     // The only timer that holds the process: somebody waits for the first workers.
     this.#cancelLate = clock.after(timeoutMs, () => this.#late())
     for (const url of urls) this.#add(url)

@@ -6,6 +6,7 @@ import { toRaw } from '../../oip/elements'
 import * as saved from '../../saved'
 import { type AnyTensor, type Signature, type TensorList, toTensors } from '../../tensor'
 import { isClose, type ModelIdentity, probeQuery } from '../remote/model'
+import type { ModelWorker } from '../worker'
 import type { HttpSettings } from './options'
 
 /** Of an answer, all outputs together: enough to tell models apart, and little beside what is learned. */
@@ -20,6 +21,12 @@ interface SavedOutput {
 
 export function queryFor(signature: Signature, { query }: HttpSettings['probe']): TensorList {
   return query === undefined ? probeQuery(signature) : toTensors(query, signature.inputs)
+}
+
+/** As a server is asked. @throws what the worker throws */
+export async function identityOf(worker: ModelWorker, probe: HttpSettings['probe']): Promise<ModelIdentity> {
+  const { signature, fingerprint } = worker
+  return { signature, fingerprint, answer: await worker.infer(queryFor(signature, probe)) }
 }
 
 /** Compared as a fleet's models are; undefined where these need not answer the same twice. */
