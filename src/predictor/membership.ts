@@ -19,8 +19,8 @@ const AT_A_TIME = 20
 /** The wait for the first workers before a warning names the missing ones, and between two such warnings. */
 const WAIT_MS = 3000
 const AGAIN_MS = 60_000
-/** For the last workers to join, where those that are there can do without. */
-const GRACE_MS = 5000
+/** For the last workers to join, where those that are there can do without: with the start of a process less than six seconds on a machine that is busy. */
+const GRACE_MS = 4000
 
 /** Where an anchor is needed. */
 const YOURS = ', one of them yours (trusted)'
