@@ -16,6 +16,19 @@ export const MOST_COUNT = 2 ** 52
 
 const MOST_SHOWN = 200
 
+/** What a model answered to a probe query: tells it from others in saved states, where it has no fingerprint. */
+export interface Probed {
+  /** As its server says it, where that does. */
+  readonly fingerprint?: string | undefined
+  /** Plain data, saved with what is learned of the model. */
+  readonly saved: unknown
+  /**
+   * Whether this was saved of the same model: false where it cannot be told, which `warn` hears.
+   * @throws RangeError where it is another's, or was never saved
+   */
+  isOf(saved: unknown, warn?: (text: string) => void): boolean
+}
+
 /** @param got  in words */
 export function refused(field: string, what: string, got: string | number): RangeError {
   return new RangeError(`state: ${field}: expected ${what}, got ${String(got).slice(0, MOST_SHOWN)}`)

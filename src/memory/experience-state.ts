@@ -1,6 +1,7 @@
 /** All that was learned, as it is saved, and what is saved where nothing is: apart from `Experience`, which takes the whole memory. */
 
 import { type Criterion, judgedOf } from '../criterion'
+import * as saved from '../saved'
 import { RunningDeviation } from '../stats'
 import { type Signature, type TensorSpec, typed } from '../tensor'
 import { pack } from './archive'
@@ -14,7 +15,13 @@ export interface Persistent {
 }
 
 /** The model that gave the answers; its fingerprint is null where it is not known. */
-export type LearnedModel = Signature & { fingerprint: string | null }
+export type LearnedModel = Signature & { fingerprint: string | null; probed?: unknown }
+
+/** What tells a model from others with its signature, where that is known. */
+export interface ModelMarks {
+  fingerprint?: string | undefined
+  probed?: saved.Probed | undefined
+}
 
 /** Saved beside the memory. */
 export interface ExperienceState {
@@ -25,9 +32,10 @@ export interface ExperienceState {
   ledger?: unknown
 }
 
-export function learnedModel({ inputs, outputs }: Signature, fingerprint: string | null = null): LearnedModel {
+export function learnedModel({ inputs, outputs }: Signature, { fingerprint, probed }: ModelMarks): LearnedModel {
   const specOf = ({ name, shape, type }: TensorSpec): TensorSpec => typed(name, [...shape], type)
-  return { inputs: inputs.map(specOf), outputs: outputs.map(specOf), fingerprint }
+  const model = { inputs: inputs.map(specOf), outputs: outputs.map(specOf) }
+  return { ...model, fingerprint: fingerprint ?? probed?.fingerprint ?? null, ...(probed && { probed: probed.saved }) }
 }
 
 /** What an experience saves that has learned nothing. @param evidence  saved with it */

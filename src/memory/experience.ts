@@ -7,24 +7,28 @@ import { rowLength, rowShape, type Signature, size } from '../tensor'
 import { pack, unpack } from './archive'
 import { Confidence } from './confidence'
 import type { ConfidenceState } from './confidence-state'
-import { type ExperienceState, type LearnedModel, learnedModel, type Persistent } from './experience-state'
+import {
+  type ExperienceState,
+  type LearnedModel,
+  learnedModel,
+  type ModelMarks,
+  type Persistent,
+} from './experience-state'
 import { Memory, type MemoryOptions, type Recollection } from './memory'
 import { finished } from './steps'
 
-export interface ExperienceOptions {
+export interface ExperienceOptions extends ModelMarks {
   criterion: Criterion
   kernels: Persistent
   /** What is known of workers, unless another tenant's experience saves it. */
   evidence?: Persistent | undefined
   /** What counts its answers that were given unasked. */
   ledger?: Persistent | undefined
-  /** What tells the model from others with its signature, where that is known. */
-  fingerprint?: string | undefined
   /** Default: on, unless queries or answers are too large for it. */
   memory?: false | Pick<MemoryOptions, 'bytes' | 'features'> | undefined
   /** Of `save`. */
   state?: Uint8Array | undefined
-  /** Called once if the memory has to be given up, since the user's own `features` throw. */
+  /** Called once if the memory has to be given up, since the user's own `features` throw, or where nothing says whose the state is. */
   warn: (text: string) => void
 }
 
@@ -40,14 +44,14 @@ export class Experience {
 
   /** @throws RangeError for a state that is damaged, or of another model, code or memory: nothing of it is taken */
   constructor(core: Core, { inputs, outputs }: Signature, options: ExperienceOptions) {
-    const { criterion, kernels, evidence, ledger, fingerprint, memory, state } = options
-    this.#model = learnedModel({ inputs, outputs }, fingerprint)
+    const { criterion, kernels, evidence, ledger, memory, state } = options
+    this.#model = learnedModel({ inputs, outputs }, options)
     this.#kernels = kernels
     this.#evidence = evidence
     this.#ledger = ledger
     this.#warn = options.warn
     const archive = state === undefined ? undefined : unpack('predictor', state)
-    const content = archive && checked(archive.content, this.#model)
+    const content = archive && checked(archive.content, this.#model, options)
     const remembered = archive?.has('memory') ? archive.take('memory', 'u1') : undefined
     archive?.end()
     this.confidence = new Confidence(core, criterion, content?.worth, rowLength(outputs) || undefined)
@@ -144,17 +148,24 @@ function* working(memory: Memory): Generator<void> {
 }
 
 /** What was saved beside the memory, if it is of this model; each part is checked where it is used. */
-function checked(value: unknown, own: LearnedModel): ExperienceState {
+function checked(value: unknown, own: LearnedModel, options: ExperienceOptions): ExperienceState {
   const content = saved.object('content', value, ['model', 'worth', 'kernels', 'evidence', 'ledger'])
-  const model = saved.object('model', content.model, ['inputs', 'outputs', 'fingerprint'])
+  const model = saved.object('model', content.model, ['inputs', 'outputs', 'fingerprint', 'probed'])
   saved.same('model.inputs', own.inputs, model.inputs)
   saved.same('model.outputs', own.outputs, model.outputs)
   if (content.worth === undefined) throw saved.refused('worth', 'an object', 'none')
-  if (model.fingerprint !== null) saved.text('model.fingerprint', model.fingerprint)
-  // Where one of the two does not know the model's bytes, names and shapes have to do.
-  if (model.fingerprint !== null && own.fingerprint !== null) {
-    saved.same('model.fingerprint', own.fingerprint, model.fingerprint)
-  }
+  checkSame(model, own, options)
   const { kernels, evidence, ledger } = content
   return { model: own, worth: content.worth as ConfidenceState, kernels, evidence, ledger }
+}
+
+/** Equal fingerprints are one model's. Others say less than the answers to one query; where nothing can be compared, names and shapes have to do. */
+function checkSame(model: Record<string, unknown>, own: LearnedModel, options: ExperienceOptions): void {
+  const { probed, evidence, warn } = options
+  const { fingerprint } = model
+  if (fingerprint !== null) saved.text('model.fingerprint', fingerprint)
+  const areKnown = fingerprint !== null && own.fingerprint !== null
+  if (areKnown && fingerprint === own.fingerprint) return
+  if (probed?.isOf(model.probed, evidence && !areKnown ? warn : undefined)) return
+  if (areKnown) saved.same('model.fingerprint', own.fingerprint, fingerprint)
 }

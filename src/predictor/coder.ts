@@ -33,7 +33,7 @@ export async function loadCoder({ scheme: options, testing, reuse, memory }: Che
   return {
     ...{ code, scheme, core: core.kind, learns: true },
     vectorsOf: (signature, { memory, warn }) => vectorsOf(signature, memory, warn, probes?.probeQuery),
-    newTenant(name, shared, settings, fingerprint) {
+    newTenant(name, shared, settings, { fingerprint, probed }) {
       const { clock, criterion, vectors, trust } = shared
       const signature = { ...shared.signature, inputs: (vectors ?? shared.signature).inputs }
       const { limits, warn } = settings
@@ -42,7 +42,7 @@ export async function loadCoder({ scheme: options, testing, reuse, memory }: Che
       const ledger = Kind && ledgerOf(Kind, settings)
       const bytes = Math.floor(((memory || {}).bytes ?? DEFAULT_BYTES) / limits.tenants)
       const learned: ExperienceOptions = {
-        ...{ criterion, fingerprint, kernels: codec.kernels, evidence: evidenceOf(name, trust), ledger, warn },
+        ...{ criterion, fingerprint, probed, kernels: codec.kernels, evidence: evidenceOf(name, trust), ledger, warn },
         memory: isSystematic && (limits.tenants > 1 && memory !== false ? { ...memory, bytes } : memory),
       }
       const experience = taught(settings, name, (state) => new Experience(core, signature, { ...learned, state }))

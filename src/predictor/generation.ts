@@ -12,7 +12,7 @@ import { Agenda } from '../query/agenda'
 import { Budget } from '../query/budget'
 import { type Caller, SharedCaller } from '../query/caller'
 import { Query } from '../query/query'
-import type { ModelWorker } from '../workers/worker'
+import type { ModelChange, ModelWorker } from '../workers/worker'
 import type { Means } from './means'
 import type { Request, Reuse } from './reuse'
 import { isVerified, type Settings } from './settings'
@@ -31,10 +31,8 @@ const MORE_FAILURES = 3
 const ignore = () => {}
 
 interface GenerationOptions {
-  /** Of the model, where it is known. */
-  fingerprint?: string | undefined
-  /** What its workers call it, where they have no fingerprint. */
-  told?: string | undefined
+  /** What its workers say of their model. */
+  told: ModelChange
   /** What may answer queries that nobody is asked for. */
   unasked?: UnaskedKinds | undefined
   /** The one that serves before it: what was counted goes on. */
@@ -54,18 +52,19 @@ export class Generation {
   /** What its workers call it. */
   readonly #model: { fingerprint: string | undefined }
   /** What was learned of it is known by that. */
-  #fingerprint: string | undefined
+  #told: ModelChange
 
-  constructor(means: Means, settings: Settings, { fingerprint, told, before, unasked }: GenerationOptions) {
+  constructor(means: Means, settings: Settings, { told, before, unasked }: GenerationOptions) {
     const extras = { hedge: { sent: 0, won: 0 }, clone: { sent: 0, won: 0 } }
     this.counts = before?.counts ?? { groups: 0, renewals: 0, extras }
-    this.#fingerprint = fingerprint
-    this.#model = { fingerprint: fingerprint ?? told }
+    this.#told = told
+    this.#model = { fingerprint: told.model ?? told.modelId }
     this.means = means
     this.reuse = unasked && this.#reusing(unasked, settings)
     this.#maxWaitMs = settings.maxWaitMs
     this.#shared = this.#share(settings)
-    const make = (name: string) => means.coder.newTenant(name, this.#shared, settings, this.#fingerprint)
+    const make = (name: string) =>
+      means.coder.newTenant(name, this.#shared, settings, { ...this.#told, fingerprint: this.#told.model })
     this.tenants = new Tenants(settings.limits.tenants, make)
     for (const name of Object.keys(settings.states)) this.tenants.of(name) // what cannot be read is refused now
     if (settings.limits.tenants === 1) this.tenants.of(NOBODY)
@@ -109,13 +108,11 @@ export class Generation {
   /**
    * The workers have another model: answers of the one before teach nothing of it, nor may a group have some of each. Who waits for an
    * answer asks again, once all changes of this turn are known: which workers have that model, and which do not.
-   *
-   * @param told  what its workers call it, where they have no fingerprint
    */
-  renew(fingerprint: string | undefined, told?: string): void {
+  renew(told: ModelChange): void {
     this.counts.renewals++
-    this.#fingerprint = fingerprint
-    this.#model.fingerprint = fingerprint ?? told
+    this.#told = told
+    this.#model.fingerprint = told.model ?? told.modelId
     this.handOver(this)
     this.reuse?.renew()
     this.means.trust.evidence.renew()

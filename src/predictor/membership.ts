@@ -7,6 +7,7 @@ import { addToGroup, largest } from '../workers/remote/model'
 import {
   type Change,
   checkWorker,
+  type ModelChange,
   type ModelWorker,
   machinesOf,
   modelIdOf,
@@ -18,8 +19,8 @@ const AT_A_TIME = 20
 /** The wait for the first workers before a warning names the missing ones, and between two such warnings. */
 const WAIT_MS = 3000
 const AGAIN_MS = 60_000
-/** For the last workers to join, where those that are there can do without. */
-const GRACE_MS = 5000
+/** For the last workers to join, where those that are there can do without: with the start of a process less than six seconds on a machine that is busy. */
+const GRACE_MS = 4000
 
 /** Where an anchor is needed. */
 const YOURS = ', one of them yours (trusted)'
@@ -28,8 +29,8 @@ const YOURS = ', one of them yours (trusted)'
 export interface Members {
   join(worker: ModelWorker): void
   leave(name: string, how: 'remove' | 'drain'): void
-  /** Those that are there, and that come, have another model than before. @param fingerprint  its own, where it is known @param modelId  what they call it, where they have none */
-  renew(fingerprint: string | undefined, modelId?: string): void
+  /** Those that are there, and that come, have another model than before. */
+  renew(change: ModelChange): void
   worker(name: string): ModelWorker | undefined
   isEmpty(): boolean
 }
@@ -231,9 +232,9 @@ export class Membership {
     this.#renew({ model: fingerprint }, members)
   }
 
-  #renew({ model, modelId }: Extract<Change, { model: unknown }>, members: Members): void {
-    this.#fingerprint = model
-    members.renew(model, modelId)
+  #renew(change: ModelChange, members: Members): void {
+    this.#fingerprint = change.model
+    members.renew(change)
   }
 
   /** @throws RangeError where a worker cannot be one of the members */

@@ -10,7 +10,7 @@ import type { Prediction } from '../query/prediction'
 import * as renamed from '../renamed'
 import { type QueryTensors, type Signature, toTensors } from '../tensor'
 import type { Reputation } from '../trust/reputation'
-import type { ModelWorker } from '../workers/worker'
+import type { ModelChange, ModelWorker } from '../workers/worker'
 import { type Abilities, abilitiesOf } from './abilities'
 import { Admission } from './admission'
 import { Generation } from './generation'
@@ -79,9 +79,10 @@ export class Predictor {
           if (!this.#admission.leave(ending, tenant)) generation.tenants.known(tenant)?.context.ledger?.discount()
         },
       }
-      const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
+      const known = <K extends 'fingerprint' | 'probed'>(what: K) => workers.find((worker) => worker[what])?.[what]
+      const model = { model: known('fingerprint'), modelId: workers[0].modelId, probed: known('probed') }
       const means = meansOf(coder, workers, settings, told, { reputation, sampling, before: before?.means })
-      const generation = new Generation(means, settings, { fingerprint, told: workers[0].modelId, unasked, before })
+      const generation = new Generation(means, settings, { told: model, unasked, before })
       return generation
     }
     this.#admission = new Admission(settings.limits, () => AHEAD * this.#generation.means.pool.slots + coder.scheme.queries) // biome-ignore format: one line
@@ -101,15 +102,15 @@ export class Predictor {
         this.#admission.wake() // more may be under way
       },
       leave: (name, how) => own.leave(name, how),
-      renew: (fingerprint, modelId) => this.#renew(fingerprint, modelId),
+      renew: (change) => this.#renew(change),
       worker: (name) => this.#all.map(({ means }) => means.pool.worker(name)).find((worker) => worker),
       isEmpty: () => this.#all.every(({ means }) => means.pool.size === 0),
     }
   }
 
   /** All workers have another model. */
-  #renew(fingerprint: string | undefined, modelId?: string): void {
-    this.#generation.renew(fingerprint, modelId)
+  #renew(change: ModelChange): void {
+    this.#generation.renew(change)
     this.#settings.onGeneration(this.generations()[0])
   }
 

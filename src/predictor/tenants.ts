@@ -6,7 +6,7 @@
 import type { PaperGroup } from '../group/aaai22'
 import type { CodedGroup } from '../group/coded-group'
 import type { CodingContext } from '../group/redundancy'
-import { learnedModel, type Persistent, saveNothing } from '../memory/experience-state'
+import { learnedModel, type ModelMarks, type Persistent, saveNothing } from '../memory/experience-state'
 import type { Context } from '../query/context'
 import type { Learning } from '../query/learning'
 import { Scheme } from '../scheme'
@@ -92,10 +92,10 @@ export interface Coder extends Coded {
   /** What queries are mixed, remembered and compared by; undefined where none is. @throws TypeError where the user's function gives no numbers */
   vectorsOf(signature: Signature, settings: Settings): Vectors | undefined
   /**
-   * A tenant of the model with this fingerprint, if that is known, that has learned what its state says.
+   * A tenant of this model that has learned what its state says.
    * @throws RangeError for a state that does not fit
    */
-  newTenant(name: string, shared: Shared, settings: Settings, fingerprint: string | undefined): Tenant
+  newTenant(name: string, shared: Shared, settings: Settings, model: ModelMarks): Tenant
 }
 
 /** Codes and learns nothing: each query goes out by itself, and the little that is computed is computed in JavaScript. */
@@ -103,9 +103,9 @@ export function noCoder(): Coder {
   return {
     ...{ scheme: new Scheme({ queries: 1 }), code: 'systematic', core: 'js', learns: false },
     vectorsOf: () => undefined,
-    newTenant(name, shared, _settings, fingerprint) {
+    newTenant(name, shared, _settings, model) {
       const { signature, criterion, trust } = shared
-      const save = () => saveNothing(learnedModel(signature, fingerprint), criterion, evidenceOf(name, trust))
+      const save = () => saveNothing(learnedModel(signature, model), criterion, evidenceOf(name, trust))
       return { context: { ...shared, learning: undefined }, save }
     },
   }

@@ -2,6 +2,7 @@
 
 import { checkInteger, checkLengths, checkString, checkWord, expected } from '../check'
 import { elementTypes, isHeldAs } from '../element'
+import type { Probed } from '../saved'
 import {
   type AnyTensor,
   isOpen,
@@ -61,6 +62,8 @@ export interface ModelWorker {
   readonly fingerprint?: string | undefined
   /** What tells its model from others where it has no fingerprint; its fleet says it. */
   readonly modelId?: string | undefined
+  /** What tells its model from others in saved states, beside the fingerprint. */
+  readonly probed?: Probed | undefined
   /**
    * Of each output the root mean square of its values in the answer to a fixed query, the same for all workers, in the signature's order: how
    * large they are tells which differences are rounding. Default: not known.
@@ -211,14 +214,14 @@ function checkSpecs(field: string, specs: Signature['inputs'] | undefined): void
  * the next one that joins is the predictor's from then on.
  *
  * `model`: all workers, those that are there and those to come, have another model than before, with this fingerprint where one is
- * known; `modelId`: what those workers call it, where they have none. What was learned of the one before is forgotten, and queries under way
+ * known; `modelId` and `probed`: what those workers say of it. What was learned of the one before is forgotten, and queries under way
  * are asked again.
  */
-export type Change =
-  | { add: ModelWorker }
-  | { remove: string }
-  | { drain: string }
-  | { model: string | undefined; modelId?: string | undefined }
+export type Change = { add: ModelWorker } | { remove: string } | { drain: string } | ModelChange
+
+export interface ModelChange extends Pick<ModelWorker, 'modelId' | 'probed'> {
+  model: string | undefined
+}
 
 /** Workers that come and go, for a predictor's option `workers`. */
 export interface WorkerChanges extends AsyncIterable<Change> {
@@ -229,4 +232,6 @@ export interface WorkerChanges extends AsyncIterable<Change> {
    * each with its `modelId` or `fingerprint`, and no `model` is told.
    */
   readonly apart?: (() => void) | undefined
+  /** Called before `apart` with a worker that is not one of these, and joins the same predictor: a model that answers alike is called by that one's fingerprint. */
+  readonly beside?: ((worker: ModelWorker) => Promise<void>) | undefined
 }

@@ -58,7 +58,7 @@ describe('the start', () => {
     expect(warnings.length).toBe(2)
   })
 
-  it('goes on without S of them that do not come within five seconds; they join later', async () => {
+  it('goes on without S of them that do not come within four seconds; they join later', async () => {
     const feed = new Feed()
     const clock = new VirtualClock()
     const warnings: string[] = []

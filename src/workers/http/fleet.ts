@@ -13,9 +13,10 @@ import {
   type Sighting,
   successor,
 } from '../remote/model'
-import type { WorkerChanges } from '../worker'
+import type { ModelWorker, WorkerChanges } from '../worker'
 import { beginning, type FleetServer, sightingsOf } from './fleet-server'
 import { checkHttpOptions, type HttpOptions, type HttpSettings } from './options'
+import { identityOf, probedOf } from './probed'
 import { HttpWorker, lossOf } from './worker'
 
 /** Servers that are started at once; then everything else has its turn. */
@@ -71,7 +72,9 @@ class HttpFleet {
     this.#settings = settings
     const [names, onApart] = [new ModelNames(isSame), () => this.#admitOthers()]
     const called = (model: ModelIdentity) => names.of(model)
-    this.fleet = new RemoteFleet({ isSame, nameOf: called, clock, warn, most, onApart, onReturn: () => this.#close() })
+    const beside = async (worker: ModelWorker) => void names.of(await identityOf(worker, probe))
+    const told = { onApart, beside, onReturn: () => this.#close() }
+    this.fleet = new RemoteFleet({ isSame, nameOf: called, clock, warn, most, ...told })
     // The only timer that holds the process: somebody waits for the first workers.
     this.#cancelLate = clock.after(timeoutMs, () => this.#late())
     for (const url of urls) this.#add(url)
@@ -236,7 +239,8 @@ class HttpFleet {
     if (!next) return this.#isStuck ? undefined : this.#warnIfStuck(before)
     this.#settings.warn(`more servers have another model than have the fleet's: from here on it is theirs, whose answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`) // biome-ignore format: one line
     // What was learned of the old one is forgotten before the first row is answered by the new one.
-    this.fleet.changes.push({ model: undefined, modelId: next.fingerprint }, () => {
+    const probed = probedOf(next, this.#settings.probe)
+    this.fleet.changes.push({ model: undefined, modelId: next.fingerprint, probed }, () => {
       for (const server of this.#servers.values()) this.#admit(server, next)
     })
   }
@@ -246,16 +250,11 @@ class HttpFleet {
   }
 
   #warnIfStuck(model: ModelIdentity): void {
-    const all = this.#sightings(() => true)
+    const all = [...this.#sightings(() => true)]
     const next = successor(model, all, this.fleet.isSame)
-    if (!next || this.#hasOwn(model)) return
+    if (!next || all.some((each) => each.there && this.fleet.isSame(each.model, model))) return
     this.#isStuck = true
     this.#settings.warn(`no server that is there has the fleet's model any more, and that of the others has other inputs or outputs (${JSON.stringify(next.signature)}): they are refused, since a predictor's are fixed; start another one for them`) // biome-ignore format: one line
-  }
-
-  #hasOwn(own: ModelIdentity): boolean {
-    for (const { model, there } of this.#sightings(() => true)) if (there && this.fleet.isSame(model, own)) return true
-    return false
   }
 
   /** It joins if it is well, and has the fleet's model. */

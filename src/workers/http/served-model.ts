@@ -3,11 +3,13 @@
 import type { Cancellation } from '../../abort'
 import { ApproxiferError } from '../../errors'
 import { hasVectors, Payload, sizesOf } from '../../payload'
-import { type Signature, type TensorList, toTensors } from '../../tensor'
+import type { Probed } from '../../saved'
+import type { Signature, TensorList } from '../../tensor'
 import { machineOf } from '../remote/endpoints'
-import { anotherQuery, isSameModel, type ModelIdentity, probeQuery } from '../remote/model'
+import { anotherQuery, isSameModel, type ModelIdentity } from '../remote/model'
 import { faultOf, type OipServer, ServerError, type ServerReply } from './oip-server'
 import type { HttpSettings } from './options'
+import { probedOf, queryFor } from './probed'
 
 /** Input values of a batch, and what a single inference may take, for batches to be tried. */
 const MOST_VALUES = 2 ** 20
@@ -49,6 +51,10 @@ export class ServedModel {
     return this.#expected?.name ?? this.#expected?.fingerprint
   }
 
+  get probed(): Probed | undefined {
+    return this.#expected && probedOf(this.#expected, this.settings.probe)
+  }
+
   get isExpected(): boolean {
     return this.#isSame(this.found as ModelIdentity, this.#expected as ModelIdentity)
   }
@@ -79,7 +85,7 @@ export class ServedModel {
       throw error
     })
     const { clock, probe } = this.settings
-    const query = probe.query === undefined ? probeQuery(signature) : toTensors(probe.query, signature.inputs)
+    const query = queryFor(signature, probe)
     const from = clock.now()
     const { binary, answer, told } = await this.#probe(query, signature, abort).catch((error) => {
       throw this.#isGuessed(signature) ? hinted(error) : error

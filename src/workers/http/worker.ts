@@ -8,6 +8,7 @@ import { type Abort, aborted, abortOf, Cancellation, onAbort, orAborted } from '
 import { ApproxiferError, asError } from '../../errors'
 import { fetchConnections } from '../../platform/fetch'
 import type { Connections } from '../../platform/platform'
+import type { Probed } from '../../saved'
 import type { Signature, TensorList } from '../../tensor'
 import { checkUrl, nameOf } from '../remote/endpoints'
 import { LossReports } from '../remote/fleet'
@@ -121,6 +122,10 @@ export class HttpWorker implements ModelWorker {
 
   get modelId(): string | undefined {
     return this.model.name
+  }
+
+  get probed(): Probed | undefined {
+    return this.model.probed
   }
 
   get scales(): readonly number[] | undefined {

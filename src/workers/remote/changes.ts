@@ -1,5 +1,7 @@
 /** A queue of changes as an async iterable: the writer never waits for the reader. */
 
+import type { ModelWorker } from '../worker'
+
 export interface ChangesOptions {
   /** Called once, when the reader asks for the first change. */
   onStart?: (() => void) | undefined
@@ -9,11 +11,14 @@ export interface ChangesOptions {
   most?: number | undefined
   /** Called by a reader that keeps workers of several models apart. */
   apart?: (() => void) | undefined
+  /** Called before that with a worker that is not of the fleet. */
+  beside?: ((worker: ModelWorker) => Promise<void>) | undefined
 }
 
 export class Changes<T> implements AsyncIterableIterator<T> {
   readonly most: number | undefined
   readonly apart: (() => void) | undefined
+  readonly beside: ((worker: ModelWorker) => Promise<void>) | undefined
   /** `taken`: called when the reader has dealt with the change, and asks for the next one. */
   readonly #queue: { change: T; taken: (() => void) | undefined }[] = []
   readonly #reading: AsyncGenerator<T>
@@ -21,9 +26,10 @@ export class Changes<T> implements AsyncIterableIterator<T> {
   #end: { error: unknown } | undefined
   #wake: () => void = () => {}
 
-  constructor({ onStart, onReturn, most, apart }: ChangesOptions) {
+  constructor({ onStart, onReturn, most, apart, beside }: ChangesOptions) {
     this.most = most
     this.apart = apart
+    this.beside = beside
     this.#onReturn = onReturn
     this.#reading = this.#read(onStart)
   }

@@ -86,6 +86,11 @@ function isSameOutput({ type, data, shape }: AnyTensor, other: AnyTensor, roundi
   if (String(shape) !== String(other.shape)) return false
   if (!isReal(type)) return isEqual(data, other.data)
   const [own, theirs] = [data, other.data].map((values) => realsOf(type ?? 'float32', values))
+  return isClose(own, theirs, rounding)
+}
+
+/** Whether they differ by rounding; the lengths are equal. */
+export function isClose(own: ArrayLike<number>, theirs: ArrayLike<number>, rounding: number): boolean {
   let [squares, differences] = [0, 0]
   for (let i = 0; i < own.length; i++) {
     if (Number.isFinite(own[i])) squares += own[i] ** 2
