@@ -1,12 +1,12 @@
 /** A batch of any size as single queries: as many under way as there is room for, each with an outcome of its own. */
 
 import { aborted, onAbort } from '../abort'
-import type { Clock } from '../clock'
 import { heldBytes } from '../element'
-import { ApproxiferError, asError } from '../errors'
+import { type ApproxiferError, asError } from '../errors'
 import { turn } from '../oip/json'
 import type { PredictOptions } from '../predictor/options'
 import type { Predictor } from '../predictor/predictor'
+import type { Many } from '../predictor/room'
 import type { Prediction } from '../query/prediction'
 import type { QueryTensor, QueryTensors } from '../tensor'
 import { isMisuse, messageOf } from './refusal'
@@ -29,21 +29,19 @@ export class RowError extends Error {
 export interface BatchOptions extends PredictOptions {
   /** Whether rows may fail one by one, rather than all with the first. */
   partial: boolean
-  /** Of the whole batch; where there is none, each row has the predictor's own from when it is sent. */
+  /** Of the whole batch, from when it is here. Default: the predictor's own. */
   deadlineMs?: number
-  clock: Clock
   /** What is kept of an answer, where that is not all. */
   keep?: (prediction: Prediction) => Prediction
 }
 
-/** How long a row waits until there is room for it, where the batch has no deadline. */
-const MOST_WAIT_MS = 60_000
 /** Bytes sent before whatever else waits has its turn. */
 const SLICE = 2 ** 21
 
 /**
  * @param queries  a single one is given away; several, which may be views of one body, are copied: one that is kept would hold on to all
- * @throws RowError for the first row that failed, unless rows may; always for a malformed one, and where all failed
+ * @throws RowError for the first row that failed, unless rows may; always for a malformed one, and where all failed; ApproxiferError
+ *   OVERLOADED where the last row could not be answered in time: none is asked
  */
 export async function predictBatch(
   predictor: Predictor,
@@ -52,13 +50,13 @@ export async function predictBatch(
 ): Promise<RowOutcome[]> {
   if (queries.length === 1) return [await predictOne(predictor, queries[0], options)]
   const { signal } = options
-  const batch = new RowBatch(predictor, options)
+  const batch = new RowBatch(predictor, queries.length, options)
   const forget = onAbort(signal, () => batch.stop.abort(signal?.reason))
   try {
     if (!signal?.aborted) await batch.send(queries)
   } finally {
     forget()
-    batch.stop.abort() // no row waits for room any more
+    batch.end()
   }
   if (signal?.aborted) throw new RowError(0, aborted(signal))
   if (batch.failure) throw batch.failure
@@ -72,7 +70,7 @@ export async function predictBatch(
 async function predictOne(
   predictor: Predictor,
   query: QueryTensors,
-  { partial: _, clock: __, keep = whole, ...choices }: BatchOptions,
+  { partial: _, keep = whole, ...choices }: BatchOptions,
 ): Promise<RowOutcome> {
   try {
     return { prediction: keep(await predictor.predictGiven(query, choices)) }
@@ -87,27 +85,38 @@ class RowBatch {
   /** Fires when nothing more is to be sent, and takes back what was. */
   readonly stop = new AbortController()
   readonly #predictor: Predictor
+  readonly #many: Many
   readonly #options: BatchOptions
-  readonly #end: number
+  readonly #choices: PredictOptions
 
-  constructor(predictor: Predictor, options: BatchOptions) {
+  /** @throws RowError for options that are none */
+  constructor(predictor: Predictor, rows: number, options: BatchOptions) {
+    const { partial: _, keep: __, ...choices } = options
     this.#predictor = predictor
     this.#options = options
-    this.#end = options.clock.now() + (options.deadlineMs ?? MOST_WAIT_MS)
+    this.#choices = { ...choices, signal: this.stop.signal }
+    try {
+      this.#many = predictor.many(choices, rows)
+    } catch (error) {
+      throw new RowError(0, error)
+    }
   }
 
-  /** Resolves when each has its outcome, or the batch was stopped. */
+  /** Resolves when each has its outcome, or the batch was stopped. @throws ApproxiferError OVERLOADED */
   async send(queries: readonly QueryTensors[]): Promise<void> {
     const { signal } = this.stop
     const sent: Promise<void>[] = []
-    const late = this.#late()
     let bytes = 0
     for (const [row, query] of queries.entries()) {
-      while (!this.#predictor.hasRoom && !signal.aborted && this.#leftMs > 0) {
-        await Promise.race([this.#predictor.room(signal), late])
+      let late: unknown
+      try {
+        if (!this.#many.take()) await this.#many.wait(signal)
+      } catch (error) {
+        if ((error as ApproxiferError).code === 'OVERLOADED') throw error
+        late = error
       }
       if (signal.aborted) break
-      sent.push(this.#predict(row, query))
+      sent.push(this.#predict(row, query, late))
       bytes += bytesOf(query)
       if (bytes < SLICE) continue
       bytes = 0
@@ -116,35 +125,23 @@ class RowBatch {
     await Promise.all(sent)
   }
 
-  get #leftMs(): number {
-    return this.#end - this.#options.clock.now()
-  }
-
-  /** Resolves at the end of the batch, and leaves no timer where it was stopped. */
-  #late(): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.#options.clock.after(this.#leftMs, resolve)
-      this.stop.signal.addEventListener('abort', cancel)
-    })
-  }
-
-  async #predict(row: number, query: QueryTensors): Promise<void> {
-    const { partial, clock: _, keep = whole, deadlineMs, ...choices } = this.#options
-    const left = this.#leftMs
-    const own = deadlineMs === undefined ? {} : { deadlineMs: left }
+  async #predict(row: number, query: QueryTensors, late: unknown): Promise<void> {
+    const { partial, keep = whole } = this.#options
     try {
-      if (left <= 0) {
-        const code = deadlineMs === undefined ? 'OVERLOADED' : 'DEADLINE'
-        throw new ApproxiferError(code, `no room for it within ${deadlineMs ?? MOST_WAIT_MS} ms`)
-      }
-      const options = { ...choices, ...own, signal: this.stop.signal }
-      this.outcomes[row] = { prediction: keep(await this.#predictor.predict(query, options)) }
+      if (late) throw late
+      this.outcomes[row] = { prediction: keep(await this.#predictor.predictOf(this.#many, query, this.#choices)) }
     } catch (error) {
       this.outcomes[row] = { error: asError(error, 'WORKER') }
       if (this.failure || (partial && !isMisuse(error))) return
       this.failure = new RowError(row, error)
       this.stop.abort()
     }
+  }
+
+  /** Nothing waits any more. */
+  end(): void {
+    this.#many.end()
+    this.stop.abort()
   }
 }
 

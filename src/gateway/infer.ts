@@ -89,7 +89,7 @@ export interface Exchange {
 }
 
 /** What a request chooses of its queries. */
-export type RequestChoices = Omit<BatchOptions, 'clock' | 'signal'>
+export type RequestChoices = Omit<BatchOptions, 'signal'>
 
 export class Inference {
   draining = false
@@ -170,7 +170,7 @@ export async function infer(exchange: Exchange, served: Served): Promise<Message
 
 /** What becomes of a request's queries. @throws Refusal where they fail, or where they, or their answers, have no room */
 export async function outcomesOf(
-  { event, clock, hold }: Exchange,
+  { event, hold }: Exchange,
   { predictor }: Served,
   queries: readonly QueryTensors[],
   choices: RequestChoices,
@@ -187,7 +187,7 @@ export async function outcomesOf(
     return kept
   }
   const { signal } = event.request
-  const options = { clock, signal, ...permitted(choices, event.principal), keep }
+  const options = { signal, ...permitted(choices, event.principal), keep }
   event.principal?.onQueries?.(queries.length)
   const outcomes = await predictBatch(predictor, queries, options).catch(rethrown)
   const predictions = outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : []))

@@ -155,7 +155,8 @@ export class Dispatcher {
     const now = this.#clock.now()
     const text = `waited ${Math.round(now - attempt.queuedAt)} ms for workers: it is too late to begin`
     this.#queue.remove(attempt)
-    const error = this.execution.forecast.refused(text)
+    const { forecast } = this.execution
+    const error = forecast.refused(text, forecast.waitMs(attempt.turn))
     attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined, ranMs: 0 }, now)
     attempt.row.owner.settled(attempt)
   }

@@ -19,6 +19,11 @@ import type { Speeds } from './speed'
  */
 const ADMITTED = { least: 0.8, refusing: 0.95 }
 const BEGUN = 0.8
+/**
+ * Of what is foretold for the last of many: what must fit in to let them in, since those that come later have turns before it, and what to
+ * have them wait on once they are: times are known badly while a burst is read.
+ */
+const MANY = { admitted: 1.25, waiting: 0.5 }
 /** A query whose deadline is this many mean times away is in time for sure; its chance is not computed. */
 const AMPLE = 1000
 /** A query with less of a chance on an idle machine is refused, unless machines idle: then it shows whether they still take so long. */
@@ -35,6 +40,17 @@ const LONGER = 20
 const MOST_TENANTS = 10_000
 /** There is an overload for as many attempts after a query was refused. */
 const LASTS = 10
+
+/** What a query does not find in the queue, and goes before it. */
+export interface Ahead {
+  /** Its tenant's, but for those of `rows`. */
+  readonly own: number
+  readonly others: number
+  /** That are asked together, of which it is the last. */
+  readonly rows: number
+  /** They were let in before, and wait still. */
+  readonly isIn: boolean
+}
 
 export class Forecast {
   readonly #clock: Clock
@@ -60,28 +76,43 @@ export class Forecast {
     return this.#clock.now() - this.#refusedAt < LASTS * (this.#speeds.pace.meanMs ?? 0)
   }
 
-  /** Why a query should not wait; undefined where it may well be answered in time, or nobody knows. */
-  refusal(leftMs: number, turn: Turn): ApproxiferError | undefined {
+  /** Why a query should not wait; undefined where it may well be answered in time, or nobody knows. @param ahead  where it is the last of several */
+  refusal(leftMs: number, turn: Turn, ahead?: Ahead): ApproxiferError | undefined {
     const { pace } = this.#speeds
     const { free, usable } = this.#roster.capacity
     this.#longestMs = this.#queue.needed ? Math.max(this.#longestMs, leftMs) : leftMs
     if (pace.meanMs === undefined || !usable) return undefined
-    const before = this.#queue.needed ? this.#queue.before(turn) : 0
-    const waitMs = free && !before ? 0 : ((before + 0.5) * pace.meanMs) / usable
+    const before = this.#before(turn, ahead)
+    const last = ahead ? this.#before(turn, { ...ahead, own: ahead.own + ahead.rows - 1 }) : before
+    const firstMs = free && !before ? 0 : ((before + 0.5) * pace.meanMs) / usable
+    const waitMs = !before && last < free ? 0 : ((last + 0.5 - (before ? 0 : free)) * pace.meanMs) / usable
     const lengths = this.#lengths[turn.rank]
     if (!lengths.size && leftMs - waitMs > AMPLE * pace.meanMs) return undefined
     const chance = pace.chance(leftMs)
     if (chance < HOPELESS && this.#roster.utilisation.value > BUSY)
-      return this.refused(told(leftMs, 0), undefined, chance)
+      return this.refused(told(leftMs, 0), this.waitMs(turn, ahead), chance)
     const length = lengths.get(turn.tenant) ?? 1
     const least = ADMITTED.refusing + length * (ADMITTED.least - ADMITTED.refusing)
     const isShort = before < this.#shortest || this.#queue.lacks(turn)
-    const isIn = !waitMs || ((isShort || waitMs <= length * leftMs) && pace.chance(leftMs - waitMs) >= least * chance)
+    const margin = !ahead || !before ? 1 : ahead.isIn ? MANY.waiting : MANY.admitted
+    const mayWait = ahead?.isIn || isShort || firstMs <= length * leftMs
+    const isIn = !waitMs || (mayWait && pace.chance(leftMs - margin * waitMs) >= least * chance)
     if (!isIn) this.#lengthen(turn, length - (chance * SHORTER) / (LONGER * usable))
     else if (isShort && length < 1) this.#lengthen(turn, length + 1 / (LONGER * usable))
     if (isIn) return undefined
-    const doneMs = Math.min(this.#longestMs, (waitMs * pace.latelyMs) / pace.meanMs)
-    return this.refused(told(leftMs, waitMs), doneMs, chance)
+    return this.refused(told(leftMs, waitMs, ahead?.rows), this.waitMs(turn, ahead), chance)
+  }
+
+  #before(turn: Turn, ahead?: Ahead): number {
+    return ahead || this.#queue.needed ? this.#queue.before(turn, ahead?.own, ahead?.others) : 0
+  }
+
+  /** When what waits before a query that comes now is done, by what the last answers took, or given up by its deadlines; undefined where nobody knows. */
+  waitMs(turn: Turn, ahead?: Ahead): number | undefined {
+    const { usable } = this.#roster.capacity
+    const { meanMs, latelyMs } = this.#speeds.pace
+    if (meanMs === undefined || !usable) return undefined
+    return Math.min(this.#longestMs, ((this.#before(turn, ahead) + 0.5) * latelyMs) / usable)
   }
 
   /** Attempts that must wait for no worker to be idle: more of them where several go in one run. */
@@ -109,12 +140,14 @@ export class Forecast {
    * @param waitMs  after which those before it are done
    * @param chance  that it would have on an idle machine: that one without any is refused says nothing of the load, and no hedge waits for it
    */
-  refused(text: string, waitMs?: number, chance = 1): ApproxiferError {
+  refused(text: string, waitMs: number | undefined, chance = 1): ApproxiferError {
     if (chance >= HOPELESS) this.#refusedAt = this.#clock.now()
     return new ApproxiferError('OVERLOADED', text, { retryMs: waitMs })
   }
 }
 
-function told(leftMs: number, waitMs: number): string {
-  return `it has ${Math.round(leftMs)} ms, and would wait ${Math.round(waitMs)} ms for workers before it is begun: too late for most`
+/** @param rows  that are asked together */
+function told(leftMs: number, waitMs: number, rows = 1): string {
+  const [they, who] = rows > 1 ? [`${rows} queries have`, 'the last of them'] : ['it has', '']
+  return `${they} ${Math.round(leftMs)} ms, and ${who && `${who} `}would wait ${Math.round(waitMs)} ms for workers before it is begun: too late for most`
 }

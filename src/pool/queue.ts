@@ -79,11 +79,12 @@ class Rank {
     for (const line of this.#lines.values()) if (line.size) return line.first
   }
 
-  /** How many have their turn before one that comes now. */
-  before({ tenant, weight = 1 }: Turn): number {
-    if (this.#only?.tenant === tenant) return this.size
+  /** How many have their turn before one that comes now. @param more, others  that come before it, its tenant's and others' */
+  before({ tenant, weight = 1 }: Turn, more = 0, others = 0): number {
+    if (this.#only?.tenant === tenant) return this.size + more
     const own = this.#lines.get(tenant)
-    return Math.min(this.size, (((own?.size ?? 0) + 1) * this.#weights) / (own?.weight ?? weight))
+    const turns = (own?.size ?? 0) + 1 + more
+    return Math.min(this.size + more + others, (turns * this.#weights) / (own?.weight ?? weight) + (own ? 0 : more))
   }
 
   /** Whether a tenant has fewer than its turns in a row, where some have more than others: it would have to forfeit some. */
@@ -126,10 +127,10 @@ export class Queue {
     return this.#high.first ?? first.first ?? second.first ?? third.first ?? this.low.first
   }
 
-  /** How many that cannot be done without have their turn before a query that comes now. */
-  before(turn: Turn): number {
+  /** How many that cannot be done without have their turn before a query that comes now. @param more, others  that come before it, its tenant's and others' */
+  before(turn: Turn, more?: number, others?: number): number {
     const { rank } = turn
-    let before = this.#high.size + this.#ranks[rank].before(turn)
+    let before = this.#high.size + this.#ranks[rank].before(turn, more, others)
     for (let higher = 0; higher < rank; higher++) before += this.#ranks[higher].size
     return before
   }

@@ -177,7 +177,7 @@ export class Generation {
     const { hedges, recoveries, pool } = this.#shared
     try {
       const refusal = known ?? pool.forecast.refusal(caller.dueAt - caller.since, caller.turn)
-      if (refusal && (known || !this.#mayRecall(caller))) throw refusal
+      if (refusal && (known || !this.mayRecall(caller))) throw refusal
       hedges.earn()
       recoveries.earn()
       const query = this.#join(payload, caller, refusal || undefined)
@@ -190,7 +190,7 @@ export class Generation {
   }
 
   /** Whether a memory may answer a caller that no worker can in time. */
-  #mayRecall({ choices, turn }: Caller): boolean {
+  mayRecall({ choices, turn }: Pick<Caller, 'choices' | 'turn'>): boolean {
     return choices.policy !== 'retry' && this.tenants.known(turn.tenant)?.learning?.experience.memory === 'warm'
   }
 

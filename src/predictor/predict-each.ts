@@ -15,12 +15,14 @@ export async function predictEach(
   const predictions: Promise<Prediction>[] = []
   let failure: { error: unknown } | undefined
   const stop = new AbortController()
+  const rows = Array.isArray(queries) ? queries.length : Infinity
+  const many = predictor.many(options, rows, options.deadlineMs !== undefined)
   const forget = onAbort(options.signal, () => stop.abort())
   try {
     for (const query of queries) {
-      while (!predictor.hasRoom && !stop.signal.aborted) await predictor.room(stop.signal)
+      if (!many.take()) await many.wait(stop.signal)
       if (failure) break
-      const prediction = predictor.predict(query, options)
+      const prediction = predictor.predictOf(many, query, options)
       prediction.catch((error) => {
         failure ??= { error }
         stop.abort()
@@ -30,6 +32,7 @@ export async function predictEach(
     }
   } finally {
     forget()
+    many.end()
   }
   if (failure) throw failure.error
   return Promise.all(predictions)

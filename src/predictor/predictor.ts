@@ -20,6 +20,7 @@ import { predictOptions } from './option-table'
 import type { GenerationReport, PredictOptions } from './options'
 import { predictEach } from './predict-each'
 import type { Rollout } from './rollout'
+import { type Many, Room } from './room'
 import { checkTenant, chosen, type Settings } from './settings'
 import { type PredictorStats, statsOf } from './stats'
 import { type Coder, NOBODY } from './tenants'
@@ -28,8 +29,6 @@ import { judge } from './verdict'
 
 const NO_CHOICE: PredictOptions = Object.freeze({})
 const predictNames = Object.keys(predictOptions)
-/** Queries per slot of a worker that predictAll keeps under way. */
-const AHEAD = 4
 
 // Browsers without the symbol: what compilers of `await using` take in its place.
 const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
@@ -58,6 +57,7 @@ export class Predictor {
   /** Where a new model stands beside the one that serves. */
   readonly #rollout: Rollout | undefined
   readonly #admission: Admission
+  readonly #room: Room
   readonly #membership: Membership | undefined
   #closing: Promise<void> | undefined
 
@@ -77,6 +77,7 @@ export class Predictor {
         judged: (verdict) => judge(verdict, this.#all, settings),
         ended: (ending, tenant) => {
           if (!this.#admission.leave(ending, tenant)) generation.tenants.known(tenant)?.context.ledger?.discount()
+          this.#room.look()
         },
       }
       const known = <K extends 'fingerprint' | 'probed'>(what: K) => workers.find((worker) => worker[what])?.[what]
@@ -85,7 +86,8 @@ export class Predictor {
       const generation = new Generation(means, settings, { told: model, unasked, before })
       return generation
     }
-    this.#admission = new Admission(settings.limits, () => AHEAD * this.#generation.means.pool.slots + coder.scheme.queries) // biome-ignore format: one line
+    this.#admission = new Admission(settings.limits)
+    this.#room = new Room(this.#admission, settings, () => this.#generation)
     this.#first = begin(workers)
     this.#first.means.trust.resume()
     const others = { settings, least, begin: (worker: ModelWorker, before: Generation) => begin([worker], before) }
@@ -99,7 +101,7 @@ export class Predictor {
     return {
       join: (worker) => {
         own.join(worker)
-        this.#admission.wake() // more may be under way
+        this.#room.look() // more may be under way
       },
       leave: (name, how) => own.leave(name, how),
       renew: (change) => this.#renew(change),
@@ -152,6 +154,7 @@ export class Predictor {
     given: boolean,
     resolve: (prediction: Prediction) => void,
     reject: (error: ApproxiferError) => void,
+    many?: Many,
   ): void {
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the predictor is closed')
     const unfit = this.#settings.guard?.()
@@ -163,12 +166,14 @@ export class Predictor {
     const tensors = toTensors(query, this.signature.inputs, isMixed, copy)
     const payload = new Payload(tensors, shapeKeyOf?.(tensors), vectors?.of)
     const own = options === NO_CHOICE ? settings.usual : chosen(options, coder, settings)
-    const { choices, deadlineMs, turn, signal } = own
+    const { choices, turn, signal } = own
     if (signal?.aborted) throw aborted(signal)
-    this.#admission.enter(turn.tenant)
-    const caller = new Caller(choices, settings.clock.now(), deadlineMs, resolve, reject, turn)
+    this.#admission.enter(turn.tenant, () => this.#generation.means.pool.forecast.waitMs(turn))
+    const now = settings.clock.now()
+    const deadlineMs = many && many.demand.dueAt < Infinity ? many.demand.dueAt - now : own.deadlineMs
+    const caller = new Caller(choices, now, deadlineMs, resolve, reject, turn)
     const serving = this.#rollout ?? this.#first
-    serving.take({ payload, caller, signal, options })
+    serving.take({ payload, caller, signal, options, refusal: many?.demand.isWhole ? false : undefined })
   }
 
   /**
@@ -181,16 +186,16 @@ export class Predictor {
     return predictEach(this, queries, options)
   }
 
-  /** Whether a caller with many queries should add one more. Without room all workers have work already, and other callers would wait behind it. */
-  get hasRoom(): boolean {
-    return this.#admission.hasRoom
-  }
-
-  /** Waits where there is no room, until there may be some: others may have been quicker, so ask `hasRoom` again. Not where the signal has fired. */
-  async room(signal?: AbortSignal): Promise<void> {
+  /** One caller's many queries, for `predictOf`. @param rows  Infinity where nobody knows @param isTimed  the deadline is of all together, from now on */
+  many(options: PredictOptions, rows: number, isTimed = true): Many {
     const unfit = this.#settings.guard?.()
     if (unfit) throw unfit
-    await this.#admission.room(signal)
+    return this.#room.open(options, rows, isTimed)
+  }
+
+  /** As `predict`, of many: a place was taken for it. */
+  predictOf(many: Many, query: QueryTensors, options: PredictOptions): Promise<Prediction> {
+    return many.sent(new Promise((resolve, reject) => this.#admit(query, options, false, resolve, reject, many)))
   }
 
   /** Those of which something may be learned, for `save`, nobody's among them, which holds the workers' record: none with the paper's code. */
@@ -284,7 +289,7 @@ export class Predictor {
 
   async #close(): Promise<void> {
     const error = new ApproxiferError('CLOSED', 'the predictor was closed')
-    this.#admission.close()
+    this.#room.close()
     this.#membership?.close()
     await Promise.all(this.#all.map((generation) => generation.close(error)))
   }
