@@ -50,7 +50,7 @@ export async function predictBatch(
 ): Promise<RowOutcome[]> {
   if (queries.length === 1) return [await predictOne(predictor, queries[0], options)]
   const { signal } = options
-  const batch = new RowBatch(predictor, queries.length, options)
+  const batch = new RowBatch(predictor, options)
   const forget = onAbort(signal, () => batch.stop.abort(signal?.reason))
   try {
     if (!signal?.aborted) await batch.send(queries)
@@ -85,38 +85,36 @@ class RowBatch {
   /** Fires when nothing more is to be sent, and takes back what was. */
   readonly stop = new AbortController()
   readonly #predictor: Predictor
-  readonly #many: Many
+  #many: Many | undefined
   readonly #options: BatchOptions
   readonly #choices: PredictOptions
 
-  /** @throws RowError for options that are none */
-  constructor(predictor: Predictor, rows: number, options: BatchOptions) {
+  constructor(predictor: Predictor, options: BatchOptions) {
     const { partial: _, keep: __, ...choices } = options
     this.#predictor = predictor
     this.#options = options
     this.#choices = { ...choices, signal: this.stop.signal }
-    try {
-      this.#many = predictor.many(choices, rows)
-    } catch (error) {
-      throw new RowError(0, error)
-    }
   }
 
-  /** Resolves when each has its outcome, or the batch was stopped. @throws ApproxiferError OVERLOADED */
+  /** Resolves when each has its outcome, or the batch was stopped. @throws ApproxiferError OVERLOADED; RowError for options that are none */
   async send(queries: readonly QueryTensors[]): Promise<void> {
     const { signal } = this.stop
+    const many = await this.#predictor.many(this.#choices, queries.length).catch((error) => {
+      throw new RowError(0, error)
+    })
+    this.#many = many
     const sent: Promise<void>[] = []
     let bytes = 0
     for (const [row, query] of queries.entries()) {
       let late: unknown
       try {
-        if (!this.#many.take()) await this.#many.wait(signal)
+        if (!many.take()) await many.wait(signal)
       } catch (error) {
         if ((error as ApproxiferError).code === 'OVERLOADED') throw error
         late = error
       }
       if (signal.aborted) break
-      sent.push(this.#predict(row, query, late))
+      sent.push(this.#predict(many, row, query, late))
       bytes += bytesOf(query)
       if (bytes < SLICE) continue
       bytes = 0
@@ -125,11 +123,11 @@ class RowBatch {
     await Promise.all(sent)
   }
 
-  async #predict(row: number, query: QueryTensors, late: unknown): Promise<void> {
+  async #predict(many: Many, row: number, query: QueryTensors, late: unknown): Promise<void> {
     const { partial, keep = whole } = this.#options
     try {
       if (late) throw late
-      this.outcomes[row] = { prediction: keep(await this.#predictor.predictOf(this.#many, query, this.#choices)) }
+      this.outcomes[row] = { prediction: keep(await this.#predictor.predictOf(many, query, this.#choices)) }
     } catch (error) {
       this.outcomes[row] = { error: asError(error, 'WORKER') }
       if (this.failure || (partial && !isMisuse(error))) return
@@ -140,7 +138,7 @@ class RowBatch {
 
   /** Nothing waits any more. */
   end(): void {
-    this.#many.end()
+    this.#many?.end()
     this.stop.abort()
   }
 }

@@ -18,9 +18,8 @@ import { meansOf, type SamplingOf, type Told } from './means'
 import type { Members, Membership } from './membership'
 import { predictOptions } from './option-table'
 import type { GenerationReport, PredictOptions } from './options'
-import { predictEach } from './predict-each'
 import type { Rollout } from './rollout'
-import { type Many, Room } from './room'
+import type { Many, Room } from './room'
 import { checkTenant, chosen, type Settings } from './settings'
 import { type PredictorStats, statsOf } from './stats'
 import { type Coder, NOBODY } from './tenants'
@@ -57,7 +56,8 @@ export class Predictor {
   /** Where a new model stands beside the one that serves. */
   readonly #rollout: Rollout | undefined
   readonly #admission: Admission
-  readonly #room: Room
+  /** Of callers with many queries, from the first of them on. */
+  #room: Room | undefined
   readonly #membership: Membership | undefined
   #closing: Promise<void> | undefined
 
@@ -77,7 +77,7 @@ export class Predictor {
         judged: (verdict) => judge(verdict, this.#all, settings),
         ended: (ending, tenant) => {
           if (!this.#admission.leave(ending, tenant)) generation.tenants.known(tenant)?.context.ledger?.discount()
-          this.#room.look()
+          this.#room?.look()
         },
       }
       const known = <K extends 'fingerprint' | 'probed'>(what: K) => workers.find((worker) => worker[what])?.[what]
@@ -87,7 +87,6 @@ export class Predictor {
       return generation
     }
     this.#admission = new Admission(settings.limits)
-    this.#room = new Room(this.#admission, settings, () => this.#generation)
     this.#first = begin(workers)
     this.#first.means.trust.resume()
     const others = { settings, least, begin: (worker: ModelWorker, before: Generation) => begin([worker], before) }
@@ -101,7 +100,7 @@ export class Predictor {
     return {
       join: (worker) => {
         own.join(worker)
-        this.#room.look() // more may be under way
+        this.#room?.look() // more may be under way
       },
       leave: (name, how) => own.leave(name, how),
       renew: (change) => this.#renew(change),
@@ -183,14 +182,16 @@ export class Predictor {
   async predictAll(queries: Iterable<QueryTensors>, options: PredictOptions = {}): Promise<Prediction[]> {
     checkNames('', options, predictNames, renamed.predict)
     if (options.signal !== undefined) predictOptions.signal.check('signal', options.signal)
-    return predictEach(this, queries, options)
+    return import('./room').then(({ predictEach }) => predictEach(this, queries, options))
   }
 
-  /** One caller's many queries, for `predictOf`. @param rows  Infinity where nobody knows @param isTimed  the deadline is of all together, from now on */
-  many(options: PredictOptions, rows: number, isTimed = true): Many {
+  /** One caller's many queries, for `predictOf`. @param rows  Infinity where nobody knows @param isTimed  the deadline is of all together, from now on @throws TypeError, RangeError for a wrong option */
+  async many(options: PredictOptions, rows: number, isTimed = true): Promise<Many> {
     const unfit = this.#settings.guard?.()
     if (unfit) throw unfit
-    return this.#room.open(options, rows, isTimed)
+    const { Room } = await import('./room')
+    this.#room ??= new Room(this.#settings.clock, this.#admission, () => this.#generation, Boolean(this.#closing))
+    return this.#room.open(chosen(options, this.#generation.means.coder, this.#settings), rows, isTimed)
   }
 
   /** As `predict`, of many: a place was taken for it. */
@@ -289,7 +290,7 @@ export class Predictor {
 
   async #close(): Promise<void> {
     const error = new ApproxiferError('CLOSED', 'the predictor was closed')
-    this.#room.close()
+    this.#room?.close()
     this.#membership?.close()
     await Promise.all(this.#all.map((generation) => generation.close(error)))
   }

@@ -140,11 +140,11 @@ export class Remembering {
     const known = this.#accounts.get(ledger)
     if (known) return known
     const { clock, inferenceMs, recovers } = this.#options
-    const otherwise = recovers ? 'warm' : 'idle'
-    const costs = () => ({
-      ...learning.costs,
-      ...({ inferenceMs: inferenceMs(), share: ledger.foretell(), otherwise } as const),
-    })
+    const costs = () => {
+      const { shares, ...own } = learning.costs
+      const lessons = { saving: shares.saving, otherwise: shares[recovers ? 'warm' : 'idle'] }
+      return { ...own, inferenceMs: inferenceMs(), share: ledger.foretell(), lessons }
+    }
     const account = { worth: new Worth(clock, costs), spared: new Spared() }
     this.#accounts.set(ledger, account)
     return account

@@ -6,8 +6,9 @@ import { ApproxiferError } from '../errors'
 import type { Turn } from '../pool/attempt'
 import type { Admission } from './admission'
 import type { Generation } from './generation'
-import type { PredictOptions } from './options'
-import { chosen, type Settings } from './settings'
+import type { chosen } from './settings'
+
+export { predictEach } from './predict-each' // with it, since who has many queries needs both
 
 /** Queries per slot of a worker that are kept under way. */
 const AHEAD = 4
@@ -34,24 +35,22 @@ export class Room {
   /** Places of which nothing was sent so far. */
   promised = 0
   readonly #admission: Admission
-  readonly #settings: Settings
   readonly #serving: () => Generation
   readonly #lanes = new Map<string, Lane>()
   /** Of all lanes together. */
   #weights = 0
-  #isClosed = false
+  #isClosed: boolean
 
-  constructor(admission: Admission, settings: Settings, serving: () => Generation) {
-    this.clock = settings.clock
+  constructor(clock: Clock, admission: Admission, serving: () => Generation, isClosed: boolean) {
+    this.#isClosed = isClosed
+    this.clock = clock
     this.#admission = admission
-    this.#settings = settings
     this.#serving = serving
   }
 
-  /** With a memory that may answer in the workers' place each query is let in for itself. @throws TypeError, RangeError for a wrong option */
-  open(options: PredictOptions, rows: number, isTimed: boolean): Many {
+  /** With a memory that may answer in the workers' place each query is let in for itself. */
+  open({ choices, deadlineMs, turn }: ReturnType<typeof chosen>, rows: number, isTimed: boolean): Many {
     const serving = this.#serving()
-    const { choices, deadlineMs, turn } = chosen(options, serving.means.coder, this.#settings)
     const isWhole = isTimed && rows < Infinity && !serving.reuse && !serving.mayRecall({ choices, turn })
     const dueAt = isTimed ? this.clock.now() + deadlineMs : Infinity
     return new Many(this, this.#lane(turn), { rows, dueAt, isWhole })

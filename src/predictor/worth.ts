@@ -1,7 +1,6 @@
 /** Whether it pays to look queries up before they are asked: what that takes, beside what the answers that it spares would have taken. */
 
 import type { Clock } from '../clock'
-import { SHARES } from '../query/learning'
 
 /** Queries that were looked up before the first judgement, and between two. */
 const EVERY = 512
@@ -25,8 +24,8 @@ export interface LookCosts {
   inferenceMs: number | undefined
   /** Part of the queries that are answered unasked. */
   share: number
-  /** What lessons would take at most if nothing were given unasked, as a part of the time. */
-  otherwise: 'warm' | 'idle'
+  /** What lessons take at most, as parts of the time: while answers are given unasked, and if none were. */
+  lessons: { saving: number; otherwise: number }
 }
 
 /** What answers that were given unasked spared, and what looking for them took. */
@@ -75,14 +74,14 @@ export class Worth {
   }
 
   #judge(): void {
-    const { lookMs, lessonMs, inferenceMs, share, otherwise } = this.#costs()
+    const { lookMs, lessonMs, inferenceMs, share, lessons } = this.#costs()
     const [since, now] = [this.#since, this.#clock.now()]
     this.#since = now
     if (inferenceMs === undefined || !Number.isFinite(lookMs)) return
     this.#seldom = Math.max(SELDOM, Math.ceil(lookMs / (LITTLE * inferenceMs)))
-    const lessons = (part: number, most: number) =>
+    const lessonsMs = (part: number, most: number) =>
       Number.isFinite(lessonMs) ? Math.min(part * lessonMs, (most * (now - since)) / EVERY) : 0
-    const took = lookMs + lessons(1 - share, SHARES.saving) - lessons(1, SHARES[otherwise])
+    const took = lookMs + lessonsMs(1 - share, lessons.saving) - lessonsMs(1, lessons.otherwise)
     this.isOff = share * inferenceMs <= took * THREAD * (this.isOff ? CLEARLY : 1)
   }
 }

@@ -13,7 +13,7 @@ import { Training, type TrainingTask } from './training'
  * answer of a model of .1 ms a tenth slower; where answers are given unasked each one learned saves others (MNIST, 5,000 queries one after the
  * other, .01: 63 % unasked with a twentieth, 73 with a fifth), and next to nothing where that does not pay.
  */
-export const SHARES = { cold: 0.5, warm: 0.05, saving: 0.2, idle: 0.005 }
+const SHARES = { cold: 0.5, warm: 0.05, saving: 0.2, idle: 0.005 }
 /** Answers that may wait to be remembered: while the memory is cold, and later, when there are enough others. */
 const WAITING = { cold: 32, warm: 2 }
 /** Share of an answer's time that a group may spend on foreseeing what the memory would say, all at once; and the most, ms. */
@@ -121,9 +121,9 @@ export class Learning {
     this.#lookUp(query, wanted, told)
   }
 
-  /** What a lookup takes, and to learn from an answer; Infinity while nobody knows. */
-  get costs(): { lookMs: number; lessonMs: number } {
-    return { lookMs: this.#passMs, lessonMs: this.#lessonMs }
+  /** What a lookup takes, and to learn from an answer; Infinity while nobody knows. And the most that learning may take, as parts of the time. */
+  get costs(): { lookMs: number; lessonMs: number; shares: typeof SHARES } {
+    return { lookMs: this.#passMs, lessonMs: this.#lessonMs, shares: SHARES }
   }
 
   /** The same of a query whose answer it may check, however long that takes; in another task, since its row goes first. */

@@ -3,7 +3,9 @@
 import { expect, it } from 'vitest'
 import { type LookCosts, Spared, Worth } from '../../src/predictor/worth'
 
-const cheap: LookCosts = { lookMs: 0.5, lessonMs: 1, inferenceMs: 5, share: 0.8, otherwise: 'warm' }
+const warm = { saving: 0.2, otherwise: 0.05 }
+const idle = { saving: 0.2, otherwise: 0.005 }
+const cheap: LookCosts = { lookMs: 0.5, lessonMs: 1, inferenceMs: 5, share: 0.8, lessons: warm }
 
 /** @param everyMs  a query comes */
 function judged(costs: LookCosts, everyMs = 1) {
@@ -38,13 +40,13 @@ it('what a model of a tenth of a millisecond takes is not worth half a milliseco
 })
 
 it('where queries are rare, one that is given unasked spares a lesson', () => {
-  for (const [otherwise, isOff] of [
-    ['warm', false],
-    ['idle', true], // where nothing would be learned for late answers there is no lesson to spare
+  for (const [lessons, isOff] of [
+    [warm, false],
+    [idle, true], // where nothing would be learned for late answers there is no lesson to spare
   ] as const) {
-    const { worth, looks } = judged({ lookMs: 0.5, lessonMs: 15, inferenceMs: 0.1, share: 0.8, otherwise }, 300)
+    const { worth, looks } = judged({ lookMs: 0.5, lessonMs: 15, inferenceMs: 0.1, share: 0.8, lessons }, 300)
     looks(512)
-    expect([otherwise, worth.isOff]).toEqual([otherwise, isOff])
+    expect([lessons, worth.isOff]).toEqual([lessons, isOff])
   }
 })
 
@@ -53,14 +55,14 @@ it('a millisecond of this thread is worth two of the workers', () => {
     [1.2, true],
     [1.4, false],
   ] as const) {
-    const { worth, looks } = judged({ lookMs: 0.5, lessonMs: 0, inferenceMs, share: 0.8, otherwise: 'idle' })
+    const { worth, looks } = judged({ lookMs: 0.5, lessonMs: 0, inferenceMs, share: 0.8, lessons: idle })
     looks(512)
     expect([inferenceMs, worth.isOff]).toEqual([inferenceMs, isOff])
   }
 })
 
 it('comes back by a tenth more than it left: no answer more or less turns it on and off', () => {
-  const { own, worth, looks } = judged({ lookMs: 1, lessonMs: 0, inferenceMs: 20, share: 0.09, otherwise: 'warm' })
+  const { own, worth, looks } = judged({ lookMs: 1, lessonMs: 0, inferenceMs: 20, share: 0.09, lessons: warm })
   looks(512)
   expect(worth.isOff).toBe(true)
   own.share = 0.105

@@ -9,7 +9,7 @@ export const wireDefects: readonly Defect[] = [
   defect('NATS: what others say in a worker’s name counts', 'workers/nats/worker.ts', 'if (await isFrameOf(verify, context, bytes)) this.#believe', 'if (context) this.#believe'),
   defect('NATS: whoever comes is of the fleet’s model', 'workers/nats/fleet.ts', 'if (!this.#isOurs(beat)) return this.#refuse(beat, verify)', ''),
   defect('NATS: a sweep goes on when all is over', 'workers/nats/fleet.ts', '  async close(): Promise<void> {\n    this.#cancelSweep()', '  async close(): Promise<void> {'),
-  defect('gateway: rows change places', 'gateway/batch.ts', 'this.outcomes[row] = { prediction: keep(await this.#predictor.predictOf(this.#many, query, this.#choices)) }', 'const prediction = keep(await this.#predictor.predictOf(this.#many, query, this.#choices))\n      this.outcomes[this.outcomes.length] = { prediction }'),
+  defect('gateway: rows change places', 'gateway/batch.ts', 'this.outcomes[row] = { prediction: keep(await this.#predictor.predictOf(many, query, this.#choices)) }', 'const prediction = keep(await this.#predictor.predictOf(many, query, this.#choices))\n      this.outcomes[this.outcomes.length] = { prediction }'),
   defect('gateway: a reply has the id of another', 'gateway/infer.ts', "const { model = '', version = '', id } = event", "const { model = '', version = '' } = event\n    const id = event.id?.replace(/9$/, '8')"),
   defect('gateway: bytes are held for ever', 'gateway/infer.ts', 'const done = () => hold(0)', 'const done = () => {}'),
   defect('gateway: raw NaN is a defect of ours', 'gateway/refusal.ts', 'if (isMisuse(error)) return new Refusal(400, message)', ''),
