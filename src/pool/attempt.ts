@@ -107,6 +107,8 @@ export interface Attempts<P = unknown, A = unknown> {
   readonly isOverloaded: boolean
   /** A sentence that says why no worker may take an attempt. */
   readonly nobody: string
+  /** Under overload: why a query should not be asked again, which would not be answered in time. */
+  tooLate(query: { readonly dueAt: number; readonly turn: Turn }): ApproxiferError | undefined
   submit(row: Submission<P>): Attempt<P, A>
   /** Nobody wants it. Queued: it is settled as cancelled, and its owner is not told. Running: its worker is told, and its outcome still comes. */
   cancel(attempt: Attempt<P, A>): void

@@ -107,12 +107,21 @@ export class Forecast {
     return ahead || this.#queue.needed ? this.#queue.before(turn, ahead?.own, ahead?.others) : 0
   }
 
-  /** When what waits before a query that comes now is done, by what the last answers took, or given up by its deadlines; undefined where nobody knows. */
-  waitMs(turn: Turn, ahead?: Ahead): number | undefined {
+  /** Why one that was let in is not to be asked again: it would have to wait, and that is too long for most. */
+  tooLate(leftMs: number, turn: Turn): ApproxiferError | undefined {
+    const { pace } = this.#speeds
+    const { free } = this.#roster.capacity
+    const waitMs = free && !this.#before(turn) ? 0 : this.waitMs(turn, undefined, pace.meanMs)
+    if (!waitMs || pace.chance(leftMs - waitMs) >= BEGUN * pace.chance(leftMs)) return undefined
+    return this.refused(told(leftMs, waitMs), this.waitMs(turn))
+  }
+
+  /** When what waits before a query that comes now is done, by what the last answers took, or given up by its deadlines; undefined where nobody knows. @param ms  what one takes */
+  waitMs(turn: Turn, ahead?: Ahead, ms = this.#speeds.pace.latelyMs): number | undefined {
     const { usable } = this.#roster.capacity
-    const { meanMs, latelyMs } = this.#speeds.pace
+    const { meanMs } = this.#speeds.pace
     if (meanMs === undefined || !usable) return undefined
-    return Math.min(this.#longestMs, ((this.#before(turn, ahead) + 0.5) * latelyMs) / usable)
+    return Math.min(this.#longestMs, ((this.#before(turn, ahead) + 0.5) * ms) / usable)
   }
 
   /** Attempts that must wait for no worker to be idle: more of them where several go in one run. */

@@ -3,7 +3,7 @@
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
 import type { ModelWorker } from '../workers/worker'
-import type { Attempt, Attempts, Identity, Submission } from './attempt'
+import type { Attempt, Attempts, Identity, Submission, Turn } from './attempt'
 import { mayTake, PooledAttempt } from './batch'
 import { Closing } from './closing'
 import { Dispatcher, type DispatchOptions } from './dispatch'
@@ -83,6 +83,10 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
 
   get isOverloaded(): boolean {
     return this.forecast.isOverloaded
+  }
+
+  tooLate({ dueAt, turn }: { readonly dueAt: number; readonly turn: Turn }): ApproxiferError | undefined {
+    return this.isOverloaded ? this.forecast.tooLate(dueAt - this.#clock.now(), turn) : undefined
   }
 
   get nobody(): string {

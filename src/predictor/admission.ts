@@ -26,10 +26,9 @@ export class Admission {
   /** @param retryMs  after which it is worth another try @throws ApproxiferError OVERLOADED */
   enter(tenant: string, retryMs: () => number | undefined): void {
     const own = this.#tenants?.get(tenant) ?? 0
-    const left = this.#most - this.#open
     if (!this.admits(tenant)) {
       this.refused()
-      const text = `${left > 0 ? own : this.#open} queries are under way already`
+      const text = `${this.#open < this.#most ? own : this.#open} queries are under way already`
       throw new ApproxiferError('OVERLOADED', text, { retryMs: retryMs() })
     }
     this.#tenants?.set(tenant, own + 1)

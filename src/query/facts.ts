@@ -100,13 +100,15 @@ function mayHedge(query: Query, { hedges, pool }: Context): boolean {
   return query.asked.filter(({ purpose }) => purpose === 'hedge').length < MOST_HEDGES
 }
 
-/** As long as the fault may be its workers'. */
+/** As long as the fault may be its workers', and another's answer would be in time. */
 function mayRetry(query: Query, context: Context): boolean {
   const { asked, vote, coding, caller } = query
   if (query.inquiry.refusal) return false
   if (coding?.isOnlyWay || (caller.choices.policy === 'recover' && !vote)) return false
   if (query.inquiry.available < 1 && !(context.pool.usable && mayForgive(asked))) return false
-  return !isDeadly(query, context) && asked.filter(isFailed).length < context.mostFailed
+  if (isDeadly(query, context) || asked.filter(isFailed).length >= context.mostFailed) return false
+  if (asked.length && !vote) query.inquiry.refusal = context.pool.tooLate(caller)
+  return !query.inquiry.refusal
 }
 
 /** Whether workers that failed may be asked again, where nobody else is left: once. */

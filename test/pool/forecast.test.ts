@@ -119,11 +119,13 @@ describe('when it leaves the queue', () => {
     await learn()
     const told: Attempt[] = []
     const [, late, later, last] = [put(1e6), put(15), put(25), put(1e6)].map((attempt) => attempt)
+    expect(pool.forecast.refusal(1e6, NORMAL)).toBeUndefined()
     const hopeless = put(19, { began() {}, settled: (attempt) => told.push(attempt) })
     const before = workers[0].calls
     await clock.run(clock.now() + 50)
     expect(failureOf(late)).toMatchObject({ error: { code: 'OVERLOADED' }, blame: 'nobody', lost: undefined })
     expect(failureOf(late)?.error.message).toBe('waited 10 ms for workers: it is too late to begin')
+    expect(failureOf(late)?.error.retryMs).toBeGreaterThan(10) // three wait
     expect([later.outcome?.kind, last.outcome?.kind]).toEqual(['answered', 'answered'])
     expect(told).toEqual([hopeless])
     expect(workers[0].calls).toBe(before + 2)

@@ -144,6 +144,49 @@ it('queries under way have room for every tenant: one alone has most of it', asy
   await predictor.close()
 })
 
+it('who is refused since too many queries are under way is told when these are done, as far as is known', async () => {
+  const { clock, predictor } = await house({ limits: { queries: 80 }, deadlineMs: 10_000 })
+  const told = async () => {
+    const all = Array.from({ length: 100 }, () => predictor.predict(query))
+    const ends = Promise.allSettled(all)
+    await clock.run()
+    const errors = (await ends).flatMap((end) => (end.status === 'rejected' ? (end.reason as ApproxiferError) : []))
+    expect(errors.map(({ message }) => message)).toEqual(Array(20).fill('80 queries are under way already'))
+    return errors[0].retryMs
+  }
+  expect(await told()).toBeUndefined()
+  const ms = (await told()) as number
+  expect(Math.abs(ms - (76 / WORKERS) * MS)).toBeLessThan(0.15 * ms)
+  await predictor.close()
+})
+
+it('a query whose worker fails is not asked again where that would be too late: it knows at once', async () => {
+  const { clock, workers, predictor, offer } = await house({ hedge: false })
+  offer(0.5, 1000)
+  await clock.run()
+  for (const worker of workers) {
+    const { infer } = worker
+    worker.infer = async (tensors, options) => {
+      const answer = await infer.call(worker, tensors, options)
+      if (tensors[0].data[0] === 99) throw new ApproxiferError('WORKER', 'it failed')
+      return answer
+    }
+  }
+  const [since, ends] = [clock.now(), [] as [string, number][]]
+  const ask = (x: number, deadlineMs: number) => {
+    const told = (end: string) => ends.push([`${x} ${end}`, clock.now() - since])
+    predictor.predict(Float32Array.of(x, 1), { deadlineMs }).then(({ status }) => told(status), ({ code }) => told(code)) // biome-ignore format: one line
+  }
+  ask(99, 200)
+  for (let i = 0; i < 100; i++) ask(1, 1e6) // 250 ms
+  ask(2, 50)
+  await clock.run()
+  expect(ends[0]).toEqual(['2 OVERLOADED', 0])
+  const [failed] = ends.filter(([end]) => end.startsWith('99'))
+  expect([failed[0], failed[1] < 2 * MS]).toEqual(['99 OVERLOADED', true])
+  await predictor.close()
+})
+
 it('at a deadline a worker that can be stopped is, and one that cannot goes on', async () => {
   for (const interruptible of [true, false]) {
     const { clock, workers, predictor } = await house({ hedge: false }, { interruptible, slowed: () => 100 })

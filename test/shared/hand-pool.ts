@@ -57,6 +57,7 @@ export class HandPool implements Attempts<Payload, Payload> {
   readonly nobody = 'nobody may take a query'
   hasSpare = true
   isOverloaded = false
+  tooLate = (): ApproxiferError | undefined => undefined
   waiting = 0
   readonly #workers: readonly ModelWorker[]
 
