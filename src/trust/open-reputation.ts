@@ -144,10 +144,6 @@ export class OpenReputation extends Reputation implements Strangers {
     return answersFor(this.integrity, this.evidence.of(identity).ejections)
   }
 
-  protected override standards(): readonly Identity[] {
-    return [...this.#own]
-  }
-
   /** The word against it is a trusted worker's. */
   protected override canSpare(): boolean {
     return true
