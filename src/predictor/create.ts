@@ -140,10 +140,13 @@ function checkAbilities(given: Checked, { choices, warn }: Settings, coded: Code
 }
 
 /** So many workers of its own. */
-function startThreads({ model, onnx, onWarning }: Checked, workers: number): Promise<ModelWorker[]> {
+function startThreads(
+  { model, onnx, onWarning, verify: { rounding } }: Checked,
+  workers: number,
+): Promise<ModelWorker[]> {
   checkInteger('workers', workers, 1, mostThreads())
   if (model === undefined) throw new TypeError(expected('model', 'a path, a URL or bytes', model))
-  return localWorkers({ ...onnx, model, workers, ...(onWarning && { onWarning }) })
+  return localWorkers({ ...onnx, rounding: onnx.rounding ?? rounding, model, workers, ...(onWarning && { onWarning }) })
 }
 
 /** Whether there is something to code, to learn, or to compute with. */

@@ -5,7 +5,7 @@
  * deviation pass for everybody.
  */
 
-import { type Criterion, judgedOf, sameLabels } from '../criterion'
+import { type Criterion, FAR, judgedOf, sameLabels } from '../criterion'
 import { isEqual, isReal, realsOf, type TensorData } from '../element'
 import { type Payload, sizeOf } from '../payload'
 import type { TensorSpec } from '../tensor'
@@ -23,8 +23,6 @@ export interface Equality {
 
 /** Values near 0 are rounded all the same: an output counts as large as this share of its scale. */
 const FLOOR = 0.1
-/** Differences of this many times what counts as the same are no rounding. In between nothing is proven. */
-const FAR = 30
 
 /** Whether two answers are the same; with labels, these as well: a liar could else tip the scales between two near ones. */
 export function agree(a: Payload, b: Payload, equality: Equality): boolean {

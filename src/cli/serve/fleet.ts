@@ -31,7 +31,8 @@ export async function predictorOptions(
     const { outputs, inputShapes: shapes, ...own } = onnx
     const asked = { ...(outputs && { outputs }), ...(shapes && { shapes }), ...(threads && { model: name }), ...remote }
     const others = await workersAt(where, model, threads && SCHEME.test(where[0]) ? remote : asked, onWarning)
-    const start = () => localWorkers({ ...onnx, model, workers: threads, onWarning, signal })
+    const start = () =>
+      localWorkers({ rounding: options.verify?.rounding, ...onnx, model, workers: threads, onWarning, signal })
     const changes = threads ? await beside(others, start) : others
     const end = () => void changes[Symbol.asyncIterator]().return?.()
     if (signal.aborted) end()
