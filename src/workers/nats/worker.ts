@@ -75,6 +75,10 @@ export class NatsWorker implements ModelWorker {
     return this.signed && this.#wire.settings.trusts(this.identity)
   }
 
+  get origin(): string | undefined {
+    return this.#wire.settings.originOf(this.identity)
+  }
+
   get slots(): number {
     return this.#joined.slots ?? 1
   }
