@@ -69,7 +69,7 @@ export class Reputation implements Trust {
     this.liars = liars
     this.integrity = rest.integrity
     this.#pool = pool
-    this.#equal = { criterion, outputs, rounding, scales: new Scales(this.#pool.identities, outputs) }
+    this.#equal = { criterion, outputs, rounding, scales: new Scales(this.#pool.identities, outputs, liars) }
     this.#tally = tally
     this.#audit = rest.audit
     this.#random = seeded(seed)

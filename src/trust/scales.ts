@@ -11,21 +11,30 @@ import type { ModelWorker } from '../workers/worker'
 export class Scales {
   readonly #identities: Pick<Identities, 'all' | 'workersOf'>
   readonly #outputs: readonly TensorSpec[]
+  readonly #liars: number
   /** Undefined where they are to be found out anew. */
   #known: readonly number[] | undefined
   /** Some worker was the user's own: what others tell counts no more. */
   #isAnchored = false
 
-  constructor(identities: Pick<Identities, 'all' | 'workersOf'>, outputs: readonly TensorSpec[]) {
+  /** @param liars  E: machines that may lie */
+  constructor(identities: Pick<Identities, 'all' | 'workersOf'>, outputs: readonly TensorSpec[], liars: number) {
     this.#identities = identities
+    this.#liars = liars
     this.#outputs = outputs
   }
 
   /** Of each output the median of what machines tell; 0 where it is not known. As long as most of them are honest no liar moves it. */
   get known(): readonly number[] {
-    const told = this.#known ? [] : this.#standards().map(({ scales }) => scales)
-    this.#known ??= this.#outputs.map((_, i) => median(told.map((scales) => sane(scales?.[i]))) ?? 0)
+    this.#known ??= this.#medians()
     return this.#known
+  }
+
+  /** Where no more than twice as many are there as may lie, these may be half of them: of two that were left of three, a liar that told 1e30 was right whatever it said. */
+  #medians(): readonly number[] {
+    const standards = this.#standards()
+    const told = this.#isAnchored || standards.length > 2 * this.#liars ? standards.map(({ scales }) => scales) : []
+    return this.#outputs.map((_, i) => median(told.map((scales) => sane(scales?.[i]))) ?? 0)
   }
 
   /** Workers came or went. */
