@@ -87,7 +87,7 @@ function checkReady(workers: readonly ModelWorker[], { needed, counted, anchored
     throw new RangeError(`workers: expected >= ${needed} machines, got ${machines} (${workers.length} workers)`)
   }
   const unsigned = counted === 'machines' || anchored ? workers.findIndex(({ signed }) => signed === false) : -1
-  if (unsigned >= 0) throw new RangeError(`workers[${unsigned}].signed: expected true, since some may lie, got false: others could answer in its name`) // biome-ignore format: one line
+  if (unsigned >= 0) throw new RangeError(expected(`workers[${unsigned}].signed`, 'true, since some may lie', false))
   if (!anchored || workers.some(({ trusted }) => trusted)) return
   throw new RangeError(`workers: expected one at least that is yours (trusted), whom verify.mode 'sampled' asks for proof, got none of ${workers.length}`) // biome-ignore format: one line
 }

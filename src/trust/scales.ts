@@ -26,15 +26,9 @@ export class Scales {
 
   /** Of each output the median of what machines tell; 0 where it is not known. As long as most of them are honest no liar moves it. */
   get known(): readonly number[] {
-    this.#known ??= this.#medians()
+    const standards = this.#known ? [] : this.#standards()
+    this.#known ??= this.#outputs.map((_, i) => median(standards.map(({ scales }) => sane(scales?.[i]))) ?? 0)
     return this.#known
-  }
-
-  /** Where no more than twice as many are there as may lie, these may be half of them: of two that were left of three, a liar that told 1e30 was right whatever it said. */
-  #medians(): readonly number[] {
-    const standards = this.#standards()
-    const told = this.#isAnchored || standards.length > 2 * this.#liars ? standards.map(({ scales }) => scales) : []
-    return this.#outputs.map((_, i) => median(told.map((scales) => sane(scales?.[i]))) ?? 0)
   }
 
   /** Workers came or went. */
@@ -42,12 +36,16 @@ export class Scales {
     this.#known = undefined
   }
 
-  /** Of each machine whose word counts a worker. */
+  /**
+   * Of each machine whose word counts a worker. Where no more than twice as many are there as may lie nobody's does: of two that were left of
+   * three, a liar that told 1e30 was right whatever it answered.
+   */
   #standards(): readonly ModelWorker[] {
     const machines = this.#identities.all().map((each) => this.#identities.workersOf(each))
     const own = machines.flatMap((workers) => workers.find(({ trusted }) => trusted) ?? [])
     this.#isAnchored ||= own.length > 0
-    return this.#isAnchored ? own : machines.map(([first]) => first)
+    const others = machines.length > 2 * this.#liars ? machines.map(([first]) => first) : []
+    return this.#isAnchored ? own : others
   }
 }
 

@@ -71,7 +71,7 @@ const unreached: Record<string, Why> = {
   'query/equality : return!isEqual(own,other);': 'scales',
   'query/equality : &&judged[i]?.right.kind!=="label"': 'tells',
   'query/equality : ||usual?.[i]||0': 'tells',
-  'trust/scales medians: :[]': 'deep',
+  'trust/scales standards: :[]': 'deep',
   'trust/scales : ??0': 'deep',
   'trust/scales standards: ?own': 'tells',
   'trust/scales sane: :0': 'tells',

@@ -32,7 +32,7 @@ export const onnxOptions = {
   rounding: open(
     checkShare,
     '`verify.rounding`',
-    'how far an accelerator’s values may differ from the CPU’s, over the size of their output: refused above thirty times that',
+    'how far an accelerator may be off the CPU; above thirty times that it is refused',
   ),
   wasmPaths: open(any<NonNullable<OnnxOptions['wasmPaths']>>, 'beside it', 'where onnxruntime-web’s files are'),
 } satisfies TableOf<OnnxOptions>
