@@ -10,7 +10,18 @@ import { dataOf } from './latency-run'
 import { lieOf } from './liars-run'
 import { MEDIAN_MS, SimulatedWorker, type Simulation } from './simulated'
 
-export const ATTACKS = ['gauss:1', 'gauss:10', 'gauss:100', 'flip', 'swap', 'runner-up', 'constant', 'replay', 'scaled']
+export const ATTACKS = [
+  'gauss:1',
+  'gauss:10',
+  'gauss:100',
+  'flip',
+  'swap',
+  'runner-up',
+  'constant',
+  'replay',
+  'scaled',
+  'swap, tells scales of 1e30',
+]
 /** Of all others, the user's own. */
 const ANCHORS = 1 / 12
 const LOAD = 0.5
@@ -70,6 +81,8 @@ class Worker extends SimulatedWorker {
   constructor(
     index: number,
     simulation: Simulation,
+    /** Of its answers, and what it tells of that. */
+    private readonly size: number,
     readonly scales: readonly number[],
     readonly trusted: boolean,
     /** Its own rounding, or a lie. */
@@ -81,7 +94,7 @@ class Worker extends SimulatedWorker {
   override async answer(row: Float32Array): Promise<Float32Array> {
     const own = await super.answer(row)
     const lie = this.told(own)
-    if (lie && isWrong(lie, own, this.scales[0])) this.lies++
+    if (lie && isWrong(lie, own, this.size)) this.lies++
     return lie ?? (Number(this.name.split(' ')[1]) % 2 ? own.map((value) => value * (1 + 1e-6)) : own)
   }
 }
@@ -103,11 +116,13 @@ export async function simulate({ model, share, each: ofOne, seed }: Job): Promis
     },
   }
   const lie = (i: number) => (own: Float32Array) =>
-    lying.next() < share ? lieOf(ATTACKS[i % ATTACKS.length], own, answers, lying) : undefined
+    lying.next() < share ? lieOf(attackOf(i).split(',')[0], own, answers, lying) : undefined
+  const attackOf = (i: number) => ATTACKS[i % ATTACKS.length]
   const liars = ofOne * ATTACKS.length
   const others = 4 * liars
   const count = others + Math.round(ANCHORS * others)
-  const workers = Array.from({ length: count }, (_, i) => new Worker(i, simulation, [size], i >= others, i < liars ? lie(i) : () => undefined)) // biome-ignore format: one line
+  const scaleOf = (i: number) => (i < liars && attackOf(i).includes('1e30') ? 1e30 : size)
+  const workers = Array.from({ length: count }, (_, i) => new Worker(i, simulation, size, [scaleOf(i)], i >= others, i < liars ? lie(i) : () => undefined)) // biome-ignore format: one line
   const convicted = new Map<string, number>()
   const figures: Figures = { liars: [], queries: 0, audits: 0, others: 0, wrong: { convicts: 0, recalled: 0, others: 0 }, inVain: 0, framed: 0, statuses: {} } // biome-ignore format: one line
   const { wrong, statuses } = figures
@@ -158,7 +173,7 @@ export async function simulate({ model, share, each: ofOne, seed }: Job): Promis
   figures.framed = [...convicted.keys()].filter((worker) => Number(worker.split(' ')[1]) >= liars).length
   figures.liars = workers.slice(0, liars).map((each, i) => {
     const lies = convicted.get(each.name)
-    return { attack: ATTACKS[i % ATTACKS.length], lies: lies ?? each.lies, isConvicted: lies !== undefined }
+    return { attack: attackOf(i), lies: lies ?? each.lies, isConvicted: lies !== undefined }
   })
   return figures
 }

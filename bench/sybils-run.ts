@@ -1,8 +1,8 @@
 /** One run of bench sybils: a fleet that anybody joins, in made time, with the answers of a real model. */
 
 import { type Change, createPredictor, type PredictorOptions } from 'approxifer'
-import { labelAt } from '../src/criterion'
 import { type Random, seeded } from '../src/random'
+import { rootMeanSquare } from '../src/stats'
 import type { TensorList } from '../src/tensor'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import { Feed } from '../test/shared/feed'
@@ -19,6 +19,8 @@ export interface Plan {
   lying: number
   /** What they do where they have seen the query. */
   seen: 'silent' | 'honest' | 'lie'
+  /** Its lies are this share off, label and all as they were: too little to be proof. Default: the second label in the place of the first. */
+  off?: number
   /** Where all of them come from; undefined: nobody knows, as over NATS. */
   origin?: string
 }
@@ -49,6 +51,9 @@ export interface Figures {
   /** Answers that the trusted worker gave. */
   own: number
 }
+
+/** `verify.rounding`. */
+const ROUNDING = 1e-4
 
 /** Queries under way at a time, for each honest worker. */
 const AHEAD = 2
@@ -128,8 +133,15 @@ class Sybil extends SimulatedWorker {
     if (++this.#rows <= plan.honestFor) return answer
     if (isKnown && plan.seen === 'silent') throw new Error('busy')
     if ((isKnown && plan.seen === 'honest') || this.coalition.random.next() >= plan.lying) return answer
-    return [{ ...answer[0], data: swapped(answer[0].data as Float32Array) }]
+    const own = answer[0].data as Float32Array
+    return [{ ...answer[0], data: plan.off ? own.map((value) => value * (1 + (plan.off ?? 0))) : swapped(own) }]
   }
+}
+
+/** Whether an answer is another than the model's, beyond rounding. */
+function isWrong(told: Float32Array, own: Float32Array): boolean {
+  const most = ROUNDING * rootMeanSquare(own)
+  return told.some((value, i) => !(Math.abs(value - own[i]) <= most))
 }
 
 /** The second label in the place of the first. */
@@ -198,7 +210,6 @@ export async function simulate(job: Job): Promise<Figures> {
   const statuses: Record<string, number> = {}
   let from = { calls: 0, given: 0 }
   const random = seeded(10 * job.seed + 4)
-  const label = (answer: Float32Array) => labelAt(answer, { classes: answer.length })
   const ask = async (): Promise<void> => {
     while (asked < job.queries) {
       const image = random.below(job.answers.length)
@@ -209,7 +220,7 @@ export async function simulate(job: Job): Promise<Figures> {
         given++
         statuses[status] = (statuses[status] ?? 0) + 1
         if (workers[0] === honest[0].name) own++
-        if (label(output.y.data as Float32Array) !== label(job.answers[image])) wrong++
+        if (isWrong(output.y.data as Float32Array, job.answers[image])) wrong++
       } catch {
         failed++
       }

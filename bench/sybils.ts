@@ -20,7 +20,14 @@ const plans: Record<string, Omit<Plan, 'sybils'>> = {
   'stay; 200 rows honest, then lie, silent where it may be a quiz': { rejoin: false, honestFor: 200, lying: 1, seen: 'silent' }, // biome-ignore format: one line
   'new keys each second, lie at once': { rejoin: true, honestFor: 0, lying: 1, seen: 'silent' },
   'stay; 1,200 rows honest, then lie in one of 20': { rejoin: false, honestFor: 1200, lying: 0.05, seen: 'honest' },
-  'the same, all of one /24': { rejoin: false, honestFor: 1200, lying: 0.05, seen: 'honest', origin: '203.0.113.7' },
+  'stay; 1,200 rows honest, then .05 % off in one of two': { rejoin: false, honestFor: 1200, lying: 0.5, seen: 'honest', off: 5e-4 }, // biome-ignore format: one line
+  '1,200 rows honest, then lie in one of 20, all of one /24': {
+    rejoin: false,
+    honestFor: 1200,
+    lying: 0.05,
+    seen: 'honest',
+    origin: '203.0.113.7',
+  },
 }
 
 export async function sybils(json: boolean, [queries = `${QUERIES}`]: string[]): Promise<void> {

@@ -111,6 +111,13 @@ export const knownMutations: readonly KnownMutation[] = [
     tests: ['query/vote'],
   },
   {
+    name: 'strangers tell how large answers are',
+    file: 'trust/scales.ts',
+    from: 'return this.#isAnchored ? own : ',
+    to: 'return ',
+    tests: ['trust/told-scales'],
+  },
+  {
     name: 'audits with too few workers',
     file: 'trust/reputation.ts',
     from: 'this.#pool.identities.size < Math.max(1, this.liars) + 2',

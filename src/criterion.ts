@@ -4,6 +4,10 @@ import { type CriterionOptions, readingsOf } from './reading'
 import { varianceOf } from './stats'
 import { isOpen, size, type TensorSpec } from './tensor'
 
+/** How far values of honest answers may be apart, over the size of their output, unless it is said otherwise; and how many times as far is no rounding: in between nothing is proven. */
+export const ROUNDING = 1e-4
+export const FAR = 30
+
 /** An answer starts with `positions` times `classes` scores, row-major. */
 export interface Labels {
   kind: 'label'

@@ -49,6 +49,12 @@ export async function connectOptions(urls: readonly string[], access: Access): P
   }
 }
 
+/** What to say where a password stands on the command line. @param instead  what keeps it from others */
+export function exposedPassword({ passwordFile }: Access, instead: string): string | undefined {
+  if (passwordFile !== undefined || !process.argv.some((arg) => /:\/\/.*@/.test(arg))) return undefined
+  return `others on this machine see the command line's password: ${instead} keeps it from them`
+}
+
 /** In a variable: the library is an optional peer. */
 const NATS: string = '@nats-io/nats-core'
 

@@ -5,7 +5,7 @@ import { localWorkers } from '../workers/local/local'
 import { serveNats } from '../workers/nats/serve'
 import { checkFleet } from '../workers/nats/subjects'
 import type { ModelOptions } from './files'
-import { type Access, connectOptions } from './nats'
+import { type Access, connectOptions, exposedPassword } from './nats'
 import { note } from './terminal'
 
 export interface WorkOptions extends ModelOptions, Access {
@@ -25,9 +25,8 @@ export async function work(model: string, options: WorkOptions): Promise<void> {
     json ? console.log(JSON.stringify({ event, ...fields })) : note(text)
   checkFleet(fleet) // before the model is loaded
   const server = await connectOptions(options.nats, options)
-  if (options.passwordFile === undefined && process.argv.some((arg) => /:\/\/.*@/.test(arg))) {
-    note("others on this machine see the command line's password: NATS_URL in the environment or --password-file keeps it from them") // biome-ignore format: one line
-  }
+  const exposed = exposedPassword(options, 'NATS_URL in the environment or --password-file')
+  if (exposed) note(exposed)
   const workers = await localWorkers({ model, workers: count, outputs, inputShapes, onWarning: note })
   try {
     const own = { ...(name && { name }), ...(key && { key }) }

@@ -9,17 +9,18 @@ import {
   sign,
   verify,
 } from 'node:crypto'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { KeyPair, Keys } from './platform'
 
 /** For nobody else to read. */
 const OWNER = { folder: 0o700, file: 0o600 }
+const OTHERS = 0o077
 
 export const keys: Keys = {
   generate: async () => pairOf(generateKeyPairSync('ed25519').privateKey),
 
-  async kept(path) {
+  async kept(path, warn = () => {}) {
     const pem = await readFile(path).catch(async (error) => {
       if (error.code !== 'ENOENT') throw error
       await mkdir(dirname(path), { recursive: true, mode: OWNER.folder })
@@ -29,6 +30,7 @@ export const keys: Keys = {
       })
       return readFile(path)
     })
+    await checkMode(path, warn)
     return pairOf(read(path, pem))
   },
 
@@ -38,6 +40,13 @@ export const keys: Keys = {
   },
 
   hash: async (bytes) => createHash('sha256').update(bytes).digest(),
+}
+
+/** Who has a copy is the machine. Windows has no such modes. */
+async function checkMode(path: string, warn: (text: string) => void): Promise<void> {
+  const { mode } = await stat(path)
+  if (process.platform !== 'win32' && mode & OTHERS)
+    warn(`key: others on this machine can read ${path}, and answer in its name: chmod 600`)
 }
 
 function read(path: string, pem: Buffer): KeyObject {

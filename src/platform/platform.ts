@@ -99,8 +99,8 @@ export interface KeyPair {
 /** Keys and signatures of Ed25519, and hashes. One file per runtime, chosen as the platform is, since few need them. */
 export interface Keys {
   generate(): Promise<KeyPair>
-  /** One that is there again after a restart, made where there is none. @param where  a file's path; in browsers a name in IndexedDB */
-  kept(where: string): Promise<KeyPair>
+  /** One that is there again after a restart, made where there is none. @param where  a file's path; in browsers a name in IndexedDB @param warn  told where others can read it */
+  kept(where: string, warn?: (text: string) => void): Promise<KeyPair>
   /** What tells whether a signature is this identity's. What is no key has none, or is refused at once. */
   verifier(identity: string): (signed: Uint8Array, signature: Uint8Array) => Promise<boolean>
   /** SHA-256. */

@@ -86,6 +86,8 @@ function checkReady(workers: readonly ModelWorker[], { needed, counted, anchored
   if (counted === 'machines' && machines < needed) {
     throw new RangeError(`workers: expected >= ${needed} machines, got ${machines} (${workers.length} workers)`)
   }
+  const unsigned = counted === 'machines' || anchored ? workers.findIndex(({ signed }) => signed === false) : -1
+  if (unsigned >= 0) throw new RangeError(expected(`workers[${unsigned}].signed`, 'true, since some may lie', false))
   if (!anchored || workers.some(({ trusted }) => trusted)) return
   throw new RangeError(`workers: expected one at least that is yours (trusted), whom verify.mode 'sampled' asks for proof, got none of ${workers.length}`) // biome-ignore format: one line
 }
@@ -140,10 +142,13 @@ function checkAbilities(given: Checked, { choices, warn }: Settings, coded: Code
 }
 
 /** So many workers of its own. */
-function startThreads({ model, onnx, onWarning }: Checked, workers: number): Promise<ModelWorker[]> {
+function startThreads(
+  { model, onnx, onWarning, verify: { rounding } }: Checked,
+  workers: number,
+): Promise<ModelWorker[]> {
   checkInteger('workers', workers, 1, mostThreads())
   if (model === undefined) throw new TypeError(expected('model', 'a path, a URL or bytes', model))
-  return localWorkers({ ...onnx, model, workers, ...(onWarning && { onWarning }) })
+  return localWorkers({ ...onnx, rounding: onnx.rounding ?? rounding, model, workers, ...(onWarning && { onWarning }) })
 }
 
 /** Whether there is something to code, to learn, or to compute with. */

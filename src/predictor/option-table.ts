@@ -9,6 +9,7 @@ import { type Clock, systemClock } from '../clock'
 import type { CodecOptions } from '../codec/codec'
 import { codeNames, decoderNames, locatorNames } from '../codec/names'
 import type { CoreOptions } from '../core/load'
+import { ROUNDING } from '../criterion'
 import { any, callback, group, integer, open, option, read, switchable, type TableOf, words } from '../option'
 import { priorities } from '../pool/attempt'
 import { atDeadlines, onOverloads, policies } from '../query/policy'
@@ -129,7 +130,7 @@ const verify = {
     '--integrity <p>',
   ),
   audit: open(checkShare, '0.01; 0 without hedges', 'share of queries that several are asked for, to find liars'),
-  rounding: option(checkShare, 1e-4, 'how far values of honest answers may differ, over the size of their output'),
+  rounding: option(checkShare, ROUNDING, 'how far values of honest answers may differ, over the size of their output'),
 } satisfies TableOf<NonNullable<PredictorOptions['verify']>>
 
 const memory = {

@@ -5,7 +5,7 @@
  * deviation pass for everybody.
  */
 
-import { type Criterion, judgedOf, sameLabels } from '../criterion'
+import { type Criterion, FAR, judgedOf, sameLabels } from '../criterion'
 import { isEqual, isReal, realsOf, type TensorData } from '../element'
 import { type Payload, sizeOf } from '../payload'
 import type { TensorSpec } from '../tensor'
@@ -23,24 +23,26 @@ export interface Equality {
 
 /** Values near 0 are rounded all the same: an output counts as large as this share of its scale. */
 const FLOOR = 0.1
-/** Differences of this many times what counts as the same are no rounding. In between nothing is proven. */
-const FAR = 30
 
 /** Whether two answers are the same; with labels, these as well: a liar could else tip the scales between two near ones. */
 export function agree(a: Payload, b: Payload, equality: Equality): boolean {
   const { outputs, criterion } = equality
-  const isSame = outputs.every(({ type = 'float32' }, i) => {
+  if (!isNear(a, b, equality)) return false
+  return judgedOf(criterion).every(({ right }, i) => {
+    const { type = 'float32' } = outputs[i]
+    const values = (answer: Payload) => realsOf(type, answer.tensors[i].data)
+    return right.kind !== 'label' || sameLabels(values(a), values(b), right)
+  })
+}
+
+/** Whether two answers are the same but for rounding, which may tip a label. */
+export function isNear(a: Payload, b: Payload, equality: Equality): boolean {
+  return equality.outputs.every(({ type = 'float32' }, i) => {
     const [own, other] = [a.tensors[i].data, b.tensors[i].data]
     if (!isReal(type)) return isEqual(own, other) && String(a.tensors[i].shape) === String(b.tensors[i].shape)
     // By the smaller of the two: no answer may decide by its size what is the same for others.
     const least = Math.min(sizeOf(type, own), sizeOf(type, other))
     return isWithin(type, own, other, Math.max(least, floorOf(equality, i)) * equality.rounding)
-  })
-  if (!isSame) return false
-  return judgedOf(criterion).every(({ right }, i) => {
-    const { type = 'float32' } = outputs[i]
-    const values = (answer: Payload) => realsOf(type, answer.tensors[i].data)
-    return right.kind !== 'label' || sameLabels(values(a), values(b), right)
   })
 }
 

@@ -6,7 +6,8 @@
  * What is promised: where each answer that is given is credited to one identity at most, and a quiz cannot be told from another row, at
  * most 1 - integrity of the given answers are expected to be wrong, whatever strangers do, together or alone. For with N = `answersFor(integrity)`
  * and n right answers credited, a row is a quiz with probability p = (N + 1) / (N + 1 + n). A lie is caught with p, else one wrong answer is
- * given: (1 - p) (1 + (n + 1) / N) = n / N, so that no way to mix lies with right answers has more than n / N of them to expect.
+ * given: (1 - p) (1 + (n + 1) / N) = n / N, so that no way to mix lies with right answers has more than n / N of them to expect. A lie that is
+ * caught costs all n, and a lie is whatever is no rounding, also where it is too little to convict.
  */
 
 /** Never more than a count that can be saved. */

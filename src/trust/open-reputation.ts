@@ -12,7 +12,7 @@ import { Payload } from '../payload'
 import type { Apart, Attempt, Identity, Owner } from '../pool/attempt'
 import { type Asked, answerOf, failureOf, newAsked, workerOf } from '../query/asked'
 import type { Strangers } from '../query/context'
-import { agree, isLie } from '../query/equality'
+import { agree, isLie, isNear } from '../query/equality'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { answersFor, credibility, originOf, quizShare } from './credibility'
 import { Reputation, type ReputationOptions } from './reputation'
@@ -21,7 +21,7 @@ import { Reputation, type ReputationOptions } from './reputation'
 const MOST_KEPT = 256
 const MOST_VALUES = 2 ** 23
 const RESERVE = 16
-/** What a stranger loses of what it has earned where it fails on what a trusted worker answers. */
+/** What a stranger loses of what it has earned where it gives no answer to what a trusted worker answers. */
 const FAILURE = 0.02
 /** More right answers than anybody has. */
 const MOST_COUNT = 2 ** 40
@@ -144,10 +144,6 @@ export class OpenReputation extends Reputation implements Strangers {
     return answersFor(this.integrity, this.evidence.of(identity).ejections)
   }
 
-  protected override standards(): readonly Identity[] {
-    return [...this.#own]
-  }
-
   /** The word against it is a trusted worker's. */
   protected override canSpare(): boolean {
     return true
@@ -189,9 +185,14 @@ export class OpenReputation extends Reputation implements Strangers {
     if (identity === undefined || !this.#all.has(identity) || asked.verdict !== 'none') return
     asked.verdict = 'compared'
     if (!answer) return this.#lose(identity, FAILURE)
-    if (!isLie(answer, own, this.equality)) return
-    asked.verdict = 'lie'
-    this.lied(workerOf(asked))
+    if (isLie(answer, own, this.equality)) asked.verdict = 'lie'
+    this.#judge(workerOf(asked), answer, own)
+  }
+
+  /** An answer beyond rounding would have been given, so that all is lost as by a lie; but below what is proof nobody is convicted. */
+  #judge(worker: ModelWorker, answer: Payload, right: Payload): void {
+    if (isLie(answer, right, this.equality)) this.lied(worker)
+    else if (!isNear(answer, right, this.equality)) this.#lose(identityOf(worker), 1)
   }
 
   /** One answer more that is its own. */
@@ -287,8 +288,7 @@ export class OpenReputation extends Reputation implements Strangers {
     const [answer, identity] = [answerOf(asked), identityOf(stranger.worker)]
     if (this.#all.get(identity) !== stranger || this.#renewals !== this.evidence.renewals) return
     if (!answer) return this.#lose(identity, FAILURE) // else who is silent would be asked for ever, before all others
-    if (isLie(answer, right, this.equality)) return this.lied(stranger.worker)
-    if (!agree(answer, right, this.equality)) return this.#lose(identity, FAILURE)
+    if (!agree(answer, right, this.equality)) return this.#judge(stranger.worker, answer, right)
     this.#credit(identity)
     this.#draw(identity)
   }

@@ -11,11 +11,11 @@ import { type Asked, workerOf } from '../query/asked'
 import type { Strangers, Trust, WorkerTally } from '../query/context'
 import type { Equality } from '../query/equality'
 import { type Random, seeded } from '../random'
-import { median } from '../stats'
 import type { TensorSpec } from '../tensor'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { Audit } from './audit'
 import type { Evidence, WorkerEvidence } from './evidence'
+import { Scales } from './scales'
 
 /** A worker was shown to lie, or has answered well for long enough since; `kept`: it lied, and too few others are left. */
 export interface Verdict {
@@ -58,8 +58,7 @@ export class Reputation implements Trust {
   readonly evidence: Evidence
   readonly #pool: ReputationOptions['pool']
   readonly #tally: WorkerTally
-  /** Scales are undefined where they are to be found out anew. */
-  readonly #equal: Omit<Equality, 'usual' | 'scales'> & { scales?: Equality['scales'] | undefined }
+  readonly #equal: Omit<Equality, 'usual' | 'scales'> & { scales: Scales }
   readonly #audit: number
   readonly #random: Random
   readonly #ejects: boolean
@@ -70,8 +69,8 @@ export class Reputation implements Trust {
     this.liars = liars
     this.integrity = rest.integrity
     this.#pool = pool
+    this.#equal = { criterion, outputs, rounding, scales: new Scales(this.#pool.identities, outputs, liars) }
     this.#tally = tally
-    this.#equal = { criterion, outputs, rounding }
     this.#audit = rest.audit
     this.#random = seeded(seed)
     this.#ejects = rest.ejects
@@ -106,15 +105,7 @@ export class Reputation implements Trust {
   }
 
   get equality(): Equality {
-    this.#equal.scales ??= this.#medians()
-    return { ...this.#equal, scales: this.#equal.scales, usual: this.evidence.usualSizes }
-  }
-
-  /** Of each output the median of what machines tell of its scale: as long as most are honest no liar moves it. */
-  #medians(): readonly number[] {
-    const { identities } = this.#pool
-    const told = this.standards().map((identity) => identities.workersOf(identity)[0]?.scales)
-    return this.#equal.outputs.map((_, i) => median(told.map((scales) => sane(scales?.[i]))) ?? 0)
+    return { ...this.#equal, scales: this.#equal.scales.known, usual: this.evidence.usualSizes }
   }
 
   /** Who has to earn trust: anybody, in an open fleet. */
@@ -122,21 +113,16 @@ export class Reputation implements Trust {
     return undefined
   }
 
-  /** Identities that tell of the scale of answers. */
-  protected standards(): readonly Identity[] {
-    return this.#pool.identities.all()
-  }
-
   /** A worker joins. @returns whether it may have attempts: one that comes back under the identity of an ejected one may not */
   joined(worker: ModelWorker): boolean {
-    this.#equal.scales = undefined
+    this.#equal.scales.changed()
     this.evidence.join(identityOf(worker))
     return !this.#ejects || this.isTrusted(worker)
   }
 
   /** A worker has left; what is held against it stays. */
   left(worker: ModelWorker): void {
-    this.#equal.scales = undefined
+    this.#equal.scales.changed()
     this.tidy(identityOf(worker))
   }
 
@@ -206,9 +192,6 @@ export class Reputation implements Trust {
     this.#judged({ worker: worker.name, identity, kind, evidence: { ...this.evidence.of(identity) } })
   }
 }
-
-/** What a worker says of itself may be anything. */
-const sane = (scale: unknown) => (typeof scale === 'number' && scale > 0 && scale < Number.MAX_VALUE ? scale : 0)
 
 function restart(worker: ModelWorker): void {
   try {

@@ -60,6 +60,17 @@ describe('options', () => {
     await (await createPredictor({ workers: workers(), verify: sampled })).close()
   })
 
+  it.each<[string, PredictorOptions]>([
+    ['byzantine', { scheme: { queries: 1, byzantine: 1 } }],
+    ['sampled', { verify: sampled }],
+    ['open', { verify: { trust: 'open' } }],
+  ])('workers in a list in whose names others can speak are refused: %s', async (_, options) => {
+    const listed = [...workers(), Object.assign(new HandWorker('w9'), { signed: false })]
+    const message = `workers[${listed.length - 1}].signed: expected true, since some may lie, got false`
+    await expect(createPredictor({ workers: listed, ...options })).rejects.toThrow(message)
+    await (await createPredictor({ workers: listed })).close()
+  })
+
   it('a model that does not answer the same twice is refused', async () => {
     const odd = workers().map((worker) => Object.assign(worker, { repeats: false }))
     await expect(createPredictor({ workers: odd, verify: sampled })).rejects.toThrow(/^verify\.mode: expected 'every', got .*sampled/) // biome-ignore format: one line

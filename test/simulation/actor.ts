@@ -85,6 +85,11 @@ export class Actor implements ModelWorker {
     if (restarts) this.restart = (why) => this.#restart(why)
   }
 
+  get scales(): readonly number[] | undefined {
+    const { scale } = this.machine
+    return scale === undefined ? undefined : this.signature.outputs.map(() => scale)
+  }
+
   get open(): number {
     return this.#open.size
   }

@@ -14,6 +14,11 @@ const TYPED = 0.4
 const FRAME = 100
 /** Of workers that may lie. */
 const LIARS = 0.4
+/** Of all runs those in which workers tell of scales, and some callers' rows are of another size. */
+const STEERED = 0.5
+/** What the model's answers are about as large as, and what liars tell of that as well. */
+const SCALE = 1
+const SAID = [1e30, 1e-30, Number.NaN, undefined]
 
 /** Answers are given as they come, and some are audited by workers of the user's own: others may lie, any number. */
 export function sampled(schedule: Schedule, end: number): Schedule | undefined {
@@ -40,6 +45,31 @@ export function sampled(schedule: Schedule, end: number): Schedule | undefined {
     events: [...lies, ...told].sort((a, b) => a.at - b.at),
     isSpared: false,
   }
+}
+
+/**
+ * Workers tell how large answers usually are, or none does; those that lie tell anything. The rows of one tenant, or of one caller in four, are
+ * far larger or smaller than others'.
+ */
+export function steered(schedule: Schedule): Schedule {
+  const random = seeded(~schedule.seed + 7)
+  if (random.next() >= STEERED) return schedule
+  const pick = <T>(all: readonly T[]) => all[random.below(all.length)]
+  const [honest, factor] = [pick([SCALE, SCALE, undefined]), pick([1, 255, 1e-6])]
+  const liars = new Set(schedule.events.flatMap((event) => (event.what === 'lie' ? [event.identity] : [])))
+  const told = new Map<string, number | undefined>()
+  const tells = (machine: Machine): Machine => {
+    const { identity } = machine
+    if (!told.has(identity)) told.set(identity, liars.has(identity) ? pick([honest, ...SAID]) : honest)
+    return { ...machine, scale: told.get(identity) }
+  }
+  const scaled = ([a, b]: [number, number]): [number, number] => [factor * a, factor * b]
+  const changed = (event: Event): Event => {
+    if (event.what === 'join') return { ...event, machine: tells(event.machine) }
+    if (event.what !== 'ask' || !(event.tenant ? event.tenant === 'b' : event.query % 4 === 0)) return event
+    return { ...event, row: scaled(event.row), ...(event.more && { more: event.more.map(scaled) }) }
+  }
+  return { ...schedule, machines: schedule.machines.map(tells), events: schedule.events.map(changed) }
 }
 
 /** The model takes and gives values of another type, too, of which nothing is mixed or learned. */

@@ -45,7 +45,7 @@ export type Entry = {
   | { what: 'replied'; query: number | undefined; worker: string; identity: string; lied: boolean; says?: number }
   /** A call ended that it had been at work on for longer than `hangMs`. */
   | { what: 'hung'; worker: string; ms: number; restarts: boolean }
-  /** @param off  largest distance from the model's own values @param label  whether it has the model's label @param says  its label */
+  /** @param off  largest distance from the model’s own values, over their size, or 1 where that is less @param label  whether it has the model's label @param says  its label */
   | {
       what: 'answered'
       query: number

@@ -7,7 +7,7 @@
 import type { PredictorOptions } from 'approxifer'
 import { type Random, seeded } from '../../src/random'
 import { moods } from './actor'
-import { repeated, sampled, typed } from './chosen'
+import { repeated, sampled, steered, typed } from './chosen'
 import type { Other } from './elements'
 import { strategies } from './model'
 import { loaded, packed, type Wire, type WireEvent, wired } from './wire'
@@ -27,6 +27,8 @@ export interface Machine {
   deviation: number
   /** Its own rounding, over the answer. */
   rounding: number
+  /** What it tells of the size of its answers. */
+  scale?: number | undefined
   /** It is the user's own. */
   trusted?: boolean
 }
@@ -157,10 +159,10 @@ export function drawn(seed: number, queries: number): Schedule {
   const isSpared = isCalm || !(on.has('moods') || others.some((each) => on.has(each)))
   const plain: Schedule = { seed, options, machines, events: events.sort((a, b) => a.at - b.at), isSpared }
   const apart = seeded(~seed + 2)
-  if (!E && apart.next() < OPEN) return opened(plain, end, apart)
+  if (!E && apart.next() < OPEN) return steered(opened(plain, end, apart))
   const audited = E ? undefined : sampled(plain, end)
   const schedule = audited ?? typed(packed(loaded(wired(plain))))
-  return ticking(repeated(on.has('renewing') && !audited ? rolled(schedule) : schedule))
+  return ticking(repeated(steered(on.has('renewing') && !audited ? rolled(schedule) : schedule)))
 }
 
 /** Whether time passes within a turn: drawn apart. */

@@ -64,6 +64,8 @@ class Puppet implements ModelWorker {
   constructor(
     readonly name: string,
     readonly identity: string,
+    /** What it tells of the size of its answers. */
+    readonly scales: readonly number[] = [],
   ) {}
 
   get free(): boolean {
@@ -157,7 +159,7 @@ export class SmallWorld {
 
   #join(index: number, name: string): void {
     const machine = this.#machines[index]
-    machine.puppet = new Puppet(name, this.#choices.isKnown === false ? name : `k${index}`)
+    machine.puppet = new Puppet(name, this.#choices.isKnown === false ? name : `k${index}`, [index === LIAR ? 1e30 : 1])
     machine.isThere = true
     this.#changes.tell({ add: machine.puppet })
   }

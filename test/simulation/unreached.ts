@@ -27,8 +27,9 @@ const reasons = {
   open: 'who may join is chosen: test/trust and the simulation have fleets that anybody may join',
   voted:
     'where some may lie what is left is judged anew, and where nobody may nobody is ejected: test/trust/sampling.test.ts has it',
-  scales:
-    'its workers tell no scale of their outputs, which are numbers of one length: test/query/equality.test.ts has others',
+  scales: 'its outputs are numbers of one length: test/query/equality.test.ts has others',
+  tells:
+    'all machines tell how large answers are, in numbers, and none is the user’s own: test/trust/told-scales.test.ts has others',
 }
 
 type Why = keyof typeof reasons
@@ -68,10 +69,13 @@ const unreached: Record<string, Why> = {
   'query/equality : return isEqual(own,other)&&String(a.tensors[i].shape)===String(b.tensors[i].shap': 'scales',
   'query/equality : return false;': 'spread',
   'query/equality : return!isEqual(own,other);': 'scales',
-  'query/equality : ?.[i]': 'scales',
+  'query/equality : &&judged[i]?.right.kind!=="label"': 'tells',
+  'query/equality : ||usual?.[i]||0': 'tells',
+  'trust/scales standards: :[]': 'deep',
+  'trust/scales : ??0': 'deep',
+  'trust/scales standards: ?own': 'tells',
+  'trust/scales sane: :0': 'tells',
   'query/equality isWithin: return false;': 'scales',
-  'trust/reputation : ??0': 'scales',
-  'trust/reputation : ?.[i]': 'scales',
   'query/asked isForgivable: ||outcome.error.code==="OVERLOADED"': 'room',
   'query/asked refusalOf: &&outcome?.kind==="failed"&&outcome.error.code==="OVERLOADED"?outcome.error': 'room',
   'query/asked get isLost: get isLost(){return!this.asked.some(asked=>isLive(asked)&&!asked.isVoid)}': 'groups',
@@ -121,7 +125,6 @@ const unreached: Record<string, Why> = {
   'query/policy atDeadline: &&policy!=="retry"&&atDeadline==="give"': 'memory',
   'query/policy atDeadline: ?"recover"': 'memory',
   'trust/reputation get isAffordable: get isAffordable(){const free=1-this.pool.utilisation;retu': 'audits',
-  'trust/reputation sane: &&scale>0&&scale<Number.MAXVALUE?scale': 'scales',
   'pool/roster get nobody: get nobody(){const{size:size}=this.members;const ejected=t': 'told',
   'trust/evidence load: load(state){const{workers,distance:distance,sizes}=savedEv': 'saved',
   'trust/evidence leave: if(earned){for(const each of this.left)if(this.of(each).pr': 'many',

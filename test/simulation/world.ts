@@ -1,6 +1,7 @@
 /** Runs a schedule: the real predictor, pool, trust and memory on workers and callers of a simulated world. */
 
 import { seeded } from '../../src/random'
+import { rootMeanSquare } from '../../src/stats'
 import { TickingClock } from '../shared/ticking-clock'
 import { Actor, type Lying } from './actor'
 import type { Found } from './disk'
@@ -14,8 +15,8 @@ import { type Event, HANG_MS, least, type Machine, type Schedule } from './sched
 import { type Loads, Serving } from './serving'
 import { Direct, type Transport, transportOf } from './transport'
 
-/** What proven answers may differ by: `verify.rounding` of what the answers vary by, and some room. */
-const ROUNDING = 0.01
+/** What proven answers may differ by, over the size of the model's own, or 1, about as large as these usually are: `verify.rounding`, and what honest workers round by. */
+const ROUNDING = 1.1e-4
 /** Hedges that may be saved up, as docs/reference.md has it. */
 const BURST = 10
 
@@ -255,7 +256,9 @@ class World {
     const isOther = element && bits !== bitsOf(element, turned(textsOf(element, row)))
     const models = Array.from({ length: this.#model - first + 1 }, (_, i) => ownAnswer(row, first + i))
     const compared = models.map((own, i) => ({
-      off: isOther ? 1e9 : Math.max(...told.map((value, i) => Math.abs(value - own[i]))),
+      off: isOther
+        ? 1e9
+        : Math.max(...told.map((value, i) => Math.abs(value - own[i]))) / Math.max(1, rootMeanSquare(own)),
       label: labelOf(own) === labelOf(told),
       model: first + i,
     }))

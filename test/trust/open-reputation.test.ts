@@ -204,6 +204,60 @@ describe('a stranger that is believed', () => {
     expect([of('a').proven, trust.isTrusted(a), pool.ejected.has('a')]).toEqual([9, false, true])
   })
 
+  // Between rounding (a thousandth here) and thirty times as much nothing is proven, but the answer would have been given.
+  const off = (n: number, share: number) => Float32Array.of(2 * n * (1 + share), n)
+
+  it('loses all that it has earned where it is a little off in a quiz, and nobody hears of it', () => {
+    const { trust, coins, a, answers, quizzes, numberOf, of, verdicts } = believed()
+    coins.value = 0
+    trust.began(a)
+    answers()
+    const quiz = quizzes().find(({ worker }) => worker === a) as HandAttempt
+    quiz.answer(off(numberOf(quiz), 0.01))
+    expect([of('a').proven, of('a').lies, trust.isTrusted(a), verdicts]).toEqual([0, 0, false, []])
+  })
+
+  it('loses all that it has earned where it is a little off what a trusted worker answers', () => {
+    const { trust, attempt, own, a, of, pool, verdicts } = believed()
+    const answered = [attempt(a, off(7, 0.01)), attempt(own, right(7))]
+    trust.compare(payloadOf(right(7)), answered, answered)
+    expect([of('a').proven, trust.isTrusted(a), pool.ejected.has('a'), verdicts]).toEqual([0, false, true, []])
+  })
+
+  it('loses all that it has earned where its answer has another length, as a detector’s may', () => {
+    const { trust, attempt, own, a, of, verdicts } = believed()
+    const answered = [attempt(a, Float32Array.of(14)), attempt(own, right(7))]
+    trust.compare(payloadOf(right(7)), answered, answered)
+    expect([of('a').proven, verdicts]).toEqual([0, []])
+  })
+
+  it('loses nothing where it rounds in its own way, in a quiz or beside a trusted worker’s answer', () => {
+    const { trust, coins, attempt, own, a, answers, quizzes, numberOf, of } = believed()
+    const answered = [attempt(a, off(7, 0.0005)), attempt(own, right(7))]
+    trust.compare(payloadOf(right(7)), answered, answered)
+    coins.value = 0
+    trust.began(a)
+    answers()
+    const quiz = quizzes().find(({ worker }) => worker === a) as HandAttempt
+    const before = of('a').proven
+    quiz.answer(off(numberOf(quiz), 0.0005))
+    expect([before, of('a').proven, trust.isTrusted(a)]).toEqual([10, 11, true])
+  })
+
+  it('neither earns nor loses where its rounding tips a label; its next row is a quiz again', () => {
+    const { trust, coins, attempt, own, a, quizzes, of, pool } = believed()
+    const [tie, tipped] = [Float32Array.of(1, 1.0002), Float32Array.of(1.0002, 1)]
+    const answered = [attempt(a, tipped), attempt(own, tie)]
+    trust.compare(payloadOf(tie), answered, answered)
+    const alone = [attempt(own, tie)]
+    for (let i = 0; i < 300; i++) trust.compare(payloadOf(tie), alone, alone)
+    coins.value = 0
+    trust.began(a)
+    const quiz = quizzes().find(({ worker }) => worker === a) as HandAttempt
+    quiz.answer(tipped)
+    expect([of('a').proven, trust.isTrusted(a), pool.ejected.has('a')]).toEqual([10, true, true])
+  })
+
   it('goes on where it left off when it comes back, after a quiz; others leave nothing behind', () => {
     const { trust, pool, a, strangers, evidence } = believed()
     for (const worker of strangers) {

@@ -9,7 +9,7 @@ import { addressesIn, SCHEME } from '../../workers/nats/connection'
 import { type NatsOptions, natsOptions } from '../../workers/nats/options'
 import type { ModelWorker, WorkerChanges } from '../../workers/worker'
 import { checkModelFile, readNamed } from '../files'
-import { type Access, connectOptions, natsAccess } from '../nats'
+import { type Access, connectOptions, exposedPassword, natsAccess } from '../nats'
 import { isElsewhere, isFile, isUrl, type ModelConfig, type Remote, WORKERS } from './config'
 
 /**
@@ -31,7 +31,8 @@ export async function predictorOptions(
     const { outputs, inputShapes: shapes, ...own } = onnx
     const asked = { ...(outputs && { outputs }), ...(shapes && { shapes }), ...(threads && { model: name }), ...remote }
     const others = await workersAt(where, model, threads && SCHEME.test(where[0]) ? remote : asked, onWarning)
-    const start = () => localWorkers({ ...onnx, model, workers: threads, onWarning, signal })
+    const start = () =>
+      localWorkers({ rounding: options.verify?.rounding, ...onnx, model, workers: threads, onWarning, signal })
     const changes = threads ? await beside(others, start) : others
     const end = () => void changes[Symbol.asyncIterator]().return?.()
     if (signal.aborted) end()
@@ -136,7 +137,10 @@ async function natsFleet(where: readonly string[], model: string, remote: Remote
   const part = (isAccess: boolean) => Object.fromEntries(Object.entries(remote).filter(([name]) => natsAccess.includes(name) === isAccess)) // biome-ignore format: one line
   const [, url, fleet] = /^(\w+:\/\/(?:.*@)?[^/@]+)\/([\w-]+)$/s.exec(where[0]) ?? []
   if (!fleet) throw new RangeError(expected('workers', 'nats://HOST:PORT/FLEET', withoutPassword(where[0])))
-  const server = await connectOptions([url, ...where.slice(1)], part(true) as Access)
+  const access = part(true) as Access
+  const exposed = exposedPassword(access, 'a configuration file with remote.passwordFile')
+  if (exposed) onWarning(exposed)
+  const server = await connectOptions([url, ...where.slice(1)], access)
   // Workers say what their model is by its bytes, not by a name.
   return natsWorkers(server, {
     ...(part(false) as Partial<NatsOptions>),
@@ -147,7 +151,7 @@ async function natsFleet(where: readonly string[], model: string, remote: Remote
 }
 
 /** Functions, and what stands elsewhere in a model's description. */
-const isData = (name: string) => !['model', 'fleet', 'fetch', 'onWarning', 'clock'].includes(name)
+const isData = (name: string) => !['model', 'fleet', 'fetch', 'onWarning', 'origin', 'clock'].includes(name)
 
 const bearer = async (file: unknown) => `Bearer ${(await readNamed('remote.tokenFile', file)).toString().trim()}`
 

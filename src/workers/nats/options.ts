@@ -1,7 +1,7 @@
 /** Options of `natsWorkers` and `serveNats`, the two ends of a fleet, and their defaults. */
 
 import { platform } from '#platform'
-import { checkInteger, checkNames, checkString, expected, MOST_MS } from '../../check'
+import { checkFunction, checkInteger, checkNames, checkString, expected, MOST_MS } from '../../check'
 import { type Clock, systemClock } from '../../clock'
 import { guarded, warnOnce } from '../../notices'
 import type { KeyPair } from '../../platform/platform'
@@ -24,6 +24,10 @@ export interface NatsOptions {
    * model's (see `verify.mode`). Default false.
    */
   trusted?: boolean | readonly string[]
+  /**
+   * Where a machine comes from, by its key: what owner, say. Where trust is earned only the best of one origin counts. Default: its key.
+   */
+  origin?: (identity: string) => string
   /** Heartbeats that may be missed before a worker counts as lost, and its calls go to others. Default 3. */
   missed?: number
   /** After how long without a heartbeat a worker is removed. One that is heard again joins again. Default 10,000 ms. */
@@ -42,7 +46,7 @@ export interface NatsOptions {
 
 export const natsOptions = [
   ...['fleet', 'model', 'fingerprint', 'missed', 'forgetMs', 'expireMs', 'maxPending', 'inboxPrefix', 'onWarning'],
-  ...['trusted', 'clock'],
+  ...['trusted', 'origin', 'clock'],
 ]
 
 export type NatsSettings = ReturnType<typeof checkNatsOptions>
@@ -51,7 +55,7 @@ export type NatsSettings = ReturnType<typeof checkNatsOptions>
 export function checkNatsOptions(options: NatsOptions) {
   checkNames('', options, natsOptions)
   const { fleet, model, fingerprint, missed = 3, forgetMs = 10_000, expireMs = 10_000, maxPending = 2 } = options
-  const { trusted = false, inboxPrefix = '_INBOX', onWarning = console.warn, clock = systemClock } = options
+  const { origin, trusted = false, inboxPrefix = '_INBOX', onWarning = console.warn, clock = systemClock } = options
   checkFleet(fleet)
   if (model !== undefined && fingerprint !== undefined) throw new TypeError('fingerprint: expected none beside model')
   if (fingerprint !== undefined) checkString('fingerprint', fingerprint)
@@ -60,8 +64,11 @@ export function checkNatsOptions(options: NatsOptions) {
   if (!/^[\w-]+(\.[\w-]+)*$/.test(inboxPrefix)) {
     throw new TypeError(expected('inboxPrefix', 'tokens with dots between them', inboxPrefix))
   }
+  if (origin !== undefined) checkFunction('origin', origin, "a function of a machine's key")
+  const warn = warnOnce(onWarning)
   return {
     ...{ model, fingerprint, inboxPrefix, clock },
+    originOf: (key?: string) => (origin && key !== undefined ? said(origin, key, warn) : undefined),
     trusts: (key = '') => trusted === true || (trusted !== false && trusted.includes(key)),
     missed: checkInteger('missed', missed, 1),
     forgetMs: checkInteger('forgetMs', forgetMs, 1, MOST_MS),
@@ -73,8 +80,19 @@ export function checkNatsOptions(options: NatsOptions) {
     /** Each text as often as it is given. */
     report: guarded(onWarning),
     /** Each text once. */
-    warn: warnOnce(onWarning),
+    warn,
     forgeries: new Forgeries(guarded(onWarning)),
+  }
+}
+
+/** What throws, or says no text, costs no worker its place. */
+function said(origin: (identity: string) => string, key: string, warn: (text: string) => void): string | undefined {
+  try {
+    const text = origin(key)
+    if (typeof text === 'string') return text
+    warn(expected('origin', 'a text', text))
+  } catch (error) {
+    warn(`origin: ${(error as Error)?.message}`)
   }
 }
 

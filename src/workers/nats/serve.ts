@@ -36,7 +36,7 @@ export interface NatsService {
 export async function serveNats(server: NatsServer, options: ServeNatsOptions): Promise<NatsService> {
   checkServer(server)
   const settings = checkServeOptions(options)
-  const key = await keyOf(settings.key)
+  const key = await keyOf(settings)
   const link = await NatsLink.open(server, settings.warn)
   const machine = new ServingMachine(link, settings, key)
   await machine.settled()
@@ -46,10 +46,10 @@ export async function serveNats(server: NatsServer, options: ServeNatsOptions): 
   throw new ApproxiferError('WORKER', `NATS: ${refusal.message}`, { cause: refusal })
 }
 
-async function keyOf(key: ServeSettings['key']): Promise<KeyPair | undefined> {
+async function keyOf({ key, warn }: ServeSettings): Promise<KeyPair | undefined> {
   if (key === false) return undefined
   if (key === undefined) return keys.generate()
-  return typeof key === 'string' ? keys.kept(key) : key
+  return typeof key === 'string' ? keys.kept(key, warn) : key
 }
 
 /** After it said that it drains, in which what was sent meanwhile arrives. */

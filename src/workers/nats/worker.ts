@@ -25,10 +25,7 @@ export class NatsWorker implements ModelWorker {
   readonly #joined: Heartbeat
   readonly #wire: Wire
   readonly #calls = new Set<SentCall>()
-  /**
-   * `down`: it is there, and what runs its model is not; `away`: the way to it is interrupted, and its calls will be sent again when it
-   * is heard; `lost`: it is silent, and its calls were rejected.
-   */
+  /** `down`: what runs its model is; `away`: the way to it is interrupted, and its calls will be sent again; `lost`: it is silent, and its calls were rejected. */
   #state: 'up' | 'down' | 'away' | 'lost' | 'closed'
   #looked: Promise<void> = Promise.resolve()
   /** The question whether it is there, where it was asked since it was heard. */
@@ -73,6 +70,10 @@ export class NatsWorker implements ModelWorker {
 
   get trusted(): boolean {
     return this.signed && this.#wire.settings.trusts(this.identity)
+  }
+
+  get origin(): string | undefined {
+    return this.#wire.settings.originOf(this.identity)
   }
 
   get slots(): number {

@@ -1,6 +1,7 @@
 /** A model on onnxruntime-web: what it takes and gives, and batches of queries through it. */
 
 import type { InferenceSession } from 'onnxruntime-web'
+import { ROUNDING } from '../../criterion'
 import { type ElementType, joinedData, partOf } from '../../element'
 import { asError } from '../../errors'
 import { read } from '../../option'
@@ -39,6 +40,11 @@ export interface OnnxOptions {
    * the console; if none is left, or one fails, loading rejects with MODEL.
    */
   providers?: readonly string[]
+  /**
+   * How far values of an accelerator may honestly differ from the CPU's, over the size of their output: loading rejects with MODEL where they
+   * differ by more than thirty times that, which predictors take for a lie. Default: the predictor's `verify.rounding`, else 1e-4.
+   */
+  rounding?: number
   /**
    * The package that runs the model, an optional peer. Default `'onnxruntime-web'`. `'onnxruntime-node'`, on Node
    * only, is native code: faster, larger to install. Node looks for it beside approxifer, so it belongs into the same
@@ -120,7 +126,8 @@ export class OnnxModel {
       return
     }
     const truth = (query: TensorList) => run(this.ort, cpu, this.signature, query)
-    await compareWithCpu(providers, this.signature, tried, truth).finally(() => cpu.release())
+    const { rounding = ROUNDING } = options
+    await compareWithCpu({ providers, rounding, signature: this.signature }, tried, truth).finally(() => cpu.release())
   }
 
   /** What answers to two queries tell. */

@@ -1,7 +1,7 @@
 /** What a model on onnxruntime may be told, checked before a thread is started for it. */
 
 import { platform } from '#platform'
-import { checkLengths, checkObject, checkString, expected } from '../../check'
+import { checkLengths, checkObject, checkShare, checkString, expected } from '../../check'
 import { any, open, type TableOf, words } from '../../option'
 import type { OnnxOptions } from './model'
 
@@ -28,6 +28,11 @@ export const onnxOptions = {
     names,
     "`['wasm']`",
     'execution providers, most wanted first; the model is refused where its answers are not the CPU’s',
+  ),
+  rounding: open(
+    checkShare,
+    '`verify.rounding`',
+    'how far an accelerator may be off the CPU; above thirty times that it is refused',
   ),
   wasmPaths: open(any<NonNullable<OnnxOptions['wasmPaths']>>, 'beside it', 'where onnxruntime-web’s files are'),
 } satisfies TableOf<OnnxOptions>

@@ -1,6 +1,6 @@
 /** Who a worker on NATS is: who holds its key, whatever it calls itself, and nobody else. */
 
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createPredictor, type Verdict } from 'approxifer'
@@ -184,6 +184,12 @@ describe.skipIf(!natsInstalled)('a machine on NATS', () => {
       true,
       false,
     ])
+    const warned: string[] = []
+    await keys.kept(path, (text) => warned.push(text))
+    expect(warned).toEqual([])
+    chmodSync(path, 0o644)
+    await keys.kept(path, (text) => warned.push(text))
+    expect(warned).toEqual([`key: others on this machine can read ${path}, and answer in its name: chmod 600`])
     writeFileSync(path, 'nonsense')
     await expect(keys.kept(path)).rejects.toThrow(`key: expected a private key of Ed25519 in PEM in ${path}`)
   })

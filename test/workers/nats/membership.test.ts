@@ -54,6 +54,14 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
     expect([identity, origin, trusted]).toEqual([key.identity, undefined, false])
   })
 
+  it('come from where the user says, by their keys', async () => {
+    const origins: string[] = []
+    const origin = (identity: string) => `owner ${origins.push(identity)}`
+    const { changes, service } = await fleets.start([new HandWorker('a')], { options: { origin } })
+    expect([(await joined(changes)).origin, origins]).toEqual(['owner 1', [service.identity]])
+    expect(() => natsWorkers(fleets.url, { fleet: 'f', origin: 'me' as never })).toThrow(/^origin: expected a function of a machine's key, got /) // biome-ignore format: one line
+  })
+
   it('those that know how large answers are say it: what counts as a lie does not go by what callers ask', async () => {
     const { changes } = await fleets.start([Object.assign(new HandWorker('a'), { scales: [2] })])
     expect((await joined(changes)).scales).toEqual([2])
