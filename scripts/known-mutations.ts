@@ -118,6 +118,13 @@ export const knownMutations: readonly KnownMutation[] = [
     tests: ['trust/told-scales'],
   },
   {
+    name: 'of two machines left of three a liar tells how large answers are',
+    file: 'trust/scales.ts',
+    from: 'machines.length > 2 * this.#liars',
+    to: 'machines.length',
+    tests: ['trust/told-scales'],
+  },
+  {
     name: 'audits with too few workers',
     file: 'trust/reputation.ts',
     from: 'this.#pool.identities.size < Math.max(1, this.liars) + 2',

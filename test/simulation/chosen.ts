@@ -18,7 +18,7 @@ const LIARS = 0.4
 const STEERED = 0.5
 /** What the model's answers are about as large as, and what liars tell of that as well. */
 const SCALE = 1
-const SAID = [1e30, 1e-30, Number.NaN, undefined]
+const SAID = [1e30, 1e30, 1e-30, Number.NaN, SCALE]
 
 /** Answers are given as they come, and some are audited by workers of the user's own: others may lie, any number. */
 export function sampled(schedule: Schedule, end: number): Schedule | undefined {
@@ -48,20 +48,20 @@ export function sampled(schedule: Schedule, end: number): Schedule | undefined {
 }
 
 /**
- * Workers tell how large answers usually are, or none does; those that lie tell anything. The rows of one tenant, or of one caller in four, are
+ * Workers tell how large answers usually are, or none does; those that lie all tell the same, which may be anything, and where some are
+ * the user's own all others do. The rows of one tenant, or of one caller in four, are
  * far larger or smaller than others'.
  */
 export function steered(schedule: Schedule): Schedule {
   const random = seeded(~schedule.seed + 7)
   if (random.next() >= STEERED) return schedule
   const pick = <T>(all: readonly T[]) => all[random.below(all.length)]
-  const [honest, factor] = [pick([SCALE, SCALE, undefined]), pick([1, 255, 1e-6])]
+  const [honest, factor, said] = [pick([SCALE, SCALE, undefined]), pick([1, 255, 1e-6]), pick(SAID)]
   const liars = new Set(schedule.events.flatMap((event) => (event.what === 'lie' ? [event.identity] : [])))
-  const told = new Map<string, number | undefined>()
+  const isAnchored = schedule.machines.some(({ trusted }) => trusted)
   const tells = (machine: Machine): Machine => {
-    const { identity } = machine
-    if (!told.has(identity)) told.set(identity, liars.has(identity) ? pick([honest, ...SAID]) : honest)
-    return { ...machine, scale: told.get(identity) }
+    const isBelieved = isAnchored ? machine.trusted : !liars.has(machine.identity)
+    return { ...machine, scale: isBelieved ? honest : said }
   }
   const scaled = ([a, b]: [number, number]): [number, number] => [factor * a, factor * b]
   const changed = (event: Event): Event => {

@@ -22,7 +22,6 @@ export const defects: readonly Defect[] = [
   defect('a worker under two names is two', 'workers/worker.ts', 'return worker.identity ?? worker.name', 'return worker.name'),
   defect('E that agree prove an answer', 'query/acceptance.ts', 'isProven: agreeing.length > liars,', 'isProven: agreeing.length >= liars,'),
   defect('strangers tell how large answers are', 'trust/scales.ts', 'return this.#isAnchored ? own : ', 'return '),
-  defect('two machines of three tell how large answers are', 'trust/scales.ts', 'machines.length > 2 * this.#liars', 'machines.length'),
   defect('far is near', 'query/equality.ts', 'Math.max(least, floorOf(equality, i)) * equality.rounding', 'Math.max(least, floorOf(equality, i)) * equality.rounding * 1000'),
   defect('rounding is a lie', 'query/equality.ts', 'return !isWithin(type, own, other, FAR * size', 'return !isWithin(type, own, other, 1e-6 * size'),
   defect('answers of the convicted are believed', 'query/vote.ts', '&& trust.isTrusted(workerOf(asked)))', ')'),
