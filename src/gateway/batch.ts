@@ -99,10 +99,7 @@ class RowBatch {
   /** Resolves when each has its outcome, or the batch was stopped. @throws ApproxiferError OVERLOADED; RowError for options that are none */
   async send(queries: readonly QueryTensors[]): Promise<void> {
     const { signal } = this.stop
-    const many = await this.#predictor.many(this.#choices, queries.length).catch((error) => {
-      throw new RowError(0, error)
-    })
-    this.#many = many
+    const many = this.#open(queries.length)
     const sent: Promise<void>[] = []
     let bytes = 0
     for (const [row, query] of queries.entries()) {
@@ -121,6 +118,15 @@ class RowBatch {
       await turn()
     }
     await Promise.all(sent)
+  }
+
+  #open(rows: number): Many {
+    try {
+      this.#many = this.#predictor.many(this.#choices, rows)
+      return this.#many
+    } catch (error) {
+      throw new RowError(0, error)
+    }
   }
 
   async #predict(many: Many, row: number, query: QueryTensors, late: unknown): Promise<void> {

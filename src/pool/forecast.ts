@@ -103,6 +103,13 @@ export class Forecast {
     return this.refused(told(leftMs, waitMs, ahead?.rows), this.waitMs(turn, ahead), chance)
   }
 
+  /** By when so many are answered where nothing else is to do, with the margin that they are let in by; undefined where nobody knows. */
+  aloneMs(rows: number): number | undefined {
+    const { usable } = this.#roster.capacity
+    const { meanMs } = this.#speeds.pace
+    return meanMs === undefined || !usable ? undefined : (MANY.admitted * rows * meanMs) / usable
+  }
+
   #before(turn: Turn, ahead?: Ahead): number {
     return ahead || this.#queue.needed ? this.#queue.before(turn, ahead?.own, ahead?.others) : 0
   }

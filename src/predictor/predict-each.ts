@@ -16,7 +16,7 @@ export async function predictEach(
   let failure: { error: unknown } | undefined
   const stop = new AbortController()
   const rows = Array.isArray(queries) ? queries.length : Infinity
-  const many = await predictor.many(options, rows, options.deadlineMs !== undefined)
+  const many = predictor.many(options, rows, options.deadlineMs !== undefined)
   const forget = onAbort(options.signal, () => stop.abort())
   try {
     for (const query of queries) {

@@ -34,6 +34,8 @@ const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
 /** What only some predictors need, loaded where it is wanted. */
 interface PredictorParts {
+  /** For callers with many queries. */
+  many: typeof import('./room')
   /** Tells of workers that come and go. */
   membership?: Membership | undefined
   unasked?: UnaskedKinds | undefined
@@ -56,8 +58,8 @@ export class Predictor {
   /** Where a new model stands beside the one that serves. */
   readonly #rollout: Rollout | undefined
   readonly #admission: Admission
-  /** Of callers with many queries, from the first of them on. */
-  #room: Room | undefined
+  readonly #many: PredictorParts['many']
+  readonly #room: Room
   readonly #membership: Membership | undefined
   #closing: Promise<void> | undefined
 
@@ -65,7 +67,7 @@ export class Predictor {
     coder: Coder,
     workers: readonly ModelWorker[],
     settings: Settings,
-    { membership, unasked, rollout, sampling, reputation, least = 1 }: PredictorParts = {},
+    { many, membership, unasked, rollout, sampling, reputation, least = 1 }: PredictorParts,
   ) {
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
@@ -77,7 +79,7 @@ export class Predictor {
         judged: (verdict) => judge(verdict, this.#all, settings),
         ended: (ending, tenant) => {
           if (!this.#admission.leave(ending, tenant)) generation.tenants.known(tenant)?.context.ledger?.discount()
-          this.#room?.look()
+          this.#room.look()
         },
       }
       const known = <K extends 'fingerprint' | 'probed'>(what: K) => workers.find((worker) => worker[what])?.[what]
@@ -87,6 +89,8 @@ export class Predictor {
       return generation
     }
     this.#admission = new Admission(settings.limits)
+    this.#many = many
+    this.#room = new many.Room(settings.clock, this.#admission, () => this.#generation)
     this.#first = begin(workers)
     this.#first.means.trust.resume()
     const others = { settings, least, begin: (worker: ModelWorker, before: Generation) => begin([worker], before) }
@@ -100,7 +104,7 @@ export class Predictor {
     return {
       join: (worker) => {
         own.join(worker)
-        this.#room?.look() // more may be under way
+        this.#room.look() // more may be under way
       },
       leave: (name, how) => own.leave(name, how),
       renew: (change) => this.#renew(change),
@@ -182,16 +186,15 @@ export class Predictor {
   async predictAll(queries: Iterable<QueryTensors>, options: PredictOptions = {}): Promise<Prediction[]> {
     checkNames('', options, predictNames, renamed.predict)
     if (options.signal !== undefined) predictOptions.signal.check('signal', options.signal)
-    return import('./room').then(({ predictEach }) => predictEach(this, queries, options))
+    return this.#many.predictEach(this, queries, options)
   }
 
   /** One caller's many queries, for `predictOf`. @param rows  Infinity where nobody knows @param isTimed  the deadline is of all together, from now on @throws TypeError, RangeError for a wrong option */
-  async many(options: PredictOptions, rows: number, isTimed = true): Promise<Many> {
+  many(options: PredictOptions, rows: number, isTimed = true): Many {
     const unfit = this.#settings.guard?.()
     if (unfit) throw unfit
-    const { Room } = await import('./room')
-    this.#room ??= new Room(this.#settings.clock, this.#admission, () => this.#generation, Boolean(this.#closing))
-    return this.#room.open(chosen(options, this.#generation.means.coder, this.#settings), rows, isTimed)
+    const own = chosen(options, this.#generation.means.coder, this.#settings)
+    return this.#room.open(own, rows, isTimed, options.deadlineMs !== undefined)
   }
 
   /** As `predict`, of many: a place was taken for it. */
@@ -290,7 +293,7 @@ export class Predictor {
 
   async #close(): Promise<void> {
     const error = new ApproxiferError('CLOSED', 'the predictor was closed')
-    this.#room?.close()
+    this.#room.close()
     this.#membership?.close()
     await Promise.all(this.#all.map((generation) => generation.close(error)))
   }

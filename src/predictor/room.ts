@@ -39,20 +39,26 @@ export class Room {
   readonly #lanes = new Map<string, Lane>()
   /** Of all lanes together. */
   #weights = 0
-  #isClosed: boolean
+  #isClosed = false
 
-  constructor(clock: Clock, admission: Admission, serving: () => Generation, isClosed: boolean) {
-    this.#isClosed = isClosed
+  constructor(clock: Clock, admission: Admission, serving: () => Generation) {
     this.clock = clock
     this.#admission = admission
     this.#serving = serving
   }
 
-  /** With a memory that may answer in the workers' place each query is let in for itself. */
-  open({ choices, deadlineMs, turn }: ReturnType<typeof chosen>, rows: number, isTimed: boolean): Many {
+  /**
+   * With a memory that may answer in the workers' place each query is let in for itself. The predictor's own deadline is a query's: many have
+   * as much more as they take by themselves, or where nobody knows how long that is each its own from when it is sent.
+   *
+   * @param isOwn  whether they chose the deadline
+   */
+  open({ choices, deadlineMs, turn }: ReturnType<typeof chosen>, rows: number, mayEnd: boolean, isOwn: boolean): Many {
     const serving = this.#serving()
+    const moreMs = isOwn ? 0 : serving.means.pool.forecast.aloneMs(rows)
+    const isTimed = mayEnd && moreMs !== undefined
     const isWhole = isTimed && rows < Infinity && !serving.reuse && !serving.mayRecall({ choices, turn })
-    const dueAt = isTimed ? this.clock.now() + deadlineMs : Infinity
+    const dueAt = isTimed ? this.clock.now() + deadlineMs + moreMs : Infinity
     return new Many(this, this.#lane(turn), { rows, dueAt, isWhole })
   }
 

@@ -70,7 +70,8 @@ describe('rows of one request', () => {
       const since = clock.now()
       const all = offer(rows, 3, since + 8000, choices)
       await clock.run()
-      const { deadlineMs = 2000 } = choices as PredictOptions
+      // Without a deadline of their own they have as much more as they take by themselves, and a quarter.
+      const { deadlineMs = 2000 + (1.25 * rows * MS) / WORKERS } = choices as PredictOptions
       const answered = all.filter(({ code }) => code === 'answered')
       const refused = all.filter(({ code }) => code === 'OVERLOADED')
       expect(answered.length + refused.length).toBe(all.length)
@@ -89,14 +90,14 @@ describe('rows of one request', () => {
     const { clock, predictor, ask, workers } = await house()
     const first = ask(100, { deadlineMs: 10_000 }) // 2.5 s
     const calls = workers.map(({ calls }) => calls)
-    const second = ask(60)
+    const second = ask(60, { deadlineMs: 2000 })
     await Promise.all([clock.run(clock.now() + 1)])
     expect(second).toMatchObject({ told: 0, code: 'OVERLOADED' })
     expect(second.retryMs).toBeGreaterThan(1500)
     expect(workers.map(({ calls }) => calls)).toEqual(calls)
     await clock.run()
     expect(first.code).toBe('answered')
-    const third = ask(100, { partial: true })
+    const third = ask(100, { partial: true, deadlineMs: 2000 })
     await clock.run()
     expect(third).toMatchObject({ told: 0, code: 'OVERLOADED' })
     await predictor.close()
@@ -104,13 +105,25 @@ describe('rows of one request', () => {
 
   it('are due when a single row would be that came with them, whenever they were sent', async () => {
     const { clock, predictor, ask, slow } = await house()
-    const all = [ask(1), ask(12, { partial: true })] // nine of them are sent
+    const all = [ask(1), ask(12, { partial: true, deadlineMs: 2000 })] // nine of them are sent
     slow(30) // those to come take 1.5 s
     await clock.run()
     expect(all.map(({ told, code }) => [told, code])).toEqual([
       [50, 'answered'],
       [2000, 'answered'],
     ])
+    await predictor.close()
+  })
+
+  it('by the thousand, without a deadline of their own, are refused for what others ask alone', async () => {
+    const { clock, predictor, ask } = await house()
+    const alone = ask(4000) // 100 s
+    await clock.run()
+    expect(alone.code).toBe('answered')
+    const before = ask(4000, { deadlineMs: 200_000 })
+    const behind = ask(400) // they take turns with those
+    await clock.run()
+    expect([before.code, behind.code]).toEqual(['answered', 'OVERLOADED'])
     await predictor.close()
   })
 

@@ -34,7 +34,7 @@ export async function echoGateway(signature: Signature, answer = echoed) {
     const output = toNamed(answer(tensors, signature), signature.outputs)
     return { output, status: 'exact', workers: ['echo'], confidence: undefined, group: 0, ms: 0 }
   }
-  const many = async () => ({ take: () => true, end() {} })
+  const many = () => ({ take: () => true, end() {} })
   const predictOf = (_: unknown, query: QueryTensors) => predict(query)
   const predictor = { signature, predict, predictGiven: predict, many, predictOf, close: async () => {} }
   const gateway = gatewayOf(
