@@ -109,7 +109,9 @@ function asking(clock: VirtualClock, workers: SimulatedWorker[]) {
   const options = checkOptions({ workers, testing: { clock }, limits: { queries: 1e6 }, onWarning() {} })
   const settings = settingsOf(options, coder)
   const told = { fewer() {}, judged() {}, ended() {} }
-  const generation: Generation = new Generation(meansOf(coder, workers, settings, told), settings, { told: { model: undefined } })
+  const generation: Generation = new Generation(meansOf(coder, workers, settings, told), settings, {
+    told: { model: undefined },
+  })
   return (payload: Payload, done: () => void, failed: () => void) => {
     const caller = new Caller(settings.choices, clock.now(), 1e6, done, failed)
     generation.take({ payload, caller, signal: undefined, options: {} })

@@ -59,7 +59,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
 /** What only some predictors need, and what none needs before it is there. */
 async function partsFor(given: Checked, coded: Coded) {
   return {
-    many: await import('./room'),
+    Room: (await import('./room')).Room,
     unasked: await unaskedKinds(given),
     rollout: given.rollout ? (await import('./rollout')).Rollout : undefined,
     sampling: given.verify.mode === 'sampled' ? (await import('../trust/sampling')).samplingOf(given, coded) : undefined, // biome-ignore format: one line

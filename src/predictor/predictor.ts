@@ -35,7 +35,7 @@ const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 /** What only some predictors need, loaded where it is wanted. */
 interface PredictorParts {
   /** For callers with many queries. */
-  many: typeof import('./room')
+  Room: typeof Room
   /** Tells of workers that come and go. */
   membership?: Membership | undefined
   unasked?: UnaskedKinds | undefined
@@ -58,7 +58,6 @@ export class Predictor {
   /** Where a new model stands beside the one that serves. */
   readonly #rollout: Rollout | undefined
   readonly #admission: Admission
-  readonly #many: PredictorParts['many']
   readonly #room: Room
   readonly #membership: Membership | undefined
   #closing: Promise<void> | undefined
@@ -67,7 +66,7 @@ export class Predictor {
     coder: Coder,
     workers: readonly ModelWorker[],
     settings: Settings,
-    { many, membership, unasked, rollout, sampling, reputation, least = 1 }: PredictorParts,
+    { Room: Places, membership, unasked, rollout, sampling, reputation, least = 1 }: PredictorParts,
   ) {
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
@@ -89,8 +88,7 @@ export class Predictor {
       return generation
     }
     this.#admission = new Admission(settings.limits)
-    this.#many = many
-    this.#room = new many.Room(settings.clock, this.#admission, () => this.#generation)
+    this.#room = new Places(settings.clock, this.#admission, () => this.#generation)
     this.#first = begin(workers)
     this.#first.means.trust.resume()
     const others = { settings, least, begin: (worker: ModelWorker, before: Generation) => begin([worker], before) }
@@ -186,7 +184,7 @@ export class Predictor {
   async predictAll(queries: Iterable<QueryTensors>, options: PredictOptions = {}): Promise<Prediction[]> {
     checkNames('', options, predictNames, renamed.predict)
     if (options.signal !== undefined) predictOptions.signal.check('signal', options.signal)
-    return this.#many.predictEach(this, queries, options)
+    return this.#room.each(this, queries, options)
   }
 
   /** One caller's many queries, for `predictOf`. @param rows  Infinity where nobody knows @param isTimed  the deadline is of all together, from now on @throws TypeError, RangeError for a wrong option */

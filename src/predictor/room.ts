@@ -6,9 +6,8 @@ import { ApproxiferError } from '../errors'
 import type { Turn } from '../pool/attempt'
 import type { Admission } from './admission'
 import type { Generation } from './generation'
+import { predictEach } from './predict-each'
 import type { chosen } from './settings'
-
-export { predictEach } from './predict-each' // with it, since who has many queries needs both
 
 /** Queries per slot of a worker that are kept under way. */
 const AHEAD = 4
@@ -31,6 +30,7 @@ class Lane {
 }
 
 export class Room {
+  readonly each = predictEach
   readonly clock: Clock
   /** Places of which nothing was sent so far. */
   promised = 0
