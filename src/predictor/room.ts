@@ -156,7 +156,8 @@ export class Many {
     waiting.add(this)
     try {
       while (!this.#hasPlace && !signal.aborted) {
-        const againMs = Math.max(1, (this.demand.dueAt - clock.now()) * AGAIN)
+        const leftMs = this.demand.dueAt - clock.now()
+        const againMs = Math.min(leftMs, Math.max(1, leftMs * AGAIN))
         const woken = new Promise<void>((resolve) => (this.#wake = resolve))
         const cancel = againMs < Infinity ? clock.after(againMs, this.#wake) : forget
         await woken

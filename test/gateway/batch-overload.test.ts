@@ -127,6 +127,16 @@ describe('rows of one request', () => {
     await predictor.close()
   })
 
+  it('that wait for room are told at their deadline, and not up to a millisecond later', async () => {
+    const { clock, predictor, ask, slow } = await house({}, false)
+    slow(30)
+    ask(30, { deadlineMs: 1e6 })
+    const asked = ask(5, { deadlineMs: 120.3 })
+    await clock.run()
+    expect(asked).toMatchObject({ code: 'DEADLINE', told: 120.3 })
+    await predictor.close()
+  })
+
   it('by the thousand are answered where the deadline is generous, and keep nobody else waiting', async () => {
     const { clock, predictor, ask, offer } = await house()
     const since = clock.now()

@@ -37,8 +37,8 @@ async function episode(seed: number): Promise<void> {
     onWarning: () => {},
   }
   const predictor = await createPredictor(options)
-  // Where nothing is coded or learned a NaN is an answer like any other.
-  const bad = options.scheme || options.policy !== 'retry' ? moods : moods.filter((mood) => mood !== 'nan')
+  // Where nothing is coded a NaN is an answer like any other.
+  const bad = options.scheme ? moods : moods.filter((mood) => mood !== 'nan')
   const groups: Promise<unknown>[] = []
   let [open, overdue, wrong] = [0, 0, 0]
   const ask = async () => {

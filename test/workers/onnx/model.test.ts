@@ -198,7 +198,7 @@ describe('warnings', () => {
     const model = onnx([x], [y], [log])
     const [worker] = await localWorkers({ model, workers: 1, onWarning })
     expect(onWarning).toHaveBeenCalledTimes(1)
-    const predictor = await createPredictor({ workers: [worker], memory: {}, policy: 'retry' })
+    const predictor = await createPredictor({ workers: [worker], scheme: { queries: 1 } })
     const { output } = await predictor.predict(Float32Array.of(1, 1, 1))
     expect([...output.y.data]).toEqual([0, 0, 0])
     await expect(predictor.predict(Float32Array.of(1, -1, 1))).rejects.toMatchObject({
