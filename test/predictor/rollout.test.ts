@@ -156,10 +156,17 @@ describe('five OIP servers that are rolled to other weights', () => {
     await until(() => otherOf(predictor)?.state === 'refused')
     const { id } = otherOf(predictor)
     predictor.promote(id)
-    for (const server of servers.slice(2)) await roll(server, 'new')
+    const having = (id: string) => predictor.generations().find((each) => each.id === id)?.workers ?? 0
+    for (const [at, server] of servers.slice(2).entries()) {
+      await roll(server, 'new')
+      await until(() => having(id) === at + 3)
+    }
     await until(() => predictor.generations().length === 1)
     await callers.more(100, 'new')
-    for (const server of servers) await roll(server, 'old')
+    for (const [at, server] of servers.entries()) {
+      await roll(server, 'old')
+      await until(() => having(own.id) === at + 1) // else the next one goes before this one is back
+    }
     await until(() => predictor.generations().length === 1)
     await callers.more(100, 'old')
     await callers.stop()
