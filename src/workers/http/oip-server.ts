@@ -6,7 +6,7 @@ import { joinedBytes } from '../../oip/json'
 import { BINARY, readMetadata, type TensorMetadata } from '../../oip/metadata'
 import { readError, readMessage, readReply } from '../../oip/read'
 import { HEADER_LENGTH, PROBE, writeRequest } from '../../oip/write'
-import { flawOf, hasVectors } from '../../payload'
+import { flawOf } from '../../payload'
 import type { Connections, HttpReply, HttpRequest } from '../../platform/platform'
 import { randomToken } from '../../random-token'
 import { rowLength, type Signature, type TensorList } from '../../tensor'
@@ -158,7 +158,7 @@ export class OipServer {
     })
     const reply = readReply(message, signature, queries.length)
     if (reply.id !== undefined && reply.id !== id) throw this.#error('PROTOCOL', 'answers another request', {})
-    const outcomes = reply.answers.map((answer) => flawOf(answer, outputs, hasVectors(signature)) ?? answer)
+    const outcomes = reply.answers.map((answer) => flawOf(answer, outputs, false) ?? answer)
     const { fingerprint } = reply.parameters
     return {
       outcomes,

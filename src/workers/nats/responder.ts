@@ -1,7 +1,7 @@
 /** What a worker's machine does with the rows that come for it: as many run as the worker answers at once, a few wait, the others are refused. */
 
 import { ApproxiferError, asError } from '../../errors'
-import { flawOf, hasVectors } from '../../payload'
+import { flawOf } from '../../payload'
 import { median } from '../../stats'
 import type { TensorList } from '../../tensor'
 import type { ModelWorker } from '../worker'
@@ -210,7 +210,7 @@ export class Responder {
     const { signature } = this.worker
     try {
       const answer = await this.worker.infer(row as TensorList, abort && { signal: abort.signal })
-      return flawOf(answer, signature.outputs, hasVectors(signature)) ?? answer
+      return flawOf(answer, signature.outputs, false) ?? answer
     } catch (error) {
       return asError(error, 'WORKER')
     }

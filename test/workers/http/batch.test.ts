@@ -64,14 +64,21 @@ describe('rows of several groups in one request', () => {
     expect((worker as HttpWorker).maxBatch).toBe(1)
   })
 
-  it('one row’s NaN, or its error, costs no other its answer', async () => {
+  it('one row’s NaN is its answer; what is no number, or its error, costs no other its own', async () => {
     const { worker, ask, say, sizes } = await batching(16)
     const bad = 2
     const others = doubled.map((outcome, i) => (i === bad ? failed('PROTOCOL') : outcome))
-    say((rows, id) => {
-      const data = rows.flatMap((row) => (row[0] === 3 ? [0, null] : row.map((x) => 2 * x)))
-      return Reply.json({ id, outputs: [{ name: 'y', datatype: 'FP32', shape: [rows.length, 2], data }] })
-    })
+    const third = (given: unknown) =>
+      say((rows, id) => {
+        const data = rows.flatMap((row) => (row[0] === 3 ? [0, given] : row.map((x) => 2 * x)))
+        return Reply.json({ id, outputs: [{ name: 'y', datatype: 'FP32', shape: [rows.length, 2], data }] })
+      })
+    third(null)
+    expect(await ask(rows)).toEqual(
+      doubled.map((outcome, i) => (i === bad ? { ...outcome, value: [0, Number.NaN] } : outcome)),
+    )
+    expect(sizes.splice(0)).toEqual([4])
+    third({})
     expect(await ask(rows)).toEqual(others)
     say((rows) => (rows.some(([x]) => x === 3) ? errorReply(500, 'overflow') : undefined))
     expect(await ask(rows)).toEqual(others.map((outcome, i) => (i === bad ? failed('WORKER') : outcome)))
