@@ -278,16 +278,20 @@ export class InFlight {
   }
 
   /** @returns to be called once, when the request has its answer */
-  enter(client = ''): () => void {
+  enter(client?: string): () => void {
     this.count++
     this.total++
-    this.#byClient.set(client, this.of(client) + 1)
+    if (client) this.#byClient.set(client, this.of(client) + 1)
     return () => {
-      const left = this.of(client) - 1
-      if (left) this.#byClient.set(client, left)
-      else this.#byClient.delete(client)
+      if (client) this.#leave(client)
       if (--this.count === 0) for (const wake of this.#waiting.splice(0)) wake()
     }
+  }
+
+  #leave(client: string): void {
+    const left = this.of(client) - 1
+    if (left) this.#byClient.set(client, left)
+    else this.#byClient.delete(client)
   }
 
   async ended(): Promise<void> {

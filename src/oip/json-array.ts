@@ -85,8 +85,7 @@ export class ArrayReader {
     if (isNumber) this.#numbers()
     else if (!other) throw this.#wrong('a number')
     else if (first === QUOTE && this.#type === 'string') this.#list.push(this.#string())
-    else if (other === 'null') this.#null()
-    else if (other === this.#word(other)) this.#list.push(other === 'true')
+    else if (other === 'null' || (this.#type === 'bool' && (other === 'true' || other === 'false'))) this.#word(other)
     else this.#list.spoil(other)
     if (this.#list.flaw !== undefined) this.#open = this.#list.depth
     this.#next = 'comma or end'
@@ -160,20 +159,12 @@ export class ArrayReader {
     return this.#list.ofText(ascii(this.#bytes, from, to))
   }
 
-  /** The word that stands here, where it is an element. */
-  #word(word: string): string | undefined {
-    if (this.#type !== 'bool' || (word !== 'true' && word !== 'false')) return undefined
+  #word(word: string): void {
     const end = this.at + word.length
     if (ascii(this.#bytes, this.at, end) !== word) throw this.#wrong(word)
     this.at = end
-    return word
-  }
-
-  #null(): void {
-    const end = this.at + 4
-    if (ascii(this.#bytes, this.at, end) !== 'null') throw this.#wrong('null')
-    this.#list.pushNull()
-    if (this.#list.flaw === undefined) this.at = end
+    if (word === 'null') this.#list.pushNull()
+    else this.#list.push(word === 'true')
   }
 
   #string(): string {

@@ -81,8 +81,10 @@ export class Predictor {
           this.#room.look()
         },
       }
-      const known = <K extends 'fingerprint' | 'probed'>(what: K) => workers.find((worker) => worker[what])?.[what]
-      const model = { model: known('fingerprint'), modelId: workers[0].modelId, probed: known('probed') }
+      let probed: ModelChange['probed'] // made when it is asked for
+      for (let i = 0; i < workers.length && !probed; i++) probed = workers[i].probed
+      const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
+      const model = { model: fingerprint, modelId: workers[0].modelId, probed }
       const means = meansOf(coder, workers, settings, told, { reputation, sampling, before: before?.means })
       const generation = new Generation(means, settings, { told: model, unasked, before })
       return generation

@@ -185,14 +185,14 @@ export class OpenReputation extends Reputation implements Strangers {
     if (identity === undefined || !this.#all.has(identity) || asked.verdict !== 'none') return
     asked.verdict = 'compared'
     if (!answer) return this.#lose(identity, FAILURE)
-    if (isLie(answer, own, this.equality)) asked.verdict = 'lie'
-    this.#judge(workerOf(asked), answer, own)
+    this.#judge(workerOf(asked), answer, own, asked)
   }
 
   /** An answer beyond rounding would have been given, so that all is lost as by a lie; but below what is proof nobody is convicted. */
-  #judge(worker: ModelWorker, answer: Payload, right: Payload): void {
-    if (isLie(answer, right, this.equality)) this.lied(worker)
-    else if (!isNear(answer, right, this.equality)) this.#lose(identityOf(worker), 1)
+  #judge(worker: ModelWorker, answer: Payload, right: Payload, asked?: Asked): void {
+    if (!isLie(answer, right, this.equality)) return isNear(answer, right, this.equality) ? undefined : this.#lose(identityOf(worker), 1) // biome-ignore format: one line
+    if (asked) asked.verdict = 'lie'
+    this.lied(worker)
   }
 
   /** One answer more that is its own. */

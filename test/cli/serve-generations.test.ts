@@ -6,7 +6,7 @@ import { afterEach, expect, it } from 'vitest'
 import { scratch } from '../shared/cli'
 import { type Model, QuirkServer } from '../shared/quirk-server'
 import { served } from '../shared/rollout'
-import { json, LENET, Served } from '../shared/served'
+import { follow, json, LENET, Served } from '../shared/served'
 
 const { folder } = scratch()
 const ends: (() => unknown)[] = []
@@ -24,27 +24,6 @@ interface Told {
   answered: number
 }
 
-/** What /events tells of generations, as it comes. */
-async function follow(gateway: Served): Promise<Told[]> {
-  const stop = new AbortController()
-  ends.push(() => stop.abort())
-  const { body } = await fetch(`${gateway.url}/events?model=digits`, { signal: stop.signal })
-  const told: Told[] = []
-  const read = async () => {
-    let text = ''
-    for await (const bytes of body as ReadableStream<Uint8Array>) {
-      const events = (text + new TextDecoder().decode(bytes)).split('\n\n')
-      text = events.pop() as string
-      for (const event of events) {
-        const [, data] = /^event: generation\ndata: (.*)$/s.exec(event) ?? []
-        if (data) told.push(JSON.parse(data))
-      }
-    }
-  }
-  read().catch(() => {})
-  return told
-}
-
 /** The same labels by other weights. */
 function retrained(): Model {
   const { run, ...rest } = served('old')
@@ -58,7 +37,8 @@ async function threeServers(flags: readonly string[]) {
   ends.push(() => Promise.all(servers.map((server) => server.kill().catch(() => {}))))
   const gateway = await Served.start(['digits', '--workers', servers.map(({ url }) => url).join(), ...flags])
   ends.push(() => gateway.stop())
-  const events = await follow(gateway)
+  const { told: events, stop } = await follow<Told>(gateway, 'generation', '?model=digits')
+  ends.push(stop)
   const statuses = new Set<number>()
   /** Asks until it is so. */
   const asking = async (isSo: () => unknown) => {

@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { scratch } from '../shared/cli'
 import { NatsServer, natsInstalled } from '../shared/nats-server'
 import { QuirkServer } from '../shared/quirk-server'
-import { digit, json, LENET, Served } from '../shared/served'
+import { digit, follow, json, LENET, Served } from '../shared/served'
 import { inferring } from '../shared/vectors'
 
 const { folder } = scratch()
@@ -48,27 +48,6 @@ async function ask(gateway: Served, i: number) {
   return { isWrong, status: parameters.status[0] as string, id: parameters.recall_id?.[0] as number | undefined }
 }
 
-/** What /events tells of this kind, as it comes. */
-async function follow(gateway: Served, kind: string) {
-  const stop = new AbortController()
-  ends.push(() => stop.abort())
-  const { body } = await fetch(`${gateway.url}/events`, { signal: stop.signal })
-  const told: Record<string, unknown>[] = []
-  const read = async () => {
-    let text = ''
-    for await (const bytes of body as ReadableStream<Uint8Array>) {
-      const events = (text + new TextDecoder().decode(bytes)).split('\n\n')
-      text = events.pop() as string
-      for (const event of events) {
-        const [, name, data] = /^event: (\w+)\n(?:id: .*\n)?data: (.*)$/s.exec(event) ?? []
-        if (name === kind) told.push(JSON.parse(data))
-      }
-    }
-  }
-  read().catch(() => {})
-  return told
-}
-
 describe('one of two servers that lies', () => {
   it('is found out by a thread of the gateway: log, events and metric say which answers are recalled, by the ids that clients have', async () => {
     const honest = await Served.start([`digits=${LENET}`, '--workers', '1'])
@@ -85,7 +64,8 @@ describe('one of two servers that lies', () => {
     const where = `${honest.url},${liar.url}`
     const gateway = await Served.start([`digits=${LENET}`, '--workers', where, '--verify', 'sampled', '--verify-rate', '0.2']) // biome-ignore format: one line
     ends.push(() => gateway.stop())
-    const events = await follow(gateway, 'recall')
+    const { told: events, stop } = await follow(gateway, 'recall')
+    ends.push(stop)
     const wrong: (number | undefined)[] = []
     const seen = new Set<string>()
     // A busy machine gives the liar few queries: it is asked until one of its lies is drawn.

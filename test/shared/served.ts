@@ -99,6 +99,26 @@ export class Served {
 }
 
 const digits = readFileSync('models/mnist-digits.npy').subarray(-400 * 784)
+/** What /events tells of this kind, as it comes, until it is stopped. */
+export async function follow<Told = Record<string, unknown>>(gateway: Served, kind: string, query = '') {
+  const abort = new AbortController()
+  const { body } = await fetch(`${gateway.url}/events${query}`, { signal: abort.signal })
+  const told: Told[] = []
+  const read = async () => {
+    let text = ''
+    for await (const bytes of body as ReadableStream<Uint8Array>) {
+      const events = (text + new TextDecoder().decode(bytes)).split('\n\n')
+      text = events.pop() as string
+      for (const event of events) {
+        const [, name, data] = /^event: (\w+)\n(?:id: .*\n)?data: (.*)$/s.exec(event) ?? []
+        if (name === kind) told.push(JSON.parse(data))
+      }
+    }
+  }
+  read().catch(() => {})
+  return { told, stop: () => abort.abort() }
+}
+
 export const digit = (i: number) => Float32Array.from(digits.subarray(i * 784, (i + 1) * 784), (byte) => byte / 255)
 
 export function json(i = 0, more: object = {}): string {
