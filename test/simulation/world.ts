@@ -45,15 +45,18 @@ class World {
   readonly #present = new Set<string>()
   /** Identities that are ejected now. */
   #ejected = new Set<string>()
-  /** Whether something is mixed or learned, so that values have to be finite: else NaN is an answer like others. */
+  /** Whether something is mixed or learned, so that queries have to be finite. */
   readonly #mixes: boolean
+  /** Whether answers are decoded or held against each other, so that NaN is a fault: else it is an answer like others. */
+  readonly #judges: boolean
   #model = 0
 
   constructor(schedule: Schedule) {
     this.#schedule = schedule
     this.clock = new TickingClock(schedule.tickMs ?? 0)
-    const { scheme, memory, policy } = schedule.options
+    const { scheme, memory, policy, verify } = schedule.options
     this.#mixes = Boolean(scheme || memory || policy !== 'retry')
+    this.#judges = Boolean(scheme) || verify?.mode === 'sampled' || verify?.trust === 'open'
     const { seed, wire } = schedule
     const network = new Network(this.clock, seed, wire?.weather ?? CALM)
     const modelOf = (identity: string) => this.#models.get(identity) ?? 0
@@ -190,7 +193,7 @@ class World {
       const rows = [event.row, ...(event.more ?? [])]
       for (const [i, row] of rows.entries()) this.#ask({ ...event, query: event.query + i, row })
     } else if (event.what === 'mood') {
-      const mood = event.mood === 'nan' && !this.#mixes ? 'short' : event.mood
+      const mood = event.mood === 'nan' && !this.#judges ? 'short' : event.mood
       this.#actors.get(event.worker)?.fall(mood, event.forMs)
     } else if (event.what === 'lie') Object.assign(this.#lying.get(event.identity) ?? {}, event)
     else if (event.what === 'leave') this.#leaves(event)
