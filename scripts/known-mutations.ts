@@ -125,6 +125,13 @@ export const knownMutations: readonly KnownMutation[] = [
     tests: ['trust/told-scales'],
   },
   {
+    name: 'one machine that is asked tells how large answers are',
+    file: 'trust/scales.ts',
+    from: 'Math.max(ENOUGH, 2 * this.#liars + 1)',
+    to: '1',
+    tests: ['trust/asked-scales'],
+  },
+  {
     name: 'audits with too few workers',
     file: 'trust/reputation.ts',
     from: 'this.#pool.identities.size < Math.max(1, this.liars) + 2',

@@ -1,44 +1,13 @@
-/**
- * Saved state: a line with version and checksum, a line of JSON, then the arrays it describes, one after the other,
- * little endian. The checksum is over all behind the first line.
- */
+/** Reads saved state, as pack.ts writes it. */
 
 import { expected } from '../check'
 import { checksum } from '../checksum'
 import * as saved from '../saved'
+import { type ElementKind, FIRST, KINDS, kinds, VERSION, type What } from './pack'
 
-const KINDS = { f4: Float32Array, f8: Float64Array, u2: Uint16Array, u1: Uint8Array, i1: Int8Array } as const
-
-type ElementKind = keyof typeof KINDS
-type Elements = Float32Array | Float64Array | Uint16Array | Uint8Array | Int8Array
-
-const kinds = Object.keys(KINDS) as ElementKind[]
-
-/** What was saved. */
-type What = 'memory' | 'predictor'
-
-const VERSION = 2
-/** Bytes of the first line. */
-const FIRST = 'approxifer 2 0123456789abcdef\n'.length
-/** Bytes of the second: everything that is learned comes to less than 3 MB where it is bounded. */
+/** Bytes of the second line: everything that is learned comes to less than 3 MB where it is bounded. */
 const MOST_HEADER = 2 ** 22
 const MOST_ARRAYS = 32
-
-/** @param content  plain data */
-export function pack(what: What, content: unknown, arrays: Record<string, Elements>): Uint8Array {
-  const kindOf = (array: Elements) => kinds.find((kind) => array instanceof KINDS[kind])
-  const described = Object.entries(arrays).map(([name, array]) => ({ name, kind: kindOf(array), length: array.length }))
-  const header = new TextEncoder().encode(`${JSON.stringify({ what, content, arrays: described })}\n`)
-  const parts = [header, ...Object.values(arrays)]
-  const bytes = new Uint8Array(FIRST + parts.reduce((sum, { byteLength }) => sum + byteLength, 0))
-  let at = FIRST
-  for (const part of parts) {
-    bytes.set(new Uint8Array(part.buffer, part.byteOffset, part.byteLength), at)
-    at += part.byteLength
-  }
-  bytes.set(new TextEncoder().encode(`approxifer ${VERSION} ${checksum(bytes.subarray(FIRST))}\n`))
-  return bytes
-}
 
 /** @throws TypeError, RangeError for bytes that are no state of this version, or not as they were saved */
 export function unpack(what: What, bytes: Uint8Array): Archive {

@@ -4,8 +4,8 @@ import { type Criterion, judgedOf } from '../criterion'
 import * as saved from '../saved'
 import { RunningDeviation } from '../stats'
 import { type Signature, type TensorSpec, typed } from '../tensor'
-import { pack } from './archive'
 import type { ConfidenceState } from './confidence-state'
+import { pack } from './pack'
 
 /** Something that others learn, and that is saved with the rest. */
 export interface Persistent {

@@ -4,7 +4,7 @@ import type { Core } from '../core/core'
 import type { Criterion } from '../criterion'
 import * as saved from '../saved'
 import { rowLength, rowShape, type Signature, size } from '../tensor'
-import { pack, unpack } from './archive'
+import { unpack } from './archive'
 import { Confidence } from './confidence'
 import type { ConfidenceState } from './confidence-state'
 import {
@@ -15,6 +15,7 @@ import {
   type Persistent,
 } from './experience-state'
 import { Memory, type MemoryOptions, type Recollection } from './memory'
+import { pack } from './pack'
 import { finished } from './steps'
 
 export interface ExperienceOptions extends ModelMarks {

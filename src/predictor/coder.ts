@@ -20,7 +20,7 @@ export function codecFor(core: Core, scheme: CodecOptions = { queries: 1 }): Cod
   return new Codec(core, { ...scheme, code })
 }
 
-export async function loadCoder({ scheme: options, testing, reuse, memory }: Checked): Promise<Coder> {
+export async function loadCoder({ scheme: options, testing, reuse }: Checked): Promise<Coder> {
   const first = codecFor(await loadCore(testing.core), options)
   const { code, core, scheme } = first
   const isSystematic = code === 'systematic'
@@ -28,11 +28,10 @@ export async function loadCoder({ scheme: options, testing, reuse, memory }: Che
   const random = seeded(testing.seed)
   const paper = isSystematic ? undefined : await import('../group/aaai22')
   const Kind = reuse.maxError === undefined ? undefined : (await import('../ledger/ledger')).Ledger
-  const probes = memory && typeof memory.features === 'function' ? await import('../workers/remote/model') : undefined
   const copies = new Extras()
   return {
     ...{ code, scheme, core: core.kind, learns: true },
-    vectorsOf: (signature, { memory, warn }) => vectorsOf(signature, memory, warn, probes?.probeQuery),
+    vectorsOf: (signature, { memory, warn }) => vectorsOf(signature, memory, warn),
     newTenant(name, shared, settings, { fingerprint, probed }) {
       const { clock, criterion, vectors, trust } = shared
       const signature = { ...shared.signature, inputs: (vectors ?? shared.signature).inputs }

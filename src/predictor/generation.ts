@@ -115,7 +115,7 @@ export class Generation {
     this.#model.fingerprint = told.model ?? told.modelId
     this.handOver(this)
     this.reuse?.renew()
-    this.means.trust.evidence.renew()
+    this.means.trust.renew()
     for (const name of this.tenants.names) {
       this.tenants.forget(name)
       if (name === NOBODY) this.tenants.of(name)

@@ -86,7 +86,7 @@ export function meansOf(
   })
   const trust = new Believed({
     ...{ pool, criterion, tally: pool, seed, coin, warn, ...verify, evidence: new Evidence(before?.trust.evidence) },
-    outputs: signature.outputs,
+    signature,
     liars: coder.scheme.byzantine,
     ejects: coder.code === 'systematic',
     judged: (verdict) => told.judged(verdict),

@@ -4,6 +4,7 @@ import { ownFeatures } from '../memory/domain'
 import type { MemoryOptions } from '../memory/memory'
 import type { Warn } from '../notices'
 import { hasVectors, vectorOf } from '../payload'
+import { probeQuery } from '../probe-query'
 import { isVector, type Signature, type TensorList, type TensorSpec, toNamed } from '../tensor'
 import type { MemoryChoices, QueryFeatures } from './options'
 
@@ -18,19 +19,18 @@ export interface Vectors {
 
 const NONE = new Float32Array(0)
 
-/** @param probe  a query of the model, for the user's function if there is one @returns undefined where nothing can be remembered @throws TypeError where the user's function gives no numbers */
+/** @returns undefined where nothing can be remembered @throws TypeError where the user's function gives no numbers */
 export function vectorsOf(
   signature: Signature,
   memory: MemoryChoices | false | undefined,
   warn: Warn,
-  probe?: (signature: Signature) => TensorList,
 ): Vectors | undefined {
   const { features } = memory || {}
   if (hasVectors(signature))
     return { inputs: signature.inputs, features: features as MemoryOptions['features'], of: vectorOf }
-  if (!probe || !isVector(signature.outputs)) return undefined
+  if (typeof features !== 'function' || !isVector(signature.outputs)) return undefined
   const own = (query: TensorList, length?: number) => ownFeatures(features as QueryFeatures, toNamed(query, signature.inputs), length, 'memory.features') // biome-ignore format: one line
-  const { length } = own(probe(signature))
+  const { length } = own(probeQuery(signature))
   const of = (query: TensorList) => {
     try {
       return own(query, length)

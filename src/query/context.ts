@@ -67,7 +67,7 @@ export interface Trust {
   /** Whether workers agree, where the first answer will do. @param answered  attempts for one query @param all  those without an answer as well */
   compare(payload: Payload, answered: readonly Asked[], all: readonly Asked[]): void
   /** An answer is right, with proof; a lie, with proof; none came. */
-  proven(worker: ModelWorker, answer: Payload): void
+  proven(worker: ModelWorker): void
   lied(worker: ModelWorker): void
   silent(worker: ModelWorker): void
   /** What a confident memory said of an answer. @param distance  of the two, over the error that the memory expected */

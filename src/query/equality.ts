@@ -17,8 +17,6 @@ export interface Equality {
   readonly rounding: number
   /** Of each output its size in the answer to a fixed query; 0 or none where that is not known. */
   readonly scales: readonly number[]
-  /** Of each output its usual size in proven answers, which callers choose; undefined until it is known. Without a scale it makes less a lie, and nothing the same. */
-  readonly usual: readonly number[] | undefined
 }
 
 /** Values near 0 are rounded all the same: an output counts as large as this share of its scale. */
@@ -48,17 +46,17 @@ export function isNear(a: Payload, b: Payload, equality: Equality): boolean {
 
 /**
  * Whether an answer is no rounding of a right one. Outputs of another length prove nothing: rounding may tip which boxes a detector
- * keeps. Nor do numbers without labels before their scale or their usual size is known: a value near 0 has no size to go by.
+ * keeps. Nor do numbers without labels before their scale is known: a value near 0 has no size to go by.
  */
 export function isLie(answer: Payload, right: Payload, equality: Equality): boolean {
-  const { outputs, criterion, usual, scales } = equality
+  const { outputs, criterion, scales } = equality
   const judged = judgedOf(criterion)
   return outputs.some(({ type = 'float32' }, i) => {
     const [own, other] = [answer.tensors[i].data, right.tensors[i].data]
     if (own.length !== other.length) return false
     if (!isReal(type)) return !isEqual(own, other)
-    if (!usual && !scales[i] && judged[i]?.right.kind !== 'label') return false
-    const size = Math.max(sizeOf(type, other), scales[i] || usual?.[i] || 0)
+    if (!scales[i] && judged[i]?.right.kind !== 'label') return false
+    const size = Math.max(sizeOf(type, other), scales[i] ?? 0)
     return !isWithin(type, own, other, FAR * size * equality.rounding)
   })
 }

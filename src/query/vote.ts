@@ -109,7 +109,7 @@ export class Vote {
     this.isDisputed = false
     for (const asked of right) {
       asked.verdict = 'compared'
-      trust.proven(workerOf(asked), own)
+      trust.proven(workerOf(asked))
     }
     give({ asked: first, status: 'exact', confidence: 1 })
     if (this.#recovery?.report?.given) this.#recovery.grade(own, undefined)
@@ -127,7 +127,7 @@ export class Vote {
       const answer = answerOf(asked)
       if (!answer || asked.verdict !== 'none') continue
       asked.verdict = 'compared'
-      if (agree(answer, own, trust.equality)) trust.proven(workerOf(asked), own)
+      if (agree(answer, own, trust.equality)) trust.proven(workerOf(asked))
       else if (isLie(answer, own, trust.equality)) this.#lied(asked)
     }
   }

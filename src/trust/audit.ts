@@ -54,7 +54,7 @@ export class Audit implements Owner, Apart {
     const { agreeing, lies } = agreement(liars).judge(answers, equality)
     if (agreeing.length > Math.max(1, liars)) {
       this.#proven = answers[agreeing[0]]
-      for (const i of agreeing) this.#reputation.proven(workerOf(this.#heard[i]), answers[i])
+      for (const i of agreeing) this.#reputation.proven(workerOf(this.#heard[i]))
       for (const i of lies) this.#reputation.lied(workerOf(this.#heard[i]))
       return this.#compare()
     }
@@ -106,7 +106,7 @@ export class Audit implements Owner, Apart {
     const answer = this.#trial && answerOf(this.#trial)
     if (!this.#trial || !answer || !this.#proven) return
     const { equality } = this.#reputation
-    if (agree(answer, this.#proven, equality)) this.#reputation.proven(workerOf(this.#trial), this.#proven)
+    if (agree(answer, this.#proven, equality)) this.#reputation.proven(workerOf(this.#trial))
     else if (isLie(answer, this.#proven, equality)) this.#reputation.lied(workerOf(this.#trial))
   }
 }

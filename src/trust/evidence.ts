@@ -17,10 +17,6 @@ const MOST = 4
 /** Answers that the pool's usual distance is averaged over; below ENOUGH nobody is suspected. */
 const WINDOW = 1000
 const ENOUGH = 50
-/** Proven answers before which nobody knows how large they usually are; and what counts as the least size, near nothing. */
-const ENOUGH_SIZES = 30
-const LEAST_SIZE = 1e-30
-const MOST_OUTPUTS = 1000
 /** Logarithms of floats are smaller. */
 const MOST_LOG = 100
 /** Share of a suspect's answers that are looked at. */
@@ -51,8 +47,6 @@ export interface WorkerEvidence {
 export interface EvidenceState {
   workers: Record<string, WorkerEvidence>
   distance: RunningMoments
-  /** Of each output: logarithms of its sizes in proven answers. */
-  sizes: RunningMoments[]
 }
 
 const blank = (): WorkerEvidence => ({
@@ -74,8 +68,6 @@ export class Evidence {
   readonly #left: Set<string>
   /** Logarithms of the distances of answers from what the memory said, over the error it expected. */
   #distance: RunningMoments = { count: 0, mean: 0, variance: 0 }
-  /** Of each output: logarithms of its sizes in proven answers. */
-  #sizes: RunningMoments[] = []
 
   /** @param other  of another model; workers' records are shared with it, since a liar is one with any model */
   constructor(other?: Evidence) {
@@ -101,8 +93,7 @@ export class Evidence {
    * @throws RangeError for what `save` never gave; then all is as it was
    */
   load(state: unknown): void {
-    const { workers, distance, sizes } = savedEvidence(state)
-    this.#sizes = sizes
+    const { workers, distance } = savedEvidence(state)
     this.#workers.clear()
     this.#left.clear()
     for (const [name, record] of Object.entries(workers)) this.#workers.set(name, record)
@@ -164,19 +155,10 @@ export class Evidence {
     return (this.#workers.get(worker)?.suspicion ?? 0) >= SUSPECT
   }
 
-  /** Of each output its usual size, the geometric mean; undefined before enough answers were proven. */
-  get usualSizes(): readonly number[] | undefined {
-    return this.#sizes[0]?.count >= ENOUGH_SIZES ? this.#sizes.map(({ mean }) => Math.exp(mean)) : undefined
-  }
-
-  /** An answer was proven. @param sizes  of its outputs @returns whether that ends its worker's ejection */
-  proven(worker: string, sizes: readonly number[]): boolean {
+  /** An answer was proven. @returns whether that ends its worker's ejection */
+  proven(worker: string): boolean {
     const record = this.#record(worker)
     record.proven++
-    sizes.forEach((size, i) => {
-      this.#sizes[i] ??= { count: 0, mean: 0, variance: 0 }
-      observe(this.#sizes[i], Math.log(Math.max(size, LEAST_SIZE)), WINDOW)
-    })
     if (!record.rightAnswersLeft || --record.rightAnswersLeft) return false
     record.suspicion = 0
     return true
@@ -219,28 +201,24 @@ export class Evidence {
   renew(): void {
     this.renewals++
     this.#distance = { count: 0, mean: 0, variance: 0 }
-    this.#sizes = []
     for (const record of this.#workers.values()) record.suspicion = 0
   }
 
   save(): EvidenceState {
     const workers = structuredClone(Object.fromEntries(this.#workers))
     for (const record of Object.values(workers)) record.rightAnswersLeft = Math.min(LONGEST, record.rightAnswersLeft) // a stranger's follow from what it has earned
-    return { workers, distance: { ...this.#distance }, sizes: structuredClone(this.#sizes) }
+    return { workers, distance: { ...this.#distance } }
   }
 }
 
 function savedEvidence(value: unknown): EvidenceState {
-  const state = saved.object('evidence', value, ['workers', 'distance', 'sizes'])
+  const state = saved.object('evidence', value, ['workers', 'distance', 'sizes']) // sizes: of earlier versions
   const workers = Object.entries(saved.object('evidence.workers', state.workers)).map(([name, record]) => {
     return [name, savedRecord(`evidence.workers.${name}`, record)] as const
   })
   return {
     workers: Object.fromEntries(workers),
     distance: savedMoments('evidence.distance', state.distance),
-    sizes: saved.list('evidence.sizes', state.sizes, MOST_OUTPUTS).map((each, i) => {
-      return savedMoments(`evidence.sizes[${i}]`, each)
-    }),
   }
 }
 

@@ -171,7 +171,7 @@ export class OpenReputation extends Reputation implements Strangers {
     const right = answered.find((asked) => this.#own.has(identityOf(workerOf(asked))))
     const own = right && answerOf(right)
     if (right && own) {
-      this.proven(workerOf(right), own)
+      this.proven(workerOf(right))
       for (const asked of all) this.#measure(asked, own)
       const isSeen = all.some(({ attempt: { worker } }) => worker && this.has(identityOf(worker)))
       if (answered.length === 1 && !isSeen) this.#keep({ payload: payload.kept(), answer: copied(own) })
@@ -197,7 +197,7 @@ export class OpenReputation extends Reputation implements Strangers {
 
   /** One answer more that is its own. */
   #credit(identity: Identity): void {
-    this.evidence.proven(identity, [])
+    this.evidence.proven(identity)
   }
 
   #keep(quiz: Quiz): void {

@@ -4,14 +4,14 @@
  */
 
 import type { Criterion } from '../criterion'
-import { type Payload, sizesOf } from '../payload'
+import type { Payload } from '../payload'
 import type { Attempts, Identity } from '../pool/attempt'
 import type { Identities } from '../pool/identities'
 import { type Asked, workerOf } from '../query/asked'
 import type { Strangers, Trust, WorkerTally } from '../query/context'
 import type { Equality } from '../query/equality'
 import { type Random, seeded } from '../random'
-import type { TensorSpec } from '../tensor'
+import type { Signature } from '../tensor'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { Audit } from './audit'
 import type { Evidence, WorkerEvidence } from './evidence'
@@ -29,7 +29,7 @@ export interface Verdict {
 export interface ReputationOptions {
   pool: Attempts<Payload, Payload> & { readonly identities: Pick<Identities, 'size' | 'has' | 'all' | 'workersOf'> }
   criterion: Criterion
-  outputs: readonly TensorSpec[]
+  signature: Signature
   evidence: Evidence
   /** E: workers that may lie. */
   liars: number
@@ -58,18 +58,18 @@ export class Reputation implements Trust {
   readonly evidence: Evidence
   readonly #pool: ReputationOptions['pool']
   readonly #tally: WorkerTally
-  readonly #equal: Omit<Equality, 'usual' | 'scales'> & { scales: Scales }
+  readonly #equal: Omit<Equality, 'scales'> & { scales: Scales }
   readonly #audit: number
   readonly #random: Random
   readonly #ejects: boolean
   readonly #judged: (verdict: Verdict) => void
 
-  constructor({ pool, criterion, outputs, evidence, liars, tally, seed, rounding, ...rest }: ReputationOptions) {
+  constructor({ pool, criterion, signature, evidence, liars, tally, seed, rounding, ...rest }: ReputationOptions) {
     this.evidence = evidence
     this.liars = liars
     this.integrity = rest.integrity
     this.#pool = pool
-    this.#equal = { criterion, outputs, rounding, scales: new Scales(this.#pool.identities, outputs, liars) }
+    this.#equal = { criterion, outputs: signature.outputs, rounding, scales: new Scales(pool, signature, liars) }
     this.#tally = tally
     this.#audit = rest.audit
     this.#random = seeded(seed)
@@ -105,7 +105,7 @@ export class Reputation implements Trust {
   }
 
   get equality(): Equality {
-    return { ...this.#equal, scales: this.#equal.scales.known, usual: this.evidence.usualSizes }
+    return { ...this.#equal, scales: this.#equal.scales.known }
   }
 
   /** Who has to earn trust: anybody, in an open fleet. */
@@ -126,9 +126,15 @@ export class Reputation implements Trust {
     this.tidy(identityOf(worker))
   }
 
-  proven(worker: ModelWorker, answer: Payload): void {
+  /** The workers have another model: its answers differ by as much as will be seen, and are as large. */
+  renew(): void {
+    this.#equal.scales.renew()
+    this.evidence.renew()
+  }
+
+  proven(worker: ModelWorker): void {
     const identity = identityOf(worker)
-    const isReadmitted = this.evidence.proven(identity, sizesOf(answer.tensors, this.#equal.outputs))
+    const isReadmitted = this.evidence.proven(identity)
     this.tidy(identity)
     if (!isReadmitted) return
     if (this.#ejects) this.#pool.readmit(identity)

@@ -195,7 +195,7 @@ export class Sampling implements Sampled {
     if (isLie(answer, right, trust.equality)) return trust.lied(worker, 'anchor')
     if (!agree(answer, right, trust.equality)) return
     if (place !== undefined) given.prove(place)
-    if (trust.isTrusted(worker)) trust.proven(worker, right) // nothing makes up for a lie
+    if (trust.isTrusted(worker)) trust.proven(worker) // nothing makes up for a lie
   }
 
   close(): void {

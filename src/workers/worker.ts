@@ -66,7 +66,7 @@ export interface ModelWorker {
   readonly probed?: Probed | undefined
   /**
    * Of each output the root mean square of its values in the answer to a fixed query, the same for all workers, in the signature's order: how
-   * large they are tells which differences are rounding. Default: not known; then it goes by the usual size of answers, which callers choose.
+   * large they are tells which differences are rounding. Default: not known; then some workers are asked a query where answers are compared, unless they say [].
    */
   readonly scales?: readonly number[] | undefined
   /** Whether the model answers the same query in the same way twice. Default: not known, and taken for true. */

@@ -32,6 +32,7 @@ it.each<PredictorOptions>([
   {},
   { policy: 'auto' },
   { policy: 'recover' },
+  { verify: { audit: 1 } },
   { reuse: { exact: true } },
   { reuse: { maxError: 0.01 } },
 ])('one caller whose queries have such answers does not make workers look broken: %j', async (options) => {

@@ -22,7 +22,7 @@ describe('a name that comes back', () => {
     for (let i = 0; i < 3000; i++) {
       for (const name of [`liar ${i}`, `honest ${i}`]) {
         evidence.join(name)
-        evidence.proven(name, [i])
+        evidence.proven(name)
         if (name.startsWith('l')) evidence.lied(name)
         evidence.leave(name)
       }

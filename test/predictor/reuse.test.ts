@@ -190,7 +190,7 @@ it('a model that answers otherwise than before ends it, with a warning, until it
   const asked: Caller[] = []
   const warn = vi.fn()
   const outputs = [{ name: 'y', shape: [1] }]
-  const equality = { criterion: criterionOf(outputs, {}), outputs: [{}], rounding: 1e-4, scales: [1], usual: [1] }
+  const equality = { criterion: criterionOf(outputs, {}), outputs: [{}], rounding: 1e-4, scales: [1] }
   const toss = [1, 0]
   const reuse = new Reuse({
     ...{

@@ -10,7 +10,6 @@ const numbers: Equality = {
   outputs: [{}],
   rounding: 0.001,
   scales: [10],
-  usual: [1],
 }
 const answers = (...values: number[]) => values.map((y) => payloadOf(Float32Array.of(y)))
 

@@ -6,7 +6,7 @@ import { agree, type Equality, isLie } from '../../src/query/equality'
 import type { TensorSpec } from '../../src/tensor'
 
 const equality = (outputs: TensorSpec[], rest: Partial<Equality> = {}): Equality => ({
-  ...{ criterion: criterionOf(outputs, {}), outputs, rounding: 1e-3, scales: [], usual: outputs.map(() => 0) },
+  ...{ criterion: criterionOf(outputs, {}), outputs, rounding: 1e-3, scales: outputs.map(() => 1e-9) },
   ...rest,
 })
 const answer = (...outputs: TensorData[]) => new Payload(outputs.map((data) => ({ data, shape: [data.length] })))
@@ -32,10 +32,9 @@ describe('numbers', () => {
     expect(values([0], [4e-2], { ...numbers, scales: [1] })).toEqual([false, true])
   })
 
-  it('of which the usual size is known are no lies within rounding of that, and no more the same', () => {
-    expect(values([0], [0.02], { ...numbers, usual: [1] })).toEqual([false, false])
-    expect(values([0], [0.04], { ...numbers, usual: [1] })).toEqual([false, true])
-    expect(values([0], [0.04], { ...numbers, usual: [100], scales: [1] })).toEqual([false, true]) // a caller chose the 100
+  it('are no lies within rounding of their scale', () => {
+    expect(values([0], [0.02], { ...numbers, scales: [1] })).toEqual([false, false])
+    expect(values([0], [0.04], { ...numbers, scales: [1] })).toEqual([false, true])
   })
 
   it('of which one of many is off are not the same, however small the mean difference', () => {
@@ -59,10 +58,10 @@ describe('numbers', () => {
     expect(values([1.6], [1], { ...numbers, rounding: 0.5 })[0]).toBe(false)
   })
 
-  it('before their size is known are no lies, unless there are labels', () => {
-    expect(values([1], [1.0005], { ...numbers, usual: undefined })).toEqual([true, false])
-    expect(values([1], [100], { ...numbers, usual: undefined })).toEqual([false, false])
-    const labels = equality([{ name: 'y', shape: [2] }], { usual: undefined })
+  it('before their scale is known are no lies, unless there are labels', () => {
+    expect(values([1], [1.0005], { ...numbers, scales: [] })).toEqual([true, false])
+    expect(values([1], [100], { ...numbers, scales: [] })).toEqual([false, false])
+    const labels = equality([{ name: 'y', shape: [2] }], { scales: [] })
     expect(values([0, 1], [0, 1.01], labels)).toEqual([false, false])
     expect(values([0, 1], [0, 1.1], labels)).toEqual([false, true])
   })

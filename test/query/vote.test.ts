@@ -122,7 +122,6 @@ function voting({
       outputs: [{}],
       rounding: 1e-3,
       scales: [1],
-      usual: [1],
     },
     isTrusted: ({ name }: HandWorker) => !distrusted.includes(name),
     proven: ({ name }: HandWorker) => told.push(`${name} is right`),

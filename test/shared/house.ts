@@ -15,6 +15,8 @@ export class HandWorker implements ModelWorker {
   /** Calls that it takes at a time: 0 for one that is down. */
   capacity = 1
   takesNext = false
+  /** It tells nobody how large its answers are, and is not asked that. */
+  readonly scales: readonly number[] = []
   restarts: string[] = []
   closed = 0
   gone = false

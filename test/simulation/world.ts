@@ -47,7 +47,7 @@ class World {
   #ejected = new Set<string>()
   /** Whether something is mixed or learned, so that queries have to be finite. */
   readonly #mixes: boolean
-  /** Whether answers are decoded or held against each other, so that NaN is a fault: else it is an answer like others. */
+  /** Of these, whether answers are decoded or held against each other, so that NaN is a fault: else it is an answer like others. */
   readonly #judges: boolean
   #model = 0
 
@@ -56,7 +56,7 @@ class World {
     this.clock = new TickingClock(schedule.tickMs ?? 0)
     const { scheme, memory, policy, verify } = schedule.options
     this.#mixes = Boolean(scheme || memory || policy !== 'retry')
-    this.#judges = Boolean(scheme) || verify?.mode === 'sampled' || verify?.trust === 'open'
+    this.#judges = this.#mixes && Boolean(scheme || verify?.mode === 'sampled' || verify?.trust === 'open')
     const { seed, wire } = schedule
     const network = new Network(this.clock, seed, wire?.weather ?? CALM)
     const modelOf = (identity: string) => this.#models.get(identity) ?? 0

@@ -33,7 +33,7 @@ function fleet(
   const options: ReputationOptions = {
     ...{ pool, evidence, integrity, liars: 0, audit: 0, rounding: 0.001, seed: 1, ejects: true },
     criterion: criterionOf(own.signature.outputs, { labelAxis: 'last' }),
-    outputs: own.signature.outputs,
+    signature: own.signature,
     tally: { tell() {}, suspect() {} },
     coin: () => coins.value ?? random.next(),
     warn: (text) => warnings.push(text),
@@ -275,8 +275,8 @@ describe('what is kept of strangers', () => {
     for (let i = 0; i < 5000; i++) {
       const name = `sybil ${i}`
       evidence.meet(name, 1000)
-      if (i % 2) evidence.proven(name, [])
-      if (i === 1001) for (let n = 0; n < 1500; n++) evidence.proven(name, [])
+      if (i % 2) evidence.proven(name)
+      if (i === 1001) for (let n = 0; n < 1500; n++) evidence.proven(name)
       evidence.leave(name, true)
     }
     expect(evidence.workers.length).toBe(1000)
@@ -286,7 +286,7 @@ describe('what is kept of strangers', () => {
   it('can be saved, whatever is needed', () => {
     const evidence = new Evidence()
     evidence.meet('a', 2 ** 40)
-    evidence.proven('a', [])
+    evidence.proven('a')
     const other = new Evidence()
     other.load(structuredClone(evidence.save()))
     expect(other.of('a').proven).toBe(1)

@@ -19,7 +19,7 @@ function reputed(count: number, options: Partial<ReputationOptions> = {}) {
   const reputation = new Reputation({
     pool,
     criterion: criterionOf(workers[0].signature.outputs, {}),
-    outputs: workers[0].signature.outputs,
+    signature: workers[0].signature,
     evidence: new Evidence(),
     tally: { tell() {}, suspect: ({ name }) => suspected.push(name) },
     coin: () => 0.5,
@@ -34,7 +34,7 @@ function reputed(count: number, options: Partial<ReputationOptions> = {}) {
 /** Answers well until it is believed again. @returns how often it had to */
 function redeem(reputation: Reputation, worker: ModelWorker): number {
   let answers = 0
-  for (; !reputation.isTrusted(worker); answers++) reputation.proven(worker, payloadOf(Float32Array.of(1, 2)))
+  for (; !reputation.isTrusted(worker); answers++) reputation.proven(worker)
   return answers
 }
 
@@ -79,7 +79,7 @@ describe('a worker that lies', () => {
   it('and lies again while it is ejected begins anew, and is judged once', () => {
     const { reputation, workers, kinds, suspected } = reputed(6)
     reputation.lied(workers[0])
-    for (let i = 0; i < 19; i++) reputation.proven(workers[0], payloadOf(Float32Array.of(1, 2)))
+    for (let i = 0; i < 19; i++) reputation.proven(workers[0])
     reputation.lied(workers[0])
     expect(redeem(reputation, workers[0])).toBe(20)
     expect([kinds, suspected]).toEqual([
@@ -248,7 +248,7 @@ it('who has answered well for long enough is no suspect any more', () => {
   for (let i = 0; i < 50; i++) evidence.checked('honest', true, 1 + (i % 7) / 7)
   for (let i = 0; i < 3; i++) evidence.checked('odd', true, 1000)
   evidence.lied('odd')
-  const suspicions = Array.from({ length: 20 }, () => [evidence.proven('odd', [1]), evidence.isSuspect('odd')])
+  const suspicions = Array.from({ length: 20 }, () => [evidence.proven('odd'), evidence.isSuspect('odd')])
   expect(suspicions.slice(-2)).toEqual([
     [false, true],
     [true, false],

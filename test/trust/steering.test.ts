@@ -1,7 +1,7 @@
 /** What a caller asks decides nothing of what counts as the same for others: it once did, by how much answers differed. */
 
 import { createPredictor, type ModelWorker, type TensorList } from 'approxifer'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { seeded } from '../../src/random'
 import { listOf } from '../shared/vectors'
 
@@ -10,12 +10,12 @@ const modelOf = (x: Float32Array) =>
   Float32Array.from({ length: 8 }, (_, i) => x[i % 4] * (1 + (i % 3)) + x[(i + 1) % 4])
 
 /** Five workers; what the first one answers is changed, once it begins. */
-async function pool(change: (answer: Float32Array) => Float32Array) {
+async function pool(change: (answer: Float32Array) => Float32Array, scales: readonly number[] | undefined) {
   let [isChanged, told] = [false, 0]
   const worker = (i: number): ModelWorker => ({
     name: `w${i}`,
     signature: { inputs: [{ name: 'x', shape: [4] }], outputs },
-    ...{ scales: [2], free: true, onFree: undefined, close: async () => {} },
+    ...{ scales, free: true, onFree: undefined, close: async () => {} },
     infer: async ([{ data }]: TensorList) => {
       await new Promise(setImmediate) // or the first ones would answer everything
       const answer = modelOf(data as Float32Array)
@@ -34,24 +34,34 @@ async function pool(change: (answer: Float32Array) => Float32Array) {
 const random = seeded(3)
 const query = (size: number) => Float32Array.from({ length: 4 }, () => size * random.gauss())
 
-it('after 1,000 queries 255 times too large a lie of a tenth of the deviation is not given, and it is found out', async () => {
-  const { predictor, ejected, begin } = await pool((answer) => answer.map((value) => value + 0.3))
-  await predictor.predictAll(Array.from({ length: 1000 }, () => query(255)))
-  begin()
-  const queries = Array.from({ length: 200 }, () => query(1))
-  for (const [i, { output, status }] of (await predictor.predictAll(queries)).entries()) {
-    expect([status, [...output.y.data]]).toEqual(['exact', [...modelOf(queries[i])]])
-  }
-  expect(ejected).toEqual(['w0'])
-  await predictor.close()
-})
+const told = [
+  ['that tell how large answers are', [2]],
+  ['that are asked that', undefined],
+] as const
 
-it('after 6,000 queries that are tiny an honest worker of another runtime is not ejected', async () => {
-  const { predictor, ejected, begin, told } = await pool((answer) => answer.map((value) => value * (1 + 3e-6)))
-  begin()
-  await predictor.predictAll(Array.from({ length: 6000 }, () => query(1e-6)))
-  const given = await predictor.predictAll(Array.from({ length: 1000 }, () => query(1)))
-  expect(given.every(({ status }) => status === 'exact')).toBe(true)
-  expect([ejected, told() > 1000]).toEqual([[], true])
-  await predictor.close()
+describe.each(told)('workers %s', (_, scales) => {
+  it('after 1,000 queries 255 times too large a lie of a tenth of the deviation is not given, and it is found out', async () => {
+    const { predictor, ejected, begin } = await pool((answer) => answer.map((value) => value + 0.3), scales)
+    await predictor.predictAll(Array.from({ length: 1000 }, () => query(255)))
+    begin()
+    const queries = Array.from({ length: 200 }, () => query(1))
+    for (const [i, { output, status }] of (await predictor.predictAll(queries)).entries()) {
+      expect([status, [...output.y.data]]).toEqual(['exact', [...modelOf(queries[i])]])
+    }
+    expect(ejected).toEqual(['w0'])
+    await predictor.close()
+  })
+
+  it('after 6,000 queries that are tiny an honest worker of another runtime is not ejected', async () => {
+    const { predictor, ejected, begin, told } = await pool(
+      (answer) => answer.map((value) => value * (1 + 3e-6)),
+      scales,
+    )
+    begin()
+    await predictor.predictAll(Array.from({ length: 6000 }, () => query(1e-6)))
+    const given = await predictor.predictAll(Array.from({ length: 1000 }, () => query(1)))
+    expect(given.every(({ status }) => status === 'exact')).toBe(true)
+    expect([ejected, told() > 1000]).toEqual([[], true])
+    await predictor.close()
+  })
 })

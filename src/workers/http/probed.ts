@@ -3,9 +3,10 @@
 import { checksum } from '../../checksum'
 import { isReal, realsOf } from '../../element'
 import { toRaw } from '../../oip/elements'
+import { probeQuery } from '../../probe-query'
 import * as saved from '../../saved'
 import { type AnyTensor, type Signature, type TensorList, toTensors } from '../../tensor'
-import { isClose, type ModelIdentity, probeQuery } from '../remote/model'
+import { isClose, type ModelIdentity } from '../remote/model'
 import type { ModelWorker } from '../worker'
 import type { HttpSettings } from './options'
 

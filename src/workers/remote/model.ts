@@ -3,8 +3,7 @@
 import { checksum } from '../../checksum'
 import { isEqual, isReal, realsOf } from '../../element'
 import { ofNumbers } from '../../oip/elements'
-import { seeded } from '../../random'
-import { type AnyTensor, type Signature, size, type TensorList, tensorOf } from '../../tensor'
+import type { AnyTensor, Signature, TensorList } from '../../tensor'
 
 /** Its signature, and its answer to one query. */
 export interface ModelIdentity {
@@ -39,30 +38,6 @@ const NEGLIGIBLE = 1e-6
 
 /** Models that are known by name: one that answers at random would have a new one whenever it is examined. */
 const MOST_NAMES = 100
-
-/** Where a length may be any. */
-const LENGTH = 8
-
-/**
- * The probe query, the same for all servers: real numbers from 0 to 1, as those of pixels are; integers of 1 and 0 in turns, which are
- * tokens of any vocabulary, and masks.
- */
-export function probeQuery({ inputs }: Signature): TensorList {
-  const random = seeded(1)
-  return inputs.map((spec) => {
-    const { type = 'float32' } = spec
-    const shape = spec.shape.map((n) => (n < 0 ? LENGTH : n))
-    const all = { length: size({ shape }) }
-    if (type === 'string')
-      return tensorOf(
-        spec,
-        Array.from(all, () => 'text'),
-        shape,
-      )
-    const value = isReal(type) ? () => random.next() : (_: unknown, i: number) => 1 - (i % 2)
-    return tensorOf(spec, ofNumbers(type, Array.from(all, value)), shape)
-  })
-}
 
 /** Another query than the probe query, as valid as that, for each `n` from 2 on. Strings stay as they are. */
 export function anotherQuery(query: TensorList, n: number): TensorList {

@@ -1,10 +1,11 @@
 /** Servers whose models take and give other things than float32, or lengths that differ. */
 
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { probeQuery } from '../../../src/probe-query'
 import type { Signature, TensorList } from '../../../src/tensor'
 import type { HttpOptions } from '../../../src/workers/http/options'
 import { type HttpWorker, httpWorker } from '../../../src/workers/http/worker'
-import { anotherQuery, isSameModel, probeQuery } from '../../../src/workers/remote/model'
+import { anotherQuery, isSameModel } from '../../../src/workers/remote/model'
 import { echoGateway } from '../../shared/echo'
 import { bitsOfAll, everyType, everyValue } from '../../shared/element-values'
 import { errorReply, startWorker } from '../../shared/http-worker'

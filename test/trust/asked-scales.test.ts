@@ -1,0 +1,138 @@
+/** Workers of one's own making need not tell how large answers are: some are asked a query that no caller chose. */
+
+import { type Change, createPredictor, type ModelWorker, type PredictorOptions, type TensorList } from 'approxifer'
+import { describe, expect, it } from 'vitest'
+import { vectorOf } from '../../src/payload'
+import { probeQuery } from '../../src/probe-query'
+import { seeded } from '../../src/random'
+import { Feed } from '../shared/feed'
+
+const signature = { inputs: [{ name: 'x', shape: [4] }], outputs: [{ name: 'y', shape: [4] }] }
+const probe = vectorOf(probeQuery(signature))
+const random = seeded(3)
+const query = (size: number) => Float32Array.from({ length: 4 }, () => size * random.gauss())
+const isProbe = (x: Float32Array) => x.every((value, i) => value === probe[i])
+
+interface Way {
+  trusted?: boolean
+  /** Of what it answers to a query, and to the probe query. */
+  lie?: (answer: Float32Array) => Float32Array
+  probed?: (answer: Float32Array) => Float32Array
+}
+
+/** Twice the query; how often each was asked the probe query is kept. */
+class Fleet {
+  readonly probes: string[] = []
+  factor = 2
+
+  worker(name: string, { trusted = false, lie = (y) => y, probed = (y) => y }: Way = {}): ModelWorker {
+    return {
+      ...{ name, trusted, signature, free: true, onFree: undefined, close: async () => {} },
+      infer: async ([{ data }]: TensorList) => {
+        await new Promise(setImmediate) // or the first ones would answer everything
+        const x = data as Float32Array
+        const y = x.map((value) => this.factor * value)
+        if (isProbe(x)) this.probes.push(name)
+        return [{ data: isProbe(x) ? probed(y) : lie(y), shape: [4] }]
+      },
+    }
+  }
+}
+
+async function serve(workers: PredictorOptions['workers'], options: PredictorOptions = {}) {
+  const ejected: string[] = []
+  const predictor = await createPredictor({
+    ...{ workers, right: { labelAxis: 'none', tolerance: 0.1 }, memory: false, onWarning() {} },
+    onVerdict: ({ worker, kind }) => kind === 'ejected' && ejected.push(worker),
+    ...options,
+  })
+  return { predictor, ejected }
+}
+
+const many = (count: number, size: number) => Array.from({ length: count }, () => query(size))
+const byzantine = { scheme: { queries: 1, byzantine: 1 } }
+
+it('a neighbour’s inputs, 255 times too large, let no lie of a tenth of the deviation pass in a sampled fleet', async () => {
+  const fleet = new Fleet()
+  let isLying = false
+  const lie = (y: Float32Array) => (isLying ? y.map((value) => value + 0.2) : y)
+  const workers = [fleet.worker('own', { trusted: true }), fleet.worker('a'), fleet.worker('liar', { lie })]
+  const { predictor, ejected } = await serve(workers, { verify: { mode: 'sampled', rate: 0.2 } })
+  await predictor.predictAll(many(1000, 255))
+  isLying = true
+  for (let i = 0; i < 50; i++) await predictor.predictAll(many(10, 1))
+  expect([ejected, fleet.probes]).toEqual([['liar'], ['own']]) // own ones alone decide
+  await predictor.close()
+})
+
+describe('of a thousand machines', () => {
+  it('2E + 1 are asked, and no two of them are one', async () => {
+    const fleet = new Fleet()
+    const workers = Array.from({ length: 1000 }, (_, i) => fleet.worker(`w${i}`))
+    const { predictor } = await serve(workers, { scheme: { queries: 1, byzantine: 2 } })
+    for (let i = 0; i < 3; i++) await predictor.predictAll(many(100, 1))
+    expect([fleet.probes.length, new Set(fleet.probes).size]).toEqual([5, 5])
+    await predictor.close()
+  })
+
+  it('none is asked before answers are compared', async () => {
+    const fleet = new Fleet()
+    const { predictor } = await serve(
+      [0, 1, 2].map((i) => fleet.worker(`w${i}`)),
+      { hedge: false },
+    )
+    await predictor.predictAll(many(300, 1))
+    expect(fleet.probes).toEqual([])
+    await predictor.close()
+  })
+})
+
+it.each([
+  ['1e30 times as large', (y: Float32Array) => y.map((value) => 1e30 * value)],
+  ['tiny', (y: Float32Array) => y.map((value) => 1e-30 * value)],
+  [
+    'nothing',
+    (): never => {
+      throw new Error('it would not')
+    },
+  ],
+])('a liar that says %s to the probe query is found out, and nobody else is', async (_, probed) => {
+  const fleet = new Fleet()
+  const liar = fleet.worker('liar', { probed, lie: (y) => y.map((value) => value + 0.2) })
+  const others = [0, 1, 2, 3].map((i) =>
+    fleet.worker(`w${i}`, { lie: (y) => y.map((value) => value * (1 + 2e-6 * i)) }),
+  )
+  const { predictor, ejected } = await serve([liar, ...others], byzantine)
+  for (let i = 0; i < 30; i++) {
+    const queries = [...many(5, 1), ...many(5, 1e-6)]
+    for (const [n, { output, status }] of (await predictor.predictAll(queries)).entries()) {
+      expect(status).toBe('exact')
+      expect(output.y.data[0] as number).toBeCloseTo(2 * queries[n][0], 4)
+    }
+  }
+  expect(ejected).toEqual(['liar'])
+  await predictor.close()
+})
+
+it('a machine that comes later is asked where fewer were there than it takes, and all anew where the model is another', async () => {
+  const fleet = new Fleet()
+  const changes = new Feed<Change>()
+  const made = serve(changes, { ...byzantine, policy: 'retry' })
+  for (const name of ['a', 'b', 'c']) changes.tell({ add: fleet.worker(name) })
+  const { predictor, ejected } = await made
+  await predictor.predictAll(many(20, 1))
+  expect(fleet.probes.toSorted()).toEqual(['a', 'b', 'c'])
+  changes.tell({ add: fleet.worker('d') })
+  await predictor.predictAll(many(20, 1))
+  expect(fleet.probes.length).toBe(3)
+  changes.tell({ remove: 'a' })
+  await new Promise(setImmediate)
+  await predictor.predictAll(many(20, 1))
+  expect(fleet.probes.slice(3)).toEqual(['d'])
+  fleet.factor = 2e6
+  changes.tell({ model: 'another' })
+  await predictor.predictAll(many(20, 1))
+  expect(fleet.probes.slice(4).toSorted()).toEqual(['b', 'c', 'd'])
+  expect(ejected).toEqual([])
+  await predictor.close()
+})
