@@ -70,8 +70,8 @@ describe('packages', () => {
     const learned = /^dist\/(browser\/)?(core|codec|group|memory)\b|query\/(learning|lessons|looks)/
     expect(files.filter((file) => learned.test(file)).sort()).toEqual([
       'dist/codec/names.js',
-      'dist/memory/pack.js', // what was learned of workers is saved all the same
-      'dist/memory/experience-state.js',
+      'dist/memory/experience-state.js', // what was learned of workers is saved all the same
+      'dist/memory/pack.js',
     ])
     expect(outputFiles.some(({ text }) => text.includes('what a late or lost query gets'))).toBe(false)
   })
