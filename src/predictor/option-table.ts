@@ -120,7 +120,7 @@ const verify = {
   retention: open(
     integer(1, 1e8),
     "1,000,000 with `'sampled'`",
-    'answers given last of which a convict’s can be recalled; 24 bytes each',
+    'answers given last of which a convict’s can be recalled; 32 bytes each',
     '--retention <n>',
   ),
   integrity: open(

@@ -21,5 +21,5 @@ export function judge(verdict: Verdict, generations: readonly Generation[], sett
     generation.reconsider(identity)
   }
   const recalled = generations[0].means.sampled?.recall(identity) ?? [] // of whatever model
-  for (const [tenant, ids] of recalled) onRecall({ worker, identity, ...(tenant && { tenant }), ids })
+  for (const [tenant, all] of recalled) onRecall({ worker, identity, ...(tenant && { tenant }), ...all })
 }

@@ -15,7 +15,7 @@ import type { Status } from '../query/prediction'
 import { secret } from '../random'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { AuditDraws } from './audit-draws'
-import { GivenAnswers } from './given-answers'
+import { GivenAnswers, type Recalled } from './given-answers'
 import type { Reputation } from './reputation'
 
 /** Audits that may wait, and the values in them: beyond, nothing more is said to be audited. */
@@ -27,14 +27,12 @@ const AT_ONCE = 2
 const MOST_FAILED = 3
 
 /** Answers of a convict that nothing has proven: who was given them may want to take back what followed. Each tenant's are told by themselves. */
-export interface Recall {
+export interface Recall extends Recalled {
   /** Which lied. */
   worker: string
   identity: string
   /** Whose queries they answered, where that was said. */
   tenant?: string
-  /** `Prediction.id`, the first given first. */
-  ids: number[]
 }
 
 interface SamplingOptions {
@@ -142,7 +140,7 @@ export class Sampling implements Sampled {
     this.look()
   }
 
-  recall(identity: Identity): Map<string, number[]> {
+  recall(identity: Identity): Map<string, Recalled> {
     return this.#options.given.recall(identity)
   }
 

@@ -66,6 +66,7 @@ describe('one of two servers that lies', () => {
     ends.push(() => gateway.stop())
     const { told: events, stop } = await follow(gateway, 'recall')
     ends.push(stop)
+    const began = Date.now()
     const wrong: (number | undefined)[] = []
     const seen = new Set<string>()
     // A busy machine gives the liar few queries: it is asked until one of its lies is drawn.
@@ -79,8 +80,9 @@ describe('one of two servers that lies', () => {
     const line = await gateway.line(({ msg }) => msg === 'answers of a worker that lied are recalled')
     const worker = `127.0.0.1:${liar.port}`
     expect(line).toMatchObject({ level: 'warn', model: 'digits', worker, identity: worker })
-    const { ids, of } = line as { ids: number[]; of: number }
-    expect(events).toMatchObject([{ model: 'digits', worker, ids, of }])
+    const { ids, times, of } = line as Record<'ids' | 'times', number[]> & { of: number }
+    expect(events).toMatchObject([{ model: 'digits', worker, ids, times, of }])
+    expect([times.length, times.every((time) => time >= began && time <= Date.now())]).toEqual([of, true])
     expect([ids.length, wrong.length > 0, wrong.filter((id) => !ids.includes(id as number))]).toEqual([of, true, []])
     const recalls = (since: string) => fetch(`${gateway.url}/v2/models/digits/recalls?since=${since}`)
     const told = await (await recalls('2020-01-01')).json()

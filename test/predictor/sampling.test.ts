@@ -119,7 +119,9 @@ describe('a fleet that grows', () => {
     }
     const ids = (await Promise.all(both)).flatMap(({ id }) => id ?? [])
     expect(onVerdict.mock.calls[0][0]).toMatchObject({ worker: 'w1', identity: 'key', kind: 'ejected' })
-    expect(onRecall.mock.calls).toEqual([[{ worker: 'w1', identity: 'key', ids }]])
+    expect(onRecall.mock.calls).toEqual([
+      [{ worker: 'w1', identity: 'key', ids, times: ids.map(() => expect.any(Number)) }],
+    ])
     const again = Object.assign(new HandWorker('w2'), { identity: 'key' })
     await add(again)
     const asked = [3, 4, 5].map((x) => predictor.predict(query(x)))
@@ -161,7 +163,9 @@ describe('a fleet that grows', () => {
       await turn()
     }
     const ids = [...first, ...second].flatMap(({ id }) => id ?? [])
-    expect(onRecall.mock.calls).toEqual([[{ worker: 'w1', identity: 'w1', ids }]])
+    expect(onRecall.mock.calls).toEqual([
+      [{ worker: 'w1', identity: 'w1', ids, times: ids.map(() => expect.any(Number)) }],
+    ])
     await predictor.close()
   })
 })

@@ -151,7 +151,9 @@ describe('a lie', () => {
       for (const { id, workers } of await Promise.all(given)) if (workers[0] === 'w1') ids.push(id)
     }
     expect(ids.length).toBe(2)
-    const told = ['a', 'b'].map((tenant, i) => [{ worker: 'w1', identity: 'w1', tenant, ids: [ids[i]] }])
+    const told = ['a', 'b'].map((tenant, i) => [
+      { worker: 'w1', identity: 'w1', tenant, ids: [ids[i]], times: [expect.any(Number)] },
+    ])
     expect(onRecall.mock.calls).toEqual(told)
     await predictor.close()
   })
@@ -364,17 +366,22 @@ describe('what is known of answers that were given', () => {
     const given = new GivenAnswers(3)
     const places = [11, 12, 13, 14].map((id, i) => given.add(i % 2 ? 'b' : 'a', id, ''))
     given.prove(places[0]) // is forgotten: no other is taken for it
-    const recall = (identity: string) => given.recall(identity).get('') ?? []
+    const recall = (identity: string) => given.recall(identity).get('')?.ids ?? []
     expect([recall('a'), recall('a'), recall('b'), given.recalled]).toEqual([[13], [], [12, 14], 3])
   })
 
-  it('is told by tenant', () => {
-    const given = new GivenAnswers(9)
+  it('is told by tenant, with when each was given', () => {
+    let now = 1e12
+    const given = new GivenAnswers(9, () => now++)
     for (const [id, tenant] of ['x', 'y', 'x', ''].entries()) given.add('a', id, tenant)
-    expect([...given.recall('a')]).toEqual([['x', [0, 2]], ['y', [1]], ['', [3]]]) // biome-ignore format: one line
+    expect([...given.recall('a')]).toEqual([
+      ['x', { ids: [0, 2], times: [1e12, 1e12 + 2] }],
+      ['y', { ids: [1], times: [1e12 + 1] }],
+      ['', { ids: [3], times: [1e12 + 3] }],
+    ])
   })
 
-  it('takes some 24 bytes an answer, of a thousand workers and a million answers', () => {
+  it('takes some 32 bytes an answer, of a thousand workers and a million answers', () => {
     const given = new GivenAnswers(1e6)
     const names = Array.from({ length: 1000 }, (_, i) => `worker ${i}`)
     const before = process.memoryUsage()
@@ -382,6 +389,6 @@ describe('what is known of answers that were given', () => {
     const after = process.memoryUsage()
     const bytes = after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers
     expect(bytes).toBeLessThan(90e6) // and what growing arrays have left behind
-    expect(given.recall('worker 7').get('x')?.length).toBe(1000)
+    expect(given.recall('worker 7').get('x')?.ids.length).toBe(1000)
   })
 })

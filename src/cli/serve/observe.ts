@@ -71,9 +71,15 @@ export function refusals(log: Log, metrics: Metrics): (refused: RefusedRequest) 
 const MOST_IDS = 1000
 
 /** Answers of a convict that nothing has proven, in pieces, so that readers can keep up. */
-export async function tellRecall(log: Log, events: Events, model: string, { ids, ...who }: Recall): Promise<void> {
+export async function tellRecall(
+  log: Log,
+  events: Events,
+  model: string,
+  { ids, times, ...who }: Recall,
+): Promise<void> {
   for (let from = 0; from < ids.length; from += MOST_IDS) {
-    const part = { model, ...who, ids: ids.slice(from, from + MOST_IDS), of: ids.length }
+    const [some, given] = [ids, times].map((all) => all.slice(from, from + MOST_IDS))
+    const part = { model, ...who, ids: some, times: given, of: ids.length }
     log.warn(part, 'answers of a worker that lied are recalled')
     events.recall(part)
     await setImmediate()
