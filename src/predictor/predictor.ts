@@ -287,14 +287,14 @@ export class Predictor {
 
   /** Settles every open query with CLOSED and closes the workers. May be called twice. */
   close(): Promise<void> {
-    this.#closing ??= this.#close()
-    return this.#closing
+    return (this.#closing ??= this.#close())
   }
 
   async #close(): Promise<void> {
     const error = new ApproxiferError('CLOSED', 'the predictor was closed')
     this.#room.close()
     this.#membership?.close()
+    this.#rollout?.close()
     await Promise.all(this.#all.map((generation) => generation.close(error)))
   }
 }

@@ -43,6 +43,7 @@ export class Rollout {
   #next: Contender | undefined
   /** When it was found that what serves cannot be reached, and what ends the waiting for it. */
   #outage: { since: number; cancel: () => void } | undefined
+  #isClosed = false
   readonly #others = new Map<string, Contender>()
   /** Models that have served and that nobody has. */
   readonly #served = new Set<string>()
@@ -185,6 +186,7 @@ export class Rollout {
 
   /** Something has changed. */
   look(): void {
+    if (this.#isClosed) return
     const before = this.#outage
     this.#watch()
     for (const entry of this.#others.values()) {
@@ -262,6 +264,12 @@ export class Rollout {
 
   #tell(entry: Contender): void {
     this.#options.settings.onGeneration(reportOf(entry))
+  }
+
+  /** Nobody takes over any more. Its generations are the caller's to close. */
+  close(): void {
+    this.#isClosed = true
+    this.#outage?.cancel()
   }
 
   // By hand.

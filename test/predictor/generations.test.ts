@@ -177,6 +177,21 @@ it('one worker takes over from three that are out of reach after half a minute, 
   expect(await third).toMatchObject({ fingerprint: 'old' })
 })
 
+it('nobody takes over from one that is out of reach once the predictor is closed', async () => {
+  const { predictor, old, clock, events, warnings } = await both({ shadow: 1 })
+  for (const worker of old) {
+    Object.assign(worker, { gone: true, capacity: 0 })
+    worker.onFree?.()
+  }
+  expect(await settled(predictor.predict(query(3)))).toBe('failed')
+  expect(warnings.at(-1)).toContain('can be reached; beside it there are 1 with the model new')
+  await predictor.close()
+  const told = [events.length, warnings.length]
+  expect(clock.pending).toBe(0)
+  await clock.run(clock.now() + 31_000)
+  expect([events.length, warnings.length]).toEqual(told)
+})
+
 it('equal queries have the answer of the model that they are asked of', async () => {
   const { predictor, next, answered } = await both({}, 4, { reuse: { exact: true } })
   // Four have it, and three the other.

@@ -1,5 +1,7 @@
 /** What a history is made of. */
 
+import type { GenerationReport } from '../../src/predictor/options'
+
 /** What was promised for this run. */
 export interface Promised {
   byzantine: number
@@ -66,6 +68,8 @@ export type Entry = {
   /** All that was kept of it; of all, since they have another model from now on. */
   | { what: 'forgets'; tenant: string }
   | { what: 'renews' }
+  /** A new model of workers elsewhere, beside the one that serves. */
+  | { what: 'fares'; model: string; state: GenerationReport['state'] }
   /** A request to a gateway, and its response. @param why  of nonsense, which; or that its body was cut, or what serves closed @param version  of the model that answered */
   | { what: 'sent'; exchange: number; kind: string }
   | { what: 'told'; exchange: number; status: number; why: string; version?: string }

@@ -147,6 +147,13 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   ['wrong answers of a convict are recalled', [...wrong(1), ...wrong(2), convicted, recalled(2), over(200)], sampled],
   ['of a convict’s answers alone some are recalled', [...wrong(1), asked(2, 2), given(2, 2, 'b'), answered(2, 3, { ...audited, id: 2, workers: ['b'], off: 0, label: true }), convicted, recalled(1, 2), over(200)], sampled], // biome-ignore format: one line
   ['who always lies is convicted', [...Array.from({ length: 9 }, (_, i) => wrong(i)).flat(), over(200)], sampled],
+  [
+    'a refused model does not serve',
+    [
+      { at: 1, what: 'fares', model: 'new', state: 'refused' },
+      { at: 2, what: 'fares', model: 'new', state: 'serving' },
+    ],
+  ],
   ['every group is reported', [...proven, over(200, { unreported: 1 })]],
 ]
 

@@ -60,6 +60,7 @@ class Checker {
   readonly #liars = new Set<string>()
   /** And since when. */
   readonly #ejected = new Map<string, number>()
+  readonly #refused = new Set<string>()
   readonly #exchanges = new Exchanges((at, line, why) => this.#breaks(at, line, why))
   /** The newest model whose answer was given as exact, and when first. */
   #newest = { model: 0, at: 0 }
@@ -124,6 +125,8 @@ class Checker {
         return this.#reused.renews()
       case 'missing':
         return this.#breaks(entry.at, 'who is well is there', entry.worker)
+      case 'fares':
+        return this.#fares(entry)
       case 'restart':
         return this.#restart(entry)
       case 'stalled':
@@ -326,11 +329,18 @@ class Checker {
   }
 
   /** Who was ejected when it was saved is ejected still. */
+  #fares({ at, model, state }: Entry & { what: 'fares' }): void {
+    if (state === 'refused') this.#refused.add(model)
+    if (state === 'gone') this.#refused.delete(model)
+    if (state === 'serving' && this.#refused.has(model)) this.#breaks(at, 'a refused model does not serve', model)
+  }
+
   #restart({ at, state, isRefused, ejected, forgotten }: Entry & { what: 'restart' }): void {
     if (state === 'torn' && !isRefused)
       this.#breaks(at, 'a state that is torn is refused, with a warning', 'it was taken')
     this.#stayEjected({ at, forgotten })
     this.#ejected.clear()
+    this.#refused.clear()
     this.#reused.renews()
     for (const identity of ejected) this.#ejected.set(identity, at)
   }

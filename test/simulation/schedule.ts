@@ -204,7 +204,7 @@ function rolled(schedule: Schedule): Schedule {
   const { wire, seed, options } = schedule
   const random = seeded(~seed + 1)
   if (!wire || wire.transport === 'direct' || random.next() < 0.5) return schedule
-  const ways = [{ shadow: 0.5 }, { canary: 0.3 }, { shadow: 0.2, canary: 0.2 }]
+  const ways = [{ shadow: 0.5 }, { shadow: 1 }, { canary: 0.3 }, { shadow: 0.2, canary: 0.2 }]
   const rollout = { ...ways[random.below(ways.length)], agreement: [0, 0.5, 0.95][random.below(3)] }
   return { ...schedule, options: { ...options, rollout } }
 }

@@ -4,6 +4,7 @@ import type { Prediction, PredictOptions, PredictorOptions } from 'approxifer'
 import { createGateway, type GatewayModel } from '../../src/gateway/create'
 import type { Gateway } from '../../src/gateway/gateway'
 import { createPredictor } from '../../src/predictor/create'
+import type { GenerationReport } from '../../src/predictor/options'
 import type { Predictor } from '../../src/predictor/predictor'
 import type { PredictorStats } from '../../src/predictor/stats'
 import type { GroupReport } from '../../src/query/prediction'
@@ -67,6 +68,7 @@ export class Serving {
       verdict(verdict: Verdict, serves: boolean): void
       ejected(): readonly string[]
       recalled(recall: Recall): void
+      fares(report: GenerationReport): void
       loads(entry: Loads): void
     },
   ) {
@@ -167,11 +169,16 @@ export class Serving {
     const { options, seed } = this.schedule
     const { clock, transport, told } = this
     const place = ++this.#starts.count
-    let release = () => {}
+    let [release, isApart] = [() => {}, false]
     const workers: WorkerChanges = {
+      apart() {
+        isApart = true
+      },
       [Symbol.asyncIterator]() {
         release()
-        return transport.connect()[Symbol.asyncIterator]()
+        const changes = transport.connect()
+        if (isApart) changes.apart?.()
+        return changes[Symbol.asyncIterator]()
       },
     }
     const all = {
@@ -180,6 +187,7 @@ export class Serving {
       testing: { clock, seed, coin: seeded(seed).next },
       onWarning: this.#warn,
       onVerdict: (verdict: Verdict) => told.verdict(verdict, place >= this.#starts.serving),
+      ...(options.rollout && { onGeneration: (report: GenerationReport) => told.fares(report) }),
       ...(options.verify?.mode === 'sampled' && { onRecall: (recall: Recall) => told.recalled(recall) }),
       get workers() {
         release()

@@ -65,6 +65,7 @@ class World {
       verdict: ({ identity, kind }, serves) => this.#verdict(this.#transport.identityOf(identity), kind, serves),
       loads: (entry) => this.#loads(entry),
       ejected: () => [...this.#ejected],
+      fares: ({ id, state }) => void this.#note({ what: 'fares', model: id, state }),
       recalled: ({ identity, ids }) => void this.#note({ what: 'recalled', identity, ids }),
     })
     if (!wire?.isServed) return
@@ -237,8 +238,10 @@ class World {
       return this.#transport.renew(`model ${model}`)
     }
     const random = seeded(this.#schedule.seed)
+    const { options, events } = this.#schedule
+    const paceMs = options.rollout ? (events.at(-1)?.at ?? 0) / 5 : 20 // for as long as a new model shows itself
     for (const [i, identity] of [...this.#models.keys()].entries()) {
-      this.clock.after(i * 20 * random.next(), () => {
+      this.clock.after(i * paceMs * random.next(), () => {
         this.#models.set(identity, model)
         // A server may change its model as it goes, too: its replies say that it has another version.
         if (this.#schedule.wire?.transport === 'http' && random.next() < 0.5) return
