@@ -1,6 +1,6 @@
 /**
- * Saved state: a line with version and checksum, a line of JSON, then the arrays it describes, one after the other, little endian. The checksum
- * is over all behind the first line. How it is written; apart from how it is read, since every page loads this.
+ * Writes saved state: a line with version and checksum, a line of JSON, then the arrays it describes, one after the other, little endian. The
+ * checksum is over all behind the first line. What reads it is in archive.ts, since every page loads this.
  */
 
 import { checksum } from '../checksum'

@@ -186,7 +186,6 @@ export class Rollout {
 
   /** Something has changed. */
   look(): void {
-    if (this.#isClosed) return
     const before = this.#outage
     this.#watch()
     for (const entry of this.#others.values()) {
@@ -214,7 +213,7 @@ export class Rollout {
   /** How long the one that serves is out of reach. */
   #watch(): void {
     const { clock } = this.#options.settings
-    const isOut = this.#others.size > 0 && !this.serving.means.pool.usable
+    const isOut = !this.#isClosed && this.#others.size > 0 && !this.serving.means.pool.usable
     if (isOut === (this.#outage !== undefined)) return
     this.#outage?.cancel()
     this.#outage = isOut ? { since: clock.now(), cancel: clock.after(GONE_MS, () => this.look(), true) } : undefined
@@ -266,10 +265,10 @@ export class Rollout {
     this.#options.settings.onGeneration(reportOf(entry))
   }
 
-  /** Nobody takes over any more. Its generations are the caller's to close. */
+  /** Nothing is waited for any more. Its generations are the caller's to close. */
   close(): void {
     this.#isClosed = true
-    this.#outage?.cancel()
+    this.#watch()
   }
 
   // By hand.

@@ -1,6 +1,6 @@
 /**
  * When two answers are the same, and when they cannot both be honest. Each output is judged by itself, in a unit that no caller and no worker
- * moves: the size of that output in the very answers that are compared, and in the answer to a fixed query, as most workers tell it. How
+ * moves: the size of that output in the very answers that are compared, and in the answer to a fixed query, as most workers tell it or give it. How
  * much answers differ from query to query decides nothing: 1,000 queries with values 255 times too large once made a lie of a tenth of the usual
  * deviation pass for everybody.
  */

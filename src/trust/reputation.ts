@@ -27,7 +27,9 @@ export interface Verdict {
 }
 
 export interface ReputationOptions {
-  pool: Attempts<Payload, Payload> & { readonly identities: Pick<Identities, 'size' | 'has' | 'all' | 'workersOf'> }
+  pool: Attempts<Payload, Payload> & {
+    readonly identities: Pick<Identities, 'size' | 'has' | 'all' | 'workersOf' | 'isUsable'>
+  }
   criterion: Criterion
   signature: Signature
   evidence: Evidence
@@ -126,7 +128,13 @@ export class Reputation implements Trust {
     this.tidy(identityOf(worker))
   }
 
-  /** The workers have another model: its answers differ by as much as will be seen, and are as large. */
+  /** Machines are asked how large answers are: until they have answered few can be told to be lies. @param look  is called when one has */
+  isMeasuring(look: () => void): boolean {
+    this.#equal.scales.heard = look
+    return this.#equal.scales.isAsking
+  }
+
+  /** The workers have another model: how far its answers differ, and how large they are, is found out anew. */
   renew(): void {
     this.#equal.scales.renew()
     this.evidence.renew()

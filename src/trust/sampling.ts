@@ -37,7 +37,7 @@ export interface Recall extends Recalled {
 
 interface SamplingOptions {
   readonly pool: Attempts<Payload, Payload> & Pick<Pool, 'identities' | 'worker'>
-  readonly trust: Pick<Reputation, 'equality' | 'evidence' | 'isTrusted' | 'proven' | 'lied'>
+  readonly trust: Pick<Reputation, 'equality' | 'isMeasuring' | 'evidence' | 'isTrusted' | 'proven' | 'lied'>
   readonly tally: WorkerTally
   readonly draws: AuditDraws
   /** What is known of answers that were given; of another model's, too. */
@@ -75,6 +75,7 @@ class Inspection implements Owner, Apart {
 
 export class Sampling implements Sampled {
   readonly #options: SamplingOptions
+  readonly #look = () => this.look()
   readonly #waiting: Inspection[] = []
   readonly #underWay = new Set<Inspection>()
   #anchors: readonly Identity[] | undefined
@@ -161,7 +162,7 @@ export class Sampling implements Sampled {
       this.#underWay.delete(each)
       this.#waiting.unshift(each)
     }
-    while (this.#underWay.size < capacity && !this.#isClosed) {
+    while (this.#underWay.size < capacity && !this.#isClosed && !trust.isMeasuring(this.#look)) {
       const next = this.#waiting.shift()
       if (!next) return
       if (next.renewals !== trust.evidence.renewals) continue // anchors have another model by now

@@ -14,28 +14,32 @@ import { identityOf, type ModelWorker } from '../workers/worker'
 
 /** Machines whose word it takes, where there are as many: of three no single one decides. */
 const ENOUGH = 3
+/** Times that a machine is asked that gives no answer. */
+const TRIES = 3
+
+type ScalesPool = Attempts<Payload, Payload> & {
+  readonly identities: Pick<Identities, 'all' | 'workersOf' | 'isUsable'>
+}
 
 export class Scales implements Owner, Apart {
-  readonly #pool: Attempts<Payload, Payload> & { readonly identities: Pick<Identities, 'all' | 'workersOf'> }
+  /** Called when a machine that was asked has answered, or has not. */
+  heard = (): void => {}
+  readonly #pool: ScalesPool
   readonly #signature: Signature
   readonly #liars: number
   /** Undefined where they are to be found out anew. */
   #known: readonly number[] | undefined
-  /** Of machines that tell none; undefined where one gave no answer. */
-  readonly #answered = new Map<Identity, readonly number[] | undefined>()
+  /** Of machines that tell none: what they answered, and how often one gave no answer. */
+  readonly #answered = new Map<Identity, readonly number[]>()
+  readonly #failures = new Map<Identity, number>()
   readonly #asking = new Set<Attempt<Payload, Payload>>()
-  /** Machines that tell none and were not asked. */
+  /** Machines that may be asked. */
   #silent = new Set<Identity>()
   /** Some worker was the user's own: what others tell counts no more. */
   #isAnchored = false
 
   /** @param liars  E: machines that may lie */
-  constructor(
-    pool: Attempts<Payload, Payload> & { readonly identities: Pick<Identities, 'all' | 'workersOf'> },
-    signature: Signature,
-    liars: number,
-  ) {
-    // biome-ignore format: one line
+  constructor(pool: ScalesPool, signature: Signature, liars: number) {
     this.#pool = pool
     this.#signature = signature
     this.#liars = liars
@@ -43,24 +47,31 @@ export class Scales implements Owner, Apart {
 
   /** Of each output the median of what machines tell; 0 where it is not known, or not yet. As long as most of them are honest no liar moves it. */
   get known(): readonly number[] {
-    this.#known ??= this.#found()
-    return this.#known
+    return this.#known ?? this.#found()
   }
 
+  /** Whether it will be known in a moment. */
+  get isAsking(): boolean {
+    return this.known.includes(0) && this.#asking.size > 0
+  }
+
+  /** Who has not answered yet has a vote, for 0: a liar that keeps silent could else keep it unknown. */
   #found(): readonly number[] {
     const standards = this.#standards()
-    const told = standards
-      .map((worker) => this.#toldBy(worker))
-      .filter((scales) => scales?.length) as (readonly number[])[]
-    const missing = Math.min(standards.length, Math.max(ENOUGH, 2 * this.#liars + 1)) - told.length
-    if (missing > 0) this.#ask(standards, missing)
-    return this.#signature.outputs.map((_, i) =>
-      missing > 0 ? 0 : (median(told.map((scales) => sane(scales[i]))) ?? 0),
-    )
+    const votes = standards.map((worker) => this.#toldBy(worker)).filter((scales) => scales !== undefined)
+    const missing = Math.min(standards.length, Math.max(ENOUGH, 2 * this.#liars + 1)) - votes.length
+    for (let i = 0; i < missing; i++) votes.push([])
+    const known = this.#signature.outputs.map((_, i) => median(votes.map((scales) => sane(scales[i]))) ?? 0)
+    if (missing <= 0) this.#known = known
+    this.#ask(standards, missing)
+    return known
   }
 
+  /** Undefined where it may answer yet. */
   #toldBy(worker: ModelWorker): readonly number[] | undefined {
-    return worker.scales ?? this.#answered.get(identityOf(worker))
+    const identity = identityOf(worker)
+    const isSilent = (this.#failures.get(identity) ?? 0) >= TRIES
+    return worker.scales ?? this.#answered.get(identity) ?? (isSilent ? [] : undefined)
   }
 
   /**
@@ -78,49 +89,50 @@ export class Scales implements Owner, Apart {
 
   // Asking.
 
-  #ask(standards: readonly ModelWorker[], count: number): void {
-    const silent = standards.filter((worker) => !worker.scales).map(identityOf)
-    const asked = [...this.#asking].map(({ identity }) => identity)
-    this.#silent = new Set(silent.filter((each) => !this.#answered.has(each) && !asked.includes(each)))
-    const queued = asked.filter((identity) => identity === undefined).length
-    for (let left = Math.min(count - asked.length, this.#silent.size - queued); left > 0; left--) {
+  /** Has so many of them asked, where they can be; those that wait for nobody stand before others in the queue, and are taken back. */
+  #ask(standards: readonly ModelWorker[], missing: number): void {
+    const silent = standards.filter((worker) => !this.#toldBy(worker)).map(identityOf)
+    this.#silent = new Set(silent.filter((each) => this.#pool.identities.isUsable(each)))
+    const wanted = Math.min(missing, this.#silent.size)
+    for (const attempt of this.#asking) {
+      if (this.#asking.size <= wanted) break
+      if (attempt.phase === 'queued' && this.#asking.delete(attempt)) this.#pool.cancel(attempt)
+    }
+    while (this.#asking.size < wanted) {
       const payload = new Payload(probeQuery(this.#signature))
       this.#asking.add(this.#pool.submit({ payload, owner: this, apart: [this], priority: 'high' }))
     }
   }
 
   blocks(identity: Identity): boolean {
-    return !this.#silent.has(identity)
-  }
-
-  began({ identity }: Attempt): void {
-    this.#silent.delete(identity as Identity)
+    return !this.#silent.has(identity) || Array.from(this.#asking).some((each) => each.identity === identity)
   }
 
   settled(attempt: Attempt): void {
     const asked = attempt as Attempt<Payload, Payload>
     const { outcome, identity } = asked
     if (!this.#asking.delete(asked) || identity === undefined) return
-    const answer = outcome?.kind === 'answered' ? outcome.answer.tensors : undefined
-    this.#answered.set(identity, answer && sizesOf(answer, this.#signature.outputs))
-    this.#known = undefined
+    if (outcome?.kind === 'answered') {
+      this.#answered.set(identity, sizesOf(outcome.answer.tensors, this.#signature.outputs))
+    } else if (outcome?.kind === 'failed' && outcome.blame !== 'nobody') {
+      this.#failures.set(identity, (this.#failures.get(identity) ?? 0) + 1)
+    }
+    this.heard()
   }
 
-  /** Workers came or went; who gave no answer may give one now. */
+  /** Workers came or went. */
   changed(): void {
     this.#known = undefined
-    for (const attempt of this.#asking)
-      if (attempt.phase === 'queued' && this.#asking.delete(attempt)) this.#pool.cancel(attempt)
-    for (const [identity, scales] of this.#answered) {
-      if (!scales || !this.#pool.identities.workersOf(identity).length) this.#answered.delete(identity)
+    for (const all of [this.#answered, this.#failures]) {
+      for (const identity of all.keys()) if (!this.#pool.identities.workersOf(identity).length) all.delete(identity)
     }
   }
 
-  /** The workers have another model. */
+  /** The workers have another model: what they are at work on says nothing of it. */
   renew(): void {
-    this.changed()
-    this.#answered.clear()
-    this.#asking.clear()
+    for (const attempt of this.#asking) this.#pool.cancel(attempt)
+    for (const all of [this.#asking, this.#answered, this.#failures]) all.clear()
+    this.#known = undefined
   }
 }
 

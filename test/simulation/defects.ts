@@ -47,7 +47,7 @@ export const defects: readonly Defect[] = [
   defect('an answer outlives its model', 'predictor/reuse.ts', '  renew(): void {\n    this.#kept.clear()', '  renew(): void {'),
   defect('an answer is kept for ever', 'predictor/kept-answers.ts', 'this.#most.clock.now() - kept.at <= this.#most.ttlMs', 'kept'),
   defect('answers of a tenant that is forgotten are given', 'predictor/predictor.ts', 'reuse?.forget({ tenant: name })', ''),
-  defect('half of a convict’s answers are recalled', 'trust/given-answers.ts', 'ids.push(this.#ids[place])', 'if (i % 2) ids.push(this.#ids[place])'),
+  defect('half of a convict’s answers are recalled', 'trust/given-answers.ts', 'ids.push(this.#entries[2 * place])', 'if (i % 2) ids.push(this.#entries[2 * place])'),
   defect('answers are said to be audited, and are not', 'trust/sampling.ts', 'if (!this.#options.draws.draw(identityOf(worker))) return', 'if (worker) return'),
   defect('who leaves is answered', 'query/query.ts', 'if (this.caller.isOpen) this.#fail(error)\n    if (this.coding) this.coding.left(this)', 'if (this.coding) this.coding.left(this)'),
   defect('a query is refused in the turn in which it comes', 'pool/dispatch.ts', 'this.#attemptFor(member, skip, now) ??', 'this.#attemptFor(member, skip, startsAt) ??'),

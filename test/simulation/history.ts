@@ -328,19 +328,18 @@ class Checker {
     }
   }
 
-  /** Who was ejected when it was saved is ejected still. */
   #fares({ at, model, state }: Entry & { what: 'fares' }): void {
     if (state === 'refused') this.#refused.add(model)
     if (state === 'gone') this.#refused.delete(model)
     if (state === 'serving' && this.#refused.has(model)) this.#breaks(at, 'a refused model does not serve', model)
   }
 
+  /** Who was ejected when it was saved is ejected still. */
   #restart({ at, state, isRefused, ejected, forgotten }: Entry & { what: 'restart' }): void {
     if (state === 'torn' && !isRefused)
       this.#breaks(at, 'a state that is torn is refused, with a warning', 'it was taken')
     this.#stayEjected({ at, forgotten })
     this.#ejected.clear()
-    this.#refused.clear()
     this.#reused.renews()
     for (const identity of ejected) this.#ejected.set(identity, at)
   }

@@ -68,6 +68,7 @@ export class Serving {
       verdict(verdict: Verdict, serves: boolean): void
       ejected(): readonly string[]
       recalled(recall: Recall): void
+      /** @param report  its id says of which start */
       fares(report: GenerationReport): void
       loads(entry: Loads): void
     },
@@ -187,7 +188,9 @@ export class Serving {
       testing: { clock, seed, coin: seeded(seed).next },
       onWarning: this.#warn,
       onVerdict: (verdict: Verdict) => told.verdict(verdict, place >= this.#starts.serving),
-      ...(options.rollout && { onGeneration: (report: GenerationReport) => told.fares(report) }),
+      ...(options.rollout && {
+        onGeneration: (report: GenerationReport) => told.fares({ ...report, id: `${place} ${report.id}` }),
+      }),
       ...(options.verify?.mode === 'sampled' && { onRecall: (recall: Recall) => told.recalled(recall) }),
       get workers() {
         release()

@@ -87,19 +87,21 @@ describe('of a thousand machines', () => {
   })
 })
 
+const nothing = (): never => {
+  throw new Error('it would not')
+}
+
 it.each([
-  ['1e30 times as large', (y: Float32Array) => y.map((value) => 1e30 * value)],
-  ['tiny', (y: Float32Array) => y.map((value) => 1e-30 * value)],
-  [
-    'nothing',
-    (): never => {
-      throw new Error('it would not')
-    },
-  ],
-])('a liar that says %s to the probe query is found out, and nobody else is', async (_, probed) => {
+  ['1e30 times as large', 5, (y: Float32Array) => y.map((value) => 1e30 * value)],
+  ['tiny', 5, (y: Float32Array) => y.map((value) => 1e-30 * value)],
+  ['nothing', 5, nothing],
+  ['nothing', 3, nothing],
+  ['that it tells nothing', 3, undefined],
+])('a liar that says %s to the probe query is found out, one of %d, and nobody else is', async (_, count, probed) => {
   const fleet = new Fleet()
   const liar = fleet.worker('liar', { probed, lie: (y) => y.map((value) => value + 0.2) })
-  const others = [0, 1, 2, 3].map((i) =>
+  if (!probed) Object.assign(liar, { scales: [] })
+  const others = Array.from({ length: count - 1 }, (_, i) => i).map((i) =>
     fleet.worker(`w${i}`, { lie: (y) => y.map((value) => value * (1 + 2e-6 * i)) }),
   )
   const { predictor, ejected } = await serve([liar, ...others], byzantine)
@@ -134,5 +136,81 @@ it('a machine that comes later is asked where fewer were there than it takes, an
   await predictor.predictAll(many(20, 1))
   expect(fleet.probes.slice(4).toSorted()).toEqual(['b', 'c', 'd'])
   expect(ejected).toEqual([])
+  await predictor.close()
+})
+
+describe('an anchor that is asked', () => {
+  const liar = (fleet: Fleet, name: string) => fleet.worker(name, { lie: (y) => y.map((value) => value + 0.2) })
+  const sampled = { verify: { mode: 'sampled', rate: 1 } } as const
+
+  it('is asked though others come and go all the time, and no audit is spent before it has answered', async () => {
+    const fleet = new Fleet()
+    const changes = new Feed<Change>()
+    const made = serve(changes, sampled)
+    for (const worker of [fleet.worker('own', { trusted: true }), liar(fleet, 'a'), liar(fleet, 'b')]) changes.tell({ add: worker }) // biome-ignore format: one line
+    const { predictor, ejected } = await made
+    for (let i = 0; i < 60; i++) {
+      void predictor.predictAll(many(4, 1))
+      changes.tell(i % 2 ? { remove: `c${i - 1}` } : { add: fleet.worker(`c${i}`) })
+      await new Promise(setImmediate)
+    }
+    await predictor.predictAll(many(20, 1))
+    expect([ejected.toSorted(), fleet.probes]).toEqual([['a', 'b'], ['own']])
+    await predictor.close()
+  })
+
+  it('has answered once only what came at once: its audits are made all the same', async () => {
+    const fleet = new Fleet()
+    const { predictor, ejected } = await serve([fleet.worker('own', { trusted: true }), liar(fleet, 'a')], sampled)
+    await predictor.predictAll(many(6, 1))
+    while (!ejected.length) await new Promise(setImmediate)
+    expect(ejected).toEqual(['a'])
+    await predictor.close()
+  })
+
+  it('is asked again where it fails, also where another is out of reach', async () => {
+    let times = 0
+    const failing = (y: Float32Array) => (times++ ? y : nothing())
+    for (const second of [undefined, { gone: true, free: false }]) {
+      times = 0
+      const fleet = new Fleet()
+      const own = fleet.worker('own', { trusted: true, probed: failing })
+      const others = second ? [Object.assign(fleet.worker('other', { trusted: true }), second)] : []
+      const { predictor, ejected } = await serve([own, ...others, liar(fleet, 'a'), fleet.worker('b')], sampled)
+      for (let i = 0; i < 20; i++) await predictor.predictAll(many(10, 1))
+      expect([ejected, fleet.probes]).toEqual([['a'], ['own', 'own']])
+      await predictor.close()
+    }
+  })
+})
+
+it('a liar of three that is asked, never answers and comes back all the time is found out', async () => {
+  const fleet = new Fleet()
+  const changes = new Feed<Change>()
+  const made = serve(changes, { ...byzantine, deadlineMs: 200 })
+  const liar = () => {
+    const worker = fleet.worker('liar', { lie: (y) => y.map((value) => value + 0.2) })
+    const { infer } = worker
+    return Object.assign(worker, {
+      infer: (query: TensorList) => (isProbe(vectorOf(query)) ? new Promise<TensorList>(() => {}) : infer(query)),
+    })
+  }
+  for (const worker of [liar(), fleet.worker('a'), fleet.worker('b')]) changes.tell({ add: worker })
+  const { predictor, ejected } = await made
+  for (let i = 0; i < 40; i++) {
+    await Promise.allSettled(many(5, 1).map((row) => predictor.predict(row)))
+    changes.tell({ remove: 'liar' })
+    changes.tell({ add: liar() })
+  }
+  expect(ejected).toEqual(['liar'])
+  await predictor.close()
+})
+
+it('a fleet of which a machine that was never asked is out of reach refuses nobody', async () => {
+  const fleet = new Fleet()
+  const away = Object.assign(fleet.worker('c'), { gone: true, free: false })
+  const { predictor } = await serve([fleet.worker('a'), fleet.worker('b'), away], { ...byzantine, deadlineMs: 50 })
+  for (let i = 0; i < 40; i++) expect((await predictor.predict(query(1))).status).toBe('exact')
+  expect(fleet.probes.toSorted()).toEqual(['a', 'b'])
   await predictor.close()
 })

@@ -1,4 +1,4 @@
-/** Who tells how large answers usually are, by which a lie is told from rounding: never those that may lie, where any are trusted. */
+/** Who tells how large answers are, by which a lie is told from rounding: never those that may lie, where any are trusted. */
 
 import { type Change, createPredictor, type ModelWorker, type PredictorOptions, type TensorList } from 'approxifer'
 import { expect, it } from 'vitest'
