@@ -83,7 +83,7 @@ class Worker extends SimulatedWorker {
     simulation: Simulation,
     /** Of its answers, and what it tells of that. */
     private readonly size: number,
-    readonly scales: readonly number[],
+    override readonly scales: readonly number[],
     readonly trusted: boolean,
     /** Its own rounding, or a lie. */
     private readonly told: (own: Float32Array) => Float32Array | undefined,

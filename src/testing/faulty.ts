@@ -61,6 +61,10 @@ export class FaultyWorker implements ModelWorker {
     return this.#inner.fingerprint
   }
 
+  get scales() {
+    return this.#inner.scales
+  }
+
   get gone() {
     return this.#inner.gone === true
   }

@@ -11,7 +11,7 @@ import type { ModelWorker } from '../workers/worker'
 export type Law = (index: number, now: number) => number
 
 /** What all workers of a simulation share. Unless it says that they are interruptible, nothing ends a call sooner. */
-export interface Simulation extends Pick<ModelWorker, 'signature' | 'slots' | 'interruptible'> {
+export interface Simulation extends Pick<ModelWorker, 'signature' | 'slots' | 'interruptible' | 'scales'> {
   readonly clock: Clock
   /** @param size  values in the query, in a batch those of the longest */
   law(index: number, now: number, size: number): number
@@ -25,6 +25,8 @@ export interface Simulation extends Pick<ModelWorker, 'signature' | 'slots' | 'i
 export class SimulatedWorker implements ModelWorker {
   onFree: (() => void) | undefined
   readonly name: string
+  /** Default: none, and it is not asked: it may know no answers but those to its own queries. */
+  readonly scales: readonly number[]
   /** Time at work so far, of all slots together, and answers given. */
   workedMs = 0
   calls = 0
@@ -34,6 +36,7 @@ export class SimulatedWorker implements ModelWorker {
 
   constructor(index: number, simulation: Simulation) {
     this.name = `worker ${index}`
+    this.scales = simulation.scales ?? []
     this.#index = index
     this.#simulation = simulation
   }
