@@ -162,7 +162,8 @@ export class Sampling implements Sampled {
       this.#underWay.delete(each)
       this.#waiting.unshift(each)
     }
-    while (this.#underWay.size < capacity && !this.#isClosed && !trust.isMeasuring(this.#look)) {
+    const isReady = !this.#isClosed && !trust.isMeasuring(this.#look)
+    while (isReady && this.#underWay.size < capacity) {
       const next = this.#waiting.shift()
       if (!next) return
       if (next.renewals !== trust.evidence.renewals) continue // anchors have another model by now

@@ -98,9 +98,10 @@ export class Scales implements Owner, Apart {
       if (this.#asking.size <= wanted) break
       if (attempt.phase === 'queued' && this.#asking.delete(attempt)) this.#pool.cancel(attempt)
     }
-    while (this.#asking.size < wanted) {
+    for (let more = wanted - this.#asking.size; more > 0; more--) {
       const payload = new Payload(probeQuery(this.#signature))
-      this.#asking.add(this.#pool.submit({ payload, owner: this, apart: [this], priority: 'high' }))
+      const attempt = this.#pool.submit({ payload, owner: this, apart: [this], priority: 'high' })
+      if (attempt.phase !== 'settled') this.#asking.add(attempt)
     }
   }
 

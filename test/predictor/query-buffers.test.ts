@@ -15,6 +15,7 @@ const filled = (value: number) => new Float32Array(LENGTH).fill(value)
 class PatientWorker implements ModelWorker {
   readonly signature = signature
   readonly slots = 4
+  readonly scales: readonly number[] = [] // it is not asked
   onFree: (() => void) | undefined
   readonly asked: { data: Float32Array; answer: () => void }[] = []
   sharedMemory: ModelWorker['sharedMemory'] = (bytes) => new SharedArrayBuffer(bytes)

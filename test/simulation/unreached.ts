@@ -79,7 +79,7 @@ const unreached: Record<string, Why> = {
   'trust/scales found: votes.push([]);': 'tells',
   'trust/scales toldBy: ??this.answered.get(identity)??(isSilent?[]:void 0)': 'tells',
   'trust/scales ask: {if(this.asking.size<=wanted)break;if(attempt.phase==="que': 'tells',
-  'trust/scales ask: {const payload=new Payload(probeQuery(this.signature));thi': 'tells',
+  'trust/scales ask: {const payload=new Payload(probeQuery(this.signature));con': 'tells',
   'trust/scales : each=>this.pool.identities.isUsable(each)': 'tells',
   'trust/scales blocks: blocks(identity){return!this.silent.has(identity)||Array.f': 'tells',
   'trust/scales changed: if(!this.pool.identities.workersOf(identity).length)all.de': 'tells',
