@@ -62,7 +62,7 @@ export class Generation {
     this.means = means
     this.reuse = unasked && this.#reusing(unasked, settings)
     this.#maxWaitMs = settings.maxWaitMs
-    this.#shared = this.#share(settings)
+    this.#shared = this.#share(settings, before)
     const make = (name: string) =>
       means.coder.newTenant(name, this.#shared, settings, { ...this.#told, fingerprint: this.#told.model })
     this.tenants = new Tenants(settings.limits.tenants, make)
@@ -80,7 +80,7 @@ export class Generation {
     return this.#model.fingerprint
   }
 
-  #share({ clock, hedge, deadlineMs }: Settings): Shared {
+  #share({ clock, hedge, deadlineMs }: Settings, before: Generation | undefined): Shared {
     const { coder, lateness } = this.means
     const { byzantine, stragglers } = coder.scheme
     const verified = isVerified(coder)
@@ -90,7 +90,7 @@ export class Generation {
       core: coder.core,
       model: this.#model,
       agenda: new Agenda(clock, lateness, deadlineMs),
-      hedges: new Budget(hedge.budget, BURST),
+      hedges: before ? before.#shared.hedges : new Budget(hedge.budget, BURST), // one of all models
       recoveries: new Budget(RECOVERED.share, RECOVERED.share * RECOVERED.queries),
       extras: this.counts.extras,
       clones: hedge.clones,

@@ -5,6 +5,7 @@
 
 import type { ModelWorker } from 'approxifer'
 import { checksum } from '../../src/checksum'
+import { ROUNDING } from '../../src/criterion'
 import { type Random, seeded } from '../../src/random'
 import type { Signature, TensorList } from '../../src/tensor'
 import type { VirtualClock } from '../../src/testing/virtual-clock'
@@ -27,8 +28,8 @@ export interface Witnessed {
   readonly model: number
   /** @param fits  whether it takes one more */
   given(actor: Actor, row: Float32Array, fits: boolean): void
-  /** @param lied  whether the answer is another than its model's */
-  replied(actor: Actor, row: Float32Array, lied: boolean, told: Float32Array): void
+  /** @param how  whether the answer is another than its model's, and within rounding of that */
+  replied(actor: Actor, row: Float32Array, told: Float32Array, how: { lied: boolean; isNear: boolean }): void
   /** It has done with a call, or was made to. @param ms  that it was at work on nothing else */
   ended(actor: Actor, ms: number): void
 }
@@ -206,7 +207,8 @@ export class Actor implements ModelWorker {
     const lies = strategy !== undefined && random.next() < share
     const told = lies ? strategies[strategy](own, random, row) : own
     if (!told) return // it says nothing
-    this.witnessed.replied(this, row, lies && told.some((value, i) => value !== own[i]), told)
+    const lied = lies && told.some((value, i) => value !== own[i])
+    this.witnessed.replied(this, row, told, { lied, isNear: isNear(told, own) })
     if (mood !== 'reuses') return settle(listOf(told))
     this.#buffers[place] ??= new Float32Array(2)
     this.#buffers[place].set(told)
@@ -253,4 +255,10 @@ export class Actor implements ModelWorker {
     if (mood === 'dead' || wasSilent) this.#fail('it went down')
     this.onFree?.()
   }
+}
+
+/** By `verify.rounding`, over the size of the smaller one. */
+function isNear(told: Float32Array, own: Float32Array): boolean {
+  const size = Math.min(...[told, own].map((values) => Math.hypot(...values) / Math.sqrt(values.length)))
+  return told.every((value, i) => Math.abs(value - own[i]) <= ROUNDING * size)
 }

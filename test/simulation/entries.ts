@@ -44,7 +44,15 @@ export type Entry = {
   | { what: 'joins' | 'leaves'; worker: string }
   /** A worker gets it, and answers. @param query  undefined: a row that was mixed, or a probe @param fits  whether it takes one more */
   | { what: 'given'; query: number | undefined; worker: string; identity: string; fits: boolean }
-  | { what: 'replied'; query: number | undefined; worker: string; identity: string; lied: boolean; says?: number }
+  | {
+      what: 'replied'
+      query: number | undefined
+      worker: string
+      identity: string
+      lied: boolean
+      isNear?: boolean
+      says?: number
+    }
   /** A call ended that it had been at work on for longer than `hangMs`. */
   | { what: 'hung'; worker: string; ms: number; restarts: boolean }
   /** @param off  largest distance from the model’s own values, over their size, or 1 where that is less @param label  whether it has the model's label @param says  its label */

@@ -166,9 +166,9 @@ class Checker {
     if (at > (this.#gone.get(worker) ?? at) + this.#tick) this.#breaks(at, 'who has left gets nothing', worker)
   }
 
-  #replied({ query, identity, lied, says }: Entry & { what: 'replied' }): void {
+  #replied({ query, identity, lied, isNear, says }: Entry & { what: 'replied' }): void {
     if (lied) this.#liars.add(identity)
-    this.#strangers.replied(identity, lied)
+    this.#strangers.replied(identity, lied && !isNear)
     const asking = this.#of(query)
     asking?.replied.set(identity, { lied: lied || asking.replied.get(identity)?.lied === true, says })
   }

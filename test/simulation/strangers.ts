@@ -7,7 +7,7 @@ const CHANCE = 40
 const TICK = 1e-6
 
 export class Strangers {
-  /** Right answers of each identity. */
+  /** Right answers of each identity, within rounding. */
   readonly #earned = new Map<string, number>()
   #wrong = 0
 

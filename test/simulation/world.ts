@@ -148,8 +148,8 @@ class World {
       },
       given: ({ name }: Actor, row: Float32Array, fits: boolean) =>
         void this.#note({ what: 'given', query: queryOf(row), worker: name, identity, fits }),
-      replied: ({ name }: Actor, row: Float32Array, lied: boolean, told: Float32Array) =>
-        void this.#note({ what: 'replied', query: queryOf(row), worker: name, identity, lied, says: says(told) }),
+      replied: ({ name }: Actor, row: Float32Array, told: Float32Array, how: { lied: boolean; isNear: boolean }) =>
+        void this.#note({ what: 'replied', query: queryOf(row), worker: name, identity, ...how, says: says(told) }),
       ended: ({ name, restart }: Actor, ms: number) =>
         void (ms > HANG_MS && this.#note({ what: 'hung', worker: name, ms, restarts: restart !== undefined && !wire })),
     }
