@@ -6,7 +6,7 @@
 import type { Criterion } from '../criterion'
 import type { Payload } from '../payload'
 import type { Attempts, Identity } from '../pool/attempt'
-import type { Identities } from '../pool/identities'
+import type { IdentitiesView } from '../pool/identities'
 import { type Asked, workerOf } from '../query/asked'
 import type { Strangers, Trust, WorkerTally } from '../query/context'
 import type { Equality } from '../query/equality'
@@ -27,9 +27,7 @@ export interface Verdict {
 }
 
 export interface ReputationOptions {
-  pool: Attempts<Payload, Payload> & {
-    readonly identities: Pick<Identities, 'size' | 'has' | 'all' | 'workersOf' | 'isUsable'>
-  }
+  pool: Attempts<Payload, Payload> & { readonly identities: IdentitiesView }
   criterion: Criterion
   signature: Signature
   evidence: Evidence

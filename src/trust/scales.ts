@@ -6,7 +6,7 @@
 
 import { Payload, sizesOf } from '../payload'
 import type { Apart, Attempt, Attempts, Identity, Owner } from '../pool/attempt'
-import type { Identities } from '../pool/identities'
+import type { IdentitiesView } from '../pool/identities'
 import { probeQuery } from '../probe-query'
 import { median } from '../stats'
 import type { Signature } from '../tensor'
@@ -17,14 +17,10 @@ const ENOUGH = 3
 /** Times that a machine is asked that gives no answer. */
 const TRIES = 3
 
-type ScalesPool = Attempts<Payload, Payload> & {
-  readonly identities: Pick<Identities, 'all' | 'workersOf' | 'isUsable'>
-}
-
 export class Scales implements Owner, Apart {
   /** Called when a machine that was asked has answered, or has not. */
   heard = (): void => {}
-  readonly #pool: ScalesPool
+  readonly #pool: Attempts<Payload, Payload> & { readonly identities: IdentitiesView }
   readonly #signature: Signature
   readonly #liars: number
   /** Undefined where they are to be found out anew. */
@@ -39,7 +35,11 @@ export class Scales implements Owner, Apart {
   #isAnchored = false
 
   /** @param liars  E: machines that may lie */
-  constructor(pool: ScalesPool, signature: Signature, liars: number) {
+  constructor(
+    pool: Attempts<Payload, Payload> & { readonly identities: IdentitiesView },
+    signature: Signature,
+    liars: number,
+  ) {
     this.#pool = pool
     this.#signature = signature
     this.#liars = liars

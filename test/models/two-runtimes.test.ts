@@ -1,6 +1,6 @@
 /**
- * Honest workers of two runtimes, which round in different orders, and of one that keeps 16 bits of each value, where one worker may lie: nobody is ejected. A hundred thousand answers take
- * a few minutes: APPROXIFER_HONEST=100000 npx vitest run --project models test/models/two-runtimes.test.ts
+ * Honest workers of two runtimes, which round in different orders, and of one that keeps 16 bits of each value, where one worker may lie: nobody
+ * is ejected. More answers than in CI: APPROXIFER_HONEST=100000 npx vitest run --project models test/models/two-runtimes.test.ts
  */
 
 import { readFileSync } from 'node:fs'

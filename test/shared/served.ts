@@ -98,7 +98,6 @@ export class Served {
   }
 }
 
-const digits = readFileSync('models/mnist-digits.npy').subarray(-400 * 784)
 /** What /events tells of this kind, as it comes, until it is stopped. */
 export async function follow<Told = Record<string, unknown>>(gateway: Served, kind: string, query = '') {
   const abort = new AbortController()
@@ -119,6 +118,7 @@ export async function follow<Told = Record<string, unknown>>(gateway: Served, ki
   return { told, stop: () => abort.abort() }
 }
 
+const digits = readFileSync('models/mnist-digits.npy').subarray(-400 * 784)
 export const digit = (i: number) => Float32Array.from(digits.subarray(i * 784, (i + 1) * 784), (byte) => byte / 255)
 
 export function json(i = 0, more: object = {}): string {

@@ -101,7 +101,7 @@ it.each([
   const fleet = new Fleet()
   const liar = fleet.worker('liar', { probed, lie: (y) => y.map((value) => value + 0.2) })
   if (!probed) Object.assign(liar, { scales: [] })
-  const others = Array.from({ length: count - 1 }, (_, i) => i).map((i) =>
+  const others = Array.from({ length: count - 1 }, (_, i) =>
     fleet.worker(`w${i}`, { lie: (y) => y.map((value) => value * (1 + 2e-6 * i)) }),
   )
   const { predictor, ejected } = await serve([liar, ...others], byzantine)
