@@ -5,6 +5,7 @@ import type { Clock } from '../clock'
 import { copyOf, isEqual, isNumeric, type TensorData } from '../element'
 import { Payload } from '../payload'
 import type { Prediction } from '../query/prediction'
+import type { Repeats } from './worth'
 
 /** Bytes that an answer takes beside its values and those of its query. */
 const OVERHEAD = 1000
@@ -18,23 +19,50 @@ export interface Kept {
   readonly at: number
 }
 
+export interface KeptAnswersOptions {
+  bytes: number
+  ttlMs: number
+  clock: Clock
+  /** undefined: they are kept, however seldom queries are equal. */
+  repeats?: Repeats | undefined
+}
+
 export class KeptAnswers {
-  readonly #most: { bytes: number; ttlMs: number; clock: Clock }
+  readonly #most: KeptAnswersOptions
   /** The one first that was kept longest ago. */
   readonly #all = new Map<string, Kept>()
   /** Goes on where it was: one from the start passes what was deleted, thousands of places with each that is kept. */
   #oldest = this.#all.keys()
   #bytes = 0
 
-  constructor({ bytes, ttlMs, clock }: { bytes: number; ttlMs: number; clock: Clock }) {
-    this.#most = { bytes, ttlMs, clock }
+  constructor(options: KeptAnswersOptions) {
+    this.#most = options
   }
 
+  /** For a query that came. */
   find(key: string, payload: Payload): Kept | undefined {
+    const { repeats } = this.#most
+    if (repeats && !repeats.keeps(key)) return undefined
+    const found = this.#found(key, payload)
+    if (repeats?.saw(found !== undefined, bytesOf(payload))) this.clear()
+    return found
+  }
+
+  #found(key: string, payload: Payload): Kept | undefined {
     const kept = this.#all.get(key)
     if (!kept || !isSame(kept.query, payload)) return undefined
     if (this.#most.clock.now() - kept.at <= this.#most.ttlMs) return kept
     this.#drop(key)
+  }
+
+  /** Whether this one is there still. */
+  has(key: string, kept: Kept): boolean {
+    return this.#all.get(key) === kept
+  }
+
+  /** Whether the answer to a query of this key is to be kept. */
+  mayKeep(key: string): boolean {
+    return this.#most.repeats?.keeps(key) ?? true
   }
 
   /** @param kept  its query is copied; nobody writes to its answer */

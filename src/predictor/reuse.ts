@@ -17,7 +17,7 @@ import { copied, isSame, type Kept, KeptAnswers, keyOf } from './kept-answers'
 import type { Means } from './means'
 import type { PredictOptions } from './options'
 import type { Remembering } from './remembering'
-import type { UnaskedSaving } from './worth'
+import type { Repeats, UnaskedSaving } from './worth'
 
 /** Share of the queries that could be answered by what was kept, and are asked all the same. */
 const ASKED = 0.01
@@ -50,6 +50,7 @@ export interface ReuseOptions {
   warn: Warn
   /** What may answer a query that none was kept for, before it is asked. */
   before?: Pick<Remembering, 'take' | 'saving'> | undefined
+  repeats?: Repeats | undefined
   /** Asks for a caller, unless it fails at once. */
   ask(request: Request, caller: Caller): void
   /** Uniform, from 0 to 1. */
@@ -70,14 +71,14 @@ export class Reuse {
   /** The model does not answer the same twice. */
   #isOff = false
 
-  constructor({ bytes, ttlMs, clock, means, warn, ask, before, coin }: ReuseOptions) {
+  constructor({ bytes, ttlMs, clock, means, warn, ask, before, repeats, coin }: ReuseOptions) {
     this.#clock = clock
     this.#means = means
     this.#warn = warn
     this.#ask = ask
     this.#coin = coin
     this.#before = before
-    this.#kept = new KeptAnswers({ bytes, ttlMs, clock })
+    this.#kept = new KeptAnswers({ bytes, ttlMs, clock, repeats })
   }
 
   /** Answers a query, now or as soon as one that is equal, or has it asked. */
@@ -140,10 +141,12 @@ export class Reuse {
   #answered(key: string, crowd: Crowd, prediction: Prediction, before: Kept | undefined): void {
     this.#forgetCrowd(key, crowd)
     const { signature, trust, ended } = this.#means
-    const answer = new Payload(signature.outputs.map(({ name }) => copied(prediction.output[name])))
     const [first, ...others] = this.#stopped(crowd)
-    if (prediction.status === 'exact') {
-      const isKept = before && this.#kept.find(key, crowd.payload) === before // no answer of a model before
+    const mayKeep = prediction.status === 'exact' && this.#kept.mayKeep(key)
+    if (!others.length && !mayKeep) return void first?.caller.answer(prediction, ended)
+    const answer = new Payload(signature.outputs.map(({ name }) => copied(prediction.output[name])))
+    if (mayKeep) {
+      const isKept = before && this.#kept.has(key, before) // no answer of a model before
       if (isKept && !agree(before.answer, answer, trust.equality)) {
         this.#warn('a query that was asked again had another answer: no answer is used again (reuse.exact)')
         this.#kept.clear()

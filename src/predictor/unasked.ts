@@ -18,12 +18,13 @@ export function unaskedOf(
   means: Means,
   { ask, learned }: Pick<ReuseOptions, 'ask'> & Pick<RememberingOptions, 'learned'>,
 ): Reuse {
-  const { bytes, ttlMs = Number.POSITIVE_INFINITY } = reuse
+  const { exact, bytes, ttlMs = Number.POSITIVE_INFINITY } = reuse
   const { coder, lateness } = means
   const inferenceMs = () => costs.inference ?? lateness.medianMs
   const recovers = choices.policy !== 'retry'
   const { forecast } = means.pool
   const before =
     Remembering && new Remembering({ clock, means, core: coder.core, recovers, learned, inferenceMs, forecast })
-  return new Reuse({ bytes, ttlMs, clock, warn, ask, before, means, coin: testing.coin ?? secret })
+  const repeats = exact ? undefined : before?.repeats // who asks for it has it
+  return new Reuse({ bytes, ttlMs, clock, warn, ask, before, repeats, means, coin: testing.coin ?? secret })
 }

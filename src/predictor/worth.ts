@@ -52,6 +52,50 @@ export class Spared {
 /** Where `off`, looks do not pay for now: nothing is given unasked, and one query in 16 at most is looked up. */
 export type UnaskedSaving = Pick<Spared, 'looks' | 'lookedMs' | 'spared' | 'sparedMs'> & { off: boolean }
 
+/**
+ * What it takes to keep an answer for an equal query, ms: this much, and so much a byte of the query (`bench useless`: 20 to 40 us for 3 KB, copies
+ * that the collector moves included).
+ */
+const KEEPING_MS = { each: 0.02, byte: 1.2e-6 }
+
+/** Whether equal queries are so frequent that keeping answers for them pays. While it does not, answers are kept for one query in SELDOM: all that equal it, so that repetitions show. */
+export class Repeats {
+  #isOff = false
+  readonly #inferenceMs: () => number | undefined
+  #queries = 0
+  #found = 0
+  #bytes = 0
+
+  constructor(inferenceMs: () => number | undefined) {
+    this.#inferenceMs = inferenceMs
+  }
+
+  /** Whether an answer is kept for queries of this key. */
+  keeps(key: string): boolean {
+    if (!this.#isOff) return true
+    let hash = 0
+    for (let i = 0; i < key.length; i++) hash = (Math.imul(31, hash) + key.charCodeAt(i)) | 0
+    return hash >>> 28 === 0
+  }
+
+  /**
+   * A query for which an answer would have been kept.
+   * @param bytes  of its values
+   * @returns whether none is kept any more but for one query in 16
+   */
+  saw(isFound: boolean, bytes: number): boolean {
+    this.#found += Number(isFound)
+    this.#bytes += bytes
+    if (++this.#queries < EVERY) return false
+    const wasOff = this.#isOff
+    const inferenceMs = this.#inferenceMs()
+    const tookMs = EVERY * KEEPING_MS.each + this.#bytes * KEEPING_MS.byte
+    if (inferenceMs !== undefined) this.#isOff = this.#found * inferenceMs < tookMs * THREAD
+    this.#queries = this.#found = this.#bytes = 0
+    return this.#isOff && !wasOff
+  }
+}
+
 export class Worth {
   /** Nothing is given unasked. */
   isOff = false

@@ -271,3 +271,37 @@ it('is refused where a promise could not be kept', async () => {
   const odd = Object.assign(new QuickWorker('w'), { repeats: false })
   await expect(make({ workers: [odd], reuse: { maxError: 0.01 } })).rejects.toThrow(/reuse.maxError: .*in two ways/)
 })
+
+/** Queries through workers of a fifth of a millisecond, for which nothing is looked up: so many that differ, and then how many of 100 equal ones are asked. */
+async function asked(exact: boolean, differing: number): Promise<number> {
+  const clock = new VirtualClock()
+  let calls = 0
+  const worker = (name: string) => {
+    const own = new HandWorker(name)
+    const infer = own.infer.bind(own)
+    own.infer = (...args) => {
+      calls++
+      clock.after(0.2, () => own.calls[0]?.answer())
+      return infer(...args)
+    }
+    return own
+  }
+  const workers = [worker('w0'), worker('w1')]
+  const reuse = { exact, maxError: 0.05 }
+  const predictor = await createPredictor({ workers, reuse, hedge: false, onWarning() {}, testing: { clock } })
+  const ask = (x: number) => {
+    const asking = predictor.predict(Float32Array.of(x, 1), { ask: true })
+    return clock.run(clock.now() + 1).then(() => asking)
+  }
+  for (let i = 0; i < differing; i++) await ask(1 + i / 1000)
+  calls = 0
+  for (let i = 0; i < 100; i++) await ask(0.5)
+  await predictor.close()
+  return calls
+}
+
+it('answers to equal queries are kept only where they are frequent enough to pay, or where that is asked for', async () => {
+  expect(await asked(false, 600)).toBe(100)
+  expect(await asked(true, 600)).toBeLessThan(10)
+  expect(await asked(false, 400)).toBeLessThan(10) // too few to judge
+})

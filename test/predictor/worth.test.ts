@@ -1,7 +1,7 @@
 /** Whether it pays to look first: switched off where it does not, and on again by itself. */
 
 import { expect, it } from 'vitest'
-import { type LookCosts, Spared, Worth } from '../../src/predictor/worth'
+import { type LookCosts, Repeats, Spared, Worth } from '../../src/predictor/worth'
 
 const warm = { saving: 0.2, otherwise: 0.05 }
 const idle = { saving: 0.2, otherwise: 0.005 }
@@ -82,4 +82,37 @@ it('what is spared and what that takes is counted, at what an answer takes at th
   spared.looked(0.25)
   spared.gave(undefined)
   expect({ ...spared }).toEqual({ looks: 3, lookedMs: 1, spared: 3, sparedMs: 15 })
+})
+
+/** Queries of these keys; how many of them an answer is kept for. */
+function kept(repeats: Repeats, keys: readonly string[], isFound: boolean): number {
+  const own = keys.filter((key) => repeats.keeps(key))
+  for (const _ of own) repeats.saw(isFound, 3136)
+  return own.length
+}
+
+it('where no query equals another answers are kept for one in 16, always the same, and for all again once they repeat', () => {
+  const repeats = new Repeats(() => 5)
+  const keys = Array.from({ length: 512 }, (_, i) => `["","${(i * 2654435761).toString(16)} 784"]`)
+  expect(kept(repeats, keys, false)).toBe(512)
+  const few = kept(repeats, keys, false)
+  expect(few).toBeGreaterThan(16)
+  expect(few).toBeLessThan(50)
+  for (let n = few; n < 512; n += few) expect(kept(repeats, keys, true)).toBeLessThanOrEqual(few)
+  expect(kept(repeats, keys, true)).toBe(512)
+})
+
+it('answers are kept where what is found spares twice what keeping takes', () => {
+  for (const [inferenceMs, found, isOff] of [
+    [5, 6, false],
+    [5, 4, true],
+    [0.5, 45, true],
+    [0.5, 55, false],
+    [undefined, 0, false], // nobody knows
+  ] as const) {
+    const repeats = new Repeats(() => inferenceMs)
+    const turns = Array.from({ length: 512 }, (_, i) => repeats.saw(i < found, 3136))
+    expect([inferenceMs, found, turns.pop()]).toEqual([inferenceMs, found, isOff])
+    expect(turns).not.toContain(true)
+  }
 })
