@@ -12,7 +12,7 @@ import { HandWorker, turn } from '../shared/house'
 import { doubling } from '../shared/vectors'
 
 /** How often the process is killed. */
-const KILLS = Number(process.env.APPROXIFER_KILLS ?? 20)
+const KILLS = Number(process.env.APPROXIFER_KILLS ?? 10)
 
 let folder: string
 beforeEach(() => {

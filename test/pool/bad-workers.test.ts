@@ -6,7 +6,7 @@ import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { type Mood, MoodyWorker, moods } from '../shared/moody-worker'
 
-const GROUPS = Number(process.env.GROUPS ?? (process.env.CI ? 100_000 : 10_000))
+const GROUPS = Number(process.env.GROUPS ?? (process.env.CI ? 30_000 : 10_000))
 const EACH = 50
 const onWarning = () => {} // queries are too much alike to learn a kernel from
 

@@ -7,7 +7,7 @@ import { VirtualClock } from '../../src/testing/virtual-clock'
 import { type Mood, MoodyWorker } from '../shared/moody-worker'
 
 /** A hundred thousand take a minute. */
-const GROUPS = Number(process.env.GROUP_COUNT ?? (process.env.CI ? 100_000 : 10_000))
+const GROUPS = Number(process.env.GROUP_COUNT ?? (process.env.CI ? 30_000 : 10_000))
 const EACH = 20
 /** Workers that fail at once, one way or another, and others that are slow or silent. */
 const BAD: readonly Mood[] = ['rejects', 'throws', 'nan', 'short', 'rubbish', 'slow', 'silent', 'dead']
