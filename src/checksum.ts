@@ -15,13 +15,14 @@ export function checksum(bytes: Uint8Array): string {
     a = round(a, view.getInt32(at, true))
     b = round(b, view.getInt32(at + 4, true))
   }
-  const rest = new Uint8Array(8)
-  rest.set(bytes.subarray(whole))
-  const last = new DataView(rest.buffer)
-  a = finalMix(round(a, last.getInt32(0, true)))
-  b = finalMix(round(b, last.getInt32(4, true)) ^ a)
-  return [finalMix(a ^ b), b].map((half) => (half >>> 0).toString(16).padStart(8, '0')).join('')
+  const rest = [0, 0]
+  for (let at = whole; at < length; at++) rest[(at >> 2) & 1] |= bytes[at] << (8 * (at & 3))
+  a = finalMix(round(a, rest[0]))
+  b = finalMix(round(b, rest[1]) ^ a)
+  return hex(finalMix(a ^ b)) + hex(b)
 }
+
+const hex = (half: number) => (half >>> 0).toString(16).padStart(8, '0')
 
 function round(hash: number, word: number): number {
   const mixed = Math.imul(word, 0xcc9e2d51)

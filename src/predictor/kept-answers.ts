@@ -101,15 +101,16 @@ export const copied = <T extends { data: TensorData; shape: readonly number[] }>
   data: copyOf(tensor.data),
 })
 
-/** Of equal queries of one tenant. */
+/** Of equal queries of one tenant, whose name stands last: it may have blanks. */
 export function keyOf(tenant: string, { tensors }: Payload): string {
-  const parts = tensors.map(({ data, shape }) => {
+  let key = ''
+  for (const { data, shape } of tensors) {
     const bytes = isNumeric(data)
       ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
       : new TextEncoder().encode(JSON.stringify(data))
-    return `${checksum(bytes)} ${shape}`
-  })
-  return JSON.stringify([tenant, ...parts])
+    key += `${checksum(bytes)} ${shape} `
+  }
+  return key + tenant
 }
 
 export function isSame(a: Payload, b: Payload): boolean {
