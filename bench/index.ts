@@ -1,7 +1,8 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | loop | losers | nats | overload | overload-memory | reuse | sampled | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | sybils | tokens | useless | windows | accuracy [--json] */
+/** npm run bench -- attacked | batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | loop | losers | nats | overload | overload-memory | reuse | sampled | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | sybils | tokens | useless | windows | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
+import { attacked } from './attacked'
 import { batch } from './batch'
 import { changesBench } from './changes'
 import { clones } from './clones'
@@ -38,6 +39,7 @@ import { useless } from './useless'
 import { windows } from './windows'
 
 const benches: Record<string, (json: boolean, names: string[]) => Promise<void>> = {
+  attacked,
   batch,
   kernels,
   costs,
