@@ -21,7 +21,9 @@ export async function inProcesses<Job, Figures>(
       new Promise<Figures>((resolve, reject) => {
         child.removeAllListeners()
         child.once('message', (message) => resolve(message as Figures))
-        child.once('exit', (code) => reject(new Error(`a process of the bench ended with ${code}`)))
+        child.once('exit', (code) =>
+          reject(new Error(`a process of the bench ended with ${code} at ${JSON.stringify(job)}`)),
+        )
         child.send(job as object)
       })
     for (let batch = waiting.shift(); batch; batch = waiting.shift()) {

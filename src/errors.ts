@@ -29,15 +29,19 @@ export class ApproxiferError extends Error {
   /** Of `DEADLINE`: what there was at the deadline, and was not given since it is not confident enough; see the option `atDeadline`. */
   readonly recovery?: Unsure | undefined
 
+  /** Of `WORKER` and `QUORUM`: workers were there, and failed on this query, as they might on its next try; over HTTP 500 in place of 503. */
+  readonly ofQuery: boolean
+
   /** Of `OVERLOADED`: milliseconds after which those before it are done, as far as is known. */
   readonly retryMs?: number
 
   constructor(
     readonly code: Code,
     message: string,
-    options?: ErrorOptions & { recovery?: Unsure | undefined; retryMs?: number | undefined },
+    options?: ErrorOptions & { recovery?: Unsure | undefined; retryMs?: number | undefined; ofQuery?: boolean },
   ) {
     super(message, options)
+    this.ofQuery = options?.ofQuery === true
     if (options?.retryMs !== undefined) this.retryMs = options.retryMs
     if (options?.recovery) this.recovery = options.recovery
     this.name = code === 'ABORTED' ? 'AbortError' : 'ApproxiferError'

@@ -3,7 +3,6 @@
 import { expected } from './check'
 import { copyOf, type ElementType, isHeldAs, isReal, isShared, joinedData, realsOf, type TensorData } from './element'
 import { ApproxiferError } from './errors'
-import { rootMeanSquare } from './stats'
 import {
   type AnyTensor,
   isOpen,
@@ -143,10 +142,33 @@ function flawOfTensor(tensor: unknown, spec: TensorSpec, isFinite: boolean): str
   return infinite ? `${infinite}, which cannot be coded or remembered; ${todo}` : undefined
 }
 
-/** The root mean square of an output's values; 0 of what is no real number, or not finite. */
+/** A negative value so many times as large as all others stands for none: -1e9, or the least float, for a logit of -Inf. */
+export const MASK = 1000
+
+/** The root mean square of an output's finite values, but for those that stand for none; 0 of what is no real number. */
 export function sizeOf(type: ElementType, data: TensorData): number {
-  const size = isReal(type) ? rootMeanSquare(realsOf(type, data)) : 0
-  return Number.isFinite(size) ? size : 0
+  if (!isReal(type)) return 0
+  const values = realsOf(type, data)
+  let [least, most] = [0, 0]
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] < least && values[i] !== Number.NEGATIVE_INFINITY) least = values[i]
+    else if (values[i] > most && values[i] !== Number.POSITIVE_INFINITY) most = values[i]
+  }
+  // All that are of the size of the least one are left out: -1e9 and -1e9 + 3.
+  const others = least < 0 ? sizeBetween(values, least / 10, most) : 0
+  return others && -least > MASK * others ? others : sizeBetween(values, least, most)
+}
+
+/** Of the values in between; in units of the largest, whose square may be beyond all numbers. */
+function sizeBetween(values: ArrayLike<number>, least: number, most: number): number {
+  const unit = Math.max(most, -least)
+  let [sum, count] = [0, 0]
+  for (let i = 0; i < values.length; i++) {
+    if (!(values[i] >= least && values[i] <= most)) continue
+    sum += (values[i] / unit) ** 2
+    count++
+  }
+  return count && unit ? unit * Math.sqrt(sum / count) : 0
 }
 
 /** Of each output. */

@@ -107,7 +107,7 @@ export function spend(stream: readonly Recorded[], maxError: number, random: Ran
       ;[left, wrong] = [budget / maxError - 1, 0]
     }
     const draw = said ? ledger.draw(said.confidence) : undefined
-    if (!draw) ledger.count()
+    ledger.count()
     draw?.told(said?.isRight === true)
     spent.audits += Number(draw?.is === 'audit')
     if (draw?.is === 'remember') {

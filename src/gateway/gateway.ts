@@ -159,7 +159,8 @@ class GatewayServer<Model> {
       response = await this.#answers[place.resource](place, event)
     } catch (error) {
       const refusal = refusalOf(error)
-      if (refusal.status === 500) this.#warn(`a request failed by a defect: ${(error as Error)?.stack ?? error}`)
+      const { cause } = refusal
+      if (cause) this.#warn(`a request failed by a defect: ${(cause as Error).stack ?? cause}`)
       event.error = refusal.message.slice(0, MOST_SAID)
       response = json(errorBody(pathOf(request), refusal, event.error), refusal)
     }

@@ -31,9 +31,9 @@ function retryIn(ms = 0): Record<string, string> {
  * | 415 | a content type or coding that is not read |
  * | 429 | more requests or queries at a time than are taken, or than can be answered in time; `Retry-After` |
  * | 499 | the client is gone; nobody reads it |
- * | 500 | a defect of ours |
+ * | 500 | its workers failed on the query, as they would again; or a defect of ours |
  * | 502 | a worker answered something that is no answer |
- * | 503 | the model is not ready, or its workers failed; `Retry-After` |
+ * | 503 | the model is not ready, or its workers are gone; `Retry-After` |
  * | 504 | the deadline passed; `recovery` is what there was, which is not confident enough to be given |
  */
 const STATUS: Record<Code, number> = {
@@ -47,13 +47,13 @@ const STATUS: Record<Code, number> = {
   MODEL: 503,
 }
 
-/** Anything thrown, as an answer. @param prefix  in front of its sentence, such as the row it is about */
+/** Anything thrown, as an answer; a defect is its cause. @param prefix  in front of its sentence, such as the row it is about */
 export function refusalOf(error: unknown, prefix = ''): Refusal {
   if (error instanceof Refusal) return error
   const message = prefix + messageOf(error)
   if (isMisuse(error)) return new Refusal(400, message)
-  if (!(error instanceof ApproxiferError)) return new Refusal(500, message)
-  const status = STATUS[error.code]
+  if (!(error instanceof ApproxiferError)) return Object.assign(new Refusal(500, message), { cause: error })
+  const status = error.ofQuery ? 500 : STATUS[error.code]
   const headers = status === 429 || status === 503 ? retryIn(error.retryMs) : {}
   return new Refusal(status, message, headers, error.recovery && { recovery: outputsOf(error.recovery) })
 }

@@ -112,8 +112,15 @@ export class CodedGroup implements Coding, Owner {
 
   given(): ModelWorker[] {
     this.copies.save()
+    return this.#givers()
+  }
+
+  /** Whose answers it was decoded from: also those to second attempts, which stand for a query's first one. */
+  #givers(): ModelWorker[] {
     const rows = this.#measured.survivors
-    return this.all.flatMap((asked) => (rows.includes(asked.row) && answerOf(asked) ? workerOf(asked) : []))
+    const of = (asked: Asked, row = asked.row) => (answerOf(asked) && rows.includes(row) ? workerOf(asked) : [])
+    const own = this.#members.map(({ asked }, i) => asked.flatMap((each) => of(each, rows.includes(i) ? i : each.row)))
+    return [...own.flat(), ...this.#parities.flatMap((asked) => of(asked))]
   }
 
   /** Other queries of the group tell what their recoveries would have been worth, once all that was lost has come. */
@@ -168,12 +175,13 @@ export class CodedGroup implements Coding, Owner {
   }
 
   #heard(asked: Asked): void {
-    const { tally } = this.#context
+    const { tally, sampled } = this.#context
     asked.onTime = this.#state === 'waiting'
     tally.tell(asked)
     const answer = answerOf(asked)
     this.failed(failureOf(asked))
     if (!answer || !this.#context.trust.isTrusted(workerOf(asked))) return
+    sampled?.came(workerOf(asked), asked.attempt.payload, answer) // else who lies to these alone would never be found
     this.#standing.answer(asked.row)
     this.#group.add(this.#group.row(asked.row) as CodedRow, answer.vector)
     this.#decodeForAny()
@@ -222,7 +230,7 @@ export class CodedGroup implements Coding, Owner {
   /** Recovers what is missing, if enough has come. */
   #decide(): void {
     if (!this.#standing.isEnough(this.#group.scheme)) return
-    const { clock, criterion } = this.#context
+    const { clock, criterion, trust } = this.#context
     const start = clock.now()
     this.#state = 'decided'
     const missing = this.#group.missing()
@@ -230,6 +238,7 @@ export class CodedGroup implements Coding, Owner {
     const survivors = this.#group.survivors
     const { encodeMs, waitMs: closedAt } = this.#measured
     this.#measured = { survivors, encodeMs, waitMs: start - closedAt, decodeMs: clock.now() - start }
+    if (!this.#givers().every((worker) => trust.isTrusted(worker))) return this.#lose() // one was convicted since
     if (recoveries.length) this.#later(this.#group.training(criterion))
     for (const query of missing) this.#offer(query, recoveries, missing.length)
   }

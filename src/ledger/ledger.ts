@@ -72,16 +72,11 @@ export class Ledger {
     this.#span = this.#begin()
   }
 
-  /** One more answer, of which the memory says nothing. */
+  /** One more answer was given, whoever it is from. What fails or is taken back is none, and ends no span. */
   count(): void {
     if (this.#span.isOver) this.#next()
     this.#span.answers++
     if (++this.#counted % EVERY === 0) this.#look()
-  }
-
-  /** One of the answers failed, and does not count as one. */
-  discount(): void {
-    if (this.#span.answers) this.#span.answers--
   }
 
   /** Nothing is given until an audit that is under way has its outcome. */
@@ -89,9 +84,9 @@ export class Ledger {
     return this.#span.isHeld
   }
 
-  /** One more answer, of which the memory is so confident. @param mayGive  else it is asked for, and shows whether the memory is of use */
+  /** One more query, of whose answer the memory is so confident. @param mayGive  else it is asked for, and shows whether the memory is of use */
   draw(confidence: number, mayGive = true): Draw {
-    this.count()
+    if (this.#span.isOver) this.#next()
     const span = this.#span
     const number = this.#sightings.see(confidence)
     const isConfident = mayGive && confidence >= this.#threshold
@@ -170,7 +165,8 @@ export class Ledger {
     const loaded = isSame ? Span.load(span, maxError as number) : undefined
     if (loaded) this.#late.load(late)
     this.#sightings = known
-    this.#span = loaded?.answers ? loaded : this.#begin()
+    const isBegun = loaded && (loaded.answers || loaded.caught || this.#late.spent)
+    this.#span = isBegun ? loaded : this.#begin()
     this.#look()
   }
 

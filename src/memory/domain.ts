@@ -85,7 +85,9 @@ export function domainOf(options: MemoryOptions): Domain {
   if (early) sizes.kept = sizes.width
   const capacity = room(bytes, sizes, LEAST_PAIRS)
   if (capacity < LEAST_PAIRS) {
-    throw new RangeError(`bytes: expected >= ${footprint(sizes, LEAST_PAIRS)}, for ${LEAST_PAIRS} pairs, got ${bytes}`)
+    throw new RangeError(
+      `memory.bytes: expected >= ${footprint(sizes, LEAST_PAIRS)}, for ${LEAST_PAIRS} pairs, got ${bytes} (shared by limits.tenants)`,
+    )
   }
   const judged = judgedOf(criterion)
   return { shape, parts, outputs, criterion, judged, features, open, sample, early, bytes, sizes, capacity }

@@ -9,7 +9,7 @@ interface Machine {
 }
 
 /** What others may ask. */
-export type IdentitiesView = Pick<Identities, 'size' | 'has' | 'all' | 'workersOf' | 'isUsable'>
+export type IdentitiesView = Pick<Identities, 'size' | 'usable' | 'has' | 'all' | 'workersOf' | 'isUsable'>
 
 export class Identities {
   readonly #machines = new Map<string, Machine>()

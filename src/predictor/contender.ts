@@ -3,6 +3,7 @@
 import { wilson } from '../stats'
 import { Comparison } from './comparison'
 import type { Generation } from './generation'
+import type { Takes } from './membership'
 import type { GenerationReport } from './options'
 
 /** Answers that are compared, and queries that are answered, before a model may take over. */
@@ -12,6 +13,8 @@ const FAILED = { share: 0.05, few: 5 }
 export interface Contender {
   readonly id: string
   readonly generation: Generation
+  /** Its workers; where some may lie their machines. */
+  readonly count: { readonly size: number; readonly usable: number }
   readonly comparison: Comparison
   readonly canary: { answered: number; failed: number }
   state: GenerationReport['state']
@@ -25,14 +28,20 @@ export interface Contender {
   unseen: number
 }
 
-export function contenderOf(id: string, generation: Generation): Contender {
-  const { criterion, signature } = generation.means
+export function contenderOf(id: string, generation: Generation, { counted }: Takes): Contender {
+  const { criterion, signature, pool } = generation.means
+  const count = counted === 'machines' ? pool.identities : pool
   const comparison = new Comparison(criterion, signature.outputs)
   const rest = { canary: { answered: 0, failed: 0 }, isProven: false, had: 0, isRefused: false, unseen: 0 }
-  return { id, generation, comparison, state: 'gathering', ...rest }
+  return { id, generation, count, comparison, state: 'gathering', ...rest }
 }
 
-export const sizeOf = ({ generation }: Contender) => generation.means.pool.size
+/** Whether one that is the user's own can be reached, without whom nothing would be proven. */
+function isAnchored({ generation }: Contender): boolean {
+  const { identities } = generation.means.pool
+  const usable = identities.all().filter((each) => identities.isUsable(each))
+  return usable.some((each) => identities.workersOf(each).some(({ trusted }) => trusted))
+}
 
 export function reportOf({ id, state, generation, comparison, canary }: Contender): GenerationReport {
   const { compared, agreed } = comparison
@@ -43,28 +52,33 @@ interface TakeoverRules {
   readonly shadow: number
   readonly canary: number
   readonly agreement: number
-  /** Workers that it needs, as a share of its own and those of the one that serves; without, it needs more than that. */
+  /** Of them it needs as a share of its own and those of the one that serves; without, it needs more than that. */
   readonly takeover?: number | undefined
-  /** Workers that it takes to answer. */
-  readonly least: number
+  /** What it takes to answer. */
+  readonly needs: Takes
   /** The one that serves has been out of reach for so long that it counts as gone. */
   readonly isOver: boolean
 }
 
+/** Whether it can answer as was asked for. */
+export function isFit(entry: Contender, { least, anchored }: Takes): boolean {
+  return entry.count.usable >= least && (!anchored || isAnchored(entry))
+}
+
 /** What a generation should be now; `serving`: it takes over. */
 export function stateOf(entry: Contender, serving: Contender, rules: TakeoverRules): GenerationReport['state'] {
-  if (!sizeOf(entry)) return 'gone'
+  if (!entry.count.size) return 'gone'
   if (entry.isRefused) return 'refused'
-  const { usable } = entry.generation.means.pool
-  const isMore = usable > sizeOf(serving)
-  if (usable < rules.least) return 'gathering'
+  const { usable } = entry.count
+  const isMore = usable > serving.count.size
+  if (!isFit(entry, rules.needs)) return 'gathering'
   // There is nothing to be compared with.
   const hasShown = rules.shadow + rules.canary > 0 && trialOf(entry, true, rules) === 'serving'
-  const isAlone = !serving.generation.means.pool.usable && (isMore || !sizeOf(serving) || rules.isOver || hasShown)
+  const isAlone = !serving.count.usable && (isMore || !serving.count.size || rules.isOver || hasShown)
   if (isAlone || (entry.isProven && isMore && usable > entry.had)) return 'serving'
   if (entry.isProven) return 'gathering' // by a share below one half two would replace each other for ever
   const { takeover } = rules
-  const isEnough = takeover === undefined ? isMore : usable / (usable + sizeOf(serving)) >= takeover
+  const isEnough = takeover === undefined ? isMore : usable / (usable + serving.count.size) >= takeover
   return trialOf(entry, isEnough, rules)
 }
 

@@ -48,7 +48,11 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   try {
     checkAbilities(given, settings, coder, started[0])
     const isProven = isVerified(coder) || coder.code !== 'systematic'
-    return new Predictor(coder, started, settings, { ...parts, membership, least: isProven ? least : 1 })
+    return new Predictor(coder, started, settings, {
+      ...parts,
+      membership,
+      needs: { ...needs, least: isProven ? least : 1 },
+    })
   } catch (error) {
     membership?.close()
     await Promise.allSettled(started.map((worker) => worker.close()))

@@ -65,9 +65,10 @@ export class Generation {
     this.#shared = this.#share(settings, before)
     const make = (name: string) =>
       means.coder.newTenant(name, this.#shared, settings, { ...this.#told, fingerprint: this.#told.model })
-    this.tenants = new Tenants(settings.limits.tenants, make)
+    this.tenants = new Tenants(settings.limits.tenants, make, (tenant) => this.reuse?.forget({ tenant }))
     for (const name of Object.keys(settings.states)) this.tenants.of(name) // what cannot be read is refused now
-    if (settings.limits.tenants === 1) this.tenants.of(NOBODY)
+    const { limits, reuse } = settings
+    if (limits.tenants === 1 || reuse.maxError !== undefined) this.tenants.of(NOBODY) // without room for a memory it is refused now
   }
 
   #reusing(kinds: UnaskedKinds, settings: Settings): Reuse {
@@ -168,11 +169,20 @@ export class Generation {
 
   /** Answers a request, by what was answered before where that is wanted. */
   take(request: Request): void {
-    if (this.reuse) this.reuse.take(request)
-    else this.#ask(request, request.caller)
+    try {
+      if (this.reuse) this.reuse.take(request)
+      else this.#ask(request, request.caller)
+    } catch (error) {
+      this.#fail(request.caller, error)
+    }
   }
 
-  /** Where no worker can answer it in time, and no memory, it fails. A throw on its way costs this one query, and nobody else. @param caller  its own, or who asks for several */
+  /** A throw on a query's way costs that one, and nobody else. */
+  #fail(caller: Caller, error: unknown): void {
+    if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
+  }
+
+  /** Where no worker can answer it in time, and no memory, it fails. @param caller  its own, or who asks for several */
   #ask({ payload, signal, refusal: known, caller: own }: Request, caller: Caller): void {
     const { hedges, recoveries, pool } = this.#shared
     try {
@@ -185,7 +195,7 @@ export class Generation {
       const heard = isShared ? undefined : signal
       if (caller.isOpen && (heard || isShared)) caller.listen(heard, (error) => query.leave(error))
     } catch (error) {
-      if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
+      this.#fail(caller, error)
     }
   }
 

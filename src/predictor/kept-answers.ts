@@ -42,10 +42,9 @@ export class KeptAnswers {
   /** For a query that came. */
   find(key: string, payload: Payload): Kept | undefined {
     const { repeats } = this.#most
-    if (repeats && !repeats.keeps(key)) return undefined
-    const found = this.#found(key, payload)
-    if (repeats?.saw(found !== undefined, bytesOf(payload))) this.clear()
-    return found
+    repeats?.saw(key, bytesOf(payload))
+    if (repeats?.isOn === false && this.#all.size) this.clear()
+    return this.#found(key, payload)
   }
 
   #found(key: string, payload: Payload): Kept | undefined {
@@ -60,9 +59,8 @@ export class KeptAnswers {
     return this.#all.get(key) === kept
   }
 
-  /** Whether the answer to a query of this key is to be kept. */
-  mayKeep(key: string): boolean {
-    return this.#most.repeats?.keeps(key) ?? true
+  get isOn(): boolean {
+    return this.#most.repeats?.isOn !== false
   }
 
   /** @param kept  its query is copied; nobody writes to its answer */
@@ -85,7 +83,9 @@ export class KeptAnswers {
   }
 
   clear(): void {
-    for (const key of this.#all.keys()) this.#drop(key)
+    this.#all.clear()
+    this.#bytes = 0
+    this.#oldest = this.#all.keys()
   }
 
   /** What a worker answered, or what a tenant asked. */

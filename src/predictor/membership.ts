@@ -35,6 +35,9 @@ export interface Members {
   isEmpty(): boolean
 }
 
+/** What it takes to answer, once it runs. */
+export type Takes = Pick<Needs, 'least' | 'counted' | 'anchored'>
+
 /** How many workers are waited for at the start. */
 export interface Needs {
   needed: number
@@ -147,7 +150,7 @@ export class Membership {
     const groups: ModelWorker[][] = []
     const isAlike = (a: ModelWorker, b: ModelWorker) => !this.#apart || modelIdOf(a) === modelIdOf(b)
     for (const worker of gathered.values()) addToGroup(groups, worker, isAlike)
-    return [...largest(groups)]
+    return [...largest(groups, this.#isDoubted ? machinesOf : undefined)]
   }
 
   /** What comes next: the same until it was taken, which `#next = undefined` says. */

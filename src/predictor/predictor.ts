@@ -15,7 +15,7 @@ import { type Abilities, abilitiesOf } from './abilities'
 import { Admission } from './admission'
 import { Generation } from './generation'
 import { meansOf, type SamplingOf, type Told } from './means'
-import type { Members, Membership } from './membership'
+import type { Members, Membership, Takes } from './membership'
 import { predictOptions } from './option-table'
 import type { GenerationReport, PredictOptions } from './options'
 import type { Rollout } from './rollout'
@@ -42,8 +42,7 @@ interface PredictorParts {
   rollout?: typeof Rollout | undefined
   sampling?: SamplingOf | undefined
   reputation?: typeof Reputation | undefined
-  /** Workers that it takes to answer. */
-  least?: number
+  needs?: Takes
 }
 
 export class Predictor {
@@ -66,7 +65,15 @@ export class Predictor {
     coder: Coder,
     workers: readonly ModelWorker[],
     settings: Settings,
-    { Room: Places, membership, unasked, rollout, sampling, reputation, least = 1 }: PredictorParts,
+    {
+      Room: Places,
+      membership,
+      unasked,
+      rollout,
+      sampling,
+      reputation,
+      needs = { least: 1, counted: 'workers' },
+    }: PredictorParts,
   ) {
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
@@ -77,7 +84,7 @@ export class Predictor {
         fewer: () => (this.#rollout ? this.#rollout.fewer(generation) : generation.reconsider()),
         judged: (verdict) => judge(verdict, this.#all, settings),
         ended: (ending, tenant) => {
-          if (!this.#admission.leave(ending, tenant)) generation.tenants.known(tenant)?.context.ledger?.discount()
+          if (this.#admission.leave(ending, tenant)) generation.tenants.known(tenant)?.context.ledger?.count()
           this.#room.look()
         },
       }
@@ -93,7 +100,7 @@ export class Predictor {
     this.#room = new Places(settings.clock, this.#admission, () => this.#generation)
     this.#first = begin(workers)
     this.#first.means.trust.resume()
-    const others = { settings, least, begin: (worker: ModelWorker, before: Generation) => begin([worker], before) }
+    const others = { settings, needs, begin: (worker: ModelWorker, before: Generation) => begin([worker], before) }
     this.#rollout = rollout && new rollout(this.#first, workers[0], others)
     this.#membership = membership
     void membership?.follow(settings.clock, this.#members)
@@ -237,8 +244,7 @@ export class Predictor {
   /** Forgets all that was learned of a tenant's queries. @returns whether it was known */
   forgetTenant(name: string): boolean {
     checkTenant(name, this.#settings.limits.tenants)
-    const known = this.#all.map(({ reuse, tenants }) => {
-      reuse?.forget({ tenant: name })
+    const known = this.#all.map(({ tenants }) => {
       const isKnown = tenants.forget(name)
       if (name === NOBODY) tenants.of(name)
       return isKnown

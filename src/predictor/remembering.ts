@@ -93,10 +93,7 @@ export class Remembering {
     const looks = !isAsked && mayLook && worth.looks()
     learning.use = !worth.isOff ? 'saving' : this.#options.recovers ? 'warm' : 'idle'
     const refusal = looks || !mayRemember ? undefined : this.#refused(caller)
-    if (!looks && !refusal) {
-      ledger.count()
-      return ask(request)
-    }
+    if (!looks && !refusal) return ask(request)
     const { ended } = this.#options.means
     if (signal) caller.listen(signal, (error) => caller.fail(error, ended)) // while it is looked up
     const mostMs = this.#options.inferenceMs() ?? Number.POSITIVE_INFINITY
@@ -113,10 +110,7 @@ export class Remembering {
         spared.looked(ms)
         if (!caller.isOpen) return
         if (said) this.#decide({ ...request, refusal }, said, at)
-        else {
-          ledger.count()
-          ask({ ...request, refusal })
-        }
+        else ask({ ...request, refusal })
       },
     )
   }
@@ -155,8 +149,7 @@ export class Remembering {
   #decide(request: Request, said: Recollection, { learning, ledger, spared, mayGive, ask }: Looked): void {
     const { caller, options, refusal } = request
     const known = learning.experience.confidence.of({ ...said, missing: 1 }) ?? 0
-    const confidence = known < (options.minConfidence ?? 0) ? 0 : known
-    const draw = ledger.draw(confidence, mayGive)
+    const draw = ledger.draw(known, mayGive && known >= (options.minConfidence ?? 0))
     if (refusal) this.#sure += OVERLOAD.rate * (Number(draw.is !== 'ask') - this.#sure)
     if (draw.is === 'remember') {
       if (!refusal) spared.gave(this.#options.inferenceMs())

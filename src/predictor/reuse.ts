@@ -36,6 +36,9 @@ export type Ask = (request: Request) => void
 
 /** Callers of one query that is under way. */
 interface Crowd {
+  readonly tenant: string
+  /** What it asked is not to be kept. */
+  isForgotten: boolean
   readonly payload: Payload
   readonly shared: SharedCaller
   /** What ends the waiting of each. */
@@ -114,7 +117,8 @@ export class Reuse {
       (prediction) => this.#answered(key, crowd, prediction, kept),
       (error) => this.#failed(key, crowd, error),
     )
-    const crowd: Crowd = { payload: request.payload, shared, waiting: new Map() }
+    const { payload, caller } = request
+    const crowd: Crowd = { tenant: caller.turn.tenant, isForgotten: false, payload, shared, waiting: new Map() }
     this.#underWay.set(key, crowd)
     this.#wait(key, crowd, request)
     if (crowd.waiting.size) this.#ask(request, shared)
@@ -142,7 +146,7 @@ export class Reuse {
     this.#forgetCrowd(key, crowd)
     const { signature, trust, ended } = this.#means
     const [first, ...others] = this.#stopped(crowd)
-    const mayKeep = prediction.status === 'exact' && this.#kept.mayKeep(key)
+    const mayKeep = prediction.status === 'exact' && !crowd.isForgotten && this.#kept.isOn
     if (!others.length && !mayKeep) return void first?.caller.answer(prediction, ended)
     const answer = new Payload(signature.outputs.map(({ name }) => copied(prediction.output[name])))
     if (mayKeep) {
@@ -154,15 +158,18 @@ export class Reuse {
       }
       if (!this.#isOff && first)
         this.#kept.keep(key, {
-          tenant: first.caller.turn.tenant,
+          tenant: crowd.tenant,
           query: crowd.payload,
           answer,
-          prediction,
+          prediction: { ...prediction, output: {} },
           at: this.#clock.now(),
         })
     }
     first?.caller.answer(prediction, ended)
-    for (const { caller } of others) this.#answer(caller, { answer, prediction })
+    for (const request of others) {
+      if (prediction.status === 'recovered') this.#askOnce(key, request, undefined)
+      else this.#answer(request.caller, { answer, prediction })
+    }
   }
 
   /** What no answer came for in time is asked for again for those that have more; all else would go no better. */
@@ -189,7 +196,11 @@ export class Reuse {
   #answer(caller: Caller, { answer, prediction }: Pick<Kept, 'answer' | 'prediction'>): void {
     this.given++
     const output = toNamed(answer.tensors, this.#means.signature.outputs)
-    caller.answer({ ...prediction, output, queuedMs: 0, ranMs: 0, hedged: false, reused: true }, this.#means.ended)
+    const workers = [...prediction.workers] // each caller's own
+    caller.answer(
+      { ...prediction, output, workers, queuedMs: 0, ranMs: 0, hedged: false, reused: true },
+      this.#means.ended,
+    )
   }
 
   /** The workers have another model. */
@@ -201,6 +212,7 @@ export class Reuse {
   /** Forgets what a worker answered, or what a tenant asked. */
   forget(which: { worker?: string; tenant?: string }): void {
     this.#kept.forget(which)
+    for (const crowd of this.#underWay.values()) crowd.isForgotten ||= crowd.tenant === which.tenant
   }
 }
 

@@ -12,9 +12,10 @@ import type { Prediction } from '../query/prediction'
 import { type Random, seeded } from '../random'
 import type { TensorList } from '../tensor'
 import { identityOf, type ModelWorker, modelIdOf } from '../workers/worker'
-import { type Contender, contenderOf, reportOf, sizeOf, stateOf } from './contender'
+import { type Contender, contenderOf, isFit, reportOf, stateOf } from './contender'
 import type { Generation } from './generation'
 import { copied } from './kept-answers'
+import type { Takes } from './membership'
 import type { GenerationReport } from './options'
 import type { Request } from './reuse'
 import type { Settings } from './settings'
@@ -28,8 +29,8 @@ const MOST_SERVED = 100
 
 interface RolloutOptions {
   settings: Settings
-  /** Workers that it takes to answer. */
-  least: number
+  /** What it takes to answer. */
+  needs: Takes
   /** A generation of this worker. @param before  that serves */
   begin(worker: ModelWorker, before: Generation): Generation
 }
@@ -53,7 +54,7 @@ export class Rollout {
   constructor(first: Generation, worker: ModelWorker, options: RolloutOptions) {
     this.#options = options
     this.#random = seeded(options.settings.seed)
-    this.#serving = { ...contenderOf(modelIdOf(worker), first), state: 'serving', isProven: true }
+    this.#serving = { ...contenderOf(modelIdOf(worker), first, options.needs), state: 'serving', isProven: true }
   }
 
   get serving(): Generation {
@@ -79,7 +80,7 @@ export class Rollout {
   }
 
   #begin(id: string, worker: ModelWorker): void {
-    const entry = contenderOf(id, this.#options.begin(worker, this.serving))
+    const entry = contenderOf(id, this.#options.begin(worker, this.serving), this.#options.needs)
     entry.isProven = this.#served.delete(id)
     const { pool, trust } = entry.generation.means
     if (!trust.joined(worker)) pool.eject(identityOf(worker))
@@ -196,7 +197,7 @@ export class Rollout {
     this.#next = undefined
     for (const entry of this.#others.values()) {
       const isAsked = entry.state === 'shadow' || entry.state === 'canary'
-      if (isAsked && !(this.#next && sizeOf(this.#next) >= sizeOf(entry))) this.#next = entry
+      if (isAsked && !(this.#next && this.#next.count.size >= entry.count.size)) this.#next = entry
     }
     if (!this.#outage || this.#outage === before) return
     const isRefused = Array.from(this.#others.values()).every((entry) => entry.isRefused)
@@ -207,7 +208,7 @@ export class Rollout {
   #stateOf(entry: Contender): GenerationReport['state'] {
     const { since = Number.POSITIVE_INFINITY } = this.#outage ?? {}
     const isOver = this.#options.settings.clock.now() - since >= GONE_MS
-    return stateOf(entry, this.#serving, { ...this.#rules, least: this.#options.least, isOver })
+    return stateOf(entry, this.#serving, { ...this.#rules, needs: this.#options.needs, isOver })
   }
 
   /** How long the one that serves is out of reach. */
@@ -223,14 +224,14 @@ export class Rollout {
     const before = this.#serving
     this.#others.delete(entry.id)
     this.#others.set(before.id, before)
-    before.had = before.generation.means.pool.usable && sizeOf(before) >= sizeOf(entry) ? sizeOf(before) : 0
+    before.had = before.generation.means.pool.usable && before.count.size >= entry.count.size ? before.count.size : 0
     this.#serving = entry
     entry.isProven = true
     entry.isRefused = false
     entry.generation.counts.renewals++
     const { compared, agreed } = entry.comparison
     const share = compared ? `; ${agreed} of ${compared} of its answers were right by those of that` : ''
-    this.#options.settings.warn(`the model ${entry.id} takes over from ${before.id}: ${sizeOf(entry)} workers have it, and ${sizeOf(before)} that${share}`) // biome-ignore format: one line
+    this.#options.settings.warn(`the model ${entry.id} takes over from ${before.id}: ${entry.count.size} ${this.#options.needs.counted} have it, and ${before.count.size} that${share}`) // biome-ignore format: one line
     this.#move(entry, 'serving')
     this.#move(before, this.#stateOf(before))
     if (!before.generation.means.pool.usable) before.generation.handOver(entry.generation)
@@ -276,9 +277,8 @@ export class Rollout {
   /** @throws RangeError for one that is not known, or cannot answer */
   promote(id: string): void {
     const entry = this.#find(id)
-    const { usable } = entry.generation.means.pool
-    const { least } = this.#options
-    if (usable < least) throw new RangeError(expected('generation', `one of >= ${least} workers`, `${usable} of '${id}'`)) // biome-ignore format: one line
+    const { needs } = this.#options
+    if (!isFit(entry, needs)) throw new RangeError(expected('generation', `one of >= ${needs.least} ${needs.counted}${needs.anchored ? ', one of them yours (trusted)' : ''}`, `${entry.count.usable} of '${id}'`)) // biome-ignore format: one line
     this.#serving.isRefused = true // it would take over again with its next worker
     this.#serve(entry)
     this.look()

@@ -32,14 +32,17 @@ export interface Tenant {
 
 export class Tenants {
   readonly #make: (name: string) => Tenant
+  readonly #forgotten: (name: string) => void
   readonly #most: number
   /** The one first that was asked longest ago. */
   readonly #all = new Map<string, Tenant>()
 
   /** @param most  beyond these the one is forgotten that was asked longest ago */
-  constructor(most: number, make: (name: string) => Tenant) {
+  /** @param forgotten  one is, by hand or since there are more */
+  constructor(most: number, make: (name: string) => Tenant, forgotten: (name: string) => void = () => {}) {
     this.#make = make
     this.#most = most
+    this.#forgotten = forgotten
   }
 
   /** A tenant, new or as it was. */
@@ -73,6 +76,7 @@ export class Tenants {
     const tenant = this.#all.get(name)
     tenant?.group?.close()
     tenant?.learning?.close()
+    this.#forgotten(name)
     return this.#all.delete(name)
   }
 

@@ -58,10 +58,16 @@ export type UnaskedSaving = Pick<Spared, 'looks' | 'lookedMs' | 'spared' | 'spar
  */
 const KEEPING_MS = { each: 0.02, byte: 1.2e-6 }
 
-/** Whether equal queries are so frequent that keeping answers for them pays. While it does not, answers are kept for one query in SELDOM: all that equal it, so that repetitions show. */
+/** Queries of which is known that they came: so many at least, twice as many at most. */
+const KNOWN = 8192
+
+/** Whether equal queries are so frequent that keeping answers for them pays: by whether they came before, which takes next to nothing. */
 export class Repeats {
-  #isOff = false
+  /** Answers are kept. */
+  isOn = true
   readonly #inferenceMs: () => number | undefined
+  #known = new Set<number>()
+  #before = new Set<number>()
   #queries = 0
   #found = 0
   #bytes = 0
@@ -70,29 +76,18 @@ export class Repeats {
     this.#inferenceMs = inferenceMs
   }
 
-  /** Whether an answer is kept for queries of this key. */
-  keeps(key: string): boolean {
-    if (!this.#isOff) return true
+  /** One more query. @param bytes  of its values */
+  saw(key: string, bytes: number): void {
     let hash = 0
     for (let i = 0; i < key.length; i++) hash = (Math.imul(31, hash) + key.charCodeAt(i)) | 0
-    return hash >>> 28 === 0
-  }
-
-  /**
-   * A query for which an answer would have been kept.
-   * @param bytes  of its values
-   * @returns whether none is kept any more but for one query in 16
-   */
-  saw(isFound: boolean, bytes: number): boolean {
-    this.#found += Number(isFound)
+    this.#found += Number(this.#known.has(hash) || this.#before.has(hash))
     this.#bytes += bytes
-    if (++this.#queries < EVERY) return false
-    const wasOff = this.#isOff
+    if (this.#known.add(hash).size === KNOWN) [this.#known, this.#before] = [new Set(), this.#known]
+    if (++this.#queries < EVERY) return
     const inferenceMs = this.#inferenceMs()
     const tookMs = EVERY * KEEPING_MS.each + this.#bytes * KEEPING_MS.byte
-    if (inferenceMs !== undefined) this.#isOff = this.#found * inferenceMs < tookMs * THREAD
+    if (inferenceMs !== undefined) this.isOn = this.#found * inferenceMs >= tookMs * THREAD
     this.#queries = this.#found = this.#bytes = 0
-    return this.#isOff && !wasOff
   }
 }
 

@@ -6,8 +6,8 @@
  */
 
 import { type Criterion, FAR, judgedOf, sameLabels } from '../criterion'
-import { isEqual, isReal, realsOf, type TensorData } from '../element'
-import { type Payload, sizeOf } from '../payload'
+import { type ElementType, isEqual, isReal, realsOf, type TensorData } from '../element'
+import { MASK, type Payload, sizeOf } from '../payload'
 import type { TensorSpec } from '../tensor'
 
 export interface Equality {
@@ -37,10 +37,11 @@ export function agree(a: Payload, b: Payload, equality: Equality): boolean {
 export function isNear(a: Payload, b: Payload, equality: Equality): boolean {
   return equality.outputs.every(({ type = 'float32' }, i) => {
     const [own, other] = [a.tensors[i].data, b.tensors[i].data]
-    if (!isReal(type)) return isEqual(own, other) && String(a.tensors[i].shape) === String(b.tensors[i].shape)
+    if (!isShapedAs(a, b, i)) return false
+    if (!isReal(type)) return isEqual(own, other)
     // By the smaller of the two: no answer may decide by its size what is the same for others.
     const least = Math.min(sizeOf(type, own), sizeOf(type, other))
-    return isWithin(type, own, other, Math.max(least, floorOf(equality, i)) * equality.rounding)
+    return isWithin(type, own, other, Math.max(least, floorOf(equality, i)), equality.rounding)
   })
 }
 
@@ -54,21 +55,38 @@ export function isLie(answer: Payload, right: Payload, equality: Equality): bool
   return outputs.some(({ type = 'float32' }, i) => {
     const [own, other] = [answer.tensors[i].data, right.tensors[i].data]
     if (own.length !== other.length) return false
+    if (!isShapedAs(answer, right, i)) return true
     if (!isReal(type)) return !isEqual(own, other)
     if (!scales[i] && judged[i]?.right.kind !== 'label') return false
     const size = Math.max(sizeOf(type, other), scales[i] ?? 0)
-    return !isWithin(type, own, other, FAR * size * equality.rounding)
+    return size > 0 && !isWithin(type, own, other, size, FAR * equality.rounding)
   })
+}
+
+/** Whether an output of one has more values than the other's: no proof, but rounding tips that seldom. */
+export function isOtherwiseLong(a: Payload, b: Payload): boolean {
+  return a.tensors.some(({ data }, i) => data.length !== b.tensors[i].data.length)
 }
 
 const floorOf = ({ scales }: Equality, output: number) => FLOOR * (scales[output] ?? 0)
 
-/** Whether no value is further off than that: of many values one that is counts as much as all. */
-function isWithin(type: NonNullable<TensorSpec['type']>, a: TensorData, b: TensorData, most: number): boolean {
+function isShapedAs(a: Payload, b: Payload, output: number): boolean {
+  const [own, other] = [a.tensors[output].shape, b.tensors[output].shape]
+  return own === other || String(own) === String(other)
+}
+
+/**
+ * Whether no value is further off than a share of the size: of many values one that is counts as much as all. Those that stand for none (-1e9 in the place of -Inf), by
+ * which the size does not go, may be off by a share of their own.
+ */
+function isWithin(type: ElementType, a: TensorData, b: TensorData, size: number, share: number): boolean {
   if (a.length !== b.length) return false
   const [own, other] = [realsOf(type, a), realsOf(type, b)]
   for (let i = 0; i < own.length; i++) {
-    if (!(Math.abs(own[i] - other[i]) <= most) && !Object.is(own[i], other[i])) return false
+    const off = Math.abs(own[i] - other[i])
+    if (off <= share * size || Object.is(own[i], other[i])) continue
+    const least = -Math.max(own[i], other[i])
+    if (!(least > MASK * size && off <= share * least)) return false
   }
   return true
 }

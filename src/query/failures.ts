@@ -36,7 +36,15 @@ function allFailed(query: Query, context: Context): ApproxiferError {
     ? `${workers} workers went down with the query, and no other is asked`
     : `${all}${workers} workers failed on the query${tries}`
   const last = asked.flatMap((each) => errorOf(each) ?? []).at(-1)
-  return new ApproxiferError('WORKER', last ? `${what}: ${last.message}` : pool.nobody)
+  if (!last) return new ApproxiferError('WORKER', pool.nobody)
+  return new ApproxiferError('WORKER', `${what}: ${last.message}`, { ofQuery: isOfQuery(query, context) })
+}
+
+/** Whether workers that were there answered it with an error, or it took several down: another server's would fare no better. */
+function isOfQuery(query: Query, context: Context): boolean {
+  const failed = ({ attempt: { outcome } }: Asked) =>
+    outcome?.kind === 'failed' && !outcome.lost && outcome.error.code !== 'OVERLOADED'
+  return isDeadly(query, context) || (query.asked.length > 0 && query.asked.every(failed))
 }
 
 function textOf({ caller }: Query, { clock, pool }: Context, isAsked: boolean): string {
@@ -61,7 +69,8 @@ function unproven(query: Query, context: Context, isDue: boolean): ApproxiferErr
   const why = errors.length ? `; ${errors.slice(0, MOST_REASONS).join('; ')}` : ''
   const got = `${vote?.believed(asked).length} answers in ${Math.round(clock.now() - caller.since)} ms`
   const text = `answers: expected ${acceptance.needed} workers to agree, got ${got}${why}`
-  return isDue && isUnderway ? expired(query, context, text) : new ApproxiferError('QUORUM', text)
+  if (isDue && isUnderway) return expired(query, context, text)
+  return new ApproxiferError('QUORUM', text, { ofQuery: isOfQuery(query, context) })
 }
 
 /**

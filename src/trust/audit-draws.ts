@@ -5,11 +5,15 @@ import type { Identity } from '../pool/attempt'
 /** Workers of which is known how far they are in their blocks. */
 const MOST_WORKERS = 10_000
 
+/** The last ten audits of a worker, as bits; of which so many may have had another length. */
+const LAST = 2 ** 10 - 1
+const MOST_LONG = 3
+
 export class AuditDraws {
   readonly #length: number
   readonly #coin: () => number
-  /** Of each worker: answers left of its block, and with how many left one is audited. */
-  readonly #blocks = new Map<Identity, { left: number; at: number }>()
+  /** Of each worker: answers left of its block, with how many left one is audited, and a bit for each of its last audits, 1 for another length. */
+  readonly #blocks = new Map<Identity, { left: number; at: number; long: number }>()
 
   /** @param rate  share of the answers @param coin  uniform, from 0 to 1 */
   constructor(rate: number, coin: () => number) {
@@ -30,8 +34,17 @@ export class AuditDraws {
     return --block.left === block.at
   }
 
+  /** Of one more audit. @returns whether outputs of three of the worker's last ten were of another length than an anchor's, which honest rounding makes of none in a thousand */
+  isLong(identity: Identity, isLong: boolean): boolean {
+    const block = this.#blocks.get(identity) ?? this.#begin(identity)
+    block.long = ((block.long << 1) | Number(isLong)) & LAST
+    let count = 0
+    for (let bits = block.long; bits; bits &= bits - 1) count++
+    return isLong && count >= MOST_LONG
+  }
+
   #begin(identity: Identity) {
-    const block = { left: 0, at: 0 }
+    const block = { left: 0, at: 0, long: 0 }
     const [oldest] = this.#blocks.size < MOST_WORKERS ? [] : this.#blocks.keys()
     if (oldest !== undefined) this.#blocks.delete(oldest)
     this.#blocks.set(identity, block)

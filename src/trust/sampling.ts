@@ -9,7 +9,7 @@ import type { Apart, Attempt, Attempts, Identity, Owner } from '../pool/attempt'
 import type { Pool } from '../pool/pool'
 import { newAsked } from '../query/asked'
 import type { Sampled, WorkerTally } from '../query/context'
-import { agree, isLie } from '../query/equality'
+import { agree, isLie, isOtherwiseLong } from '../query/equality'
 import type { Learning } from '../query/learning'
 import type { Status } from '../query/prediction'
 import { secret } from '../random'
@@ -192,7 +192,8 @@ export class Sampling implements Sampled {
 
   #compare({ worker, answer, place }: Inspection, right: Payload): void {
     const { trust, given } = this.#options
-    if (isLie(answer, right, trust.equality)) return trust.lied(worker, 'anchor')
+    const isLong = this.#options.draws.isLong(identityOf(worker), isOtherwiseLong(answer, right))
+    if (isLong || isLie(answer, right, trust.equality)) return trust.lied(worker, 'anchor')
     if (!agree(answer, right, trust.equality)) return
     if (place !== undefined) given.prove(place)
     if (trust.isTrusted(worker)) trust.proven(worker) // nothing makes up for a lie

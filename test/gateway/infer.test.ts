@@ -142,9 +142,9 @@ describe('rows that fail', () => {
   it('fail the request with index and reason, by the table of statuses', async () => {
     const { gateway, events } = await started({}, { m: model(workersOf(2, failing(2)), { hedge: false }) })
     const [status, error] = await refusal(gateway, post(inputOf(3)))
-    expect(status).toBe(503)
+    expect(status).toBe(500)
     expect(error).toMatch(/^row 1: /)
-    expect(events[0]).toMatchObject({ status: 503, queries: 3, error })
+    expect(events[0]).toMatchObject({ status: 500, queries: 3, error })
     await gateway.close()
   })
 
@@ -187,7 +187,7 @@ describe('rows that fail', () => {
 
   it('all of them are an error also with allow_partial', async () => {
     const { gateway } = await started({}, { m: model(workersOf(2, failing(0)), { hedge: false }) })
-    expect((await refusal(gateway, post({ ...inputOf(1), parameters: { allow_partial: true } })))[0]).toBe(503)
+    expect((await refusal(gateway, post({ ...inputOf(1), parameters: { allow_partial: true } })))[0]).toBe(500)
     await gateway.close()
   })
 

@@ -43,6 +43,13 @@ interface World {
 
 const asIs = (draw: Draw) => draw
 
+/** What becomes of one more query, which is answered at once. */
+function drawn(ledger: Ledger, confidence: number): Draw {
+  const draw = ledger.draw(confidence)
+  ledger.count()
+  return draw
+}
+
 /** One stream of queries: spans, and those of them that had more wrong answers than their budget. */
 function stream(
   adversary: Adversary,
@@ -58,7 +65,7 @@ function stream(
   for (; spans < SPANS; n++) {
     const isWrong = adversary({ ...stats, given, n })
     const isLast = stats.answers === stats.length
-    const draw = open(ledger.draw(1), n)
+    const draw = open(drawn(ledger, 1), n)
     if (isLast) {
       spans++
       over += Number(given > stats.allowed)
@@ -126,23 +133,23 @@ describe('what is under way', () => {
     const ledger = new Ledger({ maxError: 0.05, recovers: false, coin: () => (heads === undefined ? random.next() : heads ? 0 : 1) }) // biome-ignore format: one line
     const waiting: Draw[] = []
     // Spans, from which the next one knows the memory, and that audits take as long as a hundred queries do.
-    for (let n = 0; n < 400 + 20_000; n++) if (waiting.push(ledger.draw(1)) > 100) waiting.shift()?.told(true)
+    for (let n = 0; n < 400 + 20_000; n++) if (waiting.push(drawn(ledger, 1)) > 100) waiting.shift()?.told(true)
     for (const draw of waiting) draw.told(true)
     heads = true
-    ledger.draw(1).told(true)
+    drawn(ledger, 1).told(true)
     const { allowedCatches } = ledger.stats
     const given = () => {
       heads = false
       let count = 0
-      while (count < 300 && ledger.draw(1).is === 'remember') count++
+      while (count < 300 && drawn(ledger, 1).is === 'remember') count++
       heads = true
       return count
     }
     expect(allowedCatches).toBeGreaterThan(1)
-    const audits = Array.from({ length: allowedCatches - 1 }, () => ledger.draw(1))
+    const audits = Array.from({ length: allowedCatches - 1 }, () => drawn(ledger, 1))
     expect(audits.every(({ is }) => is === 'audit')).toBe(true)
     expect(given()).toBe(300)
-    ledger.draw(1)
+    drawn(ledger, 1)
     expect(ledger.isHeld).toBe(false)
     const kept = given()
     expect([kept, ledger.isHeld]).toEqual([expect.any(Number), true])
@@ -162,7 +169,7 @@ describe('what is foretold', () => {
     for (let n = 0, from = queries; n < from + queries; n++) {
       const doubt = 0.04 * random.next()
       const right = random.next() > doubt
-      const draw = ledger.draw(1 - doubt)
+      const draw = drawn(ledger, 1 - doubt)
       waiting.push(() => draw.told(right))
       if (waiting.length > underWay) waiting.shift()?.()
       if (n < from) continue
@@ -251,9 +258,9 @@ describe('what is saved', () => {
     let heads = false
     const make = (maxError = 0.05) => new Ledger({ maxError, recovers: false, coin: () => (heads ? 0 : 1) })
     const own = make()
-    for (let n = 0; n < 200; n++) own.draw(1).told(true)
+    for (let n = 0; n < 200; n++) drawn(own, 1).told(true)
     heads = true
-    own.draw(1)
+    drawn(own, 1)
     const state = JSON.parse(JSON.stringify(own.save()))
     const { rate, answers, allowedCatches } = own.stats
     const next = make()
@@ -272,7 +279,7 @@ describe('what is saved', () => {
     for (const own of [make(0.01), make(0.05)]) {
       own.load(state)
       expect(own.stats).toMatchObject({ span: 1, answers: 0, threshold: expect.any(Number) })
-      expect([own.draw(0.9999).is, own.draw(0.2).is]).toEqual(['remember', 'ask'])
+      expect([drawn(own, 0.9999).is, drawn(own, 0.2).is]).toEqual(['remember', 'ask'])
       expect(own.foretell()).toBeGreaterThan(0.3)
     }
     expect(make(0.01).draw(0.9999).is).toBe('ask')

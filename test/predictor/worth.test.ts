@@ -84,35 +84,35 @@ it('what is spared and what that takes is counted, at what an answer takes at th
   expect({ ...spared }).toEqual({ looks: 3, lookedMs: 1, spared: 3, sparedMs: 15 })
 })
 
-/** Queries of these keys; how many of them an answer is kept for. */
-function kept(repeats: Repeats, keys: readonly string[], isFound: boolean): number {
-  const own = keys.filter((key) => repeats.keeps(key))
-  for (const _ of own) repeats.saw(isFound, 3136)
-  return own.length
+/** Whether answers are kept after each of these keys. */
+function judgedBy(inferenceMs: number | undefined, keys: readonly string[]): boolean[] {
+  const repeats = new Repeats(() => inferenceMs)
+  return keys.map((key) => {
+    repeats.saw(key, 3136)
+    return repeats.isOn
+  })
 }
 
-it('where no query equals another answers are kept for one in 16, always the same, and for all again once they repeat', () => {
-  const repeats = new Repeats(() => 5)
-  const keys = Array.from({ length: 512 }, (_, i) => `["","${(i * 2654435761).toString(16)} 784"]`)
-  expect(kept(repeats, keys, false)).toBe(512)
-  const few = kept(repeats, keys, false)
-  expect(few).toBeGreaterThan(16)
-  expect(few).toBeLessThan(50)
-  for (let n = few; n < 512; n += few) expect(kept(repeats, keys, true)).toBeLessThanOrEqual(few)
-  expect(kept(repeats, keys, true)).toBe(512)
+const keys = (count: number, from = 0) =>
+  Array.from({ length: count }, (_, i) => `${((from + i) * 2654435761).toString(16)} 784 `)
+
+it('where no query equals another no answer is kept, until they repeat: a hot one, or all after thousands of others', () => {
+  const off = judgedBy(5, keys(512))
+  expect([off.indexOf(false), off.length]).toEqual([511, 512])
+  expect(judgedBy(5, [...keys(512), ...Array(512).fill(keys(1)[0])]).pop()).toBe(true)
+  expect(judgedBy(5, [...keys(8192), ...keys(512)]).pop()).toBe(true)
+  expect(judgedBy(5, [...keys(20_480), ...keys(512, 100_000)]).pop()).toBe(false)
 })
 
 it('answers are kept where what is found spares twice what keeping takes', () => {
-  for (const [inferenceMs, found, isOff] of [
-    [5, 6, false],
-    [5, 4, true],
-    [0.5, 45, true],
-    [0.5, 55, false],
-    [undefined, 0, false], // nobody knows
+  for (const [inferenceMs, found, isOn] of [
+    [5, 6, true],
+    [5, 4, false],
+    [0.5, 45, false],
+    [0.5, 55, true],
+    [undefined, 0, true], // nobody knows
   ] as const) {
-    const repeats = new Repeats(() => inferenceMs)
-    const turns = Array.from({ length: 512 }, (_, i) => repeats.saw(i < found, 3136))
-    expect([inferenceMs, found, turns.pop()]).toEqual([inferenceMs, found, isOff])
-    expect(turns).not.toContain(true)
+    const some = [...keys(512 - found), ...keys(found)]
+    expect([inferenceMs, found, judgedBy(inferenceMs, some).pop()]).toEqual([inferenceMs, found, isOn])
   }
 })

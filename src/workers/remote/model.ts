@@ -87,9 +87,9 @@ export function addToGroup<M>(groups: M[][], model: M, isSame: (a: M, b: M) => b
   else groups.push([model])
 }
 
-/** The largest group, of equally large ones the first. */
-export function largest<M>(groups: readonly M[][]): readonly M[] {
-  return groups.reduce((most, group) => (group.length > most.length ? group : most), [])
+/** The largest group, of equally large ones the first. @param sizeOf  default: how many it has */
+export function largest<M>(groups: readonly M[][], sizeOf = (group: readonly M[]) => group.length): readonly M[] {
+  return groups.reduce((most, group) => (sizeOf(group) > sizeOf(most) ? group : most), [])
 }
 
 /**
