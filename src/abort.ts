@@ -99,17 +99,13 @@ export function aborted(abort: Abort): ApproxiferError {
   return new ApproxiferError('ABORTED', 'the call was aborted', { cause: abort.reason })
 }
 
-/** What `work` gives, or the signal's reason as soon as it fires, whatever becomes of the work then. */
-export function orAborted<T>(abort: Abort, work: Promise<T>): Promise<T> {
+/** What `work` gives, or the signal's reason as soon as it fires or where it has, whatever becomes of the work then. */
+export function orAborted<T>(abort: Abort | undefined, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const forget = onAbort(abort, () => reject(abort.reason))
-    const settle = <V>(of: (value: V) => void) => {
-      return (value: V) => {
-        forget()
-        of(value)
-      }
-    }
-    work.then(settle(resolve), settle(reject))
+    const leave = () => reject(abort?.reason)
+    const forget = onAbort(abort, leave)
+    if (abort?.aborted) leave()
+    work.then(resolve, reject).finally(forget)
   })
 }
 

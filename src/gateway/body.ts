@@ -1,6 +1,6 @@
 /** Bodies of requests and responses: within limits, packed and unpacked. */
 
-import { aborted, onAbort } from '../abort'
+import { aborted, orAborted } from '../abort'
 import { joinedBytes, turn } from '../oip/json'
 import { HEADER_LENGTH } from '../oip/write'
 import { readWithin } from '../platform/fetch'
@@ -88,7 +88,7 @@ export async function readBody(request: Request, most: number, hold: (bytes: num
         'bytes' in request
           ? request.bytes()
           : (request as Request).arrayBuffer().then((buffer) => new Uint8Array(buffer))
-      const bytes = await unlessGone(signal, whole)
+      const bytes = await orAborted(signal, whole)
       if (bytes.length > most) throw tooLarge(most)
       hold(bytes.length)
       return bytes
@@ -97,7 +97,7 @@ export async function readBody(request: Request, most: number, hold: (bytes: num
     if (!body) return new Uint8Array()
     const unpacking = coding && (new DecompressionStream(coding) as ReadableWritablePair<Uint8Array, Uint8Array>)
     const reading = readWithin(unpacking ? body.pipeThrough(unpacking) : body, most, inTurns(signal, hold))
-    const parts = await unlessGone(signal, reading)
+    const parts = await orAborted(signal, reading)
     if (!parts) throw tooLarge(most)
     return joinedBytes(parts)
   } catch (error) {
@@ -118,16 +118,6 @@ function inTurns(signal: AbortSignal | undefined, hold: (bytes: number) => void)
     rested = bytes
     return turn()
   }
-}
-
-/** What comes of a body, unless its client leaves before: on some runtimes what has stopped then never ends. */
-function unlessGone<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const leave = () => reject(signal?.reason)
-    const forget = onAbort(signal, leave)
-    if (signal?.aborted) leave()
-    work.then(resolve, reject).finally(forget)
-  })
 }
 
 /** Bytes to leave free in front of a body in memory, so that the first raw numbers behind its JSON lie where a view of them can be. */

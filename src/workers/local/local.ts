@@ -27,8 +27,8 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   const count = checkInteger('workers', options.workers, 1, mostThreads())
   // Native code that all its threads have left does not load again: this one keeps it.
   if (given.runtime === 'onnxruntime-node') await importOrt(given)
-  const reading = readModel(options.model, given.externalData)
-  const file = shared(await (signal ? orAborted(signal, reading) : reading))
+  if (signal?.aborted) throw aborted(signal)
+  const file = shared(await orAborted(signal, readModel(options.model, given.externalData)))
   const model = { file, fingerprint: fingerprintOf(file) }
   const { onWarning = console.warn } = given
   const workers = Array.from({ length: count }, (_, i) => new LocalWorker(`worker ${i}`, model, given))
@@ -36,7 +36,6 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   const end = () => Promise.all(workers.map((worker) => worker.close()))
   const forget = onAbort(signal, () => void end())
   try {
-    if (signal?.aborted) throw aborted(signal)
     // The script of one tells of all: the others may merely be slow.
     await first.start(guarded(onWarning)).catch(async (error) => {
       throw await asModelError(error, options.model, file.bytes)
