@@ -48,7 +48,7 @@ export class Neighbours {
 
   #said(distance: number, isRight: boolean): Said {
     const known = this.#known
-    const at = placeOf(distance, known)
+    const at = known.findLastIndex((each) => each.distance < distance) + 1
     const from = Math.max(0, Math.min(at - NEAREST / 2, known.length - NEAREST))
     const like = known.slice(from, from + NEAREST)
     const confidence = (like.filter((each) => each.isRight).length + 1) / (like.length + 2)
@@ -64,14 +64,4 @@ function squared(a: Float32Array, b: Float32Array, most: number): number {
     if (sum >= most) return sum
   }
   return sum
-}
-
-function placeOf(distance: number, sorted: readonly { distance: number }[]): number {
-  let [from, to] = [0, sorted.length]
-  while (from < to) {
-    const middle = (from + to) >> 1
-    if (sorted[middle].distance < distance) from = middle + 1
-    else to = middle
-  }
-  return from
 }
