@@ -3,6 +3,7 @@
  * vary by a factor of ten by chance: a worker is slow only where it is beyond what chance explains.
  */
 
+import { observe } from '../stats'
 import { type LastTime, LEAST_MS, Scaling } from './scaling'
 
 /** An attempt is kept from workers that fail for this many times what the fastest takes, in case another gets free. */
@@ -231,11 +232,7 @@ export class Pace {
 
   /** @param log  of the milliseconds that one took */
   see(log: number): void {
-    const law = this.#law
-    law.count = Math.min(PACED, law.count + 1)
-    const off = log - law.mean
-    law.mean += off / law.count
-    law.variance += (off * (log - law.mean) - law.variance) / law.count
+    observe(this.#law, log, PACED)
   }
 
   /** Share of attempts that are answered within `ms`, were their times lognormal. */
