@@ -10,7 +10,7 @@ import type { CodecOptions } from '../codec/codec'
 import { codeNames, decoderNames, locatorNames } from '../codec/names'
 import type { CoreOptions } from '../core/load'
 import { ROUNDING } from '../criterion'
-import { any, callback, group, integer, open, option, read, switchable, type TableOf, words } from '../option'
+import { any, callback, group, integer, number, open, option, read, switchable, type TableOf, words } from '../option'
 import { priorities } from '../pool/attempt'
 import { atDeadlines, onOverloads, policies } from '../query/policy'
 import type { Choices } from '../query/prediction'
@@ -176,12 +176,12 @@ const rollout = {
 const right = {
   labelAxis: open(words(labelAxes), 'as it is read', 'where the first output has labels'),
   tolerance: open(
-    (field, value) => checkTolerance(field, value),
+    checkTolerance,
     'a tenth of the answers’ deviation',
     'how far off the one output without a label may be',
   ),
   outputs: open(
-    (field, value) => checkOutputs(field, value),
+    checkOutputs,
     'as they are read',
     "when each output is right, by name: `'label'`, `'equal'`, or how far off it may be",
   ),
@@ -194,7 +194,7 @@ const reuse = {
     'whether equal queries have the model’s answer to the first one: see [below](#equal-queries)',
   ),
   maxError: open(
-    (field, value) => budgeted(field, value),
+    number(LEAST_ERROR, MOST_ERROR),
     'none',
     'answers that the memory may give unasked and wrong at most, as a share of all: see [reuse.md](reuse.md)',
     '--max-error <share>',
@@ -263,11 +263,6 @@ export const predictorOptions = {
   ),
   testing: group('for simulations', testing),
 } satisfies TableOf<PredictorOptions>
-
-function budgeted(field: string, value: unknown): number {
-  if (typeof value === 'number' && value >= LEAST_ERROR && value <= MOST_ERROR) return value
-  throw new RangeError(expected(field, `a number from ${LEAST_ERROR} to ${MOST_ERROR}`, value))
-}
 
 function shareOf(field: string, value: unknown): number {
   if (typeof value === 'number' && value > 0 && value <= 1) return value
