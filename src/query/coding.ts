@@ -44,27 +44,17 @@ export interface Coding extends Apart {
   done(): void
 }
 
-/** A group's report to come: a promise only for callers that ask, since the first to do so are those with an answer. */
+/** A group's report to come. */
 export class PendingReport {
-  #report: GroupReport | undefined
-  #promise: Promise<GroupReport> | undefined
-  #resolve: ((report: GroupReport) => void) | undefined
-
-  get promise(): Promise<GroupReport> {
-    this.#promise ??= new Promise((resolve) => {
-      if (this.#report) resolve(this.#report)
-      else this.#resolve = resolve
-    })
-    return this.#promise
-  }
-
-  get isComplete(): boolean {
-    return this.#report !== undefined
-  }
+  isComplete = false
+  #resolve: (report: GroupReport) => void = () => {}
+  readonly promise = new Promise<GroupReport>((resolve) => {
+    this.#resolve = resolve
+  })
 
   complete(report: GroupReport): void {
-    this.#report = report
-    this.#resolve?.(report)
+    this.isComplete = true
+    this.#resolve(report)
   }
 }
 
