@@ -90,8 +90,6 @@ export class Audit implements Owner, Apart {
     return { payload: this.#payload, owner: this, apart: [this], priority }
   }
 
-  began(): void {}
-
   settled(attempt: Attempt): void {
     const asked = [...this.#asked, this.#trial].find((each) => each?.attempt === attempt)
     if (!asked) return

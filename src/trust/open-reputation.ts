@@ -232,7 +232,7 @@ export class OpenReputation extends Reputation implements Strangers {
     const at = Math.floor(coin() * this.#kept.length)
     const apart: Apart = { blocks: (other) => other !== identity }
     const { payload, answer } = this.#kept[at]
-    const owner: Owner = { began() {}, settled: (attempt) => this.#examined(attempt, stranger, answer) }
+    const owner: Owner = { settled: (attempt) => this.#examined(attempt, stranger, answer) }
     stranger.isExamined = true // by the attempt that begins now, if it does
     stranger.isExamined = this.#pool.trial({ payload, owner, apart: [apart], priority: 'low' }) !== undefined
     if (stranger.isExamined) this.#kept.splice(at, 1)

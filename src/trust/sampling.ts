@@ -66,8 +66,6 @@ class Inspection implements Owner, Apart {
     return !this.sampling.isAnchor(identity)
   }
 
-  began(): void {}
-
   settled(attempt: Attempt<Payload, Payload>): void {
     this.sampling.settled(this, attempt)
   }
