@@ -1,6 +1,7 @@
 /** Which scheme is the cheapest for a tolerated loss, a straggler rate and a price per retry. */
 
 import type { CodeName } from '../codec/names'
+import { binomialBelow } from '../ledger/rates'
 import { CONFIDENT } from '../predictor/settings'
 import type { Policy } from '../query/policy'
 import type { Evaluation } from './scores'
@@ -112,7 +113,7 @@ function coded(measured: Measurement, wishes: Wishes): Candidate[] {
   const remembers = evaluation.rivals.memoryAlone ? `, a memory of ${memory}` : ''
   const name = `${systematic ? '' : `code ${code}, `}K = ${K}, S = ${S}${remembers}`
   // Systematic: a query is late, and few enough of the others are. Else every answer of a group at the quorum.
-  const few = systematic ? atMost(S - 1, N - 1, late) : atMost(S, N, late)
+  const few = systematic ? binomialBelow(S, N - 1, late) : binomialBelow(S + 1, N, late)
   const source = {
     among: systematic ? late : 1,
     ofLate: few,
@@ -226,15 +227,4 @@ function options(
   const holding = memory ? remembering.length && `memory: { ${remembering.join(', ')} }` : 'memory: false'
   const more = [...(policy === 'auto' ? sure : [`policy: '${policy}'`]), ...(holding ? [holding] : [])]
   return [...(stragglers ? [] : ['workers: 4']), `scheme: { ${scheme.join(', ')} }`, ...more].join(', ')
-}
-
-/** Probability of at most `most` of n, at probability p each. */
-function atMost(most: number, n: number, p: number): number {
-  if (p === 1) return Number(most >= n)
-  let [term, sum] = [(1 - p) ** n, 0]
-  for (let k = 0; k <= most; k++) {
-    sum += term
-    term *= ((n - k) / (k + 1)) * (p / (1 - p))
-  }
-  return Math.min(1, sum)
 }
