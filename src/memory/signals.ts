@@ -8,7 +8,7 @@ import { ARRAY_BYTES } from '../core/space'
 import { seeded } from '../random'
 import { moments } from '../stats'
 import type { Archive } from './archive'
-import { finished, paced, perStep } from './steps'
+import { paced, perStep } from './steps'
 import { CONTRAST, clippedSum, inverseCovariance, savedContrast, THRESHOLD, whitened } from './whitening'
 
 /** Samples in a patch, per channel; filters; parts that time is divided into. */
@@ -96,11 +96,6 @@ export class Signals {
   }
 
   /** @returns SIGNAL_FEATURES values, fresh: part of time x filter */
-  of(signal: Float32Array): Float32Array {
-    return finished(this.steps(signal))
-  }
-
-  /** The same in steps. */
   *steps(signal: Float32Array): Generator<void, Float32Array> {
     const { channels, count, stride } = this.#sizes
     const width = channels * SIDE
