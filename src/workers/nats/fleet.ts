@@ -119,7 +119,7 @@ class NatsFleet implements Wire {
   #believe(beat: Heartbeat, verify?: Verify): void {
     if (this.fleet.changes.isOver) return
     const { name, state } = beat
-    const refused = this.#refused.of(name)?.beat
+    const refused = this.#refused.get(name)?.beat
     let known = this.#workers.get(name)
     const isIts = !known || (known.signed === beat.signed && (!beat.signed || known.identity === beat.identity))
     if (known && isIts && isAgain(known.beat, beat)) return
@@ -196,7 +196,7 @@ class NatsFleet implements Wire {
 
   #replace(): void {
     const old = [...this.#workers.values()].filter((worker) => !this.#isOurs(worker.beat))
-    for (const { beat, verify } of this.#refused.all) {
+    for (const { beat, verify } of this.#refused.values()) {
       if (!this.#isOurs(beat)) continue
       this.#refused.delete(beat.name)
       this.#join(beat, verify)
@@ -214,7 +214,7 @@ class NatsFleet implements Wire {
       const isWaitedFor = is === 'lost' || now - since <= missed * worker.beat.everyMs
       yield { model: this.fleet.model as string, there: !worker.gone || isWaitedFor }
     }
-    for (const { beat, heardAt, fits } of this.#refused.all) {
+    for (const { beat, heardAt, fits } of this.#refused.values()) {
       if (!fits) continue
       yield { model: beat.fingerprint as string, there: now - heardAt <= missed * beat.everyMs }
     }

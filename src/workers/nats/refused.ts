@@ -13,33 +13,20 @@ interface RefusedWorker {
   fits: boolean
 }
 
-export class Refused {
+export class Refused extends Map<string, RefusedWorker> {
   /** Of the fleet's first worker: a predictor's is fixed, and a model with another never takes its model's place. */
   signature: string | undefined
-  readonly #workers = new Map<string, RefusedWorker>()
 
   /** @returns whether it is refused for the first time */
   hear(beat: Heartbeat, verify: Verify | undefined, heardAt: number): boolean {
-    const isNews = !this.#workers.has(beat.name)
+    const isNews = !this.has(beat.name)
     const fits = JSON.stringify(beat.signature) === this.signature // told now, since all are looked through at any heartbeat
-    if (!isNews || this.#workers.size < MOST_WORKERS) this.#workers.set(beat.name, { beat, verify, heardAt, fits })
+    if (!isNews || this.size < MOST_WORKERS) this.set(beat.name, { beat, verify, heardAt, fits })
     return isNews
-  }
-
-  of(name: string): RefusedWorker | undefined {
-    return this.#workers.get(name)
-  }
-
-  get all(): Iterable<RefusedWorker> {
-    return this.#workers.values()
-  }
-
-  delete(name: string): void {
-    this.#workers.delete(name)
   }
 
   /** Those that were not heard since are forgotten. */
   sweep(since: number): void {
-    for (const [name, { heardAt }] of this.#workers) if (heardAt < since) this.#workers.delete(name)
+    for (const [name, { heardAt }] of this) if (heardAt < since) this.delete(name)
   }
 }
