@@ -9,6 +9,7 @@
 
 import { checksum } from '../../checksum'
 import { ApproxiferError, type Code, codes } from '../../errors'
+import { toRaw } from '../../oip/elements'
 
 /** Of frames and heartbeats. A frame of another version is refused, a heartbeat ignored. */
 export const VERSION = 2
@@ -60,7 +61,7 @@ export function* encodeValues(
     const part = values.subarray(offset, offset + each)
     const bytes = new Uint8Array(HEAD + part.byteLength)
     writeHead(new DataView(bytes.buffer), { kind, flags: 0, budgetMs: about, total: values.length, offset })
-    bytes.set(wireBytes(part), HEAD)
+    bytes.set(toRaw(part), HEAD)
     yield bytes
   }
 }
@@ -126,28 +127,10 @@ export class Assembly {
     if (offset !== this.#filled) throw wrong(`values from ${this.#filled} on`, `those from ${offset}`)
     if (!Number.isInteger(here) || offset + here > total) throw wrong(`${total - offset} values or fewer`, `${here}`)
     this.#values ??= new this.Kind(total)
-    const { buffer } = this.#values
-    new Uint8Array(buffer).set(body, width * offset)
+    toRaw(this.#values).set(body, width * offset)
     this.#filled += here
-    if (this.#filled < total) return undefined
-    if (!LITTLE_ENDIAN) swap(new Uint8Array(buffer), width)
-    return this.#values
+    return this.#filled < total ? undefined : this.#values
   }
-}
-
-const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
-
-/** Values as frames carry them; only to be read. */
-export function wireBytes(values: Float32Array | Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
-  if (LITTLE_ENDIAN) return bytes
-  const swapped = bytes.slice()
-  swap(swapped, values.BYTES_PER_ELEMENT)
-  return swapped
-}
-
-function swap(bytes: Uint8Array, width: number): void {
-  for (let at = 0; at < bytes.length; at += width) bytes.subarray(at, at + width).reverse()
 }
 
 const text = { encode: new TextEncoder(), decode: new TextDecoder() }

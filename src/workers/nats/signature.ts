@@ -7,9 +7,10 @@
 
 import { keys } from '#keys'
 import { joined } from '../../arrays'
+import { toRaw } from '../../oip/elements'
 import type { KeyPair, Keys } from '../../platform/platform'
 import type { NatsLink } from './connection'
-import { decode, SIGNATURE, SIGNED, wireBytes } from './frames'
+import { decode, SIGNATURE, SIGNED } from './frames'
 
 export type Verify = ReturnType<Keys['verifier']>
 
@@ -29,7 +30,7 @@ async function isOf(verify: Verify, signed: Uint8Array, signature: Uint8Array): 
 }
 
 export function hashOf(values: Float32Array | Uint8Array): Promise<Uint8Array> {
-  return keys.hash(wireBytes(values))
+  return keys.hash(toRaw(values))
 }
 
 /** The first byte of a signed heartbeat; the signature and its JSON follow. */
