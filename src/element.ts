@@ -133,3 +133,35 @@ function half(bits: number): number {
   if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY
   return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024))
 }
+
+/** The bits of the half float next to a number; of two as near that with an even last bit. */
+export function bitsOfHalf(value: number): number {
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0
+  const size = Math.abs(value)
+  if (!(size < 65520)) return Number.isNaN(value) ? 0x7e00 : sign | 0x7c00
+  float64[0] = size
+  const exponent = Math.max(-14, ((high[1] >>> 20) & 0x7ff) - 1023)
+  const steps = size / 2 ** (exponent - 10)
+  const below = Math.floor(steps)
+  const rest = steps - below
+  const up = rest > 0.5 || (rest === 0.5 && below % 2 === 1)
+  return sign | ((exponent + 14) * 1024 + below + Number(up))
+}
+
+const float64 = new Float64Array(1)
+const high = new Uint32Array(float64.buffer)
+
+/** An array of a type. @param valueOf  each of its values, an integer where the type has no others; rounded to half floats */
+export function filled(
+  type: Exclude<ElementType, 'string'>,
+  length: number,
+  valueOf: (i: number) => number,
+): NumericData {
+  const data = new (kindOf(type))(length)
+  const isBits = type === 'float16' && data instanceof Uint16Array
+  for (let i = 0; i < length; i++) {
+    const value = valueOf(i)
+    data[i] = typeof data[i] === 'bigint' ? BigInt(value) : isBits ? bitsOfHalf(value) : value
+  }
+  return data
+}

@@ -1,7 +1,7 @@
 /** Element types by the protocol's names, and their values as raw bytes and as values of JSON. */
 
 import { joined } from '../arrays'
-import { type ElementType, isNumeric, isReal, kindOf, type NumericData, type TensorData } from '../element'
+import { bitsOfHalf, type ElementType, isNumeric, isReal, kindOf, type NumericData, type TensorData } from '../element'
 
 /** Bytes of an element; those of BYTES have a length each. */
 export const datatypes = {
@@ -113,29 +113,3 @@ export function put(type: ElementType, into: NumericData | string[], at: number,
   array[at] = Number(value)
   return array[at] === Number(value)
 }
-
-/** Numbers as values of a type, rounded where it is real. */
-export function ofNumbers(type: Exclude<ElementType, 'string'>, numbers: readonly number[]): NumericData {
-  const all = new (kindOf(type))(numbers.length)
-  numbers.forEach((value, i) => {
-    put(type, all, i, type === 'bool' ? value !== 0 : value)
-  })
-  return all
-}
-
-/** The bits of the half float next to a number; of two as near that with an even last bit. */
-function bitsOfHalf(value: number): number {
-  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0
-  const size = Math.abs(value)
-  if (!(size < 65520)) return Number.isNaN(value) ? 0x7e00 : sign | 0x7c00
-  float64[0] = size
-  const exponent = Math.max(-14, ((high[1] >>> 20) & 0x7ff) - 1023)
-  const steps = size / 2 ** (exponent - 10)
-  const below = Math.floor(steps)
-  const rest = steps - below
-  const up = rest > 0.5 || (rest === 0.5 && below % 2 === 1)
-  return sign | ((exponent + 14) * 1024 + below + Number(up))
-}
-
-const float64 = new Float64Array(1)
-const high = new Uint32Array(float64.buffer)

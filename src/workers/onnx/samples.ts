@@ -1,6 +1,6 @@
 /** Two queries that tell what a model gives: any fixed values will do, as long as they are not all alike. */
 
-import { type ElementType, isEqual, isReal, kindOf, realsOf } from '../../element'
+import { type ElementType, filled, isEqual, isReal, realsOf } from '../../element'
 import { hasVectors } from '../../payload'
 import { rmsDifference, rootMeanSquare } from '../../stats'
 import { isOpen, type Signature, type TensorList, type TensorSpec } from '../../tensor'
@@ -52,14 +52,8 @@ function sampleOf({ inputs, batched = true }: Signature, length: number, second:
 /** Integers are ones, as of a mask that hides nothing, with some zeros at first. */
 function sampleData(type: ElementType, count: number, second: boolean) {
   if (type === 'string') return new Array<string>(count).fill(second ? 'a' : '')
-  const data = new (kindOf(type))(count)
-  for (let i = 0; i < count; i++) {
-    if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[i] = second || i % 2 ? 1n : 0n
-    else if (type.startsWith('float') && !(data instanceof Uint16Array)) data[i] = second ? ((i * 7919) % 97) / 97 : 0
-    else if (type !== 'float16') data[i] = second || i % 2 ? 1 : 0
-    else data[i] = second ? 0x3800 : 0 // the bits of .5
-  }
-  return data
+  const real = (i: number) => (!second ? 0 : type === 'float16' ? 0.5 : ((i * 7919) % 97) / 97)
+  return filled(type, count, isReal(type) ? real : (i) => Number(second || i % 2 === 1))
 }
 
 /** A batch or a longer sequence may be rounded in another order, and so may a second run: how far answers may be from each other, over their size. */

@@ -1,8 +1,7 @@
 /** Which model a server has, as far as can be told from outside, and which one a fleet has: that of most workers, which may be another one day. */
 
 import { checksum } from '../../checksum'
-import { isEqual, isReal, realsOf } from '../../element'
-import { ofNumbers } from '../../oip/elements'
+import { filled, isEqual, isReal, realsOf } from '../../element'
 import type { AnyTensor, Signature, TensorList } from '../../tensor'
 
 /** Its signature, and its answer to one query. */
@@ -44,9 +43,9 @@ export function anotherQuery(query: TensorList, n: number): TensorList {
   return query.map((tensor) => {
     const { type = 'float32', data } = tensor
     if (type === 'string') return tensor
-    const value = isReal(type) ? (x: number) => x / n : (_: unknown, i: number) => ((i >> (n % 8)) + n) % 2
-    const numbers = Array.from(isReal(type) ? realsOf(type, data) : { length: data.length }, value)
-    return { ...tensor, data: ofNumbers(type, numbers) }
+    const reals = realsOf(type, data)
+    const value = (i: number) => (isReal(type) ? reals[i] / n : ((i >> (n % 8)) + n) % 2)
+    return { ...tensor, data: filled(type, data.length, value) }
   })
 }
 
