@@ -12,7 +12,6 @@ import type { PredictorOptions } from './options'
 import { Predictor } from './predictor'
 import { type Checked, type Coded, checkOptions, isVerified, type Settings, settingsOf } from './settings'
 import { noCoder } from './tenants'
-import type { UnaskedKinds } from './unasked'
 
 /**
  * Starts workers and returns when all have loaded the model and run it once. In workerd the predictor serves the request, or the Durable
@@ -62,9 +61,10 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
 
 /** What only some predictors need, and what none needs before it is there. */
 async function partsFor(given: Checked, coded: Coded) {
+  const { exact, maxError } = given.reuse
   return {
     Room: (await import('./room')).Room,
-    unasked: await unaskedKinds(given),
+    unasked: exact || maxError !== undefined ? await (await import('./unasked')).unaskedFor(maxError) : undefined,
     rollout: given.rollout ? (await import('./rollout')).Rollout : undefined,
     sampling: given.verify.mode === 'sampled' ? (await import('../trust/sampling')).samplingOf(given, coded) : undefined, // biome-ignore format: one line
     reputation: given.verify.trust === 'open' ? await openReputation(given) : undefined,
@@ -75,13 +75,6 @@ async function openReputation(given: Checked) {
   const { OpenReputation, checkOpen } = await import('./open')
   checkOpen(given)
   return OpenReputation
-}
-
-/** What equal queries are answered with, and those that a memory is confident of. */
-async function unaskedKinds({ reuse: { exact, maxError } }: Checked): Promise<UnaskedKinds | undefined> {
-  if (!exact && maxError === undefined) return undefined
-  const { Reuse } = await import('./reuse')
-  return { Reuse, Remembering: maxError === undefined ? undefined : (await import('./remembering')).Remembering }
 }
 
 function checkReady(workers: readonly ModelWorker[], { needed, counted, anchored }: Needs): void {

@@ -18,7 +18,7 @@ import type { Request, Reuse } from './reuse'
 import { isVerified, type Settings } from './settings'
 import type { GenerationCounts } from './stats'
 import { NOBODY, type Shared, type Tenant, Tenants } from './tenants'
-import { type UnaskedKinds, unaskedOf } from './unasked'
+import type { Unasked } from './unasked'
 
 /** Hedges that may be saved up. */
 const BURST = 10
@@ -34,7 +34,7 @@ interface GenerationOptions {
   /** What its workers say of their model. */
   told: ModelChange
   /** What may answer queries that nobody is asked for. */
-  unasked?: UnaskedKinds | undefined
+  unasked?: Unasked | undefined
   /** The one that serves before it: what was counted goes on. */
   before?: Generation | undefined
 }
@@ -60,7 +60,8 @@ export class Generation {
     this.#told = told
     this.#model = { fingerprint: told.model ?? told.modelId }
     this.means = means
-    this.reuse = unasked && this.#reusing(unasked, settings)
+    const ask = (request: Request, caller: Caller) => this.#ask(request, caller)
+    this.reuse = unasked?.(settings, means, { ask, learned: (tenant) => this.tenants.of(tenant).context })
     this.#maxWaitMs = settings.maxWaitMs
     this.#shared = this.#share(settings, before)
     const make = (name: string) =>
@@ -69,12 +70,6 @@ export class Generation {
     for (const name of Object.keys(settings.states)) this.tenants.of(name) // what cannot be read is refused now
     const { limits, reuse } = settings
     if (limits.tenants === 1 || reuse.maxError !== undefined) this.tenants.of(NOBODY) // without room for a memory it is refused now
-  }
-
-  #reusing(kinds: UnaskedKinds, settings: Settings): Reuse {
-    const ask = (request: Request, caller: Caller) => this.#ask(request, caller)
-    const learned = (tenant: string) => this.tenants.of(tenant).context
-    return unaskedOf(kinds, settings, this.means, { ask, learned })
   }
 
   get fingerprint(): string | undefined {

@@ -23,7 +23,7 @@ import type { Many, Room } from './room'
 import { checkTenant, chosen, type Settings } from './settings'
 import { type PredictorStats, statsOf } from './stats'
 import { type Coder, NOBODY } from './tenants'
-import type { UnaskedKinds } from './unasked'
+import type { Unasked } from './unasked'
 import { judge } from './verdict'
 
 const NO_CHOICE: PredictOptions = Object.freeze({})
@@ -38,7 +38,7 @@ interface PredictorParts {
   Room: typeof Room
   /** Tells of workers that come and go. */
   membership?: Membership | undefined
-  unasked?: UnaskedKinds | undefined
+  unasked?: Unasked | undefined
   rollout?: typeof Rollout | undefined
   sampling?: SamplingOf | undefined
   reputation?: typeof Reputation | undefined
