@@ -18,7 +18,7 @@ import { Calibration, type Prior } from './calibration'
 import { type ConfidenceState, confidenceState, savedConfidence } from './confidence-state'
 import { Deviations } from './deviations'
 import { sigmoid } from './logistic'
-import { CERTAIN, jointOdds, labelOdds, withinOdds } from './odds'
+import { CERTAIN, jointOdds, labelLead, withinOdds } from './odds'
 import { LEAST_VARIANCE } from './regression'
 import { finished, pause } from './steps'
 
@@ -232,7 +232,7 @@ export class Confidence {
   #oddsOf(output: number, { answer, variance = 0, error, errors = error === undefined ? [] : [error] }: Recovered) {
     const { right, ...place } = this.#judged[output]
     const expected = errors[output] ?? Math.sqrt(variance) * (this.#deviations.of(output) ?? Number.NaN)
-    if (right.kind === 'label') return labelOdds(outputIn(answer, place), right, expected)
+    if (right.kind === 'label') return labelLead(outputIn(answer, place), right, expected).odds
     const tolerance = this.#tolerance(output)
     return tolerance === undefined ? undefined : withinOdds(expected, tolerance)
   }

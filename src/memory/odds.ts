@@ -10,16 +10,11 @@ const FARTHEST = 700
 const RIVALS = 3
 
 /**
- * Log odds that the largest value is the largest in truth, at every position.
+ * Log odds that the largest value is the largest in truth, at every position, and how far it leads over the runner-up, where that is least.
  *
  * @param answer  starts with the scores
  * @param error   standard deviation of a value's error
  */
-export function labelOdds(answer: Float32Array, labels: Labels, error: number): number {
-  return labelLead(answer, labels, error).odds
-}
-
-/** The same, and how far the label leads over the runner-up, where that is least: one pass tells both. */
 export function labelLead(answer: Float32Array, { positions, classes }: Labels, error: number) {
   const unit = 1 / (Math.SQRT2 * Math.max(error, 1e-9))
   let [log, margin] = [0, Number.POSITIVE_INFINITY]

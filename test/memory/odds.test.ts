@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { lead } from '../../src/criterion'
-import { labelLead, labelOdds, withinOdds } from '../../src/memory/odds'
+import { labelLead, withinOdds } from '../../src/memory/odds'
 
 /** Log odds of a probability. */
 const logit = (p: number) => Math.log(p / (1 - p))
@@ -32,7 +32,7 @@ describe('that an error stays within the tolerance', () => {
 
 describe('that the largest value is the largest in truth', () => {
   const odds = (answer: number[], error: number, positions = 1) =>
-    labelOdds(Float32Array.from(answer), { kind: 'label', positions, classes: answer.length / positions }, error)
+    labelLead(Float32Array.from(answer), { kind: 'label', positions, classes: answer.length / positions }, error).odds
 
   it.each([
     [[1, 0], 1, 0.76025],
