@@ -183,7 +183,7 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'who left while a group fills keeps his place in the paper’s scheme',
     file: 'group/aaai22.ts',
-    from: '    this.#filling.tidy() // there is room for others\n',
+    from: '    this.tidy() // there is room for others\n',
     to: '',
     tests: ['group/aaai22'],
   },
@@ -218,7 +218,7 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'rows of a group with liars share a worker',
     file: 'group/aaai22.ts',
-    from: '    if (this.#context.codec.scheme.byzantine) return this.#rows.some((asked) => blockedBy(asked) === identity)\n',
+    from: '    if (this.context.codec.scheme.byzantine) return this.#rows.some((asked) => blockedBy(asked) === identity)\n',
     to: '',
     tests: ['pool/dispatch'],
   },

@@ -6,7 +6,6 @@
 
 import { NONE } from '../arrays'
 import type { CodedRow, Recovery } from '../codec/decode'
-import type { Group } from '../codec/group'
 import { type ApproxiferError, asError } from '../errors'
 import { Payload } from '../payload'
 import type { Attempt, Identity, Owner } from '../pool/attempt'
@@ -22,22 +21,18 @@ import {
   workerOf,
 } from '../query/asked'
 import type { Caller } from '../query/caller'
-import { type Coding, PendingReport } from '../query/coding'
+import type { Coding } from '../query/coding'
 import { tooFew } from '../query/failures'
-import { groupReport, undecided } from '../query/prediction'
+import { undecided } from '../query/prediction'
 import { Query } from '../query/query'
 import type { Random } from '../random'
 import type { ModelWorker } from '../workers/worker'
-import { Filling } from './filling'
+import { FillingGroup } from './filling'
 import type { CodingContext } from './redundancy'
 
-export class PaperGroup implements Coding, Owner {
+export class PaperGroup extends FillingGroup implements Coding, Owner {
   readonly isOnlyWay = true
-  readonly report = new PendingReport()
-  readonly #context: CodingContext
   readonly #random: Random
-  readonly #group: Group
-  readonly #filling: Filling
   #rows: Asked[] = NONE
   #isDecided = false
   #measured = undecided
@@ -45,14 +40,8 @@ export class PaperGroup implements Coding, Owner {
 
   /** @param random  deals rows to workers where some may lie: a place biases a locator's score */
   constructor(context: CodingContext, random: Random) {
-    this.#context = context
+    super(context)
     this.#random = random
-    this.#group = context.codec.open()
-    this.#filling = new Filling(context.clock, context.codec.scheme.queries, () => this.#close())
-  }
-
-  get isOpen(): boolean {
-    return this.#filling.isOpen
   }
 
   get wasAsked(): boolean {
@@ -64,15 +53,7 @@ export class PaperGroup implements Coding, Owner {
   }
 
   join(payload: Payload, caller: Caller, maxWaitMs: number): Query {
-    const query = new Query(this.#context, payload, caller, this, this.#filling.members.length)
-    this.#filling.members.push(query)
-    query.start()
-    this.#filling.wait(this.#context.pool.usable ? maxWaitMs : -1)
-    return query
-  }
-
-  close(): void {
-    this.#filling.close()
+    return this.take(new Query(this.context, payload, caller, this, this.members.length), maxWaitMs)
   }
 
   nextRow(): number {
@@ -81,9 +62,9 @@ export class PaperGroup implements Coding, Owner {
 
   /** Where some may lie every row needs a worker of its own; else one that is none that failed on another, while there is one. */
   blocks(identity: Identity): boolean {
-    if (this.#context.codec.scheme.byzantine) return this.#rows.some((asked) => blockedBy(asked) === identity)
+    if (this.context.codec.scheme.byzantine) return this.#rows.some((asked) => blockedBy(asked) === identity)
     const failed = this.#rows.flatMap((asked) => failureOf(asked) ?? [])
-    return failed.includes(identity) && this.#context.pool.available(failed) > 0
+    return failed.includes(identity) && this.context.pool.available(failed) > 0
   }
 
   press(query: Query, now: number): void {
@@ -98,23 +79,21 @@ export class PaperGroup implements Coding, Owner {
 
   failure(): ApproxiferError {
     const refused = this.#rows.map(refusalOf).find((error) => error)
-    return (
-      this.#failure ?? refused ?? tooFew([], this.#rows, this.#context.codec.schemeFor(this.#filling.members.length))
-    )
+    return this.#failure ?? refused ?? tooFew([], this.#rows, this.context.codec.schemeFor(this.members.length))
   }
 
   left(): void {
-    this.#filling.tidy() // there is room for others
-    if (this.#filling.members.some(({ caller }) => caller.isOpen)) return
-    for (const { attempt } of this.#rows) if (attempt.phase !== 'settled') this.#context.pool.cancel(attempt)
+    this.tidy() // there is room for others
+    if (this.members.some(({ caller }) => caller.isOpen)) return
+    for (const { attempt } of this.#rows) if (attempt.phase !== 'settled') this.context.pool.cancel(attempt)
   }
 
   /** There are fewer workers: rows that none is left for are given up, if what is left cannot be decoded. */
   reconsider(): void {
-    const { pool } = this.#context
+    const { pool } = this.context
     const queued = this.#rows.filter(isQueued)
     const excess = queued.length - pool.available(this.#rows.flatMap((asked) => blockedBy(asked) ?? []))
-    if (excess <= 0 || this.#hopeful() - excess >= this.#group.scheme.quorum) return
+    if (excess <= 0 || this.#hopeful() - excess >= this.group.scheme.quorum) return
     for (const { attempt } of queued.slice(-excess)) pool.cancel(attempt)
     this.#proceed()
   }
@@ -131,24 +110,24 @@ export class PaperGroup implements Coding, Owner {
     const asked = this.#rows.find((each) => each.attempt === attempt)
     if (asked) {
       asked.onTime = !this.#isDecided
-      this.#context.tally.tell(asked)
+      this.context.tally.tell(asked)
       const answer = answerOf(asked)
-      if (answer) this.#group.add(this.#group.row(asked.row) as CodedRow, answer.vector)
+      if (answer) this.group.add(this.group.row(asked.row) as CodedRow, answer.vector)
     }
     this.#proceed()
   }
 
   // What becomes of it.
 
-  #close(): void {
-    const { clock, pool, codec, signature } = this.#context
+  protected override closing(): void {
+    const { clock, pool, codec, signature } = this.context
     const start = clock.now()
     try {
       const rows = this.#encoded()
       const dealt = codec.scheme.byzantine ? this.#random.choose(rows.length, rows.length).map((i) => rows[i]) : rows
       const measured = { ...undecided, encodeMs: clock.now() - start, waitMs: clock.now() }
       this.#measured = measured
-      const callers = this.#filling.members.map(({ caller }) => caller)
+      const callers = this.members.map(({ caller }) => caller)
       const dueAt = Math.max(...callers.map((caller) => caller.dueAt))
       const turn = callers[0]?.turn
       for (const { data, index } of dealt) {
@@ -164,13 +143,13 @@ export class PaperGroup implements Coding, Owner {
   }
 
   #encoded(): readonly CodedRow[] {
-    const { members } = this.#filling
+    const { members } = this
     if (!members.some(({ caller }) => caller.isOpen)) return []
     for (const { recovery, payload } of members) {
-      const number = this.#group.join(payload.vector)
+      const number = this.group.join(payload.vector)
       if (recovery) recovery.number = number
     }
-    return this.#group.close()
+    return this.group.close()
   }
 
   /** Rows that were answered, or may be. */
@@ -180,36 +159,36 @@ export class PaperGroup implements Coding, Owner {
 
   #proceed(): void {
     if (this.isOpen || this.report.isComplete) return
-    const { members } = this.#filling
+    const { members } = this
     if (!members.some(({ caller }) => caller.isOpen)) this.#release()
     else if (!this.#isDecided) this.#decide()
-    if (members.every(({ isDone }) => isDone) && !this.#rows.some(isLive)) this.#finish()
+    if (members.every(({ isDone }) => isDone) && !this.#rows.some(isLive)) this.complete(this.#rows, this.#measured)
   }
 
   #decide(): void {
     if (this.#isDecided || !this.#rows.length) return
-    const { quorum } = this.#group.scheme
+    const { quorum } = this.group.scheme
     if (this.#rows.filter(answerOf).length >= quorum) this.#decode()
     else if (this.#hopeful() < quorum) this.#fail(this.failure())
   }
 
   #decode(): void {
-    const { clock } = this.#context
+    const { clock } = this.context
     const start = clock.now()
     this.#isDecided = true
-    const missing = () => this.#group.missing().length
+    const missing = () => this.group.missing().length
     let recoveries: Recovery[] = []
     try {
       this.#locate()
-      recoveries = this.#group.recover()
+      recoveries = this.group.recover()
     } catch (error) {
       return this.#fail(asError(error, 'QUORUM'))
     }
     const { encodeMs, waitMs: closedAt } = this.#measured
-    const { survivors } = this.#group
+    const { survivors } = this.group
     this.#measured = { survivors, encodeMs, waitMs: start - closedAt, decodeMs: clock.now() - start }
-    this.#filling.members.forEach((member, query) => {
-      const own = this.#group.exact(query)
+    this.members.forEach((member, query) => {
+      const own = this.group.exact(query)
       if (own) this.#give(member, own)
       else member.offer({ recoveries: recoveries.filter((each) => each.query === query), isMixed: true, missing: missing() }) // biome-ignore format: one line
     })
@@ -218,16 +197,16 @@ export class PaperGroup implements Coding, Owner {
 
   /** The answers that the locator suspects most are dropped, as many as may lie, whether anybody does. */
   #locate(): void {
-    for (const { row } of this.#group.locate()) {
+    for (const { row } of this.group.locate()) {
       const asked = this.#rows.find((each) => each.row === row.index) as Asked
       asked.verdict = 'lie'
-      this.#context.tally.suspect(workerOf(asked))
+      this.context.tally.suspect(workerOf(asked))
     }
   }
 
   /** A row that equals the query was answered. Where some may lie one worker's word proves nothing. */
   #give(member: Query, own: Float32Array): void {
-    const { codec, clock } = this.#context
+    const { codec, clock } = this.context
     const isProven = !codec.scheme.byzantine
     const asked = this.#rows.find((each) => answerOf(each)?.vector === own) as Asked
     const { startedAt, ranMs } = asked.attempt
@@ -244,19 +223,12 @@ export class PaperGroup implements Coding, Owner {
   #fail(error: ApproxiferError): void {
     this.#failure = error
     this.#isDecided = true
-    for (const member of [...this.#filling.members]) member.look()
+    for (const member of [...this.members]) member.look()
   }
 
   /** Nobody waits for rows that no worker has. */
   #release(): void {
     this.#isDecided = true
-    for (const { attempt } of this.#rows) if (attempt.phase !== 'settled') this.#context.pool.release(attempt)
-  }
-
-  #finish(): void {
-    const { codec, core } = this.#context
-    const { members } = this.#filling
-    const scheme = codec.schemeFor(members.length || codec.scheme.queries)
-    this.report.complete(groupReport(members, this.#rows, { core, scheme, ...this.#measured }))
+    for (const { attempt } of this.#rows) if (attempt.phase !== 'settled') this.context.pool.release(attempt)
   }
 }
