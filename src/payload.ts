@@ -39,7 +39,10 @@ export class Payload {
 
   /** The payload itself; a copy where its memory is reused once its query is done. For callers that keep it longer. */
   kept(): Payload {
-    if (!this.tensors.some(({ data }) => isShared(data))) return this
+    return this.tensors.some(({ data }) => isShared(data)) ? this.copy() : this
+  }
+
+  copy(): Payload {
     const tensors = this.tensors.map((tensor) => ({ ...tensor, data: copyOf(tensor.data) }))
     return new Payload(tensors, this.shapeKey, this.#vectorOf)
   }

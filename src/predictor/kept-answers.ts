@@ -2,8 +2,8 @@
 
 import { checksum } from '../checksum'
 import type { Clock } from '../clock'
-import { copyOf, isEqual, isNumeric, type TensorData } from '../element'
-import { Payload } from '../payload'
+import { isEqual, isNumeric } from '../element'
+import type { Payload } from '../payload'
 import type { Prediction } from '../query/prediction'
 import type { Repeats } from './worth'
 
@@ -66,7 +66,7 @@ export class KeptAnswers {
   /** @param kept  its query is copied; nobody writes to its answer */
   keep(key: string, { query, ...rest }: Omit<Kept, 'bytes'>): void {
     this.#drop(key)
-    const own = new Payload(query.tensors.map(copied))
+    const own = query.copy()
     const kept = { ...rest, query: own, bytes: OVERHEAD + bytesOf(own) + bytesOf(rest.answer) }
     this.#all.set(key, kept)
     this.#bytes += kept.bytes
@@ -95,11 +95,6 @@ export class KeptAnswers {
     }
   }
 }
-
-export const copied = <T extends { data: TensorData; shape: readonly number[] }>(tensor: T) => ({
-  ...tensor,
-  data: copyOf(tensor.data),
-})
 
 /** Of equal queries of one tenant, whose name stands last: it may have blanks. */
 export function keyOf(tenant: string, { tensors }: Payload): string {

@@ -13,7 +13,7 @@ import { type Caller, SharedCaller, tooLate } from '../query/caller'
 import { agree } from '../query/equality'
 import type { Prediction } from '../query/prediction'
 import { toNamed } from '../tensor'
-import { copied, isSame, type Kept, KeptAnswers, keyOf } from './kept-answers'
+import { isSame, type Kept, KeptAnswers, keyOf } from './kept-answers'
 import type { Means } from './means'
 import type { PredictOptions } from './options'
 import type { Remembering } from './remembering'
@@ -148,7 +148,7 @@ export class Reuse {
     const [first, ...others] = this.#stopped(crowd)
     const mayKeep = prediction.status === 'exact' && !crowd.isForgotten && this.#kept.isOn
     if (!others.length && !mayKeep) return void first?.caller.answer(prediction, ended)
-    const answer = new Payload(signature.outputs.map(({ name }) => copied(prediction.output[name])))
+    const answer = new Payload(signature.outputs.map(({ name }) => prediction.output[name])).copy()
     if (mayKeep) {
       const isKept = before && this.#kept.has(key, before) // no answer of a model before
       if (isKept && !agree(before.answer, answer, trust.equality)) {

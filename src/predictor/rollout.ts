@@ -6,7 +6,7 @@
 
 import { expected } from '../check'
 import { ApproxiferError } from '../errors'
-import type { Payload } from '../payload'
+import { Payload } from '../payload'
 import { type Caller, SharedCaller } from '../query/caller'
 import type { Prediction } from '../query/prediction'
 import { type Random, seeded } from '../random'
@@ -14,7 +14,6 @@ import type { TensorList } from '../tensor'
 import { identityOf, type ModelWorker, modelIdOf } from '../workers/worker'
 import { type Contender, contenderOf, isFit, reportOf, stateOf } from './contender'
 import type { Generation } from './generation'
-import { copied } from './kept-answers'
 import type { Takes } from './membership'
 import type { GenerationReport } from './options'
 import type { Request } from './reuse'
@@ -155,7 +154,7 @@ export class Rollout {
     if (status !== 'exact' && status !== 'checked') return
     const { outputs } = this.serving.means.signature
     // The caller owns the answer, and gets it in a moment.
-    const own = outputs.map(({ name }) => copied(output[name]))
+    const own = new Payload(outputs.map(({ name }) => output[name])).copy().tensors
     this.#ask(other, payload.kept(), caller, own)
   }
 

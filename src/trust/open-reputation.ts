@@ -7,8 +7,7 @@
  * another, and no friend's hedge shows that it is a query. Each row is a quiz by a coin of its own, and the quiz is sent when a query might have been.
  */
 
-import { copyOf } from '../element'
-import { Payload } from '../payload'
+import type { Payload } from '../payload'
 import type { Apart, Attempt, Identity, Owner } from '../pool/attempt'
 import { type Asked, answerOf, failureOf, newAsked, workerOf } from '../query/asked'
 import type { Strangers } from '../query/context'
@@ -174,7 +173,7 @@ export class OpenReputation extends Reputation implements Strangers {
       this.proven(workerOf(right))
       for (const asked of all) this.#measure(asked, own)
       const isSeen = all.some(({ attempt: { worker } }) => worker && this.has(identityOf(worker)))
-      if (answered.length === 1 && !isSeen) this.#keep({ payload: payload.kept(), answer: copied(own) })
+      if (answered.length === 1 && !isSeen) this.#keep({ payload: payload.kept(), answer: own.copy() }) // who has the answer may write to it
     } else for (const asked of answered) if (asked.onTime) this.#credit(identityOf(workerOf(asked)))
   }
 
@@ -292,9 +291,4 @@ export class OpenReputation extends Reputation implements Strangers {
     this.#credit(identity)
     this.#draw(identity)
   }
-}
-
-/** Who has the answer may write to it. */
-function copied({ tensors, shapeKey }: Payload): Payload {
-  return new Payload(tensors.map((tensor) => ({ ...tensor, data: copyOf(tensor.data) })), shapeKey) // biome-ignore format: one line
 }
