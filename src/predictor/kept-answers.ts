@@ -2,7 +2,7 @@
 
 import { checksum } from '../checksum'
 import type { Clock } from '../clock'
-import { isEqual, isNumeric } from '../element'
+import { heldBytes, isEqual, isNumeric } from '../element'
 import type { Payload } from '../payload'
 import type { Prediction } from '../query/prediction'
 import type { Repeats } from './worth'
@@ -116,9 +116,5 @@ export function isSame(a: Payload, b: Payload): boolean {
 }
 
 function bytesOf({ tensors }: Payload): number {
-  return tensors.reduce(
-    (sum, { data }) =>
-      sum + (isNumeric(data) ? data.byteLength : 2 * data.reduce((all, { length }) => all + length, 0)),
-    0,
-  )
+  return tensors.reduce((sum, { data }) => sum + heldBytes(data), 0)
 }
