@@ -110,7 +110,7 @@ export class PaperGroup extends FillingGroup implements Coding, Owner {
     const asked = this.#rows.find((each) => each.attempt === attempt)
     if (asked) {
       asked.onTime = !this.#isDecided
-      this.context.tally.tell(asked)
+      this.context.pool.tell(asked)
       const answer = answerOf(asked)
       if (answer) this.group.add(this.group.row(asked.row) as CodedRow, answer.vector)
     }
@@ -200,7 +200,7 @@ export class PaperGroup extends FillingGroup implements Coding, Owner {
     for (const { row } of this.group.locate()) {
       const asked = this.#rows.find((each) => each.row === row.index) as Asked
       asked.verdict = 'lie'
-      this.context.tally.suspect(workerOf(asked))
+      this.context.pool.suspect(workerOf(asked))
     }
   }
 

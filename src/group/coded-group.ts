@@ -147,9 +147,9 @@ export class CodedGroup extends FillingGroup implements Coding, Owner {
   }
 
   #heard(asked: Asked): void {
-    const { tally, sampled } = this.context
+    const { pool, sampled } = this.context
     asked.onTime = this.#state === 'waiting'
-    tally.tell(asked)
+    pool.tell(asked)
     const answer = answerOf(asked)
     this.failed(failureOf(asked))
     if (!answer || !this.context.trust.isTrusted(workerOf(asked))) return

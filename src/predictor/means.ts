@@ -4,7 +4,6 @@ import { type Criterion, criterionOf } from '../criterion'
 import { acceptAnswers, type Payload, shapeKeyOf } from '../payload'
 import { Pool } from '../pool/pool'
 import type { Ended } from '../query/caller'
-import type { WorkerTally } from '../query/context'
 import { Lateness } from '../query/lateness'
 import { secret } from '../random'
 import { isOpen, type Signature, type TensorList } from '../tensor'
@@ -34,7 +33,6 @@ export interface Means {
   readonly criterion: Criterion
   readonly trust: Reputation
   readonly sampled: Sampling | undefined
-  readonly tally: WorkerTally
   /** A caller's query ended. */
   readonly ended: Ended
 }
@@ -85,15 +83,15 @@ export function meansOf(
     lateMs: () => lateness.ages?.hedgeMs,
   })
   const trust = new Believed({
-    ...{ pool, criterion, tally: pool, seed, coin, warn, ...verify, evidence: new Evidence(before?.trust.evidence) },
+    ...{ pool, criterion, seed, coin, warn, ...verify, evidence: new Evidence(before?.trust.evidence) },
     signature,
     liars: coder.scheme.byzantine,
     ejects: coder.code === 'systematic',
     judged: (verdict) => told.judged(verdict),
   })
   const shapeKey = signature.inputs.some(isOpen) ? (padding?.keyOf ?? shapeKeyOf) : undefined
-  const sampled = sampling?.({ pool, trust, tally: pool })
+  const sampled = sampling?.({ pool, trust })
   const isMixed = vectors?.inputs === signature.inputs
   const known = { coder, signature, shapeKeyOf: shapeKey, vectors, isMixed, buffers }
-  return { ...known, pool, lateness, criterion, trust, sampled, tally: pool, ended: told.ended }
+  return { ...known, pool, lateness, criterion, trust, sampled, ended: told.ended }
 }

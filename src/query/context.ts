@@ -43,7 +43,6 @@ export interface Context {
   readonly learning: Learning | undefined
   /** What answers that no worker gave count in, where these may be wrong so often. */
   readonly ledger?: Ledger | undefined
-  readonly tally: WorkerTally
   /** How many workers may go down with a query, and fail on it, before it is given up: the fault is then its own. */
   readonly mostLost: number
   readonly mostFailed: number
@@ -95,11 +94,4 @@ export interface Strangers {
   credibility(worker: ModelWorker): number
   /** How many others can be reached, but for these. */
   others(blocked: readonly Identity[]): number
-}
-
-/** What became of workers' attempts, where that is known here only: whether somebody waited for an answer. */
-export interface WorkerTally {
-  tell(asked: Asked): void
-  /** A locator took a worker's answer for a lie. */
-  suspect(worker: ModelWorker): void
 }

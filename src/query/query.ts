@@ -138,11 +138,11 @@ export class Query implements Owner, Timed {
   }
 
   settled(attempt: Attempt): void {
-    const { tally, trust, lateness } = this.#context
+    const { pool, trust, lateness } = this.#context
     const asked = this.inquiry.settled(attempt)
     const answer = answerOf(asked)
     asked.onTime = this.caller.isOpen && asked.purpose !== 'trial'
-    tally.tell(asked)
+    pool.tell(asked)
     if (asked === this.asked[0] && !asked.isVoid) lateness.tell(attempt)
     this.coding?.failed?.(failureOf(asked))
     if (this.vote && errorOf(asked) && attempt.worker) trust.silent(attempt.worker)

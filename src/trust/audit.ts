@@ -7,7 +7,6 @@ import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity, Owner, Priority } from '../pool/attempt'
 import { agreement } from '../query/acceptance'
 import { type Asked, answerOf, blockedBy, isQueued, newAsked, workerOf } from '../query/asked'
-import type { WorkerTally } from '../query/context'
 import { agree, isLie } from '../query/equality'
 import type { Reputation } from './reputation'
 
@@ -17,7 +16,6 @@ const MOST = 5
 export class Audit implements Owner, Apart {
   readonly #pool: Attempts<Payload, Payload>
   readonly #reputation: Reputation
-  readonly #tally: WorkerTally
   readonly #payload: Payload
   /** Those that answered, before it and since; and all that it asked. */
   readonly #heard: Asked[]
@@ -28,17 +26,10 @@ export class Audit implements Owner, Apart {
   #proven: Payload | undefined
 
   /** @param answered  attempts for the query, at least one */
-  constructor(
-    pool: Attempts<Payload, Payload>,
-    reputation: Reputation,
-    tally: WorkerTally,
-    payload: Payload,
-    answered: readonly Asked[],
-  ) {
+  constructor(pool: Attempts<Payload, Payload>, reputation: Reputation, payload: Payload, answered: readonly Asked[]) {
     this.#pool = pool
     this.#reputation = reputation
     this.#renewals = reputation.evidence.renewals
-    this.#tally = tally
     this.#payload = payload
     this.#heard = [...answered]
     const attempt = pool.trial(this.#submission('low'))
@@ -93,7 +84,7 @@ export class Audit implements Owner, Apart {
   settled(attempt: Attempt): void {
     const asked = [...this.#asked, this.#trial].find((each) => each?.attempt === attempt)
     if (!asked) return
-    this.#tally.tell(asked)
+    this.#pool.tell(asked)
     if (this.#renewals !== this.#reputation.evidence.renewals) return // of another model than those before
     if (asked === this.#trial) return this.#compare()
     if (answerOf(asked)) this.#heard.push(asked)

@@ -282,7 +282,7 @@ export class OpenReputation extends Reputation implements Strangers {
 
   #examined(attempt: Attempt, stranger: Stranger, right: Payload): void {
     const asked = newAsked(attempt as Asked['attempt'], 'trial', 0)
-    this.#options.tally.tell(asked)
+    this.#pool.tell(asked)
     stranger.isExamined = false
     const [answer, identity] = [answerOf(asked), identityOf(stranger.worker)]
     if (this.#all.get(identity) !== stranger || this.#renewals !== this.evidence.renewals) return

@@ -8,7 +8,7 @@ import type { Payload } from '../payload'
 import type { Attempts, Identity } from '../pool/attempt'
 import type { IdentitiesView } from '../pool/identities'
 import { type Asked, workerOf } from '../query/asked'
-import type { Strangers, Trust, WorkerTally } from '../query/context'
+import type { Strangers, Trust } from '../query/context'
 import type { Equality } from '../query/equality'
 import { type Random, seeded } from '../random'
 import type { Signature } from '../tensor'
@@ -33,7 +33,6 @@ export interface ReputationOptions {
   evidence: Evidence
   /** E: workers that may lie. */
   liars: number
-  tally: WorkerTally
   /** Confidence from which a memory may check; 1: only proof counts. */
   integrity: number
   /** Share of the queries that more workers are asked for than it takes. */
@@ -57,20 +56,18 @@ export class Reputation implements Trust {
   readonly integrity: number
   readonly evidence: Evidence
   readonly #pool: ReputationOptions['pool']
-  readonly #tally: WorkerTally
   readonly #equal: Omit<Equality, 'scales'> & { scales: Scales }
   readonly #audit: number
   readonly #random: Random
   readonly #ejects: boolean
   readonly #judged: (verdict: Verdict) => void
 
-  constructor({ pool, criterion, signature, evidence, liars, tally, seed, rounding, ...rest }: ReputationOptions) {
+  constructor({ pool, criterion, signature, evidence, liars, seed, rounding, ...rest }: ReputationOptions) {
     this.evidence = evidence
     this.liars = liars
     this.integrity = rest.integrity
     this.#pool = pool
     this.#equal = { criterion, outputs: signature.outputs, rounding, scales: new Scales(pool, signature, liars) }
-    this.#tally = tally
     this.#audit = rest.audit
     this.#random = seeded(seed)
     this.#ejects = rest.ejects
@@ -87,7 +84,7 @@ export class Reputation implements Trust {
   compare(payload: Payload, answered: readonly Asked[], _all = answered): void {
     if (!this.#audit || answered.length > 2) return // not where workers must not be asked twice
     if (answered.length === 1 && !(this.audits(workerOf(answered[0])) && this.#isAffordable)) return
-    new Audit(this.#pool, this, this.#tally, payload.kept(), answered).proceed()
+    new Audit(this.#pool, this, payload.kept(), answered).proceed()
   }
 
   /** Audits take machines from queries where nearly all are at work: the fewer are free, the more of them are left out. */
@@ -180,7 +177,7 @@ export class Reputation implements Trust {
   /** @param by  'anchor' where an anchor's answer is the proof, else the agreement of other workers */
   lied(worker: ModelWorker, by?: 'anchor'): void {
     const identity = identityOf(worker)
-    this.#tally.suspect(worker)
+    this.#pool.suspect(worker)
     if (!by && !this.canSpare(identity)) return this.#tell(worker, 'kept')
     const wasTrusted = this.evidence.lied(identity)
     this.tidy(identity)

@@ -7,8 +7,7 @@ import { expected } from '../check'
 import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity, Owner } from '../pool/attempt'
 import type { Pool } from '../pool/pool'
-import { newAsked } from '../query/asked'
-import type { Sampled, WorkerTally } from '../query/context'
+import type { Sampled } from '../query/context'
 import { agree, isLie, isOtherwiseLong } from '../query/equality'
 import type { Learning } from '../query/learning'
 import type { Status } from '../query/prediction'
@@ -38,7 +37,6 @@ export interface Recall extends Recalled {
 interface SamplingOptions {
   readonly pool: Attempts<Payload, Payload> & Pick<Pool, 'identities' | 'worker'>
   readonly trust: Pick<Reputation, 'equality' | 'isMeasuring' | 'evidence' | 'isTrusted' | 'proven' | 'lied'>
-  readonly tally: WorkerTally
   readonly draws: AuditDraws
   /** What is known of answers that were given; of another model's, too. */
   readonly given: GivenAnswers
@@ -172,11 +170,11 @@ export class Sampling implements Sampled {
   }
 
   settled(inspection: Inspection, attempt: Attempt<Payload, Payload>): void {
-    const { tally, trust } = this.#options
+    const { pool, trust } = this.#options
     const { outcome } = attempt
     this.#underWay.delete(inspection)
     if (this.#isClosed) return
-    tally.tell(newAsked(attempt, 'proof', 0))
+    pool.tell({ attempt, onTime: false })
     if (outcome?.kind !== 'answered') {
       const isItsFault = outcome?.kind === 'failed' && outcome.blame !== 'nobody'
       if (!isItsFault || ++inspection.failures < MOST_FAILED) this.#waiting.unshift(inspection)

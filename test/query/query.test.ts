@@ -31,7 +31,7 @@ function grouped(policy: 'recover' | 'auto' | 'retry' = 'recover') {
   const counts = { recoveries: 0, done: 0 }
   const context = {
     ...{ clock, pool, lateness, acceptance: first, extras: {}, mostLost: 2, mostFailed: 3 },
-    ...{ signature: new HandWorker('any').signature, tally: { tell() {} }, trust: { compare() {}, began() {} } },
+    ...{ signature: new HandWorker('any').signature, trust: { compare() {}, began() {} } },
     agenda: new Agenda(clock, lateness as never, 100),
     hedges: { has: true, take() {} },
     recoveries: { has: true, take: () => counts.recoveries++ },
@@ -125,7 +125,7 @@ function verified({ ejected = [] as string[] } = {}) {
   }
   const context = {
     ...{ clock, pool, lateness, acceptance: agreement(1), extras: {}, mostLost: 2, mostFailed: 9, signature, trust },
-    ...{ agenda: new Agenda(clock, lateness as never, 100), tally: { tell() {} }, ended() {}, done() {}, model: {} },
+    ...{ agenda: new Agenda(clock, lateness as never, 100), ended() {}, done() {}, model: {} },
     hedges: { has: false, take() {} },
     recoveries: { has: false, take() {} },
   }

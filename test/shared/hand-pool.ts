@@ -59,6 +59,8 @@ export class HandPool implements Attempts<Payload, Payload> {
   isOverloaded = false
   tooLate = (): ApproxiferError | undefined => undefined
   waiting = 0
+  tell: Attempts['tell'] = () => {}
+  suspect: Attempts['suspect'] = () => {}
   readonly #workers: readonly ModelWorker[]
 
   constructor(workers: readonly ModelWorker[]) {

@@ -3,7 +3,7 @@
 import { createPredictor } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { criterionOf } from '../../src/criterion'
-import { type Asked, newAsked } from '../../src/query/asked'
+import { newAsked } from '../../src/query/asked'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { Audit } from '../../src/trust/audit'
 import { type HandAttempt, HandPool } from '../shared/hand-pool'
@@ -109,9 +109,9 @@ describe('an audit', () => {
       proven: ({ name }: HandWorker) => told.push(`${name} is right`),
       lied: ({ name }: HandWorker) => told.push(`${name} lied`),
     }
-    const tally = { tell: ({ attempt }: Asked) => counted.push(attempt.worker?.name), suspect() {} }
+    pool.tell = ({ attempt }) => counted.push(attempt.worker?.name)
     const asked = [newAsked(first, 'first', 0)]
-    new Audit(pool, reputation as never, tally, payloadOf(query(1)), asked).proceed()
+    new Audit(pool, reputation as never, payloadOf(query(1)), asked).proceed()
     const of = (name: string) => pool.attempts.find(({ worker }) => worker?.name === name) as HandAttempt
     return { pool, told, counted, of, query: asked[0], asked: () => pool.attempts.map(({ worker }) => worker?.name) }
   }

@@ -34,7 +34,6 @@ function fleet(
     ...{ pool, evidence, integrity, liars: 0, audit: 0, rounding: 0.001, seed: 1, ejects: true },
     criterion: criterionOf(own.signature.outputs, { labelAxis: 'last' }),
     signature: own.signature,
-    tally: { tell() {}, suspect() {} },
     coin: () => coins.value ?? random.next(),
     warn: (text) => warnings.push(text),
     judged: ({ worker, kind }: Verdict) => verdicts.push(`${worker} ${kind}`),

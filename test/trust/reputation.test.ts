@@ -16,12 +16,12 @@ function reputed(count: number, options: Partial<ReputationOptions> = {}) {
   const pool = new HandPool(workers)
   const kinds: Verdict['kind'][] = []
   const suspected: string[] = []
+  pool.suspect = ({ name }) => suspected.push(name)
   const reputation = new Reputation({
     pool,
     criterion: criterionOf(workers[0].signature.outputs, {}),
     signature: workers[0].signature,
     evidence: new Evidence(),
-    tally: { tell() {}, suspect: ({ name }) => suspected.push(name) },
     coin: () => 0.5,
     warn() {},
     ...{ liars: 1, integrity: 1, audit: 0, rounding: 0.001, seed: 1, ejects: true },
