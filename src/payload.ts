@@ -2,7 +2,7 @@
 
 import { expected } from './check'
 import { copyOf, type ElementType, isHeldAs, isReal, isShared, joinedData, realsOf, type TensorData } from './element'
-import { ApproxiferError } from './errors'
+import { ApproxiferError, shown } from './errors'
 import {
   type AnyTensor,
   isOpen,
@@ -137,7 +137,7 @@ function flawOfTensor(tensor: unknown, spec: TensorSpec, isFinite: boolean): str
   const isHeld = isHeldAs(type, data)
   if (!isHeld || !isShaped || data.length !== size({ shape: shape as readonly number[] })) {
     const what = isOpen(spec) ? `${type} values` : `${size(spec)} ${type} values`
-    const got = isHeld ? `${data.length}` : 'none'
+    const got = isHeld ? `${data.length}` : shown(data)
     return `${field}: expected ${what}, shape [${shownShape(spec)}], got ${got}, shape [${shape}]`
   }
   const infinite = isFinite && notFinite(data as Float32Array, field)

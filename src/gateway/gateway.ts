@@ -170,10 +170,13 @@ class GatewayServer<Model> {
     return request.method === 'HEAD' ? new Response(null, response) : response
   }
 
+  get #closing(): string | undefined {
+    return this.inference.draining ? 'the server is shutting down' : undefined
+  }
+
   #serverReady(): Response {
     const [unready] = this.models.unready
-    const closing = this.inference.draining ? 'the server is shutting down' : undefined
-    const error = closing ?? (unready && `model '${unready[0]}': ${unready[1]}`)
+    const error = this.#closing ?? (unready && `model '${unready[0]}': ${unready[1]}`)
     return error === undefined ? json({ ready: true }) : json({ ready: false, error }, unavailable(error))
   }
 
@@ -181,7 +184,8 @@ class GatewayServer<Model> {
     const { model } = place
     try {
       const { unready } = this.#find(place, event).predictor
-      if (unready !== undefined) throw unavailable(`model '${model}' is not ready: ${unready}`)
+      const why = this.#closing ?? unready
+      if (why !== undefined) throw unavailable(`model '${model}' is not ready: ${why}`)
     } catch (error) {
       const refusal = refusalOf(error)
       if (refusal.status !== 503) throw error

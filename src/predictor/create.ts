@@ -94,7 +94,7 @@ function checkReady(workers: readonly ModelWorker[], { needed, counted, anchored
 function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
   workers.forEach((worker, i) => {
     checkWorker(`workers[${i}]`, worker)
-    if (worker.onFree) throw new RangeError(`workers[${i}]: expected one of no other predictor, got ${worker.name}`)
+    if (worker.onFree) throw new RangeError(`workers[${i}].onFree: expected none, which the predictor sets; does another one have ${worker.name}?`) // biome-ignore format: one line
   })
   const seen = new Set<string>()
   workers.forEach(({ name }, i) => {

@@ -270,7 +270,8 @@ function shareOf(field: string, value: unknown): number {
 }
 
 function state(field: string, value: unknown): NonNullable<MemoryChoices['state']> {
-  for (const bytes of isObject(value) && !(value instanceof Uint8Array) ? Object.values(value) : [value]) {
+  const isByTenant = isObject(value) && [Object.prototype, null].includes(Object.getPrototypeOf(value))
+  for (const bytes of isByTenant ? Object.values(value) : [value]) {
     if (!(bytes instanceof Uint8Array)) throw new TypeError(expected(field, 'a Uint8Array, or one by tenant', bytes))
   }
   return value as NonNullable<MemoryChoices['state']>

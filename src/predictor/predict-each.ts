@@ -1,6 +1,7 @@
 /** Many queries of one caller: as many under way as keep all workers busy, so that others need not wait behind them. */
 
 import { onAbort } from '../abort'
+import { expected } from '../check'
 import type { Prediction } from '../query/prediction'
 import type { QueryTensors } from '../tensor'
 import type { PredictOptions } from './options'
@@ -12,6 +13,7 @@ export async function predictEach(
   queries: Iterable<QueryTensors>,
   options: PredictOptions,
 ): Promise<Prediction[]> {
+  if (typeof queries?.[Symbol.iterator] !== 'function') throw new TypeError(expected('queries', 'an array of queries', queries)) // biome-ignore format: one line
   const predictions: Promise<Prediction>[] = []
   let failure: { error: unknown } | undefined
   const stop = new AbortController()
@@ -23,8 +25,9 @@ export async function predictEach(
       if (!many.take()) await many.wait(stop.signal)
       if (failure) break
       const prediction = predictor.predictOf(many, query, options)
+      const place = predictions.length
       prediction.catch((error) => {
-        failure ??= { error }
+        failure ??= { error: ofQuery(error, place) }
         stop.abort()
       })
       predictions.push(prediction)
@@ -36,4 +39,11 @@ export async function predictEach(
   }
   if (failure) throw failure.error
   return Promise.all(predictions)
+}
+
+/** An error that says which of them does not fit. */
+function ofQuery(error: unknown, place: number): unknown {
+  if (!(error instanceof TypeError || error instanceof RangeError)) return error
+  error.message = error.message.replace(/^query\b/, `queries[${place}]`)
+  return error
 }

@@ -61,20 +61,8 @@ export class Predictor {
   readonly #membership: Membership | undefined
   #closing: Promise<void> | undefined
 
-  constructor(
-    coder: Coder,
-    workers: readonly ModelWorker[],
-    settings: Settings,
-    {
-      Room: Places,
-      membership,
-      unasked,
-      rollout,
-      sampling,
-      reputation,
-      needs = { least: 1, counted: 'workers' },
-    }: PredictorParts,
-  ) {
+  constructor(coder: Coder, workers: readonly ModelWorker[], settings: Settings, parts: PredictorParts) {
+    const { Room: Places, membership, unasked, rollout, sampling, reputation } = parts
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
     this.abilities = abilitiesOf(workers[0], settings.right)
@@ -100,6 +88,7 @@ export class Predictor {
     this.#room = new Places(settings.clock, this.#admission, () => this.#generation)
     this.#first = begin(workers)
     this.#first.means.trust.resume()
+    const needs = parts.needs ?? { least: 1, counted: 'workers' }
     const others = { settings, needs, begin: (worker: ModelWorker, before: Generation) => begin([worker], before) }
     this.#rollout = rollout && new rollout(this.#first, workers[0], others)
     this.#membership = membership

@@ -161,7 +161,7 @@ export class Reuse {
           tenant: crowd.tenant,
           query: crowd.payload,
           answer,
-          prediction: { ...prediction, output: {} },
+          prediction: { ...prediction, output: {}, workers: [...prediction.workers] },
           at: this.#clock.now(),
         })
     }

@@ -1,6 +1,6 @@
 /** One ModelWorker is one failure domain: it runs the model, and may be slow, dead or lying. */
 
-import { checkInteger, checkLengths, checkString, checkWord, expected } from '../check'
+import { checkBoolean, checkFunction, checkInteger, checkLengths, checkString, checkWord, expected } from '../check'
 import { elementTypes, isHeldAs } from '../element'
 import type { Probed } from '../saved'
 import {
@@ -187,8 +187,13 @@ export function machinesOf(workers: Iterable<ModelWorker>): number {
 
 /** @throws TypeError, RangeError for what is no worker */
 export function checkWorker(field: string, worker: ModelWorker): void {
-  if (typeof worker?.infer !== 'function') throw new TypeError(expected(field, 'a ModelWorker', worker))
+  if (typeof worker !== 'object' || worker === null) throw new TypeError(expected(field, 'a ModelWorker', worker))
+  checkFunction(`${field}.infer`, worker.infer)
   checkString(`${field}.name`, worker.name)
+  checkBoolean(`${field}.free`, worker.free)
+  if (worker.slots !== undefined) checkInteger(`${field}.slots`, worker.slots, 1)
+  if (worker.scales !== undefined && !Array.isArray(worker.scales))
+    throw new TypeError(expected(`${field}.scales`, 'an array', worker.scales))
   checkSpecs(`${field}.signature.inputs`, worker.signature?.inputs)
   checkSpecs(`${field}.signature.outputs`, worker.signature?.outputs)
   if (worker.fingerprint !== undefined) checkString(`${field}.fingerprint`, worker.fingerprint)

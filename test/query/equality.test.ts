@@ -116,3 +116,40 @@ describe('what is no real number', () => {
     expect(pair(one, far, by)).toEqual([false, true])
   })
 })
+
+describe('shapes', () => {
+  const shaped = (data: TensorData, shape: number[]) => new Payload([{ data, shape }])
+  it.each([
+    ['numbers', undefined, Float32Array.of(1, 2, 3, 4, 5, 6)],
+    ['integers', 'int32', Int32Array.of(1, 2, 3, 4, 5, 6)],
+  ] as const)('of %s: the same values the other way round are a lie', (_, type, data) => {
+    const by = equality([{ name: 'y', shape: [-1, -1], ...(type && { type }) }], { scales: [3] })
+    expect(pair(shaped(data, [2, 3]), shaped(data.slice(), [3, 2]), by)).toEqual([false, true])
+    expect(pair(shaped(data, [2, 3]), shaped(data.slice(), [2, 3]), by)).toEqual([true, false])
+  })
+})
+
+describe('values that stand for none', () => {
+  const logits = equality([{ name: 'y', shape: [4] }], { rounding: 1e-4, scales: [0] })
+  const values = (a: number[], b: number[]) => pair(answer(Float32Array.from(a)), answer(Float32Array.from(b)), logits)
+
+  it.each([Number.NEGATIVE_INFINITY, -1e9, -3.4e38])(
+    '%f in the place of a logit leaves the others their size',
+    (none) => {
+      expect(values([none, none, 1, 2], [none, none, 2, 1])).toEqual([false, true])
+      expect(values([none, none, 1, 2], [none, none, 1, 2.0001])).toEqual([true, false]) // rounding
+      expect(values([none, none, 1, 2], [none, none, 1, 2.002])).toEqual([false, false])
+    },
+  )
+
+  it('as they differ from runtime to runtime are within rounding', () => {
+    expect(values([-1e9, 2, 1, 2], [-1e9 + 640, 2, 1, 2])).toEqual([true, false])
+    expect(values([-1e9, 2, 1, 2], [-2e9, 2, 1, 2])[1]).toBe(true)
+  })
+
+  it('are of doubles beyond the square root of all numbers none', () => {
+    const doubles = equality([{ name: 'y', shape: [2], type: 'float64' }], { rounding: 1e-4, scales: [0] })
+    const two = (a: number[], b: number[]) => pair(answer(Float64Array.from(a)), answer(Float64Array.from(b)), doubles)
+    expect(two([1e161, 2e161], [1e161, 2.000001e161])).toEqual([true, false])
+  })
+})
