@@ -230,7 +230,7 @@ describe('joining', () => {
       expect.stringMatching(/^a worker was refused: odd: signature: expected .*"y".*, got .*"z"/),
       'a worker was refused: a: name: expected one that no other worker has, got it again',
       "a worker was refused: other: fingerprint: expected the model's, x, got y",
-      'a worker was refused: add: expected a ModelWorker, got Object',
+      'a worker was refused: add.infer: expected a function, got undefined',
       'workers: expected changes of the form { add }, { remove }, { drain } or { model }, got Object',
     ])
     await predictor.close()

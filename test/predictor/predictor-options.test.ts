@@ -1,4 +1,4 @@
-import { createPredictor, type PredictorOptions } from 'approxifer'
+import { createPredictor, type ModelWorker, type PredictorOptions } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { HandWorker, house, query } from '../shared/house'
 
@@ -64,9 +64,41 @@ describe('bad options are refused with field, expected, got', () => {
   it('workers that another predictor has: it would be told no more when they get free', async () => {
     const { predictor, workers } = await house(3, { scheme })
     const second = () => createPredictor({ scheme, workers })
-    await expect(second()).rejects.toThrow('workers[0]: expected one of no other predictor, got w0')
+    await expect(second()).rejects.toThrow(
+      'workers[0].onFree: expected none, since the predictor sets it, got one: w0 has another predictor',
+    )
     await predictor.close()
     await (await second()).close()
+  })
+
+  it.each([
+    ['free', undefined, 'true or false'],
+    ['slots', Number.NaN, 'an integer >= 1'],
+    ['slots', 0, 'an integer >= 1'],
+    ['scales', 'x', 'an array'],
+  ])('a worker whose %s is %s', async (field, value, what) => {
+    const worker = { name: 'w', signature: new HandWorker('w').signature, free: true, onFree: undefined, infer() {}, close() {} } // biome-ignore format: one line
+    const workers = [{ ...worker, [field]: value }] as unknown as ModelWorker[]
+    await expect(createPredictor({ workers })).rejects.toThrow(`workers[0].${field}: expected ${what}, got`)
+  })
+
+  it.each([Promise.resolve(), new ArrayBuffer(8), new Map()])(
+    'a state that is %s, which has no names',
+    async (state) => {
+      const memory = { state: state as unknown as Uint8Array }
+      const workers = [new HandWorker('w')]
+      await expect(createPredictor({ workers, policy: 'auto', memory })).rejects.toThrow('memory.state: expected a Uint8Array, or one by tenant, got') // biome-ignore format: one line
+    },
+  )
+
+  it('queries of predictAll that do not fit, or are none', async () => {
+    const { predictor } = await house(3, { scheme })
+    await expect(predictor.predictAll([query(1), new Float32Array(3)])).rejects.toThrow(/^queries\[1\]\.x: expected/)
+    await expect(predictor.predictAll(Float32Array.of(1, 2) as never)).rejects.toThrow(
+      /^queries\[0\]: expected tensors/,
+    )
+    await expect(predictor.predictAll(undefined as never)).rejects.toThrow('queries: expected an array of queries')
+    await predictor.close()
   })
 
   it('a bad deadline of one query', async () => {

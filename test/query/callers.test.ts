@@ -176,6 +176,8 @@ describe('callers that misbehave', () => {
     const [w] = [new HandWorker('w0')]
     await expect(createPredictor({ scheme, workers: [w, w] })).rejects.toThrow('workers[1]: expected a name of its own')
     const none = [w, {}] as unknown as ModelWorker[]
-    await expect(createPredictor({ scheme, workers: none })).rejects.toThrow('workers[1]: expected a ModelWorker')
+    await expect(createPredictor({ scheme, workers: none })).rejects.toThrow(
+      'workers[1].infer: expected a function, got undefined',
+    )
   })
 })
