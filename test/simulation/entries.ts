@@ -78,7 +78,7 @@ export type Entry = {
   | { what: 'renews' }
   /** A new model of workers elsewhere, beside the one that serves. */
   | { what: 'fares'; model: string; state: GenerationReport['state'] }
-  /** A request to a gateway, and its response. @param why  of nonsense, which; or that its body was cut, or what serves closed @param version  of the model that answered */
+  /** A request to a gateway, and its response. @param why  of nonsense, which; or that its body was cut, what serves closed, or the workers failed on its query @param version  of the model that answered */
   | { what: 'sent'; exchange: number; kind: string }
   | { what: 'told'; exchange: number; status: number; why: string; version?: string }
   /** A gateway's model is to be replaced or loaded, and is served under this version from now on. @param forgotten  who was ejected, and is believed */

@@ -85,7 +85,8 @@ export class Exchanges {
       if (status !== refused) this.breaks(at, 'a model that is unloaded is not served', `${who}: ${status}`)
     } else {
       const known = kind === 'stopped' || why === 'cut' ? STOPPED : RIGHT
-      if (!known.includes(status)) this.breaks(at, 'a status says what it means', `${who}: ${status}`)
+      const isRight = known.includes(status) || (status === 500 && why === 'query')
+      if (!isRight) this.breaks(at, 'a status says what it means', `${who}: ${status}`)
       if (version !== undefined && version !== served.version)
         this.breaks(at, 'a request is answered by the model that was served when it came', `${who}: ${version}`)
       if (why === 'closed' && !isClosed) this.breaks(at, 'no query ends by a load or an unload', who)

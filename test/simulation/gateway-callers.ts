@@ -154,9 +154,11 @@ export class GatewayCallers {
     cancel() // where it is told before all of it has come
     if (!asked.length) return this.witness.told(exchange, status, 'cut')
     if (status === 200) return this.witness.told(exchange, status, '', await this.#read(response, { sent, id: `q${asks[0].query}`, reads: style.reads }, asked)) // biome-ignore format: one line
-    for (const each of asked) each.failed(CODES[status] ?? `status ${status}`)
-    const isClosed = status === 503 && /the predictor (is|was) closed/.test(await response.text())
-    this.witness.told(exchange, status, isClosed ? 'closed' : '')
+    const text = await response.text()
+    const isOfQuery = status === 500 && /failed on the query|went down with the query|to agree/.test(text)
+    for (const each of asked) each.failed(CODES[status] ?? (isOfQuery ? 'WORKER' : `status ${status}`))
+    const isClosed = status === 503 && /the predictor (is|was) closed/.test(text)
+    this.witness.told(exchange, status, isClosed ? 'closed' : isOfQuery ? 'query' : '')
   }
 
   /** @returns the version of the model that answered */

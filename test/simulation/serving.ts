@@ -89,13 +89,18 @@ export class Serving {
   async start(): Promise<void> {
     if (this.schedule.options.reuse?.maxError !== undefined)
       this.#known = { memory: { state: await learned(), unfit: 'forget' } }
-    const started = this.#started()
-    if (this.schedule.wire) await this.#until(() => this.isUp)
+    let failure: { error: unknown } | undefined
+    const started = this.#started().catch((error) => (failure = { error }))
+    if (this.schedule.wire) await this.#until(() => this.isUp || failure !== undefined)
     await started
+    if (failure) throw failure.error
   }
 
+  /** Servers may be out of reach for long: who starts it starts it again. */
   async #started(): Promise<void> {
-    await (this.schedule.wire?.isServed ? this.#startGateway() : this.#startAlone())
+    const start = () => (this.schedule.wire?.isServed ? this.#startGateway() : this.#startAlone())
+    const isUp = () => start().then(() => true, (error) => (error.code === 'WORKER' ? false : Promise.reject(error))) // biome-ignore format: one line
+    while (!(await isUp())) await new Promise<void>((again) => this.clock.after(STEP_MS, again))
     this.isUp = true
     if (this.disk && !this.schedule.wire?.isServed) this.#saveLater(this.predictor as Predictor)
   }
