@@ -152,14 +152,20 @@ function measured(folder: string, byFile: ReadonlyMap<string, readonly Mutation[
   }
   const report = join(folder, 'reached')
   const args = [join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--config', 'mutate.config.ts', ...tests]
-  const { status } = spawnSync(process.execPath, args, { cwd: folder, env: { ...ENV, REACHED: report }, stdio: 'ignore' }) // biome-ignore format: one line
+  const { status, stdout } = spawnSync(process.execPath, args, { cwd: folder, env: { ...ENV, REACHED: report }, encoding: 'utf8', maxBuffer: 2 ** 28 }) // biome-ignore format: one line
   for (const file of byFile.keys()) writeFileSync(join(folder, file), textOf(file))
   const found: Record<string, Reach> = {}
   for (const line of textOf(report).trim().split('\n')) {
     const { test, ...reach } = JSON.parse(line)
     found[test.slice(test.indexOf('/test/') + 1)] = reach
   }
-  if (status !== 0 || Object.keys(found).length < tests.length) throw new Error('tests fail as they are')
+  if (status !== 0 || Object.keys(found).length < tests.length)
+    throw new Error(
+      `tests fail as they are:\n${stdout
+        .split('\n')
+        .filter((line) => line.includes('FAIL'))
+        .join('\n')}`,
+    )
   return found
 }
 

@@ -145,8 +145,13 @@ function flawOfTensor(tensor: unknown, spec: TensorSpec, isFinite: boolean): str
   return infinite ? `${infinite}, which cannot be coded or remembered; ${todo}` : undefined
 }
 
-/** A negative value so many times as large as all others stands for none: -1e9, or the least float, for a logit of -Inf. */
-export const MASK = 1000
+/** At and below its negative, and so many times as large as all others, a value stands for none: -1e4, -1e9 or the least float for a logit of -Inf. */
+const MASK = 1000
+
+/** @param size  of the other values */
+export function standsForNone(value: number, size: number): boolean {
+  return value <= -MASK && -value > MASK * size
+}
 
 /** The root mean square of an output's finite values, but for those that stand for none; 0 of what is no real number. */
 export function sizeOf(type: ElementType, data: TensorData): number {
@@ -154,12 +159,13 @@ export function sizeOf(type: ElementType, data: TensorData): number {
   const values = realsOf(type, data)
   let [least, most] = [0, 0]
   for (let i = 0; i < values.length; i++) {
-    if (values[i] < least && values[i] !== Number.NEGATIVE_INFINITY) least = values[i]
-    else if (values[i] > most && values[i] !== Number.POSITIVE_INFINITY) most = values[i]
+    if (!Number.isFinite(values[i])) continue
+    least = Math.min(least, values[i])
+    most = Math.max(most, values[i])
   }
   // All that are of the size of the least one are left out: -1e9 and -1e9 + 3.
-  const others = least < 0 ? sizeBetween(values, least / 10, most) : 0
-  return others && -least > MASK * others ? others : sizeBetween(values, least, most)
+  const others = least <= -MASK ? sizeBetween(values, least / 10, most) : 0
+  return others && standsForNone(least, others) ? others : sizeBetween(values, least, most)
 }
 
 /** Of the values in between; in units of the largest, whose square may be beyond all numbers. */

@@ -52,7 +52,7 @@ interface TakeoverRules {
   readonly shadow: number
   readonly canary: number
   readonly agreement: number
-  /** Of them it needs as a share of its own and those of the one that serves; without, it needs more than that. */
+  /** How many it needs, as a share of its own and those of the one that serves; without, more than that one has. */
   readonly takeover?: number | undefined
   /** What it takes to answer. */
   readonly needs: Takes

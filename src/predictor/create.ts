@@ -94,7 +94,7 @@ function checkReady(workers: readonly ModelWorker[], { needed, counted, anchored
 function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
   workers.forEach((worker, i) => {
     checkWorker(`workers[${i}]`, worker)
-    if (worker.onFree) throw new RangeError(`workers[${i}].onFree: expected none, since the predictor sets it, got one: ${worker.name} has another predictor`) // biome-ignore format: one line
+    if (worker.onFree) throw new RangeError(`workers[${i}].onFree: expected none, got that of another predictor`) // biome-ignore format: one line
   })
   const seen = new Set<string>()
   workers.forEach(({ name }, i) => {

@@ -7,7 +7,7 @@
 
 import { type Criterion, FAR, judgedOf, sameLabels } from '../criterion'
 import { type ElementType, isEqual, isReal, realsOf, type TensorData } from '../element'
-import { MASK, type Payload, sizeOf } from '../payload'
+import { type Payload, sizeOf, standsForNone } from '../payload'
 import type { TensorSpec } from '../tensor'
 
 export interface Equality {
@@ -85,8 +85,8 @@ function isWithin(type: ElementType, a: TensorData, b: TensorData, size: number,
   for (let i = 0; i < own.length; i++) {
     const off = Math.abs(own[i] - other[i])
     if (off <= share * size || Object.is(own[i], other[i])) continue
-    const least = -Math.max(own[i], other[i])
-    if (!(least > MASK * size && off <= share * least)) return false
+    const larger = Math.max(own[i], other[i])
+    if (!(standsForNone(larger, size) && off <= -share * larger)) return false
   }
   return true
 }

@@ -187,13 +187,10 @@ export function machinesOf(workers: Iterable<ModelWorker>): number {
 
 /** @throws TypeError, RangeError for what is no worker */
 export function checkWorker(field: string, worker: ModelWorker): void {
-  if (typeof worker !== 'object' || worker === null) throw new TypeError(expected(field, 'a ModelWorker', worker))
-  checkFunction(`${field}.infer`, worker.infer)
+  checkFunction(`${field}.infer`, worker?.infer)
   checkString(`${field}.name`, worker.name)
   checkBoolean(`${field}.free`, worker.free)
   if (worker.slots !== undefined) checkInteger(`${field}.slots`, worker.slots, 1)
-  if (worker.scales !== undefined && !Array.isArray(worker.scales))
-    throw new TypeError(expected(`${field}.scales`, 'an array', worker.scales))
   checkSpecs(`${field}.signature.inputs`, worker.signature?.inputs)
   checkSpecs(`${field}.signature.outputs`, worker.signature?.outputs)
   if (worker.fingerprint !== undefined) checkString(`${field}.fingerprint`, worker.fingerprint)

@@ -142,6 +142,10 @@ describe('values that stand for none', () => {
     },
   )
 
+  it('are below -1,000: two numbers of other magnitudes go by both', () => {
+    expect(values([-5, 0.001, 0, 0], [-5, 0.0011, 0, 0])).toEqual([true, false])
+  })
+
   it('as they differ from runtime to runtime are within rounding', () => {
     expect(values([-1e9, 2, 1, 2], [-1e9 + 640, 2, 1, 2])).toEqual([true, false])
     expect(values([-1e9, 2, 1, 2], [-2e9, 2, 1, 2])[1]).toBe(true)

@@ -68,7 +68,7 @@ const unreached: Record<string, Why> = {
   'query/equality : return isEqual(own,other);': 'scales',
   'query/equality : return true;': 'scales',
   'query/equality isShapedAs: ||String(own)===String(other)': 'scales',
-  'query/equality isWithin: &&off<=share*least': 'scales',
+  'query/equality isWithin: &&off<=-share*larger': 'scales',
   'query/equality : return false;': 'tells',
   'query/equality : return!isEqual(own,other);': 'scales',
   'query/equality : &&judged[i]?.right.kind!=="label"': 'tells',

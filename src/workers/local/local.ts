@@ -28,7 +28,8 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   // Native code that all its threads have left does not load again: this one keeps it.
   if (given.runtime === 'onnxruntime-node') await importOrt(given)
   if (signal?.aborted) throw aborted(signal)
-  const file = shared(await orAborted(signal, readModel(options.model, given.externalData)))
+  const reading = orAborted(signal, readModel(options.model, given.externalData))
+  const file = shared(await reading.catch((error) => Promise.reject(signal?.aborted ? aborted(signal) : error)))
   const model = { file, fingerprint: fingerprintOf(file) }
   const { onWarning = console.warn } = given
   const workers = Array.from({ length: count }, (_, i) => new LocalWorker(`worker ${i}`, model, given))

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
+import { localWorkers } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { ask } from '../../shared/contract'
 import { fixture, threads } from '../../shared/threads'
@@ -83,6 +84,10 @@ describe('7. restarts', () => {
     expect((await failed).code).toBe('ABORTED')
     await exited
     await expect(threads({ createWorker, signal: stop.signal })).rejects.toMatchObject({ code: 'ABORTED' })
+    const early = new AbortController()
+    const reading = localWorkers({ model: 'http://127.0.0.1:9/none.onnx', workers: 1, signal: early.signal })
+    early.abort()
+    await expect(reading).rejects.toMatchObject({ code: 'ABORTED', name: 'AbortError' }) // not the signal's own reason
     expect(all.length).toBe(1)
     const late = new AbortController()
     const [worker] = await threads({ signal: late.signal })
