@@ -1,6 +1,6 @@
 /** One ModelWorker is one failure domain: it runs the model, and may be slow, dead or lying. */
 
-import { checkBoolean, checkFunction, checkInteger, checkLengths, checkString, checkWord, expected } from '../check'
+import { checkFunction, checkInteger, checkLengths, checkString, checkWord, expected } from '../check'
 import { elementTypes, isHeldAs } from '../element'
 import type { Probed } from '../saved'
 import {
@@ -189,7 +189,7 @@ export function machinesOf(workers: Iterable<ModelWorker>): number {
 export function checkWorker(field: string, worker: ModelWorker): void {
   checkFunction(`${field}.infer`, worker?.infer)
   checkString(`${field}.name`, worker.name)
-  checkBoolean(`${field}.free`, worker.free)
+  if (!('free' in worker)) throw new TypeError(expected(`${field}.free`, 'true or false', undefined)) // what it says may be an error
   if (worker.slots !== undefined) checkInteger(`${field}.slots`, worker.slots, 1)
   checkSpecs(`${field}.signature.inputs`, worker.signature?.inputs)
   checkSpecs(`${field}.signature.outputs`, worker.signature?.outputs)

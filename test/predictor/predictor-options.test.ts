@@ -75,7 +75,8 @@ describe('bad options are refused with field, expected, got', () => {
     ['slots', 0, 'an integer >= 1'],
   ])('a worker whose %s is %s', async (field, value, what) => {
     const worker = { name: 'w', signature: new HandWorker('w').signature, free: true, onFree: undefined, infer() {}, close() {} } // biome-ignore format: one line
-    const workers = [{ ...worker, [field]: value }] as unknown as ModelWorker[]
+    const members = Object.entries({ ...worker, [field]: value }).filter(([, each]) => each !== undefined)
+    const workers = [Object.fromEntries(members)] as unknown as ModelWorker[]
     await expect(createPredictor({ workers })).rejects.toThrow(`workers[0].${field}: expected ${what}, got`)
   })
 
