@@ -2,8 +2,8 @@
  * npm run bench -- attacked [SEEDS] [--json]: answers before asking beside somebody who works against them, digits, `maxError` .01, nine workers of 10 ms in
  * made time; 10 seeds unless told otherwise. A tenant's 6,000 queries alone, beside a tenant of the same kind, and beside one that attacks: from a third of the
  * run on the memory is as confident of what he asks as ever, and always wrong. And answers that are proven (`byzantine` 1), all workers honest, or one of the
- * nine from a third of the run on answering what a memory of all that it was asked would say. Of the tenant's answers the shares given unasked in
- * the second half and wrong; of all spans those with more wrong answers than promised; who was ejected. Means, and twice their standard errors. Needs `npm run data`.
+ * nine soon answering what a memory of all that it was asked would say. Of the tenant's answers the shares given unasked in
+ * the second half and wrong; of all answers those that are `exact` and wrong; who was ejected. Means, and twice their standard errors. Needs `npm run data`.
  */
 
 import { table } from '../src/cli/table'
@@ -95,13 +95,13 @@ async function run(world: World, { neighbour, byzantine, lies }: Plan, seed: num
     (_, i) => new (lies && i === 0 ? Repeating : SimulatedWorker)(i, simulation),
   )
   const predictor = await createPredictor({
-    ...{
-      workers,
-      reuse: { maxError: MAX_ERROR },
-      hedge: false,
-      ...(byzantine && { scheme: { queries: 4, byzantine } }),
-    },
-    ...{ limits: { queries: 1e5, tenants: 2 }, onWarning() {}, testing: { clock, coin: tossing.next } },
+    workers,
+    ...(byzantine && { scheme: { queries: 4, byzantine } }),
+    reuse: { maxError: MAX_ERROR },
+    hedge: false,
+    limits: { queries: 1e5, tenants: 2 },
+    onWarning() {},
+    testing: { clock, coin: tossing.next },
   })
   const tenants = neighbour === 'none' ? ['own'] : ['own', 'other']
   const counts = Object.fromEntries(tenants.map((name) => [name, { unasked: 0, wrong: 0, wrongExact: 0 }]))

@@ -36,13 +36,6 @@ export function contenderOf(id: string, generation: Generation, { counted }: Tak
   return { id, generation, count, comparison, state: 'gathering', ...rest }
 }
 
-/** Whether one that is the user's own can be reached, without whom nothing would be proven. */
-function isAnchored({ generation }: Contender): boolean {
-  const { identities } = generation.means.pool
-  const usable = identities.all().filter((each) => identities.isUsable(each))
-  return usable.some((each) => identities.workersOf(each).some(({ trusted }) => trusted))
-}
-
 export function reportOf({ id, state, generation, comparison, canary }: Contender): GenerationReport {
   const { compared, agreed } = comparison
   return { id, state, workers: generation.means.pool.size, compared, agreed, ...canary }
@@ -60,9 +53,9 @@ interface TakeoverRules {
   readonly isOver: boolean
 }
 
-/** Whether it can answer as was asked for. */
-export function isFit(entry: Contender, { least, anchored }: Takes): boolean {
-  return entry.count.usable >= least && (!anchored || isAnchored(entry))
+/** Whether it can answer as was asked for; where answers are sampled somebody has to prove them. */
+export function isFit({ count, generation }: Contender, { least }: Takes): boolean {
+  return count.usable >= least && generation.means.sampled?.isAnchored !== false
 }
 
 /** What a generation should be now; `serving`: it takes over. */

@@ -27,7 +27,7 @@ export async function predictEach(
       const prediction = predictor.predictOf(many, query, options)
       const place = predictions.length
       prediction.catch((error) => {
-        failure ??= { error: ofQuery(error, place) }
+        failure ??= { error: placed(error, place) }
         stop.abort()
       })
       predictions.push(prediction)
@@ -42,7 +42,7 @@ export async function predictEach(
 }
 
 /** An error that says which of them does not fit. */
-function ofQuery(error: unknown, place: number): unknown {
+function placed(error: unknown, place: number): unknown {
   if (!(error instanceof TypeError || error instanceof RangeError)) return error
   error.message = error.message.replace(/^query\b/, `queries[${place}]`)
   return error

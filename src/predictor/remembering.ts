@@ -15,7 +15,7 @@ import { type Prediction, unaskedReport } from '../query/prediction'
 import { type Signature, toNamed } from '../tensor'
 import type { Means } from './means'
 import type { Ask, Request } from './reuse'
-import { Repeats, Spared, type UnaskedSaving, Worth } from './worth'
+import { Spared, type UnaskedSaving, Worth } from './worth'
 
 /** How long an audit may take: as long as it takes that workers die and come back. */
 const AUDIT_MS = 60_000
@@ -64,7 +64,6 @@ interface Looked {
 }
 
 export class Remembering {
-  readonly repeats: Repeats
   readonly #options: RememberingOptions
   readonly #accounts = new WeakMap<Ledger, Account>()
   readonly #time: TimeBudget
@@ -74,7 +73,6 @@ export class Remembering {
 
   constructor(options: RememberingOptions) {
     this.#options = options
-    this.repeats = new Repeats(options.inferenceMs)
     const { share, burstMs } = LOOKING
     this.#time = new TimeBudget(options.clock, () => share, burstMs)
     this.#spare = new TimeBudget(options.clock, () => OVERLOAD.least + OVERLOAD.sure * this.#sure, burstMs)

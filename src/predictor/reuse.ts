@@ -13,11 +13,11 @@ import { type Caller, SharedCaller, tooLate } from '../query/caller'
 import { agree } from '../query/equality'
 import type { Prediction } from '../query/prediction'
 import { toNamed } from '../tensor'
-import { isSame, type Kept, KeptAnswers, keyOf } from './kept-answers'
+import { isSame, type Kept, type KeptAnswers, keyOf } from './kept-answers'
 import type { Means } from './means'
 import type { PredictOptions } from './options'
 import type { Remembering } from './remembering'
-import type { Repeats, UnaskedSaving } from './worth'
+import type { UnaskedSaving } from './worth'
 
 /** Share of the queries that could be answered by what was kept, and are asked all the same. */
 const ASKED = 0.01
@@ -46,14 +46,12 @@ interface Crowd {
 }
 
 export interface ReuseOptions {
-  bytes: number
-  ttlMs: number
+  kept: KeptAnswers
   clock: Clock
   means: Pick<Means, 'signature' | 'trust' | 'ended'>
   warn: Warn
   /** What may answer a query that none was kept for, before it is asked. */
   before?: Pick<Remembering, 'take' | 'saving'> | undefined
-  repeats?: Repeats | undefined
   /** Asks for a caller, unless it fails at once. */
   ask(request: Request, caller: Caller): void
   /** Uniform, from 0 to 1. */
@@ -74,14 +72,14 @@ export class Reuse {
   /** The model does not answer the same twice. */
   #isOff = false
 
-  constructor({ bytes, ttlMs, clock, means, warn, ask, before, repeats, coin }: ReuseOptions) {
+  constructor({ kept, clock, means, warn, ask, before, coin }: ReuseOptions) {
     this.#clock = clock
     this.#means = means
     this.#warn = warn
     this.#ask = ask
     this.#coin = coin
     this.#before = before
-    this.#kept = new KeptAnswers({ bytes, ttlMs, clock, repeats })
+    this.#kept = kept
   }
 
   /** Answers a query, now or as soon as one that is equal, or has it asked. */

@@ -1,10 +1,12 @@
 /** What answers queries that nobody is asked for: those that equal earlier ones, and those that a memory is confident of. Loaded where an option asks for it. */
 
 import { secret } from '../random'
+import { KeptAnswers } from './kept-answers'
 import type { Means } from './means'
 import type { RememberingOptions } from './remembering'
 import { Reuse, type ReuseOptions } from './reuse'
 import type { Settings } from './settings'
+import { Repeats } from './worth'
 
 export type Unasked = (
   settings: Settings,
@@ -23,7 +25,8 @@ export async function unaskedFor(maxError: number | undefined): Promise<Unasked>
     const { forecast } = means.pool
     const before =
       Remembering && new Remembering({ clock, means, core: coder.core, recovers, learned, inferenceMs, forecast })
-    const repeats = exact ? undefined : before?.repeats // who asks for it has it
-    return new Reuse({ bytes, ttlMs, clock, warn, ask, before, repeats, means, coin: testing.coin ?? secret })
+    const repeats = Remembering && !exact ? new Repeats(inferenceMs) : undefined // who asks for it has it
+    const kept = new KeptAnswers({ bytes, ttlMs, clock, repeats })
+    return new Reuse({ kept, clock, warn, ask, before, means, coin: testing.coin ?? secret })
   }
 }

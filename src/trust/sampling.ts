@@ -95,6 +95,11 @@ export class Sampling implements Sampled {
     this.look()
   }
 
+  /** Whether one can be reached. */
+  get isAnchored(): boolean {
+    return this.#capacity > 0
+  }
+
   /** Audits that they take at a time. */
   get #capacity(): number {
     const { identities } = this.#options.pool
@@ -117,7 +122,7 @@ export class Sampling implements Sampled {
     return (
       length < MOST_WAITING &&
       !(first && length * (first.payload.size + first.answer.size) > MOST_VALUES) &&
-      this.#capacity > 0
+      this.isAnchored
     )
   }
 

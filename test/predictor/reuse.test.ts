@@ -4,6 +4,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { criterionOf } from '../../src/criterion'
 import { ApproxiferError } from '../../src/errors'
 import { createPredictor } from '../../src/predictor/create'
+import { KeptAnswers } from '../../src/predictor/kept-answers'
 import type { PredictorOptions } from '../../src/predictor/options'
 import { Reuse } from '../../src/predictor/reuse'
 import { Caller } from '../../src/query/caller'
@@ -192,11 +193,11 @@ it('a model that answers otherwise than before ends it, with a warning, until it
   const outputs = [{ name: 'y', shape: [1] }]
   const equality = { criterion: criterionOf(outputs, {}), outputs: [{}], rounding: 1e-4, scales: [1] }
   const toss = [1, 0]
+  const clock = new VirtualClock()
   const reuse = new Reuse({
     ...{
-      bytes: 1e6,
-      ttlMs: 1e6,
-      clock: new VirtualClock(),
+      kept: new KeptAnswers({ bytes: 1e6, ttlMs: 1e6, clock }),
+      clock,
       warn,
       means: { signature: { inputs: [], outputs }, trust: { equality }, ended() {} } as never,
     },

@@ -96,7 +96,7 @@ export class Serving {
     if (failure) throw failure.error
   }
 
-  /** Servers may be out of reach for long: who starts it starts it again. */
+  /** Where every server is wrong just then, or out of reach, a start fails: it is tried again, as whoever watches a process does. */
   async #started(): Promise<void> {
     const start = () => (this.schedule.wire?.isServed ? this.#startGateway() : this.#startAlone())
     const isUp = () => start().then(() => true, (error) => (error.code === 'WORKER' ? false : Promise.reject(error))) // biome-ignore format: one line
@@ -231,8 +231,7 @@ export class Serving {
     const disk = this.disk as Disk
     Object.assign(disk, { next: found, lastRead: undefined })
     this.#warnings = []
-    // Where every server is wrong just then a start fails: it is tried again, as whoever watches a process does.
-    while (!(await this.#started().then(() => true, () => false))) await new Promise<void>((again) => this.clock.after(STEP_MS, again)) // biome-ignore format: one line
+    await this.#started()
     const { lastRead } = disk
     const state = lastRead ? (lastRead.isWhole ? 'whole' : 'torn') : 'none'
     const { isRefused, before, forgotten } = this.#taken(lastRead?.isWhole ? lastRead.ejected : [])
