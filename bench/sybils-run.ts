@@ -19,6 +19,8 @@ export interface Plan {
   lying: number
   /** What they do where they have seen the query. */
   seen: 'silent' | 'honest' | 'lie'
+  /** They lie on nothing but what was asked less than so many ms ago, as its content tells. */
+  newerMs?: number
   /** Its lies are this share off, label and all as they were: too little to be proof. Default: the second label in the place of the first. */
   off?: number
   /** Where all of them come from; undefined: nobody knows, as over NATS. */
@@ -31,6 +33,8 @@ export interface Job extends Plan {
   queries: number
   options: PredictorOptions
   seed: number
+  /** Queries under way at a time. Default: two for each honest worker. */
+  callers?: number
 }
 
 export interface Figures {
@@ -50,13 +54,13 @@ export interface Figures {
   statuses: Record<string, number>
   /** Answers that the trusted worker gave. */
   own: number
+  /** Milliseconds to an answer. */
+  p50: number
+  p99: number
 }
 
 /** `verify.rounding`. */
 const ROUNDING = 1e-4
-
-/** Queries under way at a time, for each honest worker. */
-const AHEAD = 2
 
 /** Which stranger has had which query. */
 class Witness {
@@ -101,6 +105,8 @@ class Honest extends SimulatedWorker {
 class Coalition {
   /** Queries by number. */
   readonly seen = new Set<number>()
+  /** When each was asked. */
+  readonly askedAt: number[] = []
   constructor(
     readonly plan: Plan,
     readonly random: Random,
@@ -115,10 +121,10 @@ class Sybil extends SimulatedWorker {
 
   constructor(
     name: string,
-    simulation: Simulation,
+    private readonly world: Simulation,
     private readonly coalition: Coalition,
   ) {
-    super(0, simulation)
+    super(0, world)
     this.name = name
     this.origin = coalition.plan.origin
   }
@@ -129,10 +135,11 @@ class Sybil extends SimulatedWorker {
     witness.saw(this.name, query)
     const isKnown = seen.has(number)
     seen.add(number)
+    const isOld = this.world.clock.now() - this.coalition.askedAt[number] >= (plan.newerMs ?? Number.POSITIVE_INFINITY)
     const answer = await super.infer(query, options)
     if (++this.#rows <= plan.honestFor) return answer
     if (isKnown && plan.seen === 'silent') throw new Error('busy')
-    if ((isKnown && plan.seen === 'honest') || this.coalition.random.next() >= plan.lying) return answer
+    if ((isKnown && plan.seen === 'honest') || isOld || this.coalition.random.next() >= plan.lying) return answer
     const own = answer[0].data as Float32Array
     return [{ ...answer[0], data: plan.off ? own.map((value) => value * (1 + (plan.off ?? 0))) : swapped(own) }]
   }
@@ -208,16 +215,19 @@ export async function simulate(job: Job): Promise<Figures> {
     calls + [...honest, ...(job.rejoin ? joined : sybils)].reduce((sum, { calls }) => sum + calls, 0)
   let [asked, given, wrong, failed, own, isOver] = [0, 0, 0, 0, 0, false]
   const statuses: Record<string, number> = {}
+  const tookMs: number[] = []
   let from = { calls: 0, given: 0 }
   const random = seeded(10 * job.seed + 4)
   const ask = async (): Promise<void> => {
     while (asked < job.queries) {
       const image = random.below(job.answers.length)
       const number = ++asked
+      coalition.askedAt[number] = clock.now()
       if (number === Math.floor(0.8 * job.queries)) from = { calls: callsNow(), given }
       try {
         const { output, status, workers } = await predictor.predict(Float32Array.of(image, number))
         given++
+        tookMs.push(clock.now() - coalition.askedAt[number])
         statuses[status] = (statuses[status] ?? 0) + 1
         if (workers[0] === honest[0].name) own++
         if (isWrong(output.y.data as Float32Array, job.answers[image])) wrong++
@@ -228,13 +238,16 @@ export async function simulate(job: Job): Promise<Figures> {
   }
   if (job.rejoin && job.sybils) clock.after(1000, () => rejoining(1))
   const since = clock.now()
-  const callers = Promise.all(Array.from({ length: AHEAD * honest.length }, ask)).then(() => {
+  const callers = Promise.all(Array.from({ length: job.callers ?? 2 * honest.length }, ask)).then(() => {
     isOver = true
   })
   await clock.run()
   await callers
   const seconds = (clock.now() - since) / 1000
+  tookMs.sort((a, b) => a - b)
   const figures = {
+    p50: tookMs[given >> 1],
+    p99: tookMs[Math.floor(0.99 * given)],
     ...{ given, wrong, failed, convicted, honestConvicted, own, statuses, shared: witness.shared },
     goodput: (given - wrong) / seconds,
     inferences: callsNow() / given,

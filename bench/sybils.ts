@@ -21,6 +21,7 @@ const plans: Record<string, Omit<Plan, 'sybils'>> = {
   'new keys each second, lie at once': { rejoin: true, honestFor: 0, lying: 1, seen: 'silent' },
   'stay; 1,200 rows honest, then lie in one of 20': { rejoin: false, honestFor: 1200, lying: 0.05, seen: 'honest' },
   'stay; 1,200 rows honest, then .05 % off in one of two': { rejoin: false, honestFor: 1200, lying: 0.5, seen: 'honest', off: 5e-4 }, // biome-ignore format: one line
+  'stay; 1,200 rows honest, then lie where a query is newer than 10 ms': { rejoin: false, honestFor: 1200, lying: 1, seen: 'honest', newerMs: 10 }, // biome-ignore format: one line
   '1,200 rows honest, then lie in one of 20, all of one /24': {
     rejoin: false,
     honestFor: 1200,

@@ -127,7 +127,7 @@ function checkAbilities(given: Checked, { choices, warn }: Settings, coded: Code
   if (isJudged && isRemembered) for (const doubt of doubtsOf(right)) warn(doubt)
   if (!why) return
   const refuse = (field: string, what: string, got: unknown) => {
-    const rest = `hedges, retries, deadlines, batches and agreement (byzantine) need no code${how ? ', nor does a memory with features of yours (memory.features)' : ''}`
+    const rest = `hedges, retries, batches and agreement (byzantine) need no code${how ? ', nor a memory with memory.features' : ''}`
     throw new RangeError(`${expected(field, what, got)}: ${why}; ${rest}`)
   }
   if (coded.code !== 'systematic') refuse('scheme', 'the systematic code', scheme?.preset ?? coded.code)

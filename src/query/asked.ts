@@ -21,12 +21,14 @@ export interface Asked {
   verdict: 'none' | 'compared' | 'lie'
   /** Its worker may be asked again, though it failed: nobody else is left. */
   isForgiven: boolean
+  /** A stranger's, and a trusted worker is asked, too: it is not given. */
+  isChecked: boolean
   /** Its query was ended, as where the model was replaced, or its worker lied: what is answered now tells nothing. */
   isVoid: boolean
 }
 
 export function newAsked(attempt: Attempt<Payload, Payload>, purpose: Purpose, row: number): Asked {
-  return { attempt, row, purpose, onTime: false, verdict: 'none', isForgiven: false, isVoid: false }
+  return { attempt, row, purpose, onTime: false, verdict: 'none', isForgiven: false, isChecked: false, isVoid: false }
 }
 
 export function answerOf({ attempt: { outcome }, isVoid }: Asked): Payload | undefined {
@@ -198,9 +200,9 @@ export class Inquiry implements Apart {
     for (const { attempt } of this.asked) if (attempt.phase !== 'settled') this.#pool.release(attempt)
   }
 
-  /** It has its answer, and others to it would teach nothing: workers that an abort frees are told. */
+  /** It has its answer, and others to it would teach nothing: workers that an abort frees are told, unless that told a stranger that it is checked. */
   drop(): void {
-    this.cancel(({ attempt }) => attempt.phase === 'running' && attempt.worker?.interruptible === true)
+    this.cancel(({ attempt, isChecked }) => !isChecked && attempt.phase === 'running' && attempt.worker?.interruptible === true) // biome-ignore format: one line
   }
 
   /** Nor does an answer tell anything any more. */

@@ -61,8 +61,8 @@ export interface Trust {
   isSuspected(worker: ModelWorker): boolean
   /** Whether more workers are asked than it takes, for the answer of this one; drawn anew each time. */
   audits(worker?: ModelWorker): boolean
-  /** A worker has begun with a query, or with one more attempt for it. Absent where nobody has to earn trust. */
-  began?(worker: ModelWorker): void
+  /** A worker has begun with a query, or with one more attempt for it. Absent where nobody has to earn trust. @returns whether another one checks it */
+  began?(worker: ModelWorker): boolean
   /** Whether workers agree, where the first answer will do. @param answered  attempts for one query @param all  those without an answer as well */
   compare(payload: Payload, answered: readonly Asked[], all: readonly Asked[]): void
   /** An answer is right, with proof; a lie, with proof; none came. */
@@ -84,8 +84,8 @@ export interface Sampled {
 }
 
 /**
- * Where anybody may join a query goes to one stranger at most: a second one would show a friend's row to be a query, which is no quiz. Those
- * that are asked after him are trusted ones.
+ * Where anybody may join a query goes to one stranger at most: an answer that is given is credited to one, and two could tell each other what
+ * became of it. Those that are asked after him are trusted ones.
  */
 export interface Strangers {
   has(identity: Identity): boolean

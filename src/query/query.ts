@@ -130,11 +130,12 @@ export class Query implements Owner, Timed {
     const extra = extras[purpose]
     if (extra) extra.sent += Number(!attempt.isAlone) // that was sent before
     if (purpose === 'copy') this.coding?.copies?.send()
-    if (attempt.worker && purpose !== 'trial') trust.began?.(attempt.worker)
-    if (purpose === 'trial' || !this.caller.isOpen) return
+    if (purpose === 'trial') return
+    asked.isChecked = trust.began?.(workerOf(asked)) ?? false
+    if (!this.caller.isOpen) return
+    if (asked.isChecked && this.inquiry.available > 0) this.#ask('proof', 'high')
     if (this.#places) agenda.began(this.#places, attempt.startedAt, attempt.factor)
-    const isSuspect = purpose === 'first' && this.vote?.suspects(workerOf(asked)) === true
-    if (isLate(this.#places) || isSuspect) this.#advance()
+    if (isLate(this.#places) || (purpose === 'first' && this.vote?.suspects(workerOf(asked)))) this.#advance()
   }
 
   settled(attempt: Attempt): void {
@@ -148,7 +149,7 @@ export class Query implements Owner, Timed {
     if (this.vote && errorOf(asked) && attempt.worker) trust.silent(attempt.worker)
     if (!answer && this.caller.isOpen) this.inquiry.lost(asked)
     if (answer && this.vote) this.#judge()
-    else if (answer) this.#own(asked, answer)
+    else if (answer && !(asked.isChecked && this.caller.isOpen)) this.#own(asked, answer)
     else this.#advance()
     if (!answer) this.coding?.lost?.()
     this.#finish()
@@ -254,10 +255,8 @@ export class Query implements Owner, Timed {
     this.#finish()
   }
 
-  #settle(
-    { tensors }: Payload,
-    { status, confidence, queuedMs, ranMs, hedged, workers: by }: Given,
-  ): number | undefined {
+  // biome-ignore format: one line
+  #settle({ tensors }: Payload, { status, confidence, queuedMs, ranMs, hedged, workers: by }: Given): number | undefined {
     const { signature, ended, sampled, model: { fingerprint } } = this.#context // biome-ignore format: one line
     const entry = status === 'exact' ? undefined : sampled?.give(by, this.caller.turn.tenant)
     const output = toNamed(tensors, signature.outputs)

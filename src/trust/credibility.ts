@@ -3,9 +3,9 @@
  * volunteer computing systems", 2002). Pure. A stranger's credibility after `right` answers is 1 - f / right. f, the share of strangers that
  * would lie, is 1: one adversary can be every stranger, since names are free. For the same reason the agreement of strangers adds nothing.
  *
- * What is promised: where each answer that is given is credited to one identity at most, and a quiz cannot be told from another row, at
+ * What is promised: where each answer that is given is credited to one identity at most, and nothing tells which of its queries are checked, at
  * most 1 - integrity of the given answers are expected to be wrong, whatever strangers do, together or alone. For with N = `answersFor(integrity)`
- * and n right answers credited, a row is a quiz with probability p = (N + 1) / (N + 1 + n). A lie is caught with p, else one wrong answer is
+ * and n right answers credited, a query is checked with probability p = (N + 1) / (N + 1 + n). A lie is caught with p, else one wrong answer is
  * given: (1 - p) (1 + (n + 1) / N) = n / N, so that no way to mix lies with right answers has more than n / N of them to expect. A lie that is
  * caught costs all n, and a lie is whatever is no rounding, also where it is too little to convict.
  */
@@ -23,8 +23,8 @@ export function credibility(right: number, lies = 0): number {
   return Math.max(0, 1 - 2 ** lies / right)
 }
 
-/** The probability with which the next row of an identity has to be a quiz. */
-export function quizShare(right: number, needed: number): number {
+/** The probability with which a query of an identity has to be checked. */
+export function checkShare(right: number, needed: number): number {
   return (needed + 1) / (needed + 1 + right)
 }
 

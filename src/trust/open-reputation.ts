@@ -1,10 +1,11 @@
 /**
  * Trust in a fleet that anybody may join, where nobody can say how many lie. What the user's own workers answer is the model's. A
  * stranger has to earn that his word is taken, in quizzes: queries of callers that a trusted worker has answered, asked once more of
- * him alone. Who is believed is quizzed for ever, ever less often: see credibility.ts. Trusted workers are asked nothing for that.
+ * him alone. Once believed he has queries instead, and each is checked by a coin of its own: a trusted worker is asked at the same time,
+ * whose answer is given. That goes on for ever, ever less often: see credibility.ts.
  *
- * Nothing tells a quiz from a query. A stranger has one row at a time, alone, and no other stranger has it: no batch, no row behind
- * another, and no friend's hedge shows that it is a query. Each row is a quiz by a coin of its own, and the quiz is sent when a query might have been.
+ * Nothing tells a query that is checked from another, neither its content nor its time: the coin is thrown after it was sent. A stranger has
+ * one row at a time, alone, and no other stranger has it, so that no friend can tell what became of it.
  */
 
 import type { Payload } from '../payload'
@@ -13,13 +14,18 @@ import { type Asked, answerOf, failureOf, newAsked, workerOf } from '../query/as
 import type { Strangers } from '../query/context'
 import { agree, isLie, isNear } from '../query/equality'
 import { identityOf, type ModelWorker } from '../workers/worker'
-import { answersFor, credibility, originOf, quizShare } from './credibility'
+import { answersFor, checkShare, credibility, originOf } from './credibility'
 import { Reputation, type ReputationOptions } from './reputation'
 
-/** Quizzes that are kept at most, and values in them; and those reserved for believed workers, which answer no query until they have had theirs. */
+/** Quizzes that are kept at most, and values in them. */
 const MOST_KEPT = 256
 const MOST_VALUES = 2 ** 23
-const RESERVE = 16
+/**
+ * Checks that are expected, for each trusted worker, beyond which strangers get no queries; and what one counts as. Whether the coin has come
+ * up does not count: a stranger that withholds an answer could tell from what its friends get. As 1 the line of checks would have no bound.
+ */
+const MOST_EXPECTED = 4
+const CHECK = 1.1
 /** What a stranger loses of what it has earned where it gives no answer to what a trusted worker answers. */
 const FAILURE = 0.02
 /** More right answers than anybody has. */
@@ -43,11 +49,12 @@ export class OpenReputation extends Reputation implements Strangers {
   readonly #options: ReputationOptions
   readonly #own = new Set<Identity>()
   readonly #all = new Map<Identity, Stranger>()
-  /** Of these, those that are not believed, and those that are, and whose next row is a quiz. */
+  /** Of these, those that are not believed, and those that are, and wait for trusted workers to get round to checks. */
   readonly #newcomers = new Set<Identity>()
-  readonly #due = new Set<Identity>()
+  readonly #waiting = new Set<Identity>()
+  /** Checks that trusted workers are expected to have yet to begin with. */
+  #expected = 0
   #kept: Quiz[] = []
-  #most = MOST_KEPT
   #renewals: number
 
   constructor(options: ReputationOptions) {
@@ -110,9 +117,10 @@ export class OpenReputation extends Reputation implements Strangers {
     if (this.#own.has(identity)) return worker.trusted === true
     this.evidence.meet(identity, this.#needed(identity))
     const origin = originOf(worker.origin, identity)
-    if (this.#all.has(identity)) this.#pool.eject(identity)
+    const isAlone = !this.#all.has(identity)
     this.#all.set(identity, { worker, origin, isExamined: false })
-    this.#wait(identity)
+    if (this.#place(identity) && isAlone) return true
+    this.#pool.eject(identity)
     return false
   }
 
@@ -121,18 +129,33 @@ export class OpenReputation extends Reputation implements Strangers {
     const identity = identityOf(worker)
     const [other] = this.#pool.identities.workersOf(identity)
     const stranger = this.#all.get(identity)
-    if (other && stranger) this.#all.set(identity, { ...stranger, worker: other, isExamined: false })
+    if (other && stranger) {
+      this.#all.set(identity, { ...stranger, worker: other, isExamined: false })
+      this.#place(identity)
+    }
     if (other) return
-    for (const each of [this.#all, this.#newcomers, this.#due]) each.delete(identity)
+    for (const each of [this.#all, this.#newcomers, this.#waiting]) each.delete(identity)
     if (this.#own.delete(identity)) this.#warnAlone()
   }
 
-  /** Its next row is a quiz. */
-  #wait(identity: Identity): void {
+  /** It has queries where it is believed, unless checks are behind; of several workers of one identity nobody knows which one has what. */
+  #place(identity: Identity): boolean {
     const isBelieved = this.evidence.isTrusted(identity)
-    this.#due.delete(identity)
     this.#newcomers.delete(identity)
-    ;(isBelieved ? this.#due : this.#newcomers).add(identity)
+    this.#waiting.delete(identity)
+    if (!isBelieved) this.#newcomers.add(identity)
+    else if (this.#isBehind) this.#waiting.add(identity)
+    const isAdmitted = isBelieved && !this.#isBehind && this.#isAlone(identity)
+    this.#pool[isAdmitted ? 'readmit' : 'eject'](identity)
+    return isAdmitted
+  }
+
+  #isAlone(identity: Identity): boolean {
+    return this.#pool.identities.workersOf(identity).length < 2
+  }
+
+  get #isBehind(): boolean {
+    return this.#expected > MOST_EXPECTED * this.#own.size
   }
 
   #warnAlone(): void {
@@ -159,10 +182,7 @@ export class OpenReputation extends Reputation implements Strangers {
     this.evidence.meet(identity, this.#needed(identity))
     const stranger = this.#all.get(identity)
     if (stranger && this.#all.delete(identity)) this.#all.set(identity, stranger) // of equal ones of its origin it is the last now
-    if (stranger && !this.evidence.isTrusted(identity)) {
-      this.#wait(identity)
-      this.#pool.eject(identity)
-    }
+    if (stranger) this.#place(identity)
     this.tidy(identity)
   }
 
@@ -174,7 +194,7 @@ export class OpenReputation extends Reputation implements Strangers {
       for (const asked of all) this.#measure(asked, own)
       const isSeen = all.some(({ attempt: { worker } }) => worker && this.has(identityOf(worker)))
       if (answered.length === 1 && !isSeen) this.#keep({ payload: payload.kept(), answer: own.copy() }) // who has the answer may write to it
-    } else for (const asked of answered) if (asked.onTime) this.#credit(identityOf(workerOf(asked)))
+    } else for (const asked of answered) if (asked.onTime) this.evidence.proven(identityOf(workerOf(asked)))
   }
 
   /** What a stranger made of a query that a trusted worker has answered. */
@@ -184,7 +204,8 @@ export class OpenReputation extends Reputation implements Strangers {
     if (identity === undefined || !this.#all.has(identity) || asked.verdict !== 'none') return
     asked.verdict = 'compared'
     if (!answer) return this.#lose(identity, FAILURE)
-    this.#judge(workerOf(asked), answer, own, asked)
+    if (asked.isChecked && agree(answer, own, this.equality)) this.evidence.proven(identity)
+    else this.#judge(workerOf(asked), answer, own, asked)
   }
 
   /** An answer beyond rounding would have been given, so that all is lost as by a lie; but below what is proof nobody is convicted. */
@@ -194,57 +215,46 @@ export class OpenReputation extends Reputation implements Strangers {
     this.lied(worker)
   }
 
-  /** One answer more that is its own. */
-  #credit(identity: Identity): void {
-    this.evidence.proven(identity)
-  }
-
   #keep(quiz: Quiz): void {
     if (this.#renewals !== this.evidence.renewals) this.#kept = []
     this.#renewals = this.evidence.renewals
     this.#kept.push(quiz)
-    this.#most = Math.max(2, Math.min(MOST_KEPT, Math.floor(MOST_VALUES / (quiz.payload.size + quiz.answer.size))))
-    this.#kept.splice(0, this.#kept.length - this.#most)
+    const most = Math.max(2, Math.min(MOST_KEPT, Math.floor(MOST_VALUES / (quiz.payload.size + quiz.answer.size))))
+    this.#kept.splice(0, this.#kept.length - most)
   }
 
-  began(worker: ModelWorker): void {
-    this.#draw(identityOf(worker))
-    if (this.#kept.length && this.#renewals === this.evidence.renewals) this.#examine()
+  began(worker: ModelWorker): boolean {
+    const identity = identityOf(worker)
+    if (this.#own.has(identity)) this.#catchUp()
+    if (this.#newcomers.size && this.#kept.length && this.#renewals === this.evidence.renewals) this.#examine()
+    if (!this.#all.has(identity) || !this.evidence.isTrusted(identity)) return false
+    const share = checkShare(this.evidence.of(identity).proven, this.#needed(identity))
+    this.#expected += CHECK * share
+    if (this.#isBehind) this.#place(identity)
+    return this.#options.coin() < share
   }
 
-  /** Whether the next row of a stranger that is believed is a quiz. */
-  #draw(identity: Identity): void {
-    if (!this.#all.has(identity) || !this.evidence.isTrusted(identity)) return
-    this.#wait(identity)
-    const share = quizShare(this.evidence.of(identity).proven, this.#needed(identity))
-    if (this.#options.coin() < share) return this.#pool.eject(identity)
-    this.#due.delete(identity)
-    this.#pool.readmit(identity)
+  /** A trusted worker has begun with what may have been a check. */
+  #catchUp(): void {
+    this.#expected = Math.max(0, this.#expected - 1)
+    for (const identity of this.#waiting) {
+      if (this.#isBehind) return
+      this.#place(identity)
+    }
   }
 
-  /** A query was sent: another one might have been sent to a stranger that waits for its quiz, or a newcomer. */
+  /** A newcomer gets a quiz. */
   #examine(): void {
-    const { coin } = this.#options
-    const chosen = this.#chosen()
-    if (!chosen) return
-    const [identity, stranger] = chosen
-    const at = Math.floor(coin() * this.#kept.length)
+    const next = this.#next
+    if (!next) return
+    const [identity, stranger] = next
+    const at = Math.floor(this.#options.coin() * this.#kept.length)
     const apart: Apart = { blocks: (other) => other !== identity }
     const { payload, answer } = this.#kept[at]
     const owner: Owner = { settled: (attempt) => this.#examined(attempt, stranger, answer) }
     stranger.isExamined = true // by the attempt that begins now, if it does
     stranger.isExamined = this.#pool.trial({ payload, owner, apart: [apart], priority: 'low' }) !== undefined
     if (stranger.isExamined) this.#kept.splice(at, 1)
-  }
-
-  /** Of those that are believed, which go first, or of newcomers, the one with most right answers: a quiz is worth most there. */
-  #chosen(): [Identity, Stranger] | undefined {
-    const { usable, utilisation } = this.#pool
-    const foremost = this.#foremost()
-    const believed = this.#best(this.#free(this.#due, foremost))
-    if (believed) return this.#options.coin() < 1 / (1 + usable * (1 - utilisation)) ? believed : undefined
-    if (this.#kept.length <= Math.min(RESERVE, this.#most / 2)) return undefined
-    return this.#best(this.#free(this.#newcomers, foremost))
   }
 
   /** Of each origin the best that can be reached, of equal ones the first: others do not count, for they may be the same person. */
@@ -258,26 +268,22 @@ export class OpenReputation extends Reputation implements Strangers {
     return foremost
   }
 
-  /** Those that could take a row now. Of several workers of one identity nobody knows which one has what. */
-  #free(identities: ReadonlySet<Identity>, foremost: ReadonlyMap<string, Identity>): [Identity, Stranger][] {
-    const all = Array.from(identities, (identity): [Identity, Stranger] => [identity, this.#all.get(identity) as Stranger]) // biome-ignore format: one line
-    return all.filter(([identity, { isExamined, origin, worker }]) => {
-      const isNext = !isExamined && worker.free && foremost.get(origin) === identity
-      return isNext && this.#pool.identities.workersOf(identity).length === 1
+  /** Of the newcomers that could take a row now the one with most right answers, since a quiz is worth most there; of equal ones any. */
+  get #next(): [Identity, Stranger] | undefined {
+    const foremost = this.#foremost()
+    const free = [...this.#all].filter(([identity, { isExamined, origin, worker }]) => {
+      const isNext = this.#newcomers.has(identity) && foremost.get(origin) === identity
+      return isNext && !isExamined && worker.free && this.#isAlone(identity)
     })
+    const most = Math.max(...free.map(([identity]) => this.#rank(identity)))
+    const equal = free.filter(([identity]) => this.#rank(identity) === most)
+    return equal[Math.floor(this.#options.coin() * equal.length)]
   }
 
   /** Who lied comes last. */
   #rank(identity: Identity): number {
     const { lies, proven } = this.evidence.of(identity)
     return proven - MOST_COUNT * Math.sign(lies)
-  }
-
-  /** Of equal ones any. */
-  #best(all: readonly [Identity, Stranger][]): [Identity, Stranger] | undefined {
-    const most = Math.max(...all.map(([identity]) => this.#rank(identity)))
-    const equal = all.filter(([identity]) => this.#rank(identity) === most)
-    return equal[Math.floor(this.#options.coin() * equal.length)]
   }
 
   #examined(attempt: Attempt, stranger: Stranger, right: Payload): void {
@@ -288,7 +294,7 @@ export class OpenReputation extends Reputation implements Strangers {
     if (this.#all.get(identity) !== stranger || this.#renewals !== this.evidence.renewals) return
     if (!answer) return this.#lose(identity, FAILURE) // else who is silent would be asked for ever, before all others
     if (!agree(answer, right, this.equality)) return this.#judge(stranger.worker, answer, right)
-    this.#credit(identity)
-    this.#draw(identity)
+    this.evidence.proven(identity)
+    this.#place(identity)
   }
 }

@@ -1,6 +1,6 @@
 /** A fleet that anybody may join. */
 
-import { createPredictor, type PredictorOptions } from 'approxifer'
+import { ApproxiferError, createPredictor, type PredictorOptions } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { type Figures, type Job, simulate } from '../../bench/sybils-run'
 import { seeded } from '../../src/random'
@@ -54,13 +54,107 @@ describe('colluding strangers', () => {
     }
   })
 
-  it('never have one query between two of them, so that none knows that it is no quiz', async () => {
+  it('never have one query between two of them', async () => {
     expect(await run({ sybils: 9, options: soon, lying: 0 })).toMatchObject({ shared: 0, wrong: 0, failed: 0 })
   })
 
   it('that stay silent do not keep others from their quizzes', async () => {
     const [alone, beside] = [await run({ sybils: 0, options: soon }), await run({ sybils: 20, options: soon, honestFor: 20, seen: 'silent' })] // biome-ignore format: one line
     expect(beside.goodput).toBeGreaterThan(0.8 * alone.goodput)
+  })
+})
+
+describe('strangers that lie where a query is new, as its content tells', () => {
+  // A quiz is older than a query by an inference at least; from 5 callers no query waits.
+  const dated = { sybils: 5, honestFor: 300, newerMs: 5, callers: 5, seen: 'honest' } as const
+
+  it('have no more wrong answers given than is said', async () => {
+    const total = { given: 0, wrong: 0, caught: 0 }
+    for (const seed of [1, 2, 3]) {
+      const options = { ...soon, verify: { ...soon.verify, integrity: 0.99 } }
+      const { given, wrong, convicted, honestConvicted, failed } = await run({
+        ...dated,
+        seed,
+        queries: 10_000,
+        options,
+      })
+      expect([honestConvicted, failed]).toEqual([0, 0])
+      for (const [key, count] of Object.entries({ given, wrong, caught: convicted })) total[key as 'given'] += count
+    }
+    expect(total.wrong).toBeLessThanOrEqual(0.01 * total.given) // 589 of 30,000 where they had quizzes, 40 where their queries are checked
+    expect(total.caught).toBeGreaterThan(0)
+  })
+})
+
+describe('a believed stranger’s query that is checked', () => {
+  /** Its worker is believed; the trusted one is at work on another query, so that this one goes to the stranger. */
+  async function checked() {
+    const coins = { value: 1 - 1e-9 }
+    const own = Object.assign(new HandWorker('own'), { trusted: true })
+    const stranger = Object.assign(new HandWorker('a'), { interruptible: true })
+    const [verdicts, clock] = [[] as string[], new VirtualClock()]
+    const predictor = await createPredictor({
+      workers: [own, stranger],
+      verify: { trust: 'open', integrity: 0.5 }, // two right answers are enough
+      testing: { clock, coin: () => coins.value },
+      right: { labelAxis: 'last' },
+      onVerdict: ({ worker, kind }) => verdicts.push(`${worker} ${kind}`),
+    })
+    for (let i = 0; i < 3; i++) {
+      const given = predictor.predict(Float32Array.of(i, 1))
+      await turn()
+      own.calls[0].answer()
+      stranger.calls[0]?.answer()
+      await given
+    }
+    await turn()
+    coins.value = 0
+    const other = predictor.predict(Float32Array.of(10, 1))
+    await turn()
+    const given = predictor.predict(Float32Array.of(20, 1))
+    given.catch(() => {})
+    await turn()
+    expect([own, stranger].map(({ calls }) => calls.map(({ row }) => row[0]))).toEqual([[10], [20]])
+    const [call] = stranger.calls
+    own.calls[0].answer()
+    await other
+    await turn()
+    expect(own.calls[0].row[0]).toBe(20)
+    return { predictor, own, stranger, call, given, verdicts, clock }
+  }
+  const state = async (given: Promise<unknown>) => Promise.race([given.then(() => 'given'), turn().then(() => 'waits')])
+
+  it('is not answered by it, and convicts it where it lies', async () => {
+    const { predictor, own, call, given, verdicts } = await checked()
+    call.answer(Float32Array.of(2, 40))
+    expect(await state(given)).toBe('waits')
+    own.calls[0].answer()
+    expect(await given).toMatchObject({ workers: ['own'], status: 'exact', output: { y: { data: Float32Array.of(40, 2) } } }) // biome-ignore format: one line
+    expect(verdicts).toEqual(['a ejected'])
+    await predictor.close()
+  })
+
+  it('goes on where the trusted worker has answered: an abort would tell it that it was checked', async () => {
+    const { predictor, own, stranger, call, given } = await checked()
+    own.calls[0].answer()
+    expect(await given).toMatchObject({ workers: ['own'] })
+    await turn()
+    expect([call.signal?.aborted ?? false, stranger.calls.length]).toEqual([false, 1])
+    call.answer()
+    await turn()
+    expect(predictor.stats().workers[1]).toMatchObject({ proven: 3, lies: 0 }) // two quizzes and this
+    await predictor.close()
+  })
+
+  it('has no answer where no trusted worker has one', async () => {
+    const { predictor, own, call, given } = await checked()
+    call.answer()
+    own.calls[0].fail(new ApproxiferError('WORKER', 'out of memory'))
+    await turn()
+    expect(own.calls.length).toBe(1) // once more
+    own.calls[0]?.fail(new ApproxiferError('WORKER', 'out of memory'))
+    expect(await message(given)).toContain('out of memory')
+    await predictor.close()
   })
 })
 

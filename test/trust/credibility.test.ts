@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { answersFor, credibility, originOf, quizShare } from '../../src/trust/credibility'
+import { answersFor, checkShare, credibility, originOf } from '../../src/trust/credibility'
 
 const integrities = fc.integer({ min: 0, max: 9999 }).map((share) => share / 10_000)
 
@@ -40,7 +40,7 @@ describe('quizzes', () => {
   function expected(lies: readonly boolean[], needed: number, credited = 0) {
     let [free, wrong, right, count] = [1, 0, 0, credited]
     for (const isLie of lies) {
-      const quiz = quizShare(count++, needed)
+      const quiz = checkShare(count++, needed)
       if (isLie) free *= 1 - quiz
       if (isLie) wrong += free
       else right += free
@@ -67,9 +67,9 @@ describe('quizzes', () => {
   })
 
   it('are all that a newcomer gets, and fewer the more it has answered', () => {
-    expect(quizShare(0, 1000)).toBe(1)
-    expect(quizShare(1000, 1000)).toBeCloseTo(0.5, 3)
-    expect(quizShare(20_000, 1000)).toBeCloseTo(0.048, 3)
+    expect(checkShare(0, 1000)).toBe(1)
+    expect(checkShare(1000, 1000)).toBeCloseTo(0.5, 3)
+    expect(checkShare(20_000, 1000)).toBeCloseTo(0.048, 3)
   })
 })
 

@@ -16,7 +16,7 @@ import { payloadOf } from '../shared/vectors'
 const right = (n: number) => Float32Array.of(2 * n, n)
 const wrong = (n: number) => Float32Array.of(n, 2 * n)
 
-/** A trusted worker and strangers; `coins.value` near 1: no row of who is believed is a quiz, and of equal ones the last is examined; 0: each is, and the first; undefined: as it comes. */
+/** A trusted worker and strangers; `coins.value` near 1: no query of who is believed is checked, and of equal ones the last is examined; 0: each is, and the first; undefined: as it comes. */
 function fleet(
   names: string[],
   { origins = {}, integrity = 0.9 }: { origins?: Record<string, string>; integrity?: number } = {},
@@ -153,18 +153,39 @@ describe('a stranger that is believed', () => {
     return { ...all, a: all.strangers[1] }
   }
 
-  it('gets no query while its next row is a quiz', () => {
-    const { trust, coins, pool, a, answers, quizzes, numberOf } = believed()
-    trust.began(a)
-    expect(pool.ejected.has('a')).toBe(false)
+  /** A query that it was asked, and a trusted worker by the coin. */
+  const checked = ({ attempt, a }: ReturnType<typeof believed>, answer: Float32Array) => ({ ...attempt(a, answer), isChecked: true }) // biome-ignore format: one line
+
+  it('has its queries checked by a coin that is thrown once it has them', () => {
+    const { trust, coins, pool, a } = believed()
+    expect([pool.ejected.has('a'), trust.began(a)]).toEqual([false, false])
     coins.value = 0
-    trust.began(a)
-    expect(pool.ejected.has('a')).toBe(true)
-    answers()
-    coins.value = 1 - 1e-9
-    const quiz = quizzes().find(({ worker }) => worker === a) as HandAttempt
-    quiz.answer(right(numberOf(quiz)))
+    expect(trust.began(a)).toBe(true)
     expect(pool.ejected.has('a')).toBe(false)
+  })
+
+  it('is credited with a checked answer that is right, in time or late, once', () => {
+    const all = believed()
+    const { trust, attempt, own, of } = all
+    const both = [checked(all, right(1)), attempt(own, right(1))]
+    trust.compare(payloadOf(right(1)), both, both)
+    trust.compare(payloadOf(right(1)), both, both)
+    expect(of('a').proven).toBe(11)
+    const late = attempt(own, right(2))
+    trust.compare(payloadOf(right(2)), [late], [{ ...attempt(all.a, undefined), isChecked: true }, late])
+    expect(of('a').proven).toBeLessThan(11)
+  })
+
+  it('gets queries as fast as trusted workers get round to checks, whatever the coin says', () => {
+    for (const value of [0, 1 - 1e-9]) {
+      const { trust, coins, pool, a, own } = believed()
+      coins.value = value
+      let queries = 0
+      for (; !pool.ejected.has('a'); queries++) trust.began(a)
+      expect(queries).toBe(7) // four checks are expected of them, at 1.1 * 11 / 21 each
+      trust.began(own)
+      expect(pool.ejected.has('a')).toBe(false)
+    }
   })
 
   it('is credited with what it has given, and not with what nobody waited for', () => {
@@ -206,16 +227,6 @@ describe('a stranger that is believed', () => {
   // Between rounding (a thousandth here) and thirty times as much nothing is proven, but the answer would have been given.
   const off = (n: number, share: number) => Float32Array.of(2 * n * (1 + share), n)
 
-  it('loses all that it has earned where it is a little off in a quiz, and nobody hears of it', () => {
-    const { trust, coins, a, answers, quizzes, numberOf, of, verdicts } = believed()
-    coins.value = 0
-    trust.began(a)
-    answers()
-    const quiz = quizzes().find(({ worker }) => worker === a) as HandAttempt
-    quiz.answer(off(numberOf(quiz), 0.01))
-    expect([of('a').proven, of('a').lies, trust.isTrusted(a), verdicts]).toEqual([0, 0, false, []])
-  })
-
   it('loses all that it has earned where it is a little off what a trusted worker answers', () => {
     const { trust, attempt, own, a, of, pool, verdicts } = believed()
     const answered = [attempt(a, off(7, 0.01)), attempt(own, right(7))]
@@ -230,41 +241,35 @@ describe('a stranger that is believed', () => {
     expect([of('a').proven, verdicts]).toEqual([0, []])
   })
 
-  it('loses nothing where it rounds in its own way, in a quiz or beside a trusted worker’s answer', () => {
-    const { trust, coins, attempt, own, a, answers, quizzes, numberOf, of } = believed()
-    const answered = [attempt(a, off(7, 0.0005)), attempt(own, right(7))]
-    trust.compare(payloadOf(right(7)), answered, answered)
-    coins.value = 0
-    trust.began(a)
-    answers()
-    const quiz = quizzes().find(({ worker }) => worker === a) as HandAttempt
-    const before = of('a').proven
-    quiz.answer(off(numberOf(quiz), 0.0005))
-    expect([before, of('a').proven, trust.isTrusted(a)]).toEqual([10, 11, true])
+  it('loses nothing where it rounds in its own way, checked or not', () => {
+    const all = believed()
+    const { trust, attempt, own, a, of } = all
+    for (const each of [attempt(a, off(7, 0.0005)), checked(all, off(7, 0.0005))]) {
+      const answered = [each, attempt(own, right(7))]
+      trust.compare(payloadOf(right(7)), answered, answered)
+    }
+    expect([of('a').proven, trust.isTrusted(a)]).toEqual([11, true])
   })
 
-  it('neither earns nor loses where its rounding tips a label; its next row is a quiz again', () => {
-    const { trust, coins, attempt, own, a, quizzes, of, pool } = believed()
+  it('neither earns nor loses where its rounding tips a label', () => {
+    const all = believed()
+    const { trust, attempt, own, a, of, pool } = all
     const [tie, tipped] = [Float32Array.of(1, 1.0002), Float32Array.of(1.0002, 1)]
-    const answered = [attempt(a, tipped), attempt(own, tie)]
-    trust.compare(payloadOf(tie), answered, answered)
-    const alone = [attempt(own, tie)]
-    for (let i = 0; i < 300; i++) trust.compare(payloadOf(tie), alone, alone)
-    coins.value = 0
-    trust.began(a)
-    const quiz = quizzes().find(({ worker }) => worker === a) as HandAttempt
-    quiz.answer(tipped)
-    expect([of('a').proven, trust.isTrusted(a), pool.ejected.has('a')]).toEqual([10, true, true])
+    for (const each of [attempt(a, tipped), checked(all, tipped)]) {
+      const answered = [each, attempt(own, tie)]
+      trust.compare(payloadOf(tie), answered, answered)
+    }
+    expect([of('a').proven, trust.isTrusted(a), pool.ejected.has('a')]).toEqual([10, true, false])
   })
 
-  it('goes on where it left off when it comes back, after a quiz; others leave nothing behind', () => {
+  it('goes on where it left off when it comes back; others leave nothing behind', () => {
     const { trust, pool, a, strangers, evidence } = believed()
     for (const worker of strangers) {
       pool.identities.remove(worker)
       trust.left(worker)
     }
     expect(evidence.workers.toSorted()).toEqual(['a', 'own'])
-    expect([trust.joined(a), trust.isTrusted(a)]).toEqual([false, true])
+    expect([trust.joined(a), trust.isTrusted(a)]).toEqual([true, true])
   })
 })
 
@@ -292,10 +297,12 @@ describe('what is kept of strangers', () => {
   })
 
   it('are quizzes of no model but the one that they have', () => {
-    const { answers, quizzes, evidence } = fleet(['a'])
+    const { answers, quizzes, numberOf, evidence } = fleet(['a'])
     answers(10)
+    const [quiz] = quizzes()
+    quiz.answer(right(numberOf(quiz)))
     evidence.renew()
-    answers(10)
-    expect(quizzes()).toEqual([])
+    answers(3)
+    expect(quizzes().map(numberOf)).toEqual([11])
   })
 })
