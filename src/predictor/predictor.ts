@@ -6,6 +6,7 @@ import type { TensorData } from '../element'
 import { ApproxiferError } from '../errors'
 import { Payload } from '../payload'
 import { Caller } from '../query/caller'
+import type { Context } from '../query/context'
 import type { Prediction } from '../query/prediction'
 import * as renamed from '../renamed'
 import { type QueryTensors, type Signature, toTensors } from '../tensor'
@@ -39,6 +40,7 @@ interface PredictorParts {
   /** Tells of workers that come and go. */
   membership?: Membership | undefined
   unasked?: Unasked | undefined
+  Vote?: Context['Vote']
   rollout?: typeof Rollout | undefined
   sampling?: SamplingOf | undefined
   reputation?: typeof Reputation | undefined
@@ -62,7 +64,7 @@ export class Predictor {
   #closing: Promise<void> | undefined
 
   constructor(coder: Coder, workers: readonly ModelWorker[], settings: Settings, parts: PredictorParts) {
-    const { Room: Places, membership, unasked, rollout, sampling, reputation } = parts
+    const { Room: Places, membership, unasked, Vote: Compared, rollout, sampling, reputation } = parts
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
     this.abilities = abilitiesOf(workers[0], settings.right)
@@ -81,7 +83,7 @@ export class Predictor {
       const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
       const model = { model: fingerprint, modelId: workers[0].modelId, probed }
       const means = meansOf(coder, workers, settings, told, { reputation, sampling, before: before?.means })
-      const generation = new Generation(means, settings, { told: model, unasked, before })
+      const generation = new Generation(means, settings, { told: model, unasked, Vote: Compared, before })
       return generation
     }
     this.#admission = new Admission(settings.limits)

@@ -16,6 +16,7 @@ import type { Lateness } from './lateness'
 import type { Learning } from './learning'
 import type { Status } from './prediction'
 import type { Query } from './query'
+import type { Vote } from './vote'
 
 export interface Context {
   readonly clock: Clock
@@ -34,6 +35,8 @@ export interface Context {
   /** Whether each query is asked of a second worker at once, where machines idle. */
   readonly clones: boolean
   readonly acceptance: Acceptance
+  /** Where it takes more than one. */
+  readonly Vote?: typeof Vote | undefined
   readonly trust: Trust
   /** Absent where nobody has to earn trust. */
   readonly strangers?: Strangers | undefined

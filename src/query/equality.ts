@@ -28,21 +28,25 @@ export function agree(a: Payload, b: Payload, equality: Equality): boolean {
   if (!isNear(a, b, equality)) return false
   return judgedOf(criterion).every(({ right }, i) => {
     const { type = 'float32' } = outputs[i]
+    if (!isReal(type)) return isEqual(a.tensors[i].data, b.tensors[i].data)
     const values = (answer: Payload) => realsOf(type, answer.tensors[i].data)
     return right.kind !== 'label' || sameLabels(values(a), values(b), right)
   })
 }
 
-/** Whether two answers are the same but for rounding, which may tip a label. */
+/** Whether two answers are the same but for rounding, which may tip a label, be it an output of its own. */
 export function isNear(a: Payload, b: Payload, equality: Equality): boolean {
-  return equality.outputs.every(({ type = 'float32' }, i) => {
-    const [own, other] = [a.tensors[i].data, b.tensors[i].data]
-    if (!isShapedAs(a, b, i)) return false
-    if (!isReal(type)) return isEqual(own, other)
-    // By the smaller of the two: no answer may decide by its size what is the same for others.
-    const least = Math.min(sizeOf(type, own), sizeOf(type, other))
-    return isWithin(type, own, other, Math.max(least, floorOf(equality, i)), equality.rounding)
-  })
+  return equality.outputs.every((_, i) => isNearIn(i, a, b, equality))
+}
+
+function isNearIn(output: number, a: Payload, b: Payload, equality: Equality): boolean {
+  const { type = 'float32' } = equality.outputs[output]
+  const [own, other] = [a.tensors[output].data, b.tensors[output].data]
+  if (!isShapedAs(a, b, output)) return false
+  if (!isReal(type)) return isEqual(own, other) || isTie(output, a, b, equality)
+  // By the smaller of the two: no answer may decide by its size what is the same for others.
+  const least = Math.min(sizeOf(type, own), sizeOf(type, other))
+  return isWithin(type, own, other, Math.max(least, floorOf(equality, output)), equality.rounding)
 }
 
 /**
@@ -56,7 +60,7 @@ export function isLie(answer: Payload, right: Payload, equality: Equality): bool
     const [own, other] = [answer.tensors[i].data, right.tensors[i].data]
     if (own.length !== other.length) return false
     if (!isShapedAs(answer, right, i)) return true
-    if (!isReal(type)) return !isEqual(own, other)
+    if (!isReal(type)) return !isNearIn(i, answer, right, equality)
     if (!scales[i] && judged[i]?.right.kind !== 'label') return false
     const size = Math.max(sizeOf(type, other), scales[i] ?? 0)
     return size > 0 && !isWithin(type, own, other, size, FAR * equality.rounding)
@@ -66,6 +70,24 @@ export function isLie(answer: Payload, right: Payload, equality: Equality): bool
 /** Whether an output of one has more values than the other's: no proof, but rounding tips that seldom. */
 export function isOtherwiseLong(a: Payload, b: Payload): boolean {
   return a.tensors.some(({ data }, i) => data.length !== b.tensors[i].data.length)
+}
+
+/** Whether integers are labels, each the place of the largest of some scores, where other scores are as large but for rounding: it may be either's. */
+function isTie(output: number, a: Payload, b: Payload, { outputs, rounding }: Equality): boolean {
+  const [own, other] = [a.tensors[output].data, b.tensors[output].data]
+  const areTied = (scores: ArrayLike<number>, most: number) => {
+    const classes = scores.length / own.length
+    const tied = (place: (position: number, label: number) => number) =>
+      Array.from(own as ArrayLike<unknown>).every((label, i) => {
+        const [one, two] = [Number(label), Number(other[i])]
+        return one === two || (one < classes && two < classes && Math.abs(scores[place(i, one)] - scores[place(i, two)]) <= most) // biome-ignore format: one line
+      })
+    return tied((position, label) => position * classes + label) || tied((position, label) => label * own.length + position) // biome-ignore format: one line
+  }
+  return outputs.some(({ type = 'float32' }, i) => {
+    const { data } = b.tensors[i]
+    return isReal(type) && areTied(realsOf(type, data), 2 * rounding * sizeOf(type, data))
+  })
 }
 
 const floorOf = ({ scales }: Equality, output: number) => FLOOR * (scales[output] ?? 0)

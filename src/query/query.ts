@@ -16,7 +16,7 @@ import { lookUp } from './lookups'
 import { next } from './policy'
 import { type Given, type GroupReport, queryReport, recoveredAnswer, type Status, workersAnswer } from './prediction'
 import { type Decoding, QueryRecovery } from './recovery'
-import { Vote } from './vote'
+import type { Vote } from './vote'
 
 export class Query implements Owner, Timed {
   readonly payload: Payload
@@ -39,9 +39,9 @@ export class Query implements Owner, Timed {
     this.payload = payload
     this.caller = caller
     this.coding = coding
-    const { learning } = context
+    const { learning, Vote: Compared } = context
     this.recovery = learning || coding ? new QueryRecovery(number, learning?.experience) : undefined
-    this.vote = context.acceptance.needed > 1 ? new Vote(context, this.recovery) : undefined
+    this.vote = Compared && new Compared(context, this.recovery)
     this.inquiry = new Inquiry(context, this)
   }
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { criterionOf } from '../../src/criterion'
 import type { TensorData } from '../../src/element'
 import { Payload, sizesOf } from '../../src/payload'
-import { agree, type Equality, isLie } from '../../src/query/equality'
+import { agree, type Equality, isLie, isNear } from '../../src/query/equality'
 import type { TensorSpec } from '../../src/tensor'
 
 const equality = (outputs: TensorSpec[], rest: Partial<Equality> = {}): Equality => ({
@@ -107,6 +107,36 @@ describe('what is no real number', () => {
   it('of another length is not the same, and proves nothing: rounding may tip which boxes are kept', () => {
     const by = equality([{ name: 'y', shape: [-1], type: 'int64' }])
     expect(pair(answer(BigInt64Array.of(1n)), answer(BigInt64Array.of(1n, 2n)), by)).toEqual([false, false])
+  })
+
+  describe('labels beside their scores, of which two are as large but for rounding', () => {
+    const one = equality([{ name: 'label', shape: [1], type: 'int64' }, { name: 'scores', shape: [3] }]) // biome-ignore format: one line
+    const labelled = (label: bigint, ...scores: number[]) => answer(BigInt64Array.of(label), Float32Array.from(scores))
+    const tied = [1, 1.0008, 0]
+
+    it('may be either one’s: they are not the same, and no lie', () => {
+      expect(pair(labelled(0n, 1.0008, 1.0007, 0), labelled(1n, ...tied), one)).toEqual([false, false])
+      expect(isNear(labelled(0n, 1.0008, 1.0007, 0), labelled(1n, ...tied), one)).toBe(true)
+    })
+
+    it('are lies where they are any other’s, or no place of a score', () => {
+      for (const label of [2n, 3n, -1n, 2n ** 62n]) expect(pair(labelled(label, ...tied), labelled(1n, ...tied), one)).toEqual([false, true]) // biome-ignore format: one line
+      expect(pair(labelled(0n, 1, 1.01, 0), labelled(1n, 1, 1.01, 0), one)).toEqual([false, true])
+      expect(pair(labelled(0n, 1000, 1000, 0), labelled(1n, 1, 1.01, 0), one)).toEqual([false, true]) // its own scores do not count
+    })
+
+    it('of each pixel, whichever axis the classes are', () => {
+      const many = equality([{ name: 'label', shape: [2], type: 'int32' }, { name: 'scores', shape: [3, 2] }]) // biome-ignore format: one line
+      const pixels = (labels: number[], scores: number[]) => answer(Int32Array.from(labels), Float32Array.from(scores))
+      for (const scores of [
+        [1, 1.0008, 0, 5, 1, 0],
+        [1, 5, 1.0008, 1, 0, 0],
+      ]) {
+        // biome-ignore format: one line
+        expect(pair(pixels([0, 0], scores), pixels([1, 0], scores), many)).toEqual([false, false])
+        expect(pair(pixels([1, 1], scores), pixels([1, 0], scores), many)).toEqual([false, true])
+      }
+    })
   })
 
   it('half floats as bits are numbers all the same', () => {

@@ -9,6 +9,7 @@ import { Caller } from '../../src/query/caller'
 import { type Coding, PendingReport } from '../../src/query/coding'
 import type { Context } from '../../src/query/context'
 import { Query } from '../../src/query/query'
+import { Vote } from '../../src/query/vote'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { HandPool } from '../shared/hand-pool'
 import { HandWorker, query } from '../shared/house'
@@ -124,7 +125,18 @@ function verified({ ejected = [] as string[] } = {}) {
     isTrusted: (worker: HandWorker) => !pool.ejected.has(worker.name),
   }
   const context = {
-    ...{ clock, pool, lateness, acceptance: agreement(1), extras: {}, mostLost: 2, mostFailed: 9, signature, trust },
+    ...{
+      clock,
+      pool,
+      lateness,
+      acceptance: agreement(1),
+      Vote,
+      extras: {},
+      mostLost: 2,
+      mostFailed: 9,
+      signature,
+      trust,
+    },
     ...{ agenda: new Agenda(clock, lateness as never, 100), ended() {}, done() {}, model: {} },
     hedges: { has: false, take() {} },
     recoveries: { has: false, take() {} },

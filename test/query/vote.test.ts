@@ -99,7 +99,7 @@ it.each([
   }
   const learning = { experience: { memory: 'warm' }, see() {}, looksFirst: () => false }
   const agenda = new Agenda(clock, lateness, 1000)
-  const context = { clock, pool, agenda, lateness, ...budgets, acceptance: agreement(1), trust, learning, mostLost: 2, mostFailed: 3 } // biome-ignore format: one line
+  const context = { clock, pool, agenda, lateness, ...budgets, acceptance: agreement(1), Vote, trust, learning, mostLost: 2, mostFailed: 3 } // biome-ignore format: one line
   const caller = new Caller({ policy: 'recover', minConfidence: 0.9, atDeadline: 'fail', onOverload: 'fail' }, 0, 1000, () => {}, () => {}) // biome-ignore format: one line
   new Query(context as never as Context, payloadOf(query(1)), caller).start()
   expect(pool.attempts.length).toBe(attempts)

@@ -22,7 +22,7 @@ export const defects: readonly Defect[] = [
   defect('a worker under two names is two', 'workers/worker.ts', 'return worker.identity ?? worker.name', 'return worker.name'),
   defect('E that agree prove an answer', 'query/acceptance.ts', 'isProven: agreeing.length > liars,', 'isProven: agreeing.length >= liars,'),
   defect('strangers tell how large answers are', 'trust/scales.ts', 'return this.#isAnchored ? own : ', 'return '),
-  defect('far is near', 'query/equality.ts', 'Math.max(least, floorOf(equality, i)), equality.rounding)', 'Math.max(least, floorOf(equality, i)), equality.rounding * 1000)'),
+  defect('far is near', 'query/equality.ts', 'Math.max(least, floorOf(equality, output)), equality.rounding)', 'Math.max(least, floorOf(equality, output)), equality.rounding * 1000)'),
   defect('rounding is a lie', 'query/equality.ts', 'isWithin(type, own, other, size, FAR *', 'isWithin(type, own, other, size, 1e-6 *'),
   defect('answers of the convicted are believed', 'query/vote.ts', '&& trust.isTrusted(workerOf(asked)))', ')'),
   defect('auto gives what is unsure', 'query/policy.ts', "(policy === 'auto' && (confidence ?? 0) >= minConfidence)", "policy === 'auto'"),
