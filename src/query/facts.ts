@@ -15,7 +15,7 @@ const MOST_HEDGES = 3
 export function factsOf(query: Query, context: Context, now: number): Facts {
   const { lateness, recoveries, learning, ledger } = context
   const { asked, coding, vote, caller, recovery } = query
-  const { giveAt, hedgeAt, slowAt, own } = paceOf(asked, lateness.ages, now)
+  const { giveAt, hedgeAt, slowAt, own } = paceOf(query, lateness.ages, now)
   const live = own + Number(coding?.isOnlyWay === true && coding.isDecodable)
   const lacking = vote ? vote.lacking(asked, (each) => ageAt(each, lateness.ages?.hedgeMs) <= now) : 1 - live
   const { choices, dueAt } = caller
@@ -47,8 +47,8 @@ function ageAt({ attempt }: Asked, ms = Number.POSITIVE_INFINITY): number {
   return Number.isNaN(attempt.startedAt) ? Number.POSITIVE_INFINITY : attempt.startedAt + attempt.factor * ms
 }
 
-/** What the ages of a query's attempts come to; `own`: how many have no outcome. */
-function paceOf(asked: readonly Asked[], ages: Ages | undefined, now: number) {
+/** What the ages of a query's attempts come to; `own`: how many have no outcome. While nobody knows what is late half of the time to the deadline is. */
+function paceOf({ asked, caller }: Query, ages: Ages | undefined, now: number) {
   const pace = {
     giveAt: Number.POSITIVE_INFINITY,
     hedgeAt: Number.NEGATIVE_INFINITY,
@@ -58,7 +58,7 @@ function paceOf(asked: readonly Asked[], ages: Ages | undefined, now: number) {
   for (const each of asked) {
     if (each.purpose === 'trial' || each.isVoid || !isLive(each)) continue
     pace.own++
-    const slowAt = ageAt(each, ages?.hedgeMs)
+    const slowAt = ageAt(each, ages?.hedgeMs ?? (caller.dueAt - each.attempt.startedAt) / 2)
     pace.giveAt = Math.min(pace.giveAt, ageAt(each, ages?.giveMs))
     if (!isQueued(each) || each.purpose !== 'copy') pace.hedgeAt = Math.max(pace.hedgeAt, slowAt) // a copy may wait for ever
     if (slowAt > now) pace.slowAt = Math.min(pace.slowAt, slowAt)

@@ -83,7 +83,7 @@ export function next(facts: Facts, now: number): Decision {
   if (now >= dueAt) return atDeadline(facts)
   if (!live) return unasked(facts)
   if (lacking > 0 && mayRetry) return { action: 'retry' }
-  return isPaced ? underWay(facts, now) : unpaced(facts)
+  return isPaced ? underWay(facts, now) : unpaced(facts, now)
 }
 
 /** Whether a recovered answer is confident enough to be given: the one question that `evaluate` asks as well. */
@@ -117,10 +117,14 @@ function unasked(facts: Facts): Decision {
   return { action: mayRetry ? 'retry' : 'fail' }
 }
 
-/** Nobody can say yet what is late: a recovery is given as soon as there is one. */
-function unpaced(facts: Facts): Decision {
-  if (!facts.recovery) return WAIT
-  return lookUp(facts) ?? (isRecovered(facts) ? { action: 'recover' } : WAIT)
+/** Nobody can say yet what is late: a recovery is given as soon as there is one, and another worker asked when half of the time has passed. */
+function unpaced(facts: Facts, now: number): Decision {
+  const { recovery, mayHedge, hedgeAt } = facts
+  const looks = recovery && lookUp(facts)
+  if (looks) return looks
+  if (isRecovered(facts)) return { action: 'recover' }
+  if (!mayHedge) return WAIT
+  return now >= hedgeAt ? { action: 'hedge' } : { action: 'wait', again: hedgeAt }
 }
 
 /** Workers are at it: whether they have been for long enough. */

@@ -125,17 +125,18 @@ export class Query implements Owner, Timed {
   began(attempt: Attempt): void {
     const asked = this.inquiry.find(attempt)
     if (!asked) return this.inquiry.met(attempt) // it is told again when it is known here
-    const { extras, agenda, trust } = this.#context
-    const { purpose } = asked
-    const extra = extras[purpose]
+    const { extras, agenda, trust, lateness } = this.#context
+    const { [asked.purpose]: extra } = extras
     if (extra) extra.sent += Number(!attempt.isAlone) // that was sent before
-    if (purpose === 'copy') this.coding?.copies?.send()
-    if (purpose === 'trial') return
+    if (asked.purpose === 'copy') this.coding?.copies?.send()
+    if (asked.purpose === 'trial') return
     asked.isChecked = trust.began?.(workerOf(asked)) ?? false
     if (!this.caller.isOpen) return
     if (asked.isChecked && this.inquiry.available > 0) this.#ask('proof', 'high')
     if (this.#places) agenda.began(this.#places, attempt.startedAt, attempt.factor)
-    if (isLate(this.#places) || (purpose === 'first' && this.vote?.suspects(workerOf(asked)))) this.#advance()
+    const halfway = (attempt.startedAt + this.caller.dueAt) / 2
+    if (!lateness.ages && halfway < Number.POSITIVE_INFINITY) agenda.again(this, halfway) // nobody knows what is late
+    if (isLate(this.#places) || (asked.purpose === 'first' && this.vote?.suspects(workerOf(asked)))) this.#advance()
   }
 
   settled(attempt: Attempt): void {

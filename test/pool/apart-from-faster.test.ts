@@ -33,6 +33,20 @@ it('what no faster worker may take does not wait for one: a slow one that is idl
   await clock.run()
 })
 
+it('nor for one that was said to be slower, when others seemed typical', async () => {
+  const clock = new VirtualClock()
+  const law = (i: number) => [0.1, 100, 300, 200][i]
+  const workers = [0, 1, 2, 3].map((i) => new SimulatedWorker(i, { clock, law, answer: (data) => data.slice(), signature })) // biome-ignore format: one line
+  const pool = new Pool<Payload>(workers, { clock, hangMs: 1e6, accept })
+  const only = (...places: number[]) => ({ apart: [{ blocks: (identity: string) => places.every((i) => workers[i].name !== identity) }] }) // biome-ignore format: one line
+  for (const i of [0, 1, 2]) pool.submit(row(i, only(i)))
+  clock.after(150, () => pool.submit(row(3, only(3))))
+  await clock.run()
+  const attempt = pool.submit(row(4, only(1, 2)))
+  expect(attempt.phase).toBe('running')
+  await clock.run()
+})
+
 it.each([1, 2, 3])(
   'a retry does not wait while slow workers that it may not go to are idle, but for one: worker %i',
   async (spared) => {

@@ -231,3 +231,18 @@ it('K = 1,000 keeps working, and holds the thread for no longer than its encodin
   expect((await Promise.all(all)).every(({ status }) => status === 'exact')).toBe(true)
   await predictor.close()
 })
+
+it('the first query of all, at a worker that hangs, goes to another one when half of its time has passed', async () => {
+  const clock = new VirtualClock()
+  const law = (i: number) => (i ? 10 : 1e6)
+  const simulation = { clock, law, answer: (row: Float32Array) => row.slice(), signature }
+  const workers = [0, 1].map((i) => new SimulatedWorker(i, simulation))
+  const predictor = await createPredictor({ workers, testing: { clock }, verify: { audit: 0 } })
+  const given = predictor.predict(Float32Array.of(7), { deadlineMs: 200 })
+  let ms = 0
+  void given.then(() => (ms = clock.now())).catch(() => {})
+  await clock.run()
+  expect(await given).toMatchObject({ status: 'exact', hedged: true })
+  expect(ms).toBe(110)
+  await predictor.close()
+})

@@ -62,6 +62,10 @@ describe('before it is late', () => {
 describe('while nobody can say what is late, a recovery is given as soon as there is one', () => {
   rows(500, { isPaced: false, giveAt: NEVER, hedgeAt: NEVER, slowAt: NEVER }, [
     [{}, 'wait'],
+    [{ hedgeAt: 501 }, 'wait until 501'],
+    [{ hedgeAt: 500 }, 'hedge'],
+    [{ hedgeAt: 500, mayHedge: false }, 'wait'],
+    [{ hedgeAt: 500, ...sure }, 'recover'],
     [sure, 'recover'],
     [unsure, 'wait'],
     [unknown, 'wait'],

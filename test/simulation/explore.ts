@@ -24,8 +24,8 @@ export const SCOPES: Record<string, Most> = {
   'a liar that comes back': { ask: 2, lie: 2, leave: 1, rename: 1 },
   'failures and deaths': { ask: 1, lie: 1, fail: 1, die: 1, leave: 1 },
   'callers who leave': { ask: 2, lie: 1, abort: 1, fail: 1 },
-  'hangs and deadlines': { ask: 2, lie: 1, wait: 2 },
-  'all at once': { ask: 3, lie: 2, fail: 1, die: 1, leave: 2, rename: 1, abort: 1, wait: 2 },
+  'hangs and deadlines': { ask: 2, lie: 1, wait: 3 },
+  'all at once': { ask: 3, lie: 2, fail: 1, die: 1, leave: 2, rename: 1, abort: 1, wait: 3 },
 }
 
 export interface Explored {
