@@ -45,7 +45,7 @@ const WAITS = { most: { ask: 1, lie: 1, wait: 2 } }
 describe('states that are taken for one are', () => {
   it.each([
     ['a liar that comes back', '4'],
-    ['hangs and deadlines', '6'],
+    ['hangs and deadlines', '7'],
   ])(
     '%s: all paths, and each state once, lead to the same verdicts and endings by the same branches',
     (scope, depth) => {
