@@ -93,7 +93,7 @@ function checkFirst(what: What, bytes: Uint8Array): void {
   if (version === undefined) throw new RangeError(`state: expected what save() of a ${what} gave, got something else`)
   const own = checksum(bytes.subarray(FIRST))
   if (sum !== own) {
-    throw new RangeError(`state: expected checksum ${sum}, got ${own}: bytes of it are missing or were changed`)
+    throw new RangeError(`state: expected checksum ${sum}, got ${own}: bytes of it are missing or changed`)
   }
 }
 

@@ -128,7 +128,7 @@ function checkAbilities(given: Checked, { choices, warn }: Settings, coded: Code
   if (isJudged && isRemembered) for (const doubt of doubtsOf(right)) warn(doubt)
   if (!why) return
   const refuse = (field: string, what: string, got: unknown) => {
-    const rest = `hedges, retries, batches and agreement (byzantine) need no code${how ? ', nor a memory with memory.features' : ''}`
+    const rest = `hedges, retries, batches and agreement (byzantine) need no code${how ? ', nor does memory.features' : ''}`
     throw new RangeError(`${expected(field, what, got)}: ${why}; ${rest}`)
   }
   if (coded.code !== 'systematic') refuse('scheme', 'the systematic code', scheme?.preset ?? coded.code)

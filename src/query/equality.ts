@@ -74,19 +74,22 @@ export function isOtherwiseLong(a: Payload, b: Payload): boolean {
 
 /** Whether integers are labels, each the place of the largest of some scores, where other scores are as large but for rounding: it may be either's. */
 function isTie(output: number, a: Payload, b: Payload, { outputs, rounding }: Equality): boolean {
-  const [own, other] = [a.tensors[output].data, b.tensors[output].data]
-  const areTied = (scores: ArrayLike<number>, most: number) => {
-    const classes = scores.length / own.length
-    const tied = (place: (position: number, label: number) => number) =>
-      Array.from(own as ArrayLike<unknown>).every((label, i) => {
-        const [one, two] = [Number(label), Number(other[i])]
-        return one === two || (one < classes && two < classes && Math.abs(scores[place(i, one)] - scores[place(i, two)]) <= most) // biome-ignore format: one line
-      })
-    return tied((position, label) => position * classes + label) || tied((position, label) => label * own.length + position) // biome-ignore format: one line
-  }
+  const [own, other] = [a, b].map(({ tensors }) => [...(tensors[output].data as Iterable<unknown>)])
   return outputs.some(({ type = 'float32' }, i) => {
-    const { data } = b.tensors[i]
-    return isReal(type) && areTied(realsOf(type, data), 2 * rounding * sizeOf(type, data))
+    if (!isReal(type)) return false
+    const scores = realsOf(type, b.tensors[i].data)
+    const most = 2 * rounding * sizeOf(type, b.tensors[i].data)
+    const classes = scores.length / own.length
+    // Scores of a position in a row, or those of a label.
+    const strides = [[classes, 1], [1, own.length]] // biome-ignore format: one line
+    const scoreOf = (which: unknown, from: number, label: number) => {
+      const place = Number(which)
+      return place >= 0 && place < classes ? scores[from + place * label] : Number.NaN
+    }
+    return strides.some(
+      ([position, label]) =>
+      own.every((one, i) => one === other[i] || Math.abs(scoreOf(one, i * position, label) - scoreOf(other[i], i * position, label)) <= most), // biome-ignore format: one line
+    )
   })
 }
 

@@ -126,7 +126,7 @@ export class Query implements Owner, Timed {
     const asked = this.inquiry.find(attempt)
     if (!asked) return this.inquiry.met(attempt) // it is told again when it is known here
     const { extras, agenda, trust, lateness } = this.#context
-    const { [asked.purpose]: extra } = extras
+    const extra = extras[asked.purpose]
     if (extra) extra.sent += Number(!attempt.isAlone) // that was sent before
     if (asked.purpose === 'copy') this.coding?.copies?.send()
     if (asked.purpose === 'trial') return

@@ -125,6 +125,10 @@ describe('what is no real number', () => {
       expect(pair(labelled(0n, 1000, 1000, 0), labelled(1n, 1, 1.01, 0), one)).toEqual([false, true]) // its own scores do not count
     })
 
+    it('are lies where they are too large to be told apart as numbers', () => {
+      expect(pair(labelled(2n ** 62n, ...tied), labelled(2n ** 62n + 1n, ...tied), one)).toEqual([false, true])
+    })
+
     it('of each pixel, whichever axis the classes are', () => {
       const many = equality([{ name: 'label', shape: [2], type: 'int32' }, { name: 'scores', shape: [3, 2] }]) // biome-ignore format: one line
       const pixels = (labels: number[], scores: number[]) => answer(Int32Array.from(labels), Float32Array.from(scores))
@@ -135,6 +139,7 @@ describe('what is no real number', () => {
         // biome-ignore format: one line
         expect(pair(pixels([0, 0], scores), pixels([1, 0], scores), many)).toEqual([false, false])
         expect(pair(pixels([1, 1], scores), pixels([1, 0], scores), many)).toEqual([false, true])
+        expect(pair(pixels([1, -1], scores), pixels([1, 0], scores), many)).toEqual([false, true])
       }
     })
   })
