@@ -33,6 +33,8 @@ export interface Job extends Plan {
   queries: number
   options: PredictorOptions
   seed: number
+  /** Share of its calls on which the trusted worker fails. Default: .001, as all honest ones. */
+  failing?: number
   /** Queries under way at a time. Default: two for each honest worker. */
   callers?: number
 }
@@ -84,6 +86,7 @@ class Honest extends SimulatedWorker {
     simulation: Simulation,
     private readonly random: Random,
     private readonly witness: Witness,
+    private readonly failing = 0.001,
   ) {
     super(place, simulation)
     this.trusted = place === 0
@@ -96,7 +99,7 @@ class Honest extends SimulatedWorker {
 
   override async answer(row: Float32Array): Promise<Float32Array> {
     const own = await super.answer(row)
-    if (this.random.next() < 0.001) throw new Error('crashed')
+    if (this.random.next() < this.failing) throw new Error('crashed')
     return this.place % 2 ? own.map((value) => value * (1 + 1e-6)) : own
   }
 }
@@ -176,7 +179,10 @@ export async function simulate(job: Job): Promise<Figures> {
   const witness = new Witness()
   const coalition = new Coalition(job, seeded(10 * job.seed + 2), witness)
   const coin = seeded(10 * job.seed + 3)
-  const honest = Array.from({ length: job.honest + 1 }, (_, i) => new Honest(i, simulation, crashing, witness))
+  const honest = Array.from(
+    { length: job.honest + 1 },
+    (_, i) => new Honest(i, simulation, crashing, witness, i ? undefined : job.failing),
+  )
   const changes = new Feed<Change>()
   const sybils: Sybil[] = []
   let joined: Sybil[] = []

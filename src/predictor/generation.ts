@@ -99,6 +99,7 @@ export class Generation {
       mostFailed: verified ? Number.POSITIVE_INFINITY : stragglers + MORE_FAILURES,
       done: (query) => {
         this.#open.remove(query)
+        this.means.trust.strangers?.ended(query.asked)
         this.means.buffers?.free(query.payload)
       },
     }

@@ -21,7 +21,7 @@ export interface Asked {
   verdict: 'none' | 'compared' | 'lie'
   /** Its worker may be asked again, though it failed: nobody else is left. */
   isForgiven: boolean
-  /** A stranger's, and a trusted worker is asked, too: it is not given. */
+  /** It is a stranger's answer, and a trusted worker is asked as well: it is not given. */
   isChecked: boolean
   /** Its query was ended, as where the model was replaced, or its worker lied: what is answered now tells nothing. */
   isVoid: boolean
@@ -200,9 +200,9 @@ export class Inquiry implements Apart {
     for (const { attempt } of this.asked) if (attempt.phase !== 'settled') this.#pool.release(attempt)
   }
 
-  /** It has its answer, and others to it would teach nothing: workers that an abort frees are told, unless that told a stranger that it is checked. */
+  /** It has its answer, and others to it would teach nothing: workers that an abort frees are told. */
   drop(): void {
-    this.cancel(({ attempt, isChecked }) => !isChecked && attempt.phase === 'running' && attempt.worker?.interruptible === true) // biome-ignore format: one line
+    this.cancel(({ attempt }) => attempt.phase === 'running' && attempt.worker?.interruptible === true)
   }
 
   /** Nor does an answer tell anything any more. */

@@ -64,8 +64,8 @@ export interface Trust {
   isSuspected(worker: ModelWorker): boolean
   /** Whether more workers are asked than it takes, for the answer of this one; drawn anew each time. */
   audits(worker?: ModelWorker): boolean
-  /** A worker has begun with a query, or with one more attempt for it. Absent where nobody has to earn trust. @returns whether another one checks it */
-  began?(worker: ModelWorker): boolean
+  /** A worker has begun with a query, or with one more attempt for it. Absent where nobody has to earn trust. */
+  began?(worker: ModelWorker): void
   /** Whether workers agree, where the first answer will do. @param answered  attempts for one query @param all  those without an answer as well */
   compare(payload: Payload, answered: readonly Asked[], all: readonly Asked[]): void
   /** An answer is right, with proof; a lie, with proof; none came. */
@@ -95,6 +95,10 @@ export interface Strangers {
   /** Whether what a worker says counts for nothing; and what it is worth, from 0 to 1. */
   doubts(worker: ModelWorker): boolean
   credibility(worker: ModelWorker): number
+  /** Whether an answer that came is checked; drawn anew each time. */
+  checks(worker: ModelWorker): boolean
+  /** All attempts of a query have an outcome. */
+  ended(asked: readonly Asked[]): void
   /** How many others can be reached, but for these. */
   others(blocked: readonly Identity[]): number
 }

@@ -72,25 +72,31 @@ export function isOtherwiseLong(a: Payload, b: Payload): boolean {
   return a.tensors.some(({ data }, i) => data.length !== b.tensors[i].data.length)
 }
 
-/** Whether integers are labels, each the place of the largest of some scores, where other scores are as large but for rounding: it may be either's. */
+/** Whether integers are labels, each the place of the largest of its scores, counted from 0, and told ones are as large but for rounding: it may be either's. */
 function isTie(output: number, a: Payload, b: Payload, { outputs, rounding }: Equality): boolean {
-  const [own, other] = [a, b].map(({ tensors }) => [...(tensors[output].data as Iterable<unknown>)])
+  if (!outputs[output].type?.includes('int')) return false
+  const { data: told, shape } = a.tensors[output]
+  const right = b.tensors[output].data
   return outputs.some(({ type = 'float32' }, i) => {
-    if (!isReal(type)) return false
-    const scores = realsOf(type, b.tensors[i].data)
-    const most = 2 * rounding * sizeOf(type, b.tensors[i].data)
-    const classes = scores.length / own.length
-    // Scores of a position in a row, or those of a label.
-    const strides = [[classes, 1], [1, own.length]] // biome-ignore format: one line
-    const scoreOf = (which: unknown, from: number, label: number) => {
-      const place = Number(which)
-      return place >= 0 && place < classes ? scores[from + place * label] : Number.NaN
+    const { data, shape: all } = b.tensors[i]
+    const isLast = isSame(all.slice(0, -1), shape)
+    if (!isReal(type) || !all.length || !(isLast || isSame(all.slice(1), shape))) return false
+    const scores = realsOf(type, data)
+    const classes = isLast ? all[all.length - 1] : all[0]
+    const least = -2 * rounding * sizeOf(type, data)
+    const scoreOf = (label: number, at: number) => scores[isLast ? at * classes + label : label * told.length + at]
+    const isLargest = (label: number, at: number) => {
+      if (!(label >= 0 && label < classes)) return false
+      for (let c = 0; c < classes; c++) if (!(scoreOf(label, at) - scoreOf(c, at) >= least)) return false
+      return true
     }
-    return strides.some(
-      ([position, label]) =>
-      own.every((one, i) => one === other[i] || Math.abs(scoreOf(one, i * position, label) - scoreOf(other[i], i * position, label)) <= most), // biome-ignore format: one line
-    )
+    return Array.from(told as ArrayLike<unknown>).every((label, at) => isLargest(Number(label), at) && isLargest(Number(right[at]), at)) // biome-ignore format: one line
   })
+}
+
+/** Whether shapes are the same but for lengths of 1. */
+function isSame(one: readonly number[], other: readonly number[]): boolean {
+  return String(one.filter((length) => length !== 1)) === String(other.filter((length) => length !== 1))
 }
 
 const floorOf = ({ scales }: Equality, output: number) => FLOOR * (scales[output] ?? 0)

@@ -129,10 +129,8 @@ export class Query implements Owner, Timed {
     const extra = extras[asked.purpose]
     if (extra) extra.sent += Number(!attempt.isAlone) // that was sent before
     if (asked.purpose === 'copy') this.coding?.copies?.send()
-    if (asked.purpose === 'trial') return
-    asked.isChecked = trust.began?.(workerOf(asked)) ?? false
-    if (!this.caller.isOpen) return
-    if (asked.isChecked && this.inquiry.available > 0) this.#ask('proof', 'high')
+    if (asked.purpose !== 'trial') trust.began?.(workerOf(asked))
+    if (asked.purpose === 'trial' || !this.caller.isOpen) return
     if (this.#places) agenda.began(this.#places, attempt.startedAt, attempt.factor)
     const halfway = (attempt.startedAt + this.caller.dueAt) / 2
     if (!lateness.ages && halfway < Number.POSITIVE_INFINITY) agenda.again(this, halfway) // nobody knows what is late
@@ -140,7 +138,7 @@ export class Query implements Owner, Timed {
   }
 
   settled(attempt: Attempt): void {
-    const { pool, trust, lateness } = this.#context
+    const { pool, trust, lateness, strangers } = this.#context
     const asked = this.inquiry.settled(attempt)
     const answer = answerOf(asked)
     asked.onTime = this.caller.isOpen && asked.purpose !== 'trial'
@@ -149,8 +147,10 @@ export class Query implements Owner, Timed {
     this.coding?.failed?.(failureOf(asked))
     if (this.vote && errorOf(asked) && attempt.worker) trust.silent(attempt.worker)
     if (!answer && this.caller.isOpen) this.inquiry.lost(asked)
+    asked.isChecked = answer !== undefined && asked.onTime && strangers?.checks(workerOf(asked)) === true
+    if (asked.isChecked && this.inquiry.isLost && this.inquiry.available > 0) this.#ask('proof', 'high')
     if (answer && this.vote) this.#judge()
-    else if (answer && !(asked.isChecked && this.caller.isOpen)) this.#own(asked, answer)
+    else if (answer && !asked.isChecked) this.#own(asked, answer)
     else this.#advance()
     if (!answer) this.coding?.lost?.()
     this.#finish()

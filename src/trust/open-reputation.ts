@@ -1,29 +1,25 @@
 /**
  * Trust in a fleet that anybody may join, where nobody can say how many lie. What the user's own workers answer is the model's. A
  * stranger has to earn that his word is taken, in quizzes: queries of callers that a trusted worker has answered, asked once more of
- * him alone. Once believed he has queries instead, and each is checked by a coin of its own: a trusted worker is asked at the same time,
- * whose answer is given. That goes on for ever, ever less often: see credibility.ts.
+ * him alone. Once believed he has queries instead, and each answer is checked by a coin of its own: a trusted worker is asked as well, whose
+ * answer is given. That goes on for ever, ever less often: see credibility.ts.
  *
- * Nothing tells a query that is checked from another, neither its content nor its time: the coin is thrown after it was sent. A stranger has
- * one row at a time, alone, and no other stranger has it, so that no friend can tell what became of it.
+ * Nothing tells a query that is checked from another before its answer has come, since the coin is thrown then. While it was thrown as the
+ * query was sent, friends could tell from what they got meanwhile, as the trusted worker was busy or not. A stranger has one row at a time, alone,
+ * and no other stranger has it.
  */
 
 import type { Payload } from '../payload'
-import type { Apart, Attempt, Identity, Owner } from '../pool/attempt'
+import type { Attempt, Identity } from '../pool/attempt'
 import { type Asked, answerOf, failureOf, newAsked, workerOf } from '../query/asked'
 import type { Strangers } from '../query/context'
 import { agree, isLie, isNear } from '../query/equality'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { answersFor, checkShare, credibility, originOf } from './credibility'
+import { Quizzes } from './quizzes'
 import { Reputation, type ReputationOptions } from './reputation'
 
-/** Quizzes that are kept at most, and values in them. */
-const MOST_KEPT = 256
-const MOST_VALUES = 2 ** 23
-/**
- * Checks that are expected, for each trusted worker, beyond which strangers get no queries; and what one counts as. Whether the coin has come
- * up does not count: a stranger that withholds an answer could tell from what its friends get. As 1 the line of checks would have no bound.
- */
+/** Checks that are expected, for each trusted worker, beyond which strangers get no queries; and what one counts as: as 1 their line would have no bound. */
 const MOST_EXPECTED = 4
 const CHECK = 1.1
 /** What a stranger loses of what it has earned where it gives no answer to what a trusted worker answers. */
@@ -31,37 +27,34 @@ const FAILURE = 0.02
 /** More right answers than anybody has. */
 const MOST_COUNT = 2 ** 40
 
-/** A query of a caller that no stranger has seen, and its answer. */
-interface Quiz {
-  readonly payload: Payload
-  readonly answer: Payload
-}
-
 interface Stranger {
   readonly worker: ModelWorker
   readonly origin: string
   /** It is at work on a quiz. */
   isExamined: boolean
+  /** A check came to nothing, since no trusted worker answered: its next query is checked. */
+  isOwed: boolean
 }
 
 export class OpenReputation extends Reputation implements Strangers {
   readonly #pool: ReputationOptions['pool']
   readonly #options: ReputationOptions
   readonly #own = new Set<Identity>()
+  /** Its own, also those that have left with a query. */
+  readonly #accepted = new WeakSet<ModelWorker>()
   readonly #all = new Map<Identity, Stranger>()
   /** Of these, those that are not believed, and those that are, and wait for trusted workers to get round to checks. */
   readonly #newcomers = new Set<Identity>()
   readonly #waiting = new Set<Identity>()
-  /** Checks that trusted workers are expected to have yet to begin with. */
+  /** Checks that trusted workers are expected to have yet to answer. */
   #expected = 0
-  #kept: Quiz[] = []
-  #renewals: number
+  readonly #quizzes: Quizzes
 
   constructor(options: ReputationOptions) {
     super(options)
     this.#options = options
     this.#pool = options.pool
-    this.#renewals = this.evidence.renewals
+    this.#quizzes = new Quizzes(this.evidence)
   }
 
   override get strangers(): Strangers {
@@ -74,21 +67,17 @@ export class OpenReputation extends Reputation implements Strangers {
   }
 
   doubts(worker: ModelWorker): boolean {
-    return !this.isTrusted(worker)
+    return !this.#accepted.has(worker) && !this.isTrusted(worker)
   }
 
   credibility(worker: ModelWorker): number {
-    const identity = identityOf(worker)
-    const { proven, ejections } = this.evidence.of(identity)
-    return this.#own.has(identity) ? 1 : credibility(proven, ejections)
+    const { proven, ejections } = this.evidence.of(identityOf(worker))
+    return this.#accepted.has(worker) ? 1 : credibility(proven, ejections)
   }
 
   others(blocked: readonly Identity[]): number {
-    return [...this.#own].filter((identity) => !blocked.includes(identity) && this.#isThere(identity)).length
-  }
-
-  #isThere(identity: Identity): boolean {
-    return this.#pool.identities.workersOf(identity).some(({ gone }) => !gone)
+    const { identities } = this.#pool
+    return [...this.#own].filter((each) => !blocked.includes(each) && identities.workersOf(each).some(({ gone }) => !gone)).length // biome-ignore format: one line
   }
 
   override audits(): boolean {
@@ -114,11 +103,12 @@ export class OpenReputation extends Reputation implements Strangers {
     super.joined(worker)
     const identity = identityOf(worker)
     if (worker.trusted && !this.#all.has(identity)) this.#own.add(identity)
+    if (this.#own.has(identity) && worker.trusted) this.#accepted.add(worker)
     if (this.#own.has(identity)) return worker.trusted === true
     this.evidence.meet(identity, this.#needed(identity))
     const origin = originOf(worker.origin, identity)
     const isAlone = !this.#all.has(identity)
-    this.#all.set(identity, { worker, origin, isExamined: false })
+    this.#all.set(identity, { worker, origin, isExamined: false, isOwed: false })
     if (this.#place(identity) && isAlone) return true
     this.#pool.eject(identity)
     return false
@@ -129,10 +119,8 @@ export class OpenReputation extends Reputation implements Strangers {
     const identity = identityOf(worker)
     const [other] = this.#pool.identities.workersOf(identity)
     const stranger = this.#all.get(identity)
-    if (other && stranger) {
-      this.#all.set(identity, { ...stranger, worker: other, isExamined: false })
-      this.#place(identity)
-    }
+    if (other && stranger) this.#all.set(identity, { ...stranger, worker: other, isExamined: false })
+    if (other && stranger) this.#place(identity)
     if (other) return
     for (const each of [this.#all, this.#newcomers, this.#waiting]) each.delete(identity)
     if (this.#own.delete(identity)) this.#warnAlone()
@@ -145,13 +133,9 @@ export class OpenReputation extends Reputation implements Strangers {
     this.#waiting.delete(identity)
     if (!isBelieved) this.#newcomers.add(identity)
     else if (this.#isBehind) this.#waiting.add(identity)
-    const isAdmitted = isBelieved && !this.#isBehind && this.#isAlone(identity)
+    const isAdmitted = isBelieved && !this.#isBehind && this.#pool.identities.workersOf(identity).length < 2
     this.#pool[isAdmitted ? 'readmit' : 'eject'](identity)
     return isAdmitted
-  }
-
-  #isAlone(identity: Identity): boolean {
-    return this.#pool.identities.workersOf(identity).length < 2
   }
 
   get #isBehind(): boolean {
@@ -187,13 +171,15 @@ export class OpenReputation extends Reputation implements Strangers {
   }
 
   override compare(payload: Payload, answered: readonly Asked[], all: readonly Asked[]): void {
-    const right = answered.find((asked) => this.#own.has(identityOf(workerOf(asked))))
+    const right = answered.find((asked) => this.#accepted.has(workerOf(asked)))
     const own = right && answerOf(right)
     if (right && own) {
+      if (right.verdict === 'none') this.#catchUp()
+      right.verdict = 'compared'
       this.proven(workerOf(right))
       for (const asked of all) this.#measure(asked, own)
       const isSeen = all.some(({ attempt: { worker } }) => worker && this.has(identityOf(worker)))
-      if (answered.length === 1 && !isSeen) this.#keep({ payload: payload.kept(), answer: own.copy() }) // who has the answer may write to it
+      if (answered.length === 1 && !isSeen) this.#quizzes.keep({ payload: payload.kept(), answer: own.copy() }) // who has the answer may write to it
     } else for (const asked of answered) if (asked.onTime) this.evidence.proven(identityOf(workerOf(asked)))
   }
 
@@ -201,7 +187,7 @@ export class OpenReputation extends Reputation implements Strangers {
   #measure(asked: Asked, own: Payload): void {
     const answer = answerOf(asked)
     const identity = answer ? identityOf(workerOf(asked)) : failureOf(asked)
-    if (identity === undefined || !this.#all.has(identity) || asked.verdict !== 'none') return
+    if (identity === undefined || this.#own.has(identity) || asked.verdict !== 'none') return // also who has left since
     asked.verdict = 'compared'
     if (!answer) return this.#lose(identity, FAILURE)
     if (asked.isChecked && agree(answer, own, this.equality)) this.evidence.proven(identity)
@@ -215,26 +201,39 @@ export class OpenReputation extends Reputation implements Strangers {
     this.lied(worker)
   }
 
-  #keep(quiz: Quiz): void {
-    if (this.#renewals !== this.evidence.renewals) this.#kept = []
-    this.#renewals = this.evidence.renewals
-    this.#kept.push(quiz)
-    const most = Math.max(2, Math.min(MOST_KEPT, Math.floor(MOST_VALUES / (quiz.payload.size + quiz.answer.size))))
-    this.#kept.splice(0, this.#kept.length - most)
-  }
-
-  began(worker: ModelWorker): boolean {
+  began(worker: ModelWorker): void {
     const identity = identityOf(worker)
-    if (this.#own.has(identity)) this.#catchUp()
-    if (this.#newcomers.size && this.#kept.length && this.#renewals === this.evidence.renewals) this.#examine()
-    if (!this.#all.has(identity) || !this.evidence.isTrusted(identity)) return false
-    const share = checkShare(this.evidence.of(identity).proven, this.#needed(identity))
-    this.#expected += CHECK * share
+    if (this.#newcomers.size && this.#quizzes.isAny) this.#examine()
+    if (!this.#all.has(identity) || !this.evidence.isTrusted(identity)) return
+    this.#expected += CHECK * this.#share(identity)
     if (this.#isBehind) this.#place(identity)
-    return this.#options.coin() < share
   }
 
-  /** A trusted worker has begun with what may have been a check. */
+  #share(identity: Identity): number {
+    return checkShare(this.evidence.of(identity).proven, this.#needed(identity))
+  }
+
+  checks(worker: ModelWorker): boolean {
+    const identity = identityOf(worker)
+    const stranger = this.#all.get(identity)
+    if (!stranger) return false
+    const { isOwed } = stranger
+    stranger.isOwed = false
+    return this.#options.coin() < this.#share(identity) || isOwed
+  }
+
+  ended(asked: readonly Asked[]): void {
+    for (const {
+      isChecked,
+      verdict,
+      attempt: { worker },
+    } of asked) {
+      const stranger = worker && this.#all.get(identityOf(worker))
+      if (stranger && isChecked && verdict === 'none') stranger.isOwed = true
+    }
+  }
+
+  /** A trusted worker has answered what may have been a check. */
   #catchUp(): void {
     this.#expected = Math.max(0, this.#expected - 1)
     for (const identity of this.#waiting) {
@@ -248,13 +247,13 @@ export class OpenReputation extends Reputation implements Strangers {
     const next = this.#next
     if (!next) return
     const [identity, stranger] = next
-    const at = Math.floor(this.#options.coin() * this.#kept.length)
-    const apart: Apart = { blocks: (other) => other !== identity }
-    const { payload, answer } = this.#kept[at]
-    const owner: Owner = { settled: (attempt) => this.#examined(attempt, stranger, answer) }
+    const quiz = this.#quizzes.take(this.#options.coin())
+    const { renewals } = this.evidence
+    const apart = [{ blocks: (other: Identity) => other !== identity }]
+    const settled = (attempt: Attempt) => this.#examined(attempt, stranger, renewals, quiz.answer)
     stranger.isExamined = true // by the attempt that begins now, if it does
-    stranger.isExamined = this.#pool.trial({ payload, owner, apart: [apart], priority: 'low' }) !== undefined
-    if (stranger.isExamined) this.#kept.splice(at, 1)
+    stranger.isExamined = this.#pool.trial({ payload: quiz.payload, owner: { settled }, apart, priority: 'low' }) !== undefined // biome-ignore format: one line
+    if (!stranger.isExamined) this.#quizzes.keep(quiz)
   }
 
   /** Of each origin the best that can be reached, of equal ones the first: others do not count, for they may be the same person. */
@@ -273,7 +272,7 @@ export class OpenReputation extends Reputation implements Strangers {
     const foremost = this.#foremost()
     const free = [...this.#all].filter(([identity, { isExamined, origin, worker }]) => {
       const isNext = this.#newcomers.has(identity) && foremost.get(origin) === identity
-      return isNext && !isExamined && worker.free && this.#isAlone(identity)
+      return isNext && !isExamined && worker.free && this.#pool.identities.workersOf(identity).length < 2
     })
     const most = Math.max(...free.map(([identity]) => this.#rank(identity)))
     const equal = free.filter(([identity]) => this.#rank(identity) === most)
@@ -286,12 +285,12 @@ export class OpenReputation extends Reputation implements Strangers {
     return proven - MOST_COUNT * Math.sign(lies)
   }
 
-  #examined(attempt: Attempt, stranger: Stranger, right: Payload): void {
+  #examined(attempt: Attempt, stranger: Stranger, renewals: number, right: Payload): void {
     const asked = newAsked(attempt as Asked['attempt'], 'trial', 0)
     this.#pool.tell(asked)
     stranger.isExamined = false
     const [answer, identity] = [answerOf(asked), identityOf(stranger.worker)]
-    if (this.#all.get(identity) !== stranger || this.#renewals !== this.evidence.renewals) return
+    if (this.#all.get(identity) !== stranger || renewals !== this.evidence.renewals) return
     if (!answer) return this.#lose(identity, FAILURE) // else who is silent would be asked for ever, before all others
     if (!agree(answer, right, this.equality)) return this.#judge(stranger.worker, answer, right)
     this.evidence.proven(identity)

@@ -130,17 +130,36 @@ describe('what is no real number', () => {
     })
 
     it('of each pixel, whichever axis the classes are', () => {
-      const many = equality([{ name: 'label', shape: [2], type: 'int32' }, { name: 'scores', shape: [3, 2] }]) // biome-ignore format: one line
-      const pixels = (labels: number[], scores: number[]) => answer(Int32Array.from(labels), Float32Array.from(scores))
-      for (const scores of [
-        [1, 1.0008, 0, 5, 1, 0],
-        [1, 5, 1.0008, 1, 0, 0],
+      const many = equality([{ name: 'label', shape: [2], type: 'int32' }, { name: 'scores', shape: [-1, -1] }]) // biome-ignore format: one line
+      const pixels = (labels: number[], scores: number[], shape: number[]) =>
+        new Payload([{ data: Int32Array.from(labels), shape: [2] }, { data: Float32Array.from(scores), shape }]) // biome-ignore format: one line
+      for (const [scores, shape] of [
+        [
+          [1, 1.0008, 0, 5, 1, 0],
+          [2, 3],
+        ],
+        [
+          [1, 5, 1.0008, 1, 0, 0],
+          [3, 2],
+        ],
       ]) {
         // biome-ignore format: one line
-        expect(pair(pixels([0, 0], scores), pixels([1, 0], scores), many)).toEqual([false, false])
-        expect(pair(pixels([1, 1], scores), pixels([1, 0], scores), many)).toEqual([false, true])
-        expect(pair(pixels([1, -1], scores), pixels([1, 0], scores), many)).toEqual([false, true])
+        const judged = (told: number[], right: number[]) => pair(pixels(told, scores, shape), pixels(right, scores, shape), many) // biome-ignore format: one line
+        expect(judged([0, 0], [1, 0])).toEqual([false, false])
+        expect(judged([1, 1], [1, 0])).toEqual([false, true])
+        expect(judged([1, -1], [1, 0])).toEqual([false, true])
+        expect(judged([0, 1], [1, 0])).toEqual([false, true])
       }
+    })
+
+    it('are lies where other numbers are equal: features that are 0, coordinates, scores of labels that do not lead', () => {
+      expect(pair(labelled(2n, 0, 5, 0, 0), labelled(1n, 0, 5, 0, 0), one)).toEqual([false, true])
+      expect(pair(labelled(2n, 0, 5, 0), labelled(0n, 0, 5, 0), one)).toEqual([false, true])
+      const box = equality([{ name: 'label', shape: [1], type: 'int64' }, { name: 'scores', shape: [3] }, { name: 'box', shape: [1, 4] }]) // biome-ignore format: one line
+      const boxed = (label: bigint) => new Payload([{ data: BigInt64Array.of(label), shape: [1] }, { data: Float32Array.of(1, 5, 0), shape: [3] }, { data: Float32Array.of(0, 7, 7, 0), shape: [2, 2] }]) // biome-ignore format: one line
+      expect(pair(boxed(2n), boxed(1n), box)).toEqual([false, true])
+      const flag = equality([{ name: 'label', shape: [1], type: 'bool' }, { name: 'scores', shape: [2] }]) // biome-ignore format: one line
+      expect(pair(answer(Uint8Array.of(1), Float32Array.of(1, 1)), answer(Uint8Array.of(0), Float32Array.of(1, 1)), flag)).toEqual([false, true]) // biome-ignore format: one line
     })
   })
 

@@ -105,7 +105,7 @@ const unreached: Record<string, Why> = {
   'query/asked blocks: return true;': 'slots',
   'query/asked ask: &&attempt.phase==="queued"': 'clones',
   'query/asked ask: this.#pool.cancel(attempt);': 'clones',
-  'query/asked drop: drop(){this.cancel(({attempt,isChecked})=>!isChecked&&attempt.phase==="running"&': 'clones',
+  'query/asked drop: drop(){this.cancel(({attempt})=>attempt.phase==="running"&&attempt.worker?.inter': 'clones',
   'query/asked ask: ?[this,coding]': 'groups',
   'query/vote begin: this.#proof="open";return true': 'memory',
   'query/vote get needed: return 0;': 'over',

@@ -156,11 +156,11 @@ describe('a stranger that is believed', () => {
   /** A query that it was asked, and a trusted worker by the coin. */
   const checked = ({ attempt, a }: ReturnType<typeof believed>, answer: Float32Array) => ({ ...attempt(a, answer), isChecked: true }) // biome-ignore format: one line
 
-  it('has its queries checked by a coin that is thrown once it has them', () => {
-    const { trust, coins, pool, a } = believed()
-    expect([pool.ejected.has('a'), trust.began(a)]).toEqual([false, false])
+  it('has its answers checked by a coin that is thrown when they have come', () => {
+    const { trust, coins, pool, a, own } = believed()
+    expect([pool.ejected.has('a'), trust.checks(a)]).toEqual([false, false])
     coins.value = 0
-    expect(trust.began(a)).toBe(true)
+    expect([trust.checks(a), trust.checks(own)]).toEqual([true, false])
     expect(pool.ejected.has('a')).toBe(false)
   })
 
@@ -178,12 +178,14 @@ describe('a stranger that is believed', () => {
 
   it('gets queries as fast as trusted workers get round to checks, whatever the coin says', () => {
     for (const value of [0, 1 - 1e-9]) {
-      const { trust, coins, pool, a, own } = believed()
+      const { trust, coins, pool, a, own, answers } = believed()
       coins.value = value
       let queries = 0
       for (; !pool.ejected.has('a'); queries++) trust.began(a)
       expect(queries).toBe(7) // four checks are expected of them, at 1.1 * 11 / 21 each
       trust.began(own)
+      expect(pool.ejected.has('a')).toBe(true) // it may fail
+      answers()
       expect(pool.ejected.has('a')).toBe(false)
     }
   })
@@ -196,6 +198,26 @@ describe('a stranger that is believed', () => {
     const late = [{ ...attempt(a, right(2)), onTime: false }]
     trust.compare(payloadOf(right(2)), late, late)
     expect(of('a').proven).toBe(before + 1)
+  })
+
+  it('has its next answer checked where no trusted worker answered, once', () => {
+    const all = believed()
+    const { trust, attempt, a, own } = all
+    trust.ended([checked(all, wrong(1)), attempt(own, undefined)])
+    expect([trust.checks(a), trust.checks(a)]).toEqual([true, false])
+    trust.ended([attempt(a, wrong(1))])
+    expect(trust.checks(a)).toBe(false)
+  })
+
+  it('is convicted also where it has left before the trusted worker answered, and comes back', () => {
+    const all = believed()
+    const { trust, attempt, a, own, of, pool, verdicts } = all
+    pool.identities.remove(a)
+    trust.left(a)
+    const both = [checked(all, wrong(1)), attempt(own, right(1))]
+    trust.compare(payloadOf(right(1)), both, both)
+    expect([of('a'), verdicts]).toMatchObject([{ proven: 0, lies: 1 }, ['a ejected']])
+    expect([trust.joined(a), trust.isTrusted(a)]).toEqual([false, false])
   })
 
   it('is convicted by a trusted worker’s answer alone, and then believed no more', () => {
