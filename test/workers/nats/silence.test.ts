@@ -38,11 +38,13 @@ describe.skipIf(!natsInstalled)('workers on NATS that fall silent', () => {
   })
 
   it('one that is lost is told of once, and once more when it is back for a while', async () => {
-    const { changes, clock, theirs, connection, onWarning } = await fleets.start([new HandWorker('a')])
+    const own = await fleets.connect()
+    const { changes, clock, theirs, connection, onWarning } = await fleets.start([new HandWorker('a')], { own })
     const worker = await joined(changes)
     const told = () => onWarning.mock.calls.map(([text]) => text)
     for (const times of [1, 2]) {
       const partition = vi.spyOn(connection, 'publish').mockImplementation(() => {})
+      for (const each of [connection, own]) await each.flush() // what was on its way is heard before time goes on
       await clock.run(clock.now() + 5000)
       expect(told().slice(2 * times - 2)).toEqual([`${worker.name} was lost: it missed 3 heartbeats`])
       partition.mockRestore()
