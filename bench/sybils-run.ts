@@ -56,9 +56,6 @@ export interface Figures {
   statuses: Record<string, number>
   /** Answers that the trusted worker gave. */
   own: number
-  /** Milliseconds to an answer. */
-  p50: number
-  p99: number
 }
 
 /** `verify.rounding`. */
@@ -221,7 +218,6 @@ export async function simulate(job: Job): Promise<Figures> {
     calls + [...honest, ...(job.rejoin ? joined : sybils)].reduce((sum, { calls }) => sum + calls, 0)
   let [asked, given, wrong, failed, own, isOver] = [0, 0, 0, 0, 0, false]
   const statuses: Record<string, number> = {}
-  const tookMs: number[] = []
   let from = { calls: 0, given: 0 }
   const random = seeded(10 * job.seed + 4)
   const ask = async (): Promise<void> => {
@@ -233,7 +229,6 @@ export async function simulate(job: Job): Promise<Figures> {
       try {
         const { output, status, workers } = await predictor.predict(Float32Array.of(image, number))
         given++
-        tookMs.push(clock.now() - coalition.askedAt[number])
         statuses[status] = (statuses[status] ?? 0) + 1
         if (workers[0] === honest[0].name) own++
         if (isWrong(output.y.data as Float32Array, job.answers[image])) wrong++
@@ -250,10 +245,7 @@ export async function simulate(job: Job): Promise<Figures> {
   await clock.run()
   await callers
   const seconds = (clock.now() - since) / 1000
-  tookMs.sort((a, b) => a - b)
   const figures = {
-    p50: tookMs[given >> 1],
-    p99: tookMs[Math.floor(0.99 * given)],
     ...{ given, wrong, failed, convicted, honestConvicted, own, statuses, shared: witness.shared },
     goodput: (given - wrong) / seconds,
     inferences: callsNow() / given,

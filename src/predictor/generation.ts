@@ -35,8 +35,6 @@ interface GenerationOptions {
   told: ModelChange
   /** What may answer queries that nobody is asked for. */
   unasked?: Unasked | undefined
-  /** Compares answers, where one alone is not enough. */
-  Vote?: Shared['Vote']
   /** The one that serves before it: what was counted goes on. */
   before?: Generation | undefined
 }
@@ -56,7 +54,7 @@ export class Generation {
   /** What was learned of it is known by that. */
   #told: ModelChange
 
-  constructor(means: Means, settings: Settings, { told, before, unasked, Vote }: GenerationOptions) {
+  constructor(means: Means, settings: Settings, { told, before, unasked }: GenerationOptions) {
     const extras = { hedge: { sent: 0, won: 0 }, clone: { sent: 0, won: 0 } }
     this.counts = before?.counts ?? { groups: 0, renewals: 0, extras }
     this.#told = told
@@ -65,7 +63,7 @@ export class Generation {
     const ask = (request: Request, caller: Caller) => this.#ask(request, caller)
     this.reuse = unasked?.(settings, means, { ask, learned: (tenant) => this.tenants.of(tenant).context })
     this.#maxWaitMs = settings.maxWaitMs
-    this.#shared = this.#share(settings, before, Vote)
+    this.#shared = this.#share(settings, before)
     const make = (name: string) =>
       means.coder.newTenant(name, this.#shared, settings, { ...this.#told, fingerprint: this.#told.model })
     this.tenants = new Tenants(settings.limits.tenants, make, (tenant) => this.reuse?.forget({ tenant }))
@@ -78,7 +76,7 @@ export class Generation {
     return this.#model.fingerprint
   }
 
-  #share({ clock, hedge, deadlineMs }: Settings, before: Generation | undefined, Vote: Shared['Vote']): Shared {
+  #share({ clock, hedge, deadlineMs }: Settings, before: Generation | undefined): Shared {
     const { coder, lateness } = this.means
     const { byzantine, stragglers } = coder.scheme
     const verified = isVerified(coder)
@@ -94,7 +92,6 @@ export class Generation {
       clones: hedge.clones,
       strangers: this.means.trust.strangers,
       acceptance: verified ? agreement(byzantine) : first,
-      Vote,
       mostLost: Math.max(MOST_LOST, stragglers + 1 + (verified ? byzantine : 0)),
       mostFailed: verified ? Number.POSITIVE_INFINITY : stragglers + MORE_FAILURES,
       done: (query) => {

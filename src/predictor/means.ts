@@ -4,6 +4,7 @@ import { type Criterion, criterionOf } from '../criterion'
 import { acceptAnswers, type Payload, shapeKeyOf } from '../payload'
 import { Pool } from '../pool/pool'
 import type { Ended } from '../query/caller'
+import type { Context } from '../query/context'
 import { Lateness } from '../query/lateness'
 import { secret } from '../random'
 import { isOpen, type Signature, type TensorList } from '../tensor'
@@ -33,6 +34,8 @@ export interface Means {
   readonly criterion: Criterion
   readonly trust: Reputation
   readonly sampled: Sampling | undefined
+  /** Compares answers, where one alone is not enough. */
+  readonly Vote: Context['Vote']
   /** A caller's query ended. */
   readonly ended: Ended
 }
@@ -52,6 +55,7 @@ interface MeansOptions {
   /** What is believed of workers; default: as many lie as is said. */
   reputation?: typeof Reputation | undefined
   sampling?: SamplingOf | undefined
+  Vote?: Context['Vote']
   /** Of another model: its workers' records are shared. */
   before?: Means | undefined
 }
@@ -62,7 +66,7 @@ export function meansOf(
   workers: readonly ModelWorker[],
   settings: Settings,
   told: Told,
-  { reputation: Believed = Reputation, sampling, before }: MeansOptions = {},
+  { reputation: Believed = Reputation, sampling, Vote, before }: MeansOptions = {},
 ): Means {
   const { clock, hangMs, limits, scheme, verify, seed, warn, coin = secret } = settings
   const [{ signature }] = workers
@@ -93,5 +97,5 @@ export function meansOf(
   const sampled = sampling?.({ pool, trust })
   const isMixed = vectors?.inputs === signature.inputs
   const known = { coder, signature, shapeKeyOf: shapeKey, vectors, isMixed, buffers }
-  return { ...known, pool, lateness, criterion, trust, sampled, ended: told.ended }
+  return { ...known, pool, lateness, criterion, trust, sampled, Vote, ended: told.ended }
 }

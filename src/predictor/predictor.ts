@@ -64,7 +64,7 @@ export class Predictor {
   #closing: Promise<void> | undefined
 
   constructor(coder: Coder, workers: readonly ModelWorker[], settings: Settings, parts: PredictorParts) {
-    const { Room: Places, membership, unasked, Vote: Compared, rollout, sampling, reputation } = parts
+    const { Room: Places, membership, unasked, Vote, rollout, sampling, reputation } = parts
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
     this.abilities = abilitiesOf(workers[0], settings.right)
@@ -82,8 +82,8 @@ export class Predictor {
       for (let i = 0; i < workers.length && !probed; i++) probed = workers[i].probed
       const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
       const model = { model: fingerprint, modelId: workers[0].modelId, probed }
-      const means = meansOf(coder, workers, settings, told, { reputation, sampling, before: before?.means })
-      const generation = new Generation(means, settings, { told: model, unasked, Vote: Compared, before })
+      const means = meansOf(coder, workers, settings, told, { reputation, sampling, Vote, before: before?.means })
+      const generation = new Generation(means, settings, { told: model, unasked, before })
       return generation
     }
     this.#admission = new Admission(settings.limits)

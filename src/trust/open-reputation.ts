@@ -32,7 +32,7 @@ interface Stranger {
   readonly origin: string
   /** It is at work on a quiz. */
   isExamined: boolean
-  /** A check came to nothing, since no trusted worker answered: its next query is checked. */
+  /** A check came to nothing, since no trusted worker answered: its next answer is checked. */
   isOwed: boolean
 }
 
@@ -102,8 +102,10 @@ export class OpenReputation extends Reputation implements Strangers {
   override joined(worker: ModelWorker): boolean {
     super.joined(worker)
     const identity = identityOf(worker)
-    if (worker.trusted && !this.#all.has(identity)) this.#own.add(identity)
-    if (this.#own.has(identity) && worker.trusted) this.#accepted.add(worker)
+    if (worker.trusted && !this.#all.has(identity)) {
+      this.#own.add(identity)
+      this.#accepted.add(worker)
+    }
     if (this.#own.has(identity)) return worker.trusted === true
     this.evidence.meet(identity, this.#needed(identity))
     const origin = originOf(worker.origin, identity)
@@ -119,8 +121,10 @@ export class OpenReputation extends Reputation implements Strangers {
     const identity = identityOf(worker)
     const [other] = this.#pool.identities.workersOf(identity)
     const stranger = this.#all.get(identity)
-    if (other && stranger) this.#all.set(identity, { ...stranger, worker: other, isExamined: false })
-    if (other && stranger) this.#place(identity)
+    if (other && stranger) {
+      this.#all.set(identity, { ...stranger, worker: other, isExamined: false })
+      this.#place(identity)
+    }
     if (other) return
     for (const each of [this.#all, this.#newcomers, this.#waiting]) each.delete(identity)
     if (this.#own.delete(identity)) this.#warnAlone()
@@ -223,13 +227,9 @@ export class OpenReputation extends Reputation implements Strangers {
   }
 
   ended(asked: readonly Asked[]): void {
-    for (const {
-      isChecked,
-      verdict,
-      attempt: { worker },
-    } of asked) {
-      const stranger = worker && this.#all.get(identityOf(worker))
-      if (stranger && isChecked && verdict === 'none') stranger.isOwed = true
+    for (const each of asked) {
+      const stranger = each.isChecked && each.verdict === 'none' && this.#all.get(identityOf(workerOf(each)))
+      if (stranger) stranger.isOwed = true
     }
   }
 
