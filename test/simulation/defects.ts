@@ -10,14 +10,14 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { copyOf, whileChanged } from '../../scripts/changed-copy'
 import { keep } from './corpus'
-import { type Defect, defect } from './defect'
+import { type Defect, defect, putBack } from './defect'
 import type { Schedule } from './schedule'
 import { wireDefects } from './wire-defects'
 
 // biome-ignore format: a line each
 export const defects: readonly Defect[] = [
   defect('a liar that comes back is believed', 'trust/evidence.ts', 'if (!(earned && record?.proven) && !record?.lies && !this.isSuspect(worker)) {', 'if (true) {'),
-  defect('a friend sees the query of a stranger', 'query/asked.ts', 'strangers?.has(identity) && this.#isTold', 'false'),
+  defect('a friend sees the query of a stranger', 'query/asked.ts', 'this.#strangers?.has(identity) && this.#isTold', 'false'),
   defect('a newcomer is believed', 'trust/evidence.ts', 'Math.max(0, needed - record.proven)', '0'),
   defect('a worker under two names is two', 'workers/worker.ts', 'return worker.identity ?? worker.name', 'return worker.name'),
   defect('E that agree prove an answer', 'query/acceptance.ts', 'isProven: agreeing.length > liars,', 'isProven: agreeing.length >= liars,'),
@@ -92,12 +92,8 @@ function simulate(folder: string, args: string[]): string {
 const PARTS = ['src', 'build', 'test/simulation', 'test/shared', 'bench', 'package.json', 'tsconfig.json']
 
 /** What comes of it while a defect is there. */
-function whileBroken<T>(folder: string, { name, file, from, to }: Defect, run: () => T): T {
-  const change = (text: string) => {
-    if (!text.includes(from)) throw new RangeError(`${name}: ${file} has no ${JSON.stringify(from)}`)
-    return text.replace(from, () => to)
-  }
-  return whileChanged(join(folder, 'src', file), change, run)
+function whileBroken<T>(folder: string, defect: Defect, run: () => T): T {
+  return whileChanged(join(folder, 'src', defect.file), (text) => putBack(text, defect), run)
 }
 
 function search(folder: string, defect: Defect, keeps: boolean): boolean {
