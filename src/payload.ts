@@ -145,7 +145,7 @@ function flawOfTensor(tensor: unknown, spec: TensorSpec, isFinite: boolean): str
   return infinite ? `${infinite}, which cannot be coded or remembered; ${todo}` : undefined
 }
 
-/** At and below its negative, and so many times as large as all others, a value stands for none: -1e4, -1e9 or the least float for a logit of -Inf. */
+/** A value at or below its negative, and this many times larger than all others, stands for none: -1e4, -1e9 or the least float for a logit of -Inf. */
 const MASK = 1000
 
 /** @param size  of the other values */

@@ -20,7 +20,7 @@ export class FilterBank {
   readonly #stride: number
   readonly #at: ReturnType<typeof regions>
 
-  /** @param strideOf  floats from line to line, for so many */
+  /** @param strideOf  floats from one line to the next, for lines of a length */
   constructor(space: Space, kernels: PatchKernels, options: FilterBankOptions, strideOf: (length: number) => number) {
     const { height, width } = options
     this.#space = space

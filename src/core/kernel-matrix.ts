@@ -71,7 +71,7 @@ export class KernelMatrix {
     this.shares(index).fill(0)
   }
 
-  /** A copy of what `set` was told of the first so many pairs; default: of those up to `index`. */
+  /** A copy of what `set` was told of the first `count` pairs; default: of those up to `index`. */
   get(index: number, count = index + 1): Uint16Array {
     const [block, i] = split(index)
     const row = new Uint16Array(count)

@@ -8,7 +8,7 @@ import { type Delay, UnderWay } from './under-way'
 /** The coin has one in 200 asked at least: without that a memory would not see that the model was replaced. */
 const FLOOR = 0.005
 const MOST_RATE = 0.8
-/** Before a span is over so many times as many queries may come while an audit is under way, if it can bear that: loads change, and audits take longer then. */
+/** A span is drawn for this many times the queries that come during an audit now, where it can bear them: audits take longer under more load. */
 const MORE = 4
 const CATCHES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96]
 

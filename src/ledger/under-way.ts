@@ -51,8 +51,9 @@ export class UnderWay {
   }
 
   /**
-   * Confident ones since the last catch, for all that is known, where so many are left: had all audits under way caught something, it would be no
-   * older than the one of them that comes so far in their order. As long as these are fewer, it is still to come.
+   * The most confident queries that can have come since the last catch.
+   * @param left  catches until the last one. If all audits under way caught something, the last catch would be the audit at this place in
+   *              their order; with fewer under way it is still to come, and this is 0
    */
   sinceLast(left: number): number {
     if (left > this.#audits.size) return 0

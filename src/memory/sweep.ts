@@ -5,8 +5,8 @@ import { BLOCK } from '../core/kernel-matrix'
 /** Up to this many pairs there are several sweeps over all blocks: a small system is cheap, and lags most. */
 const SEVERAL = 2000
 /**
- * With so many outputs for each pair all are solved at once instead: one sweep takes as long, and 14 of them took 25 s with 137 pairs of 100,000 outputs.
- * With fewer outputs the inverse would take more room than what is left over of a block.
+ * From this many outputs for each pair on, all blocks are solved at once: that takes as long as one sweep, and 14 sweeps took 25 s with 137 pairs of
+ * 100,000 outputs. With fewer outputs the inverse would take more room than what is left over of a block.
  */
 const MANY = 32
 

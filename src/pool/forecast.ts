@@ -103,7 +103,7 @@ export class Forecast {
     return this.refused(told(leftMs, waitMs, ahead?.rows), this.waitMs(turn, ahead), chance)
   }
 
-  /** By when so many are answered where nothing else is to do, with the margin that they are let in by; undefined where nobody knows. */
+  /** Milliseconds until `rows` are answered where nothing else is to do, with the margin of admission; undefined where nobody knows. */
   aloneMs(rows: number): number | undefined {
     const { usable } = this.#roster.capacity
     const { meanMs } = this.#speeds.pace

@@ -1,4 +1,4 @@
-/** Callers with many queries: as many of these under way as keep all workers busy, of each tenant its share, so that others need not wait behind them. */
+/** Room for callers with many queries: enough of them are under way to keep all workers busy, shared among tenants, and others need not wait behind them. */
 
 import { onAbort } from '../abort'
 import type { Clock } from '../clock'

@@ -5,8 +5,9 @@ import type { Identity } from '../pool/attempt'
 /** Workers of which is known how far they are in their blocks. */
 const MOST_WORKERS = 10_000
 
-/** The last ten audits of a worker, as bits; of which so many may have had another length. */
+/** The last ten audits of a worker, as bits. */
 const LAST = 2 ** 10 - 1
+/** This many of them may have found an answer of another length. */
 const MOST_LONG = 3
 
 export class AuditDraws {

@@ -89,7 +89,7 @@ export class Scales implements Owner, Apart {
 
   // Asking.
 
-  /** Has so many of them asked, where they can be; those that wait for nobody stand before others in the queue, and are taken back. */
+  /** Asks as many as are `missing`, of those that can be reached. Questions that are no longer needed are taken back, since they stand before others in the queue. */
   #ask(standards: readonly ModelWorker[], missing: number): void {
     const silent = standards.filter((worker) => !this.#toldBy(worker)).map(identityOf)
     this.#silent = new Set(silent.filter((each) => this.#pool.identities.isUsable(each)))

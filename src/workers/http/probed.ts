@@ -13,7 +13,7 @@ import type { HttpSettings } from './options'
 /** Of an answer, all outputs together: enough to tell models apart, and little beside what is learned. */
 const MOST_VALUES = 4096
 
-/** What is saved of an output: of real numbers so many, evenly over all of them; NaN and Inf as texts. */
+/** What is saved of an output: `MOST_VALUES` real numbers at most, evenly over all of them; NaN and Inf as texts. */
 interface SavedOutput {
   shape: string
   /** A checksum where they have to be equal. */
