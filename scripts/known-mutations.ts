@@ -22,8 +22,8 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'what is the same is told by the larger answer',
     file: 'query/equality.ts',
-    from: 'Math.min(sizeOf(type, own), sizeOf(type, other))',
-    to: 'Math.max(sizeOf(type, own), sizeOf(type, other))',
+    from: 'Math.min(a.sizeIn(output, type), b.sizeIn(output, type))',
+    to: 'Math.max(a.sizeIn(output, type), b.sizeIn(output, type))',
     tests: ['query/equality'],
   },
   {

@@ -25,6 +25,7 @@ export class Payload {
   readonly shapeKey: string
   readonly #vectorOf: (tensors: TensorList) => Float32Array
   #vector: Float32Array | undefined
+  #sizes: number[] | undefined
 
   constructor(tensors: TensorList, shapeKey = '', vector = vectorOf) {
     this.tensors = tensors
@@ -52,6 +53,13 @@ export class Payload {
     let size = 0
     for (const { data } of this.tensors) size += data.length
     return size
+  }
+
+  /** How large its values of an output are, found once: answers are compared several times. */
+  sizeIn(output: number, type: ElementType): number {
+    this.#sizes ??= []
+    this.#sizes[output] ??= sizeOf(type, this.tensors[output].data)
+    return this.#sizes[output]
   }
 
   /**

@@ -23,7 +23,7 @@ const AGAIN_MS = 60_000
 const GRACE_MS = 4000
 
 /** Where an anchor is needed. */
-const YOURS = ', one of them yours (trusted)'
+export const YOURS = ', one of them yours (trusted)'
 
 /** Whose workers they are. */
 export interface Members {

@@ -14,7 +14,7 @@ import type { TensorList } from '../tensor'
 import { identityOf, type ModelWorker, modelIdOf } from '../workers/worker'
 import { type Contender, contenderOf, isFit, reportOf, stateOf } from './contender'
 import type { Generation } from './generation'
-import type { Takes } from './membership'
+import { type Takes, YOURS } from './membership'
 import type { GenerationReport } from './options'
 import type { Request } from './reuse'
 import type { Settings } from './settings'
@@ -277,7 +277,7 @@ export class Rollout {
   promote(id: string): void {
     const entry = this.#find(id)
     const { needs } = this.#options
-    if (!isFit(entry, needs)) throw new RangeError(expected('generation', `one of >= ${needs.least} ${needs.counted}${needs.anchored ? ', one of them yours (trusted)' : ''}`, `${entry.count.usable} of '${id}'`)) // biome-ignore format: one line
+    if (!isFit(entry, needs)) throw new RangeError(expected('generation', `one of >= ${needs.least} ${needs.counted}${needs.anchored ? YOURS : ''}`, `${entry.count.usable} of '${id}'`)) // biome-ignore format: one line
     this.#serving.isRefused = true // it would take over again with its next worker
     this.#serve(entry)
     this.look()

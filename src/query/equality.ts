@@ -7,7 +7,7 @@
 
 import { type Criterion, FAR, judgedOf, sameLabels } from '../criterion'
 import { type ElementType, isEqual, isReal, realsOf, type TensorData } from '../element'
-import { type Payload, sizeOf, standsForNone } from '../payload'
+import { type Payload, standsForNone } from '../payload'
 import type { TensorSpec } from '../tensor'
 
 export interface Equality {
@@ -21,6 +21,8 @@ export interface Equality {
 
 /** Values near 0 are rounded all the same: an output counts as large as this share of its scale. */
 const FLOOR = 0.1
+/** Of the positions where integers are equal, so many tell whether they are labels: with all, a mask of a million pixels of 20 classes took 475 ms, and takes 5. */
+const MOST_EQUAL = 1000
 
 /** Whether two answers are the same; with labels, these as well: a liar could else tip the scales between two near ones. */
 export function agree(a: Payload, b: Payload, equality: Equality): boolean {
@@ -45,7 +47,7 @@ function isNearIn(output: number, a: Payload, b: Payload, equality: Equality): b
   if (!isShapedAs(a, b, output)) return false
   if (!isReal(type)) return isEqual(own, other) || isTie(output, a, b, equality)
   // By the smaller of the two: no answer may decide by its size what is the same for others.
-  const least = Math.min(sizeOf(type, own), sizeOf(type, other))
+  const least = Math.min(a.sizeIn(output, type), b.sizeIn(output, type))
   return isWithin(type, own, other, Math.max(least, floorOf(equality, output)), equality.rounding)
 }
 
@@ -62,7 +64,7 @@ export function isLie(answer: Payload, right: Payload, equality: Equality): bool
     if (!isShapedAs(answer, right, i)) return true
     if (!isReal(type)) return !isNearIn(i, answer, right, equality)
     if (!scales[i] && judged[i]?.right.kind !== 'label') return false
-    const size = Math.max(sizeOf(type, other), scales[i] ?? 0)
+    const size = Math.max(right.sizeIn(i, type), scales[i] ?? 0)
     return size > 0 && !isWithin(type, own, other, size, FAR * equality.rounding)
   })
 }
@@ -83,14 +85,19 @@ function isTie(output: number, a: Payload, b: Payload, { outputs, rounding }: Eq
     if (!isReal(type) || !all.length || !(isLast || isSame(all.slice(1), shape))) return false
     const scores = realsOf(type, data)
     const classes = isLast ? all[all.length - 1] : all[0]
-    const least = -2 * rounding * sizeOf(type, data)
+    const least = -2 * rounding * b.sizeIn(i, type)
     const scoreOf = (label: number, at: number) => scores[isLast ? at * classes + label : label * told.length + at]
     const isLargest = (label: number, at: number) => {
       if (!(label >= 0 && label < classes)) return false
       for (let c = 0; c < classes; c++) if (!(scoreOf(label, at) - scoreOf(c, at) >= least)) return false
       return true
     }
-    return Array.from(told as ArrayLike<unknown>).every((label, at) => isLargest(Number(label), at) && isLargest(Number(right[at]), at)) // biome-ignore format: one line
+    const every = Math.ceil(told.length / MOST_EQUAL)
+    for (let at = 0; at < told.length; at++) {
+      if (told[at] === right[at] && at % every) continue
+      if (!isLargest(Number(told[at]), at) || !isLargest(Number(right[at]), at)) return false
+    }
+    return true
   })
 }
 

@@ -152,6 +152,35 @@ describe('what is no real number', () => {
       }
     })
 
+    it('of a million pixels are no lies or lies within a few milliseconds', () => {
+      const [pixels, classes] = [1_000_000, 20]
+      const outputs = [{ type: 'int32' as const }, {}]
+      const equality = { criterion: { kind: 'equal' as const }, outputs, rounding: 1e-4, scales: [0, 1] }
+      const scores = new Float32Array(pixels * classes).map((_, i) => (i % classes ? 0 : 1))
+      const last = pixels * classes - classes
+      scores[last + 1] = 1
+      const masked = (label: number) => {
+        const data = new Int32Array(pixels)
+        data[pixels - 1] = label
+        return new Payload([{ data, shape: [pixels] }, { data: scores, shape: [pixels, classes] }]) // biome-ignore format: one line
+      }
+      const [own, tied, lie] = [0, 1, 2].map(masked)
+      for (const [other, expected] of [
+        [tied, true],
+        [lie, false],
+      ] as const) {
+        other.sizeIn(1, 'float32')
+        own.sizeIn(1, 'float32')
+        const mask = { ...equality, outputs: [outputs[0]] }
+        expect(isNear(other, own, mask)).toBe(false) // nothing says that they are labels
+        const at = process.cpuUsage()
+        const found = !isLie(other, own, equality)
+        const { user, system } = process.cpuUsage(at)
+        expect(found).toBe(expected)
+        if (!found) expect((user + system) / 1000).toBeLessThan(100) // 5; 475 where all positions and all scores were gone over
+      }
+    })
+
     it('are lies where other numbers are equal: features that are 0, coordinates, scores of labels that do not lead', () => {
       expect(pair(labelled(2n, 0, 5, 0, 0), labelled(1n, 0, 5, 0, 0), one)).toEqual([false, true])
       expect(pair(labelled(2n, 0, 5, 0), labelled(0n, 0, 5, 0), one)).toEqual([false, true])
