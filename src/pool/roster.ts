@@ -110,8 +110,10 @@ export class Roster {
 
   /** A slot's attempts are settled, but its worker has to say that it is free. */
   hold(slot: WorkerSlot): void {
-    slot.member.slots.held.add(slot)
-    this.#discharge(slot.member)
+    const { member } = slot
+    member.slots.held.add(slot)
+    this.#discharge(member)
+    if (member.slots.isSilent) this.update(member)
   }
 
   /** What a worker is by what it says of itself now. */
@@ -133,9 +135,9 @@ export class Roster {
 
   #stateOf(member: Member): MemberState {
     if (this.#ejected.has(member)) return EJECTED
-    const { hasRoom } = member.slots
+    const { hasRoom, isSilent } = member.slots
     if (hasRoom && member.isFree) return READY
-    if (member.isGone) return GONE
+    if (isSilent || member.isGone) return GONE
     return hasRoom ? DOWN : READY // whether it is free shows when it has room
   }
 
