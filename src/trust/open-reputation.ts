@@ -11,10 +11,11 @@
 
 import type { Payload } from '../payload'
 import type { Attempt, Identity } from '../pool/attempt'
-import { type Asked, answerOf, failureOf, newAsked, workerOf } from '../query/asked'
+import { type Asked, answerOf, errorOf, failureOf, newAsked, workerOf } from '../query/asked'
 import type { Strangers } from '../query/context'
 import { agree, isLie, isNear } from '../query/equality'
 import { identityOf, type ModelWorker } from '../workers/worker'
+import { Candidates, type Stranger } from './candidates'
 import { answersFor, checkShare, credibility, originOf } from './credibility'
 import { Quizzes } from './quizzes'
 import { Reputation, type ReputationOptions } from './reputation'
@@ -24,17 +25,6 @@ const MOST_EXPECTED = 4
 const CHECK = 1.1
 /** What a stranger loses of what it has earned where it gives no answer to what a trusted worker answers. */
 const FAILURE = 0.02
-/** More right answers than anybody has. */
-const MOST_COUNT = 2 ** 40
-
-interface Stranger {
-  readonly worker: ModelWorker
-  readonly origin: string
-  /** It is at work on a quiz. */
-  isExamined: boolean
-  /** A check came to nothing, since no trusted worker answered: its next answer is checked. */
-  isOwed: boolean
-}
 
 export class OpenReputation extends Reputation implements Strangers {
   readonly #pool: ReputationOptions['pool']
@@ -42,10 +32,13 @@ export class OpenReputation extends Reputation implements Strangers {
   readonly #own = new Set<Identity>()
   /** Its own, also those that have left with a query. */
   readonly #accepted = new WeakSet<ModelWorker>()
-  readonly #all = new Map<Identity, Stranger>()
-  /** Of these, those that are not believed, and those that are, and wait for trusted workers to get round to checks. */
-  readonly #newcomers = new Set<Identity>()
+  readonly #all: Candidates
+  /** Of the strangers those that are believed, and wait for trusted workers to get round to checks. */
   readonly #waiting = new Set<Identity>()
+  /** Whose check came to nothing, since no trusted worker answered: the next answer is checked, also where it has left meanwhile. */
+  readonly #owed = new Set<Identity>()
+  /** It was said that no trusted worker can be reached; none has answered since. */
+  #isAlone = false
   /** Checks that trusted workers are expected to have yet to answer. */
   #expected = 0
   readonly #quizzes: Quizzes
@@ -54,6 +47,7 @@ export class OpenReputation extends Reputation implements Strangers {
     super(options)
     this.#options = options
     this.#pool = options.pool
+    this.#all = new Candidates(this.evidence)
     this.#quizzes = new Quizzes(this.evidence)
   }
 
@@ -76,8 +70,7 @@ export class OpenReputation extends Reputation implements Strangers {
   }
 
   others(blocked: readonly Identity[]): number {
-    const { identities } = this.#pool
-    return [...this.#own].filter((each) => !blocked.includes(each) && identities.workersOf(each).some(({ gone }) => !gone)).length // biome-ignore format: one line
+    return [...this.#own].filter((each) => !blocked.includes(each) && this.#pool.identities.isUsable(each)).length
   }
 
   override audits(): boolean {
@@ -86,7 +79,7 @@ export class OpenReputation extends Reputation implements Strangers {
 
   override isTrusted(worker: ModelWorker): boolean {
     const identity = identityOf(worker)
-    return this.#own.has(identity) || (this.#all.has(identity) && this.evidence.isTrusted(identity))
+    return this.#own.has(identity) || (this.#all.get(identity) !== undefined && this.evidence.isTrusted(identity))
   }
 
   override resume(): void {
@@ -102,15 +95,15 @@ export class OpenReputation extends Reputation implements Strangers {
   override joined(worker: ModelWorker): boolean {
     super.joined(worker)
     const identity = identityOf(worker)
-    if (worker.trusted && !this.#all.has(identity)) {
+    const isAlone = !this.#all.get(identity)
+    if (worker.trusted && isAlone) {
       this.#own.add(identity)
       this.#accepted.add(worker)
+      this.#isAlone = false
     }
     if (this.#own.has(identity)) return worker.trusted === true
     this.evidence.meet(identity, this.#needed(identity))
-    const origin = originOf(worker.origin, identity)
-    const isAlone = !this.#all.has(identity)
-    this.#all.set(identity, { worker, origin, isExamined: false, isOwed: false })
+    this.#all.add(worker, originOf(worker.origin, identity))
     if (this.#place(identity) && isAlone) return true
     this.#pool.eject(identity)
     return false
@@ -122,21 +115,19 @@ export class OpenReputation extends Reputation implements Strangers {
     const [other] = this.#pool.identities.workersOf(identity)
     const stranger = this.#all.get(identity)
     if (other && stranger) {
-      this.#all.set(identity, { ...stranger, worker: other, isExamined: false })
+      this.#all.add(other, stranger.origin)
       this.#place(identity)
     }
     if (other) return
-    for (const each of [this.#all, this.#newcomers, this.#waiting]) each.delete(identity)
+    for (const each of [this.#all, this.#waiting]) each.delete(identity)
     if (this.#own.delete(identity)) this.#warnAlone()
   }
 
   /** It has queries where it is believed, unless checks are behind; of several workers of one identity nobody knows which one has what. */
   #place(identity: Identity): boolean {
     const isBelieved = this.evidence.isTrusted(identity)
-    this.#newcomers.delete(identity)
     this.#waiting.delete(identity)
-    if (!isBelieved) this.#newcomers.add(identity)
-    else if (this.#isBehind) this.#waiting.add(identity)
+    if (isBelieved && this.#isBehind) this.#waiting.add(identity)
     const isAdmitted = isBelieved && !this.#isBehind && this.#pool.identities.workersOf(identity).length < 2
     this.#pool[isAdmitted ? 'readmit' : 'eject'](identity)
     return isAdmitted
@@ -146,8 +137,14 @@ export class OpenReputation extends Reputation implements Strangers {
     return this.#expected > MOST_EXPECTED * this.#own.size
   }
 
-  #warnAlone(): void {
-    if (!this.#own.size) this.#options.warn('verify.trust: no worker is `trusted`: nothing can be proven, and no query is answered, until one joins') // biome-ignore format: one line
+  /** @param why  what became of the last one that could be reached */
+  #warnAlone(why = ''): void {
+    if (this.#isAlone || this.others([])) return
+    this.#isAlone = true
+    const [what, until] = this.#own.size
+      ? [`no trusted worker can be reached${why && ` (${why})`}: what strangers answer is not checked, and soon no query is answered`, 'is restarted or joins'] // biome-ignore format: one line
+      : ['no worker is `trusted`: nothing can be proven, and no query is answered', 'joins']
+    this.#options.warn(`verify.trust: ${what}, until one ${until}`)
   }
 
   #needed(identity: Identity): number {
@@ -168,9 +165,8 @@ export class OpenReputation extends Reputation implements Strangers {
   #lose(identity: Identity, share: number): void {
     this.evidence.lose(identity, share)
     this.evidence.meet(identity, this.#needed(identity))
-    const stranger = this.#all.get(identity)
-    if (stranger && this.#all.delete(identity)) this.#all.set(identity, stranger) // of equal ones of its origin it is the last now
-    if (stranger) this.#place(identity)
+    this.#all.place(identity, true)
+    if (this.#all.get(identity)) this.#place(identity)
     this.tidy(identity)
   }
 
@@ -179,6 +175,7 @@ export class OpenReputation extends Reputation implements Strangers {
     const own = right && answerOf(right)
     if (right && own) {
       if (right.verdict === 'none') this.#catchUp()
+      this.#isAlone = false
       right.verdict = 'compared'
       this.proven(workerOf(right))
       for (const asked of all) this.#measure(asked, own)
@@ -207,8 +204,8 @@ export class OpenReputation extends Reputation implements Strangers {
 
   began(worker: ModelWorker): void {
     const identity = identityOf(worker)
-    if (this.#newcomers.size && this.#quizzes.isAny) this.#examine()
-    if (!this.#all.has(identity) || !this.evidence.isTrusted(identity)) return
+    if (this.#all.isAny && this.#quizzes.isAny) this.#examine()
+    if (!this.#all.get(identity) || !this.evidence.isTrusted(identity)) return
     this.#expected += CHECK * this.#share(identity)
     if (this.#isBehind) this.#place(identity)
   }
@@ -219,17 +216,20 @@ export class OpenReputation extends Reputation implements Strangers {
 
   checks(worker: ModelWorker): boolean {
     const identity = identityOf(worker)
-    const stranger = this.#all.get(identity)
-    if (!stranger) return false
-    const { isOwed } = stranger
-    stranger.isOwed = false
+    if (!this.#all.get(identity)) return false
+    const isOwed = this.#owed.delete(identity)
     return this.#options.coin() < this.#share(identity) || isOwed
   }
 
   ended(asked: readonly Asked[]): void {
+    const own = asked.find((each) => answerOf(each) && this.#accepted.has(workerOf(each)))
     for (const each of asked) {
-      const stranger = each.isChecked && each.verdict === 'none' && this.#all.get(identityOf(workerOf(each)))
-      if (stranger) stranger.isOwed = true
+      const { worker } = each.attempt
+      if (!worker) continue
+      // Who fails behind a trusted worker's answer could else choose to, but not who was told to stop.
+      if (own && !worker.interruptible) this.#measure(each, answerOf(own) as Payload)
+      else if (!own && each.isChecked) this.#owed.add(identityOf(worker))
+      if (errorOf(each) && this.#accepted.has(worker)) this.#warnAlone(errorOf(each)?.message)
     }
   }
 
@@ -244,9 +244,11 @@ export class OpenReputation extends Reputation implements Strangers {
 
   /** A newcomer gets a quiz. */
   #examine(): void {
-    const next = this.#next
-    if (!next) return
-    const [identity, stranger] = next
+    const { identities } = this.#pool
+    const isFree = ({ isExamined, worker }: Stranger) => !isExamined && worker.free && identities.workersOf(identityOf(worker)).length < 2 // biome-ignore format: one line
+    const stranger = this.#all.next(this.#options.coin(), isFree)
+    if (!stranger) return
+    const identity = identityOf(stranger.worker)
     const quiz = this.#quizzes.take(this.#options.coin())
     const { renewals } = this.evidence
     const apart = [{ blocks: (other: Identity) => other !== identity }]
@@ -254,35 +256,6 @@ export class OpenReputation extends Reputation implements Strangers {
     stranger.isExamined = true // by the attempt that begins now, if it does
     stranger.isExamined = this.#pool.trial({ payload: quiz.payload, owner: { settled }, apart, priority: 'low' }) !== undefined // biome-ignore format: one line
     if (!stranger.isExamined) this.#quizzes.keep(quiz)
-  }
-
-  /** Of each origin the best that can be reached, of equal ones the first: others do not count, for they may be the same person. */
-  #foremost(): ReadonlyMap<string, Identity> {
-    const foremost = new Map<string, Identity>()
-    for (const [identity, { origin, worker }] of this.#all) {
-      const other = foremost.get(origin)
-      if (worker.gone || (other !== undefined && this.#rank(identity) <= this.#rank(other))) continue
-      foremost.set(origin, identity)
-    }
-    return foremost
-  }
-
-  /** Of the newcomers that could take a row now the one with most right answers, since a quiz is worth most there; of equal ones any. */
-  get #next(): [Identity, Stranger] | undefined {
-    const foremost = this.#foremost()
-    const free = [...this.#all].filter(([identity, { isExamined, origin, worker }]) => {
-      const isNext = this.#newcomers.has(identity) && foremost.get(origin) === identity
-      return isNext && !isExamined && worker.free && this.#pool.identities.workersOf(identity).length < 2
-    })
-    const most = Math.max(...free.map(([identity]) => this.#rank(identity)))
-    const equal = free.filter(([identity]) => this.#rank(identity) === most)
-    return equal[Math.floor(this.#options.coin() * equal.length)]
-  }
-
-  /** Who lied comes last. */
-  #rank(identity: Identity): number {
-    const { lies, proven } = this.evidence.of(identity)
-    return proven - MOST_COUNT * Math.sign(lies)
   }
 
   #examined(attempt: Attempt, stranger: Stranger, renewals: number, right: Payload): void {
@@ -294,6 +267,7 @@ export class OpenReputation extends Reputation implements Strangers {
     if (!answer) return this.#lose(identity, FAILURE) // else who is silent would be asked for ever, before all others
     if (!agree(answer, right, this.equality)) return this.#judge(stranger.worker, answer, right)
     this.evidence.proven(identity)
+    this.#all.place(identity)
     this.#place(identity)
   }
 }

@@ -65,7 +65,10 @@ export class HandPool implements Attempts<Payload, Payload> {
 
   constructor(workers: readonly ModelWorker[]) {
     this.#workers = workers
-    for (const worker of workers) this.identities.add(worker)
+    for (const worker of workers) {
+      this.identities.add(worker)
+      this.identities.use(worker, true)
+    }
   }
 
   get size(): number {

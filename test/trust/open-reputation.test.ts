@@ -209,6 +209,20 @@ describe('a stranger that is believed', () => {
     expect(trust.checks(a)).toBe(false)
   })
 
+  it('has its next answer checked also where it has left meanwhile, and comes back', () => {
+    const all = believed()
+    const { trust, attempt, a, own, pool } = all
+    for (const isEarly of [true, false]) {
+      if (isEarly) trust.ended([checked(all, wrong(1)), attempt(own, undefined)])
+      pool.identities.remove(a)
+      trust.left(a)
+      if (!isEarly) trust.ended([checked(all, wrong(1)), attempt(own, undefined)])
+      pool.identities.add(a)
+      trust.joined(a)
+      expect([trust.checks(a), trust.checks(a)]).toEqual([true, false])
+    }
+  })
+
   it('is convicted also where it has left before the trusted worker answered, and comes back', () => {
     const all = believed()
     const { trust, attempt, a, own, of, pool, verdicts } = all
@@ -244,6 +258,25 @@ describe('a stranger that is believed', () => {
     const answered = attempt(own, right(7))
     trust.compare(payloadOf(right(7)), [answered], [failed, answered])
     expect([of('a').proven, trust.isTrusted(a), pool.ejected.has('a')]).toEqual([9, false, true])
+  })
+
+  it('that fails once a trusted worker has answered loses as much, unless it was told to stop', () => {
+    for (const [interruptible, left] of [
+      [false, 9],
+      [true, 10],
+    ] as const) {
+      const { trust, attempt, own, a, of } = believed()
+      Object.assign(a, { interruptible })
+      const answered = attempt(own, right(7))
+      const late = attempt(a, undefined)
+      const { outcome } = late.attempt
+      Object.assign(late.attempt, { outcome: undefined }) // it is at work
+      trust.compare(payloadOf(right(7)), [answered], [late, answered])
+      expect(of('a').proven).toBe(10)
+      Object.assign(late.attempt, { outcome })
+      for (let i = 0; i < 2; i++) trust.ended([late, answered])
+      expect(of('a').proven).toBe(left)
+    }
   })
 
   // Between rounding (a thousandth here) and thirty times as much nothing is proven, but the answer would have been given.
