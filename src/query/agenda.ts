@@ -18,7 +18,8 @@ export interface Timed {
 
 /** Where it stands in the lines. */
 export interface Places {
-  readonly timed: Timed
+  /** Undefined once it waits no more: what is left of its times must not keep it. */
+  timed: Timed | undefined
   /** When a worker began with it; NaN before. */
   since: number
   /** -1 before, and once it was told that it is late. */
@@ -33,11 +34,11 @@ export function isLate(places: Places | undefined): boolean {
 
 interface Appointment {
   at: number
-  timed: Timed
+  places: Places
 }
 
 const NOWHERE = -1
-/** Appointments of queries that were answered, beyond two for each that waits, before they are sorted out. */
+/** Appointments of queries that wait no more, beyond two for each that waits, before they are sorted out. */
 const SLACK = 1000
 
 export class Agenda {
@@ -66,9 +67,10 @@ export class Agenda {
     const { since, dueAt } = timed.caller
     // Who asks again, as where the model was replaced, comes behind others and is due before them.
     const isUsual = dueAt - since === this.#deadlineMs && dueAt >= this.#lastDueAt
+    const due = isUsual ? this.#due.push(timed) : NOWHERE
+    const places = { timed, since: Number.NaN, late: NOWHERE, due }
     if (isUsual) this.#lastDueAt = dueAt
-    else this.again(timed, dueAt)
-    const places = { timed, since: Number.NaN, late: NOWHERE, due: isUsual ? this.#due.push(timed) : NOWHERE }
+    else this.again(places, dueAt)
     this.#plan()
     return places
   }
@@ -86,7 +88,9 @@ export class Agenda {
     this.#plan()
   }
 
-  remove({ late, due }: Places): void {
+  remove(places: Places): void {
+    const { late, due } = places
+    places.timed = undefined
     if (late !== NOWHERE) this.#late.remove(late)
     if (due !== NOWHERE) this.#due.remove(due)
     if (--this.#open) return // a timer that is early is set again
@@ -96,10 +100,10 @@ export class Agenda {
   }
 
   /** It wants to look again at this time. */
-  again(timed: Timed, at: number): void {
-    this.#others.push({ at, timed })
+  again(places: Places, at: number): void {
+    this.#others.push({ at, places })
     if (this.#others.length > 2 * this.#open + SLACK) {
-      this.#others = new TinyQueue(this.#others.data.filter(({ timed }) => timed.caller.isOpen), sooner) // biome-ignore format: one line
+      this.#others = new TinyQueue(this.#others.data.filter(({ places }) => places.timed), sooner) // biome-ignore format: one line
     }
     this.#plan()
   }
@@ -125,11 +129,11 @@ export class Agenda {
     const ready = taken(this.#due, ({ caller }) => caller.dueAt <= now)
     for (const places of taken(this.#late, ({ since }) => since + lateMs <= now)) {
       places.late = NOWHERE
-      ready.push(places.timed)
+      if (places.timed) ready.push(places.timed)
     }
     for (let first = this.#others.peek(); first && first.at <= now; first = this.#others.peek()) {
       this.#others.pop()
-      if (first.timed.caller.isOpen) ready.push(first.timed)
+      if (first.places.timed) ready.push(first.places.timed)
     }
     this.#plan()
     for (const timed of ready) if (timed.caller.isOpen) timed.look(now)

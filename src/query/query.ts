@@ -132,8 +132,7 @@ export class Query implements Owner, Timed {
     if (asked.purpose !== 'trial') trust.began?.(workerOf(asked))
     if (asked.purpose === 'trial' || !this.caller.isOpen) return
     if (this.#places) agenda.began(this.#places, attempt.startedAt, attempt.factor)
-    const halfway = (attempt.startedAt + this.caller.dueAt) / 2
-    if (!lateness.ages && halfway < Number.POSITIVE_INFINITY) agenda.again(this, halfway) // nobody knows what is late
+    if (!lateness.ages) this.#again((attempt.startedAt + this.caller.dueAt) / 2) // nobody knows what is late
     if (isLate(this.#places) || (asked.purpose === 'first' && this.vote?.suspects(workerOf(asked)))) this.#advance()
   }
 
@@ -188,16 +187,17 @@ export class Query implements Owner, Timed {
       const now = Math.max(atLeast, this.#context.clock.now())
       const facts = factsOf(this, this.#context, now)
       const { action, again = Number.POSITIVE_INFINITY } = next(facts, now)
-      if (action === 'wait') {
-        if (again < Number.POSITIVE_INFINITY) this.#context.agenda.again(this, again)
-        return
-      }
+      if (action === 'wait') return this.#again(again)
       if (action === 'recover') this.#recover(facts.live > 0 && now < this.caller.dueAt)
       else if (action === 'look up') this.#lookUp(now)
       else if (action === 'hedge') this.#ask('hedge', hedgePriority(this.#context))
       else if (action === 'retry') this.#retry(facts.lacking)
       else this.#giveUp(now >= this.caller.dueAt)
     }
+  }
+
+  #again(at: number): void {
+    if (this.#places && at < Number.POSITIVE_INFINITY) this.#context.agenda.again(this.#places, at)
   }
 
   /** No caller waits any more. The dispute goes on all the same, to find the liar. */

@@ -50,7 +50,7 @@ function fresh({ deadlineMs = DEADLINE_MS, lateMs = 0 } = {}) {
       isOpen = false
       agenda.remove(places)
     }
-    return { again: (at: number) => agenda.again(timed, at), remove, places }
+    return { again: (at: number) => agenda.again(places, at), remove, places }
   }
   return { clock, agenda, late, add, told, asked }
 }
@@ -209,6 +209,15 @@ describe('another time', () => {
     again(10)
     await clock.run()
     expect(told).toEqual(['a 10', 'a 20', 'a 30', 'a 40'])
+  })
+
+  it('that a query had asked for does not keep it once it was answered', () => {
+    const { add } = fresh()
+    add('stays')
+    const { again, remove, places } = add('a', 2 * DEADLINE_MS)
+    again(500)
+    remove()
+    expect(places.timed).toBe(undefined)
   })
 
   it('of queries that were answered does not pile up', async () => {

@@ -27,7 +27,7 @@ export const defects: readonly Defect[] = [
   defect('answers of the convicted are believed', 'query/vote.ts', '&& trust.isTrusted(workerOf(asked)))', ')'),
   defect('auto gives what is unsure', 'query/policy.ts', "(policy === 'auto' && (confidence ?? 0) >= minConfidence)", "policy === 'auto'"),
   defect('a deadline comes late', 'query/caller.ts', 'this.dueAt = since + deadlineMs', 'this.dueAt = since + deadlineMs + 5'),
-  defect('a deadline is forgotten', 'query/agenda.ts', 'else this.again(timed, dueAt)', ''),
+  defect('a deadline is forgotten', 'query/agenda.ts', 'else this.again(places, dueAt)', ''),
   defect('a timer is lost when another is set', 'query/agenda.ts', 'if (this.#timer && this.#timer.at <= at) return', 'if (this.#timer) return'),
   defect('a promise settles twice', 'predictor/admission.ts', 'this.#open--\n    this.#count(ending)', 'this.#open--\n    this.#count(ending)\n    this.#count(ending)'),
   defect('one too many is let in', 'predictor/admission.ts', 'const left = this.#most - this.#open - promised', 'const left = this.#most + 1 - this.#open - promised'),
