@@ -124,7 +124,7 @@ function* written(
       let comma = ''
       for (const row of rows) {
         for (let at = 0; at < row.length; at += SLICE) {
-          yield comma + textOf(type, partOf(row, at, SLICE))
+          yield comma + textOf(type, row.length > SLICE ? partOf(row, at, SLICE) : row)
           comma = ','
         }
       }
@@ -138,15 +138,24 @@ function* written(
 /** Values of JSON with commas between them. */
 function textOf(type: ElementType = 'float32', part: TensorData): string {
   // Faster than to join them, and NaN and Inf become null.
-  if (part instanceof Float32Array && !hasNegativeZero(part)) return JSON.stringify(Array.from(part)).slice(1, -1)
+  if (part instanceof Float32Array && !hasNegativeZero(part)) return JSON.stringify(arrayOf(part)).slice(1, -1)
   if (type === 'string') return (part as readonly string[]).map((text) => JSON.stringify(text)).join()
   if (type === 'bool') return Array.from(part as Uint8Array, Boolean).join()
   return isReal(type) ? Array.from(realsOf(type, part), writtenReal).join() : part.join()
 }
 
-/** Which JavaScript writes without its sign. It is found fastest by its bits. */
-function hasNegativeZero({ buffer, byteOffset, length }: Float32Array): boolean {
-  return new Int32Array(buffer, byteOffset, length).includes(-0x8000_0000)
+/** Which JavaScript writes without its sign. Its bits are not looked at: a short array has no buffer until that is asked for. */
+function hasNegativeZero(part: Float32Array): boolean {
+  for (let i = 0; i < part.length; i++) if (Object.is(part[i], -0)) return true
+  return false
+}
+
+/** What Array.from gives, in a tenth of the time. */
+function arrayOf(part: Float32Array): number[] {
+  const { length } = part
+  const array = new Array<number>(length)
+  for (let i = 0; i < length; i++) array[i] = part[i]
+  return array
 }
 
 function writtenReal(value: number): string {
