@@ -1,5 +1,6 @@
 /** Calls that may be cut short. */
 
+import { NONE } from './arrays'
 import { expected } from './check'
 import { ApproxiferError } from './errors'
 
@@ -10,7 +11,8 @@ import { ApproxiferError } from './errors'
 export class Cancellation {
   aborted = false
   reason: unknown
-  #listeners: Set<() => void> | undefined
+  /** Replaced, never changed: most calls have one or two, for which a Set takes several times the memory. */
+  #listeners: readonly (() => void)[] = NONE
   #controller: AbortController | undefined
 
   /** The first reason counts. */
@@ -19,7 +21,7 @@ export class Cancellation {
     this.aborted = true
     this.reason = reason
     this.#controller?.abort(reason)
-    for (const listener of [...(this.#listeners ?? [])]) listener()
+    for (const listener of this.#listeners) listener()
   }
 
   throwIfAborted(): void {
@@ -28,9 +30,10 @@ export class Cancellation {
 
   /** Calls `listener` once if it is aborted; returns a function that takes it back. */
   listen(listener: () => void): () => void {
-    this.#listeners ??= new Set()
-    this.#listeners.add(listener)
-    return () => this.#listeners?.delete(listener)
+    this.#listeners = [...this.#listeners, listener]
+    return () => {
+      this.#listeners = this.#listeners.filter((each) => each !== listener)
+    }
   }
 
   get signal(): AbortSignal {
@@ -105,7 +108,15 @@ export function orAborted<T>(abort: Abort | undefined, work: Promise<T>): Promis
     const leave = () => reject(abort?.reason)
     const forget = onAbort(abort, leave)
     if (abort?.aborted) leave()
-    work.then(resolve, reject).finally(forget)
+    const took = (value: T) => {
+      forget()
+      resolve(value)
+    }
+    const failed = (error: unknown) => {
+      forget()
+      reject(error)
+    }
+    work.then(took, failed)
   })
 }
 

@@ -131,7 +131,7 @@ type ReplyHeaders = Record<string, string | string[] | undefined>
 class Reading implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined
   #status = 0
-  #headers: ReplyHeaders = {}
+  #headers: ReplyHeaders | undefined
   readonly #chunks: Uint8Array[] = []
   #length = 0
   readonly #forget: () => void
@@ -193,7 +193,7 @@ class Reading implements Dispatcher.DispatchHandler {
     this.#forget()
     this.connections.replied()
     const header = (name: string) => {
-      const value = this.#headers[name]
+      const value = this.#headers?.[name]
       return Array.isArray(value) ? value[0] : value
     }
     this.done({ status: this.#status, header, body })

@@ -121,7 +121,7 @@ export class Health {
   }
 
   /** Whether an answer that has come is the model's, which it may not be where the server is gone, or about to be examined. */
-  async verify(): Promise<ApproxiferError | undefined> {
+  verify(): Promise<ApproxiferError | undefined> | undefined {
     const state = this.#state
     const isDoubtful = this.isDue || this.#down || (state.is === 'checking' && state.whole)
     return isDoubtful ? this.examine() : undefined

@@ -178,15 +178,17 @@ export class OipServer {
     })
   }
 
-  async #request(request: HttpRequest): Promise<HttpReply> {
-    const reply = await this.connections.request(request).catch((error) => {
+  #request(request: HttpRequest): Promise<HttpReply> {
+    const replied = (reply: HttpReply) => {
+      if (reply.status === 200) return reply
+      throw this.#failure(reply)
+    }
+    return this.connections.request(request).then(replied, (error) => {
       request.abort.throwIfAborted()
       const unasked = UNREACHED.includes(error.code ?? error.cause?.code)
       const fault = { down: true, stale: error.stale === true, unasked, cause: error }
       throw this.#error('WORKER', `cannot be reached: ${reason(error)}`, fault)
     })
-    if (reply.status === 200) return reply
-    throw this.#failure(reply)
   }
 
   #failure({ status, header, body }: HttpReply): ServerError {

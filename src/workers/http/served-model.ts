@@ -69,8 +69,12 @@ export class ServedModel {
   }
 
   /** One for each query: its answer, or what is wrong with it. @throws ServerError; ApproxiferError PROTOCOL */
-  async infer(queries: readonly TensorList[], abort: Cancellation): Promise<ServerReply['outcomes']> {
-    const reply = await this.server.infer(queries, this.signature, this.#binary === true, abort)
+  infer(queries: readonly TensorList[], abort: Cancellation): Promise<ServerReply['outcomes']> {
+    const { server, signature } = this
+    return server.infer(queries, signature, this.#binary === true, abort).then((reply) => this.#own(reply))
+  }
+
+  #own(reply: ServerReply): ServerReply['outcomes'] {
     const told = this.#told
     const other = (['version', 'fingerprint'] as const).find((what) => reply[what] !== told[what])
     if (!other) return reply.outcomes

@@ -201,7 +201,7 @@ export class HttpWorker implements ModelWorker {
     const call = new Cancellation()
     const outcomes = this.#outcomes(queries, call)
     let wanted = queries.length
-    return queries.map(async (_, i) => {
+    return queries.map((_, i) => {
       const abort = aborts[i]
       const own = queries.length > 1 ? new Cancellation() : undefined // one that waits alone is told by its call
       const forget = onAbort(abort, () => {
@@ -210,13 +210,12 @@ export class HttpWorker implements ModelWorker {
         if (--wanted) own?.abort(why)
         else call.abort(why)
       })
-      try {
-        const outcome = (await (own ? orAborted(own, outcomes) : outcomes))[i]
+      return (own ? orAborted(own, outcomes) : outcomes).then((all) => {
+        forget()
+        const outcome = all[i]
         if (outcome instanceof Error) throw outcome
         return outcome
-      } finally {
-        forget()
-      }
+      })
     })
   }
 
@@ -278,22 +277,19 @@ export class HttpWorker implements ModelWorker {
     return outcomes
   }
 
+  /** Twice, on a new connection, where the server had closed an old one, if the server at its other end has the model. */
   async #askOnce(queries: readonly TensorList[], abort: Cancellation): Promise<ServerReply['outcomes']> {
-    const outcomes = await this.#askTwice(queries, abort)
+    let outcomes: ServerReply['outcomes']
+    try {
+      outcomes = await this.model.infer(queries, abort)
+    } catch (error) {
+      if (!faultOf(error).stale || abort.aborted || (await this.health.examine())) throw error
+      outcomes = await this.model.infer(queries, abort)
+    }
     const error = await this.health.verify()
     if (error) throw new ApproxiferError('WORKER', error.message)
     if (queries.length === 1 && outcomes[0] instanceof Error) throw outcomes[0]
     this.health.heard()
     return outcomes
-  }
-
-  /** Once more on a new connection where the server had closed an old one, if the server at its other end has the model. */
-  async #askTwice(queries: readonly TensorList[], abort: Cancellation): Promise<ServerReply['outcomes']> {
-    try {
-      return await this.model.infer(queries, abort)
-    } catch (error) {
-      if (!faultOf(error).stale || abort.aborted || (await this.health.examine())) throw error
-      return this.model.infer(queries, abort)
-    }
   }
 }
