@@ -210,12 +210,17 @@ export class HttpWorker implements ModelWorker {
         if (--wanted) own?.abort(why)
         else call.abort(why)
       })
-      return (own ? orAborted(own, outcomes) : outcomes).then((all) => {
+      const took = (all: ServerReply['outcomes']) => {
         forget()
         const outcome = all[i]
         if (outcome instanceof Error) throw outcome
         return outcome
-      })
+      }
+      const failed = (error: unknown) => {
+        forget()
+        throw error
+      }
+      return (own ? orAborted(own, outcomes) : outcomes).then(took, failed)
     })
   }
 
