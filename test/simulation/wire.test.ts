@@ -33,11 +33,20 @@ function first(kind: string, count: number, queries = QUERIES): Schedule[] {
   return found
 }
 
+/** What a seed of two kinds breaks is known after the first: a seed is a run. */
+const ran = new Map<number, Promise<readonly string[]>>()
+
+function brokenIn(schedule: Schedule): Promise<readonly string[]> {
+  const { seed } = schedule
+  if (!ran.has(seed)) ran.set(seed, run(schedule).then(violations))
+  return ran.get(seed) as Promise<readonly string[]>
+}
+
 describe('the simulation over a network', () => {
   it.each(Object.keys(kinds))('keeps every promise: %s', async (kind) => {
     for (const schedule of first(kind, RUNS)) {
       const { seed } = schedule
-      expect({ seed, broken: violations(await run(schedule)) }).toEqual({ seed, broken: [] })
+      expect({ seed, broken: await brokenIn(schedule) }).toEqual({ seed, broken: [] })
     }
   })
 
