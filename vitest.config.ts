@@ -6,6 +6,10 @@ import { connectTimeout, installed, installedBrowsers } from './scripts/browsers
 import { modelsInstalled } from './scripts/models.js'
 import Totals from './scripts/totals.js'
 
+/** For programs that live for seconds. Browsers, and the consumers of the packed package, are as users have them. */
+const tiering = fileURLToPath(new URL('scripts/tiering.cjs', import.meta.url))
+const env = { NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --require ${JSON.stringify(tiering)}`.trim() }
+
 /** For tests that hang; how fast a machine is decides nothing. */
 const limits = { testTimeout: 300_000, hookTimeout: 300_000 }
 
@@ -31,13 +35,14 @@ const node: TestProjectConfiguration = {
     include: ['test/**/*.test.ts'],
     exclude: ['test/{browser,consumers,models}/**'],
     setupFiles: 'test/shared/typed-arrays.ts',
+    env,
     ...limits,
   },
 }
 
 const models: TestProjectConfiguration = {
   resolve: { alias: { approxifer: fileURLToPath(new URL('dist/node/index.js', import.meta.url)) } },
-  test: { name: 'models', include: ['test/models/*.test.ts'], ...limits },
+  test: { name: 'models', include: ['test/models/*.test.ts'], env, ...limits },
 }
 
 const browsers: TestProjectConfiguration = {
