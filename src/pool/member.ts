@@ -146,13 +146,6 @@ class Slots {
     return this.busy < this.limit
   }
 
-  /** All of them hang, and nobody restarts the worker: until one is heard of it takes nothing. */
-  get isSilent(): boolean {
-    if (this.held.size < this.limit) return false
-    for (const { batch } of this.held) if (batch?.phase !== 'silent') return false
-    return true
-  }
-
   /** One more. */
   more(): WorkerSlot {
     const slot = new WorkerSlot(this.member)

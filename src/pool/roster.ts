@@ -110,10 +110,8 @@ export class Roster {
 
   /** A slot's attempts are settled, but its worker has to say that it is free. */
   hold(slot: WorkerSlot): void {
-    const { member } = slot
-    member.slots.held.add(slot)
-    this.#discharge(member)
-    if (member.slots.isSilent) this.update(member)
+    slot.member.slots.held.add(slot)
+    this.#discharge(slot.member)
   }
 
   /** What a worker is by what it says of itself now. */
@@ -135,9 +133,9 @@ export class Roster {
 
   #stateOf(member: Member): MemberState {
     if (this.#ejected.has(member)) return EJECTED
-    const { hasRoom, isSilent } = member.slots
+    const { hasRoom } = member.slots
     if (hasRoom && member.isFree) return READY
-    if (isSilent || member.isGone) return GONE
+    if (member.isGone) return GONE
     return hasRoom ? DOWN : READY // whether it is free shows when it has room
   }
 

@@ -125,6 +125,7 @@ export class Inquiry implements Apart {
   /** One has an outcome; the answer of a stranger that lied meanwhile is none. */
   settled(attempt: Attempt): Asked {
     const asked = this.find(attempt) as Asked
+    this.#strangers?.missed(attempt)
     if (attempt.worker && this.#strangers?.doubts(attempt.worker)) asked.isVoid = true
     return asked
   }

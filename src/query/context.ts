@@ -3,7 +3,7 @@
 import type { Clock } from '../clock'
 import type { Ledger } from '../ledger/ledger'
 import type { Payload } from '../payload'
-import type { Attempts, Identity } from '../pool/attempt'
+import type { Attempt, Attempts, Identity } from '../pool/attempt'
 import type { Signature } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 import type { Acceptance } from './acceptance'
@@ -97,6 +97,8 @@ export interface Strangers {
   credibility(worker: ModelWorker): number
   /** Whether an answer that came is checked; drawn anew each time. */
   checks(worker: ModelWorker): boolean
+  /** An attempt has an outcome; where that is none, perhaps no trusted worker answers any more. */
+  missed(attempt: Attempt): void
   /** All attempts of a query have an outcome. */
   ended(asked: readonly Asked[]): void
   /** How many others can be reached, but for these. */

@@ -11,7 +11,7 @@
 
 import type { Payload } from '../payload'
 import type { Attempt, Identity } from '../pool/attempt'
-import { type Asked, answerOf, errorOf, failureOf, newAsked, workerOf } from '../query/asked'
+import { type Asked, answerOf, failureOf, newAsked, workerOf } from '../query/asked'
 import type { Strangers } from '../query/context'
 import { agree, isLie, isNear } from '../query/equality'
 import { identityOf, type ModelWorker } from '../workers/worker'
@@ -37,8 +37,8 @@ export class OpenReputation extends Reputation implements Strangers {
   readonly #waiting = new Set<Identity>()
   /** Whose check came to nothing, since no trusted worker answered: the next answer is checked, also where it has left meanwhile. */
   readonly #owed = new Set<Identity>()
-  /** It was said that no trusted worker can be reached; none has answered since. */
-  #isAlone = false
+  /** Of its own those that hang, or cannot be reached, and have answered nothing since. */
+  readonly #away = new Set<Identity>()
   /** Checks that trusted workers are expected to have yet to answer. */
   #expected = 0
   readonly #quizzes: Quizzes
@@ -99,7 +99,7 @@ export class OpenReputation extends Reputation implements Strangers {
     if (worker.trusted && isAlone) {
       this.#own.add(identity)
       this.#accepted.add(worker)
-      this.#isAlone = false
+      this.#away.delete(identity)
     }
     if (this.#own.has(identity)) return worker.trusted === true
     this.evidence.meet(identity, this.#needed(identity))
@@ -119,7 +119,7 @@ export class OpenReputation extends Reputation implements Strangers {
       this.#place(identity)
     }
     if (other) return
-    for (const each of [this.#all, this.#waiting]) each.delete(identity)
+    for (const each of [this.#all, this.#waiting, this.#away]) each.delete(identity)
     if (this.#own.delete(identity)) this.#warnAlone()
   }
 
@@ -137,14 +137,18 @@ export class OpenReputation extends Reputation implements Strangers {
     return this.#expected > MOST_EXPECTED * this.#own.size
   }
 
-  /** @param why  what became of the last one that could be reached */
-  #warnAlone(why = ''): void {
-    if (this.#isAlone || this.others([])) return
-    this.#isAlone = true
-    const [what, until] = this.#own.size
-      ? [`no trusted worker can be reached${why && ` (${why})`}: what strangers answer is not checked, and soon no query is answered`, 'is restarted or joins'] // biome-ignore format: one line
-      : ['no worker is `trusted`: nothing can be proven, and no query is answered', 'joins']
-    this.#options.warn(`verify.trust: ${what}, until one ${until}`)
+  #warnAlone(): void {
+    if (!this.#own.size) this.#options.warn('verify.trust: no worker is `trusted`: nothing can be proven, and no query is answered, until one joins') // biome-ignore format: one line
+  }
+
+  /** Where none of its own answers any more this is said, once. */
+  missed({ worker, outcome }: Attempt): void {
+    if (!worker || outcome?.kind !== 'failed') return
+    const identity = identityOf(worker)
+    const isAway = outcome.lost === 'silent' || !this.#pool.identities.isUsable(identity)
+    if (!isAway || !this.#own.has(identity) || this.#away.has(identity)) return
+    if (this.#away.add(identity).size < this.#own.size) return
+    this.#options.warn(`verify.trust: no trusted worker answers (${outcome.error.message}): nothing is checked, and soon no query is answered, until one does, or another one joins`) // biome-ignore format: one line
   }
 
   #needed(identity: Identity): number {
@@ -175,7 +179,7 @@ export class OpenReputation extends Reputation implements Strangers {
     const own = right && answerOf(right)
     if (right && own) {
       if (right.verdict === 'none') this.#catchUp()
-      this.#isAlone = false
+      this.#away.delete(identityOf(workerOf(right)))
       right.verdict = 'compared'
       this.proven(workerOf(right))
       for (const asked of all) this.#measure(asked, own)
@@ -229,7 +233,6 @@ export class OpenReputation extends Reputation implements Strangers {
       // Who fails behind a trusted worker's answer could else choose to, but not who was told to stop.
       if (own && !worker.interruptible) this.#measure(each, answerOf(own) as Payload)
       else if (!own && each.isChecked) this.#owed.add(identityOf(worker))
-      if (errorOf(each) && this.#accepted.has(worker)) this.#warnAlone(errorOf(each)?.message)
     }
   }
 

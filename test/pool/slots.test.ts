@@ -97,24 +97,6 @@ it('what is silent is one attempt, not its worker: the others go on, and its slo
   expect(runsOf(worker)).toEqual([[2], [3]]) // its call had ended with the abort
 })
 
-it('a worker all of whose slots are silent keeps nobody waiting: what is queued fails at once, until one is heard', async () => {
-  const worker = wide(2)
-  const inferBatch = worker.inferBatch.bind(worker)
-  Object.assign(worker, { restart: undefined, inferBatch: (queries: never) => inferBatch(queries) }) // an abort does not end it
-  const { pool, put, pass } = open([worker], { hangMs: 100 })
-  put(1)
-  await pass(50)
-  const [, queued] = put(2, 3)
-  await pass(60)
-  expect([pool.usable, queued.phase]).toEqual([1, 'queued'])
-  await pass(100)
-  expect([pool.usable, failureOf(queued)?.blame]).toEqual([0, 'nobody'])
-  worker.runs[0].answer()
-  await pass(0)
-  const [next] = put(4)
-  expect([pool.usable, next.phase]).toEqual([1, 'running'])
-})
-
 it('a worker that is restarted for one that hangs gives the others back, which are not to blame', async () => {
   const [hangs, other] = [wide(3, 'hangs'), wide(3, 'other')]
   const { put, pass } = open([hangs, other], { hangMs: 100 })

@@ -4,7 +4,6 @@ import { createPredictor } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { HandWorker, turn } from '../shared/house'
-import { code, message } from '../shared/joined'
 
 describe('an open fleet whose trusted worker hangs', () => {
   /** A believed stranger, and a query that hangs at a trusted worker, for a while yet or for as long as it takes to be called hung. */
@@ -48,21 +47,19 @@ describe('an open fleet whose trusted worker hangs', () => {
     return { clock, warnings, own, a, predictor, ask }
   }
 
-  it('says so once, and which one, and fails queries at once that it stalled until they were OVERLOADED or due', async () => {
+  it('says so once, and which one; what is asked meanwhile is answered when it is heard of', async () => {
     const { clock, warnings, own, predictor, ask } = await hanging()
-    for (let i = 0; i < 10; i++) await ask(20 + i).catch(() => {}) // strangers are behind with their checks
+    for (let i = 0; i < 10; i++) ask(20 + i).catch(() => {}) // strangers are behind with their checks
+    await turn()
     expect(warnings).toEqual([])
     await clock.run(1100)
-    const asked = predictor.predict(Float32Array.of(90, 1))
-    expect(await message(asked)).toContain('no worker may take a query: 1 of 2 cannot be reached')
-    expect([await code(asked), clock.now()]).toEqual(['WORKER', 1100])
-    expect(await code(predictor.predict(Float32Array.of(91, 1)))).toBe('WORKER')
-    expect(warnings).toEqual([expect.stringMatching(/no trusted worker can be reached \(own hung for 1000 ms\).*until one is restarted or joins/)]) // biome-ignore format: one line
-    own.calls[0].answer()
-    await turn()
+    expect(warnings).toEqual([expect.stringMatching(/no trusted worker answers \(own hung for 1000 ms\).*until one does/)]) // biome-ignore format: one line
     const given = predictor.predict(Float32Array.of(92, 1))
-    await turn()
-    own.calls[0].answer()
+    await clock.run(5000)
+    for (let i = 0; i < 30; i++) {
+      own.calls[0]?.answer()
+      await turn()
+    }
     expect(await given).toMatchObject({ workers: ['own'], status: 'exact' })
     await predictor.close()
     expect(warnings.length).toBe(1)
