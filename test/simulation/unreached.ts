@@ -125,6 +125,7 @@ const unreached: Record<string, Why> = {
   'trust/evidence meet: meet(worker,needed){const record=this.#record(worker);record.rightAnswersLeft=Ma': 'open',
   'trust/evidence lose: lose(worker,share){const record=this.#record(worker);record.proven=Math.floor(re': 'open',
   'trust/evidence leave: &&record?.proven': 'open',
+  'query/asked settled: ?.missed': 'open',
   'query/asked settled: ?.doubts': 'open',
   'query/asked settled: asked.isVoid=true;': 'open',
   'query/asked blocks: ?.has': 'open',
