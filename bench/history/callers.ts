@@ -58,7 +58,7 @@ export class Callers {
     const leaving = new AbortController()
     this.#open++
     log.opens(question)
-    const now = performance.now()
+    const now = log.now
     log.note({ what: 'asked', query, dueAt: now + deadlineMs, policy, gives: false, lively }, now)
     const predicted = this.predictor.predict(image, { deadlineMs, signal: leaving.signal })
     if (!lively && random.next() < LEAVING) this.#leaves(query, leaving, predicted)

@@ -30,6 +30,13 @@ export class Log {
   readonly #open = new Map<number, Question>()
   readonly #beat = setInterval(() => this.#look(), BEAT_MS)
   #lookedAt = performance.now()
+  #turn: number | undefined
+
+  /** When this turn began: what ends within one ends at once, though callers hear of it one after the other. */
+  get now(): number {
+    if (this.#turn === undefined) setImmediate(() => (this.#turn = undefined))
+    return (this.#turn ??= performance.now())
+  }
 
   end(): void {
     clearInterval(this.#beat)
@@ -43,7 +50,7 @@ export class Log {
     if (ms > STALL_MS) this.entries.push({ at, what: 'stalled', ms })
   }
 
-  note(entry: Noted, at = performance.now()): void {
+  note(entry: Noted, at = this.now): void {
     this.#look()
     this.entries.push({ at, ...entry } as Entry)
   }

@@ -32,6 +32,8 @@ const HANG_MS = 2000
 /** Between two kills, once all threads are at work again; and how long a liar lies or does not. */
 const KILL_MS = 100
 const LIE_MS = 1000
+/** What is noted at the beginning of a turn may have come so much later. */
+const TURN_MS = 50
 /** How late this thread comes to what is due, beside stalls. */
 const SLACK_MS = 200
 
@@ -143,5 +145,6 @@ function promisedBy({ options: { scheme } }: Setting): Promised {
     hedges: { burst: 10, share: 0.2 },
     rounding: 0.05,
     slackMs: SLACK_MS,
+    turnMs: TURN_MS,
   }
 }
