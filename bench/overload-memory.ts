@@ -66,6 +66,14 @@ interface Run {
   inferences: number
 }
 
+interface Offered extends Job {
+  charges: Charges
+  load: number
+  way: string
+  seed: number
+  run: Run
+}
+
 /** Machines with the model's answers to all images, and which image is asked for when. */
 async function worldOf(model: ModelName) {
   const { inputs, answers, signature } = await queriesOf(model)
@@ -129,30 +137,30 @@ async function offer(
   return { run: { ...shares, p50: quantile(0.5), p99: quantile(0.99), inferences }, state }
 }
 
-/** What a server knows that has answered for a while. */
-async function warmed(
-  { model, maxError }: Job,
-  world: World,
-  charges: Charges,
-  seed: number,
-): Promise<PredictorOptions> {
+/** What is known of images that were taught. */
+async function taught({ model, maxError }: Job, { inputs }: World): Promise<PredictorOptions> {
   const own = { core: await loadCore(), model: await modelOf(model), fingerprint: model }
-  const { state } = await learnFrom({ ...own, inputs: world.inputs.slice(0, KNOWN), onProgress() {} })
-  const options = { reuse: { maxError }, memory: { state: state as Uint8Array } }
-  const warm = await offer(world, { load: WARM.load, from: 0, count: WARM.queries, charges, seed }, options)
-  return { ...options, memory: { state: warm.state } }
+  const { state } = await learnFrom({ ...own, inputs: inputs.slice(0, KNOWN), onProgress() {} })
+  return { reuse: { maxError }, memory: { state: state as Uint8Array } }
+}
+
+/** What a server knows that has answered for a while. */
+async function warmed(options: PredictorOptions, world: World, charges: Charges, seed: number) {
+  const { state } = await offer(world, { load: WARM.load, from: 0, count: WARM.queries, charges, seed }, options)
+  return { ...options, memory: { state } }
 }
 
 export async function overloadMemory(json: boolean, words: string[]): Promise<void> {
   const seeds = Number(words.find((word) => /^\d+$/.test(word)) ?? SEEDS)
   const models = words.filter((word) => !/^\d+$/.test(word))
-  const runs: (Job & { charges: Charges; load: number; way: string; seed: number; run: Run })[] = []
+  const runs: Offered[] = []
   for (const job of jobs.filter(({ model }) => !models.length || models.some((word) => model.includes(word)))) {
     const costs = await measureCosts(job.model)
     const charges = { ...costs, look: job.look ?? costs.look }
     const world = await worldOf(job.model)
+    const first = await taught(job, world)
     for (let seed = 1; seed <= seeds; seed++) {
-      const options = await warmed(job, world, charges, seed)
+      const options = await warmed(first, world, charges, seed)
       for (const load of LOADS)
         for (const [way, choices] of Object.entries(ways)) {
           const part = { load, from: WARM.queries, count: MEASURED, charges, seed }
@@ -164,12 +172,15 @@ export async function overloadMemory(json: boolean, words: string[]): Promise<vo
   console.log(json ? JSON.stringify(runs, null, 2) : `${tableOf(runs)}`)
 }
 
-function tableOf(runs: readonly (Job & { charges: Charges; load: number; way: string; run: Run })[]) {
+function tableOf(runs: readonly Offered[]) {
   const out = table(['model, maxError', 'a look, ms', 'offered', 'looked up', 'answered', 'of seeds', 'refused', 'too late', 'remembered', 'wrong', 'p50, ms', 'p99', 'inferences a query']) // biome-ignore format: one line
   const percent = (part: number) => `${(100 * part).toFixed(1)} %`
-  const cellOf = ({ model, maxError, charges, load, way }: (typeof runs)[number]) => [`${model}, ${maxError}`, charges.look.toFixed(2), `${load}x`, way] // biome-ignore format: one line
-  const cells = new Map<string, (typeof runs)[number][]>()
-  for (const run of runs) cells.set(cellOf(run).join(), [...(cells.get(cellOf(run).join()) ?? []), run])
+  const cellOf = ({ model, maxError, charges, load, way }: Offered) => [`${model}, ${maxError}`, charges.look.toFixed(2), `${load}x`, way] // biome-ignore format: one line
+  const cells = new Map<string, Offered[]>()
+  for (const run of runs) {
+    const name = cellOf(run).join()
+    cells.set(name, [...(cells.get(name) ?? []), run])
+  }
   for (const all of cells.values()) {
     const of = (what: keyof Run) => median(all.map(({ run }) => run[what]))
     const answered = all.map(({ run }) => run.answered)

@@ -3,6 +3,15 @@
 import { cpSync, mkdtempSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { transformSync } from 'esbuild'
+
+/** What is broken on purpose: a file of src/, what stands there once, and what takes its place. */
+export interface Change {
+  name: string
+  file: string
+  from: string
+  to: string
+}
 
 /** @param parts  files and folders of this one @returns a new folder with these and its packages; the caller removes it */
 export function copyOf(parts: readonly string[]): string {
@@ -29,4 +38,12 @@ export function whileChanged<T>(path: string, change: (text: string) => string, 
   } finally {
     writeFileSync(path, own)
   }
+}
+
+/** A file's text with a change made. @throws Error where what it replaces does not stand there once, or what comes of it is the same or does not compile */
+export function changed(text: string, { name, file, from, to }: Change): string {
+  const made = text.replace(from, () => to)
+  if (text.split(from).length !== 2 || made === text) throw new Error(`${name}: expected ${JSON.stringify(from)} once in ${file}, and something else in its place`) // biome-ignore format: one line
+  transformSync(made, { loader: 'ts' })
+  return made
 }

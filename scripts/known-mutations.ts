@@ -3,11 +3,9 @@
  * `tests` are those that notice, of the folders of `test/`.
  */
 
-export interface KnownMutation {
-  name: string
-  file: string
-  from: string
-  to: string
+import type { Change } from './changed-copy'
+
+export interface KnownMutation extends Change {
   tests: readonly string[]
 }
 

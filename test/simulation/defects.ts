@@ -8,9 +8,9 @@ import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { copyOf, whileChanged } from '../../scripts/changed-copy'
+import { changed, copyOf, whileChanged } from '../../scripts/changed-copy'
 import { keep } from './corpus'
-import { type Defect, defect, putBack } from './defect'
+import { type Defect, defect } from './defect'
 import type { Schedule } from './schedule'
 import { wireDefects } from './wire-defects'
 
@@ -93,7 +93,7 @@ const PARTS = ['src', 'build', 'test/simulation', 'test/shared', 'bench', 'packa
 
 /** What comes of it while a defect is there. */
 function whileBroken<T>(folder: string, defect: Defect, run: () => T): T {
-  return whileChanged(join(folder, 'src', defect.file), (text) => putBack(text, defect), run)
+  return whileChanged(join(folder, 'src', defect.file), (text) => changed(text, defect), run)
 }
 
 function search(folder: string, defect: Defect, keeps: boolean): boolean {
