@@ -113,6 +113,7 @@ export class Scales implements Owner, Apart {
     const asked = attempt as Attempt<Payload, Payload>
     const { outcome, identity } = asked
     if (!this.#asking.delete(asked) || identity === undefined) return
+    this.#silent.delete(identity) // until it is looked again who is
     if (outcome?.kind === 'answered') {
       this.#answered.set(identity, sizesOf(outcome.answer.tensors, this.#signature.outputs))
     } else if (outcome?.kind === 'failed' && outcome.blame !== 'nobody') {

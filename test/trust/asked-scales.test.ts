@@ -139,6 +139,25 @@ it('a machine that comes later is asked where fewer were there than it takes, an
   await predictor.close()
 })
 
+it('who has answered is not asked again while another that is to be asked is busy', async () => {
+  const fleet = new Fleet()
+  let release = () => {}
+  const busy = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const late = fleet.worker('c')
+  const { infer } = late
+  late.infer = (query, ...rest) => busy.then(() => infer(query, ...rest))
+  const { predictor } = await serve([fleet.worker('a'), fleet.worker('b'), late], { ...byzantine, policy: 'retry' })
+  const answers = predictor.predictAll(many(20, 1))
+  for (let turns = 0; turns < 200; turns++) await new Promise(setImmediate)
+  release()
+  await answers
+  await predictor.predictAll(many(20, 1))
+  expect(fleet.probes.toSorted()).toEqual(['a', 'b', 'c'])
+  await predictor.close()
+})
+
 describe('an anchor that is asked', () => {
   const liar = (fleet: Fleet, name: string) => fleet.worker(name, { lie: (y) => y.map((value) => value + 0.2) })
   const sampled = { verify: { mode: 'sampled', rate: 1 } } as const
