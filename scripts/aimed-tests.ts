@@ -42,12 +42,13 @@ class Ordered extends BaseSequencer {
 export default {
   resolve: { alias: [${alias}] },
   test: {
-    testTimeout: ${MOST_MS / 2}, include: ['test/**/*.test.ts'], fileParallelism: false, sequence: { sequencer: Ordered },
+    testTimeout: ${MOST_MS / 2}, hookTimeout: ${MOST_MS / 2}, include: ['test/**/*.test.ts'], fileParallelism: false, sequence: { sequencer: Ordered },
     testNamePattern: '^(?!the defect)', // these look at the text of the sources
     setupFiles: ['test/shared/typed-arrays.ts', 'mutate.setup.ts'],
   },
 }`,
   )
+  writeFileSync(join(folder, 'src', 'platform', 'worker.js'), "import '../../dist/worker.js'") // threads take what was built
   writeFileSync(
     join(folder, 'mutate.setup.ts'),
     `import { appendFileSync } from 'node:fs'
@@ -152,7 +153,7 @@ function measured(folder: string, byFile: ReadonlyMap<string, readonly Mutation[
   }
   const report = join(folder, 'reached')
   const args = [join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--config', 'mutate.config.ts', ...tests]
-  const { status, stdout } = spawnSync(process.execPath, args, { cwd: folder, env: { ...ENV, REACHED: report }, encoding: 'utf8', maxBuffer: 2 ** 28 }) // biome-ignore format: one line
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: folder, env: { ...ENV, REACHED: report }, encoding: 'utf8', maxBuffer: 2 ** 28 }) // biome-ignore format: one line
   for (const file of byFile.keys()) writeFileSync(join(folder, file), textOf(file))
   const found: Record<string, Reach> = {}
   for (const line of textOf(report).trim().split('\n')) {
@@ -161,7 +162,7 @@ function measured(folder: string, byFile: ReadonlyMap<string, readonly Mutation[
   }
   if (status !== 0 || Object.keys(found).length < tests.length)
     throw new Error(
-      `tests fail as they are:\n${stdout
+      `tests fail as they are:\n${(stdout + stderr)
         .split('\n')
         .filter((line) => line.includes('FAIL'))
         .join('\n')}`,

@@ -69,9 +69,9 @@ function conditionOf(node: ts.Node): ts.Expression | undefined {
 const isSwapped = (condition: ts.Expression) =>
   isNot(condition) || (ts.isBinaryExpression(condition) && ['===', '!=='].includes(condition.operatorToken.getText()))
 
-/** The text of a file that calls `globalThis.reached(first + i)` wherever it comes to what the i-th mutation changes. */
+/** The text of a file that calls `globalThis.reached(first + i)`, where there is that, wherever it comes to what the i-th mutation changes. */
 export function withProbes(text: string, mutations: readonly Mutation[], first: number): string {
-  const open = mutations.map(({ whole: { from, to } }, i) => ({ at: from, size: to - from, what: `(globalThis.reached(${first + i}), ` })) // biome-ignore format: one line
+  const open = mutations.map(({ whole: { from, to } }, i) => ({ at: from, size: to - from, what: `(globalThis.reached?.(${first + i}), ` })) // biome-ignore format: one line
   const close = mutations.map(({ whole: { from, to } }) => ({ at: to, size: from - to, what: ')' }))
   // At one place what ends comes first; of what begins there, the largest.
   const inserted = [...close, ...open].sort((a, b) => a.at - b.at || Number(a.size > 0) - Number(b.size > 0) || b.size - a.size) // biome-ignore format: one line
