@@ -68,6 +68,11 @@ export class TimeBudget {
   take(ms: number): void {
     this.#left -= ms
   }
+
+  /** Something that goes first took so long: there is no share of that. */
+  yield(ms: number): void {
+    this.#left -= this.#share() * ms
+  }
 }
 
 /** Send extra rows ahead only while at least one in ten saves a query: a hedge saves one at the same price. */

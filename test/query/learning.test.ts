@@ -10,23 +10,27 @@ import { query } from '../shared/house'
 /** With a memory that takes so many milliseconds for a pass. */
 function learning(passMs: number, memory: 'warm' | 'cold' = 'warm') {
   const clock = new VirtualClock()
-  const pass = () => ({ answer: query(clock.spend(passMs) as never) })
+  const spent = { looks: 0, lessons: 0 }
+  const pass = (what: keyof typeof spent = 'looks') => {
+    spent[what] += passMs
+    return { answer: query(clock.spend(passMs) as never) }
+  }
   const experience = {
     memory,
     confidence: { observe() {} },
-    recall: pass,
+    recall: () => pass(),
     *recalling() {
       return pass()
     },
     *train() {
-      pass()
+      pass('lessons')
       yield 'compared'
     },
   }
   const learning = new Learning(experience as never as Experience, clock, (text) => expect.fail(text))
   const foresees = (count: number, ms: number) => learning.foresee(Array(count).fill(query(1)), ms) !== undefined
   const looked = () => learning.look(query(1), false, () => true, () => {}) // biome-ignore format: one line
-  return { clock, learning, foresees, looked }
+  return { clock, learning, foresees, looked, spent }
 }
 
 it('a group is foreseen only where that takes no more than a quarter of an answer’s time, and no more than 4 ms', () => {
@@ -50,6 +54,21 @@ it('what is foreseen takes its time from that of lessons: where none is left not
   expect(foresees(1, 1000)).toBe(false)
   clock.spend(1000)
   expect(foresees(1, 1000)).toBe(true)
+})
+
+it('lessons have their share of what lookups leave: both together held the loop all the time where more came than fits', async () => {
+  const { clock, learning: own, spent } = learning(1)
+  own.use = 'saving' // a fifth
+  const look = () => {
+    own.recall(query(1), 10, () => true, () => {}) // biome-ignore format: one line
+    own.remember(query(1), query(2))
+    if (clock.now() < 20_000) clock.after(0.25, look)
+  }
+  look()
+  await clock.run()
+  const left = clock.now() - spent.looks
+  expect(spent.lessons / left).toBeLessThan(0.22) // some was saved up
+  expect(left / clock.now()).toBeLessThan(0.3)
 })
 
 it.each([
