@@ -2,8 +2,10 @@
 
 import {
   createHash,
+  createHmac,
   createPrivateKey,
   createPublicKey,
+  diffieHellman,
   generateKeyPairSync,
   type KeyObject,
   sign,
@@ -35,11 +37,26 @@ export const keys: Keys = {
   },
 
   verifier(identity) {
-    const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: identity }, format: 'jwk' })
+    const key = publicKey('Ed25519', identity)
     return async (signed, signature) => verify(null, signed, key, signature)
   },
 
-  hash: async (bytes) => createHash('sha256').update(bytes).digest(),
+  async secret() {
+    const { privateKey } = generateKeyPairSync('x25519')
+    return {
+      own: nameOf(privateKey),
+      agree(other) {
+        const secret = sha256(diffieHellman({ privateKey, publicKey: publicKey('X25519', other) }))
+        return (bytes) => createHmac('sha256', secret).update(bytes).digest()
+      },
+    }
+  },
+
+  hash: sha256,
+}
+
+function sha256(bytes: Uint8Array): Uint8Array {
+  return createHash('sha256').update(bytes).digest()
 }
 
 /** Who has a copy is the machine. Windows has no such modes. */
@@ -58,6 +75,14 @@ function read(path: string, pem: Buffer): KeyObject {
 }
 
 function pairOf(key: KeyObject): KeyPair {
-  const { x = '' } = createPublicKey(key).export({ format: 'jwk' })
-  return { identity: x, sign: async (bytes) => sign(null, bytes, key) }
+  return { identity: nameOf(key), sign: async (bytes) => sign(null, bytes, key) }
+}
+
+function publicKey(crv: 'Ed25519' | 'X25519', x: string): KeyObject {
+  return createPublicKey({ key: { kty: 'OKP', crv, x }, format: 'jwk' })
+}
+
+/** Its public half, in base64url. */
+function nameOf(key: KeyObject): string {
+  return createPublicKey(key).export({ format: 'jwk' }).x ?? ''
 }

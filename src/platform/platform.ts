@@ -96,15 +96,31 @@ export interface KeyPair {
   sign(bytes: Uint8Array): Promise<Uint8Array>
 }
 
-/** Keys and signatures of Ed25519, and hashes. One file per runtime, chosen as the platform is, since few need them. */
+/** One end of an agreement on a secret, by X25519. */
+export interface SecretPair {
+  /** Its public key, 43 letters of base64url. */
+  readonly own: string
+  /** What the ends of two keys make of bytes alike, and nobody else can. Throws or rejects where the other one is no key. */
+  agree(other: string): Soon<Seal>
+}
+
+/** HMAC-SHA-256 by a secret: 32 bytes. */
+export type Seal = (bytes: Uint8Array) => Soon<Uint8Array>
+
+/** There at once, or later. */
+export type Soon<T> = T | Promise<T>
+
+/** Keys and signatures of Ed25519, secrets and hashes. One file per runtime, chosen as the platform is, since few need them. */
 export interface Keys {
   generate(): Promise<KeyPair>
   /** One that is there again after a restart, made where there is none. @param where  a file's path; in browsers a name in IndexedDB @param warn  told where others can read it */
   kept(where: string, warn?: (text: string) => void): Promise<KeyPair>
   /** What tells whether a signature is this identity's. What is no key has none, or is refused at once. */
   verifier(identity: string): (signed: Uint8Array, signature: Uint8Array) => Promise<boolean>
+  /** For as long as it is used. Rejects where the runtime has no X25519. */
+  secret(): Promise<SecretPair>
   /** SHA-256. */
-  hash(bytes: Uint8Array): Promise<Uint8Array>
+  hash(bytes: Uint8Array): Soon<Uint8Array>
 }
 
 export interface Platform {

@@ -27,6 +27,8 @@ export const keys: Keys = {
     return async (signed, signature) => (await verify)(signed, signature)
   },
 
+  secret: async () => (await maker()).secret(),
+
   hash: async (bytes) => (await maker()).hash(bytes),
 }
 

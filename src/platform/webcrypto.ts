@@ -3,6 +3,8 @@
 import type { KeyPair, Keys } from './platform'
 
 const ED25519 = 'Ed25519'
+const X25519 = 'X25519'
+const HMAC = { name: 'HMAC', hash: 'SHA-256' }
 
 /** Where keys are made to be kept. */
 export interface KeyMaker extends Omit<Keys, 'kept'> {
@@ -30,6 +32,20 @@ export const webCrypto: KeyMaker = {
     const key = crypto.subtle.importKey('raw', fromText(identity), ED25519, false, ['verify'])
     key.catch(() => {}) // whoever asks is told
     return async (signed, signature) => crypto.subtle.verify(ED25519, await key, bytes(signature), bytes(signed))
+  },
+
+  async secret() {
+    const { privateKey, publicKey } = (await crypto.subtle.generateKey(X25519, false, ['deriveBits'])) as CryptoKeyPair
+    return {
+      own: toText(new Uint8Array(await crypto.subtle.exportKey('raw', publicKey))),
+      async agree(other) {
+        const theirs = await crypto.subtle.importKey('raw', fromText(other), X25519, false, [])
+        const bits = await crypto.subtle.deriveBits({ name: X25519, public: theirs }, privateKey, 256)
+        const secret = await webCrypto.hash(new Uint8Array(bits))
+        const key = await crypto.subtle.importKey('raw', bytes(secret), HMAC, false, ['sign'])
+        return async (data) => new Uint8Array(await crypto.subtle.sign('HMAC', key, bytes(data)))
+      },
+    }
   },
 
   hash: async (data) => new Uint8Array(await crypto.subtle.digest('SHA-256', bytes(data))),

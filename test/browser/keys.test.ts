@@ -35,4 +35,11 @@ describe('a tab’s key', () => {
     expect(await verify(text, await pair.sign(text))).toBe(true)
     expect([...(await noble.hash(text))]).toEqual([...(await keys.hash(text))])
   })
+
+  it('and a secret in JavaScript seal alike', async () => {
+    const [one, other] = await Promise.all([keys.secret(), noble.secret()])
+    const seals = await Promise.all([one.agree(other.own), other.agree(one.own)])
+    const [ours, theirs] = await Promise.all(seals.map((seal) => seal(text)))
+    expect([...ours]).toEqual([...theirs])
+  })
 })

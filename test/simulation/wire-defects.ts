@@ -6,7 +6,7 @@ import { type Defect, defect } from './defect'
 export const wireDefects: readonly Defect[] = [
   defect('HTTP: a reply is another request’s', 'workers/http/oip-server.ts', "if (reply.id !== undefined && reply.id !== id) throw this.#error('PROTOCOL', 'answers another request', {})", ''),
   defect('HTTP: a former model answers on', 'workers/http/served-model.ts', 'if (!other) return reply.outcomes', 'if (reply) return reply.outcomes'),
-  defect('NATS: what others say in a worker’s name counts', 'workers/nats/worker.ts', 'if (await isFrameOf(verify, context, bytes)) this.#believe', 'if (context) this.#believe'),
+  defect('NATS: what others say in a worker’s name counts', 'workers/nats/worker.ts', 'if (isIts) this.#believe', 'if (isIts !== undefined) this.#believe'),
   defect('NATS: whoever comes is of the fleet’s model', 'workers/nats/fleet.ts', 'if (!this.#isOurs(beat)) return this.#refuse(beat, verify)', ''),
   defect('NATS: a sweep goes on when all is over', 'workers/nats/fleet.ts', '  async close(): Promise<void> {\n    this.#cancelSweep()', '  async close(): Promise<void> {'),
   defect('gateway: rows change places', 'gateway/batch.ts', 'this.outcomes[row] = { prediction: keep(await this.#predictor.predictOf(many, query, this.#choices)) }', 'const prediction = keep(await this.#predictor.predictOf(many, query, this.#choices))\n      this.outcomes[this.outcomes.length] = { prediction }'),

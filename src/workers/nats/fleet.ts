@@ -13,6 +13,7 @@ import { type Heartbeat, isAgain } from './heartbeat'
 import { Newcomers } from './newcomers'
 import { checkNatsOptions, type NatsOptions, type NatsSettings } from './options'
 import { Refused } from './refused'
+import { Seals } from './seals'
 import type { Verify } from './signature'
 import { Inbox } from './subjects'
 import type { Wire } from './wire'
@@ -46,7 +47,7 @@ export function natsWorkers(server: NatsServer, options: NatsOptions): NatsWorke
 }
 
 export interface NatsWorkers extends AsyncIterableIterator<Change> {
-  /** Messages that came in the names of workers, without their signatures: they were dropped. */
+  /** Messages that came in the names of workers, without their signatures or seals: they were dropped. */
   readonly forged: number
 }
 
@@ -56,7 +57,6 @@ const SWEEP_MS = 100
 const ASK_AFTER = 1.3
 
 class NatsFleet implements Wire {
-  readonly inbox: Inbox
   /** By name. Closed ones stay for as long as they are heard, so that they do not join again. */
   readonly #workers = new Map<string, NatsWorker>()
   readonly #refused = new Refused()
@@ -68,8 +68,8 @@ class NatsFleet implements Wire {
     private readonly link: NatsLink,
     readonly settings: NatsSettings,
     private readonly fleet: RemoteFleet<string>,
+    readonly inbox: Inbox,
   ) {
-    this.inbox = new Inbox(link, settings.inboxPrefix)
     this.#newcomers = new Newcomers(this, (beat, verify) => this.#proven(beat, verify))
     const known = (name: string) => this.#workers.get(name)
     link.listen(settings.subjects.beats, (message) => {
@@ -90,10 +90,11 @@ class NatsFleet implements Wire {
     settings: NatsSettings,
     fleet: RemoteFleet<string>,
   ): Promise<NatsFleet | undefined> {
-    const { model, fingerprint, warn } = settings
+    const { model, fingerprint, inboxPrefix, warn } = settings
     fleet.model = model === undefined ? fingerprint : fingerprintOf(await readModel(model))
+    const seals = await Seals.make()
     const link = await NatsLink.open(server, warn)
-    if (!fleet.changes.isOver) return new NatsFleet(link, settings, fleet)
+    if (!fleet.changes.isOver) return new NatsFleet(link, settings, fleet, new Inbox(link, inboxPrefix, seals))
     await link.close()
   }
 

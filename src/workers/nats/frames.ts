@@ -22,10 +22,12 @@ type FrameKind = (typeof kinds)[number]
 
 /** Flag of answers and errors: the worker takes no rows until its next heartbeat, since what runs its model has died. */
 export const DOWN = 1
-/** Flag: the last bytes are a signature of what is before them; see `signature.ts`. */
+/** Flags: the last bytes are a signature of what is before them, or a seal; see `signature.ts`. */
 export const SIGNED = 2
-/** Bytes of it. */
+export const SEALED = 4
+/** Bytes of them. */
 export const SIGNATURE = 64
+const SEAL = 32
 
 export interface Frame {
   kind: FrameKind
@@ -38,6 +40,8 @@ export interface Frame {
   total: number
   offset: number
   body: Uint8Array
+  /** Its signature or seal; empty where it has none. */
+  proof: Uint8Array
 }
 
 /** A frame without values, such as 'cancel'; of an error, what is wrong. */
@@ -66,7 +70,10 @@ export function* encodeValues(
   }
 }
 
-function writeHead(view: DataView, { kind, flags, budgetMs, total, offset }: Omit<Frame, 'body' | 'model'>): void {
+function writeHead(
+  view: DataView,
+  { kind, flags, budgetMs, total, offset }: Omit<Frame, 'body' | 'model' | 'proof'>,
+): void {
   view.setUint8(0, VERSION)
   view.setUint8(1, kinds.indexOf(kind))
   view.setUint16(2, flags, true)
@@ -75,20 +82,23 @@ function writeHead(view: DataView, { kind, flags, budgetMs, total, offset }: Omi
   view.setUint32(12, offset, true)
 }
 
-/**
- * @param isWhole  its signature is there, where it has one
- * @throws ApproxiferError PROTOCOL for what is no frame of this version
- */
-export function decode(bytes: Uint8Array, isWhole = true): Frame {
-  const signature = isWhole && bytes[2] & SIGNED ? SIGNATURE : 0
-  if (bytes.length < HEAD + signature) throw wrong(`${HEAD + signature} bytes or more`, `${bytes.length}`)
+export function kindOf(bytes: Uint8Array): FrameKind | undefined {
+  return kinds[bytes[1]]
+}
+
+/** @throws ApproxiferError PROTOCOL for what is no frame of this version */
+export function decode(bytes: Uint8Array): Frame {
+  const length = bytes[2] & SEALED ? SEAL : bytes[2] & SIGNED ? SIGNATURE : 0
+  const end = bytes.length - length
+  if (end < HEAD) throw wrong(`${HEAD + length} bytes or more`, `${bytes.length}`)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   if (view.getUint8(0) !== VERSION) throw wrong(`version ${VERSION}`, `${view.getUint8(0)}`)
-  const kind = kinds[view.getUint8(1)]
+  const kind = kindOf(bytes)
   if (kind === undefined) throw wrong(`a kind up to ${kinds.length - 1}`, `${view.getUint8(1)}`)
-  const [budgetMs, total, offset] = [4, 8, 12].map((at) => view.getUint32(at, true))
-  const body = bytes.subarray(HEAD, bytes.length - signature)
-  return { kind, flags: view.getUint16(2, true), budgetMs, model: budgetMs, total, offset, body }
+  const budgetMs = view.getUint32(4, true)
+  const [flags, total, offset] = [view.getUint16(2, true), view.getUint32(8, true), view.getUint32(12, true)]
+  const [body, proof] = [bytes.subarray(HEAD, end), bytes.subarray(end)]
+  return { kind, flags, budgetMs, model: budgetMs, total, offset, body, proof }
 }
 
 /** Four bytes of a model's fingerprint: a worker that comes to have another model is no forger. */

@@ -22,12 +22,13 @@ export function hear(
     const { name, identity = '' } = beat
     const worker = known(name)
     const own = worker?.identity === identity ? worker : undefined
-    const verify = own?.verify ?? keys.verifier(identity)
+    const verify = own?.voice?.verify ?? keys.verifier(identity)
     const look = async () => {
       if (await isBeatOf(verify, subjects.worker(beat), data)) believe(beat, verify)
       else forgeries.drop(name)
     }
-    void (own ? own.inTurn(look) : look())
+    if (own) own.inTurn.take(look)
+    else void look()
   } catch (error) {
     warn(`${subject}: ${(error as Error).message}`)
   }

@@ -6,7 +6,7 @@ import { ApproxiferError, asError } from '../../errors'
 import { rowLength, type Signature, type TensorSpec } from '../../tensor'
 import { VERSION } from './frames'
 import { openBeat } from './signature'
-import { isToken, tagOf } from './subjects'
+import { isKey, isToken, tagOf } from './subjects'
 
 const states = ['up', 'down', 'draining', 'gone'] as const
 
@@ -33,6 +33,8 @@ export interface Heartbeat {
   scales?: readonly number[] | undefined
   /** Of the machine, the same for all its workers: its public key where it signs what it says. */
   identity?: string | undefined
+  /** Of a signed one: the public key by which what it says is sealed. Older ones sign it all. */
+  secret?: string | undefined
   /** Of a signed one: each has a higher number, so that none counts twice. */
   sequence?: number | undefined
   /** Whether it came with a signature; whose that is has yet to be seen. */
@@ -47,9 +49,6 @@ export const MOST_SLOTS = 1024
 const MOST = 2 ** 32 - 1
 /** Values that a row may have: 256 MB. */
 const MOST_VALUES = 2 ** 26
-
-/** Of a public key. */
-export const KEY = /^[\w-]{43}$/
 
 export function toJson(value: object): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value))
@@ -89,7 +88,7 @@ function checked(beat: Heartbeat): Heartbeat {
 
 /** A key's name is nobody else's, and a machine that signs nothing has none. */
 function checkKey({ name, identity = '', sequence, signed }: Heartbeat): void {
-  if (signed !== KEY.test(identity))
+  if (signed !== isKey(identity))
     throw new TypeError(expected('identity', signed ? 'a key' : 'none of a key', identity))
   if (!signed) return
   if (!name.includes(tagOf(identity))) throw new TypeError(expected('name', `one with ${tagOf(identity)}`, name))

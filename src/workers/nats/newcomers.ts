@@ -6,7 +6,7 @@
 import { MOST_WORKERS } from '../remote/fleet'
 import { decode, encode } from './frames'
 import type { Heartbeat } from './heartbeat'
-import { isFrameOf, type Verify } from './signature'
+import { type Verify, Voice } from './signature'
 import type { Conversation } from './subjects'
 import type { Wire } from './wire'
 
@@ -45,7 +45,7 @@ export class Newcomers {
     if (!asked) return
     if (!reply) return this.#forget(subject) // nobody listens there
     const { to } = asked.question
-    const isOwn = verify ? await isFrameOf(verify, { subject, to }, reply) : isPong(reply)
+    const isOwn = verify ? await new Voice(subject, verify).said(to, reply) : isPong(reply)
     if (!isOwn) return this.wire.settings.forgeries.drop(asked.beat.name)
     if (this.#asked.get(subject) !== asked) return
     this.#forget(subject)

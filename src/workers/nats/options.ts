@@ -6,8 +6,8 @@ import { type Clock, systemClock } from '../../clock'
 import { guarded, warnOnce } from '../../notices'
 import type { KeyPair } from '../../platform/platform'
 import type { ModelWorker } from '../worker'
-import { KEY, LEAST_EVERY_MS, MOST_SLOTS } from './heartbeat'
-import { checkFleet, subjectsOf } from './subjects'
+import { LEAST_EVERY_MS, MOST_SLOTS } from './heartbeat'
+import { checkFleet, isKey, subjectsOf } from './subjects'
 
 export interface NatsOptions {
   /** Name of the fleet, as `serveNats` and `approxifer work --fleet` have it: letters, digits, `-` and `_`. */
@@ -59,7 +59,7 @@ export function checkNatsOptions(options: NatsOptions) {
   checkFleet(fleet)
   if (model !== undefined && fingerprint !== undefined) throw new TypeError('fingerprint: expected none beside model')
   if (fingerprint !== undefined) checkString('fingerprint', fingerprint)
-  if (typeof trusted !== 'boolean' && !(Array.isArray(trusted) && trusted.every((key) => KEY.test(key))))
+  if (typeof trusted !== 'boolean' && !(Array.isArray(trusted) && trusted.every(isKey)))
     throw new TypeError(expected('trusted', 'true, false, or keys of machines', trusted))
   if (!/^[\w-]+(\.[\w-]+)*$/.test(inboxPrefix)) {
     throw new TypeError(expected('inboxPrefix', 'tokens with dots between them', inboxPrefix))
@@ -148,7 +148,7 @@ export function checkServeOptions(options: ServeNatsOptions) {
   }
   for (const [i, { slots = 1 }] of workers.entries()) checkInteger(`workers[${i}].slots`, slots, 1, MOST_SLOTS)
   checkString('name', name)
-  if (!isKey(key)) throw new TypeError(expected('key', "a file's path, a pair of keys or false", key))
+  if (!isPair(key)) throw new TypeError(expected('key', "a file's path, a pair of keys or false", key))
   const machine = name.replace(/[^\w-]+/g, '_').slice(0, 100)
   return {
     ...{ fleet, workers: workers as readonly ModelWorker[], machine, clock, key },
@@ -160,7 +160,7 @@ export function checkServeOptions(options: ServeNatsOptions) {
   }
 }
 
-function isKey(key: unknown): key is string | KeyPair | false | undefined {
+function isPair(key: unknown): key is string | KeyPair | false | undefined {
   if (typeof key === 'string') return key !== ''
   return key === undefined || key === false || typeof (key as KeyPair)?.sign === 'function'
 }

@@ -2,6 +2,7 @@
 
 import { ApproxiferError, asError } from '../../errors'
 import { flawOf } from '../../payload'
+import type { Soon } from '../../platform/platform'
 import { median } from '../../stats'
 import type { TensorList } from '../../tensor'
 import type { ModelWorker } from '../worker'
@@ -20,7 +21,7 @@ interface RowRequest {
   /** Once all of it is here. */
   row: TensorList | undefined
   /** Of the row, where what it answers is signed. */
-  hash: Promise<Uint8Array> | undefined
+  hash: Soon<Uint8Array> | undefined
   abort: AbortController | undefined
   startedAt: number
 }
@@ -253,7 +254,7 @@ export class Responder {
     this.#send(to, encodeError(error, this.isDown ? DOWN : 0))
   }
 
-  #send(to: string, bytes: Uint8Array, row?: Promise<Uint8Array>): void {
+  #send(to: string, bytes: Uint8Array, row?: Soon<Uint8Array>): void {
     if (this.#state !== 'closed') this.outbox.frame(to, bytes, row)
   }
 

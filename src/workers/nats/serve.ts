@@ -7,6 +7,7 @@ import type { KeyPair } from '../../platform/platform'
 import { randomToken } from '../../random-token'
 import { checkServer, NatsLink, type NatsServer } from './connection'
 import { checkServeOptions, type ServeNatsOptions, type ServeSettings } from './options'
+import { Seals } from './seals'
 import { type MachineState, Station } from './station'
 import { tagOf } from './subjects'
 
@@ -37,8 +38,9 @@ export async function serveNats(server: NatsServer, options: ServeNatsOptions): 
   checkServer(server)
   const settings = checkServeOptions(options)
   const key = await keyOf(settings)
+  const seals = key && (await Seals.make())
   const link = await NatsLink.open(server, settings.warn)
-  const machine = new ServingMachine(link, settings, key)
+  const machine = new ServingMachine(link, settings, key, seals)
   await machine.settled()
   const { refusal } = link
   if (!refusal) return machine
@@ -67,7 +69,7 @@ class ServingMachine implements NatsService, MachineState {
   #cancelBeat: () => void = () => {}
   #end: (left: Promise<void>) => void = () => {}
 
-  constructor(link: NatsLink, settings: ServeSettings, key: KeyPair | undefined) {
+  constructor(link: NatsLink, settings: ServeSettings, key: KeyPair | undefined, seals: Seals | undefined) {
     const { workers, machine, subjects, fleet } = settings
     this.owner = { identity: key?.identity ?? `${machine}-${randomToken()}`, signed: key !== undefined }
     this.#link = link
@@ -77,7 +79,7 @@ class ServingMachine implements NatsService, MachineState {
     })
     const run = (key ? tagOf(key.identity) : '') + randomToken().slice(0, 6)
     this.#stations = workers.map(
-      (worker, i) => new Station(`${machine}-${i}-${run}`, worker, this, link, settings, key),
+      (worker, i) => new Station(`${machine}-${i}-${run}`, worker, this, link, settings, key, seals),
     )
     link.listen(subjects.rollCall, () => this.#beatAll())
     for (const subject of ['$SRV.*', `$SRV.*.${fleet}`]) {

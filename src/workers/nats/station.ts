@@ -10,6 +10,7 @@ import { VERSION } from './frames'
 import { type Heartbeat, toJson } from './heartbeat'
 import type { ServeSettings } from './options'
 import { Responder } from './responder'
+import type { Seals } from './seals'
 import { Outbox } from './signature'
 
 /** What the workers of one machine share. */
@@ -38,8 +39,9 @@ export class Station {
     private readonly link: NatsLink,
     private readonly settings: ServeSettings,
     key: KeyPair | undefined,
+    seals: Seals | undefined,
   ) {
-    this.outbox = new Outbox(link, this.subject, key)
+    this.outbox = new Outbox(link, this.subject, key, seals)
     this.responder = new Responder(worker, settings, this.outbox, () => this.beat())
     link.needs.add(this.subject).add(this.#beats)
     link.listen(this.subject, ({ data, reply }) => {

@@ -3,6 +3,7 @@
 import { expected } from '../../check'
 import { randomToken } from '../../random-token'
 import type { NatsLink } from './connection'
+import type { Seals } from './seals'
 
 export const subjectsOf = (fleet: string) => ({
   /** Workers tell here that they are there. */
@@ -31,6 +32,11 @@ export function isToken(text: unknown): text is string {
   return typeof text === 'string' && /^[\w-]{1,200}$/.test(text)
 }
 
+/** A public key, in base64url. */
+export function isKey(text: unknown): text is string {
+  return typeof text === 'string' && /^[\w-]{43}$/.test(text)
+}
+
 /** @throws TypeError */
 export function checkFleet(fleet: unknown): asserts fleet is string {
   if (!isToken(fleet)) throw new TypeError(expected('fleet', 'letters, digits, - and _', fleet))
@@ -45,6 +51,11 @@ export interface Conversation {
   close(): void
 }
 
+/** The key in an address, where the one who is there has said it. */
+export function keyIn(address: string): string | undefined {
+  return address.split('.').at(-2)
+}
+
 /** A reply; undefined where the server says that nobody listens to the subject. */
 type Heard = (reply: Uint8Array | undefined) => void
 
@@ -53,12 +64,13 @@ export class Inbox {
   readonly #address: string
   readonly #open = new Map<string, Heard>()
 
-  /** @param prefix  of its address, as the server's permissions may ask for */
+  /** @param prefix  of its address, as the server's permissions may ask for @param seals  with whose key answers are sealed */
   constructor(
     readonly link: NatsLink,
     prefix: string,
+    readonly seals: Seals | undefined,
   ) {
-    this.#address = `${prefix}.${randomToken()}`
+    this.#address = `${prefix}.${seals?.own ?? randomToken()}`
     link.listen(`${this.#address}.*`, ({ subject, data, headers }) => {
       const isUnheard = headers?.code === 503 && !data.length
       this.#open.get(subject.slice(this.#address.length + 1))?.(isUnheard ? undefined : data)

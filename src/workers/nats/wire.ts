@@ -1,5 +1,6 @@
 /** What the workers of a fleet share, and a call of one row to one of them. */
 
+import type { Soon } from '../../platform/platform'
 import type { OpenCall } from '../open-call'
 import type { Assembly } from './frames'
 import type { NatsSettings } from './options'
@@ -21,7 +22,7 @@ export interface SentCall {
   readonly parts: Assembly
   readonly expiresAt: number
   /** Of its row, where answers are signed: taken when it is sent, since the row may be another's when the call has settled. */
-  hash: Promise<Uint8Array> | undefined
+  hash: Soon<Uint8Array> | undefined
   /** `never`: nobody listened when it was sent. */
   sent: 'once' | 'again' | 'never'
   /** Heartbeats since it was sent that told of no call at the worker. */

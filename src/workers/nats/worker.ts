@@ -8,7 +8,8 @@ import { type ModelWorker, wrongQueries } from '../worker'
 import { DOWN, decode, decodeError, encode, encodeValues, FOR_EVER, markOf } from './frames'
 import type { Heartbeat } from './heartbeat'
 import { assemblyOf, pack, unpack } from './packing'
-import { hashOf, isFrameOf, type Verify } from './signature'
+import { hashOf, type Verify, Voice } from './signature'
+import { InTurn, soon } from './soon'
 import type { Conversation } from './subjects'
 import type { SentCall, Wire } from './wire'
 
@@ -18,6 +19,8 @@ const DROPPED = new ApproxiferError('ABORTED', 'nobody waits for it any more')
 
 export class NatsWorker implements ModelWorker {
   onFree: (() => void) | undefined
+  /** Tells what it says from what others say in its name; undefined: it has no key. */
+  readonly voice: Voice | undefined
   /** What it said last, and when. */
   beat: Heartbeat
   heardAt: number
@@ -27,21 +30,20 @@ export class NatsWorker implements ModelWorker {
   readonly #calls = new Set<SentCall>()
   /** `down`: what runs its model is; `away`: the way to it is interrupted, and its calls will be sent again; `lost`: it is silent, and its calls were rejected. */
   #state: 'up' | 'down' | 'away' | 'lost' | 'closed'
-  #looked: Promise<void> = Promise.resolve()
+  /** What came from it is looked at in the order in which it came: its answer goes before its leaving. */
+  readonly inTurn = new InTurn()
   /** The question whether it is there, where it was asked since it was heard. */
   #question: Conversation | undefined
 
   /** @param verify  tells whether a signature is its key's; undefined: it has none */
-  constructor(
-    beat: Heartbeat,
-    wire: Wire,
-    readonly verify: Verify | undefined,
-  ) {
+  constructor(beat: Heartbeat, wire: Wire, verify: Verify | undefined) {
     this.beat = beat
     this.heardAt = wire.settings.clock.now()
     this.#joined = beat
     this.#wire = wire
     this.#state = beat.state === 'down' ? 'down' : 'up'
+    const { settings, inbox } = wire
+    this.voice = verify && new Voice(settings.subjects.worker(beat), verify, inbox.seals?.with(beat.secret))
   }
 
   get name(): string {
@@ -65,7 +67,7 @@ export class NatsWorker implements ModelWorker {
   }
 
   get signed(): boolean {
-    return this.verify !== undefined
+    return this.voice !== undefined
   }
 
   get trusted(): boolean {
@@ -164,20 +166,14 @@ export class NatsWorker implements ModelWorker {
   }
 
   #received(sent: SentCall, bytes: Uint8Array): void {
-    const { verify } = this
-    if (!verify) return this.#believe(sent, bytes)
-    void this.inTurn(async () => {
-      const { subjects, forgeries } = this.#wire.settings
-      const context = { subject: subjects.worker(this.#joined), to: sent.conversation.to, row: sent.hash }
-      if (await isFrameOf(verify, context, bytes)) this.#believe(sent, bytes)
-      else forgeries.drop(this.name)
-    })
-  }
-
-  /** What came from it is looked at in the order in which it came: its answer goes before its leaving. @param look  never throws */
-  inTurn(look: () => Promise<void>): Promise<void> {
-    this.#looked = this.#looked.then(look)
-    return this.#looked
+    const { voice } = this
+    if (!voice) return this.#believe(sent, bytes)
+    this.inTurn.take(() =>
+      soon(voice.said(sent.conversation.to, bytes, sent.hash), (isIts) => {
+        if (isIts) this.#believe(sent, bytes)
+        else this.#wire.settings.forgeries.drop(this.name)
+      }),
+    )
   }
 
   #believe(sent: SentCall, bytes: Uint8Array): void {
@@ -258,7 +254,7 @@ export class NatsWorker implements ModelWorker {
     const budgetMs = Math.max(0, sent.expiresAt - settings.clock.now())
     try {
       const values = pack(sent.call.query, this.signature.inputs)
-      if (this.verify) sent.hash ??= hashOf(values)
+      if (this.voice) sent.hash ??= hashOf(values)
       for (const bytes of encodeValues('row', values, inbox.link.most, budgetMs)) sent.conversation.send(bytes)
     } catch (error) {
       this.#done(sent, asError(error, 'WORKER', `${this.name}: `))
