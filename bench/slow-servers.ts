@@ -7,8 +7,8 @@
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { connect, type Msg, type NatsConnection } from '@nats-io/transport-node'
-import { serveNats } from '../src/workers/nats/serve'
-import type { ModelWorker } from '../src/workers/worker'
+import type { ModelWorker } from 'approxifer'
+import { serveNats } from 'approxifer/nats'
 
 export const WIDTH = 16
 
@@ -82,7 +82,12 @@ async function overNats(at: number, connection: NatsConnection): Promise<void> {
     },
     async close() {},
   }
-  await serveNats(nats, { fleet, workers: [worker], name: `slow-${at}` })
+  await serveNats(nats, {
+    fleet,
+    workers: [worker],
+    name: `slow-${at}`,
+    ...(process.env.KEY === 'false' && fleet.includes('keyless') && { key: false as const }),
+  })
   const direct = queue()
   const respond = async (message: Msg) => {
     const y = await direct(Float32Array.from(message.json<number[]>()))

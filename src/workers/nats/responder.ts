@@ -1,30 +1,17 @@
 /** What a worker's machine does with the rows that come for it: as many run as the worker answers at once, a few wait, the others are refused. */
 
+import { CallOptions, Cancellation } from '../../abort'
 import { ApproxiferError, asError } from '../../errors'
 import { flawOf } from '../../payload'
 import type { Soon } from '../../platform/platform'
 import { median } from '../../stats'
 import type { TensorList } from '../../tensor'
 import type { ModelWorker } from '../worker'
-import { type Assembly, DOWN, decode, encode, encodeError, encodeValues, FOR_EVER, type Frame, markOf } from './frames'
+import { DOWN, decode, encode, encodeError, encodeValues, FOR_EVER, type Frame, markOf } from './frames'
 import type { ServeSettings } from './options'
 import { assemblyOf, pack, unpack } from './packing'
+import { Requests, type RowRequest } from './requests'
 import type { Outbox } from './signature'
-
-interface RowRequest {
-  /** Where the answer goes; tells the request from others. */
-  readonly to: string
-  readonly parts: Assembly
-  readonly expiresAt: number
-  /** `cancelled`: it runs, and nobody waits for the answer. */
-  state: 'arriving' | 'waiting' | 'running' | 'cancelled'
-  /** Once all of it is here. */
-  row: TensorList | undefined
-  /** Of the row, where what it answers is signed. */
-  hash: Soon<Uint8Array> | undefined
-  abort: AbortController | undefined
-  startedAt: number
-}
 
 /** For models quicker than this the worker is sent its next row before it has answered the last, which hides the hand-over. */
 const QUICK_MS = 5
@@ -65,8 +52,7 @@ class ServiceStats {
 
 export class Responder {
   readonly stats: ServiceStats
-  readonly #requests = new Map<string, RowRequest>()
-  readonly #running = new Set<RowRequest>()
+  readonly #requests = new Requests()
   /** `lingers`: it has rejected what was aborted, and is still at work on it; `down`: it does not run, and that was told. */
   #state: 'up' | 'lingers' | 'down' | 'closed' = 'up'
   #unwatch: (() => void) | undefined
@@ -89,7 +75,7 @@ export class Responder {
 
   /** Whether what runs the model is not running. */
   get isDown(): boolean {
-    return !this.#running.size && !this.worker.free && this.#state !== 'lingers'
+    return !this.#requests.running.size && !this.worker.free && this.#state !== 'lingers'
   }
 
   /** A frame from a coordinator. @param to  where answers go */
@@ -104,7 +90,7 @@ export class Responder {
       }
     } catch (error) {
       const request = this.#requests.get(to)
-      if (request && !this.#running.has(request)) this.#drop(request)
+      if (request && !this.#requests.running.has(request)) this.#drop(request)
       this.#fail(to, asError(error, 'PROTOCOL'))
     }
   }
@@ -118,7 +104,7 @@ export class Responder {
 
   /** Rejects what it has; the worker stays open. */
   close(): void {
-    for (const request of [...this.#requests.values()]) {
+    for (const request of this.#requests.all) {
       this.#drop(request)
       this.#fail(request.to, new ApproxiferError('WORKER', 'was closed'))
     }
@@ -149,17 +135,15 @@ export class Responder {
     }
     const parts = assemblyOf(this.worker.signature.inputs)
     const expiresAt = budgetMs === FOR_EVER ? Number.POSITIVE_INFINITY : clock.now() + budgetMs
-    const rest = { row: undefined, hash: undefined, abort: undefined, startedAt: 0 }
+    const rest = { row: undefined, hash: undefined, cancellation: undefined, startedAt: 0 }
     const request: RowRequest = { to, parts, expiresAt, state: 'arriving', ...rest }
-    this.#requests.set(to, request)
+    this.#requests.add(request)
     return request
   }
 
   /** Requests whose time is over leave, also ones of which a part was lost. */
   #expire(): void {
-    const now = this.settings.clock.now()
-    for (const request of this.#requests.values()) {
-      if (this.#running.has(request) || request.expiresAt > now) continue
+    for (const request of this.#requests.expired(this.settings.clock.now())) {
       this.stats.expired++
       this.#drop(request)
       this.#fail(request.to, new ApproxiferError('DEADLINE', 'its time was over before the worker was free'))
@@ -171,7 +155,7 @@ export class Responder {
     const request = this.#requests.get(to)
     if (request?.state === 'running') {
       request.state = 'cancelled'
-      request.abort?.abort()
+      request.cancellation?.abort()
     } else if (request?.state !== 'cancelled') {
       if (request) this.#drop(request)
       this.stats.cancelled += Number(request !== undefined)
@@ -181,36 +165,33 @@ export class Responder {
 
   #runNext(): void {
     this.#expire()
-    while (this.#state !== 'closed' && this.#running.size < this.#atOnce && this.worker.free) {
-      const [next] = this.#waiting
+    while (this.#state !== 'closed' && this.#requests.running.size < this.#atOnce && this.worker.free) {
+      const { next } = this.#requests
       if (!next) return
       void this.#run(next)
     }
   }
 
-  get #waiting(): RowRequest[] {
-    return [...this.#requests.values()].filter(({ state }) => state === 'waiting')
-  }
-
   get #atOnce(): number {
+    const { slots } = this.stats
+    if (slots > 1 || !this.worker.takesNext) return slots
     const { ms } = this.stats
-    const isAhead = this.stats.slots === 1 && this.worker.takesNext && ms > 0 && ms < QUICK_MS
-    return isAhead ? 2 : this.stats.slots
+    return ms > 0 && ms < QUICK_MS ? 2 : slots
   }
 
   async #run(request: RowRequest): Promise<void> {
     request.state = 'running'
     request.startedAt = this.settings.clock.now()
-    if (this.worker.interruptible !== false) request.abort = new AbortController()
-    this.#running.add(request)
+    if (this.worker.interruptible !== false) request.cancellation = new Cancellation()
+    this.#requests.begin(request)
     this.#watch()
     this.#ran(request, await this.#outcome(request))
   }
 
-  async #outcome({ row, abort }: RowRequest): Promise<TensorList | ApproxiferError> {
+  async #outcome({ row, cancellation }: RowRequest): Promise<TensorList | ApproxiferError> {
     const { signature } = this.worker
     try {
-      const answer = await this.worker.infer(row as TensorList, abort && { signal: abort.signal })
+      const answer = await this.worker.infer(row as TensorList, cancellation && new CallOptions({ cancellation }))
       return flawOf(answer, signature.outputs, false) ?? answer
     } catch (error) {
       return asError(error, 'WORKER')
@@ -219,9 +200,8 @@ export class Responder {
 
   #ran(request: RowRequest, outcome: TensorList | ApproxiferError): void {
     const now = this.settings.clock.now()
-    this.#running.delete(request)
     this.#drop(request)
-    const [next] = this.#running
+    const [next] = this.#requests.running
     if (next && this.stats.slots === 1) next.startedAt = now // one that was handed over before begins now
     if (!(outcome instanceof ApproxiferError)) this.stats.inferred(now - request.startedAt)
     else if (this.#state !== 'closed') {
@@ -259,16 +239,16 @@ export class Responder {
   }
 
   #drop(request: RowRequest): void {
-    this.#requests.delete(request.to)
+    this.#requests.remove(request)
     if (!this.#requests.size) this.#onEmpty?.()
   }
 
   /** What runs the model has died: what waits is for others. */
   #died(): void {
     const error = new ApproxiferError('WORKER', 'is not running')
-    for (const request of this.#waiting) {
-      this.#drop(request)
-      this.#fail(request.to, error)
+    for (let { next } = this.#requests; next; next = this.#requests.next) {
+      this.#drop(next)
+      this.#fail(next.to, error)
     }
     if (this.#state === 'down' || this.#state === 'closed') return
     this.#state = 'down'
@@ -285,14 +265,19 @@ export class Responder {
     this.#runNext()
   }
 
-  /** Restarts the worker once the inference that it has been at longest takes too long. */
+  /** Restarts the worker once the inference that it has been at longest takes too long. The timer looks which that is when its time has come. */
   #watch(): void {
     const { clock, hangMs } = this.settings
-    this.#unwatch?.()
-    const [oldest] = this.#running
-    if (!oldest || this.#state === 'closed') return
-    const restart = () => this.worker.restart?.(`did not answer within ${hangMs} ms`)
-    this.#unwatch = clock.after(Math.max(0, oldest.startedAt + hangMs - clock.now()), restart, true)
+    const [oldest] = this.#requests.running
+    if (this.#unwatch || !oldest || this.#state === 'closed') return
+    const left = oldest.startedAt + hangMs - clock.now()
+    const look = () => {
+      this.#unwatch = undefined
+      const [first] = this.#requests.running
+      if (!first || first.startedAt + hangMs > clock.now()) this.#watch()
+      else this.worker.restart?.(`did not answer within ${hangMs} ms`)
+    }
+    this.#unwatch = clock.after(Math.max(0, left), look, true)
   }
 }
 

@@ -130,7 +130,9 @@ export class NatsWorker implements ModelWorker {
       conversation: this.#converse((reply) => this.#received(sent, reply), () => this.#unasked(sent)), // biome-ignore format: one line
       parts: assemblyOf(this.signature.outputs),
       expiresAt: clock.now() + expireMs,
-      ...{ hash: undefined, sent: 'once', idleBeats: 0 },
+      hash: undefined,
+      sent: 'once',
+      idleBeats: 0,
     }
     this.#calls.add(sent)
     this.#send(sent)
@@ -185,7 +187,7 @@ export class NatsWorker implements ModelWorker {
         return this.#done(sent, new ApproxiferError(code, `${this.name}: ${message}`))
       }
       const answer = sent.parts.add(frame)
-      if (![FOR_EVER, markOf(this.fingerprint)].includes(frame.model)) {
+      if (frame.model !== FOR_EVER && frame.model !== markOf(this.fingerprint)) {
         if (!this.isAsked) this.ask() // its next heartbeat says which
         throw new ApproxiferError('WORKER', `${this.name} has another model now`)
       }
