@@ -43,6 +43,10 @@ export class Bag<T extends { place: number }> {
     return this.#items.slice()
   }
 
+  get size(): number {
+    return this.#items.length
+  }
+
   add(item: T): void {
     item.place = this.#items.push(item) - 1
   }

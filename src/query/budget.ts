@@ -2,7 +2,7 @@
 
 import type { Clock } from '../clock'
 
-/** A share of the queries, with a small burst. */
+/** A share of the queries, with a small burst, or that share of those under way: those that began together are late together. */
 export class Budget {
   readonly #share: number
   readonly #burst: number
@@ -18,9 +18,9 @@ export class Budget {
     this.#left = this.#burst
   }
 
-  /** One more query. */
-  earn(): void {
-    this.#left = Math.min(this.#burst, this.#left + this.#share)
+  /** One more query. @param open  queries under way */
+  earn(open = 0): void {
+    this.#left = Math.min(Math.max(this.#burst, this.#share * open), this.#left + this.#share)
   }
 
   get has(): boolean {

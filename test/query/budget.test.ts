@@ -20,6 +20,20 @@ it('a budget: a share of the queries, and no more than its burst is saved up', (
   expect(new Budget(0, 10).has).toBe(false)
 })
 
+it('a budget saves up its share of the queries that are under way together, for as long as they are', () => {
+  const budget = new Budget(0.25, 2)
+  const left = () => {
+    let count = 0
+    for (; budget.has; count++) budget.take()
+    return count
+  }
+  for (let i = 0; i < 1000; i++) budget.earn(100)
+  expect(left()).toBe(25)
+  for (let i = 0; i < 1000; i++) budget.earn(100)
+  budget.earn(1)
+  expect(left()).toBe(2)
+})
+
 it('a time budget: a share of all time, and no more than its burst is saved up', () => {
   const clock = new VirtualClock()
   const budget = new TimeBudget(clock, () => 0.1, 20)
