@@ -20,7 +20,7 @@ import type { GenerationCounts } from './stats'
 import { NOBODY, type Shared, type Tenant, Tenants } from './tenants'
 import type { Unasked } from './unasked'
 
-/** Hedges that may be saved up where few queries are under way. Of 256 that began together ten had a second worker, and 22 of 10,000 waited ten times as long as others. */
+/** Hedges that may be saved up where few queries are under way. Of 256 that began together ten had a second worker, and 25 of 9,000 waited ten times as long as others. */
 const BURST = 10
 /** Late queries that may be recovered, as a share of all; unused, it is saved up over this many queries. A pool that slows down as a whole must not turn every answer into a recovery. */
 const RECOVERED = { share: 0.3, queries: 500 }
