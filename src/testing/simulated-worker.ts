@@ -61,9 +61,9 @@ export class SimulatedWorker implements ModelWorker {
     return this.#simulation.batches?.most ?? 1
   }
 
-  async infer(query: TensorList, options: { signal?: AbortSignal } = {}): Promise<TensorList> {
-    await this.#work([query], this.interruptible ? abortOf(options) : undefined)
-    return this.#answerTo(query)
+  infer(query: TensorList, options: { signal?: AbortSignal } = {}): Promise<TensorList> {
+    const done = this.#work([query], this.interruptible ? abortOf(options) : undefined)
+    return done.then(() => this.#answerTo(query))
   }
 
   inferBatch(queries: readonly TensorList[]): Promise<TensorList>[] {
@@ -71,8 +71,10 @@ export class SimulatedWorker implements ModelWorker {
     return queries.map((query) => done.then(() => this.#answerTo(query)))
   }
 
-  async #answerTo(query: TensorList): Promise<TensorList> {
-    return tensorsOf(await this.answer(vectorOf(query)), this.signature.outputs)
+  #answerTo(query: TensorList): TensorList | Promise<TensorList> {
+    const { outputs } = this.signature
+    const answer = this.answer(vectorOf(query))
+    return answer instanceof Promise ? answer.then((own) => tensorsOf(own, outputs)) : tensorsOf(answer, outputs)
   }
 
   /** What it answers, as vectors; the simulation's, unless it lies. */
@@ -81,31 +83,39 @@ export class SimulatedWorker implements ModelWorker {
   }
 
   #work(queries: readonly TensorList[], abort?: Abort): Promise<void> {
-    const { clock, batches } = this.#simulation
-    const rows = queries.length
-    const size = Math.max(...queries.map((query) => vectorOf(query).length))
     if (this.#open >= this.slots) return Promise.reject(new Error(`${this.name} is at work`))
-    const ms = this.#simulation.law(this.#index, clock.now(), size) * (rows > 1 && batches ? batches.factor(rows) : 1)
+    const { clock, law, batches } = this.#simulation
+    const rows = queries.length
+    let size = 0
+    for (const query of queries) size = Math.max(size, vectorOf(query).length)
+    const ms = law(this.#index, clock.now(), size) * (rows > 1 && batches ? batches.factor(rows) : 1)
     this.#open++
     this.workedMs += ms
     this.calls += rows
-    const until = clock.now() + ms
     return new Promise((resolve, reject) => {
-      const end = (settle: () => void) => {
-        this.#open--
-        settle()
-        this.onFree?.()
-      }
-      const forget = onAbort(abort, () => {
-        cancel()
-        this.workedMs -= until - clock.now()
-        end(() => reject(aborted(abort as Abort)))
-      })
-      const cancel = clock.after(ms, () => {
-        forget()
-        end(resolve)
-      })
+      if (abort) this.#workUntil(clock.now() + ms, abort, resolve, reject)
+      else clock.after(ms, () => this.#end(resolve))
     })
+  }
+
+  /** An abort ends it sooner. */
+  #workUntil(until: number, abort: Abort, resolve: () => void, reject: (error: Error) => void): void {
+    const { clock } = this.#simulation
+    const forget = onAbort(abort, () => {
+      cancel()
+      this.workedMs -= until - clock.now()
+      this.#end(() => reject(aborted(abort)))
+    })
+    const cancel = clock.after(until - clock.now(), () => {
+      forget()
+      this.#end(resolve)
+    })
+  }
+
+  #end(settle: () => void): void {
+    this.#open--
+    settle()
+    this.onFree?.()
   }
 
   restart(_why?: string): void {}
