@@ -1,8 +1,8 @@
 /** The probability that a recovered answer is right: logistic regression on line, with an intercept for each label. */
 
 import type { Core } from '../core/core'
-import { type Examples, type Fit, fitted, logOdds, sigmoid, standardised } from './logistic'
-import { finished, paced, perStep } from './steps'
+import { type Examples, type Fit, fitted, logOdds, logOddsAt, sigmoid, standardised } from './logistic'
+import { finished, inSlices, perStep } from './steps'
 
 /** Recoveries that are kept; older ones are dropped, so that it follows a stream that changes. */
 export const WINDOW = 2000
@@ -119,9 +119,8 @@ export class Calibration {
       const last: Fit = yield* fitted(this.#core, examples, fit?.weights)
       fit = last
       intercepts.clear()
-      yield* paced(graded.length, perStep(64), (i) => {
-        examples.offsets[i] = adapt(intercepts, graded[i], logOdds(last, graded[i].signals))
-      })
+      // Without labels no intercept moves.
+      if (turns > 1) yield* inSlices(graded.length, perStep(64), (from, to) => adaptAll(intercepts, graded, last, examples, from, to)) // biome-ignore format: one line
     }
     this.#fit = fit
     this.#intercepts = intercepts
@@ -146,6 +145,19 @@ function adapt(intercepts: Intercepts, { right, label }: Graded, odds: number): 
   const moved = mean + after * (Number(right) - predicted)
   intercepts.set(label, { mean: Math.max(-INTERCEPT.most, Math.min(INTERCEPT.most, moved)), variance: after })
   return mean
+}
+
+/** Those from `from` to `to` - 1, one after the other; what the intercept of each was before is added to its log odds in the next turn. */
+function adaptAll(
+  intercepts: Intercepts,
+  graded: readonly Graded[],
+  fit: Fit,
+  { xs, offsets }: Examples,
+  from: number,
+  to: number,
+): void {
+  const n = fit.weights.length
+  for (let i = from; i < to; i++) offsets[i] = adapt(intercepts, graded[i], logOddsAt(fit, xs, i * n))
 }
 
 /** One for each recovery, and the last for the prior: it must differ from a signal that never varies. */

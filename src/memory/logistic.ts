@@ -1,7 +1,7 @@
 /** Logistic regression with a normal prior on the weights, fitted to weighted examples. */
 
 import type { Core } from '../core/core'
-import { paced, perStep } from './steps'
+import { inSlices, perStep } from './steps'
 
 /** Precision of the weights' prior, the intercept's first: slopes are small until shown otherwise. */
 const PRIOR = [0.01, 1]
@@ -37,25 +37,14 @@ const prior = (i: number) => PRIOR[Math.min(i, 1)]
 
 /** The most probable weights, by iteratively reweighted least squares. In steps. @param start  near them, if known */
 export function* fitted(core: Core, examples: Examples, start?: Float64Array): Generator<void, Fit> {
-  const { xs, means, scales, targets, counts, offsets } = examples
+  const { means, scales, targets } = examples
   const n = means.length + 1
   const weights = start?.slice() ?? new Float64Array(n)
   let covariance = new Float64Array(n * n)
   for (let step = 0, moved = 1; step < NEWTON_STEPS && moved > SETTLED; step++) {
     const precision = new Float64Array(n * n)
     const gradient = weights.map((weight, i) => -prior(i) * weight)
-    yield* paced(targets.length, perStep(8 * n * n), (k) => {
-      const at = k * n
-      let odds = offsets[k]
-      for (let i = 0; i < n; i++) odds += weights[i] * xs[at + i]
-      const predicted = sigmoid(odds)
-      const slope = counts[k] * (targets[k] - predicted)
-      const curvature = counts[k] * predicted * (1 - predicted)
-      for (let i = 0; i < n; i++) {
-        gradient[i] += slope * xs[at + i]
-        for (let j = 0; j <= i; j++) precision[i * n + j] += curvature * xs[at + i] * xs[at + j]
-      }
-    })
+    yield* inSlices(targets.length, perStep(8 * n * n), (from, to) => derive(examples, weights, from, to, gradient, precision)) // biome-ignore format: one line
     for (let i = 0; i < n; i++) {
       precision[i * n + i] += prior(i)
       for (let j = 0; j < i; j++) precision[j * n + i] = precision[i * n + j]
@@ -70,6 +59,29 @@ export function* fitted(core: Core, examples: Examples, start?: Float64Array): G
     }
   }
   return { means, scales, weights, covariance }
+}
+
+/** Adds what examples `from` to `to` - 1 have in the gradient of the log posterior, and in its negative second derivative: the lower half. */
+function derive(
+  { xs, targets, counts, offsets }: Examples,
+  weights: Float64Array,
+  from: number,
+  to: number,
+  gradient: Float64Array,
+  precision: Float64Array,
+): void {
+  const n = weights.length
+  for (let k = from, at = from * n; k < to; k++, at += n) {
+    let odds = offsets[k]
+    for (let i = 0; i < n; i++) odds += weights[i] * xs[at + i]
+    const predicted = sigmoid(odds)
+    const slope = counts[k] * (targets[k] - predicted)
+    const curvature = counts[k] * predicted * (1 - predicted)
+    for (let i = 0; i < n; i++) {
+      gradient[i] += slope * xs[at + i]
+      for (let j = 0; j <= i; j++) precision[i * n + j] += curvature * xs[at + i] * xs[at + j]
+    }
+  }
 }
 
 /** An input that never varies becomes 0. */
@@ -89,15 +101,21 @@ export function standardised(rows: readonly (readonly number[])[]): Standardised
 }
 
 /** Log odds, averaged over the weights (MacKay, Evidence framework applied to classification networks, 1992, eq. 20). */
-export function logOdds({ means, scales, weights, covariance }: Fit, inputs: readonly number[]): number {
-  const n = weights.length
-  const x = new Float64Array(n)
+export function logOdds(fit: Fit, inputs: readonly number[]): number {
+  const { means, scales } = fit
+  const x = new Float64Array(means.length + 1)
   x[0] = 1
-  for (let i = 1; i < n; i++) x[i] = (inputs[i - 1] - means[i - 1]) * scales[i - 1]
+  for (let i = 1; i < x.length; i++) x[i] = (inputs[i - 1] - means[i - 1]) * scales[i - 1]
+  return logOddsAt(fit, x, 0)
+}
+
+/** The same of an example that it was fitted to: a row of `xs`, from `at` on. */
+export function logOddsAt({ weights, covariance }: Fit, xs: Float64Array, at: number): number {
+  const n = weights.length
   let [mean, variance] = [0, 0]
   for (let i = 0; i < n; i++) {
-    mean += weights[i] * x[i]
-    for (let j = 0; j < n; j++) variance += x[i] * x[j] * covariance[i * n + j]
+    mean += weights[i] * xs[at + i]
+    for (let j = 0; j < n; j++) variance += xs[at + i] * xs[at + j] * covariance[i * n + j]
   }
   return mean / Math.sqrt(1 + (Math.PI / 8) * variance)
 }
