@@ -74,7 +74,7 @@ export function decode(
   missing: number,
   have: readonly number[],
 ): Recovery[] {
-  const { codec, scheme, rows, mixed } = group
+  const { codec, scheme, rows, mixed, gram } = group
   if (!queries.length) return []
   const came = have.length + rows.filter(({ dropped }) => dropped).length
   if (came < scheme.quorum) throw new ApproxiferError('QUORUM', expected('results', `>= ${scheme.quorum}`, came))
@@ -82,8 +82,11 @@ export function decode(
   const own = have.map((index) => rows[index])
   if (data && have.length > NEIGHBOURS) return decodeNearby(group, queries, missing, own)
   const wanted = data ? queries : group.queries.map((_, query) => query)
-  const survivors = { ...survivorsOf(group, own), have, rows: own.map(({ weights }) => weights), wanted }
-  const decoded = codec.decode(survivors, `${group.queries.length}:${mixed}:${have}`)
+  const { core, code, kernels } = codec
+  const weightsOf = own.map(({ weights }) => weights)
+  // Each by its name: a spread takes as long as the rest of this.
+  const survivors = { core, code, scheme, most: largestParity(own), kernels, gram, have, rows: weightsOf, wanted }
+  const decoded = codec.decode(survivors, data ? '' : `${group.queries.length}:${mixed}:${have}`)
   const weights = data ? decoded.weights : queries.map((query) => decoded.weights[query])
   const answers = codec.core.combine(flat(weights), own.map(answerOf))
   return queries.map((query, i) => recovery(query, answers[i], missing, decoded.variance?.[data ? i : query]))
@@ -98,26 +101,32 @@ function decodeNearby(group: Closed, queries: readonly number[], missing: number
     const { near, ...told } = neighbourhood(codec.core, rows, some, some.map((query) => group.queries[query])) // biome-ignore format: one line
     const own = near.map((at) => rows[at])
     const have = own.map(({ index }) => index)
-    const { weights, variance } = codec.decode({ ...survivorsOf(group, rows), ...told, have }, '')
+    const { core, code, kernels } = codec
+    const survivors = { core, code, scheme: group.scheme, most: largestParity(rows), kernels, ...told, have }
+    const { weights, variance } = codec.decode(survivors, '')
     const answers = codec.core.combine(flat(weights), own.map(answerOf))
     recovered.push(...some.map((query, i) => recovery(query, answers[i], missing, variance?.[i])))
   }
   return recovered
 }
 
-function survivorsOf({ codec, scheme, gram }: Closed, rows: readonly CodedRow[]) {
-  const { core, code, kernels } = codec
-  return { core, code, scheme, most: largestParity(rows), kernels, gram }
-}
-
 /** Queries in the row that mixes most of them. */
 export function largestParity(rows: readonly CodedRow[]): number {
-  const mixed = rows.filter(({ query }) => query === undefined)
-  return Math.max(1, ...mixed.map(({ weights }) => weights.reduce((count, w) => count + Number(w !== 0), 0)))
+  let most = 1
+  for (const { query, weights } of rows) if (query === undefined) most = Math.max(most, mixedBy(weights))
+  return most
+}
+
+function mixedBy(weights: Float64Array): number {
+  let count = 0
+  for (let i = 0; i < weights.length; i++) if (weights[i]) count++
+  return count
 }
 
 function recovery(query: number, answer: Float32Array, missing: number, variance: number | undefined): Recovery {
-  return { query, answer, source: 'code', missing, ...(variance !== undefined && { variance }) }
+  const known: Recovery = { query, answer, source: 'code', missing }
+  if (variance !== undefined) known.variance = variance
+  return known
 }
 
 /** Rows of weights, one after the other. */

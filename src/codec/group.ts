@@ -229,11 +229,11 @@ export class Group {
     const open = this.missing().length > 0 || lost.some((query) => !this.#mixed.includes(query))
     if (open || this.#codec.code !== 'systematic') return
     if (this.size - lost.length + parities.length < this.scheme.quorum) return
+    const exact = this.#numbers().map((query) => (this.#exact(query) as CodedRow).index)
     for (let shift = 1; shift < Math.min(REHEARSALS, mixed); shift++) {
       const others = lost.map((query) => this.#mixed[(this.#mixed.indexOf(query) + shift) % mixed])
-      const rest = this.#numbers().filter((query) => !others.includes(query))
-      const exact = rest.map((query) => (this.#exact(query) as CodedRow).index)
-      yield this.#decode(others, lost.length, [...exact, ...parities])
+      const rest = exact.filter((_, query) => !others.includes(query))
+      yield this.#decode(others, lost.length, [...rest, ...parities])
     }
   }
 

@@ -51,9 +51,17 @@ export type KernelState = Record<string, WinCounts>
 
 export class Kernels {
   #counts: KernelState = {}
+  /** Of the counts as they are, as far as anybody asked. */
+  readonly #chosen = new Map<number, KrigingKernel>()
 
   /** The kernel for groups whose largest parity mixes `most` queries. */
   kernel(most: number): KrigingKernel {
+    const kernel = this.#chosen.get(most) ?? this.#choose(most)
+    this.#chosen.set(most, kernel)
+    return kernel
+  }
+
+  #choose(most: number): KrigingKernel {
     const counts = this.#counts[most]
     let [best, margin] = [fixedKernel('systematic', most), 0]
     CANDIDATES.forEach((candidate, c) => {
@@ -87,8 +95,10 @@ export class Kernels {
     const counts = this.#counts[most]
     if (counts.groups++ >= EAGER && counts.groups % EVERY) return
     const { values, labels } = yield* sampled(answers, criterion)
+    const n = answers.length
+    const inputs = centred(gram, n, n)
     const score = (kernel: KrigingKernel) =>
-      leaveOneOut(core, gram, values, own, kernel).map((guess, i) => {
+      leaveOneOut(core, inputs, values, own, kernel).map((guess, i) => {
         const truth = values[own[i]]
         if (!labels) return -guess.reduce((sum, value, c) => sum + (value - truth[c]) ** 2, 0)
         return Number(labelAt(guess, labels) === labelAt(truth, labels))
@@ -96,6 +106,7 @@ export class Kernels {
     const fixed = score(fixedKernel('systematic', most))
     for (const [c, candidate] of CANDIDATES.entries()) {
       yield
+      this.#chosen.delete(most)
       counts.wins[c] *= FADE
       counts.losses[c] *= FADE
       score(candidate).forEach((value, i) => {
@@ -116,6 +127,7 @@ export class Kernels {
       return [size, savedCounts(`kernels[${size}]`, counts)]
     })
     this.#counts = Object.fromEntries(all)
+    this.#chosen.clear()
   }
 }
 
@@ -132,16 +144,18 @@ function savedCounts(field: string, value: unknown): WinCounts {
 /**
  * Answers of ordinary kriging to rows left out one by one: y_i - [Q y]_i / Q_ii with Q = A⁻¹ - A⁻¹ 1 1ᵀ A⁻¹ / 1ᵀ A⁻¹ 1
  * (Dubrule, "Cross validation of kriging in a unique neighborhood", Math. Geology 15, 1983).
+ *
+ * @param inputs  their Gram matrix, centred
  */
 function leaveOneOut(
   core: Core,
-  gram: Float64Array,
+  inputs: Float64Array,
   answers: readonly Float32Array[],
   out: readonly number[],
   kernel: KrigingKernel,
 ): Float64Array[] {
   const n = answers.length
-  const a = covariance(centred(gram, n, n), n, n, kernel)
+  const a = covariance(inputs, n, n, kernel)
   for (let i = 0; i < n; i++) a[i * n + i] += kernel.noise
   const inverse = core.inverse(a)
   const { sums, total } = rowSums(inverse)

@@ -263,10 +263,11 @@ export class CodedGroup extends FillingGroup implements Coding, Owner {
   *#rehearse(): Generator<void> {
     const experience = this.context.learning?.experience
     const lost = [...this.members.keys()].filter((query) => this.members[query].recovery?.answer)
+    const answered = this.all.filter(answerOf)
     for (const others of this.group.rehearse(lost, this.#measured.survivors)) {
       for (const other of others) {
         const own = this.group.exact(other.query) as Float32Array
-        const from = this.all.find((asked) => answerOf(asked)?.vector === own)
+        const from = answered.find((asked) => answerOf(asked)?.vector === own)
         experience?.confidence.rehearse(other, own, from?.attempt.worker?.name)
       }
       yield
