@@ -58,23 +58,27 @@ export class Speed {
     if (logs.length > RECENT) logs.shift()
     const usual = typical(logs)
     this.mean = usual
-    if (log !== undefined && logs.length > 3 && Math.abs(log - usual) > pace) {
-      const last = logs.slice(-3)
-      if (last.every((log) => log - usual > pace) || last.every((log) => usual - log > pace)) {
-        logs.splice(0, logs.length - 3)
-        this.mean = typical(logs)
-      }
+    if (log !== undefined && logs.length > 3 && Math.abs(log - usual) > pace && hasChanged(logs, usual, pace)) {
+      logs.splice(0, logs.length - 3)
+      this.mean = typical(logs)
     }
     return !logs.length || (bits & 1) + ((bits >> 1) & 1) + (bits >> 2) > 1
   }
 }
 
-/** Without the largest, where there are more: one slow answer is chance. */
+/** Whether the last three are all further off than a pace on one side. Apart: what closures read is allocated at each call of the function that has them. */
+function hasChanged(logs: readonly number[], usual: number, pace: number): boolean {
+  const last = logs.slice(-3)
+  return last.every((log) => log - usual > pace) || last.every((log) => usual - log > pace)
+}
+
+/** Without the largest, where there are more: one slow answer is chance. A plain loop: an iterator allocates each number. */
 function typical(logs: readonly number[]): number {
-  let [sum, most] = [0, Number.NEGATIVE_INFINITY]
-  for (const log of logs) {
-    sum += log
-    if (log > most) most = log
+  let sum = 0
+  let most = Number.NEGATIVE_INFINITY
+  for (let i = 0; i < logs.length; i++) {
+    sum += logs[i]
+    if (logs[i] > most) most = logs[i]
   }
   return logs.length > 1 ? (sum - most) / (logs.length - 1) : sum
 }

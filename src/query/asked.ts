@@ -119,7 +119,8 @@ export class Inquiry implements Apart {
   }
 
   find(attempt: Attempt): Asked | undefined {
-    return this.asked.find((asked) => asked.attempt === attempt)
+    const [first] = this.asked // mostly the only one
+    return first?.attempt === attempt ? first : this.asked.find((asked) => asked.attempt === attempt)
   }
 
   /** One has an outcome; the answer of a stranger that lied meanwhile is none. */
@@ -132,10 +133,10 @@ export class Inquiry implements Apart {
 
   /** A worker is not asked twice, unless it is forgiven. */
   blocks(identity: Identity): boolean {
-    const { worker } = this.#unknown ?? {}
+    const worker = this.#unknown?.worker
     if (worker && identityOf(worker) === identity) return true
     if (this.#strangers?.has(identity) && this.#isTold) return true
-    return this.asked.some((asked) => blockedBy(asked) === identity)
+    return this.asked.length > 0 && this.asked.some((asked) => blockedBy(asked) === identity)
   }
 
   /** A stranger knows of it. */
