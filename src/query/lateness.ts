@@ -7,10 +7,11 @@ import { NONE } from '../arrays'
 import type { Attempt, Attempts } from '../pool/attempt'
 import { SlidingQuantile } from '../stats'
 
-/** Times that are kept; those that tell; and how many come between two looks at them. */
+/** Times that are kept, and those that tell. */
 const WINDOW = 500
 const ENOUGH = 50
-const EVERY = 25
+/** How many come between two looks at them: so many, or a share of those that are kept. A twentieth took a tenth of a coordinator's time. */
+const EVERY = { least: 25, share: 0.1 }
 /** With so few, three medians are late; with fewer nothing is. */
 const FEW = 10
 const FEW_MEDIANS = 3
@@ -52,6 +53,7 @@ export class Lateness {
   /** Of the latest outcomes, ages at which attempts were cut short, and how many outcomes came before. */
   readonly #cut: { readonly ms: number; readonly at: number }[] = []
   #count = 0
+  #lookAt = FEW
   readonly #load: () => Load
   /** From when an attempt is late, and how long it usually takes; undefined before enough were seen. Written here alone. */
   ages: Ages | undefined
@@ -78,14 +80,15 @@ export class Lateness {
     else this.#times.add(ms)
     if (this.#cut[0]?.at <= this.#count - WINDOW) this.#cut.shift()
     this.#count++
-    if (this.#count < FEW || (this.#count > ENOUGH && this.#count % EVERY)) return
+    if (this.#count < this.#lookAt) return
     const { sorted } = this.#times
+    this.#lookAt = this.#count + (this.#count < ENOUGH ? 1 : Math.max(EVERY.least, EVERY.share * sorted.length))
     const cut = this.#cut.length ? this.#cut.map(({ ms }) => ms).sort((a, b) => a - b) : NONE
     this.medianMs = medianOf(sorted, cut)
     const late = FEW_MEDIANS * this.medianMs
     const isKnown = this.#count >= ENOUGH
     this.ages = isKnown
-      ? bestAges(sorted, this.#load(), cut)
+      ? bestAges(sorted, this.#load(), cut, this.medianMs)
       : { giveMs: late, hedgeMs: late, worth: Number.POSITIVE_INFINITY }
     this.known()
   }
@@ -95,12 +98,17 @@ export class Lateness {
  * The ages with the greatest gain. That of another worker, which takes a median, is what it saves of what is expected beyond; its price grows
  * with the square of the share of attempts that is asked again: a tail pays little, what comes late by chance much.
  *
- * @param seen  times, ascending @param cut  ages of attempts that would have taken longer, ascending
+ * @param seen  times, ascending @param cut  ages of attempts that would have taken longer, ascending @param usual  the median of both
  */
-export function bestAges(seen: Float64Array, load: Load, cut: ArrayLike<number> = NONE): Ages {
-  const times = withUnseen(seen, UNSEEN.medians * medianOf(seen, cut), cut)
-  const median = medianOf(times, cut)
+export function bestAges(
+  seen: Float64Array,
+  load: Load,
+  cut: ArrayLike<number> = NONE,
+  usual = medianOf(seen, cut),
+): Ages {
+  const times = withUnseen(seen, UNSEEN.medians * usual, cut)
   const { left, beyond, squares } = lawOf(times, cut)
+  const median = medianOf(times, cut, left)
   const [n] = left
   const mean = beyond[0] / n
   const price = priceOf(load, squares / n / mean ** 2)
@@ -163,9 +171,9 @@ function lawOf(times: Float64Array, cut: ArrayLike<number>) {
   return { left, beyond, squares }
 }
 
-function medianOf(times: Float64Array, cut: ArrayLike<number>): number {
+function medianOf(times: Float64Array, cut: ArrayLike<number>, left?: Float64Array): number {
   if (!cut.length) return times[(times.length - 1) >> 1]
-  const { left } = lawOf(times, cut)
+  left ??= lawOf(times, cut).left
   let half = 0
   while (left[half + 1] > left[0] / 2) half++
   return times[half] ?? cut[cut.length - 1]
