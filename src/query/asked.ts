@@ -136,7 +136,7 @@ export class Inquiry implements Apart {
     const worker = this.#unknown?.worker
     if (worker && identityOf(worker) === identity) return true
     if (this.#strangers?.has(identity) && this.#isTold) return true
-    return this.asked.length > 0 && this.asked.some((asked) => blockedBy(asked) === identity)
+    return this.asked.length > 0 && this.asked.some((asked) => blockedBy(asked) === identity) // mostly nobody: no closure is made
   }
 
   /** A stranger knows of it. */

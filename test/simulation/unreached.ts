@@ -101,6 +101,7 @@ const unreached: Record<string, Why> = {
   'query/asked refusalOf: &&outcome?.kind==="failed"&&outcome.error.code==="OVERLOADED"?outcome.error': 'room',
   'query/asked get isLost: get isLost(){return!this.asked.some(asked=>isLive(asked)&&!asked.isVoid)}': 'groups',
   'query/asked ask: &&this.#pool.utilisation>IDLE': 'clones',
+  'query/asked blocks: ?.worker': 'slots',
   'query/asked blocks: &&identityOf(worker)===identity': 'slots',
   'query/asked blocks: return true;': 'slots',
   'query/asked ask: &&attempt.phase==="queued"': 'clones',
