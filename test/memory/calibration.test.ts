@@ -76,6 +76,20 @@ describe('the intercept of a label', () => {
     expect(calibrationError(reliability(stated))).toBeLessThan(0.03)
   })
 
+  it('follow what is learned while all is fitted anew, from the 30th recovery on', () => {
+    const [made, random] = [new Calibration(core, [], undefined, 4), seeded(8)] // fitted anew by hand
+    const recovered = (label: number) => ({ signals: [random.gauss()], right: random.next() < 0.5, label, from: 'w' })
+    for (let i = 0; i < 29; i++) made.learn(recovered(i % 2))
+    expect(made.probability([0], 0)).toBeUndefined()
+    made.learn(recovered(1))
+    expect(made.probability([0], 0)).toBeDefined()
+    let renewal = made.renew()
+    for (let i = 0; renewal.next().done; renewal = made.renew()) made.learn(recovered(i++ % 2))
+    for (let i = 0; i < 10; i++) made.learn({ ...recovered(7), right: true })
+    finished(renewal)
+    expect(made.probability([0], 7)).toBeGreaterThan((made.probability([0], 8) as number) + 0.1)
+  })
+
   it('one label of nearly all queries, then all alike: few are confident and wrong, and the others are confident again soon', () => {
     for (const seed of [1, 2, 3]) {
       const random = seeded(seed)

@@ -97,6 +97,7 @@ describe('how many rows', () => {
     expect(Math.abs(batches.factor(4) - lenet.factor(4))).toBeLessThan(0.01)
     expect(work((count) => 10 * count, 8000)).toBe(1)
     expect(work((count) => 10 + 0.1 * count, 8000)).toBe(16)
+    expect(work((count) => 10 * count, 8000)).toBe(1) // from the largest that may go, too
   })
 
   it('never more than may go', () => {

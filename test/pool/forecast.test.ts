@@ -36,6 +36,13 @@ describe('on arrival', () => {
     expect(pool.isOverloaded).toBe(false)
   })
 
+  it('a pool that no worker is left of refuses nobody: it has another error for that', async () => {
+    const { pool, workers, learn } = await known(2)
+    await learn()
+    for (const { name } of workers) pool.eject(name)
+    expect(pool.forecast.refusal(50, NORMAL)).toBeUndefined()
+  })
+
   it('who would wait too long is refused, and told for how long; who has the time is not', async () => {
     const { pool, learn, put } = await known(2)
     await learn()

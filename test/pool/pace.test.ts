@@ -31,6 +31,21 @@ it.each([
   expect(paceOf(deviation).chance(0)).toBe(0)
 })
 
+it('within two deviations of the mean are 97.7 of 100 lognormal times', () => {
+  const pace = new Pace()
+  for (let i = 0; i < 1000; i++) {
+    pace.add(10, 1)
+    pace.see(Math.log(10) + (i % 2 ? 1 : -1))
+  }
+  for (const [deviations, share] of [
+    [2, 0.9772],
+    [1, 0.8413],
+    [-2, 0.0228],
+  ]) {
+    expect(Math.abs(pace.chance(10 * Math.exp(deviations)) - share)).toBeLessThan(0.004)
+  }
+})
+
 it('times that hardly differ are not taken for certain', () => {
   const pace = paceOf(0)
   expect(pace.chance(10.2)).toBeLessThan(0.8)

@@ -75,6 +75,17 @@ it('who is cancelled costs its tenant no turn', () => {
   expect(served(queue)).toEqual([1, 2])
 })
 
+it('whoever has turns left and something queued keeps it where another’s goes first, as past a worker that may take nothing else', () => {
+  const queue = waiting(['a', 1, 3], ['a', 1, 3], ['a', 1, 3], ['b', 1, 1], ['b', 1, 1])
+  const take = (tenant: string) => {
+    const attempt = queue.find(0, ({ turn }) => turn.tenant === tenant) as PooledAttempt
+    queue.remove(attempt, [attempt])
+  }
+  take('a')
+  take('b')
+  expect(served(queue).length).toBe(3)
+})
+
 it('how many go before one that comes now: of its own tenant all, of another as many at most as itself', () => {
   const queue = waiting(...Array.from({ length: 9 }, () => ['flood'] as [string]), ['b'], ['c', 0], ['c', 2])
   expect(queue.before({ rank: 1, tenant: 'flood' })).toBe(11) // all of rank 1, and the one above

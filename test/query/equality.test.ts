@@ -152,6 +152,27 @@ describe('what is no real number', () => {
       }
     })
 
+    it('are lies where equal ones beside them are no places of the largest scores, or scores are integers, which no rounding changes', () => {
+      const outputs = [
+        { name: 'label', shape: [3], type: 'int32' as const },
+        { name: 'scores', shape: [3, 2] },
+      ]
+      const judged = (told: number[], right: number[], by = equality(outputs)) => {
+        const of = (labels: number[]) => {
+          const scores =
+            by.outputs[1].type === 'int32' ? Int32Array.of(1, 1, 5, 1, 5, 1) : Float32Array.of(1, 1, 5, 1, 5, 1)
+          return new Payload([{ data: Int32Array.from(labels), shape: [3] }, { data: scores, shape: [3, 2] }]) // biome-ignore format: one line
+        }
+        return pair(of(told), of(right), by)
+      }
+      expect(judged([0, 0, 0], [1, 0, 0])).toEqual([false, false])
+      expect(judged([0, 0, 1], [1, 0, 1])).toEqual([false, true])
+      expect(judged([0, 0, 0], [1, 0, 0], equality([outputs[0], { ...outputs[1], type: 'int32' }]))).toEqual([
+        false,
+        true,
+      ])
+    })
+
     it('of a million pixels are no lies or lies within a few milliseconds', () => {
       const [pixels, classes] = [1_000_000, 20]
       const outputs = [{ type: 'int32' as const }, {}]

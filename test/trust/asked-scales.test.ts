@@ -158,6 +158,31 @@ it('who has answered is not asked again while another that is to be asked is bus
   await predictor.close()
 })
 
+it('a question that is answered meanwhile is taken back: whoever it waited for is not asked when it is free', async () => {
+  const fleet = new Fleet()
+  const changes = new Feed<Change>()
+  const made = serve(changes, { ...byzantine, policy: 'retry', deadlineMs: 60_000 })
+  let release = () => {}
+  const busy = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const late = fleet.worker('c')
+  const { infer } = late
+  late.infer = (query, ...rest) => busy.then(() => infer(query, ...rest))
+  for (const worker of [fleet.worker('a'), fleet.worker('b'), late]) changes.tell({ add: worker })
+  const { predictor } = await made
+  const first = predictor.predictAll(many(20, 1))
+  for (let turns = 0; turns < 200; turns++) await new Promise(setImmediate)
+  expect(fleet.probes.toSorted()).toEqual(['a', 'b'])
+  changes.tell({ add: Object.assign(fleet.worker('d'), { scales: [2] }) })
+  await predictor.predictAll(many(20, 1))
+  release()
+  await first
+  await predictor.predictAll(many(20, 1))
+  expect(fleet.probes.toSorted()).toEqual(['a', 'b'])
+  await predictor.close()
+})
+
 describe('an anchor that is asked', () => {
   const liar = (fleet: Fleet, name: string) => fleet.worker(name, { lie: (y) => y.map((value) => value + 0.2) })
   const sampled = { verify: { mode: 'sampled', rate: 1 } } as const

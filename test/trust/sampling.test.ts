@@ -3,7 +3,6 @@
 import { ApproxiferError, createPredictor, type Prediction, type PredictorOptions } from 'approxifer'
 import { describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { GivenAnswers } from '../../src/trust/given-answers'
 import { HandWorker, query, settled, turn } from '../shared/house'
 
 const [lie, none] = [Float32Array.of(-9, 9), () => {}]
@@ -253,6 +252,33 @@ describe('an anchor', () => {
     await predictor.close()
   })
 
+  it('that fails three times on an audit is not asked it again; that it was gone before it was asked is none of these', async () => {
+    const { predictor, reply, at, verdicts } = await fleet({}, {}, 2)
+    const given = predictor.predict(query(1))
+    const other = predictor.predict(query(2))
+    await turn()
+    await reply('w1', lie)
+    await reply('w0')
+    await Promise.all([given, other])
+    let times = 0
+    const fail = async (code: 'WORKER' | 'OVERLOADED', gone: boolean) => {
+      const [call] = at('w0').calls
+      if (!call) return
+      times++
+      at('w0').gone = gone
+      call.fail(new ApproxiferError(code, 'not now'))
+      await turn()
+      at('w0').gone = false
+      at('w0').onFree?.()
+      await turn()
+    }
+    for (let i = 0; i < 5; i++) await fail('OVERLOADED', true)
+    expect(times).toBe(5)
+    for (let i = 0; i < 5; i++) await fail('WORKER', false)
+    expect([times, verdicts()]).toEqual([8, []])
+    await predictor.close()
+  })
+
   it('that cannot be reached: nothing is said to be audited that will not be', async () => {
     const { predictor, reply, at } = await fleet()
     const first = predictor.predict(query(1))
@@ -358,37 +384,5 @@ describe('the memory', () => {
     }
     expect(predictor.stats().remembered).toBeGreaterThan(5)
     await predictor.close()
-  })
-})
-
-describe('what is known of answers that were given', () => {
-  it('is of the last ones, the first first, each once', () => {
-    const given = new GivenAnswers(3)
-    const places = [11, 12, 13, 14].map((id, i) => given.add(i % 2 ? 'b' : 'a', id, ''))
-    given.prove(places[0]) // is forgotten: no other is taken for it
-    const recall = (identity: string) => given.recall(identity).get('')?.ids ?? []
-    expect([recall('a'), recall('a'), recall('b'), given.recalled]).toEqual([[13], [], [12, 14], 3])
-  })
-
-  it('is told by tenant, with when each was given', () => {
-    let now = 1e12
-    const given = new GivenAnswers(9, () => now++)
-    for (const [id, tenant] of ['x', 'y', 'x', ''].entries()) given.add('a', id, tenant)
-    expect([...given.recall('a')]).toEqual([
-      ['x', { ids: [0, 2], times: [1e12, 1e12 + 2] }],
-      ['y', { ids: [1], times: [1e12 + 1] }],
-      ['', { ids: [3], times: [1e12 + 3] }],
-    ])
-  })
-
-  it('takes some 32 bytes an answer, of a thousand workers and a million answers', () => {
-    const given = new GivenAnswers(1e6)
-    const names = Array.from({ length: 1000 }, (_, i) => `worker ${i}`)
-    const before = process.memoryUsage()
-    for (let i = 0; i < 1.5e6; i++) given.add(names[i % 1000], i, i % 2 ? 'x' : 'y')
-    const after = process.memoryUsage()
-    const bytes = after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers
-    expect(bytes).toBeLessThan(90e6) // and what growing arrays have left behind
-    expect(given.recall('worker 7').get('x')?.ids.length).toBe(1000)
   })
 })

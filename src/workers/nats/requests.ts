@@ -35,12 +35,12 @@ export class Requests {
     return [...this.#all.values()]
   }
 
-  /** Of those that are here in full and do not run the one that came first. */
+  /** The first of those that are here in full and do not run yet. */
   get next(): RowRequest | undefined {
     for (const request of this.#queued) if (request.state === 'waiting') return request
   }
 
-  /** Do not run, though they may have arrived in part only, and are not to any more. */
+  /** Those that do not run yet, and whose time is over; of some only a part may have arrived. */
   expired(now: number): RowRequest[] {
     return this.#queued.size ? [...this.#queued].filter(({ expiresAt }) => expiresAt <= now) : []
   }
