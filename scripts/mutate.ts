@@ -20,7 +20,7 @@ import { type Mutation, mutationsOf } from './mutations'
 const CONFIDENCE = ['confidence', 'calibration', 'logistic', 'odds', 'confidence-state']
 const PLACES = ['trust', 'query', 'pool', ...CONFIDENCE.map((name) => `memory/${name}.ts`)]
 const LEAST = 0.95
-/** A change that makes the tests run for ever was noticed; these are told, since the machine may have been slow. */
+/** A change that makes the tests run for ever was noticed: for so long, or twice as long as they take. These are told, since the machine may have been slow. */
 const MOST_MS = 100_000
 
 /** Of a folder: how many changes were tried, and how many of these noticed. */
@@ -46,15 +46,22 @@ async function main(): Promise<void> {
   const only = values.only.split(',').filter(Boolean).map(Number)
   const entries = [...chosen.entries()].slice(Number(values.skip))
   for (const [i, number] of entries.filter(([i]) => !only.length || only.includes(i))) {
-    const tests = aimedAt(all[number], number, reach, Number(values.seconds))
-    tell(i, all[number], tests, await tried(runner, folder, all[number], tests), scores)
+    const seconds = Number(values.seconds)
+    const tests = aimedAt(all[number], number, reach, seconds)
+    tell(i, all[number], tests, await tried(runner, folder, all[number], tests, 2000 * seconds), scores)
   }
   runner.close()
   sum(scores)
 }
 
-function tried(runner: Runner, folder: string, { file, from, to, instead }: Mutation, tests: string[]): Promise<End> {
-  return endedWith(runner, folder, file, (own) => own.slice(0, from) + instead + own.slice(to), tests)
+function tried(
+  runner: Runner,
+  folder: string,
+  { file, from, to, instead }: Mutation,
+  tests: string[],
+  takeMs: number,
+): Promise<End> {
+  return endedWith(runner, folder, file, (own) => own.slice(0, from) + instead + own.slice(to), tests, takeMs)
 }
 
 /** What becomes of tests while a file is changed. */
@@ -64,12 +71,13 @@ async function endedWith(
   file: string,
   change: (own: string) => string,
   tests: string[],
+  takeMs = 0,
 ): Promise<End> {
   // biome-ignore format: one line
   const own = readFileSync(file, 'utf8')
   writeFileSync(join(folder, file), change(own))
   try {
-    return tests.length ? await runner.run(file, tests, MOST_MS) : 'passed'
+    return tests.length ? await runner.run(file, tests, Math.max(MOST_MS, takeMs)) : 'passed'
   } finally {
     writeFileSync(join(folder, file), own)
   }
