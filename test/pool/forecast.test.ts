@@ -58,6 +58,14 @@ describe('on arrival', () => {
     expect(pool.isOverloaded).toBe(true)
   })
 
+  it('as many at once as there are idle workers wait for none', async () => {
+    const { pool, learn } = await known(2)
+    await learn()
+    const refused = (rows: number) =>
+      pool.forecast.refusal(12, NORMAL, { own: 0, others: 0, rows, isIn: false }) !== undefined
+    expect([1, 2, 12].map(refused)).toEqual([false, false, true])
+  })
+
   it('a slow spell that is over is over for who is told when to come back; nobody is to wait for what is given up by then', async () => {
     let slower = 1
     const { clock, pool, learn, put } = await known(2, () => slower)

@@ -28,6 +28,21 @@ describe('a row sent ahead', () => {
     }
   })
 
+  it('goes to no slow worker, however long its round trip', async () => {
+    const [slow, quick] = [Object.assign(far('slow'), { roundTripMs: 60 }), far('quick')]
+    const { put, pass } = await busy([slow, quick])
+    for (let round = 1; round <= 200; round++) {
+      put(row(round))
+      await pass(10)
+      for (const run of [...quick.runs]) run.answer()
+      if (round % 10 === 0) for (const run of [...slow.runs]) run.answer()
+      await pass(0)
+    }
+    put(...Array.from({ length: 40 }, (_, i) => row(i)))
+    await pass(0)
+    expect([slow.runs.length <= 1, quick.runs.length]).toEqual([true, 2])
+  })
+
   it('is taken back when the call before it is late, and is the first that another worker gets', async () => {
     const [late, other] = [far('late'), far('other')]
     const { put, pass } = await busy([late, other], { lateMs: 15 })
