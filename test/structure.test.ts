@@ -16,7 +16,7 @@ import {
 } from './shared/shape'
 
 /** Lines of src, which are to fall to 21,000. */
-const MOST_LINES = 40_243
+const MOST_LINES = 40_242
 
 /** What every folder may import; these files may import each other. */
 const GROUND = [

@@ -164,6 +164,7 @@ class NatsFleet implements Wire {
     if (this.#workers.size >= MOST_WORKERS) {
       return this.settings.warn(`${name} is one worker too many: ${MOST_WORKERS} are known`)
     }
+    this.#refused.delete(name) // or it joins again when the others of its model do
     this.fleet.model ??= fingerprint
     this.#refused.signature ??= JSON.stringify(beat.signature)
     const worker = new NatsWorker(beat, this, verify)
@@ -198,9 +199,7 @@ class NatsFleet implements Wire {
   #replace(): void {
     const old = [...this.#workers.values()].filter((worker) => !this.#isOurs(worker.beat))
     for (const { beat, verify } of this.#refused.values()) {
-      if (!this.#isOurs(beat)) continue
-      this.#refused.delete(beat.name)
-      this.#join(beat, verify)
+      if (this.#isOurs(beat)) this.#join(beat, verify)
     }
     for (const worker of old) if (!worker.isClosed) this.#remove(worker, 'has the model of before')
   }

@@ -141,6 +141,24 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
       expect([told.length, ...toFixed]).toEqual([5, 'add x', 'drain', 'remove'])
     })
 
+    it('whoever of them is heard before they have joined joins once: it joined twice', async () => {
+      const { name, changes, onWarning } = await fleets.start(alike('x', 'a'))
+      await joined(changes)
+      const others = await serveNats(fleets.url, { fleet: name, workers: alike('y', 'b', 'c') })
+      fleets.end(() => others.close())
+      await until(() => onWarning.mock.calls.some(([text]) => text.includes('more workers have the model y')))
+      const connection = await fleets.connect()
+      let beats = 0
+      connection.subscribe(`approxifer.${name}.beat.>`, { callback: () => void beats++ })
+      await until(() => {
+        connection.publish(`approxifer.${name}.call`)
+        return beats > 60 // the first ones have come to the coordinator as well
+      })
+      const told = follow(changes)
+      await until(() => told.includes('remove'))
+      expect(told).toEqual(['model', 'add y', 'add y', 'remove'])
+    })
+
     it('but merely lost are more than there are others: they are waited for until they are removed', async () => {
       const name = `lost-${process.pid}`
       const [clock, own, theirs, mine] = [new VirtualClock(), ...(await Promise.all([1, 2, 3].map(() => fleets.connect())))] as const // biome-ignore format: one line
