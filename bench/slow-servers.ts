@@ -82,12 +82,7 @@ async function overNats(at: number, connection: NatsConnection): Promise<void> {
     },
     async close() {},
   }
-  await serveNats(nats, {
-    fleet,
-    workers: [worker],
-    name: `slow-${at}`,
-    ...(process.env.KEY === 'false' && fleet.includes('keyless') && { key: false as const }),
-  })
+  await serveNats(nats, { fleet, workers: [worker], name: `slow-${at}` })
   const direct = queue()
   const respond = async (message: Msg) => {
     const y = await direct(Float32Array.from(message.json<number[]>()))

@@ -37,6 +37,18 @@ class Fleet {
       },
     }
   }
+
+  /** A worker that answers nothing until it is released. */
+  late(name: string) {
+    let release = () => {}
+    const busy = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const late = this.worker(name)
+    const { infer } = late
+    late.infer = (query, ...rest) => busy.then(() => infer(query, ...rest))
+    return { late, release }
+  }
 }
 
 async function serve(workers: PredictorOptions['workers'], options: PredictorOptions = {}) {
@@ -141,13 +153,7 @@ it('a machine that comes later is asked where fewer were there than it takes, an
 
 it('who has answered is not asked again while another that is to be asked is busy', async () => {
   const fleet = new Fleet()
-  let release = () => {}
-  const busy = new Promise<void>((resolve) => {
-    release = resolve
-  })
-  const late = fleet.worker('c')
-  const { infer } = late
-  late.infer = (query, ...rest) => busy.then(() => infer(query, ...rest))
+  const { late, release } = fleet.late('c')
   const { predictor } = await serve([fleet.worker('a'), fleet.worker('b'), late], { ...byzantine, policy: 'retry' })
   const answers = predictor.predictAll(many(20, 1))
   for (let turns = 0; turns < 200; turns++) await new Promise(setImmediate)
@@ -162,13 +168,7 @@ it('a question that is answered meanwhile is taken back: whoever it waited for i
   const fleet = new Fleet()
   const changes = new Feed<Change>()
   const made = serve(changes, { ...byzantine, policy: 'retry', deadlineMs: 60_000 })
-  let release = () => {}
-  const busy = new Promise<void>((resolve) => {
-    release = resolve
-  })
-  const late = fleet.worker('c')
-  const { infer } = late
-  late.infer = (query, ...rest) => busy.then(() => infer(query, ...rest))
+  const { late, release } = fleet.late('c')
   for (const worker of [fleet.worker('a'), fleet.worker('b'), late]) changes.tell({ add: worker })
   const { predictor } = await made
   const first = predictor.predictAll(many(20, 1))

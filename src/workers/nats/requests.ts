@@ -14,7 +14,7 @@ export interface RowRequest {
   state: 'arriving' | 'waiting' | 'running' | 'cancelled'
   /** Once all of it is here. */
   row: TensorList | undefined
-  /** Of the row, where what it answers is signed. */
+  /** Of the row, where its answer is signed or sealed. */
   hash: Soon<Uint8Array> | undefined
   cancellation: Cancellation | undefined
   startedAt: number
