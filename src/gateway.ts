@@ -3,6 +3,6 @@
 export { createGateway, fileStore, type GatewayModel } from './gateway/create'
 export type { RequestEvent } from './gateway/event'
 export type { Gateway, GatewayOptions } from './gateway/gateway'
-export type { Store } from './gateway/models'
 export type { Principal } from './gateway/principal'
+export type { Store } from './gateway/store'
 export type { TextOptions } from './text/options'

@@ -10,8 +10,9 @@ import { Predictor } from '../predictor/predictor'
 import { textModelOf } from '../text/model'
 import type { TextOptions } from '../text/options'
 import { type Gateway, type GatewayOptions, gatewayOf } from './gateway'
-import type { Recalling, Start, Started, Store } from './models'
+import type { Recalling, Start, Started } from './models'
 import { Recalls } from './recalls'
+import type { Store } from './store'
 
 /**
  * What is served under a name: options of a predictor, and what this version of the model is called (default '1'); or a ready
@@ -36,7 +37,7 @@ export function createGateway(options: GatewayOptions<GatewayModel>): Gateway<Ga
 /**
  * A store of files, one a model, for a gateway in Node (Deno, Bun): whole or as they were before, whenever the power fails.
  *
- * @param folder  made if it is not there; for one process at a time
+ * @param folder  made if it is not there; several gateways may share it: of a model's states the one written last counts
  */
 export function fileStore(folder: string): Store {
   if (!platform.files) throw new Error('files: not on this runtime; write a store of your own')

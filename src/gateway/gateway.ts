@@ -10,10 +10,11 @@ import type { Predictor } from '../predictor/predictor'
 import { noAnswers } from '../query/prediction'
 import type { RequestEvent } from './event'
 import { type Exchange, Inference, type InferenceLimits, infer, limitsOf } from './infer'
-import { Models, type Served, type Start, type Store } from './models'
+import { Models, type Served, type Start } from './models'
 import { checkModel, checkOperator, mayAsk, type Principal, permitted } from './principal'
 import { errorBody, notFound, Refusal, refusalOf, unavailable } from './refusal'
 import { type Place, pathOf, placeOf, type Resource } from './routes'
+import { LimitedStore, type Store } from './store'
 import { answerEmbed, answerEmbeddings, answerRerank, type TextModels } from './text'
 
 export interface GatewayOptions<Model> extends Partial<InferenceLimits> {
@@ -142,7 +143,15 @@ class GatewayServer<Model> {
     this.#observe = guarded((event) => options.observe?.(event), threw('observe', warn))
     this.inference = new Inference(limitsOf(options), clock)
     this.#about = { name: 'approxifer', version: 'unknown', ...server, extensions: [BINARY] }
-    this.models = new Models({ start, versionOf, store, saveEveryMs: checkMs('saveEveryMs', saveEveryMs), clock, warn })
+    const limited = store === undefined ? undefined : new LimitedStore(store, clock)
+    this.models = new Models({
+      start,
+      versionOf,
+      store: limited,
+      saveEveryMs: checkMs('saveEveryMs', saveEveryMs),
+      clock,
+      warn,
+    })
   }
 
   /** Never rejects. */

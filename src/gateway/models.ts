@@ -4,15 +4,12 @@ import { Cancellation, orAborted } from '../abort'
 import { checkText, expected } from '../check'
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
-import type { Files } from '../platform/platform'
 import type { Predictor } from '../predictor/predictor'
 import type { TextModel } from '../text/model'
 import type { Recalls } from './recalls'
 import { messageOf, notFound, Refusal, unavailable } from './refusal'
 import { packStates, unpackStates } from './states'
-
-/** Where what a model learned is kept: files, a key-value store, a bucket. */
-export type Store = Files
+import type { Store } from './store'
 
 export interface Started {
   predictor: Predictor

@@ -1,9 +1,19 @@
 /** What models learned, over the end of a gateway: kept whole, or started without. */
 
-import { spawn } from 'node:child_process'
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { createGateway, fileStore, type GatewayModel, type Store } from 'approxifer/gateway'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
@@ -223,14 +233,47 @@ it(`killed ${KILLS} times while it saves, it always starts with the last complet
   }
 })
 
+it('two gateways that share a folder never read a torn state, and the one written last counts', async () => {
+  const [one, other] = [fileStore(folder), fileStore(folder)]
+  const state = (byte: number, length: number) => new Uint8Array(length).fill(byte)
+  const lengths = [1_000_000, 700_000]
+  for (let round = 0; round < 10; round++) {
+    const writes = [one, other].map((store, i) => store.write('m', state(i, lengths[i])))
+    const reads = await Promise.all([one.read('m'), ...writes, other.read('m')])
+    for (const bytes of [reads[0], reads.at(-1), await one.read('m')]) {
+      if (bytes) expect(Buffer.compare(bytes, state(bytes[0], lengths[bytes[0]]))).toBe(0)
+    }
+  }
+  await other.write('m', state(1, 3))
+  expect([...((await one.read('m')) ?? [])]).toEqual([1, 1, 1])
+  expect(readdirSync(folder)).toEqual(['m.state'])
+})
+
+it('temporary files that killed processes left are removed, and a failed write leaves none', async () => {
+  const store = fileStore(folder)
+  const [left, recent] = ['0123456789abcdef', 'fedcba9876543210'].map((id) => join(folder, `n.state.${id}.tmp`))
+  for (const path of [left, recent, join(folder, 'notes.tmp')]) writeFileSync(path, 'half')
+  const before = new Date(Date.now() - 100_000)
+  for (const path of [left, join(folder, 'notes.tmp')]) utimesSync(path, before, before)
+  await store.write('m', Uint8Array.of(1))
+  mkdirSync(join(folder, 'full.state', 'of files'), { recursive: true })
+  await expect(store.write('full', Uint8Array.of(1))).rejects.toThrow()
+  expect(readdirSync(folder).sort()).toEqual(['full.state', 'm.state', basename(recent), 'notes.tmp'])
+})
+
+it('a pipe in the place of a state is refused at once, and replaced by the next write', async () => {
+  execFileSync('mkfifo', [join(folder, 'm.state')])
+  const store = fileStore(folder)
+  await expect(store.read('m')).rejects.toThrow('m.state: expected a regular file, got another kind')
+  await store.write('m', Uint8Array.of(7))
+  expect([...((await store.read('m')) ?? [])]).toEqual([7])
+})
+
 it('is for nobody else on the machine to read', async () => {
   const own = join(folder, 'own')
   const store = fileStore(own)
   await store.write('m', Uint8Array.of(1))
-  // A process that was killed left it, for everybody to read.
-  const left = join(own, 'm.state.tmp')
-  writeFileSync(left, 'half')
-  chmodSync(left, 0o644)
+  chmodSync(join(own, 'm.state'), 0o644)
   await store.write('m', Uint8Array.of(2))
   const modes = [own, ...readdirSync(own).map((name) => join(own, name))].map((path) => statSync(path).mode & 0o777)
   expect(modes).toEqual([0o700, 0o600])

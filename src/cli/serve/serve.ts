@@ -12,6 +12,7 @@ import { adminOptions, forOperators } from './admin'
 import { type Config, type Flags, readConfig, remoteFilesOf } from './config'
 import { Events } from './events'
 import { type Certificate, readCertificate, withOrigins } from './guard'
+import { leave } from './leave'
 import { type Connection, type Listening, listen, problem } from './listen'
 import { Metrics } from './metrics'
 import { type Logging, observer, openLog, refusals, Spans, tellRecall } from './observe'
@@ -247,7 +248,7 @@ class ModelServer {
     if (others.length) this.#logging.log.warn({ settings: others }, 'these settings have changed, and need a restart')
   }
 
-  onSignal(signal: string): void {
+  onSignal(signal: NodeJS.Signals): void {
     const { log, flush } = this.#logging
     const { drainDelay, grace } = this.#settings
     const before = this.#state
@@ -255,7 +256,7 @@ class ModelServer {
     const isIdle = before === 'opening' && [...this.#models.stats()].length === 0
     if (before === 'closing' || isIdle) {
       flush()
-      process.exit(isIdle ? 0 : 1) // nothing is under way yet; or somebody is tired of waiting
+      return void leave(isIdle ? 0 : 1, signal) // nothing is under way yet; or somebody is tired of waiting
     }
     log.info({ signal }, 'closing: open requests end first')
     flush()
@@ -263,10 +264,10 @@ class ModelServer {
     this.#models.stop()
     sleep(drainDelay * 1000)
       .then(() => this.close(grace * 1000, before === 'opening' ? SAVE_MS : undefined))
-      .then(() => process.exit(0))
+      .then(() => leave(0, signal))
       .catch((error) => {
         note(`approxifer: closing failed: ${error?.message ?? error}`)
-        process.exit(1)
+        return leave(1, signal)
       })
   }
 
