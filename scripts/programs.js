@@ -44,6 +44,11 @@ export function findNats() {
   return process.env.NATS_SERVER ?? [...inPath(['nats-server']), '/usr/sbin/nats-server'].find(existsSync)
 }
 
+/** Path of promtool, which tests Prometheus' rules, or undefined. The variable PROMTOOL overrides the search. */
+export function findPromtool() {
+  return process.env.PROMTOOL ?? inPath(['promtool']).find(existsSync)
+}
+
 /** Path of a Python that has onnxruntime, or undefined. The variable PYTHON overrides the search. */
 export function findPython() {
   const works = (path) => existsSync(path) && spawnSync(path, ['-c', 'import numpy, onnxruntime']).status === 0
@@ -64,6 +69,7 @@ const programs = [
     variable: 'WEBKIT',
   },
   { what: 'nats-server', for: 'tests over NATS', find: findNats, debian: ['nats-server'], variable: 'NATS_SERVER' },
+  { what: 'promtool', for: 'tests of alert rules', find: findPromtool, debian: ['promtool'], variable: 'PROMTOOL' },
   {
     what: 'Python with onnxruntime',
     for: 'tests against a server in Python',

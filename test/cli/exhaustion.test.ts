@@ -76,9 +76,14 @@ describe('--admin-port', () => {
     expect([refused.status, await refused.json()]).toEqual([404, { error: sentence }])
   })
 
-  it('wants a token where the other does, but for health', async () => {
+  it('wants a token where the other does, but for health and metrics, which scrapers read without', async () => {
     served = await Served.start([...model, '--admin-port', '0'], { APPROXIFER_TOKEN: 'secret' })
-    expect([(await admin('/v2/health/ready')).status, (await admin('/metrics')).status]).toEqual([200, 401])
+    const paths = ['/v2/health/ready', '/metrics', '/events', '/v2/models/digits/ready']
+    const statuses = await Promise.all(paths.map(async (path) => (await admin(path)).status))
+    expect(statuses).toEqual([200, 200, 401, 401])
+    for (const [path, status] of Object.entries({ '/metrics': 401, '/events': 401 })) {
+      expect(await ask('127.0.0.1', path)).toBe(status)
+    }
   })
 
   it('that is taken is named, and the server ends', async () => {

@@ -1,13 +1,13 @@
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { Ajv } from 'ajv'
-
 import ts from 'typescript'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
-import { LENET, Served } from '../shared/served'
+import { scratch } from '../shared/cli'
+import { LENET, parseMetrics, Served } from '../shared/served'
 
 const FOLDER = 'examples/fleet'
 const require = createRequire(import.meta.url)
@@ -132,6 +132,68 @@ describe('manifests for Kubernetes', () => {
   })
 })
 
+describe('a gateway started as gateway.yaml says', () => {
+  const { template } = find('Deployment', 'approxifer').spec
+  const [container] = template.spec.containers
+  const portOf = (name: string | number) =>
+    container.ports.find((each: { name: string }) => each.name === name)?.containerPort ?? name
+  const config = JSON.parse(find('ConfigMap', 'approxifer').data?.['config.json'] as string)
+  const { folder, write } = scratch()
+  let served: Served
+
+  /** The server's own address for a port of the manifest. */
+  function addressOf(port: number): string {
+    const addresses = new Map([[config.port, served.url], [config.adminPort, served.adminUrl]]) // biome-ignore format: one line
+    return addresses.get(port) ?? `no port ${port}`
+  }
+
+  beforeAll(async () => {
+    // Free ports, folders of the test's own, and a thread in place of the fleet.
+    const model = { model: resolve(LENET), workers: 1 }
+    const own = { ...config, host: '127.0.0.1', adminPort: 0, state: join(folder, 'state'), models: { resnet: model } }
+    const path = write('config.json', Buffer.from(JSON.stringify({ ...own, drainDelay: 0 })))
+    const mount = container.volumeMounts.find((each: { name: string }) => each.name === 'config').mountPath
+    const [command, ...args] = container.args.map((arg: string) => (arg === `${mount}/config.json` ? path : arg))
+    expect([command, args]).toEqual(['serve', ['--config', path]])
+    const secret = container.env.find(({ valueFrom }: { valueFrom?: object }) => valueFrom)
+    served = await Served.start(args, { [secret.name]: 'secret' })
+  })
+  afterAll(() => served.stop())
+
+  it('is scraped without a token, and tells clients nothing', async () => {
+    const { annotations } = template.metadata
+    expect(annotations['prometheus.io/scrape']).toBe('true')
+    const scraped = portOf(Number(annotations['prometheus.io/port']))
+    const scheme = annotations['prometheus.io/scheme'] ?? 'http'
+    const address = addressOf(scraped)
+    const response = await fetch(address.replace(/^http/, scheme) + (annotations['prometheus.io/path'] ?? '/metrics'))
+    expect(response.status).toBe(200)
+    expect(parseMetrics(await response.text()).has('approxifer_connections')).toBe(true)
+    const [{ targetPort }] = find('Service', 'approxifer').spec.ports
+    for (const headers of [undefined, { authorization: 'Bearer secret' }]) {
+      expect((await fetch(`${addressOf(portOf(targetPort))}/metrics`, { headers })).status).not.toBe(200)
+    }
+  })
+
+  it('lets clients to the one port, and Prometheus alone to that which it scrapes', () => {
+    const { podSelector, ingress } = find('NetworkPolicy', 'approxifer').spec
+    expect(template.metadata.labels).toMatchObject(podSelector.matchLabels)
+    const [{ targetPort }] = find('Service', 'approxifer').spec.ports
+    const rule = (port: number) =>
+      ingress.find(({ ports }: { ports: { port: string }[] }) => ports.some((each) => portOf(each.port) === port))
+    expect(rule(portOf(targetPort)).from).toBeUndefined()
+    const [{ podSelector: scraper }, ...others] = rule(Number(template.metadata.annotations['prometheus.io/port'])).from
+    expect([scraper.matchLabels, others]).toEqual([{ 'app.kubernetes.io/name': 'prometheus' }, []])
+  })
+
+  it('answers its probes without a token', async () => {
+    for (const probe of ['startupProbe', 'readinessProbe', 'livenessProbe']) {
+      const { path, port } = container[probe].httpGet
+      expect((await fetch(`${addressOf(portOf(port))}${path}`)).status).toBe(200)
+    }
+  })
+})
+
 it('gateways have a young generation that queries in flight fit into, and the container what its heap may take', () => {
   const [gateway] = find('Deployment', 'approxifer').spec.template.spec.containers
   const { maxBodies } = JSON.parse(find('ConfigMap', 'approxifer').data?.['config.json'] as string)
@@ -178,25 +240,6 @@ describe('compose files', () => {
       const flags = args.filter((arg) => arg.startsWith('--'))
       for (const flag of flags) expect(help).toMatch(new RegExp(`^ *${flag} `, 'm'))
     }
-  })
-})
-
-describe('alerts', () => {
-  it('ask for metrics that there are, and each is in the runbook', async () => {
-    const { groups } = parse(read('alerts.yaml'))
-    const rules: { alert: string; expr: string }[] = groups.flatMap((group: { rules: [] }) => group.rules)
-    const served = await Served.start([`digits=${LENET}`, '--workers', '1'])
-    const text = await (await fetch(`${served.url}/metrics`)).text()
-    await served.stop()
-    const names = new Set([...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name))
-    const docs = readFileSync('docs/serving.md', 'utf8')
-    for (const { alert, expr } of rules) {
-      const used = [...expr.matchAll(/\b(?:approxifer|nodejs)_\w+/g)].map(([name]) => name.replace(/_bucket$/, ''))
-      expect(used.filter((name) => !names.has(name))).toEqual([])
-      expect(docs).toContain(alert)
-    }
-    const own = [...names].filter((name) => name.startsWith('approxifer_'))
-    expect(own.filter((name) => !docs.includes(name))).toEqual([])
   })
 })
 

@@ -18,7 +18,7 @@ import { Metrics } from './metrics'
 import { type Logging, observer, openLog, refusals, Spans, tellRecall } from './observe'
 import type { ServerSettings } from './options'
 import { ServedModels } from './served-models'
-import { type Answer, doubtsOf, type KnownToken, readTokens, Tokens, withToken } from './tokens'
+import { type Answer, doubtsOf, type KnownToken, OPEN_TO_OPERATORS, readTokens, Tokens, withToken } from './tokens'
 import { WatchedFiles } from './watch'
 
 /** For the last answers to be written, of queries that were given up. */
@@ -126,12 +126,15 @@ class ModelServer {
     const refused = refusals(log, this.#metrics)
     const tell: Answer = (...asked) => this.#tell(asked[0], asked[1]) ?? this.#answer(...asked)
     const main: Answer = adminPort === undefined ? tell : (...asked) => this.#answer(...asked)
-    const guarded = (answer: Answer) => withOrigins(cors, withToken(this.#tokens, answer, refused))
+    const guarded = (answer: Answer, open?: readonly string[]) =>
+      withOrigins(cors, withToken(this.#tokens, answer, refused, open))
     this.#tokens.replace(tokens)
     const options = { host, port, certificate, onError, ...limits }
     this.#listening.push(await listen(guarded(main), options))
     if (adminPort !== undefined) {
-      this.#listening.push(await listen(forOperators(guarded(tell)), adminOptions(options, adminPort)))
+      this.#listening.push(
+        await listen(forOperators(guarded(tell, OPEN_TO_OPERATORS)), adminOptions(options, adminPort)),
+      )
     }
     this.#warnOfTokens()
   }

@@ -11,6 +11,8 @@ import { type Connection, type Handler, problem } from './listen'
 
 /** Health tells nothing that is worth a token, and probes have none. */
 const OPEN = ['/v2/health/live', '/v2/health/ready']
+/** On a port of the operators', as scrapers have none either: numbers, names of models and workers, nothing of what was asked. */
+export const OPEN_TO_OPERATORS = [...OPEN, '/metrics']
 /** What is told of all models. */
 const OF_ALL = ['/metrics', '/events']
 /** Queries may come at once that a rate allows in so long. */
@@ -229,13 +231,19 @@ export interface RefusedRequest {
   name: string | undefined
 }
 
-export function withToken(tokens: Tokens, handle: Answer, onRefused: (refused: RefusedRequest) => void): Handler {
+/** @param open  paths that need no token */
+export function withToken(
+  tokens: Tokens,
+  handle: Answer,
+  onRefused: (refused: RefusedRequest) => void,
+  open: readonly string[] = OPEN,
+): Handler {
   return (request, connection) => {
     if (!tokens.isNeeded) return handle(request, connection)
     const path = pathOf(request)
     const token = tokenOf(request, connection)
     const known = tokens.find(token)
-    if (!known && OPEN.includes(path)) return handle(request, connection)
+    if (!known && open.includes(path)) return handle(request, connection)
     const refuse = (status: number, message: string, headers = {}) => {
       onRefused({ request, status, reason: message, name: known?.principal.name })
       return problem(status, message, headers, path)
