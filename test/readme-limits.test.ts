@@ -32,6 +32,13 @@ it('names its number as docs/latency.md does', () => {
   expect(text).toContain(`| ${cells.join(' | ')} |`)
 })
 
+it('says what a memory alone recovers as docs/accuracy.md does, not what it recovers beside a copy', () => {
+  const page = readFileSync('docs/accuracy.md', 'utf8')
+  const [, row] = /^\| memory of 1000, alone \|(.*)\|$/m.exec(page) as RegExpExecArray
+  const shares = row.split('|').map((cell) => Number.parseFloat(cell).toFixed(0))
+  expect(text.replaceAll(/\s+/g, ' ')).toContain(`a memory of 1,000 alone recovers ${shares.join(', ')},`)
+})
+
 it('the first program compiles with noUncheckedIndexedAccess and noPropertyAccessFromIndexSignature', () => {
   const [, code] = /```js\n(.*?)```/s.exec(text) ?? []
   expect(code).toContain("from 'approxifer'")
