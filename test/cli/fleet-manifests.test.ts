@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 import { Ajv } from 'ajv'
@@ -208,6 +208,44 @@ it('gateways have a young generation that queries in flight fit into, and the co
   const others = 64 + 100 // MiB of the memory; of WebAssembly and Node itself
   expect(gateway.resources.limits.memory).toBe('1Gi')
   expect(old + 3 * semi + maxBodies + others).toBeLessThanOrEqual(1024)
+})
+
+describe('the Dockerfile', () => {
+  const steps = readFileSync(join(FOLDER, 'Dockerfile'), 'utf8').split('\n')
+  const of = (word: string) =>
+    steps.filter((line) => line.startsWith(`${word} `)).map((line) => line.slice(word.length + 1))
+
+  it('installs what a checkout builds, and from the registry optional peers alone, as they are tested', () => {
+    const { peerDependencies, devDependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
+    const [, list = ''] = /npm install --global (.*?) &&/.exec(of('RUN').join('\n')) ?? []
+    const [own, ...others] = list.split(' ')
+    expect(of('COPY')).toEqual(['. .', `--from=build ${own} ${own}`])
+    expect(of('RUN')[0]).toMatch(/^npm ci .*&& npm pack && mv approxifer-\*\.tgz /)
+    for (const each of others) {
+      const [, name, version] = /^(.+)@([\d.]+)$/.exec(each) ?? []
+      expect(Object.keys(peerDependencies)).toContain(name)
+      expect(devDependencies[name].replace('^', '')).toMatch(new RegExp(`^${version.replaceAll('.', '\\.')}\\.`))
+    }
+  })
+
+  it('is built from a checkout by the compose files, without what was built or installed before', () => {
+    for (const name of ['compose.yaml', 'compose-nats.yaml']) {
+      const builds = Object.values<{ build?: { context: string; dockerfile: string } }>(parse(read(name)).services)
+      for (const { context, dockerfile } of builds.flatMap(({ build }) => build ?? [])) {
+        const checkout = join(FOLDER, context)
+        expect(existsSync(join(checkout, 'package-lock.json'))).toBe(true)
+        expect(resolve(checkout, dockerfile)).toBe(resolve(FOLDER, 'Dockerfile'))
+      }
+    }
+    const left = readFileSync('.dockerignore', 'utf8').split('\n')
+    expect(left).toEqual(expect.arrayContaining(['.git', 'node_modules', 'build', 'dist']))
+  })
+
+  it('exposes the ports of the gateway', () => {
+    const ports = find('Deployment', 'approxifer').spec.template.spec.containers[0].ports
+    const named = ports.map(({ containerPort }: { containerPort: number }) => String(containerPort))
+    expect(of('EXPOSE')[0].split(' ')).toEqual(named)
+  })
 })
 
 describe('compose files', () => {
