@@ -33,7 +33,7 @@ export function files(folder: string): Files {
       const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`
       try {
         await synced(temporary, 'wx', (file) => file.writeFile(bytes))
-        await removeLeft(folder, temporary)
+        await removeLeft(folder, temporary).catch(() => {}) // the state matters more
         await rename(temporary, path)
       } catch (error) {
         await unlink(temporary).catch(() => {})

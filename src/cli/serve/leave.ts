@@ -2,20 +2,17 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** For file operations under way, as of the log: they take less, unless their disk hangs. */
+/** For file operations under way, as of the log, which take less. */
 const LAST_MS = 500
-const LOOK_MS = 10
+const POLL_MS = 10
 
-/**
- * Ends the process with a code, or by the signal where file operations do not end: `process.exit` waits for them, for
- * ever.
- */
+/** Ends the process with a code, or by the signal where file operations have not ended: `process.exit` would wait for a disk that hangs. */
 export async function leave(code: number, signal: NodeJS.Signals): Promise<never> {
-  for (let waited = 0; waited < LAST_MS && isAtWork(); waited += LOOK_MS) await sleep(LOOK_MS)
+  for (let waited = 0; waited < LAST_MS && isAtWork(); waited += POLL_MS) await sleep(POLL_MS)
   if (!isAtWork()) process.exit(code)
   process.removeAllListeners(signal)
   process.kill(process.pid, signal)
-  process.abort() // the first process of a container is deaf to its own signals
+  process.abort() // the kernel keeps from the first process of a container the signals that it sends itself
 }
 
 const isAtWork = () => process.getActiveResourcesInfo().some((name) => name.startsWith('FSReq'))
