@@ -1,9 +1,10 @@
-/** npm run bench -- attacked | batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | loop | losers | nats | overload | overload-memory | reuse | sampled | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | sybils | tokens | useless | windows | accuracy [--json] */
+/** npm run bench -- attacked | batch | busy | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | loop | losers | nats | overload | overload-memory | reuse | sampled | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | sybils | tokens | useless | windows | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
 import { attacked } from './attacked'
 import { batch } from './batch'
+import { busy } from './busy'
 import { changesBench } from './changes'
 import { clones } from './clones'
 import { cold } from './cold'
@@ -41,6 +42,7 @@ import { windows } from './windows'
 const benches: Record<string, (json: boolean, names: string[]) => Promise<void>> = {
   attacked,
   batch,
+  busy,
   kernels,
   costs,
   domains: domainsBench,

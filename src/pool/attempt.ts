@@ -28,7 +28,7 @@ export type Outcome<A = unknown> =
 export interface FailedOutcome {
   readonly kind: 'failed'
   readonly error: ApproxiferError
-  /** Whose fault it was. `payload`: no worker would answer it. `nobody`: the worker was taken away, or none may take it. */
+  /** Whose fault it was. `payload`: no worker would answer it. `nobody`: the worker was taken away, was too busy to begin, or none may take it. */
   readonly blame: 'worker' | 'payload' | 'nobody'
   /**
    * `down`: the worker went down with it while it had no other attempt, or it hung. `silent`: it hung and nobody restarts its worker. A
@@ -70,7 +70,7 @@ export interface Apart {
 export interface Owner {
   /**
    * A worker has begun with it. Where one is free at once this is called before `submit` returns. It is called again if its worker lost it
-   * to no fault of its own and another one has begun with it.
+   * to no fault of its own, or was too busy for it, and another one has begun with it, or the same one later.
    */
   began?(attempt: Attempt): void
   /** It has an outcome, and its slot is free but not filled again: the owner can still cancel what the outcome makes needless. */
@@ -127,9 +127,4 @@ export interface Attempts<P = unknown, A = unknown> {
   tell(asked: { readonly attempt: Attempt; readonly onTime: boolean }): void
   /** A worker's answer is taken for a lie. */
   suspect(worker: ModelWorker): void
-}
-
-/** Nobody's fault where the worker was gone before it was asked. */
-export function blameFor({ code }: ApproxiferError, worker: ModelWorker): FailedOutcome['blame'] {
-  return code === 'OVERLOADED' && worker.gone ? 'nobody' : 'worker'
 }

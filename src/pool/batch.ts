@@ -11,10 +11,14 @@ import { LOOKAHEAD, type Queue } from './queue'
 import type { Roster } from './roster'
 import type { Scaling } from './scaling'
 
+let made = 0
+
 /** One that is queued, then in a batch, and in the end has an outcome. */
 export class PooledAttempt implements Attempt {
   readonly dueAt: number
   readonly turn: Turn
+  /** Less than that of all that came later. */
+  readonly order = made++
   priority: Priority
   isAlone = false
   /** Its place in the queue, or the batch that has or had it; undefined while its worker lost it and it is not queued again yet. */
@@ -115,12 +119,13 @@ export class Batch {
   phase: 'ahead' | 'running' | 'silent' = 'running'
   /** When the worker began with it, as far as can be told; while it is ahead, when it was sent. */
   startedAt = Number.NaN
-  /** The best outcome so far; `cancelled`: none but of attempts that nobody wanted. */
-  best: 'cancelled' | 'failed' | 'answered' = 'cancelled'
+  /** The best outcome so far; `cancelled`: none but of attempts that nobody wanted; `refused`: its worker did not begin with it. */
+  best: 'cancelled' | 'refused' | 'failed' | 'answered' = 'cancelled'
   /** Whether the worker went down with it, or hung. */
   isDown = false
-  /** Attempts that are queued again, each alone. */
+  /** Attempts that are queued again, each alone; and those that its worker was too busy for. */
   again: PooledAttempt[] | undefined
+  refused: PooledAttempt[] | undefined
 
   /**
    * @param attempts    at least one

@@ -2,7 +2,7 @@
 
 import type { Clock } from '../clock'
 import { ApproxiferError, asError } from '../errors'
-import { blameFor, type FailedOutcome } from './attempt'
+import type { FailedOutcome } from './attempt'
 import { Batch, type Join, type PooledAttempt, send } from './batch'
 import { Forecast } from './forecast'
 import type { Member, WorkerSlot } from './member'
@@ -122,6 +122,7 @@ export class Execution {
     const now = this.#options.clock.now()
     batch.best = 'answered'
     batch.slot.member.counts.answered++
+    batch.slot.member.rest.answered()
     attempt.settle({ kind: 'answered', answer, ranMs: 0 }, now)
     this.#left(batch, now, attempt)
   }
@@ -129,16 +130,17 @@ export class Execution {
   #failed(batch: Batch, attempt: PooledAttempt, error: ApproxiferError, known: Partial<FailedOutcome> = {}): void {
     // It was given up or taken back, or the pool is closed.
     if (!batch.has(attempt)) return this.#heardOf(batch)
+    if (error.code === 'OVERLOADED') return this.#refused(batch, attempt, error)
     const now = this.#options.clock.now()
     const slot = batch.slot
-    const { counts, slots, state, isFree, worker } = slot.member
+    const { counts, slots, state, isFree } = slot.member
     const isSingle = batch.attempts.length === 1
     const isLost = error.code === 'WORKER' && state.is !== 'leaving'
     const isUnwanted = attempt.isReleased && isAbort(error)
-    if (batch.best === 'cancelled' && !isUnwanted) batch.best = 'failed'
+    if (batch.best !== 'answered' && !isUnwanted) batch.best = 'failed'
     // With the one that it was at work on, where it was not sent away.
     batch.isDown ||= isLost && batch === slot.batch && !isFree
-    const { blame = blameFor(error, worker), lost = batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined } = known // biome-ignore format: one line
+    const { blame = 'worker', lost = batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined } = known // biome-ignore format: one line
     // Whose fault it is that a batch was lost shows when each attempt has a run of its own.
     const isShared = isLost && !isSingle
     if (isUnwanted || (isShared && attempt.isReleased)) attempt.settle({ kind: 'cancelled', ranMs: 0 }, now)
@@ -148,6 +150,50 @@ export class Execution {
       attempt.settle({ kind: 'failed', error, blame, lost, ranMs: 0 }, now)
     }
     this.#left(batch, now, attempt)
+  }
+
+  /**
+   * Its worker is too busy for it, and has not failed: it waits again in its place, and goes to whichever worker may take it first. What can be
+   * done without is dropped, so that it keeps no busy worker from what cannot.
+   */
+  #refused(batch: Batch, attempt: PooledAttempt, error: ApproxiferError): void {
+    const now = this.#options.clock.now()
+    const { member } = batch.slot
+    member.counts.refused++
+    this.#rest(member, now, batch.startedAt, error.retryMs)
+    if (batch.best === 'cancelled') batch.best = 'refused'
+    if (attempt.isReleased) attempt.settle({ kind: 'cancelled', ranMs: 0 }, now)
+    else if (attempt.priority === 'low')
+      attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined, ranMs: 0 }, now) // biome-ignore format: one line
+    else {
+      attempt.withdraw()
+      attempt.at = undefined
+      batch.refused ??= []
+      batch.refused.push(attempt)
+      return this.#left(batch, now)
+    }
+    this.#left(batch, now, attempt)
+  }
+
+  /** It gets nothing for a while. */
+  #rest(member: Member, now: number, sentAt: number, retryMs?: number): void {
+    const { rest } = member
+    const wasOn = rest.isOn
+    rest.refused(now, sentAt, retryMs)
+    if (wasOn) return
+    this.#options.roster.update(member)
+    this.#wakeLater(member)
+  }
+
+  #wakeLater(member: Member): void {
+    const { clock, roster } = this.#options
+    const wake = () => {
+      if (member.rest.isWanted(clock.now()) && roster.capacity.free) return this.#wakeLater(member)
+      member.rest.isOn = false
+      roster.update(member)
+      this.#options.freed()
+    }
+    clock.after(member.rest.stepMs(clock.now()), wake, true)
   }
 
   /** It is queued again when the whole batch is over. */
@@ -174,6 +220,7 @@ export class Execution {
     const { member } = slot
     this.probing.learn(member, batch, now)
     if (batch.again) this.#sendAgain(member, batch.again)
+    if (batch.refused) this.#requeue(batch.refused)
     if (batch.phase === 'ahead') {
       this.pipeline.end(slot)
       return undefined
@@ -203,9 +250,9 @@ export class Execution {
 
   /** The attempts of a batch are queued again. */
   #putBack(batch: Batch): void {
-    const { open, again, slot } = batch
+    const { open, again, refused = [], slot } = batch
     for (const attempt of open) attempt.withdraw()
-    this.#requeue(open)
+    this.#requeue([...refused, ...open])
     if (again) this.#sendAgain(slot.member, again)
   }
 
@@ -216,10 +263,10 @@ export class Execution {
     this.#requeue(attempts)
   }
 
-  /** Attempts wait again, before all others. */
+  /** Attempts wait again, before all that came later. */
   #requeue(attempts: readonly PooledAttempt[]): void {
     const { queue, clock, queued } = this.#options
-    for (const attempt of [...attempts].reverse()) {
+    for (const attempt of attempts) {
       if (!attempt.isReleased) queue.push(attempt, true)
       else {
         attempt.settle({ kind: 'cancelled', ranMs: 0 }, clock.now())

@@ -3,6 +3,7 @@
 import { identityOf, type ModelWorker } from '../workers/worker'
 import type { Batch } from './batch'
 import { Batching } from './batching'
+import { Rest } from './rest'
 import { Speed } from './speed'
 
 /** What became of a worker's attempts, and how fast it is. */
@@ -20,6 +21,8 @@ export interface WorkerStats {
   rejected: number
   /** Answers dropped as lies. */
   suspected: number
+  /** Attempts that it was too busy to begin with: they went elsewhere, or waited. */
+  refused: number
   /** Milliseconds that it takes, by its last 16 answers and as much of all others' as chance explains; Infinity where it fails; undefined before the first. */
   expectedMs: number | undefined
   /** It cannot be reached, and is tried again in the background. */
@@ -44,7 +47,8 @@ export class Member {
   readonly speed: Speed
   /** How many rows it gets in one run, where it takes several. */
   readonly batching: Batching | undefined
-  readonly counts = { answered: 0, failed: 0, rejected: 0, onTime: 0, late: 0, suspected: 0 }
+  readonly counts = { answered: 0, failed: 0, rejected: 0, onTime: 0, late: 0, suspected: 0, refused: 0 }
+  readonly rest = new Rest()
   /** Written by the roster alone. */
   state: MemberState = { is: 'unavailable', why: 'gone' }
   /** Of its latest entry among those with a free slot: older ones do not count. 0: it has none. */
@@ -74,10 +78,10 @@ export class Member {
     return (this.speed.ms ?? Number.POSITIVE_INFINITY) * (this.batching?.factor(rows) ?? rows)
   }
 
-  /** Whether its worker would take a call now. What cannot say so would not. */
+  /** Whether its worker would take a call now: it says so, and has not just refused one. What cannot say so would not. */
   get isFree(): boolean {
     try {
-      return this.worker.free
+      return !this.rest.isOn && this.worker.free
     } catch {
       return false
     }

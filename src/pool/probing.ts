@@ -35,6 +35,7 @@ export class Probing {
 
   /** What a run took tells how long one attempt takes alone, however many there were. */
   learn(member: Member, { attempts, phase, startedAt, measured, best, factor, comparable }: Batch, now: number): void {
+    if (best === 'refused') return
     const ms = now - startedAt
     if (phase !== 'ahead') this.#speeds.pace.add(ms / attempts.length, attempts.length)
     if (best === 'cancelled') {

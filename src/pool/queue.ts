@@ -29,6 +29,21 @@ class Line extends Deque<PooledAttempt> {
   }
 }
 
+/** At the end, or in front of those that came later. */
+function put(line: Deque<PooledAttempt>, attempt: PooledAttempt, isAgain: boolean): void {
+  if (!isAgain) {
+    attempt.at = line.push(attempt)
+    return
+  }
+  const earlier: PooledAttempt[] = []
+  for (let { first } = line; first && first.order < attempt.order; first = line.first) {
+    line.shift()
+    earlier.push(first)
+  }
+  attempt.at = line.unshift(attempt)
+  for (const each of earlier.reverse()) each.at = line.unshift(each)
+}
+
 /** Attempts of one rank, by tenant: whose turn it is comes first. */
 class Rank {
   readonly #lines = new Map<string, Line>()
@@ -37,9 +52,8 @@ class Rank {
   #only: { readonly tenant: string; readonly line: Line } | undefined
   size = 0
 
-  add(attempt: PooledAttempt, isFirst: boolean): void {
-    const line = this.#line(attempt.turn)
-    attempt.at = isFirst ? line.unshift(attempt) : line.push(attempt)
+  add(attempt: PooledAttempt, isAgain: boolean): void {
+    put(this.#line(attempt.turn), attempt, isAgain)
     this.size++
   }
 
@@ -140,13 +154,12 @@ export class Queue {
     return this.#ranks[turn.rank].lacks(turn)
   }
 
-  /** @param isFirst  in front of all others of its priority and tenant */
-  push(attempt: PooledAttempt, isFirst = false): void {
+  /** @param isAgain  it was queued before, and keeps its place among those of its priority and tenant */
+  push(attempt: PooledAttempt, isAgain = false): void {
     const { priority, turn } = attempt
     if (priority !== 'low') this.needed++
-    if (priority === 'normal') return this.#ranks[turn.rank].add(attempt, isFirst)
-    const line = priority === 'high' ? this.#high : this.low
-    attempt.at = isFirst ? line.unshift(attempt) : line.push(attempt)
+    if (priority === 'normal') return this.#ranks[turn.rank].add(attempt, isAgain)
+    put(priority === 'high' ? this.#high : this.low, attempt, isAgain)
   }
 
   /** @param taken  all that a worker takes now, this one included: their tenants have had a turn */

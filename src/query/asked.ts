@@ -15,6 +15,8 @@ export interface Asked {
   readonly attempt: Attempt<Payload, Payload>
   readonly row: number
   readonly purpose: Purpose
+  /** A worker has begun with it. */
+  isSent: boolean
   /** Somebody waited when its outcome came. */
   onTime: boolean
   /** Its answer was shown to be a lie, or was compared with the right one. */
@@ -28,7 +30,17 @@ export interface Asked {
 }
 
 export function newAsked(attempt: Attempt<Payload, Payload>, purpose: Purpose, row: number): Asked {
-  return { attempt, row, purpose, onTime: false, verdict: 'none', isForgiven: false, isChecked: false, isVoid: false }
+  return {
+    attempt,
+    row,
+    purpose,
+    isSent: false,
+    onTime: false,
+    verdict: 'none',
+    isForgiven: false,
+    isChecked: false,
+    isVoid: false,
+  }
 }
 
 export function answerOf({ attempt: { outcome }, isVoid }: Asked): Payload | undefined {

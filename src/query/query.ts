@@ -6,7 +6,7 @@ import type { Attempt, Identity, Owner, Priority } from '../pool/attempt'
 import { toNamed } from '../tensor'
 import { identityOf } from '../workers/worker'
 import { isLate, type Places, type Timed } from './agenda'
-import { type Asked, answerOf, errorOf, failureOf, Inquiry, isLive, type Purpose, workerOf } from './asked'
+import { type Asked, answerOf, failureOf, Inquiry, isLive, type Purpose, workerOf } from './asked'
 import type { Caller } from './caller'
 import type { Coding } from './coding'
 import type { Context } from './context'
@@ -127,8 +127,9 @@ export class Query implements Owner, Timed {
     if (!asked) return this.inquiry.met(attempt) // it is told again when it is known here
     const { extras, agenda, trust, lateness } = this.#context
     const extra = extras[asked.purpose]
-    if (extra) extra.sent += Number(!attempt.isAlone) // that was sent before
-    if (asked.purpose === 'copy') this.coding?.copies?.send()
+    if (extra && !asked.isSent) extra.sent++
+    if (asked.purpose === 'copy' && !asked.isSent) this.coding?.copies?.send()
+    asked.isSent = true
     if (asked.purpose !== 'trial') trust.began?.(workerOf(asked))
     if (asked.purpose === 'trial' || !this.caller.isOpen) return
     if (this.#places) agenda.began(this.#places, attempt.startedAt, attempt.factor)
@@ -144,7 +145,7 @@ export class Query implements Owner, Timed {
     pool.tell(asked)
     if (asked === this.asked[0] && !asked.isVoid) lateness.tell(attempt)
     this.coding?.failed?.(failureOf(asked))
-    if (this.vote && errorOf(asked) && attempt.worker) trust.silent(attempt.worker)
+    if (this.vote && failureOf(asked)) trust.silent(workerOf(asked))
     if (!answer && this.caller.isOpen) this.inquiry.lost(asked)
     asked.isChecked = answer !== undefined && asked.onTime && strangers?.checks(workerOf(asked)) === true
     if (asked.isChecked && this.inquiry.isLost && this.inquiry.available > 0) this.#ask('proof', 'high')

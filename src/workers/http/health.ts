@@ -1,4 +1,4 @@
-/** Whether a server gets calls, and when it is checked: a machine of five states, of which each has one timer. */
+/** Whether a server gets calls, and when it is checked: a machine of four states, of which each has one timer. */
 
 import { Cancellation, orAborted } from '../../abort'
 import { ApproxiferError, asError } from '../../errors'
@@ -15,6 +15,16 @@ const READY_MS = 5000
 const MOST_FAILURES = 3
 /** Between an examination and the next because the server closed a connection, where it closes nearly every one. */
 const CALM_MS = 1000
+/**
+ * A busy server that is being examined is asked again after `leastMs`, doubling to `mostMs`. One that has refused everything for `downMs` is
+ * down, if it was asked that often: what lies further apart than `gapMs` is no sequence.
+ */
+const BUSY = { leastMs: 10, mostMs: 160, downMs: 30_000, gapMs: 5000 }
+/**
+ * A server that refuses calls with 503 is busy while it says that it is ready. It is asked where it has neither said that nor answered for
+ * `silentMs`, and at the latest after `mostMs`: one question for each refusal was a tenth of all requests.
+ */
+const READY = { silentMs: 1000, mostMs: 10_000 }
 
 /** It gets no calls: it cannot be reached, or is not what it should be. Timer: the next try. */
 interface Down {
@@ -24,7 +34,7 @@ interface Down {
   readonly tries: number
 }
 
-/** It gets no calls until it has answered. Timer: how long it may take. */
+/** It gets no calls until it has answered. Timer: how long it may take; where it was too busy to answer, when it is asked again. */
 interface Checking {
   readonly is: 'checking'
   /** An examination: besides whether it is ready, whether it has the model that it should have, and answers. */
@@ -33,9 +43,8 @@ interface Checking {
   down: Down | undefined
   /** Of a call: what the server is suspected for, which may be down. */
   why: ApproxiferError | undefined
-  /** Until when it wants to be left alone, where it said so. */
-  until: number
-  readonly cut: Cancellation
+  /** Of each try, a new one. */
+  cut: Cancellation
   done: Promise<ApproxiferError | undefined>
 }
 
@@ -43,9 +52,7 @@ type HealthState =
   | Down
   | Checking
   /** It gets calls. Timer: the next check. */
-  | { readonly is: 'ready'; heardAt: number }
-  /** It is busy, and wants to be left alone. Timer: until then. */
-  | { readonly is: 'resting'; readonly until: number }
+  | { readonly is: 'ready' }
   | { readonly is: 'closed' }
 
 export interface ServerEvents {
@@ -68,6 +75,11 @@ export class Health {
   /** When it is to be examined again, as soon as no call is open. */
   #dueAt = Number.POSITIVE_INFINITY
   #failures = 0
+  /** When it last answered a call or said that it is ready; and when it said the latter. */
+  #heardAt = Number.NEGATIVE_INFINITY
+  #readyAt = Number.NEGATIVE_INFINITY
+  /** When it refused the first and the last of the calls since it answered one. */
+  #refused: { since: number; at: number } | undefined
 
   constructor(
     private readonly server: OipServer,
@@ -129,25 +141,40 @@ export class Health {
 
   heard(): void {
     this.#failures = 0
-    if (this.#state.is === 'ready') this.#state.heardAt = this.settings.clock.now()
+    this.#refused = undefined
+    this.#heardAt = this.settings.clock.now()
   }
 
   /** A call failed. @param since  when it was sent */
   failed(error: ApproxiferError, since: number): void {
-    const { busyMs, down, replaced } = faultOf(error)
+    const { busy, down, replaced } = faultOf(error)
     const state = this.#state
     if (this.#down || state.is === 'closed') return
     if (error.code === 'ABORTED') {
       // Its connection was dropped: the server may be at work on it all the same, or be gone, unless it has answered another call since.
-      if (state.is !== 'ready' || state.heardAt <= since) void this.#check(false)
-    } else if (busyMs !== undefined) {
-      const until = this.settings.clock.now() + busyMs
-      if (state.is === 'checking') state.until = until
-      else this.#rest(until)
+      if (state.is !== 'ready' || this.#heardAt <= since) void this.#check(false)
+    } else if (busy) {
+      // Whoever asks leaves it alone for a while, as the error says: it is neither gone nor checked for that.
+      const isDown = this.#refuses()
+      if (isDown || (busy === 'perhaps' && this.#isReadyDoubtful)) void this.#check(isDown)
     } else if (down) {
       // It is examined before it counts as gone: one address may stand for many servers, of which another takes the next call.
       void this.#check(true, error)
     } else if (++this.#failures >= MOST_FAILURES || replaced) this.#dueAt = Number.NEGATIVE_INFINITY
+  }
+
+  /** It has refused one more. @returns whether it has refused all for so long that it is down */
+  #refuses(): boolean {
+    const at = this.settings.clock.now()
+    const isNext = this.#refused && at - this.#refused.at <= BUSY.gapMs
+    const since = isNext && this.#refused ? this.#refused.since : at
+    this.#refused = { since, at }
+    return at - since >= BUSY.downMs
+  }
+
+  get #isReadyDoubtful(): boolean {
+    const now = this.settings.clock.now()
+    return now - this.#heardAt >= READY.silentMs || now - this.#readyAt >= READY.mostMs
   }
 
   /** No call is open any more. */
@@ -167,7 +194,7 @@ export class Health {
   refuse(why: ApproxiferError): void {
     const state = this.#state
     if (state.is === 'checking') state.whole = true
-    else if (state.is === 'ready' || state.is === 'resting') this.#fall(why)
+    else if (state.is === 'ready') this.#fall(why)
   }
 
   /** Its model is the one that it should have. If it was refused it is examined at once, and is not gone meanwhile. */
@@ -195,20 +222,24 @@ export class Health {
       state.why ??= why
       return state.done
     }
-    const until = state.is === 'resting' ? state.until : Number.NEGATIVE_INFINITY
-    const check = { is: 'checking', whole, down: this.#down, why, until, cut: new Cancellation() } as Checking
+    const check = { is: 'checking', whole, down: this.#down, why, cut: new Cancellation() } as Checking
     this.#state = check
     check.done = this.#run(check)
     return check.done
   }
 
   async #run(check: Checking): Promise<ApproxiferError | undefined> {
-    let error: ApproxiferError | undefined
-    try {
-      await this.#within(READY_MS, check, (abort) => this.server.ready(abort))
-      if (check.whole) await this.#within(this.settings.timeoutMs, check, (abort) => this.model.inspect(abort))
-    } catch (thrown) {
-      error = asError(thrown, 'WORKER', `${this.server.name}: `)
+    let error = await this.#ask(check)
+    // It was well, and has no time to show that it is: that is no reason to be gone, unless it lasts.
+    for (
+      let ms = BUSY.leastMs;
+      faultOf(error).busy && !check.down && !this.#refuses();
+      ms = Math.min(2 * ms, BUSY.mostMs)
+    ) {
+      await orAborted(check.cut, new Promise<void>((resolve) => this.#after(ms, resolve))).catch(() => {})
+      if (this.#state !== check) break
+      check.cut = new Cancellation()
+      error = await this.#ask(check)
     }
     if (this.#state !== check) return error // it was closed
     if (error) this.#fall(error)
@@ -217,34 +248,38 @@ export class Health {
     return error
   }
 
+  async #ask(check: Checking): Promise<ApproxiferError | undefined> {
+    try {
+      await this.#within(READY_MS, check, async (abort) => {
+        await this.server.ready(abort)
+        this.#readyAt = this.settings.clock.now()
+      })
+      if (check.whole) await this.#within(this.settings.timeoutMs, check, (abort) => this.model.inspect(abort))
+    } catch (thrown) {
+      return asError(thrown, 'WORKER', `${this.server.name}: `)
+    }
+  }
+
   async #within(ms: number, { cut }: Checking, ask: (abort: Cancellation) => Promise<void>): Promise<void> {
     const text = `${this.server.name} has not answered for ${ms} ms`
     this.#after(ms, () => cut.abort(new ServerError('WORKER', text, { down: true })))
     await orAborted(cut, ask(cut))
   }
 
-  #pass({ whole, until }: Checking): void {
+  #pass({ whole }: Checking): void {
     const { clock, healthMs, probe } = this.settings
     const now = clock.now()
+    this.#heardAt = now
     if (whole) {
       this.#failures = 0
+      this.#refused = undefined
       this.#examinedAt = now
       this.#dueAt = Math.min(this.#dueAt, now + probe.everyMs + healthMs * Math.random()) // not all servers at once
     }
-    if (until > now) this.#rest(until)
-    else this.#enterReady()
-  }
-
-  #enterReady(): void {
-    this.#state = { is: 'ready', heardAt: this.settings.clock.now() }
+    this.#state = { is: 'ready' }
     this.#checkLater()
     this.settled()
     this.worker.changed()
-  }
-
-  #rest(until: number): void {
-    this.#state = { is: 'resting', until }
-    this.#after(until - this.settings.clock.now() + 1, () => this.#enterReady())
   }
 
   /** It is down until an examination finds otherwise. */
@@ -252,8 +287,9 @@ export class Health {
     const { since = this.settings.clock.now(), tries = 0 } = this.#down ?? {}
     this.#state = { is: 'down', why, since, tries: tries + 1 }
     const backoff = Math.min(LEAST_BACKOFF_MS * 2 ** tries, MOST_BACKOFF_MS)
-    const { busyMs = backoff * (0.5 + 0.5 * Math.random()) } = faultOf(why)
-    this.#after(busyMs, () => void this.#check(true))
+    const { retryMs } = faultOf(why)
+    const ms = retryMs === undefined ? backoff * (0.5 + 0.5 * Math.random()) : Math.max(LEAST_BACKOFF_MS, retryMs)
+    this.#after(ms, () => void this.#check(true))
     this.model.forgetFormat()
     this.worker.changed()
     this.worker.failed(why, this.#examinedAt > Number.NEGATIVE_INFINITY)
@@ -271,7 +307,7 @@ export class Health {
     this.settled()
     const { clock, healthMs } = this.settings
     const state = this.#state
-    const isSilent = state.is === 'ready' && clock.now() - state.heardAt >= healthMs / 2
+    const isSilent = state.is === 'ready' && clock.now() - this.#heardAt >= healthMs / 2
     if (isSilent && this.worker.isIdle()) void this.#check(false)
   }
 

@@ -33,9 +33,8 @@ const METADATA_BYTES = 2 ** 20
 const GONE = [401, 403, 404, 405, 501, 502, 503]
 /** Errors of connections that were never made. */
 const UNREACHED = ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT']
-/** How long a busy server is left alone if it does not say so, and at most. */
-const BUSY_MS = 100
-const MOST_BUSY_MS = 60_000
+/** How long a server is left alone at most, whatever it says. */
+const MOST_RETRY_MS = 60_000
 
 interface ServerFault {
   /** The next call would go no better. */
@@ -46,8 +45,10 @@ interface ServerFault {
   replaced?: boolean
   /** The connection had been used before, and was closed before a reply came: a new one may do. */
   stale?: boolean
-  /** For how long the server wants to be left alone. */
-  busyMs?: number | undefined
+  /** The server has too much to do. `perhaps`: or it is not ready. */
+  busy?: 'surely' | 'perhaps'
+  /** For how long it wants to be left alone. */
+  retryMs?: number | undefined
   cause?: unknown
 }
 
@@ -181,7 +182,7 @@ export class OipServer {
   #request(request: HttpRequest): Promise<HttpReply> {
     const replied = (reply: HttpReply) => {
       if (reply.status === 200) return reply
-      throw this.#failure(reply)
+      throw this.#failure(reply, request.method === 'POST')
     }
     return this.connections.request(request).then(replied, (error) => {
       request.abort.throwIfAborted()
@@ -191,16 +192,17 @@ export class OipServer {
     })
   }
 
-  #failure({ status, header, body }: HttpReply): ServerError {
+  #failure({ status, header, body }: HttpReply, isInference: boolean): ServerError {
     const text = body?.length ? readError(joinedBytes(body)) : ''
     const says = `answers ${status}${text && `: ${text}`}`
     const after = header('retry-after')
-    if (status === 429 || (status === 503 && after !== undefined)) {
-      return this.#error('OVERLOADED', says, { busyMs: retryMs(after), unasked: true })
-    }
+    const retryMs = retryMsOf(after, header('date'))
+    if (status === 429) return this.#error('OVERLOADED', says, { busy: 'surely', unasked: true, retryMs })
+    if (status === 503 && isInference)
+      return this.#error('OVERLOADED', says, { busy: 'perhaps', unasked: true, retryMs })
     const down = status < 400 || GONE.includes(status)
     // Behind a proxy's 502 a server may have died of what it was sent.
-    return this.#error('WORKER', says, { down, unasked: down && status !== 502 })
+    return this.#error('WORKER', says, { down, unasked: down && status !== 502, retryMs })
   }
 
   #error(code: Code, text: string, fault: ServerFault): ServerError {
@@ -227,12 +229,13 @@ function reason(error: ConnectionError): string {
   return cause?.message || error.message || error.errors?.[0]?.message || error.code || error.name
 }
 
-/** Seconds, or a date. */
-function retryMs(after: string | undefined): number {
-  if (after === undefined) return BUSY_MS
-  const seconds = Number(after)
-  const ms = Number.isNaN(seconds) ? Date.parse(after) - Date.now() : 1000 * seconds
-  return Number.isNaN(ms) ? BUSY_MS : Math.min(Math.max(ms, BUSY_MS), MOST_BUSY_MS)
+/** Milliseconds of a Retry-After: seconds, or a date by the server's own clock, where it tells that. Undefined for what is neither. */
+function retryMsOf(after: string | undefined, date: string | undefined): number | undefined {
+  if (after === undefined) return undefined
+  const isSeconds = /^\d+(\.\d+)?$/.test(after)
+  const now = Date.parse(date ?? '') || Date.now()
+  const ms = isSeconds ? 1000 * Number(after) : Date.parse(after) - now
+  return ms >= 0 ? Math.min(ms, MOST_RETRY_MS) : undefined
 }
 
 /** Metadata with lengths in the place of those that it leaves open. */

@@ -129,7 +129,7 @@ export class ServedModel {
     try {
       return await ask(true)
     } catch (error) {
-      if (abort.aborted || faultOf(error).busyMs !== undefined) throw error
+      if (abort.aborted || faultOf(error).busy) throw error
       if (await this.server.announcesBinary(abort)) throw error
       return ask(false)
     }
@@ -161,7 +161,7 @@ export class ServedModel {
 
 /** An error of the model, not of the server. */
 function hinted(error: unknown): unknown {
-  if (!(error instanceof ServerError) || error.fault.down || error.fault.busyMs !== undefined) return error
+  if (!(error instanceof ServerError) || error.fault.down || error.fault.busy) return error
   const text = `${error.message}; the option probe.query says what to ask it in place of ones and zeros`
   return new ServerError(error.code, text, error.fault)
 }

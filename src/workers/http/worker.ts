@@ -15,6 +15,7 @@ import { LossReports } from '../remote/fleet'
 import type { ModelIdentity } from '../remote/model'
 import { MeasuredWindow } from '../remote/window'
 import { type ModelWorker, wrongQueries } from '../worker'
+import { Allowance } from './allowance'
 import { Health, type ServerEvents } from './health'
 import { faultOf, OipServer, type ServerReply } from './oip-server'
 import { checkHttpOptions, type HttpOptions, type HttpSettings } from './options'
@@ -86,11 +87,13 @@ export class HttpWorker implements ModelWorker {
   readonly #onClosed: () => void
   readonly #open = new Set<Cancellation>()
   readonly #window: MeasuredWindow | undefined
+  readonly #allowance: Allowance
   #closing: Promise<void> | undefined
 
   private constructor(url: string, connections: Connections, settings: HttpSettings, events: WorkerEvents) {
     this.name = nameOf(url)
     this.#window = settings.concurrency ? undefined : new MeasuredWindow(MOST_CALLS)
+    this.#allowance = new Allowance(settings.concurrency ?? MOST_CALLS)
     this.#settings = settings
     this.#onClosed = events.closed
     this.#server = new OipServer(connections, this.name, settings)
@@ -113,7 +116,8 @@ export class HttpWorker implements ModelWorker {
   }
 
   get slots(): number {
-    return this.#window?.limit ?? this.#settings.concurrency ?? 1
+    const { limit } = this.#allowance
+    return this.#window ? Math.min(this.#window.limit, limit) : limit
   }
 
   get signature(): Signature {
@@ -245,14 +249,18 @@ export class HttpWorker implements ModelWorker {
         queries.length > 1 ? this.#askAll(queries, call) : this.#askOnce(queries, call),
       )
       answered = true
+      this.#allowance.answered()
       return outcomes
     } catch (thrown) {
       const error = asError(thrown, 'WORKER', `${this.name}: `)
       this.health.failed(error, since)
-      const { unasked, busyMs } = faultOf(error)
-      if (measured && busyMs !== undefined) this.#window?.refused(measured.open)
-      const told = unasked ? new ApproxiferError('OVERLOADED', `${error.message}; it is tried again later`) : error
-      return queries.map(() => told)
+      const { unasked, busy, retryMs } = faultOf(error)
+      if (busy) {
+        this.#window?.refused()
+        this.#allowance.refused(clock.now(), since, this.slots, this.#open.size - 1)
+      }
+      const told = `${error.message}; it is tried again later`
+      return queries.map(() => (unasked ? new ApproxiferError('OVERLOADED', told, { retryMs }) : error))
     } finally {
       this.#open.delete(call)
       if (measured) this.#window?.end(measured, clock.now(), answered)
@@ -263,8 +271,8 @@ export class HttpWorker implements ModelWorker {
   /** All queries at once; where that fails and the server is not to blame each alone, so that one costs no other its answer. */
   async #askAll(queries: readonly TensorList[], abort: Cancellation): Promise<ServerReply['outcomes']> {
     const throwUnlessTheirs = (error: unknown) => {
-      const { down, busyMs, replaced } = faultOf(error)
-      if (abort.aborted || down || busyMs !== undefined || replaced || this.health.isDue) throw error
+      const { down, busy, replaced } = faultOf(error)
+      if (abort.aborted || down || busy || replaced || this.health.isDue) throw error
     }
     try {
       return await this.#askOnce(queries, abort)

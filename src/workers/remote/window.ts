@@ -122,11 +122,11 @@ export class MeasuredWindow {
     demand.freedAt = now
   }
 
-  /** The server refused a call while `open` were under way. */
-  refused(open: number): void {
+  /** The server refused a call: a trial of more calls is over. That it refuses what it had room for before says nothing of how many it can run. */
+  refused(): void {
+    if (!this.#trial) return
     this.#trial = undefined
     this.#next = NARROW
-    this.#use(Math.max(1, Math.min(open - 1, this.#size)))
     this.#rest(MOST)
   }
 

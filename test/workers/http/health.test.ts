@@ -1,5 +1,6 @@
 /** A server in trouble: when it gets calls, when it is asked whether it is well, and what is told. */
 
+import type { ApproxiferError } from 'approxifer'
 import { describe, expect, it, vi } from 'vitest'
 import { errorReply, readyWorker, row } from '../../shared/http-worker'
 import { silence } from '../../shared/pretend-server'
@@ -37,23 +38,81 @@ describe('a server in trouble', () => {
     await expect(inferRow(worker, row)).rejects.toMatchObject({ code: 'OVERLOADED' })
   })
 
-  it.each([429, 503])('that answers %i with Retry-After is left alone for so long, and is not gone', async (status) => {
-    const { worker, server, clock } = await readyWorker()
-    server.instead = ({ method }) =>
-      method === 'POST' ? errorReply(status, 'busy', { 'retry-after': '2' }) : undefined
-    await expect(inferRow(worker, row)).rejects.toMatchObject({ code: 'OVERLOADED' })
+  it.each([
+    [429, '2', 2000],
+    [503, '2', 2000],
+    [429, '0.5', 500],
+    [429, '86400', 60_000],
+    [429, undefined, undefined],
+    [503, 'in a while', undefined],
+    [429, '-5', undefined],
+    [429, '1e3', undefined],
+    [429, 'Thu, 01 Jan 2026 00:00:03 GMT', 3000],
+    [429, 'Wed, 31 Dec 2025 23:59:00 GMT', undefined],
+  ])('that answers %i with Retry-After %s is busy, and not gone: it wants %s ms', async (status, after, retryMs) => {
+    const { worker, server, clock, warnings } = await readyWorker()
+    const headers = { date: 'Thu, 01 Jan 2026 00:00:00 GMT', ...(after !== undefined && { 'retry-after': after }) }
+    server.instead = ({ method }) => (method === 'POST' ? errorReply(status, 'busy', headers) : undefined)
+    await expect(inferRow(worker, row)).rejects.toSatisfy((error: ApproxiferError) => {
+      return error.code === 'OVERLOADED' && error.retryMs === retryMs
+    })
+    await clock.run(clock.now() + 1)
+    expect([worker.free, worker.gone, warnings]).toEqual([true, false, []])
     server.instead = undefined
-    const from = clock.now()
-    let freeAt = Number.NaN
-    worker.onFree = () => {
-      freeAt = clock.now()
-    }
-    expect([worker.free, worker.gone]).toEqual([false, false])
-    await clock.run(from + 1999)
-    expect([worker.free, server.inferences]).toEqual([false, 1])
-    await clock.run(from + 2001)
-    expect([worker.free, freeAt - from]).toEqual([true, 2001])
     expect([...(await inferRow(worker, row))]).toEqual([6, 8])
+  })
+
+  it('a 503 is asked about, once for all of them: where it says that it is not ready it is gone', async () => {
+    const { worker, server, clock } = await readyWorker({ concurrency: 8 })
+    await clock.run(clock.now() + 2000)
+    server.asked.length = 0
+    server.instead = ({ path }) => (path === '/v2' ? undefined : errorReply(503, 'starting'))
+    const calls = [1, 2, 3, 4].map(() => inferRow(worker, row).catch(({ code }) => code))
+    expect(await Promise.all(calls)).toEqual(Array(4).fill('OVERLOADED'))
+    await clock.run(clock.now())
+    expect(worker.gone).toBe(true)
+    expect(server.asked.filter(({ path }) => path.endsWith('/ready'))).toHaveLength(1)
+  })
+
+  it('one that refuses, answers and refuses again is hardly asked whether it is ready', async () => {
+    const { worker, server, clock } = await readyWorker()
+    let times = 0
+    server.instead = ({ method }) => (method === 'POST' && ++times % 2 ? errorReply(503, 'busy') : undefined)
+    for (let i = 0; i < 2000; i++) {
+      await inferRow(worker, row).catch(() => {})
+      await clock.run(clock.now() + 10)
+    }
+    const questions = server.asked.filter(({ method }) => method === 'GET').length
+    expect([worker.gone, questions]).toEqual([false, 1]) // of 20 s
+  })
+
+  it.each([429, 503])('one that has refused everything with %i for 30 s is down, and comes back', async (status) => {
+    const { worker, server, clock, warnings } = await readyWorker({ probe: { everyMs: 1_000_000 } })
+    const from = clock.now()
+    server.instead = ({ method }) => (method === 'POST' ? errorReply(status, 'busy') : undefined)
+    const goneAt = async () => {
+      while (!worker.gone) {
+        if (worker.free) await inferRow(worker, row).catch(() => {})
+        await clock.run(clock.now() + 100)
+      }
+      return clock.now() - from
+    }
+    expect(await goneAt()).toBeCloseTo(30_000, -3)
+    expect(warnings).toEqual([`there:8000 was lost: it answers ${status}: busy; it is tried again until it answers`])
+    server.instead = undefined
+    await clock.run(clock.now() + 12_000)
+    expect([worker.free, worker.gone, warnings.at(-1)]).toEqual([true, false, 'there:8000 is back'])
+  })
+
+  it('one that has no time for the probe query when it is due is not gone: it takes no call until it has answered', async () => {
+    const { worker, server, clock } = await readyWorker({ probe: { everyMs: 10_000 } })
+    server.instead = ({ method }) => (method === 'POST' ? errorReply(429, 'busy') : undefined)
+    await clock.run(clock.now() + 15_000)
+    expect([worker.free, worker.gone]).toEqual([false, false])
+    server.instead = undefined
+    await clock.run(clock.now() + 200)
+    expect([worker.free, worker.gone]).toEqual([true, false])
+    expect(server.inferences).toBeLessThan(60)
   })
 
   it('a few failures are the rows’, many in a row are looked into', async () => {

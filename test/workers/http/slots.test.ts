@@ -100,15 +100,36 @@ describe('a worker with slots', () => {
     expect(await second.outcome).toBe('WORKER')
   })
 
-  it('is left alone for as long as it says, while the others of its calls go on', async () => {
+  it('gets no more than those that it did not refuse, and one more after a few answers', async () => {
     const { worker, waiting, call, clock } = await openWorker(3)
     const [busy, other] = [await call(), await call()]
-    waiting[0].answer(errorReply(429, 'busy', { 'retry-after': '2' }))
-    expect([await busy.outcome, worker.free, worker.gone]).toEqual(['OVERLOADED', false, false])
+    waiting[0].answer(errorReply(429, 'busy'))
+    expect([await busy.outcome, worker.slots, worker.free, worker.gone]).toEqual(['OVERLOADED', 1, false, false])
     waiting[1].answer()
-    expect([await other.outcome, worker.free]).toEqual(['6,8', false])
-    await clock.run(clock.now() + 2001)
-    expect(worker.free).toBe(true)
+    expect([await other.outcome, worker.free]).toEqual(['6,8', true])
+    const slots = []
+    for (let i = 2; i < 8; i++) {
+      await clock.run(clock.now() + 10)
+      const { outcome } = await call()
+      waiting[i].answer()
+      await outcome
+      slots.push(worker.slots)
+    }
+    expect(slots).toEqual([1, 2, 2, 2, 2, 2])
+  })
+
+  it('gets one call where it refused all sixteen, and sixteen again once it has answered that', async () => {
+    const { worker, waiting, call, clock } = await openWorker(16)
+    const burst = []
+    for (let i = 0; i < 16; i++) burst.push(await call())
+    for (const { answer } of waiting.splice(0)) answer(errorReply(503, 'busy'))
+    await Promise.all(burst.map(({ outcome }) => outcome))
+    await clock.run(clock.now() + 10)
+    expect([worker.slots, worker.free]).toEqual([1, true])
+    const { outcome } = await call()
+    waiting[0].answer()
+    await outcome
+    expect(worker.slots).toBe(16)
   })
 
   it('that is gone does not come back by an abort of a call that was open', async () => {

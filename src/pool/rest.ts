@@ -1,0 +1,43 @@
+/**
+ * How long a worker is left alone that says it is busy: as long as it says, else for a while that doubles with each refusal until it answers.
+ * Whatever waits for it shares that, so that refusals make no loop.
+ */
+
+/** The first wait, and the longest: with a second two gateways answered .93 of what a loop by hand does before servers that are busy for one. */
+const LEAST_MS = 10
+const MOST_MS = 160
+/** It is asked again after so long, whatever it said, unless another worker is free. */
+const MOST_ASKED_MS = 1000
+
+export class Rest {
+  /** It gets nothing. */
+  isOn = false
+  /** Refusals in a row. Those of calls that were sent before the last one are one: a server with 16 calls begins to refuse once. */
+  #refusals = 0
+  #refusedAt = Number.NEGATIVE_INFINITY
+  /** Until when it wants to be left alone, by its own words. */
+  #until = Number.NEGATIVE_INFINITY
+
+  /** @param sentAt  when the call was @param retryMs  what its worker said */
+  refused(now: number, sentAt: number, retryMs = 0): void {
+    if (sentAt > this.#refusedAt) this.#refusals++
+    this.#refusedAt = now
+    this.#until = Math.max(this.#until, now + retryMs)
+    this.isOn = true
+  }
+
+  answered(): void {
+    this.#refusals = 0
+  }
+
+  /** Milliseconds until it is looked whether it is over. */
+  stepMs(now: number): number {
+    const backoff = Math.min(MOST_MS, LEAST_MS * 2 ** (this.#refusals - 1))
+    return Math.max(backoff, Math.min(MOST_ASKED_MS, this.#until - now))
+  }
+
+  /** Whether it wants to be left alone for longer. */
+  isWanted(now: number): boolean {
+    return now < this.#until
+  }
+}
