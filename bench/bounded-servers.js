@@ -1,15 +1,15 @@
 /**
- * node bench/bounded-servers.js COUNT PLACES MS STATUS [RETRY_AFTER]: servers of the Open Inference Protocol that run one inference at a time, of
- * so many milliseconds on average, have so many places for those that run or wait, and refuse all others with this status. They say that they are ready
- * meanwhile. POST /busy/MS: every server refuses everything for so long. GET /counts: what all were asked. Prints the URLs.
+ * node bench/bounded-servers.js COUNT SLOTS PLACES MS STATUS [RETRY_AFTER]: servers of the Open Inference Protocol that run as many inferences at once
+ * as they have slots, of so many milliseconds on average, have so many places for those that run or wait, and refuse all others with this status. They
+ * say that they are ready meanwhile. POST /busy/MS: every server refuses everything for so long. GET /counts: what all were asked. Prints the URLs.
  */
 
 import { createServer } from 'node:http'
 import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-const [count, places, ms, status] = process.argv.slice(2, 6).map(Number)
-const retryAfter = process.argv[6]
+const [count, slots, places, ms, status] = process.argv.slice(2, 7).map(Number)
+const retryAfter = process.argv[7]
 
 const tensor = (name) => ({ name, datatype: 'FP32', shape: [1, 4] })
 const told = {
@@ -37,7 +37,7 @@ function parsed(text) {
 
 function bounded() {
   let open = 0
-  let last = Promise.resolve()
+  const waiting = []
   return createServer(async (request, response) => {
     const send = (code, json, headers = {}) =>
       response.writeHead(code, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(json))
@@ -56,11 +56,11 @@ function bounded() {
       counts.refused++
       return send(status, { error: 'the queue is full' }, retryAfter ? { 'retry-after': retryAfter } : {})
     }
-    open++
     const { id, inputs } = body
-    last = last.then(() => sleep(ms * (0.5 + Math.random())))
-    await last
+    if (open++ >= slots) await new Promise((resolve) => waiting.push(resolve))
+    await sleep(ms * (0.5 + Math.random()))
     open--
+    waiting.shift()?.()
     if (!isProbe) counts.answered++
     const data = inputs[0].data.flat().map((value) => 2 * value)
     send(200, { model_name: 'm', model_version: '1', id, outputs: [{ ...tensor('y'), shape: inputs[0].shape, data }] })

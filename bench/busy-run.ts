@@ -14,6 +14,10 @@ export interface BusyPlan {
   readonly busyMs?: number | undefined
   /** Callers in all, of which each asks again when it has its answer. */
   readonly callers?: number | undefined
+  /** Of each server. Default: one inference at a time, of three that run or wait. */
+  readonly slots?: number | undefined
+  readonly places?: number | undefined
+  /** As for `httpWorkers`. */
   readonly concurrency?: number | undefined
 }
 
@@ -33,7 +37,6 @@ export interface BusyFigures {
 }
 
 const SERVERS = 4
-const PLACES = 3
 const INFERENCE_MS = 40
 const DEADLINE_MS = 4000
 const CALLERS = 16
@@ -43,9 +46,14 @@ const LOOK_MS = 5
 /** Answers a query, which begins with this number. @throws whatever it failed with */
 type Ask = (x: number) => Promise<ArrayLike<number>>
 
-async function startServers({ status, retryAfter }: BusyPlan): Promise<{ child: ChildProcess; urls: string[] }> {
+async function startServers({
+  status,
+  retryAfter,
+  slots = 1,
+  places = 3,
+}: BusyPlan): Promise<{ child: ChildProcess; urls: string[] }> {
   const script = new URL('./bounded-servers.js', import.meta.url).pathname
-  const args = [script, SERVERS, PLACES, INFERENCE_MS, status, retryAfter ?? []].flat().map(String)
+  const args = [script, SERVERS, slots, places, INFERENCE_MS, status, retryAfter ?? []].flat().map(String)
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   const [line] = await new Promise<string[]>((resolve, reject) => {
     createInterface({ input: child.stdout }).once('line', (text) => resolve([text]))

@@ -121,8 +121,10 @@ export class Execution {
     }
     const now = this.#options.clock.now()
     batch.best = 'answered'
-    batch.slot.member.counts.answered++
-    batch.slot.member.rest.answered()
+    const { member } = batch.slot
+    member.counts.answered++
+    member.rest.answered()
+    if (member.rest.isOn) this.#wake(member)
     attempt.settle({ kind: 'answered', answer, ranMs: 0 }, now)
     this.#left(batch, now, attempt)
   }
@@ -178,22 +180,24 @@ export class Execution {
   /** It gets nothing for a while. */
   #rest(member: Member, now: number, sentAt: number, retryMs?: number): void {
     const { rest } = member
-    const wasOn = rest.isOn
     rest.refused(now, sentAt, retryMs)
-    if (wasOn) return
-    this.#options.roster.update(member)
+    if (rest.isOn) return
     this.#wakeLater(member)
+    this.#options.roster.update(member)
   }
 
   #wakeLater(member: Member): void {
-    const { clock, roster } = this.#options
-    const wake = () => {
+    const { clock, roster, freed } = this.#options
+    member.rest.begin(clock, () => {
       if (member.rest.isWanted(clock.now()) && roster.capacity.free) return this.#wakeLater(member)
-      member.rest.isOn = false
-      roster.update(member)
-      this.#options.freed()
-    }
-    clock.after(member.rest.stepMs(clock.now()), wake, true)
+      this.#wake(member)
+      freed()
+    })
+  }
+
+  #wake(member: Member): void {
+    member.rest.end()
+    this.#options.roster.update(member)
   }
 
   /** It is queued again when the whole batch is over. */
@@ -329,6 +333,7 @@ export class Execution {
 
   /** All attempts of a worker that leaves end with this error. */
   end(member: Member, error: ApproxiferError): void {
+    member.rest.end()
     for (const { next, batch } of member.slots.all) {
       for (const attempt of next?.open ?? []) this.#failed(next as Batch, attempt, error, { blame: 'nobody' })
       for (const attempt of batch?.open ?? []) this.#failed(batch as Batch, attempt, error, { blame: 'nobody' })

@@ -1,7 +1,9 @@
 /**
- * How long a worker is left alone that says it is busy: as long as it says, else for a while that doubles with each refusal until it answers.
- * Whatever waits for it shares that, so that refusals make no loop.
+ * How long a worker is left alone that says it is busy: as long as it says, else for a while that doubles with each refusal; or until it answers
+ * a call that it had taken, since then it has room for one. Whatever waits for it shares that, so that refusals make no loop.
  */
+
+import type { Clock } from '../clock'
 
 /** The first wait, and the longest: with a second two gateways answered .93 of what a loop by hand does before servers that are busy for one. */
 const LEAST_MS = 10
@@ -10,8 +12,8 @@ const MOST_MS = 160
 const MOST_ASKED_MS = 1000
 
 export class Rest {
-  /** It gets nothing. */
-  isOn = false
+  /** While it gets nothing: stops the timer that ends that. */
+  #unplan: (() => void) | undefined
   /** Refusals in a row. Those of calls that were sent before the last one are one: a server with 16 calls begins to refuse once. */
   #refusals = 0
   #refusedAt = Number.NEGATIVE_INFINITY
@@ -23,17 +25,28 @@ export class Rest {
     if (sentAt > this.#refusedAt) this.#refusals++
     this.#refusedAt = now
     this.#until = Math.max(this.#until, now + retryMs)
-    this.isOn = true
   }
 
+  /** It has answered a call. */
   answered(): void {
     this.#refusals = 0
   }
 
-  /** Milliseconds until it is looked whether it is over. */
-  stepMs(now: number): number {
+  get isOn(): boolean {
+    return this.#unplan !== undefined
+  }
+
+  /** It gets nothing until `look` is called, which is where it may be over. */
+  begin(clock: Clock, look: () => void): void {
     const backoff = Math.min(MOST_MS, LEAST_MS * 2 ** (this.#refusals - 1))
-    return Math.max(backoff, Math.min(MOST_ASKED_MS, this.#until - now))
+    const ms = Math.max(backoff, Math.min(MOST_ASKED_MS, this.#until - clock.now()))
+    this.#unplan = clock.after(ms, look, true)
+  }
+
+  end(): void {
+    this.#unplan?.()
+    this.#unplan = undefined
+    this.#until = Number.NEGATIVE_INFINITY
   }
 
   /** Whether it wants to be left alone for longer. */

@@ -24,8 +24,10 @@ export const LARGE = 2 ** 15
  *
  * 1. `infer` always settles: if the worker exits, throws or answers garbage, its open calls reject.
  * 2. An abort rejects at once; the answer that still comes is dropped and harms nothing.
- * 3. A failed call does not affect the next one.
- * 4. Calls beyond its slots reject at once.
+ * 3. A failed call does not affect the next one. A worker that says that it is busy has not failed: it rejects with OVERLOADED what it does not
+ *    begin with, and `retryMs` of that error is for how long it wants to be left alone, where it knows. The row goes elsewhere or waits,
+ *    nobody is blamed, and the worker gets nothing for a while, whatever `free` says.
+ * 4. Calls beyond its slots reject at once, with OVERLOADED.
  * 5. The caller's buffers are never detached nor written to.
  * 6. `close` may be called twice; afterwards `infer` rejects, and nothing keeps the process alive.
  * 7. A worker that fails while starting is not restarted in a loop; one that dies later is, with backoff.

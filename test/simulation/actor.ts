@@ -6,6 +6,7 @@
 import type { ModelWorker } from 'approxifer'
 import { checksum } from '../../src/checksum'
 import { ROUNDING } from '../../src/criterion'
+import { ApproxiferError } from '../../src/errors'
 import { type Random, seeded } from '../../src/random'
 import type { Signature, TensorList } from '../../src/tensor'
 import type { VirtualClock } from '../../src/testing/virtual-clock'
@@ -14,7 +15,7 @@ import { type Other, signatureOf, turned } from './elements'
 import { ownAnswer, strategies } from './model'
 import type { Machine, Mood } from './schedule'
 
-export const moods = ['slow', 'silent', 'dead', 'nan', 'short', 'rejects', 'throws', 'aborts', 'babbles', 'reuses'] as const // biome-ignore format: one line
+export const moods = ['slow', 'silent', 'dead', 'nan', 'short', 'rejects', 'throws', 'aborts', 'babbles', 'reuses', 'busy'] as const // biome-ignore format: one line
 
 /** Told by and to all who share an identity. */
 export interface Lying {
@@ -121,8 +122,12 @@ export class Actor implements ModelWorker {
     const rows = queries.map(([{ data }]) => (data as Float32Array).slice())
     for (const row of rows) this.witnessed.given(this, row, this.#hasRoom)
     const refusal =
-      mood === 'aborts' ? Object.assign(new Error('not I'), { code: 'ABORTED' }) : new Error('it takes none')
-    if (['dead', 'rejects', 'throws', 'aborts'].includes(mood) || !this.free)
+      mood === 'busy'
+        ? new ApproxiferError('OVERLOADED', 'its queue is full')
+        : mood === 'aborts'
+          ? Object.assign(new Error('not I'), { code: 'ABORTED' })
+          : new Error('it takes none')
+    if (['dead', 'rejects', 'throws', 'aborts', 'busy'].includes(mood) || !this.free)
       return rows.map(() => Promise.reject(refusal))
     const settles: Call['settle'][] = []
     const answers = rows.map(

@@ -1,5 +1,6 @@
 /** A machine of the simulation as a server of the Open Inference Protocol: what it takes and gives are bytes. */
 
+import type { ApproxiferError } from '../../src/errors'
 import { writeMetadata } from '../../src/oip/metadata'
 import { readMessage, readRequest } from '../../src/oip/read'
 import { encode, HEADER_LENGTH, writeReply } from '../../src/oip/write'
@@ -52,6 +53,7 @@ export class OipMachine {
       if (method !== 'POST' || path !== '/v2/models/m/infer') return jsonReply({ error: 'no such path' }, 404)
       return await this.#infer(body, headers[HEADER_LENGTH], signal)
     } catch (error) {
+      if ((error as ApproxiferError).code === 'OVERLOADED') return jsonReply({ error: 'its queue is full' }, 503)
       return jsonReply({ error: (error as Error).message }, 500)
     }
   }

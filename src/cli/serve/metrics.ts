@@ -155,6 +155,7 @@ const outcomes = {
   failed: 'failed',
   rejected: 'rejected',
   suspected: 'suspected',
+  refused: 'refused',
 } as const
 
 const families: Family[] = [

@@ -1,3 +1,4 @@
+import { createPredictor } from 'approxifer'
 import { natsWorkers, serveNats } from 'approxifer/nats'
 import { describe, expect, it, vi } from 'vitest'
 import { handMember } from '../../shared/hand-member'
@@ -64,6 +65,29 @@ describe.skipIf(!natsInstalled)('slots of workers over NATS', () => {
     await until(() => hand.calls[1]?.row[0] === 3)
     for (const call of [...hand.calls]) call.answer()
     expect((await Promise.all([...open, waits])).map(([y]) => y)).toEqual([2, 4, 6])
+  })
+
+  it('a query whose only machine is full of others’ rows waits until that has room, and nobody has failed', async () => {
+    const hand = several(2)
+    const { name, changes } = await fleets.start([hand], { serving: { maxPending: 1 } })
+    const others = natsWorkers(fleets.url, { fleet: name })
+    fleets.end(() => others.return?.())
+    const [one, two] = [await joined(changes), await joined(others)]
+    const open = [one, one, two].map((worker, x) => inferRow(worker, row(x)))
+    await until(() => hand.calls.length === 2)
+    const predictor = await createPredictor({ workers: natsWorkers(fleets.url, { fleet: name }), deadlineMs: 60_000 })
+    fleets.end(() => predictor.close())
+    const waits = predictor.predict(row(7))
+    const own = () => predictor.stats().workers[0]
+    await until(() => own().refused > 2)
+    expect(await settled(waits)).toBe('open')
+    await until(() => {
+      for (const call of [...hand.calls]) call.answer()
+      return own().onTime > 0
+    })
+    expect((await waits).output.y.data[0]).toBe(14)
+    expect([own().failed, own().gone]).toEqual([0, false])
+    await Promise.all(open)
   })
 
   it('a slot is free when the machine has done with the aborted call in it, or never got that', async () => {
