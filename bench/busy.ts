@@ -24,8 +24,7 @@ export async function busy(json: boolean, [seconds = '12', ...words]: string[]):
   const found: Record<string, { hand: BusyFigures; own: BusyFigures }> = {}
   for (const [name, plan] of Object.entries(plans)) {
     if (!words.every((word) => name.includes(word))) continue
-    const [hand, own] = await Promise.all([runBusy('by hand', plan), runBusy('gateways', plan)]) // a noisy machine hits both alike
-    found[name] = { hand, own }
+    found[name] = { hand: await runBusy('by hand', plan), own: await runBusy('gateways', plan) } // together they would share one loop
   }
   if (json) return console.log(JSON.stringify(found, null, 1))
   const text = table([

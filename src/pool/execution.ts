@@ -170,6 +170,7 @@ export class Execution {
     else {
       attempt.withdraw()
       attempt.at = undefined
+      attempt.isAlone ||= batch.attempts.length > 1 // its worker may have room for a few of them
       batch.refused ??= []
       batch.refused.push(attempt)
       return this.#left(batch, now)
