@@ -132,7 +132,8 @@ export class Execution {
   #failed(batch: Batch, attempt: PooledAttempt, error: ApproxiferError, known: Partial<FailedOutcome> = {}): void {
     // It was given up or taken back, or the pool is closed.
     if (!batch.has(attempt)) return this.#heardOf(batch)
-    if (error.code === 'OVERLOADED') return this.#refused(batch, attempt, error)
+    const isUnasked = error.code === 'OVERLOADED'
+    if (isUnasked && !batch.slot.member.isGone) return this.#refused(batch, attempt, error)
     const now = this.#options.clock.now()
     const slot = batch.slot
     const { counts, slots, state, isFree } = slot.member
@@ -142,7 +143,7 @@ export class Execution {
     if (batch.best !== 'answered' && !isUnwanted) batch.best = 'failed'
     // With the one that it was at work on, where it was not sent away.
     batch.isDown ||= isLost && batch === slot.batch && !isFree
-    const { blame = 'worker', lost = batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined } = known // biome-ignore format: one line
+    const { blame = isUnasked ? 'nobody' : 'worker', lost = batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined } = known // biome-ignore format: one line
     // Whose fault it is that a batch was lost shows when each attempt has a run of its own.
     const isShared = isLost && !isSingle
     if (isUnwanted || (isShared && attempt.isReleased)) attempt.settle({ kind: 'cancelled', ranMs: 0 }, now)

@@ -116,8 +116,7 @@ export class HttpWorker implements ModelWorker {
   }
 
   get slots(): number {
-    const { limit } = this.#allowance
-    return this.#window ? Math.min(this.#window.limit, limit) : limit
+    return Math.min(this.#allowance.limit, this.#window?.limit ?? Number.POSITIVE_INFINITY)
   }
 
   get signature(): Signature {
