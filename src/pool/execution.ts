@@ -167,7 +167,7 @@ export class Execution {
     if (batch.best === 'cancelled') batch.best = 'refused'
     if (attempt.isReleased) attempt.settle({ kind: 'cancelled', ranMs: 0 }, now)
     else if (attempt.priority === 'low')
-      attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined, ranMs: 0 }, now) // biome-ignore format: one line
+      attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined, ranMs: 0 }, now)
     else {
       attempt.withdraw()
       attempt.at = undefined

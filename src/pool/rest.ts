@@ -5,7 +5,7 @@
 
 import type { Clock } from '../clock'
 
-/** The first wait, and the longest: with a second two gateways answered .93 of what a loop by hand does before servers that are busy for one. */
+/** The first wait, and the longest: it is also how long it may take to notice that a worker is free again. */
 const LEAST_MS = 10
 const MOST_MS = 160
 /** It is asked again after so long, whatever it said, unless another worker is free. */

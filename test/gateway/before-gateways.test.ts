@@ -30,6 +30,9 @@ it.each([
   const answers = await Promise.all(Array.from({ length: 60 }, (_, x) => predictor.predict(query(x))))
   expect(answers.map(({ output }) => output.y.data[0])).toEqual(Array.from({ length: 60 }, (_, x) => 2 * x))
   const { workers: after } = predictor.stats()
-  expect(after.map(({ failed, gone }) => [failed, gone])).toEqual([[0, false], [0, false]]) // biome-ignore format: one line
+  expect(after.map(({ failed, gone }) => [failed, gone])).toEqual([
+    [0, false],
+    [0, false],
+  ])
   expect(after.reduce((sum, { refused }) => sum + refused, 0)).toBeGreaterThan(0)
 })

@@ -50,7 +50,12 @@ it('a row that a busy worker refuses goes to a free one at once: it has not fail
   free.runs[0].answer()
   await pass(0)
   expect(told).toEqual(['busy', 'free', 'answered'])
-  expect(pool.stats().map(({ failed, refused, expectedMs }) => [failed, refused, expectedMs === Number.POSITIVE_INFINITY])).toEqual([[0, 1, false], [0, 0, false]]) // biome-ignore format: one line
+  expect(
+    pool.stats().map(({ failed, refused, expectedMs }) => [failed, refused, expectedMs === Number.POSITIVE_INFINITY]),
+  ).toEqual([
+    [0, 1, false],
+    [0, 0, false],
+  ])
 })
 
 it('where all are busy rows wait in their order, for 10 ms, and twice as long each time, up to 160', async () => {
