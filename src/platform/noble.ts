@@ -1,9 +1,11 @@
 /** Keys in JavaScript, for pages that are no secure context and browsers whose WebCrypto has no Ed25519. */
 
 import { ed25519, x25519 } from '@noble/curves/ed25519.js'
+import { hkdf } from '@noble/hashes/hkdf.js'
 import { hmac } from '@noble/hashes/hmac.js'
 import { sha256 } from '@noble/hashes/sha2.js'
-import { fromText, type KeyMaker, toText } from './webcrypto'
+import type { Mac } from './platform'
+import { areEqual, fromText, type KeyMaker, toText } from './webcrypto'
 
 export const noble: KeyMaker = {
   make: async () => ed25519.utils.randomSecretKey(),
@@ -24,12 +26,19 @@ export const noble: KeyMaker = {
     const own = x25519.utils.randomSecretKey()
     return {
       own: toText(x25519.getPublicKey(own)),
-      async agree(other) {
-        const secret = sha256(x25519.getSharedSecret(own, fromText(other)))
-        return async (data) => hmac(sha256, secret, data)
+      async agree(other, infos) {
+        const secret = x25519.getSharedSecret(own, fromText(other))
+        return infos.map((info): Mac => {
+          const key = hkdf(sha256, secret, undefined, new TextEncoder().encode(info), 32)
+          return async (...parts) => {
+            const made = hmac.create(sha256, key)
+            for (const part of parts) made.update(part)
+            return made.digest()
+          }
+        })
       },
     }
   },
 
-  hash: async (data) => sha256(data),
+  areEqual,
 }

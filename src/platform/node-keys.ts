@@ -1,19 +1,21 @@
 /** Keys by Node's own functions: half as long as WebCrypto takes there, which warns that it is new. */
 
 import {
-  createHash,
   createHmac,
   createPrivateKey,
   createPublicKey,
+  createSecretKey,
   diffieHellman,
   generateKeyPairSync,
+  hkdfSync,
   type KeyObject,
   sign,
+  timingSafeEqual,
   verify,
 } from 'node:crypto'
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { KeyPair, Keys } from './platform'
+import type { KeyPair, Keys, Mac } from './platform'
 
 /** For nobody else to read. */
 const OWNER = { folder: 0o700, file: 0o600 }
@@ -45,18 +47,21 @@ export const keys: Keys = {
     const { privateKey } = generateKeyPairSync('x25519')
     return {
       own: nameOf(privateKey),
-      agree(other) {
-        const secret = sha256(diffieHellman({ privateKey, publicKey: publicKey('X25519', other) }))
-        return (bytes) => createHmac('sha256', secret).update(bytes).digest()
+      agree(other, infos) {
+        const secret = diffieHellman({ privateKey, publicKey: publicKey('X25519', other) })
+        return infos.map((info): Mac => {
+          const mac = createSecretKey(new Uint8Array(hkdfSync('sha256', secret, '', info, 32)))
+          return (...parts) => {
+            const made = createHmac('sha256', mac)
+            for (const part of parts) made.update(part)
+            return made.digest()
+          }
+        })
       },
     }
   },
 
-  hash: sha256,
-}
-
-function sha256(bytes: Uint8Array): Uint8Array {
-  return createHash('sha256').update(bytes).digest()
+  areEqual: (a, b) => a.length === b.length && timingSafeEqual(a, b),
 }
 
 /** Who has a copy is the machine. Windows has no such modes. */

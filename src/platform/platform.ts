@@ -100,17 +100,20 @@ export interface KeyPair {
 export interface SecretPair {
   /** Its public key, 43 letters of base64url. */
   readonly own: string
-  /** What the ends of two keys make of bytes alike, and nobody else can. Throws or rejects where the other one is no key. */
-  agree(other: string): Soon<Seal>
+  /**
+   * What the ends of two public keys make of bytes alike, and nobody else can: for each `info` another one, with a key of HKDF-SHA-256
+   * (RFC 5869, no salt) from their secret. Throws or rejects where the other one is no key.
+   */
+  agree(other: string, infos: readonly string[]): Soon<Mac[]>
 }
 
-/** HMAC-SHA-256 by a secret: 32 bytes. */
-export type Seal = (bytes: Uint8Array) => Soon<Uint8Array>
+/** HMAC-SHA-256 of the parts, one behind the other: 32 bytes. */
+export type Mac = (...parts: readonly Uint8Array[]) => Soon<Uint8Array>
 
 /** There at once, or later. */
 export type Soon<T> = T | Promise<T>
 
-/** Keys and signatures of Ed25519, secrets and hashes. One file per runtime, chosen as the platform is, since few need them. */
+/** Keys and signatures of Ed25519, and secrets. One file per runtime, chosen as the platform is, since few need them. */
 export interface Keys {
   generate(): Promise<KeyPair>
   /** One that is there again after a restart, made where there is none. @param where  a file's path; in browsers a name in IndexedDB @param warn  told where others can read it */
@@ -119,8 +122,8 @@ export interface Keys {
   verifier(identity: string): (signed: Uint8Array, signature: Uint8Array) => Promise<boolean>
   /** For as long as it is used. Rejects where the runtime has no X25519. */
   secret(): Promise<SecretPair>
-  /** SHA-256. */
-  hash(bytes: Uint8Array): Soon<Uint8Array>
+  /** Whether they are the same; in as much time wherever they differ. */
+  areEqual(a: Uint8Array, b: Uint8Array): boolean
 }
 
 export interface Platform {

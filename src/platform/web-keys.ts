@@ -1,7 +1,7 @@
 /** A page's keys: by WebCrypto where it has Ed25519, else in JavaScript, which is loaded only then. */
 
 import type { Keys } from './platform'
-import { type KeyMaker, webCrypto } from './webcrypto'
+import { areEqual, type KeyMaker, webCrypto } from './webcrypto'
 
 const loadNoble = async (): Promise<KeyMaker> => (await import('./noble')).noble
 
@@ -27,9 +27,10 @@ export const keys: Keys = {
     return async (signed, signature) => (await verify)(signed, signature)
   },
 
-  secret: async () => (await maker()).secret(),
+  /** A browser may have Ed25519 and no X25519. */
+  secret: async () => (await maker()).secret().catch(async () => (await loadNoble()).secret()),
 
-  hash: async (bytes) => (await maker()).hash(bytes),
+  areEqual,
 }
 
 const STORE = 'keys'

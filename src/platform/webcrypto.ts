@@ -1,10 +1,12 @@
 /** Keys by WebCrypto, which nobody can read out of it. */
 
-import type { KeyPair, Keys } from './platform'
+import { joined } from '../arrays'
+import type { KeyPair, Keys, Mac } from './platform'
 
 const ED25519 = 'Ed25519'
 const X25519 = 'X25519'
-const HMAC = { name: 'HMAC', hash: 'SHA-256' }
+const HKDF = 'HKDF'
+const HMAC = { name: 'HMAC', hash: 'SHA-256', length: 256 }
 
 /** Where keys are made to be kept. */
 export interface KeyMaker extends Omit<Keys, 'kept'> {
@@ -38,17 +40,32 @@ export const webCrypto: KeyMaker = {
     const { privateKey, publicKey } = (await crypto.subtle.generateKey(X25519, false, ['deriveBits'])) as CryptoKeyPair
     return {
       own: toText(new Uint8Array(await crypto.subtle.exportKey('raw', publicKey))),
-      async agree(other) {
+      async agree(other, infos) {
         const theirs = await crypto.subtle.importKey('raw', fromText(other), X25519, false, [])
         const bits = await crypto.subtle.deriveBits({ name: X25519, public: theirs }, privateKey, 256)
-        const secret = await webCrypto.hash(new Uint8Array(bits))
-        const key = await crypto.subtle.importKey('raw', bytes(secret), HMAC, false, ['sign'])
-        return async (data) => new Uint8Array(await crypto.subtle.sign('HMAC', key, bytes(data)))
+        const secret = await crypto.subtle.importKey('raw', bits, HKDF, false, ['deriveKey'])
+        return Promise.all(infos.map((info) => macOf(secret, info)))
       },
     }
   },
 
-  hash: async (data) => new Uint8Array(await crypto.subtle.digest('SHA-256', bytes(data))),
+  areEqual,
+}
+
+async function macOf(secret: CryptoKey, info: string): Promise<Mac> {
+  const salt = new Uint8Array()
+  const by = { name: HKDF, hash: 'SHA-256', salt, info: new TextEncoder().encode(info) }
+  const key = await crypto.subtle.deriveKey(by, secret, HMAC, false, ['sign'])
+  return async (...parts) =>
+    new Uint8Array(await crypto.subtle.sign('HMAC', key, bytes(joined([...parts], Uint8Array))))
+}
+
+/** No step of it goes by what the bytes are. */
+export function areEqual(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false
+  let differing = 0
+  for (let i = 0; i < a.length; i++) differing |= a[i] ^ b[i]
+  return differing === 0
 }
 
 /** Of runtimes that keep nothing. */

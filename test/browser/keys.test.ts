@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { noble } from '../../src/platform/noble'
+import type { Mac } from '../../src/platform/platform'
 import { keys } from '../../src/platform/web-keys'
 import { webCrypto } from '../../src/platform/webcrypto'
 
@@ -33,13 +34,21 @@ describe('a tab’s key', () => {
     const pair = await noble.generate()
     const verify = hasEd25519 ? webCrypto.verifier(pair.identity) : noble.verifier(pair.identity)
     expect(await verify(text, await pair.sign(text))).toBe(true)
-    expect([...(await noble.hash(text))]).toEqual([...(await keys.hash(text))])
   })
 
   it('and a secret in JavaScript seal alike', async () => {
     const [one, other] = await Promise.all([keys.secret(), noble.secret()])
-    const seals = await Promise.all([one.agree(other.own), other.agree(one.own)])
-    const [ours, theirs] = await Promise.all(seals.map((seal) => seal(text)))
-    expect([...ours]).toEqual([...theirs])
+    const infos = ['there', 'back']
+    const [own, its] = await Promise.all([one.agree(other.own, infos), other.agree(one.own, infos)])
+    const seals = async (macs: Mac[]) => Promise.all(macs.map(async (mac) => [...(await mac(text, text))]))
+    const [there, back] = await seals(own)
+    expect(await seals(its)).toEqual([there, back])
+    expect(there).not.toEqual(back)
+    const [a, b] = [there, back].map((seal) => Uint8Array.from(seal))
+    expect([keys.areEqual(a, a.slice()), keys.areEqual(a, b), keys.areEqual(a, a.subarray(1))]).toEqual([
+      true,
+      false,
+      false,
+    ])
   })
 })

@@ -3,7 +3,8 @@
 import type { Msg, NatsConnection } from '@nats-io/transport-node'
 import type { KeyPair } from 'approxifer/nats'
 import { encode, VERSION } from '../../src/workers/nats/frames'
-import { Outbox } from '../../src/workers/nats/signature'
+import { Outbox } from '../../src/workers/nats/outbox'
+import { Seals } from '../../src/workers/nats/seals'
 import { subjectsOf } from '../../src/workers/nats/subjects'
 import { HandWorker } from './house'
 
@@ -15,9 +16,9 @@ interface HandMember {
 }
 
 /** The values of a row's frame. */
-export const rowIn = (frame: Uint8Array) => new Float32Array(Uint8Array.from(frame.subarray(16)).buffer)
+export const rowIn = (frame: Uint8Array) => new Float32Array(Uint8Array.from(frame.subarray(24, -32)).buffer)
 
-/** @returns says that it is there, and what else it is told to */
+/** It does not look at seals. @returns says that it is there, and what else it is told to */
 export function handMember(
   connection: NatsConnection,
   fleet: string,
@@ -29,16 +30,20 @@ export function handMember(
   const subjects = subjectsOf(fleet)
   const place = { name, identity: key?.identity, signed: key !== undefined }
   const publish = (to: string, bytes?: Uint8Array) => connection.publish(to, bytes)
-  const outbox = new Outbox({ most: 1_048_576, publish }, subjects.worker(place), key)
-  const beat = (more: object = {}) => {
+  const made = async () => new Outbox({ most: 1_048_576, publish }, subjects.worker(place), key && { key, seals: await Seals.make('machine') }) // biome-ignore format: one line
+  const ready = made()
+  const beat = async (more: object = {}) => {
     const rest = { state: 'up', everyMs: 500, connection: 1, open: 0, ms: 0, signature }
+    const outbox = await ready
     outbox.beat(subjects.beat(place), { version: VERSION, name, ...(key && { identity: key.identity }), ...rest, ...more }) // biome-ignore format: one line
   }
-  connection.subscribe(subjects.rollCall, { callback: () => beat() })
+  connection.subscribe(subjects.rollCall, { callback: () => void beat() })
   connection.subscribe(subjects.worker(place), {
     callback: (_, { data, reply = '' }: Msg) => {
-      if (data[1] === 2) outbox.frame(reply, encode('pong'))
-      else received(data, reply, outbox)
+      void ready.then((outbox) => {
+        if (data[1] === 2) outbox.frame(reply, encode('pong'))
+        else received(data, reply, outbox)
+      })
     },
   })
   return beat

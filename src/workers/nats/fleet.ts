@@ -16,7 +16,7 @@ import { Refused } from './refused'
 import { Seals } from './seals'
 import type { Verify } from './signature'
 import { Inbox } from './subjects'
-import type { Wire } from './wire'
+import type { Peer, Wire } from './wire'
 import { NatsWorker } from './worker'
 
 /**
@@ -47,7 +47,7 @@ export function natsWorkers(server: NatsServer, options: NatsOptions): NatsWorke
 }
 
 export interface NatsWorkers extends AsyncIterableIterator<Change> {
-  /** Messages that came in the names of workers, without their signatures or seals: they were dropped. */
+  /** Messages that came in the names of workers without their signatures or seals, or a second time: they were dropped. */
   readonly forged: number
 }
 
@@ -70,7 +70,7 @@ class NatsFleet implements Wire {
     private readonly fleet: RemoteFleet<string>,
     readonly inbox: Inbox,
   ) {
-    this.#newcomers = new Newcomers(this, (beat, verify) => this.#proven(beat, verify))
+    this.#newcomers = new Newcomers(this, (beat, peer) => this.#proven(beat, peer))
     const known = (name: string) => this.#workers.get(name)
     link.listen(settings.subjects.beats, (message) => {
       hear(message, settings, known, (beat, verify) => this.#believe(beat, verify))
@@ -92,7 +92,7 @@ class NatsFleet implements Wire {
   ): Promise<NatsFleet | undefined> {
     const { model, fingerprint, inboxPrefix, warn } = settings
     fleet.model = model === undefined ? fingerprint : fingerprintOf(await readModel(model))
-    const seals = await Seals.make()
+    const seals = await Seals.make('gateway')
     const link = await NatsLink.open(server, warn)
     if (!fleet.changes.isOver) return new NatsFleet(link, settings, fleet, new Inbox(link, inboxPrefix, seals))
     await link.close()
@@ -120,7 +120,7 @@ class NatsFleet implements Wire {
   #believe(beat: Heartbeat, verify?: Verify): void {
     if (this.fleet.changes.isOver) return
     const { name, state } = beat
-    const refused = this.#refused.get(name)?.beat
+    const refused = this.#refused.get(name)
     let known = this.#workers.get(name)
     const isIts = !known || (known.signed === beat.signed && (!beat.signed || known.identity === beat.identity))
     if (known && isIts && isAgain(known.beat, beat)) return
@@ -131,19 +131,18 @@ class NatsFleet implements Wire {
     if (known && isIts) this.#heardAgain(known, beat)
     else if (known?.signed) this.settings.forgeries.drop(name)
     else if (state !== 'up' && state !== 'down') this.#refused.delete(name)
-    else if (refused && refused.fingerprint === beat.fingerprint && refused.identity === beat.identity)
-      this.#proven(beat, verify)
+    else if (refused && isOneAs(refused.beat, beat)) this.#proven(beat, refused.peer)
     else this.#newcomers.hear(beat, verify)
     this.#reconsider()
   }
 
   /** A newcomer has proven its name, or has no key. A worker without a key gives way to one with a key, whose name it may have taken. */
-  #proven(beat: Heartbeat, verify: Verify | undefined): void {
+  #proven(beat: Heartbeat, peer: Peer | undefined): void {
     if (this.fleet.changes.isOver) return
     const known = this.#workers.get(beat.name)
     if (known && (known.signed || !beat.signed)) return
     if (known) this.#remove(known, 'gave way to one that has a key')
-    this.#join(beat, verify)
+    this.#join(beat, peer)
     this.#reconsider()
   }
 
@@ -158,16 +157,16 @@ class NatsFleet implements Wire {
     else this.fleet.well(name)
   }
 
-  #join(beat: Heartbeat, verify: Verify | undefined): void {
+  #join(beat: Heartbeat, peer: Peer | undefined): void {
     const { name, fingerprint } = beat
-    if (!this.#isOurs(beat)) return this.#refuse(beat, verify)
+    if (!this.#isOurs(beat)) return this.#refuse(beat, peer)
     if (this.#workers.size >= MOST_WORKERS) {
       return this.settings.warn(`${name} is one worker too many: ${MOST_WORKERS} are known`)
     }
     this.#refused.delete(name) // or it joins again when the others of its model do
     this.fleet.model ??= fingerprint
     this.#refused.signature ??= JSON.stringify(beat.signature)
-    const worker = new NatsWorker(beat, this, verify)
+    const worker = new NatsWorker(beat, this, peer)
     this.#workers.set(name, worker)
     this.fleet.join(worker)
   }
@@ -179,9 +178,9 @@ class NatsFleet implements Wire {
     return model === undefined || fingerprint === model || (fingerprint === undefined && !this.settings.isFixed)
   }
 
-  #refuse(beat: Heartbeat, verify: Verify | undefined): void {
+  #refuse(beat: Heartbeat, peer: Peer | undefined): void {
     const { name, fingerprint = 'unknown' } = beat
-    if (!this.#refused.hear(beat, verify, this.settings.clock.now())) return
+    if (!this.#refused.hear(beat, peer, this.settings.clock.now())) return
     this.settings.warn(`${name} was refused: its model is another (${fingerprint}, not ${this.fleet.model})`)
   }
 
@@ -198,8 +197,8 @@ class NatsFleet implements Wire {
 
   #replace(): void {
     const old = [...this.#workers.values()].filter((worker) => !this.#isOurs(worker.beat))
-    for (const { beat, verify } of this.#refused.values()) {
-      if (this.#isOurs(beat)) this.#join(beat, verify)
+    for (const { beat, peer } of this.#refused.values()) {
+      if (this.#isOurs(beat)) this.#join(beat, peer)
     }
     for (const worker of old) if (!worker.isClosed) this.#remove(worker, 'has the model of before')
   }
@@ -295,4 +294,14 @@ class NatsFleet implements Wire {
     for (const worker of this.#workers.values()) worker.heardAt = now // they could not be heard before
     this.link.publish(this.settings.subjects.rollCall)
   }
+}
+
+/** Whether the worker of a name that was refused is still that one. */
+function isOneAs(one: Heartbeat, other: Heartbeat): boolean {
+  return (
+    one.fingerprint === other.fingerprint &&
+    one.identity === other.identity &&
+    one.signed === other.signed &&
+    one.secret === other.secret
+  )
 }

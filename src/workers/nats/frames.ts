@@ -1,55 +1,49 @@
 /**
- * Rows, answers and errors on their way over NATS: frames with a head of 16 bytes
+ * Rows, answers and errors on their way over NATS: frames with a head of 24 bytes
  *
- *   version u8, kind u8, flags u16, budget or model u32, total u32, offset u32
+ *   version u8, kind u8, flags u16, budget or model u32, total u32, offset u32, sequence f64
  *
- * and a body; all little-endian. A row or an answer is counted in float32 values where it is a vector, else in bytes. What is longer than a message may be goes in several frames, in order. Which call a frame belongs to
- * is in its reply subject, or in the subject of the reply.
+ * a body, and a seal of 32 bytes; all little-endian. A row or an answer is counted in float32 values where it is a vector, else in
+ * bytes. What is longer than a message may be goes in several frames, in order. Which call a frame belongs to is in its reply subject,
+ * or in the subject of the reply. Sequence and seal are zeros where the worker's machine has no key; see `seals.ts`.
  */
 
 import { checksum } from '../../checksum'
 import { ApproxiferError, type Code, codes } from '../../errors'
 import { toRaw } from '../../oip/elements'
 
-/** Of frames and heartbeats. A frame of another version is refused, a heartbeat ignored. */
-export const VERSION = 2
-const HEAD = 16
+/** Of frames and heartbeats. What is of another version is ignored. */
+export const VERSION = 3
+const HEAD = 24
+const SEQUENCE_AT = 16
+const SEAL = 32
 /** A budget without an end; a model that is not told. */
 export const FOR_EVER = 2 ** 32 - 1
 
 const kinds = ['row', 'cancel', 'ping', 'answer', 'error', 'pong'] as const
-type FrameKind = (typeof kinds)[number]
+export type FrameKind = (typeof kinds)[number]
 
 /** Flag of answers and errors: the worker takes no rows until its next heartbeat, since what runs its model has died. */
 export const DOWN = 1
-/** Flags: the last bytes are a signature of what is before them, or a seal; see `signature.ts`. */
-export const SIGNED = 2
-export const SEALED = 4
-/** Bytes of them. */
-export const SIGNATURE = 64
-const SEAL = 32
 
 export interface Frame {
   kind: FrameKind
   flags: number
   /** Of a row: milliseconds within which its inference has to begin; later it is not run. */
   budgetMs: number
-  /** Of an answer: the mark of the model that made it. Older workers do not say it. */
+  /** Of an answer: the mark of the model that made it. */
   model: number
   /** Values or bytes of the whole row or answer. */
   total: number
   offset: number
+  /** Higher than that of all frames that its sender sent before: one that is sent again by somebody else does not count twice. */
+  sequence: number
   body: Uint8Array
-  /** Its signature or seal; empty where it has none. */
-  proof: Uint8Array
 }
 
 /** A frame without values, such as 'cancel'; of an error, what is wrong. */
 export function encode(kind: FrameKind, { flags = 0, body = new Uint8Array() } = {}): Uint8Array {
-  const bytes = new Uint8Array(HEAD + body.length)
-  writeHead(new DataView(bytes.buffer), { kind, flags, budgetMs: 0, total: 0, offset: 0 })
-  bytes.set(body, HEAD)
-  return bytes
+  return frameOf(kind, { flags, about: 0, total: 0, offset: 0 }, body)
 }
 
 /** A row or an answer in as many frames as it takes. @param most  bytes that a message may have @param about  a row's budget, an answer's model */
@@ -59,53 +53,68 @@ export function* encodeValues(
   most: number,
   about = FOR_EVER,
 ): Generator<Uint8Array> {
-  const width = values.BYTES_PER_ELEMENT
-  const each = Math.max(1, Math.floor((most - HEAD) / width))
+  const each = Math.max(1, Math.floor((most - HEAD - SEAL) / values.BYTES_PER_ELEMENT))
   for (let offset = 0; offset === 0 || offset < values.length; offset += each) {
     const part = values.subarray(offset, offset + each)
-    const bytes = new Uint8Array(HEAD + part.byteLength)
-    writeHead(new DataView(bytes.buffer), { kind, flags: 0, budgetMs: about, total: values.length, offset })
-    bytes.set(toRaw(part), HEAD)
-    yield bytes
+    yield frameOf(kind, { flags: 0, about, total: values.length, offset }, toRaw(part))
   }
 }
 
-function writeHead(
-  view: DataView,
-  { kind, flags, budgetMs, total, offset }: Omit<Frame, 'body' | 'model' | 'proof'>,
-): void {
+interface Head {
+  flags: number
+  about: number
+  total: number
+  offset: number
+}
+
+function frameOf(kind: FrameKind, { flags, about, total, offset }: Head, body: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(HEAD + body.length + SEAL)
+  const view = new DataView(bytes.buffer)
   view.setUint8(0, VERSION)
   view.setUint8(1, kinds.indexOf(kind))
   view.setUint16(2, flags, true)
-  view.setUint32(4, Math.min(FOR_EVER, Math.ceil(budgetMs)), true)
+  view.setUint32(4, Math.min(FOR_EVER, Math.ceil(about)), true)
   view.setUint32(8, total, true)
   view.setUint32(12, offset, true)
+  bytes.set(body, HEAD)
+  return bytes
 }
 
-export function kindOf(bytes: Uint8Array): FrameKind | undefined {
-  return kinds[bytes[1]]
+export function setSequence(frame: Uint8Array, sequence: number): void {
+  new DataView(frame.buffer, frame.byteOffset).setFloat64(SEQUENCE_AT, sequence, true)
+}
+
+/** A frame, and its seal: parts of the same bytes. */
+export function split(frame: Uint8Array): { sealed: Uint8Array; seal: Uint8Array } {
+  return { sealed: frame.subarray(0, -SEAL), seal: frame.subarray(-SEAL) }
 }
 
 /** @throws ApproxiferError PROTOCOL for what is no frame of this version */
 export function decode(bytes: Uint8Array): Frame {
-  const length = bytes[2] & SEALED ? SEAL : bytes[2] & SIGNED ? SIGNATURE : 0
-  const end = bytes.length - length
-  if (end < HEAD) throw wrong(`${HEAD + length} bytes or more`, `${bytes.length}`)
+  const end = bytes.length - SEAL
+  if (end < HEAD) throw wrong(`${HEAD + SEAL} bytes or more`, `${bytes.length}`)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   if (view.getUint8(0) !== VERSION) throw wrong(`version ${VERSION}`, `${view.getUint8(0)}`)
-  const kind = kindOf(bytes)
+  const kind = kinds[view.getUint8(1)]
   if (kind === undefined) throw wrong(`a kind up to ${kinds.length - 1}`, `${view.getUint8(1)}`)
-  const budgetMs = view.getUint32(4, true)
+  const about = view.getUint32(4, true)
   return {
     kind,
     flags: view.getUint16(2, true),
-    budgetMs,
-    model: budgetMs,
+    budgetMs: about,
+    model: about,
     total: view.getUint32(8, true),
     offset: view.getUint32(12, true),
+    sequence: view.getFloat64(SEQUENCE_AT, true),
     body: bytes.subarray(HEAD, end),
-    proof: bytes.subarray(end),
   }
+}
+
+/** What these bytes are, where they are a frame of this version. */
+export function frameIn(bytes: Uint8Array): Frame | undefined {
+  try {
+    return decode(bytes)
+  } catch {}
 }
 
 /** The last model's: nearly always the next one's. */

@@ -22,7 +22,7 @@ export function hear(
     const { name, identity = '' } = beat
     const worker = known(name)
     const own = worker?.identity === identity ? worker : undefined
-    const verify = own?.voice?.verify ?? keys.verifier(identity)
+    const verify = own?.peer?.verify ?? keys.verifier(identity)
     const look = async () => {
       if (await isBeatOf(verify, subjects.worker(beat), data)) believe(beat, verify)
       else forgeries.drop(name)

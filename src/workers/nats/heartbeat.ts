@@ -23,9 +23,9 @@ export interface Heartbeat {
   open: number
   /** How long an inference takes: the median of the last few, 0 before the first. */
   ms: number
-  /** Calls that it answers at once. Older workers do not say it, and answer one. */
+  /** Calls that it answers at once. Default 1. */
   slots?: number | undefined
-  /** Whether an abort ends its work. Older ones do not say it. */
+  /** Whether an abort ends its work. */
   interruptible?: boolean | undefined
   signature: Signature
   fingerprint?: string | undefined
@@ -33,7 +33,7 @@ export interface Heartbeat {
   scales?: readonly number[] | undefined
   /** Of the machine, the same for all its workers: its public key where it signs what it says. */
   identity?: string | undefined
-  /** Of a signed one: the public key by which what it says is sealed. Older ones sign it all. */
+  /** Of a signed one: its machine's public key of X25519, by which calls and answers are sealed. */
   secret?: string | undefined
   /** Of a signed one: each has a higher number, so that none counts twice. */
   sequence?: number | undefined
@@ -87,11 +87,12 @@ function checked(beat: Heartbeat): Heartbeat {
 }
 
 /** A key's name is nobody else's, and a machine that signs nothing has none. */
-function checkKey({ name, identity = '', sequence, signed }: Heartbeat): void {
+function checkKey({ name, identity = '', secret, sequence, signed }: Heartbeat): void {
   if (signed !== isKey(identity))
     throw new TypeError(expected('identity', signed ? 'a key' : 'none of a key', identity))
   if (!signed) return
   if (!name.includes(tagOf(identity))) throw new TypeError(expected('name', `one with ${tagOf(identity)}`, name))
+  if (!isKey(secret)) throw new TypeError(expected('secret', 'a key', secret))
   checkInteger('sequence', sequence, 1)
 }
 

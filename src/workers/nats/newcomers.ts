@@ -1,19 +1,26 @@
 /**
- * Workers that were heard, and have yet to answer at their own subject, with a signature where they have a key: what was announced
- * in another's name, or by nobody, never joins, and a heartbeat that is sent again proves nothing.
+ * Workers that were heard, and have yet to answer at their own subject, sealed with the secret of the heartbeat where they have a key: what
+ * was announced in another's name, or by nobody, never joins, and a heartbeat that is sent again proves nothing.
  */
 
+import type { Soon } from '../../platform/platform'
 import { MOST_WORKERS } from '../remote/fleet'
-import { decode, encode } from './frames'
+import { encode, frameIn } from './frames'
 import type { Heartbeat } from './heartbeat'
-import { type Verify, Voice } from './signature'
+import type { Channel } from './seals'
+import type { Verify } from './signature'
+import { soon } from './soon'
 import type { Conversation } from './subjects'
-import type { Wire } from './wire'
+import type { Peer, Wire } from './wire'
 
 interface Newcomer {
   beat: Heartbeat
   readonly since: number
   readonly question: Conversation
+  /** Undefined: it has no key. */
+  readonly verify: Verify | undefined
+  /** Undefined also where what it calls its key is none. */
+  readonly channel: Soon<Channel | undefined>
 }
 
 export class Newcomers {
@@ -23,33 +30,44 @@ export class Newcomers {
   /** @param proven  one has answered */
   constructor(
     private readonly wire: Pick<Wire, 'settings' | 'inbox'>,
-    private readonly proven: (beat: Heartbeat, verify: Verify | undefined) => void,
+    private readonly proven: (beat: Heartbeat, peer: Peer | undefined) => void,
   ) {}
 
   hear(beat: Heartbeat, verify: Verify | undefined): void {
-    const { settings, inbox } = this.wire
-    const subject = settings.subjects.worker(beat)
-    const known = this.#asked.get(subject)
-    if (known) known.beat = beat
-    const question = known?.question ?? inbox.open(subject, (reply) => void this.#heard(subject, reply, verify))
-    if (!known) this.#asked.set(subject, { beat, question, since: settings.clock.now() })
-    const [first] = this.#asked.keys()
-    if (this.#asked.size > MOST_WORKERS) this.#forget(first)
-    try {
-      question.send(encode('ping'))
-    } catch {} // the connection is being closed
+    const subject = this.wire.settings.subjects.worker(beat)
+    const newcomer = this.#asked.get(subject) ?? this.#meet(subject, beat, verify)
+    newcomer.beat = beat
+    const { to, send } = newcomer.question
+    const ping = encode('ping')
+    const sealed = verify ? soon(newcomer.channel, (channel) => channel?.seal(subject, to, ping)) : ping
+    void soon(sealed, (bytes) => {
+      try {
+        if (bytes) send(bytes)
+      } catch {} // the connection is being closed
+    })
   }
 
-  async #heard(subject: string, reply: Uint8Array | undefined, verify: Verify | undefined): Promise<void> {
+  #meet(subject: string, beat: Heartbeat, verify: Verify | undefined): Newcomer {
+    const { settings, inbox } = this.wire
+    const question = inbox.open(subject, (reply) => void this.#heard(subject, reply))
+    const channel = verify && inbox.seals.with(beat.secret)
+    const newcomer = { beat, question, verify, channel, since: settings.clock.now() }
+    this.#asked.set(subject, newcomer)
+    const [first] = this.#asked.keys()
+    if (this.#asked.size > MOST_WORKERS) this.#forget(first)
+    return newcomer
+  }
+
+  async #heard(subject: string, reply: Uint8Array | undefined): Promise<void> {
     const asked = this.#asked.get(subject)
-    if (!asked) return
-    if (!reply) return this.#forget(subject) // nobody listens there
-    const { to } = asked.question
-    const isOwn = verify ? await new Voice(subject, verify).said(to, reply) : isPong(reply)
-    if (!isOwn) return this.wire.settings.forgeries.drop(asked.beat.name)
+    if (!asked || !reply) return // it is asked again when it is heard again
+    const { question, verify } = asked
+    const channel = await asked.channel
+    const isIts = !verify || (await channel?.isSealed(subject, question.to, reply))
+    if (!isIts || frameIn(reply)?.kind !== 'pong') return this.wire.settings.forgeries.drop(asked.beat.name)
     if (this.#asked.get(subject) !== asked) return
     this.#forget(subject)
-    this.proven(asked.beat, verify)
+    this.proven(asked.beat, verify && channel && { verify, channel })
   }
 
   #forget(subject: string): void {
@@ -61,13 +79,5 @@ export class Newcomers {
   sweep(): void {
     const { clock, forgetMs } = this.wire.settings
     for (const [subject, { since }] of this.#asked) if (clock.now() - since > forgetMs) this.#forget(subject)
-  }
-}
-
-function isPong(bytes: Uint8Array): boolean {
-  try {
-    return decode(bytes).kind === 'pong'
-  } catch {
-    return false
   }
 }

@@ -81,7 +81,7 @@ export function checkNatsOptions(options: NatsOptions) {
     report: guarded(onWarning),
     /** Each text once. */
     warn,
-    forgeries: new Forgeries(guarded(onWarning)),
+    forgeries: new Forgeries(guarded(onWarning), 'workers'),
   }
 }
 
@@ -96,15 +96,21 @@ function said(origin: (identity: string) => string, key: string, warn: (text: st
   }
 }
 
-/** What comes in the names of workers, and is not signed with their keys. */
-class Forgeries {
+/** What comes in the names of workers or gateways, and has not their signatures or seals. */
+export class Forgeries {
   count = 0
 
-  constructor(private readonly report: (text: string) => void) {}
+  constructor(
+    private readonly report: (text: string) => void,
+    private readonly whose: 'workers' | 'gateways',
+  ) {}
 
-  /** @param name  in which it came; told of the 1st, the 10th, the 100th and so on */
+  /** @param name  of the worker that it is said to be of, or was sent to; told of the 1st, the 10th, the 100th and so on */
   drop(name: string): void {
-    if (/^10*$/.test(`${++this.count}`)) this.report(`NATS: ${this.count} dropped that others sent in the names of workers, of ${name} the last: see docs/remote.md`) // biome-ignore format: one line
+    if (!/^10*$/.test(`${++this.count}`)) return
+    this.report(
+      `NATS: ${this.count} dropped that others sent in the names of ${this.whose}, at ${name} the last: see docs/remote.md`,
+    )
   }
 }
 
@@ -157,6 +163,7 @@ export function checkServeOptions(options: ServeNatsOptions) {
     hangMs: checkInteger('hangMs', hangMs, 1, MOST_MS),
     subjects: subjectsOf(fleet),
     warn: warnOnce(onWarning),
+    forgeries: new Forgeries(guarded(onWarning ?? console.warn), 'gateways'),
   }
 }
 

@@ -2,12 +2,12 @@
 
 import { MOST_WORKERS } from '../remote/fleet'
 import type { Heartbeat } from './heartbeat'
-import type { Verify } from './signature'
+import type { Peer } from './wire'
 
 interface RefusedWorker {
   /** What it said last, and when. */
   beat: Heartbeat
-  verify: Verify | undefined
+  peer: Peer | undefined
   heardAt: number
   /** Whether a predictor could go on with its model. */
   fits: boolean
@@ -18,10 +18,10 @@ export class Refused extends Map<string, RefusedWorker> {
   signature: string | undefined
 
   /** @returns whether it is refused for the first time */
-  hear(beat: Heartbeat, verify: Verify | undefined, heardAt: number): boolean {
+  hear(beat: Heartbeat, peer: Peer | undefined, heardAt: number): boolean {
     const isNews = !this.has(beat.name)
     const fits = JSON.stringify(beat.signature) === this.signature // told now, since all are looked through at any heartbeat
-    if (!isNews || this.size < MOST_WORKERS) this.set(beat.name, { beat, verify, heardAt, fits })
+    if (!isNews || this.size < MOST_WORKERS) this.set(beat.name, { beat, peer, heardAt, fits })
     return isNews
   }
 

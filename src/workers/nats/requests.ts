@@ -1,7 +1,6 @@
 /** The rows that a worker of a fleet has. */
 
 import type { Cancellation } from '../../abort'
-import type { Soon } from '../../platform/platform'
 import type { TensorList } from '../../tensor'
 import type { Assembly } from './frames'
 
@@ -14,8 +13,6 @@ export interface RowRequest {
   state: 'arriving' | 'waiting' | 'running' | 'cancelled'
   /** Once all of it is here. */
   row: TensorList | undefined
-  /** Of the row, where its answer is signed or sealed. */
-  hash: Soon<Uint8Array> | undefined
   cancellation: Cancellation | undefined
   startedAt: number
 }

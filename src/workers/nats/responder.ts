@@ -3,15 +3,14 @@
 import { CallOptions, Cancellation } from '../../abort'
 import { ApproxiferError, asError } from '../../errors'
 import { flawOf } from '../../payload'
-import type { Soon } from '../../platform/platform'
 import { median } from '../../stats'
 import type { TensorList } from '../../tensor'
 import type { ModelWorker } from '../worker'
-import { DOWN, decode, encode, encodeError, encodeValues, FOR_EVER, type Frame, markOf } from './frames'
+import { DOWN, encode, encodeError, encodeValues, FOR_EVER, type Frame, markOf } from './frames'
 import type { ServeSettings } from './options'
+import type { Outbox } from './outbox'
 import { assemblyOf, pack, unpack } from './packing'
 import { Requests, type RowRequest } from './requests'
-import type { Outbox } from './signature'
 
 /** For models quicker than this the worker is sent its next row before it has answered the last, which hides the hand-over. */
 const QUICK_MS = 5
@@ -79,9 +78,8 @@ export class Responder {
   }
 
   /** A frame from a coordinator. @param to  where answers go */
-  receive(bytes: Uint8Array, to: string): void {
+  receive(frame: Frame, to: string): void {
     try {
-      const frame = decode(bytes)
       if (frame.kind === 'row') this.#receiveRow(frame, to)
       else if (frame.kind === 'cancel') this.#cancel(to)
       else if (frame.kind === 'ping') {
@@ -118,7 +116,6 @@ export class Responder {
     if (request?.state !== 'arriving') return // refused; or it was sent again, and is here still
     const values = request.parts.add(frame)
     if (!values) return
-    request.hash = this.outbox.hash(values)
     request.row = unpack(values, this.worker.signature.inputs)
     request.state = 'waiting'
     this.#runNext()
@@ -135,7 +132,7 @@ export class Responder {
     }
     const parts = assemblyOf(this.worker.signature.inputs)
     const expiresAt = budgetMs === FOR_EVER ? Number.POSITIVE_INFINITY : clock.now() + budgetMs
-    const rest = { row: undefined, hash: undefined, cancellation: undefined, startedAt: 0 }
+    const rest = { row: undefined, cancellation: undefined, startedAt: 0 }
     const request: RowRequest = { to, parts, expiresAt, state: 'arriving', ...rest }
     this.#requests.add(request)
     return request
@@ -213,7 +210,7 @@ export class Responder {
     else this.#runNext()
   }
 
-  #answer({ to, state, hash }: RowRequest, outcome: TensorList | ApproxiferError): void {
+  #answer({ to, state }: RowRequest, outcome: TensorList | ApproxiferError): void {
     if (state === 'cancelled') {
       this.stats.cancelled++
       this.#sendError(to, CANCELLED)
@@ -221,7 +218,7 @@ export class Responder {
     else {
       const values = pack(outcome, this.worker.signature.outputs)
       const mark = markOf(this.worker.fingerprint)
-      for (const bytes of encodeValues('answer', values, this.outbox.most, mark)) this.#send(to, bytes, hash)
+      for (const bytes of encodeValues('answer', values, this.outbox.most, mark)) this.#send(to, bytes)
     }
   }
 
@@ -234,8 +231,8 @@ export class Responder {
     this.#send(to, encodeError(error, this.isDown ? DOWN : 0))
   }
 
-  #send(to: string, bytes: Uint8Array, row?: Soon<Uint8Array>): void {
-    if (this.#state !== 'closed') this.outbox.frame(to, bytes, row)
+  #send(to: string, bytes: Uint8Array): void {
+    if (this.#state !== 'closed') this.outbox.frame(to, bytes)
   }
 
   #drop(request: RowRequest): void {

@@ -7,6 +7,7 @@ import type { KeyPair } from '../../platform/platform'
 import { randomToken } from '../../random-token'
 import { checkServer, NatsLink, type NatsServer } from './connection'
 import { checkServeOptions, type ServeNatsOptions, type ServeSettings } from './options'
+import type { MachineKeys } from './outbox'
 import { Seals } from './seals'
 import { type MachineState, Station } from './station'
 import { tagOf } from './subjects'
@@ -24,6 +25,8 @@ export interface NatsService {
   drain(graceMs?: number): Promise<void>
   /** Leaves at once; closes the workers, and the connection if that was made here. May be called twice. */
   close(): Promise<void>
+  /** Frames that came for its workers without a gateway's seal, or a second time: they were dropped. */
+  readonly forged: number
   /** Resolves when it has left, or the connection was closed for good. */
   readonly closed: Promise<void>
 }
@@ -38,9 +41,9 @@ export async function serveNats(server: NatsServer, options: ServeNatsOptions): 
   checkServer(server)
   const settings = checkServeOptions(options)
   const key = await keyOf(settings)
-  const seals = key && (await Seals.make())
+  const own = key && { key, seals: await Seals.make('machine') }
   const link = await NatsLink.open(server, settings.warn)
-  const machine = new ServingMachine(link, settings, key, seals)
+  const machine = new ServingMachine(link, settings, own)
   await machine.settled()
   const { refusal } = link
   if (!refusal) return machine
@@ -69,8 +72,9 @@ class ServingMachine implements NatsService, MachineState {
   #cancelBeat: () => void = () => {}
   #end: (left: Promise<void>) => void = () => {}
 
-  constructor(link: NatsLink, settings: ServeSettings, key: KeyPair | undefined, seals: Seals | undefined) {
+  constructor(link: NatsLink, settings: ServeSettings, own: MachineKeys | undefined) {
     const { workers, machine, subjects, fleet } = settings
+    const { key } = own ?? {}
     this.owner = { identity: key?.identity ?? `${machine}-${randomToken()}`, signed: key !== undefined }
     this.#link = link
     this.#settings = settings
@@ -79,7 +83,7 @@ class ServingMachine implements NatsService, MachineState {
     })
     const run = (key ? tagOf(key.identity) : '') + randomToken().slice(0, 6)
     this.#stations = workers.map(
-      (worker, i) => new Station(`${machine}-${i}-${run}`, worker, this, link, settings, key, seals),
+      (worker, i) => new Station(`${machine}-${i}-${run}`, worker, this, link, settings, own),
     )
     link.listen(subjects.rollCall, () => this.#beatAll())
     for (const subject of ['$SRV.*', `$SRV.*.${fleet}`]) {
@@ -97,6 +101,10 @@ class ServingMachine implements NatsService, MachineState {
 
   get identity(): string {
     return this.owner.identity
+  }
+
+  get forged(): number {
+    return this.#settings.forgeries.count
   }
 
   get names(): readonly string[] {

@@ -3,15 +3,14 @@
  * `info`, `stats`): the services protocol of NATS, version 1 (ADR-32), spoken here since its library is a pre-release.
  */
 
-import type { KeyPair } from '../../platform/platform'
 import type { ModelWorker } from '../worker'
+import { Arrivals } from './arrivals'
 import type { NatsLink, NatsMessage } from './connection'
-import { VERSION } from './frames'
+import { type Frame, VERSION } from './frames'
 import { type Heartbeat, toJson } from './heartbeat'
 import type { ServeSettings } from './options'
+import { type MachineKeys, Outbox } from './outbox'
 import { Responder } from './responder'
-import type { Seals } from './seals'
-import { Outbox } from './signature'
 
 /** What the workers of one machine share. */
 export interface MachineState {
@@ -38,14 +37,15 @@ export class Station {
     private readonly machine: MachineState,
     private readonly link: NatsLink,
     private readonly settings: ServeSettings,
-    key: KeyPair | undefined,
-    seals: Seals | undefined,
+    keys: MachineKeys | undefined,
   ) {
-    this.outbox = new Outbox(link, this.subject, key, seals)
+    this.outbox = new Outbox(link, this.subject, keys)
     this.responder = new Responder(worker, settings, this.outbox, () => this.beat())
+    const receive = (frame: Frame, to: string) => this.responder.receive(frame, to)
+    const arrivals = new Arrivals(this.subject, keys?.seals, settings.forgeries, receive)
     link.needs.add(this.subject).add(this.#beats)
     link.listen(this.subject, ({ data, reply }) => {
-      if (reply) this.responder.receive(data, reply)
+      if (reply) arrivals.take(data, reply)
     })
     link.listen(`$SRV.*.${settings.fleet}.${name}`, (message) => this.describe(message))
   }

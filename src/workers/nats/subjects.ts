@@ -51,7 +51,7 @@ export interface Conversation {
   close(): void
 }
 
-/** The key in an address, where the one who is there has said it. */
+/** The gateway's public key in the address of a call. */
 export function keyIn(address: string): string | undefined {
   return address.split('.').at(-2)
 }
@@ -59,18 +59,18 @@ export function keyIn(address: string): string | undefined {
 /** A reply; undefined where the server says that nobody listens to the subject. */
 type Heard = (reply: Uint8Array | undefined) => void
 
-/** Each conversation has an address of its own that cannot be guessed, so that what arrives there is believed. */
+/** Each conversation has an address of its own that cannot be guessed. */
 export class Inbox {
   readonly #address: string
   readonly #open = new Map<string, Heard>()
 
-  /** @param prefix  of its address, as the server's permissions may ask for @param seals  with whose key answers are sealed */
+  /** @param prefix  of its address, as the server's permissions may ask for @param seals  this gateway's */
   constructor(
     readonly link: NatsLink,
     prefix: string,
-    readonly seals: Seals | undefined,
+    readonly seals: Seals,
   ) {
-    this.#address = `${prefix}.${seals?.own ?? randomToken()}`
+    this.#address = `${prefix}.${seals.own}`
     link.listen(`${this.#address}.*`, ({ subject, data, headers }) => {
       const isUnheard = headers?.code === 503 && !data.length
       this.#open.get(subject.slice(this.#address.length + 1))?.(isUnheard ? undefined : data)

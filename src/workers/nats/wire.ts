@@ -1,9 +1,10 @@
 /** What the workers of a fleet share, and a call of one row to one of them. */
 
-import type { Soon } from '../../platform/platform'
 import type { OpenCall } from '../open-call'
 import type { Assembly } from './frames'
 import type { NatsSettings } from './options'
+import type { Channel } from './seals'
+import type { Verify } from './signature'
 import type { Conversation, Inbox } from './subjects'
 import type { NatsWorker } from './worker'
 
@@ -15,14 +16,20 @@ export interface Wire {
   closed(worker: NatsWorker): void
 }
 
+/** How a machine with a key is told from others that speak in its name: by its signature in heartbeats, else by its seal. */
+export interface Peer {
+  verify: Verify
+  channel: Channel
+}
+
 /** One that an abort has settled keeps its place until the worker is done with it. */
 export interface SentCall {
   readonly call: OpenCall
   readonly conversation: Conversation
   readonly parts: Assembly
   readonly expiresAt: number
-  /** Of its row, where answers are signed: taken when it is sent, since the row may be another's when the call has settled. */
-  hash: Soon<Uint8Array> | undefined
+  /** The highest number of a frame that came for it: one that is sent again by others does not count twice. */
+  heard: number
   /** `never`: nobody listened when it was sent. */
   sent: 'once' | 'again' | 'never'
   /** Heartbeats since it was sent that told of no call at the worker. */

@@ -5,22 +5,21 @@ import { ApproxiferError, asError } from '../../errors'
 import type { Signature, TensorList } from '../../tensor'
 import { OpenCall } from '../open-call'
 import { type ModelWorker, wrongQueries } from '../worker'
-import { DOWN, decode, decodeError, encode, encodeValues, FOR_EVER, markOf } from './frames'
+import { DOWN, decodeError, encode, encodeValues, FOR_EVER, type Frame, frameIn, markOf } from './frames'
 import type { Heartbeat } from './heartbeat'
 import { assemblyOf, pack, unpack } from './packing'
-import { hashOf, type Verify, Voice } from './signature'
 import { InTurn, soon } from './soon'
 import type { Conversation } from './subjects'
-import type { SentCall, Wire } from './wire'
+import type { Peer, SentCall, Wire } from './wire'
 
 /** More than these mean that the call was lost on its way. */
 const IDLE_BEATS = 2
+/** For the heartbeat of a worker that the server says nobody listens to: others can say that as well. */
+const UNHEARD_MS = 250
 const DROPPED = new ApproxiferError('ABORTED', 'nobody waits for it any more')
 
 export class NatsWorker implements ModelWorker {
   onFree: (() => void) | undefined
-  /** Tells what it says from what others say in its name; undefined: it has no key. */
-  readonly voice: Voice | undefined
   /** What it said last, and when. */
   beat: Heartbeat
   heardAt: number
@@ -32,18 +31,28 @@ export class NatsWorker implements ModelWorker {
   #state: 'up' | 'down' | 'away' | 'lost' | 'closed'
   /** What came from it is looked at in the order in which it came: its answer goes before its leaving. */
   readonly inTurn = new InTurn()
+  /** What goes to it is sealed, which may take its time, and sent in the order in which it was said. */
+  readonly #sending = new InTurn()
   /** The question whether it is there, where it was asked since it was heard. */
   #question: Conversation | undefined
+  /** Ends the wait for a heartbeat, where it was said that nobody listens to it. */
+  #cancelDoubt: (() => void) | undefined
 
-  /** @param verify  tells whether a signature is its key's; undefined: it has none */
-  constructor(beat: Heartbeat, wire: Wire, verify: Verify | undefined) {
+  /** @param peer  its machine; undefined: that has no key */
+  constructor(
+    beat: Heartbeat,
+    wire: Wire,
+    readonly peer: Peer | undefined,
+  ) {
     this.beat = beat
     this.heardAt = wire.settings.clock.now()
     this.#joined = beat
     this.#wire = wire
     this.#state = beat.state === 'down' ? 'down' : 'up'
-    const { settings, inbox } = wire
-    this.voice = verify && new Voice(settings.subjects.worker(beat), verify, inbox.seals?.with(beat.secret))
+  }
+
+  get #subject(): string {
+    return this.#wire.settings.subjects.worker(this.#joined)
   }
 
   get name(): string {
@@ -67,7 +76,7 @@ export class NatsWorker implements ModelWorker {
   }
 
   get signed(): boolean {
-    return this.voice !== undefined
+    return this.peer !== undefined
   }
 
   get trusted(): boolean {
@@ -89,7 +98,7 @@ export class NatsWorker implements ModelWorker {
 
   get free(): boolean {
     const most = this.slots + (this.takesNext ? this.#wire.settings.maxPending : 0)
-    return this.#state === 'up' && this.#calls.size < most
+    return this.#state === 'up' && !this.#cancelDoubt && this.#calls.size < most
   }
 
   /** One that is only `away` may be back in a moment. */
@@ -130,7 +139,7 @@ export class NatsWorker implements ModelWorker {
       conversation: this.#converse((reply) => this.#received(sent, reply), () => this.#unasked(sent)), // biome-ignore format: one line
       parts: assemblyOf(this.signature.outputs),
       expiresAt: clock.now() + expireMs,
-      hash: undefined,
+      heard: 0,
       sent: 'once',
       idleBeats: 0,
     }
@@ -150,12 +159,24 @@ export class NatsWorker implements ModelWorker {
   }
 
   #converse(heard: (reply: Uint8Array) => void, unheard = () => {}): Conversation {
-    const { inbox, settings } = this.#wire
-    return inbox.open(settings.subjects.worker(this.#joined), (reply) => {
+    return this.#wire.inbox.open(this.#subject, (reply) => {
       if (reply) return heard(reply)
       unheard()
-      this.#wire.unheard(this)
+      this.#doubt()
     })
+  }
+
+  /** Somebody says that nobody listens to it: the server, unless the worker itself says something. */
+  #doubt(): void {
+    if (!this.peer) return this.#wire.unheard(this) // others can say anything in its name
+    if (!this.isThere || this.#cancelDoubt) return
+    this.#cancelDoubt = this.#wire.settings.clock.after(UNHEARD_MS, () => this.#wire.unheard(this), true)
+    if (!this.isAsked) this.ask()
+  }
+
+  #endDoubt(): void {
+    this.#cancelDoubt?.()
+    this.#cancelDoubt = undefined
   }
 
   /** Nobody listened when this call was sent, and so when those were that were sent after it. */
@@ -168,19 +189,20 @@ export class NatsWorker implements ModelWorker {
   }
 
   #received(sent: SentCall, bytes: Uint8Array): void {
-    const { voice } = this
-    if (!voice) return this.#believe(sent, bytes)
+    const { channel } = this.peer ?? {}
+    const { to } = sent.conversation
     this.inTurn.take(() =>
-      soon(voice.said(sent.conversation.to, bytes, sent.hash), (isIts) => {
-        if (isIts) this.#believe(sent, bytes)
-        else this.#wire.settings.forgeries.drop(this.name)
+      soon(channel ? channel.isSealed(this.#subject, to, bytes) : true, (isIts) => {
+        const frame = isIts ? frameIn(bytes) : undefined
+        if (!frame || (channel && frame.sequence <= sent.heard)) return this.#wire.settings.forgeries.drop(this.name)
+        sent.heard = frame.sequence
+        this.#believe(sent, frame)
       }),
     )
   }
 
-  #believe(sent: SentCall, bytes: Uint8Array): void {
+  #believe(sent: SentCall, frame: Frame): void {
     try {
-      const frame = decode(bytes)
       if (frame.flags & DOWN && this.isThere) this.#state = 'down'
       if (frame.kind === 'error') {
         const { code, message } = decodeError(frame)
@@ -217,12 +239,11 @@ export class NatsWorker implements ModelWorker {
   /** Asks for a sign of life: where nobody listens any more, the server says so at once. */
   ask(): void {
     this.#question = this.#converse(() => {}) // its next heartbeat is the answer
-    try {
-      this.#question.send(encode('ping'))
-    } catch {} // the connection is being closed
+    this.#say(this.#question, encode('ping'))
   }
 
   #forgetQuestion(): void {
+    this.#endDoubt()
     this.#question?.close()
     this.#question = undefined
   }
@@ -254,13 +275,30 @@ export class NatsWorker implements ModelWorker {
   #send(sent: SentCall): void {
     const { inbox, settings } = this.#wire
     const budgetMs = Math.max(0, sent.expiresAt - settings.clock.now())
+    const failed = (error: unknown) => this.#done(sent, asError(error, 'WORKER', `${this.name}: `))
     try {
       const values = pack(sent.call.query, this.signature.inputs)
-      if (this.voice) sent.hash ??= hashOf(values)
-      for (const bytes of encodeValues('row', values, inbox.link.most, budgetMs)) sent.conversation.send(bytes)
+      // Each is a copy: the caller's row may be another's before all are sealed.
+      for (const frame of encodeValues('row', values, inbox.link.most, budgetMs)) {
+        this.#say(sent.conversation, frame, failed)
+      }
     } catch (error) {
-      this.#done(sent, asError(error, 'WORKER', `${this.name}: `))
+      failed(error)
     }
+  }
+
+  /** @param failed  told where the connection is closed */
+  #say(conversation: Conversation, frame: Uint8Array, failed: (error: unknown) => void = () => {}): void {
+    const sealed = () => this.peer?.channel.seal(this.#subject, conversation.to, frame) ?? frame
+    this.#sending.take(() =>
+      soon(sealed(), (bytes) => {
+        try {
+          conversation.send(bytes)
+        } catch (error) {
+          failed(error)
+        }
+      }),
+    )
   }
 
   /** As if it had been sent now for the first time. The worker may have it still: then it is done once. */
@@ -277,9 +315,7 @@ export class NatsWorker implements ModelWorker {
 
   /** What still waits at the worker is dropped there. */
   #cancel(sent: SentCall): void {
-    try {
-      sent.conversation.send(encode('cancel'))
-    } catch {} // closed: nothing waits there
+    this.#say(sent.conversation, encode('cancel'))
   }
 
   /** The worker has nothing more to do for it. */

@@ -5,7 +5,8 @@ import { createPredictor } from 'approxifer'
 import { natsWorkers } from 'approxifer/nats'
 import { describe, expect, it } from 'vitest'
 import { encodeError, encodeValues } from '../../../src/workers/nats/frames'
-import { hashOf, Outbox } from '../../../src/workers/nats/signature'
+import { Outbox } from '../../../src/workers/nats/outbox'
+import { Seals } from '../../../src/workers/nats/seals'
 import { handMember, rowIn } from '../../shared/hand-member'
 import { keyOf } from '../../shared/keys'
 import { natsFleets } from '../../shared/nats-fleet'
@@ -43,16 +44,17 @@ const outsider = () =>
 async function member() {
   const key = keyOf('framing')
   const own = `member-${key.identity.slice(0, 10)}`
+  const seals = await Seals.make('machine')
   let turn = 0
   const connection = await reader(async (to, { subject, data, reply = '' }) => {
     if (subject.endsWith(own)) return
     const row = rowIn(data)
     const publish = (at: string, bytes?: Uint8Array) => to.publish(at, bytes)
     const [name] = subject.split('.').slice(-1)
-    const impostor = new Outbox({ most: 1_048_576, publish }, subject, key)
+    const impostor = new Outbox({ most: 1_048_576, publish }, subject, { key, seals })
     for (const bytes of answers(lie(row))) {
       if (turn % 4 === 0) to.publish(reply, bytes)
-      else impostor.frame(reply, bytes, hashOf(row)) // by its own key
+      else impostor.frame(reply, bytes) // by its own keys
     }
     if (turn % 4 === 2) impostor.frame(reply, encodeError({ code: 'PROTOCOL', message: 'is broken' }))
     if (turn++ % 4 === 3) impostor.beat(subject.replace('.worker.', '.beat.'), { name, state: 'gone' })
@@ -64,7 +66,7 @@ async function member() {
     received(frame, reply, outbox) {
       const row = rowIn(frame)
       if (frame[1] !== 0) return
-      for (const bytes of answers(row.map((value) => 2 * value))) outbox.frame(reply, bytes, hashOf(row))
+      for (const bytes of answers(row.map((value) => 2 * value))) outbox.frame(reply, bytes)
     },
   })
   const timer = setInterval(beat, 500)

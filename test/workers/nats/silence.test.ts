@@ -83,6 +83,8 @@ describe.skipIf(!natsInstalled)('workers on NATS that fall silent', () => {
     const ask = () => raw.request(`approxifer.${name}.worker.${service.names[0]}`, '', { timeout: 100 })
     await until(() => expect(ask()).rejects.toThrow(/no responders/i)) // the server has noticed
     await clock.run(700)
+    await until(() => !worker.free) // the server has said so, as others could
+    await clock.run(1000)
     await expect(call).rejects.toMatchObject({ code: 'WORKER', message: expect.stringContaining('nobody listens') })
     expect(worker.gone).toBe(true)
   })
