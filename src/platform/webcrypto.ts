@@ -1,6 +1,5 @@
 /** Keys by WebCrypto, which nobody can read out of it. */
 
-import { joined } from '../arrays'
 import type { KeyPair, Keys, Mac } from './platform'
 
 const ED25519 = 'Ed25519'
@@ -56,8 +55,17 @@ async function macOf(secret: CryptoKey, info: string): Promise<Mac> {
   const salt = new Uint8Array()
   const by = { name: HKDF, hash: 'SHA-256', salt, info: new TextEncoder().encode(info) }
   const key = await crypto.subtle.deriveKey(by, secret, HMAC, false, ['sign'])
-  return async (...parts) =>
-    new Uint8Array(await crypto.subtle.sign('HMAC', key, bytes(joined([...parts], Uint8Array))))
+  return async (...parts) => new Uint8Array(await crypto.subtle.sign('HMAC', key, joined(parts)))
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return all
 }
 
 /** No step of it goes by what the bytes are. */

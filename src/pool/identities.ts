@@ -3,22 +3,27 @@
 import { identityOf, type ModelWorker } from '../workers/worker'
 
 interface Machine {
+  /** It is the user's own. */
+  trusted: boolean
   workers: Set<ModelWorker>
   /** Of these, how many may take rows. */
   usable: number
 }
 
 /** What others may ask. */
-export type IdentitiesView = Pick<Identities, 'size' | 'usable' | 'has' | 'all' | 'workersOf' | 'isUsable'>
+export type IdentitiesView = Pick<Identities, 'size' | 'usable' | 'trusted' | 'has' | 'all' | 'workersOf' | 'isUsable'>
 
 export class Identities {
   readonly #machines = new Map<string, Machine>()
   /** How many of them have a worker that may take rows. */
   usable = 0
+  /** The same of the user's own. */
+  readonly trusted = { size: 0, usable: 0 }
 
   add(worker: ModelWorker): void {
     const identity = identityOf(worker)
-    const machine = this.#machines.get(identity) ?? { workers: new Set(), usable: 0 }
+    const machine = this.#machines.get(identity) ?? { trusted: worker.trusted === true, workers: new Set(), usable: 0 }
+    if (machine.trusted && !machine.workers.size) this.trusted.size++
     machine.workers.add(worker)
     this.#machines.set(identity, machine)
   }
@@ -27,7 +32,9 @@ export class Identities {
   remove(worker: ModelWorker): void {
     const machine = this.#machines.get(identityOf(worker))
     machine?.workers.delete(worker)
-    if (!machine?.workers.size) this.#machines.delete(identityOf(worker))
+    if (!machine || machine.workers.size) return
+    this.#machines.delete(identityOf(worker))
+    if (machine.trusted) this.trusted.size--
   }
 
   /** A worker may take rows from now on, or may not any more. */
@@ -35,7 +42,9 @@ export class Identities {
     const machine = this.#machines.get(identityOf(worker))
     if (!machine) return
     machine.usable += usable ? 1 : -1
-    if (machine.usable === (usable ? 1 : 0)) this.usable += usable ? 1 : -1
+    if (machine.usable !== (usable ? 1 : 0)) return
+    this.usable += usable ? 1 : -1
+    if (machine.trusted) this.trusted.usable += usable ? 1 : -1
   }
 
   isUsable(identity: string): boolean {

@@ -1,5 +1,6 @@
 /** A generation beside others: how it fares, and what it should be. */
 
+import type { IdentitiesView } from '../pool/identities'
 import { wilson } from '../stats'
 import { Comparison } from './comparison'
 import type { Generation } from './generation'
@@ -10,17 +11,26 @@ import type { GenerationReport } from './options'
 const ENOUGH = 100
 /** Queries of callers that it may fail on, as a share, and where there are few. */
 const FAILED = { share: 0.05, few: 5 }
+
+interface Count {
+  readonly size: number
+  /** Of these, how many may take rows. */
+  readonly usable: number
+}
+
 export interface Contender {
   readonly id: string
   readonly generation: Generation
-  /** Its workers; where some may lie their machines. */
-  readonly count: { readonly size: number; readonly usable: number }
+  /** Of its workers, or where some may lie of their machines: what can answer. */
+  readonly count: Count
+  /** They decide which model serves, however many workers each has. */
+  readonly machines: Pick<IdentitiesView, 'size' | 'usable' | 'trusted'>
   readonly comparison: Comparison
   readonly canary: { answered: number; failed: number }
   state: GenerationReport['state']
   /** It has served. */
   isProven: boolean
-  /** Workers that it had when one with no more took over from it: it is back with more than these. */
+  /** Machines that it had when one with no more took over from it: it is back with more than these. */
   had: number
   /** By somebody, or since it answers otherwise: until somebody wants it all the same. */
   isRefused: boolean
@@ -33,7 +43,7 @@ export function contenderOf(id: string, generation: Generation, { counted }: Tak
   const count = counted === 'machines' ? pool.identities : pool
   const comparison = new Comparison(criterion, signature.outputs)
   const rest = { canary: { answered: 0, failed: 0 }, isProven: false, had: 0, isRefused: false, unseen: 0 }
-  return { id, generation, count, comparison, state: 'gathering', ...rest }
+  return { id, generation, count, machines: pool.identities, comparison, state: 'gathering', ...rest }
 }
 
 export function reportOf({ id, state, generation, comparison, canary }: Contender): GenerationReport {
@@ -58,20 +68,27 @@ export function isFit({ count, generation }: Contender, { least }: Takes): boole
   return count.usable >= least && generation.means.sampled?.isAnchored !== false
 }
 
+/** Machines of two that decide between them: the user's own alone where there are any, or where any number of others may lie. */
+export function deciding(one: Contender, other: Contender, { liars }: Takes): readonly [own: Count, its: Count] {
+  const [own, its] = [one.machines, other.machines]
+  const isByTrust = liars === Number.POSITIVE_INFINITY || own.trusted.size + its.trusted.size > 0
+  return isByTrust ? [own.trusted, its.trusted] : [own, its]
+}
+
 /** What a generation should be now; `serving`: it takes over. */
 export function stateOf(entry: Contender, serving: Contender, rules: TakeoverRules): GenerationReport['state'] {
   if (!entry.count.size) return 'gone'
   if (entry.isRefused) return 'refused'
-  const { usable } = entry.count
-  const isMore = usable > serving.count.size
-  if (!isFit(entry, rules.needs)) return 'gathering'
+  const [{ usable }, { size }] = deciding(entry, serving, rules.needs)
+  const isMore = usable > size
+  if (!isFit(entry, rules.needs) || !usable) return 'gathering'
   // There is nothing to be compared with.
   const hasShown = rules.shadow + rules.canary > 0 && trialOf(entry, true, rules) === 'serving'
   const isAlone = !serving.count.usable && (isMore || !serving.count.size || rules.isOver || hasShown)
   if (isAlone || (entry.isProven && isMore && usable > entry.had)) return 'serving'
   if (entry.isProven) return 'gathering' // by a share below one half two would replace each other for ever
   const { takeover } = rules
-  const isEnough = takeover === undefined ? isMore : usable / (usable + serving.count.size) >= takeover
+  const isEnough = takeover === undefined ? isMore : usable / (usable + size) >= takeover
   return trialOf(entry, isEnough, rules)
 }
 

@@ -28,7 +28,8 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const needed = workersNeeded(coder)
   const least = leastOf(coder, needed)
   const counted = coder.scheme.byzantine || parts.reputation ? 'machines' : 'workers'
-  const needs: Needs = { needed, least, counted, anchored: parts.sampling !== undefined }
+  const liars = parts.sampling || parts.reputation ? Number.POSITIVE_INFINITY : coder.scheme.byzantine
+  const needs: Needs = { needed, least, counted, liars, anchored: parts.sampling !== undefined }
   const { workers = needed } = given
   if (Array.isArray(workers) || isIterable(workers)) {
     const name = (['model', 'onnx'] as const).find((each) => options[each] !== undefined)

@@ -36,7 +36,7 @@ export interface Members {
 }
 
 /** What it takes to answer, once it runs. */
-export type Takes = Pick<Needs, 'least' | 'counted' | 'anchored'>
+export type Takes = Pick<Needs, 'least' | 'counted' | 'liars' | 'anchored'>
 
 /** How many workers are waited for at the start. */
 export interface Needs {
@@ -45,6 +45,8 @@ export interface Needs {
   least: number
   /** Where some may lie their machines count. */
   counted: 'workers' | 'machines'
+  /** Machines that may lie; Infinity: any number of strangers. No more than these have a model that takes over. */
+  liars: number
   /** One of them has to be the user's own: nobody else's word is proof. */
   anchored?: boolean
 }
@@ -53,6 +55,7 @@ export interface Needs {
 class TooFew extends Error {}
 
 export class Membership {
+  readonly #source: WorkerChanges
   readonly #changes: AsyncIterator<Change>
   /** Workers that will ever have joined, at most. */
   readonly #most: number
@@ -72,6 +75,7 @@ export class Membership {
 
   /** @param warn  must not throw */
   constructor(changes: WorkerChanges, warn: (text: string) => void, apart = false) {
+    this.#source = changes
     this.#apart = apart
     if (apart) changes.apart?.()
     this.#most = changes.most ?? Number.POSITIVE_INFINITY
@@ -87,8 +91,9 @@ export class Membership {
    *   are closed then
    */
   async gather(needs: Needs, clock: Clock): Promise<ModelWorker[]> {
-    const { needed, least, counted, anchored } = needs
+    const { needed, least, counted, liars, anchored } = needs
     this.#isDoubted = counted === 'machines' || anchored === true
+    if (this.#isDoubted) this.#source.doubt?.(liars)
     const gathered = new Map<string, ModelWorker>()
     const members = this.#gathering(gathered)
     const joined = () => this.#count(gathered, needs)
@@ -145,12 +150,13 @@ export class Membership {
     return own
   }
 
-  /** Those with the model that most of them have. */
+  /** Those with the model that most of their machines have; the user's own decide where there are any. */
   #alike(gathered: ReadonlyMap<string, ModelWorker>): ModelWorker[] {
     const groups: ModelWorker[][] = []
     const isAlike = (a: ModelWorker, b: ModelWorker) => !this.#apart || modelIdOf(a) === modelIdOf(b)
     for (const worker of gathered.values()) addToGroup(groups, worker, isAlike)
-    return [...largest(groups, this.#isDoubted ? machinesOf : undefined)]
+    const isAnyTrusted = groups.some((group) => group.some(({ trusted }) => trusted))
+    return [...largest(groups, (group) => machinesOf(isAnyTrusted ? group.filter(({ trusted }) => trusted) : group))]
   }
 
   /** What comes next: the same until it was taken, which `#next = undefined` says. */

@@ -168,7 +168,7 @@ const rollout = {
   takeover: open(
     checkShare,
     'more than half',
-    'share of its workers and those of the model that serves with which it takes over, of 0 to 1',
+    'share of its machines and those of the model that serves with which it takes over, of 0 to 1',
     '--takeover <share>',
   ),
 } satisfies TableOf<NonNullable<PredictorOptions['rollout']>>
@@ -243,7 +243,7 @@ export const predictorOptions = {
   rollout: {
     ...open(
       (field, value) => read(rollout, field, value),
-      'it takes over when more workers have it, at once',
+      'it takes over when more machines have it, at once',
       'of a new model of workers elsewhere, which gathers beside the one that serves: see [serving.md](serving.md#a-new-model)',
     ),
     options: rollout,

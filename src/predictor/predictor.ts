@@ -90,7 +90,7 @@ export class Predictor {
     this.#room = new Places(settings.clock, this.#admission, () => this.#generation)
     this.#first = begin(workers)
     this.#first.means.trust.resume()
-    const needs = parts.needs ?? { least: 1, counted: 'workers' }
+    const needs = parts.needs ?? { least: 1, counted: 'workers', liars: 0 }
     const others = { settings, needs, begin: (worker: ModelWorker, before: Generation) => begin([worker], before) }
     this.#rollout = rollout && new rollout(this.#first, workers[0], others)
     this.#membership = membership

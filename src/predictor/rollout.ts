@@ -12,7 +12,7 @@ import type { Prediction } from '../query/prediction'
 import { type Random, seeded } from '../random'
 import type { TensorList } from '../tensor'
 import { identityOf, type ModelWorker, modelIdOf } from '../workers/worker'
-import { type Contender, contenderOf, isFit, reportOf, stateOf } from './contender'
+import { type Contender, contenderOf, deciding, isFit, reportOf, stateOf } from './contender'
 import type { Generation } from './generation'
 import { type Takes, YOURS } from './membership'
 import type { GenerationReport } from './options'
@@ -196,7 +196,7 @@ export class Rollout {
     this.#next = undefined
     for (const entry of this.#others.values()) {
       const isAsked = entry.state === 'shadow' || entry.state === 'canary'
-      if (isAsked && !(this.#next && this.#next.count.size >= entry.count.size)) this.#next = entry
+      if (isAsked && !(this.#next && this.#next.machines.size >= entry.machines.size)) this.#next = entry
     }
     if (!this.#outage || this.#outage === before) return
     const isRefused = Array.from(this.#others.values()).every((entry) => entry.isRefused)
@@ -223,14 +223,15 @@ export class Rollout {
     const before = this.#serving
     this.#others.delete(entry.id)
     this.#others.set(before.id, before)
-    before.had = before.generation.means.pool.usable && before.count.size >= entry.count.size ? before.count.size : 0
+    const [{ size }, { size: more }] = deciding(before, entry, this.#options.needs)
+    before.had = before.generation.means.pool.usable && size >= more ? size : 0
     this.#serving = entry
     entry.isProven = true
     entry.isRefused = false
     entry.generation.counts.renewals++
     const { compared, agreed } = entry.comparison
     const share = compared ? `; ${agreed} of ${compared} of its answers were right by those of that` : ''
-    this.#options.settings.warn(`the model ${entry.id} takes over from ${before.id}: ${entry.count.size} ${this.#options.needs.counted} have it, and ${before.count.size} that${share}`) // biome-ignore format: one line
+    this.#options.settings.warn(`the model ${entry.id} takes over from ${before.id}: ${entry.machines.size} machines have it, and ${before.machines.size} that${share}`) // biome-ignore format: one line
     this.#move(entry, 'serving')
     this.#move(before, this.#stateOf(before))
     if (!before.generation.means.pool.usable) before.generation.handOver(entry.generation)

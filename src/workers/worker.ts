@@ -236,6 +236,11 @@ export interface WorkerChanges extends AsyncIterable<Change> {
    * each with its `modelId` or `fingerprint`, and no `model` is told.
    */
   readonly apart?: (() => void) | undefined
+  /**
+   * Called before the first change is read, where some may lie: a model that no more than `liars` machines have is not to take the place of
+   * another, nor by the word of workers whose `signed` is false. Infinity: where any number may lie, those of trusted machines alone count.
+   */
+  readonly doubt?: ((liars: number) => void) | undefined
   /** Called before `apart` with a worker that is not one of these, and joins the same predictor: a model that answers alike is called by that one's fingerprint. */
   readonly beside?: ((worker: ModelWorker) => Promise<void>) | undefined
 }

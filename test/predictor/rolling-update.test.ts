@@ -155,7 +155,7 @@ describe.skipIf(!natsInstalled)('five machines on NATS that are rolled to other 
     })
     ends.push(() => predictor.close())
     const callers = await calling(predictor)
-    const replaced = () => warnings.filter((text) => text.startsWith('more workers have the model'))
+    const replaced = () => warnings.filter((text) => text.startsWith('more machines have the model'))
     const isRefused = ({ service }: Machine) => warnings.some((text) => text.startsWith(`${service.names[0]} was refused`)) // biome-ignore format: one line
     const slow = () => {
       isSlow = true

@@ -53,7 +53,7 @@ export class PretendServer {
   readonly fetch = (async (url: string, init: RequestInit) => {
     const text = init.body === undefined ? undefined : new TextDecoder().decode(init.body as Uint8Array)
     const asked: Asked = {
-      path: new URL(url).pathname,
+      path: new URL(url).pathname.replace(/^.*(?=\/v2)/, ''), // it has several paths
       method: init.method as string,
       headers: init.headers as Record<string, string>,
       json: text?.endsWith('}') ? JSON.parse(text) : undefined,

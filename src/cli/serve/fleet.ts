@@ -87,6 +87,7 @@ async function beside(others: WorkerChanges, start: () => Promise<ModelWorker[]>
   return {
     most: others.most && others.most + threads.length,
     apart: () => others.apart?.(),
+    doubt: (liars) => others.doubt?.(liars),
     [Symbol.asyncIterator]: () => ({ next, return: stop }),
   }
 }

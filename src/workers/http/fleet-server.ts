@@ -1,7 +1,9 @@
 /** One server of a fleet, and what servers tell of their models. */
 
 import type { ApproxiferError } from '../../errors'
-import type { ModelIdentity, Sighting } from '../remote/model'
+import type { Sighting } from '../remote/census'
+import { machineOf } from '../remote/endpoints'
+import type { ModelIdentity } from '../remote/model'
 import type { HttpWorker } from './worker'
 
 export interface FleetServer {
@@ -19,6 +21,11 @@ export interface FleetServer {
   again: string | undefined
 }
 
+/** How many machines they are on, whatever their names and paths. */
+export function machinesOf(servers: readonly FleetServer[]): number {
+  return new Set(servers.map(({ worker, url }) => worker?.identity ?? machineOf(url))).size
+}
+
 /** What is known of the servers' models; one that was down for long will not come back as it was. */
 export function* sightingsOf(
   servers: Iterable<FleetServer>,
@@ -29,7 +36,8 @@ export function* sightingsOf(
     const model = worker?.model.found
     if (!worker || !model || state === 'leaving' || !counts(model)) continue
     const { isThere, downMs } = worker.health
-    if (isThere || downMs < timeoutMs) yield { model, there: isThere }
+    const { identity, trusted } = worker
+    if (isThere || downMs < timeoutMs) yield { identity, trusted, model, there: isThere }
   }
 }
 

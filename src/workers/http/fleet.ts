@@ -2,19 +2,12 @@
 
 import { expected } from '../../check'
 import { ApproxiferError, asError } from '../../errors'
+import { type Sighting, successor } from '../remote/census'
 import { checkUrl, type EndpointChange, followEndpoints, nameOf } from '../remote/endpoints'
 import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
-import {
-  addToGroup,
-  isSameModel,
-  largest,
-  type ModelIdentity,
-  ModelNames,
-  type Sighting,
-  successor,
-} from '../remote/model'
+import { addToGroup, isSameModel, largest, type ModelIdentity, ModelNames } from '../remote/model'
 import type { ModelWorker, WorkerChanges } from '../worker'
-import { beginning, type FleetServer, sightingsOf } from './fleet-server'
+import { beginning, type FleetServer, machinesOf, sightingsOf } from './fleet-server'
 import { checkHttpOptions, type HttpOptions, type HttpSettings } from './options'
 import { identityOf, probedOf } from './probed'
 import { HttpWorker, lossOf } from './worker'
@@ -57,8 +50,9 @@ class HttpFleet {
   readonly #servers = new Map<string, FleetServer>()
   readonly #toStart: FleetServer[] = []
   readonly #source: AsyncIterator<EndpointChange> | undefined
-  /** Models of servers that have answered, equal ones in one group, until one of them is the fleet's. */
-  readonly #votes: ModelIdentity[][] = []
+  /** Servers that have answered, those with one model in one group, until it is the fleet's. */
+  readonly #votes: FleetServer[][] = []
+  readonly #isSame: (a: ModelIdentity, b: ModelIdentity) => boolean
   readonly #cancelLate: () => void
   #cancelElection: (() => void) | undefined
   #hasStarted = false
@@ -67,14 +61,14 @@ class HttpFleet {
 
   constructor(settings: HttpSettings, urls: readonly string[], source?: AsyncIterable<EndpointChange>) {
     const { clock, warn, timeoutMs, probe } = settings
-    const isSame = (a: ModelIdentity, b: ModelIdentity) => isSameModel(a, b, probe.rounding)
+    this.#isSame = (a, b) => isSameModel(a, b, probe.rounding)
     const most = source ? undefined : new Set(urls.map(nameOf)).size
     this.#settings = settings
-    const [names, onApart] = [new ModelNames(isSame), () => this.#admitOthers()]
+    const [names, onApart] = [new ModelNames(this.#isSame), () => this.#admitOthers()]
     const called = (model: ModelIdentity) => names.of(model)
     const beside = async (worker: ModelWorker) => void names.of(await identityOf(worker, probe))
     const told = { onApart, beside, onReturn: () => this.#close() }
-    this.fleet = new RemoteFleet({ isSame, nameOf: called, clock, warn, most, ...told })
+    this.fleet = new RemoteFleet({ nameOf: called, clock, warn, most, ...told })
     // The only timer that holds the process: somebody waits for the first workers.
     this.#cancelLate = clock.after(timeoutMs, () => this.#late())
     for (const url of urls) this.#add(url)
@@ -153,7 +147,7 @@ class HttpFleet {
     this.#servers.delete(name)
     void server.worker?.close()
     if (this.fleet.model) return
-    for (const group of this.#votes) group.splice(0, group.length, ...group.filter((vote) => vote !== server.vote))
+    for (const group of this.#votes) group.splice(0, group.length, ...group.filter((each) => each !== server))
     this.#elect()
   }
 
@@ -177,26 +171,30 @@ class HttpFleet {
     if (this.fleet.isApart && !error) this.fleet.model ??= worker?.model.found
     if (this.fleet.model) return this.#admit(server, this.fleet.model)
     server.vote = error ? undefined : worker?.model.found
-    if (server.vote) addToGroup(this.#votes, server.vote, this.fleet.isSame)
+    if (server.vote)
+      addToGroup(this.#votes, server, (a, b) => this.#isSame(a.vote as ModelIdentity, b.vote as ModelIdentity))
     this.#elect()
   }
 
   /** The fleet's model is that of most servers, once those that have not answered cannot change that, or after a while. */
   #elect(isLate = false): void {
     if (isLate) this.#cancelElection = undefined
-    const most = largest(this.#votes)
+    const servers = [...this.#servers.values()]
+    const most = largest(this.#votes, machinesOf)
+    const [winner] = most
     const isHeard = this.#areAll(({ outcome }) => outcome)
-    const [first] = this.#servers.values()
+    const [first] = servers
     // No server can be used, and to ask again will not help.
     const isHopeless = first && this.#areAll(({ outcome }) => /MODEL|PROTOCOL/.test((outcome as ApproxiferError)?.code))
-    if (!most.length) return isHopeless ? this.#fail(first.outcome as ApproxiferError) : undefined
-    if (!isHeard && !isLate && 2 * most.length <= this.#servers.size) {
+    if (!winner) return isHopeless ? this.#fail(first.outcome as ApproxiferError) : undefined
+    if (!isHeard && !isLate && 2 * machinesOf(most) <= machinesOf(servers)) {
       this.#cancelElection ??= this.#settings.clock.after(ELECTION_MS, () => this.#elect(true), true)
       return
     }
     this.#cancelElection?.()
-    this.fleet.model = most[0]
-    for (const server of this.#servers.values()) this.#admit(server, most[0])
+    const model = winner.vote as ModelIdentity
+    this.fleet.model = model
+    for (const server of servers) this.#admit(server, model)
   }
 
   /** The server's model, where models are kept apart, if its inputs and outputs are the fleet's. */
@@ -235,7 +233,7 @@ class HttpFleet {
     const before = this.fleet.model
     if (!before || this.fleet.changes.isOver || this.fleet.isApart) return
     const isFitting = ({ signature }: ModelIdentity) => JSON.stringify(signature) === JSON.stringify(before.signature)
-    const next = this.fleet.succeed(this.#sightings(isFitting))
+    const next = this.fleet.succeed(successor(before, this.#sightings(isFitting), this.#isSame, this.fleet.liars))
     if (!next) return this.#isStuck ? undefined : this.#warnIfStuck(before)
     this.#settings.warn(`more servers have another model than have the fleet's: from here on it is theirs, whose answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`) // biome-ignore format: one line
     // What was learned of the old one is forgotten before the first row is answered by the new one.
@@ -251,8 +249,8 @@ class HttpFleet {
 
   #warnIfStuck(model: ModelIdentity): void {
     const all = [...this.#sightings(() => true)]
-    const next = successor(model, all, this.fleet.isSame)
-    if (!next || all.some((each) => each.there && this.fleet.isSame(each.model, model))) return
+    const next = successor(model, all, this.#isSame)
+    if (!next || all.some((each) => each.there && this.#isSame(each.model, model))) return
     this.#isStuck = true
     this.#settings.warn(`no server that is there has the fleet's model any more, and that of the others has other inputs or outputs (${JSON.stringify(next.signature)}): they are refused, since a predictor's are fixed; start another one for them`) // biome-ignore format: one line
   }

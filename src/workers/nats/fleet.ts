@@ -4,11 +4,11 @@
  */
 
 import { fingerprintOf, readModel } from '../onnx/model-file'
+import { Census } from '../remote/census'
 import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
-import type { Sighting } from '../remote/model'
 import type { Change } from '../worker'
 import { checkServer, NatsLink, type NatsServer } from './connection'
-import { hear } from './hearing'
+import { Hearing } from './hearing'
 import { type Heartbeat, isAgain } from './heartbeat'
 import { Newcomers } from './newcomers'
 import { checkNatsOptions, type NatsOptions, type NatsSettings } from './options'
@@ -32,10 +32,9 @@ export function natsWorkers(server: NatsServer, options: NatsOptions): NatsWorke
   checkServer(server)
   const settings = checkNatsOptions(options)
   const { clock, report: warn } = settings
-  const isSame = (one: string, other: string) => one === other
   let opened: Promise<NatsFleet | undefined> | undefined
   const fleet: RemoteFleet<string> = new RemoteFleet({
-    ...{ isSame, warn, clock },
+    ...{ warn, clock },
     onStart() {
       opened = NatsFleet.open(server, settings, fleet).catch((error) => void fleet.end(error))
     },
@@ -61,6 +60,9 @@ class NatsFleet implements Wire {
   readonly #workers = new Map<string, NatsWorker>()
   readonly #refused = new Refused()
   readonly #newcomers: Newcomers
+  readonly #hearing: Hearing
+  /** Which models machines have: kept as it changes, since a heartbeat must not take longer the more workers there are. */
+  readonly #census = new Census<string>()
   #connection: { is: 'there' | 'lost'; since: number } = { is: 'there', since: Number.NEGATIVE_INFINITY }
   #cancelSweep: () => void = () => {}
 
@@ -72,9 +74,9 @@ class NatsFleet implements Wire {
   ) {
     this.#newcomers = new Newcomers(this, (beat, peer) => this.#proven(beat, peer))
     const known = (name: string) => this.#workers.get(name)
-    link.listen(settings.subjects.beats, (message) => {
-      hear(message, settings, known, (beat, verify) => this.#believe(beat, verify))
-    })
+    this.#hearing = new Hearing(settings, known, (beat, verify) => this.#believe(beat, verify))
+    this.#census.liars = fleet.liars ?? 0
+    link.listen(settings.subjects.beats, (message) => this.#hearing.hear(message))
     void link.follow({
       lost: () => this.#interrupted(),
       back: () => this.#resumed(),
@@ -124,14 +126,18 @@ class NatsFleet implements Wire {
     let known = this.#workers.get(name)
     const isIts = !known || (known.signed === beat.signed && (!beat.signed || known.identity === beat.identity))
     if (known && isIts && isAgain(known.beat, beat)) return
+    const isRefused = refused !== undefined && isOneAs(refused.beat, beat)
+    if (isRefused && isAgain(refused.beat, beat)) return
     if (known && isIts && beat.fingerprint !== known.fingerprint) {
       this.#remove(known, 'has another model now')
       known = undefined // and may join with that
     }
     if (known && isIts) this.#heardAgain(known, beat)
     else if (known?.signed) this.settings.forgeries.drop(name)
-    else if (state !== 'up' && state !== 'down') this.#refused.delete(name)
-    else if (refused && isOneAs(refused.beat, beat)) this.#proven(beat, refused.peer)
+    else if (state !== 'up' && state !== 'down') {
+      if (isRefused) this.#forgetRefused(name)
+    } else if (isRefused && refused.beat.fingerprint === beat.fingerprint) this.#proven(beat, refused.peer)
+    else if (refused?.beat.signed && !isRefused) this.settings.forgeries.drop(name)
     else this.#newcomers.hear(beat, verify)
     this.#reconsider()
   }
@@ -153,8 +159,11 @@ class NatsFleet implements Wire {
     if (isClosed) {
       if (beat.state === 'gone') this.#workers.delete(name)
     } else if (beat.state === 'gone') this.#remove(worker, 'has left')
-    else if (beat.state === 'draining' && before !== 'draining') this.fleet.leave(name, 'drain')
-    else this.fleet.well(name)
+    else {
+      this.#count(beat, true)
+      if (beat.state === 'draining' && before !== 'draining') this.fleet.leave(name, 'drain')
+      else this.fleet.well(name)
+    }
   }
 
   #join(beat: Heartbeat, peer: Peer | undefined): void {
@@ -165,9 +174,11 @@ class NatsFleet implements Wire {
     }
     this.#refused.delete(name) // or it joins again when the others of its model do
     this.fleet.model ??= fingerprint
+    this.#census.own = this.fleet.model
     this.#refused.signature ??= JSON.stringify(beat.signature)
     const worker = new NatsWorker(beat, this, peer)
     this.#workers.set(name, worker)
+    this.#count(beat, true)
     this.fleet.join(worker)
   }
 
@@ -180,17 +191,33 @@ class NatsFleet implements Wire {
 
   #refuse(beat: Heartbeat, peer: Peer | undefined): void {
     const { name, fingerprint = 'unknown' } = beat
-    if (!this.#refused.hear(beat, peer, this.settings.clock.now())) return
-    this.settings.warn(`${name} was refused: its model is another (${fingerprint}, not ${this.fleet.model})`)
+    const isNews = this.#refused.hear(beat, peer, this.settings.clock.now())
+    if (this.#refused.get(name)?.fits) this.#count(beat, true)
+    if (isNews)
+      this.settings.warn(`${name} was refused: its model is another (${fingerprint}, not ${this.fleet.model})`)
   }
 
-  /** Where more workers have another model that takes the place of the fleet's: those join, and the others leave. */
+  #forgetRefused(name: string): void {
+    this.#refused.delete(name)
+    this.#census.forget(name)
+  }
+
+  /** A worker counts for its model, also one that was refused. @param there  it can be reached */
+  #count({ name, identity = name, state, signed, fingerprint = this.fleet.model }: Heartbeat, there: boolean): void {
+    const isDoubted = this.fleet.liars !== undefined && !signed
+    if (fingerprint === undefined || isDoubted || (state !== 'up' && state !== 'down')) this.#census.forget(name)
+    else
+      this.#census.see(name, { identity, trusted: signed && this.settings.trusts(identity), model: fingerprint, there })
+  }
+
+  /** Where more machines have another model that takes the place of the fleet's: their workers join, and the others leave. */
   #reconsider(): void {
     if (this.settings.isFixed || this.fleet.changes.isOver) return
     const before = this.fleet.model
-    const next = this.fleet.succeed(this.#sightings())
+    const next = this.fleet.succeed(this.#census.successor)
     if (next === undefined) return
-    this.settings.warn(`more workers have the model ${next} than have ${before}: from here on the fleet's is theirs; what was learned of the one before is forgotten`) // biome-ignore format: one line
+    this.#census.own = next
+    this.settings.warn(`more machines have the model ${next} than have ${before}: from here on the fleet's is theirs; what was learned of the one before is forgotten`) // biome-ignore format: one line
     // No query may fail: waiting ones are told first, and the new workers are there before the old ones have left.
     this.fleet.changes.push({ model: next }, () => this.#replace())
   }
@@ -203,31 +230,17 @@ class NatsFleet implements Wire {
     for (const worker of old) if (!worker.isClosed) this.#remove(worker, 'has the model of before')
   }
 
-  /** What is known of the workers' models. After an interruption all have a few heartbeats' time to be heard. */
-  *#sightings(): Generator<Sighting<string>> {
-    const { clock, missed } = this.settings
-    const now = clock.now()
-    const { is, since } = this.#connection
-    for (const worker of this.#workers.values()) {
-      if (worker.isClosed || worker.beat.state === 'draining') continue
-      const isWaitedFor = is === 'lost' || now - since <= missed * worker.beat.everyMs
-      yield { model: this.fleet.model as string, there: !worker.gone || isWaitedFor }
-    }
-    for (const { beat, heardAt, fits } of this.#refused.values()) {
-      if (!fits) continue
-      yield { model: beat.fingerprint as string, there: now - heardAt <= missed * beat.everyMs }
-    }
-  }
-
   #remove(worker: NatsWorker, why: string): void {
     worker.lose(why)
     this.#workers.delete(worker.name)
+    this.#census.forget(worker.name)
     this.fleet.leave(worker.name, 'remove')
   }
 
   /** Its calls are for others. */
   #lose(worker: NatsWorker, why: string): void {
     worker.lose(why)
+    this.#count(worker.beat, false)
     this.fleet.lost(worker.name, `${worker.name} was lost: it ${why}`)
   }
 
@@ -237,6 +250,7 @@ class NatsFleet implements Wire {
   }
 
   closed({ name }: NatsWorker): void {
+    this.#census.forget(name)
     this.fleet.left(name)
   }
 
@@ -249,7 +263,7 @@ class NatsFleet implements Wire {
   }
 
   #sweep(due: number): void {
-    const { clock, expireMs, forgetMs } = this.settings
+    const { clock, expireMs, forgetMs, missed } = this.settings
     const now = clock.now()
     const { is, since } = this.#connection
     if (is === 'there') {
@@ -258,8 +272,12 @@ class NatsFleet implements Wire {
     } else if (now - since > expireMs) {
       for (const worker of this.#workers.values()) worker.lose('cannot be reached: there is no connection to NATS')
     }
-    this.#refused.sweep(now - forgetMs)
+    for (const [name, { beat, heardAt, fits }] of this.#refused) {
+      if (now - heardAt > forgetMs) this.#forgetRefused(name)
+      else if (fits && now - heardAt > missed * beat.everyMs) this.#count(beat, false)
+    }
     this.#newcomers.sweep()
+    this.#hearing.sweep(now - forgetMs)
     this.#reconsider()
     this.#sweepLater()
   }
@@ -296,12 +314,7 @@ class NatsFleet implements Wire {
   }
 }
 
-/** Whether the worker of a name that was refused is still that one. */
+/** Whether a name is still that worker's. */
 function isOneAs(one: Heartbeat, other: Heartbeat): boolean {
-  return (
-    one.fingerprint === other.fingerprint &&
-    one.identity === other.identity &&
-    one.signed === other.signed &&
-    one.secret === other.secret
-  )
+  return one.identity === other.identity && one.signed === other.signed && one.secret === other.secret
 }

@@ -1,4 +1,4 @@
-/** Workers with another model than their fleet's: where these are more, it is theirs one day. */
+/** Workers with another model than their fleet's, which may be theirs one day (`remote/census.ts`). */
 
 import { MOST_WORKERS } from '../remote/fleet'
 import type { Heartbeat } from './heartbeat'
@@ -14,19 +14,33 @@ interface RefusedWorker {
 }
 
 export class Refused extends Map<string, RefusedWorker> {
+  /** How many there are of each machine. */
+  readonly #machines = new Map<string, number>()
   /** Of the fleet's first worker: a predictor's is fixed, and a model with another never takes its model's place. */
   signature: string | undefined
 
-  /** @returns whether it is refused for the first time */
+  /** @returns whether none of its machine was refused before */
   hear(beat: Heartbeat, peer: Peer | undefined, heardAt: number): boolean {
-    const isNews = !this.has(beat.name)
-    const fits = JSON.stringify(beat.signature) === this.signature // told now, since all are looked through at any heartbeat
-    if (!isNews || this.size < MOST_WORKERS) this.set(beat.name, { beat, peer, heardAt, fits })
-    return isNews
+    const { name } = beat
+    const before = this.get(name)
+    if (before) this.#count(before.beat, -1)
+    else if (this.size >= MOST_WORKERS) return false
+    const fits = JSON.stringify(beat.signature) === this.signature
+    this.set(name, { beat, peer, heardAt, fits })
+    const count = this.#count(beat, 1)
+    return !before && count === 1
   }
 
-  /** Those that were not heard since are forgotten. */
-  sweep(since: number): void {
-    for (const [name, { heardAt }] of this) if (heardAt < since) this.delete(name)
+  override delete(name: string): boolean {
+    const refused = this.get(name)
+    if (refused) this.#count(refused.beat, -1)
+    return super.delete(name)
+  }
+
+  #count({ name, identity = name }: Heartbeat, change: 1 | -1): number {
+    const count = (this.#machines.get(identity) ?? 0) + change
+    if (count) this.#machines.set(identity, count)
+    else this.#machines.delete(identity)
+    return count
   }
 }

@@ -11,6 +11,8 @@ export interface ChangesOptions {
   most?: number | undefined
   /** Called by a reader that keeps workers of several models apart. */
   apart?: (() => void) | undefined
+  /** Called by a reader where some may lie. */
+  doubt?: ((liars: number) => void) | undefined
   /** Called before that with a worker that is not of the fleet. */
   beside?: ((worker: ModelWorker) => Promise<void>) | undefined
 }
@@ -18,6 +20,7 @@ export interface ChangesOptions {
 export class Changes<T> implements AsyncIterableIterator<T> {
   readonly most: number | undefined
   readonly apart: (() => void) | undefined
+  readonly doubt: ((liars: number) => void) | undefined
   readonly beside: ((worker: ModelWorker) => Promise<void>) | undefined
   /** `taken`: called when the reader has dealt with the change, and asks for the next one. */
   readonly #queue: { change: T; taken: (() => void) | undefined }[] = []
@@ -26,9 +29,10 @@ export class Changes<T> implements AsyncIterableIterator<T> {
   #end: { error: unknown } | undefined
   #wake: () => void = () => {}
 
-  constructor({ onStart, onReturn, most, apart, beside }: ChangesOptions) {
+  constructor({ onStart, onReturn, most, apart, doubt, beside }: ChangesOptions) {
     this.most = most
     this.apart = apart
+    this.doubt = doubt
     this.beside = beside
     this.#onReturn = onReturn
     this.#reading = this.#read(onStart)

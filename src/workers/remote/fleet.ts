@@ -6,7 +6,7 @@
  *   fleet.join(worker)               it can be reached and has that model: the predictor gets it, and closes it one day
  *   fleet.lost, well, left(name)     it cannot be reached; it can; its worker is closed
  *   fleet.leave(name, 'drain')       the predictor is to close it: when its calls have ended, or ('remove') at once
- *   fleet.succeed(sightings)         where more workers have another model: that, which it goes on with
+ *   fleet.succeed(model)             more machines have that (`census.ts`), and the fleet goes on with it
  *   fleet.isApart                    workers with other models join as well, and none takes the others' place
  *   fleet.end(error)                 nothing more will come, or the fleet cannot be used
  *
@@ -17,7 +17,6 @@ import type { Clock } from '../../clock'
 import type { Warn } from '../../notices'
 import type { Change, ModelWorker } from '../worker'
 import { Changes, type ChangesOptions } from './changes'
-import { type Sighting, successor } from './model'
 
 /** Workers that a fleet may have, and that are remembered as lost: a member that may announce workers can invent any number. */
 export const MOST_WORKERS = 10_000
@@ -70,10 +69,9 @@ export class LossReports {
   }
 }
 
-interface FleetOptions<M> extends Omit<ChangesOptions, 'apart'> {
+interface FleetOptions<M> extends Omit<ChangesOptions, 'apart' | 'doubt'> {
   /** From now on workers join with whatever model they have. */
   onApart?: () => void
-  isSame: (a: M, b: M) => boolean
   /** What a model is called, where that is not what it is told by. */
   nameOf?: (model: M) => string
   warn: Warn
@@ -83,21 +81,24 @@ interface FleetOptions<M> extends Omit<ChangesOptions, 'apart'> {
 /** @typeParam M  what tells models apart, for instance a fingerprint */
 export class RemoteFleet<M> extends LossReports {
   readonly changes: Changes<Change>
-  readonly isSame: (a: M, b: M) => boolean
   readonly nameOf: (model: M) => string
   /** The one that all must have; where models are kept apart the first one's. */
   model: M | undefined
   isApart = false
+  /** Machines that may lie; undefined: the reader doubts nobody. */
+  liars: number | undefined
 
-  constructor({ isSame, nameOf = String, clock, warn, onApart, ...options }: FleetOptions<M>) {
+  constructor({ nameOf = String, clock, warn, onApart, ...options }: FleetOptions<M>) {
     super(clock, warn)
-    this.isSame = isSame
     this.nameOf = nameOf
     const apart = () => {
       this.isApart = true
       onApart?.()
     }
-    this.changes = new Changes({ ...options, apart })
+    const doubt = (liars: number) => {
+      this.liars = liars
+    }
+    this.changes = new Changes({ ...options, apart, doubt })
   }
 
   join(worker: ModelWorker): void {
@@ -110,10 +111,10 @@ export class RemoteFleet<M> extends LossReports {
     this.changes.push(how === 'drain' ? { drain: name } : { remove: name })
   }
 
-  /** @param seen  what is known of each worker that counts. @returns what is `model` from then on; undefined while it stays as it is */
-  succeed(seen: Iterable<Sighting<M>>): M | undefined {
-    const next = this.model === undefined || this.isApart ? undefined : successor(this.model, seen, this.isSame)
-    if (next !== undefined) this.model = next
+  /** @param next  the model of more machines. @returns what is `model` from then on; undefined while it stays as it is */
+  succeed(next: M | undefined): M | undefined {
+    if (this.model === undefined || this.isApart || next === undefined) return undefined
+    this.model = next
     return next
   }
 

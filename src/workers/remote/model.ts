@@ -1,4 +1,4 @@
-/** Which model a server has, as far as can be told from outside, and which one a fleet has: that of most workers, which may be another one day. */
+/** Which model a server has, as far as can be told from outside, and which one a fleet begins with: that of most. */
 
 import { checksum } from '../../checksum'
 import { filled, isEqual, isReal, realsOf } from '../../element'
@@ -74,12 +74,6 @@ export function isClose(own: ArrayLike<number>, theirs: ArrayLike<number>, round
   return Math.sqrt(differences / count) <= rounding * Math.sqrt(squares / count) + NEGLIGIBLE
 }
 
-/** What is known of a worker: the model that it had when it was last heard, and whether it can be reached. */
-export interface Sighting<M> {
-  model: M
-  there: boolean
-}
-
 export function addToGroup<M>(groups: M[][], model: M, isSame: (a: M, b: M) => boolean): void {
   const group = groups.find((group) => group.length > 0 && isSame(group[0], model))
   if (group) group.push(model)
@@ -89,20 +83,4 @@ export function addToGroup<M>(groups: M[][], model: M, isSame: (a: M, b: M) => b
 /** The largest group, of equally large ones the first. @param sizeOf  default: how many it has */
 export function largest<M>(groups: readonly M[][], sizeOf = (group: readonly M[]) => group.length): readonly M[] {
   return groups.reduce((most, group) => (sizeOf(group) > sizeOf(most) ? group : most), [])
-}
-
-/**
- * The model that takes the place of the fleet's own: one that more workers have, which can be reached, than have the own; those that had it and cannot be
- * reached may come back with it, and count as well. So a fleet that is rolled goes over half-way, one that is rolled back
- * before that stays with what it had, and one wrong server never becomes the model.
- */
-export function successor<M>(own: M, seen: Iterable<Sighting<M>>, isSame: (a: M, b: M) => boolean): M | undefined {
-  const others: M[][] = []
-  let owners = 0
-  for (const { model, there } of seen) {
-    if (isSame(own, model)) owners++
-    else if (there) addToGroup(others, model, isSame)
-  }
-  const most = largest(others)
-  return most.length > owners ? most[0] : undefined
 }

@@ -248,6 +248,17 @@ describe('a model that is replaced', () => {
     expect([workers.get('a:1')?.gone, replaced(warnings).length, told.length]).toEqual([true, 1, 4])
   })
 
+  it('on one machine with many paths: that is no more than one, and the two others keep theirs', async () => {
+    const paths = Array.from({ length: 6 }, (_, i) => `http://c:1/${i}`)
+    const source = new Source()
+    const { clock, told, warnings } = fleet(3, { source, prepare: ([, , c]) => others([c]) })
+    for (const add of ['http://a:1', 'http://b:1']) source.push({ add })
+    await clock.run(1000)
+    for (const add of paths) source.push({ add })
+    await clock.run(100_000)
+    expect([told, replaced(warnings)]).toEqual([added('a', 'b'), []])
+  })
+
   it('on all of a new list: those of the old one drain, and the new ones join', async () => {
     const source = new Source()
     const { clock, told, workers } = fleet(4, { source, prepare: ([, , c, d]) => others([c, d]) })

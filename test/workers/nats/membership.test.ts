@@ -107,7 +107,7 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
     expect(onWarning.mock.calls).toEqual([[expect.stringContaining(`${service.names[0]} was refused: its model`)]])
   })
 
-  describe('where more workers have another model', () => {
+  describe('where more machines have another model', () => {
     const alike = (fingerprint: string, ...names: string[]) => names.map((name) => Object.assign(new HandWorker(name), { fingerprint })) // biome-ignore format: one line
     /** What is told, as it comes: "add x" of a worker with this model. */
     const follow = (changes: AsyncIterableIterator<Change>) => {
@@ -127,12 +127,14 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
       fleets.end(() => fixed.return?.())
       const [told, toFixed] = [follow(changes), follow(fixed)]
       await until(() => told.length + toFixed.length === 2)
-      const others = await serveNats(fleets.url, { fleet: name, workers: alike('y', 'b', 'c') })
-      fleets.end(() => others.close())
+      for (const workers of [alike('y', 'b'), alike('y', 'c')]) {
+        const other = await serveNats(fleets.url, { fleet: name, workers })
+        fleets.end(() => other.close())
+      }
       await until(() => told.length === 5)
       expect(told).toEqual(['add x', 'model', 'add y', 'add y', 'remove'])
       expect(onWarning.mock.calls.at(-1)).toEqual([
-        expect.stringContaining('more workers have the model y than have x'),
+        expect.stringContaining('more machines have the model y than have x'),
       ])
       const drained = service.drain()
       await theirs.run(theirs.now() + 200)
@@ -144,9 +146,11 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
     it('whoever of them is heard before they have joined joins once: it joined twice', async () => {
       const { name, changes, onWarning } = await fleets.start(alike('x', 'a'))
       await joined(changes)
-      const others = await serveNats(fleets.url, { fleet: name, workers: alike('y', 'b', 'c') })
-      fleets.end(() => others.close())
-      await until(() => onWarning.mock.calls.some(([text]) => text.includes('more workers have the model y')))
+      for (const workers of [alike('y', 'b'), alike('y', 'c')]) {
+        const other = await serveNats(fleets.url, { fleet: name, workers })
+        fleets.end(() => other.close())
+      }
+      await until(() => onWarning.mock.calls.some(([text]) => text.includes('more machines have the model y')))
       const connection = await fleets.connect()
       let beats = 0
       connection.subscribe(`approxifer.${name}.beat.>`, { callback: () => void beats++ })

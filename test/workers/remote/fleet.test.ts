@@ -10,7 +10,6 @@ function remoteFleet() {
   const warnings: string[] = []
   const calls: string[] = []
   const fleet = new RemoteFleet<string>({
-    isSame: (a, b) => a === b,
     warn: (text) => warnings.push(text),
     clock,
     onStart: () => calls.push('start'),
@@ -91,27 +90,12 @@ describe('changes', () => {
   })
 })
 
-describe('the model', () => {
-  const there = (model: string) => ({ model, there: true })
-  const lost = (model: string) => ({ model, there: false })
-
-  it.each([
-    ['stays while as many have it', [there('old'), there('new')], undefined],
-    ['is that of the others when they are more', [there('old'), there('new'), there('new')], 'new'],
-    ['is that of most others when none has', [there('b'), there('new'), there('new')], 'new'],
-    ['of equally many that of the first', [there('b'), there('new')], 'b'],
-    ['stays while as many that had it may come back', [lost('old'), there('new')], undefined],
-    [
-      'is that of the others when they are more than those that may come back',
-      [lost('old'), there('new'), there('new')],
-      'new',
-    ],
-    ['is not that of one that is lost', [lost('new')], undefined],
-  ])('%s', (_, seen, next) => {
-    const { fleet } = remoteFleet()
-    expect(fleet.succeed(seen)).toBeUndefined() // it has none yet
-    fleet.model = 'old'
-    expect(fleet.succeed(seen)).toBe(next)
-    expect(fleet.model).toBe(next ?? 'old')
-  })
+it('a fleet goes on with the model of more, unless it has none yet, or keeps models apart', () => {
+  const { fleet } = remoteFleet()
+  expect(fleet.succeed('new')).toBeUndefined()
+  fleet.model = 'old'
+  expect([fleet.succeed(undefined), fleet.model]).toEqual([undefined, 'old'])
+  expect([fleet.succeed('new'), fleet.model]).toEqual(['new', 'new'])
+  fleet.changes.apart?.()
+  expect([fleet.succeed('old'), fleet.model]).toEqual([undefined, 'new'])
 })

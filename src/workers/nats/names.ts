@@ -1,0 +1,42 @@
+/**
+ * The names that machines with keys give to their workers. A machine has tens of workers; whoever has its key can make up any number of
+ * names, and each costs the coordinator a signature's check at every heartbeat, and a place.
+ */
+
+/** Names of one machine that were heard lately. */
+const MOST_NAMES = 256
+
+export class Names {
+  /** By machine, when each was heard last. */
+  readonly #machines = new Map<string, Map<string, number>>()
+
+  has(identity: string, name: string): boolean {
+    return this.#machines.get(identity)?.has(name) === true
+  }
+
+  /** Whether one more is one too many. */
+  areMany(identity: string, name: string): boolean {
+    const names = this.#machines.get(identity)
+    return names !== undefined && names.size >= MOST_NAMES && !names.has(name)
+  }
+
+  /** It was heard, with its machine's signature. */
+  hear(identity: string, name: string, now: number): void {
+    const names = this.#machines.get(identity)
+    if (names) names.set(name, now)
+    else this.#machines.set(identity, new Map([[name, now]]))
+  }
+
+  forget(identity: string, name: string): void {
+    const names = this.#machines.get(identity)
+    names?.delete(name)
+    if (!names?.size) this.#machines.delete(identity)
+  }
+
+  /** Those that were not heard since are forgotten. */
+  sweep(since: number): void {
+    for (const [identity, names] of this.#machines) {
+      for (const [name, heardAt] of names) if (heardAt < since) this.forget(identity, name)
+    }
+  }
+}
