@@ -22,10 +22,10 @@ import type { Prediction } from '../query/prediction'
 import * as renamed from '../renamed'
 import { type AnyTensor, isOpen, type QueryTensors, type Signature, size, type TensorSpec } from '../tensor'
 import { type BatchOptions, bytesOf, predictBatch, RowError, type RowOutcome, recallIds, whole } from './batch'
-import { ByteBudget, clientOf, readBody } from './body'
+import { ByteBudget, readBody } from './body'
 import type { RequestEvent } from './event'
 import { InFlight, type Served } from './models'
-import { permitted, priorities } from './principal'
+import { callerOf, permitted, priorities } from './principal'
 import { isMisuse, overloaded, Refusal, refusalOf, unavailable } from './refusal'
 import { responseOf } from './reply'
 
@@ -58,7 +58,7 @@ export function limitsOf(options: Partial<InferenceLimits>): InferenceLimits {
 const TYPES = /^(application\/(json|octet-stream|x-www-form-urlencoded)|text\/plain)\s*(;|$)/i
 /** Bytes that a row takes beside its values: what became of it, and its report. */
 const ROW = 2048
-/** Of the requests that there is room for, those that one client may have under way: a token's name, else an address. */
+/** Of the requests that there is room for, those that one client may have under way: a token, else an address. */
 const OF_ONE = 0.75
 /** Ignored parameters that are told of, and letters of each. */
 const [MOST_TOLD, MOST_LETTERS] = [20, 100]
@@ -115,10 +115,10 @@ export class Inference {
     const { request } = event
     if (this.draining) throw unavailable('the server is shutting down')
     if (count >= limits.maxRequests) throw overloaded(`${count} requests are under way already`)
-    const client = event.principal?.name ?? clientOf(request)?.address
-    const own = client ? this.#inFlight.of(client) : 0
-    if (own >= OF_ONE * limits.maxRequests) throw overloaded(`${own} requests of ${client} are under way already`)
-    const leave = [this.#inFlight.enter(client)]
+    const caller = callerOf(event)
+    const own = caller ? this.#inFlight.of(caller) : 0
+    if (own >= OF_ONE * limits.maxRequests) throw overloaded(`${own} requests of this client are under way already`)
+    const leave = [this.#inFlight.enter(caller)]
     const hold = this.#budget.open(request)
     const enter = (served: Served) => {
       leave.push(served.inFlight.enter())
@@ -187,7 +187,7 @@ export async function outcomesOf(
     return kept
   }
   const { signal } = event.request
-  const options = { signal, ...permitted(choices, event.principal), keep }
+  const options = { signal, ...permitted(choices, event.principal), caller: callerOf(event), keep }
   event.principal?.onQueries?.(queries.length)
   const outcomes = await predictBatch(predictor, queries, options).catch(rethrown)
   const predictions = outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : []))

@@ -2,6 +2,8 @@
 
 import { expected } from '../check'
 import type { Priority } from '../predictor/options'
+import { clientOf } from './body'
+import type { RequestEvent } from './event'
 import type { RequestChoices } from './infer'
 import { Refusal } from './refusal'
 
@@ -12,9 +14,11 @@ export const priorities: readonly Priority[] = ['high', 'normal', 'low']
 export interface Principal {
   /** What the log calls it. */
   readonly name?: string
+  /** What tells it from others that ask, where it has no name of its own; else the address does. */
+  readonly caller?: string
   /** Whose its queries are: its requests may name no other. Default: whom they name */
   readonly tenant?: string
-  /** Of its tenant, where queries of several wait: turns that it has for one of another's. */
+  /** Of its tenant, or of it where it has none, where queries of several wait: turns that it has for one of another's. */
   readonly weight?: number
   /** The highest that its queries may have, and what they have where they say nothing. */
   readonly priority?: Priority
@@ -22,6 +26,11 @@ export interface Principal {
   readonly models?: readonly string[]
   /** Told how many queries a request of its has, when it has been read. */
   onQueries?(queries: number): void
+}
+
+/** Who asks: callers take turns, and have a part each of what there is room for. */
+export function callerOf({ principal, request }: Pick<RequestEvent, 'principal' | 'request'>): string | undefined {
+  return principal?.caller ?? principal?.name ?? clientOf(request)?.address
 }
 
 export function mayAsk({ models }: Principal = {}, model: string): boolean {

@@ -10,11 +10,19 @@ export type Identity = string
 export const priorities = ['high', 'normal', 'low'] as const
 export type Priority = (typeof priorities)[number]
 
-/** Whose turn a query's attempts are: a lower rank goes first, and of one rank tenants take turns, as many in a row as their weight (default 1). */
+/** Whose turn a query's attempts are: a lower rank goes first, and of one rank callers take turns, as many in a row as their weight (default 1). */
 export interface Turn {
   readonly rank: 0 | 1 | 2
+  /** Whose memory and groups it uses. */
   readonly tenant: string
+  /** Where no tenant is named: the caller that takes turns with others. It has no memory of its own. */
+  readonly caller?: string | undefined
   readonly weight?: number | undefined
+}
+
+/** What tells callers that take turns apart: a tenant is one. */
+export function callerOf({ tenant, caller }: Turn): string {
+  return caller ?? tenant
 }
 
 /** Of queries that say nothing else. */

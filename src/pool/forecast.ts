@@ -5,7 +5,7 @@
 
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
-import type { Turn } from './attempt'
+import { callerOf, type Turn } from './attempt'
 import type { PooledAttempt } from './batch'
 import type { Member } from './member'
 import type { Queue } from './queue'
@@ -36,14 +36,14 @@ const BUSY = 0.85
  */
 const SHORTER = 10
 const LONGER = 20
-/** Refused tenants that are remembered. */
-const MOST_TENANTS = 10_000
+/** Refused callers that are remembered: those that were refused last. */
+const MOST_CALLERS = 10_000
 /** There is an overload for as many attempts after a query was refused. */
 const LASTS = 10
 
 /** What a query does not find in the queue, and goes before it. */
 export interface Ahead {
-  /** Its tenant's, but for those of `rows`. */
+  /** Its caller's, but for those of `rows`. */
   readonly own: number
   readonly others: number
   /** That are asked together, of which it is the last. */
@@ -60,7 +60,7 @@ export class Forecast {
   #refusedAt = Number.NEGATIVE_INFINITY
   /** The most time that any had who has come since nobody waited: what waits is answered by then, or given up. */
   #longestMs = 0
-  /** Of the time to a deadline, what may be spent in the queue: from 0 to 1; of each rank and tenant, since one's flood is not another's. */
+  /** Of the time to a deadline, what may be spent in the queue: from 0 to 1; of each rank and caller, since one's flood is not another's. */
   readonly #lengths = [0, 1, 2].map(() => new Map<string, number>())
 
   constructor(clock: Clock, queue: Queue, roster: Roster, speeds: Speeds) {
@@ -91,7 +91,7 @@ export class Forecast {
     const chance = pace.chance(leftMs)
     if (chance < HOPELESS && this.#roster.utilisation.value > BUSY)
       return this.refused(told(leftMs, 0), this.waitMs(turn, ahead), chance)
-    const length = lengths.get(turn.tenant) ?? 1
+    const length = lengths.get(callerOf(turn)) ?? 1
     const least = ADMITTED.refusing + length * (ADMITTED.least - ADMITTED.refusing)
     const isShort = before < this.#shortest || this.#queue.lacks(turn)
     const margin = !ahead || !before ? 1 : ahead.isIn ? MANY.waiting : MANY.admitted
@@ -137,10 +137,12 @@ export class Forecast {
     return Math.max(2, usable * (mostRows > 1 ? 3 * this.#speeds.pace.rows : 0.5))
   }
 
-  #lengthen({ rank, tenant }: Turn, length: number): void {
-    const lengths = this.#lengths[rank]
-    if (length < 1 && lengths.size < MOST_TENANTS) lengths.set(tenant, Math.max(0, length))
-    else lengths.delete(tenant)
+  #lengthen(turn: Turn, length: number): void {
+    const lengths = this.#lengths[turn.rank]
+    const caller = callerOf(turn)
+    lengths.delete(caller) // and in again as the last
+    if (length < 1) lengths.set(caller, Math.max(0, length))
+    if (lengths.size > MOST_CALLERS) lengths.delete(lengths.keys().next().value as string)
   }
 
   /** Whether an attempt that has waited is not worth beginning by now. @param startsAt  when the worker gets round to it */

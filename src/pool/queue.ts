@@ -1,17 +1,17 @@
 /**
- * Attempts that wait for a worker: three priorities. Of those of queries the higher ranks go first, tenants take turns, as many as their weight
- * in a row, and of one tenant the first come is the first served.
+ * Attempts that wait for a worker: three priorities. Of those of queries the higher ranks go first, callers take turns, as many as their weight
+ * in a row, and of one caller the first come is the first served.
  */
 
 import { Deque } from '../arrays'
 import type { Clock } from '../clock'
-import type { Turn } from './attempt'
+import { callerOf, type Turn } from './attempt'
 import type { PooledAttempt } from './batch'
 
 /** Attempts to try on a worker, so that one it may not take blocks nobody behind it and a deep queue is never scanned. */
 export const LOOKAHEAD = 256
 
-/** A tenant's. */
+/** A caller's. */
 class Line extends Deque<PooledAttempt> {
   /** Turns in a row that it had, and what was taken in the last. */
   turns = 0
@@ -44,12 +44,12 @@ function put(line: Deque<PooledAttempt>, attempt: PooledAttempt, isAgain: boolea
   for (const each of earlier.reverse()) each.at = line.unshift(each)
 }
 
-/** Attempts of one rank, by tenant: whose turn it is comes first. */
+/** Attempts of one rank, by caller: whose turn it is comes first. */
 class Rank {
   readonly #lines = new Map<string, Line>()
   #weights = 0
-  /** The queue of the only tenant, as most services have one: a map costs as much as all else here. */
-  #only: { readonly tenant: string; readonly line: Line } | undefined
+  /** The queue of the only caller, as often there is one: a map costs as much as all else here. */
+  #only: { readonly caller: string; readonly line: Line } | undefined
   size = 0
 
   add(attempt: PooledAttempt, isAgain: boolean): void {
@@ -57,14 +57,15 @@ class Rank {
     this.size++
   }
 
-  #line({ tenant, weight = 1 }: Turn): Line {
-    if (this.#only?.tenant === tenant) return this.#only.line
-    const known = this.#lines.get(tenant)
+  #line(turn: Turn): Line {
+    const caller = callerOf(turn)
+    if (this.#only?.caller === caller) return this.#only.line
+    const known = this.#lines.get(caller)
     if (known) return known
-    const line = new Line(weight)
-    this.#weights += weight
-    this.#only = this.#lines.size ? undefined : { tenant, line }
-    this.#lines.set(tenant, line)
+    const line = new Line(turn.weight ?? 1)
+    this.#weights += line.weight
+    this.#only = this.#lines.size ? undefined : { caller, line }
+    this.#lines.set(caller, line)
     return line
   }
 
@@ -75,16 +76,17 @@ class Rank {
     if (this.#only) return
     if (taken) this.#forfeit(line)
     if (taken ? !line.isOver(taken) : line.size) return // its turns go on, also where its next one is yet to come
-    this.#lines.delete(turn.tenant) // and in again as the last
-    if (line.size) this.#lines.set(turn.tenant, line)
+    const caller = callerOf(turn)
+    this.#lines.delete(caller) // and in again as the last
+    if (line.size) this.#lines.set(caller, line)
     else this.#weights -= line.weight
   }
 
-  /** A tenant that had nothing queued while it had turns left loses these: it is another's turn. */
+  /** A caller that had nothing queued while it had turns left loses these: it is another's turn. */
   #forfeit(other: Line): void {
-    for (const [tenant, line] of this.#lines) {
+    for (const [caller, line] of this.#lines) {
       if (line === other || line.size || !line.turns) return
-      this.#lines.delete(tenant)
+      this.#lines.delete(caller)
       this.#weights -= line.weight
     }
   }
@@ -93,19 +95,21 @@ class Rank {
     for (const line of this.#lines.values()) if (line.size) return line.first
   }
 
-  /** How many have their turn before one that comes now. @param more, others  that come before it, its tenant's and others' */
-  before({ tenant, weight = 1 }: Turn, more = 0, others = 0): number {
-    if (this.#only?.tenant === tenant) return this.size + more
-    const own = this.#lines.get(tenant)
+  /** How many have their turn before one that comes now. @param more, others  that come before it, its caller's and others' */
+  before(turn: Turn, more = 0, others = 0): number {
+    const caller = callerOf(turn)
+    if (this.#only?.caller === caller) return this.size + more
+    const own = this.#lines.get(caller)
     const turns = (own?.size ?? 0) + 1 + more
-    return Math.min(this.size + more + others, (turns * this.#weights) / (own?.weight ?? weight) + (own ? 0 : more))
+    const weight = own?.weight ?? turn.weight ?? 1
+    return Math.min(this.size + more + others, (turns * this.#weights) / weight + (own ? 0 : more))
   }
 
-  /** Whether a tenant has fewer than its turns in a row, where some have more than others: it would have to forfeit some. */
-  lacks({ tenant, weight = 1 }: Turn): boolean {
+  /** Whether a caller has fewer than its turns in a row, where some have more than others: it would have to forfeit some. */
+  lacks(turn: Turn): boolean {
     if (this.#only || this.#weights === this.#lines.size) return false
-    const own = this.#lines.get(tenant)
-    return (own?.size ?? 0) < (own?.weight ?? weight)
+    const own = this.#lines.get(callerOf(turn))
+    return (own?.size ?? 0) < (own?.weight ?? turn.weight ?? 1)
   }
 
   /** In their order as far as lines are equally long. */
@@ -141,7 +145,7 @@ export class Queue {
     return this.#high.first ?? first.first ?? second.first ?? third.first ?? this.low.first
   }
 
-  /** How many that cannot be done without have their turn before a query that comes now. @param more, others  that come before it, its tenant's and others' */
+  /** How many that cannot be done without have their turn before a query that comes now. @param more, others  that come before it, its caller's and others' */
   before(turn: Turn, more?: number, others?: number): number {
     const { rank } = turn
     let before = this.#high.size + this.#ranks[rank].before(turn, more, others)
@@ -149,12 +153,12 @@ export class Queue {
     return before
   }
 
-  /** Whether too few wait for a tenant to have its share, where weights differ. */
+  /** Whether too few wait for a caller to have its share, where weights differ. */
   lacks(turn: Turn): boolean {
     return this.#ranks[turn.rank].lacks(turn)
   }
 
-  /** @param isAgain  it was queued before, and keeps its place among those of its priority and tenant */
+  /** @param isAgain  it was queued before, and keeps its place among those of its priority and caller */
   push(attempt: PooledAttempt, isAgain = false): void {
     const { priority, turn } = attempt
     if (priority !== 'low') this.needed++
@@ -162,7 +166,7 @@ export class Queue {
     put(priority === 'high' ? this.#high : this.low, attempt, isAgain)
   }
 
-  /** @param taken  all that a worker takes now, this one included: their tenants have had a turn */
+  /** @param taken  all that a worker takes now, this one included: their callers have had a turn */
   remove(attempt: PooledAttempt, taken?: readonly PooledAttempt[]): void {
     const { priority, turn, at } = attempt
     if (priority !== 'low') this.needed--

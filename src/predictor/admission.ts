@@ -1,15 +1,18 @@
 /** Queries under way, and how others ended. */
 
 import { ApproxiferError } from '../errors'
+import { callerOf, type Turn } from '../pool/attempt'
 import { type Ending, noAnswers, type Status } from '../query/prediction'
 
-/** A tenant has at most SHARE times as many queries under way as there is room left, so that others always find room (Choudhury and Hahne, 1998). */
+/** A caller has at most SHARE times as many queries under way as there is room left, so that others always find room (Choudhury and Hahne, 1998). */
 const SHARE = 9
 
 export class Admission {
   readonly #most: number
-  /** Queries of each tenant under way, where there may be several. */
-  readonly #tenants: Map<string, number> | undefined
+  /** Whether there are others to leave room for where nobody says who asks. */
+  readonly #isShared: boolean
+  /** Queries of each caller under way. */
+  readonly #callers = new Map<string, number>()
   readonly #answered = noAnswers()
   readonly #failed: Record<string, number> = {}
   #open = 0
@@ -20,25 +23,26 @@ export class Admission {
    */
   constructor({ queries: most, tenants }: { queries: number; tenants: number }) {
     this.#most = most
-    if (tenants > 1) this.#tenants = new Map()
+    this.#isShared = tenants > 1
   }
 
   /** @param retryMs  after which it is worth another try @throws ApproxiferError OVERLOADED */
-  enter(tenant: string, retryMs: () => number | undefined): void {
-    const own = this.#tenants?.get(tenant) ?? 0
-    if (!this.admits(tenant)) {
+  enter(turn: Turn, retryMs: () => number | undefined): void {
+    const caller = callerOf(turn)
+    const own = this.#callers.get(caller) ?? 0
+    if (!this.admits(turn)) {
       this.refused()
       const text = `${this.#open < this.#most ? own : this.#open} queries are under way already`
       throw new ApproxiferError('OVERLOADED', text, { retryMs: retryMs() })
     }
-    this.#tenants?.set(tenant, own + 1)
+    if (caller || this.#isShared) this.#callers.set(caller, own + 1)
     this.#open++
   }
 
-  /** Whether one more of a tenant is let in. @param promised  are let in before it */
-  admits(tenant: string, promised = 0): boolean {
+  /** Whether one more of a caller is let in. @param promised  are let in before it */
+  admits(turn: Turn, promised = 0): boolean {
     const left = this.#most - this.#open - promised
-    return left > 0 && (this.#tenants?.get(tenant) ?? 0) <= SHARE * left
+    return left > 0 && (this.#callers.get(callerOf(turn)) ?? 0) <= SHARE * left
   }
 
   /** So many were not let in. */
@@ -47,10 +51,11 @@ export class Admission {
   }
 
   /** @returns whether it was answered */
-  leave(ending: Ending, tenant: string): boolean {
-    const others = (this.#tenants?.get(tenant) ?? 0) - 1
-    if (others > 0) this.#tenants?.set(tenant, others)
-    else this.#tenants?.delete(tenant)
+  leave(ending: Ending, turn: Turn): boolean {
+    const caller = callerOf(turn)
+    const others = (this.#callers.get(caller) ?? 0) - 1
+    if (others > 0) this.#callers.set(caller, others)
+    else this.#callers.delete(caller)
     this.#open--
     this.#count(ending)
     return ending in this.#answered

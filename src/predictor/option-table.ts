@@ -68,7 +68,16 @@ export const predictOptions = {
     'before which others it goes where queries wait: see [overload](serving.md#overload)',
   ),
   tenant: open(checkString, 'none', 'whose query it is: see [below](#tenants)'),
-  weight: option(integer(1, 1000), 1, 'of its tenant, where queries wait: turns that it has for one of another’s'),
+  caller: open(
+    checkString,
+    'none',
+    'who asks, where no tenant is named: takes turns with others where queries wait, and has no memory of its own',
+  ),
+  weight: option(
+    integer(1, 1000),
+    1,
+    'of its tenant or caller, where queries wait: turns that it has for one of another’s',
+  ),
   ask: option(checkBoolean, false, 'whether a worker is asked, whatever is remembered: see [reuse.md](reuse.md)'),
   ...choices,
 } satisfies TableOf<PredictOptions>

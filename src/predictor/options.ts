@@ -22,7 +22,9 @@ export interface PredictOptions extends Choices {
   priority?: Priority
   /** Whose query it is: see `limits.tenants`. */
   tenant?: string
-  /** Of its tenant, where queries wait: turns that it has for one of a tenant with 1. As of the first of those that wait. Default 1. */
+  /** Who asks, where no tenant is named: callers take turns where queries wait, and share memory and groups. */
+  caller?: string
+  /** Of its tenant or caller, where queries wait: turns that it has for one of another with 1. As of the first of those that wait. Default 1. */
   weight?: number
   /** It is asked, however much is remembered: see `reuse.maxError`. */
   ask?: boolean

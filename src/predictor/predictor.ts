@@ -73,8 +73,8 @@ export class Predictor {
       const told: Told = {
         fewer: () => (this.#rollout ? this.#rollout.fewer(generation) : generation.reconsider()),
         judged: (verdict) => judge(verdict, this.#all, settings),
-        ended: (ending, tenant) => {
-          if (this.#admission.leave(ending, tenant)) generation.tenants.known(tenant)?.context.ledger?.count()
+        ended: (ending, turn) => {
+          if (this.#admission.leave(ending, turn)) generation.tenants.known(turn.tenant)?.context.ledger?.count()
           this.#room.look()
         },
       }
@@ -169,7 +169,7 @@ export class Predictor {
     const own = options === NO_CHOICE ? settings.usual : chosen(options, coder, settings)
     const { choices, turn, signal } = own
     if (signal?.aborted) throw aborted(signal)
-    this.#admission.enter(turn.tenant, () => this.#generation.means.pool.forecast.waitMs(turn))
+    this.#admission.enter(turn, () => this.#generation.means.pool.forecast.waitMs(turn))
     const now = settings.clock.now()
     const deadlineMs = many && many.demand.dueAt < Infinity ? many.demand.dueAt - now : own.deadlineMs
     const caller = new Caller(choices, now, deadlineMs, resolve, reject, turn)

@@ -1,9 +1,9 @@
-/** Room for callers with many queries: enough of them are under way to keep all workers busy, shared among tenants, and others need not wait behind them. */
+/** Room for callers with many queries: enough of them are under way to keep all workers busy, shared among callers, and others need not wait behind them. */
 
 import { onAbort } from '../abort'
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
-import type { Turn } from '../pool/attempt'
+import { callerOf, type Turn } from '../pool/attempt'
 import type { Admission } from './admission'
 import type { Generation } from './generation'
 import { predictEach } from './predict-each'
@@ -14,7 +14,7 @@ const AHEAD = 4
 /** Part of the time that is left after which one that waits is looked at again. */
 const AGAIN = 1 / 4
 
-/** Callers of one tenant and rank: they take turns, query by query. */
+/** What one caller asks for with one rank: its requests take turns, query by query. */
 class Lane {
   /** Places that they have. */
   taken = 0
@@ -63,8 +63,8 @@ export class Room {
   }
 
   #lane(turn: Turn): Lane {
-    const { rank, tenant, weight = 1 } = turn
-    const key = rank + tenant
+    const { rank, weight = 1 } = turn
+    const key = rank + callerOf(turn)
     const known = this.#lanes.get(key)
     if (known) return known
     const lane = new Lane(key, turn, weight)
@@ -77,7 +77,7 @@ export class Room {
     if (this.#isClosed) return true
     const { pool, coder } = this.#serving().means
     const most = AHEAD * pool.slots + coder.scheme.queries
-    return taken * this.#weights < most * weight && this.#admission.admits(turn.tenant, this.promised)
+    return taken * this.#weights < most * weight && this.#admission.admits(turn, this.promised)
   }
 
   /** All that wait learn of it when they ask. */

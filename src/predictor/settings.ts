@@ -23,6 +23,9 @@ const UNHEARD = 0.98
 const CHECKED = 0.95
 const OPEN = 0.999
 
+/** In front of a caller's name: no tenant begins like that, whose turns it could have. */
+const APART = '\0'
+
 /** Options that can be what they are, each by itself. */
 export type Checked = ValuesOf<typeof predictorOptions>
 
@@ -143,11 +146,16 @@ export function chosen(options: PredictOptions, coded: Coded, { choices: others,
   const deadlineMs = predictOptions.deadlineMs.check('deadlineMs', options.deadlineMs ?? ms)
   const tenant = checkTenant(options.tenant ?? '', limits.tenants)
   const { priority, signal, ask, weight } = options
+  const caller = predictOptions.caller.check('caller', options.caller ?? '')
   const rank = priority === undefined ? NORMAL.rank : priorities.indexOf(predictOptions.priority.check('priority', priority)) // biome-ignore format: one line
   if (signal !== undefined) predictOptions.signal.check('signal', signal)
   if (ask !== undefined) predictOptions.ask.check('ask', ask)
   if (weight !== undefined) predictOptions.weight.check('weight', weight)
-  return { choices, deadlineMs, turn: { rank: rank as Turn['rank'], tenant, weight }, signal }
+  const turn: Turn = {
+    ...{ rank: rank as Turn['rank'], tenant, weight },
+    ...(caller && !tenant && { caller: `${APART}${caller}` }),
+  }
+  return { choices, deadlineMs, turn, signal }
 }
 
 /** @param most  tenants that are kept apart */

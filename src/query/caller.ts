@@ -5,8 +5,8 @@ import { ApproxiferError } from '../errors'
 import { NORMAL, type Turn } from '../pool/attempt'
 import type { Choices, Ending, Prediction } from './prediction'
 
-/** Told how a query of a tenant ended. */
-export type Ended = (ending: Ending, tenant: string) => void
+/** Told how a query ended, and whose it was. */
+export type Ended = (ending: Ending, turn: Turn) => void
 
 /** What one gets whose deadline has come, where others are asked in its place. */
 export function tooLate({ since, dueAt }: Pick<Caller, 'since' | 'dueAt'>): ApproxiferError {
@@ -88,7 +88,7 @@ export class Caller {
     this.#resolve = this.#reject = undefined
     this.#unlisten?.()
     this.#unlisten = this.#leave = undefined
-    ended(ending, this.turn.tenant)
+    ended(ending, this.turn)
   }
 }
 

@@ -108,6 +108,19 @@ describe('on arrival', () => {
     expect(pool.forecast.refusal(200, NORMAL)).toBeUndefined()
   })
 
+  it('of a million callers that are refused the last are remembered', async () => {
+    const { pool, learn } = await known(2)
+    await learn()
+    const turnOf = (caller: string) => ({ rank: 1, tenant: '', caller }) as const
+    for (let i = 0; i < 24; i++) pool.submit(row(i, { turn: turnOf(`other ${i % 4}`) }))
+    const refusal = (caller: number, ms: number) => pool.forecast.refusal(ms, turnOf(`${caller}`))
+    const most = 10_000
+    for (let caller = 0; caller <= most; caller++) {
+      for (let time = 0; time < 4; time++) expect(refusal(caller, 2 * MS)).toBeDefined()
+    }
+    expect([refusal(most, 5 * MS)?.code, refusal(0, 5 * MS)]).toEqual(['OVERLOADED', undefined])
+  })
+
   it('callers who have less time than an inference takes have neither others refused nor hedges wait', async () => {
     const { pool, learn, put } = await known(2)
     await learn()

@@ -98,6 +98,19 @@ describe('at three times the capacity', () => {
     await predictor.close()
   })
 
+  it('nor is one caller’s, where no tenant is named: they are no tenants', async () => {
+    const { clock, predictor, offer } = await house({ deadlineMs: 100, limits: { queries: 40 }, reuse: { exact: true } }) // biome-ignore format: one line
+    const flood = offer(5, 5000, { caller: 'flood' })
+    const other = offer(0.2, 5000, { caller: 'other' })
+    await clock.run()
+    expect(share(other.filter(after(500)), exact)).toBeGreaterThan(0.95)
+    expect(share(flood.filter(after(500)), exact)).toBeGreaterThan(0.15)
+    expect(predictor.tenants).toEqual([''])
+    const given = await Promise.all(['a', 'b'].map((caller) => [predictor.predict(query, { caller }), clock.run()][0]))
+    expect(given.filter((each) => (each as { reused?: boolean }).reused)).toHaveLength(1)
+    await predictor.close()
+  })
+
   it('a higher priority goes first', async () => {
     const { clock, predictor, offer } = await house({ deadlineMs: 100 })
     const [high, normal, low] = (['high', 'normal', 'low'] as const).map((priority) => offer(0.6, 5000, { priority }))

@@ -25,12 +25,16 @@ export const tokenOptions = {
   token: open(secret, '', 'a bearer token; or'),
   file: open(text, '', 'a file with such, one a line; or'),
   certificate: open(text, '', 'the name (CN) of a client’s certificate, with --tls-client-ca'),
-  name: open(text, 'none', 'what the log calls who brings it'),
+  name: open(text, 'none', 'what the log calls who brings it; tokens of one name take their turns together'),
   tenant: open(text, 'nobody’s', 'whose its queries are'),
   tenants: option(checkBoolean, false, 'whether its requests name whose they are, as those of a proxy do'),
   models: open(names, 'all', 'that it may ask'),
   rate: open(number(0.001, 1e9), 'any', 'queries a second; more are answered 429'),
-  weight: open(integer(1, 1000), '1', 'of its tenant, where queries wait: turns that it has for one of another’s'),
+  weight: open(
+    integer(1, 1000),
+    '1',
+    'of its tenant, or its own, where queries wait: turns that it has for one of another’s',
+  ),
   priority: open(words(priorities), 'what requests say', 'the highest of its queries, and that of those that say none'),
 }
 export type TokenSettings = ValuesOf<typeof tokenOptions>
@@ -158,9 +162,10 @@ export class Tokens {
   replace(known: readonly KnownToken[]): boolean {
     const before = this.#all
     this.#namesCertificates = known.some(({ token }) => token.startsWith(ofCertificate('')))
-    this.#all = known.map(({ token, principal, rate }) => {
+    this.#all = known.map(({ token, principal: allowed, rate }) => {
       const own = digest(token)
       const same = before.find((each) => each.digest.equals(own))
+      const principal = allowed.name === undefined ? { ...allowed, caller: own.toString('base64') } : allowed
       if (rate === undefined) return { digest: own, principal, rate }
       return { digest: own, principal, rate: same?.rate?.perSecond === rate ? same.rate : new Rate(rate) }
     })
