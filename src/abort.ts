@@ -1,7 +1,7 @@
 /** Calls that may be cut short. */
 
 import { NONE } from './arrays'
-import { expected } from './check'
+import { expected, wrongType } from './check'
 import { ApproxiferError } from './errors'
 
 /**
@@ -123,5 +123,5 @@ export function orAborted<T>(abort: Abort | undefined, work: Promise<T>): Promis
 /** @throws TypeError */
 export function checkSignal(field: string, value: unknown): AbortSignal {
   if (typeof (value as AbortSignal | null)?.addEventListener === 'function') return value as AbortSignal
-  throw new TypeError(expected(field, 'an AbortSignal', value))
+  throw wrongType(expected(field, 'an AbortSignal', value))
 }

@@ -15,13 +15,27 @@ export function expected(field: string, what: string, got: unknown): string {
   return `${field}: expected ${what}, got ${text}`
 }
 
+/** Errors about what a caller gave. */
+const misuses = new WeakSet<object>()
+
+const misuse = <E extends Error>(error: E): E => {
+  misuses.add(error)
+  return error
+}
+// What a request may get wrong is refused with these two alone: other errors of their kind are defects, ours or those of a user's function.
+export const wrongType = (message: string) => misuse(new TypeError(message))
+export const outOfRange = (message: string) => misuse(new RangeError(message))
+
+/** Whether it is the caller's fault, by who has made the error. */
+export const isMisuse = (error: unknown) => misuses.has(error as object)
+
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function must<T>(fits: boolean, field: string, value: unknown, what: string): T {
   if (fits) return value as T
-  throw new TypeError(expected(field, what, value))
+  throw wrongType(expected(field, what, value))
 }
 
 // These throw a TypeError.
@@ -41,13 +55,13 @@ export const checkFunction = <T>(field: string, value: T, what = 'a function') =
 export function checkInteger(field: string, value: unknown, least: number, most = Number.MAX_SAFE_INTEGER): number {
   if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number
   const bound = most === Number.MAX_SAFE_INTEGER ? `>= ${least}` : `from ${least} to ${most}`
-  throw new RangeError(expected(field, `an integer ${bound}`, value))
+  throw outOfRange(expected(field, `an integer ${bound}`, value))
 }
 
 /** @throws RangeError */
 export function checkNumber(field: string, value: unknown, least: number, most: number, what = 'a number'): number {
   if (typeof value === 'number' && value >= least && value <= most) return value
-  throw new RangeError(expected(field, `${what} from ${least} to ${most}`, value))
+  throw outOfRange(expected(field, `${what} from ${least} to ${most}`, value))
 }
 
 /** @param what  which number it is, such as 'a probability'  @throws RangeError */
@@ -58,12 +72,12 @@ export function checkShare(field: string, value: unknown, what?: string): number
 /** @throws RangeError */
 export function checkMs(field: string, value: unknown): number {
   if (typeof value === 'number' && value >= 0 && value <= MOST_MS) return value
-  throw new RangeError(expected(field, 'milliseconds from 0 to 2,147,483,647', value))
+  throw outOfRange(expected(field, 'milliseconds from 0 to 2,147,483,647', value))
 }
 
 /** Lengths of a shape, each 1 or more. @throws TypeError, RangeError */
 export function checkLengths(field: string, shape: unknown, what = 'an array of lengths'): readonly number[] {
-  if (!Array.isArray(shape)) throw new TypeError(expected(field, what, shape))
+  if (!Array.isArray(shape)) throw wrongType(expected(field, what, shape))
   for (const [axis, length] of shape.entries()) checkInteger(`${field}[${axis}]`, length, 1)
   return shape
 }
@@ -71,7 +85,7 @@ export function checkLengths(field: string, shape: unknown, what = 'an array of 
 /** One of a few words. @throws RangeError that lists them */
 export function checkWord<T extends string>(field: string, value: unknown, words: readonly T[]): T {
   if (words.includes(value as T)) return value as T
-  throw new RangeError(expected(field, words.map((word) => `'${word}'`).join(' | '), value))
+  throw outOfRange(expected(field, words.map((word) => `'${word}'`).join(' | '), value))
 }
 
 /**
@@ -90,10 +104,10 @@ export function checkNames(
   const unknown = Object.keys(checkObject(field || 'options', options)).find((name) => !known.includes(name))
   if (unknown === undefined) return
   const name = `${field ? `${field}.` : ''}${unknown}`
-  if (Object.hasOwn(renamed, unknown)) throw new TypeError(`${name}: renamed: use ${renamed[unknown]}`)
+  if (Object.hasOwn(renamed, unknown)) throw wrongType(`${name}: renamed: use ${renamed[unknown]}`)
   const near = nearest(unknown, known)
   const what = near === undefined ? `one of ${known.join(', ')}` : `'${near}'`
-  throw new TypeError(`${name}: expected ${what}, got an unknown option`)
+  throw wrongType(`${name}: expected ${what}, got an unknown option`)
 }
 
 /** A shorter name is not taken for a misspelt one: too many are near it. */

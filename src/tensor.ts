@@ -1,6 +1,6 @@
 /** Tensors: what a model takes and gives, and the queries of callers. */
 
-import { checkNames, expected } from './check'
+import { checkNames, expected, outOfRange, wrongType } from './check'
 import { copyOf, type ElementType, heldIn, isHeldAs, type TensorData } from './element'
 
 /** Row-major values of one query or answer, without a batch dimension. */
@@ -125,18 +125,18 @@ export function toNamed(tensors: TensorList, specs: readonly TensorSpec[]): Tens
 }
 
 function byName(query: QueryTensors, specs: readonly TensorSpec[]): Record<string, unknown> {
-  if (typeof query !== 'object' || query === null) throw new TypeError(expected('query', 'tensors', query))
+  if (typeof query !== 'object' || query === null) throw wrongType(expected('query', 'tensors', query))
   const isText = specs.some(({ type }) => type === 'string')
   if (Array.isArray(query) && !isText)
-    throw new TypeError(expected('query', 'a Float32Array, a tensor, or tensors by name', query))
+    throw wrongType(expected('query', 'a Float32Array, a tensor, or tensors by name', query))
   const isData = (value: unknown) => ArrayBuffer.isView(value) || (isText && Array.isArray(value))
   const single = specs.length === 1 || !specs.some(({ name }) => name === 'data')
   if (isData(query) || (single && isData((query as { data?: unknown }).data))) {
     if (specs.length === 1) return { [specs[0].name]: query }
-    throw new TypeError(`query: expected one tensor for each of ${namesOf(specs)}, got a single one`)
+    throw wrongType(`query: expected one tensor for each of ${namesOf(specs)}, got a single one`)
   }
   const unknown = Object.keys(query).find((name) => !specs.some((spec) => spec.name === name))
-  if (unknown !== undefined) throw new TypeError(`query: expected inputs ${namesOf(specs)}, got '${unknown}'`)
+  if (unknown !== undefined) throw wrongType(`query: expected inputs ${namesOf(specs)}, got '${unknown}'`)
   return query as Record<string, unknown>
 }
 
@@ -149,19 +149,17 @@ function checkTensor(
   const { type = 'float32' } = spec
   const isAlone = ArrayBuffer.isView(value) || Array.isArray(value)
   const data: unknown = isAlone ? value : (value as { data?: unknown } | undefined)?.data
-  if (!isHeldAs(type, data)) throw new TypeError(expected(field, heldIn(type), data))
+  if (!isHeldAs(type, data)) throw wrongType(expected(field, heldIn(type), data))
   const shape = isAlone ? inferred(spec, data.length) : checkShape(value as AnyTensor, spec, field, data.length)
   if (!shape) {
     const todo = 'say which in { data, shape }'
-    throw new TypeError(`${field}: expected values with their shape, [${shownShape(spec)}], got none; ${todo}`)
+    throw wrongType(`${field}: expected values with their shape, [${shownShape(spec)}], got none; ${todo}`)
   }
   if (data.length !== size({ shape })) {
-    throw new RangeError(
-      `${field}: expected ${size({ shape })} values (shape [${shownShape(spec)}]), got ${data.length}`,
-    )
+    throw outOfRange(`${field}: expected ${size({ shape })} values (shape [${shownShape(spec)}]), got ${data.length}`)
   }
   const wrong = isMixed && notFinite(data as Float32Array, field, MOST)
-  if (wrong) throw new RangeError(wrong)
+  if (wrong) throw outOfRange(wrong)
   return { data, shape }
 }
 
@@ -179,13 +177,12 @@ function checkShape(tensor: Exclude<QueryTensor, TensorData>, spec: TensorSpec, 
   const isPlain = Object.getPrototypeOf(tensor) === Object.prototype // another library's tensors have more
   if (isPlain) checkNames(field, tensor, ['data', 'shape', 'dims', 'type'])
   const { type = spec.type ?? 'float32' } = tensor
-  if (type !== (spec.type ?? 'float32'))
-    throw new TypeError(expected(`${field}.type`, `'${spec.type ?? 'float32'}'`, type))
+  if (type !== (spec.type ?? 'float32')) throw wrongType(expected(`${field}.type`, `'${spec.type ?? 'float32'}'`, type))
   const told = [tensor.shape, tensor.dims].filter((shape) => shape !== undefined)
   for (const shape of told) {
     if (isShapeOf(shape, spec, 1)) continue
     const right = [shownShape(spec), ['1', shownShape(spec)].filter(Boolean).join()].join('] or [')
-    throw new RangeError(`${field}: expected shape [${right}], got [${shape}]`)
+    throw outOfRange(`${field}: expected shape [${right}], got [${shape}]`)
   }
   const [shape] = told
   if (!shape || !isOpen(spec)) return shape ? spec.shape : inferred(spec, count)

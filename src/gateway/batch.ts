@@ -1,6 +1,7 @@
 /** A batch of any size as single queries: as many under way as there is room for, each with an outcome of its own. */
 
 import { aborted, onAbort } from '../abort'
+import { isMisuse } from '../check'
 import { heldBytes } from '../element'
 import { type ApproxiferError, asError } from '../errors'
 import { turn } from '../oip/json'
@@ -9,7 +10,7 @@ import type { Predictor } from '../predictor/predictor'
 import type { Many } from '../predictor/room'
 import type { Prediction } from '../query/prediction'
 import type { QueryTensor, QueryTensors } from '../tensor'
-import { isMisuse, messageOf } from './refusal'
+import { messageOf } from './refusal'
 
 export type RowOutcome = { prediction: Prediction } | { error: ApproxiferError }
 

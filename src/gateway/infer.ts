@@ -9,7 +9,9 @@ import {
   checkWord,
   expected,
   foreignNames,
+  isMisuse,
   MOST_MS,
+  wrongType,
 } from '../check'
 import type { Clock } from '../clock'
 import { blank, elementBytes, type TensorData } from '../element'
@@ -25,8 +27,8 @@ import { type BatchOptions, bytesOf, predictBatch, RowError, type RowOutcome, re
 import { ByteBudget, readBody } from './body'
 import type { RequestEvent } from './event'
 import { InFlight, type Served } from './models'
-import { callerOf, permitted, priorities } from './principal'
-import { isMisuse, overloaded, Refusal, refusalOf, unavailable } from './refusal'
+import { clientKeyOf, permitted, priorities } from './principal'
+import { overloaded, Refusal, refusalOf, unavailable } from './refusal'
 import { responseOf } from './reply'
 
 export interface InferenceLimits {
@@ -115,7 +117,7 @@ export class Inference {
     const { request } = event
     if (this.draining) throw unavailable('the server is shutting down')
     if (count >= limits.maxRequests) throw overloaded(`${count} requests are under way already`)
-    const caller = callerOf(event)
+    const caller = clientKeyOf(event)
     const own = caller ? this.#inFlight.of(caller) : 0
     if (own >= OF_ONE * limits.maxRequests) throw overloaded(`${own} requests of this client are under way already`)
     const leave = [this.#inFlight.enter(caller)]
@@ -187,7 +189,7 @@ export async function outcomesOf(
     return kept
   }
   const { signal } = event.request
-  const options = { signal, ...permitted(choices, event.principal), caller: callerOf(event), keep }
+  const options = { signal, ...permitted(choices, event.principal), caller: clientKeyOf(event), keep }
   event.principal?.onQueries?.(queries.length)
   const outcomes = await predictBatch(predictor, queries, options).catch(rethrown)
   const predictions = outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : []))
@@ -226,7 +228,7 @@ export function choicesOf(parameters: Record<string, unknown>): RequestChoices {
     ...rest
   } = parameters
   if (timeout !== undefined && deadline_ms !== undefined) {
-    throw new TypeError('parameters: expected either deadline_ms or timeout (in microseconds), got both')
+    throw wrongType('parameters: expected either deadline_ms or timeout (in microseconds), got both')
   }
   // As Triton has it: 0 is none.
   const micros = timeout === undefined ? 0 : checkInteger('parameters.timeout', timeout, 0)

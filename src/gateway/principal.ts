@@ -29,7 +29,7 @@ export interface Principal {
 }
 
 /** Who asks: callers take turns, and have a part each of what there is room for. */
-export function callerOf({ principal, request }: Pick<RequestEvent, 'principal' | 'request'>): string | undefined {
+export function clientKeyOf({ principal, request }: Pick<RequestEvent, 'principal' | 'request'>): string | undefined {
   return principal?.caller ?? principal?.name ?? clientOf(request)?.address
 }
 

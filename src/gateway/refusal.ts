@@ -1,6 +1,6 @@
 /** What a failure means to an HTTP client: the one table of status codes. */
 
-import { expected } from '../check'
+import { expected, isMisuse } from '../check'
 import { ApproxiferError, type Code, type Unsure } from '../errors'
 
 /** An answer other than 200, with a sentence. */
@@ -94,11 +94,6 @@ function outputsOf({ output, confidence: known }: Unsure) {
     return { name, datatype: 'FP32', shape: [1, ...shape], data: Array.from(data) }
   })
   return { confidence, outputs }
-}
-
-/** Whether it is the caller's fault: such errors say what was expected; others of their kind are defects. */
-export function isMisuse(error: unknown): boolean {
-  return (error instanceof TypeError || error instanceof RangeError) && error.message.includes('expected')
 }
 
 export function unavailable(message: string): Refusal {

@@ -1,7 +1,17 @@
 /** Texts in, as people write them: OpenAI's embeddings, and what Text Embeddings Inference takes. */
 
 import { aborted } from '../abort'
-import { checkBoolean, checkInteger, checkNames, checkObject, checkText, checkWord, expected } from '../check'
+import {
+  checkBoolean,
+  checkInteger,
+  checkNames,
+  checkObject,
+  checkText,
+  checkWord,
+  expected,
+  outOfRange,
+  wrongType,
+} from '../check'
 import { ApproxiferError } from '../errors'
 import { toRaw } from '../oip/elements'
 import { turn } from '../oip/json'
@@ -122,7 +132,7 @@ class TextRequest {
 
   /** Rows of a request's field. @throws TypeError, RangeError, Refusal */
   list(field: string, value: unknown): readonly unknown[] {
-    if (!Array.isArray(value)) throw new TypeError(expected(field, 'an array', value))
+    if (!Array.isArray(value)) throw wrongType(expected(field, 'an array', value))
     if (!value.length) throw new Refusal(400, `${field}: expected at least one, got none`, {}, { error_type: 'empty' })
     checkInteger(`${field}.length`, value.length, 1, this.exchange.maxRows)
     return value
@@ -135,7 +145,7 @@ class TextRequest {
     const { width } = text.reading
     const dimensions = wanted == null ? undefined : checkInteger('dimensions', wanted, 1, width > 0 ? width : undefined)
     if (dimensions !== undefined && dimensions !== width && !text.dimensions) {
-      throw new RangeError(expected('dimensions', `${width}, as this model gives`, dimensions))
+      throw outOfRange(expected('dimensions', `${width}, as this model gives`, dimensions))
     }
     const isNormalized = normalize == null ? undefined : checkBoolean('normalize', normalize)
     const isOne = typeof input === 'string' || (Array.isArray(input) && typeof input[0] === 'number')
@@ -178,7 +188,7 @@ class TextRequest {
 
   async #ask(rows: readonly TokenRow[], read: (prediction: Prediction) => Float32Array): Promise<Prediction[]> {
     const { allow_partial, ...parameters } = checkObject('parameters', this.json.parameters ?? {})
-    if (allow_partial) throw new TypeError(expected('parameters.allow_partial', 'none where texts are asked for', allow_partial)) // biome-ignore format: one line
+    if (allow_partial) throw wrongType(expected('parameters.allow_partial', 'none where texts are asked for', allow_partial)) // biome-ignore format: one line
     const keep = (prediction: Prediction) => {
       const data = read(prediction)
       if (!data.every(Number.isFinite)) throw new ApproxiferError('PROTOCOL', 'the model answered with NaN or Inf')

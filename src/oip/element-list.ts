@@ -1,5 +1,6 @@
 /** Arrays of JSON, nested or not, as values of one element type. */
 
+import { outOfRange, wrongType } from '../check'
 import { type ElementType, kindOf, type NumericData, type TensorData } from '../element'
 import { isWide, type JsonElement, put } from './elements'
 
@@ -103,7 +104,7 @@ export abstract class ElementList {
 
   open(): void {
     const { depth } = this
-    if (depth === MOST_DIMS) throw new TypeError(`the JSON: expected at most ${MOST_DIMS} dimensions, got more`)
+    if (depth === MOST_DIMS) throw wrongType(`the JSON: expected at most ${MOST_DIMS} dimensions, got more`)
     if (this.length && depth >= this.#dims.length) throw ragged()
     if (depth) this.#counts[depth - 1]++
     this.#counts.push(0)
@@ -214,5 +215,5 @@ function told(value: JsonElement): string {
 }
 
 function ragged(): RangeError {
-  return new RangeError('the JSON: expected arrays of equal lengths in data, got others')
+  return outOfRange('the JSON: expected arrays of equal lengths in data, got others')
 }

@@ -1,6 +1,7 @@
 /** Element types by the protocol's names, and their values as raw bytes and as values of JSON. */
 
 import { joined } from '../arrays'
+import { outOfRange } from '../check'
 import { bitsOfHalf, type ElementType, isNumeric, isReal, kindOf, type NumericData, type TensorData } from '../element'
 
 /** Bytes of an element; those of BYTES have a length each. */
@@ -55,7 +56,7 @@ export function fromRaw(field: string, type: ElementType, bytes: Uint8Array, cou
   const values = new Kind(buffer, byteOffset, count)
   if (type !== 'bool') return values
   for (let i = 0; i < count; i++) {
-    if (values[i] > 1) throw new RangeError(`${field}: expected bool values (0 or 1), got ${values[i]} at ${i}`)
+    if (values[i] > 1) throw outOfRange(`${field}: expected bool values (0 or 1), got ${values[i]} at ${i}`)
   }
   return values
 }
@@ -71,11 +72,11 @@ function stringsOf(field: string, bytes: Uint8Array, count: number): readonly st
     try {
       texts.push(UTF8.decode(bytes.subarray(from, at)))
     } catch {
-      throw new RangeError(`${field}: expected strings as UTF-8, got other bytes at ${texts.length}`)
+      throw outOfRange(`${field}: expected strings as UTF-8, got other bytes at ${texts.length}`)
     }
   }
   if (texts.length === count && at === bytes.length) return texts
-  throw new RangeError(`${field}: expected ${count} strings, each behind its length, got ${bytes.length} other bytes`)
+  throw outOfRange(`${field}: expected ${count} strings, each behind its length, got ${bytes.length} other bytes`)
 }
 
 /** What values of a type are called where they are expected in JSON. */

@@ -1,5 +1,6 @@
 /** Reads arrays of JSON under `data` in slices, straight from the bytes. */
 
+import { wrongType } from '../check'
 import type { ElementType } from '../element'
 import { type ElementList, type JsonElements, listOf, MOST_SUM, POWERS } from './element-list'
 
@@ -177,7 +178,7 @@ export class ArrayReader {
 
   #wrong(what: string, at = this.at): TypeError {
     const got = at < this.#bytes.length ? JSON.stringify(ascii(this.#bytes, at, at + 1)) : 'the end'
-    return new TypeError(`the JSON: expected ${what} at byte ${at}, got ${got}`)
+    return wrongType(`the JSON: expected ${what} at byte ${at}, got ${got}`)
   }
 }
 
@@ -187,12 +188,12 @@ export function parsed(bytes: Uint8Array): unknown {
   try {
     text = UTF8.decode(bytes)
   } catch {
-    throw new TypeError('the JSON: expected UTF-8, got other bytes')
+    throw wrongType('the JSON: expected UTF-8, got other bytes')
   }
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw new TypeError(`the body: expected JSON, got what ends in ${(error as Error).message}`)
+    throw wrongType(`the body: expected JSON, got what ends in ${(error as Error).message}`)
   }
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { joined } from '../arrays'
+import { outOfRange } from '../check'
 import type { ElementType } from '../element'
 import { flattened, type JsonElements } from './element-list'
 import { elementTypeOf } from './elements'
@@ -117,7 +118,7 @@ function* scanned(bytes: Uint8Array, arrays: ScannedArray[], rest: Uint8Array[])
   let rested = 0
   while (at < bytes.length) {
     if (at - from > left) {
-      throw new RangeError(`the JSON: expected at most ${MOST_REST} bytes beside the tensors' data, got more`)
+      throw outOfRange(`the JSON: expected at most ${MOST_REST} bytes beside the tensors' data, got more`)
     }
     if (bytes[at] !== QUOTE) {
       at++
@@ -131,7 +132,7 @@ function* scanned(bytes: Uint8Array, arrays: ScannedArray[], rest: Uint8Array[])
       continue
     }
     if (arrays.length === MOST_ARRAYS) {
-      throw new RangeError(`the JSON: expected at most ${MOST_ARRAYS} arrays under 'data', got more`)
+      throw outOfRange(`the JSON: expected at most ${MOST_ARRAYS} arrays under 'data', got more`)
     }
     const reader = new ArrayReader(bytes, open, told(bytes, from, open))
     while (!reader.read(SLICE)) {

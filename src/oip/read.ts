@@ -5,7 +5,17 @@
  * asked for are stepped over, whatever their datatypes.
  */
 
-import { checkBoolean, checkInteger, checkNames, checkString, expected, foreignNames, isObject } from '../check'
+import {
+  checkBoolean,
+  checkInteger,
+  checkNames,
+  checkString,
+  expected,
+  foreignNames,
+  isObject,
+  outOfRange,
+  wrongType,
+} from '../check'
 import { partOf, type TensorData } from '../element'
 import { asError } from '../errors'
 import {
@@ -65,7 +75,7 @@ export async function readMessage(body: Uint8Array, headerLength?: string | null
 function checkHeaderLength(text: string, most: number): number {
   const value = /^\d{1,15}$/.test(text) ? Number(text) : -1
   if (value >= 0 && value <= most) return value
-  throw new RangeError(expected('Inference-Header-Content-Length', `bytes of the body's JSON, from 0 to ${most}`, text))
+  throw outOfRange(expected('Inference-Header-Content-Length', `bytes of the body's JSON, from 0 to ${most}`, text))
 }
 
 /** What a client asks for. @param most  rows. @throws TypeError, RangeError naming field, expected and got */
@@ -85,7 +95,7 @@ export function readRequest(message: OipMessage, signature: Signature, most = MO
     const own = batched ? shape.slice(1) : shape
     if (isShapeOf(own, specs[i], 0) && own.length === shape.length - Number(batched)) return
     const all = [...(batched ? ['N'] : []), ...(specs[i].shape.length ? [shownShape(specs[i])] : [])]
-    throw new RangeError(`${field}.shape: expected [${all}] for '${name}', got [${shape}]`)
+    throw outOfRange(`${field}.shape: expected [${all}] for '${name}', got [${shape}]`)
   })
   const rows = batched ? rowsOf(tensors, most) : 1
   return {
@@ -105,12 +115,12 @@ export function readReply(
 ): InferReply {
   try {
     const { json, binary } = message
-    if (!isObject(json)) throw new TypeError(expected('the reply', 'an object', json))
+    if (!isObject(json)) throw wrongType(expected('the reply', 'an object', json))
     const entries = readEntries('outputs', json.outputs, binary)
     const columns = outputs.map((spec) => {
       const entry = entries.find(({ name }) => name === spec.name)
       if (entry) return columnOf(entry, spec, rows, batched)
-      throw new TypeError(`outputs: expected '${spec.name}', got none of this name`)
+      throw wrongType(`outputs: expected '${spec.name}', got none of this name`)
     })
     return {
       id: typeof json.id === 'string' ? json.id : undefined,
@@ -155,11 +165,11 @@ function passedOver(field: string, parameters: object, known: readonly string[])
 function matched(entries: readonly TensorEntry[], specs: readonly TensorSpec[]): TensorEntry[] {
   const names = namesOf(specs)
   const odd = entries.find(({ name }) => !specs.some((spec) => spec.name === name))
-  if (odd) throw new TypeError(expected(`${odd.field}.name`, names, odd.name))
+  if (odd) throw wrongType(expected(`${odd.field}.name`, names, odd.name))
   return specs.map(({ name }) => {
     const entry = entries.find((each) => each.name === name)
     if (entry) return entry
-    throw new TypeError(`inputs: expected ${names}, got none named '${name}'`)
+    throw wrongType(`inputs: expected ${names}, got none named '${name}'`)
   })
 }
 
@@ -167,7 +177,7 @@ function matched(entries: readonly TensorEntry[], specs: readonly TensorSpec[]):
 function rowsOf(tensors: readonly TensorEntry[], most: number): number {
   const rows = checkInteger(`${tensors[0].field}.shape[0]`, tensors[0].shape[0], 1, most)
   const odd = tensors.find(({ shape }) => shape[0] !== rows)
-  if (odd) throw new RangeError(`${odd.field}.shape: expected ${rows} rows as the others have, got ${odd.shape[0]}`)
+  if (odd) throw outOfRange(`${odd.field}.shape: expected ${rows} rows as the others have, got ${odd.shape[0]}`)
   return rows
 }
 
@@ -194,7 +204,7 @@ function columnOf(entry: TensorEntry, spec: TensorSpec, rows: number, batched: b
   const fits = differs ? isShapeOf(own, spec, 0) && (!batched || shape[0] === rows) : count === rows * size(spec)
   if (fits) return partsOf(valuesOf(entry, spec.type, true), rows).map((data) => tensorOf(spec, data, own))
   const all = [...(batched ? [rows] : []), ...(spec.shape.length ? [shownShape(spec)] : [])]
-  throw new RangeError(`${field}.shape: expected [${all}], got [${shape}]`)
+  throw outOfRange(`${field}.shape: expected [${all}], got [${shape}]`)
 }
 
 /** Equal parts. */
@@ -212,16 +222,16 @@ function readOutputs(
   ignored: string[],
 ): InferRequest['outputs'] {
   if (list == null || (Array.isArray(list) && !list.length)) return specs.map(({ name }) => ({ name, binary: all }))
-  if (!Array.isArray(list)) throw new TypeError(expected('outputs', 'a list of outputs', list))
+  if (!Array.isArray(list)) throw wrongType(expected('outputs', 'a list of outputs', list))
   const seen = new Set<unknown>()
   return list.map((json, i) => {
     const field = `outputs[${i}]`
     checkNames(field, json, ['name', 'parameters'])
     const { name, parameters } = json
     if (!specs.some((spec) => spec.name === name)) {
-      throw new TypeError(expected(`${field}.name`, namesOf(specs), name))
+      throw wrongType(expected(`${field}.name`, namesOf(specs), name))
     }
-    if (seen.has(name)) throw new TypeError(`${field}.name: expected another, got '${name}' again`)
+    if (seen.has(name)) throw wrongType(`${field}.name: expected another, got '${name}' again`)
     seen.add(name)
     const chosen = parameters ?? {}
     ignored.push(...passedOver(`${field}.parameters`, chosen, ['binary_data']))

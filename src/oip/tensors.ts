@@ -1,6 +1,6 @@
 /** The tensors of a message as it came: from JSON, or raw behind it. */
 
-import { checkInteger, checkObject, checkString, expected } from '../check'
+import { checkInteger, checkObject, checkString, expected, outOfRange, wrongType } from '../check'
 import type { ElementType, TensorData } from '../element'
 import { size } from '../tensor'
 import { JsonElements } from './element-list'
@@ -20,21 +20,21 @@ export const MOST_LENGTH = 2 ** 31 - 1
 
 /** The tensors of a message, whatever their datatypes: only so are the offsets of the raw ones known. */
 export function readEntries(field: string, list: unknown, binary: Uint8Array): TensorEntry[] {
-  if (!Array.isArray(list)) throw new TypeError(expected(field, 'a list of tensors', list))
+  if (!Array.isArray(list)) throw wrongType(expected(field, 'a list of tensors', list))
   if (!list.length || list.length > MOST_TENSORS) {
-    throw new RangeError(`${field}: expected 1 to ${MOST_TENSORS} tensors, got ${list.length}`)
+    throw outOfRange(`${field}: expected 1 to ${MOST_TENSORS} tensors, got ${list.length}`)
   }
   const names = new Set<string>()
   let at = 0
   const entries = list.map((json, i) => {
     const entry = readEntry(`${field}[${i}]`, json, binary.subarray(at))
-    if (names.has(entry.name)) throw new TypeError(`${field}[${i}]: expected another name, got '${entry.name}' again`)
+    if (names.has(entry.name)) throw wrongType(`${field}[${i}]: expected another name, got '${entry.name}' again`)
     names.add(entry.name)
     if (entry.data instanceof Uint8Array) at += entry.data.length
     return entry
   })
   if (at === binary.length) return entries
-  throw new RangeError(`the body: expected ${at} bytes behind the JSON, by binary_data_size, got ${binary.length}`)
+  throw outOfRange(`the body: expected ${at} bytes behind the JSON, by binary_data_size, got ${binary.length}`)
 }
 
 /** @param binary  the raw bytes from here on */
@@ -42,22 +42,22 @@ function readEntry(field: string, json: unknown, binary: Uint8Array): TensorEntr
   const { name: named, datatype, shape, data, parameters } = checkObject(field, json)
   const name = checkString(`${field}.name`, named)
   if (typeof datatype !== 'string' || !Object.hasOwn(datatypes, datatype)) {
-    throw new RangeError(expected(`${field}.datatype`, `one of ${Object.keys(datatypes).join(', ')}`, datatype))
+    throw outOfRange(expected(`${field}.datatype`, `one of ${Object.keys(datatypes).join(', ')}`, datatype))
   }
-  if (!Array.isArray(shape)) throw new TypeError(expected(`${field}.shape`, 'a list of lengths', shape))
+  if (!Array.isArray(shape)) throw wrongType(expected(`${field}.shape`, 'a list of lengths', shape))
   shape.forEach((length, axis) => {
     checkInteger(`${field}.shape[${axis}]`, length, 0, MOST_LENGTH)
   })
   const { binary_data_size } = parametersOf(`${field}.parameters`, parameters)
   if ((data == null) === (binary_data_size === undefined)) {
     const got = data == null ? 'neither' : 'both'
-    throw new TypeError(`${field}: expected either data or parameters.binary_data_size, got ${got}`)
+    throw wrongType(`${field}: expected either data or parameters.binary_data_size, got ${got}`)
   }
   const count = size({ shape })
   const spec = { field, name, datatype: datatype as Datatype, shape, count }
   if (data == null) return { data: rawOf(spec, binary_data_size, binary), ...spec }
   if (data instanceof JsonElements) return { data, ...spec }
-  throw new TypeError(expected(`${field}.data`, 'a list of values', data))
+  throw wrongType(expected(`${field}.data`, 'a list of values', data))
 }
 
 function rawOf(
@@ -69,10 +69,10 @@ function rawOf(
   const width = datatypes[datatype]
   if (width !== undefined && bytes !== width * count) {
     const what = `${width * count} bytes for ${datatype} [${shape}]`
-    throw new RangeError(`${field}.parameters.binary_data_size: expected ${what}, got ${bytes}`)
+    throw outOfRange(`${field}.parameters.binary_data_size: expected ${what}, got ${bytes}`)
   }
   if (bytes > binary.length) {
-    throw new RangeError(`${field}: expected ${bytes} bytes behind the JSON, got ${binary.length}`)
+    throw outOfRange(`${field}: expected ${bytes} bytes behind the JSON, got ${binary.length}`)
   }
   return binary.subarray(0, bytes)
 }
@@ -88,15 +88,15 @@ export function valuesOf(
   isAnswer = false,
 ): TensorData {
   const own = datatypeOf(type)
-  if (datatype !== own) throw new TypeError(expected(`${field}.datatype`, `'${own}'`, datatype))
+  if (datatype !== own) throw wrongType(expected(`${field}.datatype`, `'${own}'`, datatype))
   if (data instanceof Uint8Array) return fromRaw(field, type, data, count)
   const flaw = (isAnswer ? undefined : data.hole) ?? data.flaw
-  if (flaw !== undefined) throw new RangeError(`${field}.data: expected ${wordsFor(type)}, got ${flaw}`)
+  if (flaw !== undefined) throw outOfRange(`${field}.data: expected ${wordsFor(type)}, got ${flaw}`)
   if (data.values.length !== count) {
-    throw new RangeError(`${field}.data: expected ${count} values for shape [${shape}], got ${data.values.length}`)
+    throw outOfRange(`${field}.data: expected ${count} values for shape [${shape}], got ${data.values.length}`)
   }
   if (data.dims.length === 1 || String(data.dims) === String(shape)) return data.values
-  throw new RangeError(`${field}.data: expected values flat or nested as shape [${shape}], got [${data.dims}]`)
+  throw outOfRange(`${field}.data: expected values flat or nested as shape [${shape}], got [${data.dims}]`)
 }
 
 export function parametersOf(field: string, json: unknown): Record<string, unknown> {

@@ -1,7 +1,7 @@
 /** predict(query) -> answer: gives every query a place in a group, a deadline, and an end. */
 
 import { aborted } from '../abort'
-import { checkNames, checkString } from '../check'
+import { checkNames, checkString, outOfRange } from '../check'
 import type { TensorData } from '../element'
 import { ApproxiferError } from '../errors'
 import { Payload } from '../payload'
@@ -228,7 +228,7 @@ export class Predictor {
    */
   save(name = NOBODY): Uint8Array {
     const state = this.#generation.tenants.save(name)
-    if (!state) throw new RangeError(`tenant: expected one that was asked for, got ${JSON.stringify(name)}`)
+    if (!state) throw outOfRange(`tenant: expected one that was asked for, got ${JSON.stringify(name)}`)
     return state
   }
 
@@ -274,7 +274,7 @@ export class Predictor {
   #gathering(id: string): Rollout {
     checkString('generation', id)
     if (this.#rollout) return this.#rollout
-    throw new RangeError(`generation: expected one that gathers, which the option rollout has them do, got '${id}'`)
+    throw outOfRange(`generation: expected one that gathers, which the option rollout has them do, got '${id}'`)
   }
 
   /** It takes no queries any more. */

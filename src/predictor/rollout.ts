@@ -4,7 +4,7 @@
  * serves until then. One that has served needs no proof: so a roll back is a roll.
  */
 
-import { expected } from '../check'
+import { expected, outOfRange } from '../check'
 import { ApproxiferError } from '../errors'
 import { Payload } from '../payload'
 import { type Caller, SharedCaller } from '../query/caller'
@@ -278,7 +278,7 @@ export class Rollout {
   promote(id: string): void {
     const entry = this.#find(id)
     const { needs } = this.#options
-    if (!isFit(entry, needs)) throw new RangeError(expected('generation', `one of >= ${needs.least} ${needs.counted}${needs.anchored ? YOURS : ''}`, `${entry.count.usable} of '${id}'`)) // biome-ignore format: one line
+    if (!isFit(entry, needs)) throw outOfRange(expected('generation', `one of >= ${needs.least} ${needs.counted}${needs.anchored ? YOURS : ''}`, `${entry.count.usable} of '${id}'`)) // biome-ignore format: one line
     this.#serving.isRefused = true // it would take over again with its next worker
     this.#serve(entry)
     this.look()
@@ -293,6 +293,6 @@ export class Rollout {
   #find(id: string): Contender {
     const entry = this.#others.get(id)
     if (entry) return entry
-    throw new RangeError(expected('generation', `one of ${[...this.#others.keys()].join(', ') || 'none that gathers'}`, id)) // biome-ignore format: one line
+    throw outOfRange(expected('generation', `one of ${[...this.#others.keys()].join(', ') || 'none that gathers'}`, id)) // biome-ignore format: one line
   }
 }

@@ -1,6 +1,6 @@
 /** What a predictor does: its options with their defaults, those included that depend on each other. */
 
-import { expected } from '../check'
+import { expected, outOfRange } from '../check'
 import type { Codec } from '../codec/codec'
 import type { Guard } from '../errors'
 import { guarded, threw, type Warn, warnOnce } from '../notices'
@@ -162,5 +162,5 @@ export function chosen(options: PredictOptions, coded: Coded, { choices: others,
 export function checkTenant(tenant: unknown, most: number): string {
   const name = predictOptions.tenant.check('tenant', tenant)
   if (name === '' || most > 1) return name
-  throw new RangeError(expected('tenant', 'none without the option limits.tenants', name))
+  throw outOfRange(expected('tenant', 'none without the option limits.tenants', name))
 }

@@ -1,6 +1,6 @@
 /** What a query does now. Pure: all that counts is in the arguments. */
 
-import { checkWord } from '../check'
+import { checkWord, outOfRange } from '../check'
 
 /**
  * What becomes of a query whose answer is missing. `recover`: what is recovered is given. `retry`: another worker is asked, at
@@ -16,7 +16,7 @@ export function checkPolicy(policy: Policy, byzantine: number): Policy {
   checkWord('policy', policy, policies)
   if (policy === 'recover' || !byzantine) return policy
   const where = 'byzantine > 0, where one answer proves nothing'
-  throw new RangeError(`policy: expected 'recover' with ${where}, got '${policy}'`)
+  throw outOfRange(`policy: expected 'recover' with ${where}, got '${policy}'`)
 }
 
 /** The policy where none is chosen: an exact answer may be asked for again where there are any, and nobody lies. */

@@ -1,6 +1,6 @@
 /** Texts as token ids of a model, by its own tokenizer; what is too long is cut, or refused. */
 
-import { expected } from '../check'
+import { expected, wrongType } from '../check'
 
 /** What is used of a `Tokenizer` of `@huggingface/tokenizers`. */
 export interface Tokenizer {
@@ -34,14 +34,13 @@ export class TextTokens {
   row(field: string, texts: readonly unknown[], overlong: Overlong): TokenRow {
     const most = charactersOf(this.most)
     const read = texts.map((text) => {
-      if (typeof text !== 'string' || text === '')
-        throw new TypeError(expected(field, 'a text that is not empty', text))
+      if (typeof text !== 'string' || text === '') throw wrongType(expected(field, 'a text that is not empty', text))
       if (text.length <= most) return text
       if (overlong === 'refuse') throw this.#tooLong(field)
       return overlong === 'left' ? text.slice(-most) : text.slice(0, most)
     })
     const row = this.#encode(read)
-    if (!row.ids.length) throw new TypeError(expected(field, 'a text with a token of this model', read[0]))
+    if (!row.ids.length) throw wrongType(expected(field, 'a text with a token of this model', read[0]))
     if (row.ids.length <= this.most) return row
     if (overlong === 'refuse') throw this.#tooLong(field, row.ids.length)
     return this.#cut(row, read, overlong)
@@ -49,9 +48,9 @@ export class TextTokens {
 
   /** Ids as a caller gives them: nothing is put around them. @throws TypeError, RangeError, TooLong */
   given(field: string, list: readonly unknown[], overlong: Overlong): TokenRow {
-    if (!list.length) throw new TypeError(`${field}: expected a text or tokens, got none`)
+    if (!list.length) throw wrongType(`${field}: expected a text or tokens, got none`)
     const unknown = list.findIndex((id) => !Number.isInteger(id) || this.tokenizer.id_to_token(id as number) === undefined) // biome-ignore format: one line
-    if (unknown >= 0) throw new TypeError(expected(`${field}[${unknown}]`, 'a token id of this model', list[unknown]))
+    if (unknown >= 0) throw wrongType(expected(`${field}[${unknown}]`, 'a token id of this model', list[unknown]))
     const all = list as readonly number[]
     if (all.length > this.most && overlong === 'refuse') throw this.#tooLong(field, all.length)
     const ids = overlong === 'left' ? all.slice(-this.most) : all.slice(0, this.most)

@@ -132,3 +132,14 @@ it('tenants are kept apart, and a request that is drained ends before its model 
   expect((await answerOf(gateway, embeddings())).status).toBe(404)
   await gateway.close()
 })
+
+it('a tokenizer of the user’s that fails is no fault of who asks, whatever its error says', async () => {
+  const encode = () => {
+    throw new TypeError('expected a string, got an object')
+  }
+  const broken = Object.assign(Object.create(tokenizer), { encode })
+  const { gateway, warnings } = await gatewayOf(async () => [1, 2], { text: { tokenizer: broken, maxTokens: 16 } })
+  expect((await answerOf(gateway, embed())).status).toBe(500)
+  expect(warnings.filter((text) => text.startsWith('a request failed by a defect'))).toHaveLength(1)
+  await gateway.close()
+})

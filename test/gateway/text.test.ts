@@ -3,35 +3,12 @@
 import { createGateway, type GatewayModel } from 'approxifer/gateway'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { EMBEDDER, idsOf, jsonIn, LONGEST, largestDifference, reference, tokenizer, WIDTH } from '../shared/embedder'
-import { onnx, types } from '../shared/onnx'
+import { ranker } from '../shared/ranker'
 import { answerOf, post, request, started } from '../shared/started-gateway'
 
 type StartedGateway = Awaited<ReturnType<typeof started>>
 const files = { 'tokenizer.json': jsonIn('tokenizer.json'), 'tokenizer_config.json': jsonIn('tokenizer_config.json') }
 
-/** Scores a pair by the share of its second text in the sum of all token ids. */
-const ranker = onnx(
-  ['input_ids', 'token_type_ids', 'attention_mask'].map((name) => ({ name, shape: ['b', 's'], type: types.int64 })),
-  [{ name: 'logits', shape: ['b', 1] }],
-  [
-    { op: 'Mul', inputs: ['input_ids', 'token_type_ids'], outputs: ['second'] },
-    ...['second', 'input_ids'].flatMap((name) => [
-      {
-        op: 'Cast',
-        inputs: [name],
-        outputs: [`${name} as float`],
-        ints: { to: types.float32 } as Record<string, number>,
-      },
-      {
-        op: 'ReduceMean',
-        inputs: [`${name} as float`],
-        outputs: [`${name} mean`],
-        ints: { axes: [1], keepdims: 1 } as object as Record<string, number>,
-      },
-    ]),
-    { op: 'Div', inputs: ['second mean', 'input_ids mean'], outputs: ['logits'] },
-  ],
-)
 const texts = ['a library for parsing', 'fast', 'a tool to draw graphs', 'Größe und Übermut', 'fonts']
 const embeddings = (body: object) => post({ model: 'embedder', ...body }, {}, '/v1/embeddings')
 
