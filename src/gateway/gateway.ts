@@ -208,7 +208,7 @@ class GatewayServer<Model> {
   #generations(place: Place, event: RequestEvent, what?: 'promote' | 'refuse'): Response {
     const { predictor } = this.#find(place, event)
     const { generation = '' } = place
-    if (what) checkOperator(event.principal)
+    if (what) checkOperator(event)
     if (what && !predictor.generations().some(({ id }) => id === generation)) {
       throw notFound('the generation', predictor.generations().map(({ id }) => `'${id}'`).join(', '), generation) // biome-ignore format: one line
     }

@@ -10,7 +10,7 @@ import { Refusal } from './refusal'
 /** The highest first. */
 export const priorities: readonly Priority[] = ['high', 'normal', 'low']
 
-/** Without one a request may what its parameters say. */
+/** Without one a request may what its parameters say, and change nothing of what serves. */
 export interface Principal {
   /** What the log calls it. */
   readonly name?: string
@@ -24,6 +24,8 @@ export interface Principal {
   readonly priority?: Priority
   /** All that it may ask. */
   readonly models?: readonly string[]
+  /** It may change which model serves: see `promote` and `refuse`. */
+  readonly operator?: boolean
   /** Told how many queries a request of its has, when it has been read. */
   onQueries?(queries: number): void
 }
@@ -42,9 +44,27 @@ export function checkModel(principal: Principal | undefined, model: string): voi
   if (!mayAsk(principal, model)) throw new Refusal(403, expected('the model', `one of ${principal?.models?.join(', ')}, which its token may ask`, model)) // biome-ignore format: one line
 }
 
-/** Who asks for one tenant, or some models, is no operator. @throws Refusal 403 */
-export function checkOperator({ tenant, models }: Principal = {}): void {
-  if (tenant || models) throw new Refusal(403, 'the token: expected one of an operator, without a tenant and models of its own') // biome-ignore format: one line
+/**
+ * Of a request that changes what serves. A page of another origin has a browser send one that may reach the server, and bring what the
+ * browser knows, though the page reads no answer: none is an operator's, whichever origins may ask.
+ *
+ * @throws Refusal 403
+ */
+export function checkOperator({ principal, request }: Pick<RequestEvent, 'principal' | 'request'>): void {
+  if (!principal?.operator) {
+    throw new Refusal(
+      403,
+      "the request: expected an operator's, on --admin-port or with a token that has operator: true, got another",
+    )
+  }
+  const origin = request.headers.get('origin')
+  if (origin === null || hostOf(origin) === hostOf(request.url)) return
+  throw new Refusal(403, expected('Origin', "none or the server's own: no page of another changes what serves", origin))
+}
+
+/** Schemes may differ: behind a proxy with TLS the server knows nothing of that. */
+function hostOf(url: string): string | undefined {
+  return URL.canParse(url) ? new URL(url).host : undefined
 }
 
 /** What a request chooses, where it may. @throws Refusal 403 */

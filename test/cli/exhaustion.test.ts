@@ -72,7 +72,8 @@ describe('--admin-port', () => {
     expect(events.headers.get('content-type')).toBe('text/event-stream')
     gone.abort()
     const refused = await fetch(`${served.adminUrl}/v2/models/digits/infer`, { method: 'POST', body: json() })
-    const sentence = 'the path: expected health, /metrics or /events on --admin-port; models are asked on --port'
+    const sentence =
+      'the path: expected health, /metrics, /events or generations of a model on --admin-port; models are asked on --port'
     expect([refused.status, await refused.json()]).toEqual([404, { error: sentence }])
   })
 

@@ -1,7 +1,8 @@
 /** The models of a predictor's workers, told and steered over the gateway. */
 
 import type { Change } from 'approxifer'
-import { expect, it } from 'vitest'
+import type { Principal } from 'approxifer/gateway'
+import { describe, expect, it } from 'vitest'
 import { Feed } from '../shared/feed'
 import { turn } from '../shared/house'
 import { answerOf, inputOf, model, post, refusal, request, started, workersOf } from '../shared/started-gateway'
@@ -22,7 +23,11 @@ async function twoModels(more: object = {}) {
   feed.tell(...other.map((add) => ({ add })))
   await turn()
   const answer = async () => (await answerOf(gateway, post(inputOf(1, [1, 2])))).json
-  const steer = (path: string) => answerOf(gateway, request(`${PATH}/${path}`, { method: 'POST' }))
+  const verb = (path: string, headers = {}) => request(`${PATH}/${path}`, { method: 'POST', headers })
+  const steer = async (path: string, headers = {}, principal: Principal | undefined = { operator: true }) => {
+    const response = await gateway(verb(path, headers), principal)
+    return { status: response.status, json: await response.json() }
+  }
   return { gateway, feed, warnings, answer, steer }
 }
 
@@ -51,16 +56,43 @@ it('refuses what cannot be', async () => {
   expect((await steer('x/refuse')).status).toBe(400)
   expect((await refusal(gateway, request(`${PATH}/y/promote`)))[0]).toBe(405)
   expect((await refusal(gateway, request('/v2/models/no/generations')))[0]).toBe(404)
-  const asked = request(`${PATH}/y/promote`, { method: 'POST' })
-  expect((await gateway(asked, { tenant: 't' })).status).toBe(403)
-  expect((await gateway(asked, { models: ['m'] })).status).toBe(403)
-  expect((await gateway(asked, { tenant: '' })).status).toBe(200)
+})
+
+describe('which model serves is changed by nobody', () => {
+  it.each<[string, Record<string, string>, Principal | undefined]>([
+    ['whom nobody knows', {}, undefined],
+    ['with a client’s token', {}, { tenant: '' }],
+    ['with a client’s token that names tenants', {}, { name: 'proxy' }],
+    ['with a token of a tenant', {}, { tenant: 't' }],
+    ['with a token of some models', {}, { models: ['m'] }],
+    ['from a page of another origin', { origin: 'https://evil.example' }, { operator: true }],
+    ['from a page of no origin', { origin: 'null' }, { operator: true }],
+    ['from a page at another port', { origin: 'http://test:81' }, { operator: true }],
+    ['from a page whose host begins like ours', { origin: 'http://test.evil.example' }, { operator: true }],
+  ])('%s', async (_, headers, principal) => {
+    const { gateway, answer, steer } = await twoModels()
+    for (const verb of ['promote', 'refuse']) {
+      const asked = request(`${PATH}/y/${verb}`, { method: 'POST', headers, body: 'x' }) // text/plain, as a page may send it unasked
+      const response = principal ? await gateway(asked, principal) : await gateway(asked)
+      expect([verb, response.status]).toEqual([verb, 403])
+    }
+    expect((await answer()).parameters.fingerprint).toBe('x')
+    expect((await steer('y/promote', { origin: 'https://test' })).status).toBe(200) // a page of its own, behind a proxy with TLS
+    await gateway.close()
+  })
+
+  it('who may not ask that model, though an operator; who may, may', async () => {
+    const { gateway, steer } = await twoModels()
+    expect(await steer('y/promote', {}, { operator: true, models: ['other'] })).toMatchObject({ status: 403 })
+    expect((await steer('y/promote', {}, { operator: true, models: ['m'], tenant: 't' })).status).toBe(200)
+    await gateway.close()
+  })
 })
 
 it('a model without the option says that it serves, and steers nothing', async () => {
   const { gateway } = await started()
   expect((await answerOf(gateway, request(PATH))).json.generations).toMatchObject([{ id: 'unknown', state: 'serving', workers: 2 }]) // biome-ignore format: one line
-  expect((await refusal(gateway, request(`${PATH}/unknown/promote`, { method: 'POST' })))[0]).toBe(400)
+  expect((await gateway(request(`${PATH}/unknown/promote`, { method: 'POST' }), { operator: true })).status).toBe(400)
 })
 
 it('a callback that throws costs a warning', async () => {

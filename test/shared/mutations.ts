@@ -203,7 +203,7 @@ export class Mutations {
       () => set(this.oneOf(STRANGE)),
       () => set(this.oneOf(STRANGE)),
       () => set([value]),
-      () => set(String(value)),
+      () => set(written(value)),
       () => (Array.isArray(holder) ? holder.splice(Number(key), 1) : delete at[key]),
       () => Array.isArray(holder) && holder.splice(Number(key), 0, copied(value)),
       () => Array.isArray(value) && set(value[0]),

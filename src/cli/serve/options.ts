@@ -15,7 +15,7 @@ export const serverOptions = {
   adminPort: open(
     integer(0, 65_535),
     'none',
-    'port of its own for health, /metrics (without a token) and /events, which then are there alone',
+    'port of its own for health, /metrics (without a token) and /events, which then are there alone, and for operators',
     '--admin-port <n>',
   ),
   maxConnections: option(integer(1, 100_000), 1024, 'connections; then idle ones are closed', '--max-connections <n>'),

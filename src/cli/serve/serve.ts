@@ -8,7 +8,7 @@ import type { Principal } from '../../gateway/principal'
 import { pathOf } from '../../gateway/routes'
 import type { Recall } from '../../trust/sampling'
 import { note } from '../terminal'
-import { adminOptions, forOperators } from './admin'
+import { adminOptions, forOperators, onAdminPort } from './admin'
 import { type Config, type Flags, readConfig, remoteFilesOf } from './config'
 import { Events } from './events'
 import { type Certificate, readCertificate, withOrigins } from './guard'
@@ -132,9 +132,8 @@ class ModelServer {
     const options = { host, port, certificate, onError, ...limits }
     this.#listening.push(await listen(guarded(main), options))
     if (adminPort !== undefined) {
-      this.#listening.push(
-        await listen(forOperators(guarded(tell, OPEN_TO_OPERATORS)), adminOptions(options, adminPort)),
-      )
+      const operated = onAdminPort(guarded(forOperators(host, tell), OPEN_TO_OPERATORS))
+      this.#listening.push(await listen(operated, adminOptions(options, adminPort)))
     }
     this.#warnOfTokens()
   }

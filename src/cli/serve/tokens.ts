@@ -29,6 +29,7 @@ export const tokenOptions = {
   tenant: open(text, 'nobody’s', 'whose its queries are'),
   tenants: option(checkBoolean, false, 'whether its requests name whose they are, as those of a proxy do'),
   models: open(names, 'all', 'that it may ask'),
+  operator: option(checkBoolean, false, 'whether it may change which model serves: `promote` and `refuse`'),
   rate: open(number(0.001, 1e9), 'any', 'queries a second; more are answered 429'),
   weight: open(
     integer(1, 1000),
@@ -86,12 +87,25 @@ export async function readTokens(
   settings: readonly TokenSettings[],
 ): Promise<KnownToken[]> {
   const said = settings.map(
-    async ({ token, file: path, certificate, tenant = '', tenants, models, rate, weight, priority, ...rest }) => {
+    async ({
+      token,
+      file: path,
+      certificate,
+      tenant = '',
+      tenants,
+      models,
+      operator,
+      rate,
+      weight,
+      priority,
+      ...rest
+    }) => {
       const { name = certificate } = rest
       const principal = {
         ...(name !== undefined && { name }),
         ...(!tenants && { tenant }),
         ...(models && { models }),
+        ...(operator && { operator }),
         ...(weight && { weight }),
         ...(priority && { priority }),
       }
