@@ -129,6 +129,8 @@ export interface Keys {
 export interface Platform {
   /** Threads that can run at the same time; undefined where nobody tells. */
   readonly cores: number | undefined
+  /** It is a page's: servers of other origins have to allow each header that is not every page's. */
+  readonly isPage?: true
   /** The numerical core, compiled. */
   coreModule(): Promise<WebAssembly.Module>
   /**

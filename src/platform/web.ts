@@ -7,6 +7,8 @@ import type { Platform, Thread } from './platform'
 const UNLOADED = 'could not load its script: it, or a file that it imports, is missing or no JavaScript'
 
 export const platform: Platform = {
+  isPage: true,
+
   get cores() {
     return globalThis.navigator?.hardwareConcurrency
   },

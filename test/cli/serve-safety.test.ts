@@ -7,9 +7,10 @@ import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import { describe, expect, it } from 'vitest'
 import { type Handler, listen } from '../../src/cli/serve/listen'
+import { PROBE } from '../../src/oip/write'
 import { runWith, scratch, serve } from '../shared/cli'
 import { PATIENCE_MS } from '../shared/patience'
-import { json, LENET, Served } from '../shared/served'
+import { json, LENET, LENGTH, Served } from '../shared/served'
 
 const { folder, write } = scratch()
 const model = [`digits=${LENET}`, '--workers', '1']
@@ -146,7 +147,8 @@ describe('pages of other origins', () => {
     const preflight = await fetch(`${served.url}/v2/models/digits/infer`, { method: 'OPTIONS', headers })
     expect(preflight.status).toBe(204)
     expect(preflight.headers.get('access-control-allow-origin')).toBe(origin)
-    expect(preflight.headers.get('access-control-allow-headers')).toContain('authorization')
+    const allowed = preflight.headers.get('access-control-allow-headers')?.split(',')
+    expect(allowed).toEqual(expect.arrayContaining(['authorization', 'content-type', LENGTH, PROBE])) // all that HTTP workers send
     const asked = await served.infer(json(), { headers: { origin, authorization: 'Bearer secret' } })
     expect([asked.status, asked.headers.get('access-control-allow-origin')]).toEqual([200, origin])
     expect(asked.headers.get('access-control-expose-headers')).toContain('inference-header-content-length')

@@ -5,15 +5,16 @@ import type { ServerResponse } from 'node:http'
 import { TLSSocket } from 'node:tls'
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
+import { HEADER_LENGTH, PROBE } from '../../oip/write'
 import { readNamed } from '../files'
 import type { Connection, Handler } from './listen'
 import type { ServerSettings } from './options'
 
 /** What a client's scripts may read of a reply, and send with a request, beyond what any page may. */
-const EXPOSED = ['inference-header-content-length', 'retry-after']
+const EXPOSED = [HEADER_LENGTH, 'retry-after']
 const SENT = [
   ...['authorization', 'content-type', 'content-encoding'],
-  ...['inference-header-content-length', 'traceparent', 'tracestate'],
+  ...[HEADER_LENGTH, PROBE, 'traceparent', 'tracestate'],
   // OpenAI's client in a page says what it is.
   ...['arch', 'lang', 'os', 'package-version', 'retry-count', 'runtime', 'runtime-version', 'timeout'].map(
     (name) => `x-stainless-${name}`,

@@ -1,5 +1,6 @@
 /** One server of the Open Inference Protocol: what is asked of it, and what its replies mean. Servers differ: see docs/remote.md. */
 
+import { platform } from '#platform'
 import type { Cancellation } from '../../abort'
 import { ApproxiferError, type Code } from '../../errors'
 import { joinedBytes } from '../../oip/json'
@@ -31,6 +32,9 @@ const ANSWER_BYTES = 64 * 2 ** 20
 const METADATA_BYTES = 2 ** 20
 /** Status codes that say that no row would be answered there now. */
 const GONE = [401, 403, 404, 405, 501, 502, 503]
+/** What browsers do not tell pages apart from a server that is gone. */
+const FOR_PAGES =
+  '; a server of another origin has to allow this page’s (CORS; approxifer serve: --cors) and the header content-type'
 /** Errors of connections that were never made. */
 const UNREACHED = ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT']
 /** How long a server is left alone at most, whatever it says. */
@@ -148,7 +152,7 @@ export class OipServer {
     const response = await this.#request({
       method: 'POST',
       path: `${this.#path}/infer`,
-      headers: isProbe ? { ...headers, [PROBE]: '1' } : headers,
+      headers: isProbe && !platform.isPage ? { ...headers, [PROBE]: '1' } : headers, // it is for logs alone
       body,
       mostBytes: REST_BYTES + answerBytes(outputs) * queries.length,
       abort,
@@ -188,7 +192,7 @@ export class OipServer {
       request.abort.throwIfAborted()
       const unasked = UNREACHED.includes(error.code ?? error.cause?.code)
       const fault = { down: true, stale: error.stale === true, unasked, cause: error }
-      throw this.#error('WORKER', `cannot be reached: ${reason(error)}`, fault)
+      throw this.#error('WORKER', `cannot be reached: ${reason(error)}${platform.isPage ? FOR_PAGES : ''}`, fault)
     })
   }
 

@@ -1,5 +1,6 @@
 /** The model that a server has: which it is, which it should be, how it is asked, and how many rows at once. */
 
+import { platform } from '#platform'
 import type { Cancellation } from '../../abort'
 import { ApproxiferError } from '../../errors'
 import { hasVectors, Payload, sizesOf } from '../../payload'
@@ -130,7 +131,8 @@ export class ServedModel {
       return await ask(true)
     } catch (error) {
       if (abort.aborted || faultOf(error).busy) throw error
-      if (await this.server.announcesBinary(abort)) throw error
+      // A server of another origin may have the extension, and not let pages use its header.
+      if (!platform.isPage && (await this.server.announcesBinary(abort))) throw error
       return ask(false)
     }
   }
