@@ -50,8 +50,34 @@ export async function predictBatch(
   options: BatchOptions,
 ): Promise<RowOutcome[]> {
   if (queries.length === 1) return [await predictOne(predictor, queries[0], options)]
-  const { signal } = options
+  const { renewals } = predictor
   const batch = new RowBatch(predictor, options)
+  await answered(batch, queries)
+  if (predictor.renewals !== renewals) await askAgain(batch, queries)
+  return batch.outcomes
+}
+
+/**
+ * The model was replaced meanwhile: what the older one answered is asked of the new one, so that a reply is of one model. Where that fails, or
+ * no time is left, the older answer stays: the reply says of each row which model it is of.
+ */
+async function askAgain({ predictor, options, outcomes, older, ageMs }: RowBatch, queries: readonly QueryTensors[]) {
+  const { deadlineMs } = options
+  const isOlder = (outcome: RowOutcome) =>
+    'prediction' in outcome && outcome.prediction.fingerprint === older?.fingerprint
+  const rows = [...outcomes.keys()].filter((row) => isOlder(outcomes[row]))
+  if (outcomes.every((outcome) => 'error' in outcome || isOlder(outcome))) return
+  const left = deadlineMs !== undefined && { deadlineMs: Math.max(0, deadlineMs - ageMs) }
+  const again = new RowBatch(predictor, { ...options, ...left, partial: true })
+  await answered(again, rows.map((row) => queries[row])).catch(() => {}) // biome-ignore format: one line
+  for (const [i, outcome] of again.outcomes.entries()) {
+    if (outcome && 'prediction' in outcome) outcomes[rows[i]] = outcome
+  }
+}
+
+/** Each row has its outcome. @throws as `predictBatch` */
+async function answered(batch: RowBatch, queries: readonly QueryTensors[]): Promise<void> {
+  const { signal } = batch.options
   const forget = onAbort(signal, () => batch.stop.abort(signal?.reason))
   try {
     if (!signal?.aborted) await batch.send(queries)
@@ -64,7 +90,6 @@ export async function predictBatch(
   const { outcomes } = batch
   const [first] = outcomes
   if ('error' in first && outcomes.every((outcome) => 'error' in outcome)) throw new RowError(0, first.error)
-  return outcomes
 }
 
 /** Most batches are of one, which waits for no room, and whose end stops nobody: where it failed all did. */
@@ -85,16 +110,21 @@ class RowBatch {
   failure: RowError | undefined
   /** Fires when nothing more is to be sent, and takes back what was. */
   readonly stop = new AbortController()
-  readonly #predictor: Predictor
+  /** The model that answered first. */
+  older: Pick<Prediction, 'fingerprint'> | undefined
   #many: Many | undefined
-  readonly #options: BatchOptions
   readonly #choices: PredictOptions
 
-  constructor(predictor: Predictor, options: BatchOptions) {
+  constructor(
+    readonly predictor: Predictor,
+    readonly options: BatchOptions,
+  ) {
     const { partial: _, keep: __, ...choices } = options
-    this.#predictor = predictor
-    this.#options = options
     this.#choices = { ...choices, signal: this.stop.signal }
+  }
+
+  get ageMs(): number {
+    return this.#many?.ageMs ?? 0
   }
 
   /** Resolves when each has its outcome, or the batch was stopped. @throws ApproxiferError OVERLOADED; RowError for options that are none */
@@ -123,7 +153,7 @@ class RowBatch {
 
   #open(rows: number): Many {
     try {
-      this.#many = this.#predictor.many(this.#choices, rows)
+      this.#many = this.predictor.many(this.#choices, rows)
       return this.#many
     } catch (error) {
       throw new RowError(0, error)
@@ -131,10 +161,12 @@ class RowBatch {
   }
 
   async #predict(many: Many, row: number, query: QueryTensors, late: unknown): Promise<void> {
-    const { partial, keep = whole } = this.#options
+    const { partial, keep = whole } = this.options
     try {
       if (late) throw late
-      this.outcomes[row] = { prediction: keep(await this.#predictor.predictOf(many, query, this.#choices)) }
+      const prediction = await this.predictor.predictOf(many, query, this.#choices)
+      this.older ??= { fingerprint: prediction.fingerprint }
+      this.outcomes[row] = { prediction: keep(prediction) }
     } catch (error) {
       this.outcomes[row] = { error: asError(error, 'WORKER') }
       if (this.failure || (partial && !isMisuse(error))) return

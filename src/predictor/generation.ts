@@ -109,7 +109,7 @@ export class Generation {
   renew(told: ModelChange): void {
     this.counts.renewals++
     this.#told = told
-    this.#model.fingerprint = told.model ?? told.modelId
+    this.#model.fingerprint = told.model ?? told.modelId ?? `unnamed ${this.counts.renewals}` // its answers are another's than before
     this.handOver(this)
     this.reuse?.renew()
     this.means.trust.renew()

@@ -147,6 +147,11 @@ export class Many {
     return isFree
   }
 
+  /** Milliseconds since it was opened. */
+  get ageMs(): number {
+    return this.#room.clock.now() - this.#since
+  }
+
   /** Waits for a place, unless the signal fires. @throws as `take` */
   async wait(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return

@@ -1,11 +1,15 @@
-/** A gateway whose model is replaced behind one connection, between two examinations, as its clients see it. */
+/** A gateway whose model is replaced, behind one connection between two examinations, or while it answers a request, as its clients see it. */
 
-import { createPredictor } from 'approxifer'
+import { ApproxiferError, type Change, createPredictor } from 'approxifer'
 import { httpWorkers } from 'approxifer/http'
-import { afterEach, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
+import { Feed } from '../shared/feed'
+import { turn } from '../shared/house'
 import { serveGateway } from '../shared/http-server'
 import { until } from '../shared/patience'
-import { Callers, fingerprints, queries, type Which, worker } from '../shared/rollout'
+import { QuirkServer } from '../shared/quirk-server'
+import { Callers, fingerprints, queries, served, type Which, worker } from '../shared/rollout'
+import { answerOf, inputOf, model, post, started, workersOf } from '../shared/started-gateway'
 
 const ends: (() => unknown)[] = []
 afterEach(async () => {
@@ -77,4 +81,59 @@ it('an answer says which model made it', async () => {
   expect(await given()).toBe(fingerprints.old)
   await gateway.load('digits', named('new'))
   expect(await given()).toBe(fingerprints.new)
+})
+
+describe('a request of several rows whose model is replaced before the last is answered, where workers tell no fingerprint', () => {
+  /** Three rows, of which the first has its answer, twice what it asked; from then on workers answer three times that, or no more. */
+  async function replaced(ask: object = {}, isAnsweredAgain = true) {
+    let factor = 2
+    let answers = 1
+    const workers = workersOf(1, ({ calls }) => {
+      if (answers-- > 0) calls[0].answer(calls[0].row.map((v) => factor * v))
+    })
+    const feed = new Feed<Change>()
+    feed.tell({ add: workers[0] })
+    const { gateway } = await started({}, { m: model(feed as never, { hedge: false, onWarning() {} }) })
+    ends.push(() => gateway.close())
+    const reply = answerOf(gateway, post({ ...inputOf(3), ...ask }))
+    await until(() => gateway.predictor('m').stats().exact === 1)
+    factor = 3
+    answers = isAnsweredAgain ? 100 : 2
+    feed.tell({ model: undefined })
+    await turn()
+    for (const { calls } of workers)
+      for (const call of [...calls]) call.fail(new ApproxiferError('WORKER', 'of the model that is gone'))
+    return reply
+  }
+
+  it('has the rows of the new one', async () => {
+    const { status, json } = await replaced()
+    expect([status, json.outputs[0].data]).toEqual([200, [0, 1, 2, 3, 4, 5].map((v) => 3 * v)])
+    expect(json.parameters.fingerprint).toEqual(expect.any(String)) // of all
+  })
+
+  it('or says which row is of which, where the older one’s are not answered again in time', async () => {
+    const { status, json } = await replaced({ parameters: { deadline_ms: 1000 } }, false)
+    expect([status, json.outputs[0].data]).toEqual([200, [0, 2, 6, 9, 12, 15]])
+    const [first, ...others] = json.parameters.fingerprint
+    expect([others[0] === others[1], others[0] === first]).toEqual([true, false])
+  })
+})
+
+it('servers that tell no fingerprint are told apart in answers by that to the probe query', async () => {
+  const servers = await Promise.all([1, 2, 3].map(() => new QuirkServer('triton', served('old')).listen()))
+  ends.push(() => Promise.all(servers.map((server) => server.kill().catch(() => {}))))
+  const workers = httpWorkers(servers.map(({ url }) => url), { model: 'digits', probe: { everyMs: 200 }, onWarning() {} }) // biome-ignore format: one line
+  const predictor = await createPredictor({ workers, onWarning() {} })
+  ends.push(() => predictor.close())
+  const given = async () => (await predictor.predict(queries[0])).fingerprint
+  const before = await given()
+  for (const server of servers) {
+    await server.kill()
+    server.model = served('new')
+    await server.listen()
+  }
+  await until(() => predictor.renewals > 0)
+  const after = await given()
+  expect([typeof before, typeof after, before === after]).toEqual(['string', 'string', false])
 })

@@ -192,9 +192,14 @@ class HttpFleet {
       return
     }
     this.#cancelElection?.()
-    const model = winner.vote as ModelIdentity
-    this.fleet.model = model
+    const model = this.#take(winner.vote as ModelIdentity)
     for (const server of servers) this.#admit(server, model)
+  }
+
+  /** By its name answers of one model are told from another's, also where servers tell no fingerprint. */
+  #take(model: ModelIdentity): ModelIdentity {
+    this.fleet.model = { ...model, name: this.fleet.nameOf(model) }
+    return this.fleet.model
   }
 
   /** The server's model, where models are kept apart, if its inputs and outputs are the fleet's. */
@@ -233,12 +238,13 @@ class HttpFleet {
     const before = this.fleet.model
     if (!before || this.fleet.changes.isOver || this.fleet.isApart) return
     const isFitting = ({ signature }: ModelIdentity) => JSON.stringify(signature) === JSON.stringify(before.signature)
-    const next = this.fleet.succeed(successor(before, this.#sightings(isFitting), this.#isSame, this.fleet.liars))
-    if (!next) return this.#isStuck ? undefined : this.#warnIfStuck(before)
+    const found = this.fleet.succeed(successor(before, this.#sightings(isFitting), this.#isSame, this.fleet.liars))
+    if (!found) return this.#isStuck ? undefined : this.#warnIfStuck(before)
+    const next = this.#take(found)
     this.#settings.warn(`more servers have another model than have the fleet's: from here on it is theirs, whose answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`) // biome-ignore format: one line
     // What was learned of the old one is forgotten before the first row is answered by the new one.
     const probed = probedOf(next, this.#settings.probe)
-    this.fleet.changes.push({ model: undefined, modelId: next.fingerprint, probed }, () => {
+    this.fleet.changes.push({ model: undefined, modelId: next.name, probed }, () => {
       for (const server of this.#servers.values()) this.#admit(server, next)
     })
   }
