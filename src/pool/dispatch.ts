@@ -7,6 +7,7 @@ import { append, NONE } from '../arrays'
 import type { Clock } from '../clock'
 import { mayTake, Packing, type PooledAttempt } from './batch'
 import { Execution, type ExecutionOptions } from './execution'
+import type { Machine } from './machine'
 import type { Member, WorkerSlot } from './member'
 import { QUICK_MS } from './pipeline'
 import { LOOKAHEAD, type Queue, Waiting } from './queue'
@@ -165,9 +166,11 @@ export class Dispatcher {
   #strandedFor(member: Member): PooledAttempt | undefined {
     const isStranded = (attempt: PooledAttempt) => {
       if (!mayTake(member.worker, attempt)) return false
-      for (const other of this.#roster.members.values()) {
-        const isFaster = other.state.is === 'ready' && this.#speeds.isFaster(other.speed, member.speed)
-        if (isFaster && mayTake(other.worker, attempt)) return false
+      let refused: Machine | undefined // one that has thousands of names is asked about once
+      for (const other of this.#roster.ready) {
+        if (other.machine === refused || !this.#speeds.isFaster(other.speed, member.speed)) continue
+        if (mayTake(other.worker, attempt)) return false
+        refused = other.machine
       }
       return true
     }

@@ -112,7 +112,7 @@ export class Execution {
   }
 
   #answered(batch: Batch, attempt: PooledAttempt, raw: unknown): void {
-    if (!batch.has(attempt)) return this.#heardOf(batch)
+    if (!batch.has(attempt)) return this.#heardOf(batch, true)
     let answer: unknown
     try {
       answer = this.#options.accept(raw)
@@ -224,7 +224,13 @@ export class Execution {
   /** A worker has done with a batch, and begins with the next, is free, or gone. @returns the next */
   #leave(slot: WorkerSlot, batch: Batch, now: number): Batch | undefined {
     const { member } = slot
-    this.probing.learn(member, batch, now)
+    const isLate = this.probing.isLate(member, batch, now)
+    const isUnheard = batch.best === 'cancelled' || (batch.best === 'failed' && member.state.is === 'leaving')
+    if (batch.best === 'answered') this.#options.roster.answered(member)
+    else if (member.machine.earns && (batch.phase === 'silent' || (isLate && isUnheard))) {
+      slot.silentMs = now - batch.startedAt
+    }
+    this.probing.learn(member, batch, now, isLate)
     if (batch.again) this.#sendAgain(member, batch.again)
     if (batch.refused) this.#requeue(batch.refused)
     if (batch.phase === 'ahead') {
@@ -232,7 +238,7 @@ export class Execution {
       return undefined
     }
     if (slot.place !== undefined) this.pipeline.unlist(slot)
-    if (batch.isDown) this.#takeBack(slot)
+    if (batch.isDown || slot.silentMs) this.#takeBack(slot)
     const next = this.pipeline.waiting.size ? this.pipeline.next(slot) : undefined
     this.#begin(slot, next, now)
     if (next) return next
@@ -318,9 +324,10 @@ export class Execution {
   }
 
   /** An attempt that was given up has settled after all. */
-  #heardOf(batch: Batch): void {
+  #heardOf(batch: Batch, isAnswer = false): void {
     const slot = batch.slot
     if (batch.phase !== 'silent' || slot.batch !== batch) return
+    if (isAnswer) slot.silentMs = 0
     this.#options.roster.vacate(slot)
     this.#options.freed()
   }

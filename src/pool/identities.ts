@@ -1,40 +1,48 @@
 /** Whose the workers of a pool are. Those of one machine share its identity, and count as one where votes are counted. */
 
 import { identityOf, type ModelWorker } from '../workers/worker'
+import { Machine } from './machine'
 
-interface Machine {
-  /** It is the user's own. */
-  trusted: boolean
-  workers: Set<ModelWorker>
-  /** Of these, how many may take rows. */
-  usable: number
-}
+/** Machines that have left, of which is remembered what they earned and owe. A new key is as good as one that is forgotten. */
+const MOST_LEFT = 1000
+
+const NOBODY: ReadonlySet<ModelWorker> = new Set()
 
 /** What others may ask. */
 export type IdentitiesView = Pick<Identities, 'size' | 'usable' | 'trusted' | 'has' | 'all' | 'workersOf' | 'isUsable'>
 
 export class Identities {
   readonly #machines = new Map<string, Machine>()
+  /** Without workers, the one first that left first. */
+  readonly #left = new Map<string, Machine>()
   /** How many of them have a worker that may take rows. */
   usable = 0
   /** The same of the user's own. */
   readonly trusted = { size: 0, usable: 0 }
 
-  add(worker: ModelWorker): void {
+  /** @returns what its slots count in: a trusted worker's are its own, since another may claim its identity */
+  add(worker: ModelWorker): Machine {
     const identity = identityOf(worker)
-    const machine = this.#machines.get(identity) ?? { trusted: worker.trusted === true, workers: new Set(), usable: 0 }
+    const machine = this.#machines.get(identity) ?? this.#left.get(identity) ?? new Machine()
+    this.#left.delete(identity)
+    if (!machine.workers.size) machine.trusted = worker.trusted === true
     if (machine.trusted && !machine.workers.size) this.trusted.size++
-    machine.workers.add(worker)
     this.#machines.set(identity, machine)
+    machine.add(worker)
+    return worker.trusted ? new Machine() : machine
   }
 
   /** @param worker  one that may take no rows any more */
   remove(worker: ModelWorker): void {
-    const machine = this.#machines.get(identityOf(worker))
-    machine?.workers.delete(worker)
-    if (!machine || machine.workers.size) return
-    this.#machines.delete(identityOf(worker))
+    const identity = identityOf(worker)
+    const machine = this.#machines.get(identity)
+    if (!machine?.workers.delete(worker) || machine.workers.size) return
+    this.#machines.delete(identity)
     if (machine.trusted) this.trusted.size--
+    if (!machine.isKnown) return
+    this.#left.set(identity, machine)
+    const [oldest] = this.#left.keys()
+    if (this.#left.size > MOST_LEFT) this.#left.delete(oldest)
   }
 
   /** A worker may take rows from now on, or may not any more. */
@@ -63,7 +71,7 @@ export class Identities {
     return [...this.#machines.keys()]
   }
 
-  workersOf(identity: string): ModelWorker[] {
-    return [...(this.#machines.get(identity)?.workers ?? [])]
+  workersOf(identity: string): ReadonlySet<ModelWorker> {
+    return this.#machines.get(identity)?.workers ?? NOBODY
   }
 }

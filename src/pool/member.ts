@@ -3,6 +3,7 @@
 import { identityOf, type ModelWorker } from '../workers/worker'
 import type { Batch } from './batch'
 import { Batching } from './batching'
+import { Machine } from './machine'
 import { Rest } from './rest'
 import { Speed } from './speed'
 
@@ -51,8 +52,12 @@ export class Member {
   readonly rest = new Rest()
   /** Written by the roster alone. */
   state: MemberState = { is: 'unavailable', why: 'gone' }
+  /** Shared with the other workers of its identity from when it joins. */
+  machine = new Machine()
   /** Of its latest entry among those with a free slot: older ones do not count. 0: it has none. */
   stamp = 0
+  /** Among those that wait for a slot of their machine; undefined: it does not. */
+  place: number | undefined
   /** Attempts that have to be queued before it gets one: 0 unless others are faster. */
   patience = 0
 
@@ -63,7 +68,7 @@ export class Member {
     readonly isPlain = false,
   ) {
     this.slots = new Slots(this, this.width)
-    this.speed = new Speed(this.slots)
+    this.speed = new Speed(this)
     const rows = Math.min(mostRows, worker.inferBatch ? (worker.maxBatch ?? 1) : 1)
     this.batching = rows > 1 && !isPlain ? new Batching(rows) : undefined
   }
@@ -71,6 +76,11 @@ export class Member {
   /** Calls that it gets at once. */
   get width(): number {
     return this.isPlain ? 1 : (this.worker.slots ?? 1)
+  }
+
+  /** Calls that it can have at once: its machine may not have more. */
+  get limit(): number {
+    return Math.min(this.slots.limit, this.machine.limit)
   }
 
   /** Milliseconds that a run of `rows` rows is expected to take. */
@@ -96,12 +106,12 @@ export class Member {
   }
 
   get stats(): PoolStats {
-    const { worker, slots, speed, isGone } = this
+    const { worker, slots, speed, isGone, limit } = this
     return {
       worker: worker.name,
       identity: identityOf(worker),
       ...this.counts,
-      slots: slots.limit,
+      slots: limit,
       running: slots.open,
       expectedMs: speed.ms,
       gone: isGone,
@@ -118,6 +128,8 @@ export class WorkerSlot {
   /** Among those that may get a next one, or undefined. */
   place: number | undefined
   unwatch: (() => void) | undefined
+  /** How long its machine was silent on what it did not answer, if that was longer than it takes. */
+  silentMs = 0
   /** It seems to hang; it is given a little time to be heard. */
   isDoubted = false
 

@@ -46,7 +46,8 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     this.#maxBatch = maxBatch
     this.#closing = new Closing(clock)
     const strand = inAMoment(() => this.#strand(fewer)) // when workers leave, many do
-    this.#roster = new Roster(clock, strand, (member) => this.#closing.close(member))
+    const rested = () => this.#dispatcher.dispatch()
+    this.#roster = new Roster(clock, strand, (member) => this.#closing.close(member), rested)
     this.#dispatcher = new Dispatcher(this.#queue, this.#roster, options)
     this.forecast = this.#dispatcher.execution.forecast
     for (const worker of workers) this.add(worker)
@@ -162,9 +163,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
 
   trial(row: Submission<P>): Attempt<P, A> | undefined {
     const attempt = new PooledAttempt(row, this.#clock.now())
-    const member = this.#roster.findEjected(({ slots, worker, isFree }) => {
-      return !slots.busy && isFree && mayTake(worker, attempt)
-    })
+    const member = this.#roster.findEjected((worker) => mayTake(worker, attempt))
     if (!member) return undefined
     this.#dispatcher.execution.startAlone(member, attempt)
     return attempt as Attempt<P, A>

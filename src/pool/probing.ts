@@ -33,15 +33,22 @@ export class Probing {
     this.#at = clock.now()
   }
 
+  /** Whether a worker has been at a run for longer than it takes. */
+  isLate({ speed }: Member, { phase, comparable, startedAt, factor }: Batch, now: number): boolean {
+    return phase === 'running' && comparable && (now - startedAt) / factor > this.#speeds.expectedMs(speed)
+  }
+
   /** What a run took tells how long one attempt takes alone, however many there were. */
-  learn(member: Member, { attempts, phase, startedAt, measured, best, factor, comparable }: Batch, now: number): void {
+  learn(
+    member: Member,
+    { attempts, phase, startedAt, measured, best, factor, comparable }: Batch,
+    now: number,
+    isLate: boolean,
+  ): void {
     if (best === 'refused') return
     const ms = now - startedAt
     if (phase !== 'ahead') this.#speeds.pace.add(ms / attempts.length, attempts.length)
-    if (best === 'cancelled') {
-      const isSlow = phase === 'running' && comparable && ms / factor > this.#speeds.expectedMs(member.speed)
-      return isSlow ? this.rate(member, (LONGER * ms) / factor) : undefined
-    }
+    if (best === 'cancelled') return isLate ? this.rate(member, (LONGER * ms) / factor) : undefined
     const sized = this.#speeds.scaling.factor(attempts)
     if (measured && best === 'answered') member.batching?.add(attempts.length, ms / sized)
     if (attempts.length > 1 && best === 'failed') member.batching?.fail(attempts.length)
@@ -95,7 +102,7 @@ export class Probing {
       this.#slow.delete(member)
       if (!this.#speeds.patience(member.speed)) continue
       this.#slow.add(member)
-      if (member.state.is === 'ready' && !member.slots.busy && member.isFree) return member
+      if (member.state.is === 'ready' && !member.slots.busy && member.machine.hasRoom && member.isFree) return member
     }
   }
 

@@ -2,7 +2,9 @@
 
 import TinyQueue from 'tinyqueue'
 import type { Clock } from '../clock'
+import type { ModelWorker } from '../workers/worker'
 import { Identities } from './identities'
+import type { Machine } from './machine'
 import type { Member, MemberState, WorkerSlot } from './member'
 
 /** Entries of free slots that may be out of date, beyond twice as many as there are workers, before they are sorted out. */
@@ -23,30 +25,40 @@ export class Roster {
   readonly utilisation: Utilisation
   /** Those that left, while they have attempts. */
   readonly leaving = new Set<Member>()
-  /** By name; written here alone. */
+  /** By name; written here alone, and so are those of them that take attempts. */
   readonly members = new Map<string, Member>()
+  readonly ready = new Set<Member>()
   readonly #ejected = new Set<Member>()
   /** Those that would get attempts, but are not free. */
   readonly #down = new Set<Member>()
   readonly #free = new FreeSlots()
+  readonly #clock: Clock
   /** Told when attempts that are queued may have no worker left. */
   readonly strand: () => void
   readonly #left: (member: Member) => void
+  readonly #rested: () => void
 
   /**
    * @param strand  told when there are fewer usable workers
    * @param left    told of those that left, once they have no attempts
+   * @param rested  told when a machine may take attempts again
    */
-  constructor(clock: Clock, strand: () => void, left: (member: Member) => void) {
+  constructor(clock: Clock, strand: () => void, left: (member: Member) => void, rested: () => void) {
     this.utilisation = new Utilisation(clock, this.capacity)
+    this.#clock = clock
     this.strand = strand
     this.#left = left
+    this.#rested = rested
   }
 
-  /** The first ejected one that will do; the others come before it the next time. */
-  findEjected(willDo: (member: Member) => boolean): Member | undefined {
+  /** The first ejected one that is idle and will do; the others come before it the next time. @param mayTake  the same for all workers of a machine */
+  findEjected(mayTake: (worker: ModelWorker) => boolean): Member | undefined {
+    let refused: Machine | undefined // one that has thousands of names is asked about once
     for (const member of this.#ejected) {
-      if (!willDo(member)) continue
+      const { machine, slots, worker } = member
+      if (machine === refused) continue
+      if (!machine.hasRoom || !mayTake(worker)) refused = machine
+      if (machine === refused || slots.busy || !member.isFree) continue
       this.#ejected.delete(member)
       this.#ejected.add(member)
       return member
@@ -56,7 +68,7 @@ export class Roster {
   add(member: Member, ejected: boolean): void {
     this.utilisation.add(0) // so far it did not count
     this.members.set(member.worker.name, member)
-    this.identities.add(member.worker)
+    member.machine = this.identities.add(member.worker)
     this.capacity.count(member, 1)
     if (ejected) this.#ejected.add(member)
     this.update(member)
@@ -69,7 +81,7 @@ export class Roster {
     this.#ejected.delete(member)
     this.leaving.add(member)
     this.#move(member, LEAVING)
-    this.#free.list(member, this.members.size)
+    this.#list(member)
     this.identities.remove(member.worker)
     this.#discharge(member)
   }
@@ -81,7 +93,7 @@ export class Roster {
 
   /** Every worker of this identity. */
   eject(identity: string, ejected: boolean): void {
-    for (const { name } of this.identities.workersOf(identity)) {
+    for (const { name } of [...this.identities.workersOf(identity)]) {
       const member = this.members.get(name) as Member
       if (ejected) this.#ejected.add(member)
       else this.#ejected.delete(member)
@@ -91,21 +103,43 @@ export class Roster {
 
   /** A slot of a worker is taken. */
   occupy(member: Member): WorkerSlot {
-    if (member.state === READY && member.slots.hasRoom) this.capacity.free--
-    const slot = member.slots.free.pop() ?? member.slots.more()
-    this.#free.list(member, this.members.size)
+    const { machine, slots } = member
+    if (member.state === READY && slots.hasRoom) machine.slots.free--
+    const slot = slots.free.pop() ?? slots.more()
+    machine.taken++
+    this.capacity.recount(machine)
+    this.#list(member)
     return slot
   }
 
-  /** A slot is free. */
+  /** A slot is free; its machine keeps it for a while where it left an attempt without an answer, unless there is no other machine. */
   vacate(slot: WorkerSlot): void {
-    const { member } = slot
+    const { member, silentMs } = slot
+    const { machine, slots } = member
+    const restMs = silentMs && this.identities.usable > 1 ? machine.silent(silentMs) : 0
     slot.batch = undefined
-    member.slots.held.delete(slot)
-    member.slots.free.push(slot)
-    if (member.state === READY && member.slots.hasRoom) this.capacity.free++
+    slot.silentMs = 0
+    slots.held.delete(slot)
+    slots.free.push(slot)
+    if (member.state === READY && slots.hasRoom) machine.slots.free++
+    if (restMs) this.#clock.after(restMs, () => this.#release(machine, true), true)
+    else this.#release(machine)
     if (member.state === LEAVING) this.#discharge(member)
     this.update(member)
+  }
+
+  #release(machine: Machine, hasRested = false): void {
+    machine.taken--
+    this.capacity.recount(machine)
+    this.#listNext(machine)
+    if (hasRested) this.#rested()
+  }
+
+  /** A worker has answered: its machine may take more. */
+  answered({ machine }: Member): void {
+    machine.answered()
+    this.capacity.recount(machine)
+    this.#listNext(machine)
   }
 
   /** A slot's attempts are settled, but its worker has to say that it is free. */
@@ -120,7 +154,7 @@ export class Roster {
     const { width } = member
     if (width !== member.slots.limit) this.#resize(member, width)
     this.#move(member, this.#stateOf(member))
-    this.#free.list(member, this.members.size)
+    this.#list(member)
   }
 
   /** A worker takes more or fewer at once than before. */
@@ -129,6 +163,37 @@ export class Roster {
     this.capacity.count(member, -1)
     member.slots.limit = slots
     this.capacity.count(member, 1)
+  }
+
+  /** A worker with room is among the free ones while its machine may take as much; else it waits for that. */
+  #list(member: Member): void {
+    const { machine, state, slots } = member
+    this.#unlist(member)
+    if (state === READY && slots.hasRoom) {
+      if (machine.mayList) this.#enter(member)
+      else member.place = machine.waiting.push(member)
+    }
+    this.#listNext(machine)
+  }
+
+  #unlist(member: Member): void {
+    if (member.stamp) member.machine.listed--
+    if (member.place !== undefined) member.machine.waiting.remove(member.place)
+    member.stamp = 0
+    member.place = undefined
+  }
+
+  #enter(member: Member): void {
+    member.machine.listed++
+    this.#free.push(member, this.members.size)
+  }
+
+  /** The next of a machine's workers that wait, as many as it may have listed. */
+  #listNext(machine: Machine): void {
+    for (let { first } = machine.waiting; first && machine.mayList; first = machine.waiting.first) {
+      this.#unlist(first)
+      this.#enter(first)
+    }
   }
 
   #stateOf(member: Member): MemberState {
@@ -144,6 +209,8 @@ export class Roster {
     this.#down.delete(member) // and in again as the last
     if (state === DOWN || state === GONE) this.#down.add(member)
     if (member.state === state) return
+    if (state === READY) this.ready.add(member)
+    else this.ready.delete(member)
     const wasUsable = isUsable(member.state)
     this.capacity.count(member, -1)
     member.state = state
@@ -163,10 +230,13 @@ export class Roster {
 
   /** Takes the fastest worker with a free slot out, until it is listed again. */
   takeFastest(): Member | undefined {
-    while (true) {
-      const member = this.#free.take()
-      if (!member || member.isFree) return member
-      this.update(member)
+    for (let member = this.#free.take(); member; member = this.#free.take()) {
+      member.machine.listed--
+      const isFree = member.machine.hasRoom && member.isFree
+      if (isFree) return member
+      // One that has room is not asked again: what says now one thing, now the other would be asked for ever.
+      if (member.machine.hasRoom) this.#move(member, member.isGone ? GONE : DOWN)
+      this.#list(member)
     }
   }
 
@@ -208,24 +278,17 @@ class FreeSlots {
   #entries = new TinyQueue<FreeEntry>([], faster)
   #stamps = 0
 
-  /** An entry that it has already no longer counts, and it has none where it is not ready or has no room. @param size  how many workers there are */
-  list(member: Member, size: number): void {
-    const { slots, speed } = member
-    if (member.state !== READY || !slots.hasRoom) {
-      member.stamp = 0
-      return
-    }
+  /** @param size  how many workers there are */
+  push(member: Member, size: number): void {
     member.stamp = ++this.#stamps
-    const slowness = speed.slowness * (1 + slots.busy / slots.limit)
+    const slowness = member.speed.slowness * (1 + member.slots.busy / member.limit)
     this.#entries.push({ member, stamp: member.stamp, slowness })
     if (this.#entries.length < 2 * size + OUT_OF_DATE) return
     this.#entries = new TinyQueue(this.#entries.data.filter(({ member, stamp }) => stamp === member.stamp), faster) // biome-ignore format: one line
   }
 
   take(): Member | undefined {
-    while (true) {
-      const entry = this.#entries.pop()
-      if (!entry) return undefined
+    for (let entry = this.#entries.pop(); entry; entry = this.#entries.pop()) {
       if (entry.stamp !== entry.member.stamp) continue
       entry.member.stamp = 0
       return entry.member
@@ -253,14 +316,27 @@ class Capacity {
   /** Rows that one of them has taken in a run at most. */
   mostRows = 1
 
-  count({ state, slots, batching }: Member, sign: 1 | -1): void {
+  count({ state, slots, batching, machine }: Member, sign: 1 | -1): void {
     if (state.is === 'leaving') return
     if (batching) this.mostRows = Math.max(this.mostRows, batching.most)
-    this.slots += sign * slots.limit
-    if (state.is === 'ready') this.free += sign * Math.max(0, slots.limit - slots.busy)
-    if (!isUsable(state)) return
-    this.usable += sign * slots.limit
-    this.workers += sign
+    machine.slots.all += sign * slots.limit
+    if (state.is === 'ready') machine.slots.free += sign * Math.max(0, slots.limit - slots.busy)
+    if (isUsable(state)) {
+      machine.slots.usable += sign * slots.limit
+      this.workers += sign
+    }
+    this.recount(machine)
+  }
+
+  /** A machine has other slots than before, or takes other ones: no more count than it may take. */
+  recount({ slots, counted, limit, taken }: Machine): void {
+    const [all, usable, free] = [counted.all, counted.usable, counted.free]
+    counted.all = Math.min(slots.all, limit)
+    counted.usable = Math.min(slots.usable, limit)
+    counted.free = Math.min(slots.free, Math.max(0, limit - taken))
+    this.slots += counted.all - all
+    this.usable += counted.usable - usable
+    this.free += counted.free - free
   }
 }
 

@@ -17,7 +17,7 @@ export function judge(verdict: Verdict, generations: readonly Generation[], sett
   warn(`${worker} lied, with proof (${lies} lies, ${proven} proven answers so far): it is ejected`)
   for (const generation of generations) {
     const own = generation.means.pool.identities.workersOf(identity)
-    for (const name of new Set([worker, ...own.map(({ name }) => name)])) generation.forget(name)
+    for (const name of new Set([worker, ...Array.from(own, ({ name }) => name)])) generation.forget(name)
     generation.reconsider(identity)
   }
   const recalled = generations[0].means.sampled?.recall(identity) ?? [] // of whatever model

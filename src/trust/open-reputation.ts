@@ -84,7 +84,7 @@ export class OpenReputation extends Reputation implements Strangers {
 
   override resume(): void {
     for (const identity of this.evidence.workers) this.tidy(identity)
-    const workers = this.#pool.identities.all().flatMap((identity) => this.#pool.identities.workersOf(identity))
+    const workers = this.#pool.identities.all().flatMap((identity) => [...this.#pool.identities.workersOf(identity)])
     // Its own first, so that nobody takes their place.
     for (const worker of workers.sort((a, b) => Number(b.trusted ?? false) - Number(a.trusted ?? false))) {
       if (!this.joined(worker)) this.#pool.eject(identityOf(worker))
@@ -128,7 +128,7 @@ export class OpenReputation extends Reputation implements Strangers {
     const isBelieved = this.evidence.isTrusted(identity)
     this.#waiting.delete(identity)
     if (isBelieved && this.#isBehind) this.#waiting.add(identity)
-    const isAdmitted = isBelieved && !this.#isBehind && this.#pool.identities.workersOf(identity).length < 2
+    const isAdmitted = isBelieved && !this.#isBehind && this.#pool.identities.workersOf(identity).size < 2
     this.#pool[isAdmitted ? 'readmit' : 'eject'](identity)
     return isAdmitted
   }
@@ -248,7 +248,7 @@ export class OpenReputation extends Reputation implements Strangers {
   /** A newcomer gets a quiz. */
   #examine(): void {
     const { identities } = this.#pool
-    const isFree = ({ isExamined, worker }: Stranger) => !isExamined && worker.free && identities.workersOf(identityOf(worker)).length < 2 // biome-ignore format: one line
+    const isFree = ({ isExamined, worker }: Stranger) => !isExamined && worker.free && identities.workersOf(identityOf(worker)).size < 2 // biome-ignore format: one line
     const stranger = this.#all.next(this.#options.coin(), isFree)
     if (!stranger) return
     const identity = identityOf(stranger.worker)

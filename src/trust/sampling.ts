@@ -85,7 +85,7 @@ export class Sampling implements Sampled {
 
   /** Whether all of its workers are the user's own: a stranger may take the name of one of them. */
   isAnchor(identity: Identity): boolean {
-    const workers = this.#options.pool.identities.workersOf(identity)
+    const workers = [...this.#options.pool.identities.workersOf(identity)]
     return workers.length > 0 && workers.every(({ trusted }) => trusted === true)
   }
 
@@ -105,7 +105,7 @@ export class Sampling implements Sampled {
     const { identities } = this.#options.pool
     this.#anchors ??= identities.all().filter((each) => this.isAnchor(each))
     const usable = this.#anchors.filter((each) => identities.isUsable(each))
-    const slots = usable.flatMap((each) => identities.workersOf(each)).map((worker) => worker.slots ?? 1)
+    const slots = usable.flatMap((each) => [...identities.workersOf(each)]).map((worker) => worker.slots ?? 1)
     return AT_ONCE * slots.reduce((sum, each) => sum + each, 0)
   }
 

@@ -81,7 +81,7 @@ export class Scales implements Owner, Apart {
   #standards(): readonly ModelWorker[] {
     const { identities } = this.#pool
     const machines = identities.all().map((each) => identities.workersOf(each))
-    const own = machines.flatMap((workers) => workers.find(({ trusted }) => trusted) ?? [])
+    const own = machines.flatMap((workers) => trustedOf(workers) ?? [])
     this.#isAnchored ||= own.length > 0
     const others = machines.length > 2 * this.#liars ? machines.map(([first]) => first) : []
     return this.#isAnchored ? own : others
@@ -126,7 +126,7 @@ export class Scales implements Owner, Apart {
   changed(): void {
     this.#known = undefined
     for (const all of [this.#answered, this.#failures]) {
-      for (const identity of all.keys()) if (!this.#pool.identities.workersOf(identity).length) all.delete(identity)
+      for (const identity of all.keys()) if (!this.#pool.identities.has(identity)) all.delete(identity)
     }
   }
 
@@ -140,3 +140,8 @@ export class Scales implements Owner, Apart {
 
 /** What a worker says of itself may be anything. */
 const sane = (scale: unknown) => (typeof scale === 'number' && scale > 0 && scale < Number.MAX_VALUE ? scale : 0)
+
+/** A loop: one machine may have thousands of names, and an array of them for each query took a millisecond. */
+function trustedOf(workers: Iterable<ModelWorker>): ModelWorker | undefined {
+  for (const worker of workers) if (worker.trusted) return worker
+}

@@ -73,7 +73,11 @@ export interface ModelWorker {
   readonly scales?: readonly number[] | undefined
   /** Whether the model answers the same query in the same way twice. Default: not known, and taken for true. */
   readonly repeats?: boolean | undefined
-  /** Calls that it takes at once. Default 1. It may change: it is read when a call has settled, and on `onFree`. One that is open takes a slot until it settles; `inferBatch` counts as one call. */
+  /**
+   * Calls that it takes at once. Default 1. It may change: it is read when a call has settled, and on `onFree`. One that is open takes a slot until it
+   * settles; `inferBatch` counts as one call. Workers that share an identity, or that say `signed`, begin with one slot together, and get one more for
+   * each answer, unless they are `trusted`.
+   */
   readonly slots?: number
   /** Whether `infer` would take one more call now. */
   readonly free: boolean

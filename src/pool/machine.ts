@@ -1,0 +1,78 @@
+/**
+ * The workers of one identity, and the slots that they share. One that comes by itself may announce any number of names and slots: it begins
+ * with one slot, and gets one more for each answer. So a machine that falls silent holds up at most one query more than it has answered.
+ */
+
+import { Deque } from '../arrays'
+import type { ModelWorker } from '../workers/worker'
+import type { Member } from './member'
+
+/** Attempts beyond its slots that a machine may leave without an answer, if it has answered as many before. */
+const RESERVE = 10
+/** The longest rest. */
+const MOST_REST_MS = 10_000
+
+export class Machine {
+  readonly workers = new Set<ModelWorker>()
+  /** It is the user's own. */
+  trusted = false
+  /** Of these, how many may take attempts. */
+  usable = 0
+  /** Slots of its workers: all, those of workers that may take attempts, the free ones of workers that are ready; and as many of them as count. Written by the roster. */
+  readonly slots = { all: 0, usable: 0, free: 0 }
+  readonly counted = { all: 0, usable: 0, free: 0 }
+  /** Slots that are taken; a machine that rests keeps one. */
+  taken = 0
+  /** Workers in the list of free ones; the others that are free wait until the machine may take more. Written by the roster. */
+  listed = 0
+  readonly waiting = new Deque<Member>()
+  /** Whether it has to earn its slots. Written here alone. */
+  earns = false
+  /** Slots that it has earned: one to begin with, one for each answer, less one for each attempt that it left without one. */
+  #earned = 1
+  /** Rests since its last answer. */
+  #rests = 0
+
+  /** A worker that the user started or named has all of its slots at once; one that announced itself has not, nor have several of one machine. */
+  add(worker: ModelWorker): void {
+    this.workers.add(worker)
+    this.earns ||= worker.signed !== undefined || this.workers.size > 1
+  }
+
+  /** Slots that it may take. */
+  get limit(): number {
+    return this.earns ? this.#earned : Number.POSITIVE_INFINITY
+  }
+
+  /** Whether it may take one more. */
+  get hasRoom(): boolean {
+    return this.taken < this.limit
+  }
+
+  /** Whether one more of its workers may be listed as free. */
+  get mayList(): boolean {
+    return this.listed + this.taken < this.limit
+  }
+
+  /** Whether there is more to remember of it than of one that is new, once its last worker has left. */
+  get isKnown(): boolean {
+    return this.taken > 0 || this.#earned > 1 || this.#rests > 0
+  }
+
+  answered(): void {
+    this.#earned = Math.min(this.slots.all + RESERVE, this.#earned + 1)
+    this.#rests = 0
+  }
+
+  /**
+   * An attempt was given up when it was late: that costs a slot. Whoever has but one rests for as long as it was silent, each time for twice as long until it
+   * answers: it is not known whether it ever will.
+   *
+   * @returns milliseconds for which it keeps the slot; 0: it has it no more
+   */
+  silent(ms: number): number {
+    if (this.#earned === 1) return Math.min(MOST_REST_MS, ms * 2 ** this.#rests++)
+    this.#earned--
+    return 0
+  }
+}
