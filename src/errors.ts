@@ -57,11 +57,20 @@ const MOST_TOLD = 500
 /** Any thrown value as one of ours; what already is one stays as it is, but for its length. */
 export function asError(error: unknown, code: Code, prefix = ''): ApproxiferError {
   const isOurs = error instanceof ApproxiferError
-  const text = error instanceof Error ? String(error.message) : shown(error)
+  const text = messageOf(error)
   if (isOurs && text.length <= MOST_TOLD) return error
   const message = text.length > MOST_TOLD ? `${text.slice(0, MOST_TOLD)}...` : text
   if (isOurs) return new ApproxiferError(error.code, message)
   return new ApproxiferError(code, prefix + message, { cause: error })
+}
+
+/** What was thrown may be anything: also what cannot be read. */
+function messageOf(error: unknown): string {
+  try {
+    return error instanceof Error ? String(error.message) : shown(error)
+  } catch {
+    return 'an error that cannot be read'
+  }
 }
 
 /** A URL, or several, for people to read: also one that is written wrongly, with slashes in its password or none in front. */
@@ -72,6 +81,10 @@ export function withoutPassword(url: string): string {
 /** Any value in a word; what has no name or no text of its own must not turn an error into another. */
 export function shown(value: unknown): string {
   if (typeof value !== 'object' && typeof value !== 'function') return String(value)
-  const name: unknown = value?.constructor?.name
-  return value === null ? 'null' : typeof name === 'string' ? name : 'an object'
+  try {
+    const name: unknown = value?.constructor?.name
+    return value === null ? 'null' : typeof name === 'string' ? name : 'an object'
+  } catch {
+    return 'an object that cannot be read'
+  }
 }

@@ -9,8 +9,8 @@ import type { Member } from './member'
 
 /** Attempts beyond its slots that a machine may leave without an answer, if it has answered as many before. */
 const RESERVE = 10
-/** The longest rest. */
-const MOST_REST_MS = 10_000
+/** The longest pause. */
+const MOST_PAUSE_MS = 10_000
 
 export class Machine {
   readonly workers = new Set<ModelWorker>()
@@ -21,7 +21,7 @@ export class Machine {
   /** Slots of its workers: all, those of workers that may take attempts, the free ones of workers that are ready; and as many of them as count. Written by the roster. */
   readonly slots = { all: 0, usable: 0, free: 0 }
   readonly counted = { all: 0, usable: 0, free: 0 }
-  /** Slots that are taken; a machine that rests keeps one. */
+  /** Slots that are taken; one is during a pause. */
   taken = 0
   /** Workers in the list of free ones; the others that are free wait until the machine may take more. Written by the roster. */
   listed = 0
@@ -30,8 +30,8 @@ export class Machine {
   earns = false
   /** Slots that it has earned: one to begin with, one for each answer, less one for each attempt that it left without one. */
   #earned = 1
-  /** Rests since its last answer. */
-  #rests = 0
+  /** Pauses since its last answer. */
+  #pauses = 0
 
   /** A worker that the user started or named has all of its slots at once; one that announced itself has not, nor have several of one machine. */
   add(worker: ModelWorker): void {
@@ -56,22 +56,22 @@ export class Machine {
 
   /** Whether there is more to remember of it than of one that is new, once its last worker has left. */
   get isKnown(): boolean {
-    return this.taken > 0 || this.#earned > 1 || this.#rests > 0
+    return this.taken > 0 || this.#earned > 1 || this.#pauses > 0
   }
 
   answered(): void {
     this.#earned = Math.min(this.slots.all + RESERVE, this.#earned + 1)
-    this.#rests = 0
+    this.#pauses = 0
   }
 
   /**
-   * An attempt was given up when it was late: that costs a slot. Whoever has but one rests for as long as it was silent, each time for twice as long until it
-   * answers: it is not known whether it ever will.
+   * An attempt was given up when it was late: that costs a slot. A machine with one slot left gets nothing for as long as it was silent, and each time
+   * for twice as long until it answers: nobody knows whether it ever will.
    *
-   * @returns milliseconds for which it keeps the slot; 0: it has it no more
+   * @returns milliseconds for which its slot counts as taken; 0: it is free
    */
   silent(ms: number): number {
-    if (this.#earned === 1) return Math.min(MOST_REST_MS, ms * 2 ** this.#rests++)
+    if (this.#earned === 1) return Math.min(MOST_PAUSE_MS, ms * 2 ** this.#pauses++)
     this.#earned--
     return 0
   }

@@ -46,8 +46,8 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     this.#maxBatch = maxBatch
     this.#closing = new Closing(clock)
     const strand = inAMoment(() => this.#strand(fewer)) // when workers leave, many do
-    const rested = () => this.#dispatcher.dispatch()
-    this.#roster = new Roster(clock, strand, (member) => this.#closing.close(member), rested)
+    const resumed = () => this.#dispatcher.dispatch()
+    this.#roster = new Roster(clock, strand, (member) => this.#closing.close(member), resumed)
     this.#dispatcher = new Dispatcher(this.#queue, this.#roster, options)
     this.forecast = this.#dispatcher.execution.forecast
     for (const worker of workers) this.add(worker)

@@ -36,19 +36,19 @@ export class Roster {
   /** Told when attempts that are queued may have no worker left. */
   readonly strand: () => void
   readonly #left: (member: Member) => void
-  readonly #rested: () => void
+  readonly #resumed: () => void
 
   /**
    * @param strand  told when there are fewer usable workers
    * @param left    told of those that left, once they have no attempts
-   * @param rested  told when a machine may take attempts again
+   * @param resumed  told when a machine may take attempts again after a pause
    */
-  constructor(clock: Clock, strand: () => void, left: (member: Member) => void, rested: () => void) {
+  constructor(clock: Clock, strand: () => void, left: (member: Member) => void, resumed: () => void) {
     this.utilisation = new Utilisation(clock, this.capacity)
     this.#clock = clock
     this.strand = strand
     this.#left = left
-    this.#rested = rested
+    this.#resumed = resumed
   }
 
   /** The first ejected one that is idle and will do; the others come before it the next time. @param mayTake  the same for all workers of a machine */
@@ -116,23 +116,23 @@ export class Roster {
   vacate(slot: WorkerSlot): void {
     const { member, silentMs } = slot
     const { machine, slots } = member
-    const restMs = silentMs && this.identities.usable > 1 ? machine.silent(silentMs) : 0
+    const pauseMs = silentMs && this.identities.usable > 1 ? machine.silent(silentMs) : 0
     slot.batch = undefined
     slot.silentMs = 0
     slots.held.delete(slot)
     slots.free.push(slot)
     if (member.state === READY && slots.hasRoom) machine.slots.free++
-    if (restMs) this.#clock.after(restMs, () => this.#release(machine, true), true)
+    if (pauseMs) this.#clock.after(pauseMs, () => this.#release(machine, true), true)
     else this.#release(machine)
     if (member.state === LEAVING) this.#discharge(member)
     this.update(member)
   }
 
-  #release(machine: Machine, hasRested = false): void {
+  #release(machine: Machine, isPauseOver = false): void {
     machine.taken--
     this.capacity.recount(machine)
     this.#listNext(machine)
-    if (hasRested) this.#rested()
+    if (isPauseOver) this.#resumed()
   }
 
   /** A worker has answered: its machine may take more. */

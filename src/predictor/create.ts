@@ -4,8 +4,9 @@ import { checkInteger, expected, isObject } from '../check'
 import { ownRequest } from '../own-request'
 import { doubtsOf } from '../reading'
 import { verifiedWorkers } from '../scheme'
+import { CheckedWorker } from '../workers/checked'
 import { localWorkers, mostThreads } from '../workers/local/local'
-import { checkWorker, type ModelWorker, machinesOf, type WorkerChanges } from '../workers/worker'
+import { type ModelWorker, machinesOf, type WorkerChanges } from '../workers/worker'
 import { abilitiesOf } from './abilities'
 import type { Needs } from './membership'
 import type { PredictorOptions } from './options'
@@ -36,9 +37,10 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
     if (name) throw new TypeError(`${name}: expected none beside ready workers, which have theirs`)
   }
   if (Array.isArray(workers)) {
-    checkReady(workers, needs)
-    checkAbilities(given, settings, coder, workers[0])
-    return new Predictor(coder, workers, settings, parts)
+    const ready = workers.map((worker, i) => new CheckedWorker(`workers[${i}]`, worker, settings.warn))
+    checkReady(ready, needs)
+    checkAbilities(given, settings, coder, ready[0])
+    return new Predictor(coder, ready, settings, parts)
   }
   const membership = isIterable(workers)
     ? new (await import('./membership')).Membership(workers, settings.warn, parts.rollout !== undefined)
@@ -95,7 +97,6 @@ function checkReady(workers: readonly ModelWorker[], { needed, counted, anchored
 /** Ready workers: each with a name of its own, no other predictor's, and all with the same model. */
 function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
   workers.forEach((worker, i) => {
-    checkWorker(`workers[${i}]`, worker)
     if (worker.onFree) throw new RangeError(`workers[${i}].onFree: expected none, got that of another predictor`) // biome-ignore format: one line
   })
   const seen = new Set<string>()

@@ -47,6 +47,8 @@ export class Generation {
   readonly #shared: Shared
   readonly #open = new Bag<Query>()
   readonly #maxWaitMs: number
+  /** What a query gets that comes when it is closed. */
+  #closed: ApproxiferError | undefined
   /** Who is to ask again, of the workers with the new model. */
   readonly #waiting: { payload: Payload; caller: Caller }[] = []
   /** What its workers call it. */
@@ -166,6 +168,7 @@ export class Generation {
   /** Answers a request, by what was answered before where that is wanted. */
   take(request: Request): void {
     try {
+      if (this.#closed) throw this.#closed // by what was read of the query
       if (this.reuse) this.reuse.take(request)
       else this.#ask(request, request.caller)
     } catch (error) {
@@ -187,6 +190,7 @@ export class Generation {
       hedges.earn(this.#open.size)
       recoveries.earn()
       const query = this.#join(payload, caller, refusal || undefined)
+      if (this.#closed) return query.end(this.#closed) // by what made features of it
       const isShared = caller !== own // those that it asks for have signals of their own, and it leaves with the last of them
       const heard = isShared ? undefined : signal
       if (caller.isOpen && (heard || isShared)) caller.listen(heard, (error) => query.leave(error))
@@ -237,6 +241,7 @@ export class Generation {
 
   /** Ends all that is open, and closes the workers. */
   async close(error: ApproxiferError): Promise<void> {
+    this.#closed = error
     this.end(error)
     for (const { learning } of this.tenants) learning?.close()
     this.means.sampled?.close()

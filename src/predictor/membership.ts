@@ -3,10 +3,10 @@
 import { expected, isObject } from '../check'
 import type { Clock } from '../clock'
 import { ApproxiferError, asError } from '../errors'
+import { CheckedWorker } from '../workers/checked'
 import { addToGroup, largest } from '../workers/remote/model'
 import {
   type Change,
-  checkWorker,
   type ModelChange,
   type ModelWorker,
   machinesOf,
@@ -69,6 +69,8 @@ export class Membership {
   #early: ModelWorker[] = []
   /** Some may lie: workers that others can speak for are not let in. */
   #isDoubted = false
+  /** Workers that were let in: one that is told again is not closed. */
+  readonly #known = new WeakSet<ModelWorker>()
   /** What comes next, where that is waited for already. */
   #next: Promise<IteratorResult<Change>> | undefined
   #closed = false
@@ -219,17 +221,18 @@ export class Membership {
 
   #add(worker: ModelWorker, members: Members): void {
     if (this.#closed) return void shut(worker)
+    let own: ModelWorker
     try {
-      checkWorker('add', worker)
-      this.#checkAlike(worker, members)
+      own = new CheckedWorker('add', worker, this.#warn)
+      this.#checkAlike(own, members)
     } catch (error) {
-      this.#warn(`a worker was refused: ${(error as Error).message}`)
-      const isInUse = worker?.onFree || members.worker(worker?.name) === worker
-      return isInUse ? undefined : void shut(worker)
+      this.#warn(`a worker was refused: ${asError(error, 'WORKER').message}`)
+      return isInUse(worker) || this.#known.has(worker) ? undefined : void shut(worker)
     }
-    this.#signature = JSON.stringify(worker.signature)
-    this.#welcome(worker, members)
-    members.join(worker)
+    this.#known.add(worker)
+    this.#signature = JSON.stringify(own.signature)
+    this.#welcome(own, members)
+    members.join(own)
   }
 
   /** The first worker says what the model is, and so does one that joins when none is left. */
@@ -262,6 +265,15 @@ export class Membership {
     if (!this.#apart && known && fingerprint && fingerprint !== known && !members.isEmpty()) {
       wrong('fingerprint', `the model's, ${known}`, fingerprint)
     }
+  }
+}
+
+/** Whether another predictor has it. */
+function isInUse(worker: ModelWorker): boolean {
+  try {
+    return worker.onFree !== undefined
+  } catch {
+    return false
   }
 }
 

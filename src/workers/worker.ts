@@ -206,7 +206,7 @@ export function checkWorker(field: string, worker: ModelWorker): void {
   }
 }
 
-function checkSpecs(field: string, specs: Signature['inputs'] | undefined): void {
+export function checkSpecs(field: string, specs: Signature['inputs'] | undefined): void {
   if (!Array.isArray(specs) || !specs.length) throw new TypeError(expected(field, 'names and shapes', specs))
   specs.forEach(({ name, shape, type }, i) => {
     checkString(`${field}[${i}].name`, name)

@@ -86,7 +86,7 @@ it('a silent call keeps the slot of its machine from all of its names, also wher
   await pass(HANG_MS) // the call is given up
   expect(atWork(names)).toBe(0)
   put(2)
-  expect([atWork(names), atWork([honest])]).toEqual([0, 1]) // it rests for as long as it was silent
+  expect([atWork(names), atWork([honest])]).toEqual([0, 1]) // it gets nothing for as long as it was silent
   for (let i = 0; i < 2; i++) await answer(honest)
   await pass(HANG_MS)
   put(2)
@@ -115,7 +115,7 @@ it('a machine that leaves and comes back under another name has what it earned, 
   await pass(HANG_MS)
 })
 
-it('the only machine that there is does not rest: nobody else could answer', async () => {
+it('the only machine that there is makes no pause: nobody else could answer', async () => {
   const worker = announced('w')
   const { put, pass } = open([worker])
   put(1)
@@ -124,7 +124,7 @@ it('the only machine that there is does not rest: nobody else could answer', asy
   expect(worker.runs.length).toBe(1)
 })
 
-it('one that has answered for long loses slots by silence, and has them again by answers; a rest comes when none is left', () => {
+it('one that has answered for long loses slots by silence, and has them again by answers; a pause comes when none is left', () => {
   const machine = new Machine()
   machine.add(announced('w'))
   machine.slots.all = 4
@@ -154,7 +154,7 @@ it('an attempt that is given up when it is late costs a slot, and one that its c
   }
 })
 
-it('a server that the user named gets as many slots as before, and no rest', async () => {
+it('a server that the user named gets as many slots as before, and no pause', async () => {
   const named = Object.assign(new BatchWorker('http'), {
     identity: '10.0.0.1:8000',
     slots: 16,

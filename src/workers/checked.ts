@@ -1,0 +1,193 @@
+/**
+ * A worker as a predictor has it. What a worker says of itself is read here alone. A getter may throw, or say now one thing, now another: what
+ * tells workers apart is read once, when it joins; what may change is checked each time, and something safe stands in the place of nonsense,
+ * with one warning. So a worker at fault is passed over, and no loop over what it says lasts longer than a turn.
+ */
+
+import { checkBoolean, checkString, expected, isObject } from '../check'
+import { asError } from '../errors'
+import type { Warn } from '../notices'
+import type { Signature, TensorList } from '../tensor'
+import { checkSpecs, checkWorker, type ModelWorker } from './worker'
+
+type Optional<T> = T | undefined
+type Fits = (value: unknown) => boolean
+
+const isBoolean: Fits = (value) => typeof value === 'boolean'
+const isFlag: Fits = (value) => value === undefined || typeof value === 'boolean'
+const isMs: Fits = (value) => value === undefined || (Number.isFinite(value) && (value as number) >= 0)
+const isCount: Fits = (value) => value === undefined || (Number.isSafeInteger(value) && (value as number) >= 1)
+const isFunctionOrNone: Fits = (value) => value === undefined || typeof value === 'function'
+const isObjectOrNone: Fits = (value) => value === undefined || isObject(value)
+const isListOrNone: Fits = (value) =>
+  value === undefined || (Array.isArray(value) && value.every((each) => typeof each === 'number'))
+const isSequence: Fits = (value) => value === false || isObjectOrNone(value)
+
+export class CheckedWorker implements ModelWorker {
+  readonly name: string
+  declare readonly identity: Optional<string>
+  declare readonly signed: Optional<boolean>
+  declare readonly trusted: Optional<boolean>
+  declare readonly origin: Optional<string>
+  readonly signature: Signature
+  declare readonly fingerprint: Optional<string>
+  declare readonly modelId: Optional<string>
+  readonly #worker: ModelWorker
+  readonly #warn: Warn
+  /** Of which it was warned. */
+  readonly #odd = new Set<string>()
+  /** It is being asked something: what asks it from inside of that gets no answer. */
+  #isAsked = false
+  #slots = 1
+
+  /**
+   * @param field  what it is called in errors
+   * @param warn   must not throw
+   * @throws TypeError, RangeError for what is no worker
+   */
+  constructor(field: string, worker: ModelWorker, warn: Warn) {
+    try {
+      checkWorker(field, worker)
+      const { name, identity, signed, trusted, origin, signature, fingerprint, modelId } = worker
+      this.name = checkString(`${field}.name`, name)
+      this.signature = signature
+      for (const side of ['inputs', 'outputs'] as const) checkSpecs(`${field}.signature.${side}`, signature?.[side])
+      const texts = { identity, origin, fingerprint, modelId }
+      for (const [name, text] of Object.entries(texts)) if (text !== undefined) checkString(`${field}.${name}`, text)
+      for (const [name, flag] of Object.entries({ signed, trusted })) if (flag !== undefined) checkBoolean(`${field}.${name}`, flag) // biome-ignore format: one line
+      Object.assign(this, texts, { signed, trusted })
+    } catch (error) {
+      if (error instanceof TypeError || error instanceof RangeError) throw error
+      throw new TypeError(`${field}: expected a worker, got one that cannot be read: ${textOf(error)}`, {
+        cause: error,
+      })
+    }
+    this.#worker = worker
+    this.#warn = warn
+  }
+
+  get free(): boolean {
+    return this.#ask('free', isBoolean, 'true or false', false)
+  }
+
+  get gone(): boolean {
+    return this.#ask<Optional<boolean>>('gone', isFlag, 'true or false', false) === true
+  }
+
+  get slots(): number {
+    this.#slots = this.#ask<Optional<number>>('slots', isCount, 'an integer >= 1', this.#slots) ?? 1
+    return this.#slots
+  }
+
+  get maxBatch(): number {
+    return this.inferBatch ? (this.#ask<Optional<number>>('maxBatch', isCount, 'an integer >= 1', 1) ?? 1) : 1
+  }
+
+  get interruptible(): Optional<boolean> {
+    return this.#ask('interruptible', isFlag, 'true or false', undefined)
+  }
+
+  get takesNext(): boolean {
+    return this.#ask<Optional<boolean>>('takesNext', isFlag, 'true or false', false) === true
+  }
+
+  get roundTripMs(): number {
+    return this.#ask<Optional<number>>('roundTripMs', isMs, 'milliseconds', 0) ?? 0
+  }
+
+  get repeats(): Optional<boolean> {
+    return this.#ask('repeats', isFlag, 'true or false', undefined)
+  }
+
+  get probed(): ModelWorker['probed'] {
+    return this.#ask('probed', isObjectOrNone, 'what was probed', undefined)
+  }
+
+  get scales(): ModelWorker['scales'] {
+    return this.#ask('scales', isListOrNone, 'numbers', undefined)
+  }
+
+  get sequence(): ModelWorker['sequence'] {
+    return this.#ask('sequence', isSequence, 'axes, or false', undefined)
+  }
+
+  get sharedMemory(): ModelWorker['sharedMemory'] {
+    const make = this.#ask<ModelWorker['sharedMemory']>('sharedMemory', isFunctionOrNone, 'a function', undefined)
+    return make && ((bytes) => this.#made(() => make.call(this.#worker, bytes), bytes))
+  }
+
+  #made(make: () => unknown, bytes: number): SharedArrayBuffer | undefined {
+    try {
+      const buffer = make()
+      if (buffer === undefined) return undefined
+      if (buffer instanceof SharedArrayBuffer && buffer.byteLength >= bytes) return buffer
+      this.#complain('sharedMemory', `${bytes} bytes of shared memory`, buffer)
+    } catch (error) {
+      this.#failed('sharedMemory', error)
+    }
+    return undefined
+  }
+
+  get onFree(): ModelWorker['onFree'] {
+    return this.#ask('onFree', isFunctionOrNone, 'a function', undefined)
+  }
+
+  set onFree(listener: ModelWorker['onFree']) {
+    try {
+      this.#worker.onFree = listener
+    } catch (error) {
+      this.#failed('onFree', error)
+    }
+  }
+
+  infer(query: TensorList, options?: { signal?: AbortSignal }): Promise<TensorList> {
+    return this.#worker.infer(query, options)
+  }
+
+  get inferBatch(): ModelWorker['inferBatch'] {
+    const infer = this.#ask<ModelWorker['inferBatch']>('inferBatch', isFunctionOrNone, 'a function', undefined)
+    return infer && ((queries, options) => infer.call(this.#worker, queries, options))
+  }
+
+  get restart(): ModelWorker['restart'] {
+    const restart = this.#ask<ModelWorker['restart']>('restart', isFunctionOrNone, 'a function', undefined)
+    return restart && ((why) => restart.call(this.#worker, why))
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.close()
+  }
+
+  /** What it says now, if that fits. */
+  #ask<T>(field: keyof ModelWorker, fits: Fits, what: string, otherwise: T): T {
+    if (this.#isAsked) return otherwise
+    this.#isAsked = true
+    try {
+      const value: unknown = this.#worker[field]
+      if (fits(value)) return value as T
+      this.#complain(field, what, value)
+    } catch (error) {
+      this.#failed(field, error)
+    } finally {
+      this.#isAsked = false
+    }
+    return otherwise
+  }
+
+  #complain(field: string, what: string, got: unknown): void {
+    if (this.#odd.has(field)) return
+    this.#odd.add(field)
+    this.#warn(`${this.name}: ${expected(field, what, got)}`)
+  }
+
+  #failed(field: string, error: unknown): void {
+    if (this.#odd.has(field)) return
+    this.#odd.add(field)
+    this.#warn(`${this.name}: ${field} threw: ${textOf(error)}`)
+  }
+}
+
+/** What an error says, whatever was thrown. */
+function textOf(error: unknown): string {
+  return asError(error, 'WORKER').message
+}
