@@ -13,8 +13,6 @@ export class JsonElements {
     readonly dims: readonly number[],
     /** The first element that is no value of the type, and where. Nothing behind it is read. */
     readonly flaw?: string,
-    /** The first null, and where: NaN, which JSON does not have, where it is read as an answer. */
-    readonly hole?: string,
   ) {}
 }
 
@@ -39,7 +37,7 @@ export function flattened(array: readonly unknown[], type: ElementType): JsonEle
     for (const value of part) {
       if (typeof value === 'number') list.push(value)
       else if (Array.isArray(value)) add(value)
-      else if (typeof value === 'object') value ? list.spoil('an object') : list.pushNull()
+      else if (typeof value === 'object') list.spoil(value ? 'an object' : 'null')
       else list.push(value as JsonElement)
       if (list.flaw !== undefined) return
     }
@@ -64,7 +62,6 @@ export function listOf(type: ElementType, room: number): ElementList {
 /** Elements as they come, and the lengths of the arrays around them, which have to be equal at every depth. */
 export abstract class ElementList {
   flaw: string | undefined
-  protected hole: string | undefined
   /** By how much the room grows when there is none left. */
   growth = 2
   protected length = 0
@@ -78,11 +75,6 @@ export abstract class ElementList {
   /** Adds an element, or spoils the list. */
   abstract push(value: JsonElement): void
 
-  /** A value that JSON cannot say; spoils a list that has no NaN. */
-  pushNull(): void {
-    this.spoil('null')
-  }
-
   /** The element of sum * 10^exponent, where `sum` is exact up to `MOST_SUM`; undefined where it takes all digits. */
   abstract near(sum: number, exponent: number): number | undefined
 
@@ -94,7 +86,7 @@ export abstract class ElementList {
   }
 
   get elements(): JsonElements {
-    return new JsonElements(this.type, this.values, this.#dims, this.flaw, this.hole)
+    return new JsonElements(this.type, this.values, this.#dims, this.flaw)
   }
 
   /** An element by all its digits. */
@@ -143,16 +135,6 @@ class Float32List extends ElementList {
     this.enter()
     if (typeof value !== 'number') return this.spoil(told(value))
     if (!Number.isFinite(Math.fround(value))) return this.spoil(String(value))
-    this.#add(value)
-  }
-
-  override pushNull(): void {
-    this.enter()
-    this.hole ??= `null at ${this.length}`
-    this.#add(Number.NaN)
-  }
-
-  #add(value: number): void {
     if (this.length === this.#values.length) this.#values = grown(this.#values, this.growth)
     this.#values[this.length++] = value
   }

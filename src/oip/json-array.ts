@@ -164,7 +164,7 @@ export class ArrayReader {
     const end = this.at + word.length
     if (ascii(this.#bytes, this.at, end) !== word) throw this.#wrong(word)
     this.at = end
-    if (word === 'null') this.#list.pushNull()
+    if (word === 'null') this.#list.spoil(word)
     else this.#list.push(word === 'true')
   }
 

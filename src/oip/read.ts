@@ -202,7 +202,7 @@ function columnOf(entry: TensorEntry, spec: TensorSpec, rows: number, batched: b
   const differs = isOpen(spec)
   const own = differs ? shape.slice(Number(batched)) : spec.shape
   const fits = differs ? isShapeOf(own, spec, 0) && (!batched || shape[0] === rows) : count === rows * size(spec)
-  if (fits) return partsOf(valuesOf(entry, spec.type, true), rows).map((data) => tensorOf(spec, data, own))
+  if (fits) return partsOf(valuesOf(entry, spec.type), rows).map((data) => tensorOf(spec, data, own))
   const all = [...(batched ? [rows] : []), ...(spec.shape.length ? [shownShape(spec)] : [])]
   throw outOfRange(`${field}.shape: expected [${all}], got [${shape}]`)
 }

@@ -77,20 +77,15 @@ function rawOf(
   return binary.subarray(0, bytes)
 }
 
-/**
- * A tensor's values: a view where they are aligned or came as JSON. Raw ones are not looked through for NaN.
- *
- * @param isAnswer  whether null is read as NaN, which servers write so
- */
+/** A tensor's values: a view where they are aligned or came as JSON. Raw ones are not looked through for NaN; in JSON that is null, which is no value. */
 export function valuesOf(
   { field, datatype, shape, count, data }: TensorEntry,
   type: ElementType = 'float32',
-  isAnswer = false,
 ): TensorData {
   const own = datatypeOf(type)
   if (datatype !== own) throw wrongType(expected(`${field}.datatype`, `'${own}'`, datatype))
   if (data instanceof Uint8Array) return fromRaw(field, type, data, count)
-  const flaw = (isAnswer ? undefined : data.hole) ?? data.flaw
+  const { flaw } = data
   if (flaw !== undefined) throw outOfRange(`${field}.data: expected ${wordsFor(type)}, got ${flaw}`)
   if (data.values.length !== count) {
     throw outOfRange(`${field}.data: expected ${count} values for shape [${shape}], got ${data.values.length}`)

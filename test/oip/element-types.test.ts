@@ -3,6 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { elementTypes } from '../../src/element'
+import { datatypeOf } from '../../src/oip/elements'
 import { readMetadata, writeMetadata } from '../../src/oip/metadata'
 import { readMessage, readReply, readRequest } from '../../src/oip/read'
 import { type Encoded, encode, writeReply, writeRequest } from '../../src/oip/write'
@@ -151,6 +152,13 @@ describe('as JSON', () => {
     const outputs = [{ name: 'y', type: 'float64' as const, shape: [3], rows, binary: false }]
     const message = await reread(await encode(writeReply({ model: 'm', version: '1', outputs })))
     expect(() => readReply(message, one('float64'), 1)).toThrow(/expected finite float64 values, got null at 1/)
+  })
+
+  it.each(elementTypes)('null is no answer of %s', async (type) => {
+    const value = type === 'string' ? '' : type === 'bool' ? true : 1
+    const outputs = [{ name: 'y', shape: [1, 3], datatype: datatypeOf(type), data: [value, null, value] }]
+    const message = await readMessage(new TextEncoder().encode(JSON.stringify({ outputs })))
+    expect(() => readReply(message, one(type), 1)).toThrow(/got null at 1/)
   })
 })
 

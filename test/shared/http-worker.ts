@@ -14,20 +14,24 @@ export const errorReply = (status: number, text: string, headers = {}) =>
   Reply.json({ error: text }, { status, headers })
 
 /** A worker that starts in simulated time, asked in JSON where nothing else is said. */
-export async function startWorker(options: Partial<HttpOptions> = {}, server = new PretendServer()) {
+export async function startWorker(
+  options: Partial<HttpOptions> = {},
+  server = new PretendServer(),
+  url = 'http://there:8000',
+) {
   const clock = new VirtualClock()
   const warnings: string[] = []
   const onWarning = (text: string) => warnings.push(text)
   const { fetch } = server
-  const started = httpWorker('http://there:8000', { model: 'm', binary: false, fetch, clock, onWarning, ...options })
+  const started = httpWorker(url, { model: 'm', binary: false, fetch, clock, onWarning, ...options })
   started.catch(() => {})
   await clock.run(0)
   return { server, clock, warnings, started }
 }
 
 /** One that has started, and is closed at the end of the test. */
-export async function readyWorker(options: Partial<HttpOptions> = {}) {
-  const { started, ...rest } = await startWorker(options)
+export async function readyWorker(options: Partial<HttpOptions> = {}, url?: string) {
+  const { started, ...rest } = await startWorker(options, undefined, url)
   const worker = await started
   onTestFinished(() => worker.close())
   rest.server.asked.length = 0

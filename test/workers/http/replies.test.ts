@@ -1,9 +1,28 @@
 /** Replies that are no answers. */
 
+import type { PredictorOptions } from 'approxifer'
 import { describe, expect, it } from 'vitest'
+import { createPredictor } from '../../../src/predictor/create'
 import { readyWorker, row } from '../../shared/http-worker'
 import { Reply } from '../../shared/pretend-server'
 import { inferRow } from '../../shared/vectors'
+
+it.each<Partial<PredictorOptions>>([{}, { policy: 'auto' }, { scheme: { queries: 1, byzantine: 1 }, memory: false }])(
+  'null for a number is no answer: another server’s is given, and nobody lied (%j)',
+  async (options) => {
+    const all = await Promise.all([1, 2, 3, 4].map((i) => readyWorker({}, `http://s${i}:8000`)))
+    const verdicts: unknown[] = []
+    const workers = all.map(({ worker }) => worker)
+    const onVerdict = (verdict: unknown) => void verdicts.push(verdict)
+    const predictor = await createPredictor({ workers, onVerdict, onWarning() {}, verify: { audit: 1 }, ...options })
+    all[0].server.instead = ({ json }) =>
+      Reply.json({ id: json?.id, outputs: [{ name: 'y', datatype: 'FP32', shape: [1, 2], data: [null, 8] }] })
+    for (let i = 0; i < 20; i++) expect([...(await predictor.predict(row)).output.y.data]).toEqual([6, 8])
+    expect(verdicts).toEqual([])
+    expect(predictor.stats().workers[0].rejected).toBeGreaterThan(0)
+    await predictor.close()
+  },
+)
 
 describe('a reply that is none', () => {
   const y = { name: 'y', datatype: 'FP32', shape: [1, 2], data: [1, 2] }
@@ -12,6 +31,8 @@ describe('a reply that is none', () => {
     ['nothing', () => new Reply(''), /JSON/],
     ['an object for a number', () => Reply.json({ outputs: [{ ...y, data: [1, {}] }] }), /an object/],
     ['a number too large', () => new Reply('{"outputs":[{"name":"y","datatype":"FP32","shape":[1,2],"data":[1,1e99]}]}'), /1e99|finite/], // biome-ignore format: one line
+    ['null for a number', () => Reply.json({ outputs: [{ ...y, data: [null, 2] }] }), /got null at 0/],
+    ['null in an array of arrays', () => Reply.json({ outputs: [{ ...y, data: [[1, null]] }] }), /got null at 1/],
     ['another name', () => Reply.json({ outputs: [{ ...y, name: 'z' }] }), /'y'/],
     ['another datatype', () => Reply.json({ outputs: [{ ...y, datatype: 'FP64' }] }), /FP32/],
     ['another count', () => Reply.json({ outputs: [{ ...y, shape: [1, 3], data: [1, 2, 3] }] }), /\[1,2\]/],
