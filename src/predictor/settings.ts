@@ -133,7 +133,7 @@ function statesOf(state: MemoryChoices['state'] = {}, most: number): Record<stri
 function checkChoices(choices: Choices, coded: Coded, others: Required<Choices>): Required<Choices> {
   const { policy = others.policy, minConfidence = others.minConfidence, atDeadline = others.atDeadline } = choices
   const { onOverload = others.onOverload } = choices
-  checkPolicy(policy, isVerified(coded) ? 0 : coded.scheme.byzantine)
+  checkPolicy(policy, coded.code, isVerified(coded) ? 0 : coded.scheme.byzantine)
   predictOptions.minConfidence.check('minConfidence', minConfidence)
   predictOptions.atDeadline.check('atDeadline', atDeadline)
   predictOptions.onOverload.check('onOverload', onOverload)

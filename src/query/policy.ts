@@ -11,11 +11,14 @@ export type Policy = 'recover' | 'retry' | 'auto'
 
 export const policies: readonly Policy[] = ['recover', 'retry', 'auto']
 
-/** @throws TypeError, RangeError for what is no policy, or one that takes single answers for proven where somebody may lie */
-export function checkPolicy(policy: Policy, byzantine: number): Policy {
+/** @throws TypeError, RangeError for what is no policy, or one that takes single answers for proven where somebody may lie, or asks again where nobody is asked for a query itself */
+export function checkPolicy(policy: Policy, code: string, byzantine: number): Policy {
   checkWord('policy', policy, policies)
-  if (policy === 'recover' || !byzantine) return policy
-  const where = 'byzantine > 0, where one answer proves nothing'
+  const isPaper = policy === 'retry' && code !== 'systematic'
+  if (policy === 'recover' || (!byzantine && !isPaper)) return policy
+  const where = byzantine
+    ? 'byzantine > 0, where one answer proves nothing'
+    : 'the paper’s code, which decodes every answer and asks nobody again'
   throw outOfRange(`policy: expected 'recover' with ${where}, got '${policy}'`)
 }
 
