@@ -60,7 +60,7 @@ export class Machine {
   }
 
   answered(): void {
-    this.#earned = Math.min(this.slots.all + RESERVE, this.#earned + 1)
+    if (this.#earned < this.slots.all + RESERVE) this.#earned++ // of one that leaves the slots are gone before its last answers
     this.#pauses = 0
   }
 

@@ -115,6 +115,20 @@ it('a machine that leaves and comes back under another name has what it earned, 
   await pass(HANG_MS)
 })
 
+it('one that is drained answers what it has, and has all it earned when it is back', async () => {
+  const worker = announced('w1', { identity: 'machine', slots: 32 })
+  const { pool, put, answer } = open([worker, announced('h')])
+  put(60)
+  for (let i = 0; i < 5; i++) await answer(worker)
+  expect(worker.runs.length).toBeGreaterThan(20)
+  pool.drain('w1')
+  await answer(worker)
+  const again = announced('w2', { identity: 'machine', slots: 32 })
+  pool.add(again)
+  put(60)
+  expect(again.runs.length).toBe(32)
+})
+
 it('the only machine that there is makes no pause: nobody else could answer', async () => {
   const worker = announced('w')
   const { put, pass } = open([worker])
