@@ -133,10 +133,12 @@ export class Execution {
     // It was given up or taken back, or the pool is closed.
     if (!batch.has(attempt)) return this.#heardOf(batch)
     const isUnasked = error.code === 'OVERLOADED'
-    if (isUnasked && !batch.slot.member.isGone) return this.#refused(batch, attempt, error)
+    const { isGone, isFree } = batch.slot.member
+    // One that says both that it is gone and that it is free would be asked again at once, for ever.
+    if (isUnasked && (!isGone || isFree)) return this.#refused(batch, attempt, error)
     const now = this.#options.clock.now()
     const slot = batch.slot
-    const { counts, slots, state, isFree } = slot.member
+    const { counts, slots, state } = slot.member
     const isSingle = batch.attempts.length === 1
     const isLost = error.code === 'WORKER' && state.is !== 'leaving'
     const isUnwanted = attempt.isReleased && isAbort(error)

@@ -12,6 +12,8 @@ import { checkSpecs, checkWorker, type ModelWorker } from './worker'
 
 type Optional<T> = T | undefined
 type Fits = (value: unknown) => boolean
+/** A function for each property: what is read by a name that varies takes several times as long. */
+type Read = (worker: ModelWorker) => unknown
 
 const isBoolean: Fits = (value) => typeof value === 'boolean'
 const isFlag: Fits = (value) => value === undefined || typeof value === 'boolean'
@@ -67,52 +69,63 @@ export class CheckedWorker implements ModelWorker {
   }
 
   get free(): boolean {
-    return this.#ask('free', isBoolean, 'true or false', false)
+    return this.#ask('free', (worker) => worker.free, isBoolean, 'true or false', false)
   }
 
   get gone(): boolean {
-    return this.#ask<Optional<boolean>>('gone', isFlag, 'true or false', false) === true
+    return this.#ask<Optional<boolean>>('gone', (worker) => worker.gone, isFlag, 'true or false', false) === true
   }
 
   get slots(): number {
-    this.#slots = this.#ask<Optional<number>>('slots', isCount, 'an integer >= 1', this.#slots) ?? 1
+    this.#slots =
+      this.#ask<Optional<number>>('slots', (worker) => worker.slots, isCount, 'an integer >= 1', this.#slots) ?? 1
     return this.#slots
   }
 
   get maxBatch(): number {
-    return this.inferBatch ? (this.#ask<Optional<number>>('maxBatch', isCount, 'an integer >= 1', 1) ?? 1) : 1
+    return this.inferBatch
+      ? (this.#ask<Optional<number>>('maxBatch', (worker) => worker.maxBatch, isCount, 'an integer >= 1', 1) ?? 1)
+      : 1
   }
 
   get interruptible(): Optional<boolean> {
-    return this.#ask('interruptible', isFlag, 'true or false', undefined)
+    return this.#ask('interruptible', (worker) => worker.interruptible, isFlag, 'true or false', undefined)
   }
 
   get takesNext(): boolean {
-    return this.#ask<Optional<boolean>>('takesNext', isFlag, 'true or false', false) === true
+    return (
+      this.#ask<Optional<boolean>>('takesNext', (worker) => worker.takesNext, isFlag, 'true or false', false) === true
+    )
   }
 
   get roundTripMs(): number {
-    return this.#ask<Optional<number>>('roundTripMs', isMs, 'milliseconds', 0) ?? 0
+    return this.#ask<Optional<number>>('roundTripMs', (worker) => worker.roundTripMs, isMs, 'milliseconds', 0) ?? 0
   }
 
   get repeats(): Optional<boolean> {
-    return this.#ask('repeats', isFlag, 'true or false', undefined)
+    return this.#ask('repeats', (worker) => worker.repeats, isFlag, 'true or false', undefined)
   }
 
   get probed(): ModelWorker['probed'] {
-    return this.#ask('probed', isObjectOrNone, 'what was probed', undefined)
+    return this.#ask('probed', (worker) => worker.probed, isObjectOrNone, 'what was probed', undefined)
   }
 
   get scales(): ModelWorker['scales'] {
-    return this.#ask('scales', isListOrNone, 'numbers', undefined)
+    return this.#ask('scales', (worker) => worker.scales, isListOrNone, 'numbers', undefined)
   }
 
   get sequence(): ModelWorker['sequence'] {
-    return this.#ask('sequence', isSequence, 'axes, or false', undefined)
+    return this.#ask('sequence', (worker) => worker.sequence, isSequence, 'axes, or false', undefined)
   }
 
   get sharedMemory(): ModelWorker['sharedMemory'] {
-    const make = this.#ask<ModelWorker['sharedMemory']>('sharedMemory', isFunctionOrNone, 'a function', undefined)
+    const make = this.#ask<ModelWorker['sharedMemory']>(
+      'sharedMemory',
+      (worker) => worker.sharedMemory,
+      isFunctionOrNone,
+      'a function',
+      undefined,
+    )
     return make && ((bytes) => this.#made(() => make.call(this.#worker, bytes), bytes))
   }
 
@@ -129,7 +142,7 @@ export class CheckedWorker implements ModelWorker {
   }
 
   get onFree(): ModelWorker['onFree'] {
-    return this.#ask('onFree', isFunctionOrNone, 'a function', undefined)
+    return this.#ask('onFree', (worker) => worker.onFree, isFunctionOrNone, 'a function', undefined)
   }
 
   set onFree(listener: ModelWorker['onFree']) {
@@ -145,12 +158,24 @@ export class CheckedWorker implements ModelWorker {
   }
 
   get inferBatch(): ModelWorker['inferBatch'] {
-    const infer = this.#ask<ModelWorker['inferBatch']>('inferBatch', isFunctionOrNone, 'a function', undefined)
+    const infer = this.#ask<ModelWorker['inferBatch']>(
+      'inferBatch',
+      (worker) => worker.inferBatch,
+      isFunctionOrNone,
+      'a function',
+      undefined,
+    )
     return infer && ((queries, options) => infer.call(this.#worker, queries, options))
   }
 
   get restart(): ModelWorker['restart'] {
-    const restart = this.#ask<ModelWorker['restart']>('restart', isFunctionOrNone, 'a function', undefined)
+    const restart = this.#ask<ModelWorker['restart']>(
+      'restart',
+      (worker) => worker.restart,
+      isFunctionOrNone,
+      'a function',
+      undefined,
+    )
     return restart && ((why) => restart.call(this.#worker, why))
   }
 
@@ -159,11 +184,11 @@ export class CheckedWorker implements ModelWorker {
   }
 
   /** What it says now, if that fits. */
-  #ask<T>(field: keyof ModelWorker, fits: Fits, what: string, otherwise: T): T {
+  #ask<T>(field: keyof ModelWorker, read: Read, fits: Fits, what: string, otherwise: T): T {
     if (this.#isAsked) return otherwise
     this.#isAsked = true
     try {
-      const value: unknown = this.#worker[field]
+      const value = read(this.#worker)
       if (fits(value)) return value as T
       this.#complain(field, what, value)
     } catch (error) {

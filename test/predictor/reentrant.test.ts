@@ -1,6 +1,6 @@
 /** What a predictor reads of callers and workers may call it: every promise settles, and nothing is read for ever. */
 
-import { createPredictor, type Predictor, type PredictorOptions } from 'approxifer'
+import { ApproxiferError, createPredictor, type Predictor, type PredictorOptions } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import type { TensorList } from '../../src/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
@@ -149,4 +149,25 @@ describe('a worker', () => {
     expect(reads).toBeLessThan(1000)
     await predictor.close()
   })
+
+  it.each([
+    ['always', () => true],
+    ['now and then', (i: number) => i % 2 === 0],
+  ])(
+    'that refuses every call, and says that it is free and %s that it is gone, is not asked for ever',
+    async (_, isGone) => {
+      let [calls, reads] = [0, 0]
+      const odd = Object.defineProperty(new HandWorker('odd'), 'gone', { get: () => isGone(reads++) })
+      odd.infer = async () => {
+        if (++calls > 500) return doubling([{ data: Float32Array.of(0, 0), shape: [2] }]) // or the test would never end
+        throw new ApproxiferError('OVERLOADED', 'busy')
+      }
+      const predictor = await open({}, [odd, new HandWorker('well')])
+      const asked = [1, 2, 3].map((x) => predictor.predict(query(x)).catch(({ code }) => code))
+      for (let i = 0; i < 5; i++) await turn()
+      expect(calls).toBeLessThan(100)
+      await predictor.close()
+      await Promise.all(asked)
+    },
+  )
 })
