@@ -15,7 +15,7 @@ import { type Coding, provenOnly } from '../query/coding'
 import { tooFew } from '../query/failures'
 import { undecided } from '../query/prediction'
 import { Query } from '../query/query'
-import type { ModelWorker } from '../workers/worker'
+import { identityOf, type ModelWorker } from '../workers/worker'
 import { FillingGroup } from './filling'
 import { toMix } from './redundancy'
 import { Standing } from './standing'
@@ -93,6 +93,10 @@ export class CodedGroup extends FillingGroup implements Coding, Owner {
     const of = (asked: Asked, row = asked.row) => (answerOf(asked) && rows.includes(row) ? workerOf(asked) : [])
     const own = this.members.map(({ asked }, i) => asked.flatMap((each) => of(each, rows.includes(i) ? i : each.row)))
     return [...own.flat(), ...this.#parities.flatMap((asked) => of(asked))]
+  }
+
+  isMadeOf(identity: Identity): boolean {
+    return this.#givers().some((worker) => identityOf(worker) === identity)
   }
 
   /** Other queries of the group tell what their recoveries would have been worth, once all that was lost has come. */
@@ -268,7 +272,7 @@ export class CodedGroup extends FillingGroup implements Coding, Owner {
       for (const other of others) {
         const own = this.group.exact(other.query) as Float32Array
         const from = answered.find((asked) => answerOf(asked)?.vector === own)
-        experience?.confidence.rehearse(other, own, from?.attempt.worker?.name)
+        experience?.confidence.rehearse(other, own, from?.attempt.identity)
       }
       yield
     }

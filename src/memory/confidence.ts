@@ -147,7 +147,7 @@ export class Confidence {
     return saved > otherwise ? least : undefined
   }
 
-  /** The model's own answer came: was the recovery right that was given? As `agrees`. @param from  its worker */
+  /** The model's own answer came: was the recovery right that was given? As `agrees`. @param from  the identity of its worker */
   grade(recovered: Recovered, own: Float32Array, from?: string): boolean | undefined {
     const agreed = this.rehearse(recovered, own, from)
     const { source, missing } = recovered

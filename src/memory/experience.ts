@@ -89,7 +89,7 @@ export class Experience {
    * Remembers a query with the model's own answer, in steps of a few milliseconds, between which others may `recall`.
    * The first ones compare it with what the memory predicts.
    *
-   * @param from  the worker that gave the answer, for `forget`
+   * @param from  the identity of the worker that gave the answer, for `forget`
    */
   *train(query: Float32Array, own: Float32Array, from?: string): Generator<'compared' | void> {
     const remembered = yield* this.#guarded((memory) => memory.remembering(query, own, from))

@@ -36,7 +36,7 @@ export interface Recollection extends Predicted {
   margin?: number
 }
 
-/** A query, reduced (see domain.ts), and the model's own answer, by the worker that gave it. */
+/** A query, reduced (see domain.ts), and the model's own answer, by the identity of the worker that gave it. */
 export interface Pair {
   query: Float32Array
   answer: Float32Array
@@ -51,7 +51,7 @@ export class Known {
   readonly #domain: Domain
 
   /**
-   * @param from    the worker that each answer came from
+   * @param from    the identity that each answer came from
    * @param next    where the next pair goes: when full, over the oldest
    * @param errors  sums of squared errors of predictions and of their variances, the older ones faded
    */

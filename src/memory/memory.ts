@@ -119,7 +119,7 @@ export class Memory {
    * never recovered ones or lies.
    *
    * @param query, answer  copied
-   * @param from           the worker that gave the answer, for `forget`
+   * @param from           whose the answer is, for `forget`: the identity of a worker, since its name may change
    * @returns with a prediction, so that every answer can show how good these are, not only a late one
    */
   remember(query: Float32Array, answer: Float32Array, from?: string): Remembered {

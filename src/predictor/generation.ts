@@ -233,10 +233,11 @@ export class Generation {
     for (const query of this.#open.all) query.reconsider(ejected)
   }
 
-  /** Takes out what a worker's answers taught. */
-  forget(worker: string): void {
-    this.reuse?.forget({ worker })
-    for (const { learning } of this.tenants) learning?.forget(worker)
+  /** Takes out what an identity's answers taught, and what open queries would get of it. */
+  forget(identity: Identity): void {
+    this.reuse?.forget({ identity })
+    for (const { learning } of this.tenants) learning?.forget(identity)
+    for (const query of this.#open.all) query.forget(identity)
   }
 
   /** Ends all that is open, and closes the workers. */

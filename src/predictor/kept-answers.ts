@@ -4,6 +4,7 @@ import { checksum } from '../checksum'
 import type { Clock } from '../clock'
 import { heldBytes, isEqual, isNumeric } from '../element'
 import type { Payload } from '../payload'
+import type { Identity } from '../pool/attempt'
 import type { Prediction } from '../query/prediction'
 import type { Repeats } from './worth'
 
@@ -88,10 +89,11 @@ export class KeptAnswers {
     this.#oldest = this.#all.keys()
   }
 
-  /** What a worker answered, or what a tenant asked. */
-  forget({ worker, tenant }: { worker?: string; tenant?: string }): void {
+  /** What an identity answered, or what a tenant asked. */
+  forget({ identity, tenant }: { identity?: Identity; tenant?: string }): void {
     for (const [key, kept] of this.#all) {
-      if (kept.tenant === tenant || (worker !== undefined && kept.prediction.workers.includes(worker))) this.#drop(key)
+      if (kept.tenant === tenant || (identity !== undefined && kept.prediction.identities.includes(identity)))
+        this.#drop(key)
     }
   }
 }

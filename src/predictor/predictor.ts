@@ -11,7 +11,7 @@ import type { Prediction } from '../query/prediction'
 import * as renamed from '../renamed'
 import { type QueryTensors, type Signature, toTensors } from '../tensor'
 import type { Reputation } from '../trust/reputation'
-import type { ModelChange, ModelWorker } from '../workers/worker'
+import { identityOf, type ModelChange, type ModelWorker } from '../workers/worker'
 import { type Abilities, abilitiesOf } from './abilities'
 import { Admission } from './admission'
 import { Generation } from './generation'
@@ -244,14 +244,16 @@ export class Predictor {
   }
 
   /**
-   * Takes out what a worker's answers taught, as if they had never come; call it when you learn that they were wrong. What is left is looked at
+   * Takes out what a machine's answers taught, as if they had never come; call it when you learn that they were wrong. What is left is looked at
    * anew, in steps of a few milliseconds; until that is done nothing is recovered from memory.
    *
-   * @param worker  its name; of one that has left, too
+   * @param identity  see `ModelWorker.identity` and `Prediction.identities`, also of one that has left; or the name of a worker that is there
    */
-  forget(worker: string): void {
-    checkString('worker', worker, "a worker's name")
-    for (const generation of this.#all) generation.forget(worker)
+  forget(identity: string): void {
+    checkString('identity', identity, 'that of a worker')
+    const named = this.#members.worker(identity)
+    const all = new Set([identity, ...(named ? [identityOf(named)] : [])])
+    for (const generation of this.#all) for (const each of all) generation.forget(each)
   }
 
   /** The models that workers have, the one that serves first: see the option `rollout`. */

@@ -181,6 +181,7 @@ export class Remembering {
       ranMs,
       hedged: false,
       workers: [],
+      identities: [],
       fingerprint: learned(caller.turn.tenant).model.fingerprint,
       group: Promise.resolve(unaskedReport(core)),
     }

@@ -9,6 +9,7 @@ import type { ApproxiferError } from '../errors'
 import type { Ledger } from '../ledger/ledger'
 import type { Warn } from '../notices'
 import { Payload } from '../payload'
+import type { Identity } from '../pool/attempt'
 import { type Caller, SharedCaller, tooLate } from '../query/caller'
 import { agree } from '../query/equality'
 import type { Prediction } from '../query/prediction'
@@ -159,7 +160,7 @@ export class Reuse {
           tenant: crowd.tenant,
           query: crowd.payload,
           answer,
-          prediction: { ...prediction, output: {}, workers: [...prediction.workers] },
+          prediction: { ...prediction, ...namesOf(prediction), output: {} },
           at: this.#clock.now(),
         })
     }
@@ -194,9 +195,8 @@ export class Reuse {
   #answer(caller: Caller, { answer, prediction }: Pick<Kept, 'answer' | 'prediction'>): void {
     this.given++
     const output = toNamed(answer.tensors, this.#means.signature.outputs)
-    const workers = [...prediction.workers] // each caller's own
     caller.answer(
-      { ...prediction, output, workers, queuedMs: 0, ranMs: 0, hedged: false, reused: true },
+      { ...prediction, ...namesOf(prediction), output, queuedMs: 0, ranMs: 0, hedged: false, reused: true },
       this.#means.ended,
     )
   }
@@ -207,12 +207,15 @@ export class Reuse {
     this.#isOff = false
   }
 
-  /** Forgets what a worker answered, or what a tenant asked. */
-  forget(which: { worker?: string; tenant?: string }): void {
+  /** Forgets what an identity answered, or what a tenant asked. */
+  forget(which: { identity?: Identity; tenant?: string }): void {
     this.#kept.forget(which)
     for (const crowd of this.#underWay.values()) crowd.isForgotten ||= crowd.tenant === which.tenant
   }
 }
+
+/** Copies, since each caller may write to its own. */
+const namesOf = ({ workers, identities }: Prediction) => ({ workers: [...workers], identities: [...identities] })
 
 /** Whether a caller chooses nothing of his own, so that another's answer will do. */
 function isUsual({ policy, minConfidence, atDeadline }: PredictOptions): boolean {

@@ -16,8 +16,7 @@ export function judge(verdict: Verdict, generations: readonly Generation[], sett
   const { lies, proven } = evidence
   warn(`${worker} lied, with proof (${lies} lies, ${proven} proven answers so far): it is ejected`)
   for (const generation of generations) {
-    const own = generation.means.pool.identities.workersOf(identity)
-    for (const name of new Set([worker, ...Array.from(own, ({ name }) => name)])) generation.forget(name)
+    generation.forget(identity)
     generation.reconsider(identity)
   }
   const recalled = generations[0].means.sampled?.recall(identity) ?? [] // of whatever model

@@ -28,6 +28,8 @@ export interface Coding extends Apart {
   given(): ModelWorker[]
   /** The model's own answer showed whether a recovery was right. */
   graded?(): void
+  /** Whether an identity's answers are among those that it was decoded from. */
+  isMadeOf?(identity: Identity): boolean
   /** Why a query cannot be recovered. @param own  its attempts */
   failure(own: readonly Asked[]): ApproxiferError
   /** The caller left, before there was an answer. */

@@ -3,6 +3,7 @@
 import type { Clock } from '../clock'
 import type { Experience } from '../memory/experience'
 import type { Recollection } from '../memory/memory'
+import type { Identity } from '../pool/attempt'
 import { allFinite } from '../tensor'
 import { TimeBudget } from './budget'
 import { Lookups } from './lookups'
@@ -144,9 +145,10 @@ export class Learning {
   /**
    * Takes a query and a worker's answer to it, and returns at once: the caller and the next query go first.
    *
+   * @param from  whose answer it is, for `forget`
    * @returns whether there is time to learn from it
    */
-  remember(query: Float32Array, answer: Float32Array, from?: string): boolean {
+  remember(query: Float32Array, answer: Float32Array, from?: Identity): boolean {
     const { experience } = this
     if (!allFinite(answer)) return false
     experience.confidence.observe(answer)
@@ -160,8 +162,8 @@ export class Learning {
     this.#training.add(task, bytes)
   }
 
-  /** Takes out what a worker's answers taught, also those that wait to be learned, with what else does. */
-  forget(from: string): void {
+  /** Takes out what an identity's answers taught, also those that wait to be learned, with what else does. */
+  forget(from: Identity): void {
     this.#training.stop()
     this.#lookups.restart()
     const forgetting = this.experience.forget(from)

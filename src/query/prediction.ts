@@ -66,6 +66,8 @@ export interface Prediction {
   hedged: boolean
   /** The workers that answered: one or, for an answer that was decoded, all whose answers it was made of; none for a remembered one. */
   workers: string[]
+  /** Of these, see `ModelWorker.identity`: a worker may come back under another name, and is known by this. */
+  identities: string[]
   /** Of the model that made it, where its workers tell; of servers that do not, a checksum of its answer to the probe query. */
   fingerprint?: string | undefined
   /** By which it may be recalled, where answers are sampled and this one is not proven: see `onRecall`. */

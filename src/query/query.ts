@@ -122,6 +122,11 @@ export class Query implements Owner, Timed {
     this.#finish()
   }
 
+  /** What an identity's answers taught is forgotten: so is what this query would get of it. */
+  forget(identity: Identity): void {
+    this.recovery?.forget(this.coding?.isMadeOf?.(identity) === true)
+  }
+
   began(attempt: Attempt): void {
     const asked = this.inquiry.find(attempt)
     if (!asked) return this.inquiry.met(attempt) // it is told again when it is known here
@@ -164,11 +169,11 @@ export class Query implements Owner, Timed {
     const worth = status === 'exact' ? (strangers?.credibility(workerOf(asked)) ?? 1) : undefined
     const place = this.caller.isOpen ? this.#answer(asked, status, worth) : undefined
     this.coding?.answered?.(this, answer, asked.row) // it is not one to decode for any more
-    if (status === 'exact' && this.recovery?.grade(answer, workerOf(asked).name)) this.coding?.graded?.()
+    if (status === 'exact' && this.recovery?.grade(answer, identityOf(workerOf(asked)))) this.coding?.graded?.()
     trust.compare(this.payload, answered, this.asked)
     if (answered.length === 1 && status === 'audited') sampled?.came(workerOf(asked), this.payload, answer, place, learning) // biome-ignore format: one line
     // An unproven answer teaches nothing: until its worker is convicted, a lie would have a part in every recovery.
-    if (answered.length === 1 && status === 'exact') learning?.remember(this.payload.vector, answer.vector, workerOf(asked).name) // biome-ignore format: one line
+    if (answered.length === 1 && status === 'exact') learning?.remember(this.payload.vector, answer.vector, identityOf(workerOf(asked))) // biome-ignore format: one line
     if (this.asked.length > 1) this.inquiry.drop()
   }
 
@@ -264,7 +269,8 @@ export class Query implements Owner, Timed {
     const output = toNamed(tensors, signature.outputs)
     const group = this.coding?.report.promise ?? new Promise<GroupReport>((resolve) => { this.#reported = resolve }) // biome-ignore format: one line
     const workers = by.map(({ name }) => name)
-    const given = { output, status, confidence, queuedMs, ranMs, hedged, workers, fingerprint, id: entry?.id, group } // a spread costs 1 kB
+    const identities = by.map(identityOf)
+    const given = { output, status, confidence, queuedMs, ranMs, hedged, workers, identities, fingerprint, id: entry?.id, group } // a spread costs 1 kB
     this.caller.answer(given, ended)
     this.#closed()
     return entry?.place

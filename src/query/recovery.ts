@@ -5,6 +5,7 @@ import type { Confidence, Recovered } from '../memory/confidence'
 import type { Experience } from '../memory/experience'
 import type { Recollection } from '../memory/memory'
 import type { Payload } from '../payload'
+import type { Identity } from '../pool/attempt'
 import { allFinite } from '../tensor'
 import type { RecoveryReport } from './prediction'
 
@@ -92,6 +93,19 @@ export class QueryRecovery {
     this.#choose()
   }
 
+  /**
+   * An identity's answers are taken out of the memory: what it said may follow from these, unless it was given by now.
+   *
+   * @param isDecoded  so is what the group decoded
+   */
+  forget(isDecoded: boolean): void {
+    if (this.report?.given) return
+    if (isDecoded) this.#decoding = NOTHING
+    if (typeof this.#lookup === 'number') this.#lookup = 0
+    this.memory = this.#best = undefined
+    this.#choose()
+  }
+
   get answer(): Float32Array | undefined {
     return this.#best?.surest.recovery.answer
   }
@@ -132,7 +146,7 @@ export class QueryRecovery {
   }
 
   /** The model's own answer has come: it teaches, once, how often recoveries are right. @returns whether there was anything to grade */
-  grade(own: Payload, from: string | undefined): boolean {
+  grade(own: Payload, from: Identity | undefined): boolean {
     if (!this.#experience || !this.#best || this.#isGraded) return false
     this.#isGraded = true
     const { surest, report } = this.#best

@@ -6,7 +6,7 @@
 import { judgedOf, outputIn } from '../criterion'
 import type { Payload } from '../payload'
 import { rmsDifference, rootMeanSquare } from '../stats'
-import type { ModelWorker } from '../workers/worker'
+import { identityOf, type ModelWorker } from '../workers/worker'
 import type { Judgement } from './acceptance'
 import { type Asked, answerOf, isLive, workerOf } from './asked'
 import type { Context } from './context'
@@ -153,7 +153,7 @@ export class Vote {
     })
     trust.checked(workerOf(asked), passed, rootMeanSquare(distances))
     if (!passed) return
-    learning.experience.confidence.rehearse({ ...memory, missing: 1 }, vector, workerOf(asked).name)
+    learning.experience.confidence.rehearse({ ...memory, missing: 1 }, vector, identityOf(workerOf(asked)))
     give({ asked, status: 'checked', confidence })
   }
 }

@@ -185,7 +185,7 @@ export class Sampling implements Sampled {
       if (!isItsFault || ++inspection.failures < MOST_FAILED) this.#waiting.unshift(inspection)
     } else if (inspection.renewals === trust.evidence.renewals) {
       const { payload, learning } = inspection
-      learning?.remember(payload.vector, outcome.answer.vector, attempt.worker?.name)
+      learning?.remember(payload.vector, outcome.answer.vector, attempt.identity)
       this.#compare(inspection, outcome.answer)
     }
     this.look()

@@ -72,7 +72,7 @@ describe('memory', () => {
     expect(left).toBeLessThan(0.6 * remembered)
     await teach({ predictor, workers }, 100, 1000)
     expect(predictor.stats().remembered).toBeGreaterThan(left + 40)
-    expect(() => predictor.forget(3 as never)).toThrow("worker: expected a worker's name, got 3")
+    expect(() => predictor.forget(3 as never)).toThrow('identity: expected that of a worker, got 3')
     await predictor.close()
   })
 

@@ -9,7 +9,7 @@ import { VirtualClock } from '../../src/testing/virtual-clock'
 const ROOM = 100
 const clock = new VirtualClock()
 const payload = (value: number) => new Payload([{ type: 'float32', shape: [1], data: Float32Array.of(value) }])
-const prediction = { workers: ['a'] } as unknown as Prediction
+const prediction = { identities: ['a'] } as unknown as Prediction
 
 function store() {
   const kept = new KeptAnswers({ bytes: ROOM * 1008, ttlMs: Number.POSITIVE_INFINITY, clock })

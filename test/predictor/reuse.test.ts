@@ -215,7 +215,9 @@ it('a model that answers otherwise than before ends it, with a warning, until it
   }
   const answer = (y: number) => {
     const output = { y: { data: Float32Array.of(y), shape: [1] } }
-    asked.shift()?.answer({ output, status: 'exact', workers: ['w'] } as never as Prediction, () => {})
+    asked
+      .shift()
+      ?.answer({ output, status: 'exact', workers: ['w'], identities: ['w'] } as never as Prediction, () => {})
   }
   take()
   answer(1)

@@ -69,3 +69,17 @@ it('a query waits for the lookups of others until 20 ms after its deadline, and 
   caller.isOpen = false
   expect(isWanted()).toBe(false)
 })
+
+it('what a query was told of before an identity’s answers were forgotten is not given: it may follow from these', () => {
+  const best = ([recovery]: unknown[]) => ({ recovery, confidence: 1 })
+  const recovery = new QueryRecovery(0, { confidence: { best } } as never)
+  const decoded = { source: 'code', answer: Float32Array.of(1, 2), missing: 1 }
+  recovery.remembered({ source: 'memory', answer: Float32Array.of(9, 9), error: 1 } as never)
+  recovery.forget(false)
+  expect([recovery.answer, recovery.lookup(0), recovery.lookup(1)]).toEqual([undefined, 'done', 'none'])
+  recovery.decoded({ recoveries: [decoded as never], isMixed: true, missing: 1 })
+  recovery.forget(false)
+  expect(recovery.answer).toBe(decoded.answer)
+  recovery.forget(true) // the group had its answer
+  expect(recovery.answer).toBe(undefined)
+})
