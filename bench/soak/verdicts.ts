@@ -16,7 +16,7 @@ export class CountingWorker extends FaultyWorker {
 }
 
 export class Verdicts {
-  readonly counts = { ejected: 0, readmitted: 0, kept: 0 }
+  readonly counts = { ejected: 0, deviant: 0, readmitted: 0, kept: 0 }
   /** Workers that were found to have lied more often than they did. */
   readonly wronged = new Set<string>()
   readonly #workers: readonly CountingWorker[]

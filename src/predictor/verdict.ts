@@ -13,7 +13,17 @@ export function judge(verdict: Verdict, generations: readonly Generation[], sett
     return warn('workers disagree so often that hardly any would be left: does the model answer the same twice?')
   for (const { means } of generations) means.trust.follow(identity)
   if (kind === 'readmitted') return
-  const { lies, proven } = evidence
+  const { lies, proven, deviating } = evidence
+  if (kind === 'deviant') {
+    warn(
+      `${worker} answers unlike the others (in ${deviating} answers, ${proven} proven ones so far), by more than verify.rounding, less than a lie: it is passed over until it does not`,
+    )
+    for (const generation of generations) {
+      generation.reuse?.forget({ identity }) // what the memory learned is an approximation all the same
+      generation.reconsider(identity)
+    }
+    return
+  }
   warn(`${worker} lied, with proof (${lies} lies, ${proven} proven answers so far): it is ejected`)
   for (const generation of generations) {
     generation.forget(identity)

@@ -174,11 +174,11 @@ export class Inquiry implements Apart {
     return (this.#strangers && this.#isTold ? this.#strangers.others(blocked) : this.#pool.available(blocked)) - queued
   }
 
-  /** @returns undefined for a trial that there is no worker for */
-  ask(purpose: Purpose, priority: Priority, row: number): Asked | undefined {
+  /** @param trials  of a trial: whom else it must keep away from @returns undefined for a trial that there is no worker for */
+  ask(purpose: Purpose, priority: Priority, row: number, trials?: Apart): Asked | undefined {
     const { payload, caller, coding } = this.#question
     const { dueAt, turn } = caller
-    const apart = coding ? [this, coding] : [this]
+    const apart = [this, ...(coding ? [coding] : []), ...(trials ? [trials] : [])]
     const submission = { payload, owner: this.#question, dueAt, turn, priority, apart }
     const attempt = purpose === 'trial' ? this.#pool.trial(submission) : this.#pool.submit(submission)
     if (!attempt) return undefined
@@ -192,8 +192,8 @@ export class Inquiry implements Apart {
   }
 
   /** An ejected worker can show whether it answers well again, once. */
-  try(row: number): void {
-    if (!this.asked.some(({ purpose }) => purpose === 'trial')) this.ask('trial', 'low', row)
+  try(row: number, trials: Apart): void {
+    if (!this.asked.some(({ purpose }) => purpose === 'trial')) this.ask('trial', 'low', row, trials)
   }
 
   /** Workers that failed on it may be asked again: nobody else is left. */

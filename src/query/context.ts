@@ -3,7 +3,7 @@
 import type { Clock } from '../clock'
 import type { Ledger } from '../ledger/ledger'
 import type { Payload } from '../payload'
-import type { Attempt, Attempts, Identity } from '../pool/attempt'
+import type { Apart, Attempt, Attempts, Identity } from '../pool/attempt'
 import type { Signature } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 import type { Acceptance } from './acceptance'
@@ -71,6 +71,10 @@ export interface Trust {
   /** An answer is right, with proof; a lie, with proof; none came. */
   proven(worker: ModelWorker): void
   lied(worker: ModelWorker): void
+  /** An answer is unlike all of E + 1 that agree, and no lie. */
+  deviated(worker: ModelWorker): void
+  /** What keeps trials away from ejected workers that will hardly pass them. */
+  readonly trials: Apart
   silent(worker: ModelWorker): void
   /** What a confident memory said of an answer. @param distance  of the two, over the error that the memory expected */
   checked(worker: ModelWorker, passed: boolean, distance: number): void

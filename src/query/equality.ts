@@ -69,6 +69,21 @@ export function isLie(answer: Payload, right: Payload, equality: Equality): bool
   })
 }
 
+/**
+ * What an answer is beside several that agree, of which one at least is right. `deviant`: it is beyond rounding from each of them, and no lie.
+ * From each: among two that agree may be a liar's, just so far from the other one that a third, as right as that, is too far from the liar's.
+ */
+export function findingOf(
+  answer: Payload,
+  agreeing: readonly Payload[],
+  equality: Equality,
+): 'right' | 'lie' | 'deviant' | 'unclear' {
+  const [own] = agreeing
+  if (agree(answer, own, equality)) return 'right'
+  if (isLie(answer, own, equality)) return 'lie'
+  return agreeing.some((each) => isNear(answer, each, equality)) ? 'unclear' : 'deviant'
+}
+
 /** Whether an output of one has more values than the other's: no proof, but rounding tips that seldom. */
 export function isOtherwiseLong(a: Payload, b: Payload): boolean {
   return a.tensors.some(({ data }, i) => data.length !== b.tensors[i].data.length)

@@ -235,7 +235,7 @@ export class Query implements Owner, Timed {
     const asked = this.inquiry.ask(purpose, priority, row)
     if (asked?.attempt.phase === 'running') this.began(asked.attempt) // it was before it was known here
     // Where it is to be proven anyway, an ejected worker can show whether it answers well again.
-    if (this.vote && this.asked.length > 1) this.inquiry.try(this.asked.length)
+    if (this.vote && this.asked.length > 1) this.inquiry.try(this.asked.length, this.#context.trust.trials)
   }
 
   #recover(isLate: boolean): void {

@@ -10,7 +10,7 @@ import { identityOf, type ModelWorker } from '../workers/worker'
 import type { Judgement } from './acceptance'
 import { type Asked, answerOf, isLive, workerOf } from './asked'
 import type { Context } from './context'
-import { agree, isLie } from './equality'
+import { findingOf } from './equality'
 import type { QueryRecovery } from './recovery'
 
 /** An answer to give. */
@@ -23,8 +23,8 @@ export interface Elected {
 export class Vote {
   readonly #context: Context
   readonly #recovery: QueryRecovery | undefined
-  /** `open`: a memory may check. `wanted`: workers have to agree. Or the proven answer. */
-  #proof: 'open' | 'wanted' | Payload = 'wanted'
+  /** `open`: a memory may check. `wanted`: workers have to agree. Or the answers that agree, and prove each other. */
+  #proof: 'open' | 'wanted' | readonly Payload[] = 'wanted'
   #agreeing = 0
   /** Whether answers differ so that nothing is proven yet. */
   isDisputed = false
@@ -105,7 +105,7 @@ export class Vote {
     const right = agreeing.map((i) => told[i])
     const [first] = right
     const own = answerOf(first) as Payload
-    this.#proof = own
+    this.#proof = right.map((asked) => answerOf(asked) as Payload)
     this.isDisputed = false
     for (const asked of right) {
       asked.verdict = 'compared'
@@ -117,18 +117,20 @@ export class Vote {
     // What a confident lookup got wrong must be told, also where there is no time to remember: what it got right is told every time.
     if (learning && !learning.remember(payload.vector, own.vector) && memory) learning.experience.confidence.rehearse({ ...memory, missing: 1 }, own.vector) // biome-ignore format: one line
     for (const i of lies) this.#lied(told[i])
-    this.#compare(all, own)
+    this.#compare(all, this.#proof)
   }
 
   /** Answers beside, or after, those that proved the right one. */
-  #compare(all: readonly Asked[], own: Payload): void {
+  #compare(all: readonly Asked[], agreeing: readonly Payload[]): void {
     const { trust } = this.#context
     for (const asked of all) {
       const answer = answerOf(asked)
       if (!answer || asked.verdict !== 'none') continue
       asked.verdict = 'compared'
-      if (agree(answer, own, trust.equality)) trust.proven(workerOf(asked))
-      else if (isLie(answer, own, trust.equality)) this.#lied(asked)
+      const finding = findingOf(answer, agreeing, trust.equality)
+      if (finding === 'right') trust.proven(workerOf(asked))
+      if (finding === 'lie') this.#lied(asked)
+      if (finding === 'deviant') trust.deviated(workerOf(asked))
     }
   }
 

@@ -7,7 +7,7 @@ import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity, Owner, Priority } from '../pool/attempt'
 import { agreement } from '../query/acceptance'
 import { type Asked, answerOf, blockedBy, isQueued, newAsked, workerOf } from '../query/asked'
-import { agree, isLie } from '../query/equality'
+import { findingOf } from '../query/equality'
 import type { Reputation } from './reputation'
 
 /** Workers that an audit asks at least before it gives up: where answers never agree, the model is not the same everywhere, or draws lots. */
@@ -23,7 +23,8 @@ export class Audit implements Owner, Apart {
   /** To an ejected worker: what it answers is only compared. */
   readonly #trial: Asked | undefined
   readonly #renewals: number
-  #proven: Payload | undefined
+  /** The answers that agree, and prove each other. */
+  #proven: readonly Payload[] | undefined
 
   /** @param answered  attempts for the query, at least one */
   constructor(pool: Attempts<Payload, Payload>, reputation: Reputation, payload: Payload, answered: readonly Asked[]) {
@@ -32,7 +33,8 @@ export class Audit implements Owner, Apart {
     this.#renewals = reputation.evidence.renewals
     this.#payload = payload
     this.#heard = [...answered]
-    const attempt = pool.trial(this.#submission('low'))
+    const trial = this.#submission('low')
+    const attempt = pool.trial({ ...trial, apart: [...trial.apart, reputation.trials] })
     this.#trial = attempt && newAsked(attempt, 'trial', 0)
   }
 
@@ -44,9 +46,14 @@ export class Audit implements Owner, Apart {
     if (answers.length < this.#heard.length) return // its query was ended
     const { agreeing, lies } = agreement(liars).judge(answers, equality)
     if (agreeing.length > Math.max(1, liars)) {
-      this.#proven = answers[agreeing[0]]
+      this.#proven = agreeing.map((i) => answers[i])
       for (const i of agreeing) this.#reputation.proven(workerOf(this.#heard[i]))
       for (const i of lies) this.#reputation.lied(workerOf(this.#heard[i]))
+      for (const i of answers.keys()) {
+        const isOdd = !agreeing.includes(i) && !lies.includes(i)
+        if (isOdd && findingOf(answers[i], this.#proven, equality) === 'deviant')
+          this.#reputation.deviated(workerOf(this.#heard[i]))
+      }
       return this.#compare()
     }
     if (!this.#mayAsk(agreeing.length === answers.length)) return
@@ -94,8 +101,9 @@ export class Audit implements Owner, Apart {
   #compare(): void {
     const answer = this.#trial && answerOf(this.#trial)
     if (!this.#trial || !answer || !this.#proven) return
-    const { equality } = this.#reputation
-    if (agree(answer, this.#proven, equality)) this.#reputation.proven(workerOf(this.#trial))
-    else if (isLie(answer, this.#proven, equality)) this.#reputation.lied(workerOf(this.#trial))
+    const finding = findingOf(answer, this.#proven, this.#reputation.equality)
+    if (finding === 'right') this.#reputation.proven(workerOf(this.#trial))
+    if (finding === 'lie') this.#reputation.lied(workerOf(this.#trial))
+    if (finding === 'deviant') this.#reputation.deviated(workerOf(this.#trial))
   }
 }

@@ -19,6 +19,16 @@ const WINDOW = 1000
 const ENOUGH = 50
 /** Logarithms of floats are smaller. */
 const MOST_LOG = 100
+/**
+ * Another CUSUM, of answers that are unlike all of several that agree, though no lies: the log likelihood ratio of a worker of which half of the
+ * answers are to an honest one of which a tenth are, whose rounding that is. At DEVIANT its worker is passed over: after 9 in a row, or 27 of
+ * 54. An honest worker of another runtime is unlike others in less than one answer in a hundred. Were it one in ten, that would happen once in
+ * 15 million answers; of one in four or fewer that a liar makes so, seldom.
+ */
+const [UNLIKE, ALIKE] = [Math.log(0.5 / 0.1), Math.log(0.5 / 0.9)]
+const DEVIANT = 14
+/** Share of its chances to show that it answers as others do that a worker gets which is passed over, until it does: each one costs an inference. */
+const RETRIED = 1 / 16
 /** Share of a suspect's answers that are looked at. */
 const CLOSELY = 0.5
 /** Workers that have left of which is remembered what is held against them. */
@@ -35,6 +45,10 @@ export interface WorkerEvidence {
   /** Answers of which a sure memory shares the label, and those of which it does not. */
   checksPassed: number
   checksFailed: number
+  /** Answers that differ by more than rounding from such that agree, and are no lies. */
+  deviating: number
+  /** CUSUM of these, from 0. */
+  deviation: number
   /** Calls without an answer. */
   silent: number
   /** CUSUM of the distances, from 0. */
@@ -54,6 +68,8 @@ const blank = (): WorkerEvidence => ({
   lies: 0,
   checksPassed: 0,
   checksFailed: 0,
+  deviating: 0,
+  deviation: 0,
   silent: 0,
   suspicion: 0,
   ejections: 0,
@@ -152,26 +168,50 @@ export class Evidence {
   }
 
   isSuspect(worker: string): boolean {
-    return (this.#workers.get(worker)?.suspicion ?? 0) >= SUSPECT
+    const { suspicion = 0, deviation = 0 } = this.#workers.get(worker) ?? {}
+    return Math.max(suspicion, deviation) >= SUSPECT
+  }
+
+  /** The share of its chances to end an ejection that a worker gets. */
+  trials(worker: string): number {
+    const { deviation, rightAnswersLeft } = this.#record(worker)
+    return deviation < DEVIANT || rightAnswersLeft < FIRST ? 1 : RETRIED
   }
 
   /** An answer was proven. @returns whether that ends its worker's ejection */
   proven(worker: string): boolean {
     const record = this.#record(worker)
     record.proven++
+    if (!record.rightAnswersLeft) record.deviation = Math.max(0, record.deviation + ALIKE)
     if (!record.rightAnswersLeft || --record.rightAnswersLeft) return false
-    record.suspicion = 0
+    record.suspicion = record.deviation = 0
     return true
   }
 
-  /** An answer is a lie, with proof. @returns whether its worker was trusted until now */
+  /** An answer is unlike all of several that agree, and no lie. @returns whether its worker, which is not ejected, is to be passed over for it */
+  deviated(worker: string): boolean {
+    const record = this.#record(worker)
+    record.deviating++
+    if (record.rightAnswersLeft) record.rightAnswersLeft = ejectedFor(record)
+    else record.deviation = Math.min(DEVIANT, record.deviation + UNLIKE)
+    return !record.rightAnswersLeft && record.deviation >= DEVIANT
+  }
+
+  /** It is ejected, though nothing shows that it lied. */
+  passOver(worker: string): void {
+    const record = this.#record(worker)
+    record.rightAnswersLeft = ejectedFor(record)
+  }
+
+  /** An answer is a lie, with proof. @returns whether its worker was no convict until now */
   lied(worker: string): boolean {
     const record = this.#record(worker)
-    const trusted = !record.rightAnswersLeft
+    const isNew = !record.rightAnswersLeft || record.deviation >= DEVIANT
     record.lies++
-    if (trusted) record.ejections++
-    record.rightAnswersLeft = Math.min(LONGEST, FIRST * 2 ** (record.ejections - 1))
-    return trusted
+    record.deviation = 0
+    if (isNew) record.ejections++
+    record.rightAnswersLeft = ejectedFor(record)
+    return isNew
   }
 
   /**
@@ -201,7 +241,10 @@ export class Evidence {
   renew(): void {
     this.renewals++
     this.#distance = { count: 0, mean: 0, variance: 0 }
-    for (const record of this.#workers.values()) record.suspicion = 0
+    for (const record of this.#workers.values()) {
+      record.suspicion = 0
+      if (!record.rightAnswersLeft) record.deviation = 0
+    }
   }
 
   save(): EvidenceState {
@@ -209,6 +252,14 @@ export class Evidence {
     for (const record of Object.values(workers)) record.rightAnswersLeft = Math.min(LONGEST, record.rightAnswersLeft) // a stranger's follow from what it has earned
     return { workers, distance: { ...this.#distance } }
   }
+}
+
+const MOST_OF: Record<string, number> = { rightAnswersLeft: LONGEST, deviation: DEVIANT }
+
+/** Right answers in a row that end its ejection: of one that did not lie as few as the first time, since a caller may choose queries on which runtimes differ. */
+function ejectedFor({ ejections, deviation }: WorkerEvidence): number {
+  if (deviation >= DEVIANT) return FIRST
+  return Math.min(LONGEST, FIRST * 2 ** Math.max(0, ejections - 1))
 }
 
 function savedEvidence(value: unknown): EvidenceState {
@@ -234,8 +285,8 @@ function savedMoments(at: string, value: unknown): RunningMoments {
 function savedRecord(at: string, value: unknown): WorkerEvidence {
   const record = saved.object(at, value, Object.keys(blank()))
   const entries = Object.keys(blank()).map((name) => {
-    const check = name === 'suspicion' ? saved.number : saved.integer
-    return [name, check(`${at}.${name}`, record[name], 0, name === 'rightAnswersLeft' ? LONGEST : saved.MOST_COUNT)]
+    const check = name === 'suspicion' || name === 'deviation' ? saved.number : saved.integer
+    return [name, check(`${at}.${name}`, record[name], 0, MOST_OF[name] ?? saved.MOST_COUNT)]
   })
   return Object.fromEntries(entries)
 }

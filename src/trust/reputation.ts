@@ -5,7 +5,7 @@
 
 import type { Criterion } from '../criterion'
 import type { Payload } from '../payload'
-import type { Attempts, Identity } from '../pool/attempt'
+import type { Apart, Attempts, Identity } from '../pool/attempt'
 import type { IdentitiesView } from '../pool/identities'
 import { type Asked, workerOf } from '../query/asked'
 import type { Strangers, Trust } from '../query/context'
@@ -17,12 +17,15 @@ import { Audit } from './audit'
 import type { Evidence, WorkerEvidence } from './evidence'
 import { Scales } from './scales'
 
-/** A worker was shown to lie, or has answered well for long enough since; `kept`: it lied, and too few others are left. */
+/**
+ * A worker was shown to lie, or has answered well for long enough since; `kept`: it lied, and too few others are left. `deviant`: it is ejected
+ * since many of its answers are unlike those of others, though none is shown to be a lie.
+ */
 export interface Verdict {
   worker: string
   /** Of its machine, whose workers are all ejected or readmitted with it; see `ModelWorker.identity`. */
   identity: string
-  kind: 'ejected' | 'readmitted' | 'kept'
+  kind: 'ejected' | 'deviant' | 'readmitted' | 'kept'
   evidence: WorkerEvidence
 }
 
@@ -105,6 +108,8 @@ export class Reputation implements Trust {
     return { ...this.#equal, scales: this.#equal.scales.known }
   }
 
+  readonly trials: Apart = { blocks: (identity) => this.#random.next() >= this.evidence.trials(identity) }
+
   /** Who has to earn trust: anybody, in an open fleet. */
   get strangers(): Strangers | undefined {
     return undefined
@@ -186,6 +191,16 @@ export class Reputation implements Trust {
     // A first time its memory may be corrupt, which is likelier than malice.
     if (this.evidence.of(identity).ejections === 1) restart(worker)
     this.#tell(worker, 'ejected')
+  }
+
+  deviated(worker: ModelWorker): void {
+    const identity = identityOf(worker)
+    const isDeviant = this.evidence.deviated(identity) && this.canSpare(identity)
+    if (isDeviant) this.evidence.passOver(identity)
+    this.tidy(identity)
+    if (!isDeviant) return
+    if (this.#ejects) this.#pool.eject(identity)
+    this.#tell(worker, 'deviant')
   }
 
   /** Whether enough would be left: where half of all are shown to lie, the model itself is not the same twice. */

@@ -108,6 +108,8 @@ describe('an audit', () => {
       equality: { criterion: criterionOf(outputs, {}), outputs, rounding: 1e-4, scales: [1] },
       proven: ({ name }: HandWorker) => told.push(`${name} is right`),
       lied: ({ name }: HandWorker) => told.push(`${name} lied`),
+      deviated: ({ name }: HandWorker) => told.push(`${name} deviates`),
+      trials: { blocks: () => false },
     }
     pool.tell = ({ attempt }) => counted.push(attempt.worker?.name)
     const asked = [newAsked(first, 'first', 0)]
@@ -132,6 +134,15 @@ describe('an audit', () => {
     query.isVoid = true
     of('w1').answer(lie)
     expect([told, asked()]).toEqual([[], ['w0', 'w1']])
+  })
+
+  it('an answer that is no lie, but unlike all that agree, is held against its worker', () => {
+    const off = (share: number) => right.map((value) => value * (1 + share))
+    const { told, of } = begun(off(1e-3))
+    of('w9').answer(off(1.5e-3))
+    of('w1').answer(right)
+    of('w2').answer(right)
+    expect(told).toEqual(['w1 is right', 'w2 is right', 'w0 deviates', 'w9 deviates'])
   })
 
   it('an ejected worker that answers last is compared with what was proven', () => {

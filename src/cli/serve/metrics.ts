@@ -219,6 +219,7 @@ const families: Family[] = [
     ),
   ),
   workerCounter('lies_total', 'Answers of a worker that were shown to be lies', ({ lies }) => lies),
+  workerCounter('deviating_total', 'Answers of a worker beyond rounding, and no lies', ({ deviating }) => deviating),
   workerCounter('proven_total', 'Answers of a worker that were proven', ({ proven }) => proven),
   workerCounter('ejections_total', 'How often a worker was ejected', ({ ejections }) => ejections),
   workerGauge('expected_seconds', 'That a worker takes, +Inf where it fails', ({ expectedMs }) => seconds(expectedMs)),
