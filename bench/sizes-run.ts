@@ -108,7 +108,7 @@ function asking(clock: VirtualClock, workers: SimulatedWorker[]) {
   const coder = noCoder()
   const options = checkOptions({ workers, testing: { clock }, limits: { queries: 1e6 }, onWarning() {} })
   const settings = settingsOf(options, coder)
-  const told = { fewer() {}, judged() {}, ended() {} }
+  const told = { fewer() {}, judged() {}, recalled() {}, ended() {} }
   const generation: Generation = new Generation(meansOf(coder, workers, settings, told), settings, {
     told: { model: undefined },
   })

@@ -7,6 +7,7 @@ import { ownRequest } from '../own-request'
 import { createPredictor } from '../predictor/create'
 import type { PredictorOptions } from '../predictor/options'
 import { Predictor } from '../predictor/predictor'
+import { mayRecall } from '../predictor/settings'
 import { textModelOf } from '../text/model'
 import type { TextOptions } from '../text/options'
 import { type Gateway, type GatewayOptions, gatewayOf } from './gateway'
@@ -64,7 +65,7 @@ async function start(
 
 /** Who asks the gateway is told what a model's own listener is, if it has one. */
 function recalling({ verify, onRecall }: PredictorOptions, told: Recalling): Pick<PredictorOptions, 'onRecall'> {
-  if (verify?.mode !== 'sampled') return {}
+  if (!mayRecall({ verify })) return {}
   told.recalls ??= new Recalls()
   const { recalls } = told
   const tell: typeof onRecall = (recall) => {

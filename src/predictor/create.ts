@@ -11,8 +11,11 @@ import { abilitiesOf } from './abilities'
 import type { Needs } from './membership'
 import type { PredictorOptions } from './options'
 import { Predictor } from './predictor'
-import { type Checked, type Coded, checkOptions, isVerified, type Settings, settingsOf } from './settings'
+import { type Checked, type Coded, checkOptions, isVerified, mayRecall, type Settings, settingsOf } from './settings'
 import { noCoder } from './tenants'
+
+/** Answers of which those can be recalled that were given last. */
+const RETENTION = 1e6
 
 /**
  * Starts workers and returns when all have loaded the model and run it once. In workerd the predictor serves the request, or the Durable
@@ -66,6 +69,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
 async function partsFor(given: Checked, coded: Coded) {
   const { exact, maxError } = given.reuse
   return {
+    given: mayRecall(given) ? await givenAnswers(given) : undefined,
     Room: (await import('./room')).Room,
     unasked: exact || maxError !== undefined ? await (await import('./unasked')).unaskedFor(maxError) : undefined,
     Vote: isVerified(coded) ? (await import('../query/vote')).Vote : undefined,
@@ -73,6 +77,10 @@ async function partsFor(given: Checked, coded: Coded) {
     sampling: given.verify.mode === 'sampled' ? (await import('../trust/sampling')).samplingOf(given, coded) : undefined, // biome-ignore format: one line
     reputation: given.verify.trust === 'open' ? await openReputation(given) : undefined,
   }
+}
+
+async function givenAnswers({ verify: { retention = RETENTION }, testing: { coin } }: Checked) {
+  return new (await import('../trust/given-answers')).GivenAnswers(retention, undefined, coin)
 }
 
 async function openReputation(given: Checked) {

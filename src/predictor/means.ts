@@ -9,9 +9,10 @@ import { Lateness } from '../query/lateness'
 import { secret } from '../random'
 import { isOpen, type Signature, type TensorList } from '../tensor'
 import { Evidence } from '../trust/evidence'
+import type { GivenAnswers, Recall } from '../trust/given-answers'
 import { Reputation, type Verdict } from '../trust/reputation'
 import type { Sampling, samplingOf } from '../trust/sampling'
-import type { ModelWorker } from '../workers/worker'
+import { identityOf, type ModelWorker } from '../workers/worker'
 import { Padding } from './padding'
 import { QueryBuffers } from './query-buffers'
 import type { Settings } from './settings'
@@ -34,6 +35,8 @@ export interface Means {
   readonly criterion: Criterion
   readonly trust: Reputation
   readonly sampled: Sampling | undefined
+  /** Answers that may be recalled, of whatever model; absent where none is. */
+  readonly given: GivenAnswers | undefined
   /** Compares answers, where one alone is not enough. */
   readonly Vote: Context['Vote']
   /** A caller's query ended. */
@@ -45,6 +48,7 @@ export interface Told {
   /** There are fewer workers. */
   fewer(): void
   judged(verdict: Verdict): void
+  recalled(recall: Recall): void
   readonly ended: Ended
 }
 
@@ -55,6 +59,7 @@ interface MeansOptions {
   /** What is believed of workers; default: as many lie as is said. */
   reputation?: typeof Reputation | undefined
   sampling?: SamplingOf | undefined
+  given?: GivenAnswers | undefined
   Vote?: Context['Vote']
   /** Of another model: its workers' records are shared. */
   before?: Means | undefined
@@ -66,7 +71,7 @@ export function meansOf(
   workers: readonly ModelWorker[],
   settings: Settings,
   told: Told,
-  { reputation: Believed = Reputation, sampling, Vote, before }: MeansOptions = {},
+  { reputation: Believed = Reputation, sampling, given, Vote, before }: MeansOptions = {},
 ): Means {
   const { clock, hangMs, limits, scheme, verify, seed, warn, coin = secret } = settings
   const [{ signature }] = workers
@@ -92,10 +97,15 @@ export function meansOf(
     liars: coder.scheme.byzantine,
     ejects: coder.code === 'systematic',
     judged: (verdict) => told.judged(verdict),
+    recall: (worker, place) => {
+      const [identity, { name }] = [identityOf(worker), worker]
+      for (const [tenant, all] of given?.recall(identity, place) ?? [])
+        told.recalled({ worker: name, identity, ...(tenant && { tenant }), ...all })
+    },
   })
   const shapeKey = signature.inputs.some(isOpen) ? (padding?.keyOf ?? shapeKeyOf) : undefined
-  const sampled = sampling?.({ pool, trust })
+  const sampled = given && sampling?.({ pool, trust, given })
   const isMixed = vectors?.inputs === signature.inputs
   const known = { coder, signature, shapeKeyOf: shapeKey, vectors, isMixed, buffers }
-  return { ...known, pool, lateness, criterion, trust, sampled, Vote, ended: told.ended }
+  return { ...known, pool, lateness, criterion, trust, sampled, given, Vote, ended: told.ended }
 }

@@ -16,8 +16,8 @@ import { atDeadlines, onOverloads, policies } from '../query/policy'
 import type { Choices } from '../query/prediction'
 import { type CriterionOptions, checkOutputs, checkTolerance, labelAxes } from '../reading'
 import { MOST, pointSets } from '../scheme'
+import type { Recall } from '../trust/given-answers'
 import type { Verdict } from '../trust/reputation'
-import type { Recall } from '../trust/sampling'
 import { type LocalOptions, threadOptions } from '../workers/local/options'
 import {
   type GenerationReport,
@@ -128,7 +128,7 @@ const verify = {
   ),
   retention: open(
     integer(1, 1e8),
-    "1,000,000 with `'sampled'`",
+    "1,000,000 with `'sampled'` or trust `'open'`",
     'answers given last of which a convict’s can be recalled; 32 bytes each',
     '--retention <n>',
   ),

@@ -10,6 +10,7 @@ import type { Context } from '../query/context'
 import type { Prediction } from '../query/prediction'
 import * as renamed from '../renamed'
 import { type QueryTensors, type Signature, toTensors } from '../tensor'
+import type { GivenAnswers } from '../trust/given-answers'
 import type { Reputation } from '../trust/reputation'
 import { identityOf, type ModelChange, type ModelWorker } from '../workers/worker'
 import { type Abilities, abilitiesOf } from './abilities'
@@ -43,6 +44,7 @@ interface PredictorParts {
   Vote?: Context['Vote']
   rollout?: typeof Rollout | undefined
   sampling?: SamplingOf | undefined
+  given?: GivenAnswers | undefined
   reputation?: typeof Reputation | undefined
   needs?: Takes
 }
@@ -64,7 +66,7 @@ export class Predictor {
   #closing: Promise<void> | undefined
 
   constructor(coder: Coder, workers: readonly ModelWorker[], settings: Settings, parts: PredictorParts) {
-    const { Room: Places, membership, unasked, Vote, rollout, sampling, reputation } = parts
+    const { Room: Places, membership, unasked, Vote, rollout, sampling, given, reputation } = parts
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
     this.abilities = abilitiesOf(workers[0], settings.right)
@@ -73,6 +75,7 @@ export class Predictor {
       const told: Told = {
         fewer: () => (this.#rollout ? this.#rollout.fewer(generation) : generation.reconsider()),
         judged: (verdict) => judge(verdict, this.#all, settings),
+        recalled: settings.onRecall,
         ended: (ending, turn) => {
           if (this.#admission.leave(ending, turn)) generation.tenants.known(turn.tenant)?.context.ledger?.count()
           this.#room.look()
@@ -82,7 +85,13 @@ export class Predictor {
       for (let i = 0; i < workers.length && !probed; i++) probed = workers[i].probed
       const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
       const model = { model: fingerprint, modelId: workers[0].modelId, probed }
-      const means = meansOf(coder, workers, settings, told, { reputation, sampling, Vote, before: before?.means })
+      const means = meansOf(coder, workers, settings, told, {
+        reputation,
+        sampling,
+        given,
+        Vote,
+        before: before?.means,
+      })
       const generation = new Generation(means, settings, { told: model, unasked, before })
       return generation
     }

@@ -113,10 +113,20 @@ function checkMemory({ memory, onOverload, reuse: { maxError } }: Checked, { sch
   }
 }
 
+/** Whether answers are given that nothing has proven, and recalled where their worker turns out to lie. */
+export function mayRecall({ verify }: Pick<PredictorOptions, 'verify'>): boolean {
+  return verify?.mode === 'sampled' || verify?.trust === 'open'
+}
+
 function checkUnsampled({ verify, onRecall }: Checked): void {
-  const wrong = Object.entries({ 'verify.rate': verify.rate, 'verify.retention': verify.retention, onRecall })
-  for (const [field, got] of verify.mode === 'every' ? wrong : [])
-    if (got !== undefined) throw new RangeError(expected(field, "none without verify.mode 'sampled'", got))
+  const { mode, rate, retention } = verify
+  const sampled = "verify.mode 'sampled'"
+  if (mode === 'every' && rate !== undefined)
+    throw new RangeError(expected('verify.rate', `none without ${sampled}`, rate))
+  for (const [field, got] of Object.entries({ 'verify.retention': retention, onRecall })) {
+    if (got !== undefined && !mayRecall({ verify }))
+      throw new RangeError(expected(field, `none without ${sampled} or verify.trust 'open'`, got))
+  }
 }
 
 /** @param most  tenants */

@@ -18,7 +18,7 @@ export interface PredictorStats {
   checked: number
   unverified: number
   audited: number
-  /** Of these, and of unverified ones, those that were recalled: see `onRecall`. */
+  /** Of these, and of unverified and recovered ones, those that were recalled: see `onRecall`. */
   recalled: number
   /** The memory's, which nobody was asked for: see `reuse.maxError`. */
   unasked: number
@@ -70,7 +70,7 @@ export function statsOf(generation: Generation, admission: Admission, tenant: st
     unasked,
     budget: context?.ledger?.stats,
     saving: context?.ledger && generation.reuse?.saving(context.ledger),
-    recalled: generation.means.sampled?.recalled ?? 0,
+    recalled: generation.means.given?.recalled ?? 0,
     reused: generation.reuse?.given ?? 0,
     groups: generation.counts.groups,
     hedges: { ...generation.counts.extras.hedge },

@@ -6,7 +6,7 @@ import type { Settings } from './settings'
 
 /** @param generations  whatever model a machine has, it is ejected with all of its workers, and what they taught is forgotten */
 export function judge(verdict: Verdict, generations: readonly Generation[], settings: Settings): void {
-  const { warn, onVerdict, onRecall } = settings
+  const { warn, onVerdict } = settings
   const { worker, identity, kind, evidence } = verdict
   onVerdict(verdict)
   if (kind === 'kept')
@@ -29,6 +29,4 @@ export function judge(verdict: Verdict, generations: readonly Generation[], sett
     generation.forget(identity)
     generation.reconsider(identity)
   }
-  const recalled = generations[0].means.sampled?.recall(identity) ?? [] // of whatever model
-  for (const [tenant, all] of recalled) onRecall({ worker, identity, ...(tenant && { tenant }), ...all })
 }

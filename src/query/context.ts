@@ -40,6 +40,8 @@ export interface Context {
   readonly trust: Trust
   /** Absent where nobody has to earn trust. */
   readonly strangers?: Strangers | undefined
+  /** Where answers are given that may be recalled. */
+  readonly given: Recallable | undefined
   /** Where answers are given as they come, and some are audited. */
   readonly sampled: Sampled | undefined
   /** Absent where no single answer is known to be right. */
@@ -80,12 +82,16 @@ export interface Trust {
   checked(worker: ModelWorker, passed: boolean, distance: number): void
 }
 
-/** What queries tell of answers that are given unproven. */
+/** Answers that may be recalled. */
+export interface Recallable {
+  /** One is given that is not exact. @param workers  that made it, also those that have left @returns what its caller knows it by, and where that is kept */
+  give(workers: readonly ModelWorker[], tenant: string): { id: number; place: number } | undefined
+}
+
+/** What queries tell of answers that are given unproven, and sampled. */
 export interface Sampled {
   /** What an answer of this worker is by itself. */
   worth(worker: ModelWorker): Status
-  /** One is given that is not exact. @param workers  that made it, also those that have left @returns what its caller knows it by, and where that is kept */
-  give(workers: readonly ModelWorker[], tenant: string): { id: number; place: number } | undefined
   /** A worker's answer came that may be audited, by its worth. @param place  where it was given @param learning  what an anchor's answer teaches */
   came(worker: ModelWorker, query: Payload, answer: Payload, place?: number, learning?: Learning): void
 }
@@ -96,8 +102,9 @@ export interface Sampled {
  */
 export interface Strangers {
   has(identity: Identity): boolean
-  /** Whether what a worker says counts for nothing; and what it is worth, from 0 to 1. */
+  /** Whether what a worker says counts for nothing; what its answer is by itself; and what that is worth, from 0 to 1. */
   doubts(worker: ModelWorker): boolean
+  worth(worker: ModelWorker): Status
   credibility(worker: ModelWorker): number
   /** Whether an answer that came is checked; drawn anew each time. */
   checks(worker: ModelWorker): boolean

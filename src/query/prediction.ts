@@ -11,10 +11,10 @@ import type { AtDeadline, onOverloads, Policy } from './policy'
 import type { Query } from './query'
 
 /**
- * `exact`: the model's own answer; with byzantine > 0 proven by workers that agree, in an open fleet a worker's that has earned it. `checked`: one worker's, whose label a
+ * `exact`: the model's own answer; with byzantine > 0 proven by workers that agree, in an open fleet one of the user's own. `checked`: one worker's, whose label a
  * confident memory shares. `recovered`: from other answers. `remembered`: the memory's, which was confident; nobody was asked (see `reuse.maxError`).
  * `unverified`: one worker's word, which nothing shows to be right. `audited`: the same, and nobody knew whether a worker of the user's own would
- * be asked as well (see `verify.mode`).
+ * be asked as well (see `verify.mode`); in an open fleet a stranger's, with its credibility as confidence.
  */
 export type Status = (typeof statuses)[number]
 const statuses = ['exact', 'checked', 'recovered', 'remembered', 'unverified', 'audited'] as const
@@ -70,7 +70,7 @@ export interface Prediction {
   identities: string[]
   /** Of the model that made it, where its workers tell; of servers that do not, a checksum of its answer to the probe query. */
   fingerprint?: string | undefined
-  /** By which it may be recalled, where answers are sampled and this one is not proven: see `onRecall`. */
+  /** By which it may be recalled, where answers are sampled, or the fleet is open, and this one is not proven: see `onRecall`. */
   id?: number | undefined
   /** It is the answer to an equal query: see the option `reuse`. */
   reused?: boolean

@@ -165,8 +165,8 @@ export class Query implements Owner, Timed {
   #own(asked: Asked, answer: Payload): void {
     const { learning, trust, sampled, strangers } = this.#context
     const answered = this.asked.length > 1 ? this.asked.filter(answerOf) : this.asked
-    const status = sampled?.worth(workerOf(asked)) ?? 'exact'
-    const worth = status === 'exact' ? (strangers?.credibility(workerOf(asked)) ?? 1) : undefined
+    const status = (sampled ?? strangers)?.worth(workerOf(asked)) ?? 'exact'
+    const worth = status === 'exact' ? 1 : strangers?.credibility(workerOf(asked))
     const place = this.caller.isOpen ? this.#answer(asked, status, worth) : undefined
     this.coding?.answered?.(this, answer, asked.row) // it is not one to decode for any more
     if (status === 'exact' && this.recovery?.grade(answer, identityOf(workerOf(asked)))) this.coding?.graded?.()
@@ -264,8 +264,8 @@ export class Query implements Owner, Timed {
 
   // biome-ignore format: one line
   #settle({ tensors }: Payload, { status, confidence, queuedMs, ranMs, hedged, workers: by }: Given): number | undefined {
-    const { signature, ended, sampled, model: { fingerprint } } = this.#context // biome-ignore format: one line
-    const entry = status === 'exact' ? undefined : sampled?.give(by, this.caller.turn.tenant)
+    const { signature, ended, given: recallable, model: { fingerprint } } = this.#context // biome-ignore format: one line
+    const entry = status === 'exact' ? undefined : recallable?.give(by, this.caller.turn.tenant)
     const output = toNamed(tensors, signature.outputs)
     const group = this.coding?.report.promise ?? new Promise<GroupReport>((resolve) => { this.#reported = resolve }) // biome-ignore format: one line
     const workers = by.map(({ name }) => name)

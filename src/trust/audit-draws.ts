@@ -1,4 +1,4 @@
-/** Which of each worker's answers are audited, and the ids of all: neither can be foretold, nor tells of others. */
+/** Which of each worker's answers are audited: that cannot be foretold, nor tells of others. */
 
 import type { Identity } from '../pool/attempt'
 
@@ -50,10 +50,5 @@ export class AuditDraws {
     if (oldest !== undefined) this.#blocks.delete(oldest)
     this.#blocks.set(identity, block)
     return block
-  }
-
-  /** A whole number that floats hold. */
-  id(): number {
-    return Math.floor(this.#coin() * 2 ** 21) * 2 ** 32 + Math.floor(this.#coin() * 2 ** 32)
   }
 }

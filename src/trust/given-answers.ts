@@ -1,4 +1,9 @@
-/** Who gave the last answers to which tenants, when, and what ids callers have of them: what is not proven of a liar's can be recalled. Not the answers. */
+/** Who gave the last unproven answers to which tenants, when, and what ids callers have of them: what is not proven of a liar's can be recalled. Not the answers. */
+
+import type { Identity } from '../pool/attempt'
+import type { Recallable } from '../query/context'
+import { secret } from '../random'
+import { identityOf, type ModelWorker } from '../workers/worker'
 
 /** Entries that it begins with room for. */
 const FIRST = 1024
@@ -11,26 +16,46 @@ export interface Recalled {
   times: number[]
 }
 
-export class GivenAnswers {
+/** Answers of a worker that lied, or deviates, which nothing has proven: who was given them may want to take back what followed. Each tenant's are told by themselves. */
+export interface Recall extends Recalled {
+  worker: string
+  identity: Identity
+  /** Whose queries they answered, where that was said. */
+  tenant?: string
+}
+
+export class GivenAnswers implements Recallable {
   readonly #most: number
   readonly #now: () => number
+  readonly #coin: () => number
   /** Of each entry its id and its time. */
   #entries = new Float64Array(2 * FIRST)
   /** Undefined: it is proven, or recalled. */
   readonly #identities: (string | undefined)[] = []
   readonly #tenants: string[] = []
+  /** Unproven entries of each identity that has any: of the others nothing is looked for. */
+  readonly #unproven = new Map<Identity, number>()
   #count = 0
   /** Ids that were recalled so far. */
   recalled = 0
 
-  /** @param most  entries; 32 bytes each @param now  milliseconds since 1970 */
-  constructor(most: number, now: () => number = Date.now) {
+  /** @param most  entries; 32 bytes each @param now  milliseconds since 1970 @param coin  uniform, from 0 to 1, for ids: one must not tell of others */
+  constructor(most: number, now: () => number = Date.now, coin: () => number = secret) {
     this.#most = most
     this.#now = now
+    this.#coin = coin
+  }
+
+  give(workers: readonly ModelWorker[], tenant: string): { id: number; place: number } | undefined {
+    if (!workers.length) return undefined // it is the memory's
+    const id = Math.floor(this.#coin() * 2 ** 21) * 2 ** 32 + Math.floor(this.#coin() * 2 ** 32) // a whole number that floats hold
+    let place = -1
+    for (const identity of new Set(workers.map(identityOf))) place = this.add(identity, id, tenant)
+    return { id, place }
   }
 
   /** @returns the place of the entry, counted from the first that ever was */
-  add(identity: string, id: number, tenant: string): number {
+  add(identity: Identity, id: number, tenant: string): number {
     const place = this.#count++ % this.#most
     if (2 * place >= this.#entries.length) {
       const entries = new Float64Array(Math.min(2 * this.#most, 2 * this.#entries.length))
@@ -38,23 +63,42 @@ export class GivenAnswers {
       this.#entries = entries
     }
     this.#entries.set([id, this.#now()], 2 * place)
+    this.#settle(place)
     this.#identities[place] = identity
+    this.#unproven.set(identity, (this.#unproven.get(identity) ?? 0) + 1)
     this.#tenants[place] = tenant
     return this.#count - 1
   }
 
   /** It is right. */
   prove(place: number): void {
-    if (place >= this.#count - this.#most) this.#identities[place % this.#most] = undefined
+    if (place >= this.#count - this.#most) this.#settle(place % this.#most)
   }
 
-  /** Of an identity's answers that are kept and not proven, the first first, by tenant; they are forgotten. */
-  recall(identity: string): Map<string, Recalled> {
+  /** Its entry is an answer of its identity's that is unproven no more. */
+  #settle(place: number): void {
+    const identity = this.#identities[place]
+    this.#identities[place] = undefined
+    if (identity === undefined) return
+    const left = (this.#unproven.get(identity) as number) - 1
+    if (left) this.#unproven.set(identity, left)
+    else this.#unproven.delete(identity)
+  }
+
+  /**
+   * Of an identity's answers that are kept and not proven, the first first, by tenant; they are forgotten.
+   *
+   * @param one  the place of the only one that is meant
+   */
+  recall(identity: Identity, one?: number): Map<string, Recalled> {
     const recalled = new Map<string, Recalled>()
-    for (let i = Math.max(0, this.#count - this.#most); i < this.#count; i++) {
+    if (!this.#unproven.has(identity)) return recalled
+    const first = Math.max(one ?? 0, this.#count - this.#most)
+    const end = one === undefined ? this.#count : one + 1
+    for (let i = first; i < end; i++) {
       const place = i % this.#most
       if (this.#identities[place] !== identity) continue
-      this.#identities[place] = undefined
+      this.#settle(place)
       const tenant = this.#tenants[place]
       const { ids, times } = recalled.get(tenant) ?? { ids: [], times: [] }
       if (!ids.length) recalled.set(tenant, { ids, times })

@@ -14,6 +14,7 @@ import type { Attempt, Identity } from '../pool/attempt'
 import { type Asked, answerOf, failureOf, newAsked, workerOf } from '../query/asked'
 import type { Strangers } from '../query/context'
 import { agree, isLie, isNear } from '../query/equality'
+import type { Status } from '../query/prediction'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { Candidates, type Stranger } from './candidates'
 import { answersFor, checkShare, credibility, originOf } from './credibility'
@@ -64,9 +65,13 @@ export class OpenReputation extends Reputation implements Strangers {
     return !this.#accepted.has(worker) && !this.isTrusted(worker)
   }
 
+  worth(worker: ModelWorker): Status {
+    return this.#accepted.has(worker) ? 'exact' : 'audited'
+  }
+
   credibility(worker: ModelWorker): number {
     const { proven, ejections } = this.evidence.of(identityOf(worker))
-    return this.#accepted.has(worker) ? 1 : credibility(proven, ejections)
+    return credibility(proven, ejections)
   }
 
   others(blocked: readonly Identity[]): number {
@@ -164,6 +169,17 @@ export class OpenReputation extends Reputation implements Strangers {
     const identity = identityOf(worker)
     super.lied(worker)
     this.#lose(identity, 1)
+    this.recall(worker) // also where it was believed once, and not any more
+  }
+
+  /** Its answer would have been given, so that all is lost as by a lie; but below what is proof nobody is convicted. */
+  override deviated(worker: ModelWorker): void {
+    const identity = identityOf(worker)
+    const wasBelieved = this.evidence.isTrusted(identity)
+    this.evidence.deviated(identity)
+    this.#lose(identity, 1)
+    if (wasBelieved) this.tell(worker, 'deviant')
+    this.recall(worker)
   }
 
   #lose(identity: Identity, share: number): void {
@@ -199,11 +215,11 @@ export class OpenReputation extends Reputation implements Strangers {
     else this.#judge(workerOf(asked), answer, own, asked)
   }
 
-  /** An answer beyond rounding would have been given, so that all is lost as by a lie; but below what is proof nobody is convicted. */
   #judge(worker: ModelWorker, answer: Payload, right: Payload, asked?: Asked): void {
-    if (!isLie(answer, right, this.equality)) return isNear(answer, right, this.equality) ? undefined : this.#lose(identityOf(worker), 1) // biome-ignore format: one line
-    if (asked) asked.verdict = 'lie'
-    this.lied(worker)
+    if (isLie(answer, right, this.equality)) {
+      if (asked) asked.verdict = 'lie'
+      this.lied(worker)
+    } else if (!isNear(answer, right, this.equality)) this.deviated(worker)
   }
 
   began(worker: ModelWorker): void {

@@ -49,6 +49,8 @@ export interface ReputationOptions {
   /** Whether a worker that lied gets no more attempts; the paper's code needs one for each row. */
   ejects: boolean
   judged(verdict: Verdict): void
+  /** Of what a worker's identity gave, what nothing has proven. @param place  of the one answer that is meant */
+  recall(worker: ModelWorker, place?: number): void
 }
 
 /** Share of the machines that is free from which on all audits are made. At 64 callers for 64 slots one query in a hundred audited made p99 1.8 times as long. */
@@ -64,6 +66,7 @@ export class Reputation implements Trust {
   readonly #random: Random
   readonly #ejects: boolean
   readonly #judged: (verdict: Verdict) => void
+  protected readonly recall: ReputationOptions['recall']
 
   constructor({ pool, criterion, signature, evidence, liars, seed, rounding, ...rest }: ReputationOptions) {
     this.evidence = evidence
@@ -75,6 +78,7 @@ export class Reputation implements Trust {
     this.#random = seeded(seed)
     this.#ejects = rest.ejects
     this.#judged = rest.judged
+    this.recall = rest.recall
   }
 
   audits(worker?: ModelWorker): boolean {
@@ -146,7 +150,7 @@ export class Reputation implements Trust {
     this.tidy(identity)
     if (!isReadmitted) return
     if (this.#ejects) this.#pool.readmit(identity)
-    this.#tell(worker, 'readmitted')
+    this.tell(worker, 'readmitted')
   }
 
   checked(worker: ModelWorker, passed: boolean, distance: number): void {
@@ -183,24 +187,28 @@ export class Reputation implements Trust {
   lied(worker: ModelWorker, by?: 'anchor'): void {
     const identity = identityOf(worker)
     this.#pool.suspect(worker)
-    if (!by && !this.canSpare(identity)) return this.#tell(worker, 'kept')
+    if (!by && !this.canSpare(identity)) return this.tell(worker, 'kept')
     const wasTrusted = this.evidence.lied(identity)
     this.tidy(identity)
     if (!wasTrusted) return
     if (this.#ejects) this.#pool.eject(identity)
     // A first time its memory may be corrupt, which is likelier than malice.
     if (this.evidence.of(identity).ejections === 1) restart(worker)
-    this.#tell(worker, 'ejected')
+    this.tell(worker, 'ejected')
+    this.recall(worker)
   }
 
-  deviated(worker: ModelWorker): void {
+  /** @param anchored  where an anchor's answer shows it, to an answer that was given in that place, if it was */
+  deviated(worker: ModelWorker, anchored?: { place: number | undefined }): void {
     const identity = identityOf(worker)
-    const isDeviant = this.evidence.deviated(identity) && this.canSpare(identity)
+    const isDeviant = this.evidence.deviated(identity) && (anchored !== undefined || this.canSpare(identity))
     if (isDeviant) this.evidence.passOver(identity)
     this.tidy(identity)
+    if (anchored?.place !== undefined) this.recall(worker, anchored.place)
     if (!isDeviant) return
     if (this.#ejects) this.#pool.eject(identity)
-    this.#tell(worker, 'deviant')
+    this.tell(worker, 'deviant')
+    this.recall(worker)
   }
 
   /** Whether enough would be left: where half of all are shown to lie, the model itself is not the same twice. */
@@ -211,7 +219,7 @@ export class Reputation implements Trust {
     return trusted > Math.max(this.liars + 1, Math.ceil(identities.length / 2))
   }
 
-  #tell(worker: ModelWorker, kind: Verdict['kind']): void {
+  protected tell(worker: ModelWorker, kind: Verdict['kind']): void {
     const identity = identityOf(worker)
     this.#judged({ worker: worker.name, identity, kind, evidence: { ...this.evidence.of(identity) } })
   }

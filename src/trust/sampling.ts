@@ -8,13 +8,13 @@ import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity, Owner } from '../pool/attempt'
 import type { Pool } from '../pool/pool'
 import type { Sampled } from '../query/context'
-import { agree, isLie, isOtherwiseLong } from '../query/equality'
+import { agree, isLie, isNear, isOtherwiseLong } from '../query/equality'
 import type { Learning } from '../query/learning'
 import type { Status } from '../query/prediction'
 import { secret } from '../random'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { AuditDraws } from './audit-draws'
-import { GivenAnswers, type Recalled } from './given-answers'
+import type { GivenAnswers } from './given-answers'
 import type { Reputation } from './reputation'
 
 /** Audits that may wait, and the values in them: beyond, nothing more is said to be audited. */
@@ -25,21 +25,15 @@ const AT_ONCE = 2
 /** Anchors that may fail on a query before it is given up: the fault is its own. */
 const MOST_FAILED = 3
 
-/** Answers of a convict that nothing has proven: who was given them may want to take back what followed. Each tenant's are told by themselves. */
-export interface Recall extends Recalled {
-  /** Which lied. */
-  worker: string
-  identity: string
-  /** Whose queries they answered, where that was said. */
-  tenant?: string
-}
-
 interface SamplingOptions {
   readonly pool: Attempts<Payload, Payload> & Pick<Pool, 'identities' | 'worker'>
-  readonly trust: Pick<Reputation, 'equality' | 'isMeasuring' | 'evidence' | 'isTrusted' | 'proven' | 'lied'>
+  readonly trust: Pick<
+    Reputation,
+    'equality' | 'isMeasuring' | 'evidence' | 'isTrusted' | 'proven' | 'lied' | 'deviated'
+  >
   readonly draws: AuditDraws
   /** What is known of answers that were given; of another model's, too. */
-  readonly given: GivenAnswers
+  readonly given: Pick<GivenAnswers, 'prove'>
 }
 
 /** An answer that an anchor is asked about. */
@@ -126,28 +120,11 @@ export class Sampling implements Sampled {
     )
   }
 
-  give(workers: readonly ModelWorker[], tenant: string): { id: number; place: number } | undefined {
-    const { draws, given } = this.#options
-    if (!workers.length) return undefined // it is the memory's
-    const id = draws.id()
-    let place = -1
-    for (const identity of new Set(workers.map(identityOf))) place = given.add(identity, id, tenant)
-    return { id, place }
-  }
-
   came(worker: ModelWorker, query: Payload, answer: Payload, place?: number, learning?: Learning): void {
     if (!this.#options.draws.draw(identityOf(worker))) return
     const { renewals } = this.#options.trust.evidence
     this.#waiting.push(new Inspection(this, worker, query.kept(), answer, renewals, place, learning))
     this.look()
-  }
-
-  recall(identity: Identity): Map<string, Recalled> {
-    return this.#options.given.recall(identity)
-  }
-
-  get recalled(): number {
-    return this.#options.given.recalled
   }
 
   // Audits.
@@ -195,7 +172,8 @@ export class Sampling implements Sampled {
     const { trust, given } = this.#options
     const isLong = this.#options.draws.isLong(identityOf(worker), isOtherwiseLong(answer, right))
     if (isLong || isLie(answer, right, trust.equality)) return trust.lied(worker, 'anchor')
-    if (!agree(answer, right, trust.equality)) return
+    if (!isNear(answer, right, trust.equality)) return trust.deviated(worker, { place })
+    if (!agree(answer, right, trust.equality)) return // rounding has tipped its label, which is nobody's fault
     if (place !== undefined) given.prove(place)
     if (trust.isTrusted(worker)) trust.proven(worker) // nothing makes up for a lie
   }
@@ -206,13 +184,13 @@ export class Sampling implements Sampled {
 }
 
 interface Chosen {
-  readonly verify: { rate: number | undefined; retention: number | undefined; audit: number | undefined }
+  readonly verify: { rate: number | undefined; audit: number | undefined }
   readonly reuse: { maxError: number | undefined }
   readonly testing: { coin: (() => number) | undefined }
 }
 
 /**
- * What makes it for each model: what was given by the one before is known on, and its draws.
+ * What makes it for each model: its draws go on.
  *
  * @throws RangeError for other proof beside an anchor's word, and for what only other proof can bound
  */
@@ -220,7 +198,7 @@ export function samplingOf(
   { verify, reuse, testing }: Chosen,
   { scheme, code }: { scheme: { byzantine: number }; code: string },
 ) {
-  const { rate = 0.05, retention = 1e6, audit } = verify
+  const { rate = 0.05, audit } = verify
   const refuse = (field: string, what: string, got: unknown) => {
     throw new RangeError(expected(field, `${what} with verify.mode 'sampled'`, got))
   }
@@ -228,6 +206,6 @@ export function samplingOf(
   if (scheme.byzantine) refuse('scheme.byzantine', '0', scheme.byzantine)
   if (audit !== undefined) refuse('verify.audit', 'none, but verify.rate,', audit)
   if (reuse.maxError !== undefined) refuse('reuse.maxError', 'none', reuse.maxError)
-  const shared = { draws: new AuditDraws(rate, testing.coin ?? secret), given: new GivenAnswers(retention) }
-  return (options: Omit<SamplingOptions, keyof typeof shared>) => new Sampling({ ...options, ...shared })
+  const draws = new AuditDraws(rate, testing.coin ?? secret)
+  return (options: Omit<SamplingOptions, 'draws'>) => new Sampling({ ...options, draws })
 }

@@ -39,10 +39,14 @@ describe('options', () => {
     [
       'retention',
       { verify: { retention: 5 } },
-      /^verify\.retention: expected none without verify\.mode 'sampled', got 5$/,
+      /^verify\.retention: expected none without verify\.mode 'sampled' or verify\.trust 'open', got 5$/,
     ],
     ['retention', { verify: { mode: 'sampled', retention: 0 } }, /^verify\.retention: expected .*1.*, got 0$/],
-    ['onRecall', { onRecall() {} }, /^onRecall: expected none without verify\.mode 'sampled', got /],
+    [
+      'onRecall',
+      { onRecall() {} },
+      /^onRecall: expected none without verify\.mode 'sampled' or verify\.trust 'open', got /,
+    ],
     ['byzantine', { verify: sampled, scheme: { queries: 1, byzantine: 1 } }, /^scheme\.byzantine: expected 0 with verify\.mode 'sampled', got 1$/], // biome-ignore format: one line
     ['the paper’s code', { verify: sampled, scheme: { preset: 'aaai22', queries: 2 } }, /^scheme: expected the systematic code with verify\.mode 'sampled', got /], // biome-ignore format: one line
     ['audit', { verify: { ...sampled, audit: 0.1 } }, /^verify\.audit: expected none, .*verify\.rate.*, got 0\.1$/],

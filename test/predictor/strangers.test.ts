@@ -99,18 +99,21 @@ it('strangers have no more wrong answers given where the trusted worker fails on
 })
 
 describe('a believed stranger’s answer that is checked', () => {
-  /** Its worker is believed, and has a query. */
-  async function checked() {
+  /** Its worker is believed, and has a query. @param coin  0: that is checked; near 1: it is not */
+  async function checked(coin = 0) {
     const coins = { value: 1 - 1e-9 }
     const own = Object.assign(new HandWorker('own'), { trusted: true })
     const stranger = new HandWorker('a')
     const verdicts: string[] = []
+    const recalls: { worker: string; ids: number[] }[] = []
     const predictor = await createPredictor({
       workers: [own, stranger],
       verify: { trust: 'open', integrity: 0.5 }, // two right answers are enough
       testing: { clock: new VirtualClock(), coin: () => coins.value },
       right: { labelAxis: 'last' },
       onVerdict: ({ worker, kind }) => verdicts.push(`${worker} ${kind}`),
+      onRecall: ({ worker, ids }) => recalls.push({ worker, ids }),
+      onWarning() {},
     })
     for (let i = 0; i < 3; i++) {
       const given = predictor.predict(Float32Array.of(i, 1))
@@ -120,7 +123,7 @@ describe('a believed stranger’s answer that is checked', () => {
       await given
     }
     await turn()
-    coins.value = 0
+    coins.value = coin
     const other = predictor.predict(Float32Array.of(10, 1))
     await turn()
     const given = predictor.predict(Float32Array.of(20, 1))
@@ -132,7 +135,7 @@ describe('a believed stranger’s answer that is checked', () => {
     await turn()
     // Friends could tell from what they get that the trusted worker is busy.
     expect(own.calls).toEqual([])
-    return { predictor, own, call: stranger.calls[0], given, verdicts }
+    return { predictor, own, stranger, call: stranger.calls[0], given, other, verdicts, recalls, coins }
   }
   const state = async (given: Promise<unknown>) => Promise.race([given.then(() => 'given'), turn().then(() => 'waits')])
 
@@ -154,6 +157,36 @@ describe('a believed stranger’s answer that is checked', () => {
     own.calls[0].answer()
     expect(await given).toMatchObject({ workers: ['own'] })
     expect(predictor.stats().workers[1]).toMatchObject({ proven: 3, lies: 0 }) // two quizzes and this
+    await predictor.close()
+  })
+
+  it('and one that is not: it is given as audited, with its credibility and an id; a trusted worker’s is exact', async () => {
+    const { predictor, call, given, other } = await checked(1 - 1e-9)
+    call.answer()
+    const { id, confidence, status, workers } = await given
+    expect([status, workers, confidence, Number.isSafeInteger(id)]).toEqual(['audited', ['a'], 0.5, true]) // of two right ones
+    expect(await other).toMatchObject({ status: 'exact', confidence: 1, id: undefined })
+    expect(predictor.stats()).toMatchObject({ audited: 1, exact: 4, recalled: 0 })
+    await predictor.close()
+  })
+
+  it.each([
+    ['lies later, and is convicted', Float32Array.of(2, 60), 'a ejected'],
+    ['deviates later, and is believed no more', Float32Array.of(60 * 1.001, 2), 'a deviant'],
+  ])('and one that is not, of one that %s: it is recalled', async (_, answer, verdict) => {
+    const { predictor, own, stranger, call, given, verdicts, recalls, coins } = await checked(1 - 1e-9)
+    call.answer()
+    const { id } = await given
+    coins.value = 0
+    const both = [predictor.predict(Float32Array.of(30, 1)), predictor.predict(Float32Array.of(30, 1))]
+    await turn()
+    own.calls[0].answer()
+    stranger.calls[0].answer(answer)
+    await turn()
+    own.calls[0].answer() // the check
+    for (const each of await Promise.all(both)) expect(each).toMatchObject({ status: 'exact', workers: ['own'] })
+    expect([verdicts, recalls]).toEqual([[verdict], [{ worker: 'a', ids: [id] }]])
+    expect(predictor.stats().recalled).toBe(1)
     await predictor.close()
   })
 

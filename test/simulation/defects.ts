@@ -51,7 +51,7 @@ export const defects: readonly Defect[] = [
   defect('answers are said to be audited, and are not', 'trust/sampling.ts', 'if (!this.#options.draws.draw(identityOf(worker))) return', 'if (worker) return'),
   defect('who leaves is answered', 'query/query.ts', 'if (this.caller.isOpen) this.#fail(error)\n    if (this.coding) this.coding.left(this)', 'if (this.coding) this.coding.left(this)'),
   defect('a query is refused in the turn in which it comes', 'pool/dispatch.ts', 'this.#attemptFor(member, skip, now) ??', 'this.#attemptFor(member, skip, startsAt) ??'),
-  defect('what a worker gives that was told to leave is not recalled', 'trust/sampling.ts', 'new Set(workers.map(identityOf))', 'workers.map(({ name }) => name)'),
+  defect('what a worker gives that was told to leave is not recalled', 'trust/given-answers.ts', 'new Set(workers.map(identityOf))', 'workers.map(({ name }) => name)'),
 ]
 
 const SEEDS = Number(process.env.SEEDS ?? 500)

@@ -229,7 +229,7 @@ class Checker {
     if (status === 'remembered' || (status === 'recovered' && maxError)) this.#unasked(at, query, label)
     if (status === 'checked' && !byzantine) this.#breaks(at, 'checked is for workers that may lie', `query ${query} is`)
     this.#reused.answered(entry)
-    this.#audits.answered(entry, workers.map((name) => this.#identities.get(name) ?? name)) // biome-ignore format: one line
+    if (!open) this.#audits.answered(entry, workers.map((name) => this.#identities.get(name) ?? name)) // biome-ignore format: one line
     for (const worker of workers) {
       const identity = this.#identities.get(worker)
       if (identity === undefined) this.#breaks(at, 'answers are workers’', `${worker} never had a query`)
@@ -320,8 +320,10 @@ class Checker {
   }
 
   #verdict({ at, identity, kind }: Entry & { what: 'verdict' }): void {
-    if (kind === 'ejected') this.#ejected.set(identity, at)
-    if (kind === 'ejected') this.#audits.convicted(at, identity)
+    if (kind === 'ejected' || kind === 'deviant') {
+      this.#ejected.set(identity, at)
+      this.#audits.convicted(at, identity)
+    }
     if (kind === 'readmitted') this.#ejected.delete(identity)
     if (kind !== 'readmitted' && !this.#liars.has(identity)) {
       this.#breaks(at, 'nobody honest is ejected', `${identity} never lied`)

@@ -37,6 +37,7 @@ function fleet(
     coin: () => coins.value ?? random.next(),
     warn: (text) => warnings.push(text),
     judged: ({ worker, kind }: Verdict) => verdicts.push(`${worker} ${kind}`),
+    recall() {},
   }
   const trust = new OpenReputation(options)
   trust.resume()
@@ -286,14 +287,19 @@ describe('a stranger that is believed', () => {
     const { trust, attempt, own, a, of, pool, verdicts } = believed()
     const answered = [attempt(a, off(7, 0.01)), attempt(own, right(7))]
     trust.compare(payloadOf(right(7)), answered, answered)
-    expect([of('a').proven, trust.isTrusted(a), pool.ejected.has('a'), verdicts]).toEqual([0, false, true, []])
+    expect([of('a').proven, trust.isTrusted(a), pool.ejected.has('a'), verdicts]).toEqual([
+      0,
+      false,
+      true,
+      ['a deviant'],
+    ])
   })
 
   it('loses all that it has earned where its answer has another length, as a detector’s may', () => {
     const { trust, attempt, own, a, of, verdicts } = believed()
     const answered = [attempt(a, Float32Array.of(14)), attempt(own, right(7))]
     trust.compare(payloadOf(right(7)), answered, answered)
-    expect([of('a').proven, verdicts]).toEqual([0, []])
+    expect([of('a').proven, verdicts]).toEqual([0, ['a deviant']])
   })
 
   it('loses nothing where it rounds in its own way, checked or not', () => {

@@ -26,6 +26,7 @@ function reputed(count: number, options: Partial<ReputationOptions> = {}) {
     warn() {},
     ...{ liars: 1, integrity: 1, audit: 0, rounding: 0.001, seed: 1, ejects: true },
     judged: ({ kind }) => kinds.push(kind),
+    recall() {},
     ...options,
   })
   return { workers, pool, kinds, suspected, reputation }

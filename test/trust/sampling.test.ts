@@ -77,6 +77,51 @@ describe('an answer', () => {
   })
 })
 
+describe('an answer that differs beyond rounding, and is no lie', () => {
+  /** Off by a thousandth: ten times what is rounding, a third of what is a lie. */
+  const off = (n: number) => Float32Array.of(2.002 * n, 2.002)
+
+  it('is counted and recalled by itself, and convicts nobody', async () => {
+    const { predictor, all, reply, recalled, verdicts } = await fleet()
+    const [first, second, third] = all()
+    await reply('w1', off(2))
+    await reply('w2')
+    await reply('w0')
+    const { id } = await second
+    await Promise.all([first, third])
+    await reply('w0', undefined, 2)
+    await reply('w0', undefined, 3)
+    expect(recalled()).toEqual([{ worker: 'w1', identity: 'w1', ids: [id] }])
+    expect(verdicts()).toEqual([])
+    expect(predictor.stats()).toMatchObject({ audited: 2, recalled: 1 })
+    expect(predictor.stats().workers.map(({ deviating, lies }) => [deviating, lies])).toEqual([[0, 0], [1, 0], [0, 0]]) // biome-ignore format: one line
+    await predictor.close()
+  })
+
+  it('adds up: nine in a row that were audited, and its worker is passed over, and all of its answers recalled', async () => {
+    const { predictor, all, reply, recalled, verdicts, asked } = await fleet({ rate: 0.5 }) // every second answer is audited
+    const ids: (number | undefined)[] = []
+    for (let i = 0; i < 18; i++) {
+      const given = all()
+      await turn()
+      const [own] = asked('w1')
+      await reply('w1', off(own))
+      await reply('w2')
+      while (asked('w0').length) await reply('w0')
+      const theirs = (await Promise.all(given)).find(({ workers: [by] }) => by === 'w1')
+      ids.push(theirs?.id)
+    }
+    expect(verdicts()).toEqual(['w1 deviant'])
+    const told = recalled().flatMap((each) => each.ids)
+    expect([told.length, new Set(told)]).toEqual([18, new Set(ids)])
+    void predictor.predict(query(9)).catch(none)
+    void predictor.predict(query(10)).catch(none)
+    await turn()
+    expect(asked('w1')).toEqual([])
+    await predictor.close()
+  })
+})
+
 describe('a lie', () => {
   it('convicts by the word of an anchor alone, whoever else lies', async () => {
     const { all, reply, verdicts, predictor } = await fleet()

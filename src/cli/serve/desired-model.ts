@@ -6,7 +6,8 @@ import { ApproxiferError } from '../../errors'
 import type { GatewayModel } from '../../gateway/create'
 import type { Gateway } from '../../gateway/gateway'
 import type { GenerationReport } from '../../predictor/options'
-import type { Recall } from '../../trust/sampling'
+import { mayRecall } from '../../predictor/settings'
+import type { Recall } from '../../trust/given-answers'
 import { filesOf, isElsewhere, type ModelConfig } from './config'
 import { predictorOptions } from './fleet'
 import type { Log } from './observe'
@@ -142,7 +143,7 @@ export class DesiredModel {
     signal.throwIfAborted()
     const onRecall = (recall: Recall) => recalled(name, recall)
     const onGeneration = (generation: GenerationReport) => rolled(name, generation)
-    await gateway.load(name, { ...options, onGeneration, ...(options.verify?.mode === 'sampled' && { onRecall }) })
+    await gateway.load(name, { ...options, onGeneration, ...(mayRecall(options) && { onRecall }) })
   }
 
   async #unload(): Promise<void> {

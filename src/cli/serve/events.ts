@@ -3,7 +3,7 @@
 import { isInference, type RequestEvent } from '../../gateway/event'
 import type { GenerationReport } from '../../predictor/options'
 import type { GroupReport } from '../../query/prediction'
-import type { Recall } from '../../trust/sampling'
+import type { Recall } from '../../trust/given-answers'
 import { type Connection, problem } from './listen'
 import { tokenOf } from './tokens'
 

@@ -6,7 +6,7 @@ import { createGateway, fileStore, type GatewayModel } from '../../gateway/creat
 import type { Gateway } from '../../gateway/gateway'
 import type { Principal } from '../../gateway/principal'
 import { pathOf } from '../../gateway/routes'
-import type { Recall } from '../../trust/sampling'
+import type { Recall } from '../../trust/given-answers'
 import { note } from '../terminal'
 import { adminOptions, forOperators, onAdminPort } from './admin'
 import { type Config, type Flags, readConfig, remoteFilesOf } from './config'
