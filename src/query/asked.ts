@@ -178,7 +178,8 @@ export class Inquiry implements Apart {
   ask(purpose: Purpose, priority: Priority, row: number, trials?: Apart): Asked | undefined {
     const { payload, caller, coding } = this.#question
     const { dueAt, turn } = caller
-    const apart = [this, ...(coding ? [coding] : []), ...(trials ? [trials] : [])]
+    const apart: Apart[] = coding ? [this, coding] : [this]
+    if (trials) apart.push(trials)
     const submission = { payload, owner: this.#question, dueAt, turn, priority, apart }
     const attempt = purpose === 'trial' ? this.#pool.trial(submission) : this.#pool.submit(submission)
     if (!attempt) return undefined

@@ -27,10 +27,7 @@ const MOST_FAILED = 3
 
 interface SamplingOptions {
   readonly pool: Attempts<Payload, Payload> & Pick<Pool, 'identities' | 'worker'>
-  readonly trust: Pick<
-    Reputation,
-    'equality' | 'isMeasuring' | 'evidence' | 'isTrusted' | 'proven' | 'lied' | 'deviated'
-  >
+  readonly trust: Pick<Reputation, 'equality' | 'isMeasuring' | 'evidence' | 'trials' | 'proven' | 'lied' | 'deviated'>
   readonly draws: AuditDraws
   /** What is known of answers that were given; of another model's, too. */
   readonly given: Pick<GivenAnswers, 'prove'>
@@ -164,18 +161,38 @@ export class Sampling implements Sampled {
       const { payload, learning } = inspection
       learning?.remember(payload.vector, outcome.answer.vector, attempt.identity)
       this.#compare(inspection, outcome.answer)
+      this.#try(inspection, outcome.answer)
     }
     this.look()
   }
 
+  /** One that was passed over, and never lied, can show that it answers as anchors do. */
+  #try({ payload, renewals }: Inspection, right: Payload): void {
+    const { pool, trust } = this.#options
+    const convicts: Apart = { blocks: (identity) => trust.evidence.of(identity).lies > 0 }
+    const settled = (attempt: Attempt) => {
+      pool.tell({ attempt, onTime: false })
+      const { outcome, worker } = attempt as Attempt<Payload, Payload>
+      if (outcome?.kind !== 'answered' || !worker || renewals !== trust.evidence.renewals) return
+      this.#judge(worker, outcome.answer, right)
+    }
+    pool.trial({ payload, owner: { settled }, apart: [convicts, trust.trials], priority: 'low' })
+  }
+
   #compare({ worker, answer, place }: Inspection, right: Payload): void {
-    const { trust, given } = this.#options
-    const isLong = this.#options.draws.isLong(identityOf(worker), isOtherwiseLong(answer, right))
-    if (isLong || isLie(answer, right, trust.equality)) return trust.lied(worker, 'anchor')
+    const { trust, given, draws } = this.#options
+    if (draws.isLong(identityOf(worker), isOtherwiseLong(answer, right))) return trust.lied(worker, 'anchor')
+    this.#judge(worker, answer, right, place)
+    if (place !== undefined && agree(answer, right, trust.equality)) given.prove(place)
+  }
+
+  /** @param place  where the answer was given, if it was */
+  #judge(worker: ModelWorker, answer: Payload, right: Payload, place?: number): void {
+    const { trust } = this.#options
+    if (isLie(answer, right, trust.equality)) return trust.lied(worker, 'anchor')
     if (!isNear(answer, right, trust.equality)) return trust.deviated(worker, { place })
-    if (!agree(answer, right, trust.equality)) return // rounding has tipped its label, which is nobody's fault
-    if (place !== undefined) given.prove(place)
-    if (trust.isTrusted(worker)) trust.proven(worker) // nothing makes up for a lie
+    const { lies } = trust.evidence.of(identityOf(worker)) // nothing makes up for one
+    if (!lies && agree(answer, right, trust.equality)) trust.proven(worker) // else rounding has tipped its label, which is nobody's fault
   }
 
   close(): void {
