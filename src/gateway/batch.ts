@@ -69,7 +69,8 @@ async function askAgain({ predictor, options, outcomes, older, ageMs }: RowBatch
   if (outcomes.every((outcome) => 'error' in outcome || isOlder(outcome))) return
   const left = deadlineMs !== undefined && { deadlineMs: Math.max(0, deadlineMs - ageMs) }
   const again = new RowBatch(predictor, { ...options, ...left, partial: true })
-  await answered(again, rows.map((row) => queries[row])).catch(() => {}) // biome-ignore format: one line
+  const asked = rows.map((row) => queries[row])
+  await answered(again, asked).catch(() => {})
   for (const [i, outcome] of again.outcomes.entries()) {
     if (outcome && 'prediction' in outcome) outcomes[rows[i]] = outcome
   }

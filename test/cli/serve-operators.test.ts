@@ -85,7 +85,11 @@ tokens:
   )
   served = await Served.start(['--config', file])
   const { url, adminUrl } = served
-  const both = async (name: string, more = {}) => [name, await verbs(url, { ...token(name), ...more }), await verbs(adminUrl, { ...token(name), ...more })] // biome-ignore format: one line
+  const both = async (name: string, more = {}) => [
+    name,
+    await verbs(url, { ...token(name), ...more }),
+    await verbs(adminUrl, { ...token(name), ...more }),
+  ]
   expect(await both('plain')).toEqual(['plain', REFUSED, OPERATOR])
   expect(await both('proxy')).toEqual(['proxy', REFUSED, OPERATOR])
   for (const name of ['shop', 'some']) expect(await both(name)).toEqual([name, REFUSED, REFUSED])

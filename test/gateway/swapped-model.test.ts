@@ -123,7 +123,10 @@ describe('a request of several rows whose model is replaced before the last is a
 it('servers that tell no fingerprint are told apart in answers by that to the probe query', async () => {
   const servers = await Promise.all([1, 2, 3].map(() => new QuirkServer('triton', served('old')).listen()))
   ends.push(() => Promise.all(servers.map((server) => server.kill().catch(() => {}))))
-  const workers = httpWorkers(servers.map(({ url }) => url), { model: 'digits', probe: { everyMs: 200 }, onWarning() {} }) // biome-ignore format: one line
+  const workers = httpWorkers(
+    servers.map(({ url }) => url),
+    { model: 'digits', probe: { everyMs: 200 }, onWarning() {} },
+  )
   const predictor = await createPredictor({ workers, onWarning() {} })
   ends.push(() => predictor.close())
   const given = async () => (await predictor.predict(queries[0])).fingerprint

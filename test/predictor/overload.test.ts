@@ -99,7 +99,11 @@ describe('at three times the capacity', () => {
   })
 
   it('nor is one caller’s, where no tenant is named: they are no tenants', async () => {
-    const { clock, predictor, offer } = await house({ deadlineMs: 100, limits: { queries: 40 }, reuse: { exact: true } }) // biome-ignore format: one line
+    const { clock, predictor, offer } = await house({
+      deadlineMs: 100,
+      limits: { queries: 40 },
+      reuse: { exact: true },
+    })
     const flood = offer(5, 5000, { caller: 'flood' })
     const other = offer(0.2, 5000, { caller: 'other' })
     await clock.run()
