@@ -87,32 +87,36 @@ export function addTo(to: Spending, more: Spending): Spending {
   return to
 }
 
-/** One coin on one stream. A query that equals one that was asked is answered as that was. @param from  where counting begins */
+/**
+ * One coin on one stream. A query that equals one that was asked is answered as that was, unless the coin has it asked again.
+ *
+ * @param from  where counting begins
+ */
 export function spend(stream: readonly Recorded[], maxError: number, random: Random, from = 0): Spending {
   const ledger = new Ledger({ maxError, recovers: false, coin: random.next })
   const spent = nothingSpent()
   const kept = new Set<number>()
-  let [budget, left, wrong] = [BUDGETS.first, firstSpan(maxError), 0]
+  let [{ span, allowed }, wrong] = [ledger.stats, 0]
   const close = () => {
     spent.spans++
-    spent.over += Number(wrong > budget)
+    spent.over += Number(wrong > allowed)
   }
   for (const [i, { first, said }] of stream.entries()) {
     if (i === from) Object.assign(spent, { queries: 0, asked: 0, audits: 0, wrong: 0 })
     spent.queries++
-    if (kept.has(first)) continue
-    if (left-- === 0) {
+    const isRepeat = kept.has(first)
+    const draw = isRepeat ? ledger.drawRepeat() : said && ledger.draw(said.confidence)
+    if (ledger.span !== span) {
       close()
-      budget = Math.min(BUDGETS.most, 2 * budget)
-      ;[left, wrong] = [budget / maxError - 1, 0]
+      ;[{ span, allowed }, wrong] = [ledger.stats, 0]
     }
-    const draw = said ? ledger.draw(said.confidence) : undefined
     ledger.count()
-    draw?.told(said?.isRight === true)
+    const isRight = isRepeat || said?.isRight === true
+    draw?.told(isRight)
     spent.audits += Number(draw?.is === 'audit')
     if (draw?.is === 'remember') {
-      wrong += Number(!said?.isRight)
-      spent.wrong += Number(!said?.isRight)
+      wrong += Number(!isRight)
+      spent.wrong += Number(!isRight)
     } else {
       spent.asked++
       kept.add(first)

@@ -1,18 +1,20 @@
 /**
- * Answers before asking, within a budget of wrong ones. A memory answers what it is confident of; a secret coin has some of that asked all the
- * same, and each that was wrong is a catch. After as many catches as were allowed for nothing more is given until the span is over. So
- * at most `maxError` of a span's answers are wrong with a probability of 95 %, whatever is asked, by whom, and in whatever order:
- * only the coin counts. Confidence decides nothing but how much is saved.
+ * Answers before asking, within a budget of wrong ones. Repeats have the model's earlier answer, and a memory answers what it is confident of;
+ * a secret coin has some of both asked all the same, and each that was wrong is a catch. After as many catches as were allowed for
+ * nothing more is given until the span is over. So at most `maxError` of a span's answers are wrong with a probability of 95 %, whatever is
+ * asked, by whom, and in whatever order: only the coin counts. Confidence decides nothing but how much is saved.
+ *
+ * The budgets of all spans so far add up to 20 + 2 `maxError` times the answers at most, since the next span is at most twice as long as the one
+ * before was. So the wrong answers keep that bound at any time, in 95 of 100 streams (see ALPHA).
  */
 
 import * as saved from '../saved'
-import { poissonMean } from './rates'
+import { partBefore, poissonMean } from './rates'
 import { Sightings } from './sightings'
 import { Span, termsOf } from './span'
 
-/** Budgets of the first span, and of the longest. Each is twice as long as the one before, or BUSY times what comes while an audit is under way. */
+/** Budgets of the first span, and of the longest. Each is twice as long as the one before. */
 export const BUDGETS = { first: 20, most: 1000 }
-const BUSY = 32
 /** Answers after which the threshold is found anew. */
 const EVERY = 64
 /** A span may run out of catches before it is over with this probability. */
@@ -50,10 +52,15 @@ export interface BudgetStats {
   rate: number
   catches: number
   allowedCatches: number
-  /** Confidence from which an answer is given; undefined while none is. */
+  /** Confidence from which the memory's answer is given; undefined while none is. */
   threshold: number | undefined
-  /** Answers that were given unasked, in all spans, and those that were asked all the same. */
+  /** Of this span's answers those that were given unasked, the share of them that may be wrong (95 %), and of all answers; undefined before the first. */
+  given: number
+  shareWrongOfGiven: number | undefined
+  shareWrong: number | undefined
+  /** Answers of the memory that were given unasked, and repeats, in all spans; and both that were asked all the same. */
   remembered: number
+  repeats: number
   audits: number
 }
 
@@ -64,7 +71,7 @@ export class Ledger {
   #threshold = NOTHING
   #counted = 0
   readonly #late: LateRecoveries
-  readonly #counts = { remembered: 0, audits: 0 }
+  readonly #counts = { remembered: 0, repeats: 0, audits: 0 }
 
   constructor(options: LedgerOptions) {
     this.#options = options
@@ -74,9 +81,14 @@ export class Ledger {
 
   /** One more answer was given, whoever it is from. What fails or is taken back is none, and ends no span. */
   count(): void {
-    if (this.#span.isOver) this.#next()
+    this.#endSpan()
     this.#span.answers++
     if (++this.#counted % EVERY === 0) this.#look()
+  }
+
+  /** Number of the present span. */
+  get span(): number {
+    return this.#span.number
   }
 
   /** Nothing is given until an audit that is under way has its outcome. */
@@ -86,14 +98,23 @@ export class Ledger {
 
   /** One more query, of whose answer the memory is so confident. @param mayGive  else it is asked for, and shows whether the memory is of use */
   draw(confidence: number, mayGive = true): Draw {
-    if (this.#span.isOver) this.#next()
-    const span = this.#span
-    const number = this.#sightings.see(confidence)
-    const isConfident = mayGive && confidence >= this.#threshold
-    if (isConfident) span.count()
-    if (!isConfident || !span.mayGive) return { is: 'ask', told: (right) => this.#sightings.learn(number, 1, right) }
+    this.#endSpan()
+    return this.#draw(this.#sightings.see(confidence), mayGive && confidence >= this.#threshold, 'remembered')
+  }
+
+  /** One more query whose answer by the model is kept: a candidate as long as anything may be given. */
+  drawRepeat(): Draw {
+    this.#endSpan()
+    return this.#draw(this.#sightings.seeRepeat(), true, 'repeats')
+  }
+
+  #draw(number: number, isCandidate: boolean, kind: 'remembered' | 'repeats'): Draw {
+    const [span, sightings] = [this.#span, this.#sightings]
+    if (isCandidate) span.count()
+    if (!isCandidate || !span.mayGive) return { is: 'ask', told: (right) => sightings.learn(number, 1, right) }
     if (this.#options.coin() >= span.terms.rate) {
-      this.#counts.remembered++
+      span.given++
+      this.#counts[kind]++
       return { is: 'remember', told() {} }
     }
     this.#counts.audits++
@@ -101,11 +122,22 @@ export class Ledger {
     return {
       is: 'audit',
       told: (right) => {
-        this.#sightings.learn(number, 1 / span.terms.rate, right)
+        sightings.learn(number, 1 / span.terms.rate, right)
         end(right)
         if (!right && span === this.#span) this.#look()
       },
     }
+  }
+
+  /**
+   * What was kept and learned is gone, since it was found to be wrong: of what is learned from now on nothing is known yet. The budget stays what it
+   * was. A span that has no catches left ends once it had half as many answers as a first span has, since the next one may have twice
+   * that: a budget of a first span.
+   */
+  renew(): void {
+    this.#sightings = new Sightings()
+    this.#threshold = NOTHING
+    this.#span.mayEndAfter = Math.ceil(BUDGETS.first / (2 * this.#options.maxError))
   }
 
   /** Whether one more late recovery may be given: each counts as wrong until the model's own answer has come. */
@@ -118,15 +150,15 @@ export class Ledger {
     return this.#late.give()
   }
 
-  #next(): void {
+  #endSpan(): void {
+    if (!this.#span.isOver) return
     this.#span = this.#begin(this.#span)
     this.#look()
   }
 
   #begin(before?: Span): Span {
     const { maxError } = this.#options
-    const least = Math.round(BUSY * (before?.delay?.mean ?? 0))
-    const budget = before ? Math.min(BUDGETS.most, Math.max(2 * before.terms.length * maxError, least)) : BUDGETS.first
+    const budget = before ? Math.min(BUDGETS.most, 2 * before.answers * maxError) : BUDGETS.first
     const late = this.#late.begin(budget)
     const own = Math.floor(budget - late)
     const length = Math.round(budget / maxError)
@@ -134,13 +166,22 @@ export class Ledger {
     return new Span((before?.number ?? 0) + 1, terms, before?.delay)
   }
 
-  /** Finds the threshold: the lowest at which the catches that are left will probably do. */
+  /**
+   * Finds the threshold: of those at which the catches that are left will probably do the one at which most is answered, so that a memory that is
+   * often wrong does not use up the catches of repeats.
+   */
   #look(): void {
     const { terms, left, answers } = this.#span
-    const mean = left > 0 ? poissonMean(left, RISK) : 0
-    const most = Math.min(this.#options.maxError, mean / (terms.rate * Math.max(1, terms.length - answers)))
-    const lowest = left > 0 ? this.#sightings.points().find(({ wrong }) => wrong <= most) : undefined
-    this.#threshold = lowest?.confidence ?? NOTHING
+    const audits = terms.rate * Math.max(1, terms.length - answers)
+    const most = Math.min(this.#options.maxError, left > 0 ? poissonMean(left, RISK) / audits : 0)
+    this.#threshold = NOTHING
+    let best = 0
+    for (const { confidence, share, wrong, suspected } of left > 0 ? this.#sightings.points() : []) {
+      const answered = wrong > most ? 0 : share * partBefore(left, audits * suspected)
+      if (answered <= best) continue
+      best = answered
+      this.#threshold = confidence
+    }
   }
 
   /** What the memory said of a query before it was taught the answer: nothing is given, and nothing counts. */
@@ -170,20 +211,24 @@ export class Ledger {
     this.#look()
   }
 
-  /** Part of the queries that would be answered unasked in a span like this one, by what is known now. */
+  /** Part of the queries that are looked up that would be answered unasked in a span like this one, by what is known now. */
   foretell(): number {
     const { length, budget } = this.#span.terms
     const { maxError } = this.#options
-    return termsOf({ length, maxError, budget }, this.#sightings.points(), this.#span.delay).foretold
+    const points = this.#sightings.points().map((point) => ({ ...point, share: point.lookedUp }))
+    return termsOf({ length, maxError, budget }, points, this.#span.delay).foretold
   }
 
   get stats(): BudgetStats {
-    const { number, answers, caught, terms, wrongAtMost } = this.#span
+    const { number, answers, caught, terms } = this.#span
     const { length, budget, rate, catches } = terms
+    const given = this.#span.given + this.#late.given
+    const wrongAtMost = Math.min(this.#span.wrongAtMost, this.#span.given) + this.#late.spent
+    const share = (of: number) => (of ? Math.min(1, wrongAtMost / of) : undefined)
     return {
       ...{ span: number, length, answers, rate, catches: caught, allowedCatches: catches },
       allowed: budget + this.#late.allowed,
-      wrongAtMost: wrongAtMost + this.#late.spent,
+      ...{ wrongAtMost, given, shareWrongOfGiven: share(given), shareWrong: share(answers) },
       threshold: this.#threshold === NOTHING ? undefined : this.#threshold,
       ...this.#counts,
     }
@@ -195,9 +240,9 @@ class LateRecoveries {
   allowed = 0
   /** Wrong ones, and those that nobody knows of yet. */
   spent = 0
+  given = 0
   readonly #isUsed: boolean
   #span = 0
-  #given = 0
 
   constructor(isUsed: boolean) {
     this.#isUsed = isUsed
@@ -210,26 +255,26 @@ class LateRecoveries {
   /** @returns what of the budget it takes */
   begin(budget: number): number {
     if (!this.#isUsed) return 0
-    this.allowed = Math.floor(Math.min(budget / 2, 2 * this.#given + SPARE_LATE))
-    this.spent = this.#given = 0
+    this.allowed = Math.floor(Math.min(budget / 2, 2 * this.given + SPARE_LATE))
+    this.spent = this.given = 0
     this.#span++
     return this.allowed
   }
 
   save(): unknown {
-    return { allowed: this.allowed, spent: this.spent, given: this.#given }
+    return { allowed: this.allowed, spent: this.spent, given: this.given }
   }
 
   load(state: unknown): void {
     const { allowed, spent, given } = saved.object('ledger.late', state, ['allowed', 'spent', 'given'])
     this.allowed = saved.integer('ledger.late.allowed', allowed, 0, BUDGETS.most)
     this.spent = saved.integer('ledger.late.spent', spent, 0, saved.MOST_COUNT)
-    this.#given = saved.integer('ledger.late.given', given, 0, saved.MOST_COUNT)
+    this.given = saved.integer('ledger.late.given', given, 0, saved.MOST_COUNT)
   }
 
   give(): (right: boolean) => void {
     this.spent++
-    this.#given++
+    this.given++
     const span = this.#span
     return (right) => {
       if (right && span === this.#span) this.spent--

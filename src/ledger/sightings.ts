@@ -4,8 +4,9 @@ import * as saved from '../saved'
 
 /** Queries that count. */
 const WINDOW = 3000
-/** Thresholds that are told apart: eight for each factor of two of 1 - confidence, from 1 down to a millionth. */
+/** Thresholds that are told apart: eight for each factor of two of 1 - confidence, from 1 down to a millionth; repeats are above all of them. */
 const BINS = 160
+const REPEATS = BINS
 const BINS_AN_OCTAVE = 8
 /** A confidence is taken for no nearer to 1 than this. */
 const LEAST_DOUBT = 1e-4
@@ -14,11 +15,16 @@ const PRIOR = 3
 
 /** What would become of all queries were those answered that the memory is so confident of. */
 export interface Threshold {
+  /** Infinity: repeats alone. */
   readonly confidence: number
   /** Of all queries those that would be answered. */
   readonly share: number
+  /** The same of the queries that were looked up: repeats are not. */
+  readonly lookedUp: number
   /** Of all queries those that would be answered wrong. */
   readonly wrong: number
+  /** The same with less faith in the memory's own confidence: what was seen wrong, audits or not, counts as fully. */
+  readonly suspected: number
 }
 
 interface Weight {
@@ -34,6 +40,8 @@ interface Weight {
 /** Digits of a doubt that are saved, and the greatest weight: of an audit at the lowest rate. */
 const DIGITS = 4
 const MOST_WEIGHT = 1000
+/** What is saved as the doubt of a repeat. */
+const REPEAT = -1
 
 export class Sightings {
   readonly #doubts = new Float64Array(WINDOW)
@@ -44,10 +52,19 @@ export class Sightings {
 
   /** A query of which the memory is so confident. @returns its number, for `learn` */
   see(confidence: number): number {
-    const at = this.#count % WINDOW
     const doubt = 1 - confidence
+    return this.#add(doubt, doubt > 0 ? Math.min(BINS - 1, Math.floor(-BINS_AN_OCTAVE * Math.log2(doubt))) : BINS - 1)
+  }
+
+  /** A query whose answer by the model is kept. @returns its number, for `learn` */
+  seeRepeat(): number {
+    return this.#add(0, REPEATS)
+  }
+
+  #add(doubt: number, bin: number): number {
+    const at = this.#count % WINDOW
     this.#doubts[at] = Math.max(LEAST_DOUBT, doubt)
-    this.#bins[at] = doubt > 0 ? Math.min(BINS - 1, Math.floor(-BINS_AN_OCTAVE * Math.log2(doubt))) : BINS - 1
+    this.#bins[at] = bin
     this.#weights[at] = 0
     return this.#count++
   }
@@ -62,7 +79,8 @@ export class Sightings {
   save(): unknown {
     const order = Array.from({ length: Math.min(WINDOW, this.#count) }, (_, i) => (this.#count + i) % WINDOW)
     const first = this.#count < WINDOW ? order.map((_, i) => i) : order
-    const doubts = first.map((at) => Number(this.#doubts[at].toPrecision(DIGITS)))
+    const doubtAt = (at: number) => (this.#bins[at] === REPEATS ? REPEAT : this.#doubts[at])
+    const doubts = first.map((at) => Number(doubtAt(at).toPrecision(DIGITS)))
     return { doubts, weights: first.map((at) => Number(this.#weights[at].toPrecision(DIGITS))) }
   }
 
@@ -72,8 +90,10 @@ export class Sightings {
     const all = saved.list('ledger.sightings.doubts', doubts, WINDOW)
     const told = saved.numbers('ledger.sightings.weights', weights, all.length, -MOST_WEIGHT, MOST_WEIGHT)
     const loaded = new Sightings()
-    for (const [i, doubt] of saved.numbers('ledger.sightings.doubts', doubts, all.length, 0, 1).entries())
-      loaded.learn(loaded.see(1 - doubt), Math.abs(told[i]), told[i] >= 0)
+    for (const [i, doubt] of saved.numbers('ledger.sightings.doubts', doubts, all.length, REPEAT, 1).entries()) {
+      const number = doubt < 0 ? loaded.seeRepeat() : loaded.see(1 - doubt)
+      loaded.learn(number, Math.abs(told[i]), told[i] >= 0)
+    }
     return loaded
   }
 
@@ -84,22 +104,25 @@ export class Sightings {
     const bins = this.#summed(length)
     const above: Weight = { count: 0, doubt: 0, asked: 0, wrong: 0, most: 0 }
     const points: Threshold[] = []
-    for (let at = BINS - 1; at >= 0; at--) {
+    const repeats = bins[REPEATS].count
+    for (let at = REPEATS; at >= 0; at--) {
       if (!bins[at].count) continue
       add(above, bins[at])
       const prior = PRIOR * (above.most || 1)
       const correction = (prior + above.wrong) / (prior + above.asked)
       points.push({
-        confidence: 1 - 2 ** (-at / BINS_AN_OCTAVE),
+        confidence: at === REPEATS ? Number.POSITIVE_INFINITY : 1 - 2 ** (-at / BINS_AN_OCTAVE),
         share: above.count / length,
+        lookedUp: (above.count - repeats) / Math.max(1, length - repeats),
         wrong: (above.doubt / length) * correction,
+        suspected: (above.doubt / length) * ((PRIOR + above.wrong) / (PRIOR + above.asked)),
       })
     }
     return points.reverse()
   }
 
   #summed(length: number): Weight[] {
-    const bins = Array.from({ length: BINS }, (): Weight => ({ count: 0, doubt: 0, asked: 0, wrong: 0, most: 0 }))
+    const bins = Array.from({ length: BINS + 1 }, (): Weight => ({ count: 0, doubt: 0, asked: 0, wrong: 0, most: 0 }))
     for (let i = 0; i < length; i++) {
       const [doubt, weight] = [this.#doubts[i], Math.abs(this.#weights[i])]
       const wrong = this.#weights[i] < 0 ? weight : 0

@@ -62,6 +62,10 @@ export function termsOf(
 export class Span {
   answers = 0
   caught = 0
+  /** Answers that were given unasked. */
+  given = 0
+  /** Once its catches are used up it ends after this many answers: what they were about is gone. */
+  mayEndAfter = Number.POSITIVE_INFINITY
   readonly #underWay: UnderWay
 
   /** @param before  of the span before */
@@ -74,7 +78,8 @@ export class Span {
   }
 
   get isOver(): boolean {
-    return this.answers >= this.terms.length
+    const { answers, caught, terms } = this
+    return answers >= terms.length || (caught >= terms.catches && answers >= this.mayEndAfter)
   }
 
   /** Whether a confident one may be given now. */
@@ -117,13 +122,21 @@ export class Span {
   }
 
   save(): unknown {
-    const { number, terms, answers, caught, open } = this
-    return { number, answers, caught: caught + open, ...terms }
+    const { number, terms, answers, given, caught, open, mayEndAfter } = this
+    return {
+      number,
+      answers,
+      given,
+      caught: caught + open,
+      ...(mayEndAfter < terms.length && { mayEndAfter }),
+      ...terms,
+    }
   }
 
   /** @throws RangeError for what `save` never gave: with more than a coin allows for, or another coin */
   static load(state: unknown, maxError: number): Span {
-    const names = ['number', 'answers', 'caught', 'length', 'budget', 'kept', 'rate', 'catches', 'foretold'] as const
+    const terms = ['length', 'budget', 'kept', 'rate', 'catches', 'foretold'] as const
+    const names = ['number', 'answers', 'given', 'caught', 'mayEndAfter', ...terms] as const
     const all = saved.object('ledger.span', state, names)
     const count = (name: (typeof names)[number]) => saved.integer(`ledger.span.${name}`, all[name], 0, saved.MOST_COUNT)
     const share = (name: (typeof names)[number], least = 0) => saved.number(`ledger.span.${name}`, all[name], least, 1)
@@ -132,7 +145,9 @@ export class Span {
     const rate = share('rate', Math.max(FLOOR, auditRate(catches, budget - kept) - 1e-9))
     const span = new Span(count('number'), { length, budget, kept, rate, catches, foretold: share('foretold') })
     span.answers = count('answers')
+    span.given = count('given')
     span.caught = count('caught')
+    if (all.mayEndAfter !== undefined) span.mayEndAfter = count('mayEndAfter')
     return span
   }
 
