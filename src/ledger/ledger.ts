@@ -129,14 +129,18 @@ export class Ledger {
     }
   }
 
-  /**
-   * What was kept and learned is gone, since it was found to be wrong: of what is learned from now on nothing is known yet. The budget stays what it
-   * was. A span that has no catches left ends once it had half as many answers as a first span has, since the next one may have twice
-   * that: a budget of a first span.
-   */
+  /** What was kept and learned is of another model, and gone: of what is learned from now on nothing is known yet. The budget stays what it was. */
   renew(): void {
     this.#sightings = new Sightings()
     this.#threshold = NOTHING
+    this.mended()
+  }
+
+  /**
+   * What was wrong is gone. A span that has no catches left ends once it had half as many answers as a first span has, since the next one
+   * may have twice that: the budget of a first span.
+   */
+  mended(): void {
     this.#span.mayEndAfter = Math.ceil(BUDGETS.first / (2 * this.#options.maxError))
   }
 

@@ -34,8 +34,10 @@ export interface ExperienceOptions extends ModelMarks {
 }
 
 export class Experience {
-  /** How likely recovered answers are right. */
-  readonly confidence: Confidence
+  /** How likely recovered answers are right. Replaced here alone, by `renew`. */
+  confidence: Confidence
+  /** A memory and a confidence that know nothing yet. */
+  readonly #anew: () => { confidence: Confidence; memory: Memory }
   readonly #model: LearnedModel
   readonly #kernels: Persistent
   readonly #evidence: Persistent | undefined
@@ -60,6 +62,7 @@ export class Experience {
     const all = { ...memory, shape: rowShape(inputs), parts, outputs: rowLength(outputs), criterion }
     const remembers = memory !== false && (memory !== undefined || Memory.fits(all))
     if (remembers) this.#memory = new Memory(core, all, remembered)
+    this.#anew = () => ({ confidence: new Confidence(core, criterion, undefined, rowLength(outputs) || undefined), memory: new Memory(core, all) }) // biome-ignore format: one line
     if (content?.evidence !== undefined) evidence?.load(content.evidence)
     if (content?.ledger !== undefined) ledger?.load(content.ledger)
     if (content) kernels.load(content.kernels) // the codec's: last, when all else is taken
@@ -113,6 +116,13 @@ export class Experience {
     if (left) yield* this.confidence.differ(left)
     yield* this.confidence.renew()
     yield* this.#guarded(working)
+  }
+
+  /** Forgets all pairs, and how often recoveries were right: the model is another. */
+  renew(): void {
+    const { confidence, memory } = this.#anew()
+    this.confidence = confidence
+    if (this.#memory) this.#memory = memory
   }
 
   /** Solves all that training left to be solved. */

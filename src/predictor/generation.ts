@@ -63,7 +63,11 @@ export class Generation {
     this.#model = { fingerprint: told.model ?? told.modelId }
     this.means = means
     const ask = (request: Request, caller: Caller) => this.#ask(request, caller)
-    this.reuse = unasked?.(settings, means, { ask, learned: (tenant) => this.tenants.of(tenant).context })
+    const learned = (tenant: string) => this.tenants.of(tenant).context
+    const mended = () => {
+      for (const { context } of this.tenants) context.ledger?.mended()
+    }
+    this.reuse = unasked?.(settings, means, { ask, learned, mended, replaced: () => this.#replaced() })
     this.#maxWaitMs = settings.maxWaitMs
     this.#shared = this.#share(settings, before)
     const make = (name: string) =>
@@ -118,6 +122,14 @@ export class Generation {
     for (const name of this.tenants.names) {
       this.tenants.forget(name)
       if (name === NOBODY) this.tenants.of(name)
+    }
+  }
+
+  /** The model was replaced, and nobody said so: tenants learn anew. Their budgets go on, else each replacement would be one more. */
+  #replaced(): void {
+    for (const { learning, context } of this.tenants) {
+      learning?.renew()
+      context.ledger?.renew()
     }
   }
 

@@ -10,6 +10,8 @@ import type { Repeats } from './worth'
 
 /** Bytes that an answer takes beside its values and those of its query. */
 const OVERHEAD = 1000
+/** Answers that are kept even where equal queries are too seldom to pay: to ask for again, where it is in doubt whether the model is the same. */
+const WITNESSES = 8
 
 export interface Kept {
   readonly tenant: string
@@ -44,15 +46,16 @@ export class KeptAnswers {
   find(key: string, payload: Payload): Kept | undefined {
     const { repeats } = this.#most
     repeats?.saw(key, bytesOf(payload))
-    if (repeats?.isOn === false && this.#all.size) this.clear()
-    return this.#found(key, payload)
+    if (repeats?.isOn === false && this.#all.size > WITNESSES) this.#keepWitnesses()
+    return this.of(key, payload)
   }
 
-  #found(key: string, payload: Payload): Kept | undefined {
+  /** What is kept for a query that came before. */
+  of(key: string, payload: Payload): Kept | undefined {
     const kept = this.#all.get(key)
     if (!kept || !isSame(kept.query, payload)) return undefined
     if (this.#most.clock.now() - kept.at <= this.#most.ttlMs) return kept
-    this.#drop(key)
+    this.drop(key)
   }
 
   /** Whether this one is there still. */
@@ -60,13 +63,29 @@ export class KeptAnswers {
     return this.#all.get(key) === kept
   }
 
-  get isOn(): boolean {
-    return this.#most.repeats?.isOn !== false
+  /** Whether one more is kept. */
+  get hasRoom(): boolean {
+    return this.#most.repeats?.isOn !== false || this.#all.size < WITNESSES
+  }
+
+  /** One of an identity for which that holds; the next time another one. */
+  another(isWanted: (identity: Identity) => boolean): { key: string; kept: Kept } | undefined {
+    for (const [key, kept] of this.#all) {
+      if (!isWanted(kept.prediction.identities[0])) continue
+      this.#all.delete(key) // and in again, as the last
+      this.#all.set(key, kept)
+      return { key, kept }
+    }
+  }
+
+  #keepWitnesses(): void {
+    let drop = this.#all.size - WITNESSES
+    for (const key of this.#all.keys()) if (drop-- > 0) this.drop(key)
   }
 
   /** @param kept  its query is copied; nobody writes to its answer */
   keep(key: string, { query, ...rest }: Omit<Kept, 'bytes'>): void {
-    this.#drop(key)
+    this.drop(key)
     const own = query.copy()
     const kept = { ...rest, query: own, bytes: OVERHEAD + bytesOf(own) + bytesOf(rest.answer) }
     this.#all.set(key, kept)
@@ -74,11 +93,11 @@ export class KeptAnswers {
     while (this.#bytes > this.#most.bytes) {
       const { value, done } = this.#oldest.next()
       if (done) this.#oldest = this.#all.keys()
-      else this.#drop(value)
+      else this.drop(value)
     }
   }
 
-  #drop(key: string): void {
+  drop(key: string): void {
     this.#bytes -= this.#all.get(key)?.bytes ?? 0
     this.#all.delete(key)
   }
@@ -93,7 +112,7 @@ export class KeptAnswers {
   forget({ identity, tenant }: { identity?: Identity; tenant?: string }): void {
     for (const [key, kept] of this.#all) {
       if (kept.tenant === tenant || (identity !== undefined && kept.prediction.identities.includes(identity)))
-        this.#drop(key)
+        this.drop(key)
     }
   }
 }

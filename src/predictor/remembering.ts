@@ -5,20 +5,19 @@
 
 import type { Clock } from '../clock'
 import type { ApproxiferError } from '../errors'
-import type { Draw, Ledger } from '../ledger/ledger'
+import type { Ledger } from '../ledger/ledger'
 import type { Recollection } from '../memory/memory'
 import { Payload } from '../payload'
 import { TimeBudget } from '../query/budget'
-import { type Caller, type Ended, SharedCaller, tooLate } from '../query/caller'
+import type { Caller, Ended } from '../query/caller'
 import type { Learning } from '../query/learning'
 import { type Prediction, unaskedReport } from '../query/prediction'
 import { type Signature, toNamed } from '../tensor'
+import { audit, overheard } from './audit'
 import type { Means } from './means'
 import type { Ask, Request } from './reuse'
+import type { SecondOpinion } from './second-opinion'
 import { Spared, type UnaskedSaving, Worth } from './worth'
-
-/** How long an audit may take: as long as it takes that workers die and come back. */
-const AUDIT_MS = 60_000
 
 export interface RememberingOptions {
   clock: Clock
@@ -35,6 +34,9 @@ export interface RememberingOptions {
   forecast: Pick<Means['pool']['forecast'], 'refusal'>
   /** Milliseconds that an answer of the workers takes, of all that are asked for it; undefined while nobody knows. */
   inferenceMs(): number | undefined
+  opinion: Pick<SecondOpinion, 'judge'>
+  /** The memory was wrong, and not by the word of one machine alone. */
+  wrong(): void
 }
 
 /**
@@ -145,7 +147,7 @@ export class Remembering {
   }
 
   #decide(request: Request, said: Recollection, { learning, ledger, spared, mayGive, ask }: Looked): void {
-    const { caller, options, refusal } = request
+    const { options, refusal } = request
     const known = learning.experience.confidence.of({ ...said, missing: 1 }) ?? 0
     const draw = ledger.draw(known, mayGive && known >= (options.minConfidence ?? 0))
     if (refusal) this.#sure += OVERLOAD.rate * (Number(draw.is !== 'ask') - this.#sure)
@@ -153,20 +155,24 @@ export class Remembering {
       if (!refusal) spared.gave(this.#options.inferenceMs())
       return this.#give(request, said.answer, known)
     }
-    const isRight = ({ output, status }: Prediction): boolean | undefined => {
-      if (status !== 'exact') return undefined
-      const own = new Payload(this.#options.means.signature.outputs.map(({ name }) => output[name]))
-      return learning.experience.confidence.agrees(said.answer, own.vector) === true
+    const { clock, means, opinion, wrong } = this.#options
+    const { ended, signature } = means
+    const ownOf = ({ output }: Prediction) => new Payload(signature.outputs.map(({ name }) => output[name]))
+    const agrees = ({ vector }: Payload) => learning.experience.confidence.agrees(said.answer, vector) === true
+    if (draw.is === 'ask') {
+      const told = (prediction: Prediction) => prediction.status === 'exact' && draw.told(agrees(ownOf(prediction)))
+      return ask(overheard(request, ended, told))
     }
-    if (draw.is === 'audit') return this.#audit(request, draw, isRight, ask)
-    const { ended } = this.#options.means
-    const answered = (prediction: Prediction) => {
-      const right = isRight(prediction)
-      if (right !== undefined) draw.told(right)
-      if (caller.isOpen) caller.answer(prediction, ended)
-    }
-    const failed = (error: ApproxiferError) => caller.isOpen && caller.fail(error, ended)
-    ask({ ...request, caller: new SharedCaller(caller, caller.since, answered, failed) })
+    audit(request, { clock, ended, ask }, (prediction) => {
+      const own = prediction?.status === 'exact' ? ownOf(prediction) : undefined
+      if (!prediction || !own || agrees(own)) return draw.told(own !== undefined)
+      const [from] = prediction.identities
+      const differing = { payload: request.payload.kept(), answer: own.copy(), from, isAsBefore: agrees }
+      opinion.judge(differing, (of) => {
+        draw.told(of === 'refuted')
+        if (of !== 'refuted') wrong()
+      })
+    })
   }
 
   #give({ caller }: Request, answer: Float32Array, confidence: number): void {
@@ -186,36 +192,5 @@ export class Remembering {
       group: Promise.resolve(unaskedReport(core)),
     }
     caller.answer({ ...given, status: 'remembered' }, means.ended)
-  }
-
-  /** It is asked for nobody: neither its caller nor its deadline ends it. */
-  #audit(
-    { payload, caller, signal, options }: Request,
-    draw: Draw,
-    isRight: (prediction: Prediction) => boolean | undefined,
-    ask: Ask,
-  ): void {
-    const { clock, means } = this.#options
-    const now = clock.now()
-    const end = (error: ApproxiferError) => caller.isOpen && caller.fail(error, means.ended)
-    const forget = clock.after(caller.dueAt - now, () => end(tooLate(caller)))
-    const turn = { ...caller.turn, rank: 0 as const } // nothing is given until it is known
-    const asked = { choices: { ...caller.choices, policy: 'retry' as const }, turn, dueAt: now + AUDIT_MS }
-    const own = new SharedCaller(
-      asked,
-      now,
-      (prediction) => {
-        forget()
-        draw.told(isRight(prediction) === true)
-        if (caller.isOpen) caller.answer(prediction, means.ended)
-      },
-      (error) => {
-        forget()
-        draw.told(false)
-        end(error)
-      },
-    )
-    if (signal) caller.listen(signal, end)
-    ask({ payload, caller: own, signal: undefined, options, refusal: false }) // it is let in however much waits: refused it would count as wrong
   }
 }

@@ -1,26 +1,30 @@
 /**
  * Equal queries: one that was answered is not asked again, and those that are under way at once share one inference. Only the model's own
- * answers are kept, for each tenant apart. Now and then one is asked all the same: a model that answers otherwise than before ends all reuse, until it
- * is replaced.
+ * answers are kept, for each tenant apart. A coin has some repeats asked all the same: that of the ledger, in whose budget a wrong one is, or where
+ * there is none one of 1 %. What follows from another answer than the kept one, see `Repeatability`.
  */
 
 import type { Clock } from '../clock'
 import type { ApproxiferError } from '../errors'
-import type { Ledger } from '../ledger/ledger'
+import type { Draw, Ledger } from '../ledger/ledger'
 import type { Warn } from '../notices'
 import { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
 import { type Caller, SharedCaller, tooLate } from '../query/caller'
 import { agree } from '../query/equality'
+import type { Learning } from '../query/learning'
 import type { Prediction } from '../query/prediction'
 import { toNamed } from '../tensor'
+import { audit, overheard } from './audit'
 import { isSame, type Kept, type KeptAnswers, keyOf } from './kept-answers'
 import type { Means } from './means'
 import type { PredictOptions } from './options'
 import type { Remembering } from './remembering'
-import type { UnaskedSaving } from './worth'
+import { Repeatability } from './repeatability'
+import type { SecondOpinion } from './second-opinion'
+import { Spared, type UnaskedSaving } from './worth'
 
-/** Share of the queries that could be answered by what was kept, and are asked all the same. */
+/** Without a ledger: share of the queries that could be answered by what was kept, and are asked all the same. */
 const ASKED = 0.01
 
 /** A caller's query. */
@@ -50,7 +54,15 @@ export interface ReuseOptions {
   kept: KeptAnswers
   clock: Clock
   means: Pick<Means, 'signature' | 'trust' | 'ended'>
+  opinion: SecondOpinion
   warn: Warn
+  /** What a tenant has learned, and the budget that its repeats are in. */
+  learned(tenant: string): { readonly learning?: Learning | undefined; readonly ledger?: Ledger | undefined }
+  /** What was learned is of a model before; what was wrong of what was kept is gone. */
+  replaced(): void
+  mended(): void
+  /** Milliseconds that an answer of the workers takes; undefined while nobody knows. */
+  inferenceMs(): number | undefined
   /** What may answer a query that none was kept for, before it is asked. */
   before?: Pick<Remembering, 'take' | 'saving'> | undefined
   /** Asks for a caller, unless it fails at once. */
@@ -62,58 +74,106 @@ export interface ReuseOptions {
 export class Reuse {
   /** Queries that were answered so. */
   given = 0
+  readonly #options: ReuseOptions
   readonly #clock: Clock
   readonly #means: ReuseOptions['means']
-  readonly #warn: Warn
   readonly #ask: ReuseOptions['ask']
-  readonly #coin: () => number
-  readonly #before: ReuseOptions['before']
   readonly #kept: KeptAnswers
+  readonly #repeatability: Repeatability
+  readonly #spared = new Spared()
   readonly #underWay = new Map<string, Crowd>()
-  /** The model does not answer the same twice. */
-  #isOff = false
 
-  constructor({ kept, clock, means, warn, ask, before, coin }: ReuseOptions) {
+  constructor(options: ReuseOptions) {
+    const { kept, clock, means, warn, ask, opinion, mended } = options
+    this.#options = options
     this.#clock = clock
     this.#means = means
-    this.#warn = warn
     this.#ask = ask
-    this.#coin = coin
-    this.#before = before
     this.#kept = kept
+    const replaced = () => this.#replaced()
+    this.#repeatability = new Repeatability({ kept, opinion, warn, equality: () => means.trust.equality, replaced, mended }) // biome-ignore format: one line
   }
 
   /** Answers a query, now or as soon as one that is equal, or has it asked. */
   take(request: Request): void {
     const { payload, caller } = request
-    if (this.#isOff) return void this.#ask(request, caller)
     const key = keyOf(caller.turn.tenant, payload)
     const kept = this.#kept.find(key, payload)
-    if (kept && this.#coin() >= ASKED) return this.#answer(caller, kept)
+    const ask = (own: Request) => this.#askOnce(key, own)
     // Each has a coin of its own before equal ones are asked together.
-    if (this.#before && !kept) this.#before.take(request, (own) => this.#askOnce(key, own, undefined))
-    else this.#askOnce(key, request, kept)
+    if (kept) return this.#repeat(key, request, kept, ask)
+    const { before } = this.#options
+    if (before && !this.#repeatability.isOff) before.take(request, ask)
+    else ask(request)
   }
 
-  /** Of answers before asking, see `Remembering`. */
-  saving(ledger: Ledger): UnaskedSaving | undefined {
-    return this.#before?.saving(ledger)
+  #repeat(key: string, request: Request, kept: Kept, ask: Ask): void {
+    const { caller } = request
+    const { clock, coin, inferenceMs, learned } = this.#options
+    const { ended } = this.#means
+    const { ledger, learning } = learned(caller.turn.tenant)
+    const isGiven = !this.#repeatability.isOff
+    const plain = (): Draw => ({ is: isGiven && coin() >= ASKED ? 'remember' : 'ask', told() {} })
+    const draw = ledger && isGiven ? ledger.drawRepeat() : plain()
+    if (draw.is === 'remember') {
+      this.#spared.gave(inferenceMs())
+      return this.#answer(caller, kept)
+    }
+    const grade = (prediction: Prediction) => this.#grade(key, kept, prediction, learning, draw)
+    if (draw.is === 'ask') return ask(overheard(request, ended, grade))
+    audit(request, { clock, ended, ask }, (prediction) => (prediction ? grade(prediction) : draw.told(false)))
   }
 
-  #askOnce(key: string, request: Request, kept: Kept | undefined): void {
+  /** The model was asked for what is kept. */
+  #grade(
+    key: string,
+    kept: Kept,
+    { status, output, identities }: Prediction,
+    learning: Learning | undefined,
+    draw: Draw,
+  ) {
+    if (status !== 'exact') return draw.is === 'audit' ? draw.told(false) : undefined
+    const answer = new Payload(this.#means.signature.outputs.map(({ name }) => output[name]))
+    const [from] = identities
+    const isAsRight = learning?.experience.confidence.agrees(kept.answer.vector, answer.vector) === true
+    if (isAsRight) draw.told(true)
+    this.#repeatability.compare(key, kept, answer, from, (isRight) => isAsRight || draw.told(isRight))
+  }
+
+  /** The memory was wrong about a query: whether the model is still the same is to be looked into. */
+  suspect(): void {
+    this.#repeatability.suspect()
+  }
+
+  #replaced(): void {
+    this.#kept.clear()
+    for (const crowd of this.#underWay.values()) crowd.isForgotten = true // it may have been asked of the model before
+    this.#options.replaced()
+  }
+
+  /** What reuse spares: of answers before asking (see `Remembering`), and where there are none of repeats. */
+  saving(ledger: Ledger | undefined): UnaskedSaving {
+    const { before } = this.#options
+    const saved = before ? ledger && before.saving(ledger) : undefined
+    const isOff = saved?.off === true || this.#repeatability.isOff
+    return { ...(saved ?? (before ? new Spared() : this.#spared)), off: isOff }
+  }
+
+  #askOnce(key: string, request: Request): void {
     const { payload, caller, options } = request
     const crowd = this.#underWay.get(key)
     const mayJoin = isUsual(options)
-    if (crowd && mayJoin && isSame(crowd.payload, payload)) return this.#wait(key, crowd, request)
+    const isJoined = mayJoin && !this.#repeatability.isOff
+    if (crowd && isJoined && isSame(crowd.payload, payload)) return this.#wait(key, crowd, request)
     if (crowd || !mayJoin) this.#ask(request, caller)
-    else this.#begin(key, request, kept)
+    else this.#begin(key, request)
   }
 
-  #begin(key: string, request: Request, kept: Kept | undefined): void {
+  #begin(key: string, request: Request): void {
     const shared = new SharedCaller(
       request.caller,
       this.#clock.now(),
-      (prediction) => this.#answered(key, crowd, prediction, kept),
+      (prediction) => this.#answered(key, crowd, prediction),
       (error) => this.#failed(key, crowd, error),
     )
     const { payload, caller } = request
@@ -141,34 +201,33 @@ export class Reuse {
     if (signal) caller.listen(signal, end)
   }
 
-  #answered(key: string, crowd: Crowd, prediction: Prediction, before: Kept | undefined): void {
+  #answered(key: string, crowd: Crowd, prediction: Prediction): void {
     this.#forgetCrowd(key, crowd)
     const { signature, trust, ended } = this.#means
     const [first, ...others] = this.#stopped(crowd)
-    const mayKeep = prediction.status === 'exact' && !crowd.isForgotten && this.#kept.isOn
+    const mayKeep = prediction.status === 'exact' && !crowd.isForgotten && this.#mayKeep(key, crowd, prediction)
     if (!others.length && !mayKeep) return void first?.caller.answer(prediction, ended)
     const answer = new Payload(signature.outputs.map(({ name }) => prediction.output[name])).copy()
-    if (mayKeep) {
-      const isKept = before && this.#kept.has(key, before) // no answer of a model before
-      if (isKept && !agree(before.answer, answer, trust.equality)) {
-        this.#warn('a query that was asked again had another answer: no answer is used again (reuse.exact)')
-        this.#kept.clear()
-        this.#isOff = true
-      }
-      if (!this.#isOff && first)
-        this.#kept.keep(key, {
-          tenant: crowd.tenant,
-          query: crowd.payload,
-          answer,
-          prediction: { ...prediction, ...namesOf(prediction), output: {} },
-          at: this.#clock.now(),
-        })
-    }
+    const before = this.#kept.of(key, crowd.payload)
+    if (mayKeep && first && !(before && !agree(before.answer, answer, trust.equality)))
+      // which of them is right is not known yet
+      this.#kept.keep(key, {
+        tenant: crowd.tenant,
+        query: crowd.payload,
+        answer,
+        prediction: { ...prediction, ...namesOf(prediction), output: {} },
+        at: this.#clock.now(),
+      })
     first?.caller.answer(prediction, ended)
     for (const request of others) {
-      if (prediction.status === 'recovered') this.#askOnce(key, request, undefined)
+      if (prediction.status === 'recovered') this.#askOnce(key, request)
       else this.#answer(request.caller, { answer, prediction })
     }
+  }
+
+  #mayKeep(key: string, { payload }: Crowd, { identities }: Prediction): boolean {
+    const isBelieved = this.#repeatability.believes(identities[0])
+    return isBelieved && (this.#kept.hasRoom || this.#kept.of(key, payload) !== undefined)
   }
 
   /** What no answer came for in time is asked for again for those that have more; all else would go no better. */
@@ -176,7 +235,7 @@ export class Reuse {
     this.#forgetCrowd(key, crowd)
     const now = this.#clock.now()
     for (const request of this.#stopped(crowd)) {
-      if (error.code === 'DEADLINE' && request.caller.dueAt > now) this.#askOnce(key, request, undefined)
+      if (error.code === 'DEADLINE' && request.caller.dueAt > now) this.#askOnce(key, request)
       else request.caller.fail(error, this.#means.ended)
     }
   }
@@ -204,7 +263,8 @@ export class Reuse {
   /** The workers have another model. */
   renew(): void {
     this.#kept.clear()
-    this.#isOff = false
+    this.#options.opinion.stop()
+    this.#repeatability.renew()
   }
 
   /** Forgets what an identity answered, or what a tenant asked. */

@@ -24,7 +24,7 @@ export interface PredictorStats {
   unasked: number
   /** How many of the remembered answers may be wrong, and what is known of them. */
   budget: BudgetStats | undefined
-  /** What remembered answers spare, and what they cost; undefined without `reuse.maxError`. */
+  /** What reuse spares, and what it costs; `off` where it gives nothing for now, since that would not pay or the model does not answer the same twice. Undefined without `reuse`. */
   saving: UnaskedSaving | undefined
   /** Of all these, queries that had the answer to an equal one. */
   reused: number
@@ -69,7 +69,7 @@ export function statsOf(generation: Generation, admission: Admission, tenant: st
     ...counts,
     unasked,
     budget: context?.ledger?.stats,
-    saving: context?.ledger && generation.reuse?.saving(context.ledger),
+    saving: generation.reuse?.saving(context?.ledger),
     recalled: generation.means.given?.recalled ?? 0,
     reused: generation.reuse?.given ?? 0,
     groups: generation.counts.groups,

@@ -171,6 +171,13 @@ export class Learning {
     this.#training.add(forgetting, 0)
   }
 
+  /** Forgets all that was learned, also what waits to be: the model is another. */
+  renew(): void {
+    this.#training.stop()
+    this.#lookups.restart()
+    this.experience.renew()
+  }
+
   /** All that was learned, the last answer included. */
   save(): Uint8Array {
     this.#lookups.restart()

@@ -1,17 +1,11 @@
 /** Equal queries share answers and inferences; nobody gets what is another tenant's, or another model's. */
 
 import { describe, expect, it, vi } from 'vitest'
-import { criterionOf } from '../../src/criterion'
 import { ApproxiferError } from '../../src/errors'
 import { createPredictor } from '../../src/predictor/create'
-import { KeptAnswers } from '../../src/predictor/kept-answers'
 import type { PredictorOptions } from '../../src/predictor/options'
-import { Reuse } from '../../src/predictor/reuse'
-import { Caller } from '../../src/query/caller'
-import type { Prediction } from '../../src/query/prediction'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { HandWorker, query, turn } from '../shared/house'
-import { payloadOf } from '../shared/vectors'
 
 /** Workers that answer when they are told to, in made time. */
 async function house(options: Partial<PredictorOptions> = {}, count = 2) {
@@ -185,72 +179,6 @@ describe('equal queries under way', () => {
     await predictor.close()
     expect(await Promise.all(all)).toEqual(['CLOSED', 'CLOSED', 'CLOSED'])
   })
-})
-
-it('a model that answers otherwise than before ends it, with a warning, until it is replaced', async () => {
-  const asked: Caller[] = []
-  const warn = vi.fn()
-  const outputs = [{ name: 'y', shape: [1] }]
-  const equality = { criterion: criterionOf(outputs, {}), outputs: [{}], rounding: 1e-4, scales: [1] }
-  const toss = [1, 0]
-  const clock = new VirtualClock()
-  const reuse = new Reuse({
-    ...{
-      kept: new KeptAnswers({ bytes: 1e6, ttlMs: 1e6, clock }),
-      clock,
-      warn,
-      means: { signature: { inputs: [], outputs }, trust: { equality }, ended() {} } as never,
-    },
-    ask(_, caller) {
-      asked.push(caller)
-      return undefined
-    },
-    coin: () => toss.shift() ?? 1,
-  })
-  const given: (boolean | undefined)[] = []
-  const take = (signal?: AbortSignal) => {
-    const choices = { policy: 'retry', minConfidence: 0.9, atDeadline: 'fail', onOverload: 'fail' } as const
-    const caller = new Caller(choices, 0, 1000, ({ reused }) => given.push(reused), () => {}) // biome-ignore format: one line
-    reuse.take({ payload: payloadOf(query(1)), caller, signal, options: {} })
-  }
-  const answer = (y: number) => {
-    const output = { y: { data: Float32Array.of(y), shape: [1] } }
-    asked
-      .shift()
-      ?.answer({ output, status: 'exact', workers: ['w'], identities: ['w'] } as never as Prediction, () => {})
-  }
-  take()
-  answer(1)
-  take()
-  expect([given, asked.length]).toEqual([[undefined, true], 0])
-  take() // the coin says that the model is to be asked
-  answer(2)
-  expect(warn).toHaveBeenCalledTimes(1)
-  take()
-  answer(2)
-  take()
-  answer(2)
-  expect(given).toEqual([undefined, true, undefined, undefined, undefined])
-  reuse.renew()
-  take()
-  answer(3)
-  take()
-  expect(given.slice(-2)).toEqual([undefined, true])
-
-  toss.push(0)
-  take() // asked again, and answered by the next model, which is no other answer of this one
-  reuse.renew()
-  answer(4)
-  take()
-  expect([warn.mock.calls.length, given.slice(-2)]).toEqual([1, [undefined, true]])
-
-  reuse.renew()
-  const leaving = new AbortController()
-  take(leaving.signal)
-  leaving.abort()
-  answer(5) // for nobody: it would be no tenant's, and stay where the tenant is forgotten
-  take()
-  expect(asked.length).toBe(1)
 })
 
 it('without the option equal queries are asked one by one', async () => {

@@ -1,0 +1,134 @@
+/**
+ * An answer differs from what was kept or remembered: the workers of other machines are asked as well, so that the word of one machine neither
+ * proves that the model was replaced nor counts as an error of the memory.
+ */
+
+import type { Clock } from '../clock'
+import type { Payload } from '../payload'
+import type { Apart, Attempt, Identity, Owner } from '../pool/attempt'
+import { agree } from '../query/equality'
+import type { Means } from './means'
+
+/** How long one may take: as long as it takes that workers die and come back. */
+const MOST_MS = 60_000
+/** Machines that may fail on a query before it is given up. */
+const MOST_FAILED = 3
+
+/**
+ * `confirmed`: another machine gives the answer that differs (or the only one gives it again). `refuted`: others give what was kept or
+ * remembered. `alone`: there is one machine, and it gives now the one and now the other. `open`: nobody can tell.
+ */
+export type Opinion = 'confirmed' | 'refuted' | 'alone' | 'open'
+
+/** An answer that differs. */
+export interface Differing {
+  readonly payload: Payload
+  readonly answer: Payload
+  /** Whose it is. */
+  readonly from: Identity
+  /** Whether another answer is what was kept or remembered. */
+  isAsBefore(answer: Payload): boolean
+  /** Who gave what was kept. Undefined for what a memory made: two machines have to give that. */
+  readonly before?: Identity | undefined
+}
+
+interface SecondOpinionOptions {
+  clock: Clock
+  means: Pick<Means, 'pool' | 'trust' | 'sampled' | 'Vote'>
+}
+
+export class SecondOpinion {
+  readonly #clock: Clock
+  readonly #means: SecondOpinionOptions['means']
+  readonly #open = new Set<OneMore>()
+
+  constructor({ clock, means }: SecondOpinionOptions) {
+    this.#clock = clock
+    this.#means = means
+  }
+
+  /** Whether no machine but this one can be asked. */
+  isOnly(identity: Identity): boolean {
+    return !this.#others([identity]).length
+  }
+
+  judge(differing: Differing, told: (opinion: Opinion) => void): void {
+    const { payload, answer, from, before, isAsBefore } = differing
+    const isConfirmed = (other: Payload) => agree(other, answer, this.#means.trust.equality)
+    if (this.#means.Vote) return told('confirmed') // it was proven by several
+    const others = this.#others([from])
+    if (!others.length) {
+      if (before === undefined) return told('open')
+      return this.ask(payload, [], (again) => told(!again ? 'open' : isConfirmed(again) ? 'confirmed' : 'alone'))
+    }
+    const isOther = others.some((identity) => identity !== before)
+    this.ask(payload, isOther && before !== undefined ? [from, before] : [from], (second, who) => {
+      if (!second) return told('open')
+      if (!isAsBefore(second)) return told(isConfirmed(second) ? 'confirmed' : 'open')
+      if (before !== undefined && before !== who) return told('refuted')
+      if (!this.#others([from, who]).length) return told('open')
+      this.ask(payload, [from, who], (third) => told(third && isAsBefore(third) ? 'refuted' : 'open'))
+    })
+  }
+
+  /** Asks a machine that is none of these. @param told  undefined: none answered */
+  ask(payload: Payload, apart: readonly Identity[], told: (answer: Payload | undefined, from: Identity) => void): void {
+    if (!this.#others(apart).length) return told(undefined, '')
+    const isBlocked = (identity: Identity) => apart.includes(identity) || !this.#counts(identity)
+    const one = new OneMore(isBlocked, (attempt) => {
+      this.#open.delete(one)
+      stop()
+      const { outcome, identity = '' } = attempt
+      this.#means.pool.tell({ attempt, onTime: false })
+      if (outcome?.kind === 'answered') return told(outcome.answer, identity)
+      const isGivenUp = outcome?.kind !== 'failed' || apart.length >= MOST_FAILED + 1
+      if (isGivenUp) return told(undefined, '')
+      this.ask(payload, identity ? [...apart, identity] : apart, told)
+    })
+    this.#open.add(one)
+    const stop = this.#clock.after(MOST_MS, () => {
+      this.#drop(one)
+      told(undefined, '')
+    })
+    one.stop = stop
+    one.attempt = this.#means.pool.submit({ payload, owner: one, apart: [one], priority: 'high' })
+  }
+
+  /** Those that are under way are of no use any more: nobody is told. */
+  stop(): void {
+    for (const one of [...this.#open]) this.#drop(one)
+  }
+
+  #drop(one: OneMore): void {
+    this.#open.delete(one)
+    one.stop()
+    if (one.attempt) this.#means.pool.cancel(one.attempt)
+    one.isDropped = true
+  }
+
+  #others(apart: readonly Identity[]): Identity[] {
+    const { identities } = this.#means.pool
+    return identities.all().filter((each) => !apart.includes(each) && identities.isUsable(each) && this.#counts(each))
+  }
+
+  /** Whether the answers of a machine are exact: where answers are sampled those of the user's own are. */
+  #counts(identity: Identity): boolean {
+    const { sampled, pool } = this.#means
+    return !sampled || [...pool.identities.workersOf(identity)].every((worker) => sampled.worth(worker) === 'exact')
+  }
+}
+
+class OneMore implements Owner, Apart {
+  attempt: Attempt<Payload, Payload> | undefined
+  isDropped = false
+  stop = () => {}
+
+  constructor(
+    readonly blocks: (identity: Identity) => boolean,
+    readonly told: (attempt: Attempt<Payload, Payload>) => void,
+  ) {}
+
+  settled(attempt: Attempt<Payload, Payload>): void {
+    if (!this.isDropped) this.told(attempt)
+  }
+}
