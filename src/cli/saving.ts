@@ -34,12 +34,20 @@ export async function endSaving(trial: SavingTrial, progress: ProgressBar): Prom
 }
 
 export const savingHead = [
-  ...['--max-error', 'inferences a query', 'wrong', 'audits', 'nearest neighbour', 'wrong (it)', 'equal queries'],
+  '--max-error',
+  'inferences a query',
+  'wrong',
+  'wrong of those unasked',
+  'audits',
+  'nearest neighbour',
+  'wrong (it)',
+  'equal queries',
 ]
 
-export function savingRow({ maxError, inferences, wrong, audits, neighbour }: SavingLevel, saving: Saving): string[] {
-  const rival = [neighbour.inferences.toFixed(2), share(neighbour.wrong)]
-  return [`${maxError}`, inferences.toFixed(2), share(wrong), share(audits), ...rival, saving.exact.inferences.toFixed(2)] // biome-ignore format: one line
+export function savingRow(level: SavingLevel, saving: Saving): string[] {
+  const { maxError, inferences, wrong, wrongOfGiven, audits, neighbour } = level
+  const own = [inferences.toFixed(2), share(wrong), share(wrongOfGiven), share(audits)]
+  return [`${maxError}`, ...own, neighbour.inferences.toFixed(2), share(neighbour.wrong), saving.exact.inferences.toFixed(2)] // biome-ignore format: one line
 }
 
 const share = (part: number) => `${(100 * part).toFixed(2)} %`

@@ -32,6 +32,8 @@ export interface Spent {
 
 export interface SavingLevel extends Spent {
   maxError: number
+  /** Of the answers that were given without asking those that differ from the model's own; 0 where none was. */
+  wrongOfGiven: number
   /** Queries that were asked though the memory was confident. */
   audits: number
   /** Under the same promise. */
@@ -99,10 +101,11 @@ export class SavingTrial {
       const all = nothingSpent()
       for (let coin = 0; coin < coins; coin++) addTo(all, spend(stream, maxError, seeded(this.#options.seed + coin)))
       const { queries, asked, wrong, audits } = all
-      return { inferences: asked / queries, wrong: wrong / queries, audits: audits / queries }
+      const shares = { inferences: asked / queries, wrong: wrong / queries, audits: audits / queries }
+      return { ...shares, wrongOfGiven: wrong / Math.max(1, queries - asked) }
     }
-    const { audits: _, ...rival } = of(neighbour)
-    return { maxError, ...of(memory), neighbour: rival }
+    const { inferences, wrong } = of(neighbour)
+    return { maxError, ...of(memory), neighbour: { inferences, wrong } }
   }
 
   async summary(): Promise<Saving> {

@@ -40,8 +40,9 @@ describe('answers before asking, on a stream', () => {
     const { levels, exact, advice } = await savingOf(model, await loadInputs('models/mnist-digits.npy'))
     await model.close()
     expect(levels.map(({ maxError }) => maxError)).toEqual([0.002, 0.01, 0.02, 0.05])
-    for (const { maxError, wrong, inferences, neighbour } of levels) {
+    for (const { maxError, wrong, wrongOfGiven, inferences, neighbour } of levels) {
       expect(wrong).toBeLessThanOrEqual(maxError)
+      expect(wrongOfGiven * (1 - inferences)).toBeCloseTo(wrong, 9)
       expect(inferences).toBeLessThan(neighbour.inferences)
     }
     expect(levels[3].inferences).toBeLessThan(0.8)
