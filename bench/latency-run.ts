@@ -145,7 +145,7 @@ function orderOf({ shift, seed }: Pick<Job, 'shift' | 'seed'>, { answers }: Data
 }
 
 export const experienceFor = async ({ signature }: Data, state?: Uint8Array) => {
-  const criterion = criterionOf(signature.outputs, {})
+  const criterion = criterionOf(signature.outputs)
   const { kernels } = new Codec(await loadCore(), { queries: 1 })
   return new Experience(await loadCore(), signature, { criterion, kernels, warn: console.warn, state })
 }

@@ -131,7 +131,7 @@ export async function simulate({ model, share, each: ofOne, seed }: Job): Promis
   const predictor = await createPredictor({
     ...{ workers, deadlineMs: 60_000, limits: { queries: 1e5 }, onWarning() {} },
     verify: { mode: 'sampled' },
-    ...(!hasLabel && { right: { outputs: { [name]: 0.1 } } }),
+    ...(!hasLabel && { right: { outputs: { [name]: { within: 0.1 } } } }),
     testing: { clock, seed, coin: tossing.next },
     onVerdict: ({ worker }) => {
       convicted.set(worker, workers[Number(worker.split(' ')[1])].lies)

@@ -197,7 +197,7 @@ export async function simulate(job: Job): Promise<Figures> {
   const predictor = await createPredictor({
     workers: changes,
     testing: { clock, seed: job.seed, coin: () => coin.next() },
-    right: { labelAxis: 'last' },
+    right: 'label',
     limits: { queries: 1e5 },
     onWarning: () => {},
     onVerdict: ({ worker, kind }) => {

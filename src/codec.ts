@@ -6,10 +6,21 @@ export type { Group, Suspect } from './codec/group'
 export type { CodeName, DecoderName, LocatorName } from './codec/names'
 export type { Core } from './core/core'
 export { type CoreOptions, loadCore } from './core/load'
-export type { Criterion, JudgedOutput, Labels, OutputCriterion, Outputs, Tolerance } from './criterion'
+export type {
+  Choice,
+  Criterion,
+  JudgedOutput,
+  Labels,
+  OutputCriterion,
+  Outputs,
+  Ranking,
+  Relative,
+  Tags,
+  Tolerance,
+} from './criterion'
 export { Confidence } from './memory/confidence'
 export type { ConfidenceState } from './memory/confidence-state'
 export { type Features, Memory, type MemoryOptions, type Recollection } from './memory/memory'
 export { type PatchOptions, patchFeatures } from './memory/patches'
-export type { CriterionOptions, LabelAxis } from './reading'
+export type { Right, RightOutput } from './reading'
 export { type Points, Scheme, type SchemeOptions } from './scheme'

@@ -1,6 +1,6 @@
-/** When a recovered answer counts as right: it has the model's own label, or lies within a tolerance of the model's own. */
+/** When a recovered answer counts as right: it makes the model's own choice (a label, tags, a ranking), or its values are near the model's own. */
 
-import { type CriterionOptions, readingsOf } from './reading'
+import { type OutputHints, type Right, type RightReading, readingsOf } from './reading'
 import { varianceOf } from './stats'
 import { isOpen, size, type TensorSpec } from './tensor'
 
@@ -8,12 +8,28 @@ import { isOpen, size, type TensorSpec } from './tensor'
 export const ROUNDING = 1e-4
 export const FAR = 30
 
-/** An answer starts with `positions` times `classes` scores, row-major. */
+/** Scores of `classes` at each of `positions`. Between those of one position lie `step` values (default 1): more where classes are not the last axis. */
 export interface Labels {
   kind: 'label'
   positions: number
   classes: number
+  step?: number
 }
+
+/** Each value is a tag of its own, which is set above the threshold. Right: the same tags are set. */
+export interface Tags {
+  kind: 'labels'
+  threshold: number
+}
+
+/** Each value is an item's score. Right: the `k` items of the largest are the same, in the same order. */
+export interface Ranking {
+  kind: 'top'
+  k: number
+}
+
+/** Outputs that choose something; how large their values are does not count. */
+export type Choice = Labels | Tags | Ranking
 
 export interface Tolerance {
   kind: 'tolerance'
@@ -21,8 +37,14 @@ export interface Tolerance {
   tolerance?: number | undefined
 }
 
+/** Right: each value differs from the model's own by at most this share of that one. Where the model's own is 0, only 0 is right. */
+export interface Relative {
+  kind: 'relative'
+  share: number
+}
+
 /** When an output is right, by itself. */
-export type OutputCriterion = Labels | Tolerance | { kind: 'equal' }
+export type OutputCriterion = Choice | Tolerance | Relative | { kind: 'equal' }
 
 /** An output, and where in an answer's values it is; without a size it is all of them. */
 export interface JudgedOutput {
@@ -40,9 +62,13 @@ export interface Outputs {
 
 export type Criterion = OutputCriterion | Outputs
 
-/** The criterion for a model with these outputs. @param field, throws  as `readingsOf` */
-export function criterionOf(outputs: readonly TensorSpec[], options: CriterionOptions, field = ''): Criterion {
-  const readings = readingsOf(outputs, options, field)
+/** The criterion for a model with these outputs. @throws as `readingsOf` */
+export function criterionOf(outputs: readonly TensorSpec[], right?: Right, hints?: readonly OutputHints[]): Criterion {
+  return criterionFrom(outputs, readingsOf(outputs, right, hints))
+}
+
+/** The same of outputs that were read. */
+export function criterionFrom(outputs: readonly TensorSpec[], readings: readonly RightReading[]): Criterion {
   if (readings.length === 1) return readings[0].right
   let to = 0
   const judged = readings.map(({ output: name, right }, i): JudgedOutput => {
@@ -115,28 +141,86 @@ export function criterionFor(values: number): Criterion {
   return values > 1 ? { kind: 'label', positions: 1, classes: values } : { kind: 'tolerance' }
 }
 
-/** The label at one position: the index of the largest value, the first of equal ones. */
-export function labelAt(answer: ArrayLike<number>, { classes }: Pick<Labels, 'classes'>, position = 0): number {
-  const from = position * classes
-  let best = from
-  for (let i = from + 1; i < from + classes; i++) if (answer[i] > answer[best]) best = i
-  return best - from
+export function chooses(right: Criterion): right is Choice {
+  return right.kind === 'label' || right.kind === 'labels' || right.kind === 'top'
 }
 
-/** Whether two answers have the same label at every position. */
-export function sameLabels(a: ArrayLike<number>, b: ArrayLike<number>, labels: Labels): boolean {
-  for (let position = 0; position < labels.positions; position++) {
-    if (labelAt(a, labels, position) !== labelAt(b, labels, position)) return false
+/** Where the scores of a position begin. */
+export function scoresFrom({ classes, step = 1 }: Pick<Labels, 'classes' | 'step'>, position: number): number {
+  return Math.floor(position / step) * classes * step + (position % step)
+}
+
+/** The label at one position: the index of the largest value, the first of equal ones. */
+export function labelAt(answer: ArrayLike<number>, labels: Pick<Labels, 'classes' | 'step'>, position = 0): number {
+  const { classes, step = 1 } = labels
+  const from = scoresFrom(labels, position)
+  let best = from
+  for (let i = from + step; i < from + classes * step; i += step) if (answer[i] > answer[best]) best = i
+  return (best - from) / step
+}
+
+/** The indices of the `k` largest values, the largest first, of equal ones the first. */
+export function topOf(answer: ArrayLike<number>, k: number): number[] {
+  const found: number[] = []
+  for (let i = 0; i < answer.length; i++) {
+    if (found.length === k && !(answer[i] > answer[found[k - 1]])) continue
+    let at = found.length === k ? k - 1 : found.length
+    while (at && answer[i] > answer[found[at - 1]]) at--
+    found.splice(at, 0, i)
+    found.length = Math.min(found.length, k)
   }
+  return found
+}
+
+/** Whether two outputs choose the same: the label at every position, all tags, the first items in order. */
+export function sameChoice(a: ArrayLike<number>, b: ArrayLike<number>, right: Choice): boolean {
+  if (right.kind === 'label') {
+    for (let i = 0; i < right.positions; i++) if (labelAt(a, right, i) !== labelAt(b, right, i)) return false
+    return true
+  }
+  if (right.kind === 'labels') {
+    for (let i = 0; i < a.length; i++) if (a[i] > right.threshold !== b[i] > right.threshold) return false
+    return true
+  }
+  const others = topOf(b, right.k)
+  return topOf(a, right.k).every((item, i) => item === others[i])
+}
+
+/** Whether each value is within a share of the model's own. */
+export function isWithinShare(values: ArrayLike<number>, own: ArrayLike<number>, share: number): boolean {
+  for (let i = 0; i < own.length; i++) if (!(Math.abs(values[i] - own[i]) <= share * Math.abs(own[i]))) return false
   return true
 }
 
-/** How far an answer's label leads over the runner-up and over the mean score, at the position where that is least. */
-export function lead(answer: ArrayLike<number>, { positions, classes }: Labels): { margin: number; height: number } {
+/**
+ * How clear a choice is. `margin`: what the least clear part of it is ahead of the next best, or away from the threshold. `height`: what the best is
+ * above the mean, at the position where that is least.
+ */
+export function lead(answer: ArrayLike<number>, right: Choice): { margin: number; height: number } {
+  if (right.kind === 'label') return labelLead(answer, right)
+  const mean = (value: (i: number) => number) => {
+    let sum = 0
+    for (let i = 0; i < answer.length; i++) sum += value(i)
+    return sum / answer.length
+  }
+  if (right.kind === 'labels') {
+    const away = (i: number) => Math.abs(answer[i] - right.threshold)
+    let margin = Number.POSITIVE_INFINITY
+    for (let i = 0; i < answer.length; i++) margin = Math.min(margin, away(i))
+    return { margin, height: mean(away) }
+  }
+  const best = topOf(answer, right.k + 1)
+  const gaps = best.slice(1).map((item, i) => answer[best[i]] - answer[item])
+  return { margin: Math.min(...gaps), height: answer[best[0]] - mean((i) => answer[i]) }
+}
+
+function labelLead(answer: ArrayLike<number>, labels: Labels): { margin: number; height: number } {
+  const { positions, classes, step = 1 } = labels
   let [margin, height] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
-  for (let from = 0; from < positions * classes; from += classes) {
+  for (let position = 0; position < positions; position++) {
+    const from = scoresFrom(labels, position)
     let [first, second, sum] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY, 0]
-    for (let i = from; i < from + classes; i++) {
+    for (let i = from; i < from + classes * step; i += step) {
       const value = answer[i]
       sum += value
       if (value > first) {

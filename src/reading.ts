@@ -1,141 +1,343 @@
-/** How each output of a model is read: as scores of classes, as measurements, or as what is equal or not; and why. What users say goes before. */
+/**
+ * How each output of a model is read: as classes, as tags, as measurements, or as what is equal or not. One pure function of what is known of the
+ * output. Evidence in this order: what the user says, config.json beside the model, the graph's last node, the output's name and shape. Then
+ * the first answers, which may refute it. What is read without evidence is a guess, and nothing approximate is given by it.
+ */
 
-import { checkNames, checkObject, checkWord, expected } from './check'
-import type { Labels, OutputCriterion } from './criterion'
+import { checkNames, checkNumber, checkObject, expected, isObject } from './check'
+import type { OutputCriterion } from './criterion'
 import { isReal } from './element'
 import { isOpen, shownShape, size, type TensorSpec } from './tensor'
 
-/** `last`: a label is the index of the largest value along the last axis. `none`: the outputs have no label. */
-export type LabelAxis = 'last' | 'none'
+/**
+ * When an output is right. `'label'`: its largest value is where the model's is; with `axis`, of its shape without the batch, along that axis
+ * at every other position. `'labels'`: the values above the threshold are the same; default .5, of logits that of their sigmoid. `top`: the first
+ * of a ranking are the same, in their order. `within`: the root mean square difference to the model's values is at most this. `relative`: each
+ * value differs by at most this share of the model's. `'equal'`: all values are equal.
+ */
+export type RightOutput =
+  | 'label'
+  | 'labels'
+  | 'equal'
+  | { readonly axis: number }
+  | { readonly threshold: number }
+  | { readonly top: number }
+  | { readonly within: number }
+  | { readonly relative: number }
 
-export const labelAxes: readonly LabelAxis[] = ['last', 'none']
+/** Of a model of one output; of several by their names: an answer is right if each output is. Default: as it is read. */
+export type Right = RightOutput | { readonly outputs: Readonly<Record<string, RightOutput>> }
 
-/** When an output is right: its largest value is where the model's is, its values are equal, or their root mean square difference is at most so much. */
-export type RightOutput = 'label' | 'equal' | number
-
-export interface CriterionOptions {
-  /** Where the first output has its labels; a recovered answer is right if it has all of the model's own. Default: as it is read. */
-  labelAxis?: LabelAxis | undefined
-  /**
-   * Of the one output without a label: it is right if the root mean square difference of its values to the model's own is at most this.
-   * Default: a tenth of the standard deviation of the model's answers.
-   */
-  tolerance?: number | undefined
-  /** By the output's name; an answer is right if each output is. Default: as it is read. */
-  outputs?: Readonly<Record<string, RightOutput>> | undefined
+/** What config.json beside a model of the Hugging Face Hub says. */
+export interface HubConfig {
+  readonly problemType?: string | undefined
+  /** Entries of `id2label`. */
+  readonly labels?: number | undefined
+  readonly vocabulary?: number | undefined
 }
+
+/** What is known of an output beside its spec. */
+export interface OutputHints {
+  readonly config?: HubConfig | undefined
+  /** The graph's node that computes it; nodes that only reshape or convert are passed over. `axis`: that it works along, of the spec's shape. */
+  readonly node?: { readonly op: string; readonly axis?: number | undefined } | undefined
+}
+
+type EvidenceKind = 'right' | 'config' | 'graph' | 'name' | 'type' | 'shape'
 
 export interface RightReading {
   output: string
   right: OutputCriterion
+  /** What the reading follows from; of a guess what suggests it. */
+  evidence: EvidenceKind
   /** In words, what follows from what. */
   why: string
-  /** What should be said where the reading may be wrong. */
+  /** The reading is a guess: what is to be said, and why. */
   doubt?: string
 }
 
-const SCORES = /logit|prob|score|class|softmax/i
-/** Goes before the names of scores: scores of boxes, embeddings of classes. */
-const MEASUREMENTS =
-  /embed|hidden|state|feature|pool|latent|box|point|coord|pose|offset|depth|vector|regress|value|distance/i
+/** Classes of data sets so common that the number itself is evidence: ImageNet, with and without background, and its 21,841. */
+const IMAGENET = [1000, 1001, 21841, 21843]
+/** Of more values called scores one is rarely the class: they are items, or words. */
+const MOST_CLASSES = 1001
+
+const SCORES = /logit|prob|score|class|softmax|prediction/i
+/** Vectors that are compared by how near they are, all values together. These go before the names of scores: embeddings of classes. */
+const EMBEDDINGS = /embed|hidden|feature|pool|latent|repr|encod/i
+/** Quantities: how far off they may be depends on what they are for. These go before the names of scores too: scores of boxes. */
+const QUANTITIES =
+  /box|point|landmark|coord|pose|offset|delta|depth|mask|vector|regress|value|distance|action|angle|velocity|residual|attention/i
+/** Items of which the first few count. */
+const RANKED = /rank|rating|relevan|item|recommend|similar|retriev|match/i
+/** Several of them may be true. */
+const TAGS = /tag|multi_?label|attribute|genre|event/i
+
+const PROBABILITIES = /prob|softmax|sigmoid|confidence/i
 
 /**
- * @param field  what stands in front of the options' names in errors
- * @throws TypeError, RangeError for an option out of range, or one that this model's outputs do not allow
+ * @param right  of the user
+ * @param hints  of each output, in the order of the signature
+ * @throws TypeError, RangeError for `right`, where it is wrong or not of this model
  */
 export function readingsOf(
   outputs: readonly TensorSpec[],
-  { labelAxis, tolerance, outputs: stated = {} }: CriterionOptions,
-  field = '',
+  right?: Right,
+  hints: readonly (OutputHints | undefined)[] = [],
 ): RightReading[] {
-  checkNames(`${field}outputs`, checkOutputs(`${field}outputs`, stated), outputs.map(({ name }) => name)) // biome-ignore format: one line
-  if (labelAxis !== undefined) checkWord(`${field}labelAxis`, labelAxis, labelAxes)
-  if (tolerance !== undefined) checkTolerance(`${field}tolerance`, tolerance)
-  const readings = outputs.map((spec, i): RightReading => {
-    const output = spec.name
-    const why = 'as it is said to be'
-    const said = Object.hasOwn(stated, output) ? stated[output] : undefined
-    const at = `${field}outputs.${output}`
-    if (said === 'equal') return { output, right: { kind: 'equal' }, why }
-    if (said !== undefined && !isReal(spec.type)) throw new RangeError(expected(at, `'equal' for ${spec.type}`, said))
-    if (said === 'label') return { output, right: labelsOf(spec, at, said), why }
-    if (said !== undefined) return { output, right: { kind: 'tolerance', tolerance: said }, why }
-    if (i || labelAxis === undefined) return readingOf(spec, outputs)
-    return { output, right: labelAxis === 'none' ? unlike(spec) : labelsOf(spec, `${field}labelAxis`, 'last'), why }
+  const { stated, fieldOf } = statedOf(outputs, right)
+  return outputs.map((spec, i): RightReading => {
+    const said = Object.hasOwn(stated, spec.name) ? stated[spec.name] : undefined
+    const facts = { spec, outputs, field: fieldOf(spec.name), ...hints[i] }
+    return said === undefined ? readingOf(facts) : saidOf(facts, said)
   })
-  return tolerance === undefined ? readings : tolerating(readings, tolerance, `${field}tolerance`)
 }
 
-/** One tolerance is of one output: others have other units. */
-function tolerating(readings: readonly RightReading[], tolerance: number, field: string): RightReading[] {
-  const free = readings.filter(({ right }) => right.kind === 'tolerance' && right.tolerance === undefined)
-  if (!free.length) throw new RangeError(`${field}: expected none for outputs with labels (labelAxis 'last'), got ${tolerance}`) // biome-ignore format: one line
-  if (free.length > 1) {
-    const names = free.map(({ output }) => `'${output}'`).join(', ')
-    throw new RangeError(`${field}: expected one for each of ${names} (right.outputs), got ${tolerance} for all`)
+interface OutputFacts extends OutputHints {
+  readonly spec: TensorSpec
+  readonly outputs: readonly TensorSpec[]
+  /** What `right` of this output is called. */
+  readonly field: string
+}
+
+function statedOf(outputs: readonly TensorSpec[], right: Right | undefined) {
+  if (right !== undefined) checkRight('right', right)
+  const isNamed = isObject(right) && 'outputs' in right
+  const fieldOf = (name: string) => (outputs.length > 1 || isNamed ? `right.outputs.${name}` : 'right')
+  const names = outputs.map(({ name }) => name)
+  if (right !== undefined && !isNamed && outputs.length > 1) {
+    const each = names.map((name) => `${keyOf(name)}: ..`).join(', ')
+    throw new RangeError(`right: expected { outputs: { ${each} } } for a model of ${names.length} outputs, got ${sayRight(right)}`) // biome-ignore format: one line
   }
-  return readings.map((each) => (each === free[0] ? { ...each, right: { kind: 'tolerance', tolerance } } : each))
+  if (isNamed) checkNames('right.outputs', right.outputs, names)
+  const stated = isNamed ? right.outputs : right === undefined ? {} : { [names[0]]: right as RightOutput }
+  return { stated, fieldOf }
 }
 
-/** By its type, shape and name. */
-function readingOf(spec: TensorSpec, outputs: readonly TensorSpec[]): RightReading {
-  const { name: output, shape, type } = spec
-  const lengths = shape.filter((n) => n > 1)
-  const measured = (why: string): RightReading => ({ output, right: unlike(spec), why })
-  if (!isReal(type)) return measured(`${type} is no real number`)
-  if (isOpen(spec)) return measured('its shape may differ')
-  if (lengths.length !== 1) return measured(lengths.length ? 'it has several axes' : 'it is one value')
-  const [n] = lengths
-  const labels = { kind: 'label', positions: 1, classes: n } as const
-  const rows = outputs.find((other) => other !== spec && other.shape.length > 1 && other.shape[0] === n)
-  const doubt = (read: string, otherwise: RightOutput) =>
-    `output '${output}' of [${shape}] is read as ${read}, which is a guess: if it is something else, say right: { outputs: ${sayOutputs({ [output]: otherwise })} }`
-  if (rows) {
-    const why = `it has as many values as '${rows.name}' has rows`
-    return { ...measured(why), doubt: doubt(`one measurement for each of the rows of '${rows.name}'`, 'label') }
+/** As the user says. */
+function saidOf(facts: OutputFacts, said: RightOutput): RightReading {
+  const { spec, field } = facts
+  const { name: output, type } = spec
+  const read = (right: OutputCriterion) => reading(facts, 'right', right, 'it is said to be')
+  if (said === 'equal') return read({ kind: 'equal' })
+  if (!isReal(type)) throw new RangeError(expected(field, `'equal' for ${type}`, said))
+  if (said === 'labels') return read({ kind: 'labels', threshold: thresholdSaid(facts) })
+  if (said === 'label' || (typeof said === 'object' && 'axis' in said)) {
+    const right = labelsOf(spec, said === 'label' ? undefined : said.axis)
+    if (right) return read(right)
+    const what = `output '${output}' of ${type ?? 'float32'} [${shownShape(spec)}]`
+    throw new RangeError(`${field}: expected ${choicesFor(spec)} for ${what}, got ${sayRight(said)}`)
   }
-  if (MEASUREMENTS.test(output)) return measured('its name says measurements')
-  if (SCORES.test(output)) return { output, right: labels, why: 'its name says scores of classes' }
-  const told = doubt(`scores of ${n} classes`, 0.1)
-  return { output, right: labels, why: 'it is a vector, of which its name says nothing', doubt: told }
+  if ('threshold' in said) return read({ kind: 'labels', threshold: said.threshold })
+  if ('within' in said) return read({ kind: 'tolerance', tolerance: said.within })
+  if ('relative' in said) return read({ kind: 'relative', share: said.relative })
+  if (said.top < size(spec)) return read({ kind: 'top', k: said.top })
+  throw new RangeError(`${field}.top: expected below the ${size(spec)} values of output '${output}', got ${said.top}`)
 }
 
-/** What is right where there are no labels. */
-function unlike({ type }: TensorSpec): OutputCriterion {
-  return isReal(type) ? { kind: 'tolerance' } : { kind: 'equal' }
+/** Where nothing tells whether values are logits the user says the threshold. */
+function thresholdSaid({ node, spec, config, field }: OutputFacts): number {
+  if (node) return node.op === 'Sigmoid' ? 0.5 : 0
+  if (PROBABILITIES.test(spec.name)) return 0.5
+  if (config?.problemType || /logit/i.test(spec.name)) return 0
+  throw new RangeError(`${field}: expected { threshold: x }, .5 for probabilities and 0 for logits, since nothing tells which output '${spec.name}' has, got 'labels'`) // biome-ignore format: one line
 }
 
-/** @param field, got  of the option that asks for labels */
-function labelsOf(spec: TensorSpec, field: string, got: string): Labels {
-  const { name, shape, type } = spec
-  const classes = shape.findLast((n) => n > 1) // of [10, 1, 1] the first
-  const isFixed = isReal(type) && !isOpen(spec)
-  if (isFixed && classes !== undefined) return { kind: 'label', positions: size(spec) / classes, classes }
-  const what = isFixed ? 'one value' : `${type ?? 'float32'} [${shownShape(spec)}]`
-  const wanted = got === 'last' ? "'none'" : "'equal' or a tolerance"
-  throw new RangeError(`${field}: expected ${wanted} for output '${name}' of ${what}, got '${got}'`)
+/** Evidence in its order: each rule that does not apply leaves it to the next. */
+function readingOf(facts: OutputFacts): RightReading {
+  const { spec } = facts
+  if (!isReal(spec.type)) return reading(facts, 'type', { kind: 'equal' }, `${spec.type} is no real number`)
+  if (isOpen(spec)) return reading(facts, 'shape', { kind: 'tolerance' }, 'its shape may differ') // nothing is recovered
+  return byConfig(facts) ?? byGraph(facts) ?? byName(facts)
 }
 
-/** What should be said where outputs may be read wrongly. */
+function byConfig(facts: OutputFacts): RightReading | undefined {
+  const { spec, config, node } = facts
+  const { problemType, labels = 0, vocabulary = 0 } = config ?? {}
+  if (EMBEDDINGS.test(spec.name) || QUANTITIES.test(spec.name)) return undefined // it is of the head alone
+  const n = vectorLength(spec)
+  const known = (right: OutputCriterion, why: string) => reading(facts, 'config', right, why)
+  if (problemType === 'regression') return doubted(facts, 'config', 'config.json says regression')
+  if (problemType === 'multi_label_classification' && n) {
+    const threshold = node?.op === 'Sigmoid' ? 0.5 : 0
+    return known({ kind: 'labels', threshold }, 'config.json says multi_label_classification')
+  }
+  if (problemType === 'single_label_classification' && n && (!labels || labels === n)) {
+    return known({ kind: 'label', positions: 1, classes: n }, 'config.json says single_label_classification')
+  }
+  if (node?.op === 'Sigmoid') return undefined
+  // Two labels are what a config has by default.
+  const count = [labels > 2 || n === labels ? labels : 0, vocabulary].find((each) => each > 1 && axesOf(spec, each).length === 1) // biome-ignore format: one line
+  if (!count) return undefined
+  const right = labelsOf(spec, axesOf(spec, count)[0])
+  return right && known(right, `config.json has ${count} ${count === labels ? 'labels' : 'tokens'}`)
+}
+
+const CLASSIFIERS = ['TreeEnsembleClassifier', 'LinearClassifier', 'SVMClassifier', 'ZipMap']
+const REGRESSORS = ['TreeEnsembleRegressor', 'LinearRegressor', 'SVMRegressor']
+/** What normalises a vector comes last in models that embed. */
+const EMBEDDERS = ['L2Norm', 'LpNormalization', 'LayerNormalization', 'BatchNormalization', 'InstanceNormalization']
+/** Whose values are no scores of classes: they are cut off, bounded on both sides, means, or distances. */
+const MEASURING = ['Relu', 'Tanh', 'Exp', 'Softplus', 'Sqrt', 'Abs', 'Clip', 'ReduceMean', 'GlobalAveragePool', 'HardSigmoid', 'Atan', 'NonMaxSuppression', 'TopK'] // biome-ignore format: one line
+
+function byGraph(facts: OutputFacts): RightReading | undefined {
+  const { spec, outputs, node } = facts
+  if (!node) return undefined
+  const { op, axis } = node
+  const n = vectorLength(spec)
+  const why = `its last node is ${op}`
+  if (QUANTITIES.test(spec.name) && !PROBABILITIES.test(spec.name)) return undefined
+  if (op === 'Softmax' || op === 'LogSoftmax') {
+    const right = labelsOf(spec, n ? undefined : axis)
+    return right && reading(facts, 'graph', right, why)
+  }
+  if (CLASSIFIERS.includes(op) && n) return reading(facts, 'graph', { kind: 'label', positions: 1, classes: n }, why)
+  if (REGRESSORS.includes(op)) return doubted(facts, 'graph', why)
+  if (op === 'Sigmoid') {
+    if (n && outputs.length === 1) return reading(facts, 'graph', { kind: 'labels', threshold: 0.5 }, why)
+    return doubted(facts, 'graph', why, n ? { kind: 'labels', threshold: 0.5 } : undefined)
+  }
+  if (EMBEDDERS.includes(op)) return reading(facts, 'graph', { kind: 'tolerance' }, why)
+  if (PROBABILITIES.test(spec.name) || EMBEDDINGS.test(spec.name)) return undefined
+  if (MEASURING.includes(op) && !(n && IMAGENET.includes(n))) {
+    return doubted(facts, 'graph', why)
+  }
+  return undefined
+}
+
+function byName(facts: OutputFacts): RightReading {
+  const { spec, outputs } = facts
+  const { name, shape } = spec
+  const n = vectorLength(spec)
+  const rows = n && outputs.find((other) => other !== spec && other.shape.length > 1 && other.shape[0] === n)
+  if (rows) return doubted(facts, 'shape', `it has as many values as '${rows.name}' has rows`)
+  if (EMBEDDINGS.test(name)) return reading(facts, 'name', { kind: 'tolerance' }, 'its name says embeddings')
+  if (QUANTITIES.test(name)) return doubted(facts, 'name', 'its name says quantities')
+  if (!n) {
+    if (!lengthsOf(spec).length) return doubted(facts, 'shape', 'it is one value')
+    return doubted(facts, 'shape', `nothing tells which axis of [${shape}] is of classes`)
+  }
+  const label = { kind: 'label', positions: 1, classes: n } as const
+  if (RANKED.test(name)) return doubted(facts, 'name', 'its name says a ranking', label)
+  if (TAGS.test(name)) return doubted(facts, 'name', 'its name says tags', label)
+  if (IMAGENET.includes(n)) return reading(facts, 'shape', label, `ImageNet has ${n} classes`)
+  if (!SCORES.test(name)) return doubted(facts, 'shape', 'nothing tells what its values are', label)
+  if (n > MOST_CLASSES) return doubted(facts, 'name', `${n} values may be a ranking, or words`, label)
+  return reading(facts, 'name', label, 'its name says scores of classes')
+}
+
+function reading({ spec }: OutputFacts, evidence: EvidenceKind, right: OutputCriterion, why: string): RightReading {
+  return { output: spec.name, right, evidence, why }
+}
+
+/** What may be said of an output: the beginning of a sentence. */
+export function choicesOf(spec: TensorSpec, field: string): string {
+  return `${field}: expected ${choicesFor(spec)} for output '${spec.name}' of [${shownShape(spec)}]`
+}
+
+/** What may be said of an output. */
+function choicesFor(spec: TensorSpec): string {
+  const any = "'labels', { within: x } or { relative: x }"
+  if (isOpen(spec)) return "'equal', { within: x } or { relative: x }"
+  if (vectorLength(spec)) return `'label', { top: k }, ${any}`
+  return lengthsOf(spec).length ? `{ axis: n } of the classes, ${any}` : any
+}
+
+/** A guess, and the sentence that says what is to be said. */
+function doubted(
+  facts: OutputFacts,
+  evidence: EvidenceKind,
+  why: string,
+  right: OutputCriterion = { kind: 'tolerance' },
+): RightReading {
+  const guess = reading(facts, evidence, right, why)
+  return { ...guess, doubt: `${choicesOf(facts.spec, facts.field)}, got none: ${why}` }
+}
+
+const lengthsOf = ({ shape }: TensorSpec) => shape.filter((n) => n > 1)
+
+/** How many values a vector has; undefined of what is none. */
+function vectorLength(spec: TensorSpec): number | undefined {
+  const lengths = lengthsOf(spec)
+  return lengths.length === 1 ? lengths[0] : undefined
+}
+
+/** Of this length. */
+const axesOf = ({ shape }: TensorSpec, length: number) => shape.flatMap((n, axis) => (n === length ? [axis] : []))
+
+/** @param axis  of the classes, negative from the end; default: the last one that is longer than 1 */
+function labelsOf(spec: TensorSpec, axis = spec.shape.findLastIndex((n) => n > 1)): OutputCriterion | undefined {
+  const { shape } = spec
+  const at = axis < 0 ? shape.length + axis : axis
+  const classes = shape[at]
+  if (isOpen(spec) || !(classes > 1)) return undefined
+  const step = size({ shape: shape.slice(at + 1) })
+  return { kind: 'label', positions: size(spec) / classes, classes, ...(step > 1 && { step }) }
+}
+
+/** What is to be said where readings are guesses. */
 export const doubtsOf = (readings: readonly RightReading[]): string[] => readings.flatMap(({ doubt }) => doubt ?? [])
 
-/** As a program would write them. */
-export function sayOutputs(outputs: NonNullable<CriterionOptions['outputs']>): string {
-  const each = Object.entries(outputs).map(([name, right]) => {
-    const key = /^[a-z_]\w*$/i.test(name) ? name : JSON.stringify(name)
-    return `${key}: ${typeof right === 'number' ? right : `'${right}'`}`
-  })
-  return `{ ${each.join(', ')} }`
-}
-
-export function checkTolerance(field: string, value: unknown, or = ''): number {
-  if (typeof value === 'number' && value > 0 && value < Number.MAX_VALUE) return value
-  throw new RangeError(expected(field, `${or}a number above 0`, value))
-}
-
-export function checkOutputs(field: string, value: unknown): NonNullable<CriterionOptions['outputs']> {
-  for (const [name, right] of Object.entries(checkObject(field, value, 'an object of outputs'))) {
-    if (right !== 'label' && right !== 'equal') checkTolerance(`${field}.${name}`, right, "'label', 'equal' or ")
+/** In words, when an output is right. */
+export function sayCriterion(right: OutputCriterion): string {
+  switch (right.kind) {
+    case 'label':
+      return `its largest value is the model’s${right.positions > 1 ? `, of ${right.classes} at each of ${right.positions} positions` : ''}`
+    case 'labels':
+      return `the same of its values are above ${right.threshold}`
+    case 'top':
+      return `its first ${right.k} are the model’s, in their order`
+    case 'tolerance':
+      return right.tolerance === undefined ? 'it is within a tenth of its deviation' : `it is within ${right.tolerance}`
+    case 'relative':
+      return `each value is within ${right.share} of the model’s`
+    case 'equal':
+      return 'it is equal'
   }
-  return value as NonNullable<CriterionOptions['outputs']>
+}
+
+/** As a program would write it. */
+export function sayRight(right: Right): string {
+  if (typeof right === 'string') return `'${right}'`
+  const [[name, value]] = Object.entries(right)
+  if (typeof value !== 'object') return `{ ${name}: ${value} }`
+  const each = Object.entries(value as Record<string, RightOutput>).map(([key, one]) => `${keyOf(key)}: ${sayRight(one)}`) // biome-ignore format: one line
+  return `{ outputs: { ${each.join(', ')} } }`
+}
+
+const keyOf = (name: string) => (/^[a-z_]\w*$/i.test(name) ? name : JSON.stringify(name))
+
+const ABOVE_0 = (field: string, value: unknown) => {
+  if (typeof value === 'number' && value > 0 && value < Number.MAX_VALUE) return value
+  throw new RangeError(expected(field, 'a number above 0', value))
+}
+const whole = (least: number) => (field: string, value: unknown) => {
+  if (Number.isInteger(value) && (value as number) >= least) return value
+  throw new RangeError(expected(field, least > 0 ? `an integer >= ${least}` : 'an integer', value))
+}
+const MEASURES: Readonly<Record<string, (field: string, value: unknown) => unknown>> = {
+  axis: whole(Number.MIN_SAFE_INTEGER),
+  threshold: (field, value) => checkNumber(field, value, -Number.MAX_VALUE, Number.MAX_VALUE),
+  top: whole(1),
+  within: ABOVE_0,
+  relative: ABOVE_0,
+}
+const WORDS = ['label', 'labels', 'equal']
+const FORMS = "'label', 'labels', 'equal', { axis: n }, { threshold: x }, { top: k }, { within: x } or { relative: x }"
+
+/** @throws TypeError, RangeError naming the field */
+export function checkRight(field: string, value: unknown): Right {
+  if (!isObject(value) || !('outputs' in value)) return checkRightOutput(field, value)
+  checkNames(field, value, ['outputs'])
+  const outputs = Object.entries(checkObject(`${field}.outputs`, value.outputs, 'an object of outputs'))
+  for (const [name, right] of outputs) checkRightOutput(`${field}.outputs.${name}`, right)
+  return value as Right
+}
+
+function checkRightOutput(field: string, value: unknown): RightOutput {
+  if (WORDS.includes(value as string)) return value as RightOutput
+  const names = isObject(value) ? Object.keys(value) : []
+  if (names.length) checkNames(field, value, Object.keys(MEASURES))
+  if (names.length !== 1) throw new TypeError(expected(field, FORMS, value))
+  MEASURES[names[0]](`${field}.${names[0]}`, (value as Record<string, unknown>)[names[0]])
+  return value as RightOutput
 }

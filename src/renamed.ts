@@ -6,7 +6,6 @@ const into = (group: string, ...names: string[]) =>
 export const predictor = {
   ...into('scheme', 'preset'),
   ...into('verify', 'integrity', 'audit', 'rounding'),
-  ...into('right', 'labelAxis', 'tolerance'),
   ...into('onnx', 'outputs', 'inputShapes', 'runtime', 'providers', 'wasmPaths', 'createWorker', 'startMs'),
   ...into('testing', 'clock', 'seed', 'core'),
   hedges: 'hedge: { budget }, or hedge: false for 0',

@@ -73,8 +73,8 @@ const typos: [where: string, wrong: string, right: string][] = [
   ['onnx', 'output', 'outputs'],
   ['onnx', 'createworker', 'createWorker'],
   ['createPredictor', 'onWarn', 'onWarning'],
-  ['right', 'tolerence', 'tolerance'],
-  ['right', 'labelAxes', 'labelAxis'],
+  ['right', 'relativ', 'relative'],
+  ['right', 'treshold', 'threshold'],
   ['onnx', 'provider', 'providers'],
   ['memory', 'states', 'state'],
   ['testing', 'clocks', 'clock'],
@@ -150,8 +150,8 @@ describe('a value that is none', () => {
   it.each([
     [
       'a value without a name',
-      { scheme: two, workers: pair, right: { tolerance: odd } },
-      'right.tolerance: expected a number above 0, got an object',
+      { scheme: two, workers: pair, right: { within: odd } },
+      'right.within: expected a number above 0, got an object',
     ],
     ['workers that are no list', { scheme, workers: {}, model }, 'workers: expected an integer >= 3, got Object'],
     [

@@ -23,6 +23,7 @@ const GROUND = [
   'random',
   'random-token',
   'reading',
+  'refutation',
   'renamed',
   'saved',
   'scheme',

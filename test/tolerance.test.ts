@@ -3,11 +3,11 @@ import { describe, expect, it } from 'vitest'
 import { loadInputs } from '../src/cli/npy'
 import { Codec } from '../src/codec/codec'
 import { loadCore } from '../src/core/load'
-import { criterionOf, labelAt, lead, sameLabels } from '../src/criterion'
+import { criterionOf, isWithinShare, labelAt, lead, sameChoice } from '../src/criterion'
 import { evaluate } from '../src/evaluate/evaluate'
 import { Confidence } from '../src/memory/confidence'
 import { seeded } from '../src/random'
-import type { CriterionOptions } from '../src/reading'
+import type { Right } from '../src/reading'
 import { RunningDeviation } from '../src/stats'
 import { OnnxModel } from '../src/workers/onnx/model'
 
@@ -25,30 +25,59 @@ describe('what a label is', () => {
     [[21, 64, 64], { kind: 'tolerance' }], // an argmax over all pixels of a segmentation would mean nothing
     [[40, 97], { kind: 'tolerance' }],
   ])('by itself, of an output of shape %j: %j', (shape, criterion) => {
-    expect(criterionOf(y(...shape), {})).toEqual(criterion)
-  })
-
-  it('as the user says', () => {
-    expect(criterionOf(y(40, 97), { labelAxis: 'last' })).toEqual({ kind: 'label', positions: 40, classes: 97 })
-    expect(criterionOf(y(10), { labelAxis: 'none', tolerance: 0.5 })).toEqual({ kind: 'tolerance', tolerance: 0.5 })
+    expect(criterionOf(y(...shape))).toEqual(criterion)
   })
 
   it.each([
-    [[1], { labelAxis: 'last' }, "labelAxis: expected 'none' for output 'y' of one value, got 'last'"],
-    [[10], { labelAxis: 'first' }, "labelAxis: expected 'last' | 'none', got \"first\""],
-    [[10], { tolerance: 1 }, "tolerance: expected none for outputs with labels (labelAxis 'last'), got 1"],
-    [[1], { tolerance: 0 }, 'tolerance: expected a number above 0, got 0'],
-    [[1], { tolerance: '1' }, 'tolerance: expected a number above 0, got "1"'],
-  ])('of shape %j, %j: refused', (shape, options, message) => {
-    expect(() => criterionOf(y(...shape), options as CriterionOptions)).toThrow(message)
+    [[40, 97], 'label' as const, { kind: 'label', positions: 40, classes: 97 }],
+    [[21, 8, 4], { axis: 0 }, { kind: 'label', positions: 32, classes: 21, step: 32 }],
+    [[8, 21, 4], { axis: -2 }, { kind: 'label', positions: 32, classes: 21, step: 4 }],
+    [[10], { within: 0.5 }, { kind: 'tolerance', tolerance: 0.5 }],
+    [[10], { relative: 0.1 }, { kind: 'relative', share: 0.1 }],
+    [[10], { top: 3 }, { kind: 'top', k: 3 }],
+    [[10], { threshold: 0.2 }, { kind: 'labels', threshold: 0.2 }],
+  ])('of shape %j, as the user says: %j', (shape, right, criterion) => {
+    expect(criterionOf(y(...shape), right)).toEqual(criterion)
   })
 
   it('several positions agree only all together; the lead is that of the least sure one', () => {
     const labels = { kind: 'label', positions: 2, classes: 3 } as const
     const [a, b] = [Float32Array.of(0, 5, 1, 9, 2, 8), Float32Array.of(0, 3, 1, 2, 1, 8)]
     expect([labelAt(a, labels), labelAt(a, labels, 1), labelAt(b, labels, 1)]).toEqual([1, 0, 2])
-    expect([sameLabels(a, a, labels), sameLabels(a, b, labels)]).toEqual([true, false])
+    expect([sameChoice(a, a, labels), sameChoice(a, b, labels)]).toEqual([true, false])
     expect(lead(a, labels)).toEqual({ margin: 1, height: 9 - 19 / 3 })
+  })
+})
+
+describe('what else is right', () => {
+  const of = (...values: number[]) => Float32Array.from(values)
+
+  it('classes along another axis: the label at each of the other positions', () => {
+    const labels = { kind: 'label', positions: 2, classes: 3, step: 2 } as const // [3, 2]
+    const answer = of(1, 9, 5, 2, 3, 4)
+    expect([labelAt(answer, labels), labelAt(answer, labels, 1)]).toEqual([1, 0])
+    expect(lead(answer, labels)).toEqual({ margin: 2, height: 2 })
+    expect(sameChoice(answer, of(1, 9, 5, 2, 6, 4), labels)).toBe(false)
+  })
+
+  it('tags: the same ones are set', () => {
+    const tags = { kind: 'labels', threshold: 0.5 } as const
+    expect(sameChoice(of(0.9, 0.6, 0.1), of(0.6, 0.9, 0.3), tags)).toBe(true)
+    expect(sameChoice(of(0.9, 0.6, 0.1), of(0.9, 0.4, 0.1), tags)).toBe(false)
+    expect(lead(of(0.9, 0.6, 0.1), tags).margin).toBeCloseTo(0.1)
+  })
+
+  it('a ranking: the first k in their order', () => {
+    const first = { kind: 'top', k: 2 } as const
+    expect(sameChoice(of(5, 9, 1, 0), of(7, 8, 0, 6), first)).toBe(true)
+    expect(sameChoice(of(5, 9, 1, 0), of(9, 5, 1, 0), first)).toBe(false)
+    expect(lead(of(5, 9, 1, 0), first)).toEqual({ margin: 4, height: 5.25 })
+  })
+
+  it('a share of each value: of 0 only 0', () => {
+    expect(isWithinShare(of(110, -9), of(100, -10), 0.101)).toBe(true)
+    expect(isWithinShare(of(110, -8), of(100, -10), 0.101)).toBe(false)
+    expect([of(0), of(1e-6)].map((value) => isWithinShare(value, of(0), 0.1))).toEqual([true, false])
   })
 })
 
@@ -112,7 +141,7 @@ describe('the default tolerance', () => {
 })
 
 describe('"within the tolerance" is calibrated', () => {
-  const measure = async (name: string, memory: number, options: CriterionOptions) => {
+  const measure = async (name: string, memory: number, options: { right?: Right }) => {
     const model = await OnnxModel.load(readFileSync(`test/fixtures/${name}.onnx`))
     const inputs = await loadInputs(`test/fixtures/${name}-inputs.npy`)
     const codec = new Codec(core, { queries: 8, stragglers: 1 })
@@ -123,8 +152,8 @@ describe('"within the tolerance" is calibrated', () => {
 
   it.each([
     ['friedman', 1000, {}, 0],
-    ['friedman', 500, { tolerance: 2 }, 0.9], // the regression errs by less: nearly all are sure, and right
-    ['checker', 1000, { labelAxis: 'none' as const }, 0],
+    ['friedman', 500, { right: { within: 2 } }, 0.9], // the regression errs by less: nearly all are sure, and right
+    ['checker', 1000, { right: { within: 0.5 } }, 0],
   ])('%s, %i remembered, %j: calibration error at most .05', async (name, memory, options, sure) => {
     const { tested, calibrationError, sure: stated } = await measure(name, memory, options)
     expect(tested).toBeGreaterThan(1000)

@@ -1,7 +1,7 @@
 /** The callers of one predictor: each asks for one digit, and notes how that ended. */
 
 import { ApproxiferError, type GroupReport, type Prediction, type Predictor } from 'approxifer'
-import { sameLabels } from '../../src/criterion'
+import { sameChoice } from '../../src/criterion'
 import type { Random } from '../../src/random'
 import type { Configuration } from './configurations'
 import type { Digit } from './digits'
@@ -125,7 +125,7 @@ export class Callers {
   #compare({ status, output, workers }: Prediction, expected: Float32Array): void {
     const { data } = output.logits
     const isOwn = data.every((value, i) => Object.is(value, expected[i]))
-    if (sameLabels(data, expected, { kind: 'label', positions: 1, classes: expected.length }))
+    if (sameChoice(data, expected, { kind: 'label', positions: 1, classes: expected.length }))
       count(this.agreed, status)
     if (status === 'exact' && !isOwn) this.altered++
     if (status === 'checked' && !isOwn) count(this.doctored, workers[0])

@@ -14,8 +14,10 @@ import { evaluateVerified, recommendVerified, type Verified } from '../evaluate/
 import type { Features } from '../memory/memory'
 import { abilitiesOf } from '../predictor/abilities'
 import type { Policy } from '../query/policy'
-import { doubtsOf } from '../reading'
+import { doubtsOf, type RightReading } from '../reading'
+import { FIRST_ANSWERS, FirstAnswers } from '../refutation'
 import { rowShape } from '../tensor'
+import type { OnnxModel } from '../workers/onnx/model'
 import { readModel } from '../workers/onnx/model-file'
 import { firstFigures, gridTable, type Result, recommendation, resultTable, verifiedTable } from './figures'
 import { asOptions, loadModel, type ModelOptions } from './files'
@@ -67,15 +69,14 @@ export async function evaluateCommand(path: string, options: Arguments): Promise
   let inputs: InputFile | undefined
   let measured: Measurements
   try {
-    const { labelAxis, tolerance, right: outputs } = options
-    const { why, whyNotEqual, right } = abilitiesOf(model, { labelAxis, tolerance, outputs })
+    const { why, whyNotEqual, right } = abilitiesOf(model, options.right)
     if (why) throw new ApproxiferError('MODEL', `there is nothing to evaluate, since it is served without a code and a memory: ${asOptions(why)}`) // biome-ignore format: one line
     inputs = await InputFile.open(options.inputs, rowShape(model.signature.inputs))
     const labels = options.labels === undefined ? undefined : await loadLabels(options.labels)
-    const warnings = [...model.warnings, ...doubtsOf(right)]
-    if (!options.json) announce(basename(path), warnings, codecs, options.groups)
     const timed = new TimedModel(model)
     const own = new OwnAnswers(timed, inputs)
+    const warnings = [...model.warnings, ...doubtsOf(right), ...(await refuted(model, right, own, inputs.length))]
+    if (!options.json) announce(basename(path), warnings, codecs, options.groups)
     const whyNot = whyNothingSaved(model, options.features, whyNotEqual)
     const data = { name: basename(path), warnings, model: timed, inputs, labels, own, whyNot }
     measured = await measureAll(data, core, codecs, options, progress)
@@ -84,6 +85,19 @@ export async function evaluateCommand(path: string, options: Arguments): Promise
     await Promise.all([inputs?.close(), model.close()])
   }
   await tell(measured, options)
+}
+
+/** What the first answers say against how outputs are read. */
+async function refuted(
+  { signature }: OnnxModel,
+  right: readonly RightReading[],
+  own: OwnAnswers,
+  inputs: number,
+): Promise<string[]> {
+  const first = new FirstAnswers(signature.outputs, right, () => {})
+  const count = Math.min(FIRST_ANSWERS, inputs)
+  for (const answer of await own.of([...Array(count).keys()])) first.see(answer)
+  return [first.against() ?? []].flat()
 }
 
 interface Measurements {
@@ -157,14 +171,14 @@ async function measure(data: Data, codec: Codec, options: Arguments, progress: P
   const start = performance.now()
   const { name, warnings, model, inputs, labels, own } = data
   const { groups, minConfidence, attack, seed } = options
-  const { memory, policy, features, learn, labelAxis, tolerance, right } = options
+  const { memory, policy, features, learn, right } = options
   const { queries, stragglers, byzantine, workers, points } = codec.scheme
   const settings = { groups, minConfidence, attack, seed }
   const at = options.grid ? `K = ${queries}, S = ${stragglers}, ` : ''
   const evaluation = await evaluate({
     ...settings,
     ...{ codec, model, inputs, labels, own },
-    ...{ memory, policy, features, learn, labelAxis, tolerance, right },
+    ...{ memory, policy, features, learn, right },
     onProgress: shownBy(progress, model, at, start),
   })
   const { locator, drawn: _, ...figures } = evaluation

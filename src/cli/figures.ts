@@ -6,7 +6,7 @@ import { advice, type Candidate, lateSentence, type Wishes, worthOf } from '../e
 import type { Evaluation } from '../evaluate/scores'
 import { type Interval, percent as percentOf, type Share, sureCells } from '../evaluate/statistics'
 import type { Verified } from '../evaluate/verified'
-import { sayOutputs } from '../reading'
+import { sayRight } from '../reading'
 import { table } from './table'
 import { wrap } from './terminal'
 
@@ -179,10 +179,8 @@ export function verdict(candidates: readonly Candidate[], { tolerate, stragglerR
 export function recommendation(result: Result, candidates: readonly Candidate[], wishes: Wishes & Rightness): string {
   const rows = table(candidateHead(result))
   for (const candidate of candidates) rows.push(candidateRow(candidate))
-  const { labelAxis, tolerance, right: outputs } = wishes
-  const said = { labelAxis: labelAxis && `'${labelAxis}'`, tolerance, outputs: outputs && sayOutputs(outputs) }
-  const right = Object.entries(said).flatMap(([name, value]) => (value === undefined ? [] : `${name}: ${value}`))
-  const call = `  createPredictor({ ${['model', candidates[0].use, ...(right.length ? [`right: { ${right.join(', ')} }`] : [])].join(', ')} })`
+  const right = wishes.right === undefined ? [] : [`right: ${sayRight(wishes.right)}`]
+  const call = `  createPredictor({ ${['model', candidates[0].use, ...right].join(', ')} })`
   const told = [verdict(candidates, wishes), worthOf(candidates), lateSentence(candidates)]
   const lines = told.filter((line) => line !== undefined).map((line) => wrap(line))
   return [...lines, wrap(call, 2), rows].join('\n')

@@ -61,6 +61,7 @@ export function asOptions(message: string): string {
     .replace(/^(inputShapes|outputs):/, (_, name) => (name === 'outputs' ? '--outputs:' : '--input-shapes:'))
     .replace(/option outputs/, 'option --outputs')
     .replace(/onnx\.inputShapes/, '--input-shapes')
+    .replace(/onnx\.outputs/, '--outputs')
     .trim()
 }
 

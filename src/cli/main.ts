@@ -28,7 +28,7 @@ import { describeItem, report, width, wrap } from './terminal'
 
 const {
   scheme: { options: scheme },
-  right: { options: right },
+  right,
   onnx: { options: onnx },
   policy,
   minConfidence,
@@ -50,14 +50,7 @@ const INPUTS = ['--inputs <file>', '.npy of uint8 (divided by 255) or floats, on
 /** A model, and when an answer to it is right. */
 function withRight(command: Command): Command {
   return withModel(
-    command
-      .addOption(flagFor({ ...right.labelAxis, flags: '--label-axis <axis>' }, helpOf(right.labelAxis)))
-      .addOption(flagFor({ ...right.tolerance, flags: '--tolerance <t>' }, helpOf(right.tolerance)))
-      .option(
-        '--right <name=label|equal|t,..>',
-        'when each of several outputs is right (default: as it is read)',
-        rights,
-      ),
+    command.addOption(flagFor(right, `${helpOf(right)}; of several outputs name=what,..`).argParser(rights)),
   )
 }
 

@@ -3,7 +3,7 @@
 import { Option as Flag, InvalidArgumentError } from 'commander'
 import { nearest } from '../check'
 import type { Option } from '../option'
-import type { RightOutput } from '../reading'
+import { checkRight, type Right, type RightOutput } from '../reading'
 import * as renamed from '../renamed'
 import { attackForms, parseAttack } from '../testing/faults'
 import { addressesIn, SCHEME } from '../workers/nats/connection'
@@ -102,11 +102,25 @@ export function inputShapes(text: string, before: Record<string, number[]> = {})
   throw refused('name=AxBxC,.. without the batch')
 }
 
-/** 'name=label,name=2.5'. */
-export function rights(text: string): Record<string, RightOutput> {
-  const entries = [...text.matchAll(/(.+?)=(?:(label|equal)|(\d*\.?\d+(?:e-?\d+)?))(?:,(?=.)|$)/gy)]
-  if (!text || entries.map(([entry]) => entry).join('') !== text) throw refused('name=label|equal|NUMBER,..')
-  return Object.fromEntries(entries.map(([, name, word, number]) => [name, (word as RightOutput) ?? Number(number)]))
+const RIGHT = 'label|labels|equal|axis:N|threshold:X|top:K|within:X|relative:X'
+const WORD = /(label|labels|equal)|(axis|threshold|top|within|relative):(-?\d*\.?\d+(?:e-?\d+)?)/.source
+
+/** 'label', 'within:2.5'. */
+export function rightOutput(text: string): RightOutput {
+  const [, word, name, number] = new RegExp(`^(?:${WORD})$`).exec(text) ?? []
+  try {
+    return checkRight('right', word ?? { [name]: Number(number) }) as RightOutput
+  } catch {
+    throw refused(RIGHT)
+  }
+}
+
+/** The same; of several outputs 'name=label,name=within:2.5'. */
+export function rights(text: string): Right {
+  if (!text.includes('=')) return rightOutput(text)
+  const entries = [...text.matchAll(new RegExp(`(.+?)=(${WORD})(?:,(?=.)|$)`, 'gy'))]
+  if (entries.map(([entry]) => entry).join('') !== text) throw refused(`${RIGHT}, or NAME=one of these,..`)
+  return { outputs: Object.fromEntries(entries.map(([, name, each]) => [name, rightOutput(each)])) }
 }
 
 /** 'name,name' and what earlier uses of the option gave; '\,' is a comma within a name. */

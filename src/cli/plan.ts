@@ -9,7 +9,7 @@ import { type Abilities, abilitiesOf } from '../predictor/abilities'
 import { codecFor } from '../predictor/coder'
 import { workersNeeded } from '../predictor/create'
 import { isVerified } from '../predictor/settings'
-import { doubtsOf, type RightReading } from '../reading'
+import { doubtsOf, type RightReading, sayCriterion } from '../reading'
 import type { SchemeOptions } from '../scheme'
 import { isOpen, type Signature } from '../tensor'
 import type { OnnxModel } from '../workers/onnx/model'
@@ -141,8 +141,7 @@ function adviceFor({ inputs, abilities, inferenceMs: ms, inferenceShapes }: Judg
 }
 
 function readingSentence({ output, right, why }: RightReading): string {
-  const what = { label: 'its largest value is the model’s', tolerance: 'it is within a tenth of its deviation', equal: 'it is equal' } // biome-ignore format: one line
-  return `${output} where ${what[right.kind]}, since ${why}`
+  return `${output} where ${sayCriterion(right)}, since ${why}`
 }
 
 /** What `createPredictor` does with this scheme, and what else there is. */

@@ -1,5 +1,6 @@
 /** How much accuracy coding costs on a user's own model and data. In process, no workers, no time. */
 
+import { chooses } from '../criterion'
 import { type Random, seeded } from '../random'
 import { drawsOf, lossesOf } from './draws'
 import {
@@ -71,7 +72,7 @@ interface Course {
 async function learnFrom(known: readonly number[], course: Course, random: Random): Promise<void> {
   const { experiment, scores, progress, others } = course
   const { inputs, own, criterion, experience } = experiment
-  const labels = criterion.kind === 'label'
+  const labels = chooses(criterion)
   const first = labels ? [] : others.slice(0, Math.max(0, TELLING - known.length))
   const all = [...first, ...known]
   for (const [n, input] of all.entries()) {

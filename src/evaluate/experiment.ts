@@ -9,7 +9,7 @@ import { Experience, type ExperienceOptions } from '../memory/experience'
 import { type Features, Memory, type MemoryOptions, type Recollection } from '../memory/memory'
 import { checkOptions, settingsOf as predictorSettings } from '../predictor/settings'
 import type { Policy } from '../query/policy'
-import type { CriterionOptions } from '../reading'
+import type { Right } from '../reading'
 import { rowLength } from '../tensor'
 import { type BatchModel, BoundedCache, OwnAnswers, type Rows, sizesOf } from './model'
 import type { Figures } from './scores'
@@ -40,9 +40,9 @@ export interface Grouping {
   order: (rows: readonly Float32Array[]) => number[]
 }
 
-/** As the options `right` of a predictor; `right` are its outputs. */
-export interface Rightness extends Omit<CriterionOptions, 'outputs'> {
-  right?: CriterionOptions['outputs']
+/** As of a predictor. */
+export interface Rightness {
+  right?: Right | undefined
 }
 
 export interface EvaluateOptions extends Rightness {
@@ -85,7 +85,7 @@ export interface EvaluateOptions extends Rightness {
 }
 
 const optionNames = [
-  ...['model', 'codec', 'inputs', 'own', 'labels', 'labelAxis', 'tolerance', 'right', 'groups', 'seed', 'attack'],
+  ...['model', 'codec', 'inputs', 'own', 'labels', 'right', 'groups', 'seed', 'attack'],
   ...['memory', 'grouping', 'features', 'policy', 'minConfidence', 'learn', 'sets', 'onProgress'],
 ]
 
@@ -160,8 +160,8 @@ export function experimentOf(options: EvaluateOptions, { criterion, memory: pair
 }
 
 /** When an answer of a model is right. */
-export function criterionFor({ signature }: BatchModel, options: Rightness): Criterion {
-  return criterionOf(signature.outputs, { ...options, outputs: options.right })
+export function criterionFor({ signature, hints }: BatchModel, { right }: Rightness): Criterion {
+  return criterionOf(signature.outputs, right, hints)
 }
 
 /** Of a codec, where nothing is decoded. */

@@ -1,11 +1,14 @@
 /** A model as `evaluate` asks it: in process, in batches; and what it answered. */
 
 import { joined } from '../arrays'
+import type { OutputHints } from '../reading'
 import { allFinite, rowLength, rowShape, type Signature } from '../tensor'
 
 /** Anything that runs rows of a model in batches; `OnnxModel` does. */
 export interface BatchModel {
   readonly signature: Signature
+  /** What the model's file tells of each output. */
+  readonly hints?: readonly OutputHints[] | undefined
   /** `count` rows one after the other -> their output rows one after the other. */
   infer(rows: Float32Array, count: number): Promise<Float32Array>
 }

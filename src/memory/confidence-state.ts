@@ -1,6 +1,6 @@
 /** What confidence is learned from, as it is saved, and the checks of what is read: it may come from anywhere. */
 
-import { type Criterion, labelled } from '../criterion'
+import { type Criterion, chooses, labelled } from '../criterion'
 import * as saved from '../saved'
 import type { DeviationState } from '../stats'
 import { MOST_MISSING, MOST_TALLIES, type RecoverySource, sources, type Tally } from './agreements'
@@ -56,13 +56,13 @@ export function savedConfidence(value: unknown, criterion: Criterion, outputs: n
   const state = saved.object('worth', value, ['criterion', 'workers', 'agreements', 'outcomes', 'spread'])
   saved.same('worth.criterion', criterion, state.criterion)
   const outcomes = saved.object('worth.outcomes', state.outcomes, sources)
-  const hasLabels = criterion.kind === 'label'
+  const isChoice = chooses(criterion)
   const workers = savedWorkers(state.workers)
   const labels = labelled(criterion)?.right.classes ?? 0
   return {
     tallies: savedTallies(state.agreements, workers),
     graded: {
-      code: savedGraded('worth.outcomes.code', outcomes.code, hasLabels ? 4 : 2, 0, workers),
+      code: savedGraded('worth.outcomes.code', outcomes.code, isChoice ? 4 : 2, 0, workers),
       memory: savedGraded('worth.outcomes.memory', outcomes.memory, 2, labels, workers),
     },
     spread: savedDeviations('worth.spread', state.spread, criterion, outputs),

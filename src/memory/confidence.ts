@@ -3,13 +3,15 @@
 import type { Core } from '../core/core'
 import {
   type Criterion,
+  chooses,
+  isWithinShare,
   type JudgedOutput,
   judgedOf,
   labelAt,
   labelled,
   lead,
   outputIn,
-  sameLabels,
+  sameChoice,
   toleranceOf,
 } from '../criterion'
 import { DEVIATION_WINDOW, rmsDifference } from '../stats'
@@ -18,7 +20,7 @@ import { Calibration, type Prior } from './calibration'
 import { type ConfidenceState, confidenceState, savedConfidence } from './confidence-state'
 import { Deviations } from './deviations'
 import { sigmoid } from './logistic'
-import { CERTAIN, jointOdds, labelLead, withinOdds } from './odds'
+import { CERTAIN, choiceLead, jointOdds, relativeOdds, withinOdds } from './odds'
 import { LEAST_VARIANCE } from './regression'
 import { finished, pause } from './steps'
 
@@ -33,9 +35,9 @@ export interface Recovered {
   error?: number | undefined
   /** The same of each output, where there are several. */
   errors?: readonly number[] | undefined
-  /** Log odds that its label is right, by its source's own reckoning; undefined where there is no label. */
+  /** Log odds that its choice is right, by its source's own reckoning; undefined where it is none. */
   odds?: number | undefined
-  /** How far its label leads over the runner-up, where its source knows. */
+  /** How clear its choice is, where its source knows: see `lead`. */
   margin?: number | undefined
 }
 
@@ -44,6 +46,10 @@ export interface Recovered {
  * margin or, where there is no label, of variance 1.
  */
 const OUT_OF_DISTRIBUTION: Prior = { signals: [Math.log(1 / 9), 0], probability: 0.1 }
+
+/** Whether it takes several things at once to be right, so that errors which have to do with each other count for more than is reckoned. */
+const hasParts = (criterion: Criterion) =>
+  judgedOf(criterion).some(({ right }) => right.kind === 'labels' || right.kind === 'top' || right.kind === 'relative')
 
 export class Confidence {
   readonly #criterion: Criterion
@@ -68,7 +74,7 @@ export class Confidence {
     this.#agreements = new Agreements(learned?.tallies)
     this.#calibrations = {
       code: new Calibration(core, learned?.graded.code),
-      memory: new Calibration(core, learned?.graded.memory, OUT_OF_DISTRIBUTION, 2),
+      memory: new Calibration(core, learned?.graded.memory, OUT_OF_DISTRIBUTION, 2, hasParts(criterion)),
     }
     this.#deviations = new Deviations(criterion, learned?.spread)
   }
@@ -100,7 +106,7 @@ export class Confidence {
 
   /** Takes one of the model's own answers: how much these differ says what is a large error. */
   observe(own: Float32Array): void {
-    if (this.#criterion.kind !== 'label') this.#deviations.add(own)
+    if (!chooses(this.#criterion)) this.#deviations.add(own)
   }
 
   /** Whether a recovered answer is right, with all of its outputs; undefined until it is known how far off these may be. */
@@ -118,7 +124,8 @@ export class Confidence {
   outputAgrees(output: number, answer: Float32Array, own: Float32Array): boolean | undefined {
     const each = this.#judged[output]
     const [a, b] = [outputIn(answer, each), outputIn(own, each)]
-    if (each.right.kind === 'label') return sameLabels(a, b, each.right)
+    if (chooses(each.right)) return sameChoice(a, b, each.right)
+    if (each.right.kind === 'relative') return isWithinShare(a, b, each.right.share)
     const tolerance = this.#tolerance(output)
     return tolerance === undefined ? undefined : rmsDifference(a, b) <= tolerance
   }
@@ -188,7 +195,7 @@ export class Confidence {
 
   /** How much answers differ is learned again from the last of some, oldest first: else what a worker added to that fades with the next thousand. In steps. */
   *differ(answers: readonly Float32Array[]): Generator<void> {
-    if (this.#criterion.kind === 'label') return
+    if (chooses(this.#criterion)) return
     this.#deviations = yield* Deviations.over(this.#criterion, answers.slice(-DEVIATION_WINDOW))
   }
 
@@ -209,13 +216,12 @@ export class Confidence {
   }
 
   /**
-   * What is seen of a recovery. With labels: of a remembered one its odds and the margin over the runner-up; of a
-   * decoded one variance, margin, height above the mean, and how many were missing. Without labels, or of several outputs: the
-   * odds that all of these are right by the errors to be expected, and its variance or how many were missing.
+   * What is seen of a recovery. Of a choice: of a remembered one its odds and its margin; of a decoded one variance, margin,
+   * height, and how many were missing. Of values, or of several outputs: the odds that all of these are right by the errors to be expected, and its variance or how many were missing.
    */
   #signals(recovered: Recovered): number[] | undefined {
     const { source, answer, variance = 0, missing, odds } = recovered
-    if (this.#criterion.kind === 'label') {
+    if (chooses(this.#criterion)) {
       // Near-duplicates on both sides of a decision border have no margin to speak of, however well they are known.
       if (odds !== undefined) return [Math.min(odds, CERTAIN), recovered.margin ?? lead(answer, this.#criterion).margin]
       const { margin, height } = lead(answer, this.#criterion)
@@ -229,10 +235,22 @@ export class Confidence {
   }
 
   /** Log odds that an output is right; undefined until it is known how far off it may be. */
-  #oddsOf(output: number, { answer, variance = 0, error, errors = error === undefined ? [] : [error] }: Recovered) {
+  #oddsOf(
+    output: number,
+    { answer, source, variance = 0, error, errors = error === undefined ? [] : [error] }: Recovered,
+  ) {
     const { right, ...place } = this.#judged[output]
     const expected = errors[output] ?? Math.sqrt(variance) * (this.#deviations.of(output) ?? Number.NaN)
-    if (right.kind === 'label') return labelLead(outputIn(answer, place), right, expected).odds
+    if (chooses(right)) return choiceLead(outputIn(answer, place), right, expected).odds
+    if (right.kind === 'relative') {
+      const values = outputIn(answer, place)
+      // What is decoded is in units of its own: its error in those of the smallest value.
+      const unit =
+        source === 'memory'
+          ? 1
+          : values.reduce((least, value) => Math.max(1e-12, Math.min(least, Math.abs(value))), Number.MAX_VALUE)
+      return relativeOdds(values.length, right.share, expected / unit)
+    }
     const tolerance = this.#tolerance(output)
     return tolerance === undefined ? undefined : withinOdds(expected, tolerance)
   }

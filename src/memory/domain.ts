@@ -96,11 +96,14 @@ export function domainOf(options: MemoryOptions): Domain {
 function checkCriterion(criterion: Criterion, outputs: number): Criterion {
   if (criterion.kind === 'label') {
     checkInteger('criterion.classes', criterion.positions * criterion.classes, 2, outputs)
+  } else if (criterion.kind === 'top') {
+    checkInteger('criterion.k', criterion.k, 1, outputs - 1)
   } else if (criterion.kind === 'outputs') {
     const sum = criterion.outputs.reduce((sum, { size = Number.NaN }) => sum + size, 0)
     if (sum !== outputs) throw new RangeError(expected('criterion.outputs', `sizes that add up to ${outputs}`, sum))
-  } else if (criterion.kind !== 'tolerance' && criterion.kind !== 'equal') {
-    throw new TypeError(expected('criterion.kind', "'label' | 'tolerance' | 'equal' | 'outputs'", criterion))
+  } else if (!['labels', 'tolerance', 'relative', 'equal'].includes(criterion.kind)) {
+    const kinds = "'label' | 'labels' | 'top' | 'tolerance' | 'relative' | 'equal' | 'outputs'"
+    throw new TypeError(expected('criterion.kind', kinds, criterion))
   }
   return criterion
 }

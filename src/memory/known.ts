@@ -2,12 +2,12 @@
 
 import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
-import { outputIn } from '../criterion'
+import { chooses, outputIn } from '../criterion'
 import { mean, rmsDifference, squaresAboutMeans } from '../stats'
 import { allFinite } from '../tensor'
 import type { Domain } from './domain'
 import type { Point } from './mirror'
-import { labelLead } from './odds'
+import { choiceLead } from './odds'
 import type { KernelRegression, Predicted, Uncertainty } from './regression'
 import { type Similarities, Similarity } from './similarity'
 import { finished, pause, perStep } from './steps'
@@ -27,12 +27,12 @@ export const MOST_SUM = 10 / (1 - FADE)
 /** A recovered answer; see `Recovered` in confidence.ts. The caller owns it. */
 export interface Recollection extends Predicted {
   source: 'memory'
-  /** Root mean square error of its values to be expected, by what the memory got wrong before; of several outputs of each, too. */
+  /** Root mean square error of its values to be expected, by what the memory got wrong before, in its units (units.ts); of several outputs of each, too. */
   error: number
   errors?: readonly number[]
-  /** Log odds that its label is the model's own, with errors of that size; undefined where there is no label. */
+  /** Log odds that it chooses what the model does, with errors of that size; undefined where it is no choice. */
   odds: number | undefined
-  /** How far its label leads over the runner-up, where it has one. */
+  /** How clear its choice is, where it is one: see `lead`. */
   margin?: number
 }
 
@@ -121,7 +121,7 @@ export class Known {
     const errors = judged.length > 1 ? judged.map((_, i) => errorOf(i)) : [error]
     if (!errors.every(Number.isFinite) || !allFinite(predicted.answer)) return undefined
     yield* pause(outputs)
-    const lead = criterion.kind === 'label' ? labelLead(predicted.answer, criterion, error) : { odds: undefined }
+    const lead = chooses(criterion) ? choiceLead(predicted.answer, criterion, error) : { odds: undefined }
     if (errors.length === 1) return { source: 'memory', error, ...lead, ...predicted }
     const square = errors.reduce((sum, each, i) => sum + each ** 2 * (judged[i].size as number), 0)
     return { source: 'memory', error: Math.sqrt(square / outputs), errors, ...lead, ...predicted }

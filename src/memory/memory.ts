@@ -24,6 +24,7 @@ import { loadMemory, saveMemory } from './memory-state'
 import { hasPatches } from './patches'
 import { Renewal, renewed } from './renewal'
 import { finished, pause } from './steps'
+import { inUnits, outOfUnits } from './units'
 
 export type { Features, MemoryOptions } from './domain'
 export type { Recollection } from './known'
@@ -139,7 +140,7 @@ export class Memory {
     const phase = this.#finished()
     const kept = reduced(query, this.#domain)
     if (!kept) return { kept: false }
-    const pair = { query: kept, answer, from }
+    const pair = { query: kept, answer: inUnits(answer, this.#domain.judged), from }
     if (phase.is === 'ready') return yield* this.#add(phase, pair)
     const { pairs } = phase
     const isNew = collect(pairs, pair)
@@ -181,7 +182,7 @@ export class Memory {
     known.observe({ error, variance: predicted.variance })
     known.put(point, similarities, pair)
     this.#advance(phase)
-    return { kept: true, predicted }
+    return { kept: true, predicted: this.#told(predicted) }
   }
 
   /** A pair was added. */
@@ -236,13 +237,13 @@ export class Memory {
       const pairs = phase.pairs.filter((pair) => pair.from !== from)
       const gone = phase.pairs.length - pairs.length
       if (gone) this.#phase = { is: 'collecting', pairs }
-      return { gone, left: pairs.map(({ answer }) => answer) }
+      return { gone, left: pairs.map(({ answer }) => outOfUnits(answer, this.#domain.judged)) }
     }
     const { known, recent } = phase
     recent.forget(from)
     const before = all ?? known.places
     const places = before.filter((place) => known.from[place] !== from)
-    const left = places.map((place) => known.regression.answers[place])
+    const left = places.map((place) => outOfUnits(known.regression.answers[place], this.#domain.judged))
     const gone = before.length - places.length
     if (!gone) return { gone, left }
     recent.clear()
@@ -278,7 +279,13 @@ export class Memory {
     const kept = known && reduced(query, this.#domain)
     if (!kept) return undefined
     const point = yield* known.similarity.point(kept)
-    return yield* known.predict(yield* known.similarity.to(point, known.size))
+    const predicted = yield* known.predict(yield* known.similarity.to(point, known.size))
+    return predicted && this.#told(predicted)
+  }
+
+  /** With the answer as the model gives it; errors stay in the units of the memory. */
+  #told(predicted: Recollection): Recollection {
+    return { ...predicted, answer: outOfUnits(predicted.answer, this.#domain.judged) }
   }
 
   /** Solves all that is left to be solved; `remember` does so by itself, a bit with every pair. */

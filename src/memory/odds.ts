@@ -1,6 +1,6 @@
 /** Log odds that a recovered answer is right, were every one of its values off by a normal error of its own. */
 
-import type { Labels } from '../criterion'
+import { type Choice, type Labels, scoresFrom, type Tags, topOf } from '../criterion'
 
 /** Log odds beyond which one recovery is as certain as another. */
 export const CERTAIN = 8
@@ -9,27 +9,50 @@ const FARTHEST = 700
 /** Runners-up that may be the largest in truth. Of 100 classes 99 would add up to a doubt that is not there. */
 const RIVALS = 3
 
-/**
- * Log odds that the largest value is the largest in truth, at every position, and how far it leads over the runner-up, where that is least.
- *
- * @param answer  starts with the scores
- * @param error   standard deviation of a value's error
- */
-export function labelLead(answer: Float32Array, { positions, classes }: Labels, error: number) {
-  const unit = 1 / (Math.SQRT2 * Math.max(error, 1e-9))
+/** Log odds that an output chooses in truth what it seems to, and the margin of `lead`. @param error  standard deviation of a value's error */
+export function choiceLead(answer: Float32Array, right: Choice, error: number): { odds: number; margin: number } {
+  const unit = 1 / Math.max(error, 1e-9)
+  if (right.kind === 'labels') return tagsLead(answer, right, unit)
+  const difference = unit / Math.SQRT2
+  if (right.kind === 'label') return labelLead(answer, right, difference)
+  const items = topOf(answer, right.k + RIVALS).map((item) => answer[item])
   let [log, margin] = [0, Number.POSITIVE_INFINITY]
-  for (let position = 0; position < positions; position++) {
-    const [top, ...rivals] = largest(answer, position * classes, classes, RIVALS + 1)
+  for (let i = 0; i < right.k; i++) {
+    const rivals = i + 1 < right.k ? [items[i + 1]] : items.slice(right.k)
+    for (const rival of rivals) log += Math.log(normal((items[i] - rival) * difference))
+    if (rivals.length) margin = Math.min(margin, items[i] - rivals[0])
+  }
+  return { odds: fromLog(log), margin }
+}
+
+/** At every position. */
+function labelLead(answer: Float32Array, labels: Labels, unit: number) {
+  let [log, margin] = [0, Number.POSITIVE_INFINITY]
+  for (let position = 0; position < labels.positions; position++) {
+    const [top, ...rivals] = largest(answer, labels, position, RIVALS + 1)
     margin = Math.min(margin, top - rivals[0])
     for (const rival of rivals) log += Math.log(normal((top - rival) * unit))
   }
   return { odds: fromLog(log), margin }
 }
 
-/** The `many` largest of `count` values from `from` on, the largest first. */
-function largest(values: Float32Array, from: number, count: number, many: number): number[] {
+/** That every value is on its side of the threshold. */
+function tagsLead(answer: Float32Array, { threshold }: Tags, unit: number) {
+  let [log, margin] = [0, Number.POSITIVE_INFINITY]
+  for (const value of answer) {
+    const away = Math.abs(value - threshold)
+    margin = Math.min(margin, away)
+    log += Math.log(normal(away * unit))
+  }
+  return { odds: fromLog(log), margin }
+}
+
+/** The `many` largest scores of a position, the largest first. */
+function largest(values: Float32Array, labels: Labels, position: number, many: number): number[] {
+  const { classes, step = 1 } = labels
+  const from = scoresFrom(labels, position)
   const found: number[] = []
-  for (let i = from; i < from + count; i++) {
+  for (let i = from; i < from + classes * step; i += step) {
     const value = values[i]
     if (found.length === many && value <= found[many - 1]) continue
     if (found.length === many) found.pop()
@@ -38,6 +61,11 @@ function largest(values: Float32Array, from: number, count: number, many: number
     found.splice(at, 0, value)
   }
   return found
+}
+
+/** Log odds that each of `count` values is within a share of the true one. @param error  standard deviation of a logarithm's error */
+export function relativeOdds(count: number, share: number, error: number): number {
+  return fromLog(count * Math.log(Math.max(1e-12, 2 * normal(Math.log1p(share) / Math.max(error, 1e-12)) - 1)))
 }
 
 /** Log odds that an error of this standard deviation stays within the tolerance. */

@@ -4,7 +4,7 @@
  */
 
 import type { Core } from '../core/core'
-import { balanced, type Criterion, type Labels, sameLabels, sampleOf } from '../criterion'
+import { balanced, type Criterion, type Labels, sameChoice, sampleOf } from '../criterion'
 import { type Random, seeded } from '../random'
 import { MOST } from '../saved'
 import { mean } from '../stats'
@@ -170,7 +170,7 @@ export class Study {
         errors[c] += residual[c] ** 2
         variances[c] += (answers[i][c] - means[c]) ** 2
       }
-      if (labels) wrong += Number(!sameLabels(predicted, answers[i], labels))
+      if (labels) wrong += Number(!sameChoice(predicted, answers[i], labels))
     })
     const sumIn = (values: Float64Array, from: number, size: number) =>
       values.subarray(from, from + size).reduce((a, b) => a + b, 0)

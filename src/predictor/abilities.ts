@@ -1,6 +1,7 @@
 /** What can be done with a model, by what it takes and gives; and why the rest cannot. */
 
-import { type CriterionOptions, type RightReading, readingsOf } from '../reading'
+import { isReal } from '../element'
+import { type Right, type RightReading, readingsOf } from '../reading'
 import { isOpen, isVector, type Signature, shownShape, type TensorSpec } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 
@@ -23,10 +24,10 @@ export interface Abilities {
   readonly right: readonly RightReading[]
 }
 
-/** @param model  `repeats`: whether it answers the same query in the same way twice @param options  `right` of a predictor */
+/** @param model  `repeats`: whether it answers the same query in the same way twice @param said  `right` of a predictor */
 export function abilitiesOf(
-  { signature, repeats = true }: Pick<ModelWorker, 'signature' | 'repeats'>,
-  options: CriterionOptions = {},
+  { signature, repeats = true, hints }: Pick<ModelWorker, 'signature' | 'repeats' | 'hints'>,
+  said?: Right,
 ): Abilities {
   const why = obstacle(signature)
   return {
@@ -39,8 +40,16 @@ export function abilitiesOf(
     whyNotEqual: repeats
       ? undefined
       : 'the model answered the same query in two ways, as layers with random numbers do',
-    right: readingsOf(signature.outputs, options, 'right.'),
+    right: readingsOf(signature.outputs, said, hints),
   }
+}
+
+/** Where a classifier gives its label beside its scores, as scikit-learn's do, the scores alone can be mixed. */
+function besides(outputs: Signature['outputs']): string {
+  const scores = outputs.filter(({ type }) => isReal(type)).map(({ name }) => name)
+  return scores.length && scores.length < outputs.length
+    ? ` (onnx.outputs ${scores.join(',')} leaves the others out)`
+    : ''
 }
 
 /** What keeps queries and answers from being vectors of real numbers: first what no option changes. */
@@ -48,7 +57,8 @@ function obstacle({ inputs, outputs, batched = true }: Signature): string | unde
   const named = (kind: string) => (spec: TensorSpec) => [`${kind} '${spec.name}'`, spec] as const
   const all = [...inputs.map(named('input')), ...outputs.map(named('output'))]
   for (const [what, { type = 'float32' }] of all) {
-    if (type !== 'float32') return `${what} is ${type}, and only float32 can be mixed`
+    if (type !== 'float32')
+      return `${what} is ${type}, and only float32 can be mixed${what.startsWith('output') ? besides(outputs) : ''}`
   }
   if (!batched) return 'not all that the model takes and gives has the batch in front'
   const [what, open] = all.find(([, spec]) => isOpen(spec)) ?? []

@@ -45,7 +45,7 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
         memory: isSystematic && (limits.tenants > 1 && memory !== false ? { ...memory, bytes } : memory),
       }
       const experience = taught(settings, name, (state) => new Experience(core, signature, { ...learned, state }))
-      const learning = new Learning(experience, clock, warn, 1 / limits.tenants)
+      const learning = new Learning(experience, clock, warn, 1 / limits.tenants, shared.first)
       const context = {
         ...shared,
         codec,

@@ -1,6 +1,6 @@
 /** How often a new model's answers are right by those of the one that serves. */
 
-import { type Criterion, judgedOf, sameLabels, toleranceOf } from '../criterion'
+import { type Criterion, chooses, isWithinShare, judgedOf, sameChoice, toleranceOf } from '../criterion'
 import { isEqual, realsOf } from '../element'
 import { RunningDeviation, rmsDifference } from '../stats'
 import type { TensorList, TensorSpec } from '../tensor'
@@ -32,7 +32,8 @@ export class Comparison {
     const isShaped = String(own[i].shape) === String(other[i].shape)
     if (right.kind === 'equal') return isShaped && isEqual(own[i].data, other[i].data)
     const [a, b] = [own, other].map((answer) => realsOf(type, answer[i].data))
-    if (right.kind === 'label') return isShaped && sameLabels(a, b, right)
+    if (chooses(right)) return isShaped && sameChoice(a, b, right)
+    if (right.kind === 'relative') return isShaped && isWithinShare(b, a, right.share)
     this.#deviations[i].add(a)
     const tolerance = toleranceOf(right, this.#deviations[i].deviation)
     return tolerance === undefined ? undefined : isShaped && rmsDifference(a, b) <= tolerance

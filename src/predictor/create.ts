@@ -11,8 +11,18 @@ import { abilitiesOf } from './abilities'
 import type { Needs } from './membership'
 import type { PredictorOptions } from './options'
 import { Predictor } from './predictor'
-import { type Checked, type Coded, checkOptions, isVerified, mayRecall, type Settings, settingsOf } from './settings'
-import { noCoder } from './tenants'
+import {
+  type Checked,
+  type Coded,
+  checkOptions,
+  isVerified,
+  mayRecall,
+  type Settings,
+  settingsOf,
+  unread,
+  withoutRecoveries,
+} from './settings'
+import { type Coder, noCoder } from './tenants'
 
 /** Answers of which those can be recalled that were given last. */
 const RETENTION = 1e6
@@ -42,8 +52,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   if (Array.isArray(workers)) {
     const ready = workers.map((worker, i) => new CheckedWorker(`workers[${i}]`, worker, settings.warn))
     checkReady(ready, needs)
-    checkAbilities(given, settings, coder, ready[0])
-    return new Predictor(coder, ready, settings, parts)
+    return new Predictor(coder, ready, ableTo(given, settings, coder, ready[0]), parts)
   }
   const membership = isIterable(workers)
     ? new (await import('./membership')).Membership(workers, settings.warn, parts.rollout !== undefined)
@@ -51,9 +60,9 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const started = await (membership?.gather(needs, settings.clock) ??
     startThreads(given, checkInteger('workers', workers, needed)))
   try {
-    checkAbilities(given, settings, coder, started[0])
+    const able = ableTo(given, settings, coder, started[0])
     const isProven = isVerified(coder) || coder.code !== 'systematic'
-    return new Predictor(coder, started, settings, {
+    return new Predictor(coder, started, able, {
       ...parts,
       membership,
       needs: { ...needs, least: isProven ? least : 1 },
@@ -118,10 +127,37 @@ function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
   return workers
 }
 
-/** Warns of outputs that may be read wrongly. @throws RangeError for options that the model is not able to, with what works without */
-function checkAbilities(given: Checked, { choices, warn }: Settings, coded: Coded, worker: ModelWorker): void {
+/** What of the settings can be done with the model. @throws RangeError for options that it is not able to, with what works without */
+function ableTo(given: Checked, settings: Settings, coder: Coder, worker: ModelWorker): Settings {
+  checkAbilities(given, coder, worker)
+  return readable(given, settings, coder, worker)
+}
+
+/**
+ * Where outputs are read by a guess what is sure would mislead: what goes by it is refused where it is said, and else left out.
+ *
+ * @throws RangeError with what is to be said
+ */
+function readable(given: Checked, settings: Settings, { code, learns }: Coder, worker: ModelWorker): Settings {
+  const { policy, memory, reuse, right: said } = given
+  const { why, memory: how, right } = abilitiesOf(worker, said)
+  const isRemembered = how === 'vector' || (how === 'features' && memory && typeof memory.features === 'function')
+  const guess = doubtsOf(right).join('; ')
+  if (!guess || !learns || (why && !isRemembered)) return settings
+  if (reuse.maxError !== undefined) throw new RangeError(unread('reuse.maxError', reuse.maxError, guess))
+  if (policy === 'auto') throw new RangeError(unread('policy', "'auto'", guess))
+  const { choices, warn } = settings
+  if (code !== 'systematic' || choices.policy === 'recover') {
+    warn(guess)
+    return settings
+  }
+  if (choices.policy === 'auto') warn(`nothing is recovered, and no answer checked by a memory: ${guess}`)
+  return withoutRecoveries(settings, guess, Boolean(memory))
+}
+
+function checkAbilities(given: Checked, coded: Coded, worker: ModelWorker): void {
   const { scheme, policy, memory, reuse } = given
-  const { why, whyNotEqual, right, memory: how } = abilitiesOf(worker, given.right)
+  const { why, whyNotEqual, memory: how } = abilitiesOf(worker, given.right)
   const { byzantine } = coded.scheme
   const { exact, maxError } = reuse
   const { trust, mode } = given.verify
@@ -133,9 +169,7 @@ function checkAbilities(given: Checked, { choices, warn }: Settings, coded: Code
     ['reuse.maxError', 'none', maxError],
   ] as const
   for (const [field, what, got] of whyNotEqual ? equal : []) if (got) throw new RangeError(`${expected(field, what, got)}: ${whyNotEqual}`) // biome-ignore format: one line
-  const isJudged = choices.policy !== 'retry' || memory || maxError
   const isRemembered = how === 'vector' || (how === 'features' && memory && typeof memory.features === 'function')
-  if (isJudged && isRemembered) for (const doubt of doubtsOf(right)) warn(doubt)
   if (!why) return
   const refuse = (field: string, what: string, got: unknown) => {
     const rest = `hedges, retries, batches and agreement (byzantine) need no code${how ? ', nor does memory.features' : ''}`

@@ -213,6 +213,7 @@ export class Generation {
 
   /** Whether a memory may answer a caller that no worker can in time. */
   mayRecall({ choices, turn }: Pick<Caller, 'choices' | 'turn'>): boolean {
+    if (this.means.first.doubt !== undefined && choices.policy === 'auto') return false
     return choices.policy !== 'retry' && this.tenants.known(turn.tenant)?.learning?.experience.memory === 'warm'
   }
 

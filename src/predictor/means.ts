@@ -1,12 +1,14 @@
 /** What queries are answered with: the workers, what is known of them, and when an answer is right. */
 
-import { type Criterion, criterionOf } from '../criterion'
+import { type Criterion, criterionFrom } from '../criterion'
 import { acceptAnswers, type Payload, shapeKeyOf } from '../payload'
 import { Pool } from '../pool/pool'
 import type { Ended } from '../query/caller'
 import type { Context } from '../query/context'
 import { Lateness } from '../query/lateness'
 import { secret } from '../random'
+import { readingsOf } from '../reading'
+import { FirstAnswers } from '../refutation'
 import { isOpen, type Signature, type TensorList } from '../tensor'
 import { Evidence } from '../trust/evidence'
 import type { GivenAnswers, Recall } from '../trust/given-answers'
@@ -33,6 +35,8 @@ export interface Means {
   readonly pool: Pool<Payload, Payload>
   readonly lateness: Lateness
   readonly criterion: Criterion
+  /** What speaks against it. While something does nothing approximate is given. */
+  readonly first: FirstAnswers
   readonly trust: Reputation
   readonly sampled: Sampling | undefined
   /** Answers that may be recalled, of whatever model; absent where none is. */
@@ -74,8 +78,10 @@ export function meansOf(
   { reputation: Believed = Reputation, sampling, given, Vote, before }: MeansOptions = {},
 ): Means {
   const { clock, hangMs, limits, scheme, verify, seed, warn, coin = secret } = settings
-  const [{ signature }] = workers
-  const criterion = criterionOf(signature.outputs, settings.right, 'right.')
+  const [{ signature, hints }] = workers
+  const readings = readingsOf(signature.outputs, settings.right, hints)
+  const criterion = criterionFrom(signature.outputs, readings)
+  const first = new FirstAnswers(signature.outputs, readings, warn)
   const padding = limits.pad ? Padding.for(workers[0]) : undefined
   const vectors = coder.vectorsOf(signature, settings)
   // Where answers are neither mixed nor held against each other NaN is the model's answer like any other, not its worker's fault.
@@ -107,5 +113,5 @@ export function meansOf(
   const sampled = given && sampling?.({ pool, trust, given })
   const isMixed = vectors?.inputs === signature.inputs
   const known = { coder, signature, shapeKeyOf: shapeKey, vectors, isMixed, buffers }
-  return { ...known, pool, lateness, criterion, trust, sampled, given, Vote, ended: told.ended }
+  return { ...known, pool, lateness, criterion, first, trust, sampled, given, Vote, ended: told.ended }
 }

@@ -14,7 +14,7 @@ import { any, callback, group, integer, number, open, option, read, switchable, 
 import { priorities } from '../pool/attempt'
 import { atDeadlines, onOverloads, policies } from '../query/policy'
 import type { Choices } from '../query/prediction'
-import { type CriterionOptions, checkOutputs, checkTolerance, labelAxes } from '../reading'
+import { checkRight } from '../reading'
 import { MOST, pointSets } from '../scheme'
 import type { Recall } from '../trust/given-answers'
 import type { Verdict } from '../trust/reputation'
@@ -182,20 +182,6 @@ const rollout = {
   ),
 } satisfies TableOf<NonNullable<PredictorOptions['rollout']>>
 
-const right = {
-  labelAxis: open(words(labelAxes), 'as it is read', 'where the first output has labels'),
-  tolerance: open(
-    checkTolerance,
-    'a tenth of the answers’ deviation',
-    'how far off the one output without a label may be',
-  ),
-  outputs: open(
-    checkOutputs,
-    'as they are read',
-    "when each output is right, by name: `'label'`, `'equal'`, or how far off it may be",
-  ),
-} satisfies TableOf<CriterionOptions>
-
 const reuse = {
   exact: option(
     checkBoolean,
@@ -246,7 +232,12 @@ export const predictorOptions = {
   verify: group('where workers may lie: see [below](#workers-that-lie)', verify),
   memory: switchable("on; off with policy `'retry'` and the paper’s code", '`false`: nothing is remembered', memory),
   limits: group('how much at a time', limits),
-  right: group('when a recovery is right: see [below](#what-counts-as-right)', right),
+  right: open(
+    checkRight,
+    'as its outputs are read',
+    "when an answer is right: `'label'`, `'labels'`, `'equal'`, `axis`, `threshold`, `top`, `within` or `relative` (as a flag: `top:3`); of several outputs `{ outputs: { name: .. } }`: see [below](#what-counts-as-right)",
+    '--right <what>',
+  ),
   reuse: group('answers without asking', reuse),
   costs: group('of answers, to see whether it pays to remember', costs),
   rollout: {

@@ -6,7 +6,7 @@ import type { CoreOptions } from '../core/load'
 import type { MemoryOptions } from '../memory/memory'
 import type { Priority } from '../pool/attempt'
 import type { Choices } from '../query/prediction'
-import type { CriterionOptions } from '../reading'
+import type { Right } from '../reading'
 import type { Tensors } from '../tensor'
 import type { Recall } from '../trust/given-answers'
 import type { Verdict } from '../trust/reputation'
@@ -65,7 +65,7 @@ export interface PredictorOptions extends Choices {
   memory?: false | MemoryChoices
   limits?: { queries?: number; batch?: number; pad?: boolean; tenants?: number }
   /** When a recovered answer is right. */
-  right?: CriterionOptions
+  right?: Right
   /** Answers without asking: to equal queries, and of a memory that is wrong so often at most; see docs/reference.md. */
   reuse?: { exact?: boolean; maxError?: number; bytes?: number; ttlMs?: number }
   /** What answers cost where that cannot be measured: a worker's in milliseconds of this machine. */

@@ -9,10 +9,10 @@ import type { Ledger } from '../ledger/ledger'
 import type { Recollection } from '../memory/memory'
 import { Payload } from '../payload'
 import { TimeBudget } from '../query/budget'
-import type { Caller, Ended } from '../query/caller'
+import type { Caller } from '../query/caller'
 import type { Learning } from '../query/learning'
 import { type Prediction, unaskedReport } from '../query/prediction'
-import { type Signature, toNamed } from '../tensor'
+import { toNamed } from '../tensor'
 import { audit, overheard } from './audit'
 import type { Means } from './means'
 import type { Ask, Request } from './reuse'
@@ -21,7 +21,7 @@ import { Spared, type UnaskedSaving, Worth } from './worth'
 
 export interface RememberingOptions {
   clock: Clock
-  means: { readonly signature: Signature; readonly ended: Ended }
+  means: Pick<Means, 'signature' | 'ended'> & Partial<Pick<Means, 'first'>>
   core: 'wasm' | 'js'
   /** The memory is there for late answers as well. */
   recovers: boolean
@@ -84,7 +84,7 @@ export class Remembering {
   take(request: Request, ask: Ask): void {
     const { payload, caller, signal } = request
     const { learning, ledger } = this.#options.learned(caller.turn.tenant)
-    if (!learning || !ledger) return ask(request)
+    if (!learning || !ledger || this.#options.means.first?.doubt !== undefined) return ask(request)
     const { worth, spared } = this.#accountOf(ledger, learning)
     const isAsked = request.options.ask === true || request.options.policy === 'retry'
     const mayLook = learning.experience.memory === 'warm' && !ledger.isHeld && this.#time.has

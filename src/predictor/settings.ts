@@ -61,6 +61,8 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     ...options,
     ...options.testing,
     guard,
+    /** What is to be said of outputs that are read by a guess; without it `auto` means nothing. */
+    guess: undefined as string | undefined,
     choices,
     /** What a query is asked with that chooses nothing. */
     usual: { choices, deadlineMs: options.deadlineMs, turn: NORMAL, signal: undefined },
@@ -80,6 +82,13 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     onVerdict: guarded(options.onVerdict ?? (() => {}), threw('onVerdict', warn)),
     onRecall: guarded(options.onRecall ?? (() => {}), threw('onRecall', warn)),
   }
+}
+
+/** Where outputs are read by a guess nothing is recovered, and nothing remembered unless that is said. @param guess  what is to be said */
+export function withoutRecoveries(settings: Settings, guess: string, remembers: boolean): Settings {
+  const choices = { ...settings.choices, policy: 'retry' as const }
+  const memory = remembers && settings.memory
+  return { ...settings, guess, choices, usual: { ...settings.usual, choices }, memory }
 }
 
 /** Without a scheme there is nothing to recover from; elsewhere an exact answer may be asked for again if nobody lies. */
@@ -150,8 +159,14 @@ function checkChoices(choices: Choices, coded: Coded, others: Required<Choices>)
   return { policy, minConfidence, atDeadline, onOverload }
 }
 
+/** Why an option is refused that goes by what counts as right. */
+export const unread = (field: string, value: unknown, guess: string) =>
+  `${guess}; without it there is no ${field} ${value}`
+
 /** What a query is asked with. @throws TypeError, RangeError naming the option, what was expected and what came */
-export function chosen(options: PredictOptions, coded: Coded, { choices: others, deadlineMs: ms, limits }: Settings) {
+export function chosen(options: PredictOptions, coded: Coded, settings: Settings) {
+  const { choices: others, deadlineMs: ms, limits, guess } = settings
+  if (guess !== undefined && options.policy === 'auto') throw new RangeError(unread('policy', "'auto'", guess))
   const choices = checkChoices(options, coded, others)
   const deadlineMs = predictOptions.deadlineMs.check('deadlineMs', options.deadlineMs ?? ms)
   const tenant = checkTenant(options.tenant ?? '', limits.tenants)

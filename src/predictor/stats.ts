@@ -43,6 +43,8 @@ export interface PredictorStats {
   tolerance: number | undefined
   /** The same of each of several outputs. */
   tolerances: Record<string, number | undefined>
+  /** Why nothing approximate is given: what is to be said of outputs that are read by a guess, or against the model's first answers. Undefined: nothing. */
+  doubt: string | undefined
   /** How often recovered answers agreed with the model's own, which came late. */
   agreements: Agreement[]
   /** Each worker, and what is held against it; see `WorkerEvidence`. */
@@ -79,6 +81,7 @@ export function statsOf(generation: Generation, admission: Admission, tenant: st
     remembered: experience?.remembered ?? 0,
     tolerance: experience?.confidence.tolerance ?? (criterion.kind === 'tolerance' ? criterion.tolerance : undefined),
     tolerances: experience?.confidence.tolerances ?? {},
+    doubt: generation.means.first.doubt,
     agreements: experience?.confidence.agreements ?? [],
     workers: pool
       .stats()

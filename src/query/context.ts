@@ -4,6 +4,7 @@ import type { Clock } from '../clock'
 import type { Ledger } from '../ledger/ledger'
 import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity } from '../pool/attempt'
+import type { FirstAnswers } from '../refutation'
 import type { Signature } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 import type { Acceptance } from './acceptance'
@@ -38,6 +39,8 @@ export interface Context {
   /** Where it takes more than one. */
   readonly Vote?: typeof Vote | undefined
   readonly trust: Trust
+  /** Whether something speaks against how the model's outputs are read. Absent where nobody asks. */
+  readonly first?: Pick<FirstAnswers, 'doubt'>
   /** Absent where nobody has to earn trust. */
   readonly strangers?: Strangers | undefined
   /** Where answers are given that may be recalled. */

@@ -5,7 +5,7 @@
  * deviation pass for everybody.
  */
 
-import { type Criterion, FAR, judgedOf, sameLabels } from '../criterion'
+import { type Criterion, chooses, FAR, judgedOf, sameChoice } from '../criterion'
 import { type ElementType, isEqual, isReal, realsOf, type TensorData } from '../element'
 import { type Payload, standsForNone } from '../payload'
 import type { TensorSpec } from '../tensor'
@@ -24,7 +24,7 @@ const FLOOR = 0.1
 /** Positions of equal integers that are looked at, evenly spread, to tell whether the integers are labels: all of a mask of a million pixels and 20 classes took 475 ms, these take 5. */
 const MOST_EQUAL = 1000
 
-/** Whether two answers are the same; with labels, these as well: a liar could else tip the scales between two near ones. */
+/** Whether two answers are the same; what they choose as well: a liar could else tip the scales between two near ones. */
 export function agree(a: Payload, b: Payload, equality: Equality): boolean {
   const { outputs, criterion } = equality
   if (!isNear(a, b, equality)) return false
@@ -32,7 +32,7 @@ export function agree(a: Payload, b: Payload, equality: Equality): boolean {
     const { type = 'float32' } = outputs[i]
     if (!isReal(type)) return isEqual(a.tensors[i].data, b.tensors[i].data)
     const values = (answer: Payload) => realsOf(type, answer.tensors[i].data)
-    return right.kind !== 'label' || sameLabels(values(a), values(b), right)
+    return !chooses(right) || sameChoice(values(a), values(b), right)
   })
 }
 
@@ -63,7 +63,7 @@ export function isLie(answer: Payload, right: Payload, equality: Equality): bool
     if (own.length !== other.length) return false
     if (!isShapedAs(answer, right, i)) return true
     if (!isReal(type)) return !isNearIn(i, answer, right, equality)
-    if (!scales[i] && judged[i]?.right.kind !== 'label') return false
+    if (!scales[i] && !(judged[i] && chooses(judged[i].right))) return false
     const size = Math.max(right.sizeIn(i, type), scales[i] ?? 0)
     return size > 0 && !isWithin(type, own, other, size, FAR * equality.rounding)
   })

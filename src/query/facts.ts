@@ -5,7 +5,7 @@ import type { Priority } from '../pool/attempt'
 import { type Asked, answerOf, isForgivable, isLive, isQueued } from './asked'
 import type { Context } from './context'
 import type { Ages } from './lateness'
-import type { Facts } from './policy'
+import type { Facts, Policy } from './policy'
 import type { Query } from './query'
 import type { QueryRecovery, Urgency } from './recovery'
 
@@ -21,7 +21,7 @@ export function factsOf(query: Query, context: Context, now: number): Facts {
   const { choices, dueAt } = caller
   // Each by its name: two spreads in one literal took 28 us and 11 kB.
   return {
-    policy: coding?.isOnlyWay ? 'recover' : choices.policy, // the paper's scheme asks nobody again
+    policy: policyOf(query, context),
     minConfidence: choices.minConfidence,
     atDeadline: choices.atDeadline,
     dueAt,
@@ -40,6 +40,13 @@ export function factsOf(query: Query, context: Context, now: number): Facts {
     mayRecover: recoveries.has,
     decodable: coding?.isDecodable === true,
   }
+}
+
+/** The paper's scheme asks nobody again. Nothing is sure where the model's first answers speak against how they are read. */
+function policyOf({ coding, caller }: Query, { first }: Context): Policy {
+  if (coding?.isOnlyWay) return 'recover'
+  const { policy } = caller.choices
+  return policy === 'auto' && first?.doubt !== undefined ? 'retry' : policy
 }
 
 /** When an attempt has been at work for so long; Infinity while it is behind another one, or queued. */

@@ -4,6 +4,7 @@ import type { Clock } from '../clock'
 import type { Experience } from '../memory/experience'
 import type { Recollection } from '../memory/memory'
 import type { Identity } from '../pool/attempt'
+import type { FirstAnswers } from '../refutation'
 import { allFinite } from '../tensor'
 import { TimeBudget } from './budget'
 import { Lookups } from './lookups'
@@ -33,6 +34,7 @@ const SURENESS = { rate: 0.05, enough: 0.5 }
 export class Learning {
   readonly experience: Experience
   readonly #clock: Clock
+  readonly #first: Pick<FirstAnswers, 'see'> | undefined
   readonly #training: Training
   readonly #lookups: Lookups
   /** Moving average of what a pass over the memory takes. */
@@ -47,9 +49,16 @@ export class Learning {
   /** What a warm memory is for: late answers; to answer unasked; or nothing now. */
   use: 'warm' | 'saving' | 'idle' = 'warm'
 
-  /** @param part  of the time that learning may take, which others take their parts of */
-  constructor(experience: Experience, clock: Clock, warn: (text: string) => void, part = 1) {
+  /** @param part  of the time that learning may take, which others take their parts of @param first  sees the model's first answers */
+  constructor(
+    experience: Experience,
+    clock: Clock,
+    warn: (text: string) => void,
+    part = 1,
+    first?: Pick<FirstAnswers, 'see'>,
+  ) {
     this.experience = experience
+    this.#first = first
     this.#clock = clock
     this.#dueLooks = new TimeBudget(clock, () => part * LOOKING.share, LOOKING.burstMs)
     this.#looking = new TimeBudget(clock, () => part * LOOKING.share * this.#sure, LOOKING.burstMs)
@@ -151,6 +160,7 @@ export class Learning {
   remember(query: Float32Array, answer: Float32Array, from?: Identity): boolean {
     const { experience } = this
     if (!allFinite(answer)) return false
+    this.#first?.see(answer)
     experience.confidence.observe(answer)
     if (experience.memory === 'none' || !query.length || this.#training.waiting >= WAITING[experience.memory])
       return false

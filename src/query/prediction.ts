@@ -55,7 +55,7 @@ export interface Prediction {
   status: Status
   /**
    * The probability that the model's own answer has the same label (the index of the largest value of the first
-   * output) or, where there is none, differs by at most the tolerance (see `labelAxis` and `tolerance`): 1 for exact
+   * output) or, where there is none, differs by at most the tolerance (see the option `right`): 1 for exact
    * answers; undefined until enough late answers have shown how often recovered ones are right.
    */
   confidence: number | undefined

@@ -4,6 +4,7 @@
  */
 
 import { judgedOf, outputIn } from '../criterion'
+import { inUnits } from '../memory/units'
 import type { Payload } from '../payload'
 import { rmsDifference, rootMeanSquare } from '../stats'
 import { identityOf, type ModelWorker } from '../workers/worker'
@@ -36,9 +37,10 @@ export class Vote {
 
   /** Whether what is remembered may make one worker's answer enough, so that it should be looked up now. */
   begin(): boolean {
-    const { learning, trust } = this.#context
+    const { learning, trust, first } = this.#context
     const isAudited = trust.audits()
-    if (isAudited || trust.integrity >= 1 || learning?.experience.memory !== 'warm') return false
+    const mayCheck = trust.integrity < 1 && first?.doubt === undefined
+    if (isAudited || !mayCheck || learning?.experience.memory !== 'warm') return false
     this.#proof = 'open'
     return true
   }
@@ -141,15 +143,15 @@ export class Vote {
 
   /** Whether a confident memory shares the answer's label: it is then given. */
   #check(asked: Asked, give: (elected: Elected) => void): void {
-    const { trust, learning } = this.#context
+    const { trust, learning, first } = this.#context
     const { memory, confidence = 0 } = this.#recovery ?? {}
     this.#proof = 'wanted' // unless it passes, and then nobody asks
-    if (!learning || !memory || confidence < trust.integrity) return
+    if (!learning || !memory || confidence < trust.integrity || first?.doubt !== undefined) return
     const { vector } = answerOf(asked) as Payload
     const passed = learning.experience.confidence.agrees(memory.answer, vector) === true
     const { criterion, rounding } = trust.equality
     const distances = judgedOf(criterion).map((each, i) => {
-      const [own, other] = [outputIn(memory.answer, each), outputIn(vector, each)]
+      const [own, other] = [memory.answer, vector].map((answer) => outputIn(inUnits(answer, [each]), each))
       const least = rounding * rootMeanSquare(other) // no error is smaller than what counts as the same
       return rmsDifference(own, other) / Math.max(memory.errors?.[i] ?? memory.error, least, 1e-9)
     })

@@ -61,6 +61,10 @@ export class FaultyWorker implements ModelWorker {
     return this.#inner.fingerprint
   }
 
+  get hints() {
+    return this.#inner.hints
+  }
+
   get scales() {
     return this.#inner.scales
   }

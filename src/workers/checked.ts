@@ -23,6 +23,7 @@ const isFunctionOrNone: Fits = (value) => value === undefined || typeof value ==
 const isObjectOrNone: Fits = (value) => value === undefined || isObject(value)
 const isListOrNone: Fits = (value) =>
   value === undefined || (Array.isArray(value) && value.every((each) => typeof each === 'number'))
+const areHints: Fits = (value) => value === undefined || (Array.isArray(value) && value.every(isObject))
 const isSequence: Fits = (value) => value === false || isObjectOrNone(value)
 
 export class CheckedWorker implements ModelWorker {
@@ -112,6 +113,10 @@ export class CheckedWorker implements ModelWorker {
 
   get scales(): ModelWorker['scales'] {
     return this.#ask('scales', (worker) => worker.scales, isListOrNone, 'numbers', undefined)
+  }
+
+  get hints(): ModelWorker['hints'] {
+    return this.#ask('hints', (worker) => worker.hints, areHints, 'an object for each output', undefined)
   }
 
   get sequence(): ModelWorker['sequence'] {

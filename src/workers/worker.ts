@@ -2,6 +2,7 @@
 
 import { checkFunction, checkInteger, checkLengths, checkString, checkWord, expected } from '../check'
 import { elementTypes, isHeldAs } from '../element'
+import type { OutputHints } from '../reading'
 import type { Probed } from '../saved'
 import {
   type AnyTensor,
@@ -71,6 +72,8 @@ export interface ModelWorker {
    * large they are tells which differences are rounding. Default: not known; then some workers are asked a query where answers are compared, unless they say [].
    */
   readonly scales?: readonly number[] | undefined
+  /** What the model's file tells of each output, in the signature's order: see `OutputHints`. Default: nothing is known but names and shapes. */
+  readonly hints?: readonly OutputHints[] | undefined
   /** Whether the model answers the same query in the same way twice. Default: not known, and taken for true. */
   readonly repeats?: boolean | undefined
   /**

@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createPredictor } from 'approxifer'
 import { afterEach, expect, it, vi } from 'vitest'
 import { type PlanOptions, plan } from '../../src/cli/plan'
+import { onnx, types } from '../shared/onnx'
 
 afterEach(() => void vi.restoreAllMocks())
 
@@ -60,4 +64,28 @@ it('times an inference of a stated length, where the model leaves it open', asyn
   expect(model.inferenceMs).toBeGreaterThan(0)
   const lines = await printed({ model: TEXTS, queries: 8 })
   expect(lines.join('\n')).toMatch(/takes [\d.]+ ms on one thread here, with input_ids 32, attention_mask 32/)
+})
+
+it('a label beside probabilities, as scikit-learn exports: says which outputs to use, and how scores are read', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'plan-'))
+  const model = join(folder, 'forest.onnx')
+  const shape = ['N', 3]
+  const nodes: Parameters<typeof onnx>[2] = [
+    { op: 'ArgMax', inputs: ['x'], outputs: ['label'], ints: { axis: 1, keepdims: 0 } },
+    { op: 'Softmax', inputs: ['x'], outputs: ['probabilities'], ints: { axis: 1 } },
+  ]
+  const outputs = [{ name: 'label', shape: ['N'], type: types.int64 }, { name: 'probabilities', shape }] // biome-ignore format: one line
+  writeFileSync(model, onnx([{ name: 'x', shape }], outputs, nodes))
+  const print = vi.spyOn(console, 'log').mockImplementation(() => {})
+  const told = async (more = {}) => {
+    await plan({ queries: 8, stragglers: 1, byzantine: 0, model, ...more })
+    return String(print.mock.lastCall?.[0]).replace(/\s+/g, ' ')
+  }
+  try {
+    expect(await told()).toMatch("output 'label' is int64, and only float32 can be mixed (--outputs probabilities leaves the others out)") // biome-ignore format: one line
+    const alone = await told({ outputs: ['probabilities'] })
+    expect(alone).toMatch('right: probabilities where its largest value is the model’s, since its last node is Softmax')
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })

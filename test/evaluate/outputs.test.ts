@@ -19,7 +19,7 @@ afterAll(() => Promise.all([own.close(), other.close()]))
 
 async function measured(model: OnnxModel) {
   const scheme = { queries: 8, stragglers: 1 }
-  const right = { boxes: 80, scores: 0.2 }
+  const right = { outputs: { boxes: { within: 80 }, scores: { within: 0.2 } } }
   const codec = new Codec(core, scheme)
   const evaluation = await evaluate({ model, codec, inputs, right, memory: 500, groups: 300, sets: 0 })
   const wishes = { tolerate: 0.01, stragglerRate: 0.01, retryPrice: 1 }
@@ -55,12 +55,12 @@ describe('a detector', () => {
   it('the command line takes what is right of each, tells how often each is, and refuses what is no output', () => {
     const args = ['evaluate', write('scattered.onnx', unforeseeable()), '--inputs', detectorInputs, '--stream', '0']
     const few = [...args, '--groups', '20', '--memory', '200']
-    const { stdout, stderr } = run(...few, '--right', 'boxes=80,scores=label')
+    const { stdout, stderr } = run(...few, '--right', 'boxes=within:80,scores=label')
     expect(stderr).not.toMatch('warning')
     expect(stdout).toMatch(/\n {2}recovered boxes, within 80 .*\n {2}recovered scores, label .*\n/)
-    expect(stdout).toMatch("right: { outputs: { boxes: 80, scores: 'label' } } })")
-    expect(run(...few, '--right', 'box=2').stderr).toMatch("outputs.box: expected 'boxes'")
-    expect(run(...few, '--right', 'boxes=big').stderr).toMatch('Expected name=label|equal|NUMBER,..')
-    expect(run(...few, '--tolerance', '60').stderr).toMatch("expected one for each of 'boxes', 'scores'")
+    expect(stdout).toMatch("right: { outputs: { boxes: { within: 80 }, scores: 'label' } } })")
+    expect(run(...few, '--right', 'box=within:2').stderr).toMatch("outputs.box: expected 'boxes'")
+    expect(run(...few, '--right', 'boxes=big').stderr).toMatch('Expected label|labels|equal|axis:N')
+    expect(run(...few, '--right', 'within:60').stderr).toMatch('expected { outputs: { boxes: .., scores: .. } }')
   })
 })

@@ -30,7 +30,7 @@ async function start({ factor = 2, count = 3, probe, rollout, fingerprint }: How
   const fetch = ((url: string, init: RequestInit) => servers[Number(new URL(url).port) - 1].fetch(url, init)) as typeof globalThis.fetch // biome-ignore format: one line
   const urls = servers.map((_, i) => `http://there:${i + 1}`)
   const workers = httpWorkers(urls, { model: 'm', binary: false, fetch, onWarning, ...(probe !== undefined && { probe }) }) // biome-ignore format: one line
-  const right = { labelAxis: 'last' } as const
+  const right = 'label' as const
   const model = { workers, right, policy: 'auto', hedge: false, memory: {}, verify: { audit: 0 }, rollout, onWarning } as const // biome-ignore format: one line
   const gateway = createGateway({ models: { m: model }, store, onWarning })
   await gateway.ready()

@@ -36,7 +36,7 @@ function model(more: object = {}): GatewayModel {
     worker.infer = doubling
     return worker
   })
-  const right = { labelAxis: 'last' }
+  const right = 'label'
   const scheme = { queries: 2, stragglers: 1 }
   return { workers, scheme, right, verify: { audit: 0 }, maxWaitMs: 0, ...more } as GatewayModel
 }

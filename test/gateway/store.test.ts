@@ -13,7 +13,7 @@ const nothing = async () => undefined
 
 function model(): GatewayModel {
   const workers = ['a', 'b', 'c'].map((name) => Object.assign(new HandWorker(name), { infer: doubling }))
-  return { workers, scheme: { queries: 2, stragglers: 1 }, right: { labelAxis: 'last' }, maxWaitMs: 0 } as GatewayModel
+  return { workers, scheme: { queries: 2, stragglers: 1 }, right: 'label', maxWaitMs: 0 } as GatewayModel
 }
 
 function opened(store: Partial<Store>, models: Record<string, GatewayModel> = { m: model() }) {

@@ -8,7 +8,7 @@ import { Calibration } from '../../src/memory/calibration'
 import { Confidence, type Recovered } from '../../src/memory/confidence'
 import type { ConfidenceState } from '../../src/memory/confidence-state'
 import { Memory } from '../../src/memory/memory'
-import { labelLead } from '../../src/memory/odds'
+import { choiceLead } from '../../src/memory/odds'
 import { finished } from '../../src/memory/steps'
 import { type Random, seeded } from '../../src/random'
 import { OnnxModel } from '../../src/workers/onnx/model'
@@ -29,7 +29,7 @@ const wrongOf = (all: Stated[]) => confidentOf(all).filter(({ right }) => !right
 
 describe('odds of a label', () => {
   const odds = (answer: number[], classes = answer.length, positions = 1) =>
-    labelLead(Float32Array.from(answer), { kind: 'label', positions, classes }, 1).odds
+    choiceLead(Float32Array.from(answer), { kind: 'label', positions, classes }, 1).odds
 
   it('96 classes far behind do not add up to a doubt', () => {
     const four = [6, 2, 2, 2]

@@ -193,7 +193,13 @@ describe('memory', () => {
     const workers = [0, 1].map((i) => new HandWorker(`w${i}`))
     const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [1] }] }
     for (const worker of workers) Object.assign(worker, { signature })
-    const predictor = await createPredictor({ workers, scheme, maxWaitMs: 60_000, hedge: false })
+    const predictor = await createPredictor({
+      workers,
+      scheme,
+      right: { within: 0.07 },
+      maxWaitMs: 60_000,
+      hedge: false,
+    })
     const sine = (row: Float32Array) => row.slice(0, 1)
     for (let i = 0; i < 200; i += 2) {
       const both = predictor.predictAll([x(i), x(i + 1)])

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { lead } from '../../src/criterion'
-import { labelLead, withinOdds } from '../../src/memory/odds'
+import { choiceLead, withinOdds } from '../../src/memory/odds'
 
 /** Log odds of a probability. */
 const logit = (p: number) => Math.log(p / (1 - p))
@@ -32,7 +32,7 @@ describe('that an error stays within the tolerance', () => {
 
 describe('that the largest value is the largest in truth', () => {
   const odds = (answer: number[], error: number, positions = 1) =>
-    labelLead(Float32Array.from(answer), { kind: 'label', positions, classes: answer.length / positions }, error).odds
+    choiceLead(Float32Array.from(answer), { kind: 'label', positions, classes: answer.length / positions }, error).odds
 
   it.each([
     [[1, 0], 1, 0.76025],
@@ -46,7 +46,7 @@ describe('that the largest value is the largest in truth', () => {
     const answer = Float32Array.of(3, 1, 2.5, 0, -1, 7)
     for (const positions of [1, 2]) {
       const labels = { kind: 'label', positions, classes: 6 / positions } as const
-      expect(labelLead(answer, labels, 1).margin).toBe(lead(answer, labels).margin)
+      expect(choiceLead(answer, labels, 1).margin).toBe(lead(answer, labels).margin)
     }
   })
 

@@ -20,7 +20,7 @@ const signature = {
     { name: 'score', shape: [1] },
   ],
 }
-const criterion = criterionOf(signature.outputs, {})
+const criterion = criterionOf(signature.outputs)
 const pixels = (x: Float32Array) => Array.from({ length: 8 }, (_, i) => 300 * Math.sin(x[0] + i))
 const learnable = (x: Float32Array) => Float32Array.of(...pixels(x), 0.5 + 0.4 * Math.sin(x[1]))
 /** Decided by the input, and by nothing near. */
@@ -67,15 +67,15 @@ describe('an answer', () => {
   })
 
   it('is right as it is said of each', () => {
-    const stated = criterionOf(signature.outputs, { outputs: { boxes: 40, score: 'equal' } })
+    const stated = criterionOf(signature.outputs, { outputs: { boxes: { within: 40 }, score: 'equal' } })
     const off = [[30, 0], [50, 0], [30, 1e-3]] // biome-ignore format: one line
     expect(off.map(([boxes, score]) => right(boxes, score, stated))).toEqual([true, false, false])
-    const labels = criterionOf(signature.outputs, { outputs: { boxes: 'label', score: 0.1 } })
+    const labels = criterionOf(signature.outputs, { outputs: { boxes: 'label', score: { within: 0.1 } } })
     expect([right(1e-3, 0, labels), right(0, 0.2, labels)]).toEqual([true, false])
   })
 
   it('is neither before it is known how much every output differs', () => {
-    const confidence = new Confidence(core, criterionOf(signature.outputs, { outputs: { score: 1 } }))
+    const confidence = new Confidence(core, criterionOf(signature.outputs, { outputs: { score: { within: 1 } } }))
     const answer = learnable(Float32Array.of(1, 1))
     const wrong = answer.map((value) => value + 1000)
     expect([confidence.agrees(wrong, answer), confidence.tolerances]).toEqual([
@@ -85,7 +85,10 @@ describe('an answer', () => {
   })
 
   it('has the confidence that the error of each output allows', () => {
-    const confidence = new Confidence(core, criterionOf(signature.outputs, { outputs: { boxes: 40, score: 0.1 } }))
+    const confidence = new Confidence(
+      core,
+      criterionOf(signature.outputs, { outputs: { boxes: { within: 40 }, score: { within: 0.1 } } }),
+    )
     const answer = learnable(Float32Array.of(1, 1))
     const of = (...errors: number[]) => confidence.of({ answer, source: 'memory', missing: 1, error: 10, errors, variance: 0.1 }) // biome-ignore format: one line
     expect(of(10, 0.02)).toBeGreaterThan(0.95)
@@ -183,7 +186,7 @@ describe('what was learned of several outputs', () => {
     const { header, body } = opened(state)
     header.content.worth.spread.pop()
     expect(read(sealed(header, body))).toThrow('state: worth.spread: expected a list of 2, got 1')
-    const other = criterionOf(signature.outputs, { outputs: { score: 1 } })
+    const other = criterionOf(signature.outputs, { outputs: { score: { within: 1 } } })
     expect(read(state, { criterion: other })).toThrow('state: worth.criterion')
   })
 })

@@ -51,7 +51,7 @@ async function predictorOf(options: Partial<PredictorOptions>) {
   const predictor = await createPredictor({
     workers,
     policy: 'auto',
-    right: { labelAxis: 'last' },
+    right: 'label',
     onWarning,
     testing: { clock },
     ...options,

@@ -18,7 +18,7 @@ describe('an open fleet whose trusted worker hangs', () => {
       workers: [own, ...more, a],
       verify: { trust: 'open', integrity: 0.5 }, // two right answers are enough
       testing: { clock, coin: () => 1 - 1e-9 },
-      right: { labelAxis: 'last' },
+      right: 'label',
       hangMs: 1000,
       deadlineMs: 60_000,
       onWarning: (text) => warnings.push(text),

@@ -37,7 +37,7 @@ describe('the start', () => {
     const starting = createPredictor({
       workers: feed,
       scheme: { queries: 3 },
-      right: { labelAxis: 'last' },
+      right: 'label',
       testing: { clock },
       onWarning: (text) => warnings.push(text),
     })
@@ -66,7 +66,7 @@ describe('the start', () => {
     const starting = createPredictor({
       workers: feed,
       scheme,
-      right: { labelAxis: 'last' },
+      right: 'label',
       testing: { clock },
       onWarning,
     })

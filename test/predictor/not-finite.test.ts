@@ -23,7 +23,7 @@ const worker = (name: string) => ({
 const open = (options: PredictorOptions, clock = new VirtualClock()) =>
   createPredictor({
     workers: ['a', 'b', 'c'].map(worker),
-    right: { labelAxis: 'last' },
+    right: 'label',
     testing: { clock },
     ...options,
   })

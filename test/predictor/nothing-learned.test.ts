@@ -31,7 +31,7 @@ it.each(['retry', 'auto', 'recover'] as const)(
 
 it('takes and gives any number; one that learns takes and gives those that can be mixed', async () => {
   const odd = Float32Array.of(Number.NaN, Number.NEGATIVE_INFINITY)
-  const [predictor, other] = [await open(), await open({ policy: 'auto' })]
+  const [predictor, other] = [await open(), await open({ policy: 'auto', right: 'label' })]
   expect((await predictor.predict(odd)).output.y.data).toEqual(odd)
   await expect(other.predict(odd)).rejects.toThrow('query.x: expected finite values, got NaN at 0')
   await expect(other.predict(Float32Array.of(1e36, 3e38))).rejects.toThrow('query.x: expected values up to 1e+36')
@@ -63,7 +63,7 @@ it('the table of options says how large a memory is, though it does not load one
 })
 
 it('tells the tolerance that was stated', async () => {
-  const predictor = await open({ right: { labelAxis: 'none', tolerance: 0.5 } })
+  const predictor = await open({ right: { within: 0.5 } })
   expect(predictor.stats().tolerance).toBe(0.5)
   await predictor.close()
 })

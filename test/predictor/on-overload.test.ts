@@ -24,7 +24,7 @@ async function house(options: PredictorOptions = {}, coin = () => 1) {
   const law = () => MS * Math.exp(0.1 * serving.gauss())
   const workers = Array.from({ length: WORKERS }, (_, i) => new SimulatedWorker(i, { clock, law, answer, signature }))
   const predictor = await createPredictor({
-    ...{ workers, hedge: false, right: { labelAxis: 'last' }, deadlineMs: 50, onWarning() {} },
+    ...{ workers, hedge: false, right: 'label', deadlineMs: 50, onWarning() {} },
     ...{ memory: { state }, reuse: { maxError: 0.05 }, ...options, testing: { clock, coin } },
   })
   /** So many times the capacity until a time: how often each end came. */

@@ -13,7 +13,7 @@ it.each([
   { preset: 'aaai22' as const, queries: 2, stragglers: 1 },
   { code: 'berrut' as const, queries: 2, stragglers: 1 },
 ])('policy retry is refused with %j, of the predictor and of a query', async (scheme) => {
-  const options = { scheme, right: { labelAxis: 'last' as const }, maxWaitMs: 60_000 }
+  const options = { scheme, right: 'label' as const, maxWaitMs: 60_000 }
   await expect(createPredictor({ ...options, workers: workers(), policy: 'retry' })).rejects.toThrow(sentence)
   const predictor = await createPredictor({ ...options, workers: workers() })
   await expect(predictor.predict(query(1), { policy: 'retry' })).rejects.toThrow(sentence)

@@ -27,7 +27,7 @@ const kinds: [string, Partial<PredictorOptions>][] = [
 const hands = () => [1, 2, 3, 4].map((i) => new HandWorker(`w${i}`))
 
 async function open(options: Partial<PredictorOptions>, workers = hands(), clock = new VirtualClock()) {
-  return createPredictor({ workers, testing: { clock }, right: { labelAxis: 'last' }, onWarning() {}, ...options })
+  return createPredictor({ workers, testing: { clock }, right: 'label', onWarning() {}, ...options })
 }
 
 /** What is read of a query, each of which may call. */

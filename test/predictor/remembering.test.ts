@@ -38,7 +38,7 @@ async function askUntil(isSo: () => boolean, ask: () => Promise<unknown>) {
 beforeAll(async () => {
   const predictor = await createPredictor({
     workers: [new QuickWorker('w0'), new QuickWorker('w1')],
-    ...{ policy: 'auto', verify: { audit: 0 }, right: { labelAxis: 'last' }, onWarning() {} },
+    ...{ policy: 'auto', verify: { audit: 0 }, right: 'label', onWarning() {} },
   })
   await askUntil(() => predictor.stats().remembered >= 128, () => predictor.predict(drawn())) // biome-ignore format: one line
   state = predictor.save()
@@ -51,7 +51,7 @@ async function house(options: Partial<PredictorOptions> = {}, count = 3) {
   const workers = Array.from({ length: count }, (_, i) => new QuickWorker(`w${i}`))
   const coin = { value: 1 }
   const predictor = await createPredictor({
-    ...{ workers, reuse: { maxError: 0.05 }, hedge: false, verify: { audit: 0 }, right: { labelAxis: 'last' } },
+    ...{ workers, reuse: { maxError: 0.05 }, hedge: false, verify: { audit: 0 }, right: 'label' },
     ...{ memory: { state }, onWarning() {}, testing: { clock, coin: () => coin.value } },
     ...options,
   })
@@ -263,7 +263,7 @@ it('where it stands is saved with what was learned, audits under way as caught',
     ...{
       workers: [new QuickWorker('w0')],
       reuse: { maxError: 0.05 },
-      right: { labelAxis: 'last' },
+      right: 'label',
       memory: { state: saved },
     },
     onWarning() {},
@@ -299,7 +299,9 @@ async function asked(exact: boolean, differing: number): Promise<number> {
   }
   const workers = [worker('w0'), worker('w1')]
   const reuse = { exact, maxError: 0.05 }
-  const predictor = await createPredictor({ workers, reuse, hedge: false, onWarning() {}, testing: { clock } })
+  const predictor = await createPredictor({
+    ...{ workers, reuse, right: 'label', hedge: false, onWarning() {}, testing: { clock } },
+  })
   const ask = (x: number) => {
     const asking = predictor.predict(Float32Array.of(x, 1), { ask: true })
     return clock.run(clock.now() + 1).then(() => asking)

@@ -209,7 +209,7 @@ describe('a group that is recovered from', () => {
     const clock = new VirtualClock()
     const workers = Array.from({ length: 5 }, (_, i) => Object.assign(new HandWorker(`w${i}`), { trusted: i < own }))
     const scheme = { queries: 4, stragglers: 1 }
-    const predictor = await createPredictor({ workers, scheme, policy: 'recover', hedge: { budget: 0 }, right: { labelAxis: 'last' }, verify: { mode: 'sampled', rate: 0.01 }, testing: { clock, coin: () => 0 } }) // biome-ignore format: one line
+    const predictor = await createPredictor({ workers, scheme, policy: 'recover', hedge: { budget: 0 }, right: 'label', verify: { mode: 'sampled', rate: 0.01 }, testing: { clock, coin: () => 0 } }) // biome-ignore format: one line
     let recovered = 0
     /** All answer what they have, and get for that, but for one call. */
     const serve = async (late?: unknown) => {

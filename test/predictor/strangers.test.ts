@@ -110,7 +110,7 @@ describe('a believed stranger’s answer that is checked', () => {
       workers: [own, stranger],
       verify: { trust: 'open', integrity: 0.5 }, // two right answers are enough
       testing: { clock: new VirtualClock(), coin: () => coins.value },
-      right: { labelAxis: 'last' },
+      right: 'label',
       onVerdict: ({ worker, kind }) => verdicts.push(`${worker} ${kind}`),
       onRecall: ({ worker, ids }) => recalls.push({ worker, ids }),
       onWarning() {},

@@ -22,7 +22,7 @@ async function world(options: Partial<PredictorOptions> = {}, coin: () => number
   const law = () => at.ms * Math.exp(0.1 * random.gauss())
   const workers = Array.from({ length: 4 }, (_, i) => new SimulatedWorker(i, { clock, law, answer, signature, interruptible: true })) // biome-ignore format: one line
   const predictor = await createPredictor({
-    ...{ workers, hedge: false, verify: { audit: 0 }, right: { labelAxis: 'last' }, onWarning() {} },
+    ...{ workers, hedge: false, verify: { audit: 0 }, right: 'label', onWarning() {} },
     ...{ testing: { clock, coin }, ...options },
   })
   const ask = async (query = drawn(), choices = {}) => {

@@ -6,7 +6,7 @@ import { payloadOf } from '../shared/vectors'
 
 /** Numbers without labels, of a size of about 1: what is within .001 is the same, what is more than .3 off is no rounding. */
 const numbers: Equality = {
-  criterion: criterionOf([{ name: 'y', shape: [1] }], {}),
+  criterion: criterionOf([{ name: 'y', shape: [1] }]),
   outputs: [{}],
   rounding: 0.001,
   scales: [10],

@@ -21,7 +21,7 @@ it('where all workers are lost queries fail at once, also those that grow late w
     return Object.assign(new HandWorker(`w${i}`), { infer })
   })
   const scheme = { queries: 4, stragglers: 1 }
-  const predictor = await createPredictor({ scheme, workers, testing: { clock }, memory: { features }, verify: { audit: 0 }, onWarning: () => {} }) // biome-ignore format: one line
+  const predictor = await createPredictor({ scheme, workers, right: 'label', testing: { clock }, memory: { features }, verify: { audit: 0 }, onWarning: () => {} }) // biome-ignore format: one line
   for (let x = 0; x < 400; x++) {
     const given = predictor.predict(query(Math.sin(x * x)))
     await clock.run(clock.now() + 50)

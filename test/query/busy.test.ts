@@ -43,7 +43,7 @@ async function open(count: number, options: Partial<PredictorOptions> = {}) {
   const workers = Array.from({ length: count }, (_, i) => new Busy(`w${i}`, clock))
   const settings = {
     verify: { audit: 0 },
-    right: { labelAxis: 'last' },
+    right: 'label',
     deadlineMs: 4000,
     onWarning: () => {},
   } as const

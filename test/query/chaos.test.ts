@@ -33,6 +33,7 @@ async function episode(seed: number): Promise<void> {
     maxWaitMs: pick([0, 5, 50]),
     policy: pick(['auto', 'retry', 'recover'] as const),
     hedge: { budget: pick([0, 0.1, 1]) },
+    right: 'label',
     ...(random.next() < 0.9 && { memory: false as const }), // learning takes three times all the rest
     onWarning: () => {},
   }
@@ -123,6 +124,7 @@ async function asked(mood: Mood): Promise<number> {
     return infer(row)
   }
   const predictor = await createPredictor({
+    right: 'label',
     scheme: { queries: 4, stragglers: 1 },
     workers,
     testing: { clock },
@@ -149,6 +151,7 @@ it('predictAll of thousands keeps nobody else waiting', async () => {
   const clock = new VirtualClock()
   const workers = Array.from({ length: 5 }, (_, i) => new MoodyWorker(i, clock, seeded(i)))
   const predictor = await createPredictor({
+    right: 'label',
     scheme: { queries: 4, stragglers: 1 },
     workers,
     testing: { clock },
@@ -178,6 +181,7 @@ it('a worker that cannot say whether it is free is not; the others serve', async
     },
   })
   const predictor = await createPredictor({
+    right: 'label',
     scheme: { queries: 2, stragglers: 1 },
     workers,
     testing: { clock },
@@ -196,6 +200,7 @@ it('OVERLOADED is counted', async () => {
   const clock = new VirtualClock()
   const workers = [new MoodyWorker(0, clock, seeded(1))]
   const predictor = await createPredictor({
+    right: 'label',
     scheme: { queries: 1 },
     workers,
     testing: { clock },
@@ -212,7 +217,7 @@ it('OVERLOADED is counted', async () => {
 it('a query whose last answer has come is forgotten: closing the predictor ends only what is under way', async () => {
   const clock = new VirtualClock()
   const workers = [0, 1].map((i) => new MoodyWorker(i, clock, seeded(i)))
-  const predictor = await compose({ workers, testing: { clock } }) // from the same sources as the spy
+  const predictor = await compose({ workers, right: 'label', testing: { clock } }) // from the same sources as the spy
   const end = vi.spyOn(Query.prototype, 'end')
   for (let i = 0; i < 10; i++) void predictor.predict(Float32Array.of(i, 1))
   await clock.run()

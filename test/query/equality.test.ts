@@ -6,7 +6,7 @@ import { agree, type Equality, isLie, isNear } from '../../src/query/equality'
 import type { TensorSpec } from '../../src/tensor'
 
 const equality = (outputs: TensorSpec[], rest: Partial<Equality> = {}): Equality => ({
-  ...{ criterion: criterionOf(outputs, {}), outputs, rounding: 1e-3, scales: outputs.map(() => 1e-9) },
+  ...{ criterion: criterionOf(outputs), outputs, rounding: 1e-3, scales: outputs.map(() => 1e-9) },
   ...rest,
 })
 const answer = (...outputs: TensorData[]) => new Payload(outputs.map((data) => ({ data, shape: [data.length] })))

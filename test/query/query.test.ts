@@ -121,7 +121,7 @@ function verified({ ejected = [] as string[] } = {}) {
   const { signature } = new HandWorker('any')
   const trust = {
     ...{ integrity: 1, audits: () => false, isSuspected: () => false, silent() {}, began() {}, proven() {}, lied() {} },
-    equality: { criterion: criterionOf(signature.outputs, {}), outputs: [{}], rounding: 1e-3, scales: [1] },
+    equality: { criterion: criterionOf(signature.outputs), outputs: [{}], rounding: 1e-3, scales: [1] },
     isTrusted: (worker: HandWorker) => !pool.ejected.has(worker.name),
   }
   const context = {

@@ -31,7 +31,14 @@ async function house(options: Partial<PredictorOptions>, count = 9, more: Partia
   }
   const simulation = { clock, law, answer, signature, ...more }
   const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, simulation))
-  const predictor = await createPredictor({ workers, testing: { clock }, scheme, verify: { audit: 0 }, ...options })
+  const predictor = await createPredictor({
+    workers,
+    testing: { clock },
+    scheme,
+    right: 'label',
+    verify: { audit: 0 },
+    ...options,
+  })
   const learn = async (count: number, everyMs: number) => {
     for (let i = 0; i < count; i++) clock.after(everyMs * i, () => void predictor.predict(x(i)))
     await clock.run()
@@ -215,7 +222,7 @@ it('before 50 answers were seen, what takes three medians is late; one that wait
   const next = [500]
   const simulation = { clock, law: () => next.shift() ?? 10, answer: (row: Float32Array) => row.slice(), signature }
   const workers = [0, 1, 2].map((i) => new SimulatedWorker(i, simulation))
-  const predictor = await createPredictor({ workers, testing: { clock }, verify: { audit: 0 } })
+  const predictor = await createPredictor({ workers, testing: { clock }, right: 'label', verify: { audit: 0 } })
   const first = predictor.predict(x(0)).then(({ hedged }) => ({ hedged, at: clock.now() }))
   for (let i = 1; i <= 10; i++) clock.after(10 * i, () => void predictor.predict(x(i)))
   await clock.run()

@@ -118,7 +118,7 @@ function voting({
   const given: string[] = []
   const trust = {
     equality: {
-      criterion: criterionOf(workers[0].signature.outputs, {}),
+      criterion: criterionOf(workers[0].signature.outputs),
       outputs: [{}],
       rounding: 1e-3,
       scales: [1],

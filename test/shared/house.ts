@@ -79,7 +79,7 @@ export async function house(count: number, options: PredictorOptions & { scheme:
   const predictor = await createPredictor({
     workers,
     verify: { audit: 0 },
-    right: { labelAxis: 'last' },
+    right: 'label',
     ...(isReal && { maxWaitMs: 60_000 }),
     ...options,
     testing,

@@ -26,7 +26,7 @@ export async function open(names: (string | HandWorker)[], options: Omit<Predict
   }
   const onWarning = (text: string) => warnings.push(text)
   const predictor = await createPredictor({
-    right: { labelAxis: 'last' },
+    right: 'label',
     ...own,
     onWarning,
     ...options,

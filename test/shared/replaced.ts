@@ -58,7 +58,7 @@ export async function stream({
   }
   const workers = Array.from({ length: count }, (_, i) => new OwnWorker(i, simulation, (x) => lies(i, modelOf(x), deceit.next))) // biome-ignore format: one line
   const predictor = await createPredictor({
-    ...{ workers, hedge: false, verify: { audit: 0 }, right: { labelAxis: 'last' }, deadlineMs: 60_000 },
+    ...{ workers, hedge: false, verify: { audit: 0 }, right: 'label', deadlineMs: 60_000 },
     ...{ onWarning: (text: string) => warnings.push(text), testing: { clock, coin: coin.next }, ...options },
   })
   const drawn = () => Float32Array.of(...(random.next() < 0.5 ? [3, 1] : [1, 3]).map((x) => x + 0.3 * random.gauss()))

@@ -21,7 +21,7 @@ export function workersOf(count: number, answer: (worker: HandWorker) => void = 
 /** Never answers. */
 export const hang = () => {}
 export const model = (workers = workersOf(2), more: object = {}): GatewayModel =>
-  ({ workers, verify: { audit: 0 }, right: { labelAxis: 'last' }, ...more }) as GatewayModel
+  ({ workers, verify: { audit: 0 }, right: 'label', ...more }) as GatewayModel
 
 export async function started(options: Options = {}, models: Record<string, GatewayModel> = { m: model() }) {
   const events: RequestEvent[] = []

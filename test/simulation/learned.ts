@@ -10,7 +10,7 @@ const PAIRS = 300
 
 async function learn(): Promise<Uint8Array> {
   const kernels = { save: () => ({}), load() {} }
-  const criterion = criterionOf(signature.outputs, { labelAxis: 'last' })
+  const criterion = criterionOf(signature.outputs, 'label')
   const experience = new Experience(await loadCore(), signature, { criterion, kernels, warn() {} })
   const random = seeded(1)
   for (let i = 0; i < PAIRS; i++) {

@@ -172,7 +172,7 @@ export class Serving {
 
   /** Time stands still while modules are loaded: from when options are read until workers are asked for. */
   async #starting(start: (options: PredictorOptions, version: string) => Promise<void>): Promise<void> {
-    const { options, seed } = this.schedule
+    const { options, seed, element } = this.schedule
     const { clock, transport, told } = this
     const place = ++this.#starts.count
     let [release, isApart] = [() => {}, false]
@@ -190,6 +190,7 @@ export class Serving {
     const all = {
       ...options,
       ...this.#known,
+      ...(!element && { right: 'label' as const }), // of other elements nothing is learned
       testing: { clock, seed, coin: seeded(seed).next },
       onWarning: this.#warn,
       onVerdict: (verdict: Verdict) => told.verdict(verdict, place >= this.#starts.serving),

@@ -54,7 +54,7 @@ class Fleet {
 async function serve(workers: PredictorOptions['workers'], options: PredictorOptions = {}) {
   const ejected: string[] = []
   const predictor = await createPredictor({
-    ...{ workers, right: { labelAxis: 'none', tolerance: 0.1 }, memory: false, onWarning() {} },
+    ...{ workers, right: { within: 0.1 }, memory: false, onWarning() {} },
     onVerdict: ({ worker, kind }) => kind === 'ejected' && ejected.push(worker),
     ...options,
   })

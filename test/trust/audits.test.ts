@@ -105,7 +105,7 @@ describe('an audit', () => {
     const reputation = {
       evidence: { renewals: 0 },
       liars,
-      equality: { criterion: criterionOf(outputs, {}), outputs, rounding: 1e-4, scales: [1] },
+      equality: { criterion: criterionOf(outputs), outputs, rounding: 1e-4, scales: [1] },
       proven: ({ name }: HandWorker) => told.push(`${name} is right`),
       lied: ({ name }: HandWorker) => told.push(`${name} lied`),
       deviated: ({ name }: HandWorker) => told.push(`${name} deviates`),

@@ -132,7 +132,7 @@ it('honest runtimes that round alike all the time, up to the tolerance, are neve
 
 it('a liar between two runtimes cannot have an honest one stand apart', () => {
   const outputs: TensorSpec[] = [{ name: 'y', shape: [2] }]
-  const equality = { criterion: criterionOf(outputs, {}), outputs, rounding: 0.01, scales: [1] }
+  const equality = { criterion: criterionOf(outputs), outputs, rounding: 0.01, scales: [1] }
   const of = (value: number) => payloadOf(Float32Array.of(value, -value))
   const [one, liar, other] = [of(1), of(0.992), of(1.008)]
   expect(findingOf(liar, [one, one], equality)).toBe('right')

@@ -51,7 +51,7 @@ async function house(clock: VirtualClock, random: { next(): number }, options: P
   const recalled = new Set<number>()
   const isSampled = options.verify?.mode === 'sampled'
   const predictor = await createPredictor({
-    ...{ memory: false, right: { labelAxis: 'last' }, onWarning() {}, testing: { clock, coin: random.next } },
+    ...{ memory: false, right: 'label', onWarning() {}, testing: { clock, coin: random.next } },
     onVerdict: ({ worker }) => void convicted.push({ name: worker, at: clock.now() }),
     ...(isSampled && { onRecall: ({ ids }: { ids: number[] }) => ids.forEach((id) => void recalled.add(id)) }),
     ...options,
@@ -71,7 +71,7 @@ describe.each<[string, Partial<PredictorOptions>]>([
       (name) =>
       workerOf(name, clock, { signature, ms: () => 5 + 10 * random.next(), trusted: mode === 'sampled' && name === 'own', ...(name === 'liar' && { infer: turned }) }), // biome-ignore format: one line
     )
-    const { predictor, convicted } = await house(clock, random, { workers, ...options, right: {} })
+    const { predictor, convicted } = await house(clock, random, { workers, ...options, right: undefined })
     let given = 0
     for (let i = 0; i < 600; i++) {
       const data = Float32Array.from({ length: 15 }, () => random.next())
@@ -118,7 +118,11 @@ it('sampled: who always answers that there is nothing is convicted, though lengt
     workerOf('honest', clock, { ...made, infer: edgy }),
     workerOf('liar', clock, { ...made, infer: nothing }),
   ]
-  const { predictor, convicted } = await house(clock, random, { workers, verify: { mode: 'sampled' }, right: {} })
+  const { predictor, convicted } = await house(clock, random, {
+    workers,
+    verify: { mode: 'sampled' },
+    right: undefined,
+  })
   for (let i = 0; i < 4000; i++) {
     predictor.predict(Float32Array.from({ length: 4 }, () => random.next())).catch(() => {})
     await clock.run(clock.now() + 5)

@@ -32,7 +32,7 @@ function fleet(
   const evidence = new Evidence()
   const options: ReputationOptions = {
     ...{ pool, evidence, integrity, liars: 0, audit: 0, rounding: 0.001, seed: 1, ejects: true },
-    criterion: criterionOf(own.signature.outputs, { labelAxis: 'last' }),
+    criterion: criterionOf(own.signature.outputs, 'label'),
     signature: own.signature,
     coin: () => coins.value ?? random.next(),
     warn: (text) => warnings.push(text),

@@ -19,7 +19,7 @@ function reputed(count: number, options: Partial<ReputationOptions> = {}) {
   pool.suspect = ({ name }) => suspected.push(name)
   const reputation = new Reputation({
     pool,
-    criterion: criterionOf(workers[0].signature.outputs, {}),
+    criterion: criterionOf(workers[0].signature.outputs),
     signature: workers[0].signature,
     evidence: new Evidence(),
     coin: () => 0.5,

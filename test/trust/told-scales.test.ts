@@ -25,7 +25,7 @@ async function served(scale: number, options: PredictorOptions) {
   const ejected: string[] = []
   const predictor = await createPredictor({
     workers: [worker('own', { trusted: true }), ...['a', 'b'].map((name) => worker(name, { scale, off: 5 }))],
-    ...{ right: { labelAxis: 'none' as const, tolerance: 0.1 }, onWarning() {}, ...options },
+    ...{ right: { within: 0.1 }, onWarning() {}, ...options },
     onVerdict: ({ worker, kind }) => kind === 'ejected' && ejected.push(worker),
   })
   let wrong = 0
@@ -53,7 +53,7 @@ it('of two machines that are left of three, a liar that tells a scale of 1e30 ha
     ...{ scheme: { queries: 1, byzantine: 1 }, memory: false as const, hedge: false as const, deadlineMs: 300 },
     onWarning() {},
   }
-  const made = createPredictor({ workers: changes, right: { labelAxis: 'none', tolerance: 0.1 }, ...options })
+  const made = createPredictor({ workers: changes, right: { within: 0.1 }, ...options })
   changes.tell({ add: worker('liar', { scale: 1e30, off: 5 }) })
   for (const name of ['a', 'b']) changes.tell({ add: worker(name, {}) })
   const predictor = await made

@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import type { AnyOptions, Option } from '../../option'
 import { predictorOptions } from '../../predictor/option-table'
 import { textOptions } from '../../text/options'
-import { flagFor, helpOf, inputShapes, nameOf, names, parserOf, refused } from '../options'
+import { flagFor, helpOf, inputShapes, nameOf, names, parserOf, refused, rightOutput } from '../options'
 import { EVERY, type Flags, type PerModel, WORKERS } from './config'
 import { serverOptions } from './options'
 
@@ -24,7 +24,7 @@ function flagged(options: AnyOptions, group: readonly string[] = []): ModelFlag[
     const path = [...group, name]
     const { flags } = option
     if (option.options) return flagged(option.options, path)
-    const parse = name in plain ? forAll(plain[name]) : perModel(parserOf(option))
+    const parse = name in plain ? forAll(plain[name]) : perModel(name === 'right' ? rightOutput : parserOf(option))
     return flags === undefined ? [] : [{ flags, about: helpOf(option), path, parse }]
   })
 }

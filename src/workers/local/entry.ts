@@ -7,7 +7,7 @@ import { OnnxModel, type OnnxOptions } from '../onnx/model'
 import type { ModelFile } from '../onnx/model-file'
 import { answerQueries, plain, type Reply, sayHello } from './messages'
 
-export type Loaded = Pick<OnnxModel, 'signature' | 'warnings' | 'batches' | 'scales' | 'repeats' | 'sequence'>
+export type Loaded = Pick<OnnxModel, 'signature' | 'warnings' | 'batches' | 'scales' | 'repeats' | 'sequence' | 'hints'>
 
 export interface ModelHost {
   load(model: ModelFile, options: OnnxOptions): Promise<Reply<Loaded>>
@@ -19,8 +19,8 @@ const host: ModelHost = {
   async load(file, options) {
     try {
       model = await OnnxModel.load(file, options)
-      const { signature, warnings, batches, scales, repeats, sequence } = model
-      return { value: { signature, warnings, batches, scales, repeats, sequence } }
+      const { signature, warnings, batches, scales, repeats, sequence, hints } = model
+      return { value: { signature, warnings, batches, scales, repeats, sequence, hints } }
     } catch (error) {
       return plain(error, 'MODEL')
     }

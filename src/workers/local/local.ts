@@ -59,9 +59,9 @@ export function mostThreads(): number {
 }
 
 /** The same where several workers can read it without a copy each, if this runtime can. */
-function shared({ bytes, weights }: ModelFile): ModelFile {
+function shared({ bytes, weights, ...rest }: ModelFile): ModelFile {
   const others = Object.entries(weights).map(([name, data]) => [name, sharedBytes(data)] as const)
-  return { bytes: sharedBytes(bytes), weights: Object.fromEntries(others) }
+  return { ...rest, bytes: sharedBytes(bytes), weights: Object.fromEntries(others) }
 }
 
 function sharedBytes(bytes: Uint8Array): Uint8Array {

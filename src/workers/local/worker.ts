@@ -93,6 +93,10 @@ export class LocalWorker implements ModelWorker {
     return (this.#loaded as Loaded).scales
   }
 
+  get hints(): ModelWorker['hints'] {
+    return (this.#loaded as Loaded).hints
+  }
+
   get sequence(): ModelWorker['sequence'] {
     return (this.#loaded as Loaded).sequence
   }

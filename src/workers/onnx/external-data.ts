@@ -23,6 +23,10 @@ export function besideModel(model: string | URL, name: string): string | URL {
   if (/^[\\/]|^\w+:|(^|[\\/])\.\.([\\/]|$)/.test(name)) {
     throw new ApproxiferError('MODEL', `the model has weights in ${JSON.stringify(name)}: expected a file beside it`)
   }
+  return locate(model, name)
+}
+
+export function locate(model: string | URL, name: string): string | URL {
   if (model instanceof URL || /^\w\w+:/.test(model)) return new URL(name, model)
   return `${model.slice(0, Math.max(model.lastIndexOf('/'), model.lastIndexOf('\\')) + 1)}${name}`
 }

@@ -1,16 +1,19 @@
 /** A model's bytes and weights, and what they are where they are no model: the runtimes only say that they cannot be parsed. */
 
 import { platform } from '#platform'
-import { expected } from '../../check'
+import { expected, isObject } from '../../check'
 import { checksum } from '../../checksum'
 import { ApproxiferError, asError, withoutPassword } from '../../errors'
-import { besideModel, weightFiles } from './external-data'
+import type { HubConfig } from '../../reading'
+import { besideModel, locate, weightFiles } from './external-data'
 import type { OnnxOptions } from './model'
 
 export interface ModelFile {
   bytes: Uint8Array
   /** What it keeps in other files, by the names that it has for them. */
   weights: Readonly<Record<string, Uint8Array>>
+  /** What config.json beside it says, where it is a file. */
+  config?: HubConfig | undefined
 }
 
 /**
@@ -27,7 +30,34 @@ export async function readModel(model: unknown, given: OnnxOptions['externalData
     throw new RangeError(`externalData: expected names of the model's weights (${names.join(', ') || 'it has none elsewhere'}), got ${unknown}`) // biome-ignore format: one line
   }
   const read = async (name: string) => [name, await bytesOf(`externalData.${name}`, given[name] ?? beside(model, name))] // biome-ignore format: one line
-  return { bytes, weights: Object.fromEntries(await Promise.all(names.map(read))) }
+  const [weights, config] = await Promise.all([Promise.all(names.map(read)), configBeside(model)])
+  return { bytes, weights: Object.fromEntries(weights), ...(config && { config }) }
+}
+
+/** Where the Hub's models have it: beside the model, or above its folder `onnx`. */
+const CONFIGS = ['config.json', '../config.json']
+
+/** Of files alone: a page would log each URL that is not there, and wait for it. What is not there, or is no such file, says nothing. */
+async function configBeside(model: unknown): Promise<HubConfig | undefined> {
+  if (typeof model !== 'string' && !(model instanceof URL)) return undefined
+  if (!/^file:/.test(`${model}`) && /^\w\w+:/.test(`${model}`)) return undefined
+  for (const name of CONFIGS) {
+    try {
+      const config = configOf(JSON.parse(new TextDecoder().decode(await platform.read(locate(model, name)))))
+      if (config) return config
+    } catch {}
+  }
+}
+
+function configOf(value: unknown): HubConfig | undefined {
+  if (!isObject(value) || !('model_type' in value || 'architectures' in value || 'problem_type' in value))
+    return undefined // another tool's
+  const { problem_type: problemType, id2label, vocab_size: vocabulary } = value
+  return {
+    ...(typeof problemType === 'string' && { problemType }),
+    ...(isObject(id2label) && { labels: Object.keys(id2label).length }),
+    ...(Number.isInteger(vocabulary) && { vocabulary: vocabulary as number }),
+  }
 }
 
 function beside(model: unknown, name: string): string | URL {

@@ -7,8 +7,10 @@ import { asError } from '../../errors'
 import { read } from '../../option'
 import { hasVectors, sizesOf, tensorsOf } from '../../payload'
 import type { Ort, Runtime } from '../../platform/platform'
+import type { OutputHints } from '../../reading'
 import { type AnyTensor, rowLength, type Signature, size, type TensorList } from '../../tensor'
 import type { SequenceAxes } from '../sequence'
+import { lastNodes } from './graph'
 import type { ModelFile } from './model-file'
 import { onnxOptions } from './options'
 import { CPU, compareWithCpu, isReference } from './reference'
@@ -72,6 +74,8 @@ export class OnnxModel {
   scales: readonly number[] = []
 
   sequence: SequenceAxes | false = false
+  /** What its file and config.json tell of each output. */
+  hints: readonly OutputHints[] = []
   /** A query that it answered at load, with the batch dimension where the model has one; undefined where nobody could try it. */
   sample: TensorList | undefined
 
@@ -110,6 +114,7 @@ export class OnnxModel {
     const draft = { inputs, outputs: names.map((name) => ({ name, shape: [] })), ...(!batched && { batched }) }
     const tried = await samples(draft, (batch) => run(ort, session, draft, batch, QUIET))
     const model = new OnnxModel(ort, session, { ...draft, ...outputSpecs(session, names, draft, tried) })
+    model.hints = hintsOf(file, model.signature)
     if (tried) await model.#learn(tried, takesBatches(session))
     if (tried && model.repeats) await model.#compare(tried, file, options)
     return model
@@ -191,6 +196,16 @@ export class OnnxModel {
   async close(): Promise<void> {
     await this.session.release()
   }
+}
+
+function hintsOf({ bytes, config }: ModelFile, { outputs, batched = true }: Signature): OutputHints[] {
+  const nodes = lastNodes(bytes, outputs.map(({ name }) => name)) // biome-ignore format: one line
+  return outputs.map(({ name }) => {
+    const node = Object.hasOwn(nodes, name) ? nodes[name] : undefined
+    const { op, axis } = node ?? {}
+    const own = axis === undefined || axis < 0 || !batched ? axis : axis - 1
+    return { ...(config && { config }), ...(op && { node: { op, axis: own } }) }
+  })
 }
 
 const asBatch = ({ shape, ...tensor }: AnyTensor): AnyTensor => ({ ...tensor, shape: [1, ...shape] })

@@ -33,7 +33,7 @@ it.each<[string, (server: PretendServer) => void]>([
       return changes[Symbol.asyncIterator]()
     },
   }
-  const right = { labelAxis: 'last' } as const
+  const right = 'label' as const
   const starting = createPredictor({ workers, right, onWarning, scheme: { queries: 8, stragglers: 1 }, testing: { clock } }) // biome-ignore format: one line
   await until(() => isRead)
   let [isReady, from] = [false, clock.now()]

@@ -1,0 +1,120 @@
+/** What a model's first answers say against how an output is read: names promise what values do not keep. */
+
+import { criterionFrom, type JudgedOutput, judgedOf, outputIn } from './criterion'
+import type { Warn } from './notices'
+import { choicesOf, doubtsOf, type RightReading } from './reading'
+import type { TensorSpec } from './tensor'
+
+/** So many answers are looked at. */
+export const FIRST_ANSWERS = 50
+/** Halves of floats and quantised models add up to 1 so far off. */
+const SUM = 0.02
+/** Values of a class are this small in size at least once they are no probabilities. */
+const UNIT = 1 + 1e-3
+/** Logits of classes have a mean near 0, since their gradients add up to 0: the mean of their sigmoids is about .5, of rare tags a few hundredths. */
+const TAGGED = 0.1
+/** Lengths of vectors that are normalised differ by this share at most. */
+const NORM = 1e-3
+
+interface Seen {
+  /** All values from 0 to 1. */
+  isUnit: boolean
+  /** They, or their exponentials, add up to 1. */
+  isDistribution: boolean
+  least: number
+  most: number
+  norm: number
+  /** Mean of the values' sigmoids. */
+  odds: number
+}
+
+/** The first answers of a model: when there are enough, each output is held against what it is read as. */
+export class FirstAnswers {
+  /** Why an output's reading is not to be relied on, with what is to be said; undefined where nothing speaks against any. */
+  doubt: string | undefined
+  readonly #warn: Warn
+  /** Of each output that answers can speak against. */
+  readonly #open: { reading: RightReading; choices: string; output: JudgedOutput; seen: Seen[] }[]
+  #count = 0
+
+  constructor(outputs: readonly TensorSpec[], readings: readonly RightReading[], warn: Warn) {
+    this.#warn = warn
+    this.doubt = doubtsOf(readings).join('; ') || undefined
+    const choices = (i: number) =>
+      choicesOf(outputs[i], outputs.length > 1 ? `right.outputs.${outputs[i].name}` : 'right')
+    const judged = judgedOf(criterionFrom(outputs, readings))
+    this.#open = readings.flatMap((reading, i) => (isRefutable(reading) ? [{ reading, choices: choices(i), output: judged[i], seen: [] }] : [])) // biome-ignore format: one line
+  }
+
+  /** Takes one of the model's own answers. */
+  see(answer: Float32Array): void {
+    if (this.#count === FIRST_ANSWERS || !this.#open.length) return
+    this.#count++
+    for (const { output, seen } of this.#open) seen.push(seenIn(outputIn(answer, output)))
+    if (this.#count < FIRST_ANSWERS) return
+    const against = this.against()
+    if (!against) return
+    this.doubt ??= against
+    this.#warn(`nothing approximate is given any more: ${against}`)
+  }
+
+  /** What the answers so far say against how outputs are read, and what is to be said. */
+  against(): string | undefined {
+    const all = this.#open.flatMap(({ reading, choices, seen }) => {
+      const why = seen.length ? refutationOf(reading, seen) : undefined
+      const word = reading.right.kind === 'labels' ? 'tags' : 'classes'
+      return why ? `${choices}: it was read as ${word}, since ${reading.why}, but ${why}` : []
+    })
+    return all.join('; ') || undefined
+  }
+}
+
+/** What is said, and what the graph computes, is certain; of several positions no rule holds. */
+function isRefutable({ right, evidence, doubt }: RightReading): boolean {
+  if (evidence === 'right' || doubt) return false
+  return right.kind === 'labels' || (right.kind === 'label' && right.positions === 1 && evidence !== 'graph')
+}
+
+/** @returns why an output is something else; undefined where nothing speaks against it */
+function refutationOf({ right }: RightReading, all: readonly Seen[]): string | undefined {
+  const share = (is: (each: Seen) => boolean) => all.filter(is).length / all.length
+  const areUnit = share(({ isUnit }) => isUnit) === 1
+  const distributions = share(({ isDistribution }) => isDistribution)
+  if (right.kind === 'labels') {
+    if (areUnit && right.threshold === 0) return 'its values lie between 0 and 1, as no logits do'
+    if (!areUnit && right.threshold > 0) return 'some of its values lie beyond 0 and 1, as no probabilities do'
+    return distributions === 1 ? 'its values add up to 1, as those of classes do' : undefined
+  }
+  if (distributions > 0.5) return undefined
+  if (areUnit) return 'its values lie between 0 and 1 and do not add up to 1, as of tags or of scores each by itself'
+  if (share(({ most, odds }) => most < 0 || odds < TAGGED) >= 0.5)
+    return 'hardly a value is above 0, as of tags of which few are set'
+  if (share(({ least }) => least >= 0) === 1) return 'no value is below 0, as of distances, counts or ratings'
+  const norms = all.map(({ norm }) => norm)
+  const longest = Math.max(...norms)
+  if (all.length === 1 || longest - Math.min(...norms) > NORM * longest) return undefined
+  return 'all answers are vectors of one length, as embeddings are'
+}
+
+function seenIn(values: Float32Array): Seen {
+  let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]
+  let [sum, exponentials, squares, odds] = [0, 0, 0, 0]
+  for (const value of values) {
+    least = Math.min(least, value)
+    most = Math.max(most, value)
+    sum += value
+    exponentials += Math.exp(value)
+    squares += value ** 2
+    odds += 1 / (1 + Math.exp(-value))
+  }
+  const isUnit = least >= 1 - UNIT && most <= UNIT
+  const isOne = Math.abs(sum - 1) <= SUM && isUnit
+  return {
+    isUnit,
+    isDistribution: isOne || (most <= UNIT - 1 && Math.abs(exponentials - 1) <= SUM),
+    least,
+    most,
+    norm: Math.sqrt(squares),
+    odds: odds / values.length,
+  }
+}
