@@ -2,7 +2,7 @@
 
 import type { Clock } from '../clock'
 import type { ApproxiferError } from '../errors'
-import { type Caller, type Ended, SharedCaller, tooLate } from '../query/caller'
+import { type Ended, SharedCaller, tooLate } from '../query/caller'
 import type { Prediction } from '../query/prediction'
 import type { Ask, Request } from './reuse'
 
@@ -52,5 +52,5 @@ export function overheard(request: Request, ended: Ended, told: (prediction: Pre
     if (caller.isOpen) caller.answer(prediction, ended)
   }
   const failed = (error: ApproxiferError) => caller.isOpen && caller.fail(error, ended)
-  return { ...request, caller: new SharedCaller(caller as Caller, caller.since, answered, failed) }
+  return { ...request, caller: new SharedCaller(caller, caller.since, answered, failed) }
 }

@@ -68,7 +68,7 @@ export class KeptAnswers {
     return this.#most.repeats?.isOn !== false || this.#all.size < WITNESSES
   }
 
-  /** One of an identity for which that holds; the next time another one. */
+  /** One by an identity for which that holds; the next time another one. */
   another(isWanted: (identity: Identity) => boolean): { key: string; kept: Kept } | undefined {
     for (const [key, kept] of this.#all) {
       if (!isWanted(kept.prediction.identities[0])) continue

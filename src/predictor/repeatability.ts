@@ -66,7 +66,7 @@ export class Repeatability {
     if (!all.has(key, kept)) return told(false) // of a model before
     const known = this.#judging.get(kept)
     if (known) return void known.waiting.push(told)
-    const [before] = kept.prediction.identities
+    const before = kept.prediction.identities[0]
     const [between, waiting] = [[from, before], [told]]
     const isOfOthers = (other: OpenDifference) => !other.between.some((identity) => between.includes(identity))
     if ([...this.#judging.values()].some(isOfOthers)) {
@@ -77,12 +77,12 @@ export class Repeatability {
     const isAsBefore = (other: Payload) => agree(kept.answer, other, equality())
     opinion.judge({ payload: kept.query, answer: answer.copy(), from, before, isAsBefore }, (said) => {
       this.#judging.delete(kept)
-      if (all.has(key, kept)) this.#judged(key, kept, said, { from, before })
+      if (all.has(key, kept)) this.#judged(key, said, { from, before })
       for (const each of waiting) each(said === 'refuted')
     })
   }
 
-  #judged(key: string, kept: Kept, said: Opinion, { from, before }: { from: Identity; before: Identity }): void {
+  #judged(key: string, said: Opinion, { from, before }: { from: Identity; before: Identity }): void {
     const { kept: all, opinion } = this.#options
     if (said === 'refuted') return this.#differs(from)
     all.drop(key)
@@ -92,7 +92,7 @@ export class Repeatability {
     opinion.ask(other.kept.query, [before], (answer) => {
       if (!answer || !all.has(other.key, other.kept)) return
       if (!agree(other.kept.answer, answer, this.#options.equality())) return this.#replaced()
-      for (const identity of kept.prediction.identities) all.forget({ identity })
+      all.forget({ identity: before })
       this.#disbelieved.add(before)
       this.#options.mended()
       this.#differs(before)
@@ -109,7 +109,7 @@ export class Repeatability {
     const { kept: all, opinion } = this.#options
     const one = all.another(() => true)
     if (!one) return
-    const [before] = one.kept.prediction.identities
+    const before = one.kept.prediction.identities[0]
     opinion.ask(one.kept.query, opinion.isOnly(before) ? [] : [before], (answer, from) => {
       if (answer) this.compare(one.key, one.kept, answer, from)
     })
@@ -119,6 +119,7 @@ export class Repeatability {
   renew(): void {
     this.#differences = []
     this.#disbelieved.clear()
+    this.#judging.clear()
     this.isOff = false
   }
 
@@ -126,6 +127,7 @@ export class Repeatability {
     const { replaced, warn } = this.#options
     warn('a query that was asked again had another answer, also of a second worker: the model was replaced, and what was kept and learned of the one before is gone') // biome-ignore format: one line
     this.#disbelieved.clear()
+    this.#judging.clear()
     replaced()
     this.#differs(undefined)
   }

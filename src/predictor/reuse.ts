@@ -226,8 +226,9 @@ export class Reuse {
   }
 
   #mayKeep(key: string, { payload }: Crowd, { identities }: Prediction): boolean {
-    const isBelieved = this.#repeatability.believes(identities[0])
-    return isBelieved && (this.#kept.hasRoom || this.#kept.of(key, payload) !== undefined)
+    return (
+      this.#repeatability.believes(identities[0]) && (this.#kept.hasRoom || this.#kept.of(key, payload) !== undefined)
+    )
   }
 
   /** What no answer came for in time is asked for again for those that have more; all else would go no better. */
