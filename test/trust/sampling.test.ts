@@ -302,7 +302,7 @@ describe('an anchor', () => {
   })
 
   it('that fails three times on an audit is not asked it again; that it was gone before it was asked is none of these', async () => {
-    const { predictor, reply, at, verdicts } = await fleet({}, {}, 2)
+    const { predictor, reply, at, verdicts, clock } = await fleet({}, {}, 2)
     const given = predictor.predict(query(1))
     const other = predictor.predict(query(2))
     await turn()
@@ -310,20 +310,28 @@ describe('an anchor', () => {
     await reply('w0')
     await Promise.all([given, other])
     let times = 0
-    const fail = async (code: 'WORKER' | 'OVERLOADED', gone: boolean) => {
-      const [call] = at('w0').calls
+    /** The anchor fails on the audit of the lie, and answers all else until it is asked that again. */
+    const fail = async (code: 'WORKER' | 'OVERLOADED') => {
+      const isLie = ({ row }: { row: Float32Array }) => row[0] === 2
+      const call = at('w0').calls.find(isLie)
       if (!call) return
       times++
-      at('w0').gone = gone
+      const isGone = code === 'OVERLOADED'
+      if (isGone) Object.assign(at('w0'), { gone: true, capacity: 0 })
       call.fail(new ApproxiferError(code, 'not now'))
       await turn()
-      at('w0').gone = false
+      Object.assign(at('w0'), { gone: false, capacity: 1 })
       at('w0').onFree?.()
-      await turn()
+      const next = [predictor.predict(query(3)), predictor.predict(query(4))]
+      for (let i = 0; i < 8; i++) {
+        await clock.run(clock.now() + 1)
+        for (const each of [...at('w0').calls, ...at('w1').calls]) if (!isLie(each)) each.answer()
+      }
+      await Promise.all(next)
     }
-    for (let i = 0; i < 5; i++) await fail('OVERLOADED', true)
+    for (let i = 0; i < 5; i++) await fail('OVERLOADED')
     expect(times).toBe(5)
-    for (let i = 0; i < 5; i++) await fail('WORKER', false)
+    for (let i = 0; i < 5; i++) await fail('WORKER')
     expect([times, verdicts()]).toEqual([8, []])
     await predictor.close()
   })
@@ -400,7 +408,7 @@ describe('an anchor', () => {
 describe('the memory', () => {
   /** Of a worker that lies of so many queries, of which an anchor is asked for some. */
   async function taught(rate: number) {
-    const own = await fleet({ rate }, { policy: 'auto', atDeadline: 'give', memory: { features: 'raw' } })
+    const own = await fleet({ rate }, { policy: 'auto', right: 'label', atDeadline: 'give', memory: { features: 'raw' } })
     const { predictor, at, clock } = own
     const held = predictor.predict(query(1000)).catch(none)
     await turn()
