@@ -13,7 +13,7 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'answers with other labels are the same',
     file: 'query/equality.ts',
-    from: "return right.kind !== 'label' || sameLabels(values(a), values(b), right)",
+    from: 'return !chooses(right) || sameChoice(values(a), values(b), right)',
     to: 'return true',
     tests: ['query/equality'],
   },
@@ -48,8 +48,8 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'an audited answer may be checked',
     file: 'query/vote.ts',
-    from: 'if (isAudited || trust.integrity',
-    to: 'if (trust.integrity',
+    from: 'if (isAudited || !mayCheck',
+    to: 'if (!mayCheck',
     tests: ['query/vote'],
   },
   {
@@ -90,7 +90,7 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'late lies are forgiven',
     file: 'query/vote.ts',
-    from: '      else if (isLie(answer, own, trust.equality)) this.#lied(asked)\n',
+    from: "      if (finding === 'lie') this.#lied(asked)\n",
     to: '',
     tests: ['query/vote'],
   },
@@ -139,7 +139,7 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'an ejection is never longer than the first',
     file: 'trust/evidence.ts',
-    from: 'FIRST * 2 ** (record.ejections - 1)',
+    from: 'FIRST * 2 ** Math.max(0, ejections - 1)',
     to: 'FIRST',
     tests: ['trust/reputation'],
   },
@@ -153,8 +153,8 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'suspicion outlives an ejection',
     file: 'trust/evidence.ts',
-    from: '    record.suspicion = 0\n    return true',
-    to: '    return true',
+    from: '    record.suspicion = record.deviation = 0\n    return true',
+    to: '    record.deviation = 0\n    return true',
     tests: ['trust/reputation'],
   },
   {
@@ -222,9 +222,9 @@ export const knownMutations: readonly KnownMutation[] = [
   },
   {
     name: 'an ejected worker has two trials at once',
-    file: 'pool/pool.ts',
-    from: 'return !slots.busy && isFree',
-    to: 'return slots && isFree',
+    file: 'pool/roster.ts',
+    from: 'if (machine === refused || slots.busy || !member.isFree) continue',
+    to: 'if (machine === refused || !slots || !member.isFree) continue',
     tests: ['trust/liars', 'pool/slots'],
   },
   {

@@ -22,16 +22,16 @@ async function episode(seed: number): Promise<void> {
   const S = random.below(3)
   const count = K + S + random.below(3)
   const workers = Array.from({ length: count }, (_, i) => new MoodyWorker(i, clock, seeded(seed + i)))
+  const isCoded = random.next() < 0.8
+  const isPaper = isCoded && random.next() < 0.2
   const options: PredictorOptions = {
-    ...(random.next() < 0.8 && {
-      scheme: { queries: K, stragglers: S, ...(random.next() < 0.2 && { preset: 'aaai22' as const }) },
-    }),
+    ...(isCoded && { scheme: { queries: K, stragglers: S, ...(isPaper && { preset: 'aaai22' as const }) } }),
     workers,
     testing: { clock, seed },
     hangMs: HANG_MS,
     deadlineMs: DEADLINE_MS,
     maxWaitMs: pick([0, 5, 50]),
-    policy: pick(['auto', 'retry', 'recover'] as const),
+    policy: pick(isPaper ? (['auto', 'recover'] as const) : (['auto', 'retry', 'recover'] as const)),
     hedge: { budget: pick([0, 0.1, 1]) },
     right: 'label',
     ...(random.next() < 0.9 && { memory: false as const }), // learning takes three times all the rest

@@ -34,6 +34,7 @@ const omitted: Omitted = {
   'Generation._shared': 'the context has it all',
   'QueryRecovery._experience': learned,
   'Query.place': derived,
+  'PooledAttempt.order': 'attempts are queued in that order',
   'context.extras': figures,
   'Admission._answered': figures,
   'Admission._failed': figures,
