@@ -29,13 +29,15 @@ const reasons = {
   scales: 'its outputs are numbers of one length: test/query/equality.test.ts has others',
   tells:
     'all machines tell how large answers are, in numbers, and none is the user’s own: test/trust/told-scales.test.ts and asked-scales.test.ts have others',
+  deviates: 'an answer is right or a lie, and nothing in between: test/trust/deviant.test.ts has those',
+  earns:
+    'its machines have a worker each, and have all of its slots at once: test/pool/machine.test.ts has those that earn them',
 }
 
 type Why = keyof typeof reasons
 
 // biome-ignore format: a line each
 const unreached: Record<string, Why> = {
-  'query/policy checkPolicy: const where="byzantine > 0, where one answer proves nothing";throw new RangeErro': 'policy',
   'query/policy defaultPolicy: :"recover"': 'policy',
   'query/policy next: ?underWay(facts,now)': 'time',
   'query/policy lookUp: :WAIT': 'memory',
@@ -151,6 +153,36 @@ const unreached: Record<string, Why> = {
   'pool/roster get nobody: get nobody(){const{size:size}=this.members;const ejected=t': 'told',
   'trust/evidence load: load(state){const{workers,distance:distance}=savedEvidence': 'saved',
   'trust/evidence leave: if(earned){for(const each of this.left)if(this.of(each).pr': 'many',
+  'query/equality : &&!(judged[i]&&chooses(judged[i].right))': 'scales',
+  'query/equality findingOf: return agreeing.some(each=>isNear(answer,each,equality))?"': 'deviates',
+  'query/equality : each=>isNear(answer,each,equality)': 'deviates',
+  'query/policy checkPolicy: const where=byzantine?"byzantine > 0, where one answer pro': 'policy',
+  'query/policy lookUp: ||lookup==="done"': 'memory',
+  'query/policy lookUp: return lookup==="none"?{action:"look up"}:WAIT': 'memory',
+  'query/policy unasked: return first;': 'memory',
+  'trust/scales trustedOf: return worker': 'tells',
+  'trust/scales changed: if(!this.pool.identities.has(identity))all.delete(identity': 'tells',
+  'trust/reputation deviated: deviated(worker,anchored){const identity=identityOf(worker': 'deviates',
+  'query/vote begin: ||learning?.experience.memory!=="warm"': 'memory',
+  'query/vote get needed: ?(this.recovery?.confidence??0)>=trust.integrity': 'memory',
+  'query/vote compare: trust.deviated(workerOf(asked))': 'deviates',
+  'query/vote check: check(asked,give){const{trust,learning,first:first}=this.c': 'memory',
+  'pool/roster findEjected: continue;': 'earns',
+  'pool/roster vacate: &&this.identities.usable>1?machine.silent(silentMs)': 'earns',
+  'pool/roster vacate: this.clock.after(pauseMs,()=>this.release(machine,true),tr': 'earns',
+  'pool/roster : ()=>this.release(machine,true)': 'earns',
+  'pool/roster release: this.resumed()': 'earns',
+  'pool/roster list: else member.place=machine.waiting.push(member)': 'earns',
+  'pool/roster unlist: member.machine.waiting.remove(member.place);': 'earns',
+  'pool/roster listNext: &&machine.mayList': 'earns',
+  'pool/roster listNext: {this.unlist(first);this.enter(first)}': 'earns',
+  'pool/roster takeFastest: if(member.machine.hasRoom)this.move(member,member.isGone?G': 'earns',
+  'pool/roster push: this.entries=new TinyQueue(this.entries.data.filter(({memb': 'many',
+  'trust/evidence trials: ||rightAnswersLeft<FIRST': 'deviates',
+  'trust/evidence trials: :RETRIED': 'deviates',
+  'trust/evidence deviated: deviated(worker){const record=this.record(worker);record.d': 'deviates',
+  'trust/evidence passOver: passOver(worker){const record=this.record(worker);record.r': 'deviates',
+  'trust/evidence ejectedFor: return FIRST;': 'deviates',
 }
 
 /** A branch as it is called whatever stands beside it in the bundle: without marks of private fields, and numbers of equal names. */
