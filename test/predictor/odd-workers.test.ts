@@ -125,7 +125,7 @@ function oddly(worker: Well, property: string, how: string, isOdd: () => boolean
 
 const kinds: Record<string, Partial<PredictorOptions>> = {
   'no scheme': {},
-  'a memory': { policy: 'auto' },
+  'a memory': { policy: 'auto', right: 'label' },
   'a scheme': { scheme: { queries: 2, stragglers: 1 } },
   'liars among them': { scheme: { queries: 1, byzantine: 1 }, memory: false },
   'the paper’s code': { scheme: { preset: 'aaai22', queries: 2, stragglers: 1 } },

@@ -56,7 +56,7 @@ async function stream(seed: number, queries: number, off: readonly (() => number
   const verdicts: string[] = []
   const warnings: string[] = []
   const predictor = await createPredictor({
-    ...{ workers, scheme: { queries: 1, byzantine: 1 }, memory: false, testing: { clock, seed } },
+    ...{ workers, scheme: { queries: 1, byzantine: 1 }, right: 'label', memory: false, testing: { clock, seed } },
     onWarning: (text) => warnings.push(text),
     onVerdict: ({ worker, kind }: Verdict) => verdicts.push(`${worker} ${kind}`),
   })

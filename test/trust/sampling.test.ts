@@ -408,7 +408,10 @@ describe('an anchor', () => {
 describe('the memory', () => {
   /** Of a worker that lies of so many queries, of which an anchor is asked for some. */
   async function taught(rate: number) {
-    const own = await fleet({ rate }, { policy: 'auto', right: 'label', atDeadline: 'give', memory: { features: 'raw' } })
+    const own = await fleet(
+      { rate },
+      { policy: 'auto', right: 'label', atDeadline: 'give', memory: { features: 'raw' } },
+    )
     const { predictor, at, clock } = own
     const held = predictor.predict(query(1000)).catch(none)
     await turn()
