@@ -73,6 +73,7 @@ export async function stream(
     scheme: { queries: Math.min(4, count), byzantine: Math.max(1, liars) },
     workers,
     testing: { clock, seed },
+    right: 'label',
     hangMs: 200,
     deadlineMs: 400,
     onWarning: () => {},

@@ -50,6 +50,7 @@ async function fleet(first: readonly Machine[], clock: VirtualClock, options: Pr
   feed.tell(...first.map((worker) => ({ add: worker })))
   const predictor = await createPredictor({
     workers: feed,
+    right: 'label',
     testing: { clock, seed: 1, coin: () => 1 },
     onWarning: () => {},
     onVerdict: ({ identity, kind }) => kind === 'ejected' && ejected.push(identity),
