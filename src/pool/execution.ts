@@ -227,7 +227,11 @@ export class Execution {
   #leave(slot: WorkerSlot, batch: Batch, now: number): Batch | undefined {
     const { member } = slot
     const isLate = this.probing.isLate(member, batch, now)
-    const isUnheard = batch.best === 'cancelled' || (batch.best === 'failed' && member.state.is === 'leaving')
+    // A refusal that comes late is as good as silence: a machine could hold up queries with it, and lose nothing.
+    const isUnheard =
+      batch.best === 'cancelled' ||
+      batch.best === 'refused' ||
+      (batch.best === 'failed' && member.state.is === 'leaving')
     if (batch.best === 'answered') this.#options.roster.answered(member)
     else if (member.machine.earns && (batch.phase === 'silent' || (isLate && isUnheard))) {
       slot.silentMs = now - batch.startedAt

@@ -259,6 +259,7 @@ export class Generation {
     this.end(error)
     for (const { learning } of this.tenants) learning?.close()
     this.means.sampled?.close()
+    this.reuse?.close()
     await this.means.pool.close(error)
   }
 

@@ -25,7 +25,7 @@ interface OpenDifference {
 
 interface RepeatabilityOptions {
   kept: KeptAnswers
-  opinion: Pick<SecondOpinion, 'judge' | 'ask' | 'isOnly'>
+  opinion: Pick<SecondOpinion, 'judge' | 'ask' | 'isOnly' | 'isProven'>
   equality(): Equality
   warn: Warn
   /** All that was kept and learned is of a model before. */
@@ -87,7 +87,8 @@ export class Repeatability {
     if (said === 'refuted') return this.#differs(from)
     all.drop(key)
     if (said !== 'confirmed') return this.#differs(said === 'alone' ? undefined : from)
-    const other = opinion.isOnly(before) ? undefined : all.another((identity) => identity !== before)
+    const other =
+      opinion.isProven || opinion.isOnly(before) ? undefined : all.another((identity) => identity !== before)
     if (!other) return this.#replaced()
     opinion.ask(other.kept.query, [before], (answer) => {
       if (!answer || !all.has(other.key, other.kept)) return
@@ -107,7 +108,7 @@ export class Repeatability {
   /** What the memory remembers was wrong: perhaps the model was replaced. Asks for one of the kept answers again. */
   suspect(): void {
     const { kept: all, opinion } = this.#options
-    const one = all.another(() => true)
+    const one = opinion.isProven ? undefined : all.another(() => true) // the coin's repeats are proven
     if (!one) return
     const before = one.kept.prediction.identities[0]
     opinion.ask(one.kept.query, opinion.isOnly(before) ? [] : [before], (answer, from) => {

@@ -268,6 +268,10 @@ export class Reuse {
     this.#repeatability.renew()
   }
 
+  close(): void {
+    this.#options.opinion.close()
+  }
+
   /** Forgets what an identity answered, or what a tenant asked. */
   forget(which: { identity?: Identity; tenant?: string }): void {
     this.#kept.forget(which)

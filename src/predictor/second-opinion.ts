@@ -41,10 +41,16 @@ export class SecondOpinion {
   readonly #clock: Clock
   readonly #means: SecondOpinionOptions['means']
   readonly #open = new Set<OneMore>()
+  #isClosed = false
 
   constructor({ clock, means }: SecondOpinionOptions) {
     this.#clock = clock
     this.#means = means
+  }
+
+  /** Whether answers are proven by several machines before they are given: those need no second opinion, and one machine's word is none. */
+  get isProven(): boolean {
+    return this.#means.Vote !== undefined
   }
 
   /** Whether no machine but this one can be asked. */
@@ -55,7 +61,7 @@ export class SecondOpinion {
   judge(differing: Differing, told: (opinion: Opinion) => void): void {
     const { payload, answer, from, before, isAsBefore } = differing
     const isConfirmed = (other: Payload) => agree(other, answer, this.#means.trust.equality)
-    if (this.#means.Vote) return told('confirmed') // it was proven by several
+    if (this.isProven) return told('confirmed')
     const others = this.#others([from])
     if (!others.length) {
       if (before === undefined) return told('open')
@@ -73,7 +79,7 @@ export class SecondOpinion {
 
   /** Asks a machine that is none of these. @param told  undefined: none answered */
   ask(payload: Payload, apart: readonly Identity[], told: (answer: Payload | undefined, from: Identity) => void): void {
-    if (!this.#others(apart).length) return told(undefined, '')
+    if (this.#isClosed || !this.#others(apart).length) return told(undefined, '')
     const isBlocked = (identity: Identity) => apart.includes(identity) || !this.#counts(identity)
     const one = new OneMore(isBlocked, (attempt) => {
       this.#open.delete(one)
@@ -86,10 +92,14 @@ export class SecondOpinion {
       this.ask(payload, identity ? [...apart, identity] : apart, told)
     })
     this.#open.add(one)
-    const stop = this.#clock.after(MOST_MS, () => {
-      this.#drop(one)
-      told(undefined, '')
-    })
+    const stop = this.#clock.after(
+      MOST_MS,
+      () => {
+        this.#drop(one)
+        told(undefined, '')
+      },
+      true,
+    )
     one.stop = stop
     one.attempt = this.#means.pool.submit({ payload, owner: one, apart: [one], priority: 'high' })
   }
@@ -97,6 +107,12 @@ export class SecondOpinion {
   /** Those that are under way are of no use any more: nobody is told. */
   stop(): void {
     for (const one of [...this.#open]) this.#drop(one)
+  }
+
+  /** Nobody is asked any more. */
+  close(): void {
+    this.#isClosed = true
+    this.stop()
   }
 
   #drop(one: OneMore): void {

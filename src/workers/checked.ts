@@ -17,6 +17,7 @@ type Read = (worker: ModelWorker) => unknown
 
 const isBoolean: Fits = (value) => typeof value === 'boolean'
 const isFlag: Fits = (value) => value === undefined || typeof value === 'boolean'
+const isTextOrNone: Fits = (value) => value === undefined || typeof value === 'string'
 const isMs: Fits = (value) => value === undefined || (Number.isFinite(value) && (value as number) >= 0)
 const isCount: Fits = (value) => value === undefined || (Number.isSafeInteger(value) && (value as number) >= 1)
 const isFunctionOrNone: Fits = (value) => value === undefined || typeof value === 'function'
@@ -34,7 +35,6 @@ export class CheckedWorker implements ModelWorker {
   declare readonly origin: Optional<string>
   readonly signature: Signature
   declare readonly fingerprint: Optional<string>
-  declare readonly modelId: Optional<string>
   readonly #worker: ModelWorker
   readonly #warn: Warn
   /** Of which it was warned. */
@@ -51,11 +51,11 @@ export class CheckedWorker implements ModelWorker {
   constructor(field: string, worker: ModelWorker, warn: Warn) {
     try {
       checkWorker(field, worker)
-      const { name, identity, signed, trusted, origin, signature, fingerprint, modelId } = worker
+      const { name, identity, signed, trusted, origin, signature, fingerprint } = worker
       this.name = checkString(`${field}.name`, name)
       this.signature = signature
       for (const side of ['inputs', 'outputs'] as const) checkSpecs(`${field}.signature.${side}`, signature?.[side])
-      const texts = { identity, origin, fingerprint, modelId }
+      const texts = { identity, origin, fingerprint }
       for (const [name, text] of Object.entries(texts)) if (text !== undefined) checkString(`${field}.${name}`, text)
       for (const [name, flag] of Object.entries({ signed, trusted })) if (flag !== undefined) checkBoolean(`${field}.${name}`, flag) // biome-ignore format: one line
       Object.assign(this, texts, { signed, trusted })
@@ -87,6 +87,10 @@ export class CheckedWorker implements ModelWorker {
     return this.inferBatch
       ? (this.#ask<Optional<number>>('maxBatch', (worker) => worker.maxBatch, isCount, 'an integer >= 1', 1) ?? 1)
       : 1
+  }
+
+  get modelId(): Optional<string> {
+    return this.#ask('modelId', (worker) => worker.modelId, isTextOrNone, 'a string', undefined)
   }
 
   get interruptible(): Optional<boolean> {

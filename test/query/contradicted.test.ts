@@ -20,6 +20,7 @@ async function warm(options: PredictorOptions) {
     testing: { clock },
     verify: { audit: 0 },
     hedge: { budget: 1 },
+    right: 'label' as const,
     onWarning: () => {},
   }
   const predictor = await createPredictor({ ...common, ...options })

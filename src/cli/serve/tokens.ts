@@ -29,7 +29,11 @@ export const tokenOptions = {
   tenant: open(text, 'nobody’s', 'whose its queries are'),
   tenants: option(checkBoolean, false, 'whether its requests name whose they are, as those of a proxy do'),
   models: open(names, 'all', 'that it may ask'),
-  operator: option(checkBoolean, false, 'whether it may change which model serves: `promote` and `refuse`'),
+  operator: open(
+    checkBoolean,
+    'on --admin-port alone',
+    'whether it may change which model serves: `promote` and `refuse`',
+  ),
   rate: open(number(0.001, 1e9), 'any', 'queries a second; more are answered 429'),
   weight: open(
     integer(1, 1000),
@@ -105,7 +109,7 @@ export async function readTokens(
         ...(name !== undefined && { name }),
         ...(!tenants && { tenant }),
         ...(models && { models }),
-        ...(operator && { operator }),
+        ...(operator !== undefined && { operator }),
         ...(weight && { weight }),
         ...(priority && { priority }),
       }

@@ -66,7 +66,10 @@ class HttpFleet {
     this.#settings = settings
     const [names, onApart] = [new ModelNames(this.#isSame), () => this.#admitOthers()]
     const called = (model: ModelIdentity) => names.of(model)
-    const beside = async (worker: ModelWorker) => void names.of(await identityOf(worker, probe))
+    const beside = async (worker: ModelWorker) => {
+      names.learn(await identityOf(worker, probe))
+      if (this.fleet.model) this.#admitAll(this.fleet.model) // servers may have answered before
+    }
     const told = { onApart, beside, onReturn: () => this.#close() }
     this.fleet = new RemoteFleet({ nameOf: called, clock, warn, most, ...told })
     // The only timer that holds the process: somebody waits for the first workers.
@@ -192,8 +195,12 @@ class HttpFleet {
       return
     }
     this.#cancelElection?.()
-    const model = this.#take(winner.vote as ModelIdentity)
-    for (const server of servers) this.#admit(server, model)
+    this.#admitAll(winner.vote as ModelIdentity)
+  }
+
+  #admitAll(model: ModelIdentity): void {
+    const named = this.#take(model)
+    for (const server of this.#servers.values()) this.#admit(server, named)
   }
 
   /** By its name answers of one model are told from another's, also where servers tell no fingerprint. */

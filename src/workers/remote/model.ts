@@ -17,7 +17,7 @@ export interface ModelIdentity {
 
 /** What the models of a fleet are called: by the fingerprint that the first server says, else by its answer. */
 export class ModelNames {
-  readonly #known: { model: ModelIdentity; name: string }[] = []
+  readonly #known: { readonly model: ModelIdentity; name: string }[] = []
 
   constructor(private readonly isSame: (a: ModelIdentity, b: ModelIdentity) => boolean) {}
 
@@ -29,6 +29,13 @@ export class ModelNames {
     this.#known.push({ model, name })
     if (this.#known.length > MOST_NAMES) this.#known.shift()
     return name
+  }
+
+  /** A model is called by its own fingerprint from now on, whatever it was called before. */
+  learn(model: ModelIdentity): void {
+    const known = this.#known.find((each) => this.isSame(each.model, model))
+    if (known) known.name = model.fingerprint ?? known.name
+    else this.of(model)
   }
 }
 
