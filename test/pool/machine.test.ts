@@ -1,6 +1,7 @@
 /** Slots are a machine's, whatever names its workers have: one that announces itself begins with one, and earns the others. */
 
 import { expect, it } from 'vitest'
+import { ApproxiferError } from '../../src/errors'
 import type { Payload } from '../../src/payload'
 import { Machine } from '../../src/pool/machine'
 import { Pool } from '../../src/pool/pool'
@@ -220,4 +221,19 @@ it('ten thousand names of one machine join, are passed by and leave, and none of
   for (const { name } of names) pool.drain(name)
   expect(pool.size).toBe(2)
   expect(Watched.reads - asked).toBeLessThan(10 * names.length)
+})
+
+it('a machine that refuses each row late, in place of being silent, loses its slots as if it were', async () => {
+  const good = [1, 2, 3].map((i) => announced(`w${i}`))
+  const bad = announced('bad', { slots: 8, identity: 'bad' })
+  const { pool, put, pass, answer } = open([...good, bad])
+  put(500)
+  for (let i = 0; i < 8; i++) await answer(...good, bad)
+  expect([pool.slots, bad.runs.length]).toEqual([11, 8])
+  for (let i = 0; i < 10; i++) {
+    await pass(5 * MS)
+    for (const run of [...bad.runs]) run.fail(new ApproxiferError('OVERLOADED', 'too much to do'))
+    await answer(...good)
+  }
+  expect(pool.slots).toBeLessThanOrEqual(4)
 })

@@ -1,0 +1,60 @@
+/** Other machines are asked where an answer differs from what was kept: until the predictor is closed, and only where one machine's word counts. */
+
+import { expect, it } from 'vitest'
+import type { Payload } from '../../src/payload'
+import type { Attempt, Submission } from '../../src/pool/attempt'
+import type { Kept, KeptAnswers } from '../../src/predictor/kept-answers'
+import { Repeatability } from '../../src/predictor/repeatability'
+import { SecondOpinion } from '../../src/predictor/second-opinion'
+import { VirtualClock } from '../../src/testing/virtual-clock'
+import { payloadOf } from '../shared/vectors'
+
+/** @param isProven  whether several machines prove each answer */
+function opinionOf(isProven = false) {
+  const clock = new VirtualClock()
+  const submitted: Submission[] = []
+  const pool = {
+    identities: { all: () => ['a', 'b', 'c'], isUsable: () => true, workersOf: () => new Set() },
+    submit(row: Submission) {
+      submitted.push(row)
+      return { phase: 'queued', payload: row.payload } as Attempt<Payload, Payload>
+    },
+    cancel() {},
+    tell() {},
+  }
+  const means = { pool, trust: {}, sampled: undefined, Vote: isProven ? class {} : undefined } as never
+  return { clock, submitted, opinion: new SecondOpinion({ clock, means }) }
+}
+
+it('once it is closed nobody is asked again, and no timer holds the process for a minute', () => {
+  const { clock, submitted, opinion } = opinionOf()
+  const told: unknown[] = []
+  opinion.ask(payloadOf(Float32Array.of(1)), ['a'], (answer) => told.push(answer))
+  expect([submitted.length, clock.pending]).toEqual([1, 1])
+  opinion.close()
+  expect([clock.pending, told]).toEqual([0, []])
+  opinion.ask(payloadOf(Float32Array.of(1)), ['a'], (answer) => told.push(answer))
+  expect([submitted.length, clock.pending, told]).toEqual([1, 0, [undefined]])
+})
+
+it('where answers are proven no single machine is asked whether the model was replaced', () => {
+  const one = {
+    key: 'k',
+    kept: { query: payloadOf(Float32Array.of(1)), prediction: { identities: ['a'] } } as never as Kept,
+  }
+  const asked = [false, true].map((isProven) => {
+    const { submitted, opinion } = opinionOf(isProven)
+    const kept = { another: () => one } as never as KeptAnswers
+    const nothing = () => {}
+    new Repeatability({
+      kept,
+      opinion,
+      equality: nothing as never,
+      warn: nothing,
+      replaced: nothing,
+      mended: nothing,
+    }).suspect()
+    return submitted.length
+  })
+  expect(asked).toEqual([1, 0])
+})
