@@ -76,6 +76,7 @@ it('with tokens one that says operator, and on --admin-port any but those of a t
 adminPort: 0
 tokens:
   - { token: plain }
+  - { token: scraper, operator: false }
   - { token: shop, tenant: shop }
   - { token: some, models: [digits] }
   - { token: proxy, tenants: true }
@@ -92,7 +93,7 @@ tokens:
   ]
   expect(await both('plain')).toEqual(['plain', REFUSED, OPERATOR])
   expect(await both('proxy')).toEqual(['proxy', REFUSED, OPERATOR])
-  for (const name of ['shop', 'some']) expect(await both(name)).toEqual([name, REFUSED, REFUSED])
+  for (const name of ['shop', 'some', 'scraper']) expect(await both(name)).toEqual([name, REFUSED, REFUSED])
   for (const name of ['boss', 'lead']) {
     expect(await both(name)).toEqual([name, OPERATOR, OPERATOR])
     expect(await both(name, { host: 'gateway.example' })).toEqual([name, OPERATOR, OPERATOR])
