@@ -64,7 +64,8 @@ const ROW = 2048
 const OF_ONE = 0.75
 /** Ignored parameters that are told of, and letters of each. */
 const [MOST_TOLD, MOST_LETTERS] = [20, 100]
-const PARAMETERS = [
+/** Of a request, beside those of the protocol. */
+export const PARAMETERS = [
   'deadline_ms',
   'timeout',
   'priority',

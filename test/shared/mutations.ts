@@ -1,5 +1,6 @@
 /** Requests that were right, changed at random: their JSON as a tree, its text, the bytes behind it, and headers. */
 
+import { PARAMETERS } from '../../src/gateway/infer'
 import type { Random } from '../../src/random'
 
 export interface Mutable {
@@ -94,18 +95,7 @@ const NAMES = [
     'classification',
     'shared_memory_region',
   ],
-  ...[
-    'deadline_ms',
-    'timeout',
-    'priority',
-    'policy',
-    'tenant',
-    'min_confidence',
-    'at_deadline',
-    'on_overload',
-    'allow_partial',
-    'ask',
-  ],
+  ...PARAMETERS,
   ...[
     'partition',
     'caller',
