@@ -54,6 +54,8 @@ export interface Attempt<P = unknown, A = unknown> {
   readonly worker: ModelWorker | undefined
   /** Of that worker. */
   readonly identity: Identity | undefined
+  /** Identities of strangers that were sent it, also those that refused it, in turn. */
+  readonly seenBy: readonly Identity[]
   readonly queuedAt: number
   /** When its worker began with it; NaN while it is queued or behind another attempt. */
   readonly startedAt: number

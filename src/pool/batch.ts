@@ -1,6 +1,7 @@
 /** Attempts as the pool has them, and what a worker is at work on, or has next: one attempt, or several that go through its model in one run. */
 
 import { CallOptions, Cancellation } from '../abort'
+import { NONE } from '../arrays'
 import { expected } from '../check'
 import type { Payload } from '../payload'
 import type { TensorList } from '../tensor'
@@ -23,6 +24,7 @@ export class PooledAttempt implements Attempt {
   isAlone = false
   /** Its place in the queue, or the batch that has or had it; undefined while its worker lost it and it is not queued again yet. */
   at: number | Batch | undefined
+  seenBy: readonly Identity[] = NONE
   /** Nobody waits for it. */
   isReleased = false
   /** Written by `settle` alone. */

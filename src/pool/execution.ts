@@ -2,6 +2,7 @@
 
 import type { Clock } from '../clock'
 import { ApproxiferError, asError } from '../errors'
+import { identityOf } from '../workers/worker'
 import type { FailedOutcome } from './attempt'
 import { Batch, type Join, type PooledAttempt, send } from './batch'
 import { Forecast } from './forecast'
@@ -73,7 +74,11 @@ export class Execution {
 
   #send(batch: Batch): void {
     const { attempts, slot } = batch
-    for (const attempt of attempts) attempt.at = batch
+    const { isPlain, worker } = slot.member
+    for (const attempt of attempts) {
+      attempt.at = batch
+      if (isPlain) attempt.seenBy = [...attempt.seenBy, identityOf(worker)]
+    }
     const outcomes = send(slot.member.worker, batch, this.#options.together)
     outcomes.forEach((outcome, i) => {
       const attempt = attempts[i]

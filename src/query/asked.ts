@@ -147,14 +147,13 @@ export class Inquiry implements Apart {
   blocks(identity: Identity): boolean {
     const worker = this.#unknown?.worker
     if (worker && identityOf(worker) === identity) return true
-    if (this.#strangers?.has(identity) && this.#isTold) return true
+    if (this.#strangers?.has(identity) && this.#told.some((stranger) => stranger !== identity)) return true
     return this.asked.length > 0 && this.asked.some((asked) => blockedBy(asked) === identity) // mostly nobody: no closure is made
   }
 
-  /** A stranger knows of it. */
-  get #isTold(): boolean {
-    const all = [...this.asked.map(({ attempt }) => attempt), ...(this.#unknown ? [this.#unknown] : [])]
-    return all.some(({ worker }) => worker && this.#strangers?.has(identityOf(worker)))
+  /** Strangers that know of it: one, who may have refused it and be asked again. */
+  get #told(): Identity[] {
+    return [...this.asked.flatMap(({ attempt }) => attempt.seenBy), ...(this.#unknown?.seenBy ?? NONE)]
   }
 
   /** The same turn of the pool may go on with what else is queued of this query. */
@@ -171,7 +170,8 @@ export class Inquiry implements Apart {
       const identity = blockedBy(asked)
       if (identity !== undefined) blocked.push(identity)
     }
-    return (this.#strangers && this.#isTold ? this.#strangers.others(blocked) : this.#pool.available(blocked)) - queued
+    const told = this.#strangers ? this.#told : NONE
+    return (told.length ? (this.#strangers as Strangers).among(told, blocked) : this.#pool.available(blocked)) - queued
   }
 
   /** @param trials  of a trial: whom else it must keep away from @returns undefined for a trial that there is no worker for */

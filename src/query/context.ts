@@ -115,6 +115,6 @@ export interface Strangers {
   missed(attempt: Attempt): void
   /** All attempts of a query have an outcome. */
   ended(asked: readonly Asked[]): void
-  /** How many others can be reached, but for these. */
-  others(blocked: readonly Identity[]): number
+  /** How many trusted identities, and of these strangers, can be reached, but for those blocked. */
+  among(strangers: readonly Identity[], blocked: readonly Identity[]): number
 }

@@ -135,7 +135,8 @@ export class Query implements Owner, Timed {
     if (extra && !asked.isSent) extra.sent++
     if (asked.purpose === 'copy' && !asked.isSent) this.coding?.copies?.send()
     asked.isSent = true
-    if (asked.purpose !== 'trial') trust.began?.(workerOf(asked))
+    const isAgain = attempt.seenBy.length > 1 // the stranger that refused it
+    if (asked.purpose !== 'trial' && !isAgain) trust.began?.(workerOf(asked))
     if (asked.purpose === 'trial' || !this.caller.isOpen) return
     if (this.#places) agenda.began(this.#places, attempt.startedAt, attempt.factor)
     if (!lateness.ages) this.#again((attempt.startedAt + this.caller.dueAt) / 2) // nobody knows what is late

@@ -74,8 +74,9 @@ export class OpenReputation extends Reputation implements Strangers {
     return credibility(proven, ejections)
   }
 
-  others(blocked: readonly Identity[]): number {
-    return [...this.#own].filter((each) => !blocked.includes(each) && this.#pool.identities.isUsable(each)).length
+  among(strangers: readonly Identity[], blocked: readonly Identity[]): number {
+    const all = [...new Set([...this.#own, ...strangers])]
+    return all.filter((each) => !blocked.includes(each) && this.#pool.identities.isUsable(each)).length
   }
 
   override audits(): boolean {
@@ -199,7 +200,7 @@ export class OpenReputation extends Reputation implements Strangers {
       right.verdict = 'compared'
       this.proven(workerOf(right))
       for (const asked of all) this.#measure(asked, own)
-      const isSeen = all.some(({ attempt: { worker } }) => worker && this.has(identityOf(worker)))
+      const isSeen = all.some(({ attempt }) => attempt.seenBy.length > 0)
       if (answered.length === 1 && !isSeen) this.#quizzes.keep({ payload: payload.kept(), answer: own.copy() }) // who has the answer may write to it
     } else for (const asked of answered) if (asked.onTime) this.evidence.proven(identityOf(workerOf(asked)))
   }

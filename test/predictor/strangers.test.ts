@@ -203,6 +203,69 @@ describe('a believed stranger’s answer that is checked', () => {
   })
 })
 
+describe('a query that a stranger refuses', () => {
+  /** Two believed strangers, one of which has a query, while the trusted worker is at work on another. */
+  async function refusing() {
+    const own = Object.assign(new HandWorker('own'), { trusted: true })
+    const strangers = [new HandWorker('a'), new HandWorker('b')]
+    const all = [own, ...strangers]
+    const clock = new VirtualClock()
+    const predictor = await createPredictor({
+      workers: all,
+      verify: { trust: 'open', integrity: 0.5 },
+      testing: { clock, coin: () => 1 - 1e-9 },
+      ...{ right: 'label', hedge: false, policy: 'retry', onWarning() {} },
+    })
+    for (let i = 0; predictor.stats().workers.some(({ worker, proven }) => worker !== 'own' && proven < 2); i++) {
+      expect(i).toBeLessThan(100)
+      const given = predictor.predict(Float32Array.of(i, 1))
+      await turn()
+      for (let n = 0; n < 3; n++) {
+        for (const { calls } of all) calls[0]?.answer()
+        await turn()
+      }
+      await given
+    }
+    predictor.predict(Float32Array.of(10_000, 1)).catch(() => {})
+    await turn()
+    const given = predictor.predict(Float32Array.of(20_000, 1))
+    await turn()
+    const has = (worker: HandWorker) => worker.calls.map(({ row }) => row[0])
+    expect(has(own)).toEqual([10_000])
+    const [seer, other] = has(strangers[0]).includes(20_000) ? strangers : strangers.reverse()
+    const refuse = async () => {
+      seer.calls.find(({ row }) => row[0] === 20_000)?.fail(new ApproxiferError('OVERLOADED', 'no room'))
+      await turn()
+    }
+    expect(has(seer)).toContain(20_000)
+    await refuse()
+    return { predictor, clock, own, seer, other, given, has, refuse }
+  }
+
+  it('is no other stranger’s: he could be told by the first what becomes of it', async () => {
+    const { predictor, own, other, given, has } = await refusing()
+    expect(has(other)).not.toContain(20_000)
+    own.calls[0].answer()
+    await turn()
+    expect(has(own)).toEqual([20_000])
+    own.calls[0].answer()
+    expect(await given).toMatchObject({ status: 'exact', workers: ['own'] })
+    await predictor.close()
+  })
+
+  it('is that stranger’s again where it has room before a trusted worker has', async () => {
+    const { predictor, clock, seer, other, given, has, refuse } = await refusing()
+    for (let i = 0; i < 3; i++) {
+      await clock.run(clock.now() + 200)
+      expect([has(seer).includes(20_000), has(other).includes(20_000)]).toEqual([true, false])
+      if (i < 2) await refuse()
+    }
+    seer.calls.find(({ row }) => row[0] === 20_000)?.answer()
+    expect(await given).toMatchObject({ status: 'audited', workers: [seer.name] })
+    await predictor.close()
+  })
+})
+
 it('a trusted worker that is drained with a query has its answer given', async () => {
   const [feed, clock] = [new Feed(), new VirtualClock()]
   const own = ['own', 'other'].map((name) => Object.assign(new HandWorker(name), { trusted: true }))

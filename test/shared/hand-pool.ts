@@ -21,6 +21,7 @@ export class HandAttempt implements Attempt<Payload, Payload> {
   readonly factor = 1
   readonly comparable = true
   readonly isAlone = false
+  readonly seenBy: Identity[] = []
   outcome: Outcome<Payload> | undefined
 
   constructor({ payload, owner, priority }: Row) {

@@ -45,7 +45,12 @@ function fleet(
   /** A query's attempt, answered or failed. */
   const attempt = (worker: ModelWorker, answer: Float32Array | undefined): Asked => {
     const outcome = answer ? { kind: 'answered', answer: payloadOf(answer) } : { kind: 'failed', error: new ApproxiferError('WORKER', 'died'), blame: 'worker', lost: undefined } // biome-ignore format: one line
-    const row = { worker, phase: 'settled', outcome } as unknown as Asked['attempt']
+    const row = {
+      worker,
+      phase: 'settled',
+      outcome,
+      seenBy: worker === own ? [] : [worker.name],
+    } as unknown as Asked['attempt']
     return { ...newAsked(row, 'first', 0), onTime: true }
   }
   /** The trusted worker answers queries, each of which may become a quiz. */
@@ -110,6 +115,17 @@ describe('a newcomer', () => {
       }
     }
     expect(evidence.of('b').proven).toBeGreaterThan(80)
+  })
+
+  it('is not asked what a stranger has seen, though he refused it and a trusted worker answered', () => {
+    const { own, trust, attempt, quizzes, answers } = fleet(['a'])
+    const answered = attempt(own, right(1))
+    const refused = { ...answered, attempt: { ...answered.attempt, seenBy: ['b'] } }
+    trust.compare(payloadOf(Float32Array.of(1, 1)), [refused], [refused])
+    trust.began(own)
+    expect(quizzes()).toEqual([])
+    answers(2)
+    expect(quizzes()).toHaveLength(1)
   })
 
   it('waits while another one of its origin is examined', () => {
