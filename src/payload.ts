@@ -1,11 +1,22 @@
 /** What goes to a worker and what comes back; and the vector of a query or an answer, where the model has them. */
 
 import { expected } from './check'
-import { copyOf, type ElementType, isHeldAs, isReal, isShared, joinedData, realsOf, type TensorData } from './element'
+import {
+  copyOf,
+  type ElementType,
+  filled,
+  isHeldAs,
+  isReal,
+  isShared,
+  joinedData,
+  realsOf,
+  type TensorData,
+} from './element'
 import { ApproxiferError, shown } from './errors'
 import {
   type AnyTensor,
   isOpen,
+  isReadAsVector,
   isShapeOf,
   isVector,
   namesOf,
@@ -63,8 +74,8 @@ export class Payload {
   }
 
   /**
-   * What is mixed, decoded, remembered and compared; always the same array. All values, where all tensors are f32 of fixed shapes; of
-   * other queries what the user makes of them (`memory.features`).
+   * What is mixed, decoded, remembered and compared; always the same array. All values, where all tensors are real numbers of fixed shapes;
+   * of other queries what the user makes of them (`memory.features`).
    */
   get vector(): Float32Array {
     this.#vector ??= this.#vectorOf(this.tensors)
@@ -77,21 +88,28 @@ export function shapeKeyOf(tensors: readonly Pick<AnyTensor, 'shape'>[]): string
   return tensors.map(({ shape }) => shape.join()).join(';')
 }
 
-/** All values of a vector, one tensor after the other; of a single tensor its own data. */
+/** All values of real tensors, one tensor after the other; of a single one of float32 its own data. Half and double floats are copied, and rounded. */
 export function vectorOf(tensors: TensorList): Float32Array {
-  if (tensors.length === 1) return tensors[0].data as Float32Array
-  return joinedData(tensors.map(({ data }) => data)) as Float32Array
+  if (tensors.length === 1) return float32Of(tensors[0])
+  return joinedData(tensors.map(float32Of)) as Float32Array
 }
 
-/** The tensors of a vector; views. */
+function float32Of({ type = 'float32', data }: AnyTensor): Float32Array {
+  return type === 'float32' ? (data as Float32Array) : Float32Array.from(realsOf(type, data))
+}
+
+/** The tensors of a vector; views of it where they are float32. */
 export function tensorsOf(vector: Float32Array, specs: readonly TensorSpec[]): TensorList {
-  if (specs.length === 1) return [{ data: vector, shape: specs[0].shape }]
   let at = 0
   return specs.map((spec) => {
-    const from = at
-    at += size(spec)
-    return { data: vector.subarray(from, at), shape: spec.shape }
+    const values = specs.length === 1 ? vector : vector.subarray(at, at + size(spec))
+    at += values.length
+    return tensorOf(spec, asReals(values, spec.type))
   })
+}
+
+function asReals(values: Float32Array, type: TensorSpec['type'] = 'float32'): TensorData {
+  return type === 'float32' ? values : filled(type as 'float16' | 'float64', values.length, (i) => values[i])
 }
 
 /**
@@ -116,9 +134,14 @@ export function acceptAnswers({ outputs }: Signature, isMixed: boolean): (answer
   }
 }
 
-/** Whether its queries and answers are vectors, which can be mixed, decoded and remembered. */
+/** Whether its queries and answers are vectors as they are, which can be mixed and decoded. */
 export function hasVectors({ inputs, outputs, batched = true }: Signature): boolean {
   return batched && isVector(inputs) && isVector(outputs)
+}
+
+/** Whether they can be read as vectors, which is enough to remember them. */
+export function areReadAsVectors({ inputs, outputs, batched = true }: Signature): boolean {
+  return batched && isReadAsVector(inputs) && isReadAsVector(outputs)
 }
 
 /** PROTOCOL, where a worker's answer does not fit these outputs. @param isFinite  whether NaN and Inf are refused */
@@ -148,7 +171,7 @@ function flawOfTensor(tensor: unknown, spec: TensorSpec, isFinite: boolean): str
     const got = isHeld ? `${data.length}` : shown(data)
     return `${field}: expected ${what}, shape [${shownShape(spec)}], got ${got}, shape [${shape}]`
   }
-  const infinite = isFinite && notFinite(data as Float32Array, field)
+  const infinite = isFinite && type === 'float32' && notFinite(data as Float32Array, field)
   const todo = 'if it is the model that answers so, clamp it there (Clip), or leave this output out (option outputs)'
   return infinite ? `${infinite}, which cannot be coded or remembered; ${todo}` : undefined
 }

@@ -1,7 +1,7 @@
 /** Tensors: what a model takes and gives, and the queries of callers. */
 
 import { checkNames, expected, outOfRange, wrongType } from './check'
-import { copyOf, type ElementType, heldIn, isHeldAs, type TensorData } from './element'
+import { copyOf, type ElementType, heldIn, isHeldAs, isReal, type TensorData } from './element'
 
 /** Row-major values of one query or answer, without a batch dimension. */
 export interface Tensor<Data extends TensorData = Float32Array> {
@@ -79,9 +79,14 @@ export function isOpen({ shape }: Pick<TensorSpec, 'shape'>): boolean {
   return shape.some((n) => n < 0)
 }
 
-/** Whether a query's tensors, or an answer's, are one vector of real numbers: all float32, of shapes that never differ. */
+/** Whether a query's tensors, or an answer's, are one vector as they are, which can be mixed: all float32, of shapes that never differ. */
 export function isVector(specs: readonly TensorSpec[]): boolean {
   return specs.every((spec) => (spec.type ?? 'float32') === 'float32' && !isOpen(spec))
+}
+
+/** Whether they can be read as one: float16, float32 or float64, of shapes that never differ. */
+export function isReadAsVector(specs: readonly TensorSpec[]): boolean {
+  return specs.every((spec) => isReal(spec.type) && !isOpen(spec))
 }
 
 /**

@@ -70,7 +70,7 @@ export async function evaluateCommand(path: string, options: Arguments): Promise
   let measured: Measurements
   try {
     const { why, whyNotEqual, right } = abilitiesOf(model, options.right)
-    if (why) throw new ApproxiferError('MODEL', `there is nothing to evaluate, since it is served without a code and a memory: ${asOptions(why)}`) // biome-ignore format: one line
+    if (why) throw new ApproxiferError('MODEL', `there is nothing to evaluate, since it is served without a code: ${asOptions(why)}`) // biome-ignore format: one line
     inputs = await InputFile.open(options.inputs, rowShape(model.signature.inputs))
     const labels = options.labels === undefined ? undefined : await loadLabels(options.labels)
     const timed = new TimedModel(model)

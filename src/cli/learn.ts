@@ -59,8 +59,8 @@ export async function learn(text: string, options: LearnArguments): Promise<void
 
 /** Warns of outputs that may be read wrongly. @throws ApproxiferError MODEL for one whose answers cannot be remembered */
 function checkMemory(model: OnnxModel, { right: said, features, json }: LearnArguments): void {
-  const { why, whyNotEqual, right } = abilitiesOf(model, said)
-  const obstacle = why ?? whyNothingSaved(model, features, whyNotEqual)
+  const { why, whyNotEqual, memory, right } = abilitiesOf(model, said)
+  const obstacle = memory === 'vector' ? whyNothingSaved(model, features, whyNotEqual) : why
   if (obstacle) throw new ApproxiferError('MODEL', `nothing of it can be remembered: ${asOptions(obstacle)}`)
   if (!json) for (const doubt of doubtsOf(right)) note(`approxifer: warning: ${doubt}`)
 }

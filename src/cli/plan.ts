@@ -72,7 +72,7 @@ async function judge(path: string, file: ModelFile, options: ModelOptions): Prom
     const timed = await timeOf(model).finally(() => model.close())
     const { signature } = model
     const abilities = abilitiesOf(model)
-    const warnings = [...model.warnings, ...(abilities.why ? [] : doubtsOf(abilities.right))]
+    const warnings = [...model.warnings, ...(abilities.memory === 'vector' ? doubtsOf(abilities.right) : [])]
     return { ok: true, ...signature, abilities, ...timed, warnings, reason: null }
   } catch (error) {
     if (!(error instanceof ApproxiferError)) throw error
@@ -107,18 +107,19 @@ async function timeOf(model: OnnxModel): Promise<Pick<Judged, 'inferenceMs' | 'i
 function verdict(name: string, judged: Judged): string {
   const { inputs, outputs, batched, abilities, warnings, reason } = judged
   if (!abilities) return wrap(`${name} cannot be served: ${reason}`)
-  const { why, whyNotEqual } = abilities
+  const { why, whyNotEqual, memory } = abilities
+  const isRemembered = memory === 'vector'
   const works = ['hedges', 'retries', 'deadlines', ...(batched === false ? [] : ['batches']), ...(whyNotEqual ? [] : ['agreement (--byzantine)']), 'workers anywhere'] // biome-ignore format: one line
   const able = why
     ? [
-        `${name} can be served, without a code and a memory: ${asOptions(why)}`,
+        `${name} can be served${isRemembered ? ' and remembered, without a code' : ', without a code and a memory'}: ${asOptions(why)}`,
         `  works: ${works.join(', ')}`,
-        `  does not: --stragglers, the paper’s scheme, recovery from a memory${abilities.memory ? ', but with numbers of yours for each query (memory.features, in code)' : ''}`,
+        `  does not: --stragglers, the paper’s scheme${isRemembered ? '' : `, recovery from a memory${memory ? ', but with numbers of yours for each query (memory.features, in code)' : ''}`}`,
       ]
     : [`${name} can be served, coded and remembered`]
   if (whyNotEqual) able.push(`  does not: agreement (--byzantine) and reuse.exact: ${whyNotEqual}`)
   const rights = abilities.right.map((each) => `  right: ${readingSentence(each)}`)
-  const signature = [`  takes ${shapes(inputs)}`, `  gives ${shapes(outputs)}`, ...(why ? [] : rights)]
+  const signature = [`  takes ${shapes(inputs)}`, `  gives ${shapes(outputs)}`, ...(isRemembered ? rights : [])]
   return wrap(
     [...able, ...signature, ...adviceFor(judged), ...warnings.map((text) => `  warning: ${text}`)].join('\n'),
     2,

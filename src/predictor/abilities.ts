@@ -1,8 +1,9 @@
 /** What can be done with a model, by what it takes and gives; and why the rest cannot. */
 
 import { isReal } from '../element'
+import { areReadAsVectors } from '../payload'
 import { type Right, type RightReading, readingsOf } from '../reading'
-import { isOpen, isVector, type Signature, shownShape, type TensorSpec } from '../tensor'
+import { isOpen, isReadAsVector, type Signature, shownShape, type TensorSpec } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 
 export interface Abilities {
@@ -16,7 +17,7 @@ export interface Abilities {
   readonly coding: boolean
   /** Lost answers can be recovered from earlier ones: by the values of queries, by numbers that `memory.features` makes of them, or not. */
   readonly memory: 'vector' | 'features' | false
-  /** Why there is no coding, and no memory of values; undefined where there is. */
+  /** Why there is no coding; undefined where there is. */
   readonly why: string | undefined
   /** Why there is no agreement and no exact reuse; undefined where there is. */
   readonly whyNotEqual: string | undefined
@@ -35,7 +36,7 @@ export function abilitiesOf(
     agreement: repeats,
     exactReuse: repeats,
     coding: !why,
-    memory: why === undefined ? 'vector' : isVector(signature.outputs) && 'features',
+    memory: areReadAsVectors(signature) ? 'vector' : isReadAsVector(signature.outputs) && 'features',
     why,
     whyNotEqual: repeats
       ? undefined

@@ -1,7 +1,7 @@
 /** What queries are answered with: the workers, what is known of them, and when an answer is right. */
 
 import { type Criterion, criterionFrom } from '../criterion'
-import { acceptAnswers, type Payload, shapeKeyOf } from '../payload'
+import { acceptAnswers, hasVectors, type Payload, shapeKeyOf } from '../payload'
 import { Pool } from '../pool/pool'
 import type { Ended } from '../query/caller'
 import type { Context } from '../query/context'
@@ -111,7 +111,7 @@ export function meansOf(
   })
   const shapeKey = signature.inputs.some(isOpen) ? (padding?.keyOf ?? shapeKeyOf) : undefined
   const sampled = given && sampling?.({ pool, trust, given })
-  const isMixed = vectors?.inputs === signature.inputs
+  const isMixed = vectors !== undefined && hasVectors(signature)
   const known = { coder, signature, shapeKeyOf: shapeKey, vectors, isMixed, buffers }
   return { ...known, pool, lateness, criterion, first, trust, sampled, given, Vote, ended: told.ended }
 }

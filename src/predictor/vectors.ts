@@ -1,11 +1,11 @@
-/** What a memory compares queries by: their values where they are vectors, else numbers that the user makes of each. */
+/** What a memory compares queries by: their values where these are real numbers, else numbers that the user makes of each. */
 
 import { ownFeatures } from '../memory/domain'
 import type { MemoryOptions } from '../memory/memory'
 import type { Warn } from '../notices'
-import { hasVectors, vectorOf } from '../payload'
+import { areReadAsVectors, hasVectors, vectorOf } from '../payload'
 import { probeQuery } from '../probe-query'
-import { isVector, type Signature, type TensorList, type TensorSpec, toNamed } from '../tensor'
+import { allFinite, isReadAsVector, type Signature, type TensorList, type TensorSpec, toNamed } from '../tensor'
 import type { MemoryChoices, QueryFeatures } from './options'
 
 export interface Vectors {
@@ -13,11 +13,17 @@ export interface Vectors {
   readonly inputs: readonly TensorSpec[]
   /** What the memory makes of them. */
   readonly features: MemoryOptions['features']
-  /** A query's; empty where the user's function failed on it: nothing is learned from it, and nothing recovered. */
+  /** A query's; empty where the user's function failed on it, or it is not finite: nothing is learned from it, and nothing recovered. */
   of(query: TensorList): Float32Array
 }
 
 const NONE = new Float32Array(0)
+
+/** Where queries are not mixed, values that are not finite are the model's business: such a query is not remembered. */
+function finiteVectorOf(query: TensorList): Float32Array {
+  const vector = vectorOf(query)
+  return allFinite(vector) ? vector : NONE
+}
 
 /** @returns undefined where nothing can be remembered @throws TypeError where the user's function gives no numbers */
 export function vectorsOf(
@@ -26,9 +32,10 @@ export function vectorsOf(
   warn: Warn,
 ): Vectors | undefined {
   const { features } = memory || {}
-  if (hasVectors(signature))
-    return { inputs: signature.inputs, features: features as MemoryOptions['features'], of: vectorOf }
-  if (typeof features !== 'function' || !isVector(signature.outputs)) return undefined
+  const isOwn = typeof features === 'function' && !hasVectors(signature)
+  if (!isOwn && areReadAsVectors(signature))
+    return { inputs: signature.inputs, features: features as MemoryOptions['features'], of: hasVectors(signature) ? vectorOf : finiteVectorOf } // biome-ignore format: one line
+  if (!isOwn || !isReadAsVector(signature.outputs)) return undefined
   const own = (query: TensorList, length?: number) => ownFeatures(features as QueryFeatures, toNamed(query, signature.inputs), length, 'memory.features') // biome-ignore format: one line
   const { length } = own(probeQuery(signature))
   const of = (query: TensorList) => {

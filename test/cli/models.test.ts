@@ -119,6 +119,20 @@ describe('plan --model', () => {
     expect(stdout).toMatch(/\n {2}takes x 3 int64/)
   })
 
+  it('says of half floats that they are remembered and not coded; learn teaches them', () => {
+    const type = types.float16
+    const [x, y] = ['x', 'probabilities'].map((name) => ({ name, shape: ['N', 2], type }))
+    const nodes = [{ op: 'Cast', inputs: ['x'], outputs: ['y'], ints: { to: types.float32 } }, { op: 'Softmax', inputs: ['y'], outputs: ['z'] }, { op: 'Cast', inputs: ['z'], outputs: [y.name], ints: { to: type } }] // biome-ignore format: one line
+    const model = write('half.onnx', onnx([x], [y], nodes))
+    const { stdout } = run('plan', '--model', model)
+    expect(stdout).toContain("half.onnx can be served and remembered, without a code: input 'x' is float16")
+    expect(stdout).toContain('right: probabilities where its largest value is the model’s')
+    const values = Float32Array.from({ length: 1200 }, (_, i) => (i % 4 === 1 || i % 4 === 2 ? 3 : 1) + 0.3 * Math.sin(7 * i)) // biome-ignore format: one line
+    const inputs = npy('half.npy', values, [600, 2])
+    const learned = run('learn', `half=${model}`, '--inputs', inputs, '--output', `${inputs}.states`)
+    expect([learned.status, learned.stdout]).toEqual([0, expect.stringMatching(/ \d+ of 600 answers;/)])
+  })
+
   it('says why one cannot be served: exit code 1, and the plan all the same', () => {
     const { status, approxifer, model, error } = planned('--model', 'models/mnist-labels.npy')
     expect([status, approxifer.workers]).toEqual([1, 9])

@@ -5,7 +5,7 @@ import { ROUNDING } from '../../criterion'
 import { type ElementType, joinedData, partOf } from '../../element'
 import { asError } from '../../errors'
 import { read } from '../../option'
-import { hasVectors, sizesOf, tensorsOf } from '../../payload'
+import { areReadAsVectors, sizesOf, tensorsOf, vectorOf } from '../../payload'
 import type { Ort, Runtime } from '../../platform/platform'
 import type { OutputHints } from '../../reading'
 import { type AnyTensor, rowLength, type Signature, size, type TensorList } from '../../tensor'
@@ -144,7 +144,7 @@ export class OnnxModel {
     const since = performance.now()
     this.repeats = areAlike(outputs, answer, await this.run(query))
     const rows = performance.now() - since < QUICK_MS ? MANY : tried.length
-    if (hasVectors(this.signature)) this.warnings = warningsAbout(outputs, tried)
+    if (areReadAsVectors(this.signature)) this.warnings = warningsAbout(outputs, tried)
     this.batches = mayBatch && this.signature.batched !== false && (await this.#answersTogether(tried, rows))
     const tries = (batch: TensorList) => run(this.ort, this.session, this.signature, batch, QUIET)
     this.sequence = await sequenceAxes(this.session, this.signature, tried[1], tries)
@@ -174,7 +174,7 @@ export class OnnxModel {
     return run(this.ort, this.session, this.signature, batch)
   }
 
-  /** Runs `count` vectors that lie one after the other; answers likewise, in a fresh array. Only where the model has vectors. */
+  /** Runs `count` vectors that lie one after the other; answers likewise, in a fresh array. Only where queries and answers can be read as vectors. */
   async infer(rows: Float32Array, count = 1): Promise<Float32Array> {
     const { inputs, outputs } = this.signature
     const [length, width] = [rows.length / count, rowLength(outputs)]
@@ -184,9 +184,9 @@ export class OnnxModel {
       const part = Array.from({ length: step }, (_, i) => rows.subarray((from + i) * length, (from + i + 1) * length))
       const batch = batchOf(part.map((row) => tensorsOf(row, inputs).map(asBatch)))
       let at = from * width
-      for (const [i, { data }] of (await this.run(batch)).entries()) {
+      for (const [i, tensor] of (await this.run(batch)).entries()) {
         const n = size(outputs[i])
-        for (let b = 0; b < step; b++) answers.set(partOf(data, b * n, n) as Float32Array, b * width + at)
+        for (let b = 0; b < step; b++) answers.set(vectorOf([{ ...tensor, data: partOf(tensor.data, b * n, n) }]), b * width + at) // biome-ignore format: one line
         at += n
       }
     }
