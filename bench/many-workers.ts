@@ -1,7 +1,7 @@
 /** For bench nats: a process with as many workers as a large fleet has, which have nothing to do. */
 
 import process from 'node:process'
-import { type ModelWorker } from 'approxifer'
+import type { ModelWorker } from 'approxifer'
 import { serveNats } from 'approxifer/nats'
 
 const signature = { inputs: [{ name: 'input', shape: [1, 28, 28] }], outputs: [{ name: 'logits', shape: [10] }] }

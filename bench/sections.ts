@@ -30,7 +30,7 @@ const cases: Case[] = [
 ]
 
 /** Inputs as images where they can be, since these have the dearest features. */
-const shapes: Record<number, number[]> = { 784: [1, 28, 28], 150_528: [3, 224, 224] }
+const shapes: Record<number, number[]> = { 784: [1, 28, 28], 150528: [3, 224, 224] }
 const K = 8
 /** Answers to draw from: every one is a worker's own copy, as a message between threads would be. */
 const POOL = 16

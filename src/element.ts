@@ -151,16 +151,16 @@ export function bitsOfHalf(value: number): number {
 const float64 = new Float64Array(1)
 const high = new Uint32Array(float64.buffer)
 
-/** An array of a type. @param valueOf  each of its values, an integer where the type has no others; rounded to half floats */
+/** An array of a type. @param valueAt  each of its values, an integer where the type has no others; rounded to half floats */
 export function filled(
   type: Exclude<ElementType, 'string'>,
   length: number,
-  valueOf: (i: number) => number,
+  valueAt: (i: number) => number,
 ): NumericData {
   const data = new (kindOf(type))(length)
   const isBits = type === 'float16' && data instanceof Uint16Array
   for (let i = 0; i < length; i++) {
-    const value = valueOf(i)
+    const value = valueAt(i)
     data[i] = typeof data[i] === 'bigint' ? BigInt(value) : isBits ? bitsOfHalf(value) : value
   }
   return data

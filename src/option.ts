@@ -59,11 +59,11 @@ export function switchable<T extends AnyOptions>(otherwise: string, about: strin
  */
 export function read<T extends AnyOptions>(table: T, field: string, given: unknown, renamed = {}): ValuesOf<T> {
   checkNames(field, given, Object.keys(table), renamed)
-  const valueOf = ([name, { check, fallback }]: [string, Option]) => {
+  const readOne = ([name, { check, fallback }]: [string, Option]) => {
     const value = (given as Record<string, unknown>)[name]
     return [name, value === undefined ? fallback : check(field ? `${field}.${name}` : name, value)]
   }
-  return Object.fromEntries(Object.entries(table).map(valueOf)) as ValuesOf<T>
+  return Object.fromEntries(Object.entries(table).map(readOne)) as ValuesOf<T>
 }
 
 export const integer = (least: number, most?: number) => (field: string, value: unknown) =>

@@ -144,23 +144,23 @@ export function areReadAsVectors({ inputs, outputs, batched = true }: Signature)
   return batched && isReadAsVector(inputs) && isReadAsVector(outputs)
 }
 
-/** PROTOCOL, where a worker's answer does not fit these outputs. @param isFinite  whether NaN and Inf are refused */
+/** PROTOCOL, where a worker's answer does not fit these outputs. @param mustBeFinite  whether NaN and Inf are refused */
 export function flawOf(
   answer: unknown,
   outputs: readonly TensorSpec[],
-  isFinite: boolean,
+  mustBeFinite: boolean,
 ): ApproxiferError | undefined {
   if (!Array.isArray(answer) || answer.length !== outputs.length) {
     const got = Array.isArray(answer) ? `${answer.length} of them` : answer
     return new ApproxiferError('PROTOCOL', expected('answer', `tensors, one for each of ${namesOf(outputs)}`, got))
   }
   for (let i = 0; i < outputs.length; i++) {
-    const flaw = flawOfTensor(answer[i], outputs[i], isFinite)
+    const flaw = flawOfTensor(answer[i], outputs[i], mustBeFinite)
     if (flaw) return new ApproxiferError('PROTOCOL', flaw)
   }
 }
 
-function flawOfTensor(tensor: unknown, spec: TensorSpec, isFinite: boolean): string | undefined {
+function flawOfTensor(tensor: unknown, spec: TensorSpec, mustBeFinite: boolean): string | undefined {
   const { type = 'float32' } = spec
   const { data, shape } = (tensor ?? {}) as Partial<AnyTensor>
   const field = `output '${spec.name}'`
@@ -171,7 +171,7 @@ function flawOfTensor(tensor: unknown, spec: TensorSpec, isFinite: boolean): str
     const got = isHeld ? `${data.length}` : shown(data)
     return `${field}: expected ${what}, shape [${shownShape(spec)}], got ${got}, shape [${shape}]`
   }
-  const infinite = isFinite && type === 'float32' && notFinite(data as Float32Array, field)
+  const infinite = mustBeFinite && type === 'float32' && notFinite(data as Float32Array, field)
   const todo = 'if it is the model that answers so, clamp it there (Clip), or leave this output out (option outputs)'
   return infinite ? `${infinite}, which cannot be coded or remembered; ${todo}` : undefined
 }

@@ -106,7 +106,9 @@ function statedOf(outputs: readonly TensorSpec[], right: Right | undefined) {
   const names = outputs.map(({ name }) => name)
   if (right !== undefined && !isNamed && outputs.length > 1) {
     const each = names.map((name) => `${keyOf(name)}: ..`).join(', ')
-    throw new RangeError(`right: expected { outputs: { ${each} } } for a model of ${names.length} outputs, got ${sayRight(right)}`) // biome-ignore format: one line
+    throw new RangeError(
+      `right: expected { outputs: { ${each} } } for a model of ${names.length} outputs, got ${sayRight(right)}`,
+    )
   }
   if (isNamed) checkNames('right.outputs', right.outputs, names)
   const stated = isNamed ? right.outputs : right === undefined ? {} : { [names[0]]: right as RightOutput }
@@ -139,7 +141,9 @@ function thresholdSaid({ node, spec, config, field }: OutputFacts): number {
   if (node) return node.op === 'Sigmoid' ? 0.5 : 0
   if (PROBABILITIES.test(spec.name)) return 0.5
   if (config?.problemType || /logit/i.test(spec.name)) return 0
-  throw new RangeError(`${field}: expected { threshold: x }, .5 for probabilities and 0 for logits, since nothing tells which output '${spec.name}' has, got 'labels'`) // biome-ignore format: one line
+  throw new RangeError(
+    `${field}: expected { threshold: x }, .5 for probabilities and 0 for logits, since nothing tells which output '${spec.name}' has, got 'labels'`,
+  )
 }
 
 /** Evidence in its order: each rule that does not apply leaves it to the next. */
@@ -166,7 +170,9 @@ function byConfig(facts: OutputFacts): RightReading | undefined {
   }
   if (node?.op === 'Sigmoid') return undefined
   // Two labels are what a config has by default.
-  const count = [labels > 2 || n === labels ? labels : 0, vocabulary].find((each) => each > 1 && axesOf(spec, each).length === 1) // biome-ignore format: one line
+  const count = [labels > 2 || n === labels ? labels : 0, vocabulary].find(
+    (each) => each > 1 && axesOf(spec, each).length === 1,
+  )
   if (!count) return undefined
   const right = labelsOf(spec, axesOf(spec, count)[0])
   return right && known(right, `config.json has ${count} ${count === labels ? 'labels' : 'tokens'}`)
@@ -177,7 +183,21 @@ const REGRESSORS = ['TreeEnsembleRegressor', 'LinearRegressor', 'SVMRegressor']
 /** What normalises a vector comes last in models that embed. */
 const EMBEDDERS = ['L2Norm', 'LpNormalization', 'LayerNormalization', 'BatchNormalization', 'InstanceNormalization']
 /** Whose values are no scores of classes: they are cut off, bounded on both sides, means, or distances. */
-const MEASURING = ['Relu', 'Tanh', 'Exp', 'Softplus', 'Sqrt', 'Abs', 'Clip', 'ReduceMean', 'GlobalAveragePool', 'HardSigmoid', 'Atan', 'NonMaxSuppression', 'TopK'] // biome-ignore format: one line
+const MEASURING = [
+  'Relu',
+  'Tanh',
+  'Exp',
+  'Softplus',
+  'Sqrt',
+  'Abs',
+  'Clip',
+  'ReduceMean',
+  'GlobalAveragePool',
+  'HardSigmoid',
+  'Atan',
+  'NonMaxSuppression',
+  'TopK',
+]
 
 function byGraph(facts: OutputFacts): RightReading | undefined {
   const { spec, outputs, node } = facts
@@ -300,7 +320,9 @@ export function sayRight(right: Right): string {
   if (typeof right === 'string') return `'${right}'`
   const [[name, value]] = Object.entries(right)
   if (typeof value !== 'object') return `{ ${name}: ${value} }`
-  const each = Object.entries(value as Record<string, RightOutput>).map(([key, one]) => `${keyOf(key)}: ${sayRight(one)}`) // biome-ignore format: one line
+  const each = Object.entries(value as Record<string, RightOutput>).map(
+    ([key, one]) => `${keyOf(key)}: ${sayRight(one)}`,
+  )
   return `{ outputs: { ${each.join(', ')} } }`
 }
 

@@ -43,7 +43,9 @@ export class FirstAnswers {
     const choices = (i: number) =>
       choicesOf(outputs[i], outputs.length > 1 ? `right.outputs.${outputs[i].name}` : 'right')
     const judged = judgedOf(criterionFrom(outputs, readings))
-    this.#open = readings.flatMap((reading, i) => (isRefutable(reading) ? [{ reading, choices: choices(i), output: judged[i], seen: [] }] : [])) // biome-ignore format: one line
+    this.#open = readings.flatMap((reading, i) =>
+      isRefutable(reading) ? [{ reading, choices: choices(i), output: judged[i], seen: [] }] : [],
+    )
   }
 
   /** Takes one of the model's own answers. */

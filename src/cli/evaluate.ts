@@ -70,7 +70,11 @@ export async function evaluateCommand(path: string, options: Arguments): Promise
   let measured: Measurements
   try {
     const { why, whyNotEqual, right } = abilitiesOf(model, options.right)
-    if (why) throw new ApproxiferError('MODEL', `there is nothing to evaluate, since it is served without a code: ${asOptions(why)}`) // biome-ignore format: one line
+    if (why)
+      throw new ApproxiferError(
+        'MODEL',
+        `there is nothing to evaluate, since it is served without a code: ${asOptions(why)}`,
+      )
     inputs = await InputFile.open(options.inputs, rowShape(model.signature.inputs))
     const labels = options.labels === undefined ? undefined : await loadLabels(options.labels)
     const timed = new TimedModel(model)
@@ -131,7 +135,9 @@ async function tell({ results, verified, saving }: Measurements, options: Argume
   if (options.report) await writeReport(options.report, results, candidates, options, saving)
   if (options.json) {
     const told = options.grid ? { results } : results[0]
-    console.log(JSON.stringify({ ...told, candidates, ...(verified && { verified }), ...(saving && { saving }) }, null, 2)) // biome-ignore format: one line
+    console.log(
+      JSON.stringify({ ...told, candidates, ...(verified && { verified }), ...(saving && { saving }) }, null, 2),
+    )
     return
   }
   if (verified) printVerified(verified, results[0])

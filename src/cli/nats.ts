@@ -45,7 +45,9 @@ export async function connectOptions(urls: readonly string[], access: Access): P
   return {
     ...(method === undefined ? named : { servers: named.servers }),
     ...(Object.keys(given).length > 0 && { tls: given }),
-    ...(method && { authenticator: await authenticator(method, access[method] as string, (named as { token?: string }).token) }), // biome-ignore format: one line
+    ...(method && {
+      authenticator: await authenticator(method, access[method] as string, (named as { token?: string }).token),
+    }),
   }
 }
 

@@ -72,7 +72,7 @@ export const GRID = '2,4,8,12:1,2,3'
 export function grid(text: string): { queries: number[]; stragglers: number[] } {
   const match = /^(\d+(?:,\d+)*):(\d+(?:,\d+)*)$/.exec(text)
   const [queries, stragglers] = (match?.slice(1) ?? []).map((list) => list.split(',').map(Number))
-  if (queries && queries.every((K) => K >= 1)) return { queries, stragglers }
+  if (queries?.every((K) => K >= 1)) return { queries, stragglers }
   throw refused(`K,K,..:S,S,.. such as ${GRID}`)
 }
 

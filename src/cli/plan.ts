@@ -109,7 +109,14 @@ function verdict(name: string, judged: Judged): string {
   if (!abilities) return wrap(`${name} cannot be served: ${reason}`)
   const { why, whyNotEqual, memory } = abilities
   const isRemembered = memory === 'vector'
-  const works = ['hedges', 'retries', 'deadlines', ...(batched === false ? [] : ['batches']), ...(whyNotEqual ? [] : ['agreement (--byzantine)']), 'workers anywhere'] // biome-ignore format: one line
+  const works = [
+    'hedges',
+    'retries',
+    'deadlines',
+    ...(batched === false ? [] : ['batches']),
+    ...(whyNotEqual ? [] : ['agreement (--byzantine)']),
+    'workers anywhere',
+  ]
   const able = why
     ? [
         `${name} can be served${isRemembered ? ' and remembered, without a code' : ', without a code and a memory'}: ${asOptions(why)}`,

@@ -1,6 +1,6 @@
 /** approxifer evaluate: what answers before asking would save, for the terminal and the report. */
 
-import { type Saving, type SavingLevel, SavingTrial } from '../evaluate/saving'
+import type { Saving, SavingLevel, SavingTrial } from '../evaluate/saving'
 import { firstSpan } from '../evaluate/unasked'
 import { percent } from './figures'
 import type { ProgressBar } from './progress'
@@ -47,7 +47,13 @@ export const savingHead = [
 export function savingRow(level: SavingLevel, saving: Saving): string[] {
   const { maxError, inferences, wrong, wrongOfGiven, audits, neighbour } = level
   const own = [inferences.toFixed(2), share(wrong), share(wrongOfGiven), share(audits)]
-  return [`${maxError}`, ...own, neighbour.inferences.toFixed(2), share(neighbour.wrong), saving.exact.inferences.toFixed(2)] // biome-ignore format: one line
+  return [
+    `${maxError}`,
+    ...own,
+    neighbour.inferences.toFixed(2),
+    share(neighbour.wrong),
+    saving.exact.inferences.toFixed(2),
+  ]
 }
 
 const share = (part: number) => `${(100 * part).toFixed(2)} %`

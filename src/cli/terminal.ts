@@ -84,5 +84,8 @@ function failure(error: unknown): Failure {
 }
 
 function discreet(message: string): string {
-  return message.replace(/(argument ')(.*)(' is invalid)/s, (_, before, typed, after) => before + withoutPassword(typed) + after) // biome-ignore format: one line
+  return message.replace(
+    /(argument ')(.*)(' is invalid)/s,
+    (_, before, typed, after) => before + withoutPassword(typed) + after,
+  )
 }

@@ -98,7 +98,12 @@ function decodeNearby(group: Closed, queries: readonly number[], missing: number
   const recovered: Recovery[] = []
   for (let from = 0; from < queries.length; from += TOGETHER) {
     const some = queries.slice(from, from + TOGETHER)
-    const { near, ...told } = neighbourhood(codec.core, rows, some, some.map((query) => group.queries[query])) // biome-ignore format: one line
+    const { near, ...told } = neighbourhood(
+      codec.core,
+      rows,
+      some,
+      some.map((query) => group.queries[query]),
+    )
     const own = near.map((at) => rows[at])
     const have = own.map(({ index }) => index)
     const { core, code, kernels } = codec

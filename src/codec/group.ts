@@ -94,7 +94,7 @@ export class Group {
     const scheme = this.#codec.schemeFor(K)
     const systematic = this.#codec.code === 'systematic' && !scheme.byzantine
     if (mix && !systematic) throw new RangeError("mix: expected none but with code 'systematic' and byzantine 0")
-    mix?.forEach((query, i) => checkInteger(`mix[${i}]`, query, 0, K - 1))
+    for (const [i, query] of mix?.entries() ?? []) checkInteger(`mix[${i}]`, query, 0, K - 1)
     this.#scheme = scheme
     const before = this.#rows.length
     if (mix) this.#mixed = mix.length ? [...new Set(mix)] : NONE
@@ -124,7 +124,10 @@ export class Group {
     return rows.flatMap((weights) => {
       const some = this.#numbers().filter((query) => weights[query])
       const own = Float32Array.from(some, (query) => weights[query])
-      return core.combine(own, some.map((query) => this.#queries[query])) // biome-ignore format: one line
+      return core.combine(
+        own,
+        some.map((query) => this.#queries[query]),
+      )
     })
   }
 
@@ -277,7 +280,10 @@ export class Group {
 
   /** U G Uᵀ for some rows: the coded queries' Gram matrix from that of the queries. */
   #gramOf(rows: readonly CodedRow[]): Float64Array {
-    return gramOf(rows.map(({ weights }) => weights), this.#gramOfQueries()) // biome-ignore format: one line
+    return gramOf(
+      rows.map(({ weights }) => weights),
+      this.#gramOfQueries(),
+    )
   }
 }
 

@@ -54,8 +54,21 @@ export class FilterBank {
     kernels.combine(oddResponses, at.oddFilters, oddLines, n, 2 * lines, stride)
     yield
     const { out, offsets, ends, down, across, scratch } = at
-    // biome-ignore format: one line as in assembly/
-    kernels.poolCells(out, evenResponses, oddResponses, scale, offsets, ends, down, across, scratch, n, pitch, stride, threshold)
+    kernels.poolCells(
+      out,
+      evenResponses,
+      oddResponses,
+      scale,
+      offsets,
+      ends,
+      down,
+      across,
+      scratch,
+      n,
+      pitch,
+      stride,
+      threshold,
+    )
     return this.#space.floats(out, 4 * n * CELLS * CELLS)
   }
 

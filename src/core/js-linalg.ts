@@ -191,7 +191,13 @@ export function inverseStep(inverse: RowOf, l: RowOf, n: number, step: number): 
 export function invert(l: Float64Array[]): Float64Array[] {
   const n = l.length
   const inverse = l.map(() => new Float64Array(n))
-  for (let step = n; step < 3 * n; step++) inverseStep((i) => inverse[i], (i) => l[i], n, step) // biome-ignore format: one line
+  for (let step = n; step < 3 * n; step++)
+    inverseStep(
+      (i) => inverse[i],
+      (i) => l[i],
+      n,
+      step,
+    )
   return inverse
 }
 

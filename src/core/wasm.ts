@@ -262,7 +262,6 @@ function halvesTable(space: Space, kernels: Exports, half: number, capacity: num
       space.bytes(at.row, 2 * half).set(row)
       const { plain, turned, scratch } = at
       const [evens, odds] = [at.evens + 4 * from, at.odds + 4 * from]
-      // biome-ignore format: one line as in assembly/
       kernels.halvesDistances(plain, turned, start(from), evens, odds, at.row, scratch, to - from, half, unit ** 2)
       return { plain: space.floats(plain, to - from), turned: space.floats(turned, to - from) }
     },

@@ -43,7 +43,10 @@ export function drawsOf(experiment: Experiment, from: readonly number[], drawing
     /** The answers to all rows, those of the liars by lies. */
     withLies(honest: readonly Float32Array[], liars: readonly number[]): readonly Float32Array[] {
       if (!liars.length) return honest
-      const lies = lie(liars.map((row) => honest[row]), lying) // biome-ignore format: one line
+      const lies = lie(
+        liars.map((row) => honest[row]),
+        lying,
+      )
       return honest.map((answer, row) => lies[liars.indexOf(row)] ?? answer)
     },
   }

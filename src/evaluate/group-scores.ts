@@ -157,7 +157,10 @@ export class GroupScorer {
       const lost = this.#draws.lost()
       const [sum] = await answersOf(model, codec.core.combine(new Float32Array(queries.length).fill(1), queries))
       const others = own.filter((_, query) => query !== lost)
-      scores.sumParity = rival(lost, sum.map((value, c) => others.reduce((rest, answer) => rest - answer[c], value))) // biome-ignore format: one line
+      scores.sumParity = rival(
+        lost,
+        sum.map((value, c) => others.reduce((rest, answer) => rest - answer[c], value)),
+      )
     }
     return scores
   }

@@ -151,5 +151,7 @@ function adviceOf({ queries, exact, levels, ms }: Omit<Saving, 'advice'>): strin
   const said = `--max-error ${best.maxError} would save ${percent(1 - best.inferences)} of the inferences`
   const where = `an inference costs more than ${from.toPrecision(2)} ms of this machine`
   const here = `here it takes ${ms.inference.toPrecision(2)}`
-  return ms.inference > from ? `${said}, and time wherever ${where}: ${here}` : `${said}, which pays where ${where} (larger models, GPUs, paid services): ${here}` // biome-ignore format: one line
+  return ms.inference > from
+    ? `${said}, and time wherever ${where}: ${here}`
+    : `${said}, which pays where ${where} (larger models, GPUs, paid services): ${here}`
 }

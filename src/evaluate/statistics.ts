@@ -41,7 +41,11 @@ function spreadOf(figures: readonly Figure[]): { variance: number; clusters: num
 /** 97.5 % quantile of Student's t (Abramowitz and Stegun 26.7.5); within 3 % from 2 degrees of freedom on. */
 function student(freedom: number): number {
   const z = NORMAL
-  const terms = [(z ** 3 + z) / 4, (5 * z ** 5 + 16 * z ** 3 + 3 * z) / 96, (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / 384] // biome-ignore format: one line
+  const terms = [
+    (z ** 3 + z) / 4,
+    (5 * z ** 5 + 16 * z ** 3 + 3 * z) / 96,
+    (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / 384,
+  ]
   return terms.reduce((sum, term, i) => sum + term / freedom ** (i + 1), z)
 }
 

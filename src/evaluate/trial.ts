@@ -52,7 +52,10 @@ export class Trial {
 
   /** The model's answer to every row. */
   async answers(): Promise<Float32Array[]> {
-    const mixed = await answersOf(this.#experiment.model, this.mixed.map(({ data }) => data)) // biome-ignore format: one line
+    const mixed = await answersOf(
+      this.#experiment.model,
+      this.mixed.map(({ data }) => data),
+    )
     return this.#rows.map((row) => (row.query === undefined ? mixed[this.mixed.indexOf(row)] : this.own[row.query]))
   }
 

@@ -157,7 +157,15 @@ class GatewayServer<Model> {
   /** Never rejects. */
   async answer(request: Request, principal?: Principal): Promise<Response> {
     const since = this.#clock.now()
-    const event: RequestEvent = { request, route: 'other', status: 0, ms: 0, queries: 0, statuses: noAnswers(), groups: [] } // biome-ignore format: one line
+    const event: RequestEvent = {
+      request,
+      route: 'other',
+      status: 0,
+      ms: 0,
+      queries: 0,
+      statuses: noAnswers(),
+      groups: [],
+    }
     if (principal) event.principal = principal
     let response: Response
     try {
@@ -210,7 +218,14 @@ class GatewayServer<Model> {
     const { generation = '' } = place
     if (what) checkOperator(event)
     if (what && !predictor.generations().some(({ id }) => id === generation)) {
-      throw notFound('the generation', predictor.generations().map(({ id }) => `'${id}'`).join(', '), generation) // biome-ignore format: one line
+      throw notFound(
+        'the generation',
+        predictor
+          .generations()
+          .map(({ id }) => `'${id}'`)
+          .join(', '),
+        generation,
+      )
     }
     if (what) predictor[what](generation)
     return json({ name: place.model, generations: predictor.generations() })

@@ -102,7 +102,10 @@ export class Models<Model> {
   recalls(name: string): Recalls {
     const { recalls } = this.#slot(name)
     if (recalls) return recalls
-    throw new Refusal(404, `model '${name}': expected one whose answers are sampled (verify.mode 'sampled'), or anybody's (verify.trust 'open'), got one that has none recalled`) // biome-ignore format: one line
+    throw new Refusal(
+      404,
+      `model '${name}': expected one whose answers are sampled (verify.mode 'sampled'), or anybody's (verify.trust 'open'), got one that has none recalled`,
+    )
   }
 
   #slot(name: string): Slot {

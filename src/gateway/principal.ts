@@ -41,7 +41,11 @@ export function mayAsk({ models }: Principal = {}, model: string): boolean {
 
 /** @throws Refusal 403, whether there is such a model or not */
 export function checkModel(principal: Principal | undefined, model: string): void {
-  if (!mayAsk(principal, model)) throw new Refusal(403, expected('the model', `one of ${principal?.models?.join(', ')}, which its token may ask`, model)) // biome-ignore format: one line
+  if (!mayAsk(principal, model))
+    throw new Refusal(
+      403,
+      expected('the model', `one of ${principal?.models?.join(', ')}, which its token may ask`, model),
+    )
 }
 
 /**

@@ -59,10 +59,14 @@ export class Recalls {
   /** @param since  `until` of what was read last. @throws Refusal 400 */
   read(tenant: string, since?: string): TenantRecalls {
     const after = since === undefined ? this.#from : Date.parse(since)
-    if (!Number.isFinite(after)) throw new Refusal(400, expected('since', 'a time, such as 2030-01-31T12:00:00.000Z', since)) // biome-ignore format: one line
+    if (!Number.isFinite(after))
+      throw new Refusal(400, expected('since', 'a time, such as 2030-01-31T12:00:00.000Z', since))
     const all = [...this.#pieces].filter((piece) => piece.at > after && piece.tenant === tenant)
     let count = 0
-    const told = all.filter(({ ids }) => (count += ids.length) <= MOST_TOLD)
+    const told = all.filter(({ ids }) => {
+      count += ids.length
+      return count <= MOST_TOLD
+    })
     const until = new Date(told.at(-1)?.at ?? after).toISOString()
     const from = new Date(this.#from).toISOString()
     return { from, until, ids: told.flatMap(({ ids }) => ids), more: told.length < all.length }

@@ -126,7 +126,12 @@ class TextRequest {
     exchange.enter(served)
     this.#text = text
     const isCut = checkBoolean('truncate', json.truncate ?? text.longTexts === 'truncate')
-    const side = checkWord('truncation_direction', json.truncation_direction ?? 'right', ['left', 'right', 'Left', 'Right']) // biome-ignore format: one line
+    const side = checkWord('truncation_direction', json.truncation_direction ?? 'right', [
+      'left',
+      'right',
+      'Left',
+      'Right',
+    ])
     this.#overlong = isCut ? (side.toLowerCase() as Overlong) : 'refuse'
   }
 
@@ -188,7 +193,8 @@ class TextRequest {
 
   async #ask(rows: readonly TokenRow[], read: (prediction: Prediction) => Float32Array): Promise<Prediction[]> {
     const { allow_partial, ...parameters } = checkObject('parameters', this.json.parameters ?? {})
-    if (allow_partial) throw wrongType(expected('parameters.allow_partial', 'none where texts are asked for', allow_partial)) // biome-ignore format: one line
+    if (allow_partial)
+      throw wrongType(expected('parameters.allow_partial', 'none where texts are asked for', allow_partial))
     const keep = (prediction: Prediction) => {
       const data = read(prediction)
       if (!data.every(Number.isFinite)) throw new ApproxiferError('PROTOCOL', 'the model answered with NaN or Inf')

@@ -190,7 +190,12 @@ export class PaperGroup extends FillingGroup implements Coding, Owner {
     this.members.forEach((member, query) => {
       const own = this.group.exact(query)
       if (own) this.#give(member, own)
-      else member.offer({ recoveries: recoveries.filter((each) => each.query === query), isMixed: true, missing: missing() }) // biome-ignore format: one line
+      else
+        member.offer({
+          recoveries: recoveries.filter((each) => each.query === query),
+          isMixed: true,
+          missing: missing(),
+        })
     })
     this.#release()
   }

@@ -141,7 +141,8 @@ export class Span {
     const count = (name: (typeof names)[number]) => saved.integer(`ledger.span.${name}`, all[name], 0, saved.MOST_COUNT)
     const share = (name: (typeof names)[number], least = 0) => saved.number(`ledger.span.${name}`, all[name], least, 1)
     const [length, budget, kept, catches] = [count('length'), count('budget'), count('kept'), count('catches')]
-    if (budget > Math.ceil(maxError * length) || kept > budget) throw saved.refused('ledger.span.budget', 'one for its length', budget) // biome-ignore format: one line
+    if (budget > Math.ceil(maxError * length) || kept > budget)
+      throw saved.refused('ledger.span.budget', 'one for its length', budget)
     const rate = share('rate', Math.max(FLOOR, auditRate(catches, budget - kept) - 1e-9))
     const span = new Span(count('number'), { length, budget, kept, rate, catches, foretold: share('foretold') })
     span.answers = count('answers')

@@ -145,7 +145,10 @@ export class Calibration {
       fit = last
       intercepts.clear()
       // Without labels no intercept moves.
-      if (turns > 1) yield* inSlices(graded.length, perStep(64), (from, to) => adaptAll(intercepts, graded, last, examples, from, to)) // biome-ignore format: one line
+      if (turns > 1)
+        yield* inSlices(graded.length, perStep(64), (from, to) =>
+          adaptAll(intercepts, graded, last, examples, from, to),
+        )
     }
     this.#fit = fit
     this.#intercepts = intercepts

@@ -1,7 +1,7 @@
 /** All that was learned, as it is saved, and what is saved where nothing is: apart from `Experience`, which takes the whole memory. */
 
 import { type Criterion, judgedOf } from '../criterion'
-import * as saved from '../saved'
+import type * as saved from '../saved'
 import { RunningDeviation } from '../stats'
 import { type Signature, type TensorSpec, typed } from '../tensor'
 import type { ConfidenceState } from './confidence-state'

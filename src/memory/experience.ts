@@ -62,7 +62,10 @@ export class Experience {
     const all = { ...memory, shape: rowShape(inputs), parts, outputs: rowLength(outputs), criterion }
     const remembers = memory !== false && (memory !== undefined || Memory.fits(all))
     if (remembers) this.#memory = new Memory(core, all, remembered)
-    this.#anew = () => ({ confidence: new Confidence(core, criterion, undefined, rowLength(outputs) || undefined), memory: new Memory(core, all) }) // biome-ignore format: one line
+    this.#anew = () => ({
+      confidence: new Confidence(core, criterion, undefined, rowLength(outputs) || undefined),
+      memory: new Memory(core, all),
+    })
     if (content?.evidence !== undefined) evidence?.load(content.evidence)
     if (content?.ledger !== undefined) ledger?.load(content.ledger)
     if (content) kernels.load(content.kernels) // the codec's: last, when all else is taken
@@ -94,6 +97,7 @@ export class Experience {
    *
    * @param from  the identity of the worker that gave the answer, for `forget`
    */
+  // biome-ignore lint/suspicious/noConfusingVoidType: other steps tell nothing
   *train(query: Float32Array, own: Float32Array, from?: string): Generator<'compared' | void> {
     const remembered = yield* this.#guarded((memory) => memory.remembering(query, own, from))
     const predicted = remembered?.predicted
@@ -108,6 +112,7 @@ export class Experience {
    * After the first nothing of it is used any more; until the last the memory recovers nothing.
    */
   *forget(from: string): Generator<void> {
+    // biome-ignore lint/correctness/useYield: it takes one step
     const left = yield* this.#guarded(function* (memory) {
       return memory.forget(from).left
     })

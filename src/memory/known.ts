@@ -116,7 +116,8 @@ export class Known {
     yield* pause(outputs)
     const { variance } = predicted
     const { error: sums, variance: of } = this.errors
-    const errorOf = (i: number) => Math.sqrt((sums[i] / of) * (variance + NOISE) + this.variance[i] * variance ** EXPONENT) // biome-ignore format: one line
+    const errorOf = (i: number) =>
+      Math.sqrt((sums[i] / of) * (variance + NOISE) + this.variance[i] * variance ** EXPONENT)
     const error = errorOf(0)
     const errors = judged.length > 1 ? judged.map((_, i) => errorOf(i)) : [error]
     if (!errors.every(Number.isFinite) || !allFinite(predicted.answer)) return undefined

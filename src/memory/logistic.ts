@@ -44,7 +44,9 @@ export function* fitted(core: Core, examples: Examples, start?: Float64Array): G
   for (let step = 0, moved = 1; step < NEWTON_STEPS && moved > SETTLED; step++) {
     const precision = new Float64Array(n * n)
     const gradient = weights.map((weight, i) => -prior(i) * weight)
-    yield* inSlices(targets.length, perStep(8 * n * n), (from, to) => derive(examples, weights, from, to, gradient, precision)) // biome-ignore format: one line
+    yield* inSlices(targets.length, perStep(8 * n * n), (from, to) =>
+      derive(examples, weights, from, to, gradient, precision),
+    )
     for (let i = 0; i < n; i++) {
       precision[i * n + i] += prior(i)
       for (let j = 0; j < i; j++) precision[j * n + i] = precision[i * n + j]

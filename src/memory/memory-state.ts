@@ -34,7 +34,8 @@ const fields = ['options', 'size', 'next', 'unit', 'mirror', 'told', 'fading', '
 
 /** What a state must have in common with a memory that takes it. */
 function optionsOf({ shape, outputs, judged, features, open, sample }: Domain) {
-  const labelsOf = ({ right }: JudgedOutput) => (right.kind === 'label' ? `${right.positions} of ${right.classes}` : 'none') // biome-ignore format: one line
+  const labelsOf = ({ right }: JudgedOutput) =>
+    right.kind === 'label' ? `${right.positions} of ${right.classes}` : 'none'
   const labels = judged.map(labelsOf).join(', ')
   const chosen = open ? 'raw or signals' : features
   return { shape, outputs, labels, features: typeof chosen === 'function' ? `${sample?.length} own` : chosen }

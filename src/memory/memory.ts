@@ -153,7 +153,10 @@ export class Memory {
     for (const output of this.#domain.judged)
       first = yield* withoutOutliers(first, ({ answer }) => outputIn(answer, output))
     if (first.length < BLOCK) return { is: 'collecting', pairs: first }
-    this.#deviations = yield* Deviations.over(this.#domain.criterion, first.map(({ answer }) => answer)) // biome-ignore format: one line
+    this.#deviations = yield* Deviations.over(
+      this.#domain.criterion,
+      first.map(({ answer }) => answer),
+    )
     return this.#ready(yield* begin(this.#core, this.#domain, first))
   }
 

@@ -78,7 +78,8 @@ export class PointTable {
   save(count: number): Record<string, Float32Array | Int8Array> {
     const points = Array.from({ length: count }, (_, i) => this.at(i))
     if (this.#values) return { even: joined(points as Float32Array[], Float32Array) }
-    const part = (from: number) => joined(points.map((row) => row.subarray(from, from + HALF)) as Int8Array[], Int8Array) // biome-ignore format: one line
+    const part = (from: number) =>
+      joined(points.map((row) => row.subarray(from, from + HALF)) as Int8Array[], Int8Array)
     return { even: part(0), odd: part(HALF) }
   }
 

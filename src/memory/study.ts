@@ -235,7 +235,7 @@ export class Study {
     const { answers, inverse, sums, total } = this.#fitted
     const n = answers.length
     const signs = new Float64Array(answers[0].length)
-    yield* paced(signs.length, perStep(16), (c) => (signs[c] = this.#random.gauss())) // biome-ignore format: one line
+    yield* paced(signs.length, perStep(16), (c) => (signs[c] = this.#random.gauss()))
     // An output that nothing explains changes everywhere, and would tell the scales of the others nothing but noise.
     for (const { from, size, explained } of this.#spans) {
       for (let c = from; c < from + size; c++) signs[c] *= explained

@@ -101,7 +101,12 @@ export function readRequest(message: OipMessage, signature: Signature, most = MO
   return {
     id: (id as string | null) ?? undefined,
     queries: queriesOf(tensors, specs, rows),
-    outputs: readOutputs(outputs, signature.outputs, checkBoolean('parameters.binary_data_output', binary_data_output), ignored), // biome-ignore format: one line
+    outputs: readOutputs(
+      outputs,
+      signature.outputs,
+      checkBoolean('parameters.binary_data_output', binary_data_output),
+      ignored,
+    ),
     parameters,
     ignored,
   }

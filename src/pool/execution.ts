@@ -150,7 +150,10 @@ export class Execution {
     if (batch.best !== 'answered' && !isUnwanted) batch.best = 'failed'
     // With the one that it was at work on, where it was not sent away.
     batch.isDown ||= isLost && batch === slot.batch && !isFree
-    const { blame = isUnasked ? 'nobody' : 'worker', lost = batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined } = known // biome-ignore format: one line
+    const {
+      blame = isUnasked ? 'nobody' : 'worker',
+      lost = batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined,
+    } = known
     // Whose fault it is that a batch was lost shows when each attempt has a run of its own.
     const isShared = isLost && !isSingle
     if (isUnwanted || (isShared && attempt.isReleased)) attempt.settle({ kind: 'cancelled', ranMs: 0 }, now)

@@ -93,6 +93,7 @@ class Rank {
 
   get first(): PooledAttempt | undefined {
     for (const line of this.#lines.values()) if (line.size) return line.first
+    return undefined
   }
 
   /** How many have their turn before one that comes now. @param more, others  that come before it, its caller's and others' */

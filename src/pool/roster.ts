@@ -284,7 +284,10 @@ class FreeSlots {
     const slowness = member.speed.slowness * (1 + member.slots.busy / member.limit)
     this.#entries.push({ member, stamp: member.stamp, slowness })
     if (this.#entries.length < 2 * size + OUT_OF_DATE) return
-    this.#entries = new TinyQueue(this.#entries.data.filter(({ member, stamp }) => stamp === member.stamp), faster) // biome-ignore format: one line
+    this.#entries = new TinyQueue(
+      this.#entries.data.filter(({ member, stamp }) => stamp === member.stamp),
+      faster,
+    )
   }
 
   take(): Member | undefined {

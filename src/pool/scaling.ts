@@ -53,7 +53,8 @@ export class Scaling {
     const before = last.size
     const took = Math.max(LEAST_MS, ms)
     last.size = payloads.length === 1 ? payloads[0].size : mean(payloads.map(({ size }) => size))
-    if (last.size !== before && before && last.size) this.#learn(last.size, Math.log(last.size / before), Math.log(took / last.ms)) // biome-ignore format: one line
+    if (last.size !== before && before && last.size)
+      this.#learn(last.size, Math.log(last.size / before), Math.log(took / last.ms))
     last.ms = took
   }
 

@@ -100,7 +100,7 @@ function trialOf(
   const { compared, agreed } = comparison
   const { answered, failed } = canary
   const disagrees = compared >= ENOUGH && wilson(agreed, compared)[1] < rules.agreement
-  if (disagrees || failed > Math.max(FAILED.few, FAILED.share * answered)) return 'refused' // biome-ignore format: one line
+  if (disagrees || failed > Math.max(FAILED.few, FAILED.share * answered)) return 'refused'
   if (rules.shadow && (compared < ENOUGH || agreed < rules.agreement * compared)) return 'shadow'
   if (rules.canary && (answered < ENOUGH || !isEnough)) return 'canary'
   if (isEnough) return 'serving'

@@ -83,7 +83,8 @@ async function partsFor(given: Checked, coded: Coded) {
     unasked: exact || maxError !== undefined ? await (await import('./unasked')).unaskedFor(maxError) : undefined,
     Vote: isVerified(coded) ? (await import('../query/vote')).Vote : undefined,
     rollout: given.rollout ? (await import('./rollout')).Rollout : undefined,
-    sampling: given.verify.mode === 'sampled' ? (await import('../trust/sampling')).samplingOf(given, coded) : undefined, // biome-ignore format: one line
+    sampling:
+      given.verify.mode === 'sampled' ? (await import('../trust/sampling')).samplingOf(given, coded) : undefined,
     reputation: given.verify.trust === 'open' ? await openReputation(given) : undefined,
   }
 }
@@ -108,13 +109,15 @@ function checkReady(workers: readonly ModelWorker[], { needed, counted, anchored
   const unsigned = counted === 'machines' || anchored ? workers.findIndex(({ signed }) => signed === false) : -1
   if (unsigned >= 0) throw new RangeError(expected(`workers[${unsigned}].signed`, 'true, since some may lie', false))
   if (!anchored || workers.some(({ trusted }) => trusted)) return
-  throw new RangeError(`workers: expected one at least that is yours (trusted), whom verify.mode 'sampled' asks for proof, got none of ${workers.length}`) // biome-ignore format: one line
+  throw new RangeError(
+    `workers: expected one at least that is yours (trusted), whom verify.mode 'sampled' asks for proof, got none of ${workers.length}`,
+  )
 }
 
 /** Ready workers: each with a name of its own, no other predictor's, and all with the same model. */
 function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
   workers.forEach((worker, i) => {
-    if (worker.onFree) throw new RangeError(`workers[${i}].onFree: expected none, got that of another predictor`) // biome-ignore format: one line
+    if (worker.onFree) throw new RangeError(`workers[${i}].onFree: expected none, got that of another predictor`)
   })
   const seen = new Set<string>()
   workers.forEach(({ name }, i) => {
@@ -168,7 +171,8 @@ function checkAbilities(given: Checked, coded: Coded, worker: ModelWorker): void
     ['reuse.exact', 'false', exact],
     ['reuse.maxError', 'none', maxError],
   ] as const
-  for (const [field, what, got] of whyNotEqual ? equal : []) if (got) throw new RangeError(`${expected(field, what, got)}: ${whyNotEqual}`) // biome-ignore format: one line
+  for (const [field, what, got] of whyNotEqual ? equal : [])
+    if (got) throw new RangeError(`${expected(field, what, got)}: ${whyNotEqual}`)
   const isRemembered = how === 'vector' || (how === 'features' && memory && typeof memory.features === 'function')
   if (!why) return
   const refuse = (field: string, what: string, got: unknown) => {

@@ -99,9 +99,14 @@ export class Membership {
     const gathered = new Map<string, ModelWorker>()
     const members = this.#gathering(gathered)
     const joined = () => this.#count(gathered, needs)
-    const isEnough = (count: number) => joined() >= count && (!anchored || this.#alike(gathered).some(({ trusted }) => trusted)) // biome-ignore format: one line
+    const isEnough = (count: number) =>
+      joined() >= count && (!anchored || this.#alike(gathered).some(({ trusted }) => trusted))
     const all = () => (counted === 'workers' ? '' : ` (${gathered.size} workers)`)
-    const stop = remind(clock, () => this.#warn(`waits for workers: ${joined()} of the ${needed} ${counted}${anchored ? `${YOURS},` : ''} that the scheme needs have joined${all()}`)) // biome-ignore format: one line
+    const stop = remind(clock, () =>
+      this.#warn(
+        `waits for workers: ${joined()} of the ${needed} ${counted}${anchored ? `${YOURS},` : ''} that the scheme needs have joined${all()}`,
+      ),
+    )
     const grace = graceOf(clock)
     try {
       if (this.#most < needed) throw new TooFew(`${this.#most}, and no others can join`)
@@ -109,7 +114,9 @@ export class Membership {
         if (gathered.size >= this.#most && !this.#apart) throw new TooFew(`${joined()}${all()}, and no others can join`)
         const next = await Promise.race([this.#change(), ...(isEnough(least) ? [grace.over] : [])])
         if (!next) {
-          this.#warn(`starts with ${joined()} of the ${needed} ${counted} that the scheme needs: the others join when they are there`) // biome-ignore format: one line
+          this.#warn(
+            `starts with ${joined()} of the ${needed} ${counted} that the scheme needs: the others join when they are there`,
+          )
           break
         }
         this.#next = undefined
@@ -240,7 +247,9 @@ export class Membership {
     const known = this.#fingerprint
     this.#fingerprint ??= fingerprint
     if (this.#apart || !known || !fingerprint || fingerprint === known) return
-    this.#warn(`workers: none is left with the model ${known}: from here on it is that of ${name}, ${fingerprint}; what was learned of the one before is forgotten`) // biome-ignore format: one line
+    this.#warn(
+      `workers: none is left with the model ${known}: from here on it is that of ${name}, ${fingerprint}; what was learned of the one before is forgotten`,
+    )
     this.#renew({ model: fingerprint }, members)
   }
 
@@ -257,7 +266,8 @@ export class Membership {
       throw new RangeError(`${name}: ${field}: expected ${what}, got ${got}`)
     }
     if (onFree) wrong('onFree', 'none of another predictor', 'one')
-    if (this.#isDoubted && signed === false) wrong('key', 'one, since some may lie', 'none: others could answer in its name') // biome-ignore format: one line
+    if (this.#isDoubted && signed === false)
+      wrong('key', 'one, since some may lie', 'none: others could answer in its name')
     if (members.worker(name)) wrong('name', 'one that no other worker has', 'it again')
     if (this.#signature && own !== this.#signature) {
       wrong('signature', this.#signature, members.isEmpty() ? `${own}; a predictor's is fixed: start another one` : own)

@@ -13,7 +13,8 @@ export async function predictEach(
   queries: Iterable<QueryTensors>,
   options: PredictOptions,
 ): Promise<Prediction[]> {
-  if (typeof queries?.[Symbol.iterator] !== 'function') throw new TypeError(expected('queries', 'an array of queries', queries)) // biome-ignore format: one line
+  if (typeof queries?.[Symbol.iterator] !== 'function')
+    throw new TypeError(expected('queries', 'an array of queries', queries))
   const predictions: Promise<Prediction>[] = []
   let failure: { error: unknown } | undefined
   const stop = new AbortController()

@@ -295,7 +295,8 @@ export class Predictor {
 
   /** Settles every open query with CLOSED and closes the workers. May be called twice. */
   close(): Promise<void> {
-    return (this.#closing ??= this.#close())
+    this.#closing ??= this.#close()
+    return this.#closing
   }
 
   async #close(): Promise<void> {

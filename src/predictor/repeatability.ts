@@ -126,7 +126,9 @@ export class Repeatability {
 
   #replaced(): void {
     const { replaced, warn } = this.#options
-    warn('a query that was asked again had another answer, also of a second worker: the model was replaced, and what was kept and learned of the one before is gone') // biome-ignore format: one line
+    warn(
+      'a query that was asked again had another answer, also of a second worker: the model was replaced, and what was kept and learned of the one before is gone',
+    )
     this.#disbelieved.clear()
     this.#judging.clear()
     replaced()
@@ -144,7 +146,9 @@ export class Repeatability {
     const ofOthers = length - Math.max(0, ...counts.values()) // one machine that lies is not the model
     if (this.isOff || length < UNSTEADY.differences || ofOthers < UNSTEADY.ofOthers) return
     this.isOff = true
-    this.#options.warn('queries that were asked again had other answers again and again: the model does not answer the same twice, and no answer is used again (reuse)') // biome-ignore format: one line
+    this.#options.warn(
+      'queries that were asked again had other answers again and again: the model does not answer the same twice, and no answer is used again (reuse)',
+    )
   }
 
   #steady(): void {

@@ -91,7 +91,14 @@ export class Reuse {
     this.#ask = ask
     this.#kept = kept
     const replaced = () => this.#replaced()
-    this.#repeatability = new Repeatability({ kept, opinion, warn, equality: () => means.trust.equality, replaced, mended }) // biome-ignore format: one line
+    this.#repeatability = new Repeatability({
+      kept,
+      opinion,
+      warn,
+      equality: () => means.trust.equality,
+      replaced,
+      mended,
+    })
   }
 
   /** Answers a query, now or as soon as one that is equal, or has it asked. */

@@ -84,7 +84,9 @@ export class Rollout {
     const { pool, trust } = entry.generation.means
     if (!trust.joined(worker)) pool.eject(identityOf(worker))
     this.#others.set(id, entry)
-    this.#options.settings.warn(`${worker.name} has the model ${id}, and ${this.#serving.id} serves: it gathers beside that`) // biome-ignore format: one line
+    this.#options.settings.warn(
+      `${worker.name} has the model ${id}, and ${this.#serving.id} serves: it gathers beside that`,
+    )
     this.#tell(entry)
   }
 
@@ -170,7 +172,10 @@ export class Rollout {
     }
     const compared = ({ output }: Prediction) => {
       entry.unseen--
-      entry.comparison.tell(own, signature.outputs.map(({ name }) => output[name])) // biome-ignore format: one line
+      entry.comparison.tell(
+        own,
+        signature.outputs.map(({ name }) => output[name]),
+      )
       this.look()
     }
     const caller = new SharedCaller(first, now, compared, () => void entry.unseen--)
@@ -201,7 +206,9 @@ export class Rollout {
     if (!this.#outage || this.#outage === before) return
     const isRefused = Array.from(this.#others.values()).every((entry) => entry.isRefused)
     const what = isRefused ? 'a model that was refused is promoted' : 'another model takes over or is promoted'
-    this.#options.settings.warn(`no worker with the model ${this.#serving.id}, which serves, can be reached; ${this.#beside}: all queries fail until one is back, or ${what}`) // biome-ignore format: one line
+    this.#options.settings.warn(
+      `no worker with the model ${this.#serving.id}, which serves, can be reached; ${this.#beside}: all queries fail until one is back, or ${what}`,
+    )
   }
 
   #stateOf(entry: Contender): GenerationReport['state'] {
@@ -231,7 +238,9 @@ export class Rollout {
     entry.generation.counts.renewals++
     const { compared, agreed } = entry.comparison
     const share = compared ? `; ${agreed} of ${compared} of its answers were right by those of that` : ''
-    this.#options.settings.warn(`the model ${entry.id} takes over from ${before.id}: ${entry.machines.size} machines have it, and ${before.machines.size} that${share}`) // biome-ignore format: one line
+    this.#options.settings.warn(
+      `the model ${entry.id} takes over from ${before.id}: ${entry.machines.size} machines have it, and ${before.machines.size} that${share}`,
+    )
     this.#move(entry, 'serving')
     this.#move(before, this.#stateOf(before))
     if (!before.generation.means.pool.usable) before.generation.handOver(entry.generation)
@@ -251,7 +260,9 @@ export class Rollout {
 
   #warnOf({ id, comparison, canary }: Contender): void {
     const { compared, agreed } = comparison
-    this.#options.settings.warn(`the model ${id} does not take over from ${this.#serving.id}: ${agreed} of ${compared} of its answers were right by those of that, and it failed on ${canary.failed} of ${canary.answered + canary.failed} queries; promote it to have it all the same`) // biome-ignore format: one line
+    this.#options.settings.warn(
+      `the model ${id} does not take over from ${this.#serving.id}: ${agreed} of ${compared} of its answers were right by those of that, and it failed on ${canary.failed} of ${canary.answered + canary.failed} queries; promote it to have it all the same`,
+    )
   }
 
   #end({ id, generation, isProven }: Contender): void {
@@ -278,7 +289,14 @@ export class Rollout {
   promote(id: string): void {
     const entry = this.#find(id)
     const { needs } = this.#options
-    if (!isFit(entry, needs)) throw outOfRange(expected('generation', `one of >= ${needs.least} ${needs.counted}${needs.anchored ? YOURS : ''}`, `${entry.count.usable} of '${id}'`)) // biome-ignore format: one line
+    if (!isFit(entry, needs))
+      throw outOfRange(
+        expected(
+          'generation',
+          `one of >= ${needs.least} ${needs.counted}${needs.anchored ? YOURS : ''}`,
+          `${entry.count.usable} of '${id}'`,
+        ),
+      )
     this.#serving.isRefused = true // it would take over again with its next worker
     this.#serve(entry)
     this.look()
@@ -293,6 +311,6 @@ export class Rollout {
   #find(id: string): Contender {
     const entry = this.#others.get(id)
     if (entry) return entry
-    throw outOfRange(expected('generation', `one of ${[...this.#others.keys()].join(', ') || 'none that gathers'}`, id)) // biome-ignore format: one line
+    throw outOfRange(expected('generation', `one of ${[...this.#others.keys()].join(', ') || 'none that gathers'}`, id))
   }
 }

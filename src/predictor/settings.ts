@@ -172,7 +172,8 @@ export function chosen(options: PredictOptions, coded: Coded, settings: Settings
   const tenant = checkTenant(options.tenant ?? '', limits.tenants)
   const { priority, signal, ask, weight } = options
   const caller = predictOptions.caller.check('caller', options.caller ?? '')
-  const rank = priority === undefined ? NORMAL.rank : priorities.indexOf(predictOptions.priority.check('priority', priority)) // biome-ignore format: one line
+  const rank =
+    priority === undefined ? NORMAL.rank : priorities.indexOf(predictOptions.priority.check('priority', priority))
   if (signal !== undefined) predictOptions.signal.check('signal', signal)
   if (ask !== undefined) predictOptions.ask.check('ask', ask)
   if (weight !== undefined) predictOptions.weight.check('weight', weight)

@@ -34,9 +34,14 @@ export function vectorsOf(
   const { features } = memory || {}
   const isOwn = typeof features === 'function' && !hasVectors(signature)
   if (!isOwn && areReadAsVectors(signature))
-    return { inputs: signature.inputs, features: features as MemoryOptions['features'], of: hasVectors(signature) ? vectorOf : finiteVectorOf } // biome-ignore format: one line
+    return {
+      inputs: signature.inputs,
+      features: features as MemoryOptions['features'],
+      of: hasVectors(signature) ? vectorOf : finiteVectorOf,
+    }
   if (!isOwn || !isReadAsVector(signature.outputs)) return undefined
-  const own = (query: TensorList, length?: number) => ownFeatures(features as QueryFeatures, toNamed(query, signature.inputs), length, 'memory.features') // biome-ignore format: one line
+  const own = (query: TensorList, length?: number) =>
+    ownFeatures(features as QueryFeatures, toNamed(query, signature.inputs), length, 'memory.features')
   const { length } = own(probeQuery(signature))
   const of = (query: TensorList) => {
     try {

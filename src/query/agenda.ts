@@ -103,7 +103,10 @@ export class Agenda {
   again(places: Places, at: number): void {
     this.#others.push({ at, places })
     if (this.#others.length > 2 * this.#open + SLACK) {
-      this.#others = new TinyQueue(this.#others.data.filter(({ places }) => places.timed), sooner) // biome-ignore format: one line
+      this.#others = new TinyQueue(
+        this.#others.data.filter(({ places }) => places.timed),
+        sooner,
+      )
     }
     this.#plan()
   }

@@ -172,9 +172,11 @@ export class Query implements Owner, Timed {
     this.coding?.answered?.(this, answer, asked.row) // it is not one to decode for any more
     if (status === 'exact' && this.recovery?.grade(answer, identityOf(workerOf(asked)))) this.coding?.graded?.()
     trust.compare(this.payload, answered, this.asked)
-    if (answered.length === 1 && status === 'audited') sampled?.came(workerOf(asked), this.payload, answer, place, learning) // biome-ignore format: one line
+    if (answered.length === 1 && status === 'audited')
+      sampled?.came(workerOf(asked), this.payload, answer, place, learning)
     // An unproven answer teaches nothing: until its worker is convicted, a lie would have a part in every recovery.
-    if (answered.length === 1 && status === 'exact') learning?.remember(this.payload.vector, answer.vector, identityOf(workerOf(asked))) // biome-ignore format: one line
+    if (answered.length === 1 && status === 'exact')
+      learning?.remember(this.payload.vector, answer.vector, identityOf(workerOf(asked)))
     if (this.asked.length > 1) this.inquiry.drop()
   }
 
@@ -263,15 +265,38 @@ export class Query implements Owner, Timed {
     this.#finish()
   }
 
-  // biome-ignore format: one line
-  #settle({ tensors }: Payload, { status, confidence, queuedMs, ranMs, hedged, workers: by }: Given): number | undefined {
-    const { signature, ended, given: recallable, model: { fingerprint } } = this.#context // biome-ignore format: one line
+  #settle(
+    { tensors }: Payload,
+    { status, confidence, queuedMs, ranMs, hedged, workers: by }: Given,
+  ): number | undefined {
+    const {
+      signature,
+      ended,
+      given: recallable,
+      model: { fingerprint },
+    } = this.#context
     const entry = status === 'exact' ? undefined : recallable?.give(by, this.caller.turn.tenant)
     const output = toNamed(tensors, signature.outputs)
-    const group = this.coding?.report.promise ?? new Promise<GroupReport>((resolve) => { this.#reported = resolve }) // biome-ignore format: one line
+    const group =
+      this.coding?.report.promise ??
+      new Promise<GroupReport>((resolve) => {
+        this.#reported = resolve
+      })
     const workers = by.map(({ name }) => name)
     const identities = by.map(identityOf)
-    const given = { output, status, confidence, queuedMs, ranMs, hedged, workers, identities, fingerprint, id: entry?.id, group } // a spread costs 1 kB
+    const given = {
+      output,
+      status,
+      confidence,
+      queuedMs,
+      ranMs,
+      hedged,
+      workers,
+      identities,
+      fingerprint,
+      id: entry?.id,
+      group,
+    } // a spread costs 1 kB
     this.caller.answer(given, ended)
     this.#closed()
     return entry?.place

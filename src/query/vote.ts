@@ -89,7 +89,10 @@ export class Vote {
     if (typeof this.#proof !== 'string') return this.#compare(all, this.#proof)
     const { acceptance, trust } = this.#context
     const told = this.believed(all)
-    const judgement = acceptance.judge(told.map((asked) => answerOf(asked) as Payload), trust.equality) // biome-ignore format: one line
+    const judgement = acceptance.judge(
+      told.map((asked) => answerOf(asked) as Payload),
+      trust.equality,
+    )
     this.#agreeing = judgement.agreeing.length
     this.isDisputed = this.#agreeing < told.length
     if (judgement.isProven) return this.#prove(payload, told, judgement, all, give)
@@ -117,7 +120,8 @@ export class Vote {
     if (this.#recovery?.report?.given) this.#recovery.grade(own, undefined)
     const memory = this.#recovery?.memory
     // What a confident lookup got wrong must be told, also where there is no time to remember: what it got right is told every time.
-    if (learning && !learning.remember(payload.vector, own.vector) && memory) learning.experience.confidence.rehearse({ ...memory, missing: 1 }, own.vector) // biome-ignore format: one line
+    if (learning && !learning.remember(payload.vector, own.vector) && memory)
+      learning.experience.confidence.rehearse({ ...memory, missing: 1 }, own.vector)
     for (const i of lies) this.#lied(told[i])
     this.#compare(all, this.#proof)
   }

@@ -49,7 +49,9 @@ export class TextTokens {
   /** Ids as a caller gives them: nothing is put around them. @throws TypeError, RangeError, TooLong */
   given(field: string, list: readonly unknown[], overlong: Overlong): TokenRow {
     if (!list.length) throw wrongType(`${field}: expected a text or tokens, got none`)
-    const unknown = list.findIndex((id) => !Number.isInteger(id) || this.tokenizer.id_to_token(id as number) === undefined) // biome-ignore format: one line
+    const unknown = list.findIndex(
+      (id) => !Number.isInteger(id) || this.tokenizer.id_to_token(id as number) === undefined,
+    )
     if (unknown >= 0) throw wrongType(expected(`${field}[${unknown}]`, 'a token id of this model', list[unknown]))
     const all = list as readonly number[]
     if (all.length > this.most && overlong === 'refuse') throw this.#tooLong(field, all.length)

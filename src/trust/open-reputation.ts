@@ -144,7 +144,10 @@ export class OpenReputation extends Reputation implements Strangers {
   }
 
   #warnAlone(): void {
-    if (!this.#own.size) this.#options.warn('verify.trust: no worker is `trusted`: nothing can be proven, and no query is answered, until one joins') // biome-ignore format: one line
+    if (!this.#own.size)
+      this.#options.warn(
+        'verify.trust: no worker is `trusted`: nothing can be proven, and no query is answered, until one joins',
+      )
   }
 
   /** Where none of its own answers any more this is said, once. */
@@ -154,7 +157,9 @@ export class OpenReputation extends Reputation implements Strangers {
     const isAway = outcome.lost === 'silent' || !this.#pool.identities.isUsable(identity)
     if (!isAway || !this.#own.has(identity) || this.#away.has(identity)) return
     if (this.#away.add(identity).size < this.#own.size) return
-    this.#options.warn(`verify.trust: no trusted worker answers (${outcome.error.message}): nothing is checked, and soon no query is answered, until one does, or another one joins`) // biome-ignore format: one line
+    this.#options.warn(
+      `verify.trust: no trusted worker answers (${outcome.error.message}): nothing is checked, and soon no query is answered, until one does, or another one joins`,
+    )
   }
 
   #needed(identity: Identity): number {
@@ -265,7 +270,8 @@ export class OpenReputation extends Reputation implements Strangers {
   /** A newcomer gets a quiz. */
   #examine(): void {
     const { identities } = this.#pool
-    const isFree = ({ isExamined, worker }: Stranger) => !isExamined && worker.free && identities.workersOf(identityOf(worker)).size < 2 // biome-ignore format: one line
+    const isFree = ({ isExamined, worker }: Stranger) =>
+      !isExamined && worker.free && identities.workersOf(identityOf(worker)).size < 2
     const stranger = this.#all.next(this.#options.coin(), isFree)
     if (!stranger) return
     const identity = identityOf(stranger.worker)
@@ -274,7 +280,8 @@ export class OpenReputation extends Reputation implements Strangers {
     const apart = [{ blocks: (other: Identity) => other !== identity }]
     const settled = (attempt: Attempt) => this.#examined(attempt, stranger, renewals, quiz.answer)
     stranger.isExamined = true // by the attempt that begins now, if it does
-    stranger.isExamined = this.#pool.trial({ payload: quiz.payload, owner: { settled }, apart, priority: 'low' }) !== undefined // biome-ignore format: one line
+    stranger.isExamined =
+      this.#pool.trial({ payload: quiz.payload, owner: { settled }, apart, priority: 'low' }) !== undefined
     if (!stranger.isExamined) this.#quizzes.keep(quiz)
   }
 

@@ -109,7 +109,7 @@ export class Sampling implements Sampled {
 
   /** Whether one audit more would be made in a while. */
   get #hasRoom(): boolean {
-    const { length, [0]: first } = this.#waiting
+    const { length, 0: first } = this.#waiting
     return (
       length < MOST_WAITING &&
       !(first && length * (first.payload.size + first.answer.size) > MOST_VALUES) &&

@@ -57,7 +57,8 @@ export class CheckedWorker implements ModelWorker {
       for (const side of ['inputs', 'outputs'] as const) checkSpecs(`${field}.signature.${side}`, signature?.[side])
       const texts = { identity, origin, fingerprint }
       for (const [name, text] of Object.entries(texts)) if (text !== undefined) checkString(`${field}.${name}`, text)
-      for (const [name, flag] of Object.entries({ signed, trusted })) if (flag !== undefined) checkBoolean(`${field}.${name}`, flag) // biome-ignore format: one line
+      for (const [name, flag] of Object.entries({ signed, trusted }))
+        if (flag !== undefined) checkBoolean(`${field}.${name}`, flag)
       Object.assign(this, texts, { signed, trusted })
     } catch (error) {
       if (error instanceof TypeError || error instanceof RangeError) throw error

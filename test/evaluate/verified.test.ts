@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest'
 import { loadCore } from '../../src/core/load'
-import { type BatchModel } from '../../src/evaluate/model'
+import type { BatchModel } from '../../src/evaluate/model'
 import { evaluateVerified, recommendVerified, type Verified } from '../../src/evaluate/verified'
 import { seeded } from '../../src/random'
 

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { ApproxiferError } from '../../src/errors'
-import { type Payload } from '../../src/payload'
+import type { Payload } from '../../src/payload'
 import { Pool } from '../../src/pool/pool'
 import { createPredictor } from '../../src/predictor/create'
 import { VirtualClock } from '../../src/testing/virtual-clock'

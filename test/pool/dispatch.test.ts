@@ -3,7 +3,7 @@
 import { ApproxiferError, createPredictor } from 'approxifer'
 import { expect, it, vi } from 'vitest'
 import { type Law, SimulatedWorker } from '../../bench/simulated'
-import { type Payload } from '../../src/payload'
+import type { Payload } from '../../src/payload'
 import type { Apart, Attempt, Priority } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
 import { seeded } from '../../src/random'

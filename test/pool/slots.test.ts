@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest'
 import { ApproxiferError } from '../../src/errors'
-import { type Payload } from '../../src/payload'
+import type { Payload } from '../../src/payload'
 import { Pool } from '../../src/pool/pool'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { accept, answerOf, BatchWorker, died, failureOf, MS, row, runsOf } from '../shared/batch-worker'

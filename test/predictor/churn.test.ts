@@ -1,6 +1,6 @@
 /** Workers that come, go, hang, die and vanish, all at once. */
 
-import { ApproxiferError, createPredictor } from 'approxifer'
+import { type ApproxiferError, createPredictor } from 'approxifer'
 import { expect, it } from 'vitest'
 import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'

@@ -3,7 +3,7 @@
 import { ApproxiferError, type Change, createPredictor, type PredictorOptions } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Feed } from '../shared/feed'
-import { HandWorker, query, settled, turn } from '../shared/house'
+import { type HandWorker, query, settled, turn } from '../shared/house'
 import { add, answerAll, code, hand, message, open, systematic } from '../shared/joined'
 
 afterEach(() => {

@@ -3,7 +3,7 @@
 import { ApproxiferError, type Change, createPredictor } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { seeded } from '../../src/random'
-import { type TensorList } from '../../src/tensor'
+import type { TensorList } from '../../src/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { Evidence } from '../../src/trust/evidence'
 import { Feed } from '../shared/feed'

@@ -39,7 +39,7 @@ export const npy = (...array: Parameters<typeof dump>) => Buffer.from(dump(...ar
 /** The header of an .npy file of any kind. */
 export function npyHeader(descr: string, fortran: boolean, dims: readonly number[]): Buffer {
   const dict = `{'descr': ${descr}, 'fortran_order': ${fortran ? 'True' : 'False'}, 'shape': (${dims.join(', ')},), }`
-  const text = dict.padEnd(117) + '\n'
+  const text = `${dict.padEnd(117)}\n`
   return Buffer.concat([Buffer.from('\x93NUMPY\x01\x00', 'latin1'), Buffer.of(text.length, 0), Buffer.from(text)])
 }
 

@@ -1,7 +1,7 @@
 /** A predictor on workers whose calls the test settles by hand. */
 
 import { ApproxiferError, createPredictor, type ModelWorker, type PredictorOptions } from 'approxifer'
-import { type CodecOptions } from 'approxifer/codec'
+import type { CodecOptions } from 'approxifer/codec'
 import { vi } from 'vitest'
 import { systemClock } from '../../src/clock'
 import { vectorOf } from '../../src/payload'

@@ -1,7 +1,7 @@
 /** Fleets on a NATS server that the tests of one file share. */
 
 import { connect } from '@nats-io/transport-node'
-import { type Change, type ModelWorker } from 'approxifer'
+import type { Change, ModelWorker } from 'approxifer'
 import { type NatsConnection, type NatsOptions, natsWorkers, type ServeNatsOptions, serveNats } from 'approxifer/nats'
 import { afterAll, afterEach, beforeAll, vi } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'

@@ -3,7 +3,7 @@
 import { type Change, createPredictor, type ModelWorker, type Prediction } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { seeded } from '../../src/random'
-import { type TensorList } from '../../src/tensor'
+import type { TensorList } from '../../src/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { Feed } from '../shared/feed'
 import { inferring } from '../shared/vectors'

@@ -240,8 +240,12 @@ export function namedFile(text: string): { name: string; path: string } {
 }
 
 function assign(into: Record<string, unknown>, [name, ...rest]: readonly string[], value: unknown): void {
-  if (!rest.length) into[name] = value
-  else assign((into[name] ??= {}) as Record<string, unknown>, rest, value)
+  if (!rest.length) {
+    into[name] = value
+    return
+  }
+  into[name] ??= {}
+  assign(into[name] as Record<string, unknown>, rest, value)
 }
 
 /** Names stand in addresses. */

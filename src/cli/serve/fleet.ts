@@ -62,7 +62,8 @@ const anchors = ({ verify }: Pick<ModelConfig, 'verify'>, { trusted }: Remote) =
   Number((verify?.mode === 'sampled' || verify?.trust === 'open') && !trusted)
 
 function checkOwn(model: string): Promise<void> | undefined {
-  const what = 'an .onnx file, of which threads of this process answer beside the workers elsewhere (where these are your own: remote.trusted)' // biome-ignore format: one line
+  const what =
+    'an .onnx file, of which threads of this process answer beside the workers elsewhere (where these are your own: remote.trusted)'
   if (!isFile(model) && !isUrl(model)) throw new TypeError(expected('model', what, model))
   return isUrl(model) ? undefined : checkModelFile(model)
 }
@@ -132,10 +133,12 @@ async function natsFleet(where: readonly string[], model: string, remote: Remote
     ['outputs', '--outputs'],
     ['shapes', '--input-shapes'],
   ]) {
-    if (option in remote) throw new TypeError(`onnx (${flag}): expected none here, but where the machines start: approxifer work ${flag}`) // biome-ignore format: one line
+    if (option in remote)
+      throw new TypeError(`onnx (${flag}): expected none here, but where the machines start: approxifer work ${flag}`)
   }
   checkNames('remote', remote, [...natsOptions.filter(isData), ...natsAccess])
-  const part = (isAccess: boolean) => Object.fromEntries(Object.entries(remote).filter(([name]) => natsAccess.includes(name) === isAccess)) // biome-ignore format: one line
+  const part = (isAccess: boolean) =>
+    Object.fromEntries(Object.entries(remote).filter(([name]) => natsAccess.includes(name) === isAccess))
   const [, url, fleet] = /^(\w+:\/\/(?:.*@)?[^/@]+)\/([\w-]+)$/s.exec(where[0]) ?? []
   if (!fleet) throw new RangeError(expected('workers', 'nats://HOST:PORT/FLEET', withoutPassword(where[0])))
   const access = part(true) as Access

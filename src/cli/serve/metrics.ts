@@ -54,7 +54,14 @@ export class Metrics {
     ])
     this.#drops = newCounter('events_dropped_total', 'Clients of /events that were too slow', [])
     const newGauge = (name: string, help: string, value: () => number) =>
-      new Gauge({ name: `approxifer_${name}`, help, registers, collect() { this.set(value()) } }) // biome-ignore format: one line
+      new Gauge({
+        name: `approxifer_${name}`,
+        help,
+        registers,
+        collect() {
+          this.set(value())
+        },
+      })
     newGauge('connections', 'Open connections', connections)
     newGauge('events_clients', 'Clients of /events', clients)
     let last = Promise.resolve()

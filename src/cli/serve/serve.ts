@@ -149,7 +149,8 @@ class ModelServer {
     const path = pathOf(request)
     const { method } = request
     if (path === '/metrics') return isRead(method) ? this.#metrics.response() : otherMethod(method, ['GET', 'HEAD'])
-    if (path === '/events') return method === 'GET' ? this.#events.response(request, connection) : otherMethod(method, ['GET']) // biome-ignore format: one line
+    if (path === '/events')
+      return method === 'GET' ? this.#events.response(request, connection) : otherMethod(method, ['GET'])
   }
 
   #answer(request: Request, _: Connection, principal?: Principal): Promise<Response> | Response {
@@ -217,10 +218,14 @@ class ModelServer {
     const { log } = this.#logging
     const failed = (what: string) => (err: unknown) =>
       log.error({ err }, `reading ${what} failed: what was read before counts`)
-    await tokensOf(this.#config).then((tokens) => this.#renewTokens(tokens)).catch(failed('who may ask')) // biome-ignore format: one line
-    const renew = (certificate?: Certificate) =>
-      certificate && this.#listening.forEach((each) => each.renew(certificate))
-    if (this.#settings.tlsCert !== undefined) await readCertificate(this.#config.server).then(renew).catch(failed('the certificate')) // biome-ignore format: one line
+    await tokensOf(this.#config)
+      .then((tokens) => this.#renewTokens(tokens))
+      .catch(failed('who may ask'))
+    const renew = (certificate?: Certificate) => {
+      for (const each of this.#listening) if (certificate) each.renew(certificate)
+    }
+    if (this.#settings.tlsCert !== undefined)
+      await readCertificate(this.#config.server).then(renew).catch(failed('the certificate'))
   }
 
   #renewTokens(tokens: readonly KnownToken[]): void {

@@ -67,7 +67,8 @@ export function checkTokens(field: string, value: unknown): TokenSettings[] {
         `${field}[${i}]: expected one of token, file and certificate, got ${brought.length || 'none'}`,
       )
     }
-    if (tenants && tenant !== undefined) throw new TypeError(`${field}[${i}].tenant: expected none beside tenants: true, got one`) // biome-ignore format: one line
+    if (tenants && tenant !== undefined)
+      throw new TypeError(`${field}[${i}].tenant: expected none beside tenants: true, got one`)
     return settings
   })
 }
@@ -134,7 +135,10 @@ async function tokensIn(field: string, file: string): Promise<string[]> {
 }
 
 function checkLines(field: string, where: string, lines: string): string[] {
-  const tokens = lines.split('\n').map((line) => line.trim()).filter((line) => line) // biome-ignore format: one line
+  const tokens = lines
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line)
   if (!tokens.length) throw new TypeError(`${field}: expected a token${where}, got none`)
   if (tokens.every((token) => /^\S+$/.test(token))) return tokens
   throw new TypeError(`${field}: expected tokens without spaces, one a line${where}, got one with a space`)
@@ -228,8 +232,10 @@ export function* doubtsOf(
   for (const name of unknown) yield [undefined, expected('tokens: models', `one of ${names.join(', ')}`, name)]
   const apart = 'are kept apart (limits.tenants, --tenants)'
   for (const [model, { limits: { tenants: most = 1 } = {} }] of Object.entries(served)) {
-    if (most === 1 && tenants.length) yield [model, `tokens have tenants, and none ${apart}: queries of theirs are refused`]
-    else if (tenants.length > most) yield [model, `tokens are of ${tenants.length} tenants, more than ${apart}: each forgets another`] // biome-ignore format: one line
+    if (most === 1 && tenants.length)
+      yield [model, `tokens have tenants, and none ${apart}: queries of theirs are refused`]
+    else if (tenants.length > most)
+      yield [model, `tokens are of ${tenants.length} tenants, more than ${apart}: each forgets another`]
   }
 }
 

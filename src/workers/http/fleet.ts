@@ -248,7 +248,9 @@ class HttpFleet {
     const found = this.fleet.succeed(successor(before, this.#sightings(isFitting), this.#isSame, this.fleet.liars))
     if (!found) return this.#isStuck ? undefined : this.#warnIfStuck(before)
     const next = this.#take(found)
-    this.#settings.warn(`more servers have another model than have the fleet's: from here on it is theirs, whose answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`) // biome-ignore format: one line
+    this.#settings.warn(
+      `more servers have another model than have the fleet's: from here on it is theirs, whose answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`,
+    )
     // What was learned of the old one is forgotten before the first row is answered by the new one.
     const probed = probedOf(next, this.#settings.probe)
     this.fleet.changes.push({ model: undefined, modelId: next.name, probed }, () => {
@@ -265,7 +267,9 @@ class HttpFleet {
     const next = successor(model, all, this.#isSame)
     if (!next || all.some((each) => each.there && this.#isSame(each.model, model))) return
     this.#isStuck = true
-    this.#settings.warn(`no server that is there has the fleet's model any more, and that of the others has other inputs or outputs (${JSON.stringify(next.signature)}): they are refused, since a predictor's are fixed; start another one for them`) // biome-ignore format: one line
+    this.#settings.warn(
+      `no server that is there has the fleet's model any more, and that of the others has other inputs or outputs (${JSON.stringify(next.signature)}): they are refused, since a predictor's are fixed; start another one for them`,
+    )
   }
 
   /** It joins if it is well, and has the fleet's model. */

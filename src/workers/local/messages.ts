@@ -151,7 +151,14 @@ function sentData(parts: readonly TensorData[], lent: SharedArrayBuffer | undefi
   if (isReady(parts)) return first
   if (lent && isNumeric(first)) {
     const Kind = first.constructor as ArrayKind
-    return joinedData(parts, new Kind(lent, from, parts.reduce((sum, { length }) => sum + length, 0))) // biome-ignore format: one line
+    return joinedData(
+      parts,
+      new Kind(
+        lent,
+        from,
+        parts.reduce((sum, { length }) => sum + length, 0),
+      ),
+    )
   }
   if (parts.length > 1 || !isNumeric(first)) return joinedData(parts)
   return first.byteLength < first.buffer.byteLength ? (first.slice() as NumericData) : first

@@ -174,7 +174,8 @@ export function accessOf(servers: string | readonly string[]) {
 
 function read(text: string): { address: string; user: string | undefined } {
   const [, scheme = '', user, host] = /^(\w+:\/\/)?(?:(.*)@)?([^@]+)$/s.exec(text) ?? []
-  if (host === undefined) throw new TypeError(expected('server', "an address such as 'nats://host:4222'", withoutPassword(text))) // biome-ignore format: one line
+  if (host === undefined)
+    throw new TypeError(expected('server', "an address such as 'nats://host:4222'", withoutPassword(text)))
   return { address: scheme + host, user }
 }
 

@@ -217,7 +217,9 @@ class NatsFleet implements Wire {
     const next = this.fleet.succeed(this.#census.successor)
     if (next === undefined) return
     this.#census.own = next
-    this.settings.warn(`more machines have the model ${next} than have ${before}: from here on the fleet's is theirs; what was learned of the one before is forgotten`) // biome-ignore format: one line
+    this.settings.warn(
+      `more machines have the model ${next} than have ${before}: from here on the fleet's is theirs; what was learned of the one before is forgotten`,
+    )
     // No query may fail: waiting ones are told first, and the new workers are there before the old ones have left.
     this.fleet.changes.push({ model: next }, () => this.#replace())
   }

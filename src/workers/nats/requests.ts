@@ -35,6 +35,7 @@ export class Requests {
   /** The first of those that are here in full and do not run yet. */
   get next(): RowRequest | undefined {
     for (const request of this.#queued) if (request.state === 'waiting') return request
+    return undefined
   }
 
   /** Those that do not run yet, and whose time is over; of some only a part may have arrived. */

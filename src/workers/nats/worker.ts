@@ -136,7 +136,10 @@ export class NatsWorker implements ModelWorker {
     const { clock, expireMs } = this.#wire.settings
     const sent: SentCall = {
       call: new OpenCall(query, abort, () => this.#aborted(sent)),
-      conversation: this.#converse((reply) => this.#received(sent, reply), () => this.#unasked(sent)), // biome-ignore format: one line
+      conversation: this.#converse(
+        (reply) => this.#received(sent, reply),
+        () => this.#unasked(sent),
+      ),
       parts: assemblyOf(this.signature.outputs),
       expiresAt: clock.now() + expireMs,
       heard: 0,

@@ -27,9 +27,11 @@ export async function readModel(model: unknown, given: OnnxOptions['externalData
   const names = weightFiles(bytes)
   const unknown = Object.keys(given).find((name) => !names.includes(name))
   if (unknown !== undefined) {
-    throw new RangeError(`externalData: expected names of the model's weights (${names.join(', ') || 'it has none elsewhere'}), got ${unknown}`) // biome-ignore format: one line
+    throw new RangeError(
+      `externalData: expected names of the model's weights (${names.join(', ') || 'it has none elsewhere'}), got ${unknown}`,
+    )
   }
-  const read = async (name: string) => [name, await bytesOf(`externalData.${name}`, given[name] ?? beside(model, name))] // biome-ignore format: one line
+  const read = async (name: string) => [name, await bytesOf(`externalData.${name}`, given[name] ?? beside(model, name))]
   const [weights, config] = await Promise.all([Promise.all(names.map(read)), configBeside(model)])
   return { bytes, weights: Object.fromEntries(weights), ...(config && { config }) }
 }

@@ -186,7 +186,8 @@ export class OnnxModel {
       let at = from * width
       for (const [i, tensor] of (await this.run(batch)).entries()) {
         const n = size(outputs[i])
-        for (let b = 0; b < step; b++) answers.set(vectorOf([{ ...tensor, data: partOf(tensor.data, b * n, n) }]), b * width + at) // biome-ignore format: one line
+        for (let b = 0; b < step; b++)
+          answers.set(vectorOf([{ ...tensor, data: partOf(tensor.data, b * n, n) }]), b * width + at)
         at += n
       }
     }
@@ -199,7 +200,10 @@ export class OnnxModel {
 }
 
 function hintsOf({ bytes, config }: ModelFile, { outputs, batched = true }: Signature): OutputHints[] {
-  const nodes = lastNodes(bytes, outputs.map(({ name }) => name)) // biome-ignore format: one line
+  const nodes = lastNodes(
+    bytes,
+    outputs.map(({ name }) => name),
+  )
   return outputs.map(({ name }) => {
     const node = Object.hasOwn(nodes, name) ? nodes[name] : undefined
     const { op, axis } = node ?? {}
@@ -230,7 +234,11 @@ async function run(
     const { data, shape } = batch[i]
     return [name, new ort.Tensor(type as 'float32', data as Float32Array, shape)] as const
   })
-  const results = await session.run(Object.fromEntries(feeds), outputs.map(({ name }) => name), options) // biome-ignore format: one line
+  const results = await session.run(
+    Object.fromEntries(feeds),
+    outputs.map(({ name }) => name),
+    options,
+  )
   return outputs.map(({ name }) => {
     const { data, dims, type } = results[name]
     results[name].dispose()

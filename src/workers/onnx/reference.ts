@@ -35,14 +35,21 @@ export async function compareWithCpu(
   for (const { query } of tried) right.push(await truth(query))
   const worst = Math.max(
     ...outputs.map(({ type }, i) => {
-      return worstOf(type, tried.map(({ answer }) => answer[i].data), right.map((answer) => answer[i].data)) // biome-ignore format: one line
+      return worstOf(
+        type,
+        tried.map(({ answer }) => answer[i].data),
+        right.map((answer) => answer[i].data),
+      )
     }),
   )
   if (worst <= FAR * rounding) return
   const percent = (share: number) => `${Number((100 * share).toPrecision(2))} %`
   const off = Number.isFinite(worst) ? `${percent(worst)} of their size` : 'beyond measure'
   const todo = `above ${FAR} times verify.rounding they count as lies; where that is honest hardware, raise it`
-  throw new ApproxiferError('MODEL', `wrong answers with providers ${providers}: values are ${off} off those of the CPU, expected ${percent(FAR * rounding)} at most: ${todo}`) // biome-ignore format: one line
+  throw new ApproxiferError(
+    'MODEL',
+    `wrong answers with providers ${providers}: values are ${off} off those of the CPU, expected ${percent(FAR * rounding)} at most: ${todo}`,
+  )
 }
 
 /** The largest difference of one output in several answers, over the largest root mean square that it should have: one answer may be all zeros. */

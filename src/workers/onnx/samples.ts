@@ -45,7 +45,15 @@ export async function samples(
 function sampleOf({ inputs, batched = true }: Signature, length: number, second: boolean): TensorList {
   return inputs.map(({ type = 'float32', shape: own }: TensorSpec) => {
     const shape = [...(batched ? [1] : []), ...own.map((n) => (n < 0 ? length : n))]
-    return { data: sampleData(type, shape.reduce((product, n) => product * n, 1), second), shape, type } // biome-ignore format: one line
+    return {
+      data: sampleData(
+        type,
+        shape.reduce((product, n) => product * n, 1),
+        second,
+      ),
+      shape,
+      type,
+    }
   })
 }
 

@@ -24,7 +24,13 @@ export async function sequenceAxes(
   if (!mask || !length || !batched) return false
   const own = inputAxes(session, inputs, mask)
   const sized = (all: TensorList, axes: SequenceAxes['inputs'], to: number) =>
-    all.map((tensor, i) => resized(tensor, axes[i].map((axis) => axis + 1), to)) // biome-ignore format: one line
+    all.map((tensor, i) =>
+      resized(
+        tensor,
+        axes[i].map((axis) => axis + 1),
+        to,
+      ),
+    )
   try {
     const other = length > 1 ? length / 2 : 2
     const [short, long] = [Math.min(length, other), Math.max(length, other)]

@@ -46,7 +46,8 @@ export function outputNames(session: InferenceSession, chosen = session.outputNa
     if (!meta) throw refused('outputs', `names among ${session.outputNames}`, name, 'correct the option')
     if (!isServed(meta)) {
       const type = meta.isTensor ? meta.type : 'no tensor'
-      const todo = 'name the outputs to use in the option outputs; a map of probabilities (ZipMap) is a tensor where scikit-learn’s model is exported with zipmap: False' // biome-ignore format: one line
+      const todo =
+        'name the outputs to use in the option outputs; a map of probabilities (ZipMap) is a tensor where scikit-learn’s model is exported with zipmap: False'
       throw refused(`output '${name}'`, `one of ${elementTypes}`, type, todo)
     }
     if (name === '__proto__') {

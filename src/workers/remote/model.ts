@@ -25,7 +25,11 @@ export class ModelNames {
     const known = this.#known.find((each) => this.isSame(each.model, model))
     if (known) return known.name
     const { fingerprint, answer } = model
-    const name = fingerprint ?? checksum(new TextEncoder().encode(JSON.stringify(answer.map(({ data }) => Array.from<unknown>(data).map(String))))) // biome-ignore format: one line
+    const name =
+      fingerprint ??
+      checksum(
+        new TextEncoder().encode(JSON.stringify(answer.map(({ data }) => Array.from<unknown>(data).map(String)))),
+      )
     this.#known.push({ model, name })
     if (this.#known.length > MOST_NAMES) this.#known.shift()
     return name

@@ -3,7 +3,7 @@
 import { Worker } from 'node:worker_threads'
 import { localWorkers, type ModelWorker } from 'approxifer'
 import { afterEach, describe, expect, it } from 'vitest'
-import { type TensorList } from '../../../src/tensor'
+import type { TensorList } from '../../../src/tensor'
 import { OnnxModel } from '../../../src/workers/onnx/model'
 import { WHAT } from '../../fixtures/behaviour.js'
 import { ask } from '../../shared/contract'

@@ -84,7 +84,7 @@ describe('weights in other files', () => {
 
   it.each<[string, unknown, object | undefined, RegExp]>([
     ['bytes alone', model(FILE), undefined, /weights in another file.*externalData: \{ "model.onnx.data"/],
-    ['a data URL alone', 'data:,' + encodeURIComponent(''), { x: weights }, /it has none elsewhere/],
+    ['a data URL alone', `data:,${encodeURIComponent('')}`, { x: weights }, /it has none elsewhere/],
     [
       'a name that it does not have',
       model(FILE),
