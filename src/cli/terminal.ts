@@ -58,7 +58,7 @@ function indent(text: string, columns: number): string {
   return text.replace(/^/gm, ' '.repeat(columns))
 }
 
-interface Failure {
+interface PrintedError {
   /** A code of the library, 'USAGE' for what was asked wrongly, a system error's code such as 'ENOENT', or 'FAILED'. */
   code: string
   message: string
@@ -75,7 +75,7 @@ export function report(error: unknown, json: boolean): void {
 const more = (error: unknown) => (isCommander(error) ? '\n(--help says more)' : '')
 const isCommander = (error: unknown) => (error as { code?: string }).code?.startsWith('commander.')
 
-function failure(error: unknown): Failure {
+function failure(error: unknown): PrintedError {
   const { code, message, cause } = error as { code?: string; message: string; cause?: { code?: string } }
   if (code === 'commander.help') return { code: 'USAGE', message: 'expected a command, got none that is known' }
   if (isCommander(error)) return { code: 'USAGE', message: discreet(message.replace(/^error: /, '')) }

@@ -9,7 +9,7 @@ import { ARRAY_BYTES } from '../core/space'
 import type { Criterion } from '../criterion'
 import { MOST } from '../saved'
 import { paced, perStep } from './steps'
-import { kernelNames, type Metric, Study, type Tried } from './study'
+import { kernelNames, type Metric, Study, type TriedMetric } from './study'
 
 /** Pairs, and values of them all, that a metric is chosen by, at most. */
 const MOST_PAIRS = 512
@@ -45,14 +45,14 @@ export function* chooseMetric(
   rows: readonly Float32Array[],
   answers: readonly Float32Array[],
   { criterion, parts, known = [] }: { criterion: Criterion; parts: readonly number[]; known?: readonly Metric[] },
-): Generator<void, { best: Tried; known: Tried[] }> {
+): Generator<void, { best: TriedMetric; known: TriedMetric[] }> {
   const study = new Study(core, rows, answers, criterion)
   const deviations = yield* deviationsOf(rows)
   const whole = perPart(deviations, parts)
   const standard = deviations.map((deviation, i) => 1 / (deviation || 1 / whole[i]))
-  const again: Tried[] = []
+  const again: TriedMetric[] = []
   for (const metric of known) again.push(yield* study.try(metric))
-  const all: Tried[] = [...again]
+  const all: TriedMetric[] = [...again]
   for (const kernel of kernelNames) {
     all.push(yield* study.try({ scales: whole, kernel }))
     let last = yield* study.try({ scales: standard, kernel })

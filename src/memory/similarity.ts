@@ -12,7 +12,15 @@ import { Patches } from './patches'
 import { KernelRegression } from './regression'
 import { SIGNAL_FEATURES, Signals } from './signals'
 import { finished, PRODUCTS, paced, pause, perStep, QUICK_PRODUCTS } from './steps'
-import { type Kernel, type KernelName, kernels, type Metric, scaled, squaredLengthScale, type Tried } from './study'
+import {
+  type Kernel,
+  type KernelName,
+  kernels,
+  type Metric,
+  scaled,
+  squaredLengthScale,
+  type TriedMetric,
+} from './study'
 
 /** What is compared in the end; the user's own features are values. */
 export type Compared = 'values' | 'signals' | 'patches'
@@ -91,7 +99,7 @@ export class Similarity {
   *reconsidered(
     places: readonly number[],
     pairs: readonly Pick<Pair, 'answer'>[],
-  ): Generator<void, { best: Tried; now: Tried } | undefined> {
+  ): Generator<void, { best: TriedMetric; now: TriedMetric } | undefined> {
     const metric = this.#metric
     if (!metric) return undefined
     const { criterion, parts, shape } = this.#domain
@@ -214,7 +222,7 @@ export class Similarity {
 /** Vectors of the queries, where they are made already. Patches have no metric. */
 interface Decided {
   embedding: Embedding
-  tried?: Tried
+  tried?: TriedMetric
   vectors?: Float32Array[]
 }
 

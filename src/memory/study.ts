@@ -73,7 +73,7 @@ export interface Metric {
 }
 
 /** A metric and its leave-one-out error: share of wrong labels, or of the answers' variance. */
-export interface Tried extends Metric {
+export interface TriedMetric extends Metric {
   loss: number
 }
 
@@ -125,7 +125,7 @@ export class Study {
     this.#fitted = { answers: this.#answers, inverse: new Float64Array(n * n), sums: new Float64Array(n), total: 0 }
   }
 
-  *try({ scales, kernel: name }: Metric): Generator<void, Tried> {
+  *try({ scales, kernel: name }: Metric): Generator<void, TriedMetric> {
     const n = this.#rows.length
     const { covariance, slope, noise } = kernels[name]
     yield* paced(n, perStep(4 * scales.length), (i) => {

@@ -28,7 +28,7 @@ export function callerOf({ tenant, caller }: Turn): string {
 /** Of queries that say nothing else. */
 export const NORMAL: Turn = Object.freeze({ rank: 1, tenant: '' })
 
-export type Outcome<A = unknown> =
+export type AttemptOutcome<A = unknown> =
   | { readonly kind: 'answered'; readonly answer: A }
   | FailedOutcome
   | { readonly kind: 'cancelled' }
@@ -68,7 +68,7 @@ export interface Attempt<P = unknown, A = unknown> {
   /** Whether it was asked again alone, since the batch that it shared failed. */
   readonly isAlone: boolean
   /** undefined until it is settled. */
-  readonly outcome: Outcome<A> | undefined
+  readonly outcome: AttemptOutcome<A> | undefined
 }
 
 /** Workers that an attempt must keep away from. Two attempts with one `Apart` never share a batch. */

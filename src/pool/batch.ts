@@ -6,7 +6,15 @@ import { expected } from '../check'
 import type { Payload } from '../payload'
 import type { TensorList } from '../tensor'
 import { identityOf, type ModelWorker } from '../workers/worker'
-import { type Attempt, type Identity, NORMAL, type Outcome, type Priority, type Submission, type Turn } from './attempt'
+import {
+  type Attempt,
+  type AttemptOutcome,
+  type Identity,
+  NORMAL,
+  type Priority,
+  type Submission,
+  type Turn,
+} from './attempt'
 import type { Member, WorkerSlot } from './member'
 import { LOOKAHEAD, type Queue } from './queue'
 import type { Roster } from './roster'
@@ -28,7 +36,7 @@ export class PooledAttempt implements Attempt {
   /** Nobody waits for it. */
   isReleased = false
   /** Written by `settle` alone. */
-  outcome: (Outcome & { ranMs: number }) | undefined
+  outcome: (AttemptOutcome & { ranMs: number }) | undefined
   #cancellation: Cancellation | undefined
 
   constructor(
@@ -84,10 +92,15 @@ export class PooledAttempt implements Attempt {
   }
 
   /** @param outcome  its `ranMs` is written here @param now  the time */
-  settle(outcome: Outcome & { ranMs: number }, now: number): void {
+  settle(outcome: AttemptOutcome & { ranMs: number }, now: number): void {
     const since = outcome.kind !== 'cancelled' && typeof this.at === 'object' ? this.at.startedAt : this.startedAt
     outcome.ranMs = now - since || 0 // 0 in the queue, or cancelled behind another one
     this.outcome = outcome
+  }
+
+  mayGoTo(identity: Identity): boolean {
+    for (const apart of this.row.apart) if (apart.blocks(identity)) return false
+    return true
   }
 
   /** Whether it must not be in one batch with another, nor behind it. */
@@ -273,7 +286,5 @@ export class Packing {
 
 /** Whether a worker may take an attempt, behind what it has in a slot. */
 export function mayTake(worker: ModelWorker, attempt: PooledAttempt, busy?: WorkerSlot): boolean {
-  const identity = identityOf(worker)
-  for (const apart of attempt.row.apart) if (apart.blocks(identity)) return false
-  return !busy?.batch?.isApartFrom(attempt)
+  return attempt.mayGoTo(identityOf(worker)) && !busy?.batch?.isApartFrom(attempt)
 }

@@ -13,7 +13,7 @@ import { Member, type PoolStats } from './member'
 import { Queue } from './queue'
 import { Roster } from './roster'
 
-export type { Attempt, Outcome, Owner, Priority } from './attempt'
+export type { Attempt, AttemptOutcome, Owner, Priority } from './attempt'
 export type { WorkerStats } from './member'
 
 export interface PoolOptions<A> extends DispatchOptions {
@@ -201,14 +201,16 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     return Array.from(this.#roster.members.values(), (member) => member.stats)
   }
 
-  /** Where no worker may take an attempt, and nobody knows when one will, all fail rather than wait for their deadlines. */
+  /** Attempts that no worker may take, and nobody knows when one will, fail rather than wait for their deadlines. */
   #strand(fewer: () => void): void {
     if (this.#isClosed || !(this.#queue.needed + this.#queue.low.size)) return
     fewer()
-    if (this.usable) return
-    const error = new ApproxiferError('WORKER', this.nobody)
+    const { identities } = this.#roster
+    const usable = identities.all().filter((identity) => identities.isUsable(identity))
+    const error = new ApproxiferError('WORKER', usable.length ? 'no worker is left that was not asked' : this.nobody)
     for (const attempt of this.#queue.all) {
       if (attempt.phase !== 'queued') continue // an owner has cancelled it
+      if (usable.some((identity) => attempt.mayGoTo(identity))) continue
       this.#queue.remove(attempt)
       attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined, ranMs: 0 }, this.#clock.now())
       attempt.row.owner.settled(attempt)

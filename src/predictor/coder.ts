@@ -39,7 +39,7 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
       const memory = vectors ? settings.memory && { ...settings.memory, features: vectors.features } : (false as const)
       const codec = first.another()
       const ledger = Kind && ledgerOf(Kind, settings)
-      const bytes = Math.floor(((memory ? memory.bytes : undefined) ?? DEFAULT_BYTES) / limits.tenants)
+      const bytes = Math.floor(((memory || undefined)?.bytes ?? DEFAULT_BYTES) / limits.tenants)
       const learned: ExperienceOptions = {
         ...{ criterion, fingerprint, probed, kernels: codec.kernels, evidence: evidenceOf(name, trust), ledger, warn },
         memory: isSystematic && (limits.tenants > 1 && memory !== false ? { ...memory, bytes } : memory),

@@ -12,10 +12,13 @@ import { Agenda } from '../query/agenda'
 import { Budget } from '../query/budget'
 import { type Caller, SharedCaller } from '../query/caller'
 import { Query } from '../query/query'
+import type { Service } from '../service'
 import type { ModelChange, ModelWorker } from '../workers/worker'
 import type { Means } from './means'
+import { Pending } from './pending'
 import type { Request, Reuse } from './reuse'
 import { isVerified, type Settings } from './settings'
+import { stackOf } from './stack'
 import type { GenerationCounts } from './stats'
 import { NOBODY, type Shared, type Tenant, Tenants } from './tenants'
 import type { Unasked } from './unasked'
@@ -46,6 +49,8 @@ export class Generation {
   readonly reuse: Reuse | undefined
   readonly #shared: Shared
   readonly #open = new Bag<Query>()
+  /** What is under way where the plain stack answers: nothing is coded, recovered or proven. */
+  readonly #pending: Pending | undefined
   readonly #maxWaitMs: number
   /** What a query gets that comes when it is closed. */
   #closed: ApproxiferError | undefined
@@ -70,12 +75,23 @@ export class Generation {
     this.reuse = unasked?.(settings, means, { ask, learned, mended, replaced: () => this.#replaced() })
     this.#maxWaitMs = settings.maxWaitMs
     this.#shared = this.#share(settings, before)
+    this.#pending = this.#isPlain ? new Pending(this.#stack(), means, this.#model) : undefined
     const make = (name: string) =>
       means.coder.newTenant(name, this.#shared, settings, { ...this.#told, fingerprint: this.#told.model })
     this.tenants = new Tenants(settings.limits.tenants, make, (tenant) => this.reuse?.forget({ tenant }))
     for (const name of Object.keys(settings.states)) this.tenants.of(name) // what cannot be read is refused now
     const { limits, reuse } = settings
     if (limits.tenants === 1 || reuse.maxError !== undefined) this.tenants.of(NOBODY) // without room for a memory it is refused now
+  }
+
+  get #isPlain(): boolean {
+    const { coder, Vote, sampled, trust } = this.means
+    return !coder.learns && !Vote && !sampled && !trust.strangers && !this.#shared.clones
+  }
+
+  #stack(): Service {
+    const { clock, lateness, hedges } = this.#shared
+    return stackOf({ clock, pool: this.means.pool, lateness, budget: hedges, counts: this.counts.extras.hedge })
   }
 
   get fingerprint(): string | undefined {
@@ -136,7 +152,8 @@ export class Generation {
   /** Who waits for an answer asks another generation, in a moment. */
   handOver(other: Generation): void {
     const open = this.#open.all.filter(({ caller }) => caller.isOpen)
-    const waiting = [...this.#waiting.splice(0), ...open.map((query) => this.#detach(query))]
+    const pending = this.#pending?.detach() ?? []
+    const waiting = [...this.#waiting.splice(0), ...pending, ...open.map((query) => this.#detach(query))]
     this.end(new ApproxiferError('WORKER', 'the model of the workers was replaced'))
     other.#waiting.push(...waiting)
     this.#shared.clock.after(0, () => other.#askAgain())
@@ -154,7 +171,7 @@ export class Generation {
     for (const { payload, caller } of this.#waiting.splice(0)) {
       if (!caller.isOpen) continue
       try {
-        const query = this.#join(payload, caller)
+        const query = this.#pending?.ask(payload, caller, true) ?? this.#join(payload, caller)
         caller.relisten((error) => query.leave(error))
       } catch (error) {
         if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
@@ -197,18 +214,34 @@ export class Generation {
   #ask({ payload, signal, refusal: known, caller: own }: Request, caller: Caller): void {
     const { hedges, recoveries, pool } = this.#shared
     try {
+      if (known && this.#pending) throw known
+      const call = this.#pending?.ask(payload, caller, known === false)
+      if (call) {
+        this.counts.groups++
+        this.tenants.of(caller.turn.tenant) // it was asked last
+        return this.#closed ? call.end(this.#closed) : this.#listen(caller, own, signal, call)
+      }
       const refusal = known ?? pool.forecast.refusal(caller.dueAt - caller.since, caller.turn)
       if (refusal && (known || !this.mayRecall(caller))) throw refusal
       hedges.earn(this.#open.size)
       recoveries.earn()
       const query = this.#join(payload, caller, refusal || undefined)
       if (this.#closed) return query.end(this.#closed) // by what made features of it
-      const isShared = caller !== own // those that it asks for have signals of their own, and it leaves with the last of them
-      const heard = isShared ? undefined : signal
-      if (caller.isOpen && (heard || isShared)) caller.listen(heard, (error) => query.leave(error))
+      this.#listen(caller, own, signal, query)
     } catch (error) {
       this.#fail(caller, error)
     }
+  }
+
+  #listen(
+    caller: Caller,
+    own: Caller,
+    signal: AbortSignal | undefined,
+    asked: { leave(error: ApproxiferError): void },
+  ): void {
+    const isShared = caller !== own // those that it asks for have signals of their own, and it leaves with the last of them
+    const heard = isShared ? undefined : signal
+    if (caller.isOpen && (heard || isShared)) caller.listen(heard, (error) => asked.leave(error))
   }
 
   /** Whether a memory may answer a caller that no worker can in time. */
@@ -244,6 +277,9 @@ export class Generation {
   reconsider(ejected?: Identity): void {
     this.means.sampled?.look()
     for (const query of this.#open.all) query.reconsider(ejected)
+    if (!this.#pending || ejected === undefined) return
+    this.#waiting.push(...this.#pending.detach(ejected))
+    this.#askAgain()
   }
 
   /** Takes out what an identity's answers taught, and what open queries would get of it. */
@@ -266,6 +302,7 @@ export class Generation {
   /** Every query gets this error, and attempts are given up. */
   end(error: ApproxiferError): void {
     for (const query of this.#open.all) query.end(error)
+    this.#pending?.end(error)
     for (const { caller } of this.#waiting.splice(0)) if (caller.isOpen) caller.fail(error, this.means.ended)
     for (const { group } of this.tenants) group?.close()
   }

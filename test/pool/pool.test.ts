@@ -109,3 +109,19 @@ it('utilisation is the share of slots at work on what cannot be done without, la
   await pass(5000)
   expect(pool.utilisation).toBeLessThan(0.01)
 })
+
+it('a queued attempt that may go to none of the workers that are left fails, and is nobody’s fault; others wait on', async () => {
+  const clock = new VirtualClock()
+  const workers = ['a', 'b', 'c'].map((name) => Object.assign(new BatchWorker(name), { maxBatch: 1 }))
+  const pool = new Pool<Payload, Payload>(workers, { clock, hangMs: 30_000, accept })
+  for (let i = 0; i < 3; i++) pool.submit(row(i))
+  const apart = [{ blocks: (identity: string) => identity === 'a' }]
+  const [blocked, other] = [pool.submit(row(3, { apart })), pool.submit(row(4))]
+  pool.drain('b')
+  await clock.run(1)
+  expect([blocked.phase, other.phase]).toEqual(['queued', 'queued'])
+  pool.remove('c')
+  await clock.run(2)
+  expect(failureOf(blocked)).toMatchObject({ blame: 'nobody', error: { code: 'WORKER', message: 'no worker is left that was not asked' } }) // biome-ignore format: one line
+  expect(other.phase).toBe('queued')
+})

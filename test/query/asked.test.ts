@@ -2,13 +2,13 @@
 
 import { expect, it } from 'vitest'
 import { ApproxiferError } from '../../src/errors'
-import type { Outcome } from '../../src/pool/attempt'
+import type { AttemptOutcome } from '../../src/pool/attempt'
 import { type Asked, newAsked, type Purpose } from '../../src/query/asked'
 import { rowReports } from '../../src/query/prediction'
 import { HandWorker } from '../shared/house'
 
-const cancelled: Outcome<Float32Array> = { kind: 'cancelled' }
-const stranded: Outcome<Float32Array> = {
+const cancelled: AttemptOutcome<Float32Array> = { kind: 'cancelled' }
+const stranded: AttemptOutcome<Float32Array> = {
   kind: 'failed',
   error: new ApproxiferError('WORKER', 'nobody is left'),
   blame: 'nobody',
@@ -16,7 +16,7 @@ const stranded: Outcome<Float32Array> = {
 }
 
 /** One that is over. @param worker  undefined where none had it */
-function over(purpose: Purpose, outcome: Outcome<Float32Array>, worker?: HandWorker): Asked {
+function over(purpose: Purpose, outcome: AttemptOutcome<Float32Array>, worker?: HandWorker): Asked {
   return newAsked({ phase: 'settled', outcome, worker, ranMs: 7 } as never, purpose, 0)
 }
 

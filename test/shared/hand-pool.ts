@@ -2,7 +2,7 @@
 
 import type { ApproxiferError, ModelWorker } from 'approxifer'
 import type { Payload } from '../../src/payload'
-import type { Attempt, Attempts, Identity, Outcome, Owner, Submission } from '../../src/pool/attempt'
+import type { Attempt, AttemptOutcome, Attempts, Identity, Owner, Submission } from '../../src/pool/attempt'
 import { Identities } from '../../src/pool/identities'
 import { identityOf } from '../../src/workers/worker'
 import { payloadOf } from './vectors'
@@ -22,7 +22,7 @@ export class HandAttempt implements Attempt<Payload, Payload> {
   readonly comparable = true
   readonly isAlone = false
   readonly seenBy: Identity[] = []
-  outcome: Outcome<Payload> | undefined
+  outcome: AttemptOutcome<Payload> | undefined
 
   constructor({ payload, owner, priority }: Row) {
     this.payload = payload

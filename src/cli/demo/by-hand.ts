@@ -2,7 +2,7 @@
 
 import type { Clock } from '../../clock'
 import { acceptAnswers, Payload } from '../../payload'
-import { type Attempt, type Outcome, type Owner, Pool, type PoolOptions, type Priority } from '../../pool/pool'
+import { type Attempt, type AttemptOutcome, type Owner, Pool, type PoolOptions, type Priority } from '../../pool/pool'
 import { Budget } from '../../query/budget'
 import { SlidingQuantile } from '../../stats'
 import type { Signature } from '../../tensor'
@@ -116,7 +116,7 @@ class HandQuery implements Owner {
     return !this.#attempts.length || attempt === this.#attempts[0]
   }
 
-  #heard(outcome: Outcome<Payload> | undefined): void {
+  #heard(outcome: AttemptOutcome<Payload> | undefined): void {
     if (outcome?.kind === 'failed') return this.reject(outcome.error)
     if (outcome?.kind !== 'answered') return
     const answer = outcome.answer.vector

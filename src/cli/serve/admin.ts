@@ -3,7 +3,7 @@
 import { isIP } from 'node:net'
 import { pathOf } from '../../gateway/routes'
 import { type Handler, type ListenOptions, problem } from './listen'
-import type { Answer } from './tokens'
+import type { Answering } from './tokens'
 
 const PATHS = /^\/(metrics|events|v2\/(.+\/)?(live|ready)|v2\/models\/[^/]+\/generations(\/[^/]+\/(promote|refuse))?)$/
 /** What changes which model serves. */
@@ -34,7 +34,7 @@ export function onAdminPort(handle: Handler): Handler {
  *
  * @param host  that is listened on
  */
-export function forOperators(host: string, answer: Answer): Answer {
+export function forOperators(host: string, answer: Answering): Answering {
   return (request, connection, principal) => {
     const path = pathOf(request)
     if (!VERBS.test(path)) return answer(request, connection, principal)

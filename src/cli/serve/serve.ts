@@ -18,7 +18,7 @@ import { Metrics } from './metrics'
 import { type Logging, observer, openLog, refusals, Spans, tellRecall } from './observe'
 import type { ServerSettings } from './options'
 import { ServedModels } from './served-models'
-import { type Answer, doubtsOf, type KnownToken, OPEN_TO_OPERATORS, readTokens, Tokens, withToken } from './tokens'
+import { type Answering, doubtsOf, type KnownToken, OPEN_TO_OPERATORS, readTokens, Tokens, withToken } from './tokens'
 import { WatchedFiles } from './watch'
 
 /** For the last answers to be written, of queries that were given up. */
@@ -124,9 +124,9 @@ class ModelServer {
     const limits = { headerMs: headerTimeout * 1000, requestMs: requestTimeout * 1000, maxConnections }
     const onError = (err: unknown) => log.error({ err }, 'a request failed by a fault of the server')
     const refused = refusals(log, this.#metrics)
-    const tell: Answer = (...asked) => this.#tell(asked[0], asked[1]) ?? this.#answer(...asked)
-    const main: Answer = adminPort === undefined ? tell : (...asked) => this.#answer(...asked)
-    const guarded = (answer: Answer, open?: readonly string[]) =>
+    const tell: Answering = (...asked) => this.#tell(asked[0], asked[1]) ?? this.#answer(...asked)
+    const main: Answering = adminPort === undefined ? tell : (...asked) => this.#answer(...asked)
+    const guarded = (answer: Answering, open?: readonly string[]) =>
       withOrigins(cors, withToken(this.#tokens, answer, refused, open))
     this.#tokens.replace(tokens)
     const options = { host, port, certificate, onError, ...limits }

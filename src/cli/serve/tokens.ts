@@ -249,7 +249,7 @@ export function tokenOf(request: Request, connection: Connection): string | unde
   return name && ofCertificate(name)
 }
 
-export type Answer = (request: Request, connection: Connection, principal?: Principal) => ReturnType<Handler>
+export type Answering = (request: Request, connection: Connection, principal?: Principal) => ReturnType<Handler>
 
 /** A request that is answered without a look at what it asks. */
 export interface RefusedRequest {
@@ -263,7 +263,7 @@ export interface RefusedRequest {
 /** @param open  paths that need no token */
 export function withToken(
   tokens: Tokens,
-  handle: Answer,
+  handle: Answering,
   onRefused: (refused: RefusedRequest) => void,
   open: readonly string[] = OPEN,
 ): Handler {

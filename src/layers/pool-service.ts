@@ -1,0 +1,97 @@
+/** The innermost service: one attempt, at the worker of the pool that will answer it first. */
+
+import { ApproxiferError } from '../errors'
+import type { Payload } from '../payload'
+import type { Attempt, Attempts, Owner } from '../pool/attempt'
+import type { Call, Caller, Drop, Outcome, Query, Service } from '../service'
+
+type AttemptsPool = Pick<Attempts<Payload, Payload>, 'submit' | 'cancel' | 'release'>
+
+export function poolService(pool: AttemptsPool): Service {
+  return (query, caller) => new AttemptCall(pool, query, caller)
+}
+
+class AttemptCall implements Call, Owner {
+  readonly #pool: AttemptsPool
+  readonly #query: Query
+  readonly #caller: Caller
+  readonly #attempt: Attempt<Payload, Payload>
+  /** Whether its caller may be told: the call is known to it. */
+  #isReturned = false
+  #hasBegun = false
+  /** Settled or dropped. */
+  #isOver = false
+
+  constructor(pool: AttemptsPool, query: Query, caller: Caller) {
+    this.#pool = pool
+    this.#query = query
+    this.#caller = caller
+    const { payload, turn, dueAt, priority, apart, tried } = query
+    this.#attempt = pool.submit({ payload, owner: this, apart, priority, dueAt, turn })
+    tried.add(this.#attempt)
+    if (this.#hasBegun) queueMicrotask(() => this.#tellBegun())
+    else this.#isReturned = true
+  }
+
+  /** Where a worker is free this comes before `submit` has returned. */
+  began(attempt: Attempt): void {
+    this.#query.tried.add(attempt)
+    this.#hasBegun = true
+    if (this.#isReturned) this.#caller.began?.(attempt)
+  }
+
+  settled(): void {
+    this.#tellBegun()
+    this.#end()
+  }
+
+  drop(why: Drop): void {
+    this.#isOver = true
+    this.#leave(why)
+  }
+
+  expire(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#caller.settled(failed(new ApproxiferError('DEADLINE', 'no answer in time'), 'nobody'))
+    this.#leave('over')
+  }
+
+  #leave(why: Drop): void {
+    const attempt = this.#attempt
+    if (attempt.phase === 'settled') return
+    const isQueued = attempt.phase === 'queued'
+    const isTold = why === 'left' || (why === 'over' && attempt.worker?.interruptible === true)
+    this.#pool[isTold ? 'cancel' : 'release'](attempt)
+    if (isQueued) this.#end() // its owner is not told
+  }
+
+  #tellBegun(): void {
+    if (this.#isReturned) return
+    this.#isReturned = true
+    this.#caller.began?.(this.#attempt)
+  }
+
+  #end(): void {
+    const caller = this.#caller
+    caller.ended?.(this.#attempt)
+    if (!this.#isOver) {
+      this.#isOver = true
+      caller.settled(outcomeOf(this.#attempt))
+    }
+    caller.done?.()
+  }
+}
+
+function outcomeOf(attempt: Attempt<Payload, Payload>): Outcome {
+  const { outcome, worker } = attempt
+  if (outcome?.kind === 'answered')
+    return { kind: 'answer', answer: outcome.answer, status: 'exact', confidence: 1, by: [attempt] }
+  if (outcome?.kind !== 'failed') return failed(new ApproxiferError('ABORTED', 'the attempt was taken back'), 'nobody')
+  const { error, blame } = outcome
+  return failed(error, error.code === 'OVERLOADED' && !worker ? 'load' : blame)
+}
+
+function failed(error: ApproxiferError, blame: 'worker' | 'payload' | 'nobody' | 'load'): Outcome {
+  return { kind: 'failure', error, blame }
+}

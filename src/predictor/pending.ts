@@ -1,0 +1,193 @@
+/** What is under way through a stack of layers, each call for a caller who waits for a prediction. */
+
+import { Bag } from '../arrays'
+import type { ApproxiferError } from '../errors'
+import type { Payload } from '../payload'
+import type { Attempt, Identity } from '../pool/attempt'
+import { type Asked, answerOf, newAsked } from '../query/asked'
+import type { Caller } from '../query/caller'
+import { type GroupReport, outcomeOf, rowReports, undecided } from '../query/prediction'
+import {
+  type Answer,
+  type Call,
+  type Drop,
+  type Outcome,
+  type Query,
+  type Service,
+  type Caller as ServiceCaller,
+  Tried,
+} from '../service'
+import { toNamed } from '../tensor'
+import { identityOf, type ModelWorker } from '../workers/worker'
+import type { Means } from './means'
+
+type PendingMeans = Pick<Means, 'pool' | 'trust' | 'signature' | 'buffers' | 'ended' | 'coder'>
+
+export class Pending {
+  readonly #service: Service
+  readonly #means: PendingMeans
+  readonly #model: { readonly fingerprint: string | undefined }
+  readonly #open = new Bag<PendingCall>()
+
+  constructor(answering: Service, means: PendingMeans, model: { readonly fingerprint: string | undefined }) {
+    this.#service = answering
+    this.#means = means
+    this.#model = model
+  }
+
+  /** @param admitted  it was let in before: it is not refused for being too late */
+  ask(payload: Payload, caller: Caller, admitted: boolean): PendingCall {
+    const call = new PendingCall(payload, caller, this.#means, this.#model, (own) => this.#open.remove(own))
+    this.#open.add(call)
+    call.start(this.#service, admitted)
+    return call
+  }
+
+  /** What waits for an answer is another model's to answer. @param identity  only what is asked of this one's workers */
+  detach(identity?: Identity): { payload: Payload; caller: Caller }[] {
+    const open = this.#open.all.filter((call) => call.isOpen && (identity === undefined || call.isAt(identity)))
+    return open.map((call) => call.detach())
+  }
+
+  /** Each gets this error, and what runs is given up. */
+  end(error: ApproxiferError): void {
+    for (const call of this.#open.all) call.end(error)
+  }
+}
+
+export class PendingCall implements ServiceCaller {
+  /** Among those under way; -1 once it is done. */
+  place = 0
+  readonly #payload: Payload
+  #caller: Caller
+  readonly #means: PendingMeans
+  readonly #model: { readonly fingerprint: string | undefined }
+  readonly #done: (call: PendingCall) => void
+  readonly #tried = new Tried()
+  /** Attempts that have an outcome. */
+  readonly #ended: Asked[] = []
+  #call: Call | undefined
+  /** Its caller is another call's, or it was ended: its answers tell nothing. */
+  #isVoid = false
+  #reported: ((report: GroupReport) => void) | undefined
+
+  constructor(
+    payload: Payload,
+    caller: Caller,
+    means: PendingMeans,
+    model: { readonly fingerprint: string | undefined },
+    done: (call: PendingCall) => void,
+  ) {
+    this.#payload = payload
+    this.#caller = caller
+    this.#means = means
+    this.#model = model
+    this.#done = done
+  }
+
+  start(answering: Service, admitted: boolean): void {
+    const { choices, turn, since, dueAt } = this.#caller
+    const [payload, tried] = [this.#payload, this.#tried]
+    const query: Query = { payload, choices, turn, since, dueAt, priority: 'normal', admitted, apart: [tried], tried }
+    this.#call = answering(query, this)
+  }
+
+  get isOpen(): boolean {
+    return !this.#isVoid && this.#caller.isOpen
+  }
+
+  isAt(identity: Identity): boolean {
+    return this.#tried.attempts.some((attempt) => attempt.phase === 'running' && attempt.identity === identity)
+  }
+
+  /** The caller wants no answer any more. */
+  leave(error: ApproxiferError): void {
+    if (this.isOpen) this.#caller.fail(error, this.#means.ended)
+    this.#drop('left')
+  }
+
+  end(error: ApproxiferError): void {
+    if (this.isOpen) this.#caller.fail(error, this.#means.ended)
+    this.#isVoid = true
+    this.#drop('left')
+  }
+
+  /** @returns what is to be asked again, for the caller who waits on */
+  detach(): { payload: Payload; caller: Caller } {
+    const caller = this.#caller
+    const payload = this.#payload.kept()
+    caller.relisten((error) => caller.fail(error, this.#means.ended))
+    this.#isVoid = true
+    this.#drop('left')
+    return { payload, caller }
+  }
+
+  ended(attempt: Attempt): void {
+    const row = this.#tried.attempts.indexOf(attempt)
+    const asked = newAsked(attempt as Asked['attempt'], row ? 'hedge' : 'first', row)
+    asked.onTime = this.isOpen
+    asked.isVoid = this.#isVoid
+    this.#ended.push(asked)
+    this.#means.pool.tell(asked)
+    if (!asked.onTime && answerOf(asked)) this.#compare()
+  }
+
+  settled(outcome: Outcome): void {
+    if (!this.isOpen) return
+    const { ended } = this.#means
+    if (outcome.kind === 'failure') return this.#caller.fail(outcome.error, ended)
+    this.#answer(outcome)
+    this.#compare()
+  }
+
+  done(): void {
+    this.#done(this)
+    this.#means.buffers?.free(this.#payload)
+    this.#reported?.(this.#report)
+  }
+
+  #drop(why: Drop): void {
+    this.#call?.drop(why)
+  }
+
+  #answer({ answer: { tensors }, status, confidence, by }: Answer): void {
+    const { signature, ended } = this.#means
+    const { fingerprint } = this.#model
+    const [{ startedAt, ranMs }] = by
+    const answered = by.map(({ worker }) => worker as ModelWorker)
+    const workers = answered.map(({ name }) => name)
+    const identities = answered.map(identityOf)
+    const group = new Promise<GroupReport>((resolve) => {
+      this.#reported = resolve
+    })
+    const output = toNamed(tensors, signature.outputs)
+    const { hedged } = this.#tried
+    const queuedMs = startedAt - this.#caller.since
+    const given = {
+      output,
+      status,
+      confidence,
+      queuedMs,
+      ranMs,
+      hedged,
+      workers,
+      identities,
+      fingerprint,
+      id: undefined,
+      group,
+    }
+    this.#caller.answer(given, ended)
+  }
+
+  /** Answers of several workers show whether they agree. */
+  #compare(): void {
+    this.#means.trust.compare(this.#payload, this.#ended.filter(answerOf), this.#ended)
+  }
+
+  get #report(): GroupReport {
+    const { core } = this.#means.coder
+    const outcome = outcomeOf(this.#caller.ending ? [this.#caller.ending] : [])
+    const rows = rowReports(this.#ended).sort((a, b) => a.row - b.row)
+    return { queries: 1, workers: 1, quorum: 1, core, outcome, rows, recoveries: [], ...undecided, survivors: [] }
+  }
+}

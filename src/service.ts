@@ -1,0 +1,128 @@
+/**
+ * The engine's one interface: a service is asked a query, and tells its caller what becomes of it. A layer makes a service of another. Of
+ * every call:
+ *
+ * 1. The caller is told nothing before the service has returned the call.
+ * 2. `settled` comes once, and not after `drop`.
+ * 3. `began` and `ended` come for every attempt, also after `settled` and `drop`, unless a layer stops them: late answers teach and count as
+ *    votes.
+ * 4. `done` comes once, last: no attempt runs any more, and the payload may be freed. A layer settles before it drops the rest, since a drop
+ *    may bring `done` at once.
+ */
+
+import type { ApproxiferError } from './errors'
+import type { Payload } from './payload'
+import type { Apart, Attempt, Attempts, Identity, Priority, Turn } from './pool/attempt'
+import type { Choices, Status } from './query/prediction'
+
+export interface Query {
+  readonly payload: Payload
+  readonly choices: Required<Choices>
+  readonly turn: Turn
+  /** When it came, and when its caller's deadline is. */
+  readonly since: number
+  readonly dueAt: number
+  readonly priority: Priority
+  /** It is not refused for being too late: it was let in before, or its answer is of use all the same, as an audit's. */
+  readonly admitted: boolean
+  /** Workers that its attempts keep away from: `tried`, and what layers add. */
+  readonly apart: readonly Apart[]
+  /** Its attempts so far, shared by all calls for it. */
+  readonly tried: Tried
+}
+
+export interface Answer {
+  readonly kind: 'answer'
+  readonly answer: Payload
+  readonly status: Status
+  readonly confidence: number | undefined
+  /** The attempts that it was made of: they know by which worker, from when to when. */
+  readonly by: readonly Attempt[]
+}
+
+export interface Failure {
+  readonly kind: 'failure'
+  readonly error: ApproxiferError
+  /** `payload`: no worker would answer it. `load`: an answer would be too late. `nobody`: its worker was taken away, or time is up. */
+  readonly blame: 'worker' | 'payload' | 'nobody' | 'load'
+}
+
+export type Outcome = Answer | Failure
+
+export interface Caller {
+  /** A worker has begun with it; told again where that worker lost it, or was too busy for it, and another one has begun. */
+  began?(attempt: Attempt): void
+  ended?(attempt: Attempt): void
+  settled(outcome: Outcome): void
+  done?(): void
+}
+
+/**
+ * Why a call is dropped, which decides what becomes of attempts that run. `left`: nothing of them is wanted; their workers are told. `over`: the
+ * query has its end; workers are told that an abort frees. `teach`: they go on, since their answers teach.
+ */
+export type Drop = 'left' | 'over' | 'teach'
+
+export interface Call {
+  /** Nobody waits for it. Queued attempts are taken back. */
+  drop(why: Drop): void
+  /** Time is up: it settles now, or within 20 ms where a memory is asked. */
+  expire(): void
+}
+
+export type Service = (query: Query, caller: Caller) => Call
+export type Layer = (next: Service) => Service
+
+/** The first layer is outermost. */
+export const stack = (bottom: Service, ...layers: readonly Layer[]): Service =>
+  layers.reduceRight((next, layer) => layer(next), bottom)
+
+/** The attempts of one query, whichever layer asked for them: no identity is asked twice, and hedges and tries are counted for all calls together. */
+export class Tried implements Apart {
+  readonly attempts: Attempt[] = []
+  /** Second attempts that were asked for since another was late; and whether a worker has begun with one. */
+  hedges = 0
+  hedged = false
+  /** Attempts that failed, and whose workers may be asked again, since no other was left. */
+  #forgiven: readonly Attempt[] | undefined
+
+  add(attempt: Attempt): void {
+    if (!this.attempts.includes(attempt)) this.attempts.push(attempt)
+  }
+
+  blocks(identity: Identity): boolean {
+    for (const attempt of this.attempts) if (attempt.identity === identity && this.#counts(attempt)) return true
+    return false
+  }
+
+  get failures(): number {
+    return this.attempts.filter(({ outcome }) => outcome?.kind === 'failed' && outcome.blame !== 'nobody').length
+  }
+
+  /** How many workers went down with it. */
+  get downs(): number {
+    return this.attempts.filter(({ outcome }) => outcome?.kind === 'failed' && outcome.lost).length
+  }
+
+  /** How many identities it could still be sent to, beyond those that its queued attempts will take. */
+  left(pool: Pick<Attempts, 'available'>): number {
+    const blocked = this.attempts.flatMap((attempt) => (this.#counts(attempt) && attempt.identity) || [])
+    return pool.available(blocked) - this.attempts.filter(({ phase }) => phase === 'queued').length
+  }
+
+  /** Workers that failed may be asked again, once: it may be over. An answer that is none is not over, nor a silence that nobody ends. @returns whether there are any */
+  forgive(): boolean {
+    if (this.#forgiven) return false
+    this.#forgiven = this.attempts.filter(({ outcome }) => {
+      if (outcome?.kind !== 'failed' || outcome.lost === 'silent') return false
+      return outcome.error.code === 'WORKER' || outcome.error.code === 'OVERLOADED'
+    })
+    return this.#forgiven.length > 0
+  }
+
+  /** An attempt that failed through nobody's fault keeps nobody away. */
+  #counts(attempt: Attempt): boolean {
+    const { outcome } = attempt
+    return !(outcome?.kind === 'failed' && outcome.blame === 'nobody') && !this.#forgiven?.includes(attempt)
+  }
+}

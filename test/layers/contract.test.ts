@@ -1,0 +1,105 @@
+/**
+ * The contract of `service.ts`, of whole stacks over a real pool in simulated time: workers that fail, hang, are slow and leave, callers that
+ * leave, short deadlines. Each call is settled once, or was dropped; it is told nothing before it is known, nor after `done`; and is done.
+ */
+
+import { expect, it } from 'vitest'
+import { acceptAnswers, type Payload } from '../../src/payload'
+import { NORMAL } from '../../src/pool/attempt'
+import { Pool } from '../../src/pool/pool'
+import { stackOf } from '../../src/predictor/stack'
+import { Budget } from '../../src/query/budget'
+import { Lateness } from '../../src/query/lateness'
+import { type Random, seeded } from '../../src/random'
+import type { Caller } from '../../src/service'
+import { SimulatedWorker } from '../../src/testing/simulated-worker'
+import { VirtualClock } from '../../src/testing/virtual-clock'
+import { payload, queryOf } from '../shared/fake-service'
+
+const [RUNS, QUERIES, WORKERS] = [100, 150, 6]
+const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
+/** A call that has expired settles so soon, and a timer may be a millisecond late. */
+const GRACE = 21
+
+/** Workers of which two fail or hang now and then, and a third may leave. */
+function worldOf(random: Random) {
+  const clock = new VirtualClock()
+  const law = () => 10 * Math.exp(0.3 * random.gauss()) * (random.next() < 0.1 ? 10 : 1)
+  const answer = (query: Float32Array) => query.slice()
+  const one = { clock, law, answer, signature, interruptible: random.next() < 0.5, slots: random.next() < 0.5 ? 1 : 3 }
+  const workers = Array.from({ length: WORKERS }, (_, at) => new SimulatedWorker(at, one))
+  const trouble = random.next()
+  for (const worker of workers.slice(0, 2)) {
+    worker.answer = (query) => {
+      if (random.next() > trouble) return query.slice()
+      return random.next() < 0.2 ? new Promise(() => {}) : Promise.reject(new Error('broken'))
+    }
+  }
+  const lateness: Lateness = new Lateness(() => pool)
+  const [accept, lateMs] = [acceptAnswers(signature, false), () => lateness.ages?.hedgeMs]
+  const pool: Pool<Payload, Payload> = new Pool<Payload, Payload>(workers, { clock, hangMs: 80, accept, lateMs })
+  const counts = { sent: 0, won: 0 }
+  const service = stackOf({ clock, pool, lateness, budget: new Budget(0.2, 10), counts })
+  if (random.next() < 0.3) clock.after(200, () => pool.remove(workers[2].name))
+  if (random.next() < 0.1) clock.after(300, () => workers.forEach(({ name }) => pool.drain(name)))
+  return { clock, pool, service }
+}
+
+it('holds under random trouble', async () => {
+  const totals: Record<string, number> = {}
+  const tally = (what: string) => {
+    totals[what] = (totals[what] ?? 0) + 1
+  }
+  for (let seed = 1; seed <= RUNS; seed++) {
+    const random = seeded(seed)
+    const { clock, pool, service } = worldOf(random)
+    const calls: { settled: number; done: number; isDropped: boolean }[] = []
+    const faults: string[] = []
+    const ask = () => {
+      const told = { settled: 0, done: 0, isDropped: false }
+      calls.push(told)
+      let isKnown = false
+      const hear = (what: string) => {
+        if (!isKnown) faults.push(`${what} before the call is known`)
+        if (told.done) faults.push(`${what} after done`)
+      }
+      const dueAt = clock.now() + 20 + 200 * random.next()
+      const caller: Caller = {
+        began: () => hear('began'),
+        ended: () => hear('ended'),
+        settled(outcome) {
+          hear('settled')
+          if (told.isDropped) faults.push('settled after drop')
+          if (told.settled++) faults.push('settled twice')
+          if (clock.now() > dueAt + GRACE) faults.push(`settled ${clock.now() - dueAt} ms late`)
+          tally(outcome.kind === 'answer' ? outcome.status : outcome.error.code)
+        },
+        done() {
+          hear('done')
+          if (!told.settled && !told.isDropped) faults.push('done before settled')
+          told.done++
+        },
+      }
+      const policy = (['recover', 'retry', 'auto'] as const)[Math.floor(3 * random.next())]
+      const query = queryOf({ payload: payload(random.next(), 1), turn: NORMAL, since: clock.now(), dueAt, choices: { policy } as never }) // biome-ignore format: one line
+      const call = service(query, caller)
+      isKnown = true
+      if (random.next() < 0.2) {
+        clock.after(60 * random.next(), () => {
+          if (told.settled) return
+          told.isDropped = true
+          tally('dropped')
+          call.drop((['left', 'over', 'teach'] as const)[Math.floor(3 * random.next())])
+        })
+      }
+      if (calls.length < QUERIES) clock.after(6 * random.next(), ask)
+    }
+    clock.after(0, ask)
+    await clock.run()
+    if (calls.some(({ settled, isDropped }) => !settled && !isDropped)) faults.push('never settled')
+    if (calls.some(({ done }) => !done)) faults.push('never done')
+    expect([seed, faults]).toEqual([seed, []])
+    await pool.close(new Error('closed') as never)
+  }
+  for (const what of ['exact', 'dropped', 'DEADLINE', 'WORKER']) expect([what, totals[what] > 20]).toEqual([what, true])
+})
