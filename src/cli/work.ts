@@ -1,5 +1,6 @@
 /** approxifer work: this machine's workers for a fleet. */
 
+import { once } from 'node:events'
 import { ApproxiferError } from '../errors'
 import { localWorkers } from '../workers/local/local'
 import { serveNats } from '../workers/nats/serve'
@@ -49,14 +50,10 @@ export async function work(model: string, options: WorkOptions): Promise<void> {
   }
 }
 
-function signalled(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    const stop = (signal: NodeJS.Signals) => {
-      process.off('SIGTERM', stop)
-      process.off('SIGINT', stop)
-      resolve(signal)
-    }
-    process.on('SIGTERM', stop)
-    process.on('SIGINT', stop)
-  })
+async function signalled(): Promise<NodeJS.Signals> {
+  const told = new AbortController()
+  const signals = ['SIGTERM', 'SIGINT'].map((name) => once(process, name, { signal: told.signal }))
+  const [name] = await Promise.race(signals)
+  told.abort()
+  return name
 }

@@ -2,6 +2,7 @@
 
 import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { expandIPv6 } from 'hono/utils/ipaddr'
 
 /** One of the network; with TLS that is what the encrypted one lies upon. */
 export type Connected = Duplex & { readonly remoteAddress?: string | undefined; _parent?: Connected | null }
@@ -101,8 +102,5 @@ const sizeOf = ({ idle, busy }: Peers) => idle.size + busy.size
 /** Whom a connection is of: an IPv4 address, or the /64 of an IPv6 one, which is what a single customer has. */
 export function addressOf({ remoteAddress = '' }: Pick<Connected, 'remoteAddress'>): string {
   const address = remoteAddress.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*/, '')
-  if (!address.includes(':')) return address
-  const [before, after] = address.split('::').map((part) => part.split(':').filter((group) => group))
-  const zeros = after ? new Array(8 - before.length - after.length).fill('0') : []
-  return [...before, ...zeros, ...(after ?? [])].slice(0, 4).join(':')
+  return address.includes(':') ? expandIPv6(address).slice(0, '2001:0db8:0000:0000'.length) : address
 }

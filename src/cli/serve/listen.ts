@@ -172,12 +172,10 @@ export class Listening {
   /** Resolves when no request is open, or after `ms`. */
   async #emptied(ms: number): Promise<void> {
     if (!this.#open.size) return
-    let timer: ReturnType<typeof setTimeout> | undefined
-    await new Promise<void>((resolve) => {
+    const emptied = new Promise<void>((resolve) => {
       this.#empty = resolve
-      timer = setTimeout(resolve, ms)
     })
-    clearTimeout(timer)
+    await Promise.race([emptied, sleep(ms, undefined, { ref: false })])
   }
 
   /** Answers bytes that are no request: headers too large, too slow, or not HTTP. */
