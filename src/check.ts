@@ -91,20 +91,13 @@ export function checkWord<T extends string>(field: string, value: unknown, words
 /**
  * An object of options with no other names than these: a misspelt one would silently mean its default.
  *
- * @param field    what the object is called, in front of its options' names; '' where it is the only argument
- * @param renamed  names that options had before, and what to write now
- * @throws TypeError for what is no object, or naming the unknown option and its new name, or the nearest known one
+ * @param field  what the object is called, in front of its options' names; '' where it is the only argument
+ * @throws TypeError for what is no object, or naming the unknown option and the nearest known one
  */
-export function checkNames(
-  field: string,
-  options: unknown,
-  known: readonly string[],
-  renamed: Readonly<Record<string, string>> = {},
-): void {
+export function checkNames(field: string, options: unknown, known: readonly string[]): void {
   const unknown = Object.keys(checkObject(field || 'options', options)).find((name) => !known.includes(name))
   if (unknown === undefined) return
   const name = `${field ? `${field}.` : ''}${unknown}`
-  if (Object.hasOwn(renamed, unknown)) throw wrongType(`${name}: renamed: use ${renamed[unknown]}`)
   const near = nearest(unknown, known)
   const what = near === undefined ? `one of ${known.join(', ')}` : `'${near}'`
   throw wrongType(`${name}: expected ${what}, got an unknown option`)
@@ -118,18 +111,10 @@ const FEWEST_LETTERS = 5
  *
  * @returns names that are passed over
  */
-export function foreignNames(
-  field: string,
-  options: unknown,
-  known: readonly string[],
-  renamed: Readonly<Record<string, string>> = {},
-): string[] {
+export function foreignNames(field: string, options: unknown, known: readonly string[]): string[] {
   const names = Object.keys(checkObject(field, options)).filter((name) => !known.includes(name))
-  if (!names.length) return names
-  const all = [...known, ...Object.keys(renamed)]
-  const isMeant = (name: string) =>
-    all.includes(name) || (name.length >= FEWEST_LETTERS && nearest(name, all) !== undefined)
-  checkNames(field, Object.fromEntries(names.filter(isMeant).map((name) => [name, true])), known, renamed)
+  const isMeant = (name: string) => name.length >= FEWEST_LETTERS && nearest(name, known) !== undefined
+  checkNames(field, Object.fromEntries(names.filter(isMeant).map((name) => [name, true])), known)
   return names
 }
 

@@ -55,10 +55,10 @@ export function switchable<T extends AnyOptions>(otherwise: string, about: strin
 
 /**
  * @param field  what the object is called, in front of its options' names; '' where it is the only argument
- * @throws TypeError, RangeError for the first option that is unknown, has another name now, or cannot be what it is
+ * @throws TypeError, RangeError for the first option that is unknown, or cannot be what it is
  */
-export function read<T extends AnyOptions>(table: T, field: string, given: unknown, renamed = {}): ValuesOf<T> {
-  checkNames(field, given, Object.keys(table), renamed)
+export function read<T extends AnyOptions>(table: T, field: string, given: unknown): ValuesOf<T> {
+  checkNames(field, given, Object.keys(table))
   const readOne = ([name, { check, fallback }]: [string, Option]) => {
     const value = (given as Record<string, unknown>)[name]
     return [name, value === undefined ? fallback : check(field ? `${field}.${name}` : name, value)]

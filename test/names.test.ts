@@ -3,9 +3,6 @@ import { Codec, loadCore, Memory, patchFeatures, Scheme } from 'approxifer/codec
 import { FaultyWorker } from 'approxifer/testing'
 import { describe, expect, it } from 'vitest'
 import { evaluate } from '../src/evaluate/evaluate'
-import type { Option } from '../src/option'
-import { predictorOptions } from '../src/predictor/option-table'
-import * as renamed from '../src/renamed'
 import { inferRow, inferring } from './shared/vectors'
 
 const model = Uint8Array.of(1)
@@ -116,29 +113,6 @@ describe('a misspelt option', () => {
     expect(() => new Scheme({ queries: 2, zzzzzz: 1 } as never)).toThrow(
       'zzzzzz: expected one of queries, stragglers, byzantine, workers, points, got an unknown option',
     )
-  })
-})
-
-describe('an old name is an error that says the new one', () => {
-  it.each([
-    ['createPredictor', 'hedges', 'hedge: { budget }, or hedge: false for 0'],
-    ['createPredictor', 'partitions', 'limits: { tenants }'],
-    ['createPredictor', 'preset', 'scheme: { preset }'],
-    ['createPredictor', 'unfitState', 'memory: { unfit }'],
-    ['predict', 'partition', 'tenant'],
-    ['localWorkers', 'count', 'workers'],
-  ])('%s: %s', async (where, old, now) => {
-    const call = async () => calls[where]({ [old]: 1 })
-    await expect(call()).rejects.toThrow(TypeError)
-    await expect(call()).rejects.toThrow(`${old}: renamed: use ${now}`)
-  })
-
-  it('and the new one is known', async () => {
-    for (const now of Object.values(renamed.predictor)) {
-      const [, group, name] = /^(\w+): (?:\{ (\w+) \})?/.exec(now) as RegExpExecArray
-      const { options } = predictorOptions[group as keyof typeof predictorOptions] as Option
-      expect(Object.keys(options ?? {}), now).toContain(name)
-    }
   })
 })
 

@@ -24,7 +24,6 @@ const GROUND = [
   'random-token',
   'reading',
   'refutation',
-  'renamed',
   'saved',
   'scheme',
   'stats',

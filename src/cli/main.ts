@@ -10,7 +10,6 @@ import { attackForms } from '../testing/faults'
 import {
   amount,
   attack,
-  checkFlags,
   choice,
   flagFor,
   GRID,
@@ -212,7 +211,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 // '--name=value' becomes two: commander would compare all of it with the names it knows, and suggest none.
 const args = process.argv.slice(2).flatMap((arg) => /^(--[^=]+)=(.*)$/s.exec(arg)?.slice(1) ?? [arg])
 try {
-  checkFlags(args)
   await program.parseAsync(args.length ? args : ['--help'], { from: 'user' })
 } catch (error) {
   const { code, exitCode } = error as { code?: string; exitCode?: number }

@@ -4,16 +4,8 @@ import { Option as Flag, InvalidArgumentError } from 'commander'
 import { nearest } from '../check'
 import type { Option } from '../option'
 import { checkRight, type Right, type RightOutput } from '../reading'
-import * as renamed from '../renamed'
 import { attackForms, parseAttack } from '../testing/faults'
 import { addressesIn, SCHEME } from '../workers/nats/connection'
-
-/** @throws TypeError for a flag that has another name now */
-export function checkFlags(args: readonly string[]): void {
-  const flags: Readonly<Record<string, string>> = renamed.flags
-  const old = args.find((arg) => Object.hasOwn(flags, arg))
-  if (old !== undefined) throw new TypeError(`${old}: renamed: use ${flags[old]}`)
-}
 
 export function choice(flags: string, description: string, words: readonly string[]): Flag {
   return new Flag(flags, description).choices(words).argParser(oneOf(words))

@@ -21,7 +21,6 @@ import type { Priority } from '../predictor/options'
 import type { Predictor } from '../predictor/predictor'
 import { atDeadlines, onOverloads } from '../query/policy'
 import type { Prediction } from '../query/prediction'
-import * as renamed from '../renamed'
 import { type AnyTensor, isOpen, type QueryTensors, type Signature, size, type TensorSpec } from '../tensor'
 import { type BatchOptions, bytesOf, predictBatch, RowError, type RowOutcome, recallIds, whole } from './batch'
 import { ByteBudget, readBody } from './body'
@@ -161,7 +160,7 @@ export async function infer(exchange: Exchange, served: Served): Promise<Message
   const message = await readMessage(await exchange.body(), event.request.headers.get(HEADER_LENGTH))
   const asked = readRequest(message, signature, maxRows)
   if (asked.id !== undefined) event.id = asked.id
-  const foreign = foreignNames('parameters', asked.parameters, PARAMETERS, renamed.request)
+  const foreign = foreignNames('parameters', asked.parameters, PARAMETERS)
   const own = { ...asked.parameters }
   for (const name of foreign) delete own[name]
   const ignored = [...foreign, ...asked.ignored].slice(0, MOST_TOLD).map((name) => name.slice(0, MOST_LETTERS))
@@ -217,7 +216,7 @@ function rethrown(error: unknown): never {
 
 /** What a request's parameters choose. @throws TypeError, RangeError */
 export function choicesOf(parameters: Record<string, unknown>): RequestChoices {
-  checkNames('parameters', parameters, PARAMETERS, renamed.request)
+  checkNames('parameters', parameters, PARAMETERS)
   const {
     deadline_ms,
     timeout,

@@ -8,7 +8,6 @@ import { Payload } from '../payload'
 import { Caller } from '../query/caller'
 import type { Context } from '../query/context'
 import type { Prediction } from '../query/prediction'
-import * as renamed from '../renamed'
 import { type QueryTensors, type Signature, toTensors } from '../tensor'
 import type { GivenAnswers } from '../trust/given-answers'
 import type { Reputation } from '../trust/reputation'
@@ -169,7 +168,7 @@ export class Predictor {
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the predictor is closed')
     const unfit = this.#settings.guard?.()
     if (unfit) throw unfit
-    if (options !== NO_CHOICE) checkNames('', options, predictNames, renamed.predict)
+    if (options !== NO_CHOICE) checkNames('', options, predictNames)
     const settings = this.#settings
     const { isMixed, vectors, buffers, shapeKeyOf, coder } = this.#generation.means
     const copy = given ? (data: TensorData) => data : buffers?.copy
@@ -191,7 +190,7 @@ export class Predictor {
    * time that all workers have something to do; the others wait here, and other callers need not wait behind them.
    */
   async predictAll(queries: Iterable<QueryTensors>, options: PredictOptions = {}): Promise<Prediction[]> {
-    checkNames('', options, predictNames, renamed.predict)
+    checkNames('', options, predictNames)
     if (options.signal !== undefined) predictOptions.signal.check('signal', options.signal)
     return this.#room.each(this, queries, options)
   }

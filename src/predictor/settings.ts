@@ -8,7 +8,6 @@ import { read, type ValuesOf } from '../option'
 import { NORMAL, priorities, type Turn } from '../pool/attempt'
 import { checkPolicy, defaultPolicy } from '../query/policy'
 import type { Choices } from '../query/prediction'
-import * as renamed from '../renamed'
 import { hedge as hedgeOptions, predictOptions, predictorOptions } from './option-table'
 import type { MemoryChoices, PredictOptions, PredictorOptions } from './options'
 
@@ -31,7 +30,7 @@ export type Checked = ValuesOf<typeof predictorOptions>
 
 /** @throws TypeError, RangeError naming the option, what was expected and what came */
 export function checkOptions(options: PredictorOptions): Checked {
-  return read(predictorOptions, '', options, renamed.predictor)
+  return read(predictorOptions, '', options)
 }
 
 /** What a predictor codes with, as far as options depend on it. */

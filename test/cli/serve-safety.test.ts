@@ -331,6 +331,11 @@ describe('a configuration file', () => {
       /models\.m\.scheme\.query: expected 'queries'/,
     ],
     [
+      'has the name of a flag',
+      { models: { m: { model: LENET, queries: 4 } } },
+      /models\.m\.queries: expected scheme: \{ queries \}, got the name of its flag/,
+    ],
+    [
       'has a function’s place',
       { models: { m: { model: LENET, testing: { clock: 1 } } } },
       /models\.m\.testing\.clock: expected .*, got an unknown option/,

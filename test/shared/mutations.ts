@@ -97,7 +97,6 @@ const NAMES = [
   ],
   ...PARAMETERS,
   ...[
-    'partition',
     'caller',
     'weight',
     'signal',

@@ -1,11 +1,10 @@
 /** The command line and the configuration file, as one description of what to serve. */
 
 import { basename, dirname, resolve } from 'node:path'
-import { checkNames, checkText, expected, nearest } from '../../check'
+import { checkNames, checkObject, checkText, expected, nearest } from '../../check'
 import { type AnyOptions, type Option, read } from '../../option'
 import { predictorOptions } from '../../predictor/option-table'
 import type { PredictorOptions } from '../../predictor/options'
-import * as renamed from '../../renamed'
 import { placesBeside } from '../../text/files'
 import { type TextOptions, textOptions } from '../../text/options'
 import { readNamed } from '../files'
@@ -179,10 +178,15 @@ function byFlag(options: AnyOptions, group = ''): Record<string, string> {
   })
   return Object.fromEntries(entries)
 }
-const others = { ...byFlag(predictorOptions), ...renamed.predictor }
+const optionOf = byFlag(predictorOptions)
 
 function checkModel(field: string, model: unknown): void {
-  checkNames(field, model, [...dataIn(predictorOptions), 'version', 'remote', 'text'], others)
+  const known = [...dataIn(predictorOptions), 'version', 'remote', 'text']
+  const unknown = Object.keys(checkObject(field, model)).find((name) => !known.includes(name)) ?? ''
+  if (Object.hasOwn(optionOf, unknown)) {
+    throw new TypeError(`${field}.${unknown}: expected ${optionOf[unknown]}, got the name of its flag`)
+  }
+  checkNames(field, model, known)
   const { model: path, version, workers, remote, text } = model as ModelConfig
   for (const [name, value] of Object.entries({ model: path, version })) {
     if (value !== undefined) checkText(`${field}.${name}`, value, 'a text')

@@ -16,7 +16,6 @@ import {
 import { type Clock, systemClock } from '../../clock'
 import { guarded } from '../../notices'
 import type { Tls } from '../../platform/platform'
-import * as renamed from '../../renamed'
 import type { QueryTensors } from '../../tensor'
 
 export interface ProbeOptions {
@@ -153,7 +152,7 @@ function checkShapes(shapes: HttpOptions['shapes'] = {}): NonNullable<HttpOption
 /** Without a probe any two answers are alike, and nobody asks for one. */
 function checkProbe(probe: unknown): { query?: QueryTensors | undefined; everyMs: number; rounding: number } {
   if (probe === false) return { everyMs: Number.POSITIVE_INFINITY, rounding: Number.POSITIVE_INFINITY }
-  checkNames('probe', probe, ['query', 'everyMs', 'rounding'], renamed.probe)
+  checkNames('probe', probe, ['query', 'everyMs', 'rounding'])
   const { query, everyMs = 30_000, rounding = 1e-3 } = probe as ProbeOptions
   checkShare('probe.rounding', rounding)
   return { query, everyMs: checkInteger('probe.everyMs', everyMs, 1, MOST_MS), rounding }

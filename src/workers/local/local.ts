@@ -5,7 +5,6 @@ import { aborted, onAbort, orAborted } from '../../abort'
 import { checkInteger } from '../../check'
 import { guarded } from '../../notices'
 import { read } from '../../option'
-import * as renamed from '../../renamed'
 import { asModelError, fingerprintOf, type ModelFile, readModel } from '../onnx/model-file'
 import { importOrt } from '../onnx/session'
 import type { ModelWorker } from '../worker'
@@ -23,7 +22,7 @@ const THREADS_A_CORE = 16
  * @throws RangeError for more threads than the machine can have; ApproxiferError MODEL or WORKER, after closing what had started; ABORTED by the signal
  */
 export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]> {
-  const { signal, ...given } = read(localOptions, '', options, renamed.localWorkers)
+  const { signal, ...given } = read(localOptions, '', options)
   const count = checkInteger('workers', options.workers, 1, mostThreads())
   // Native code that all its threads have left does not load again: this one keeps it.
   if (given.runtime === 'onnxruntime-node') await importOrt(given)
