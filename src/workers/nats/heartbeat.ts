@@ -50,10 +50,6 @@ const MOST = 2 ** 32 - 1
 /** Values that a row may have: 256 MB. */
 const MOST_VALUES = 2 ** 26
 
-export function toJson(value: object): Uint8Array {
-  return new TextEncoder().encode(JSON.stringify(value))
-}
-
 /** @throws ApproxiferError PROTOCOL for what is no heartbeat */
 export function decodeHeartbeat(bytes: Uint8Array): Heartbeat {
   try {

@@ -18,39 +18,11 @@ const QUICK_MS = 5
 /** Inferences by which it is told how long one takes. */
 const REMEMBERED = 9
 
-/** What a worker did so far. */
-class ServiceStats {
-  requests = 0
-  errors = 0
-  lastError = ''
-  /** Milliseconds of all inferences. */
-  busyMs = 0
-  cancelled = 0
-  expired = 0
-  readonly #times: number[] = []
-
-  /** @param slots  calls that it takes at once, as was told when it joined */
-  constructor(readonly slots = 1) {}
-
-  /** What an inference takes: the median of the last few, ms; 0 before the first. */
-  get ms(): number {
-    return median(this.#times) ?? 0
-  }
-
-  inferred(ms: number): void {
-    this.busyMs += ms
-    this.#times.push(ms)
-    if (this.#times.length > REMEMBERED) this.#times.shift()
-  }
-
-  failed(message: string): void {
-    this.errors++
-    this.lastError = message
-  }
-}
-
 export class Responder {
-  readonly stats: ServiceStats
+  /** Calls that the worker takes at once, as was told when it joined. */
+  readonly slots: number
+  /** Of its last inferences, ms. */
+  readonly #times: number[] = []
   readonly #requests = new Requests()
   /** `lingers`: it has rejected what was aborted, and is still at work on it; `down`: it does not run, and that was told. */
   #state: 'up' | 'lingers' | 'down' | 'closed' = 'up'
@@ -64,8 +36,13 @@ export class Responder {
     private readonly outbox: Outbox,
     private readonly beat: () => void,
   ) {
-    this.stats = new ServiceStats(worker.slots)
+    this.slots = worker.slots ?? 1
     worker.onFree = () => this.#freed()
+  }
+
+  /** What an inference takes: the median of the last few, ms; 0 before the first. */
+  get ms(): number {
+    return median(this.#times) ?? 0
   }
 
   get open(): number {
@@ -124,10 +101,9 @@ export class Responder {
   #admit({ budgetMs, offset }: Frame, to: string): RowRequest | undefined {
     if (offset) return undefined // the rest of one that was refused, or dropped
     const { clock, maxPending } = this.settings
-    this.stats.requests++
     this.#expire()
     if (this.isDown) return this.#fail(to, new ApproxiferError('WORKER', 'is not running'))
-    if (this.open >= this.stats.slots + maxPending) {
+    if (this.open >= this.slots + maxPending) {
       return this.#fail(to, new ApproxiferError('OVERLOADED', `${this.open} calls are open already`))
     }
     const parts = assemblyOf(this.worker.signature.inputs)
@@ -141,7 +117,6 @@ export class Responder {
   /** Requests whose time is over leave, also ones of which a part was lost. */
   #expire(): void {
     for (const request of this.#requests.expired(this.settings.clock.now())) {
-      this.stats.expired++
       this.#drop(request)
       this.#fail(request.to, new ApproxiferError('DEADLINE', 'its time was over before the worker was free'))
     }
@@ -155,8 +130,7 @@ export class Responder {
       request.cancellation?.abort()
     } else if (request?.state !== 'cancelled') {
       if (request) this.#drop(request)
-      this.stats.cancelled += Number(request !== undefined)
-      this.#sendError(to, CANCELLED) // also where its row was lost on its way: it takes no slot any more
+      this.#fail(to, CANCELLED) // also where its row was lost on its way: it takes no slot any more
     }
   }
 
@@ -170,9 +144,8 @@ export class Responder {
   }
 
   get #atOnce(): number {
-    const { slots } = this.stats
+    const { slots, ms } = this
     if (slots > 1 || !this.worker.takesNext) return slots
-    const { ms } = this.stats
     return ms > 0 && ms < QUICK_MS ? 2 : slots
   }
 
@@ -199,9 +172,11 @@ export class Responder {
     const now = this.settings.clock.now()
     this.#drop(request)
     const [next] = this.#requests.running
-    if (next && this.stats.slots === 1) next.startedAt = now // one that was handed over before begins now
-    if (!(outcome instanceof ApproxiferError)) this.stats.inferred(now - request.startedAt)
-    else if (this.#state !== 'closed') {
+    if (next && this.slots === 1) next.startedAt = now // one that was handed over before begins now
+    if (!(outcome instanceof ApproxiferError)) {
+      this.#times.push(now - request.startedAt)
+      if (this.#times.length > REMEMBERED) this.#times.shift()
+    } else if (this.#state !== 'closed') {
       this.#state = outcome.code === 'ABORTED' && !this.worker.free ? 'lingers' : 'up'
     }
     this.#answer(request, outcome)
@@ -211,10 +186,8 @@ export class Responder {
   }
 
   #answer({ to, state }: RowRequest, outcome: TensorList | ApproxiferError): void {
-    if (state === 'cancelled') {
-      this.stats.cancelled++
-      this.#sendError(to, CANCELLED)
-    } else if (outcome instanceof ApproxiferError) this.#fail(to, outcome)
+    if (state === 'cancelled') this.#fail(to, CANCELLED)
+    else if (outcome instanceof ApproxiferError) this.#fail(to, outcome)
     else {
       const values = pack(outcome, this.worker.signature.outputs)
       const mark = markOf(this.worker.fingerprint)
@@ -223,11 +196,6 @@ export class Responder {
   }
 
   #fail(to: string, error: ApproxiferError): undefined {
-    this.stats.failed(error.message)
-    this.#sendError(to, error)
-  }
-
-  #sendError(to: string, error: ApproxiferError): void {
     this.#send(to, encodeError(error, this.isDown ? DOWN : 0))
   }
 

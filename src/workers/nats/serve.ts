@@ -73,7 +73,7 @@ class ServingMachine implements NatsService, MachineState {
   #end: (left: Promise<void>) => void = () => {}
 
   constructor(link: NatsLink, settings: ServeSettings, own: MachineKeys | undefined) {
-    const { workers, machine, subjects, fleet } = settings
+    const { workers, machine, subjects } = settings
     const { key } = own ?? {}
     this.owner = { identity: key?.identity ?? `${machine}-${randomToken()}`, signed: key !== undefined }
     this.#link = link
@@ -86,11 +86,6 @@ class ServingMachine implements NatsService, MachineState {
       (worker, i) => new Station(`${machine}-${i}-${run}`, worker, this, link, settings, own),
     )
     link.listen(subjects.rollCall, () => this.#beatAll())
-    for (const subject of ['$SRV.*', `$SRV.*.${fleet}`]) {
-      link.listen(subject, (message) => {
-        for (const station of this.#stations) station.describe(message)
-      })
-    }
     void link.follow({
       lost: () => this.connection++,
       back: () => this.#beatAll(),

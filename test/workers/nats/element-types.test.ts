@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Signature, TensorList } from '../../../src/tensor'
 import { decode, encodeValues, VERSION } from '../../../src/workers/nats/frames'
-import { decodeHeartbeat, toJson } from '../../../src/workers/nats/heartbeat'
+import { decodeHeartbeat } from '../../../src/workers/nats/heartbeat'
 import { assemblyOf, pack, unpack } from '../../../src/workers/nats/packing'
 import { EchoWorker } from '../../shared/echo'
 import { bitsOfAll, everyType, everyValue } from '../../shared/element-values'
@@ -38,10 +38,10 @@ describe('frames', () => {
 })
 
 describe('a heartbeat', () => {
-  const beat = (signature: unknown) =>
-    decodeHeartbeat(
-      toJson({ version: VERSION, name: 'w', state: 'up', everyMs: 500, connection: 1, open: 0, ms: 0, signature }),
-    ).signature
+  const beat = (signature: unknown) => {
+    const said = { version: VERSION, name: 'w', state: 'up', everyMs: 500, connection: 1, open: 0, ms: 0, signature }
+    return decodeHeartbeat(new TextEncoder().encode(JSON.stringify(said))).signature
+  }
 
   it('says types, lengths that differ, and whether there is a batch dimension', () => {
     const signature: Signature = { ...everyType(true), batched: false }

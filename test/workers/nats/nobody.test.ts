@@ -4,7 +4,6 @@ import { createPredictor } from 'approxifer'
 import { natsWorkers } from 'approxifer/nats'
 import { describe, expect, it } from 'vitest'
 import { encode, VERSION } from '../../../src/workers/nats/frames'
-import { toJson } from '../../../src/workers/nats/heartbeat'
 import { HandWorker } from '../../shared/house'
 import { natsFleets } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
@@ -18,7 +17,8 @@ const ROUND = 2
 /** A heartbeat of a worker without a key. */
 function beatOf(name: string): Uint8Array {
   const { signature } = new HandWorker(name)
-  return toJson({ version: VERSION, name, state: 'up', everyMs: 500, connection: 1, open: 0, ms: 0, signature })
+  const beat = { version: VERSION, name, state: 'up', everyMs: 500, connection: 1, open: 0, ms: 0, signature }
+  return new TextEncoder().encode(JSON.stringify(beat))
 }
 
 /** Queries to a fleet with one worker, which answers. @param trouble  made before every second. @returns how many were answered */
