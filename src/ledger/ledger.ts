@@ -205,7 +205,7 @@ export class Ledger {
    */
   load(state: unknown): void {
     const { maxError, span, late, sightings } = saved.object('ledger', state, ['maxError', 'span', 'late', 'sightings'])
-    const known = sightings === undefined ? this.#sightings : Sightings.load(sightings)
+    const known = Sightings.load(sightings)
     const isSame = saved.number('ledger.maxError', maxError, 0, 1) === this.#options.maxError
     const loaded = isSame ? Span.load(span, maxError as number) : undefined
     if (loaded) this.#late.load(late)

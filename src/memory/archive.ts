@@ -85,12 +85,12 @@ export class Archive {
 function checkFirst(what: What, bytes: Uint8Array): void {
   const text = new TextDecoder().decode(bytes.subarray(0, 40))
   const [, version, sum] = /^approxifer (\d+) ([0-9a-f]{16})\n/.exec(text) ?? []
-  const older = text.startsWith('{"format":"approxifer","version":1')
-  if (older || (version !== undefined && Number(version) !== VERSION)) {
-    const other = older ? 'version 1, of an older approxifer' : `version ${version}, of another approxifer`
-    throw new RangeError(`state: expected version ${VERSION}, got ${other}: leave it out, and let it be learned anew`)
-  }
   if (version === undefined) throw new RangeError(`state: expected what save() of a ${what} gave, got something else`)
+  if (Number(version) !== VERSION) {
+    throw new RangeError(
+      `state: expected version ${VERSION}, got version ${version}: leave it out, and let it be learned anew`,
+    )
+  }
   const own = checksum(bytes.subarray(FIRST))
   if (sum !== own) {
     throw new RangeError(`state: expected checksum ${sum}, got ${own}: bytes of it are missing or changed`)

@@ -5,7 +5,7 @@ import * as saved from '../saved'
 import type { DeviationState } from '../stats'
 import { MOST_MISSING, MOST_TALLIES, type RecoverySource, sources, type Tally } from './agreements'
 import { type Graded, WINDOW } from './calibration'
-import { type Deviations, savedDeviations } from './deviations'
+import { savedDeviations } from './deviations'
 
 /** Larger signals would have no finite variance. */
 const MOST_SIGNAL = 1e100
@@ -16,20 +16,17 @@ export interface ConfidenceState {
   workers: string[]
   agreements: (Omit<Tally, 'from'> & { from: number })[]
   outcomes: Record<RecoverySource, { signals: number[]; right: boolean; kind: number; from: number }[]>
-  spread: ReturnType<Deviations['save']>
+  spread: DeviationState[]
 }
 
 /** All that confidence is learned from. */
-interface Learned<Spread = readonly DeviationState[]> {
+interface Learned {
   tallies: readonly Tally[]
   graded: Record<RecoverySource, readonly Graded[]>
-  spread: Spread
+  spread: DeviationState[]
 }
 
-export function confidenceState(
-  criterion: Criterion,
-  { tallies, graded, spread }: Learned<ConfidenceState['spread']>,
-): ConfidenceState {
+export function confidenceState(criterion: Criterion, { tallies, graded, spread }: Learned): ConfidenceState {
   const all = [...tallies, ...graded.code, ...graded.memory]
   const workers = [...new Set(all.flatMap(({ from }) => from ?? []))]
   const places = new Map(workers.map((name, i) => [name, i]))

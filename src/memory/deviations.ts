@@ -36,17 +36,14 @@ export class Deviations {
     return this.#all.some((each, i) => each.isOutlier(outputIn(answer, this.#outputs[i])))
   }
 
-  /** Of one output as it is. */
-  save(): DeviationState | DeviationState[] {
-    const states = this.#all.map((each) => each.save())
-    return states.length === 1 ? states[0] : states
+  save(): DeviationState[] {
+    return this.#all.map((each) => each.save())
   }
 }
 
 /** @param values  in an answer, where that is known  @throws RangeError for what `save` never gave */
 export function savedDeviations(field: string, value: unknown, criterion: Criterion, values?: number) {
-  if (criterion.kind !== 'outputs') return [savedDeviation(field, value, values)]
-  const { outputs } = criterion
+  const outputs = judgedOf(criterion)
   const states = saved.list(field, value, outputs.length, outputs.length)
-  return outputs.map(({ size }, i) => savedDeviation(`${field}[${i}]`, states[i], size))
+  return outputs.map(({ size = values }, i) => savedDeviation(`${field}[${i}]`, states[i], size))
 }

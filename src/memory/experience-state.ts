@@ -41,8 +41,8 @@ export function learnedModel({ inputs, outputs }: Signature, { fingerprint, prob
 /** What an experience saves that has learned nothing. @param evidence  saved with it */
 export function saveNothing(model: LearnedModel, criterion: Criterion, evidence: Persistent | undefined): Uint8Array {
   const outcomes = { code: [], memory: [] }
-  const blank = judgedOf(criterion).map(() => new RunningDeviation().save()) // as of `Deviations`, which pages need not load
-  const worth = { criterion, workers: [], agreements: [], outcomes, spread: blank.length > 1 ? blank : blank[0] }
+  const spread = judgedOf(criterion).map(() => new RunningDeviation().save()) // as of `Deviations`, which pages need not load
+  const worth = { criterion, workers: [], agreements: [], outcomes, spread }
   const content: ExperienceState = { model, worth, kernels: {}, ...(evidence && { evidence: evidence.save() }) }
   return pack('predictor', content, {})
 }

@@ -24,8 +24,8 @@ interface MemoryState extends SimilarityState {
   /** Pairs; 0: it was not ready, and only the options are saved as well. */
   size: number
   next: number
-  /** Sums of errors, of several outputs of each, and of variances of predictions. */
-  told: { error: number | readonly number[]; variance: number }
+  /** Sums of each output's errors, and of variances of predictions. */
+  told: Known['errors']
   /** Those that pairs came from. */
   workers: string[]
 }
@@ -45,9 +45,8 @@ export function saveMemory(domain: Domain, known: Known | undefined): Uint8Array
   const options = optionsOf(domain)
   if (!known) return pack('memory', { options, size: 0 }, {})
   const { similarity, regression, from, errors, next, size } = known
-  const told = { ...errors, error: errors.error.length > 1 ? errors.error : errors.error[0] }
   const workers = [...new Set(from)].filter((worker) => worker !== undefined).slice(0, MOST_WORKERS)
-  const state: MemoryState = { ...similarity.state, options, size, next, told, workers }
+  const state: MemoryState = { ...similarity.state, options, size, next, told: errors, workers }
   const indices = new Map(workers.map((worker, i) => [worker, i + 1]))
   return pack('memory', state, {
     ...regression.save(),
@@ -101,7 +100,7 @@ function checked(value: unknown, domain: Domain) {
     unit: saved.number('memory.unit', state.unit, saved.LEAST, saved.MOST),
     mirror,
     told: {
-      error: saved.numbers('memory.told.error', [told.error].flat(), domain.judged.length, 0, saved.MOST_SQUARE),
+      error: saved.numbers('memory.told.error', told.error, domain.judged.length, 0, saved.MOST_SQUARE),
       variance: saved.number('memory.told.variance', told.variance, LEAST_SUM, MOST_SUM),
     },
     fading: saved.word('memory.fading', state.fading, kernelNames),

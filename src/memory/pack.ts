@@ -15,9 +15,9 @@ export const kinds = Object.keys(KINDS) as ElementKind[]
 /** What was saved. */
 export type What = 'memory' | 'predictor'
 
-export const VERSION = 2
+export const VERSION = 3
 /** Bytes of the first line. */
-export const FIRST = 'approxifer 2 0123456789abcdef\n'.length
+export const FIRST = 'approxifer 3 0123456789abcdef\n'.length
 
 /** @param content  plain data */
 export function pack(what: What, content: unknown, arrays: Record<string, Elements>): Uint8Array {

@@ -263,7 +263,7 @@ function ejectedFor({ ejections, deviation }: WorkerEvidence): number {
 }
 
 function savedEvidence(value: unknown): EvidenceState {
-  const state = saved.object('evidence', value, ['workers', 'distance', 'sizes']) // sizes: of earlier versions
+  const state = saved.object('evidence', value, ['workers', 'distance'])
   const workers = Object.entries(saved.object('evidence.workers', state.workers)).map(([name, record]) => {
     return [name, savedRecord(`evidence.workers.${name}`, record)] as const
   })

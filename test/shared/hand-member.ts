@@ -28,14 +28,14 @@ export function handMember(
   // biome-ignore format: one line
   const { signature } = new HandWorker(name)
   const subjects = subjectsOf(fleet)
-  const place = { name, identity: key?.identity, signed: key !== undefined }
+  const place = { name, identity: key?.identity ?? name, signed: key !== undefined }
   const publish = (to: string, bytes?: Uint8Array) => connection.publish(to, bytes)
   const made = async () => new Outbox({ most: 1_048_576, publish }, subjects.worker(place), key && { key, seals: await Seals.make('machine') }) // biome-ignore format: one line
   const ready = made()
   const beat = async (more: object = {}) => {
-    const rest = { state: 'up', everyMs: 500, connection: 1, open: 0, ms: 0, signature }
+    const rest = { state: 'up', everyMs: 500, connection: 1, open: 0, slots: 1, ms: 0, signature }
     const outbox = await ready
-    outbox.beat(subjects.beat(place), { version: VERSION, name, ...(key && { identity: key.identity }), ...rest, ...more }) // biome-ignore format: one line
+    outbox.beat(subjects.beat(place), { version: VERSION, name, identity: place.identity, ...rest, ...more }) // biome-ignore format: one line
   }
   connection.subscribe(subjects.rollCall, { callback: () => void beat() })
   connection.subscribe(subjects.worker(place), {

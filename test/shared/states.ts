@@ -68,7 +68,7 @@ export const states = Object.fromEntries(Object.keys(kinds).map((kind) => [kind,
 export type Header = any
 
 export const FIRST = 30
-export const encode = (text: string) => new TextEncoder().encode(text)
+const encode = (text: string) => new TextEncoder().encode(text)
 
 export function opened(state: Uint8Array): { header: Header; body: Uint8Array } {
   const end = state.indexOf(10, FIRST)
@@ -76,7 +76,7 @@ export function opened(state: Uint8Array): { header: Header; body: Uint8Array } 
 }
 
 /** With a checksum that is right, whatever the rest is. */
-export function sealed(header: Header, body: Uint8Array, version = 2): Uint8Array {
+export function sealed(header: Header, body: Uint8Array, version = 3): Uint8Array {
   const rest = Buffer.concat([encode(`${typeof header === 'string' ? header : JSON.stringify(header)}\n`), body])
   return Uint8Array.from(Buffer.concat([encode(`approxifer ${version} ${checksum(rest)}\n`), rest]))
 }

@@ -203,7 +203,7 @@ class NatsFleet implements Wire {
   }
 
   /** A worker counts for its model, also one that was refused. @param there  it can be reached */
-  #count({ name, identity = name, state, signed, fingerprint = this.fleet.model }: Heartbeat, there: boolean): void {
+  #count({ name, identity, state, signed, fingerprint = this.fleet.model }: Heartbeat, there: boolean): void {
     const isDoubted = this.fleet.liars !== undefined && !signed
     if (fingerprint === undefined || isDoubted || (state !== 'up' && state !== 'down')) this.#census.forget(name)
     else

@@ -39,7 +39,7 @@ export class Hearing {
   }
 
   #check(beat: Heartbeat, data: Uint8Array): void {
-    const { name, identity = '' } = beat
+    const { name, identity } = beat
     if (this.#names.areMany(identity, name)) return this.#refuse(identity)
     const worker = this.known(name)
     const own = worker?.identity === identity ? worker : undefined

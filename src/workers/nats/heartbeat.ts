@@ -23,8 +23,8 @@ export interface Heartbeat {
   open: number
   /** How long an inference takes: the median of the last few, 0 before the first. */
   ms: number
-  /** Calls that it answers at once. Default 1. */
-  slots?: number | undefined
+  /** Calls that it answers at once. */
+  slots: number
   /** Whether an abort ends its work. */
   interruptible?: boolean | undefined
   signature: Signature
@@ -32,7 +32,7 @@ export interface Heartbeat {
   /** As those of a `ModelWorker`: what counts as a lie goes by them, where it would else go by what callers ask. */
   scales?: readonly number[] | undefined
   /** Of the machine, the same for all its workers: its public key where it signs what it says. */
-  identity?: string | undefined
+  identity: string
   /** Of a signed one: its machine's public key of X25519, by which calls and answers are sealed. */
   secret?: string | undefined
   /** Of a signed one: each has a higher number, so that none counts twice. */
@@ -62,7 +62,7 @@ export function decodeHeartbeat(bytes: Uint8Array): Heartbeat {
 }
 
 function checked(beat: Heartbeat): Heartbeat {
-  const { version, name, state, everyMs, connection, open, ms, slots = 1, signature, fingerprint, identity } = beat
+  const { version, name, state, everyMs, connection, open, ms, slots, signature, fingerprint, identity } = beat
   if (version !== VERSION) throw new RangeError(expected('version', `${VERSION}`, version))
   if (!isToken(name)) throw new TypeError(expected('name', 'a token', name))
   checkWord('state', state, states)
@@ -72,7 +72,7 @@ function checked(beat: Heartbeat): Heartbeat {
   checkInteger('slots', slots, 1, MOST_SLOTS)
   checkNumber('ms', ms, 0, MOST)
   if (fingerprint !== undefined) checkString('fingerprint', fingerprint)
-  if (identity !== undefined && !isToken(identity)) throw new TypeError(expected('identity', 'a token', identity))
+  if (!isToken(identity)) throw new TypeError(expected('identity', 'a token', identity))
   if (!Array.isArray(beat.scales ?? [])) throw new TypeError(expected('scales', 'numbers', beat.scales))
   checkKey(beat)
   if (signature?.batched !== undefined) checkBoolean('signature.batched', signature.batched)
@@ -83,7 +83,7 @@ function checked(beat: Heartbeat): Heartbeat {
 }
 
 /** A key's name is nobody else's, and a machine that signs nothing has none. */
-function checkKey({ name, identity = '', secret, sequence, signed }: Heartbeat): void {
+function checkKey({ name, identity, secret, sequence, signed }: Heartbeat): void {
   if (signed !== isKey(identity))
     throw new TypeError(expected('identity', signed ? 'a key' : 'none of a key', identity))
   if (!signed) return

@@ -37,7 +37,7 @@ export class Refused extends Map<string, RefusedWorker> {
     return super.delete(name)
   }
 
-  #count({ name, identity = name }: Heartbeat, change: 1 | -1): number {
+  #count({ identity }: Heartbeat, change: 1 | -1): number {
     const count = (this.#machines.get(identity) ?? 0) + change
     if (count) this.#machines.set(identity, count)
     else this.#machines.delete(identity)

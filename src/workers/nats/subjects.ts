@@ -18,7 +18,7 @@ export const subjectsOf = (fleet: string) => ({
 /** A worker's place in subjects: behind its identity where that is a key's, so that a server's permissions can be written for a machine. */
 export interface SubjectOwner {
   name: string
-  identity?: string | undefined
+  identity: string
   /** Whether what it says is signed. */
   signed: boolean
 }

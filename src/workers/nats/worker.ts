@@ -67,7 +67,7 @@ export class NatsWorker implements ModelWorker {
     return this.#joined.fingerprint
   }
 
-  get identity(): string | undefined {
+  get identity(): string {
     return this.#joined.identity
   }
 
@@ -88,7 +88,7 @@ export class NatsWorker implements ModelWorker {
   }
 
   get slots(): number {
-    return this.#joined.slots ?? 1
+    return this.#joined.slots
   }
 
   /** It is told of aborts in any case: what waits there is dropped. */

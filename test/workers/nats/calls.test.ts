@@ -128,7 +128,7 @@ describe.skipIf(!natsInstalled)('calls over NATS', () => {
     ]
     for (const bytes of rubbish) raw.publish(own, bytes, { reply })
     raw.publish(own, head(VERSION, 0)) // nobody to answer
-    const beats = ['', '{', 'null', '{"version":3}', '\x01', '{"version":3,"name":"x","state":"up","everyMs":500,"connection":1,"open":0,"ms":0,"signature":{"inputs":[{"name":"a","shape":[1e9]}],"outputs":[]}}'] // biome-ignore format: one line
+    const beats = ['', '{', 'null', '{"version":3}', '\x01', '{"version":3,"name":"x","identity":"m","state":"up","everyMs":500,"connection":1,"open":0,"slots":1,"ms":0,"signature":{"inputs":[{"name":"a","shape":[1e9]}],"outputs":[]}}'] // biome-ignore format: one line
     for (const beat of beats) raw.publish(`approxifer.${name}.beat.x`, beat)
     await raw.flush()
     await until(() => service.forged === rubbish.length)

@@ -39,8 +39,18 @@ describe('frames', () => {
 
 describe('a heartbeat', () => {
   const beat = (signature: unknown) => {
-    const said = { version: VERSION, name: 'w', state: 'up', everyMs: 500, connection: 1, open: 0, ms: 0, signature }
-    return decodeHeartbeat(new TextEncoder().encode(JSON.stringify(said))).signature
+    const said = {
+      version: VERSION,
+      name: 'w',
+      identity: 'm',
+      state: 'up',
+      everyMs: 500,
+      connection: 1,
+      open: 0,
+      slots: 1,
+      ms: 0,
+    }
+    return decodeHeartbeat(new TextEncoder().encode(JSON.stringify({ ...said, signature }))).signature
   }
 
   it('says types, lengths that differ, and whether there is a batch dimension', () => {

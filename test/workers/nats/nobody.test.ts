@@ -17,8 +17,18 @@ const ROUND = 2
 /** A heartbeat of a worker without a key. */
 function beatOf(name: string): Uint8Array {
   const { signature } = new HandWorker(name)
-  const beat = { version: VERSION, name, state: 'up', everyMs: 500, connection: 1, open: 0, ms: 0, signature }
-  return new TextEncoder().encode(JSON.stringify(beat))
+  const beat = {
+    version: VERSION,
+    name,
+    identity: name,
+    state: 'up',
+    everyMs: 500,
+    connection: 1,
+    open: 0,
+    slots: 1,
+    ms: 0,
+  }
+  return new TextEncoder().encode(JSON.stringify({ ...beat, signature }))
 }
 
 /** Queries to a fleet with one worker, which answers. @param trouble  made before every second. @returns how many were answered */

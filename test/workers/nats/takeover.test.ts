@@ -175,10 +175,12 @@ it('a heartbeat looks at no other worker: of 4,000 it looked at all', async () =
     const own = {
       version: VERSION,
       name,
+      identity: name,
       state: 'up',
       everyMs: 500,
       connection: 1,
       open: 0,
+      slots: 1,
       ms: 0,
       signature,
       fingerprint: 'x',
@@ -211,7 +213,7 @@ it('names that one machine makes up are checked a few at a time, and no more tha
   const publish = (subject: string, data = new Uint8Array()) => void beats.push({ subject, data })
   for (let i = 0; i < 10_000; i++) {
     const place = { name: `w${i}-${key.identity.slice(0, 10)}`, identity: key.identity, signed: true }
-    const own = { version: VERSION, state: 'up', everyMs: 500, connection: 1, open: 0, ms: 0, signature }
+    const own = { version: VERSION, state: 'up', everyMs: 500, connection: 1, open: 0, slots: 1, ms: 0, signature }
     const outbox = new Outbox({ most: 1_048_576, publish }, subjects.worker(place), { key, seals })
     outbox.beat(subjects.beat(place), { ...own, name: place.name, identity: key.identity })
     if (i % 100 === 0) await outbox.said()
