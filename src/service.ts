@@ -10,6 +10,7 @@
  *    may bring `done` at once.
  */
 
+import { append, NONE } from './arrays'
 import type { ApproxiferError } from './errors'
 import type { Payload } from './payload'
 import type { Apart, Attempt, Attempts, Identity, Priority, Turn } from './pool/attempt'
@@ -79,7 +80,7 @@ export const stack = (bottom: Service, ...layers: readonly Layer[]): Service =>
 
 /** The attempts of one query, whichever layer asked for them: no identity is asked twice, and hedges and tries are counted for all calls together. */
 export class Tried implements Apart {
-  readonly attempts: Attempt[] = []
+  attempts: readonly Attempt[] = NONE
   /** Second attempts that were asked for since another was late; and whether a worker has begun with one. */
   hedges = 0
   hedged = false
@@ -87,7 +88,7 @@ export class Tried implements Apart {
   #forgiven: readonly Attempt[] | undefined
 
   add(attempt: Attempt): void {
-    if (!this.attempts.includes(attempt)) this.attempts.push(attempt)
+    if (!this.attempts.includes(attempt)) this.attempts = append(this.attempts as Attempt[], attempt)
   }
 
   blocks(identity: Identity): boolean {

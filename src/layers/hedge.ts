@@ -10,6 +10,7 @@ import type { Forecast } from '../pool/forecast'
 import type { Budget } from '../query/budget'
 import type { Lateness } from '../query/lateness'
 import type { Call, Caller, Drop, Failure, Layer, Outcome, Query, Service, Tried } from '../service'
+import { type Timeable, Timers } from './timers'
 
 /** Of one query, not of one call. */
 export interface Most {
@@ -40,164 +41,148 @@ export interface HedgeOptions {
 const MOST: Most = { hedges: 3, failures: 3, downs: 2 }
 
 export function hedge(options: HedgeOptions): Layer {
-  const state: State = { open: 0, unpaced: new Set() }
-  return (next) => (query, caller) => new HedgedCall(options, state, next, query, caller)
+  return (next) => {
+    const layer = {
+      ...options,
+      most: options.most ?? MOST,
+      next,
+      timers: new Timers(options.clock),
+      open: 0,
+      unpaced: new Set<HedgedCall>(),
+    }
+    return (query, caller) => new HedgedCall(layer, query, caller)
+  }
 }
 
-/** What the calls of one layer share. */
-interface State {
+/** What its calls share. */
+interface HedgeLayer extends HedgeOptions {
+  readonly most: Most
+  readonly next: Service
+  readonly timers: Timers
   /** Calls that are not done. */
   open: number
   /** Calls that wait while nobody knows yet what is late. */
   readonly unpaced: Set<HedgedCall>
 }
 
-/** One of the attempts. */
-interface Sent {
-  call: Call
-  readonly isHedge: boolean
-  /** undefined before a worker has begun with it. */
-  attempt: Attempt | undefined
-  isSettled: boolean
-}
-
-class HedgedCall implements Call {
-  readonly #options: HedgeOptions
-  readonly #state: State
-  readonly #next: Service
-  readonly #query: Query
-  readonly #caller: Caller
-  readonly #sent: Sent[] = []
+class HedgedCall implements Call, Timeable {
+  readonly layer: HedgeLayer
+  readonly query: Query
+  readonly caller: Caller
+  readonly #sent: HedgedAttempt[] = []
   /** Attempts that are not done. */
   #running = 0
   #isOver = false
-  #cancelTimer: (() => void) | undefined
+  dueAt = Number.NaN
+  timer: Timeable['timer']
 
-  constructor(options: HedgeOptions, state: State, next: Service, query: Query, caller: Caller) {
-    this.#options = options
-    this.#state = state
-    this.#next = next
-    this.#query = query
-    this.#caller = caller
-    const { pool, budget, clock } = options
+  constructor(layer: HedgeLayer, query: Query, caller: Caller) {
+    this.layer = layer
+    this.query = query
+    this.caller = caller
+    const { pool, budget } = layer
     const isFirst = !query.tried.attempts.length // else an earlier call for the query has earned, and was let in
     const refusal =
-      isFirst && !query.admitted ? pool.forecast.refusal(query.dueAt - clock.now(), query.turn) : undefined
+      isFirst && !query.admitted ? pool.forecast.refusal(query.dueAt - query.since, query.turn) : undefined
     if (refusal) this.#refuse(refusal)
     else {
-      if (isFirst) budget.earn(state.open)
-      state.open++
+      if (isFirst) budget.earn(layer.open)
+      layer.open++
       this.#ask(query.priority)
     }
   }
 
   drop(why: Drop): void {
     this.#end()
-    for (const { call } of this.#sent) call.drop(why)
+    for (const attempt of this.#sent) attempt.drop(why)
   }
 
   expire(): void {
     this.#end({ kind: 'failure', error: this.#expired, blame: 'nobody' })
-    for (const { call } of this.#sent) call.drop('over')
+    for (const attempt of this.#sent) attempt.drop('over')
   }
 
   #refuse(error: ApproxiferError): void {
     queueMicrotask(() => {
       this.#end({ kind: 'failure', error, blame: 'load' })
-      this.#caller.done?.()
+      this.caller.done?.()
     })
   }
 
   #end(outcome?: Outcome): void {
     if (this.#isOver) return
     this.#isOver = true
-    this.#state.unpaced.delete(this)
-    this.#cancelTimer?.()
-    this.#cancelTimer = undefined
-    if (outcome) this.#caller.settled(outcome)
+    if (this.layer.unpaced.size) this.layer.unpaced.delete(this)
+    this.layer.timers.remove(this)
+    if (outcome) this.caller.settled(outcome)
   }
 
   #ask(priority: Priority, isHedge = false): void {
-    const { tried } = this.#query
-    const sent: Sent = { call: UNKNOWN, isHedge, attempt: undefined, isSettled: false }
+    const query = priority === this.query.priority ? this.query : withPriority(this.query, priority)
+    const attempt = new HedgedAttempt(this, isHedge)
     this.#running++
-    const query = priority === this.#query.priority ? this.#query : withPriority(this.#query, priority)
-    this.#sent.push(sent)
-    sent.call = this.#next(query, {
-      began: (attempt) => {
-        if (isHedge && !sent.attempt) this.#options.counts.sent++
-        if (isHedge) tried.hedged = true
-        sent.attempt = attempt
-        this.#caller.began?.(attempt)
-        this.#poll()
-      },
-      ended: (attempt) => {
-        if (attempt === tried.attempts[0]) this.#tellLateness(attempt)
-        this.#caller.ended?.(attempt)
-      },
-      settled: (outcome) => this.#settled(sent, outcome),
-      done: () => {
-        if (--this.#running) return
-        this.#state.open--
-        this.#caller.done?.()
-      },
-    })
+    this.#sent.push(attempt)
+    attempt.ask(query)
   }
 
-  #settled(sent: Sent, outcome: Outcome): void {
-    sent.isSettled = true
+  settled(attempt: HedgedAttempt, outcome: Outcome): void {
     if (outcome.kind === 'answer') {
-      if (sent.isHedge) this.#options.counts.won++
+      if (attempt.isHedge) this.layer.counts.won++
       this.#end(outcome)
-      for (const other of this.#sent) if (other !== sent) other.call.drop('over')
-    } else if (this.#sent.some(({ isSettled }) => !isSettled)) this.#poll()
+      for (const other of this.#sent) if (other !== attempt) other.drop('over')
+    } else if (this.#sent.some(({ isSettled }) => !isSettled)) this.due()
     else this.#failed(outcome)
+  }
+
+  done(): void {
+    if (--this.#running) return
+    this.layer.open--
+    this.caller.done?.()
   }
 
   #failed(outcome: Failure): void {
     if (this.#isOver) return
-    const { pool } = this.#options
-    const { tried, choices } = this.#query
-    const most = this.#options.most ?? MOST
+    const { pool, most } = this.layer
+    const { tried, choices } = this.query
     const mayRetry =
       (outcome.blame === 'worker' || outcome.blame === 'nobody') &&
       choices.policy !== 'recover' &&
       tried.failures < most.failures &&
       tried.downs < most.downs &&
       (tried.left(pool) > 0 || (pool.usable > 0 && tried.forgive()))
-    const refusal = mayRetry ? pool.tooLate(this.#query) : undefined
+    const refusal = mayRetry ? pool.tooLate(this.query) : undefined
     if (refusal) this.#end({ kind: 'failure', error: refusal, blame: 'load' })
     else if (mayRetry) this.#ask(pool.isOverloaded ? 'normal' : 'high')
     else if (outcome.blame === 'load') this.#end(outcome)
     else this.#end({ ...outcome, error: whyFailed(tried, pool, tried.downs >= most.downs) })
   }
 
-  /** Asks another worker where the newest attempt has been at work for long enough; else sets the timer for when it will have been. @param planned  what the timer was set for: it may fire a millisecond early */
-  #poll(planned = 0): void {
-    this.#cancelTimer?.()
-    this.#cancelTimer = undefined
+  /** Asks another worker, where the newest attempt has been at work for long enough by now. */
+  due(now = this.layer.clock.now()): void {
     if (this.#isOver) return
-    const { clock, lateness } = this.#options
-    if (!lateness.ages) this.#state.unpaced.add(this)
+    if (now >= this.#lateAt) this.#hedge()
+    else this.plan()
+  }
+
+  /** Sets the timer for when its newest attempt will have been at work for long enough. */
+  plan(): void {
+    if (this.#isOver) return
+    const { lateness, timers, unpaced } = this.layer
+    if (!lateness.ages) unpaced.add(this)
     const lateAt = this.#lateAt
-    const now = Math.max(planned, clock.now())
-    if (now >= lateAt) this.#hedge()
-    else if (lateAt < Number.POSITIVE_INFINITY)
-      this.#cancelTimer = clock.after(lateAt - now, () => {
-        this.#cancelTimer = undefined
-        this.#poll(lateAt)
-      })
+    if (lateAt < Number.POSITIVE_INFINITY) timers.set(this, lateAt)
+    else timers.remove(this)
   }
 
   /** When its newest attempt is late; Infinity while one is queued. While nobody knows what is late half of the time to the deadline is. */
   get #lateAt(): number {
-    const { ages } = this.#options.lateness
+    const { ages } = this.layer.lateness
     let lateAt = Number.NEGATIVE_INFINITY
     for (const { attempt, isSettled } of this.#sent) {
       if (isSettled) continue
       if (!attempt || Number.isNaN(attempt.startedAt)) return Number.POSITIVE_INFINITY
       const { startedAt, factor } = attempt
-      const ms = factor * (ages?.hedgeMs ?? (this.#query.dueAt - startedAt) / 2)
+      const ms = factor * (ages?.hedgeMs ?? (this.query.dueAt - startedAt) / 2)
       lateAt = Math.max(lateAt, startedAt + ms)
     }
     return lateAt
@@ -205,35 +190,78 @@ class HedgedCall implements Call {
 
   /** The hedge goes before those that wait, unless it keeps them from a worker for longer together than it saves. */
   #hedge(): void {
-    const { budget, pool, lateness, most = MOST } = this.#options
-    const { tried } = this.#query
+    const { budget, pool, lateness, most } = this.layer
+    const { tried } = this.query
     if (tried.hedges >= most.hedges || !budget.has || pool.isOverloaded || tried.left(pool) < 1) return
     budget.take()
     tried.hedges++
     this.#ask(pool.waiting <= (lateness.ages?.worth ?? 0) ? 'high' : 'normal', true)
   }
 
-  /** Also long after another answer was given: times at which callers were served would censor themselves. */
-  #tellLateness(attempt: Attempt): void {
-    const { lateness } = this.#options
-    lateness.tell(attempt)
-    if (!lateness.ages || !this.#state.unpaced.size) return
-    const waiting = [...this.#state.unpaced]
-    this.#state.unpaced.clear()
-    for (const call of waiting) call.#poll()
-  }
-
   get #expired(): ApproxiferError {
-    const { clock, pool } = this.#options
-    const ms = Math.round(clock.now() - this.#query.since)
-    const isAsked = this.#query.tried.attempts.some(({ worker }) => worker)
+    const { clock, pool } = this.layer
+    const ms = Math.round(clock.now() - this.query.since)
+    const isAsked = this.query.tried.attempts.some(({ worker }) => worker)
     const why = isAsked ? `no answer within ${ms} ms` : `waited ${ms} ms for workers, ${pool.free} of ${pool.size} free`
     return new ApproxiferError('DEADLINE', why)
   }
 }
 
-/** Of an attempt that is being asked for: nothing can be told of it yet. */
-const UNKNOWN: Call = { drop() {}, expire() {} }
+/** One of a call's attempts. */
+class HedgedAttempt implements Caller {
+  readonly #hedged: HedgedCall
+  readonly isHedge: boolean
+  /** undefined before a worker has begun with it. */
+  attempt: Attempt | undefined
+  isSettled = false
+  #call: Call | undefined
+
+  constructor(hedged: HedgedCall, isHedge: boolean) {
+    this.#hedged = hedged
+    this.isHedge = isHedge
+  }
+
+  ask(query: Query): void {
+    this.#call = this.#hedged.layer.next(query, this)
+  }
+
+  drop(why: Drop): void {
+    this.#call?.drop(why)
+  }
+
+  began(attempt: Attempt): void {
+    const { layer, query, caller } = this.#hedged
+    if (this.isHedge && !this.attempt) layer.counts.sent++
+    if (this.isHedge) query.tried.hedged = true
+    this.attempt = attempt
+    caller.began?.(attempt)
+    this.#hedged.plan()
+  }
+
+  ended(attempt: Attempt): void {
+    const { layer, query, caller } = this.#hedged
+    if (attempt === query.tried.attempts[0]) tellLateness(layer, attempt)
+    caller.ended?.(attempt)
+  }
+
+  settled(outcome: Outcome): void {
+    this.isSettled = true
+    this.#hedged.settled(this, outcome)
+  }
+
+  done(): void {
+    this.#hedged.done()
+  }
+}
+
+/** Also long after another answer was given: times at which callers were served would censor themselves. */
+function tellLateness({ lateness, unpaced }: HedgeLayer, attempt: Attempt): void {
+  lateness.tell(attempt)
+  if (!lateness.ages || !unpaced.size) return
+  const waiting = [...unpaced]
+  unpaced.clear()
+  for (const call of waiting) call.due()
+}
 
 /** Each by its name: a spread of ten names takes 2 us. */
 function withPriority(query: Query, priority: Priority): Query {

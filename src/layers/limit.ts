@@ -2,44 +2,81 @@
 
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
-import type { Layer, Outcome } from '../service'
+import type { Attempt } from '../pool/attempt'
+import type { Call, Caller, Drop, Layer, Outcome, Query, Service } from '../service'
+import { type Timeable, Timers } from './timers'
 
 /** A call that has expired settles within so many milliseconds; else it is settled here. */
 const GRACE_MS = 20
 
 export function limit({ clock }: { clock: Clock }): Layer {
-  return (next) => (query, caller) => {
-    let isOpen = true
-    let cancel = () => {}
-    const close = (outcome?: Outcome) => {
-      if (!isOpen) return
-      isOpen = false
-      cancel()
-      if (outcome) caller.settled(outcome)
-    }
-    const call = next(query, {
-      began: (attempt) => caller.began?.(attempt),
-      ended: (attempt) => caller.ended?.(attempt),
-      settled: close,
-      done: () => caller.done?.(),
-    })
-    const late = () => {
-      close({ kind: 'failure', error: new ApproxiferError('DEADLINE', 'no answer in time'), blame: 'nobody' })
-      call.drop('over')
-    }
-    const expire = () => {
-      if (!isOpen) return
-      cancel()
-      cancel = clock.after(GRACE_MS, late)
-      call.expire()
-    }
-    if (query.dueAt < Number.POSITIVE_INFINITY) cancel = clock.after(Math.max(0, query.dueAt - clock.now()), expire)
-    return {
-      drop(why) {
-        close()
-        call.drop(why)
-      },
-      expire,
-    }
+  const [deadlines, graces] = [new Timers(clock), new Timers(clock)]
+  return (next) => (query, caller) => new LimitedCall({ clock, deadlines, graces }, next, query, caller)
+}
+
+interface DeadlineTimers {
+  readonly clock: Clock
+  readonly deadlines: Timers
+  readonly graces: Timers
+}
+
+class LimitedCall implements Call, Caller, Timeable {
+  readonly #timers: DeadlineTimers
+  readonly #caller: Caller
+  readonly #call: Call
+  #isOpen = true
+  #isExpired = false
+  dueAt = Number.NaN
+  timer: Timeable['timer']
+
+  constructor(timers: DeadlineTimers, next: Service, query: Query, caller: Caller) {
+    this.#timers = timers
+    this.#caller = caller
+    this.#call = next(query, this)
+    if (query.dueAt < Number.POSITIVE_INFINITY) timers.deadlines.set(this, query.dueAt)
+  }
+
+  due(): void {
+    if (!this.#isExpired) return this.expire()
+    this.settled({ kind: 'failure', error: new ApproxiferError('DEADLINE', 'no answer in time'), blame: 'nobody' })
+    this.#call.drop('over')
+  }
+
+  expire(): void {
+    if (!this.#isOpen || this.#isExpired) return
+    const { clock, deadlines, graces } = this.#timers
+    deadlines.remove(this)
+    this.#isExpired = true
+    graces.set(this, clock.now() + GRACE_MS)
+    this.#call.expire()
+  }
+
+  drop(why: Drop): void {
+    this.#close()
+    this.#call.drop(why)
+  }
+
+  began(attempt: Attempt): void {
+    this.#caller.began?.(attempt)
+  }
+
+  ended(attempt: Attempt): void {
+    this.#caller.ended?.(attempt)
+  }
+
+  settled(outcome: Outcome): void {
+    if (this.#close()) this.#caller.settled(outcome)
+  }
+
+  done(): void {
+    this.#caller.done?.()
+  }
+
+  /** @returns whether it was open */
+  #close(): boolean {
+    if (!this.#isOpen) return false
+    this.#isOpen = false
+    this.#timers[this.#isExpired ? 'graces' : 'deadlines'].remove(this)
+    return true
   }
 }

@@ -5,6 +5,9 @@ import type { Payload } from '../payload'
 import type { Attempt, Attempts, Owner } from '../pool/attempt'
 import type { Call, Caller, Drop, Outcome, Query, Service } from '../service'
 
+/** `queueMicrotask` makes an object for async hooks each time. */
+const SOON = Promise.resolve()
+
 type AttemptsPool = Pick<Attempts<Payload, Payload>, 'submit' | 'cancel' | 'release'>
 
 export function poolService(pool: AttemptsPool): Service {
@@ -29,7 +32,7 @@ class AttemptCall implements Call, Owner {
     const { payload, turn, dueAt, priority, apart, tried } = query
     this.#attempt = pool.submit({ payload, owner: this, apart, priority, dueAt, turn })
     tried.add(this.#attempt)
-    if (this.#hasBegun) queueMicrotask(() => this.#tellBegun())
+    if (this.#hasBegun) void SOON.then(() => this.#tellBegun())
     else this.#isReturned = true
   }
 

@@ -1,6 +1,6 @@
 /** What is under way through a stack of layers, each call for a caller who waits for a prediction. */
 
-import { Bag } from '../arrays'
+import { append, Bag, NONE } from '../arrays'
 import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
 import type { Attempt, Identity } from '../pool/attempt'
@@ -25,71 +25,79 @@ type PendingMeans = Pick<Means, 'pool' | 'trust' | 'signature' | 'buffers' | 'en
 
 export class Pending {
   readonly #service: Service
-  readonly #means: PendingMeans
-  readonly #model: { readonly fingerprint: string | undefined }
-  readonly #open = new Bag<PendingCall>()
+  readonly means: PendingMeans
+  readonly model: { readonly fingerprint: string | undefined }
+  readonly open = new Bag<PendingCall>()
 
   constructor(answering: Service, means: PendingMeans, model: { readonly fingerprint: string | undefined }) {
     this.#service = answering
-    this.#means = means
-    this.#model = model
+    this.means = means
+    this.model = model
   }
 
   /** @param admitted  it was let in before: it is not refused for being too late */
   ask(payload: Payload, caller: Caller, admitted: boolean): PendingCall {
-    const call = new PendingCall(payload, caller, this.#means, this.#model, (own) => this.#open.remove(own))
-    this.#open.add(call)
-    call.start(this.#service, admitted)
+    const call = new PendingCall(payload, caller, this, admitted)
+    this.open.add(call)
+    call.start(this.#service)
     return call
   }
 
   /** What waits for an answer is another model's to answer. @param identity  only what is asked of this one's workers */
   detach(identity?: Identity): { payload: Payload; caller: Caller }[] {
-    const open = this.#open.all.filter((call) => call.isOpen && (identity === undefined || call.isAt(identity)))
+    const open = this.open.all.filter((call) => call.isOpen && (identity === undefined || call.isAt(identity)))
     return open.map((call) => call.detach())
   }
 
   /** Each gets this error, and what runs is given up. */
   end(error: ApproxiferError): void {
-    for (const call of this.#open.all) call.end(error)
+    for (const call of this.open.all) call.end(error)
   }
 }
 
-export class PendingCall implements ServiceCaller {
+/** A query and who hears of it: one object for both, since each of a million queries has them. */
+export class PendingCall implements Query, ServiceCaller {
   /** Among those under way; -1 once it is done. */
   place = 0
-  readonly #payload: Payload
-  #caller: Caller
-  readonly #means: PendingMeans
-  readonly #model: { readonly fingerprint: string | undefined }
-  readonly #done: (call: PendingCall) => void
-  readonly #tried = new Tried()
+  readonly payload: Payload
+  readonly priority = 'normal'
+  readonly admitted: boolean
+  readonly tried = new Tried()
+  readonly apart = [this.tried]
+  readonly #caller: Caller
+  readonly #pending: Pending
   /** Attempts that have an outcome. */
-  readonly #ended: Asked[] = []
+  #ended: readonly Asked[] = NONE
   #call: Call | undefined
   /** Its caller is another call's, or it was ended: its answers tell nothing. */
   #isVoid = false
   #reported: ((report: GroupReport) => void) | undefined
 
-  constructor(
-    payload: Payload,
-    caller: Caller,
-    means: PendingMeans,
-    model: { readonly fingerprint: string | undefined },
-    done: (call: PendingCall) => void,
-  ) {
-    this.#payload = payload
+  constructor(payload: Payload, caller: Caller, pending: Pending, admitted: boolean) {
+    this.payload = payload
+    this.admitted = admitted
     this.#caller = caller
-    this.#means = means
-    this.#model = model
-    this.#done = done
+    this.#pending = pending
   }
 
-  start(answering: Service, admitted: boolean): void {
-    const { choices, turn, since, dueAt } = this.#caller
-    const [payload, tried] = [this.#payload, this.#tried]
-    const query: Query = { payload, choices, turn, since, dueAt, priority: 'normal', admitted, apart: [tried], tried }
-    this.#call = answering(query, this)
+  start(answering: Service): void {
+    this.#call = answering(this, this)
+  }
+
+  get choices(): Caller['choices'] {
+    return this.#caller.choices
+  }
+
+  get turn(): Caller['turn'] {
+    return this.#caller.turn
+  }
+
+  get since(): number {
+    return this.#caller.since
+  }
+
+  get dueAt(): number {
+    return this.#caller.dueAt
   }
 
   get isOpen(): boolean {
@@ -97,17 +105,17 @@ export class PendingCall implements ServiceCaller {
   }
 
   isAt(identity: Identity): boolean {
-    return this.#tried.attempts.some((attempt) => attempt.phase === 'running' && attempt.identity === identity)
+    return this.tried.attempts.some((attempt) => attempt.phase === 'running' && attempt.identity === identity)
   }
 
   /** The caller wants no answer any more. */
   leave(error: ApproxiferError): void {
-    if (this.isOpen) this.#caller.fail(error, this.#means.ended)
+    if (this.isOpen) this.#caller.fail(error, this.#pending.means.ended)
     this.#drop('left')
   }
 
   end(error: ApproxiferError): void {
-    if (this.isOpen) this.#caller.fail(error, this.#means.ended)
+    if (this.isOpen) this.#caller.fail(error, this.#pending.means.ended)
     this.#isVoid = true
     this.#drop('left')
   }
@@ -115,34 +123,34 @@ export class PendingCall implements ServiceCaller {
   /** @returns what is to be asked again, for the caller who waits on */
   detach(): { payload: Payload; caller: Caller } {
     const caller = this.#caller
-    const payload = this.#payload.kept()
-    caller.relisten((error) => caller.fail(error, this.#means.ended))
+    const payload = this.payload.kept()
+    caller.relisten((error) => caller.fail(error, this.#pending.means.ended))
     this.#isVoid = true
     this.#drop('left')
     return { payload, caller }
   }
 
   ended(attempt: Attempt): void {
-    const row = this.#tried.attempts.indexOf(attempt)
+    const row = this.tried.attempts.indexOf(attempt)
     const asked = newAsked(attempt as Asked['attempt'], row ? 'hedge' : 'first', row)
     asked.onTime = this.isOpen
     asked.isVoid = this.#isVoid
-    this.#ended.push(asked)
-    this.#means.pool.tell(asked)
+    this.#ended = append(this.#ended as Asked[], asked)
+    this.#pending.means.pool.tell(asked)
     if (!asked.onTime && answerOf(asked)) this.#compare()
   }
 
   settled(outcome: Outcome): void {
     if (!this.isOpen) return
-    const { ended } = this.#means
+    const { ended } = this.#pending.means
     if (outcome.kind === 'failure') return this.#caller.fail(outcome.error, ended)
     this.#answer(outcome)
     this.#compare()
   }
 
   done(): void {
-    this.#done(this)
-    this.#means.buffers?.free(this.#payload)
+    this.#pending.open.remove(this)
+    this.#pending.means.buffers?.free(this.payload)
     this.#reported?.(this.#report)
   }
 
@@ -151,8 +159,8 @@ export class PendingCall implements ServiceCaller {
   }
 
   #answer({ answer: { tensors }, status, confidence, by }: Answer): void {
-    const { signature, ended } = this.#means
-    const { fingerprint } = this.#model
+    const { signature, ended } = this.#pending.means
+    const { fingerprint } = this.#pending.model
     const [{ startedAt, ranMs }] = by
     const answered = by.map(({ worker }) => worker as ModelWorker)
     const workers = answered.map(({ name }) => name)
@@ -161,7 +169,7 @@ export class PendingCall implements ServiceCaller {
       this.#reported = resolve
     })
     const output = toNamed(tensors, signature.outputs)
-    const { hedged } = this.#tried
+    const { hedged } = this.tried
     const queuedMs = startedAt - this.#caller.since
     const given = {
       output,
@@ -181,11 +189,12 @@ export class PendingCall implements ServiceCaller {
 
   /** Answers of several workers show whether they agree. */
   #compare(): void {
-    this.#means.trust.compare(this.#payload, this.#ended.filter(answerOf), this.#ended)
+    const answered = this.#ended.length > 1 ? this.#ended.filter(answerOf) : this.#ended
+    this.#pending.means.trust.compare(this.payload, answered, this.#ended)
   }
 
   get #report(): GroupReport {
-    const { core } = this.#means.coder
+    const { core } = this.#pending.means.coder
     const outcome = outcomeOf(this.#caller.ending ? [this.#caller.ending] : [])
     const rows = rowReports(this.#ended).sort((a, b) => a.row - b.row)
     return { queries: 1, workers: 1, quorum: 1, core, outcome, rows, recoveries: [], ...undecided, survivors: [] }
