@@ -162,15 +162,6 @@ describe('a value that is none', () => {
       'memory.state: expected a Uint8Array, or one by tenant, got ""',
     ],
     [
-      'a state of another version',
-      {
-        scheme: two,
-        workers: pair,
-        memory: { state: new TextEncoder().encode('approxifer 2 0123456789abcdef\n') },
-      },
-      'state: expected version 3, got version 2: leave it out, and let it be learned anew',
-    ],
-    [
       'no time to start',
       { model, scheme, onnx: { startMs: null } },
       'onnx.startMs: expected an integer from 1 to 2147483647, got null',

@@ -81,7 +81,7 @@ function withStates(options: PredictorOptions, states: Readonly<Record<string, U
   const known = [['', states[''] as Uint8Array] as const, ...(most > 1 ? named.slice(-most) : [])]
   const state = Object.fromEntries(known.filter(([, bytes]) => bytes))
   const memory = options.memory === false ? { bytes: 0 } : options.memory
-  return { ...options, memory: { ...memory, state, unfit: 'forget' } }
+  return { ...options, memory: { ...memory, state } }
 }
 
 function versionOf(model: GatewayModel): string {

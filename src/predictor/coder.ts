@@ -64,9 +64,9 @@ function ledgerOf(Kind: typeof Ledger, { reuse, choices, testing: { coin = secre
   return new Kind({ maxError: reuse.maxError as number, coin, recovers: choices.policy !== 'retry' })
 }
 
-/** What a tenant's state says is taken up once: what is forgotten later stays so. */
+/** A tenant's state is taken up once: what is forgotten later stays so. One that does not fit is a warning, and nothing of it is taken. */
 function taught(
-  { states, unfit, warn }: Settings,
+  { states, warn }: Settings,
   name: string,
   make: (state: Uint8Array | undefined) => Experience,
 ): Experience {
@@ -75,7 +75,7 @@ function taught(
   try {
     return make(state)
   } catch (error) {
-    if (state === undefined || unfit === 'refuse') throw error
+    if (state === undefined) throw error
     warn(`nothing is taken over from what was learned before: ${(error as Error).message}`)
     return make(undefined)
   }

@@ -146,7 +146,6 @@ const memory = {
   bytes: open(integer(0), '64 MiB', 'what it may hold; with 0 the rest of a `state` counts'),
   features: open(any<NonNullable<MemoryChoices['features']>>, 'see [below](#memory)', 'how queries are compared'),
   state: open(state, 'none', 'what `save()` gave, or one by tenant: see [below](#saved-state)'),
-  unfit: option(words(['refuse', 'forget']), 'refuse', 'whether a `state` that does not fit is an error or a warning'),
 } satisfies TableOf<MemoryChoices>
 
 const limits = {

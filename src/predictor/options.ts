@@ -109,5 +109,4 @@ export type QueryFeatures = (query: Tensors) => Float32Array
 export interface MemoryChoices extends Pick<MemoryOptions, 'bytes'> {
   features?: MemoryOptions['features'] | QueryFeatures
   state?: Uint8Array | Readonly<Record<string, Uint8Array>>
-  unfit?: 'refuse' | 'forget'
 }

@@ -53,7 +53,7 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     throw new RangeError(expected('rollout.shadow', '0 with the paper’s code', options.rollout.shadow))
   const { maxError } = options.reuse
   const learns = coded.code === 'systematic' && (choices.policy !== 'retry' || maxError !== undefined)
-  const { bytes, features, state, unfit } = memory || { unfit: 'refuse' as const }
+  const { bytes, features, state } = memory || {}
   // What was saved is taken up whether or not the queries are too large to be remembered.
   const chosen = state && bytes === undefined && !features ? undefined : { bytes, features }
   return {
@@ -75,7 +75,6 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     },
     memory: memory === false || bytes === 0 || (!memory && !learns) ? (false as const) : memory && chosen,
     states: statesOf(state, limits.tenants),
-    unfit,
     warn,
     onGeneration: guarded(options.onGeneration ?? (() => {}), threw('onGeneration', warn)),
     onVerdict: guarded(options.onVerdict ?? (() => {}), threw('onVerdict', warn)),

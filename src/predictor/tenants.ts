@@ -95,10 +95,7 @@ export interface Coder extends Coded {
   readonly core: 'wasm' | 'js'
   /** What queries are mixed, remembered and compared by; undefined where none is. @throws TypeError where the user's function gives no numbers */
   vectorsOf(signature: Signature, settings: Settings): Vectors | undefined
-  /**
-   * A tenant of this model that has learned what its state says.
-   * @throws RangeError for a state that does not fit
-   */
+  /** A tenant of this model that has learned what its state says, or nothing where that does not fit. */
   newTenant(name: string, shared: Shared, settings: Settings, model: ModelMarks): Tenant
 }
 

@@ -52,13 +52,17 @@ describe('learn', () => {
     expect(given((await firstAnswers(join(folder, 'cold'))).statuses)).toBe(0)
   })
 
-  it('a predictor takes it, in a first span of its own; one of another model refuses it', async () => {
-    const options = { memory: { state: readFileSync(file) }, workers: 1, onWarning() {} }
-    const predictor = await createPredictor({ ...options, model: LENET, reuse: { maxError: 0.02 } })
+  it('a predictor takes it, in a first span of its own', async () => {
+    const memory = { state: readFileSync(file) }
+    const predictor = await createPredictor({
+      memory,
+      workers: 1,
+      onWarning() {},
+      model: LENET,
+      reuse: { maxError: 0.02 },
+    })
     expect(predictor.stats()).toMatchObject({ remembered: expect.any(Number), budget: { span: 1, answers: 0, threshold: expect.any(Number) } }) // biome-ignore format: one line
     await predictor.close()
-    const other = createPredictor({ ...options, model: 'models/fashion-lenet.onnx' })
-    await expect(other).rejects.toThrow(/^state: model\.fingerprint: expected/)
   })
 
   it('a server of another model starts without it, and says so', async () => {

@@ -106,7 +106,7 @@ it('close in the middle of a stream settles every promise', async () => {
 it('a predictor that is refused leaves no thread behind', async () => {
   const threads = () => process.getActiveResourcesInfo().filter((name) => name === 'MessagePort').length
   const before = threads()
-  const options = { model, scheme: { queries: 2, stragglers: 1 }, memory: { state: new Uint8Array(9) } }
-  await expect(createPredictor(options)).rejects.toThrow('state: expected')
+  const options = { model, scheme: { queries: 2, stragglers: 1 }, memory: { features: () => new Float32Array(0) } }
+  await expect(createPredictor(options)).rejects.toThrow('features')
   expect(threads()).toBe(before)
 })

@@ -179,9 +179,8 @@ describe('the start', () => {
     const feed = new Feed()
     const workers = hand('a', 'b', 'c')
     feed.tell(...workers.map(add))
-    await expect(createPredictor({ workers: feed, scheme, memory: { state: Uint8Array.of(1) } })).rejects.toThrow(
-      'state',
-    )
+    const features = () => new Float32Array(0)
+    await expect(createPredictor({ workers: feed, scheme, memory: { features } })).rejects.toThrow('features')
     expect([workers.map(({ closed }) => closed), feed.returned]).toEqual([[1, 1, 1], 1])
   })
 

@@ -87,8 +87,7 @@ export class Serving {
 
   /** Starts it, and lets as much time pass as that takes. */
   async start(): Promise<void> {
-    if (this.schedule.options.reuse?.maxError !== undefined)
-      this.#known = { memory: { state: await learned(), unfit: 'forget' } }
+    if (this.schedule.options.reuse?.maxError !== undefined) this.#known = { memory: { state: await learned() } }
     let failure: { error: unknown } | undefined
     const started = this.#started().catch((error) => (failure = { error }))
     if (this.schedule.wire) await this.#until(() => this.isUp || failure !== undefined)
@@ -108,7 +107,7 @@ export class Serving {
   async #startAlone(): Promise<void> {
     const state = await this.disk?.read('')
     const { memory: options } = this.schedule.options
-    const memory = state ? { memory: { ...(options ?? { bytes: 0 }), state, unfit: 'forget' as const } } : {}
+    const memory = state ? { memory: { ...(options ?? { bytes: 0 }), state } } : {}
     await this.#starting(
       async (options) => void this.#predictors.push(await createPredictor({ ...options, ...memory })),
     )

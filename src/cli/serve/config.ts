@@ -56,7 +56,6 @@ const noData = [
   'onVerdict',
   'onRecall',
   'memory.state',
-  'memory.unfit',
   'onnx.createWorker',
   'onnx.signal',
   'testing.clock',
