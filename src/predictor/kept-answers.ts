@@ -1,7 +1,6 @@
 /** The model's own answers, by their queries, as many as there is room for. */
 
 import { checksum } from '../checksum'
-import type { Clock } from '../clock'
 import { heldBytes, isEqual, isNumeric } from '../element'
 import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
@@ -19,13 +18,10 @@ export interface Kept {
   readonly answer: Payload
   readonly prediction: Prediction
   readonly bytes: number
-  readonly at: number
 }
 
 export interface KeptAnswersOptions {
   bytes: number
-  ttlMs: number
-  clock: Clock
   /** undefined: they are kept, however seldom queries are equal. */
   repeats?: Repeats | undefined
 }
@@ -53,9 +49,7 @@ export class KeptAnswers {
   /** What is kept for a query that came before. */
   of(key: string, payload: Payload): Kept | undefined {
     const kept = this.#all.get(key)
-    if (!kept || !isSame(kept.query, payload)) return undefined
-    if (this.#most.clock.now() - kept.at <= this.#most.ttlMs) return kept
-    this.drop(key)
+    return kept && isSame(kept.query, payload) ? kept : undefined
   }
 
   /** Whether this one is there still. */

@@ -194,7 +194,6 @@ const reuse = {
     '--max-error <share>',
   ),
   bytes: option(integer(0), 64 * 2 ** 20, 'what queries and answers that are kept for that may take'),
-  ttlMs: open(checkMs, 'for ever', 'how long an answer is kept'),
 } satisfies TableOf<NonNullable<PredictorOptions['reuse']>>
 
 const costs = {

@@ -67,7 +67,7 @@ export interface PredictorOptions extends Choices {
   /** When a recovered answer is right. */
   right?: Right
   /** Answers without asking: to equal queries, and of a memory that is wrong so often at most; see docs/reference.md. */
-  reuse?: { exact?: boolean; maxError?: number; bytes?: number; ttlMs?: number }
+  reuse?: { exact?: boolean; maxError?: number; bytes?: number }
   /** What answers cost where that cannot be measured: a worker's in milliseconds of this machine. */
   costs?: { inference?: number }
   /** Of the threads that it starts. */

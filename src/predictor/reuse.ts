@@ -223,7 +223,6 @@ export class Reuse {
         query: crowd.payload,
         answer,
         prediction: { ...prediction, ...namesOf(prediction), output: {} },
-        at: this.#clock.now(),
       })
     first?.caller.answer(prediction, ended)
     for (const request of others) {

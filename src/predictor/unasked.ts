@@ -19,7 +19,7 @@ export type Unasked = (
 export async function unaskedFor(maxError: number | undefined): Promise<Unasked> {
   const Remembering = maxError === undefined ? undefined : (await import('./remembering')).Remembering
   return ({ clock, reuse, warn, costs, choices, testing }, means, asked) => {
-    const { exact, bytes, ttlMs = Number.POSITIVE_INFINITY } = reuse
+    const { exact, bytes } = reuse
     const { coder, lateness } = means
     const inferenceMs = () => costs.inference ?? lateness.medianMs
     const recovers = choices.policy !== 'retry'
@@ -29,7 +29,7 @@ export async function unaskedFor(maxError: number | undefined): Promise<Unasked>
     const remembering = { clock, means, core: coder.core, recovers, inferenceMs, forecast, opinion, wrong, ...asked }
     const before = Remembering && new Remembering(remembering)
     const repeats = Remembering && !exact ? new Repeats(inferenceMs) : undefined // who asks for it has it
-    const kept = new KeptAnswers({ bytes, ttlMs, clock, repeats })
+    const kept = new KeptAnswers({ bytes, repeats })
     const coin = testing.coin ?? secret
     const own = new Reuse({ kept, clock, warn, before, means, opinion, inferenceMs, coin, ...asked })
     return own

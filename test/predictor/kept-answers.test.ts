@@ -4,18 +4,16 @@ import { expect, it } from 'vitest'
 import { Payload } from '../../src/payload'
 import { KeptAnswers, keyOf } from '../../src/predictor/kept-answers'
 import type { Prediction } from '../../src/query/prediction'
-import { VirtualClock } from '../../src/testing/virtual-clock'
 
 const ROOM = 100
-const clock = new VirtualClock()
 const payload = (value: number) => new Payload([{ type: 'float32', shape: [1], data: Float32Array.of(value) }])
 const prediction = { identities: ['a'] } as unknown as Prediction
 
 function store() {
-  const kept = new KeptAnswers({ bytes: ROOM * 1008, ttlMs: Number.POSITIVE_INFINITY, clock })
+  const kept = new KeptAnswers({ bytes: ROOM * 1008 })
   const keep = (value: number) => {
     const query = payload(value)
-    kept.keep(keyOf('', query), { tenant: '', query, answer: payload(-value), prediction, at: clock.now() })
+    kept.keep(keyOf('', query), { tenant: '', query, answer: payload(-value), prediction })
   }
   const has = (value: number) => kept.find(keyOf('', payload(value)), payload(value)) !== undefined
   return { kept, keep, has }
@@ -38,7 +36,7 @@ it('the oldest go, those that were kept once more last, however many came and we
 it('one that is larger than the room for all is not kept, and none hangs', () => {
   const { kept, keep, has } = store()
   const query = new Payload([{ type: 'float32', shape: [ROOM * 1000], data: new Float32Array(ROOM * 1000) }])
-  kept.keep('large', { tenant: '', query, answer: payload(0), prediction, at: 0 })
+  kept.keep('large', { tenant: '', query, answer: payload(0), prediction })
   expect(kept.find('large', query)).toBeUndefined()
   keep(1)
   expect(has(1)).toBe(true)

@@ -68,8 +68,8 @@ describe('equal queries, one after the other', () => {
     await predictor.close()
   })
 
-  it('are asked again when the answer is older than it may be, or its worker was wrong', async () => {
-    const { clock, predictor, calls, answer } = await house({ reuse: { exact: true, ttlMs: 1000 } })
+  it('are asked again when the worker of the answer was wrong', async () => {
+    const { predictor, calls, answer } = await house({ reuse: { exact: true } })
     const ask = async () => {
       const given = predictor.predict(query(1))
       await turn()
@@ -78,8 +78,6 @@ describe('equal queries, one after the other', () => {
       await given
       return asked
     }
-    expect([await ask(), await ask()]).toEqual([1, 0])
-    await clock.run(clock.now() + 1001)
     expect([await ask(), await ask()]).toEqual([1, 0])
     for (const name of ['w0', 'w1']) predictor.forget(name)
     expect([await ask(), await ask()]).toEqual([1, 0])

@@ -89,11 +89,11 @@ export function repeated(schedule: Schedule): Schedule {
   if (random.next() >= REPEATED) return schedule
   const pick = <T>(all: readonly T[]) => all[random.below(all.length)]
   const [share, last] = [pick([0.2, 0.7]), pick([1, 5, 50])]
-  const [bytes, ttlMs] = [pick([undefined, 5000]), pick([undefined, 30, 300])]
+  const bytes = pick([undefined, 5000])
   const { options, events } = schedule
   return {
     ...schedule,
-    options: { ...options, reuse: { ...options.reuse, exact: true, ...(bytes && { bytes }), ...(ttlMs && { ttlMs }) } },
+    options: { ...options, reuse: { ...options.reuse, exact: true, ...(bytes && { bytes }) } },
     events: withEqual(events, { random, share, last }),
     // Who joins one that is due before him asks again when that has failed, and has less time then.
     isSpared: schedule.isSpared && events.every((event) => event.what !== 'ask' || event.deadlineMs >= 400),

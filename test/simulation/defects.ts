@@ -45,7 +45,6 @@ export const defects: readonly Defect[] = [
   defect('a group is never reported', 'query/query.ts', 'if (this.coding) this.coding.done()', 'if (this.coding) return'),
   defect('queries of other tenants are equal', 'predictor/kept-answers.ts', 'return key + tenant', 'return key'),
   defect('an answer outlives its model', 'predictor/reuse.ts', '  renew(): void {\n    this.#kept.clear()', '  renew(): void {'),
-  defect('an answer is kept for ever', 'predictor/kept-answers.ts', 'this.#most.clock.now() - kept.at <= this.#most.ttlMs', 'kept'),
   defect('answers of a tenant that is forgotten are given', 'predictor/generation.ts', 'this.reuse?.forget({ tenant })', '{}'),
   defect('half of a convict’s answers are recalled', 'trust/given-answers.ts', 'ids.push(this.#entries[2 * place])', 'if (i % 2) ids.push(this.#entries[2 * place])'),
   defect('answers are said to be audited, and are not', 'trust/sampling.ts', 'if (!this.#options.draws.draw(identityOf(worker))) return', 'if (worker) return'),

@@ -15,8 +15,6 @@ export interface Promised {
   ledgers?: number
   /** Answers are given as they come, such a share of them is audited, and so many of the last that were given are recalled. */
   sampled?: { rate: number; retention: number }
-  /** How long an answer may be given to equal queries. */
-  ttlMs?: number
   /** Whether answers are decoded from all rows, as in the paper. */
   preset: boolean
   /** Whether no more than S workers are ever in trouble, and the others can answer all: then every query has an answer within so many ms. */

@@ -38,7 +38,7 @@ it('a history that keeps all is let pass', () => {
 
 it('an answer that is let pass is used again, and what is proven or kept no more is not recalled', () => {
   const equal = [...twice({}), reused(), over(200, { ended: 2 })]
-  expect(violations({ promised: { ...promised, ttlMs: 3 }, entries: equal })).toEqual([])
+  expect(violations({ promised: promised, entries: equal })).toEqual([])
   const entries = [...wrong(1), ...wrong(2), ...wrong(3), convicted, recalled(2, 3), over(200, { ended: 3 })]
   expect(violations({ promised: { ...promised, ...sampled }, entries })).toEqual([])
   const decoded = answered(2, 2, {
@@ -140,7 +140,6 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   [EQUAL, [...twice({ tenant: 'b' }), reused()]],
   [EQUAL, [...twice({}), reused({ told: '1,3' })]],
   [EQUAL, [...twice({}, { status: 'recovered', workers: [] }), reused({ status: 'recovered', workers: [] })]],
-  [EQUAL, [...twice({}), reused()], { ttlMs: 2 }],
   [EQUAL, [...twice({}), { at: 9, what: 'forgets', tenant: 'a' }, reused()]],
   [EQUAL, [...twice({}), { at: 9, what: 'renews' }, reused()]],
   ['wrong answers of a convict are recalled', [...wrong(1), convicted, over(200)], sampled],

@@ -77,9 +77,9 @@ class Checker {
   constructor(promised: Promised) {
     this.#promised = promised
     this.#tick = promised.slackMs ?? promised.turnMs ?? TICK
-    const { ttlMs = Number.POSITIVE_INFINITY, rounding, sampled } = promised
+    const { rounding, sampled } = promised
     const breaks = (at: number, line: string, why: string) => this.#breaks(at, line, why)
-    this.#reused = new Reused({ ttlMs, isRemembered: Boolean(promised.maxError), turnMs: promised.turnMs ?? 0 }, breaks)
+    this.#reused = new Reused({ isRemembered: Boolean(promised.maxError), turnMs: promised.turnMs ?? 0 }, breaks)
     this.#audits = new Audited(sampled && { ...sampled, rounding, tick: this.#tick }, breaks)
   }
 

@@ -1,4 +1,4 @@
-/** Of a history: what is promised of answers that equal queries have had before, or at the same time: of one tenant, of the model that serves, none that is forgotten or too old. Knows nothing of the code. */
+/** Of a history: what is promised of answers that equal queries have had before, or at the same time: of one tenant, of the model that serves, none that is forgotten. Knows nothing of the code. */
 
 import type { Entry } from './entries'
 
@@ -10,8 +10,6 @@ interface Source {
 }
 
 interface Promised {
-  /** How long an answer may be used. */
-  ttlMs: number
   /** Whether a memory answers some queries, and is audited. */
   isRemembered: boolean
   /** Of a turn, in which several callers have one answer, at most. */
@@ -41,11 +39,9 @@ export class Reused {
     this.#sources.set(key, sources)
     if (!reused) return void sources.push({ at, status, told })
     // Those that are under way at once share whatever it is; only the model's own answers are kept.
-    const { ttlMs, isRemembered, turnMs } = this.promised
+    const { isRemembered, turnMs } = this.promised
     const isOf = (source: Source) =>
-      source.told === told &&
-      source.status === status &&
-      (source.at >= at - turnMs || (status === 'exact' && source.at >= at - ttlMs - turnMs))
+      source.told === told && source.status === status && (status === 'exact' || source.at >= at - turnMs)
     const isAudited = isRemembered && status === 'exact' && this.#failed.has(key)
     if (!isAudited && !sources.some(isOf))
       this.breaks(at, 'a reused answer is that of an equal query', `query ${query} (${key}), ${status}: ${told}`)

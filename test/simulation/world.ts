@@ -347,7 +347,6 @@ function promisedBy({
     isRolled: rollout !== undefined,
     ...(verify?.mode === 'sampled' && { sampled: { rate: verify.rate ?? 1, retention: verify.retention ?? 1 } }),
     maxError: reuse?.maxError ?? 0,
-    ttlMs: reuse?.ttlMs ?? Number.POSITIVE_INFINITY,
     ledgers: 1 + events.filter(({ what }) => ['renew', 'forget', 'restart', 'load', 'unload'].includes(what)).length,
     preset: scheme?.preset !== undefined,
     answersIn: isSpared ? 2 * HANG_MS : Number.POSITIVE_INFINITY,
