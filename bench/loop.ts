@@ -1,7 +1,7 @@
 /**
  * npm run bench -- loop [WORD ...] [--json]: how long a predictor with a memory holds the event loop, in processor time, by what it did meanwhile; and
- * what forgetting one of 32 workers takes. Six shapes, workers that answer at once, real time. With words only shapes whose names have all of them
- * (`js`: also where there is no WebAssembly). A minute and a half.
+ * what forgetting one of 32 workers takes. Six shapes, real time; workers answer at once, or in 10 ms where the memory answers before they are asked. With
+ * words only shapes whose names have all of them (`js`: also where there is no WebAssembly). A minute and a half.
  */
 
 import { table } from '../src/cli/table'

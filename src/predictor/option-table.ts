@@ -196,10 +196,6 @@ const reuse = {
   bytes: option(integer(0), 64 * 2 ** 20, 'what queries and answers that are kept for that may take'),
 } satisfies TableOf<NonNullable<PredictorOptions['reuse']>>
 
-const costs = {
-  inference: open(checkMs, 'what a worker takes', 'of a worker elsewhere, as milliseconds of this machine'),
-} satisfies TableOf<NonNullable<PredictorOptions['costs']>>
-
 const testing = {
   clock: option(any<Clock>, systemClock, 'time'),
   seed: option(integer(0), 1, 'for dealing rows'),
@@ -237,7 +233,6 @@ export const predictorOptions = {
     '--right <what>',
   ),
   reuse: group('answers without asking', reuse),
-  costs: group('of answers, to see whether it pays to remember', costs),
   rollout: {
     ...open(
       (field, value) => read(rollout, field, value),

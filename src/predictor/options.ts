@@ -68,8 +68,6 @@ export interface PredictorOptions extends Choices {
   right?: Right
   /** Answers without asking: to equal queries, and of a memory that is wrong so often at most; see docs/reference.md. */
   reuse?: { exact?: boolean; maxError?: number; bytes?: number }
-  /** What answers cost where that cannot be measured: a worker's in milliseconds of this machine. */
-  costs?: { inference?: number }
   /** Of the threads that it starts. */
   onnx?: Omit<ThreadOptions, 'maxPending'>
   /** How a new model of workers that come and go takes over. */

@@ -18,10 +18,10 @@ export type Unasked = (
 /** What makes it for each model. */
 export async function unaskedFor(maxError: number | undefined): Promise<Unasked> {
   const Remembering = maxError === undefined ? undefined : (await import('./remembering')).Remembering
-  return ({ clock, reuse, warn, costs, choices, testing }, means, asked) => {
+  return ({ clock, reuse, warn, choices, testing }, means, asked) => {
     const { exact, bytes } = reuse
     const { coder, lateness } = means
-    const inferenceMs = () => costs.inference ?? lateness.medianMs
+    const inferenceMs = () => lateness.medianMs
     const recovers = choices.policy !== 'retry'
     const { forecast } = means.pool
     const opinion = new SecondOpinion({ clock, means })
