@@ -24,9 +24,6 @@ import {
 } from './settings'
 import { type Coder, noCoder } from './tenants'
 
-/** Answers of which those can be recalled that were given last. */
-const RETENTION = 1e6
-
 /**
  * Starts workers and returns when all have loaded the model and run it once. In workerd the predictor serves the request, or the Durable
  * Object, that made it, and throws CLOSED in others.
@@ -89,8 +86,8 @@ async function partsFor(given: Checked, coded: Coded) {
   }
 }
 
-async function givenAnswers({ verify: { retention = RETENTION }, testing: { coin } }: Checked) {
-  return new (await import('../trust/given-answers')).GivenAnswers(retention, undefined, coin)
+async function givenAnswers({ testing: { coin } }: Checked) {
+  return new (await import('../trust/given-answers')).GivenAnswers(coin)
 }
 
 async function openReputation(given: Checked) {

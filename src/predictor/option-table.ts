@@ -126,12 +126,6 @@ const verify = {
     'share of a worker’s answers that an anchor is asked for as well',
     '--verify-rate <share>',
   ),
-  retention: open(
-    integer(1, 1e8),
-    "1,000,000 with `'sampled'` or trust `'open'`",
-    'answers given last of which a convict’s can be recalled; 32 bytes each',
-    '--retention <n>',
-  ),
   integrity: open(
     checkShare,
     "0.95; 0.999 with trust `'open'`",

@@ -56,7 +56,6 @@ export interface PredictorOptions extends Choices {
     trust?: TrustIn
     mode?: 'every' | 'sampled'
     rate?: number
-    retention?: number
     integrity?: number
     audit?: number
     rounding?: number

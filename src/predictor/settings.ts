@@ -126,14 +126,12 @@ export function mayRecall({ verify }: Pick<PredictorOptions, 'verify'>): boolean
 }
 
 function checkUnsampled({ verify, onRecall }: Checked): void {
-  const { mode, rate, retention } = verify
+  const { mode, rate } = verify
   const sampled = "verify.mode 'sampled'"
   if (mode === 'every' && rate !== undefined)
     throw new RangeError(expected('verify.rate', `none without ${sampled}`, rate))
-  for (const [field, got] of Object.entries({ 'verify.retention': retention, onRecall })) {
-    if (got !== undefined && !mayRecall({ verify }))
-      throw new RangeError(expected(field, `none without ${sampled} or verify.trust 'open'`, got))
-  }
+  if (onRecall !== undefined && !mayRecall({ verify }))
+    throw new RangeError(expected('onRecall', `none without ${sampled} or verify.trust 'open'`, onRecall))
 }
 
 /** @param most  tenants */

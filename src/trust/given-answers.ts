@@ -5,6 +5,8 @@ import type { Recallable } from '../query/context'
 import { secret } from '../random'
 import { identityOf, type ModelWorker } from '../workers/worker'
 
+/** Answers given last of which those of a convict can be recalled: 32 MB, at 32 bytes each. */
+const RETENTION = 1e6
 /** Entries that it begins with room for. */
 const FIRST = 1024
 
@@ -39,11 +41,11 @@ export class GivenAnswers implements Recallable {
   /** Ids that were recalled so far. */
   recalled = 0
 
-  /** @param most  entries; 32 bytes each @param now  milliseconds since 1970 @param coin  uniform, from 0 to 1, for ids: one must not tell of others */
-  constructor(most: number, now: () => number = Date.now, coin: () => number = secret) {
-    this.#most = most
-    this.#now = now
+  /** @param coin  uniform, from 0 to 1, for ids: one must not tell of others @param now  milliseconds since 1970 @param most  entries */
+  constructor(coin: () => number = secret, now: () => number = Date.now, most = RETENTION) {
     this.#coin = coin
+    this.#now = now
+    this.#most = most
   }
 
   give(workers: readonly ModelWorker[], tenant: string): { id: number; place: number } | undefined {

@@ -37,12 +37,6 @@ describe('options', () => {
     ],
     ['rate', { verify: { rate: 0.1 } }, /^verify\.rate: expected none without verify\.mode 'sampled', got 0\.1$/],
     [
-      'retention',
-      { verify: { retention: 5 } },
-      /^verify\.retention: expected none without verify\.mode 'sampled' or verify\.trust 'open', got 5$/,
-    ],
-    ['retention', { verify: { mode: 'sampled', retention: 0 } }, /^verify\.retention: expected .*1.*, got 0$/],
-    [
       'onRecall',
       { onRecall() {} },
       /^onRecall: expected none without verify\.mode 'sampled' or verify\.trust 'open', got /,

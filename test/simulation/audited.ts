@@ -11,31 +11,21 @@ const BLOCKS = 4
 interface Given {
   at: number
   query: number
-  /** Of its first worker: one is kept for each. */
-  place: number
   identities: string[]
   /** Whether it has to be recalled when one of them is convicted. */
   isDoubtful: boolean
 }
 
-interface Recalled {
-  at: number
-  /** Those that were given by then. */
-  given: number
-  ids: ReadonlySet<number>
-}
-
 export class Audited {
-  #count = 0
   readonly #given = new Map<number, Given>()
-  readonly #recalled = new Map<string, Recalled>()
+  readonly #recalled = new Map<string, Set<number>>()
   readonly #convicts = new Map<string, number>()
   /** Answers of each that were audited and far off, without another between. */
   readonly #lies = new Map<string, number>()
 
   constructor(
     /** Undefined: none are. */
-    private readonly promised: { rate: number; retention: number; rounding: number; tick: number } | undefined,
+    private readonly promised: { rate: number; rounding: number; tick: number } | undefined,
     private readonly breaks: (at: number, line: string, why: string) => void,
   ) {}
 
@@ -43,11 +33,9 @@ export class Audited {
     const { at, query, status, id, off, reused } = entry
     if (status === 'audited') this.#word(entry, identities)
     if (!this.promised || id === undefined || reused) return
-    const place = this.#count + 1
-    this.#count += identities.length
     // One that an anchor shares is proven; a recovery is not.
     const isDoubtful = status === 'recovered' || off > this.promised.rounding
-    this.#given.set(id, { at, query, place, identities, isDoubtful })
+    this.#given.set(id, { at, query, identities, isDoubtful })
     const [identity] = identities
     if (status === 'audited') this.#lies.set(identity, off > FAR ? (this.#lies.get(identity) ?? 0) + 1 : 0)
   }
@@ -66,9 +54,9 @@ export class Audited {
     if (!this.#convicts.has(identity)) this.#convicts.set(identity, at)
   }
 
-  recalled({ at, identity, ids }: Entry & { what: 'recalled' }): void {
-    const others = this.#recalled.get(identity)?.ids ?? [] // each tenant's are told by themselves
-    this.#recalled.set(identity, { at, given: this.#count, ids: new Set([...others, ...ids]) })
+  recalled({ identity, ids }: Entry & { what: 'recalled' }): void {
+    const others = this.#recalled.get(identity) ?? [] // each tenant's are told by themselves
+    this.#recalled.set(identity, new Set([...others, ...ids]))
   }
 
   /** What was not audited of the model before is not any more. */
@@ -80,12 +68,10 @@ export class Audited {
   over(at: number): void {
     if (!this.promised) return
     for (const [identity, convictedAt] of this.#convicts) {
-      const { given = this.#count, ids = new Set<number>() } = this.#recalled.get(identity) ?? {}
+      const ids = this.#recalled.get(identity) ?? new Set<number>()
       for (const [id, each] of this.#given) {
         const isTheirs = each.identities.includes(identity)
-        const place = each.place + each.identities.lastIndexOf(identity)
-        const isKept = given - place < this.promised.retention && each.at <= convictedAt
-        if (isTheirs && isKept && each.isDoubtful && !ids.has(id))
+        if (isTheirs && each.at <= convictedAt && each.isDoubtful && !ids.has(id))
           this.breaks(at, 'wrong answers of a convict are recalled', `query ${each.query}, by ${identity}`)
         if (!isTheirs && ids.has(id))
           this.breaks(at, 'of a convict’s answers alone some are recalled', `query ${each.query}, not by ${identity}`)

@@ -37,7 +37,7 @@ export function sampled(schedule: Schedule, end: number): Schedule | undefined {
   })
   const told = events.map((event) => (event.what === 'join' ? { ...event, machine: own(event.machine) } : event))
   const { reuse: _, ...rest } = options
-  const verify = { mode: 'sampled', rate: pick([0.05, 0.2, 1]), retention: pick([10, 100, 1e6]) } as const
+  const verify = { mode: 'sampled', rate: pick([0.05, 0.2, 1]) } as const
   return {
     ...schedule,
     options: { ...rest, verify },

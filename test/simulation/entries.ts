@@ -13,8 +13,8 @@ export interface Promised {
   maxError?: number
   /** How often these were counted from nothing. */
   ledgers?: number
-  /** Answers are given as they come, such a share of them is audited, and so many of the last that were given are recalled. */
-  sampled?: { rate: number; retention: number }
+  /** Answers are given as they come, such a share of them is audited, and a convict's are recalled. */
+  sampled?: { rate: number }
   /** Whether answers are decoded from all rows, as in the paper. */
   preset: boolean
   /** Whether no more than S workers are ever in trouble, and the others can answer all: then every query has an answer within so many ms. */

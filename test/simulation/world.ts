@@ -345,7 +345,7 @@ function promisedBy({
     byzantine,
     ...(verify?.trust === 'open' && { open: { integrity: verify.integrity as number, own: machines[0].identity } }),
     isRolled: rollout !== undefined,
-    ...(verify?.mode === 'sampled' && { sampled: { rate: verify.rate ?? 1, retention: verify.retention ?? 1 } }),
+    ...(verify?.mode === 'sampled' && { sampled: { rate: verify.rate ?? 1 } }),
     maxError: reuse?.maxError ?? 0,
     ledgers: 1 + events.filter(({ what }) => ['renew', 'forget', 'restart', 'load', 'unload'].includes(what)).length,
     preset: scheme?.preset !== undefined,
