@@ -30,8 +30,6 @@ export interface Contender {
   state: GenerationReport['state']
   /** It has served. */
   isProven: boolean
-  /** Machines that it had when one with no more took over from it: it is back with more than these. */
-  had: number
   /** By somebody, or since it answers otherwise: until somebody wants it all the same. */
   isRefused: boolean
   /** Queries under way that nobody waits for. */
@@ -42,7 +40,7 @@ export function contenderOf(id: string, generation: Generation, { counted }: Tak
   const { criterion, signature, pool } = generation.means
   const count = counted === 'machines' ? pool.identities : pool
   const comparison = new Comparison(criterion, signature.outputs)
-  const rest = { canary: { answered: 0, failed: 0 }, isProven: false, had: 0, isRefused: false, unseen: 0 }
+  const rest = { canary: { answered: 0, failed: 0 }, isProven: false, isRefused: false, unseen: 0 }
   return { id, generation, count, machines: pool.identities, comparison, state: 'gathering', ...rest }
 }
 
@@ -55,8 +53,6 @@ interface TakeoverRules {
   readonly shadow: number
   readonly canary: number
   readonly agreement: number
-  /** How many it needs, as a share of its own and those of the one that serves; without, more than that one has. */
-  readonly takeover?: number | undefined
   /** What it takes to answer. */
   readonly needs: Takes
   /** The one that serves has been out of reach for so long that it counts as gone. */
@@ -69,7 +65,7 @@ export function isFit({ count, generation }: Contender, { least }: Takes): boole
 }
 
 /** Machines of two that decide between them: the user's own alone where there are any, or where any number of others may lie. */
-export function deciding(one: Contender, other: Contender, { liars }: Takes): readonly [own: Count, its: Count] {
+function deciding(one: Contender, other: Contender, { liars }: Takes): readonly [own: Count, its: Count] {
   const [own, its] = [one.machines, other.machines]
   const isByTrust = liars === Number.POSITIVE_INFINITY || own.trusted.size + its.trusted.size > 0
   return isByTrust ? [own.trusted, its.trusted] : [own, its]
@@ -85,24 +81,19 @@ export function stateOf(entry: Contender, serving: Contender, rules: TakeoverRul
   // There is nothing to be compared with.
   const hasShown = rules.shadow + rules.canary > 0 && trialOf(entry, true, rules) === 'serving'
   const isAlone = !serving.count.usable && (isMore || !serving.count.size || rules.isOver || hasShown)
-  if (isAlone || (entry.isProven && isMore && usable > entry.had)) return 'serving'
-  if (entry.isProven) return 'gathering' // by a share below one half two would replace each other for ever
-  const { takeover } = rules
-  const isEnough = takeover === undefined ? isMore : usable / (usable + size) >= takeover
-  return trialOf(entry, isEnough, rules)
+  if (isAlone) return 'serving'
+  if (entry.isProven) return isMore ? 'serving' : 'gathering'
+  return trialOf(entry, isMore, rules)
 }
 
-function trialOf(
-  { comparison, canary }: Contender,
-  isEnough: boolean,
-  rules: TakeoverRules,
-): GenerationReport['state'] {
+/** @param isMore  more machines have it than have the one that serves */
+function trialOf({ comparison, canary }: Contender, isMore: boolean, rules: TakeoverRules): GenerationReport['state'] {
   const { compared, agreed } = comparison
   const { answered, failed } = canary
   const disagrees = compared >= ENOUGH && wilson(agreed, compared)[1] < rules.agreement
   if (disagrees || failed > Math.max(FAILED.few, FAILED.share * answered)) return 'refused'
   if (rules.shadow && (compared < ENOUGH || agreed < rules.agreement * compared)) return 'shadow'
-  if (rules.canary && (answered < ENOUGH || !isEnough)) return 'canary'
-  if (isEnough) return 'serving'
+  if (rules.canary && (answered < ENOUGH || !isMore)) return 'canary'
+  if (isMore) return 'serving'
   return rules.shadow ? 'shadow' : 'gathering'
 }

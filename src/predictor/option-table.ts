@@ -167,12 +167,6 @@ const rollout = {
     'share of its answers that have to be as those of the model that serves; with less it does not take over',
     '--agreement <share>',
   ),
-  takeover: open(
-    checkShare,
-    'more than half',
-    'share of its machines and those of the model that serves with which it takes over, of 0 to 1',
-    '--takeover <share>',
-  ),
 } satisfies TableOf<NonNullable<PredictorOptions['rollout']>>
 
 const reuse = {

@@ -70,7 +70,7 @@ export interface PredictorOptions extends Choices {
   /** Of the threads that it starts. */
   onnx?: Omit<ThreadOptions, 'maxPending'>
   /** How a new model of workers that come and go takes over. */
-  rollout?: { shadow?: number; canary?: number; agreement?: number; takeover?: number }
+  rollout?: { shadow?: number; canary?: number; agreement?: number }
   onWarning?: (text: string) => void
   onGeneration?: (told: GenerationReport) => void
   onVerdict?: (verdict: Verdict) => void

@@ -12,7 +12,7 @@ import type { Prediction } from '../query/prediction'
 import { type Random, seeded } from '../random'
 import type { TensorList } from '../tensor'
 import { identityOf, type ModelWorker, modelIdOf } from '../workers/worker'
-import { type Contender, contenderOf, deciding, isFit, reportOf, stateOf } from './contender'
+import { type Contender, contenderOf, isFit, reportOf, stateOf } from './contender'
 import type { Generation } from './generation'
 import { type Takes, YOURS } from './membership'
 import type { GenerationReport } from './options'
@@ -230,8 +230,6 @@ export class Rollout {
     const before = this.#serving
     this.#others.delete(entry.id)
     this.#others.set(before.id, before)
-    const [{ size }, { size: more }] = deciding(before, entry, this.#options.needs)
-    before.had = before.generation.means.pool.usable && size >= more ? size : 0
     this.#serving = entry
     entry.isProven = true
     entry.isRefused = false

@@ -55,7 +55,7 @@ async function threeServers(flags: readonly string[]) {
 }
 
 it('a model that disagrees is refused, and one that agrees is shadowed, answers a share and takes over: events and metrics say so', async () => {
-  const flags = ['--shadow', '1', '--canary', '0.5', '--agreement', '0.9', '--takeover', '0.6']
+  const flags = ['--shadow', '1', '--canary', '0.5', '--agreement', '0.9']
   const { gateway, servers, events, statuses, asking, roll, gauge } = await threeServers(flags)
   const { generations } = await (await fetch(`${gateway.url}/v2/models/digits/generations`)).json()
   expect(await gauge(generations[0].id, 'serving')).toBe(3)
