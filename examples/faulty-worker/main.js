@@ -30,4 +30,4 @@ async function survive(title, scheme, count, faults) {
 
 await survive('straggler', { queries: 4, stragglers: 1 }, 5, { delayMs: 500 })
 await survive('crash', { queries: 4, stragglers: 1 }, 5, { crash: 0.2 })
-await survive('liar', { queries: 4, byzantine: 1, code: 'berrut' }, 10, { lie: 1, attack: 'gauss:30' })
+await survive('liar', { queries: 4, byzantine: 1, preset: 'aaai22' }, 10, { lie: 1, attack: 'gauss:30' })

@@ -3,9 +3,11 @@
 
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
+import { codeNames, decoderNames, locatorNames } from '../codec/names'
 import { featureNames } from '../memory/domain'
 import { predictorOptions } from '../predictor/option-table'
 import { CONFIDENT } from '../predictor/settings'
+import { pointSets } from '../scheme'
 import { attackForms } from '../testing/faults'
 import {
   amount,
@@ -40,7 +42,7 @@ function withScheme(command: Command, queries: number, stragglers: number, byzan
     .addOption(flagFor(scheme.stragglers).default(stragglers))
     .addOption(flagFor(scheme.byzantine).default(byzantine))
     .addOption(flagFor({ ...scheme.workers, flags: '--workers <N>' }, helpOf(scheme.workers)))
-    .addOption(flagFor({ ...scheme.points, flags: '--points <set>' }).default(scheme.points.fallback))
+    .addOption(choice('--points <set>', 'worker nodes of the paper’s code', pointSets).default(pointSets[0]))
     .addOption(flagFor({ ...scheme.preset, flags: '--preset <name>' }))
 }
 
@@ -113,13 +115,14 @@ withRight(
   .option('--seed <n>', 'seed of groups, losses and lies', integer(0), 1)
   .optionsGroup('Code:')
   .addOption(
-    flagFor(
-      scheme.code,
-      helpOf({ ...scheme.code, otherwise: 'systematic; where E > 0 berrut, beside verified inference' }),
+    choice(
+      '--code <code>',
+      'which rows (default: systematic; where E > 0 berrut, beside verified inference)',
+      codeNames,
     ),
   )
-  .addOption(flagFor({ ...scheme.decoder, flags: '--decoder <decoder>' }, helpOf(scheme.decoder)))
-  .addOption(flagFor({ ...scheme.locator, flags: '--locator <locator>' }, helpOf(scheme.locator)))
+  .addOption(choice('--decoder <decoder>', 'how missing answers are recovered (default: the code’s own)', decoderNames))
+  .addOption(choice('--locator <locator>', 'how liars are found (default: residual where E > 0)', locatorNames))
   .option('--attack <attack>', `how liars lie: ${attackForms}`, attack, 'gauss:10')
   .addOption(choice('--core <core>', 'numerical core (default: wasm, else js)', ['wasm', 'js']))
   .optionsGroup('What becomes of lost queries:')

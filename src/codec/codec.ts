@@ -15,8 +15,8 @@ export interface CodecOptions extends SchemeOptions {
   /** 'aaai22': the paper's code, decoder and locator, where the options do not name others. */
   preset?: 'aaai22' | undefined
   /**
-   * Which rows. Default of `createPredictor`: 'systematic', also where workers may lie, unless a preset is named. Default of a `Codec` alone: 'systematic', but
-   * 'berrut', the paper's, with byzantine > 0, since without workers that can be asked again a liar can only be located.
+   * Which rows. Default: 'systematic', but 'berrut', the paper's, with the preset, and with byzantine > 0, since without workers that can be
+   * asked again a liar can only be located.
    */
   code?: CodeName | undefined
   /** How missing answers are recovered. Default: 'berrut' for the code of that name, else 'learned-kriging'. */

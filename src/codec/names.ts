@@ -1,4 +1,4 @@
-/** What codes, decoders and locators are called, apart from them: options are checked before these are loaded. */
+/** What codes, decoders and locators are called, apart from them: flags are checked before these are loaded. */
 
 export const codeNames = ['berrut', 'systematic'] as const
 export const decoderNames = ['berrut', 'least-squares', 'kriging', 'learned-kriging'] as const

@@ -217,7 +217,7 @@ function options(
   code: CodeName = 'systematic',
 ): string {
   const scheme = [`queries: ${queries}`, ...(stragglers ? [`stragglers: ${stragglers}`] : [])]
-  if (code !== 'systematic') scheme.push(`code: '${code}'`)
+  if (code !== 'systematic') scheme.push(`preset: 'aaai22'`)
   const sure = policy === 'auto' && minConfidence !== CONFIDENT ? [`minConfidence: ${minConfidence}`] : []
   const { bytes, features } = memory || {}
   const remembering = [

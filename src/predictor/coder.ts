@@ -14,10 +14,9 @@ import type { Checked, Settings } from './settings'
 import { type Coder, evidenceOf } from './tenants'
 import { vectorsOf } from './vectors'
 
-/** What a predictor codes with: the systematic code unless the scheme names another or the preset, also where workers may lie. */
-export function codecFor(core: Core, scheme: CodecOptions = { queries: 1 }): Codec {
-  const { preset, code = preset ? undefined : 'systematic' } = scheme
-  return new Codec(core, { ...scheme, code })
+/** What a predictor codes with: the systematic code, also where workers may lie, unless the preset is named. */
+export function codecFor(core: Core, scheme: Omit<CodecOptions, 'code'> = { queries: 1 }): Codec {
+  return new Codec(core, { ...scheme, code: scheme.preset ? undefined : 'systematic' })
 }
 
 export async function loadCoder({ scheme: options, testing, reuse }: Checked): Promise<Coder> {

@@ -176,7 +176,7 @@ function checkAbilities(given: Checked, coded: Coded, worker: ModelWorker): void
     const rest = `hedges, retries, batches and agreement (byzantine) need no code${how ? ', nor does memory.features' : ''}`
     throw new RangeError(`${expected(field, what, got)}: ${why}; ${rest}`)
   }
-  if (coded.code !== 'systematic') refuse('scheme', 'the systematic code', scheme?.preset ?? coded.code)
+  if (coded.code !== 'systematic') refuse('scheme', 'the systematic code', scheme?.preset)
   if (coded.scheme.stragglers) refuse('scheme.stragglers', '0', coded.scheme.stragglers)
   if (isRemembered) return
   // A state has more than a memory: what is known of workers.

@@ -6,8 +6,6 @@
 import { checkSignal } from '../abort'
 import { checkBoolean, checkMs, checkShare, checkString, expected, isObject } from '../check'
 import { type Clock, systemClock } from '../clock'
-import type { CodecOptions } from '../codec/codec'
-import { codeNames, decoderNames, locatorNames } from '../codec/names'
 import type { CoreOptions } from '../core/load'
 import { ROUNDING } from '../criterion'
 import { any, callback, group, integer, number, open, option, read, switchable, type TableOf, words } from '../option'
@@ -15,7 +13,7 @@ import { priorities } from '../pool/attempt'
 import { atDeadlines, onOverloads, policies } from '../query/policy'
 import type { Choices } from '../query/prediction'
 import { checkRight } from '../reading'
-import { MOST, pointSets } from '../scheme'
+import { MOST } from '../scheme'
 import type { Recall } from '../trust/given-answers'
 import type { Verdict } from '../trust/reputation'
 import { type LocalOptions, threadOptions } from '../workers/local/options'
@@ -24,6 +22,7 @@ import {
   type MemoryChoices,
   type PredictOptions,
   type PredictorOptions,
+  type SchemeChoices,
   trusts,
 } from './options'
 
@@ -88,11 +87,7 @@ const scheme = {
   byzantine: option(integer(0, MOST.byzantine), 0, 'E: results that may be lies', '--byzantine <E>'),
   workers: open(integer(1, MOST.workers), 'K + S; of the paper’s code 2(K + E) + S where E > 0', 'N: rows of a group'),
   preset: open(words(['aaai22']), 'none', 'the paper’s code, decoder and locator'),
-  code: open(words(codeNames), "`'systematic'`", 'which rows: see [below](#codes-decoders-locators)', '--code <code>'),
-  decoder: open(words(decoderNames), 'the code’s own', 'how missing answers are recovered'),
-  locator: open(words(locatorNames), "`'residual'` where E > 0", 'who lies'),
-  points: option(words(pointSets), pointSets[0], 'worker nodes of the paper’s code'),
-} satisfies TableOf<CodecOptions>
+} satisfies TableOf<SchemeChoices>
 
 export const hedge = {
   budget: option(
@@ -200,7 +195,7 @@ export const predictorOptions = {
   ),
   scheme: {
     ...open(
-      (field, value) => read(scheme, field, value) as CodecOptions,
+      (field, value) => read(scheme, field, value) as SchemeChoices,
       'none',
       'what is coded; without one late queries are hedged',
     ),

@@ -30,6 +30,9 @@ export interface PredictOptions extends Choices {
   ask?: boolean
 }
 
+/** Other codes, decoders and locators are a `Codec`'s. */
+export type SchemeChoices = Pick<CodecOptions, 'queries' | 'stragglers' | 'byzantine' | 'workers' | 'preset'>
+
 /** Each with its default in docs/reference.md. */
 export interface PredictorOptions extends Choices {
   model?: LocalOptions['model']
@@ -42,10 +45,9 @@ export interface PredictorOptions extends Choices {
   workers?: number | readonly ModelWorker[] | WorkerChanges
   /**
    * How many queries are coded together, and how many results may be late or wrong. Without one queries go out one by one, and late ones
-   * are hedged. The code is 'systematic' unless chosen otherwise: exact answers when nobody is late; with byzantine > 0 every answer is
-   * proven or checked.
+   * are hedged. The code is the systematic one: exact answers when nobody is late; with byzantine > 0 every answer is proven or checked.
    */
-  scheme?: CodecOptions
+  scheme?: SchemeChoices
   deadlineMs?: number
   maxWaitMs?: number
   hangMs?: number

@@ -115,7 +115,7 @@ function checkMemory({ memory, onOverload, reuse: { maxError } }: Checked, { sch
     const field = state && bytes === undefined && !features ? 'memory.state' : 'memory'
     throw new RangeError(`${field}: expected byzantine 0, got a scheme with liars`)
   }
-  if (!memory.state && code === 'berrut' && scheme.points !== 'lobatto') {
+  if (!memory.state && code !== 'systematic') {
     warn('the memory has nothing to learn from: the paper’s code asks for no query itself')
   }
 }

@@ -12,7 +12,9 @@ const example = (name: string) => consumer([join('../../../examples', name)])
 
 it('own-worker: the late query is recovered', async () => {
   const printed = await run(example('own-worker'), process.execPath, 'main.js')
-  expect(printed.split('\n')).toEqual(['recovered [ 2, -2 ]', 'exact [ 4, -4 ]', 'exact [ 6, -6 ]'])
+  const [late, ...others] = printed.split('\n')
+  expect(late).toMatch(/^recovered \[ 2\.[0-4]\d*, -2\.[0-4]\d* \]$/)
+  expect(others).toEqual(['exact [ 4, -4 ]', 'exact [ 6, -6 ]'])
 })
 
 it('faulty-worker: a straggler, a crash and a liar are survived', async () => {

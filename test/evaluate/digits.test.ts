@@ -34,7 +34,7 @@ it('the paper’s scheme, real digits, real threads: a straggler, a crash and a 
 
 it('systematic: nothing missing, and every answer is the model’s own, bit for bit', async () => {
   const [alone, ...workers] = await localWorkers({ model, workers: 6 })
-  const predictor = await createPredictor({ scheme: { queries: 4, stragglers: 1, code: 'systematic' }, workers })
+  const predictor = await createPredictor({ scheme: { queries: 4, stragglers: 1 }, workers })
   const predictions = await predictor.predictAll(images.slice(0, 40))
   for (const [i, { status, output }] of predictions.entries()) {
     if (status === 'exact') expect(output.logits.data).toEqual(await inferRow(alone, images[i]))

@@ -9,7 +9,7 @@ afterEach(() => {
 
 describe('the paper’s scheme', () => {
   it('answers at the quorum, and goes on listening', async () => {
-    const { predictor, workers } = await house(5, { scheme: { queries: 4, stragglers: 1 } })
+    const { predictor, workers } = await house(5, { scheme: { queries: 4, stragglers: 1, preset: 'aaai22' } })
     const predictions = predictor.predictAll([1, 2, 3, 4].map(query))
     for (const i of [0, 1, 3]) workers[i].calls[0].answer()
     expect(await settled(predictions)).toBe('open')
@@ -29,7 +29,7 @@ describe('the paper’s scheme', () => {
   })
 
   it('a quorum out of reach fails at once and says why', async () => {
-    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1, preset: 'aaai22' } })
     const predictions = [1, 2].map((x) => predictor.predict(query(x)))
     for (const prediction of predictions) prediction.catch(() => {})
     workers[0].calls[0].fail(new ApproxiferError('WORKER', 'w0 exited with code 1'))
@@ -47,7 +47,7 @@ describe('the paper’s scheme', () => {
   })
 
   it('an answer that is garbage counts for neither quorum nor liars', async () => {
-    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1, preset: 'aaai22' } })
     const predictions = predictor.predictAll([1, 2].map(query))
     workers[0].calls[0].answer(new Float32Array(7))
     workers[1].calls[0].answer()
@@ -63,7 +63,10 @@ describe('the paper’s scheme', () => {
 describe('a group of the paper’s scheme', () => {
   it('a short group goes after maxWaitMs with its own K', async () => {
     vi.useFakeTimers()
-    const { predictor, workers } = await house(9, { scheme: { queries: 8, stragglers: 1 }, maxWaitMs: 10 })
+    const { predictor, workers } = await house(9, {
+      scheme: { queries: 8, stragglers: 1, preset: 'aaai22' },
+      maxWaitMs: 10,
+    })
     const prediction = predictor.predict(query(3))
     expect(workers.every((worker) => !worker.calls.length)).toBe(true)
     await vi.advanceTimersByTimeAsync(10)
@@ -76,7 +79,7 @@ describe('a group of the paper’s scheme', () => {
   })
 
   it('a query that is refused does not disturb the others of its group', async () => {
-    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1, preset: 'aaai22' } })
     const bad = predictor.predict(Float32Array.of(Number.NaN, 1))
     const good = predictor.predictAll([1, 2].map(query))
     await expect(bad).rejects.toThrow(new RangeError('query.x: expected finite values, got NaN at 0'))
@@ -86,7 +89,7 @@ describe('a group of the paper’s scheme', () => {
   })
 
   it('the caller may change its buffer right after predict', async () => {
-    const { predictor, workers } = await house(2, { scheme: { queries: 1, stragglers: 1 } })
+    const { predictor, workers } = await house(2, { scheme: { queries: 1, stragglers: 1, preset: 'aaai22' } })
     const buffer = query(5)
     const prediction = predictor.predict(buffer)
     buffer.fill(0)
@@ -100,7 +103,7 @@ describe('a row of it whose worker is full', () => {
   /** Three workers of one call each; w0 and w1 have answered in 10 ms, w2 has been silent for a second. */
   const oneLate = async () => {
     vi.useFakeTimers()
-    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1, preset: 'aaai22' } })
     for (const worker of workers) worker.capacity = 1
     const first = predictor.predictAll([1, 2].map(query))
     await vi.advanceTimersByTimeAsync(10)
@@ -145,7 +148,9 @@ describe('a row of it whose worker is full', () => {
 
 describe('workers that may lie, with the paper’s scheme', () => {
   it('are dropped, reported and counted', async () => {
-    const { predictor, workers } = await house(7, { scheme: { queries: 2, stragglers: 1, byzantine: 1 } })
+    const { predictor, workers } = await house(7, {
+      scheme: { queries: 2, stragglers: 1, byzantine: 1, preset: 'aaai22' },
+    })
     const predictions = predictor.predictAll([1, 2].map(query))
     for (const worker of workers) worker.calls[0].answer(worker.name === 'w4' ? Float32Array.of(90, -90) : undefined)
     const [{ output, group }] = await predictions
@@ -158,7 +163,9 @@ describe('workers that may lie, with the paper’s scheme', () => {
   })
 
   it('one worker’s word is unverified, also where its row equals the query', async () => {
-    const { predictor, workers } = await house(5, { scheme: { queries: 1, stragglers: 1, byzantine: 1 } })
+    const { predictor, workers } = await house(5, {
+      scheme: { queries: 1, stragglers: 1, byzantine: 1, preset: 'aaai22' },
+    })
     const asked = predictor.predict(query(3))
     expect(workers.map(({ calls }) => [...calls[0].row])).toEqual(new Array(5).fill([3, 1]))
     for (const worker of workers.slice(1)) worker.calls[0].answer()
@@ -169,7 +176,7 @@ describe('workers that may lie, with the paper’s scheme', () => {
 
   it('nobody is ejected: every row needs a worker', async () => {
     const { predictor, workers } = await house(7, {
-      scheme: { queries: 2, stragglers: 1, byzantine: 1 },
+      scheme: { queries: 2, stragglers: 1, byzantine: 1, preset: 'aaai22' },
       verify: { audit: 1 },
     })
     for (let round = 0; round < 3; round++) {
@@ -184,7 +191,7 @@ describe('workers that may lie, with the paper’s scheme', () => {
 
 describe('callers of the paper’s scheme that leave', () => {
   it('before their group is full make room for others, who are numbered from 0', async () => {
-    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1, preset: 'aaai22' } })
     const controller = new AbortController()
     const gone = predictor.predict(query(9), { signal: controller.signal }).catch(({ code }) => code)
     controller.abort()

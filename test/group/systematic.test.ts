@@ -8,7 +8,7 @@ afterEach(() => {
 })
 
 describe('the systematic code', () => {
-  const scheme = { queries: 4, stragglers: 1, code: 'systematic' } as const
+  const scheme = { queries: 4, stragglers: 1 } as const
 
   it('a query leaves at once, its answer is the model’s own and does not wait for a group', async () => {
     vi.useFakeTimers()
@@ -174,7 +174,7 @@ describe('the systematic code', () => {
 describe('a caller that leaves while its group fills', () => {
   it('takes its attempt with it; those of others go on', async () => {
     vi.useFakeTimers()
-    const { predictor, workers } = await house(5, { scheme: { queries: 4, stragglers: 1, code: 'systematic' } })
+    const { predictor, workers } = await house(5, { scheme: { queries: 4, stragglers: 1 } })
     const controller = new AbortController()
     const gone = predictor.predict(query(1), { signal: controller.signal })
     const other = predictor.predict(query(2))
@@ -198,7 +198,7 @@ describe('a query that is lost is recovered when as many rows were answered as t
    * @param parities  the same of those that have the parities
    */
   async function lost(others: string, parities: string) {
-    const scheme = { queries: 3, stragglers: 2, code: 'systematic' } as const
+    const scheme = { queries: 3, stragglers: 2 } as const
     const { predictor, workers } = await house(5, { scheme, policy: 'recover' })
     const predictions = [1, 2, 3].map((x) => predictor.predict(query(x)))
     for (const prediction of predictions) prediction.catch(() => {})
@@ -245,7 +245,7 @@ describe('a query that is lost is recovered when as many rows were answered as t
 describe('a group', () => {
   it('is of the queries of one turn where nobody waits for others', async () => {
     const { predictor, workers } = await house(4, {
-      scheme: { queries: 3, stragglers: 1, code: 'systematic' },
+      scheme: { queries: 3, stragglers: 1 },
       maxWaitMs: 0,
     })
     const predictions = [1, 2, 3].map((x) => predictor.predict(query(x)))

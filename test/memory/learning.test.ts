@@ -12,7 +12,7 @@ afterEach(() => {
 const lone: typeof house = (count, options) => house(count, { hedge: false, ...options })
 
 describe('memory', () => {
-  const scheme = { queries: 2, code: 'systematic' } as const // no redundancy at all
+  const scheme = { queries: 2 } // no redundancy at all
   const x = (i: number) => Float32Array.of(Math.sin(i), Math.cos(i))
 
   beforeEach(() => vi.useFakeTimers())
@@ -241,7 +241,11 @@ describe('memory', () => {
 
   it('with a code that asks for no query itself it has nothing to learn from, and says so', async () => {
     const onWarning = vi.fn()
-    const { predictor } = await lone(3, { scheme: { queries: 2, stragglers: 1 }, memory: {}, onWarning })
+    const { predictor } = await lone(3, {
+      scheme: { queries: 2, stragglers: 1, preset: 'aaai22' },
+      memory: {},
+      onWarning,
+    })
     expect(onWarning).toHaveBeenCalledWith(expect.stringContaining('nothing to learn from'))
     await predictor.close()
   })
@@ -265,7 +269,7 @@ describe('memory', () => {
   })
 
   it('is refused where answers may be lies', async () => {
-    const options = { scheme: { queries: 2, byzantine: 1 }, memory: {} }
+    const options = { scheme: { queries: 2, byzantine: 1, preset: 'aaai22' }, memory: {} } as const
     await expect(lone(6, options)).rejects.toThrow('memory: expected byzantine 0')
   })
 })

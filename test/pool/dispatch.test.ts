@@ -269,7 +269,7 @@ it('where somebody may lie, rows are permuted among workers, the same way for th
   vi.useFakeTimers() // all workers equally fast
   const deal = async (seed: number) => {
     const { predictor, workers } = await house(8, {
-      scheme: { queries: 2, stragglers: 2, byzantine: 1 },
+      scheme: { queries: 2, stragglers: 2, byzantine: 1, preset: 'aaai22' },
       testing: { seed },
     })
     const rows: number[][] = []
@@ -315,7 +315,7 @@ it('where somebody may lie, no two rows of a group share a worker, however many 
 })
 
 it('while more rows wait than there are workers, a quick one has its next row already, and they are answered in order', async () => {
-  const { predictor, workers } = await house(2, { scheme: { queries: 1, stragglers: 0, code: 'systematic' } })
+  const { predictor, workers } = await house(2, { scheme: { queries: 1, stragglers: 0 } })
   const all = (each: (worker: HandWorker) => void) => workers.forEach(each)
   all((worker) => Object.assign(worker, { takesNext: true, capacity: 2 }))
   const answers = [0, 1, 2, 3, 4, 5, 6].map((x) => predictor.predict(query(x)))
@@ -335,7 +335,7 @@ it('while more rows wait than there are workers, a quick one has its next row al
 
 it('a worker that goes down takes its next row with it, which is asked again and is not to blame', async () => {
   const { predictor, workers } = await house(3, {
-    scheme: { queries: 1, stragglers: 0, code: 'systematic' },
+    scheme: { queries: 1, stragglers: 0 },
     policy: 'retry',
   })
   for (const worker of workers) Object.assign(worker, { takesNext: true, capacity: 2 })

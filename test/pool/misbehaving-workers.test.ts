@@ -12,7 +12,7 @@ afterEach(() => {
 })
 
 describe('workers that misbehave', () => {
-  const scheme = { queries: 2, stragglers: 1 }
+  const scheme = { queries: 2, stragglers: 1, preset: 'aaai22' } as const
 
   it('one that throws instead of rejecting is a failed row, not a crash', async () => {
     const { predictor, workers } = await house(3, { scheme })
@@ -63,7 +63,7 @@ describe('workers that misbehave', () => {
 
   it('one that hangs is restarted although its callers gave up before hangMs', async () => {
     vi.useFakeTimers()
-    const { predictor, workers } = await house(1, { scheme: { queries: 1 }, hangMs: 500 })
+    const { predictor, workers } = await house(1, { scheme: { queries: 1, preset: 'aaai22' }, hangMs: 500 })
     const controller = new AbortController()
     const gone = predictor.predict(query(1), { signal: controller.signal })
     gone.catch(() => {})
@@ -75,7 +75,7 @@ describe('workers that misbehave', () => {
   })
 
   it('one query that kills whoever runs it is refused after two workers, and the others live', async () => {
-    const { predictor, workers } = await house(4, { scheme: { queries: 1, code: 'systematic' }, policy: 'retry' })
+    const { predictor, workers } = await house(4, { scheme: { queries: 1 }, policy: 'retry' })
     const poison = predictor.predict(query(66))
     poison.catch(() => {})
     for (let deaths = 0; deaths < 2; deaths++) {
@@ -162,8 +162,7 @@ describe('workers that misbehave', () => {
   })
 
   it('one that uses its buffer again spoils no recovery that its answer is needed for', async () => {
-    const systematic = { ...scheme, code: 'systematic' } as const
-    const { predictor, workers } = await house(3, { scheme: systematic, policy: 'recover' })
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 }, policy: 'recover' })
     const [, lost] = [1, 2].map((x) => predictor.predict(query(x)))
     const buffer = Float32Array.of(2, 2)
     workers[0].calls[0].answer(buffer)
@@ -176,7 +175,7 @@ describe('workers that misbehave', () => {
 
   it('one that never ends its close does not keep the predictor from closing', async () => {
     vi.useFakeTimers()
-    const { predictor, workers } = await house(1, { scheme: { queries: 1 } })
+    const { predictor, workers } = await house(1, { scheme: { queries: 1, preset: 'aaai22' } })
     workers[0].close = () => new Promise(() => {})
     const closed = predictor.close()
     expect(await settled(closed)).toBe('open')
@@ -186,7 +185,7 @@ describe('workers that misbehave', () => {
 
   it('a failure is answered by a retry at once, not when the group is full', async () => {
     vi.useFakeTimers()
-    const scheme = { queries: 4, stragglers: 1, code: 'systematic' } as const
+    const scheme = { queries: 4, stragglers: 1 }
     for (const policy of ['auto', 'retry'] as const) {
       const { predictor, workers } = await house(5, { scheme, policy, maxWaitMs: 1000 })
       const given = predictor.predict(query(3))
@@ -201,7 +200,7 @@ describe('workers that misbehave', () => {
   })
 
   it('finite answers whose combination overflows are an error, not Infinity', async () => {
-    const { predictor, workers } = await house(9, { scheme: { queries: 8, stragglers: 1 } })
+    const { predictor, workers } = await house(9, { scheme: { queries: 8, stragglers: 1, preset: 'aaai22' } })
     const predictions = [1, 2, 3, 4, 5, 6, 7, 8].map((i) => predictor.predict(query(i)))
     workers.slice(1).forEach((worker, i) => worker.calls[0].answer(Float32Array.of(i % 2 ? 3.3e38 : -3.3e38, 0)))
     for (const outcome of await Promise.allSettled(predictions)) {

@@ -10,7 +10,7 @@ afterEach(() => {
 })
 
 it('callers that abort before their group is sent leave no worker taken: the next query is answered', async () => {
-  const { predictor, workers } = await house(5, { scheme: { queries: 4, stragglers: 1, code: 'systematic' } })
+  const { predictor, workers } = await house(5, { scheme: { queries: 4, stragglers: 1 } })
   for (let i = 0; i < 10; i++) {
     const abort = new AbortController()
     const given = predictor.predict(query(i), { signal: abort.signal })
@@ -26,7 +26,7 @@ it('callers that abort before their group is sent leave no worker taken: the nex
 
 describe('aborts', () => {
   it('a waiting query leaves; the others do not notice', async () => {
-    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1, preset: 'aaai22' } })
     const controller = new AbortController()
     const gone = predictor.predict(query(1), { signal: controller.signal })
     controller.abort()
@@ -40,7 +40,7 @@ describe('aborts', () => {
   })
 
   it('a query under way rejects at once; its group goes on, until no caller is left', async () => {
-    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1, preset: 'aaai22' } })
     const [one, two] = [new AbortController(), new AbortController()]
     const first = predictor.predict(query(1), { signal: one.signal })
     const second = predictor.predict(query(2), { signal: two.signal })
@@ -56,7 +56,7 @@ describe('aborts', () => {
   })
 
   it('many queries on one signal draw no warning', async () => {
-    const { predictor } = await house(2, { scheme: { queries: 1, stragglers: 1 } })
+    const { predictor } = await house(2, { scheme: { queries: 1, stragglers: 1, preset: 'aaai22' } })
     const warned = vi.fn()
     process.on('warning', warned)
     const controller = new AbortController()
@@ -74,7 +74,7 @@ describe('aborts', () => {
 })
 
 it('an abort from inside of a worker’s infer is heard', async () => {
-  const { predictor, workers } = await house(1, { scheme: { queries: 1, code: 'systematic' } })
+  const { predictor, workers } = await house(1, { scheme: { queries: 1 } })
   const controller = new AbortController()
   workers[0].infer = () => {
     controller.abort()
@@ -87,7 +87,10 @@ it('an abort from inside of a worker’s infer is heard', async () => {
 
 describe('back-pressure', () => {
   it('beyond maxQueries predict rejects at once; predictAll waits for room', async () => {
-    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 }, limits: { queries: 2 } })
+    const { predictor, workers } = await house(3, {
+      scheme: { queries: 2, stragglers: 1, preset: 'aaai22' },
+      limits: { queries: 2 },
+    })
     const all = predictor.predictAll([1, 2, 3, 4].map(query))
     await expect(predictor.predict(query(9))).rejects.toMatchObject({ code: 'OVERLOADED' })
     for (const worker of workers) worker.calls[0].answer()
@@ -101,7 +104,7 @@ describe('back-pressure', () => {
 describe('close', () => {
   it('settles what waits and what is under way, twice if asked, and leaves no timer', async () => {
     vi.useFakeTimers()
-    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1, preset: 'aaai22' } })
     const open = [1, 2, 3].map((x) => predictor.predict(query(x)))
     for (const prediction of open) prediction.catch(() => {})
     await Promise.all([predictor.close(), predictor.close()])
@@ -126,7 +129,7 @@ it('after close a worker that hangs does not keep the process alive', () => {
 })
 
 describe('callers that misbehave', () => {
-  const scheme = { queries: 1, stragglers: 1 }
+  const scheme = { queries: 1, stragglers: 1, preset: 'aaai22' } as const
 
   it('a signal that is none is a TypeError, and no timer is left', async () => {
     vi.useFakeTimers()

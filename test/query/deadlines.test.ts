@@ -9,7 +9,7 @@ afterEach(() => {
 describe('deadlines', () => {
   it('below the quorum: QUORUM, for the query whose deadline it is; the other still gets its answer', async () => {
     vi.useFakeTimers()
-    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1, preset: 'aaai22' } })
     const hurried = predictor.predict(query(1), { deadlineMs: 20 })
     const patient = predictor.predict(query(2), { deadlineMs: 200 })
     hurried.catch(() => {})
@@ -23,7 +23,10 @@ describe('deadlines', () => {
 
   it('shorter than maxWaitMs: the query does not wait for others that long', async () => {
     vi.useFakeTimers()
-    const { predictor, workers } = await house(9, { scheme: { queries: 8, stragglers: 1 }, maxWaitMs: 50 })
+    const { predictor, workers } = await house(9, {
+      scheme: { queries: 8, stragglers: 1, preset: 'aaai22' },
+      maxWaitMs: 50,
+    })
     const prediction = predictor.predict(query(3), { deadlineMs: 20 })
     await vi.advanceTimersByTimeAsync(10)
     workers.find((worker) => worker.calls.length)?.calls[0].answer()
@@ -33,7 +36,7 @@ describe('deadlines', () => {
 
   it('a short group needs no more free workers than it has rows', async () => {
     vi.useFakeTimers()
-    const { predictor, workers } = await house(9, { scheme: { queries: 8, stragglers: 1 } })
+    const { predictor, workers } = await house(9, { scheme: { queries: 8, stragglers: 1, preset: 'aaai22' } })
     for (const worker of workers.slice(0, 5)) worker.capacity = 0
     const prediction = predictor.predict(query(3))
     await vi.advanceTimersByTimeAsync(5)
@@ -44,7 +47,7 @@ describe('deadlines', () => {
 
   it('no worker ever free: DEADLINE', async () => {
     vi.useFakeTimers()
-    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1, preset: 'aaai22' } })
     for (const worker of workers) worker.capacity = 0
     const prediction = predictor.predict(query(1), { deadlineMs: 20 })
     prediction.catch(() => {})
@@ -59,7 +62,7 @@ describe('deadlines', () => {
   it("the predictor's own: each query has it to the full, whoever before it was answered", async () => {
     vi.useFakeTimers()
     const { predictor, workers } = await house(3, {
-      scheme: { queries: 1, code: 'systematic' },
+      scheme: { queries: 1 },
       deadlineMs: 20,
       policy: 'retry',
     })
@@ -88,7 +91,10 @@ describe('deadlines', () => {
 
   it('a call longer than hangMs fails and its worker is restarted', async () => {
     vi.useFakeTimers()
-    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 }, hangMs: 100 })
+    const { predictor, workers } = await house(3, {
+      scheme: { queries: 2, stragglers: 1, preset: 'aaai22' },
+      hangMs: 100,
+    })
     const predictions = predictor.predictAll([1, 2].map(query))
     workers[0].calls[0].answer()
     workers[1].calls[0].answer()

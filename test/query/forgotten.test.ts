@@ -50,7 +50,7 @@ async function untaught(clock: StepClock, scheme: { queries: number; stragglers:
     deadlineMs: 1e6,
     maxWaitMs: 1e5,
   } as const
-  const predictor = await createPredictor({ right: 'label', ...options, scheme: { ...scheme, code: 'systematic' } })
+  const predictor = await createPredictor({ right: 'label', ...options, scheme: { ...scheme } })
   const random = seeded(1)
   const noise = () => Float32Array.of(random.gauss(), random.gauss())
   const ask = (options: PredictOptions = {}, query = noise()) => predictor.predict(query, options)

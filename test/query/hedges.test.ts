@@ -178,7 +178,7 @@ it('a query is hedged once; when both rows fail it is asked again, and no more',
   const clock = new VirtualClock()
   const { predictor, workers } = await house(4, {
     testing: { clock },
-    scheme: { queries: 1, code: 'systematic' },
+    scheme: { queries: 1 },
     policy: 'retry',
   })
   for (let i = 0; i < 60; i++) {

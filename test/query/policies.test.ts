@@ -8,7 +8,7 @@ afterEach(() => {
 })
 
 describe('policies: what becomes of a query whose answer is missing', () => {
-  const scheme = { queries: 3, stragglers: 1, code: 'systematic' } as const
+  const scheme = { queries: 3, stragglers: 1 } as const
   const dead = new ApproxiferError('WORKER', 'dead')
   /** A group of which all rows but the third query are answered. */
   const group = async (options: Partial<PredictorOptions>, predict = {}) => {
@@ -72,7 +72,7 @@ describe('policies: what becomes of a query whose answer is missing', () => {
     async (count) => {
       for (const isOver of [true, false]) {
         const { predictor, workers } = await house(count, {
-          scheme: { queries: 1, code: 'systematic' },
+          scheme: { queries: 1 },
           policy: 'retry',
         })
         const given = predictor.predict(query(1))
@@ -94,7 +94,7 @@ describe('policies: what becomes of a query whose answer is missing', () => {
   )
 
   it('a QUORUM text tells nobody what workers said of another caller’s query', async () => {
-    const two = { scheme: { queries: 2, stragglers: 1, code: 'systematic' }, policy: 'recover' } as const
+    const two = { scheme: { queries: 2, stragglers: 1 }, policy: 'recover' } as const
     const { predictor, workers } = await house(3, two)
     const lost = [1, 2].map((x) => predictor.predict(query(x)).catch((error) => error))
     const said = ['no room for Ann', 'no room for Bob', 'no room for Ann plus Bob']
@@ -113,7 +113,7 @@ describe('policies: what becomes of a query whose answer is missing', () => {
   })
 
   it('answers that are none, and silence of a worker that nobody restarts, are no transient failures', async () => {
-    const alone = { scheme: { queries: 1, code: 'systematic' }, policy: 'retry', hangMs: 100 } as const
+    const alone = { scheme: { queries: 1 }, policy: 'retry', hangMs: 100 } as const
     const garbled = await house(1, alone)
     const wrong = garbled.predictor.predict(query(1))
     wrong.catch(() => {})
@@ -211,7 +211,7 @@ describe('policies: what becomes of a query whose answer is missing', () => {
   })
 
   it('only where one answer proves something, and where there is time', async () => {
-    const liars = { queries: 3, byzantine: 1 }
+    const liars = { queries: 3, byzantine: 1, preset: 'aaai22' } as const
     await expect(house(8, { scheme: liars, policy: 'auto' })).rejects.toThrow(
       "policy: expected 'recover' with byzantine",
     )

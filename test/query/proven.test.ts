@@ -9,7 +9,7 @@ afterEach(() => {
 })
 
 describe('where workers may lie', () => {
-  const liars = { queries: 1, byzantine: 1, code: 'systematic' } as const
+  const liars = { queries: 1, byzantine: 1 } as const
 
   it('with liars expected, an answer waits until another worker gives the same; a third tells who of two lies', async () => {
     const { predictor, workers } = await house(8, { scheme: liars, memory: false, onWarning: () => {} })

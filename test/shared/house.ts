@@ -1,7 +1,6 @@
 /** A predictor on workers whose calls the test settles by hand. */
 
 import { ApproxiferError, createPredictor, type ModelWorker, type PredictorOptions } from 'approxifer'
-import type { CodecOptions } from 'approxifer/codec'
 import { vi } from 'vitest'
 import { systemClock } from '../../src/clock'
 import { vectorOf } from '../../src/payload'
@@ -67,10 +66,8 @@ export class HandWorker implements ModelWorker {
   }
 }
 
-export async function house(count: number, options: PredictorOptions & { scheme: CodecOptions }) {
+export async function house(count: number, options: PredictorOptions) {
   const workers = Array.from({ length: count }, (_, i) => new HandWorker(`w${i}`))
-  // The paper's scheme, where none is named: it sends nothing before a group is full, so that groups can be looked at.
-  const scheme = options.scheme.code ? options.scheme : ({ preset: 'aaai22', ...options.scheme } as const)
   // Nobody is asked for a query by chance, where tests count who was asked.
   // On a real clock a slow machine may take longer over a few calls than the default of 5 ms allows a group to fill, and
   // one worker may seem slower than another: all answers take no time, then.
@@ -83,7 +80,6 @@ export async function house(count: number, options: PredictorOptions & { scheme:
     ...(isReal && { maxWaitMs: 60_000 }),
     ...options,
     testing,
-    scheme,
   })
   return { predictor, workers }
 }

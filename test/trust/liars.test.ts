@@ -40,12 +40,10 @@ describe('where workers may lie', () => {
 
   it('the paper’s scheme: no single worker’s word is called exact', async () => {
     const scheme = { queries: 4, byzantine: 1, preset: 'aaai22' as const }
-    for (const points of ['lobatto-open', 'lobatto'] as const) {
-      const options = { liars: 1, count: 12, queries: 400, scheme: { ...scheme, points }, lie: lies.constant }
-      const { answered, wrong } = await stream(6, options)
-      expect([answered.exact, wrong.exact]).toEqual([undefined, undefined])
-      expect(answered.recovered).toBeGreaterThan(0)
-    }
+    const options = { liars: 1, count: 12, queries: 400, scheme, lie: lies.constant }
+    const { answered, wrong } = await stream(6, options)
+    expect([answered.exact, wrong.exact]).toEqual([undefined, undefined])
+    expect(answered.recovered).toBeGreaterThan(0)
   })
 
   it('a liar that answers zeros from the first on does not make roundings into lies', async () => {

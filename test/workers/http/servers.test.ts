@@ -23,7 +23,7 @@ const quirk = async (mode: Mode) => {
 }
 const nine = <T>(make: () => Promise<T>) => Promise.all(Array.from({ length: 9 }, make))
 const warnings: string[] = []
-const scheme = { queries: 4, stragglers: 2, byzantine: 1, code: 'systematic' } as const
+const scheme = { queries: 4, stragglers: 2, byzantine: 1 } as const
 
 /** Nothing is recovered from memory: every answer is proven, and thereby the model's own. */
 async function predictorOf(urls: string[], options: Partial<HttpOptions> = {}): Promise<Predictor> {

@@ -199,7 +199,7 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
     const services = await Promise.all(workers.map(machine))
     const onWarning = vi.fn()
     const predictor = await createPredictor({
-      scheme: { code: 'systematic', queries: 4, stragglers: 1, byzantine: 1 },
+      scheme: { queries: 4, stragglers: 1, byzantine: 1 },
       workers: natsWorkers(fleets.url, { fleet: name }),
       deadlineMs: PATIENCE_MS,
       onWarning,

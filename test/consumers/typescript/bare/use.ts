@@ -23,7 +23,7 @@ import { FaultyWorker } from 'approxifer/testing'
 /** exactOptionalPropertyTypes: what may be missing may be undefined. */
 export const options: PredictorOptions = {
   model: new Uint8Array(),
-  scheme: { queries: 4, stragglers: undefined, decoder: undefined },
+  scheme: { queries: 4, stragglers: undefined, preset: undefined },
   policy: undefined,
   minConfidence: undefined,
   onnx: { createWorker: undefined },
