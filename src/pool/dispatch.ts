@@ -20,8 +20,6 @@ const OFFERS = 32
 const RESERVE = 0.1
 
 export interface DispatchOptions extends Pick<ExecutionOptions, 'clock' | 'hangMs' | 'accept' | 'together'> {
-  /** With the paper's code each row of a group needs a worker of its own, so that slow workers are not passed over. Default false. */
-  useAll?: boolean
   /** How long an attempt takes until it is late, as far as is known. Default: none ever is. */
   lateMs?: () => number | undefined
 }
@@ -40,8 +38,8 @@ export class Dispatcher {
   #unplan: (() => void) | undefined
 
   constructor(queue: Queue, roster: Roster, options: DispatchOptions) {
-    const { clock, hangMs, useAll, lateMs = () => undefined } = options
-    const speeds = new Speeds(useAll)
+    const { clock, hangMs, lateMs = () => undefined } = options
+    const speeds = new Speeds()
     this.#clock = clock
     this.#queue = queue
     this.#roster = roster

@@ -98,16 +98,10 @@ export class Speeds {
   readonly #slots = new Uint32Array(BINS)
   /** Answers per millisecond of a bin's slots together. */
   readonly #rates = new Float64Array(BINS)
-  readonly #useAll: boolean
   /** Of the workers that answer: how many there are, the sums of their mean logarithms, of its square, and of one over their answers. */
   readonly #sums = { workers: 0, log: 0, square: 0, inverse: 0 }
   /** Of the logarithm of one worker's times, by the differences of two in a row; and how many these were. */
   readonly #within = { ...UNKNOWN }
-
-  /** @param useAll  slow workers are not passed over */
-  constructor(useAll = false) {
-    this.#useAll = useAll
-  }
 
   /** Counts a worker's answer by its time, or its failure: Infinity. */
   add(speed: Speed, ms: number): void {
@@ -162,7 +156,6 @@ export class Speeds {
    * average as there are faster ones, these alone are not enough: that others have waited for so long counts as well.
    */
   patience({ ms = 0 }: Speed, atWork = 0, waitedMs = 0): number {
-    if (this.#useAll) return 0
     let [faster, rate] = [0, 0]
     for (let bin = binOf(ms / ALIKE) - 1; bin >= 0; bin--) {
       faster += this.#slots[bin]

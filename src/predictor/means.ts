@@ -93,7 +93,6 @@ export function meansOf(
     ...{ clock, hangMs, maxBatch: limits.batch, together: padding?.together },
     plain: (worker) => verify.trust === 'open' && !worker.trusted,
     accept: acceptAnswers(signature, vectors !== undefined && !isPlain),
-    useAll: coder.code !== 'systematic',
     fewer: () => told.fewer(),
     lateMs: () => lateness.ages?.hedgeMs,
   })

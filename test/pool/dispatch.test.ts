@@ -11,12 +11,12 @@ import { VirtualClock } from '../../src/testing/virtual-clock'
 import { accept, row, signature } from '../shared/batch-worker'
 import { HandWorker, house, query, turn } from '../shared/house'
 
-function pool(count: number, law: Law, useAll = false) {
+function pool(count: number, law: Law) {
   const clock = new VirtualClock()
   const workers = Array.from({ length: count }, (_, i) => {
     return new SimulatedWorker(i, { clock, law, answer: (data) => data.slice(), signature })
   })
-  return { clock, workers, pool: new Pool<Payload>(workers, { clock, hangMs: 30_000, accept, useAll }) }
+  return { clock, workers, pool: new Pool<Payload>(workers, { clock, hangMs: 30_000, accept }) }
 }
 
 /** Rows one after the other, one every so many milliseconds; what becomes of them, once they are submitted. */
@@ -146,15 +146,14 @@ it('slow machines are used before a queue stands where the fast ones do not suff
   expect((await uneven(0.9)).late).toBeLessThan(39) // 40 where the first in the queue gets the slow machine
 })
 
-it('where rows need all workers, a slow one gets its row at once', async () => {
-  for (const useAll of [true, false]) {
-    const home = pool(4, (i) => (i === 0 ? 100 : 10), useAll)
-    stream(home, 40, 30)
-    await home.clock.run()
-    const attempts = [0, 1, 2, 3].map((x) => home.pool.submit(row(x)))
-    expect(attempts.every(({ phase }) => phase === 'running')).toBe(useAll)
-    await home.clock.run()
-  }
+it('a row that no faster worker may take goes to a slow one at once', async () => {
+  const home = pool(4, (i) => (i === 0 ? 100 : 10))
+  stream(home, 40, 30)
+  await home.clock.run()
+  const barred: Apart = { blocks: (identity) => identity !== home.workers[0].name }
+  const attempts = [[], [], [], [barred]].map((apart, x) => home.pool.submit(row(x, { apart })))
+  expect(attempts.map(({ phase }) => phase)).toEqual(['running', 'running', 'running', 'running'])
+  await home.clock.run()
 })
 
 it('no row waits for a faster worker for longer than an idle one would take', async () => {
