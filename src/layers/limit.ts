@@ -10,8 +10,8 @@ import { type Timeable, Timers } from './timers'
 const GRACE_MS = 20
 
 export function limit({ clock }: { clock: Clock }): Layer {
-  const [deadlines, graces] = [new Timers(clock), new Timers(clock)]
-  return (next) => (query, caller) => new LimitedCall({ clock, deadlines, graces }, next, query, caller)
+  const timers: DeadlineTimers = { clock, deadlines: new Timers(clock), graces: new Timers(clock) }
+  return (next) => (query, caller) => new LimitedCall(timers, next, query, caller)
 }
 
 interface DeadlineTimers {
