@@ -14,7 +14,7 @@ import { append, NONE } from './arrays'
 import type { ApproxiferError } from './errors'
 import type { Payload } from './payload'
 import type { Apart, Attempt, Attempts, Identity, Priority, Turn } from './pool/attempt'
-import type { Choices, Status } from './query/prediction'
+import type { Choices, RecoveryReport, Status } from './query/prediction'
 
 export interface Query {
   readonly payload: Payload
@@ -24,8 +24,8 @@ export interface Query {
   readonly since: number
   readonly dueAt: number
   readonly priority: Priority
-  /** It is not refused for being too late: it was let in before, or its answer is of use all the same, as an audit's. */
-  readonly admitted: boolean
+  /** Why no worker is to be asked, which the pool said a moment ago; false: one is asked, however late its answer would be, since the query was let in before, or its answer is of use all the same. */
+  readonly refusal?: ApproxiferError | false | undefined
   /** Workers that its attempts keep away from: `tried`, and what layers add. */
   readonly apart: readonly Apart[]
   /** Its attempts so far, shared by all calls for it. */
@@ -59,10 +59,11 @@ export interface Caller {
 }
 
 /**
- * Why a call is dropped, which decides what becomes of attempts that run. `left`: nothing of them is wanted; their workers are told. `over`: the
- * query has its end; workers are told that an abort frees. `teach`: they go on, since their answers teach.
+ * Why a call is dropped, which decides what becomes of attempts that run. `left`: nobody wants them; their workers are told. `void`: the same, and
+ * an answer that comes nevertheless tells nothing, as where the model was replaced. `over`: the query has its end; workers are told that an abort
+ * frees. `teach`: they go on, since their answers teach.
  */
-export type Drop = 'left' | 'over' | 'teach'
+export type Drop = 'left' | 'void' | 'over' | 'teach'
 
 export interface Call {
   /** Nobody waits for it. Queued attempts are taken back. */
@@ -84,8 +85,13 @@ export class Tried implements Apart {
   /** Second attempts that were asked for since another was late; and whether a worker has begun with one. */
   hedges = 0
   hedged = false
+  /** What was recovered for it, and what became known of that. */
+  recovery: RecoveryReport | undefined
   /** Attempts that failed, and whose workers may be asked again, since no other was left. */
   #forgiven: readonly Attempt[] | undefined
+
+  /** What waits while a memory is asked, which may do without another attempt. */
+  #held: (() => void)[] | undefined
 
   add(attempt: Attempt): void {
     if (!this.attempts.includes(attempt)) this.attempts = append(this.attempts as Attempt[], attempt)
@@ -119,6 +125,27 @@ export class Tried implements Apart {
       return outcome.error.code === 'WORKER' || outcome.error.code === 'OVERLOADED'
     })
     return this.#forgiven.length > 0
+  }
+
+  /** Nobody is asked until `release`. */
+  hold(): void {
+    this.#held ??= []
+  }
+
+  release(): void {
+    const held = this.#held
+    this.#held = undefined
+    for (const goOn of held ?? []) goOn()
+  }
+
+  /** @param goOn  called when it is released @returns whether it is held */
+  waits(goOn: () => void): boolean {
+    this.#held?.push(goOn)
+    return this.#held !== undefined
+  }
+
+  get isLive(): boolean {
+    return this.attempts.some(({ phase }) => phase !== 'settled')
   }
 
   /** An attempt that failed through nobody's fault keeps nobody away. */

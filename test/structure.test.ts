@@ -49,7 +49,7 @@ const LAYERS: Record<string, string[]> = {
   pool: ['workers'],
   query: ['core', 'codec', 'ledger', 'memory', 'workers', 'pool'],
   service: ['pool', 'query'],
-  layers: ['service', 'pool', 'query'],
+  layers: ['service', 'memory', 'pool', 'query'],
   group: ['codec', 'workers', 'pool', 'query'],
   trust: ['memory', 'workers', 'pool', 'query'],
   predictor: [

@@ -36,6 +36,8 @@ export interface HedgeOptions {
   /** Hedges that went to a worker, and those that answered first: they are counted here. */
   readonly counts: { sent: number; won: number }
   readonly most?: Most
+  /** Answers after the deadline teach a memory. */
+  readonly teaches?: boolean
 }
 
 const MOST: Most = { hedges: 3, failures: 3, downs: 2 }
@@ -73,6 +75,8 @@ class HedgedCall implements Call, Timeable {
   /** Attempts that are not done. */
   #running = 0
   #isOver = false
+  /** Its answers tell nothing. */
+  isVoid = false
   dueAt = Number.NaN
   timer: Timeable['timer']
 
@@ -83,7 +87,7 @@ class HedgedCall implements Call, Timeable {
     const { pool, budget } = layer
     const isFirst = !query.tried.attempts.length // else an earlier call for the query has earned, and was let in
     const refusal =
-      isFirst && !query.admitted ? pool.forecast.refusal(query.dueAt - query.since, query.turn) : undefined
+      query.refusal ?? (isFirst ? pool.forecast.refusal(query.dueAt - query.since, query.turn) : undefined)
     if (refusal) this.#refuse(refusal)
     else {
       if (isFirst) budget.earn(layer.open)
@@ -94,12 +98,14 @@ class HedgedCall implements Call, Timeable {
 
   drop(why: Drop): void {
     this.#end()
+    if (why === 'void') this.isVoid = true
     for (const attempt of this.#sent) attempt.drop(why)
   }
 
   expire(): void {
     this.#end({ kind: 'failure', error: this.#expired, blame: 'nobody' })
-    for (const attempt of this.#sent) attempt.drop('over')
+    const why = this.layer.teaches && !this.layer.pool.isOverloaded ? 'teach' : 'over'
+    for (const attempt of this.#sent) attempt.drop(why)
   }
 
   #refuse(error: ApproxiferError): void {
@@ -141,9 +147,9 @@ class HedgedCall implements Call, Timeable {
   }
 
   #failed(outcome: Failure): void {
-    if (this.#isOver) return
     const { pool, most } = this.layer
     const { tried, choices } = this.query
+    if (this.#isOver || tried.waits(() => this.#failed(outcome))) return
     const mayRetry =
       (outcome.blame === 'worker' || outcome.blame === 'nobody') &&
       choices.policy !== 'recover' &&
@@ -193,6 +199,7 @@ class HedgedCall implements Call, Timeable {
     const { budget, pool, lateness, most } = this.layer
     const { tried } = this.query
     if (tried.hedges >= most.hedges || !budget.has || pool.isOverloaded || tried.left(pool) < 1) return
+    if (tried.waits(() => this.due())) return
     budget.take()
     tried.hedges++
     this.#ask(pool.waiting <= (lateness.ages?.worth ?? 0) ? 'high' : 'normal', true)
@@ -239,8 +246,8 @@ class HedgedAttempt implements Caller {
   }
 
   ended(attempt: Attempt): void {
-    const { layer, query, caller } = this.#hedged
-    if (attempt === query.tried.attempts[0]) tellLateness(layer, attempt)
+    const { layer, query, caller, isVoid } = this.#hedged
+    if (attempt === query.tried.attempts[0] && !isVoid) tellLateness(layer, attempt)
     caller.ended?.(attempt)
   }
 
@@ -265,8 +272,8 @@ function tellLateness({ lateness, unpaced }: HedgeLayer, attempt: Attempt): void
 
 /** Each by its name: a spread of ten names takes 2 us. */
 function withPriority(query: Query, priority: Priority): Query {
-  const { payload, choices, turn, since, dueAt, admitted, apart, tried } = query
-  return { payload, choices, turn, since, dueAt, priority, admitted, apart, tried }
+  const { payload, choices, turn, since, dueAt, refusal, apart, tried } = query
+  return { payload, choices, turn, since, dueAt, priority, refusal, apart, tried }
 }
 
 function whyFailed({ attempts }: Tried, pool: HedgedPool, isDeadly: boolean): ApproxiferError {

@@ -64,7 +64,7 @@ class AttemptCall implements Call, Owner {
     const attempt = this.#attempt
     if (attempt.phase === 'settled') return
     const isQueued = attempt.phase === 'queued'
-    const isTold = why === 'left' || (why === 'over' && attempt.worker?.interruptible === true)
+    const isTold = why === 'left' || why === 'void' || (why === 'over' && attempt.worker?.interruptible === true)
     this.#pool[isTold ? 'cancel' : 'release'](attempt)
     if (isQueued) this.#end() // its owner is not told
   }

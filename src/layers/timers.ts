@@ -21,6 +21,9 @@ interface TimerEntry {
   timed: Timeable | undefined
 }
 
+/** Of one whose time has come, and that was not called yet. */
+const RINGING: TimerEntry = { at: Number.NaN, timed: undefined }
+
 /** Removed entries that may lie in the heap beside as many others. */
 const SLACK = 1000
 
@@ -56,8 +59,8 @@ export class Timers {
 
   remove(timed: Timeable): void {
     const { timer } = timed
-    if (timer === undefined) return
     timed.timer = undefined
+    if (timer === undefined || timer === RINGING) return
     if (typeof timer === 'number') this.#line.remove(timer)
     else timer.timed = undefined
     if (--this.#open) return // a timer that is early is set again
@@ -96,9 +99,13 @@ export class Timers {
       if (first.timed) due.push(first.timed)
     }
     this.#open -= due.length
-    for (const timed of due) timed.timer = undefined
+    for (const timed of due) timed.timer = RINGING
     this.#plan()
-    for (const timed of due) if (timed.timer === undefined) timed.due(now)
+    for (const timed of due) {
+      if (timed.timer !== RINGING) continue // another one that was due removed it, or set it again
+      timed.timer = undefined
+      timed.due(now)
+    }
   }
 }
 

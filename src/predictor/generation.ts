@@ -11,6 +11,7 @@ import { agreement, first } from '../query/acceptance'
 import { Agenda } from '../query/agenda'
 import { Budget } from '../query/budget'
 import { type Caller, SharedCaller } from '../query/caller'
+import { InlineMemory } from '../query/inline-memory'
 import { Query } from '../query/query'
 import type { Service } from '../service'
 import type { ModelChange, ModelWorker } from '../workers/worker'
@@ -75,7 +76,7 @@ export class Generation {
     this.reuse = unasked?.(settings, means, { ask, learned, mended, replaced: () => this.#replaced() })
     this.#maxWaitMs = settings.maxWaitMs
     this.#shared = this.#share(settings, before)
-    this.#pending = this.#isPlain ? new Pending(this.#stack(), means, this.#model) : undefined
+    this.#pending = this.#isPlain ? new Pending(this.#stack(), means, this.#model, settings.clock) : undefined
     const make = (name: string) =>
       means.coder.newTenant(name, this.#shared, settings, { ...this.#told, fingerprint: this.#told.model })
     this.tenants = new Tenants(settings.limits.tenants, make, (tenant) => this.reuse?.forget({ tenant }))
@@ -86,12 +87,23 @@ export class Generation {
 
   get #isPlain(): boolean {
     const { coder, Vote, sampled, trust } = this.means
-    return !coder.learns && !Vote && !sampled && !trust.strangers && !this.#shared.clones
+    const isCoded = coder.code !== 'systematic' || coder.scheme.stragglers > 0
+    return !isCoded && !Vote && !sampled && !trust.strangers && !this.#shared.clones
   }
 
   #stack(): Service {
-    const { clock, lateness, hedges } = this.#shared
-    return stackOf({ clock, pool: this.means.pool, lateness, budget: hedges, counts: this.counts.extras.hedge })
+    const { clock, lateness, hedges, recoveries, signature } = this.#shared
+    const { pool, coder, first } = this.means
+    const isDoubted = () => first.doubt !== undefined
+    return stackOf({
+      ...{ clock, pool, lateness, budget: hedges, counts: this.counts.extras.hedge, teaches: coder.learns },
+      tenantOf: ({ turn }) => this.tenants.of(turn.tenant),
+      recovery({ learning, context }) {
+        if (!context.learning || !learning) return undefined
+        const memory = new InlineMemory(learning)
+        return { memory, budget: recoveries, outputs: signature.outputs, errors: context.ledger, isDoubted }
+      },
+    })
   }
 
   get fingerprint(): string | undefined {
@@ -171,7 +183,7 @@ export class Generation {
     for (const { payload, caller } of this.#waiting.splice(0)) {
       if (!caller.isOpen) continue
       try {
-        const query = this.#pending?.ask(payload, caller, true) ?? this.#join(payload, caller)
+        const query = this.#pending?.ask(payload, caller, false) ?? this.#join(payload, caller)
         caller.relisten((error) => query.leave(error))
       } catch (error) {
         if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
@@ -214,11 +226,9 @@ export class Generation {
   #ask({ payload, signal, refusal: known, caller: own }: Request, caller: Caller): void {
     const { hedges, recoveries, pool } = this.#shared
     try {
-      if (known && this.#pending) throw known
-      const call = this.#pending?.ask(payload, caller, known === false)
+      const call = this.#pending?.ask(payload, caller, known)
       if (call) {
         this.counts.groups++
-        this.tenants.of(caller.turn.tenant) // it was asked last
         return this.#closed ? call.end(this.#closed) : this.#listen(caller, own, signal, call)
       }
       const refusal = known ?? pool.forecast.refusal(caller.dueAt - caller.since, caller.turn)

@@ -1,6 +1,7 @@
 /** What is under way through a stack of layers, each call for a caller who waits for a prediction. */
 
 import { append, Bag, NONE } from '../arrays'
+import type { Clock } from '../clock'
 import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
 import type { Attempt, Identity } from '../pool/attempt'
@@ -27,17 +28,23 @@ export class Pending {
   readonly #service: Service
   readonly means: PendingMeans
   readonly model: { readonly fingerprint: string | undefined }
+  readonly clock: Clock
   readonly open = new Bag<PendingCall>()
 
-  constructor(answering: Service, means: PendingMeans, model: { readonly fingerprint: string | undefined }) {
+  constructor(
+    answering: Service,
+    means: PendingMeans,
+    model: { readonly fingerprint: string | undefined },
+    clock: Clock,
+  ) {
     this.#service = answering
+    this.clock = clock
     this.means = means
     this.model = model
   }
 
-  /** @param admitted  it was let in before: it is not refused for being too late */
-  ask(payload: Payload, caller: Caller, admitted: boolean): PendingCall {
-    const call = new PendingCall(payload, caller, this, admitted)
+  ask(payload: Payload, caller: Caller, refusal?: Query['refusal']): PendingCall {
+    const call = new PendingCall(payload, caller, this, refusal)
     this.open.add(call)
     call.start(this.#service)
     return call
@@ -61,7 +68,7 @@ export class PendingCall implements Query, ServiceCaller {
   place = 0
   readonly payload: Payload
   readonly priority = 'normal'
-  readonly admitted: boolean
+  readonly refusal: Query['refusal']
   readonly tried = new Tried()
   readonly apart = [this.tried]
   readonly #caller: Caller
@@ -73,9 +80,9 @@ export class PendingCall implements Query, ServiceCaller {
   #isVoid = false
   #reported: ((report: GroupReport) => void) | undefined
 
-  constructor(payload: Payload, caller: Caller, pending: Pending, admitted: boolean) {
+  constructor(payload: Payload, caller: Caller, pending: Pending, refusal: Query['refusal']) {
     this.payload = payload
-    this.admitted = admitted
+    this.refusal = refusal
     this.#caller = caller
     this.#pending = pending
   }
@@ -117,7 +124,7 @@ export class PendingCall implements Query, ServiceCaller {
   end(error: ApproxiferError): void {
     if (this.isOpen) this.#caller.fail(error, this.#pending.means.ended)
     this.#isVoid = true
-    this.#drop('left')
+    this.#drop('void')
   }
 
   /** @returns what is to be asked again, for the caller who waits on */
@@ -126,7 +133,7 @@ export class PendingCall implements Query, ServiceCaller {
     const payload = this.payload.kept()
     caller.relisten((error) => caller.fail(error, this.#pending.means.ended))
     this.#isVoid = true
-    this.#drop('left')
+    this.#drop('void')
     return { payload, caller }
   }
 
@@ -159,9 +166,12 @@ export class PendingCall implements Query, ServiceCaller {
   }
 
   #answer({ answer: { tensors }, status, confidence, by }: Answer): void {
-    const { signature, ended } = this.#pending.means
-    const { fingerprint } = this.#pending.model
-    const [{ startedAt, ranMs }] = by
+    const { means, model, clock } = this.#pending
+    const { signature, ended } = means
+    const { fingerprint } = model
+    const now = by.length ? 0 : clock.now()
+    const { since } = this.#caller
+    const sentAt = this.tried.attempts[0]?.startedAt || now
     const answered = by.map(({ worker }) => worker as ModelWorker)
     const workers = answered.map(({ name }) => name)
     const identities = answered.map(identityOf)
@@ -170,7 +180,8 @@ export class PendingCall implements Query, ServiceCaller {
     })
     const output = toNamed(tensors, signature.outputs)
     const { hedged } = this.tried
-    const queuedMs = startedAt - this.#caller.since
+    const queuedMs = (by.length ? by[0].startedAt : sentAt) - since
+    const ranMs = by.length ? by[0].ranMs : now - sentAt
     const given = {
       output,
       status,
@@ -196,7 +207,9 @@ export class PendingCall implements Query, ServiceCaller {
   get #report(): GroupReport {
     const { core } = this.#pending.means.coder
     const outcome = outcomeOf(this.#caller.ending ? [this.#caller.ending] : [])
+    const { recovery } = this.tried
+    const recoveries = recovery ? [recovery] : []
     const rows = rowReports(this.#ended).sort((a, b) => a.row - b.row)
-    return { queries: 1, workers: 1, quorum: 1, core, outcome, rows, recoveries: [], ...undecided, survivors: [] }
+    return { queries: 1, workers: 1, quorum: 1, core, outcome, rows, recoveries, ...undecided, survivors: [] }
   }
 }

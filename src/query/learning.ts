@@ -46,6 +46,8 @@ export class Learning {
   readonly #dueLooks: TimeBudget
   /** Moving average of how often lookups were sure. */
   #sure = 1
+  /** What was recalled in another one may follow from what was taken out since. */
+  epoch = 0
   /** What a warm memory is for: late answers; to answer unasked; or nothing now. */
   use: 'warm' | 'saving' | 'idle' = 'warm'
 
@@ -174,6 +176,7 @@ export class Learning {
 
   /** Takes out what an identity's answers taught, also those that wait to be learned, with what else does. */
   forget(from: Identity): void {
+    this.epoch++
     this.#training.stop()
     this.#lookups.restart()
     const forgetting = this.experience.forget(from)
@@ -183,6 +186,7 @@ export class Learning {
 
   /** Forgets all that was learned, also what waits to be: the model is another. */
   renew(): void {
+    this.epoch++
     this.#training.stop()
     this.#lookups.restart()
     this.experience.renew()

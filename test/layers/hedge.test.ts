@@ -228,7 +228,7 @@ it('what would be too late is refused when the call is known, unless it is admit
   expect(log).toEqual([])
   await microtasks()
   expect([asked.length, log, spent.earned]).toEqual([0, ['OVERLOADED', 'done'], []])
-  ask(queryOf({ admitted: true }), listener().caller)
+  ask(queryOf({ refusal: false }), listener().caller)
   expect(asked).toHaveLength(1)
 })
 

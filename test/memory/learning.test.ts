@@ -264,7 +264,7 @@ describe('memory', () => {
     workers[1].calls[0].fail(new ApproxiferError('WORKER', 'dead'))
     workers[0].calls[0].answer()
     expect((await both[0]).status).toBe('exact')
-    await expect(both[1]).rejects.toMatchObject({ code: 'QUORUM' })
+    await expect(both[1]).rejects.toMatchObject({ code: 'WORKER' })
     await predictor.close()
   })
 

@@ -1,0 +1,35 @@
+/** The memory's one face: what the engine asks of what the model answered before, wherever that is kept. */
+
+import type { Recovered } from './confidence'
+
+/** What the memory says of a query. */
+export interface RecalledAnswer extends Recovered {
+  /** The probability that the model's own answer would be as right; undefined until enough late answers have shown that. */
+  readonly confidence: number | undefined
+  /** Of what it was recalled: what an identity taught may have been taken out since. */
+  readonly epoch: number
+}
+
+/** For what it is asked. */
+export interface RecallWant {
+  /** Else the query gets nothing: there is more time for it. */
+  readonly isLast: boolean
+  /** Whether anybody still wants to know. */
+  isWanted(): boolean
+  /** Whether it would be given with so much confidence: where it rarely is, there is less time for others. */
+  isSure(confidence: number | undefined): boolean
+}
+
+/** Queries and answers are vectors. Nobody writes to them. `from`: the identity of the worker that answered. */
+export interface MemoryService {
+  /** Whether it knows enough to be asked. */
+  readonly isWarm: boolean
+  /** @param told  once, before this returns or later; undefined where nothing is known of the query, or there is no time */
+  recall(query: Float32Array, want: RecallWant, told: (said: RecalledAnswer | undefined) => void): void
+  /** Whether what was recalled may still be given and graded. */
+  isCurrent(said: RecalledAnswer): boolean
+  /** The model's own answer has come: it teaches how often recoveries are right. @returns whether this one was; undefined where nobody can say yet */
+  grade(said: RecalledAnswer, own: Float32Array, from: string | undefined): boolean | undefined
+  /** The model's own answer, with time or without: at most times only a part of them is learned. */
+  learn(query: Float32Array, own: Float32Array, from: string | undefined): void
+}

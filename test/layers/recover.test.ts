@@ -1,0 +1,223 @@
+/** Late and lost answers predicted by a memory, over a fake service. */
+
+import { describe, expect, it } from 'vitest'
+import { type RecoverOptions, recover } from '../../src/layers/recover'
+import type { MemoryService, RecalledAnswer, RecallWant } from '../../src/memory/service'
+import type { Policy } from '../../src/query/policy'
+import { type failure, fakeService, listener, queryOf } from '../shared/fake-service'
+
+const ages = { giveMs: 20, hedgeMs: 30, worth: 1 }
+const said = (confidence: number, ...values: number[]): RecalledAnswer => ({ answer: Float32Array.from(values), source: 'memory', missing: 1, confidence, epoch: 0 }) // biome-ignore format: one line
+
+/** A memory that says the same of every query, when it is told to; at once unless `isSlow`. */
+class FakeMemory implements MemoryService {
+  isWarm = true
+  isSlow = false
+  epoch = 0
+  readonly log: string[] = []
+  readonly wants: RecallWant[] = []
+  readonly waiting: (() => void)[] = []
+  constructor(public says: RecalledAnswer | undefined) {}
+  recall(_: Float32Array, want: RecallWant, told: (said: RecalledAnswer | undefined) => void) {
+    this.wants.push(want)
+    const tell = () => told(this.says)
+    if (this.isSlow) this.waiting.push(tell)
+    else tell()
+  }
+  isCurrent = ({ epoch }: RecalledAnswer) => epoch === this.epoch
+  grade(_: RecalledAnswer, own: Float32Array) {
+    this.log.push(`graded by ${own.join()}`)
+    return true
+  }
+  learn(_: Float32Array, own: Float32Array) {
+    this.log.push(`learned ${own.join()}`)
+  }
+}
+
+function recovering(memory: FakeMemory, options: Partial<RecoverOptions> = {}) {
+  const { clock, asked, service } = fakeService()
+  const spent = { taken: 0 }
+  const budget = { earn() {}, has: true, take: () => spent.taken++ }
+  const outputs = [{ name: 'y', shape: [2] }]
+  const layer = recover({ clock, lateness: { ages }, budget, memory, outputs, isDoubted: () => false, ...options })
+  return { clock, asked, ask: layer(service), spent }
+}
+const choosing = (policy: Policy, over = {}) => queryOf({ choices: { policy, ...over } as never })
+
+describe('a late answer', () => {
+  it('is predicted where the memory is sure; the model’s own grades that, and teaches', async () => {
+    const memory = new FakeMemory(said(0.95, 3, 4))
+    const { clock, asked, ask, spent } = recovering(memory)
+    const { log, outcomes, caller } = listener()
+    const query = choosing('auto')
+    ask(query, caller)
+    asked[0].begin('a')
+    await clock.run(19)
+    expect([log, memory.wants.length]).toEqual([['began a'], 0])
+    await clock.run(20)
+    expect([log, asked[0].dropped, spent.taken]).toEqual([['began a', 'recovered 3,4'], 'teach', 1])
+    expect(outcomes).toMatchObject([{ confidence: 0.95, by: [] }])
+    asked[0].answer(5, 6)
+    expect(memory.log).toEqual(['graded by 5,6', 'learned 5,6'])
+    expect([log.slice(2), query.tried.recovery]).toMatchObject([['ended a', 'done'], { given: true, agreed: true, confidence: 0.95 }]) // biome-ignore format: one line
+  })
+
+  it.each<[string, Policy, number, Partial<RecoverOptions>, string]>([
+    ['it is not sure', 'auto', 0.5, {}, 'exact 5,6'],
+    ['only exact ones are wanted', 'retry', 0.95, {}, 'exact 5,6'],
+    ['the budget is spent', 'auto', 0.95, { budget: { earn() {}, has: false, take() {} } }, 'exact 5,6'],
+    ['as many may be wrong as may be', 'auto', 0.95, { errors: { mayRecover: false, recover: () => () => {} } }, 'exact 5,6'], // biome-ignore format: one line
+    ['outputs are read wrongly', 'auto', 0.95, { isDoubted: () => true }, 'exact 5,6'],
+    ['nobody knows what is late', 'auto', 0.95, { lateness: { ages: undefined } }, 'exact 5,6'],
+    ['any recovery will do', 'recover', 0.1, {}, 'recovered 3,4'],
+  ])('where %s (%s, %d): %s', async (_, policy, confidence, options, what) => {
+    const memory = new FakeMemory(said(confidence, 3, 4))
+    const { clock, asked, ask } = recovering(memory, options)
+    const { log, caller } = listener()
+    ask(choosing(policy), caller)
+    asked[0].begin('a')
+    await clock.run(500)
+    asked[0].answer(5, 6)
+    expect(log.filter((each) => /exact|recovered/.test(each))).toEqual([what])
+    expect(memory.log.at(-1)).toBe('learned 5,6')
+  })
+
+  it('that comes while the memory is asked is given; what the memory says then is graded no more, and done is last', async () => {
+    const memory = Object.assign(new FakeMemory(said(0.95, 3, 4)), { isSlow: true })
+    const { clock, asked, ask } = recovering(memory)
+    const { log, caller } = listener()
+    ask(choosing('auto'), caller)
+    asked[0].begin('a')
+    await clock.run(20)
+    asked[0].answer(5, 6)
+    expect(log).toEqual(['began a', 'ended a', 'exact 5,6'])
+    expect(memory.wants[0].isWanted()).toBe(false)
+    memory.waiting[0]()
+    expect([log.at(-1), memory.log]).toEqual(['done', ['learned 5,6']])
+  })
+
+  it('keeps everybody else from being asked while the memory is', async () => {
+    const memory = Object.assign(new FakeMemory(said(0.5, 3, 4)), { isSlow: true })
+    const { clock, asked, ask } = recovering(memory)
+    const query = choosing('auto')
+    ask(query, listener().caller)
+    asked[0].begin('a')
+    await clock.run(20)
+    const went: string[] = []
+    expect(query.tried.waits(() => went.push('on'))).toBe(true)
+    memory.waiting[0]()
+    expect([went, query.tried.waits(() => {})]).toEqual([['on'], false])
+  })
+
+  it('is not predicted by what was taken out of the memory meanwhile, nor graded', async () => {
+    const memory = Object.assign(new FakeMemory(said(0.95, 3, 4)), { isSlow: true })
+    const { clock, asked, ask } = recovering(memory)
+    const { log, caller } = listener()
+    ask(choosing('auto'), caller)
+    asked[0].begin('a')
+    await clock.run(20)
+    memory.epoch = 1
+    memory.waiting[0]()
+    asked[0].answer(5, 6)
+    expect([log.slice(-2), memory.log]).toEqual([['exact 5,6', 'done'], ['learned 5,6']])
+  })
+})
+
+describe('a lost answer', () => {
+  it('is predicted where the memory is sure, before another worker is asked', () => {
+    const memory = new FakeMemory(said(0.95, 3, 4))
+    const { asked, ask, spent } = recovering(memory, { lateness: { ages: undefined } })
+    const { log, caller } = listener()
+    ask(choosing('auto'), caller)
+    asked[0].begin('a').fail()
+    expect([log, spent.taken]).toEqual([['began a', 'recovered 3,4', 'ended a', 'done'], 0])
+  })
+
+  it('is an error where the memory is not, once nobody else is asked', () => {
+    const { asked, ask } = recovering(new FakeMemory(said(0.5, 3, 4)))
+    const { log, outcomes, caller } = listener()
+    ask(choosing('auto'), caller)
+    asked[0].begin('a').fail()
+    expect(log.slice(1)).toEqual(['ended a', 'WORKER', 'done'])
+    expect(outcomes).toMatchObject([{ error: { message: 'broke' } }])
+  })
+
+  it('holds the failure while the memory is asked, and is done last', () => {
+    const memory = Object.assign(new FakeMemory(said(0.95, 3, 4)), { isSlow: true })
+    const { asked, ask } = recovering(memory)
+    const { log, caller } = listener()
+    ask(choosing('auto'), caller)
+    asked[0].begin('a').fail()
+    expect(log).toEqual(['began a', 'ended a'])
+    memory.waiting[0]()
+    expect(log.slice(2)).toEqual(['recovered 3,4', 'done'])
+  })
+
+  it('that the load refused is predicted all the same', () => {
+    const { asked, ask } = recovering(new FakeMemory(said(0.95, 3, 4)))
+    const { log, caller } = listener()
+    ask(choosing('auto'), caller)
+    asked[0].fail('load', { code: 'OVERLOADED' })
+    expect(log).toEqual(['recovered 3,4', 'ended undefined', 'done'])
+  })
+
+  it('is no recovery where the memory knows too little', () => {
+    const memory = Object.assign(new FakeMemory(said(0.95, 3, 4)), { isWarm: false })
+    const { asked, ask } = recovering(memory)
+    const { log, caller } = listener()
+    ask(choosing('recover'), caller)
+    asked[0].begin('a').fail()
+    expect([log.slice(-2), memory.wants]).toEqual([['WORKER', 'done'], []])
+  })
+})
+
+describe('at the deadline', () => {
+  it.each(['give', 'fail'] as const)('what is not sure enough: %s', (atDeadline) => {
+    const { asked, ask } = recovering(new FakeMemory(said(0.5, 3, 4)))
+    const { log, outcomes, caller } = listener()
+    const call = ask(choosing('auto', { atDeadline }), caller)
+    asked[0].begin('a')
+    call.expire()
+    if (atDeadline === 'give') expect(log.at(-1)).toBe('recovered 3,4')
+    else {
+      expect(outcomes).toMatchObject([{ error: { code: 'DEADLINE', recovery: { confidence: 0.5 } } }])
+      const [{ error }] = outcomes as ReturnType<typeof failure>[]
+      expect([...((error.recovery?.output.y.data ?? []) as Float32Array)]).toEqual([3, 4])
+    }
+  })
+
+  it('the memory is asked once more where it had no time before, with more time', async () => {
+    const memory = new FakeMemory(undefined)
+    const { clock, asked, ask } = recovering(memory)
+    const { log, caller } = listener()
+    const call = ask(choosing('auto'), caller)
+    asked[0].begin('a')
+    await clock.run(20)
+    memory.says = said(0.95, 3, 4)
+    call.expire()
+    expect(memory.wants.map(({ isLast }) => isLast)).toEqual([false, true])
+    expect(log.at(-1)).toBe('recovered 3,4')
+  })
+})
+
+it('a late recovery counts in the error budget until the model’s answer has come', async () => {
+  const told: boolean[] = []
+  const errors = { mayRecover: true, recover: () => (isRight: boolean) => told.push(isRight) }
+  const { clock, asked, ask } = recovering(new FakeMemory(said(0.95, 3, 4)), { errors })
+  ask(choosing('auto'), listener().caller)
+  asked[0].begin('a')
+  await clock.run(20)
+  expect(told).toEqual([])
+  asked[0].answer(5, 6)
+  expect(told).toEqual([true])
+})
+
+it('teaches nothing of a model that was replaced', () => {
+  const memory = new FakeMemory(undefined)
+  const { asked, ask } = recovering(memory)
+  const call = ask(choosing('auto'), listener().caller)
+  asked[0].begin('a')
+  call.drop('void')
+  asked[0].answer(5, 6)
+  expect(memory.log).toEqual([])
+})
