@@ -1,48 +1,61 @@
-// Functions and files of the package that one `predict` without a scheme enters, by V8's precise coverage: node scripts/path.js [--list]
+// Functions and files of the package that one `predict` enters, by V8's precise coverage, without a scheme, with a memory that recovers a lost
+// answer, and where one worker may lie: node scripts/path.js [DIST] [--list]
 import { Session } from 'node:inspector/promises'
+import { pathToFileURL } from 'node:url'
 
-const { createPredictor } = await import(new URL('../dist/node/index.js', import.meta.url).href)
-
-const tensor = (name) => ({ name, shape: [2] })
-const workers = ['a', 'b', 'c'].map((name) => ({
-  ...{ name, free: true, onFree: undefined },
-  signature: { inputs: [tensor('x')], outputs: [tensor('y')] },
-  infer: async ([{ data, shape }]) => [{ data: data.map((value) => 2 * value), shape }],
-  close: async () => {},
-}))
-const predictor = await createPredictor({ workers, verify: { audit: 0 } })
-const query = Float32Array.of(1, 2)
-for (let i = 0; i < 200; i++) await predictor.predict(query)
-
+const [given] = process.argv.slice(2).filter((each) => !each.startsWith('--'))
+const dist = given ? pathToFileURL(`${given}/`) : new URL('../dist/', import.meta.url)
+const { createPredictor } = await import(new URL('node/index.js', dist).href)
 const session = new Session()
 session.connect()
-await session.post('Profiler.enable')
-await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false })
-await session.post('Profiler.takePreciseCoverage') // what happened so far
-const { group } = await predictor.predict(query)
-await group
-const { result } = await session.post('Profiler.takePreciseCoverage')
-await predictor.close()
 
-const own = result.filter(({ url }) => url.includes('/dist/'))
-const entered = own.flatMap(({ url, functions }) =>
-  functions
-    .filter(({ functionName, ranges }) => ranges[0].count > 0 && ranges[0].startOffset > 0 && functionName !== '')
-    .map(({ functionName, ranges }) => ({
-      file: url.split('/dist/')[1],
-      name: functionName,
-      at: ranges[0].startOffset,
-    })),
-)
-const files = [...new Set(entered.map(({ file }) => file))].sort()
-console.log(`one predict without a scheme enters ${entered.length} functions in ${files.length} files`)
-if (process.argv.includes('--list')) {
-  for (const file of files)
-    console.log(
-      file,
-      entered
-        .filter((each) => each.file === file)
-        .map(({ name }) => name)
-        .join(' '),
-    )
+/** Which of two numbers is larger; a worker that is lost fails. */
+const workers = (lost) =>
+  ['a', 'b', 'c'].map((name) => ({
+    ...{ name, free: true, onFree: undefined },
+    signature: { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'logits', shape: [2] }] },
+    async infer([{ data, shape }]) {
+      if (lost.now) throw new Error('lost')
+      return [{ data: data.map((value) => value - 2), shape }]
+    },
+    close: async () => {},
+  }))
+
+const cases = {
+  'no scheme': {},
+  'a lost answer from a memory': { policy: 'auto' },
+  'one may lie': { scheme: { queries: 1, byzantine: 1 }, memory: false },
 }
+
+async function entered(name, options) {
+  const lost = { now: false }
+  const predictor = await createPredictor({ workers: workers(lost), verify: { audit: 0 }, onWarning() {}, ...options })
+  const query = (i) => Float32Array.of(...(i % 2 ? [3, 1] : [1, 3]).map((value, at) => value + Math.random()))
+  for (let i = 0; i < 400 || (options.policy && predictor.stats().remembered < 256); i++) {
+    await predictor.predict(query(i))
+    if (i % 4 === 0) await new Promise((resolve) => setTimeout(resolve, 1)) // it learns
+  }
+  lost.now = name.includes('lost')
+  await session.post('Profiler.enable')
+  await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false })
+  await session.post('Profiler.takePreciseCoverage') // what happened so far
+  const { group, status } = await (lost.now ? predictor.predict(query(1000), { policy: 'recover' }) : predictor.predict(query(1000)))
+  await group
+  const { result } = await session.post('Profiler.takePreciseCoverage')
+  await session.post('Profiler.disable')
+  await predictor.close()
+  const own = result.filter(({ url }) => url.startsWith(dist.href))
+  const functions = own.flatMap(({ url, functions }) =>
+    functions
+      .filter(({ functionName, ranges }) => ranges[0].count > 0 && ranges[0].startOffset > 0 && functionName !== '')
+      .map(({ functionName }) => `${url.slice(dist.href.length)} ${functionName}`),
+  )
+  return { status, functions, files: new Set(functions.map((each) => each.split(' ')[0])).size }
+}
+
+for (const [name, options] of Object.entries(cases)) {
+  const { status, functions, files } = await entered(name, options)
+  console.log(`${name} (${status}): ${functions.length} functions in ${files} files`)
+  if (process.argv.includes('--list')) console.log(functions.map((each) => `  ${each}`).join('\n'))
+}
+process.exit(0)
