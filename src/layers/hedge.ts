@@ -149,7 +149,11 @@ class HedgedCall implements Call, Timeable {
   #failed(outcome: Failure): void {
     const { pool, most } = this.layer
     const { tried, choices } = this.query
-    if (this.#isOver || tried.waits(() => this.#failed(outcome))) return
+    if (this.#isOver) return
+    if (tried.waits(() => this.#goOn(outcome))) {
+      this.#running++ // it is not done: another worker may yet be asked
+      return
+    }
     const mayRetry =
       (outcome.blame === 'worker' || outcome.blame === 'nobody') &&
       choices.policy !== 'recover' &&
@@ -161,6 +165,11 @@ class HedgedCall implements Call, Timeable {
     else if (mayRetry) this.#ask(pool.isOverloaded ? 'normal' : 'high')
     else if (outcome.blame === 'load') this.#end(outcome)
     else this.#end({ ...outcome, error: whyFailed(tried, pool, tried.downs >= most.downs) })
+  }
+
+  #goOn(outcome: Failure): void {
+    this.#failed(outcome)
+    this.done()
   }
 
   /** Asks another worker, where the newest attempt has been at work for long enough by now. */

@@ -63,7 +63,9 @@ class RecoveredCall implements Call, Caller, Timeable {
   #failure: Failure | undefined
   /** The model's answer has come, or teaches nothing. */
   #isTaught = false
+  /** The call beneath is done; this one is. */
   #isDone = false
+  #isFinished = false
   dueAt = Number.NaN
   timer: Timeable['timer']
 
@@ -116,7 +118,14 @@ class RecoveredCall implements Call, Caller, Timeable {
 
   done(): void {
     this.#isDone = true
-    if (!this.#isAsking) this.#caller.done?.()
+    this.#finish()
+  }
+
+  /** Nothing is under way any more, neither beneath nor in the memory. */
+  #finish(): void {
+    if (!this.#isDone || this.#isAsking || this.#isFinished) return
+    this.#isFinished = true
+    this.#caller.done?.()
   }
 
   #plan(): void {
@@ -165,7 +174,7 @@ class RecoveredCall implements Call, Caller, Timeable {
         this.#press(this.#pressing) // it became so meanwhile
       else this.#decide()
       if (!this.#isAsking) tried.release()
-      if (this.#isDone && !this.#isAsking) this.#caller.done?.()
+      this.#finish()
     })
   }
 

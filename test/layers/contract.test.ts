@@ -4,10 +4,12 @@
  */
 
 import { expect, it } from 'vitest'
+import type { MemoryService } from '../../src/memory/service'
 import { acceptAnswers, type Payload } from '../../src/payload'
 import { NORMAL } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
 import { stackOf } from '../../src/predictor/stack'
+import type { Tenant } from '../../src/predictor/tenants'
 import { Budget } from '../../src/query/budget'
 import { Lateness } from '../../src/query/lateness'
 import { type Random, seeded } from '../../src/random'
@@ -20,6 +22,8 @@ const [RUNS, QUERIES, WORKERS] = [100, 150, 6]
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
 /** A call that has expired settles so soon, and a timer may be a millisecond late. */
 const GRACE = 21
+
+const tenant = {} as Tenant
 
 /** Workers of which two fail or hang now and then, and a third may leave. */
 function worldOf(random: Random) {
@@ -39,7 +43,23 @@ function worldOf(random: Random) {
   const [accept, lateMs] = [acceptAnswers(signature, false), () => lateness.ages?.hedgeMs]
   const pool: Pool<Payload, Payload> = new Pool<Payload, Payload>(workers, { clock, hangMs: 80, accept, lateMs })
   const counts = { sent: 0, won: 0 }
-  const service = stackOf({ clock, pool, lateness, budget: new Budget(0.2, 10), counts })
+  const memory: MemoryService = {
+    isWarm: true,
+    isCurrent: () => random.next() < 0.9,
+    grade: () => true,
+    learn() {},
+    recall(query, _, told) {
+      const said = { answer: query.slice(), source: 'memory', missing: 1, confidence: random.next(), epoch: 0 } as const
+      const tell = () => told(random.next() < 0.7 ? said : undefined)
+      if (random.next() < 0.5) tell()
+      else clock.after(30 * random.next(), tell)
+    },
+  }
+  const recovers = random.next() < 0.6
+  const recovery = () => ({ memory, budget: new Budget(0.3, 150), outputs: signature.outputs, isDoubted: () => false })
+  const tenantOf = () => tenant
+  const all = { clock, pool, lateness, budget: new Budget(0.2, 10), counts }
+  const service = stackOf(recovers ? { ...all, teaches: true, tenantOf, recovery } : all)
   if (random.next() < 0.3) clock.after(200, () => pool.remove(workers[2].name))
   if (random.next() < 0.1) clock.after(300, () => workers.forEach(({ name }) => pool.drain(name)))
   return { clock, pool, service }
@@ -81,7 +101,7 @@ it('holds under random trouble', async () => {
         },
       }
       const policy = (['recover', 'retry', 'auto'] as const)[Math.floor(3 * random.next())]
-      const query = queryOf({ payload: payload(random.next(), 1), turn: NORMAL, since: clock.now(), dueAt, choices: { policy } as never }) // biome-ignore format: one line
+      const query = queryOf({ payload: payload(random.next(), 1), turn: NORMAL, since: clock.now(), dueAt, choices: { policy, atDeadline: random.next() < 0.5 ? 'give' : 'fail' } as never }) // biome-ignore format: one line
       const call = service(query, caller)
       isKnown = true
       if (random.next() < 0.2) {
@@ -101,5 +121,6 @@ it('holds under random trouble', async () => {
     expect([seed, faults]).toEqual([seed, []])
     await pool.close(new Error('closed') as never)
   }
-  for (const what of ['exact', 'dropped', 'DEADLINE', 'WORKER']) expect([what, totals[what] > 20]).toEqual([what, true])
+  for (const what of ['exact', 'recovered', 'dropped', 'DEADLINE', 'WORKER'])
+    expect([what, totals[what] > 20]).toEqual([what, true])
 })

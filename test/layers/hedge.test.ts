@@ -270,3 +270,43 @@ it('the first attempt’s time is told, long after another’s answer was given'
   asked[0].answer(1)
   expect(told).toEqual([5])
 })
+
+describe('while a memory is asked', () => {
+  it('nobody else is, and the query is not done; then it goes on', async () => {
+    const { asked, ask } = hedged()
+    const { log, caller } = listener()
+    const query = queryOf()
+    ask(query, caller)
+    query.tried.hold()
+    asked[0].begin('a').fail()
+    expect([asked.length, log]).toEqual([1, ['began a', 'ended a']])
+    query.tried.release()
+    expect(asked).toHaveLength(2)
+    asked[1].begin('b').answer(2)
+    expect(log.slice(2)).toEqual(['began b', 'ended b', 'exact 2', 'done'])
+  })
+
+  it('a late attempt has no hedge', async () => {
+    const { clock, asked, ask } = hedged()
+    const query = queryOf()
+    ask(query, listener().caller)
+    asked[0].begin('a')
+    query.tried.hold()
+    await pass(clock, 50)
+    expect(asked).toHaveLength(1)
+    query.tried.release()
+    expect(asked).toHaveLength(2)
+  })
+
+  it('a call that is dropped is done once it is told', () => {
+    const { asked, ask } = hedged()
+    const { log, caller } = listener()
+    const query = queryOf()
+    const call = ask(query, caller)
+    query.tried.hold()
+    asked[0].begin('a').fail()
+    call.drop('teach')
+    query.tried.release()
+    expect([asked.length, log]).toEqual([1, ['began a', 'ended a', 'done']])
+  })
+})
