@@ -1,4 +1,4 @@
-/** npm run bench -- attacked | batch | busy | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | loop | losers | nats | overload | overload-memory | reuse | sampled | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | sybils | tokens | useless | windows | accuracy [--json] */
+/** npm run bench -- attacked | batch | busy | kernels | costs | domains | changes | cold | coordinator | fleet | large | latency | laws | liars | looks | loop | losers | nats | overload | overload-memory | reuse | sampled | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | sybils | tokens | useless | windows | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -6,7 +6,6 @@ import { attacked } from './attacked'
 import { batch } from './batch'
 import { busy } from './busy'
 import { changesBench } from './changes'
-import { clones } from './clones'
 import { cold } from './cold'
 import { coordinator } from './coordinator'
 import { costs } from './costs'
@@ -47,7 +46,6 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   costs,
   domains: domainsBench,
   changes: changesBench,
-  clones,
   cold,
   coordinator,
   fleet,

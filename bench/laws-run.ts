@@ -79,9 +79,6 @@ export const systems: Record<string, Start> = {
   retry: predictor({}),
 }
 
-/** Of bench losers. */
-const others: Record<string, Start> = { clones: predictor({ hedge: { clones: true } }) }
-
 export interface Job {
   law: string
   workers: number
@@ -94,8 +91,5 @@ export interface Job {
 
 export function simulate({ law, system, ...at }: Job): Promise<Tail> {
   const { make, meanMs } = laws[law]
-  return tailOf(
-    { ...at, law: make, meanMs, queries: QUERIES, warmUp: QUERIES / 20, width: 1 },
-    systems[system] ?? others[system],
-  )
+  return tailOf({ ...at, law: make, meanMs, queries: QUERIES, warmUp: QUERIES / 20, width: 1 }, systems[system])
 }

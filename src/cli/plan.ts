@@ -144,7 +144,6 @@ function adviceFor({ inputs, abilities, inferenceMs: ms, inferenceShapes }: Judg
     ...(abilities?.memory === 'vector'
       ? [`  reuse.maxError, answers before asking (.05 to ${LOOK_MS} ms a lookup): ${pays}`]
       : []),
-    '  hedge.clones, two workers a query at once: for machines of your own that mostly idle, not for threads, which share this one’s cores',
   ]
 }
 

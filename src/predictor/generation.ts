@@ -63,8 +63,7 @@ export class Generation {
   #told: ModelChange
 
   constructor(means: Means, settings: Settings, { told, before, unasked }: GenerationOptions) {
-    const extras = { hedge: { sent: 0, won: 0 }, clone: { sent: 0, won: 0 } }
-    this.counts = before?.counts ?? { groups: 0, renewals: 0, extras }
+    this.counts = before?.counts ?? { groups: 0, renewals: 0, hedges: { sent: 0, won: 0 } }
     this.#told = told
     this.#model = { fingerprint: told.model ?? told.modelId }
     this.means = means
@@ -122,8 +121,7 @@ export class Generation {
       agenda: new Agenda(clock, lateness, deadlineMs),
       hedges: before ? before.#shared.hedges : new Budget(hedge.budget, BURST), // one of all models
       recoveries: new Budget(RECOVERED.share, RECOVERED.share * RECOVERED.queries),
-      extras: this.counts.extras,
-      clones: hedge.clones,
+      hedged: this.counts.hedges,
       strangers: this.means.trust.strangers,
       acceptance: verified ? agreement(byzantine) : first,
       mostLost: Math.max(MOST_LOST, stragglers + 1 + (verified ? byzantine : 0)),

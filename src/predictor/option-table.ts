@@ -95,11 +95,6 @@ export const hedge = {
     0.2,
     'second requests for late queries at most, as a share of all; when they pay is learned',
   ),
-  clones: option(
-    checkBoolean,
-    false,
-    'whether each query is asked of a second worker at once where machines idle, which are yours and cost nothing more',
-  ),
 } satisfies TableOf<Exclude<PredictorOptions['hedge'], false | undefined>>
 
 const verify = {

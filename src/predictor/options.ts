@@ -52,7 +52,7 @@ export interface PredictorOptions extends Choices {
   maxWaitMs?: number
   hangMs?: number
   /** Second requests for late queries; `false` for workers that must not be asked twice. */
-  hedge?: false | { budget?: number; clones?: boolean }
+  hedge?: false | { budget?: number }
   /** Where workers may lie. */
   verify?: {
     trust?: TrustIn

@@ -45,7 +45,7 @@ export type Settings = ReturnType<typeof settingsOf>
 export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
   const { hedge = read(hedgeOptions, 'hedge', {}), verify, memory, limits } = options
   const warn = warnOnce(options.onWarning)
-  const { budget, clones } = hedge || { budget: 0, clones: false }
+  const { budget } = hedge || { budget: 0 }
   const choices = checkChoices(options, coded, defaultChoices(options, coded))
   checkMemory(options, coded, warn)
   checkUnsampled(options)
@@ -65,7 +65,7 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     choices,
     /** What a query is asked with that chooses nothing. */
     usual: { choices, deadlineMs: options.deadlineMs, turn: NORMAL, signal: undefined },
-    hedge: { budget, clones },
+    hedge: { budget },
     verify: {
       ...verify,
       integrity: verify.integrity ?? (verify.trust === 'open' ? OPEN : CHECKED),

@@ -33,8 +33,6 @@ export interface PredictorStats {
   groups: number
   /** Second requests for late queries, and those of them that were answered first. */
   hedges: { sent: number; won: number }
-  /** The same of queries that were asked of a second worker at once, with `hedge: { clones: true }`. */
-  clones: { sent: number; won: number }
   /** How long a query waits until it is late; undefined before enough were answered. */
   lateMs: number | undefined
   /** Queries remembered. */
@@ -56,8 +54,7 @@ export interface GenerationCounts {
   groups: number
   /** How often the model was replaced. */
   renewals: number
-  /** Second requests. */
-  readonly extras: { hedge: { sent: number; won: number }; clone: { sent: number; won: number } }
+  readonly hedges: { sent: number; won: number }
 }
 
 /** @param tenant  whose memory it tells of */
@@ -75,8 +72,7 @@ export function statsOf(generation: Generation, admission: Admission, tenant: st
     recalled: generation.means.given?.recalled ?? 0,
     reused: generation.reuse?.given ?? 0,
     groups: generation.counts.groups,
-    hedges: { ...generation.counts.extras.hedge },
-    clones: { ...generation.counts.extras.clone },
+    hedges: { ...generation.counts.hedges },
     lateMs: lateness.ages?.hedgeMs,
     remembered: experience?.remembered ?? 0,
     tolerance: experience?.confidence.tolerance ?? (criterion.kind === 'tolerance' ? criterion.tolerance : undefined),

@@ -7,8 +7,8 @@ import type { Apart, Attempt, Attempts, Identity, Owner, Priority, Turn } from '
 import { identityOf, type ModelWorker } from '../workers/worker'
 import type { Context, Strangers } from './context'
 
-/** `parity`: of a group, not of one query. `trial`: to an ejected worker, whose answer is only compared. `copy`: sent ahead, in case the first gets lost. `clone`: the same, where machines idle. */
-export type Purpose = 'first' | 'copy' | 'clone' | 'hedge' | 'retry' | 'proof' | 'trial' | 'parity'
+/** `parity`: of a group, not of one query. `trial`: to an ejected worker, whose answer is only compared. `copy`: sent ahead, in case the first gets lost. */
+export type Purpose = 'first' | 'copy' | 'hedge' | 'retry' | 'proof' | 'trial' | 'parity'
 
 /** An attempt, and what its query knows of it. */
 export interface Asked {
@@ -93,9 +93,6 @@ export interface Question extends Owner {
   readonly caller: { readonly dueAt: number; readonly turn: Turn }
   readonly coding: Apart | undefined
 }
-
-/** Up to this utilisation a clone may wait for a worker. At load .5 p50 is else 1.1 times that of clones to idle workers alone. */
-const IDLE = 0.4
 
 export class Inquiry implements Apart {
   /** Why no worker is asked any more: no answer would be in time. */
@@ -183,9 +180,6 @@ export class Inquiry implements Apart {
     const submission = { payload, owner: this.#question, dueAt, turn, priority, apart }
     const attempt = purpose === 'trial' ? this.#pool.trial(submission) : this.#pool.submit(submission)
     if (!attempt) return undefined
-    // Where many are at work a clone goes to a worker that is free now, or to none: it would keep others waiting.
-    const isNow = purpose === 'clone' && this.#pool.utilisation > IDLE
-    if (isNow && attempt.phase === 'queued') this.#pool.cancel(attempt)
     const asked = newAsked(attempt, purpose, row)
     this.#unknown = undefined
     this.asked = append(this.asked as Asked[], asked)

@@ -9,7 +9,7 @@ import type { Signature } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 import type { Acceptance } from './acceptance'
 import type { Agenda } from './agenda'
-import type { Asked, Purpose } from './asked'
+import type { Asked } from './asked'
 import type { Budget } from './budget'
 import type { Ended } from './caller'
 import type { Equality } from './equality'
@@ -31,10 +31,8 @@ export interface Context {
   /** Second requests for late queries, and recoveries given to them. */
   readonly hedges: Budget
   readonly recoveries: Budget
-  /** Hedges and clones that went to a worker, and those that answered first. */
-  readonly extras: Partial<Record<Purpose, { sent: number; won: number }>>
-  /** Whether each query is asked of a second worker at once, where machines idle. */
-  readonly clones: boolean
+  /** Hedges that went to a worker, and those that answered first. */
+  readonly hedged: { sent: number; won: number }
   readonly acceptance: Acceptance
   /** Where it takes more than one. */
   readonly Vote?: typeof Vote | undefined

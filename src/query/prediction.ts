@@ -177,7 +177,7 @@ type Times = Pick<GroupReport, 'encodeMs' | 'waitMs' | 'decodeMs' | 'core'> & {
 /** Of a group that has decoded nothing so far. */
 export const undecided = { survivors: NONE as readonly number[], encodeMs: 0, waitMs: 0, decodeMs: 0 }
 
-const EXTRAS: readonly Purpose[] = ['hedge', 'retry', 'clone']
+const EXTRAS: readonly Purpose[] = ['hedge', 'retry']
 
 /** What became of attempts that are over, except extras that were cancelled before a worker had them. @param rows  are added to */
 export function rowReports(all: readonly Asked[], rows: RowReport[] = []): RowReport[] {

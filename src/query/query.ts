@@ -55,7 +55,6 @@ export class Query implements Owner, Timed {
       const checks = this.vote?.begin() === true
       for (let i = 0; i < (checks ? 1 : acceptance.needed); i++) this.#ask(i ? 'proof' : 'first', 'normal')
       if (checks) this.#lookUp()
-      if (this.#context.clones && !this.vote && this.inquiry.available > 0) this.#ask('clone', 'low')
       if (this.vote && this.inquiry.available < 0) this.reconsider()
     }
   }
@@ -130,9 +129,8 @@ export class Query implements Owner, Timed {
   began(attempt: Attempt): void {
     const asked = this.inquiry.find(attempt)
     if (!asked) return this.inquiry.met(attempt) // it is told again when it is known here
-    const { extras, agenda, trust, lateness } = this.#context
-    const extra = extras[asked.purpose]
-    if (extra && !asked.isSent) extra.sent++
+    const { hedged, agenda, trust, lateness } = this.#context
+    if (asked.purpose === 'hedge' && !asked.isSent) hedged.sent++
     if (asked.purpose === 'copy' && !asked.isSent) this.coding?.copies?.send()
     asked.isSent = true
     const isAgain = attempt.seenBy.length > 1 // the stranger that refused it
@@ -253,8 +251,7 @@ export class Query implements Owner, Timed {
   }
 
   #answer(asked: Asked, status: Status, confidence: number | undefined): number | undefined {
-    const extra = this.#context.extras[asked.purpose]
-    if (extra) extra.won++
+    if (asked.purpose === 'hedge') this.#context.hedged.won++
     if (asked.purpose === 'copy') this.coding?.copies?.save()
     return this.#settle(answerOf(asked) as Payload, workersAnswer(this, asked, status, confidence))
   }

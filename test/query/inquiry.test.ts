@@ -1,4 +1,4 @@
-/** Which attempts of a query are queued where no worker is free. */
+/** Which workers an attempt of a query may go to. */
 
 import { expect, it, vi } from 'vitest'
 import { type Attempt, NORMAL } from '../../src/pool/attempt'
@@ -12,20 +12,6 @@ function inquiryOf(pool: HandPool, began: (attempt: Attempt) => void): Inquiry {
   const caller = { dueAt: 100, turn: NORMAL }
   return new Inquiry({ pool }, { payload: payloadOf(query(1)), caller, coding: undefined, began, settled() {} })
 }
-
-it.each([
-  ['clone', 0.5, 1],
-  ['clone', 0.4, 0],
-  ['hedge', 1, 0],
-] as const)('a %s at utilisation %d: %d cancelled', (purpose, utilisation, count) => {
-  const pool = new HandPool([new HandWorker('w0')])
-  pool.utilisation = utilisation
-  const cancelled = vi.spyOn(pool, 'cancel')
-  const inquiry = inquiryOf(pool, () => {})
-  inquiry.ask('first', 'normal', 0)
-  expect(inquiry.ask(purpose, 'low', 1)?.attempt.phase).toBe('queued')
-  expect(cancelled).toHaveBeenCalledTimes(count)
-})
 
 it('two workers prove an answer, not one twice: who begins with an attempt while it is submitted gets no other of its query', () => {
   const worker = new HandWorker('w0')

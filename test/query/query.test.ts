@@ -31,7 +31,7 @@ function grouped(policy: 'recover' | 'auto' | 'retry' = 'recover') {
   const lateness = { ages, medianMs: 10, tell: (attempt: unknown) => timed.push(attempt), known() {} }
   const counts = { recoveries: 0, done: 0 }
   const context = {
-    ...{ clock, pool, lateness, acceptance: first, extras: {}, mostLost: 2, mostFailed: 3 },
+    ...{ clock, pool, lateness, acceptance: first, hedged: { sent: 0, won: 0 }, mostLost: 2, mostFailed: 3 },
     ...{ signature: new HandWorker('any').signature, trust: { compare() {}, began() {} } },
     agenda: new Agenda(clock, lateness as never, 100),
     hedges: { has: true, take() {} },
@@ -131,7 +131,7 @@ function verified({ ejected = [] as string[] } = {}) {
       lateness,
       acceptance: agreement(1),
       Vote,
-      extras: {},
+      hedged: { sent: 0, won: 0 },
       mostLost: 2,
       mostFailed: 9,
       signature,

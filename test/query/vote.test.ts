@@ -90,7 +90,7 @@ it.each([
   const clock = new VirtualClock()
   const pool = new HandPool([0, 1, 2].map((i) => new HandWorker(`w${i}`)))
   const lateness = new Lateness(() => pool)
-  const budgets = { hedges: new Budget(0, 0), recoveries: new Budget(1, 1), extras: {} }
+  const budgets = { hedges: new Budget(0, 0), recoveries: new Budget(1, 1), hedged: { sent: 0, won: 0 } }
   const trust = {
     integrity: 0.9,
     audits: (worker?: unknown) => worker !== undefined,

@@ -145,7 +145,7 @@ export function drawn(seed: number, queries: number): Schedule {
     deadlineMs: DEADLINE_MS,
     maxWaitMs: pick([0, 5, 50]),
     policy: pick(['auto', 'retry', 'recover'] as const),
-    hedge: { budget: pick([0, 0.1, 0.2, 1]), clones: draw.chance(0.2) },
+    hedge: { budget: pick([0, 0.1, 0.2, 1]) },
     memory: pick([undefined, false] as const),
     ...(draw.chance(0.3) && { verify: { audit: 1 } }),
     limits: { queries: pick([8, 50, 10_000]), tenants: on.has('tenants') ? 3 : 1 },

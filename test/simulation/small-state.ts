@@ -35,7 +35,7 @@ const omitted: Omitted = {
   'QueryRecovery._experience': learned,
   'Query.place': derived,
   'PooledAttempt.order': 'attempts are queued in that order',
-  'context.extras': figures,
+  'context.hedged': figures,
   'Admission._answered': figures,
   'Admission._failed': figures,
   'Member.counts': figures,

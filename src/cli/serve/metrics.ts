@@ -188,9 +188,6 @@ const families: Family[] = [
     ['result'],
     ({ hedges }) => by('result', hedges),
   ),
-  counter('clones_total', 'The same of those that were made at once (hedge.clones)', ['result'], ({ clones }) =>
-    by('result', clones),
-  ),
   gauge('late_seconds', 'After which a query is late', [], ({ lateMs }) => [[{}, seconds(lateMs)]]),
   gauge(
     'unasked_wrong',
