@@ -204,8 +204,8 @@ ${markdownTable(
 
 ${markdownTable(['', ...names.map((name) => TITLES[name])], lost.table)}
 
-A memory holds earlier queries and the model's own answers, no labels. "alone" is without any redundancy: K workers, nothing coded. Else the ninth worker gets the query
-that the memory knows least of the eight, a second time, where that saves more than a parity of all eight (it always did here).
+A memory holds earlier queries and the model's own answers, no labels. "alone" is without any redundancy: K workers, nothing coded. Else the ninth worker gets a
+parity of all eight, as with the policy \`recover\`, and the surer of both counts; with \`auto\` none is sent beside a memory.
 
 ![lost queries](lost.svg)
 
@@ -314,7 +314,7 @@ function lostQueries(names: readonly ModelName[], ours: Lookup) {
     ['parity, groups by likeness:16', (name) => whole(ours(name, 'likeness:16'))],
     ...memories.flatMap((memory): [string, (name: string) => Part][] => [
       [`memory of ${memory}, alone`, (name) => ours(name, `memory ${memory}`)?.rivals.memoryAlone ?? {}],
-      [`memory of ${memory}, a copy of what it knows least`, (name) => whole(ours(name, `memory ${memory}`))],
+      [`memory of ${memory}, and a parity`, (name) => whole(ours(name, `memory ${memory}`))],
     ]),
   ]
   const base = (name: string) => ours(name, '8,1')?.accuracy.base

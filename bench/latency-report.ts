@@ -142,7 +142,7 @@ real ones; what the memory costs the coordinator is charged to the clock as proc
 ${markdownTable(['', 'a look', 'remembering: each step of the pass', 'and each further step'], costs)}
 
 Rivals have the same arrivals, queue and dispatch. **hedge**: a second request for what takes longer than the running 95th percentile, to another worker, at most one query in ten, queued
-ones cancelled. **S = 0**: nothing coded, late answers from the memory or a hedge. **S = 1**: copies or parities sent ahead as well, where they are worth it. Times in ms, medians over seeds; ratios are
+ones cancelled. **S = 0**: nothing coded, late answers from the memory or a hedge. **S = 1**: parities sent ahead as well, while no memory is warm. Times in ms, medians over seeds; ratios are
 medians of paired seeds, in brackets the order statistics that hold the median in 95 of 100 cases (all there are, of fewer than six seeds). A time counts from when the query was due, also
 where the coordinator was busy.
 

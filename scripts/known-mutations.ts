@@ -202,7 +202,7 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'parities where nearly all are at work',
     file: 'group/redundancy.ts',
-    from: 'pool.utilisation > FULL || ',
+    from: '  if (!isPromised && pool.utilisation > FULL) return []\n',
     to: '',
     tests: ['group/redundancy'],
   },
@@ -272,8 +272,8 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'each tenant has all the bytes of a memory',
     file: 'predictor/coder.ts',
-    from: '.bytes ?? DEFAULT_BYTES) / limits.tenants)',
-    to: '.bytes ?? DEFAULT_BYTES))',
+    from: ' ?? DEFAULT_BYTES) / limits.tenants)',
+    to: ' ?? DEFAULT_BYTES))',
     tests: ['predictor/tenants'],
   },
   {

@@ -37,7 +37,8 @@ export function drawsOf(experiment: Experiment, from: readonly number[], drawing
     },
     /** Survivors that are tried in every group. */
     sets: survivorSets(workers, stragglers, sets, losing),
-    losses: () => lossesOf(codec.scheme, losing),
+    /** @param rows  that were sent */
+    losses: (rows: number) => lossesOf({ ...codec.scheme, workers: rows }, losing),
     /** One query of a group. */
     lost: () => losing.below(queries),
     /** The answers to all rows, those of the liars by lies. */
@@ -61,8 +62,10 @@ function survivorSets(N: number, S: number, most: number, random: Random): numbe
   return missing.map((gone) => without(gone, N))
 }
 
-export function lossesOf({ workers, stragglers, byzantine }: Scheme, random: Random): Losses {
-  const gone = random.choose(workers, stragglers)
+type Lossy = Pick<Scheme, 'workers' | 'stragglers' | 'byzantine'>
+
+export function lossesOf({ workers, stragglers, byzantine }: Lossy, random: Random): Losses {
+  const gone = random.choose(workers, Math.min(stragglers, workers))
   const have = without(gone, workers)
   return { gone, have, liars: random.choose(have.length, byzantine).map((at) => have[at]) }
 }

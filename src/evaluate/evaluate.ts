@@ -96,7 +96,8 @@ async function decodeEarly(answered: readonly number[], { experiment, scores }: 
   const chosen = answered.slice(-codec.scheme.queries)
   if (chosen.length < codec.scheme.queries) return
   const trial = new Trial(experiment, chosen, await own.of(chosen))
-  trial.decode(lossesOf(codec.scheme, random).have, await trial.answers())
+  const answers = await trial.answers()
+  trial.decode(lossesOf({ ...codec.scheme, workers: answers.length }, random).have, answers)
   scores.decoded(trial.outcomes())
 }
 

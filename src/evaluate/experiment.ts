@@ -136,6 +136,8 @@ export interface Experiment {
   /** The model's own answers to the inputs. */
   readonly own: OwnAnswers
   readonly criterion: Criterion
+  /** What becomes of lost queries. */
+  readonly policy: Policy
   readonly labels: ArrayLike<number> | undefined
   readonly experience: Experience
   /** What the memory says of an input. */
@@ -149,14 +151,17 @@ export interface AskedInput {
 }
 
 /** The memory has room for what it is asked to hold, else for as much as a predictor's. */
-export function experimentOf(options: EvaluateOptions, { criterion, memory: pairs }: EvaluateSettings): Experiment {
+export function experimentOf(
+  options: EvaluateOptions,
+  { criterion, memory: pairs, rules }: EvaluateSettings,
+): Experiment {
   const { codec, model, inputs, labels, own = new OwnAnswers(model, inputs) } = options
   const memory = pairs > 0 && (memoryOptionsOf(options, pairs) ?? {})
   const experience = experienceOf(codec.core, model, { criterion, kernels: codec.kernels, memory })
   const recalled = new BoundedCache<Recollection | undefined>(rowLength(model.signature.outputs))
   const recall = (input: number, row: Float32Array) =>
     recalled.get(input) ?? recalled.set(input, experience.recall(row)) // groups do not change what is remembered
-  return { model, codec, inputs, own, criterion, labels, experience, recall }
+  return { model, codec, inputs, own, criterion, policy: rules.policy, labels, experience, recall }
 }
 
 /** When an answer of a model is right. */

@@ -31,9 +31,8 @@ export interface GroupScores {
   /** One per query: as it was answered; and with what is lost guessed instead. */
   all: Figure[]
   guess: Figure[]
-  /** One per answer that was lost. The last ones, `copied` of them, were answered by a copy. */
+  /** One per answer that was lost. */
   lost: Figure[]
-  copied: number
   retries: number
   /** Of each recovered answer which outputs agree with the model's own. */
   agreeing: boolean[][]
@@ -81,7 +80,7 @@ export class GroupScorer {
     const chosen = draws.group()
     const trial = new Trial(this.#experiment, chosen, await this.#experiment.own.of(chosen))
     const honest = await trial.answers()
-    const { gone, have, liars } = draws.losses()
+    const { gone, have, liars } = draws.losses(honest.length)
     const answers = draws.withLies(honest, liars)
     const suspects = trial.decode(have, answers)
     const outcomes = trial.outcomes()
@@ -117,15 +116,15 @@ export class GroupScorer {
     const isGiven = outcomes.map(
       ({ exact, surest }) => exact !== undefined || isConfident(policy, minConfidence, surest?.confidence),
     )
-    const copied = codec.code === 'systematic' ? gone.filter((row) => outcomes[row]?.exact) : []
-    const lost = [...outcomes.keys()].filter((query) => !outcomes[query].exact).concat(copied)
+    // Of small groups a parity may be a lost query itself.
+    const answered = codec.code === 'systematic' ? gone.filter((row) => outcomes[row]?.exact) : []
+    const lost = [...outcomes.keys()].filter((query) => !outcomes[query].exact).concat(answered)
     const guessed = (query: number) => (gone.includes(query) ? chanceOf(criterion) : own[query])
     return {
       alone: outcomes.map(({ input }, query): [number, number] => [input, own[query]]),
       all: outcomes.map((each, query) => this.#figure(each, isGiven[query] ? recovered[query] : own[query])),
       guess: outcomes.map((each, query) => this.#figure(each, guessed(query))),
       lost: lost.map((query) => this.#figure(outcomes[query], recovered[query])),
-      copied: copied.length,
       retries: isGiven.filter((given) => !given).length,
       agreeing: outcomes.flatMap(({ own, surest }) => (surest ? [this.#agreeing(surest.recovery.answer, own)] : [])),
       stated: outcomes.flatMap((each) =>

@@ -46,9 +46,8 @@ export interface Candidate {
   use: string
 }
 
-/** A late query gets its own answer from a copy, what was recovered since that is sure, or its own answer when it is asked again. */
+/** A late query gets what was recovered where that is sure, or its own answer when it is asked again. */
 export interface Late {
-  copied: number
   recovered: number
   again: number
 }
@@ -125,17 +124,18 @@ function coded(measured: Measurement, wishes: Wishes): Candidate[] {
   const why = `${systematic ? 'recovered' : 'all'} answers are right in ${percent(accuracy.recovered ?? 0)}`
   const remembering = remembers !== '' && (evaluation.memoryOptions ?? {})
   const use = (policy: Policy) => options(K, S, policy, remembering, wishes, code)
-  return byPolicy(name, source, why, use, wishes, accuracy.copied)
+  const both = byPolicy(name, source, why, use, wishes)
+  // With the policy `auto` no parity is sent beside a memory: that is the candidate without a code.
+  return remembers ? both.filter(({ policy }) => policy === 'recover') : both
 }
 
-/** All that is recovered is given; and, where there are confidences, only what is sure. @param copied  share that is exact */
+/** All that is recovered is given; and, where there are confidences, only what is sure. */
 function byPolicy(
   name: string,
   { among, ofLate, inferences, base, right, recovered }: Recoveries,
   why: string,
   use: (policy: Policy) => string,
   { tolerate, retryPrice, minConfidence = CONFIDENT }: Wishes,
-  copied = 0,
 ): Candidate[] {
   const share = among * ofLate
   const beyond = among - share
@@ -154,16 +154,14 @@ function byPolicy(
   }
   if (!recovered) return [recover]
   const { share: sure, agreement = 0, ci95: [low] = [0] } = recovered.sure
-  const guessed = share * (1 - copied)
-  const late = { copied: ofLate * copied, recovered: ofLate * (1 - copied) * sure }
   const auto: Candidate = {
     name,
     policy: 'auto',
-    cost: inferences + (beyond + guessed * (1 - sure)) * retryPrice,
-    loss: guessed * sure * (1 - low),
-    fit: sure >= LEAST_SURE && low >= LEAST_RIGHT && agreement >= leastOf(guessed * sure * base),
+    cost: inferences + (beyond + share * (1 - sure)) * retryPrice,
+    loss: share * sure * (1 - low),
+    fit: sure >= LEAST_SURE && low >= LEAST_RIGHT && agreement >= leastOf(share * sure * base),
     recovered,
-    late: { ...late, again: 1 - late.copied - late.recovered },
+    late: { recovered: ofLate * sure, again: 1 - ofLate * sure },
     why: sureSentence(recovered),
     use: use('auto'),
   }
@@ -189,9 +187,8 @@ export function advice(candidates: readonly Candidate[]): string {
 export function lateSentence(candidates: readonly Candidate[]): string | undefined {
   const auto = candidates.find(({ policy }) => policy === 'auto')
   if (!auto?.late) return undefined
-  const { copied, recovered, again } = auto.late
+  const { recovered, again } = auto.late
   const parts: [share: number, what: string][] = [
-    [copied, 'a copy’s answer, exact'],
     [recovered, 'at once what is recovered, since it is sure'],
     [again, 'another worker’s answer, exact, after another turn'],
   ]

@@ -46,8 +46,6 @@ export interface Evaluation {
     /** Only queries whose own answer was lost, as if all recovered ones were given; undefined where nothing was lost. */
     recovered?: number
     recoveredCi95?: Interval
-    /** Share of those that were answered by a copy, exactly. */
-    copied: number
     /** Decoded from all N results. */
     nothingMissing: number
     /** The survivor set with the lowest accuracy; undefined where none was tried. */
@@ -179,12 +177,11 @@ export class EvaluationScores {
         allCi95: given.ci95,
         recovered: recovered?.accuracy,
         recoveredCi95: recovered?.ci95,
-        copied: this.#sum('copied') / Math.max(1, lost.length),
         nothingMissing: mean(this.#groups.map(({ whole }) => whole)),
         worstSet: this.#sets.length ? Math.min(...this.#sets) / this.#groups.length : undefined,
       },
       ...(criterion.kind === 'outputs' && lost.length && { outputs: this.#outputs(criterion) }),
-      retriesPerQuery: this.#sum('retries') / all.length,
+      retriesPerQuery: this.#groups.reduce((sum, { retries }) => sum + retries, 0) / all.length,
       ...(stated.length && { confidence: confidenceOf(stated, minConfidence) }),
       ...(scheme.byzantine && { locator: this.#locator() }),
       rivals: {
@@ -220,10 +217,6 @@ export class EvaluationScores {
         return [name, { accuracy, ci95, ...(confidence && { confidence }) }]
       }),
     )
-  }
-
-  #sum(part: 'copied' | 'retries'): number {
-    return this.#groups.reduce((sum, group) => sum + group[part], 0)
   }
 }
 

@@ -3,6 +3,7 @@
 import type { CodedRow } from '../codec/decode'
 import type { Group } from '../codec/group'
 import type { Recollection } from '../memory/memory'
+import { sendsParities } from '../query/policy'
 import { type BestRecovery, bestRecovery } from '../query/recovery'
 import type { AskedInput, Experiment } from './experiment'
 import { answersOf } from './model'
@@ -24,6 +25,7 @@ export class Trial {
   /** Which of the inputs its queries are. */
   readonly #chosen: readonly number[]
   readonly #group: Group
+  readonly #isCoded: boolean
   readonly #rows: readonly CodedRow[]
   /** Rows that are no queries. */
   readonly mixed: readonly CodedRow[]
@@ -34,8 +36,8 @@ export class Trial {
    * @param own  the model's own answers to them
    */
   constructor(experiment: Experiment, chosen: readonly number[], own: readonly Float32Array[]) {
-    const { codec, inputs, experience, recall } = experiment
-    const { queries, workers } = codec.scheme
+    const { codec, inputs, policy, experience, recall } = experiment
+    const { queries, workers, byzantine } = codec.scheme
     const group = codec.open()
     this.#experiment = experiment
     this.#chosen = chosen
@@ -44,9 +46,10 @@ export class Trial {
     this.queries = chosen.map((input) => inputs.at(input) as Float32Array)
     for (const query of this.queries) group.join(query)
     this.remembered = chosen.map((input, i) => recall(input, this.queries[i]))
-    const copied =
-      codec.code === 'systematic' ? experience.confidence.least(this.remembered, workers - queries) : undefined
-    this.#rows = [...group.ready, ...group.close(copied)]
+    const isWarm = experience.memory === 'warm'
+    const mayChoose = codec.code === 'systematic' && !byzantine
+    this.#isCoded = !mayChoose || sendsParities(policy === 'recover', queries, workers - queries, isWarm)
+    this.#rows = [...group.ready, ...group.close(this.#isCoded ? undefined : [])]
     this.mixed = this.#rows.filter(({ query }) => query === undefined)
   }
 
@@ -67,7 +70,7 @@ export class Trial {
    */
   decode(have: readonly number[], answers: readonly Float32Array[]): number[] {
     this.#group.forget()
-    for (const row of have) this.#group.add(this.#rows[row], answers[row])
+    for (const row of have) if (row < this.#rows.length) this.#group.add(this.#rows[row], answers[row])
     return this.#group.locate().map(({ row }) => row.index)
   }
 
@@ -75,7 +78,7 @@ export class Trial {
   outcomes(): QueryOutcome[] {
     const group = this.#group
     const missing = group.missing().length
-    const decoded = group.recover()
+    const decoded = this.#isCoded ? group.recover() : []
     return this.#chosen.map((input, query) => {
       const own = this.own[query]
       const exact = group.exact(query)

@@ -1,6 +1,6 @@
 /**
  * Queries that are recovered from each other with the systematic code: each is sent by itself, and when the group closes so are
- * parities, or copies, of those without an answer. It decodes for a query that is late or lost, and offers it what it recovered.
+ * parities of those without an answer. It decodes for a query that is late or lost, and offers it what it recovered.
  */
 
 import { append, NONE } from '../arrays'
@@ -9,11 +9,10 @@ import { ApproxiferError, asError } from '../errors'
 import { Payload } from '../payload'
 import type { Attempt, Identity, Owner } from '../pool/attempt'
 import { type Asked, answerOf, failureOf, isLive, newAsked, workerOf } from '../query/asked'
-import type { Extras } from '../query/budget'
 import type { Caller } from '../query/caller'
 import { type Coding, provenOnly } from '../query/coding'
 import { tooFew } from '../query/failures'
-import { undecided } from '../query/prediction'
+import { undecided, workersAnswer } from '../query/prediction'
 import { Query } from '../query/query'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { FillingGroup } from './filling'
@@ -29,10 +28,6 @@ export class CodedGroup extends FillingGroup implements Coding, Owner {
   /** An error: nothing can be decoded. */
   #state: 'waiting' | 'decided' | ApproxiferError = 'waiting'
   #measured = undecided
-
-  get copies(): Extras {
-    return this.context.copies
-  }
 
   get wasAsked(): boolean {
     return this.#parities.some(({ attempt }) => attempt.worker)
@@ -82,13 +77,8 @@ export class CodedGroup extends FillingGroup implements Coding, Owner {
     for (const { attempt } of this.#parities) if (attempt.phase === 'queued') this.context.pool.promote(attempt)
   }
 
-  given(): ModelWorker[] {
-    this.copies.save()
-    return this.#givers()
-  }
-
   /** Whose answers it was decoded from: also those to second attempts, which stand for a query's first one. */
-  #givers(): ModelWorker[] {
+  given(): ModelWorker[] {
     const rows = this.#measured.survivors
     const of = (asked: Asked, row = asked.row) => (answerOf(asked) && rows.includes(row) ? workerOf(asked) : [])
     const own = this.members.map(({ asked }, i) => asked.flatMap((each) => of(each, rows.includes(i) ? i : each.row)))
@@ -96,7 +86,7 @@ export class CodedGroup extends FillingGroup implements Coding, Owner {
   }
 
   isMadeOf(identity: Identity): boolean {
-    return this.#givers().some((worker) => identityOf(worker) === identity)
+    return this.given().some((worker) => identityOf(worker) === identity)
   }
 
   /** Other queries of the group tell what their recoveries would have been worth, once all that was lost has come. */
@@ -139,10 +129,6 @@ export class CodedGroup extends FillingGroup implements Coding, Owner {
 
   // What the pool tells of parities.
 
-  began(): void {
-    this.copies.send()
-  }
-
   settled(attempt: Attempt): void {
     const asked = this.#parities.find((each) => each.attempt === attempt)
     if (asked) this.#heard(asked)
@@ -158,8 +144,10 @@ export class CodedGroup extends FillingGroup implements Coding, Owner {
     this.failed(failureOf(asked))
     if (!answer || !this.context.trust.isTrusted(workerOf(asked))) return
     sampled?.came(workerOf(asked), asked.attempt.payload, answer) // else who lies to these alone would never be found
+    const row = this.group.row(asked.row) as CodedRow
     this.#standing.answer(asked.row)
-    this.group.add(this.group.row(asked.row) as CodedRow, answer.vector)
+    this.group.add(row, answer.vector)
+    if (row.query !== undefined) this.#give(this.members[row.query], asked, answer)
     this.#decodeForAny()
   }
 
@@ -189,13 +177,22 @@ export class CodedGroup extends FillingGroup implements Coding, Owner {
     return this.members.length ? this.group.close(toMix(this.members, missing, this.context)) : []
   }
 
-  /** A row that equals a query is its copy, which it asks for itself. */
+  /** A parity of a single query goes to a worker that has not been asked for it. */
   #send({ query, index, data }: CodedRow): void {
-    if (query !== undefined) return this.members[query].copy(index)
     const { pool, signature } = this.context
     const payload = Payload.of(data, signature.inputs)
-    const attempt = pool.submit({ payload, owner: this, apart: [this], priority: 'low' })
+    const apart = query === undefined ? [this] : [this, this.members[query].inquiry]
+    const attempt = pool.submit({ payload, owner: this, apart, priority: 'low' })
     this.#parities = append(this.#parities, newAsked(attempt, 'parity', index))
+  }
+
+  /** A parity of a single query was answered: that is the model's own answer to it. */
+  #give(member: Query, asked: Asked, answer: Payload): void {
+    const { sampled, strangers } = this.context
+    const worker = workerOf(asked)
+    const status = (sampled ?? strangers)?.worth(worker) ?? 'exact'
+    const worth = status === 'exact' ? 1 : strangers?.credibility(worker)
+    member.take(answer, workersAnswer(member, asked, status, worth))
   }
 
   #decodeForAny(): void {
@@ -214,7 +211,7 @@ export class CodedGroup extends FillingGroup implements Coding, Owner {
     const survivors = this.group.survivors
     const { encodeMs, waitMs: closedAt } = this.#measured
     this.#measured = { survivors, encodeMs, waitMs: start - closedAt, decodeMs: clock.now() - start }
-    if (!this.#givers().every((worker) => trust.isTrusted(worker))) return this.#lose() // one was convicted since
+    if (!this.given().every((worker) => trust.isTrusted(worker))) return this.#lose() // one was convicted since
     if (recoveries.length) this.#later(this.group.training(criterion))
     for (const query of missing) this.#offer(query, recoveries, missing.length)
   }

@@ -136,24 +136,6 @@ export class Confidence {
     return rated.reduce((best, each) => ((each.confidence ?? -1) > (best.confidence ?? -1) ? each : best))
   }
 
-  /**
-   * Which queries of a group to ask for twice: the `copies` of which the memory is least confident, if that saves more
-   * lost answers than parities of all would, by how often those agreed so far.
-   *
-   * @param remembered  what the memory recovers for each query
-   * @returns their positions; undefined where parities of all save more, or the memory does not know all of them
-   */
-  least(remembered: readonly (Omit<Recovered, 'missing'> | undefined)[], copies: number) {
-    const all = remembered.map((recovery) => recovery && this.of({ ...recovery, missing: 1 }))
-    const known = all.filter((confidence) => confidence !== undefined)
-    if (known.length < all.length || known.length <= copies) return undefined
-    const least = [...known.keys()].sort((a, b) => known[a] - known[b]).slice(0, copies)
-    const parity = this.#calibrations.code.rate
-    const saved = least.reduce((sum, at) => sum + 1 - known[at], 0)
-    const otherwise = known.reduce((sum, confidence) => sum + Math.max(0, parity - confidence), 0)
-    return saved > otherwise ? least : undefined
-  }
-
   /** The model's own answer came: was the recovery right that was given? As `agrees`. @param from  the identity of its worker */
   grade(recovered: Recovered, own: Float32Array, from?: string): boolean | undefined {
     const agreed = this.rehearse(recovered, own, from)

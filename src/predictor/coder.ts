@@ -7,7 +7,6 @@ import { CodedGroup } from '../group/coded-group'
 import type { Ledger } from '../ledger/ledger'
 import { DEFAULT_BYTES } from '../memory/domain'
 import { Experience, type ExperienceOptions } from '../memory/experience'
-import { Extras } from '../query/budget'
 import { Learning } from '../query/learning'
 import { secret, seeded } from '../random'
 import type { Checked, Settings } from './settings'
@@ -27,7 +26,6 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
   const random = seeded(testing.seed)
   const paper = isSystematic ? undefined : await import('../group/aaai22')
   const Kind = reuse.maxError === undefined ? undefined : (await import('../ledger/ledger')).Ledger
-  const copies = new Extras()
   return {
     ...{ code, scheme, core: core.kind, learns: true },
     vectorsOf: (signature, { memory, warn }) => vectorsOf(signature, memory, warn),
@@ -48,7 +46,6 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
       const context = {
         ...shared,
         codec,
-        copies,
         ledger,
         learning: isSystematic && vectors ? learning : undefined,
       }

@@ -86,7 +86,7 @@ export class Tenants {
 }
 
 /** What all tenants share. */
-export type Shared = Means & Omit<CodingContext, 'codec' | 'copies' | 'learning'>
+export type Shared = Means & Omit<CodingContext, 'codec' | 'learning'>
 
 /** What queries are coded with, and what learns from them. */
 export interface Coder extends Coded {

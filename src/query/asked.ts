@@ -7,8 +7,8 @@ import type { Apart, Attempt, Attempts, Identity, Owner, Priority, Turn } from '
 import { identityOf, type ModelWorker } from '../workers/worker'
 import type { Context, Strangers } from './context'
 
-/** `parity`: of a group, not of one query. `trial`: to an ejected worker, whose answer is only compared. `copy`: sent ahead, in case the first gets lost. */
-export type Purpose = 'first' | 'copy' | 'hedge' | 'retry' | 'proof' | 'trial' | 'parity'
+/** `parity`: of a group, not of one query. `trial`: to an ejected worker, whose answer is only compared. */
+export type Purpose = 'first' | 'hedge' | 'retry' | 'proof' | 'trial' | 'parity'
 
 /** An attempt, and what its query knows of it. */
 export interface Asked {

@@ -74,35 +74,3 @@ export class TimeBudget {
     this.#left -= this.#share() * ms
   }
 }
-
-/** Send extra rows ahead only while at least one in ten saves a query: a hedge saves one at the same price. */
-const SAVES = 1 / 10
-/** Extras that tell: fewer say nothing yet, older ones count for less. */
-const TELL = 50
-/** Groups between two that find out whether extras have become worth it. */
-const FIND_OUT = 50
-
-/** Whether copies and parities sent ahead are worth their machine time, by what they saved so far. */
-export class Extras {
-  #sent = 0
-  #saved = 0
-  #sinceSent = 0
-
-  /** Whether a group should have some. To be asked once for each. */
-  get worthIt(): boolean {
-    if (this.#sent >= TELL / 2 && this.#saved < SAVES * this.#sent && ++this.#sinceSent < FIND_OUT) return false
-    this.#sinceSent = 0
-    return true
-  }
-
-  /** A worker got one. */
-  send(): void {
-    this.#sent = (1 - 1 / TELL) * this.#sent + 1
-    this.#saved *= 1 - 1 / TELL
-  }
-
-  /** A caller got his answer from one, or from what was decoded with one. */
-  save(): void {
-    this.#saved++
-  }
-}

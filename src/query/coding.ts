@@ -11,8 +11,6 @@ import type { Query } from './query'
 
 export interface Coding extends Apart {
   readonly report: PendingReport
-  /** Whether copies sent ahead are worth their machine time. */
-  readonly copies?: { send(): void; save(): void }
   /** Whether a recovery may come yet; and whether the query waits for nothing else, since it has no attempt of its own. */
   readonly isDecodable: boolean
   readonly isOnlyWay: boolean

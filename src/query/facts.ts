@@ -2,7 +2,7 @@
 
 import type { Payload } from '../payload'
 import type { Priority } from '../pool/attempt'
-import { type Asked, answerOf, isForgivable, isLive, isQueued } from './asked'
+import { type Asked, answerOf, isForgivable, isLive } from './asked'
 import type { Context } from './context'
 import type { Ages } from './lateness'
 import type { Facts, Policy } from './policy'
@@ -67,7 +67,7 @@ function paceOf({ asked, caller }: Query, ages: Ages | undefined, now: number) {
     pace.own++
     const slowAt = ageAt(each, ages?.hedgeMs ?? (caller.dueAt - each.attempt.startedAt) / 2)
     pace.giveAt = Math.min(pace.giveAt, ageAt(each, ages?.giveMs))
-    if (!isQueued(each) || each.purpose !== 'copy') pace.hedgeAt = Math.max(pace.hedgeAt, slowAt) // a copy may wait for ever
+    pace.hedgeAt = Math.max(pace.hedgeAt, slowAt)
     if (slowAt > now) pace.slowAt = Math.min(pace.slowAt, slowAt)
   }
   return pace

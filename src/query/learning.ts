@@ -19,8 +19,6 @@ import { Training, type TrainingTask } from './training'
 const SHARES = { cold: 0.5, warm: 0.05, saving: 0.2, idle: 0.005 }
 /** Answers that may wait to be remembered: while the memory is cold, and later, when there are enough others. */
 const WAITING = { cold: 32, warm: 2 }
-/** Share of an answer's time that a group may spend on foreseeing what the memory would say, all at once; and the most, ms. */
-const FORESEEING = { share: 0.25, mostMs: 4 }
 
 /**
  * Share of the time that lookups for late queries may take were all of them sure, and what of it may be saved up: where a pool slows
@@ -68,16 +66,6 @@ export class Learning {
     const failed = (why: string) => warn(`nothing was learned from a group: ${why}`)
     this.#lookups = new Lookups(clock)
     this.#training = new Training(clock, share, failed, () => this.#lookups.busy)
-  }
-
-  /** What the memory says of several queries that may get lost yet; only where that is quick beside the `ms` of an answer. */
-  foresee(queries: readonly Float32Array[], ms: number): Recollection[] | undefined {
-    const { share, mostMs } = FORESEEING
-    if (!(queries.length * this.#passMs <= Math.min(share * ms, mostMs)) || !this.#training.time.has) return undefined
-    const start = this.#clock.now()
-    const foreseen = queries.map((query) => this.experience.recall(query))
-    this.#training.time.take(this.#clock.now() - start)
-    return foreseen.every((each) => each !== undefined) ? foreseen : undefined
   }
 
   /** Whether a late query should be looked up before it is asked for again, which takes the `ms` of an answer. */

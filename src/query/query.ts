@@ -90,11 +90,6 @@ export class Query implements Owner, Timed {
     this.look()
   }
 
-  /** Asks one worker more, ahead: its first one may be late. */
-  copy(row: number): void {
-    this.#ask('copy', 'low', row)
-  }
-
   /** The caller wants no answer any more. */
   leave(error: ApproxiferError): void {
     if (this.caller.isOpen) this.#fail(error)
@@ -131,7 +126,6 @@ export class Query implements Owner, Timed {
     if (!asked) return this.inquiry.met(attempt) // it is told again when it is known here
     const { hedged, agenda, trust, lateness } = this.#context
     if (asked.purpose === 'hedge' && !asked.isSent) hedged.sent++
-    if (asked.purpose === 'copy' && !asked.isSent) this.coding?.copies?.send()
     asked.isSent = true
     const isAgain = attempt.seenBy.length > 1 // the stranger that refused it
     if (asked.purpose !== 'trial' && !isAgain) trust.began?.(workerOf(asked))
@@ -231,9 +225,9 @@ export class Query implements Owner, Timed {
     for (let i = 0; i < count; i++) this.#ask(vote ? 'proof' : 'retry', retryPriority(this, this.#context))
   }
 
-  #ask(purpose: Purpose, priority: Priority, row = this.coding?.nextRow(this) ?? this.asked.length): void {
+  #ask(purpose: Purpose, priority: Priority): void {
     if (purpose === 'hedge') this.#context.hedges.take()
-    const asked = this.inquiry.ask(purpose, priority, row)
+    const asked = this.inquiry.ask(purpose, priority, this.coding?.nextRow(this) ?? this.asked.length)
     if (asked?.attempt.phase === 'running') this.began(asked.attempt) // it was before it was known here
     // Where it is to be proven anyway, an ejected worker can show whether it answers well again.
     if (this.vote && this.asked.length > 1) this.inquiry.try(this.asked.length, this.#context.trust.trials)
@@ -252,11 +246,10 @@ export class Query implements Owner, Timed {
 
   #answer(asked: Asked, status: Status, confidence: number | undefined): number | undefined {
     if (asked.purpose === 'hedge') this.#context.hedged.won++
-    if (asked.purpose === 'copy') this.coding?.copies?.save()
     return this.#settle(answerOf(asked) as Payload, workersAnswer(this, asked, status, confidence))
   }
 
-  /** The paper's code, where an answer to a row that equals the query is one worker's word. */
+  /** A worker's answer to a row of its group that equals the query. */
   take(answer: Payload, given: Given): void {
     if (this.caller.isOpen) this.#settle(answer, given)
     this.#finish()

@@ -19,7 +19,6 @@ const measured = (right: number, sure = 0, memoryAlone?: number, memorySure?: nu
       allCi95: [0.9, 0.9],
       recovered: right,
       recoveredCi95: [right, right],
-      copied: 0,
       nothingMissing: 0.95,
     },
     confidence: {
@@ -167,17 +166,15 @@ describe('of what is sure', () => {
 describe('what a late query gets', () => {
   const wishes = { tolerate: 0.01, stragglerRate: 0.02, retryPrice: 20 }
 
-  it('a copy, what is sure, or another turn: together all of them, at what it costs', () => {
+  it('what is sure, or another turn: together all of them, at what it costs', () => {
     const each = measured(0.7, 0.5)
-    each.evaluation.accuracy.copied = 0.4
     const auto = recommend([each], wishes).find(({ policy }) => policy === 'auto')
     const few = 0.98 ** 8
-    expect(auto?.late?.copied).toBeCloseTo(0.4 * few, 9)
-    expect(auto?.late?.recovered).toBeCloseTo(0.3 * few, 9)
-    expect(auto?.late?.again).toBeCloseTo(1 - 0.7 * few, 9)
-    expect(auto?.cost).toBeCloseTo(9 / 8 + 0.02 * (1 - 0.7 * few) * 20, 9)
+    expect(auto?.late?.recovered).toBeCloseTo(0.5 * few, 9)
+    expect(auto?.late?.again).toBeCloseTo(1 - 0.5 * few, 9)
+    expect(auto?.cost).toBeCloseTo(9 / 8 + 0.02 * (1 - 0.5 * few) * 20, 9)
     expect(lateSentence(recommend([each], wishes))).toBe(
-      'a late query gets, with K = 8, S = 1 and the policy auto: a copy’s answer, exact (34.0 %), at once what is recovered, since it is sure (25.5 %), another worker’s answer, exact, after another turn (40.4 %); 1.287 inferences a query',
+      'a late query gets, with K = 8, S = 1 and the policy auto: at once what is recovered, since it is sure (42.5 %), another worker’s answer, exact, after another turn (57.5 %); 1.355 inferences a query',
     )
   })
 
@@ -194,8 +191,8 @@ describe('what a late query gets', () => {
       const late = recommend([measured(0.9, 0.5, 0.9, 0.5)], { ...wishes, stragglerRate }).flatMap(
         (each) => each.late ?? [],
       )
-      expect(late.length).toBe(2)
-      for (const { copied, recovered, again } of late) expect(copied + recovered + again).toBeCloseTo(1, 9)
+      expect(late.length).toBe(1) // beside a memory no parity is sent
+      for (const { recovered, again } of late) expect(recovered + again).toBeCloseTo(1, 9)
     }
   })
 })

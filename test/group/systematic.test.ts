@@ -73,17 +73,32 @@ describe('the systematic code', () => {
     await predictor.close()
   })
 
-  it('the last one missing is asked for again, and exact', async () => {
+  it('who only takes recoveries and is alone in a group has a second worker asked: its answer is exact', async () => {
     vi.useFakeTimers()
-    const { predictor, workers } = await house(5, { scheme })
+    const { predictor, workers } = await house(5, { scheme, policy: 'recover' })
     const prediction = predictor.predict(query(7))
     const [first] = workers.filter((worker) => worker.calls.length)
     await vi.advanceTimersByTimeAsync(5)
     const [second] = workers.filter((worker) => worker.calls.length && worker !== first)
     second.calls[0].answer()
-    const { status, output } = await prediction
+    const { status, output, group } = await prediction
     expect([status, ...output.y.data]).toEqual(['exact', 14, 2])
     first.calls[0].answer()
+    expect((await group).rows).toMatchObject([
+      { row: 0, outcome: 'late' },
+      { row: 1, outcome: 'onTime' },
+    ])
+    await predictor.close()
+  })
+
+  it('who may be asked again and is alone in a group has nobody else asked ahead', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(5, { scheme })
+    const prediction = predictor.predict(query(7))
+    await vi.advanceTimersByTimeAsync(5)
+    expect(workers.map(({ calls }) => calls.length)).toEqual([1, 0, 0, 0, 0])
+    workers[0].calls[0].answer()
+    expect((await prediction).status).toBe('exact')
     await predictor.close()
   })
 

@@ -136,18 +136,6 @@ describe('Confidence', () => {
     expect([10, 20_000].map(steps)).toEqual([1, 2])
   })
 
-  it('says which queries to ask for twice, unless parities of all save more', () => {
-    const confidence = new Confidence(core, labels(2))
-    const remembered = (odds: number) => ({ ...recovered([1, 0]), source: 'memory' as const, odds })
-    const [sure, doubtful, poor] = [4, 0.5, -1].map(remembered)
-    expect(confidence.least([sure, poor, sure, doubtful], 2)).toEqual([1, 3])
-    expect(confidence.least([sure, poor], 2)).toBeUndefined() // each gets a copy as it is
-    expect(confidence.least([sure, undefined, poor], 1)).toBeUndefined()
-    expect(confidence.least([poor, sure, poor, poor], 1)).toEqual([0])
-    for (let i = 0; i < 100; i++) confidence.rehearse(recovered([1, 0]), Float32Array.of(1, 0)) // parities are always right
-    expect(confidence.least([poor, sure, poor, poor], 1)).toBeUndefined()
-  })
-
   it('chooses the best of what was decoded and what is remembered', () => {
     const decoded = recovered([1, 0])
     const remembered = { answer: Float32Array.of(0, 1), source: 'memory' as const, odds: 2 }
@@ -186,12 +174,4 @@ it('without a label an answer is right within the tolerance; where none is state
   for (let i = 0; i < 200; i++) learned.observe(Float32Array.of(i % 2 ? 5 : -5))
   expect(learned.tolerance).toBeCloseTo(0.5, 1)
   expect(agreed(learned)).toEqual([true, false])
-})
-
-it('copies are sent where they save more than parities, not as much', () => {
-  const confidence = new Confidence(core, labels(2))
-  const [own, half] = [Float32Array.of(0, 1), { answer: Float32Array.of(1, 1), source: 'memory', odds: 0 } as const]
-  expect(confidence.least([half, half], 1)).toEqual([0]) // a parity is right as often as not
-  for (let i = 0; i < 2; i++) confidence.rehearse({ answer: own, source: 'code', missing: 1 }, own)
-  expect(confidence.least([half, half], 1)).toBeUndefined() // three in four: each saves a quarter of two, a copy half of one
 })

@@ -29,7 +29,7 @@ it.each(['hedge', 'retry'] as const)('a %s that was taken back before a worker h
   ])
 })
 
-it.each(['first', 'copy', 'proof'] as const)('a %s that no worker had room for is told', (purpose) => {
+it.each(['first', 'proof'] as const)('a %s that no worker had room for is told', (purpose) => {
   const [{ worker, outcome, error }] = rowReports([over(purpose, cancelled)])
   expect([worker, outcome, error?.code]).toEqual(['', 'failed', 'OVERLOADED'])
 })

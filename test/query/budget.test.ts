@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { Budget, Extras, TimeBudget } from '../../src/query/budget'
+import { Budget, TimeBudget } from '../../src/query/budget'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 
 it('a budget: a share of the queries, and no more than its burst is saved up', () => {
@@ -45,38 +45,4 @@ it('a time budget: a share of all time, and no more than its burst is saved up',
   expect(budget.has).toBe(true)
   budget.take(20)
   expect(budget.has).toBe(false)
-})
-
-it('extras that save nobody are sent by one group in fifty only; when they save again, by all', () => {
-  const extras = new Extras()
-  const groups = (count: number, saves: boolean) => {
-    let sent = 0
-    for (let i = 0; i < count; i++) {
-      if (!extras.worthIt) continue
-      extras.send()
-      if (saves) extras.save()
-      sent++
-    }
-    return sent
-  }
-  expect(groups(20, false)).toBe(20) // nothing is known yet
-  groups(30, false)
-  expect(groups(1000, false)).toBe(20)
-  groups(400, true)
-  expect(groups(100, true)).toBe(100)
-})
-
-it.each([
-  ['one in eight', 8, 400],
-  ['one in fifteen: by one group in fifty', 15, 8],
-] as const)('extras that save %s are sent by as many groups as that is worth', (_, every, sent) => {
-  const extras = new Extras()
-  let [all, last] = [0, 0]
-  for (let i = 0; i < 2000; i++) {
-    if (!extras.worthIt) continue
-    extras.send()
-    if (++all % every === 0) extras.save()
-    if (i >= 1600) last++
-  }
-  expect(last).toBe(sent)
 })

@@ -54,14 +54,12 @@ it.each([
 it('a recovery may be given when the first attempt is late, another worker asked when the last is, unless one is queued', () => {
   expect(facts(40, [0], [30, 'hedge'])).toMatchObject({ giveAt: 15, hedgeAt: 50, live: 2 })
   expect(facts(40, [0], [Number.NaN, 'hedge'])).toMatchObject({ giveAt: 15, hedgeAt: NEVER, live: 2 })
-  expect(facts(40, [0], [Number.NaN, 'copy'])).toMatchObject({ giveAt: 15, hedgeAt: 20 }) // it may wait for ever
-  expect(facts(40, [0], [30, 'copy'])).toMatchObject({ hedgeAt: 50 })
   expect(facts(40, [0], [30, 'trial'])).toMatchObject({ hedgeAt: 20, live: 1 }) // nobody waits for it
 })
 
 it('a worker more is asked for a late one while the budget lasts and there is one, three times at most', () => {
   const hedge = [10, 'hedge'] as [number, Purpose]
-  const others: [number, Purpose][] = [[10, 'copy'], [10, 'trial'], [10, 'retry'], [10, 'proof']] // biome-ignore format: one line
+  const others: [number, Purpose][] = [[10, 'trial'], [10, 'retry'], [10, 'proof']] // biome-ignore format: one line
   expect(facts(40, [0], hedge, hedge, ...others).mayHedge).toBe(true)
   expect(facts(40, [0], hedge, hedge, hedge).mayHedge).toBe(false)
   expect(factsWith({ available: 0 }, 40, [0]).mayHedge).toBe(false)

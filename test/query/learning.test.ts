@@ -1,4 +1,4 @@
-/** Learning beside serving: what may be foreseen, and how much may wait to be learned. */
+/** Learning beside serving: what share of the time it has, and how much may wait to be learned. */
 
 import { expect, it } from 'vitest'
 import type { Experience } from '../../src/memory/experience'
@@ -18,7 +18,6 @@ function learning(passMs: number, memory: 'warm' | 'cold' = 'warm') {
   const experience = {
     memory,
     confidence: { observe() {} },
-    recall: () => pass(),
     *recalling() {
       return pass()
     },
@@ -28,33 +27,8 @@ function learning(passMs: number, memory: 'warm' | 'cold' = 'warm') {
     },
   }
   const learning = new Learning(experience as never as Experience, clock, (text) => expect.fail(text))
-  const foresees = (count: number, ms: number) => learning.foresee(Array(count).fill(query(1)), ms) !== undefined
-  const looked = () => learning.look(query(1), false, () => true, () => {}) // biome-ignore format: one line
-  return { clock, learning, foresees, looked, spent }
+  return { clock, learning, spent }
 }
-
-it('a group is foreseen only where that takes no more than a quarter of an answer’s time, and no more than 4 ms', () => {
-  for (const [count, ms, may] of [
-    [1, 4, true],
-    [1, 3.9, false],
-    [4, 1000, true],
-    [5, 1000, false],
-  ] as const) {
-    const { looked, foresees } = learning(1)
-    expect(foresees(count, ms)).toBe(false) // nobody knows what a pass takes
-    looked()
-    expect([count, ms, foresees(count, ms)]).toEqual([count, ms, may])
-  }
-})
-
-it('what is foreseen takes its time from that of lessons: where none is left nothing is', async () => {
-  const { clock, looked, foresees } = learning(4)
-  looked()
-  for (let i = 0; i < 6; i++) expect(foresees(1, 1000)).toBe(true) // 20 ms were saved up, and 1 was earned meanwhile
-  expect(foresees(1, 1000)).toBe(false)
-  clock.spend(1000)
-  expect(foresees(1, 1000)).toBe(true)
-})
 
 it('lessons have their share of what lookups leave: both together held the loop all the time where more came than fits', async () => {
   const { clock, learning: own, spent } = learning(1)
@@ -75,10 +49,10 @@ it.each([
   ['a lesson', 'warm', true],
   ['none of a memory that is cold yet, which has few pairs', 'cold', false],
 ] as const)('what a pass over the memory takes is known by %s', async (_, memory, known) => {
-  const { clock, learning: own, foresees } = learning(1, memory)
+  const { clock, learning: own } = learning(1, memory)
   expect(own.remember(query(1), query(2))).toBe(true)
   await clock.run()
-  expect(foresees(1, 1000)).toBe(known)
+  expect(Number.isFinite(own.costs.lookMs)).toBe(known)
 })
 
 it('beyond two no lesson waits that makes them hold on to more than 8 MB, and never more than 32 do', () => {
@@ -112,8 +86,8 @@ it.each([
 
 it('a late query is looked up before it is asked for again where the memory is warm, often sure, and quicker than an answer', () => {
   const known = (memory: 'warm' | 'cold', isSure: boolean) => {
-    const { learning: own, looked } = learning(10, memory)
-    looked()
+    const { learning: own } = learning(10, memory)
+    own.look(query(1), false, () => true, () => {}) // biome-ignore format: one line
     for (let i = 0; i < 100; i++) own.judge(isSure)
     return [9, 10].map((ms) => own.looksFirst(ms))
   }

@@ -42,7 +42,7 @@ function grouped(policy: 'recover' | 'auto' | 'retry' = 'recover') {
   }
   const coding = {
     ...{ isOnlyWay: false, isDecodable: true, wasAsked: true, report: new PendingReport() },
-    ...{ copies: { send() {}, save() {} }, nextRow: () => 0, blocks: () => false, given: () => [], failed() {} },
+    ...{ nextRow: () => 0, blocks: () => false, given: () => [], failed() {} },
     ...{ answered() {}, press() {}, graded() {}, left() {}, reconsider() {}, lost() {}, closed() {}, done() {} },
     failure: () => dead,
   }

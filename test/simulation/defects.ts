@@ -36,7 +36,7 @@ export const defects: readonly Defect[] = [
   defect('a held slot is never free again', 'pool/execution.ts', 'for (const slot of member.slots.held) this.#options.roster.vacate(slot)', ''),
   defect('who is drained gets more', 'pool/roster.ts', 'this.#move(member, LEAVING)\n', ''),
   defect('hedges cost no budget', 'query/budget.ts', 'this.#left--', ''),
-  defect('a parity passes for an answer', 'group/coded-group.ts', 'if (query !== undefined) return this.members[query].copy(index)', 'if (index >= 0) return this.members[query ?? 0].copy(index)'),
+  defect('a parity passes for an answer', 'group/coded-group.ts', 'if (row.query !== undefined) this.#give(this.members[row.query], asked, answer)', 'this.#give(this.members[row.query ?? 0], asked, answer)'),
   defect('what is not finite is an answer', 'payload.ts', 'if (flaw) throw flaw', ''),
   defect('answers of another model are compared: audits', 'trust/audit.ts', 'if (this.#renewals !== this.#reputation.evidence.renewals) return', ''),
   defect('a worker has several rows of a group', 'group/coded-group.ts', 'const live = isPromised ? ', 'const live = false ? '),

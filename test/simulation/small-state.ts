@@ -22,7 +22,6 @@ const omitted: Omitted = {
   '_all.learning': learned,
   '_all.save': learned,
   'context.codec': learned,
-  'context.copies': learned,
   'context.acceptance': fixed,
   'context.signature': fixed,
   'Puppet.signature': fixed,
