@@ -132,7 +132,7 @@ export async function report(results: Results): Promise<void> {
     const cells = [
       ['berrut', 'berrut, the paper’s', theirs, `${K},${S}`],
       ...otherDecoders.map(([code, decoder]) => [code, decoder, ours, `${code} ${decoder} ${K},${S}`] as const),
-      ['systematic', 'learned-kriging, ours', ours, `${K},${S}`],
+      ['systematic', 'kriging, ours', ours, `${K},${S}`],
     ] as const
     return cells.map(([code, decoder, of, detail]) => {
       const lost = names.map((name) => percent(of(name, detail)?.accuracy.recovered))

@@ -74,7 +74,6 @@ export const decoderCells = [
 export const otherDecoders = [
   ['berrut', 'kriging'],
   ['berrut', 'least-squares'],
-  ['systematic', 'kriging'],
   ['systematic', 'least-squares'],
 ] as const
 

@@ -165,7 +165,7 @@ async function streamOf(
 /** As a predictor's by default, without a code. */
 export function newExperience(core: Core, signature: Signature): Experience {
   const criterion = criterionOf(signature.outputs)
-  return new Experience(core, signature, { criterion, kernels: { save: () => 0, load() {} }, warn: console.warn })
+  return new Experience(core, signature, { criterion, warn: console.warn })
 }
 
 interface Recovered {

@@ -5,7 +5,6 @@ import process from 'node:process'
 import type { PredictorOptions } from 'approxifer'
 import { type Charges, charged } from '../src/cli/demo/simulation'
 import { loadInputs } from '../src/cli/npy'
-import { Codec } from '../src/codec/codec'
 import { loadCore } from '../src/core/load'
 import { criterionOf, labelAt } from '../src/criterion'
 import { answersOf } from '../src/evaluate/model'
@@ -146,8 +145,7 @@ function orderOf({ shift, seed }: Pick<Job, 'shift' | 'seed'>, { answers }: Data
 
 export const experienceFor = async ({ signature }: Data, state?: Uint8Array) => {
   const criterion = criterionOf(signature.outputs)
-  const { kernels } = new Codec(await loadCore(), { queries: 1 })
-  return new Experience(await loadCore(), signature, { criterion, kernels, warn: console.warn, state })
+  return new Experience(await loadCore(), signature, { criterion, warn: console.warn, state })
 }
 
 export function remember(memory: Experience, { inputs, answers }: Data, which: readonly number[]): void {

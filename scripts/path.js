@@ -39,7 +39,9 @@ async function entered(name, options) {
   await session.post('Profiler.enable')
   await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: false })
   await session.post('Profiler.takePreciseCoverage') // what happened so far
-  const { group, status } = await (lost.now ? predictor.predict(query(1000), { policy: 'recover' }) : predictor.predict(query(1000)))
+  const { group, status } = await (lost.now
+    ? predictor.predict(query(1000), { policy: 'recover' })
+    : predictor.predict(query(1000)))
   await group
   const { result } = await session.post('Profiler.takePreciseCoverage')
   await session.post('Profiler.disable')

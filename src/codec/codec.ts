@@ -7,7 +7,6 @@ import { Scheme, type SchemeOptions, schemeOptions } from '../scheme'
 import { codes } from './codes'
 import { type Decoded, type Decoder, decoders, type Survivors } from './decoders'
 import { Group } from './group'
-import { Kernels } from './kernels'
 import { resultsNeeded } from './locators'
 import { type CodeName, codeNames, type DecoderName, decoderNames, type LocatorName, locatorNames } from './names'
 
@@ -19,7 +18,7 @@ export interface CodecOptions extends SchemeOptions {
    * asked again a liar can only be located.
    */
   code?: CodeName | undefined
-  /** How missing answers are recovered. Default: 'berrut' for the code of that name, else 'learned-kriging'. */
+  /** How missing answers are recovered. Default: 'berrut' for the code of that name, else 'kriging'. */
   decoder?: DecoderName | undefined
   /** Who lies. Default 'residual' where byzantine > 0 ('vote' with the preset), else 'none'. */
   locator?: LocatorName | undefined
@@ -40,27 +39,20 @@ export class Codec {
   readonly code: CodeName
   readonly decoder: DecoderName
   readonly locator: LocatorName
-  /** What 'learned-kriging' has learned. */
-  readonly kernels = new Kernels()
-  readonly #caches: {
-    schemes: Map<number, Scheme>
-    weights: Map<number, readonly Float64Array[]>
-    decoded: Map<string, Decoded>
-  }
+  readonly #schemes = new Map<number, Scheme>()
+  readonly #weights = new Map<number, readonly Float64Array[]>()
+  readonly #decoded = new Map<string, Decoded>()
 
-  /**
-   * @param like  of the same options; what does not depend on queries is computed once for both
-   * @throws RangeError for an option out of range, or a locator that the scheme gives too few results
-   */
-  constructor(core: Core, options: CodecOptions, like?: Codec) {
+  /** @throws RangeError for an option out of range, or a locator that the scheme gives too few results */
+  constructor(core: Core, options: CodecOptions) {
     checkNames('', options, codecOptions)
     const { preset, code, decoder: chosen, locator: who, ...scheme } = options
     this.core = core
-    this.scheme = like?.scheme ?? new Scheme(scheme)
+    this.scheme = new Scheme(scheme)
     if (preset !== undefined) checkWord('preset', preset, ['aaai22'])
     const liars = this.scheme.byzantine > 0
     this.code = checkWord('code', code ?? (preset || liars ? 'berrut' : 'systematic'), codeNames)
-    const matching = this.code === 'berrut' ? 'berrut' : 'learned-kriging'
+    const matching = this.code === 'berrut' ? 'berrut' : 'kriging'
     this.decoder = checkWord('decoder', chosen ?? matching, decoderNames)
     const decoder: Decoder = decoders[this.decoder]
     if (!decoder.codes.includes(this.code)) {
@@ -79,15 +71,7 @@ export class Codec {
       const { quorum } = this.scheme
       throw new RangeError(`locator: '${this.locator}' needs ${needed} results, got a quorum of ${quorum}; set workers`)
     }
-    this.#caches = like ? like.#caches : { schemes: new Map(), weights: new Map(), decoded: new Map() }
-    if (!like) this.weightsFor(this.scheme.queries) // now, rather than while the first group waits
-  }
-
-  /** Another of the same options, which has learned nothing. */
-  another(): Codec {
-    const { core, scheme, code, decoder, locator } = this
-    const { queries, stragglers, byzantine, workers, points } = scheme
-    return new Codec(core, { queries, stragglers, byzantine, workers, points, code, decoder, locator }, this)
+    this.weightsFor(this.scheme.queries) // now, rather than while the first group waits
   }
 
   static async create(options: CodecOptions & { core?: CoreOptions | undefined }): Promise<Codec> {
@@ -104,16 +88,16 @@ export class Codec {
   /** The scheme of a group that closed with this number of queries. */
   schemeFor(queries: number): Scheme {
     if (queries === this.scheme.queries) return this.scheme
-    const scheme = this.#caches.schemes.get(queries) ?? this.scheme.shorter(queries)
-    this.#caches.schemes.set(queries, scheme)
+    const scheme = this.#schemes.get(queries) ?? this.scheme.shorter(queries)
+    this.#schemes.set(queries, scheme)
     return scheme
   }
 
   /** The weights of all rows of a group that closed with this number of queries. Shared: read-only. */
   weightsFor(queries: number): readonly Float64Array[] {
-    const weights = this.#caches.weights.get(queries) ?? codes[this.code](this.schemeFor(queries))
-    if (this.#caches.weights.size >= SIZES) this.#caches.weights.clear()
-    this.#caches.weights.set(queries, weights)
+    const weights = this.#weights.get(queries) ?? codes[this.code](this.schemeFor(queries))
+    if (this.#weights.size >= SIZES) this.#weights.clear()
+    this.#weights.set(queries, weights)
     return weights
   }
 
@@ -125,11 +109,11 @@ export class Codec {
   decode(survivors: Survivors, key: string): Decoded {
     const decoder: Decoder = decoders[this.decoder]
     if (decoder.data) return decoder.decode(survivors)
-    const decoded = this.#caches.decoded.get(key) ?? decoder.decode(survivors)
-    this.#caches.decoded.delete(key) // and in again, as the youngest
-    const oldest = this.#caches.decoded.keys().next().value
-    if (this.#caches.decoded.size >= SETS && oldest !== undefined) this.#caches.decoded.delete(oldest)
-    this.#caches.decoded.set(key, decoded)
+    const decoded = this.#decoded.get(key) ?? decoder.decode(survivors)
+    this.#decoded.delete(key) // and in again, as the youngest
+    const oldest = this.#decoded.keys().next().value
+    if (this.#decoded.size >= SETS && oldest !== undefined) this.#decoded.delete(oldest)
+    this.#decoded.set(key, decoded)
     return decoded
   }
 }

@@ -82,10 +82,10 @@ export function decode(
   const own = have.map((index) => rows[index])
   if (data && have.length > NEIGHBOURS) return decodeNearby(group, queries, missing, own)
   const wanted = data ? queries : group.queries.map((_, query) => query)
-  const { core, code, kernels } = codec
+  const { core, code } = codec
   const weightsOf = own.map(({ weights }) => weights)
   // Each by its name: a spread takes as long as the rest of this.
-  const survivors = { core, code, scheme, most: largestParity(own), kernels, gram, have, rows: weightsOf, wanted }
+  const survivors = { core, code, scheme, most: largestParity(own), gram, have, rows: weightsOf, wanted }
   const decoded = codec.decode(survivors, data ? '' : `${group.queries.length}:${mixed}:${have}`)
   const weights = data ? decoded.weights : queries.map((query) => decoded.weights[query])
   const answers = codec.core.combine(flat(weights), own.map(answerOf))
@@ -106,8 +106,8 @@ function decodeNearby(group: Closed, queries: readonly number[], missing: number
     )
     const own = near.map((at) => rows[at])
     const have = own.map(({ index }) => index)
-    const { core, code, kernels } = codec
-    const survivors = { core, code, scheme: group.scheme, most: largestParity(rows), kernels, ...told, have }
+    const { core, code } = codec
+    const survivors = { core, code, scheme: group.scheme, most: largestParity(rows), ...told, have }
     const { weights, variance } = codec.decode(survivors, '')
     const answers = codec.core.combine(flat(weights), own.map(answerOf))
     recovered.push(...some.map((query, i) => recovery(query, answers[i], missing, variance?.[i])))
@@ -116,7 +116,7 @@ function decodeNearby(group: Closed, queries: readonly number[], missing: number
 }
 
 /** Queries in the row that mixes most of them. */
-export function largestParity(rows: readonly CodedRow[]): number {
+function largestParity(rows: readonly CodedRow[]): number {
   let most = 1
   for (const { query, weights } of rows) if (query === undefined) most = Math.max(most, mixedBy(weights))
   return most

@@ -2,12 +2,10 @@
 
 import { append, NONE } from '../arrays'
 import { checkInteger, expected } from '../check'
-import { type Criterion, criterionFor } from '../criterion'
 import type { Scheme } from '../scheme'
 import type { Codec } from './codec'
 import { parities } from './codes'
-import { answerOf, type CodedRow, decode, flat, largestParity, type OwnRow, type Recovery } from './decode'
-import { MOST_ROWS } from './kernels'
+import { answerOf, type CodedRow, decode, flat, type OwnRow, type Recovery } from './decode'
 import { gramOf } from './kriging'
 import { locators } from './locators'
 
@@ -238,23 +236,6 @@ export class Group {
       const rest = exact.filter((_, query) => !others.includes(query))
       yield this.#decode(others, lost.length, [...rest, ...parities])
     }
-  }
-
-  /**
-   * What the group teaches 'learned-kriging': which kernel would have done best on the answers that came. Bounded work, in
-   * steps of less than a millisecond that are done as the iterator is asked for the next.
-   *
-   * @param criterion  when an answer is right. Default: when the largest of all its values is the model's
-   */
-  *training(criterion?: Criterion): Generator<void> {
-    const { core, code, decoder, kernels } = this.#codec
-    if (decoder !== 'learned-kriging' || code !== 'systematic') return
-    const rows = this.#rows.filter(counts)
-    if (rows.length > MOST_ROWS) return
-    const own = [...rows.keys()].filter((at) => rows[at].query !== undefined)
-    if (own.length === rows.length || !own.length) return // without a parity there is nothing to learn
-    const [answers, most] = [rows.map(answerOf), largestParity(rows)]
-    yield* kernels.learn(core, most, this.#gramOf(rows), answers, own, criterion ?? criterionFor(answers[0].length))
   }
 
   /** Every query's answer, in order: exact ones as they came (read-only), the others recovered. Throws as `recover`. */

@@ -1,7 +1,7 @@
 /** What codes, decoders and locators are called, apart from them: flags are checked before these are loaded. */
 
 export const codeNames = ['berrut', 'systematic'] as const
-export const decoderNames = ['berrut', 'least-squares', 'kriging', 'learned-kriging'] as const
+export const decoderNames = ['berrut', 'least-squares', 'kriging'] as const
 export const locatorNames = ['residual', 'vote', 'vote-unit', 'none'] as const
 
 export type CodeName = (typeof codeNames)[number]

@@ -157,7 +157,7 @@ export function experimentOf(
 ): Experiment {
   const { codec, model, inputs, labels, own = new OwnAnswers(model, inputs) } = options
   const memory = pairs > 0 && (memoryOptionsOf(options, pairs) ?? {})
-  const experience = experienceOf(codec.core, model, { criterion, kernels: codec.kernels, memory })
+  const experience = experienceOf(codec.core, model, { criterion, memory })
   const recalled = new BoundedCache<Recollection | undefined>(rowLength(model.signature.outputs))
   const recall = (input: number, row: Float32Array) =>
     recalled.get(input) ?? recalled.set(input, experience.recall(row)) // groups do not change what is remembered
@@ -169,18 +169,15 @@ export function criterionFor({ signature, hints }: BatchModel, { right }: Rightn
   return criterionOf(signature.outputs, right, hints)
 }
 
-/** Of a codec, where nothing is decoded. */
-const NO_KERNELS = { save: () => 0, load() {} }
-
 export function experienceOf(
   core: Core,
   { signature }: BatchModel,
-  options: Omit<ExperienceOptions, 'warn' | 'kernels'> & Partial<Pick<ExperienceOptions, 'kernels'>>,
+  options: Omit<ExperienceOptions, 'warn'>,
 ): Experience {
   const warn = (text: string) => {
     throw new TypeError(text) // figures without the memory would pass for figures with it
   }
-  return new Experience(core, signature, { kernels: NO_KERNELS, ...options, warn })
+  return new Experience(core, signature, { ...options, warn })
 }
 
 /** What a predictor must be told so that its memory holds this many pairs, compared like this; undefined where nothing. */

@@ -85,7 +85,6 @@ export class GroupScorer {
     const suspects = trial.decode(have, answers)
     const outcomes = trial.outcomes()
     const scores = this.#queries(outcomes, gone)
-    trial.learn()
     if (!this.#isTested) trial.grade(outcomes, honest)
     const rivals = await this.#rivals(trial, outcomes)
     const accuracy = (survivors: readonly number[]) => {

@@ -3,7 +3,6 @@
 import type { Core } from '../core/core'
 import { Ledger } from '../ledger/ledger'
 import type { Features } from '../memory/memory'
-import { codecFor } from '../predictor/coder'
 import { secret } from '../random'
 import { criterionFor, experienceOf, type Rightness } from './experiment'
 import { type BatchModel, OwnAnswers, type Rows } from './model'
@@ -41,8 +40,7 @@ export async function learnFrom(options: LearnOptions): Promise<Taught> {
   const ledger = new Ledger({ maxError: ANY_ERROR, recovers: false, coin: secret })
   const criterion = criterionFor(model, options)
   const memory = features && { features }
-  const { kernels } = codecFor(core)
-  const experience = experienceOf(core, model, { criterion, kernels, fingerprint, ledger, memory })
+  const experience = experienceOf(core, model, { criterion, fingerprint, ledger, memory })
   const [pupil, own] = [new Pupil(experience), new OwnAnswers(model, inputs)]
   const all: Said[] = []
   for (let i = 0; i < inputs.length; i++) {

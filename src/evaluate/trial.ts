@@ -93,11 +93,6 @@ export class Trial {
     })
   }
 
-  /** The code learns from the group that was decoded, at once: nobody waits. */
-  learn(): void {
-    Array.from(this.#group.training(this.#experiment.criterion))
-  }
-
   /**
    * The answers that were lost come late and tell what was recovered in their place is worth; only with the systematic
    * code, where queries have answers of their own, and where these can be believed.

@@ -203,7 +203,7 @@ export class CodedGroup extends FillingGroup implements Coding, Owner {
   /** Recovers what is missing, if enough has come. */
   #decide(): void {
     if (!this.#standing.isEnough(this.group.scheme)) return
-    const { clock, criterion, trust } = this.context
+    const { clock, trust } = this.context
     const start = clock.now()
     this.#state = 'decided'
     const missing = this.group.missing()
@@ -212,7 +212,6 @@ export class CodedGroup extends FillingGroup implements Coding, Owner {
     const { encodeMs, waitMs: closedAt } = this.#measured
     this.#measured = { survivors, encodeMs, waitMs: start - closedAt, decodeMs: clock.now() - start }
     if (!this.given().every((worker) => trust.isTrusted(worker))) return this.#lose() // one was convicted since
-    if (recoveries.length) this.#later(this.group.training(criterion))
     for (const query of missing) this.#offer(query, recoveries, missing.length)
   }
 

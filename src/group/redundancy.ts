@@ -1,7 +1,6 @@
 /** What a group sends beside its queries when it closes: parities of those that may get lost. */
 
 import type { Codec } from '../codec/codec'
-import type { Criterion } from '../criterion'
 import type { Context } from '../query/context'
 import { sendsParities } from '../query/policy'
 import type { Query } from '../query/query'
@@ -9,7 +8,6 @@ import type { Query } from '../query/query'
 /** What queries and groups of a tenant share. */
 export interface CodingContext extends Context {
   readonly codec: Codec
-  readonly criterion: Criterion
 }
 
 /** Share of the workers at work beyond which parities cost others more than they give. */

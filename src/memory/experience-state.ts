@@ -27,7 +27,6 @@ export interface ModelMarks {
 export interface ExperienceState {
   model: LearnedModel
   worth: ConfidenceState
-  kernels: unknown
   evidence?: unknown
   ledger?: unknown
 }
@@ -43,6 +42,6 @@ export function saveNothing(model: LearnedModel, criterion: Criterion, evidence:
   const outcomes = { code: [], memory: [] }
   const spread = judgedOf(criterion).map(() => new RunningDeviation().save()) // as of `Deviations`, which pages need not load
   const worth = { criterion, workers: [], agreements: [], outcomes, spread }
-  const content: ExperienceState = { model, worth, kernels: {}, ...(evidence && { evidence: evidence.save() }) }
+  const content: ExperienceState = { model, worth, ...(evidence && { evidence: evidence.save() }) }
   return pack('predictor', content, {})
 }

@@ -20,7 +20,6 @@ import { finished } from './steps'
 
 export interface ExperienceOptions extends ModelMarks {
   criterion: Criterion
-  kernels: Persistent
   /** What is known of workers, unless another tenant's experience saves it. */
   evidence?: Persistent | undefined
   /** What counts its answers that were given unasked. */
@@ -39,7 +38,6 @@ export class Experience {
   /** A memory and a confidence that know nothing yet. */
   readonly #anew: () => { confidence: Confidence; memory: Memory }
   readonly #model: LearnedModel
-  readonly #kernels: Persistent
   readonly #evidence: Persistent | undefined
   readonly #ledger: Persistent | undefined
   readonly #warn: (text: string) => void
@@ -47,9 +45,8 @@ export class Experience {
 
   /** @throws RangeError for a state that is damaged, or of another model, code or memory: nothing of it is taken */
   constructor(core: Core, { inputs, outputs }: Signature, options: ExperienceOptions) {
-    const { criterion, kernels, evidence, ledger, memory, state } = options
+    const { criterion, evidence, ledger, memory, state } = options
     this.#model = learnedModel({ inputs, outputs }, options)
-    this.#kernels = kernels
     this.#evidence = evidence
     this.#ledger = ledger
     this.#warn = options.warn
@@ -68,7 +65,6 @@ export class Experience {
     })
     if (content?.evidence !== undefined) evidence?.load(content.evidence)
     if (content?.ledger !== undefined) ledger?.load(content.ledger)
-    if (content) kernels.load(content.kernels) // the codec's: last, when all else is taken
   }
 
   /** Whether there is a memory, and whether it can recover something. */
@@ -141,7 +137,6 @@ export class Experience {
     const content: ExperienceState = {
       model: this.#model,
       worth: this.confidence.save(),
-      kernels: this.#kernels.save(),
       ...(this.#evidence && { evidence: this.#evidence.save() }),
       ...(this.#ledger && { ledger: this.#ledger.save() }),
     }
@@ -165,14 +160,14 @@ function* working(memory: Memory): Generator<void> {
 
 /** What was saved beside the memory, if it is of this model; each part is checked where it is used. */
 function checked(value: unknown, own: LearnedModel, options: ExperienceOptions): ExperienceState {
-  const content = saved.object('content', value, ['model', 'worth', 'kernels', 'evidence', 'ledger'])
+  const content = saved.object('content', value, ['model', 'worth', 'evidence', 'ledger'])
   const model = saved.object('model', content.model, ['inputs', 'outputs', 'fingerprint', 'probed'])
   saved.same('model.inputs', own.inputs, model.inputs)
   saved.same('model.outputs', own.outputs, model.outputs)
   if (content.worth === undefined) throw saved.refused('worth', 'an object', 'none')
   checkSame(model, own, options)
-  const { kernels, evidence, ledger } = content
-  return { model: own, worth: content.worth as ConfidenceState, kernels, evidence, ledger }
+  const { evidence, ledger } = content
+  return { model: own, worth: content.worth as ConfidenceState, evidence, ledger }
 }
 
 /** Equal fingerprints are one model's. Others say less than the answers to one query; where nothing can be compared, names and shapes have to do. */

@@ -19,8 +19,8 @@ export function codecFor(core: Core, scheme: Omit<CodecOptions, 'code'> = { quer
 }
 
 export async function loadCoder({ scheme: options, testing, reuse }: Checked): Promise<Coder> {
-  const first = codecFor(await loadCore(testing.core), options)
-  const { code, core, scheme } = first
+  const codec = codecFor(await loadCore(testing.core), options)
+  const { code, core, scheme } = codec
   const isSystematic = code === 'systematic'
   const groups = !isSystematic || (scheme.stragglers > 0 && !scheme.byzantine)
   const random = seeded(testing.seed)
@@ -34,11 +34,10 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
       const signature = { ...shared.signature, inputs: (vectors ?? shared.signature).inputs }
       const { limits, warn } = settings
       const memory = vectors ? settings.memory && { ...settings.memory, features: vectors.features } : (false as const)
-      const codec = first.another()
       const ledger = Kind && ledgerOf(Kind, settings)
       const bytes = Math.floor(((memory || undefined)?.bytes ?? DEFAULT_BYTES) / limits.tenants)
       const learned: ExperienceOptions = {
-        ...{ criterion, fingerprint, probed, kernels: codec.kernels, evidence: evidenceOf(name, trust), ledger, warn },
+        ...{ criterion, fingerprint, probed, evidence: evidenceOf(name, trust), ledger, warn },
         memory: isSystematic && (limits.tenants > 1 && memory !== false ? { ...memory, bytes } : memory),
       }
       const experience = taught(settings, name, (state) => new Experience(core, signature, { ...learned, state }))

@@ -87,7 +87,7 @@ export class Generation {
   get #isPlain(): boolean {
     const { coder, Vote, sampled, trust } = this.means
     const isCoded = coder.code !== 'systematic' || coder.scheme.stragglers > 0
-    return !isCoded && !Vote && !sampled && !trust.strangers && !this.#shared.clones
+    return !isCoded && !Vote && !sampled && !trust.strangers
   }
 
   #stack(): Service {
@@ -95,7 +95,7 @@ export class Generation {
     const { pool, coder, first } = this.means
     const isDoubted = () => first.doubt !== undefined
     return stackOf({
-      ...{ clock, pool, lateness, budget: hedges, counts: this.counts.extras.hedge, teaches: coder.learns },
+      ...{ clock, pool, lateness, budget: hedges, counts: this.counts.hedges, teaches: coder.learns },
       tenantOf: ({ turn }) => this.tenants.of(turn.tenant),
       recovery({ learning, context }) {
         if (!context.learning || !learning) return undefined

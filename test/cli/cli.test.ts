@@ -129,7 +129,7 @@ describe('evaluate', () => {
   it('systematic: own answers, and lost ones from parity and memory', () => {
     const args = ['evaluate', ...lenet, '--policy', 'recover', '--memory', '0', '--groups', '60', '--json']
     const plain = JSON.parse(run(...args).stdout)
-    expect(plain).toMatchObject({ code: 'systematic', decoder: 'learned-kriging' })
+    expect(plain).toMatchObject({ code: 'systematic', decoder: 'kriging' })
     expect(plain.accuracy.nothingMissing).toBeGreaterThan(0.98)
     expect(plain.accuracy.recovered).toBeLessThan(plain.accuracy.all)
     const remembered = JSON.parse(run(...args, '--memory', '200').stdout)

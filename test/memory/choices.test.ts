@@ -31,8 +31,6 @@ function shifted(images: readonly Float32Array[]): Float32Array[] {
   return all.slice(0, 1200)
 }
 
-const kernels = { save: () => 0, load() {} }
-
 /** Each query is recalled, then its answer is learned; the second half counts. @param isRight  as the user would say it */
 async function measured(
   name: string,
@@ -48,7 +46,7 @@ async function measured(
   const answers = (await answersOf(model, inputs)).map(make)
   await model.close()
   const signature = { inputs: [{ name: 'x', shape: isDigits ? [1, 28, 28] : [inputs[0].length] }], outputs: [{ name: 'y', shape: [answers[0].length] }] } // biome-ignore format: one line
-  const experience = new Experience(core, signature, { criterion, kernels, warn() {} })
+  const experience = new Experience(core, signature, { criterion, warn() {} })
   let [asked, sure, right] = [0, 0, 0]
   for (const [i, input] of inputs.entries()) {
     const recollection = i < LEARNED ? undefined : experience.recall(input)

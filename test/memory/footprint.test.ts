@@ -1,7 +1,6 @@
 import { getHeapCodeStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
-import { Kernels } from '../../src/codec/kernels'
 import { loadCore } from '../../src/core/load'
 import { Confidence } from '../../src/memory/confidence'
 import { Experience } from '../../src/memory/experience'
@@ -103,7 +102,7 @@ describe('what is learned beside it is bounded', () => {
     const signature = { inputs: [{ name: 'x', shape }], outputs: [{ name: 'y', shape: [2] }] }
     const warn = (text: string) => expect.fail(text)
     const criterion = { kind: 'label', positions: 1, classes: 2 } as const
-    const experience = new Experience(await loadCore(), signature, { criterion, kernels: new Kernels(), warn })
+    const experience = new Experience(await loadCore(), signature, { criterion, warn })
     const learning = new Learning(experience, new VirtualClock(), warn)
     for (let i = 0; i < 32; i++) learning.remember(noise.subarray(i, i + size), Float32Array.of(i, 1), 'a')
     learning.save()

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { Kernels } from '../../src/codec/kernels'
 import type { Recollection } from '../../src/memory/memory'
 import { seeded } from '../../src/random'
 import { allFinite } from '../../src/tensor'
@@ -83,8 +82,7 @@ function put(bytes: Uint8Array, kind: string, from: number, place: number, value
 function used(kind: Kind, state: Uint8Array): string[] {
   const { shape, outputs } = kinds[kind]
   const wrong: string[] = []
-  const read = (of: Uint8Array) =>
-    experience(kind, { kernels: new Kernels(), state: of, warn: (text) => void wrong.push(text) })
+  const read = (of: Uint8Array) => experience(kind, { state: of, warn: (text) => void wrong.push(text) })
   const taught = read(state)
   const random = seeded(7)
   const size = shape.reduce((product, n) => product * n, 1)

@@ -123,37 +123,6 @@ describe('memory', () => {
     await predictor.close()
   })
 
-  it('the query that the memory knows least is asked for twice; the others need no parity', async () => {
-    const { predictor, workers } = await lone(4, {
-      scheme: { ...scheme, queries: 3, stragglers: 1 },
-      policy: 'recover',
-    })
-    for (let i = 0; i < 300; i += 3) {
-      const group = predictor.predictAll([x(i), x(i + 1), x(i + 2)])
-      await answerAll(workers)
-      await group
-    }
-    const stranger = Float32Array.of(8, 8)
-    const ask = () => [x(1000), stranger, x(1001)].map((each) => predictor.predict(each))
-    const askedFor = (each: Float32Array) => workers.filter(({ calls }) => calls.some(({ row }) => row[0] === each[0]))
-
-    const first = ask()
-    const [own, copy] = askedFor(stranger)
-    await answerAll(workers.filter((worker) => worker !== own))
-    expect((await first[1]).status).toBe('exact')
-    expect(copy).toBeDefined()
-    await answerAll([own])
-    await Promise.all(first)
-
-    const second = ask()
-    await answerAll(workers.filter((worker) => !askedFor(x(1001)).includes(worker)))
-    const { status, output } = await second[2]
-    expect(status).toBe('recovered')
-    expect(output.y.data[0]).toBeCloseTo(2 * Math.sin(1001), 1)
-    expect((await second[1]).status).toBe('exact')
-    await predictor.close()
-  })
-
   it('what was learned is saved, and taken up by another predictor', async () => {
     const first = await lone(2, { scheme })
     await teach(first, 200)

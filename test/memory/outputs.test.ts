@@ -1,7 +1,6 @@
 /** Several outputs of different units: each is judged, compared and remembered in its own. */
 
 import { beforeAll, describe, expect, it } from 'vitest'
-import { Kernels } from '../../src/codec/kernels'
 import { loadCore } from '../../src/core/load'
 import { type Criterion, criterionOf } from '../../src/criterion'
 import { Confidence } from '../../src/memory/confidence'
@@ -31,7 +30,6 @@ function taught(model: (x: Float32Array) => Float32Array, options: Partial<Exper
   const warn = (text: string) => expect.fail(text)
   const experience = new Experience(core, signature, {
     criterion,
-    kernels: new Kernels(),
     memory: {},
     warn,
     ...options,

@@ -2,7 +2,6 @@
 
 import { expect } from 'vitest'
 import { checksum } from '../../src/checksum'
-import { Kernels } from '../../src/codec/kernels'
 import { loadCore } from '../../src/core/load'
 import type { Criterion } from '../../src/criterion'
 import { Experience, type ExperienceOptions } from '../../src/memory/experience'
@@ -34,16 +33,15 @@ export function experience(kind: Kind, options: Partial<ExperienceOptions> = {},
   const memory = { features, bytes: 2e7 }
   const fingerprint = 'ab54a98ceb1f0ad2'
   const warn = (text: string) => expect.fail(text)
-  const all = { criterion, memory, fingerprint, kernels: new Kernels(), warn, ...options }
+  const all = { criterion, memory, fingerprint, warn, ...options }
   return new Experience(core, signature, all)
 }
 
-/** Of 150 queries, some of them recovered, and of groups of four and their mean. */
+/** Of 150 queries, some of them recovered. */
 function learned(kind: Kind): Uint8Array {
-  const { shape, outputs, criterion } = kinds[kind]
+  const { shape, outputs } = kinds[kind]
   const random = seeded(7)
-  const kernels = new Kernels()
-  const taught = experience(kind, { kernels })
+  const taught = experience(kind)
   const size = shape.reduce((product, n) => product * n, 1)
   const answerTo = (x: Float32Array) => Float32Array.of(Math.sin(x[0]), x[1]).subarray(0, outputs)
   for (let i = 0; i < 150; i++) {
@@ -55,8 +53,6 @@ function learned(kind: Kind): Uint8Array {
     const answer = Float32Array.from({ length: outputs }, () => random.gauss())
     taught.confidence.grade({ answer, source: 'code', missing: 1, variance: 0.3 }, answerTo(query))
   }
-  const points = Array.from({ length: 5 }, () => Float32Array.of(random.gauss(), random.gauss()))
-  Array.from(kernels.learn(core, 4, core.gram(points), points, [0, 1, 2, 3], criterion))
   return taught.save()
 }
 

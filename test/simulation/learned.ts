@@ -9,9 +9,8 @@ import { ownAnswer, signature } from './model'
 const PAIRS = 300
 
 async function learn(): Promise<Uint8Array> {
-  const kernels = { save: () => ({}), load() {} }
   const criterion = criterionOf(signature.outputs, 'label')
-  const experience = new Experience(await loadCore(), signature, { criterion, kernels, warn() {} })
+  const experience = new Experience(await loadCore(), signature, { criterion, warn() {} })
   const random = seeded(1)
   for (let i = 0; i < PAIRS; i++) {
     const query = Float32Array.of(random.gauss(), random.gauss())
