@@ -30,7 +30,7 @@ const cases = {
 async function entered(name, options) {
   const lost = { now: false }
   const predictor = await createPredictor({ workers: workers(lost), verify: { audit: 0 }, onWarning() {}, ...options })
-  const query = (i) => Float32Array.of(...(i % 2 ? [3, 1] : [1, 3]).map((value, at) => value + Math.random()))
+  const query = (i) => Float32Array.of(...(i % 2 ? [3, 1] : [1, 3]).map((value) => value + Math.random()))
   for (let i = 0; i < 400 || (options.policy && predictor.stats().remembered < 256); i++) {
     await predictor.predict(query(i))
     if (i % 4 === 0) await new Promise((resolve) => setTimeout(resolve, 1)) // it learns

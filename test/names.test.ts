@@ -197,7 +197,7 @@ describe('a value that is none', () => {
 it('a worker that rejects with an object without a prototype costs its call, not the process', async () => {
   const throws = { ...worker('a'), infer: async () => { throw Object.create(null) } } // biome-ignore format: one line
   const predictor = await createPredictor({ scheme: { queries: 1 }, policy: 'recover', workers: [throws] })
-  await expect(predictor.predict(new Float32Array(2), { deadlineMs: 2000 })).rejects.toMatchObject({ code: 'QUORUM' })
+  await expect(predictor.predict(new Float32Array(2), { deadlineMs: 2000 })).rejects.toMatchObject({ code: 'WORKER' })
   await predictor.close()
 })
 

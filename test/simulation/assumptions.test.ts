@@ -6,7 +6,7 @@ import { drawn, type Event, type Schedule } from './schedule'
 import { run } from './world'
 
 const QUERIES = 200
-const SEEDS = 60
+const SEEDS = 100
 
 interface Assumption {
   /** As the docs have it. */
