@@ -4,9 +4,11 @@ import { Codec, type CodecOptions } from '../codec/codec'
 import type { Core } from '../core/core'
 import { loadCore } from '../core/load'
 import { CodedGroup } from '../group/coded-group'
+import { recover } from '../layers/recover'
 import type { Ledger } from '../ledger/ledger'
 import { DEFAULT_BYTES } from '../memory/domain'
 import { Experience, type ExperienceOptions } from '../memory/experience'
+import { InlineMemory } from '../query/inline-memory'
 import { Learning } from '../query/learning'
 import { secret, seeded } from '../random'
 import type { Checked, Settings } from './settings'
@@ -49,7 +51,18 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
         learning: isSystematic && vectors ? learning : undefined,
       }
       const newGroup = () => (paper ? new paper.PaperGroup(context, random) : new CodedGroup(context))
-      return { context, learning, save: () => learning.save(), newGroup: groups ? newGroup : undefined }
+      const { lateness, recoveries, first } = shared
+      const isDoubted = () => first.doubt !== undefined
+      const recovered = {
+        clock,
+        lateness,
+        budget: recoveries,
+        memory: new InlineMemory(learning),
+        errors: ledger,
+        isDoubted,
+      }
+      const layers = context.learning ? [recover({ ...recovered, outputs: signature.outputs })] : []
+      return { context, learning, layers, save: () => learning.save(), newGroup: groups ? newGroup : undefined }
     },
   }
 }

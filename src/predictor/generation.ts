@@ -11,7 +11,6 @@ import { agreement, first } from '../query/acceptance'
 import { Agenda } from '../query/agenda'
 import { Budget } from '../query/budget'
 import { type Caller, SharedCaller } from '../query/caller'
-import { InlineMemory } from '../query/inline-memory'
 import { Query } from '../query/query'
 import type { Service } from '../service'
 import type { ModelChange, ModelWorker } from '../workers/worker'
@@ -91,17 +90,11 @@ export class Generation {
   }
 
   #stack(): Service {
-    const { clock, lateness, hedges, recoveries, signature } = this.#shared
-    const { pool, coder, first } = this.means
-    const isDoubted = () => first.doubt !== undefined
+    const { clock, lateness, hedges } = this.#shared
+    const { pool, coder } = this.means
     return stackOf({
       ...{ clock, pool, lateness, budget: hedges, counts: this.counts.hedges, teaches: coder.learns },
       tenantOf: ({ turn }) => this.tenants.of(turn.tenant),
-      recovery({ learning, context }) {
-        if (!context.learning || !learning) return undefined
-        const memory = new InlineMemory(learning)
-        return { memory, budget: recoveries, outputs: signature.outputs, errors: context.ledger, isDoubted }
-      },
     })
   }
 

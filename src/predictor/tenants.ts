@@ -10,6 +10,7 @@ import { learnedModel, type ModelMarks, type Persistent, saveNothing } from '../
 import type { Context } from '../query/context'
 import type { Learning } from '../query/learning'
 import { Scheme } from '../scheme'
+import type { Layer } from '../service'
 import type { Signature } from '../tensor'
 import type { Reputation } from '../trust/reputation'
 import type { Means } from './means'
@@ -22,6 +23,8 @@ export const NOBODY = ''
 export interface Tenant {
   readonly context: Context
   readonly learning?: Learning
+  /** Its own, around what all tenants share: what recovers from its memory. */
+  readonly layers: readonly Layer[]
   /** What was learned, for the option `state`. */
   save(): Uint8Array
   /** Where queries are coded together. */
@@ -107,7 +110,7 @@ export function noCoder(): Coder {
     newTenant(name, shared, _settings, model) {
       const { signature, criterion, trust } = shared
       const save = () => saveNothing(learnedModel(signature, model), criterion, evidenceOf(name, trust))
-      return { context: { ...shared, learning: undefined }, save }
+      return { context: { ...shared, learning: undefined }, layers: [], save }
     },
   }
 }

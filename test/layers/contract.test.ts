@@ -4,12 +4,12 @@
  */
 
 import { expect, it } from 'vitest'
+import { recover } from '../../src/layers/recover'
 import type { MemoryService } from '../../src/memory/service'
 import { acceptAnswers, type Payload } from '../../src/payload'
 import { NORMAL } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
 import { stackOf } from '../../src/predictor/stack'
-import type { Tenant } from '../../src/predictor/tenants'
 import { Budget } from '../../src/query/budget'
 import { Lateness } from '../../src/query/lateness'
 import { type Random, seeded } from '../../src/random'
@@ -22,8 +22,6 @@ const [RUNS, QUERIES, WORKERS] = [100, 150, 6]
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
 /** A call that has expired settles so soon, and a timer may be a millisecond late. */
 const GRACE = 21
-
-const tenant = {} as Tenant
 
 /** Workers of which two fail or hang now and then, and a third may leave. */
 function worldOf(random: Random) {
@@ -56,10 +54,17 @@ function worldOf(random: Random) {
     },
   }
   const recovers = random.next() < 0.6
-  const recovery = () => ({ memory, budget: new Budget(0.3, 150), outputs: signature.outputs, isDoubted: () => false })
-  const tenantOf = () => tenant
-  const all = { clock, pool, lateness, budget: new Budget(0.2, 10), counts }
-  const service = stackOf(recovers ? { ...all, teaches: true, tenantOf, recovery } : all)
+  const own = {
+    clock,
+    lateness,
+    memory,
+    budget: new Budget(0.3, 150),
+    outputs: signature.outputs,
+    isDoubted: () => false,
+  }
+  const tenant = { layers: recovers ? [recover(own)] : [] }
+  const all = { clock, pool, lateness, budget: new Budget(0.2, 10), counts, teaches: recovers }
+  const service = stackOf({ ...all, tenantOf: () => tenant })
   if (random.next() < 0.3) clock.after(200, () => pool.remove(workers[2].name))
   if (random.next() < 0.1) clock.after(300, () => workers.forEach(({ name }) => pool.drain(name)))
   return { clock, pool, service }
