@@ -116,7 +116,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   drain(name: string): boolean {
     const member = this.#roster.members.get(name)
     if (!member) return false
-    this.#dispatcher.execution.probing.forget(member)
+    this.#dispatcher.execution.forget(member)
     this.#roster.leave(member)
     return true
   }

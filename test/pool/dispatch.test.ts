@@ -11,10 +11,14 @@ import { VirtualClock } from '../../src/testing/virtual-clock'
 import { accept, row, signature } from '../shared/batch-worker'
 import { HandWorker, house, query, turn } from '../shared/house'
 
-function pool(count: number, law: Law) {
+function pool(count: number, law: Law, fails: (index: number) => boolean = () => false) {
   const clock = new VirtualClock()
   const workers = Array.from({ length: count }, (_, i) => {
-    return new SimulatedWorker(i, { clock, law, answer: (data) => data.slice(), signature })
+    const answer = (data: Float32Array) => {
+      if (fails(i)) throw new ApproxiferError('WORKER', 'failed')
+      return data.slice()
+    }
+    return new SimulatedWorker(i, { clock, law, answer, signature })
   })
   return { clock, workers, pool: new Pool<Payload>(workers, { clock, hangMs: 30_000, accept }) }
 }
@@ -33,17 +37,17 @@ function stream(
 
 const took = ({ queuedAt, startedAt, ranMs }: Attempt) => startedAt + ranMs - queuedAt
 
-it('a worker that is always slow gets probes and no query, as long as the others can do it', async () => {
+it('a worker that is always slow gets copies and no query, as long as the others can do it', async () => {
   const home = pool(9, (i) => (i === 0 ? 200 : 10))
   const calls = stream(home, 2000, 4)
   await home.clock.run()
   expect(calls.filter(({ worker }) => worker === home.workers[0]).length).toBeLessThan(3)
   expect(Math.max(...calls.slice(100).map(took))).toBeLessThan(15)
   const share = home.workers[0].workedMs / (9 * 8000)
-  expect([share > 0.01, share < 0.01 + 400 / 72_000]).toEqual([true, true]) // 1 %, the first row, the last probe
+  expect([share > 0.01, share < 0.01 + 400 / 72_000]).toEqual([true, true]) // 1 %, the first row, the last copy
 })
 
-it('a slow worker that is ejected gets no probes, until it is readmitted', async () => {
+it('a slow worker that is ejected gets no copies, until it is readmitted', async () => {
   const home = pool(9, (i) => (i === 0 ? 200 : 10))
   const calls = async () => {
     stream(home, 1000, 4)
@@ -56,6 +60,25 @@ it('a slow worker that is ejected gets no probes, until it is readmitted', async
   home.pool.readmit(home.workers[0].name)
   expect(await calls()).toBeGreaterThan(before)
 })
+
+it.each([
+  ['was slow', (now: number) => (now < 4000 ? 200 : 10), () => false],
+  ['failed', () => 10, (now: number) => now < 4000],
+] as const)(
+  'a worker that %s gets queries again once it has recovered, though none has to wait',
+  async (_, ms, isFailing) => {
+    const home = pool(
+      9,
+      (i, now) => (i === 0 ? ms(now) : 10),
+      (i) => i === 0 && isFailing(home.clock.now()),
+    )
+    const calls = stream(home, 2000, 4)
+    await home.clock.run()
+    const own = calls.filter(({ worker }) => worker === home.workers[0]).map(({ queuedAt }) => queuedAt)
+    expect(own.filter((at) => at > 100 && at < 4000).length).toBeLessThan(5)
+    expect(own.filter((at) => at > 6000).length).toBeGreaterThan((0.7 * 500) / 9)
+  },
+)
 
 it('one answer in fifty ten times slower makes no worker a slow one', async () => {
   const random = seeded(3)

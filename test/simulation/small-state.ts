@@ -5,7 +5,7 @@ import { type Omitted, type Reading, Unordered } from './canonical'
 const fixed = 'settled when the predictor starts'
 const figures = 'only told: nothing asks what was counted'
 const learned = 'without a memory nothing is recovered, so that nobody asks how sure that would be'
-const few = 'fewer than ten first answers say nothing of what is late, fewer than twenty nothing of the pace, fewer than thirty nothing of sizes, fewer than fifty queries begin no probe' // biome-ignore format: one line
+const few = 'fewer than ten first answers say nothing of what is late, fewer than twenty nothing of the pace, fewer than thirty nothing of sizes' // biome-ignore format: one line
 const derived = 'follows from what is there of each worker, attempt or query'
 
 const omitted: Omitted = {
@@ -40,10 +40,6 @@ const omitted: Omitted = {
   'Member.counts': figures,
   'Member.stamp': derived,
   'Capacity.mostRows': fixed,
-  'Probing._queries': few,
-  'Probing._savedMs': few,
-  'Probing._slow': few,
-  'Probing._at': few,
   'Speeds.pace': few,
   'Speeds._slots': derived,
   'Speeds._rates': derived,

@@ -26,7 +26,7 @@ describe('audits', () => {
     for (const options of [{ count: 2 }, { count: 9, hedge: false as const }]) {
       const ended = await stream(5, { liars: 1, queries: 300, lie: lies.flip, scheme: { queries: 2 }, ...options })
       expect(ejected(ended)).toEqual([])
-      if (options.hedge === false) expect(answers(ended)).toBeLessThan(1.1 * 300) // probes of slow workers
+      if (options.hedge === false) expect(answers(ended)).toBeLessThan(1.1 * 300) // copies for slow workers
     }
   })
 
