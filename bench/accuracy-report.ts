@@ -204,8 +204,8 @@ ${markdownTable(
 
 ${markdownTable(['', ...names.map((name) => TITLES[name])], lost.table)}
 
-A memory holds earlier queries and the model's own answers, no labels. "alone" is without any redundancy: K workers, nothing coded. Else the ninth worker gets a
-parity of all eight, as with the policy \`recover\`, and the surer of both counts; with \`auto\` none is sent beside a memory.
+A memory holds earlier queries and the model's own answers, no labels. "alone" is without any redundancy: K workers, nothing coded. A parity
+beside it, which only callers with the policy \`recover\` get, changes that by less than a point.
 
 ![lost queries](lost.svg)
 
@@ -314,7 +314,6 @@ function lostQueries(names: readonly ModelName[], ours: Lookup) {
     ['parity, groups by likeness:16', (name) => whole(ours(name, 'likeness:16'))],
     ...memories.flatMap((memory): [string, (name: string) => Part][] => [
       [`memory of ${memory}, alone`, (name) => ours(name, `memory ${memory}`)?.rivals.memoryAlone ?? {}],
-      [`memory of ${memory}, and a parity`, (name) => whole(ours(name, `memory ${memory}`))],
     ]),
   ]
   const base = (name: string) => ours(name, '8,1')?.accuracy.base

@@ -22,7 +22,7 @@ const LONGER = 1.5
 
 /**
  * Share of the pool's time for copies of queries that show whether a slow worker has recovered. Without them one that was slow by chance
- * stayed away until queries queued: where one call in ten takes ten times as long p99 was 51 ms, not 31 (27 workers, load .6).
+ * stayed away until queries queued: where one call in ten takes ten times as long p99 was 51 ms, not 35 (27 workers, load .6).
  */
 const TRIED = 0.01
 
