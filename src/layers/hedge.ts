@@ -231,6 +231,8 @@ class HedgedAttempt implements Caller {
   attempt: Attempt | undefined
   isSettled = false
   #call: Call | undefined
+  /** It was dropped while it was asked. */
+  #dropped: Drop | undefined
 
   constructor(hedged: HedgedCall, isHedge: boolean) {
     this.#hedged = hedged
@@ -239,9 +241,11 @@ class HedgedAttempt implements Caller {
 
   ask(query: Query): void {
     this.#call = this.#hedged.layer.next(query, this)
+    if (this.#dropped) this.#call.drop(this.#dropped)
   }
 
   drop(why: Drop): void {
+    this.#dropped ??= why
     this.#call?.drop(why)
   }
 

@@ -6,22 +6,18 @@ import type { Attempt } from '../pool/attempt'
 import type { Call, Caller, Drop, Layer, Outcome, Query, Service } from '../service'
 import { type Timeable, Timers } from './timers'
 
-/** A call that has expired settles within so many milliseconds; else it is settled here. */
-const GRACE_MS = 20
+/** A call that has expired settles within 20 ms; else it is settled here, a little later. */
+const GRACE_MS = 30
 
 export function limit({ clock }: { clock: Clock }): Layer {
-  const timers: DeadlineTimers = { clock, deadlines: new Timers(clock), graces: new Timers(clock) }
-  return (next) => (query, caller) => new LimitedCall(timers, next, query, caller)
-}
-
-interface DeadlineTimers {
-  readonly clock: Clock
-  readonly deadlines: Timers
-  readonly graces: Timers
+  const timers = new Timers(clock)
+  return (next) => (query, caller) => new LimitedCall(clock, timers, next, query, caller)
 }
 
 class LimitedCall implements Call, Caller, Timeable {
-  readonly #timers: DeadlineTimers
+  readonly #clock: Clock
+  readonly #timers: Timers
+  readonly #query: Query
   readonly #caller: Caller
   readonly #call: Call
   #isOpen = true
@@ -29,25 +25,30 @@ class LimitedCall implements Call, Caller, Timeable {
   dueAt = Number.NaN
   timer: Timeable['timer']
 
-  constructor(timers: DeadlineTimers, next: Service, query: Query, caller: Caller) {
+  constructor(clock: Clock, timers: Timers, next: Service, query: Query, caller: Caller) {
+    this.#clock = clock
     this.#timers = timers
+    this.#query = query
     this.#caller = caller
     this.#call = next(query, this)
-    if (query.dueAt < Number.POSITIVE_INFINITY) timers.deadlines.set(this, query.dueAt)
+    if (query.dueAt < Number.POSITIVE_INFINITY) timers.set(this, query.dueAt)
   }
 
   due(): void {
     if (!this.#isExpired) return this.expire()
-    this.settled({ kind: 'failure', error: new ApproxiferError('DEADLINE', 'no answer in time'), blame: 'nobody' })
-    this.#call.drop('over')
+    const ms = Math.round(this.#clock.now() - this.#query.since)
+    this.settled({
+      kind: 'failure',
+      error: new ApproxiferError('DEADLINE', `no answer within ${ms} ms`),
+      blame: 'nobody',
+    })
+    this.#call.drop('teach')
   }
 
   expire(): void {
     if (!this.#isOpen || this.#isExpired) return
-    const { clock, deadlines, graces } = this.#timers
-    deadlines.remove(this)
     this.#isExpired = true
-    graces.set(this, clock.now() + GRACE_MS)
+    this.#timers.set(this, this.#clock.now() + GRACE_MS)
     this.#call.expire()
   }
 
@@ -76,7 +77,7 @@ class LimitedCall implements Call, Caller, Timeable {
   #close(): boolean {
     if (!this.#isOpen) return false
     this.#isOpen = false
-    this.#timers[this.#isExpired ? 'graces' : 'deadlines'].remove(this)
+    this.#timers.remove(this)
     return true
   }
 }

@@ -18,7 +18,8 @@ class AttemptCall implements Call, Owner {
   readonly #pool: AttemptsPool
   readonly #query: Query
   readonly #caller: Caller
-  readonly #attempt: Attempt<Payload, Payload>
+  /** undefined while it is submitted. */
+  readonly #attempt: Attempt<Payload, Payload> | undefined
   /** Whether its caller may be told: the call is known to it. */
   #isReturned = false
   #hasBegun = false
@@ -30,8 +31,9 @@ class AttemptCall implements Call, Owner {
     this.#query = query
     this.#caller = caller
     const { payload, turn, dueAt, priority, apart, tried } = query
-    this.#attempt = pool.submit({ payload, owner: this, apart, priority, dueAt, turn })
-    tried.add(this.#attempt)
+    const attempt = pool.submit({ payload, owner: this, apart, priority, dueAt, turn, isStranded: true })
+    this.#attempt = attempt
+    tried.add(attempt)
     if (this.#hasBegun) void SOON.then(() => this.#tellBegun())
     else this.#isReturned = true
   }
@@ -44,6 +46,7 @@ class AttemptCall implements Call, Owner {
   }
 
   settled(): void {
+    if (!this.#attempt) return void SOON.then(() => this.settled()) // a worker closed the pool while it was asked
     this.#tellBegun()
     this.#end()
   }
@@ -62,7 +65,7 @@ class AttemptCall implements Call, Owner {
 
   #leave(why: Drop): void {
     const attempt = this.#attempt
-    if (attempt.phase === 'settled') return
+    if (!attempt || attempt.phase === 'settled') return
     const isQueued = attempt.phase === 'queued'
     const isTold = why === 'left' || why === 'void' || (why === 'over' && attempt.worker?.interruptible === true)
     this.#pool[isTold ? 'cancel' : 'release'](attempt)
@@ -72,15 +75,16 @@ class AttemptCall implements Call, Owner {
   #tellBegun(): void {
     if (this.#isReturned) return
     this.#isReturned = true
-    this.#caller.began?.(this.#attempt)
+    this.#caller.began?.(this.#attempt as Attempt)
   }
 
   #end(): void {
     const caller = this.#caller
-    caller.ended?.(this.#attempt)
+    const attempt = this.#attempt as Attempt<Payload, Payload>
+    caller.ended?.(attempt)
     if (!this.#isOver) {
       this.#isOver = true
-      caller.settled(outcomeOf(this.#attempt))
+      caller.settled(outcomeOf(attempt))
     }
     caller.done?.()
   }

@@ -30,7 +30,7 @@ export interface RecoverOptions {
 
 export function recover(options: RecoverOptions): Layer {
   return (next) => {
-    const layer: RecoverLayer = { ...options, next, timers: new Timers(options.clock) }
+    const layer: RecoverLayer = { ...options, next, timers: new Timers(options.clock), unpaced: new Set() }
     return (query, caller) => new RecoveredCall(layer, query, caller)
   }
 }
@@ -38,6 +38,8 @@ export function recover(options: RecoverOptions): Layer {
 interface RecoverLayer extends RecoverOptions {
   readonly next: Service
   readonly timers: Timers
+  /** Calls that wait while nobody knows yet what is late. */
+  readonly unpaced: Set<RecoveredCall>
 }
 
 /** A lookup waits no longer for others' after the query's deadline. */
@@ -89,13 +91,15 @@ class RecoveredCall implements Call, Caller, Timeable {
 
   began(attempt: Attempt): void {
     this.#caller.began?.(attempt)
-    if (this.#isOpen && !this.#pressing && this.timer === undefined) this.#plan()
+    if (this.timer === undefined) this.#plan()
   }
 
   /** It may be late: times are known better than when the timer was set. */
   due(now: number): void {
+    const { budget, lateness, timers } = this.#layer
     if (now < this.#lateAt) this.#plan()
-    else this.#press('late')
+    else if (budget.has) this.#press('late')
+    else if (lateness.ages) timers.set(this, now + lateness.ages.giveMs) // there may be some then
   }
 
   ended(attempt: Attempt): void {
@@ -106,6 +110,11 @@ class RecoveredCall implements Call, Caller, Timeable {
       this.#teach(outcome.answer.vector, identity)
     }
     this.#caller.ended?.(attempt)
+    const { unpaced, lateness } = this.#layer
+    if (!unpaced.size || !lateness.ages) return
+    const waiting = [...unpaced]
+    unpaced.clear()
+    for (const call of waiting) call.#plan()
   }
 
   settled(outcome: Outcome): void {
@@ -129,8 +138,11 @@ class RecoveredCall implements Call, Caller, Timeable {
   }
 
   #plan(): void {
+    if (!this.#isOpen || this.#pressing || this.#policy === 'retry') return
+    const { timers, unpaced, lateness } = this.#layer
+    if (!lateness.ages) unpaced.add(this)
     const lateAt = this.#lateAt
-    if (lateAt < Number.POSITIVE_INFINITY && this.#policy !== 'retry') this.#layer.timers.set(this, lateAt)
+    if (lateAt < Number.POSITIVE_INFINITY) timers.set(this, lateAt)
   }
 
   /** When its first attempt has been at work for long enough; while nobody knows how long answers take, at its deadline alone. */
@@ -153,7 +165,7 @@ class RecoveredCall implements Call, Caller, Timeable {
     this.#pressing = why
     if (this.#isAsking) return // it goes on from there
     const { budget, memory } = this.#layer
-    const mayAsk = !this.#said && (!this.#asked || PRESSING.indexOf(why) > PRESSING.indexOf(this.#asked))
+    const mayAsk = !this.#current && (!this.#asked || PRESSING.indexOf(why) > PRESSING.indexOf(this.#asked))
     if (this.#policy === 'retry' || !mayAsk || !memory.isWarm || (why === 'late' && !budget.has)) return this.#decide()
     this.#ask(why)
   }
@@ -200,7 +212,8 @@ class RecoveredCall implements Call, Caller, Timeable {
   /** What the memory said, unless it follows from what was taken out since. */
   get #current(): RecalledAnswer | undefined {
     const said = this.#said
-    if (said && !this.#layer.memory.isCurrent(said)) {
+    const isGiven = this.#query.tried.recovery?.given
+    if (said && !isGiven && !this.#layer.memory.isCurrent(said)) {
       this.#said = this.#query.tried.recovery = undefined
       this.#asked = undefined
     }
@@ -246,6 +259,7 @@ class RecoveredCall implements Call, Caller, Timeable {
     if (!this.#isOpen) return
     this.#isOpen = false
     this.#layer.timers.remove(this)
+    if (this.#layer.unpaced.size) this.#layer.unpaced.delete(this)
     if (outcome) this.#caller.settled(outcome)
   }
 }

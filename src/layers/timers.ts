@@ -104,7 +104,13 @@ export class Timers {
     for (const timed of due) {
       if (timed.timer !== RINGING) continue // another one that was due removed it, or set it again
       timed.timer = undefined
-      timed.due(now)
+      try {
+        timed.due(now)
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error
+        }) // else it would cost all others that are due
+      }
     }
   }
 }

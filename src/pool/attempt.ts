@@ -92,6 +92,8 @@ export interface Submission<P = unknown> {
   readonly owner: Owner
   readonly apart: readonly Apart[]
   readonly priority: Priority
+  /** It fails where none of the workers that are left may take it; else it waits for others to come back. */
+  readonly isStranded?: boolean
   /** When its caller's deadline is: it is not begun where it would hardly be met, and shares no batch that is expected to take longer. Default: none. */
   readonly dueAt?: number
   /** Of those of normal priority. Default: `NORMAL`. */

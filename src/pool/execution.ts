@@ -25,6 +25,8 @@ const LONGER = 1.5
  * stayed away until queries queued: where one call in ten takes ten times as long p99 was 51 ms, not 35 (27 workers, load .6).
  */
 const TRIED = 0.01
+/** A copy that failed counts as so many milliseconds at least: a worker that fails at once would be tried with every query. */
+const FAILED_MS = 10
 
 export interface ExecutionOptions {
   readonly clock: Clock
@@ -123,6 +125,17 @@ export class Execution {
       if (batch.has(attempt)) attempt.row.owner.began?.(attempt)
       if (attempt.priority === 'normal' && !patience && !isPlain) this.#tryAgain(attempt, batch.startedAt)
     }
+  }
+
+  /** An attempt that runs fails, through nobody's fault: its worker is believed no more. That one is told, and keeps the slot until it is free. */
+  takeBack(attempt: PooledAttempt, error: ApproxiferError): void {
+    const batch = attempt.at as Batch
+    if (!batch.has(attempt)) return
+    const now = this.#options.clock.now()
+    attempt.withdraw()
+    if (batch.best !== 'answered') batch.best = 'cancelled'
+    attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined, ranMs: 0 }, now)
+    this.#left(batch, now, attempt)
   }
 
   #answered(batch: Batch, attempt: PooledAttempt, raw: unknown): void {
@@ -322,7 +335,8 @@ export class Execution {
     const expectedMs = speed.ms as number
     const settled = ({ ranMs, factor, outcome }: Attempt) => {
       const seemsFast = outcome?.kind === 'answered' && ranMs < (factor * expectedMs) / 2
-      this.#triedAt = seemsFast ? now : now + ranMs / (TRIED * roster.capacity.slots) // another one will tell
+      const tookMs = outcome?.kind === 'answered' ? ranMs : Math.max(FAILED_MS, ranMs)
+      this.#triedAt = seemsFast ? now : now + tookMs / (TRIED * roster.capacity.slots) // another one will tell
     }
     this.#triedAt = Number.POSITIVE_INFINITY
     const payload = (row.payload as Payload).kept()

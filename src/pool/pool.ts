@@ -152,6 +152,12 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     if (attempt.phase === 'running') (attempt as PooledAttempt).abort()
   }
 
+  /** One that runs fails, through nobody's fault, since its worker is believed no more. */
+  takeBack(attempt: Attempt<P, A>, error: ApproxiferError): void {
+    const own = attempt as PooledAttempt
+    if (own.phase === 'running') this.#dispatcher.execution.takeBack(own, error)
+  }
+
   promote(attempt: Attempt<P, A>): void {
     const own = attempt as PooledAttempt
     if (own.phase !== 'queued' || own.priority !== 'low') return
@@ -210,6 +216,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     const error = new ApproxiferError('WORKER', usable.length ? 'no worker is left that was not asked' : this.nobody)
     for (const attempt of this.#queue.all) {
       if (attempt.phase !== 'queued') continue // an owner has cancelled it
+      if (usable.length && !attempt.row.isStranded) continue // its owner waits for others to come back
       if (usable.some((identity) => attempt.mayGoTo(identity))) continue
       this.#queue.remove(attempt)
       attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined, ranMs: 0 }, this.#clock.now())

@@ -217,13 +217,14 @@ export class Generation {
   #ask({ payload, signal, refusal: known, caller: own }: Request, caller: Caller): void {
     const { hedges, recoveries, pool } = this.#shared
     try {
-      const call = this.#pending?.ask(payload, caller, known)
-      if (call) {
+      const refusal = known ?? pool.forecast.refusal(caller.dueAt - caller.since, caller.turn)
+      if (refusal && (known || !this.mayRecall(caller))) throw refusal
+      if (this.#pending) {
+        this.tenants.of(caller.turn.tenant) // without room for its memory it is refused now
+        const call = this.#pending.ask(payload, caller, refusal || false)
         this.counts.groups++
         return this.#closed ? call.end(this.#closed) : this.#listen(caller, own, signal, call)
       }
-      const refusal = known ?? pool.forecast.refusal(caller.dueAt - caller.since, caller.turn)
-      if (refusal && (known || !this.mayRecall(caller))) throw refusal
       hedges.earn(this.#open.size)
       recoveries.earn()
       const query = this.#join(payload, caller, refusal || undefined)
@@ -278,9 +279,7 @@ export class Generation {
   reconsider(ejected?: Identity): void {
     this.means.sampled?.look()
     for (const query of this.#open.all) query.reconsider(ejected)
-    if (!this.#pending || ejected === undefined) return
-    this.#waiting.push(...this.#pending.detach(ejected))
-    this.#askAgain()
+    if (ejected !== undefined) this.#pending?.eject(ejected)
   }
 
   /** Takes out what an identity's answers taught, and what open queries would get of it. */

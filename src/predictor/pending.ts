@@ -2,7 +2,7 @@
 
 import { append, Bag, NONE } from '../arrays'
 import type { Clock } from '../clock'
-import type { ApproxiferError } from '../errors'
+import { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
 import type { Attempt, Identity } from '../pool/attempt'
 import { type Asked, answerOf, newAsked } from '../query/asked'
@@ -50,10 +50,18 @@ export class Pending {
     return call
   }
 
-  /** What waits for an answer is another model's to answer. @param identity  only what is asked of this one's workers */
-  detach(identity?: Identity): { payload: Payload; caller: Caller }[] {
-    const open = this.open.all.filter((call) => call.isOpen && (identity === undefined || call.isAt(identity)))
-    return open.map((call) => call.detach())
+  /** What waits for an answer is another model's to answer. */
+  detach(): { payload: Payload; caller: Caller }[] {
+    return this.open.all.filter(({ isOpen }) => isOpen).map((call) => call.detach())
+  }
+
+  /** An identity is believed no more: what its workers are at tells nothing, and others are asked. */
+  eject(identity: Identity): void {
+    const error = new ApproxiferError('WORKER', 'its worker was ejected')
+    for (const { tried } of this.open.all)
+      for (const attempt of tried.attempts)
+        if (attempt.phase === 'running' && attempt.identity === identity)
+          this.means.pool.takeBack(attempt as Asked['attempt'], error)
   }
 
   /** Each gets this error, and what runs is given up. */
@@ -76,6 +84,8 @@ export class PendingCall implements Query, ServiceCaller {
   /** Attempts that have an outcome. */
   #ended: readonly Asked[] = NONE
   #call: Call | undefined
+  /** It was dropped while it was asked. */
+  #dropped: Drop | undefined
   /** Its caller is another call's, or it was ended: its answers tell nothing. */
   #isVoid = false
   #reported: ((report: GroupReport) => void) | undefined
@@ -89,6 +99,7 @@ export class PendingCall implements Query, ServiceCaller {
 
   start(answering: Service): void {
     this.#call = answering(this, this)
+    if (this.#dropped) this.#call.drop(this.#dropped)
   }
 
   get choices(): Caller['choices'] {
@@ -109,10 +120,6 @@ export class PendingCall implements Query, ServiceCaller {
 
   get isOpen(): boolean {
     return !this.#isVoid && this.#caller.isOpen
-  }
-
-  isAt(identity: Identity): boolean {
-    return this.tried.attempts.some((attempt) => attempt.phase === 'running' && attempt.identity === identity)
   }
 
   /** The caller wants no answer any more. */
@@ -162,6 +169,7 @@ export class PendingCall implements Query, ServiceCaller {
   }
 
   #drop(why: Drop): void {
+    this.#dropped ??= why
     this.#call?.drop(why)
   }
 

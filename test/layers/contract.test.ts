@@ -21,7 +21,7 @@ import { payload, queryOf } from '../shared/fake-service'
 const [RUNS, QUERIES, WORKERS] = [100, 150, 6]
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
 /** A call that has expired settles so soon, and a timer may be a millisecond late. */
-const GRACE = 21
+const GRACE = 31
 
 /** Workers of which two fail or hang now and then, and a third may leave. */
 function worldOf(random: Random) {

@@ -116,7 +116,7 @@ it('a queued attempt that may go to none of the workers that are left fails, and
   const pool = new Pool<Payload, Payload>(workers, { clock, hangMs: 30_000, accept })
   for (let i = 0; i < 3; i++) pool.submit(row(i))
   const apart = [{ blocks: (identity: string) => identity === 'a' }]
-  const [blocked, other] = [pool.submit(row(3, { apart })), pool.submit(row(4))]
+  const [blocked, other] = [pool.submit(row(3, { apart, isStranded: true })), pool.submit(row(4, { isStranded: true }))]
   pool.drain('b')
   await clock.run(1)
   expect([blocked.phase, other.phase]).toEqual(['queued', 'queued'])
