@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { ApproxiferError } from '../../src/errors'
 import { type HedgeOptions, hedge } from '../../src/layers/hedge'
 import type { Attempt, Identity } from '../../src/pool/attempt'
+import type { Call, Service } from '../../src/service'
 import type { VirtualClock } from '../../src/testing/virtual-clock'
 import { fakeService, listener, queryOf } from '../shared/fake-service'
 
@@ -309,4 +310,22 @@ describe('while a memory is asked', () => {
     query.tried.release()
     expect([asked.length, log]).toEqual([1, ['began a', 'ended a', 'done']])
   })
+})
+
+it('a call that is dropped while a hedge is sent drops that as well', async () => {
+  const { clock, asked, service } = fakeService()
+  let call: Call | undefined
+  const leaving: Service = (query, caller) => {
+    if (asked.length) call?.drop('left')
+    return service(query, caller)
+  }
+  const budget = { earn() {}, has: true, take() {} }
+  const counts = { sent: 0, won: 0 }
+  call = hedge({ clock, lateness: { ages, tell() {} }, budget, pool: poolOf('ab'), counts })(leaving)(
+    queryOf(),
+    listener().caller,
+  )
+  asked[0].begin('a')
+  await pass(clock, 30)
+  expect(asked.map(({ dropped }) => dropped)).toEqual(['left', 'left'])
 })

@@ -87,3 +87,20 @@ it('a failure says whose fault it is: the load, where no worker had begun', asyn
   refused.own.fail(new ApproxiferError('OVERLOADED', 'too late'), 'nobody')
   expect([...failing.outcomes, ...refused.outcomes]).toMatchObject([{ blame: 'worker' }, { blame: 'load' }])
 })
+
+it('an attempt that is over while it is submitted is told when the call is known', async () => {
+  const pool = new HandPool([new HandWorker('a')])
+  const submit = pool.submit.bind(pool)
+  vi.spyOn(pool, 'submit').mockImplementation((row) => {
+    const attempt = submit(row)
+    attempt.owner.began?.(attempt)
+    attempt.fail(new ApproxiferError('CLOSED', 'closed by its worker'), 'nobody')
+    return attempt
+  })
+  const { log, caller } = listener()
+  poolService(pool)(queryOf(), caller)
+  expect(log).toEqual([])
+  await Promise.resolve()
+  await Promise.resolve()
+  expect(log).toEqual(['began a', 'ended a', 'CLOSED', 'done'])
+})

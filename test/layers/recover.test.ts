@@ -123,6 +123,59 @@ describe('a late answer', () => {
   })
 })
 
+it('what was given is graded and told though something was taken out of the memory since', async () => {
+  const told: boolean[] = []
+  const errors = { mayRecover: true, recover: () => (isRight: boolean) => told.push(isRight) }
+  const memory = new FakeMemory(said(0.95, 3, 4))
+  const { clock, asked, ask } = recovering(memory, { errors })
+  const query = choosing('auto')
+  ask(query, listener().caller)
+  asked[0].begin('a')
+  await clock.run(20)
+  memory.epoch = 1
+  asked[0].answer(3, 4)
+  expect([told, query.tried.recovery]).toMatchObject([[true], { given: true, agreed: true }])
+})
+
+it('what was taken out before it was given is asked for again', async () => {
+  const memory = new FakeMemory(said(0.5, 3, 4))
+  const { clock, asked, ask } = recovering(memory)
+  const { log, caller } = listener()
+  const call = ask(choosing('auto'), caller)
+  asked[0].begin('a')
+  await clock.run(20)
+  memory.epoch = 1
+  memory.says = { ...said(0.95, 5, 6), epoch: 1 }
+  call.expire()
+  expect([memory.wants.length, log.at(-1)]).toEqual([2, 'recovered 5,6'])
+})
+
+it('an answer that began before anybody knew what is late is recovered when that is known', async () => {
+  const lateness: { ages: typeof ages | undefined } = { ages: undefined }
+  const { clock, asked, ask } = recovering(new FakeMemory(said(0.95, 3, 4)), { lateness })
+  const { log, caller } = listener()
+  ask(choosing('auto'), caller)
+  ask(choosing('auto'), listener().caller)
+  for (const [i, attempt] of asked.entries()) attempt.begin('ab'[i])
+  await clock.run(10)
+  lateness.ages = ages
+  asked[1].answer(1, 1)
+  await clock.run(20)
+  expect(log).toEqual(['began a', 'recovered 3,4'])
+})
+
+it('a late answer is recovered once there is a budget for it', async () => {
+  const budget = { earn() {}, has: false, take() {} }
+  const { clock, asked, ask } = recovering(new FakeMemory(said(0.95, 3, 4)), { budget })
+  const { log, caller } = listener()
+  ask(choosing('auto'), caller)
+  asked[0].begin('a')
+  await clock.run(30)
+  budget.has = true
+  await clock.run(40)
+  expect(log.at(-1)).toBe('recovered 3,4')
+})
+
 describe('a lost answer', () => {
   it('is predicted where the memory is sure, before another worker is asked', () => {
     const memory = new FakeMemory(said(0.95, 3, 4))

@@ -1,6 +1,6 @@
 /** Many timers on one of the clock's. */
 
-import { expect, it, vi } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { type Timeable, Timers } from '../../src/layers/timers'
 import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
@@ -54,4 +54,25 @@ it('one that is removed or set again by another that is due at the same time is 
   for (const bell of [first, second, third]) timers.set(bell, 5)
   await clock.run()
   expect([second.rang, third.rang]).toEqual([[], [9]])
+})
+
+it('one that throws does not cost the others that are due', async () => {
+  const clock = new VirtualClock()
+  const timers = new Timers(clock)
+  const thrown: unknown[] = []
+  const queued = vi.spyOn(globalThis, 'queueMicrotask').mockImplementation((f) => {
+    try {
+      f()
+    } catch (error) {
+      thrown.push(error)
+    }
+  })
+  onTestFinished(() => queued.mockRestore())
+  const [broken, other] = [new Bell(), new Bell()]
+  broken.due = () => {
+    throw new Error('boom')
+  }
+  for (const bell of [broken, other]) timers.set(bell, 5)
+  await clock.run()
+  expect([other.rang, thrown]).toEqual([[5], [new Error('boom')]])
 })

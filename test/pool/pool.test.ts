@@ -125,3 +125,18 @@ it('a queued attempt that may go to none of the workers that are left fails, and
   expect(failureOf(blocked)).toMatchObject({ blame: 'nobody', error: { code: 'WORKER', message: 'no worker is left that was not asked' } }) // biome-ignore format: one line
   expect(other.phase).toBe('queued')
 })
+
+it('one that is taken back fails at once, and is nobody’s fault; its worker is told, and gets the next one as soon as it is free', async () => {
+  const clock = new VirtualClock()
+  const worker = Object.assign(new BatchWorker('a'), { maxBatch: 1 })
+  const pool = new Pool<Payload, Payload>([worker], { clock, hangMs: 30_000, accept })
+  const ended: unknown[] = []
+  const taken = pool.submit(row(1, { owner: { settled: ({ outcome }) => ended.push(outcome?.kind) } }))
+  const next = pool.submit(row(2))
+  pool.takeBack(taken, died)
+  await clock.run(1)
+  expect([ended, failureOf(taken)?.blame, next.phase]).toEqual([['failed'], 'nobody', 'running'])
+  expect([runsOf(worker), pool.stats()[0].failed]).toEqual([[[2]], 0]) // an abort frees it
+  pool.takeBack(taken, died) // it is over
+  expect(ended).toHaveLength(1)
+})

@@ -3,10 +3,12 @@
 import { expect, it } from 'vitest'
 import type { Payload } from '../../src/payload'
 import type { Attempt, Submission } from '../../src/pool/attempt'
+import { Pool } from '../../src/pool/pool'
 import type { Kept, KeptAnswers } from '../../src/predictor/kept-answers'
 import { Repeatability } from '../../src/predictor/repeatability'
 import { SecondOpinion } from '../../src/predictor/second-opinion'
 import { VirtualClock } from '../../src/testing/virtual-clock'
+import { accept, BatchWorker, died, row } from '../shared/batch-worker'
 import { payloadOf } from '../shared/vectors'
 
 /** @param isProven  whether several machines prove each answer */
@@ -57,4 +59,26 @@ it('where answers are proven no single machine is asked whether the model was re
     return submitted.length
   })
   expect(asked).toEqual([1, 0])
+})
+
+it('is waited for while the worker that would give it is restarting', async () => {
+  const clock = new VirtualClock()
+  const workers = ['a', 'b'].map((name) => Object.assign(new BatchWorker(name), { maxBatch: 1, gone: false }))
+  const pool = new Pool<Payload, Payload>(workers, { clock, hangMs: 30_000, accept })
+  const means = { pool, trust: { equality: {} }, sampled: undefined, Vote: undefined } as never
+  const opinion = new SecondOpinion({ clock, means })
+  const [, b] = workers
+  pool.submit(row(0, { apart: [{ blocks: (identity) => identity === 'a' }] }))
+  const told: unknown[] = []
+  opinion.ask(payloadOf(Float32Array.of(1, 1)), ['a'], (answer) => told.push(answer))
+  Object.assign(b, { gone: true, capacity: 0 })
+  b.runs[0].fail(died)
+  await clock.run(10)
+  expect(told).toEqual([])
+  Object.assign(b, { gone: false, capacity: 1 })
+  b.onFree?.()
+  await clock.run(20)
+  b.runs[0].answer()
+  await clock.run(30)
+  expect([told.length, told[0] !== undefined]).toEqual([1, true])
 })

@@ -208,3 +208,19 @@ it('who lied is known after a restart, also where every query names a tenant and
   expect(ejections(again.predictor)).toBe(1)
   await Promise.all([predictor.close(), again.predictor.close()])
 })
+
+it('queries that are refused make no tenant, and have none forgotten', async () => {
+  const { clock, predictor } = await house(
+    { scheme: undefined, policy: 'auto', right: 'label', limits: { tenants: 3 } },
+    2,
+  )
+  for (let i = 0; i < 60; i++) {
+    void predictor.predict(row(i), { tenant: 'good' })
+    await clock.run(clock.now() + 20)
+  }
+  for (let i = 0; i < 300; i++) predictor.predict(row(i), { tenant: 'good', deadlineMs: 100 }).catch(() => {})
+  const codes = await Promise.all([...Array(5).keys()].map((i) => predictor.predict(row(i), { tenant: `t${i}`, deadlineMs: 1 }).catch(({ code }) => code))) // biome-ignore format: one line
+  expect(codes.filter((code) => code === 'OVERLOADED').length).toBeGreaterThan(3)
+  expect(predictor.tenants).toContain('good')
+  await predictor.close()
+})
