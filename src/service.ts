@@ -24,8 +24,8 @@ export interface Query {
   readonly since: number
   readonly dueAt: number
   readonly priority: Priority
-  /** Why no worker is to be asked, which the pool said a moment ago; false: one is asked, however late its answer would be, since the query was let in before, or its answer is of use all the same. */
-  readonly refusal?: ApproxiferError | false | undefined
+  /** Why no worker is asked: its answer would come too late. A memory may answer it all the same. */
+  readonly refusal?: ApproxiferError | undefined
   /** Workers that its attempts keep away from: `tried`, and what layers add. */
   readonly apart: readonly Apart[]
   /** Its attempts so far, shared by all calls for it. */
@@ -90,6 +90,8 @@ export class Tried implements Apart {
   /** Attempts that failed, and whose workers may be asked again, since no other was left. */
   #forgiven: readonly Attempt[] | undefined
 
+  /** Told before another worker is asked, by whom may do without one: it settles, or holds it. */
+  onNeed: (() => void) | undefined
   /** What waits while a memory is asked, which may do without another attempt. */
   #held: (() => void)[] | undefined
 

@@ -1,12 +1,11 @@
 /**
- * Another worker is asked where the first is late, within a budget, and at once where it failed. The first answer wins. A query that would be
- * answered too late is refused before a worker is asked.
+ * Another worker is asked where the first is late, within a budget, and at once where it failed. The first answer wins. Of a query that was
+ * refused no worker is asked: layers above may answer it all the same.
  */
 
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
 import type { Attempt, Attempts, Priority } from '../pool/attempt'
-import type { Forecast } from '../pool/forecast'
 import type { Budget } from '../query/budget'
 import type { Lateness } from '../query/lateness'
 import type { Call, Caller, Drop, Failure, Layer, Outcome, Query, Service, Tried } from '../service'
@@ -24,9 +23,7 @@ export interface Most {
 type HedgedPool = Pick<
   Attempts,
   'available' | 'free' | 'isOverloaded' | 'nobody' | 'size' | 'tooLate' | 'usable' | 'waiting'
-> & {
-  readonly forecast: Pick<Forecast, 'refusal'>
-}
+>
 
 export interface HedgeOptions {
   readonly clock: Clock
@@ -84,11 +81,9 @@ class HedgedCall implements Call, Timeable {
     this.layer = layer
     this.query = query
     this.caller = caller
-    const { pool, budget } = layer
-    const isFirst = !query.tried.attempts.length // else an earlier call for the query has earned, and was let in
-    const refusal =
-      query.refusal ?? (isFirst ? pool.forecast.refusal(query.dueAt - query.since, query.turn) : undefined)
-    if (refusal) this.#refuse(refusal)
+    const { budget } = layer
+    const isFirst = !query.tried.attempts.length // else an earlier call for the query has earned
+    if (query.refusal) this.#refuse(query.refusal)
     else {
       if (isFirst) budget.earn(layer.open)
       layer.open++
@@ -150,6 +145,8 @@ class HedgedCall implements Call, Timeable {
     const { pool, most } = this.layer
     const { tried, choices } = this.query
     if (this.#isOver) return
+    tried.onNeed?.()
+    if (this.#isOver) return
     if (tried.waits(() => this.#goOn(outcome))) {
       this.#running++ // it is not done: another worker may yet be asked
       return
@@ -208,7 +205,8 @@ class HedgedCall implements Call, Timeable {
     const { budget, pool, lateness, most } = this.layer
     const { tried } = this.query
     if (tried.hedges >= most.hedges || !budget.has || pool.isOverloaded || tried.left(pool) < 1) return
-    if (tried.waits(() => this.due())) return
+    tried.onNeed?.()
+    if (this.#isOver || tried.waits(() => this.due())) return
     budget.take()
     tried.hedges++
     this.#ask(pool.waiting <= (lateness.ages?.worth ?? 0) ? 'high' : 'normal', true)

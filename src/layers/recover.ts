@@ -76,6 +76,9 @@ class RecoveredCall implements Call, Caller, Timeable {
     this.#query = query
     this.#caller = caller
     layer.budget.earn()
+    query.tried.onNeed = () => {
+      if (this.#pressing !== 'due') this.#press(query.tried.isLive ? 'late' : 'lost')
+    }
     this.#call = layer.next(query, this)
   }
 
@@ -104,7 +107,6 @@ class RecoveredCall implements Call, Caller, Timeable {
 
   ended(attempt: Attempt): void {
     const { outcome, identity } = attempt as Attempt<Payload, Payload>
-    if (outcome?.kind === 'failed' && this.#pressing !== 'due' && !this.#query.tried.isLive) this.#press('lost')
     if (outcome?.kind === 'answered' && !this.#isTaught) {
       this.#isTaught = true // a second answer of the model would teach the same
       this.#teach(outcome.answer.vector, identity)

@@ -174,7 +174,7 @@ export class Generation {
     for (const { payload, caller } of this.#waiting.splice(0)) {
       if (!caller.isOpen) continue
       try {
-        const query = this.#pending?.ask(payload, caller, false) ?? this.#join(payload, caller)
+        const query = this.#pending?.ask(payload, caller) ?? this.#join(payload, caller)
         caller.relisten((error) => query.leave(error))
       } catch (error) {
         if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
@@ -221,7 +221,7 @@ export class Generation {
       if (refusal && (known || !this.mayRecall(caller))) throw refusal
       if (this.#pending) {
         this.tenants.of(caller.turn.tenant) // without room for its memory it is refused now
-        const call = this.#pending.ask(payload, caller, refusal || false)
+        const call = this.#pending.ask(payload, caller, refusal || undefined)
         this.counts.groups++
         return this.#closed ? call.end(this.#closed) : this.#listen(caller, own, signal, call)
       }

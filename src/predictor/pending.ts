@@ -159,7 +159,7 @@ export class PendingCall implements Query, ServiceCaller {
     const { ended } = this.#pending.means
     if (outcome.kind === 'failure') return this.#caller.fail(outcome.error, ended)
     this.#answer(outcome)
-    this.#compare()
+    if (outcome.by.length) this.#compare() // what was recovered is no worker's
   }
 
   done(): void {

@@ -18,7 +18,6 @@ function poolOf(names: string) {
     ...{ available, free: 1, size: names.length, usable: names.length, nobody: 'nobody is left', waiting: 0 },
     isOverloaded: false,
     tooLate: (): ApproxiferError | undefined => undefined,
-    forecast: { refusal: (): ApproxiferError | undefined => undefined },
   }
 }
 
@@ -221,16 +220,13 @@ describe('where workers fail', () => {
   })
 })
 
-it('what would be too late is refused when the call is known, unless it is admitted; it neither earns nor is asked', async () => {
-  const error = new ApproxiferError('OVERLOADED', 'too late')
-  const { asked, ask, spent } = hedged({ pool: { ...poolOf('ab'), forecast: { refusal: () => error } } })
+it('of what is refused no worker is asked; its caller hears of it when the call is known, and it earns nothing', async () => {
+  const { asked, ask, spent } = hedged()
   const { log, caller } = listener()
-  ask(queryOf(), caller)
+  ask(queryOf({ refusal: new ApproxiferError('OVERLOADED', 'too late') }), caller)
   expect(log).toEqual([])
   await microtasks()
   expect([asked.length, log, spent.earned]).toEqual([0, ['OVERLOADED', 'done'], []])
-  ask(queryOf({ refusal: false }), listener().caller)
-  expect(asked).toHaveLength(1)
 })
 
 it('expires with what it waited for, and is done when the last attempt is', async () => {

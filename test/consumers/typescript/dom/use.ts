@@ -10,5 +10,5 @@ export async function ask(query: Query, signal?: AbortSignal): Promise<Float32Ar
   const { output } = await predictor.predict(query, { signal })
   const controller = new AbortController()
   await predictor.predictAll([query], { signal: controller.signal })
-  return output.logits?.data
+  return output['logits']?.data
 }

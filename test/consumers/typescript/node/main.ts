@@ -11,6 +11,6 @@ const predictor = await createPredictor({
 const pixels = readFileSync(file('mnist-digits.npy')).subarray(-400 * 784)
 const image = (i: number) => Float32Array.from(pixels.subarray(784 * i, 784 * (i + 1)), (byte) => byte / 255)
 const predictions = await predictor.predictAll([0, 1, 2, 3].map(image), { signal: new AbortController().signal })
-const digit = ({ output }: Prediction) => output.logits?.data.indexOf(Math.max(...output.logits.data))
+const digit = ({ output }: Prediction) => output['logits']?.data.indexOf(Math.max(...output['logits'].data))
 console.log(predictions.map(digit).join(' '))
 await predictor.close()
