@@ -69,7 +69,6 @@ describe('packages', () => {
     const files = [...first].flatMap((name) => Object.keys(metafile.outputs[name].inputs))
     const learned = /^dist\/(browser\/)?(core|codec|group|memory)\b|query\/(learning|lessons|looks)/
     expect(files.filter((file) => learned.test(file)).sort()).toEqual([
-      'dist/codec/names.js',
       'dist/memory/experience-state.js', // what was learned of workers is saved all the same
       'dist/memory/pack.js',
     ])

@@ -397,7 +397,7 @@ export class Execution {
     } catch {} // it stays as it is
     const batch = slot.batch as Batch
     const { open } = batch
-    if (!open.length) return this.free(member)
+    if (!open.length) return this.free(member, true)
     batch.isDown = true
     if (worker.restart) this.#loseOthers(slot)
     else {
@@ -433,8 +433,9 @@ export class Execution {
   }
 
   /** A worker says that it may be free. */
-  free(member: Member): void {
-    for (const slot of member.slots.held) this.#options.roster.vacate(slot)
+  free(member: Member, isRestarted = false): void {
+    // It may say something else, as that it takes fewer, while it hangs with what was cancelled.
+    if (isRestarted || member.isFree) for (const slot of member.slots.held) this.#options.roster.vacate(slot)
     if (!member.slots.hasRoom) return
     this.#options.roster.update(member)
     this.#options.freed()
