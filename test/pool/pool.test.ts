@@ -140,3 +140,17 @@ it('one that is taken back fails at once, and is nobody’s fault; its worker is
   pool.takeBack(taken, died) // it is over
   expect(ended).toHaveLength(1)
 })
+
+it('a worker that says that something has changed, while it hangs with what was cancelled, is restarted all the same', async () => {
+  const clock = new VirtualClock()
+  const worker = Object.assign(new BatchWorker('a'), { maxBatch: 1 })
+  const pool = new Pool<Payload, Payload>([worker], { clock, hangMs: 200, accept })
+  const attempt = pool.submit(row(1))
+  worker.capacity = 0 // it rejects what is cancelled, and is at work on it all the same
+  pool.cancel(attempt)
+  await clock.run(100)
+  worker.onFree?.() // it takes fewer at once, say
+  expect(worker.restarts).toBe(0)
+  await clock.run(250)
+  expect(worker.restarts).toBe(1)
+})
