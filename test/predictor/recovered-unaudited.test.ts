@@ -9,13 +9,13 @@ import { VirtualClock } from '../../src/testing/virtual-clock'
 it('no worker is asked for a recovery, however often answers are audited', async () => {
   const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
   const random = seeded(3)
-  let isLost = false
+  let isLate = false
   let calls = 0
   const workers = ['a', 'b', 'c'].map((name) => ({
     ...{ name, signature, free: true, onFree: undefined, close: async () => {} },
     async infer([{ data, shape }]: TensorList) {
       calls++
-      if (isLost) throw new Error('lost')
+      if (isLate) return new Promise<TensorList>(() => {})
       return [{ data: (data as Float32Array).slice(), shape }]
     },
   }))
@@ -34,14 +34,14 @@ it('no worker is asked for a recovery, however often answers are audited', async
       choices,
     )
     asked.catch(() => {})
-    await clock.run(clock.now() + 5)
+    await clock.run(clock.now() + 20)
     return asked
   }
   while (predictor.stats().remembered < 128) await ask()
-  isLost = true
+  isLate = true
   calls = 0
   expect((await ask({ minConfidence: 0.5 })).status).toBe('recovered')
   await clock.run(clock.now() + 100)
-  expect(calls).toBe(1) // the one that was lost
+  expect(calls).toBe(1) // the one that is late
   await predictor.close()
 })
