@@ -11,14 +11,11 @@ import type { Lateness } from '../query/lateness'
 import type { Call, Caller, Drop, Failure, Layer, Outcome, Query, Service, Tried } from '../service'
 import { type Timeable, Timers } from './timers'
 
-/** Of one query, not of one call. */
-export interface Most {
-  /** Once only, p99.9 where 5 % are stragglers is about 100 ms; with up to three 34, for .5 % of machine time. */
-  readonly hedges: number
-  /** Workers that may fail on it, and that may go down with it, before it is given up: the fault is then its own. */
-  readonly failures: number
-  readonly downs: number
-}
+/**
+ * Of one query, not of one call. Hedges: with one, p99.9 where 5 % are stragglers is about 100 ms; with up to three 34, for .5 % of machine time.
+ * Workers that fail on it, and that go down with it: with more the fault is its own.
+ */
+const MOST = { hedges: 3, failures: 3, downs: 2 }
 
 type HedgedPool = Pick<
   Attempts,
@@ -32,36 +29,23 @@ export interface HedgeOptions {
   readonly pool: HedgedPool
   /** Hedges that went to a worker, and those that answered first: they are counted here. */
   readonly counts: { sent: number; won: number }
-  readonly most?: Most
   /** Answers after the deadline teach a memory. */
   readonly teaches?: boolean
 }
 
-const MOST: Most = { hedges: 3, failures: 3, downs: 2 }
-
 export function hedge(options: HedgeOptions): Layer {
   return (next) => {
-    const layer = {
-      ...options,
-      most: options.most ?? MOST,
-      next,
-      timers: new Timers(options.clock),
-      open: 0,
-      unpaced: new Set<HedgedCall>(),
-    }
+    const layer = { ...options, next, timers: new Timers(options.clock), open: 0 }
     return (query, caller) => new HedgedCall(layer, query, caller)
   }
 }
 
 /** What its calls share. */
 interface HedgeLayer extends HedgeOptions {
-  readonly most: Most
   readonly next: Service
   readonly timers: Timers
   /** Calls that are not done. */
   open: number
-  /** Calls that wait while nobody knows yet what is late. */
-  readonly unpaced: Set<HedgedCall>
 }
 
 class HedgedCall implements Call, Timeable {
@@ -113,7 +97,6 @@ class HedgedCall implements Call, Timeable {
   #end(outcome?: Outcome): void {
     if (this.#isOver) return
     this.#isOver = true
-    if (this.layer.unpaced.size) this.layer.unpaced.delete(this)
     this.layer.timers.remove(this)
     if (outcome) this.caller.settled(outcome)
   }
@@ -131,7 +114,7 @@ class HedgedCall implements Call, Timeable {
       if (attempt.isHedge) this.layer.counts.won++
       this.#end(outcome)
       for (const other of this.#sent) if (other !== attempt) other.drop('over')
-    } else if (this.#sent.some(({ isSettled }) => !isSettled)) this.due()
+    } else if (this.#sent.some(({ isSettled }) => !isSettled)) this.due(this.layer.clock.now())
     else this.#failed(outcome)
   }
 
@@ -142,7 +125,7 @@ class HedgedCall implements Call, Timeable {
   }
 
   #failed(outcome: Failure): void {
-    const { pool, most } = this.layer
+    const { pool } = this.layer
     const { tried, choices } = this.query
     if (this.#isOver) return
     tried.onNeed?.()
@@ -154,14 +137,14 @@ class HedgedCall implements Call, Timeable {
     const mayRetry =
       (outcome.blame === 'worker' || outcome.blame === 'nobody') &&
       choices.policy !== 'recover' &&
-      tried.failures < most.failures &&
-      tried.downs < most.downs &&
+      tried.failures < MOST.failures &&
+      tried.downs < MOST.downs &&
       (tried.left(pool) > 0 || (pool.usable > 0 && tried.forgive()))
     const refusal = mayRetry ? pool.tooLate(this.query) : undefined
     if (refusal) this.#end({ kind: 'failure', error: refusal, blame: 'load' })
     else if (mayRetry) this.#ask(pool.isOverloaded ? 'normal' : 'high')
     else if (outcome.blame === 'load') this.#end(outcome)
-    else this.#end({ ...outcome, error: whyFailed(tried, pool, tried.downs >= most.downs) })
+    else this.#end({ ...outcome, error: whyFailed(tried, pool, tried.downs >= MOST.downs) })
   }
 
   #goOn(outcome: Failure): void {
@@ -170,7 +153,7 @@ class HedgedCall implements Call, Timeable {
   }
 
   /** Asks another worker, where the newest attempt has been at work for long enough by now. */
-  due(now = this.layer.clock.now()): void {
+  due(now: number): void {
     if (this.#isOver) return
     if (now >= this.#lateAt) this.#hedge()
     else this.plan()
@@ -179,11 +162,11 @@ class HedgedCall implements Call, Timeable {
   /** Sets the timer for when its newest attempt will have been at work for long enough. */
   plan(): void {
     if (this.#isOver) return
-    const { lateness, timers, unpaced } = this.layer
-    if (!lateness.ages) unpaced.add(this)
+    const { lateness, timers } = this.layer
     const lateAt = this.#lateAt
     if (lateAt < Number.POSITIVE_INFINITY) timers.set(this, lateAt)
     else timers.remove(this)
+    if (!lateness.ages) timers.wait(this)
   }
 
   /** When its newest attempt is late; Infinity while one is queued. While nobody knows what is late half of the time to the deadline is. */
@@ -202,11 +185,11 @@ class HedgedCall implements Call, Timeable {
 
   /** The hedge goes before those that wait, unless it keeps them from a worker for longer together than it saves. */
   #hedge(): void {
-    const { budget, pool, lateness, most } = this.layer
+    const { budget, pool, lateness } = this.layer
     const { tried } = this.query
-    if (tried.hedges >= most.hedges || !budget.has || pool.isOverloaded || tried.left(pool) < 1) return
+    if (tried.hedges >= MOST.hedges || !budget.has || pool.isOverloaded || tried.left(pool) < 1) return
     tried.onNeed?.()
-    if (this.#isOver || tried.waits(() => this.due())) return
+    if (this.#isOver || tried.waits(() => this.due(this.layer.clock.now()))) return
     budget.take()
     tried.hedges++
     this.#ask(pool.waiting <= (lateness.ages?.worth ?? 0) ? 'high' : 'normal', true)
@@ -273,12 +256,9 @@ class HedgedAttempt implements Caller {
 }
 
 /** Also long after another answer was given: times at which callers were served would censor themselves. */
-function tellLateness({ lateness, unpaced }: HedgeLayer, attempt: Attempt): void {
+function tellLateness({ lateness, timers }: HedgeLayer, attempt: Attempt): void {
   lateness.tell(attempt)
-  if (!lateness.ages || !unpaced.size) return
-  const waiting = [...unpaced]
-  unpaced.clear()
-  for (const call of waiting) call.due()
+  if (lateness.ages) timers.wake()
 }
 
 /** Each by its name: a spread of ten names takes 2 us. */

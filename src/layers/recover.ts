@@ -30,7 +30,7 @@ export interface RecoverOptions {
 
 export function recover(options: RecoverOptions): Layer {
   return (next) => {
-    const layer: RecoverLayer = { ...options, next, timers: new Timers(options.clock), unpaced: new Set() }
+    const layer: RecoverLayer = { ...options, next, timers: new Timers(options.clock) }
     return (query, caller) => new RecoveredCall(layer, query, caller)
   }
 }
@@ -38,16 +38,15 @@ export function recover(options: RecoverOptions): Layer {
 interface RecoverLayer extends RecoverOptions {
   readonly next: Service
   readonly timers: Timers
-  /** Calls that wait while nobody knows yet what is late. */
-  readonly unpaced: Set<RecoveredCall>
 }
 
 /** A lookup waits no longer for others' after the query's deadline. */
 const OVERTIME_MS = 20
 
 /** Why a recovery would be of use now, from the least pressing: it is late, no worker is asked any more, its deadline has come. */
-const PRESSING = ['late', 'lost', 'due'] as const
-type Pressing = (typeof PRESSING)[number]
+const LATE = 1
+const LOST = 2
+const DUE = 3
 
 class RecoveredCall implements Call, Caller, Timeable {
   readonly #layer: RecoverLayer
@@ -55,9 +54,10 @@ class RecoveredCall implements Call, Caller, Timeable {
   readonly #caller: Caller
   readonly #call: Call
   #isOpen = true
-  #pressing: Pressing | undefined
+  /** It never becomes less pressing; 0: not at all yet. */
+  #pressing = 0
   /** How pressing it was when the memory was asked last: what it had no time for then is asked again when it is more so. */
-  #asked: Pressing | undefined
+  #asked = 0
   #isAsking = false
   #said: RecalledAnswer | undefined
   /** Told whether what was given was right. */
@@ -65,9 +65,8 @@ class RecoveredCall implements Call, Caller, Timeable {
   #failure: Failure | undefined
   /** The model's answer has come, or teaches nothing. */
   #isTaught = false
-  /** The call beneath is done; this one is. */
-  #isDone = false
-  #isFinished = false
+  /** The call beneath, and what the memory is asked. */
+  #running = 1
   dueAt = Number.NaN
   timer: Timeable['timer']
 
@@ -76,9 +75,7 @@ class RecoveredCall implements Call, Caller, Timeable {
     this.#query = query
     this.#caller = caller
     layer.budget.earn()
-    query.tried.onNeed = () => {
-      if (this.#pressing !== 'due') this.#press(query.tried.isLive ? 'late' : 'lost')
-    }
+    query.tried.onNeed = () => this.#press(query.tried.isLive ? LATE : LOST)
     this.#call = layer.next(query, this)
   }
 
@@ -89,7 +86,7 @@ class RecoveredCall implements Call, Caller, Timeable {
   }
 
   expire(): void {
-    this.#press('due')
+    this.#press(DUE)
   }
 
   began(attempt: Attempt): void {
@@ -101,7 +98,7 @@ class RecoveredCall implements Call, Caller, Timeable {
   due(now: number): void {
     const { budget, lateness, timers } = this.#layer
     if (now < this.#lateAt) this.#plan()
-    else if (budget.has) this.#press('late')
+    else if (budget.has) this.#press(LATE)
     else if (lateness.ages) timers.set(this, now + lateness.ages.giveMs) // there may be some then
   }
 
@@ -112,37 +109,27 @@ class RecoveredCall implements Call, Caller, Timeable {
       this.#teach(outcome.answer.vector, identity)
     }
     this.#caller.ended?.(attempt)
-    const { unpaced, lateness } = this.#layer
-    if (!unpaced.size || !lateness.ages) return
-    const waiting = [...unpaced]
-    unpaced.clear()
-    for (const call of waiting) call.#plan()
+    const { timers, lateness } = this.#layer
+    if (lateness.ages) timers.wake()
   }
 
   settled(outcome: Outcome): void {
     if (!this.#isOpen) return
     if (outcome.kind === 'answer') return this.#close(outcome)
     this.#failure = outcome
-    if (this.#pressing === 'due') this.#fail()
-    else this.#press('lost')
+    if (this.#pressing === DUE) this.#fail()
+    else this.#press(LOST)
   }
 
+  /** The call beneath, or the memory, is done with it. */
   done(): void {
-    this.#isDone = true
-    this.#finish()
-  }
-
-  /** Nothing is under way any more, neither beneath nor in the memory. */
-  #finish(): void {
-    if (!this.#isDone || this.#isAsking || this.#isFinished) return
-    this.#isFinished = true
-    this.#caller.done?.()
+    if (!--this.#running) this.#caller.done?.()
   }
 
   #plan(): void {
     if (!this.#isOpen || this.#pressing || this.#policy === 'retry') return
-    const { timers, unpaced, lateness } = this.#layer
-    if (!lateness.ages) unpaced.add(this)
+    const { timers, lateness } = this.#layer
+    if (!lateness.ages) return timers.wait(this)
     const lateAt = this.#lateAt
     if (lateAt < Number.POSITIVE_INFINITY) timers.set(this, lateAt)
   }
@@ -162,38 +149,40 @@ class RecoveredCall implements Call, Caller, Timeable {
     return policy === 'auto' && this.#layer.isDoubted() ? 'retry' : policy
   }
 
-  #press(why: Pressing): void {
+  #press(why: number): void {
     if (!this.#isOpen) return
-    this.#pressing = why
+    this.#pressing = Math.max(this.#pressing, why)
     if (this.#isAsking) return // it goes on from there
     const { budget, memory } = this.#layer
-    const mayAsk = !this.#current && (!this.#asked || PRESSING.indexOf(why) > PRESSING.indexOf(this.#asked))
-    if (this.#policy === 'retry' || !mayAsk || !memory.isWarm || (why === 'late' && !budget.has)) return this.#decide()
-    this.#ask(why)
+    const mayAsk = !this.#current && this.#pressing > this.#asked && (this.#pressing > LATE || budget.has)
+    if (this.#policy === 'retry' || !mayAsk || !memory.isWarm) this.#decide()
+    else this.#ask(this.#pressing)
   }
 
-  #ask(why: Pressing): void {
+  #ask(why: number): void {
     const { clock, memory } = this.#layer
     const { choices, dueAt, payload, tried } = this.#query
     this.#asked = why
     this.#isAsking = true
+    this.#running++
     tried.hold()
-    const isLast = why === 'due' || (why === 'lost' && choices.policy === 'recover')
+    const isLast = why === DUE || (why === LOST && choices.policy === 'recover')
     const isWanted = () => this.#isOpen && clock.now() <= dueAt + OVERTIME_MS
     const isSure = (confidence: number | undefined) => isConfident(choices.policy, choices.minConfidence, confidence)
     memory.recall(payload.vector, { isLast, isWanted, isSure }, (said) => {
       this.#isAsking = false
       if (said) this.#keep(said)
-      if (this.#pressing && this.#pressing !== why)
+      if (this.#pressing > why)
         this.#press(this.#pressing) // it became so meanwhile
       else this.#decide()
       if (!this.#isAsking) tried.release()
-      this.#finish()
+      this.done()
     })
   }
 
-  #keep({ answer, epoch, ...rest }: RecalledAnswer): void {
-    this.#said = { answer, epoch, ...rest }
+  #keep(said: RecalledAnswer): void {
+    const { answer, epoch, ...rest } = said
+    this.#said = said
     this.#query.tried.recovery = { ...rest, query: 0, given: false }
   }
 
@@ -201,11 +190,11 @@ class RecoveredCall implements Call, Caller, Timeable {
     const said = this.#current
     const { errors, budget } = this.#layer
     if (!this.#isOpen) return
-    const isDue = this.#pressing === 'due'
+    const isDue = this.#pressing === DUE
     const { choices } = this.#query
     const isSure = said && isConfident(this.#policy, choices.minConfidence, said.confidence)
     const isGiven = isSure || (said && isDue && this.#policy !== 'retry' && choices.atDeadline === 'give')
-    const mayGive = errors?.mayRecover !== false && (this.#pressing !== 'late' || budget.has)
+    const mayGive = errors?.mayRecover !== false && (this.#pressing !== LATE || budget.has)
     if (isGiven && mayGive) this.#give(said)
     else if (this.#failure) this.#fail()
     else if (isDue) this.#call.expire()
@@ -217,14 +206,14 @@ class RecoveredCall implements Call, Caller, Timeable {
     const isGiven = this.#query.tried.recovery?.given
     if (said && !isGiven && !this.#layer.memory.isCurrent(said)) {
       this.#said = this.#query.tried.recovery = undefined
-      this.#asked = undefined
+      this.#asked = 0
     }
     return this.#said
   }
 
   #give(said: RecalledAnswer): void {
     const { budget, errors, outputs } = this.#layer
-    if (this.#pressing === 'late') budget.take()
+    if (this.#pressing === LATE) budget.take()
     if (this.#query.tried.recovery) this.#query.tried.recovery.given = true
     this.#told = errors?.recover()
     const answer = Payload.of(said.answer, outputs)
@@ -261,7 +250,6 @@ class RecoveredCall implements Call, Caller, Timeable {
     if (!this.#isOpen) return
     this.#isOpen = false
     this.#layer.timers.remove(this)
-    if (this.#layer.unpaced.size) this.#layer.unpaced.delete(this)
     if (outcome) this.#caller.settled(outcome)
   }
 }

@@ -34,6 +34,8 @@ export class Timers {
   #heap = new TinyQueue<TimerEntry>([], sooner)
   /** Set, and not removed. */
   #open = 0
+  /** Those that wait until it is known what is late, whether a time is set or not. */
+  readonly #waiting = new Set<Timeable>()
   #planned: { at: number; cancel: () => void } | undefined
 
   constructor(clock: Clock) {
@@ -57,7 +59,21 @@ export class Timers {
     if (!this.#planned || at < this.#planned.at) this.#plan()
   }
 
+  /** Calls `timed.due` at the next `wake`, too, unless it is set or removed before. */
+  wait(timed: Timeable): void {
+    this.#waiting.add(timed)
+  }
+
+  /** It is known what is late. */
+  wake(): void {
+    if (!this.#waiting.size) return
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    for (const timed of waiting) timed.due(this.#clock.now())
+  }
+
   remove(timed: Timeable): void {
+    if (this.#waiting.size) this.#waiting.delete(timed)
     const { timer } = timed
     timed.timer = undefined
     if (timer === undefined || timer === RINGING) return

@@ -256,6 +256,19 @@ describe('at the deadline', () => {
   })
 })
 
+it('a query whose time is up stays so though it gets late while the memory is asked: it is told no later', async () => {
+  const memory = Object.assign(new FakeMemory(undefined), { isSlow: true })
+  const { clock, asked, ask } = recovering(memory)
+  const { log, caller } = listener()
+  const call = ask(choosing('auto'), caller)
+  asked[0].begin('a')
+  await clock.run(10)
+  call.expire()
+  await clock.run(25)
+  memory.waiting[0]()
+  expect(log).toEqual(['began a', 'DEADLINE'])
+})
+
 it('a late recovery counts in the error budget until the model’s answer has come', async () => {
   const told: boolean[] = []
   const errors = { mayRecover: true, recover: () => (isRight: boolean) => told.push(isRight) }
