@@ -49,7 +49,7 @@ export class Generation {
   readonly reuse: Reuse | undefined
   readonly #shared: Shared
   readonly #open = new Bag<Query>()
-  /** What is under way where the plain stack answers: nothing is coded, recovered or proven. */
+  /** What is under way where the stack of layers answers: nothing is coded or proven. */
   readonly #pending: Pending | undefined
   readonly #maxWaitMs: number
   /** What a query gets that comes when it is closed. */
@@ -220,7 +220,6 @@ export class Generation {
       const refusal = known ?? pool.forecast.refusal(caller.dueAt - caller.since, caller.turn)
       if (refusal && (known || !this.mayRecall(caller))) throw refusal
       if (this.#pending) {
-        this.tenants.of(caller.turn.tenant) // without room for its memory it is refused now
         const call = this.#pending.ask(payload, caller, refusal || undefined)
         this.counts.groups++
         return this.#closed ? call.end(this.#closed) : this.#listen(caller, own, signal, call)

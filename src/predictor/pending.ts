@@ -5,9 +5,10 @@ import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
 import type { Attempt, Identity } from '../pool/attempt'
+import { first } from '../query/acceptance'
 import { type Asked, answerOf, newAsked } from '../query/asked'
 import type { Caller } from '../query/caller'
-import { type GroupReport, outcomeOf, rowReports, undecided } from '../query/prediction'
+import { type GroupReport, predictionOf, queryReport } from '../query/prediction'
 import {
   type Answer,
   type Call,
@@ -19,7 +20,7 @@ import {
   Tried,
 } from '../service'
 import { toNamed } from '../tensor'
-import { identityOf, type ModelWorker } from '../workers/worker'
+import type { ModelWorker } from '../workers/worker'
 import type { Means } from './means'
 
 type PendingMeans = Pick<Means, 'pool' | 'trust' | 'signature' | 'buffers' | 'ended' | 'coder'>
@@ -46,7 +47,12 @@ export class Pending {
   ask(payload: Payload, caller: Caller, refusal?: Query['refusal']): PendingCall {
     const call = new PendingCall(payload, caller, this, refusal)
     this.open.add(call)
-    call.start(this.#service)
+    try {
+      call.start(this.#service)
+    } catch (error) {
+      this.open.remove(call) // its tenant cannot be made
+      throw error
+    }
     return call
   }
 
@@ -176,34 +182,19 @@ export class PendingCall implements Query, ServiceCaller {
   #answer({ answer: { tensors }, status, confidence, by }: Answer): void {
     const { means, model, clock } = this.#pending
     const { signature, ended } = means
-    const { fingerprint } = model
-    const now = by.length ? 0 : clock.now()
     const { since } = this.#caller
-    const sentAt = this.tried.attempts[0]?.startedAt || now
-    const answered = by.map(({ worker }) => worker as ModelWorker)
-    const workers = answered.map(({ name }) => name)
-    const identities = answered.map(identityOf)
+    const { attempts, hedged } = this.tried
     const group = new Promise<GroupReport>((resolve) => {
       this.#reported = resolve
     })
-    const output = toNamed(tensors, signature.outputs)
-    const { hedged } = this.tried
-    const queuedMs = (by.length ? by[0].startedAt : sentAt) - since
-    const ranMs = by.length ? by[0].ranMs : now - sentAt
-    const given = {
-      output,
-      status,
-      confidence,
-      queuedMs,
-      ranMs,
-      hedged,
-      workers,
-      identities,
-      fingerprint,
-      id: undefined,
-      group,
-    }
-    this.#caller.answer(given, ended)
+    const [own] = by // what was recovered has taken as long as its first attempt has
+    const now = own ? 0 : clock.now()
+    const sentAt = own ? own.startedAt : attempts[0]?.startedAt || now
+    const [queuedMs, ranMs] = [sentAt - since, own ? own.ranMs : now - sentAt]
+    const workers = by.map(({ worker }) => worker as ModelWorker)
+    const given = { status, confidence, queuedMs, ranMs, hedged, workers }
+    const known = { fingerprint: model.fingerprint, id: undefined, group }
+    this.#caller.answer(predictionOf(toNamed(tensors, signature.outputs), given, known), ended)
   }
 
   /** Answers of several workers show whether they agree. */
@@ -213,11 +204,9 @@ export class PendingCall implements Query, ServiceCaller {
   }
 
   get #report(): GroupReport {
+    const asked = [...this.#ended].sort((a, b) => a.row - b.row)
+    const recovery = { report: this.tried.recovery }
     const { core } = this.#pending.means.coder
-    const outcome = outcomeOf(this.#caller.ending ? [this.#caller.ending] : [])
-    const { recovery } = this.tried
-    const recoveries = recovery ? [recovery] : []
-    const rows = rowReports(this.#ended).sort((a, b) => a.row - b.row)
-    return { queries: 1, workers: 1, quorum: 1, core, outcome, rows, recoveries, ...undecided, survivors: [] }
+    return queryReport({ vote: undefined, asked, caller: this.#caller, recovery }, { acceptance: first, core })
   }
 }

@@ -29,8 +29,11 @@ function byTenant(tenantOf: StackOptions['tenantOf'], shared: Service): Service 
   const services = new WeakMap<Layered, Service>()
   return (query, caller) => {
     const tenant = tenantOf(query)
-    const own = services.get(tenant) ?? stack(shared, ...tenant.layers)
-    services.set(tenant, own)
+    let own = services.get(tenant)
+    if (!own) {
+      own = stack(shared, ...tenant.layers)
+      services.set(tenant, own)
+    }
     return own(query, caller)
   }
 }

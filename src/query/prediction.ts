@@ -4,9 +4,8 @@ import { NONE } from '../arrays'
 import { ApproxiferError, type Code } from '../errors'
 import type { Recovered } from '../memory/confidence'
 import type { Tensors } from '../tensor'
-import type { ModelWorker } from '../workers/worker'
+import { identityOf, type ModelWorker } from '../workers/worker'
 import { type Asked, type Purpose, workerOf } from './asked'
-import type { Context } from './context'
 import type { AtDeadline, onOverloads, Policy } from './policy'
 import type { Query } from './query'
 
@@ -82,6 +81,17 @@ export interface Prediction {
 export interface Given extends Pick<Prediction, 'status' | 'confidence' | 'queuedMs' | 'ranMs' | 'hedged'> {
   /** By whom; those that have left by then, too. */
   workers: readonly ModelWorker[]
+}
+
+/** What a caller gets. Each by its name: a spread costs 1 kB. */
+export function predictionOf(
+  output: Tensors,
+  { status, confidence, queuedMs, ranMs, hedged, workers: by }: Given,
+  { fingerprint, id, group }: Pick<Prediction, 'fingerprint' | 'id' | 'group'>,
+): Prediction {
+  const workers = by.map(({ name }) => name)
+  const identities = by.map(identityOf)
+  return { output, status, confidence, queuedMs, ranMs, hedged, workers, identities, fingerprint, id, group }
 }
 
 /** Of an answer that a worker gave. */
@@ -233,8 +243,17 @@ export function unaskedReport(core: 'wasm' | 'js'): GroupReport {
   return { ...own, ...undecided, survivors: [] }
 }
 
-/** Of a query that was alone. */
-export function queryReport({ vote, asked, caller, recovery }: Query, { acceptance, core }: Context): GroupReport {
+/** What a report of a query that was alone is made of. */
+type Reported = Pick<Query, 'vote' | 'asked'> & {
+  readonly caller: Pick<Query['caller'], 'ending'>
+  readonly recovery: { readonly report: RecoveryReport | undefined } | undefined
+}
+
+/** Of a query that was alone. @param acceptance  how many workers have to agree */
+export function queryReport(
+  { vote, asked, caller, recovery }: Reported,
+  { acceptance, core }: { readonly acceptance: { readonly needed: number }; readonly core: 'wasm' | 'js' },
+): GroupReport {
   const report = recovery?.report
   return {
     queries: 1,

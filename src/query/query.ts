@@ -14,7 +14,15 @@ import { factsOf, hedgePriority, retryPriority, teachesNobody } from './facts'
 import { whyNot } from './failures'
 import { lookUp } from './lookups'
 import { next } from './policy'
-import { type Given, type GroupReport, queryReport, recoveredAnswer, type Status, workersAnswer } from './prediction'
+import {
+  type Given,
+  type GroupReport,
+  predictionOf,
+  queryReport,
+  recoveredAnswer,
+  type Status,
+  workersAnswer,
+} from './prediction'
 import { type Decoding, QueryRecovery } from './recovery'
 import type { Vote } from './vote'
 
@@ -255,39 +263,21 @@ export class Query implements Owner, Timed {
     this.#finish()
   }
 
-  #settle(
-    { tensors }: Payload,
-    { status, confidence, queuedMs, ranMs, hedged, workers: by }: Given,
-  ): number | undefined {
+  #settle({ tensors }: Payload, given: Given): number | undefined {
     const {
       signature,
       ended,
       given: recallable,
       model: { fingerprint },
     } = this.#context
-    const entry = status === 'exact' ? undefined : recallable?.give(by, this.caller.turn.tenant)
+    const entry = given.status === 'exact' ? undefined : recallable?.give(given.workers, this.caller.turn.tenant)
     const output = toNamed(tensors, signature.outputs)
     const group =
       this.coding?.report.promise ??
       new Promise<GroupReport>((resolve) => {
         this.#reported = resolve
       })
-    const workers = by.map(({ name }) => name)
-    const identities = by.map(identityOf)
-    const given = {
-      output,
-      status,
-      confidence,
-      queuedMs,
-      ranMs,
-      hedged,
-      workers,
-      identities,
-      fingerprint,
-      id: entry?.id,
-      group,
-    } // a spread costs 1 kB
-    this.caller.answer(given, ended)
+    this.caller.answer(predictionOf(output, given, { fingerprint, id: entry?.id, group }), ended)
     this.#closed()
     return entry?.place
   }
