@@ -47,6 +47,7 @@ export class Blind {
       factor: 1,
       comparable: true,
       isAlone: false,
+      onTime: false,
       seenBy: [],
       outcome: undefined,
     }

@@ -1,14 +1,14 @@
 /** What most people need; more is in `approxifer/codec`, `/gateway`, `/http`, `/nats` and `/testing`. @module */
 
+export type { Policy } from './choices'
 export { ApproxiferError, type Code } from './errors'
 export type { Agreement } from './memory/agreements'
 export type { WorkerStats } from './pool/pool'
+export type { GroupReport, Prediction, RecoveryReport, RowReport, Status } from './prediction'
 export { createPredictor } from './predictor/create'
 export type { PredictOptions, PredictorOptions } from './predictor/options'
 export type { Predictor } from './predictor/predictor'
 export type { PredictorStats } from './predictor/stats'
-export type { Policy } from './query/policy'
-export type { GroupReport, Prediction, RecoveryReport, RowReport, Status } from './query/prediction'
 export type { QueryTensors as Query, Signature, Tensor, TensorList, TensorSpec, Tensors } from './tensor'
 export type { Verdict } from './trust/reputation'
 export { localWorkers } from './workers/local/local'

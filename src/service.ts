@@ -11,21 +11,24 @@
  */
 
 import { append, NONE } from './arrays'
+import type { Choices, OwnChoices } from './choices'
 import type { ApproxiferError } from './errors'
 import type { Payload } from './payload'
 import type { Apart, Attempt, Attempts, Identity, Priority, Turn } from './pool/attempt'
-import type { Choices, RecoveryReport, Status } from './query/prediction'
+import type { Ending, GroupReport, Recovered, RecoveryReport, Status } from './prediction'
 
 export interface Query {
   readonly payload: Payload
   readonly choices: Required<Choices>
+  /** Of these what its caller said of it. */
+  readonly said: OwnChoices
   readonly turn: Turn
   /** When it came, and when its caller's deadline is. */
   readonly since: number
   readonly dueAt: number
   readonly priority: Priority
-  /** Why no worker is asked: its answer would come too late. A memory may answer it all the same. */
-  readonly refusal?: ApproxiferError | undefined
+  /** Whether it would be answered too late: what the pool said of it a moment ago; a memory may answer it all the same. `false`: it is let in however much waits. */
+  readonly refusal: ApproxiferError | false | undefined
   /** Workers that its attempts keep away from: `tried`, and what layers add. */
   readonly apart: readonly Apart[]
   /** Its attempts so far, shared by all calls for it. */
@@ -50,10 +53,28 @@ export interface Failure {
 
 export type Outcome = Answer | Failure
 
+/** What a group has for a query whose answer is late or lost. */
+export interface Offer {
+  readonly recoveries: readonly Recovered[]
+  /** Whether a parity tells of the query. */
+  readonly isMixed: boolean
+  /** Queries of the group without an answer of their own. */
+  readonly missing: number
+  /** The attempts that it was decoded from. */
+  readonly by: readonly Attempt[]
+}
+
 export interface Caller {
   /** A worker has begun with it; told again where that worker lost it, or was too busy for it, and another one has begun. */
   began?(attempt: Attempt): void
   ended?(attempt: Attempt): void
+  /**
+   * A layer beneath may have something in the place of an answer; told again when there is more.
+   *
+   * @param decode  what there is by then; undefined: nothing yet, or nothing any more
+   * @param isLost  the answer itself is not to come, and a failure is held for as long as something may be decoded
+   */
+  offer?(decode: () => Offer | undefined, isLost: boolean): void
   settled(outcome: Outcome): void
   done?(): void
 }
@@ -72,6 +93,29 @@ export interface Call {
   expire(): void
 }
 
+/** A call that may be dropped while it is asked: code of users may run then, as that of a worker. */
+export abstract class OutgoingCall implements Caller {
+  #call: Call | undefined
+  #dropped: Drop | undefined
+
+  /** Once. */
+  protected send(service: Service, query: Query): void {
+    this.#call = service(query, this)
+    if (this.#dropped) this.#call.drop(this.#dropped)
+  }
+
+  drop(why: Drop): void {
+    this.#dropped ??= why
+    this.#call?.drop(why)
+  }
+
+  expire(): void {
+    this.#call?.expire()
+  }
+
+  abstract settled(outcome: Outcome): void
+}
+
 export type Service = (query: Query, caller: Caller) => Call
 export type Layer = (next: Service) => Service
 
@@ -87,6 +131,11 @@ export class Tried implements Apart {
   hedged = false
   /** What was recovered for it, and what became known of that. */
   recovery: RecoveryReport | undefined
+  /** Those that were shown to be lies. */
+  lies: readonly Attempt[] = NONE
+  /** The report of its group, where it has one; and how it ended for its caller. */
+  group: Promise<GroupReport> | undefined
+  ending: Ending | undefined
   /** Attempts that failed, and whose workers may be asked again, since no other was left. */
   #forgiven: readonly Attempt[] | undefined
 
@@ -155,4 +204,9 @@ export class Tried implements Apart {
     const { outcome } = attempt
     return !(outcome?.kind === 'failed' && outcome.blame === 'nobody') && !this.#forgiven?.includes(attempt)
   }
+}
+
+/** What a worker gave. */
+export function answerOf({ outcome }: Attempt): Payload | undefined {
+  return outcome?.kind === 'answered' ? (outcome.answer as Payload) : undefined
 }

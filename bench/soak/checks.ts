@@ -13,7 +13,7 @@ export interface Check {
 const UNSURE = 0.05
 
 /**
- * Queries whose deadline has come may be looked up: all together for 20 ms (`LOOKING` in src/query/learning.ts), a millisecond at a
+ * Queries whose deadline has come may be looked up: all together for 20 ms (`LOOKING` in src/memory/learning.ts), a millisecond at a
  * time, between which everything else has its turn.
  */
 const OVERTIME_MS = 40

@@ -1,6 +1,7 @@
 /** approxifer evaluate: accuracy of coded inference on a model and data of the user's. */
 
 import { basename } from 'node:path'
+import type { Policy } from '../choices'
 import { Codec, type CodecOptions } from '../codec/codec'
 import type { Core } from '../core/core'
 import { loadCore } from '../core/load'
@@ -13,7 +14,6 @@ import { type Saving, SavingTrial, whyNothingSaved } from '../evaluate/saving'
 import { evaluateVerified, recommendVerified, type Verified } from '../evaluate/verified'
 import type { Features } from '../memory/memory'
 import { abilitiesOf } from '../predictor/abilities'
-import type { Policy } from '../query/policy'
 import { doubtsOf, type RightReading } from '../reading'
 import { FIRST_ANSWERS, FirstAnswers } from '../refutation'
 import { rowShape } from '../tensor'

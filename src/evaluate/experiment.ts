@@ -1,6 +1,7 @@
 /** What `evaluate` can be asked, with the defaults of `createPredictor`; and the experiment that is made of it. */
 
 import { checkInteger, checkNames } from '../check'
+import type { Policy } from '../choices'
 import type { Codec } from '../codec/codec'
 import type { Core } from '../core/core'
 import { type Criterion, criterionOf, judgedOf, labelAt } from '../criterion'
@@ -8,7 +9,6 @@ import { DEFAULT_BYTES } from '../memory/domain'
 import { Experience, type ExperienceOptions } from '../memory/experience'
 import { type Features, Memory, type MemoryOptions, type Recollection } from '../memory/memory'
 import { checkOptions, settingsOf as predictorSettings } from '../predictor/settings'
-import type { Policy } from '../query/policy'
 import type { Right } from '../reading'
 import { rowLength } from '../tensor'
 import { type BatchModel, BoundedCache, OwnAnswers, type Rows, sizesOf } from './model'

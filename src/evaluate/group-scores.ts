@@ -1,8 +1,8 @@
 /** What one group comes to: its queries under the policy, those that were lost, and what it would come to without coding, or with other codes. */
 
+import { isConfident, type Policy } from '../choices'
 import { judgedOf } from '../criterion'
 import type { Recollection } from '../memory/memory'
-import { isConfident, type Policy } from '../query/policy'
 import type { Scheme } from '../scheme'
 import { mean } from '../stats'
 import type { Draws } from './draws'

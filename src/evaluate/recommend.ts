@@ -1,9 +1,9 @@
 /** Which scheme is the cheapest for a tolerated loss, a straggler rate and a price per retry. */
 
+import type { Policy } from '../choices'
 import type { CodeName } from '../codec/names'
 import { binomialBelow } from '../ledger/rates'
 import { CONFIDENT } from '../predictor/settings'
-import type { Policy } from '../query/policy'
 import type { Evaluation } from './scores'
 import { percent, type Sureness, sureSentence } from './statistics'
 

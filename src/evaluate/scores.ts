@@ -1,8 +1,8 @@
 /** What an evaluation comes to. */
 
+import type { Policy } from '../choices'
 import type { OutputCriterion, Outputs } from '../criterion'
 import type { MemoryOptions } from '../memory/memory'
-import type { Policy } from '../query/policy'
 import { mean } from '../stats'
 import { type AskedInput, chanceOf, type Experiment, right } from './experiment'
 import {

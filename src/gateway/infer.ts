@@ -13,14 +13,14 @@ import {
   MOST_MS,
   wrongType,
 } from '../check'
+import { atDeadlines, onOverloads } from '../choices'
 import type { Clock } from '../clock'
 import { blank, elementBytes, type TensorData } from '../element'
 import { type InferRequest, readMessage, readRequest } from '../oip/read'
 import { HEADER_LENGTH, type Message, type TensorRows, writeReply } from '../oip/write'
+import type { Prediction } from '../prediction'
 import type { Priority } from '../predictor/options'
 import type { Predictor } from '../predictor/predictor'
-import { atDeadlines, onOverloads } from '../query/policy'
-import type { Prediction } from '../query/prediction'
 import { type AnyTensor, isOpen, type QueryTensors, type Signature, size, type TensorSpec } from '../tensor'
 import { type BatchOptions, bytesOf, predictBatch, RowError, type RowOutcome, recallIds, whole } from './batch'
 import { ByteBudget, readBody } from './body'

@@ -1,14 +1,25 @@
 /**
- * Another worker is asked where the first is late, within a budget, and at once where it failed. The first answer wins. Of a query that was
- * refused no worker is asked: layers above may answer it all the same.
+ * Another worker is asked where the first is late, within a budget, and at once where it failed. The first answer wins. Of a query that would be
+ * answered too late no worker is asked: layers above may answer it all the same.
  */
 
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
 import type { Attempt, Attempts, Priority } from '../pool/attempt'
-import type { Budget } from '../query/budget'
-import type { Lateness } from '../query/lateness'
-import type { Call, Caller, Drop, Failure, Layer, Outcome, Query, Service, Tried } from '../service'
+import {
+  type Call,
+  type Caller,
+  type Drop,
+  type Failure,
+  type Layer,
+  type Outcome,
+  OutgoingCall,
+  type Query,
+  type Service,
+  type Tried,
+} from '../service'
+import type { Budget } from './budget'
+import type { Lateness } from './lateness'
 import { type Timeable, Timers } from './timers'
 
 /**
@@ -205,29 +216,21 @@ class HedgedCall implements Call, Timeable {
 }
 
 /** One of a call's attempts. */
-class HedgedAttempt implements Caller {
+class HedgedAttempt extends OutgoingCall {
   readonly #hedged: HedgedCall
   readonly isHedge: boolean
   /** undefined before a worker has begun with it. */
   attempt: Attempt | undefined
   isSettled = false
-  #call: Call | undefined
-  /** It was dropped while it was asked. */
-  #dropped: Drop | undefined
 
   constructor(hedged: HedgedCall, isHedge: boolean) {
+    super()
     this.#hedged = hedged
     this.isHedge = isHedge
   }
 
   ask(query: Query): void {
-    this.#call = this.#hedged.layer.next(query, this)
-    if (this.#dropped) this.#call.drop(this.#dropped)
-  }
-
-  drop(why: Drop): void {
-    this.#dropped ??= why
-    this.#call?.drop(why)
+    this.send(this.#hedged.layer.next, query)
   }
 
   began(attempt: Attempt): void {
@@ -263,8 +266,8 @@ function tellLateness({ lateness, timers }: HedgeLayer, attempt: Attempt): void 
 
 /** Each by its name: a spread of ten names takes 2 us. */
 function withPriority(query: Query, priority: Priority): Query {
-  const { payload, choices, turn, since, dueAt, refusal, apart, tried } = query
-  return { payload, choices, turn, since, dueAt, priority, refusal, apart, tried }
+  const { payload, choices, said, turn, since, dueAt, refusal, apart, tried } = query
+  return { payload, choices, said, turn, since, dueAt, priority, refusal, apart, tried }
 }
 
 function whyFailed({ attempts }: Tried, pool: HedgedPool, isDeadly: boolean): ApproxiferError {

@@ -8,7 +8,7 @@ import type { Call, Caller, Drop, Outcome, Query, Service } from '../service'
 /** `queueMicrotask` makes an object for async hooks each time. */
 const SOON = Promise.resolve()
 
-type AttemptsPool = Pick<Attempts<Payload, Payload>, 'submit' | 'cancel' | 'release'>
+type AttemptsPool = Pick<Attempts<Payload, Payload>, 'submit' | 'cancel' | 'release' | 'tell'>
 
 export function poolService(pool: AttemptsPool): Service {
   return (query, caller) => new AttemptCall(pool, query, caller)
@@ -81,6 +81,7 @@ class AttemptCall implements Call, Owner {
   #end(): void {
     const caller = this.#caller
     const attempt = this.#attempt as Attempt<Payload, Payload>
+    this.#pool.tell({ attempt, onTime: !this.#isOver })
     caller.ended?.(attempt)
     if (!this.#isOver) {
       this.#isOver = true

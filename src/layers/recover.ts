@@ -3,16 +3,16 @@
  * prediction, and teaches.
  */
 
+import { isConfident } from '../choices'
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
 import type { MemoryService, RecalledAnswer } from '../memory/service'
 import { Payload } from '../payload'
 import type { Attempt } from '../pool/attempt'
-import type { Budget } from '../query/budget'
-import type { Lateness } from '../query/lateness'
-import { isConfident } from '../query/policy'
 import type { Answer, Call, Caller, Drop, Failure, Layer, Outcome, Query, Service } from '../service'
 import { type TensorSpec, toNamed } from '../tensor'
+import type { Budget } from './budget'
+import type { Lateness } from './lateness'
 import { type Timeable, Timers } from './timers'
 
 export interface RecoverOptions {

@@ -1,9 +1,7 @@
 /** How often recovered answers were right, counted. */
 
+import type { RecoverySource } from '../prediction'
 import { wilson } from '../stats'
-
-/** What a recovered answer was recovered from: the answers to the group's other rows, or remembered ones. */
-export type RecoverySource = 'code' | 'memory'
 
 export const sources: readonly RecoverySource[] = ['code', 'memory']
 

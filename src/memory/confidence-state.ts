@@ -1,9 +1,10 @@
 /** What confidence is learned from, as it is saved, and the checks of what is read: it may come from anywhere. */
 
 import { type Criterion, chooses, labelled } from '../criterion'
+import type { RecoverySource } from '../prediction'
 import * as saved from '../saved'
 import type { DeviationState } from '../stats'
-import { MOST_MISSING, MOST_TALLIES, type RecoverySource, sources, type Tally } from './agreements'
+import { MOST_MISSING, MOST_TALLIES, sources, type Tally } from './agreements'
 import { type Graded, WINDOW } from './calibration'
 import { savedDeviations } from './deviations'
 

@@ -14,8 +14,9 @@ import {
   sameChoice,
   toleranceOf,
 } from '../criterion'
+import type { Recovered, RecoverySource } from '../prediction'
 import { DEVIATION_WINDOW, rmsDifference } from '../stats'
-import { type Agreement, Agreements, type RecoverySource, sources } from './agreements'
+import { type Agreement, Agreements, sources } from './agreements'
 import { Calibration, type Prior } from './calibration'
 import { type ConfidenceState, confidenceState, savedConfidence } from './confidence-state'
 import { Deviations } from './deviations'
@@ -23,23 +24,6 @@ import { sigmoid } from './logistic'
 import { CERTAIN, choiceLead, jointOdds, relativeOdds, withinOdds } from './odds'
 import { LEAST_VARIANCE } from './regression'
 import { finished, pause } from './steps'
-
-export interface Recovered {
-  answer: Float32Array
-  source: RecoverySource
-  /** How many queries of the group had no answer of their own. */
-  missing: number
-  /** In units of the answers' own, where the decoder knows. */
-  variance?: number | undefined
-  /** Root mean square error of its values to be expected, by its source's own reckoning. */
-  error?: number | undefined
-  /** The same of each output, where there are several. */
-  errors?: readonly number[] | undefined
-  /** Log odds that its choice is right, by its source's own reckoning; undefined where it is none. */
-  odds?: number | undefined
-  /** How clear its choice is, where its source knows: see `lead`. */
-  margin?: number | undefined
-}
 
 /**
  * For an input unlike anything remembered the confidence is one in ten, whatever late answers have shown so far: without a

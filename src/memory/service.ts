@@ -1,6 +1,6 @@
 /** The memory's one face: what the engine asks of what the model answered before, wherever that is kept. */
 
-import type { Recovered } from './confidence'
+import type { Recovered } from '../prediction'
 
 /** What the memory says of a query. */
 export interface RecalledAnswer extends Recovered {

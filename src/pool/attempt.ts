@@ -67,6 +67,8 @@ export interface Attempt<P = unknown, A = unknown> {
   readonly comparable: boolean
   /** Whether it was asked again alone, since the batch that it shared failed. */
   readonly isAlone: boolean
+  /** Somebody waited for its answer when it came, as the owner says. */
+  readonly onTime: boolean
   /** undefined until it is settled. */
   readonly outcome: AttemptOutcome<A> | undefined
 }

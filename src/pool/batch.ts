@@ -35,6 +35,7 @@ export class PooledAttempt implements Attempt {
   seenBy: readonly Identity[] = NONE
   /** Nobody waits for it. */
   isReleased = false
+  onTime = false
   /** Written by `settle` alone. */
   outcome: (AttemptOutcome & { ranMs: number }) | undefined
   #cancellation: Cancellation | undefined

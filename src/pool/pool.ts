@@ -194,6 +194,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   /** Counts an attempt's answer, by whether somebody waited for it. */
   tell({ attempt, onTime }: { attempt: Attempt; onTime: boolean }): void {
     const { at, outcome } = attempt as PooledAttempt
+    ;(attempt as PooledAttempt).onTime = onTime
     if (outcome?.kind === 'answered' && typeof at === 'object') at.slot.member.counts[onTime ? 'onTime' : 'late']++
   }
 

@@ -2,7 +2,7 @@
 
 import { ApproxiferError } from '../errors'
 import { callerOf, type Turn } from '../pool/attempt'
-import { type Ending, noAnswers, type Status } from '../query/prediction'
+import { type Ending, noAnswers, type Status } from '../prediction'
 
 /** A caller has at most SHARE times as many queries under way as there is room left, so that others always find room (Choudhury and Hahne, 1998). */
 const SHARE = 9

@@ -2,8 +2,8 @@
 
 import type { Clock } from '../clock'
 import type { ApproxiferError } from '../errors'
+import type { Prediction } from '../prediction'
 import { type Ended, SharedCaller, tooLate } from '../query/caller'
-import type { Prediction } from '../query/prediction'
 import type { Ask, Request } from './reuse'
 
 /** How long an audit may take: as long as it takes that workers die and come back. */

@@ -5,14 +5,14 @@
 
 import { Bag } from '../arrays'
 import { ApproxiferError, asError } from '../errors'
+import { Budget } from '../layers/budget'
 import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
-import { agreement, first } from '../query/acceptance'
 import { Agenda } from '../query/agenda'
-import { Budget } from '../query/budget'
 import { type Caller, SharedCaller } from '../query/caller'
 import { Query } from '../query/query'
 import type { Service } from '../service'
+import { agreement, first } from '../trust/acceptance'
 import type { ModelChange, ModelWorker } from '../workers/worker'
 import type { Means } from './means'
 import { Pending } from './pending'
@@ -94,7 +94,7 @@ export class Generation {
     const { pool, coder } = this.means
     return stackOf({
       ...{ clock, pool, lateness, budget: hedges, counts: this.counts.hedges, teaches: coder.learns },
-      tenantOf: ({ turn }) => this.tenants.of(turn.tenant),
+      tenantOf: ({ turn, refusal }) => (refusal ? this.tenants.known(turn.tenant) : this.tenants.of(turn.tenant)),
     })
   }
 
@@ -217,13 +217,13 @@ export class Generation {
   #ask({ payload, signal, refusal: known, caller: own }: Request, caller: Caller): void {
     const { hedges, recoveries, pool } = this.#shared
     try {
-      const refusal = known ?? pool.forecast.refusal(caller.dueAt - caller.since, caller.turn)
-      if (refusal && (known || !this.mayRecall(caller))) throw refusal
       if (this.#pending) {
-        const call = this.#pending.ask(payload, caller, refusal || undefined)
+        const call = this.#pending.ask(payload, caller, known)
         this.counts.groups++
         return this.#closed ? call.end(this.#closed) : this.#listen(caller, own, signal, call)
       }
+      const refusal = known ?? pool.forecast.refusal(caller.dueAt - caller.since, caller.turn)
+      if (refusal && (known || !this.mayRecall(caller))) throw refusal
       hedges.earn(this.#open.size)
       recoveries.earn()
       const query = this.#join(payload, caller, refusal || undefined)

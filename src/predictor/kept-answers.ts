@@ -4,7 +4,7 @@ import { checksum } from '../checksum'
 import { heldBytes, isEqual, isNumeric } from '../element'
 import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
-import type { Prediction } from '../query/prediction'
+import type { Prediction } from '../prediction'
 import type { Repeats } from './worth'
 
 /** Bytes that an answer takes beside its values and those of its query. */

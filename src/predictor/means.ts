@@ -1,11 +1,11 @@
 /** What queries are answered with: the workers, what is known of them, and when an answer is right. */
 
 import { type Criterion, criterionFrom } from '../criterion'
+import { Lateness } from '../layers/lateness'
 import { acceptAnswers, hasVectors, type Payload, shapeKeyOf } from '../payload'
 import { Pool } from '../pool/pool'
 import type { Ended } from '../query/caller'
 import type { Context } from '../query/context'
-import { Lateness } from '../query/lateness'
 import { secret } from '../random'
 import { readingsOf } from '../reading'
 import { FirstAnswers } from '../refutation'

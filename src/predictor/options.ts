@@ -1,11 +1,11 @@
 /** What callers may ask of a predictor; checks, defaults and what the tables of docs/ say are in option-table.ts. */
 
+import type { Choices } from '../choices'
 import type { Clock } from '../clock'
 import type { CodecOptions } from '../codec/codec'
 import type { CoreOptions } from '../core/load'
 import type { MemoryOptions } from '../memory/memory'
 import type { Priority } from '../pool/attempt'
-import type { Choices } from '../query/prediction'
 import type { Right } from '../reading'
 import type { Tensors } from '../tensor'
 import type { Recall } from '../trust/given-answers'

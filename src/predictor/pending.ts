@@ -1,24 +1,15 @@
 /** What is under way through a stack of layers, each call for a caller who waits for a prediction. */
 
-import { append, Bag, NONE } from '../arrays'
+import { Bag } from '../arrays'
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
 import type { Attempt, Identity } from '../pool/attempt'
-import { first } from '../query/acceptance'
-import { type Asked, answerOf, newAsked } from '../query/asked'
+import type { GroupReport } from '../prediction'
 import type { Caller } from '../query/caller'
-import { type GroupReport, predictionOf, queryReport } from '../query/prediction'
-import {
-  type Answer,
-  type Call,
-  type Drop,
-  type Outcome,
-  type Query,
-  type Service,
-  type Caller as ServiceCaller,
-  Tried,
-} from '../service'
+import { predictionOf } from '../query/prediction'
+import { queryReport } from '../report'
+import { type Answer, answerOf, type Outcome, OutgoingCall, type Query, type Service, Tried } from '../service'
 import { toNamed } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 import type { Means } from './means'
@@ -67,7 +58,7 @@ export class Pending {
     for (const { tried } of this.open.all)
       for (const attempt of tried.attempts)
         if (attempt.phase === 'running' && attempt.identity === identity)
-          this.means.pool.takeBack(attempt as Asked['attempt'], error)
+          this.means.pool.takeBack(attempt as Attempt<Payload, Payload>, error)
   }
 
   /** Each gets this error, and what runs is given up. */
@@ -77,7 +68,7 @@ export class Pending {
 }
 
 /** A query and who hears of it: one object for both, since each of a million queries has them. */
-export class PendingCall implements Query, ServiceCaller {
+export class PendingCall extends OutgoingCall implements Query {
   /** Among those under way; -1 once it is done. */
   place = 0
   readonly payload: Payload
@@ -87,29 +78,29 @@ export class PendingCall implements Query, ServiceCaller {
   readonly apart = [this.tried]
   readonly #caller: Caller
   readonly #pending: Pending
-  /** Attempts that have an outcome. */
-  #ended: readonly Asked[] = NONE
-  #call: Call | undefined
-  /** It was dropped while it was asked. */
-  #dropped: Drop | undefined
   /** Its caller is another call's, or it was ended: its answers tell nothing. */
   #isVoid = false
   #reported: ((report: GroupReport) => void) | undefined
 
   constructor(payload: Payload, caller: Caller, pending: Pending, refusal: Query['refusal']) {
+    super()
     this.payload = payload
-    this.refusal = refusal
     this.#caller = caller
     this.#pending = pending
+    const { forecast } = pending.means.pool
+    this.refusal = refusal ?? forecast.refusal(caller.dueAt - caller.since, caller.turn)
   }
 
   start(answering: Service): void {
-    this.#call = answering(this, this)
-    if (this.#dropped) this.#call.drop(this.#dropped)
+    this.send(answering, this)
   }
 
   get choices(): Caller['choices'] {
     return this.#caller.choices
+  }
+
+  get said(): Query['said'] {
+    return this.#caller.said
   }
 
   get turn(): Caller['turn'] {
@@ -130,14 +121,14 @@ export class PendingCall implements Query, ServiceCaller {
 
   /** The caller wants no answer any more. */
   leave(error: ApproxiferError): void {
-    if (this.isOpen) this.#caller.fail(error, this.#pending.means.ended)
-    this.#drop('left')
+    if (this.isOpen) this.#fail(error)
+    this.drop('left')
   }
 
   end(error: ApproxiferError): void {
-    if (this.isOpen) this.#caller.fail(error, this.#pending.means.ended)
+    if (this.isOpen) this.#fail(error)
     this.#isVoid = true
-    this.#drop('void')
+    this.drop('void')
   }
 
   /** @returns what is to be asked again, for the caller who waits on */
@@ -146,24 +137,17 @@ export class PendingCall implements Query, ServiceCaller {
     const payload = this.payload.kept()
     caller.relisten((error) => caller.fail(error, this.#pending.means.ended))
     this.#isVoid = true
-    this.#drop('void')
+    this.drop('void')
     return { payload, caller }
   }
 
   ended(attempt: Attempt): void {
-    const row = this.tried.attempts.indexOf(attempt)
-    const asked = newAsked(attempt as Asked['attempt'], row ? 'hedge' : 'first', row)
-    asked.onTime = this.isOpen
-    asked.isVoid = this.#isVoid
-    this.#ended = append(this.#ended as Asked[], asked)
-    this.#pending.means.pool.tell(asked)
-    if (!asked.onTime && answerOf(asked)) this.#compare()
+    if (!this.isOpen && !this.#isVoid && answerOf(attempt)) this.#compare()
   }
 
   settled(outcome: Outcome): void {
     if (!this.isOpen) return
-    const { ended } = this.#pending.means
-    if (outcome.kind === 'failure') return this.#caller.fail(outcome.error, ended)
+    if (outcome.kind === 'failure') return this.#fail(outcome.error)
     this.#answer(outcome)
     if (outcome.by.length) this.#compare() // what was recovered is no worker's
   }
@@ -174,9 +158,9 @@ export class PendingCall implements Query, ServiceCaller {
     this.#reported?.(this.#report)
   }
 
-  #drop(why: Drop): void {
-    this.#dropped ??= why
-    this.#call?.drop(why)
+  #fail(error: ApproxiferError): void {
+    this.tried.ending = error.code
+    this.#caller.fail(error, this.#pending.means.ended)
   }
 
   #answer({ answer: { tensors }, status, confidence, by }: Answer): void {
@@ -184,9 +168,12 @@ export class PendingCall implements Query, ServiceCaller {
     const { signature, ended } = means
     const { since } = this.#caller
     const { attempts, hedged } = this.tried
-    const group = new Promise<GroupReport>((resolve) => {
-      this.#reported = resolve
-    })
+    const group =
+      this.tried.group ??
+      new Promise<GroupReport>((resolve) => {
+        this.#reported = resolve
+      })
+    this.tried.ending = status
     const [own] = by // what was recovered has taken as long as its first attempt has
     const now = own ? 0 : clock.now()
     const sentAt = own ? own.startedAt : attempts[0]?.startedAt || now
@@ -199,14 +186,12 @@ export class PendingCall implements Query, ServiceCaller {
 
   /** Answers of several workers show whether they agree. */
   #compare(): void {
-    const answered = this.#ended.length > 1 ? this.#ended.filter(answerOf) : this.#ended
-    this.#pending.means.trust.compare(this.payload, answered, this.#ended)
+    const answered = this.tried.attempts.filter(answerOf) as readonly Attempt<Payload, Payload>[]
+    this.#pending.means.trust.compare(this.payload, answered)
   }
 
   get #report(): GroupReport {
-    const asked = [...this.#ended].sort((a, b) => a.row - b.row)
-    const recovery = { report: this.tried.recovery }
-    const { core } = this.#pending.means.coder
-    return queryReport({ vote: undefined, asked, caller: this.#caller, recovery }, { acceptance: first, core })
+    const { core, scheme } = this.#pending.means.coder
+    return queryReport(this.tried, core, scheme.byzantine + 1)
   }
 }

@@ -2,7 +2,7 @@
 
 import { onAbort } from '../abort'
 import { expected } from '../check'
-import type { Prediction } from '../query/prediction'
+import type { Prediction } from '../prediction'
 import type { QueryTensors } from '../tensor'
 import type { PredictOptions } from './options'
 import type { Predictor } from './predictor'

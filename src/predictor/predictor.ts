@@ -5,9 +5,9 @@ import { checkNames, checkString, outOfRange } from '../check'
 import type { TensorData } from '../element'
 import { ApproxiferError } from '../errors'
 import { Payload } from '../payload'
+import type { Prediction } from '../prediction'
 import { Caller } from '../query/caller'
 import type { Context } from '../query/context'
-import type { Prediction } from '../query/prediction'
 import { type QueryTensors, type Signature, toTensors } from '../tensor'
 import type { GivenAnswers } from '../trust/given-answers'
 import type { Reputation } from '../trust/reputation'
@@ -180,7 +180,7 @@ export class Predictor {
     this.#admission.enter(turn, () => this.#generation.means.pool.forecast.waitMs(turn))
     const now = settings.clock.now()
     const deadlineMs = many && many.demand.dueAt < Infinity ? many.demand.dueAt - now : own.deadlineMs
-    const caller = new Caller(choices, now, deadlineMs, resolve, reject, turn)
+    const caller = new Caller(choices, now, deadlineMs, resolve, reject, turn, options)
     const serving = this.#rollout ?? this.#first
     serving.take({ payload, caller, signal, options, refusal: many?.demand.isWhole ? false : undefined })
   }

@@ -9,7 +9,7 @@
 import type { Warn } from '../notices'
 import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
-import { agree, type Equality } from '../query/equality'
+import { agree, type Equality } from '../trust/equality'
 import type { Kept, KeptAnswers } from './kept-answers'
 import type { Opinion, SecondOpinion } from './second-opinion'
 

@@ -6,7 +6,7 @@
 import type { Clock } from '../clock'
 import type { Payload } from '../payload'
 import type { Apart, Attempt, Identity, Owner } from '../pool/attempt'
-import { agree } from '../query/equality'
+import { agree } from '../trust/equality'
 import type { Means } from './means'
 
 /** How long one may take: as long as it takes that workers die and come back. */

@@ -16,7 +16,8 @@ export interface Layered {
 export interface StackOptions extends Omit<HedgeOptions, 'pool'> {
   readonly clock: Clock
   readonly pool: Pool<Payload, Payload>
-  tenantOf(query: Query): Layered
+  /** undefined: it has none yet, and is refused. */
+  tenantOf(query: Query): Layered | undefined
 }
 
 export function stackOf({ tenantOf, ...options }: StackOptions): Service {
@@ -29,6 +30,7 @@ function byTenant(tenantOf: StackOptions['tenantOf'], shared: Service): Service 
   const services = new WeakMap<Layered, Service>()
   return (query, caller) => {
     const tenant = tenantOf(query)
+    if (!tenant) return shared(query, caller)
     let own = services.get(tenant)
     if (!own) {
       own = stack(shared, ...tenant.layers)

@@ -6,7 +6,7 @@
 import TinyQueue from 'tinyqueue'
 import { Deque } from '../arrays'
 import type { Clock } from '../clock'
-import type { Lateness } from './lateness'
+import type { Lateness } from '../layers/lateness'
 
 /** What is told when its time has come. */
 export interface Timed {

@@ -1,9 +1,10 @@
 /** Who asked a query: its promise, its deadline and its signal. It settles once. */
 
 import { aborted, onAbort } from '../abort'
+import type { Choices, OwnChoices } from '../choices'
 import { ApproxiferError } from '../errors'
 import { NORMAL, type Turn } from '../pool/attempt'
-import type { Choices, Ending, Prediction } from './prediction'
+import type { Ending, Prediction } from '../prediction'
 
 /** Told how a query ended, and whose it was. */
 export type Ended = (ending: Ending, turn: Turn) => void
@@ -13,11 +14,14 @@ export function tooLate({ since, dueAt }: Pick<Caller, 'since' | 'dueAt'>): Appr
   return new ApproxiferError('DEADLINE', `no answer within ${Math.round(dueAt - since)} ms`)
 }
 
+const NOTHING: OwnChoices = Object.freeze({})
+
 export class Caller {
   readonly since: number
   readonly dueAt: number
   readonly choices: Required<Choices>
   readonly turn: Turn
+  readonly said: OwnChoices
   #resolve: ((prediction: Prediction) => void) | undefined
   #reject: ((error: ApproxiferError) => void) | undefined
   #unlisten: (() => void) | undefined
@@ -29,6 +33,7 @@ export class Caller {
    * @param since       now
    * @param deadlineMs  how long it waits at most
    * @param turn        whose query it is, and before which others it goes
+   * @param said        of the choices what the caller said of this query
    */
   constructor(
     choices: Required<Choices>,
@@ -37,7 +42,9 @@ export class Caller {
     resolve: (prediction: Prediction) => void,
     reject: (error: ApproxiferError) => void,
     turn = NORMAL,
+    said: OwnChoices = NOTHING,
   ) {
+    this.said = said
     this.choices = choices
     this.turn = turn
     this.since = since
@@ -98,12 +105,12 @@ const nobody = () => {}
 export class SharedCaller extends Caller {
   /** @param first  whose choices and deadline it has @param since  now */
   constructor(
-    first: Pick<Caller, 'choices' | 'dueAt' | 'turn'>,
+    first: Pick<Caller, 'choices' | 'dueAt' | 'turn'> & Partial<Pick<Caller, 'said'>>,
     since: number,
     resolve: (prediction: Prediction) => void,
     reject: (error: ApproxiferError) => void,
   ) {
-    super(first.choices, since, first.dueAt - since, resolve, reject, first.turn)
+    super(first.choices, since, first.dueAt - since, resolve, reject, first.turn, first.said)
   }
 
   /** Those that it asks for are counted, not it. */

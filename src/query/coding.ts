@@ -3,10 +3,10 @@
 import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
 import type { Apart, Identity } from '../pool/attempt'
+import type { GroupReport } from '../prediction'
 import type { ModelWorker } from '../workers/worker'
 import { type Asked, answerOf, workerOf } from './asked'
 import type { Context } from './context'
-import type { GroupReport } from './prediction'
 import type { Query } from './query'
 
 export interface Coding extends Apart {

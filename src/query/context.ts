@@ -1,21 +1,21 @@
 /** What all queries of a tenant share. */
 
 import type { Clock } from '../clock'
+import type { Budget } from '../layers/budget'
+import type { Lateness } from '../layers/lateness'
 import type { Ledger } from '../ledger/ledger'
+import type { Learning } from '../memory/learning'
 import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity } from '../pool/attempt'
+import type { Status } from '../prediction'
 import type { FirstAnswers } from '../refutation'
 import type { Signature } from '../tensor'
+import type { Acceptance } from '../trust/acceptance'
+import type { Equality } from '../trust/equality'
 import type { ModelWorker } from '../workers/worker'
-import type { Acceptance } from './acceptance'
 import type { Agenda } from './agenda'
 import type { Asked } from './asked'
-import type { Budget } from './budget'
 import type { Ended } from './caller'
-import type { Equality } from './equality'
-import type { Lateness } from './lateness'
-import type { Learning } from './learning'
-import type { Status } from './prediction'
 import type { Query } from './query'
 import type { Vote } from './vote'
 
@@ -69,8 +69,8 @@ export interface Trust {
   audits(worker?: ModelWorker): boolean
   /** A worker has begun with a query, or with one more attempt for it. Absent where nobody has to earn trust. */
   began?(worker: ModelWorker): void
-  /** Whether workers agree, where the first answer will do. @param answered  attempts for one query @param all  those without an answer as well */
-  compare(payload: Payload, answered: readonly Asked[], all: readonly Asked[]): void
+  /** Whether workers agree, where the first answer will do. @param answered  attempts for one query */
+  compare(payload: Payload, answered: readonly Attempt<Payload, Payload>[]): void
   /** An answer is right, with proof; a lie, with proof; none came. */
   proven(worker: ModelWorker): void
   lied(worker: ModelWorker): void
@@ -109,6 +109,8 @@ export interface Strangers {
   credibility(worker: ModelWorker): number
   /** Whether an answer that came is checked; drawn anew each time. */
   checks(worker: ModelWorker): boolean
+  /** What a trusted worker's answer tells of others. @param answered  attempts for one query @param all  those without an answer as well */
+  compared(payload: Payload, answered: readonly Asked[], all: readonly Asked[]): void
   /** An attempt has an outcome; where that is none, perhaps no trusted worker answers any more. */
   missed(attempt: Attempt): void
   /** All attempts of a query have an outcome. */

@@ -1,11 +1,12 @@
 /** What the policy is told of a query: gathered where something has happened to it that an answer has not settled. */
 
+import type { Policy } from '../choices'
+import type { Ages } from '../layers/lateness'
 import type { Payload } from '../payload'
 import type { Priority } from '../pool/attempt'
 import { type Asked, answerOf, isForgivable, isLive } from './asked'
 import type { Context } from './context'
-import type { Ages } from './lateness'
-import type { Facts, Policy } from './policy'
+import type { Facts } from './policy'
 import type { Query } from './query'
 import type { QueryRecovery, Urgency } from './recovery'
 

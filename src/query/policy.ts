@@ -1,38 +1,6 @@
 /** What a query does now. Pure: all that counts is in the arguments. */
 
-import { checkWord, outOfRange } from '../check'
-
-/**
- * What becomes of a query whose answer is missing. `recover`: what is recovered is given. `retry`: another worker is asked, at
- * once where the first one failed, from a budget where it is late; exact, or an error. `auto`: recover where the
- * confidence is enough, else retry.
- */
-export type Policy = 'recover' | 'retry' | 'auto'
-
-export const policies: readonly Policy[] = ['recover', 'retry', 'auto']
-
-/** @throws TypeError, RangeError for what is no policy, or one that takes single answers for proven where somebody may lie, or asks again where nobody is asked for a query itself */
-export function checkPolicy(policy: Policy, code: string, byzantine: number): Policy {
-  checkWord('policy', policy, policies)
-  const isPaper = policy === 'retry' && code !== 'systematic'
-  if (policy === 'recover' || (!byzantine && !isPaper)) return policy
-  const where = byzantine
-    ? 'byzantine > 0, where one answer proves nothing'
-    : 'the paper’s code, which decodes every answer and asks nobody again'
-  throw outOfRange(`policy: expected 'recover' with ${where}, got '${policy}'`)
-}
-
-/** The policy where none is chosen: an exact answer may be asked for again where there are any, and nobody lies. */
-export function defaultPolicy(code: string, byzantine: number): Policy {
-  return code === 'systematic' && !byzantine ? 'auto' : 'recover'
-}
-
-/** What becomes of a recovery that is not confident enough when the deadline comes: an error that has it, or the answer. */
-export const atDeadlines = ['fail', 'give'] as const
-export type AtDeadline = (typeof atDeadlines)[number]
-
-/** What becomes of a query that no worker can answer in time: an error, or what a memory gives within `reuse.maxError`. */
-export const onOverloads = ['fail', 'remember'] as const
+import { type AtDeadline, isConfident, type Policy } from '../choices'
 
 /** What is known of a query without a good answer. */
 export interface Facts {
@@ -87,11 +55,6 @@ export function next(facts: Facts, now: number): Decision {
   if (!live) return unasked(facts)
   if (lacking > 0 && mayRetry) return { action: 'retry' }
   return isPaced ? underWay(facts, now) : unpaced(facts, now)
-}
-
-/** Whether a recovered answer is confident enough to be given: the one question that `evaluate` asks as well. */
-export function isConfident(policy: Policy, minConfidence: number, confidence: number | undefined): boolean {
-  return policy === 'recover' || (policy === 'auto' && (confidence ?? 0) >= minConfidence)
 }
 
 /** Whether it is known what its recovery is worth: it was looked up, or need not be. */

@@ -1,81 +1,20 @@
-/** What a caller chooses for a query, and what it gets: an answer, and a report of what happened. */
+/** What becomes of a query's answer, and the report of what happened to it. */
 
 import { NONE } from '../arrays'
-import { ApproxiferError, type Code } from '../errors'
-import type { Recovered } from '../memory/confidence'
+import { ApproxiferError } from '../errors'
+import {
+  type Ending,
+  type GroupReport,
+  type Prediction,
+  type RecoveryReport,
+  type RowReport,
+  type Status,
+  statuses,
+} from '../prediction'
 import type { Tensors } from '../tensor'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { type Asked, type Purpose, workerOf } from './asked'
-import type { AtDeadline, onOverloads, Policy } from './policy'
 import type { Query } from './query'
-
-/**
- * `exact`: the model's own answer; with byzantine > 0 proven by workers that agree, in an open fleet one of the user's own. `checked`: one worker's, whose label a
- * confident memory shares. `recovered`: from other answers. `remembered`: the memory's, which was confident; nobody was asked (see `reuse.maxError`).
- * `unverified`: one worker's word, which nothing shows to be right. `audited`: the same, and nobody knew whether a worker of the user's own would
- * be asked as well (see `verify.mode`); in an open fleet a stranger's, with its credibility as confidence.
- */
-export type Status = (typeof statuses)[number]
-const statuses = ['exact', 'checked', 'recovered', 'remembered', 'unverified', 'audited'] as const
-
-const NO_ANSWERS = Object.fromEntries(statuses.map((status) => [status, 0])) as Record<Status, number>
-
-/** A count of each, to begin with. */
-export const noAnswers = () => ({ ...NO_ANSWERS })
-
-/** How a query ended. */
-export type Ending = Status | Code
-
-/** What a caller chooses for a query, or for all that do not say otherwise. */
-export interface Choices {
-  /**
-   * What becomes of a query whose answer is missing; see `Policy`. Default 'auto' with a scheme and where some may lie, 'retry' without,
-   * 'recover' with the paper's code.
-   */
-  policy?: Policy
-  /** Confidence from which `auto` gives a recovered answer. Default 0.9; 0.98 where answers are proven. */
-  minConfidence?: number
-  /**
-   * What a query gets at its deadline that has no answer, and no recovery of `minConfidence`. 'fail': an error, DEADLINE, whose
-   * `recovery` has what was recovered. 'give': that recovery, status `recovered`; or, where answers are proven and none agree, the
-   * first worker's, `unverified`. Default 'fail'.
-   */
-  atDeadline?: AtDeadline
-  /**
-   * What a query gets that no worker can answer in time. 'fail': an error, OVERLOADED. 'remember': the memory's answer, where that is
-   * confident, within `reuse.maxError`; also a query that says `ask`, if it says so itself. Default 'fail'.
-   */
-  onOverload?: (typeof onOverloads)[number]
-}
-
-export interface Prediction {
-  /** The model's outputs by name; the caller owns them. */
-  output: Tensors
-  status: Status
-  /**
-   * The probability that the model's own answer has the same label (the index of the largest value of the first
-   * output) or, where there is none, differs by at most the tolerance (see the option `right`): 1 for exact
-   * answers; undefined until enough late answers have shown how often recovered ones are right.
-   */
-  confidence: number | undefined
-  /** Milliseconds until the attempt that was answered went to a worker, and from then on; of a recovered answer, its own attempt. */
-  queuedMs: number
-  ranMs: number
-  /** Whether a second worker was asked since the first was late. */
-  hedged: boolean
-  /** The workers that answered: one or, for an answer that was decoded, all whose answers it was made of; none for a remembered one. */
-  workers: string[]
-  /** Of these, see `ModelWorker.identity`: a worker may come back under another name, and is known by this. */
-  identities: string[]
-  /** Of the model that made it, where its workers tell; of servers that do not, a checksum of its answer to the probe query. */
-  fingerprint?: string | undefined
-  /** By which it may be recalled, where answers are sampled, or the fleet is open, and this one is not proven: see `onRecall`. */
-  id?: number | undefined
-  /** It is the answer to an equal query: see the option `reuse`. */
-  reused?: boolean
-  /** What happened to the query and its group; resolves when the last attempt has an outcome, never rejects. */
-  group: Promise<GroupReport>
-}
 
 /** What a query says of its answer. */
 export interface Given extends Pick<Prediction, 'status' | 'confidence' | 'queuedMs' | 'ranMs' | 'hedged'> {
@@ -130,52 +69,6 @@ export function unsure(why: string, output: Tensors, confidence: number | undefi
   return new ApproxiferError('DEADLINE', `${why}; what was recovered is not confident enough`, {
     recovery: { output, confidence },
   })
-}
-
-/** What happened to one attempt. */
-export interface RowReport {
-  /** 0 .. N-1 as encoded; hedges and retries count on from N. */
-  row: number
-  /** Empty where no worker had room for it while somebody wanted it. */
-  worker: string
-  /** `late`: it came when nobody waited for it any more. `rejected`: it was no answer. */
-  outcome: 'onTime' | 'late' | 'failed' | 'rejected'
-  /** It was a lie, with proof; with the paper's code: it was dropped by the locator. */
-  suspected: boolean
-  /** From the moment that a worker began with it to the outcome. */
-  ms: number
-  /** Why it failed or was rejected. */
-  error?: ApproxiferError | undefined
-}
-
-/** An answer that was recovered, and what became known of it. */
-export interface RecoveryReport extends Omit<Recovered, 'answer'> {
-  query: number
-  /** The probability that the model's own label is the same; undefined until enough late answers taught it. */
-  confidence?: number | undefined
-  /** Whether the caller got it, rather than the model's own answer. */
-  given: boolean
-  /** Whether the model's own answer, which came later, has the same label. */
-  agreed?: boolean | undefined
-}
-
-/** Complete when the last attempt has an outcome. */
-export interface GroupReport {
-  queries: number
-  workers: number
-  quorum: number
-  core: 'wasm' | 'js'
-  /** `decoded` where every caller that did not leave was answered, else the code of the first error. */
-  outcome: string
-  rows: RowReport[]
-  recoveries: RecoveryReport[]
-  /** Rows that the answers were decoded from. */
-  survivors: number[]
-  encodeMs: number
-  /** From closing the group to the decision to decode. */
-  waitMs: number
-  /** Locating and decoding. */
-  decodeMs: number
 }
 
 /** What a group's code tells. */

@@ -3,6 +3,7 @@
 import type { ApproxiferError } from '../errors'
 import { Payload } from '../payload'
 import type { Attempt, Identity, Owner, Priority } from '../pool/attempt'
+import type { GroupReport, Status } from '../prediction'
 import { toNamed } from '../tensor'
 import { identityOf } from '../workers/worker'
 import { isLate, type Places, type Timed } from './agenda'
@@ -12,17 +13,9 @@ import type { Coding } from './coding'
 import type { Context } from './context'
 import { factsOf, hedgePriority, retryPriority, teachesNobody } from './facts'
 import { whyNot } from './failures'
-import { lookUp } from './lookups'
+import { lookUp } from './lookup'
 import { next } from './policy'
-import {
-  type Given,
-  type GroupReport,
-  predictionOf,
-  queryReport,
-  recoveredAnswer,
-  type Status,
-  workersAnswer,
-} from './prediction'
+import { type Given, predictionOf, queryReport, recoveredAnswer, workersAnswer } from './prediction'
 import { type Decoding, QueryRecovery } from './recovery'
 import type { Vote } from './vote'
 
@@ -171,7 +164,12 @@ export class Query implements Owner, Timed {
     const place = this.caller.isOpen ? this.#answer(asked, status, worth) : undefined
     this.coding?.answered?.(this, answer, asked.row) // it is not one to decode for any more
     if (status === 'exact' && this.recovery?.grade(answer, identityOf(workerOf(asked)))) this.coding?.graded?.()
-    trust.compare(this.payload, answered, this.asked)
+    if (strangers) strangers.compared(this.payload, answered, this.asked)
+    else
+      trust.compare(
+        this.payload,
+        answered.map(({ attempt }) => attempt),
+      )
     if (answered.length === 1 && status === 'audited')
       sampled?.came(workerOf(asked), this.payload, answer, place, learning)
     // An unproven answer teaches nothing: until its worker is convicted, a lie would have a part in every recovery.

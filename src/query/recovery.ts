@@ -1,13 +1,13 @@
 /** What a query can get in the place of its own answer: what its group decoded, what the memory predicts, the more confident of them. */
 
 import type { Ledger } from '../ledger/ledger'
-import type { Confidence, Recovered } from '../memory/confidence'
+import type { Confidence } from '../memory/confidence'
 import type { Experience } from '../memory/experience'
 import type { Recollection } from '../memory/memory'
 import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
+import type { Recovered, RecoveryReport } from '../prediction'
 import { allFinite } from '../tensor'
-import type { RecoveryReport } from './prediction'
 
 /** What a group decoded for a query. */
 export interface Decoding {

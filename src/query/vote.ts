@@ -7,11 +7,11 @@ import { judgedOf, outputIn } from '../criterion'
 import { inUnits } from '../memory/units'
 import type { Payload } from '../payload'
 import { rmsDifference, rootMeanSquare } from '../stats'
+import type { Judgement } from '../trust/acceptance'
+import { findingOf } from '../trust/equality'
 import { identityOf, type ModelWorker } from '../workers/worker'
-import type { Judgement } from './acceptance'
 import { type Asked, answerOf, isLive, workerOf } from './asked'
 import type { Context } from './context'
-import { findingOf } from './equality'
 import type { QueryRecovery } from './recovery'
 
 /** An answer to give. */

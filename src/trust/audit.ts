@@ -5,9 +5,10 @@
 
 import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity, Owner, Priority } from '../pool/attempt'
-import { agreement } from '../query/acceptance'
-import { type Asked, answerOf, blockedBy, isQueued, newAsked, workerOf } from '../query/asked'
-import { findingOf } from '../query/equality'
+import { answerOf } from '../service'
+import type { ModelWorker } from '../workers/worker'
+import { agreement } from './acceptance'
+import { findingOf } from './equality'
 import type { Reputation } from './reputation'
 
 /** Workers that an audit asks at least before it gives up: where answers never agree, the model is not the same everywhere, or draws lots. */
@@ -18,65 +19,67 @@ export class Audit implements Owner, Apart {
   readonly #reputation: Reputation
   readonly #payload: Payload
   /** Those that answered, before it and since; and all that it asked. */
-  readonly #heard: Asked[]
-  readonly #asked: Asked[] = []
+  readonly #answered: Attempt<Payload, Payload>[]
+  readonly #asked: Attempt<Payload, Payload>[] = []
   /** To an ejected worker: what it answers is only compared. */
-  readonly #trial: Asked | undefined
+  readonly #trial: Attempt<Payload, Payload> | undefined
   readonly #renewals: number
   /** The answers that agree, and prove each other. */
   #proven: readonly Payload[] | undefined
 
   /** @param answered  attempts for the query, at least one */
-  constructor(pool: Attempts<Payload, Payload>, reputation: Reputation, payload: Payload, answered: readonly Asked[]) {
+  constructor(
+    pool: Attempts<Payload, Payload>,
+    reputation: Reputation,
+    payload: Payload,
+    answered: readonly Attempt<Payload, Payload>[],
+  ) {
     this.#pool = pool
     this.#reputation = reputation
     this.#renewals = reputation.evidence.renewals
     this.#payload = payload
-    this.#heard = [...answered]
+    this.#answered = [...answered]
     const trial = this.#submission('low')
-    const attempt = pool.trial({ ...trial, apart: [...trial.apart, reputation.trials] })
-    this.#trial = attempt && newAsked(attempt, 'trial', 0)
+    this.#trial = pool.trial({ ...trial, apart: [...trial.apart, reputation.trials] })
   }
 
   /** Asks one more worker, where it takes one and there is one. */
   proceed(): void {
     if (this.#proven) return
     const { liars, equality } = this.#reputation
-    const answers = this.#heard.flatMap((asked) => answerOf(asked) ?? [])
-    if (answers.length < this.#heard.length) return // its query was ended
+    const answers = this.#answered.map((attempt) => answerOf(attempt) as Payload)
     const { agreeing, lies } = agreement(liars).judge(answers, equality)
     if (agreeing.length > Math.max(1, liars)) {
       this.#proven = agreeing.map((i) => answers[i])
-      for (const i of agreeing) this.#reputation.proven(workerOf(this.#heard[i]))
-      for (const i of lies) this.#reputation.lied(workerOf(this.#heard[i]))
+      for (const i of agreeing) this.#reputation.proven(workerOf(this.#answered[i]))
+      for (const i of lies) this.#reputation.lied(workerOf(this.#answered[i]))
       for (const i of answers.keys()) {
         const isOdd = !agreeing.includes(i) && !lies.includes(i)
         if (isOdd && findingOf(answers[i], this.#proven, equality) === 'deviant')
-          this.#reputation.deviated(workerOf(this.#heard[i]))
+          this.#reputation.deviated(workerOf(this.#answered[i]))
       }
       return this.#compare()
     }
     if (!this.#mayAsk(agreeing.length === answers.length)) return
-    const attempt = this.#pool.submit(this.#submission('low'))
-    this.#asked.push(newAsked(attempt, 'proof', this.#asked.length))
+    this.#asked.push(this.#pool.submit(this.#submission('low')))
   }
 
   /** @param isAlike  nobody disagrees: that is not worth an attempt that must wait for a worker */
   #mayAsk(isAlike: boolean): boolean {
     const most = Math.max(MOST, 2 * this.#reputation.liars + 2)
-    const asked = this.#heard.length + this.#asked.filter((each) => !answerOf(each)).length
+    const asked = this.#answered.length + this.#asked.filter((each) => !answerOf(each)).length
     if (asked >= most || this.#available < 1) return false
     return !isAlike || this.#pool.hasSpare
   }
 
   get #available(): number {
-    return this.#pool.available(this.#blocked()) - this.#asked.filter(isQueued).length
+    return this.#pool.available(this.#blocked()) - this.#asked.filter(({ phase }) => phase === 'queued').length
   }
 
   *#blocked(): Generator<Identity> {
-    for (const asked of [...this.#heard, ...this.#asked, ...(this.#trial ? [this.#trial] : [])]) {
-      const identity = blockedBy(asked)
-      if (identity !== undefined) yield identity
+    for (const { outcome, identity } of [...this.#answered, ...this.#asked, ...(this.#trial ? [this.#trial] : [])]) {
+      const isToBlame = !(outcome?.kind === 'failed' && outcome.blame === 'nobody')
+      if (identity !== undefined && isToBlame) yield identity
     }
   }
 
@@ -88,13 +91,12 @@ export class Audit implements Owner, Apart {
     return { payload: this.#payload, owner: this, apart: [this], priority }
   }
 
-  settled(attempt: Attempt): void {
-    const asked = [...this.#asked, this.#trial].find((each) => each?.attempt === attempt)
-    if (!asked) return
-    this.#pool.tell(asked)
+  settled(attempt: Attempt<Payload, Payload>): void {
+    if (attempt !== this.#trial && !this.#asked.includes(attempt)) return
+    this.#pool.tell({ attempt, onTime: false })
     if (this.#renewals !== this.#reputation.evidence.renewals) return // of another model than those before
-    if (asked === this.#trial) return this.#compare()
-    if (answerOf(asked)) this.#heard.push(asked)
+    if (attempt === this.#trial) return this.#compare()
+    if (answerOf(attempt)) this.#answered.push(attempt)
     this.proceed()
   }
 
@@ -106,4 +108,8 @@ export class Audit implements Owner, Apart {
     if (finding === 'lie') this.#reputation.lied(workerOf(this.#trial))
     if (finding === 'deviant') this.#reputation.deviated(workerOf(this.#trial))
   }
+}
+
+function workerOf({ worker }: Attempt): ModelWorker {
+  return worker as ModelWorker
 }

@@ -11,13 +11,13 @@
 
 import type { Payload } from '../payload'
 import type { Attempt, Identity } from '../pool/attempt'
+import type { Status } from '../prediction'
 import { type Asked, answerOf, failureOf, newAsked, workerOf } from '../query/asked'
 import type { Strangers } from '../query/context'
-import { agree, isLie, isNear } from '../query/equality'
-import type { Status } from '../query/prediction'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { Candidates, type Stranger } from './candidates'
 import { answersFor, checkShare, credibility, originOf } from './credibility'
+import { agree, isLie, isNear } from './equality'
 import { Quizzes } from './quizzes'
 import { Reputation, type ReputationOptions } from './reputation'
 
@@ -196,7 +196,7 @@ export class OpenReputation extends Reputation implements Strangers {
     this.tidy(identity)
   }
 
-  override compare(payload: Payload, answered: readonly Asked[], all: readonly Asked[]): void {
+  compared(payload: Payload, answered: readonly Asked[], all: readonly Asked[]): void {
     const right = answered.find((asked) => this.#accepted.has(workerOf(asked)))
     const own = right && answerOf(right)
     if (right && own) {

@@ -5,15 +5,14 @@
 
 import type { Criterion } from '../criterion'
 import type { Payload } from '../payload'
-import type { Apart, Attempts, Identity } from '../pool/attempt'
+import type { Apart, Attempt, Attempts, Identity } from '../pool/attempt'
 import type { IdentitiesView } from '../pool/identities'
-import { type Asked, workerOf } from '../query/asked'
 import type { Strangers, Trust } from '../query/context'
-import type { Equality } from '../query/equality'
 import { type Random, seeded } from '../random'
 import type { Signature } from '../tensor'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { Audit } from './audit'
+import type { Equality } from './equality'
 import type { Evidence, WorkerEvidence } from './evidence'
 import { Scales } from './scales'
 
@@ -88,9 +87,9 @@ export class Reputation implements Trust {
   }
 
   /** Now and then one worker more is asked, though nobody waits for it; where two answered, whether they agree shows at once. */
-  compare(payload: Payload, answered: readonly Asked[], _all = answered): void {
+  compare(payload: Payload, answered: readonly Attempt<Payload, Payload>[]): void {
     if (!this.#audit || answered.length > 2) return // not where workers must not be asked twice
-    if (answered.length === 1 && !(this.audits(workerOf(answered[0])) && this.#isAffordable)) return
+    if (answered.length === 1 && !(this.audits(answered[0].worker) && this.#isAffordable)) return
     new Audit(this.#pool, this, payload.kept(), answered).proceed()
   }
 

@@ -4,16 +4,16 @@
  */
 
 import { expected } from '../check'
+import type { Learning } from '../memory/learning'
 import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity, Owner } from '../pool/attempt'
 import type { Pool } from '../pool/pool'
+import type { Status } from '../prediction'
 import type { Sampled } from '../query/context'
-import { agree, isLie, isNear, isOtherwiseLong } from '../query/equality'
-import type { Learning } from '../query/learning'
-import type { Status } from '../query/prediction'
 import { secret } from '../random'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { AuditDraws } from './audit-draws'
+import { agree, isLie, isNear, isOtherwiseLong } from './equality'
 import type { GivenAnswers } from './given-answers'
 import type { Reputation } from './reputation'
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Events } from '../../src/cli/serve/events'
 import { ApproxiferError } from '../../src/errors'
-import type { GroupReport } from '../../src/query/prediction'
+import type { GroupReport } from '../../src/prediction'
 
 afterEach(() => vi.useRealTimers())
 

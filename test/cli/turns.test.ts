@@ -6,7 +6,7 @@ import { type Listening, listen } from '../../src/cli/serve/listen'
 import type { Metrics } from '../../src/cli/serve/metrics'
 import { type Log, observer, type Spans } from '../../src/cli/serve/observe'
 import type { RequestEvent } from '../../src/gateway/event'
-import type { GroupReport } from '../../src/query/prediction'
+import type { GroupReport } from '../../src/prediction'
 
 const MOST = 8
 const limits = {

@@ -4,14 +4,14 @@
  */
 
 import { expect, it } from 'vitest'
+import { Budget } from '../../src/layers/budget'
+import { Lateness } from '../../src/layers/lateness'
 import { recover } from '../../src/layers/recover'
 import type { MemoryService } from '../../src/memory/service'
 import { acceptAnswers, type Payload } from '../../src/payload'
 import { NORMAL } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
 import { stackOf } from '../../src/predictor/stack'
-import { Budget } from '../../src/query/budget'
-import { Lateness } from '../../src/query/lateness'
 import { type Random, seeded } from '../../src/random'
 import type { Caller } from '../../src/service'
 import { SimulatedWorker } from '../../src/testing/simulated-worker'

@@ -1,9 +1,9 @@
 /** Late and lost answers predicted by a memory, over a fake service. */
 
 import { describe, expect, it } from 'vitest'
+import type { Policy } from '../../src/choices'
 import { type RecoverOptions, recover } from '../../src/layers/recover'
 import type { MemoryService, RecalledAnswer, RecallWant } from '../../src/memory/service'
-import type { Policy } from '../../src/query/policy'
 import { type failure, fakeService, listener, queryOf } from '../shared/fake-service'
 
 const ages = { giveMs: 20, hedgeMs: 30, worth: 1 }

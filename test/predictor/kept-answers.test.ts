@@ -2,8 +2,8 @@
 
 import { expect, it } from 'vitest'
 import { Payload } from '../../src/payload'
+import type { Prediction } from '../../src/prediction'
 import { KeptAnswers, keyOf } from '../../src/predictor/kept-answers'
-import type { Prediction } from '../../src/query/prediction'
 
 const ROOM = 100
 const payload = (value: number) => new Payload([{ type: 'float32', shape: [1], data: Float32Array.of(value) }])

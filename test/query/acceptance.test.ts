@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { criterionOf } from '../../src/criterion'
-import { agreement, first } from '../../src/query/acceptance'
-import type { Equality } from '../../src/query/equality'
+import { agreement, first } from '../../src/trust/acceptance'
+import type { Equality } from '../../src/trust/equality'
 import { payloadOf } from '../shared/vectors'
 
 /** Numbers without labels, of a size of about 1: what is within .001 is the same, what is more than .3 off is no rounding. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Clock } from '../../src/clock'
+import { Lateness } from '../../src/layers/lateness'
 import { Agenda, isLate, type Timed } from '../../src/query/agenda'
-import { Lateness } from '../../src/query/lateness'
 import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
-import { Budget, TimeBudget } from '../../src/query/budget'
+import { Budget } from '../../src/layers/budget'
+import { TimeBudget } from '../../src/memory/time-budget'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 
 it('a budget: a share of the queries, and no more than its burst is saved up', () => {

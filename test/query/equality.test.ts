@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { criterionOf } from '../../src/criterion'
 import type { TensorData } from '../../src/element'
 import { Payload, sizesOf } from '../../src/payload'
-import { agree, type Equality, isLie, isNear } from '../../src/query/equality'
 import type { TensorSpec } from '../../src/tensor'
+import { agree, type Equality, isLie, isNear } from '../../src/trust/equality'
 
 const equality = (outputs: TensorSpec[], rest: Partial<Equality> = {}): Equality => ({
   ...{ criterion: criterionOf(outputs), outputs, rounding: 1e-3, scales: outputs.map(() => 1e-9) },

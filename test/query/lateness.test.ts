@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
+import { type Ages, bestAges, Lateness } from '../../src/layers/lateness'
 import type { Attempt } from '../../src/pool/attempt'
 import type { Context } from '../../src/query/context'
 import { hedgePriority } from '../../src/query/facts'
-import { type Ages, bestAges, Lateness } from '../../src/query/lateness'
 import { seeded } from '../../src/random'
 import { mean } from '../../src/stats'
 

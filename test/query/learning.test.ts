@@ -2,8 +2,8 @@
 
 import { expect, it } from 'vitest'
 import type { Experience } from '../../src/memory/experience'
-import { Learning } from '../../src/query/learning'
-import { Training } from '../../src/query/training'
+import { Learning } from '../../src/memory/learning'
+import { Training } from '../../src/memory/training'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { query } from '../shared/house'
 

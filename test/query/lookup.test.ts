@@ -1,9 +1,9 @@
 /** From which budget a query is looked up. */
 
 import { expect, it } from 'vitest'
+import type { Policy } from '../../src/choices'
 import type { Context } from '../../src/query/context'
-import { lookUp } from '../../src/query/lookups'
-import type { Policy } from '../../src/query/policy'
+import { lookUp } from '../../src/query/lookup'
 import type { Query } from '../../src/query/query'
 import { QueryRecovery } from '../../src/query/recovery'
 import { query } from '../shared/house'

@@ -1,7 +1,7 @@
 /** Lookups one after the other, in slices. */
 
 import { expect, it } from 'vitest'
-import { Lookups } from '../../src/query/lookups'
+import { Lookups } from '../../src/memory/lookups'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 
 /** Lookups of which each step takes so many milliseconds; what happened is kept. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Facts, isConfident, next } from '../../src/query/policy'
+import { isConfident } from '../../src/choices'
+import { type Facts, next } from '../../src/query/policy'
 
 const NEVER = Number.POSITIVE_INFINITY
 

@@ -1,7 +1,8 @@
 /** What a query says of its answer. */
 
 import { expect, it } from 'vitest'
-import { type Ending, outcomeOf, recoveredAnswer } from '../../src/query/prediction'
+import type { Ending } from '../../src/prediction'
+import { outcomeOf, recoveredAnswer } from '../../src/query/prediction'
 
 it.each([
   ['a worker began with it', [105], { queuedMs: 5, ranMs: 15 }],

@@ -4,9 +4,9 @@ import type { PredictorOptions } from 'approxifer'
 import { afterEach, expect, it, vi } from 'vitest'
 import { SimulatedWorker, type Simulation } from '../../bench/simulated'
 import { Experience } from '../../src/memory/experience'
+import { Lookups } from '../../src/memory/lookups'
+import { Training } from '../../src/memory/training'
 import { createPredictor } from '../../src/predictor/create'
-import { Lookups } from '../../src/query/lookups'
-import { Training } from '../../src/query/training'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }

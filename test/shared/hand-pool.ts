@@ -10,6 +10,7 @@ import { payloadOf } from './vectors'
 type Row = Submission<Payload>
 
 export class HandAttempt implements Attempt<Payload, Payload> {
+  onTime = false
   readonly payload: Payload
   readonly owner: Owner
   priority: Row['priority']

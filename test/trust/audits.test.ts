@@ -3,7 +3,6 @@
 import { createPredictor } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { criterionOf } from '../../src/criterion'
-import { newAsked } from '../../src/query/asked'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { Audit } from '../../src/trust/audit'
 import { type HandAttempt, HandPool } from '../shared/hand-pool'
@@ -112,10 +111,10 @@ describe('an audit', () => {
       trials: { blocks: () => false },
     }
     pool.tell = ({ attempt }) => counted.push(attempt.worker?.name)
-    const asked = [newAsked(first, 'first', 0)]
+    const asked = [first]
     new Audit(pool, reputation as never, payloadOf(query(1)), asked).proceed()
     const of = (name: string) => pool.attempts.find(({ worker }) => worker?.name === name) as HandAttempt
-    return { pool, told, counted, of, query: asked[0], asked: () => pool.attempts.map(({ worker }) => worker?.name) }
+    return { pool, told, counted, of, asked: () => pool.attempts.map(({ worker }) => worker?.name) }
   }
 
   it('what a worker that is ejected says is only compared, and proves nothing', () => {
@@ -127,13 +126,6 @@ describe('an audit', () => {
     of('w2').answer(right)
     expect(told).toEqual(['w1 is right', 'w2 is right', 'w0 lied', 'w9 lied'])
     expect(counted).toEqual(['w9', 'w1', 'w2'])
-  })
-
-  it('whose query was ended, as where the predictor closes, asks nobody more and says nothing', () => {
-    const { told, of, asked, query } = begun(right, { ejected: false })
-    query.isVoid = true
-    of('w1').answer(lie)
-    expect([told, asked()]).toEqual([[], ['w0', 'w1']])
   })
 
   it('an answer that is no lie, but unlike all that agree, is held against its worker', () => {

@@ -3,10 +3,10 @@
 import { createPredictor, type ModelWorker, type Verdict } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { criterionOf } from '../../src/criterion'
-import { findingOf } from '../../src/query/equality'
 import { seeded } from '../../src/random'
 import type { TensorList, TensorSpec } from '../../src/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
+import { findingOf } from '../../src/trust/equality'
 import { Evidence } from '../../src/trust/evidence'
 import { inferring, payloadOf } from '../shared/vectors'
 

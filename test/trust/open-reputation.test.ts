@@ -59,7 +59,7 @@ function fleet(
       const n = ++asked
       trust.began(own)
       const answered = [attempt(own, right(n))]
-      trust.compare(payloadOf(Float32Array.of(n, 1)), answered, answered)
+      trust.compared(payloadOf(Float32Array.of(n, 1)), answered, answered)
     }
   }
   /** Quizzes under way. */
@@ -121,7 +121,7 @@ describe('a newcomer', () => {
     const { own, trust, attempt, quizzes, answers } = fleet(['a'])
     const answered = attempt(own, right(1))
     const refused = { ...answered, attempt: { ...answered.attempt, seenBy: ['b'] } }
-    trust.compare(payloadOf(Float32Array.of(1, 1)), [refused], [refused])
+    trust.compared(payloadOf(Float32Array.of(1, 1)), [refused], [refused])
     trust.began(own)
     expect(quizzes()).toEqual([])
     answers(2)
@@ -185,11 +185,11 @@ describe('a stranger that is believed', () => {
     const all = believed()
     const { trust, attempt, own, of } = all
     const both = [checked(all, right(1)), attempt(own, right(1))]
-    trust.compare(payloadOf(right(1)), both, both)
-    trust.compare(payloadOf(right(1)), both, both)
+    trust.compared(payloadOf(right(1)), both, both)
+    trust.compared(payloadOf(right(1)), both, both)
     expect(of('a').proven).toBe(11)
     const late = attempt(own, right(2))
-    trust.compare(payloadOf(right(2)), [late], [{ ...attempt(all.a, undefined), isChecked: true }, late])
+    trust.compared(payloadOf(right(2)), [late], [{ ...attempt(all.a, undefined), isChecked: true }, late])
     expect(of('a').proven).toBeLessThan(11)
   })
 
@@ -211,9 +211,9 @@ describe('a stranger that is believed', () => {
     const { trust, attempt, a, of } = believed()
     const before = of('a').proven
     const given = [attempt(a, right(1))]
-    trust.compare(payloadOf(right(1)), given, given)
+    trust.compared(payloadOf(right(1)), given, given)
     const late = [{ ...attempt(a, right(2)), onTime: false }]
-    trust.compare(payloadOf(right(2)), late, late)
+    trust.compared(payloadOf(right(2)), late, late)
     expect(of('a').proven).toBe(before + 1)
   })
 
@@ -246,7 +246,7 @@ describe('a stranger that is believed', () => {
     pool.identities.remove(a)
     trust.left(a)
     const both = [checked(all, wrong(1)), attempt(own, right(1))]
-    trust.compare(payloadOf(right(1)), both, both)
+    trust.compared(payloadOf(right(1)), both, both)
     expect([of('a'), verdicts]).toMatchObject([{ proven: 0, lies: 1 }, ['a ejected']])
     expect([trust.joined(a), trust.isTrusted(a)]).toEqual([false, false])
   })
@@ -254,10 +254,10 @@ describe('a stranger that is believed', () => {
   it('is convicted by a trusted worker’s answer alone, and then believed no more', () => {
     const { trust, attempt, own, a, verdicts, pool } = believed()
     const lie = attempt(a, wrong(5))
-    trust.compare(payloadOf(right(5)), [lie], [lie])
+    trust.compared(payloadOf(right(5)), [lie], [lie])
     expect(verdicts).toEqual([])
     const answered = [lie, attempt(own, right(5))]
-    trust.compare(payloadOf(right(5)), answered, answered)
+    trust.compared(payloadOf(right(5)), answered, answered)
     expect([verdicts, trust.isTrusted(a), trust.doubts(a), pool.ejected.has('a')]).toEqual([['a ejected'], false, true, true]) // biome-ignore format: one line
     expect(lie.verdict).toBe('lie')
   })
@@ -265,7 +265,7 @@ describe('a stranger that is believed', () => {
   it('and needs twice as many right answers after that', () => {
     const { trust, attempt, own, a, of } = believed()
     const answered = [attempt(a, wrong(5)), attempt(own, right(5))]
-    trust.compare(payloadOf(right(5)), answered, answered)
+    trust.compared(payloadOf(right(5)), answered, answered)
     expect(of('a')).toMatchObject({ proven: 0, rightAnswersLeft: 20 })
   })
 
@@ -273,7 +273,7 @@ describe('a stranger that is believed', () => {
     const { trust, attempt, own, a, of, pool } = believed()
     const failed = attempt(a, undefined)
     const answered = attempt(own, right(7))
-    trust.compare(payloadOf(right(7)), [answered], [failed, answered])
+    trust.compared(payloadOf(right(7)), [answered], [failed, answered])
     expect([of('a').proven, trust.isTrusted(a), pool.ejected.has('a')]).toEqual([9, false, true])
   })
 
@@ -288,7 +288,7 @@ describe('a stranger that is believed', () => {
       const late = attempt(a, undefined)
       const { outcome } = late.attempt
       Object.assign(late.attempt, { outcome: undefined }) // it is at work
-      trust.compare(payloadOf(right(7)), [answered], [late, answered])
+      trust.compared(payloadOf(right(7)), [answered], [late, answered])
       expect(of('a').proven).toBe(10)
       Object.assign(late.attempt, { outcome })
       for (let i = 0; i < 2; i++) trust.ended([late, answered])
@@ -302,7 +302,7 @@ describe('a stranger that is believed', () => {
   it('loses all that it has earned where it is a little off what a trusted worker answers', () => {
     const { trust, attempt, own, a, of, pool, verdicts } = believed()
     const answered = [attempt(a, off(7, 0.01)), attempt(own, right(7))]
-    trust.compare(payloadOf(right(7)), answered, answered)
+    trust.compared(payloadOf(right(7)), answered, answered)
     expect([of('a').proven, trust.isTrusted(a), pool.ejected.has('a'), verdicts]).toEqual([
       0,
       false,
@@ -314,7 +314,7 @@ describe('a stranger that is believed', () => {
   it('loses all that it has earned where its answer has another length, as a detector’s may', () => {
     const { trust, attempt, own, a, of, verdicts } = believed()
     const answered = [attempt(a, Float32Array.of(14)), attempt(own, right(7))]
-    trust.compare(payloadOf(right(7)), answered, answered)
+    trust.compared(payloadOf(right(7)), answered, answered)
     expect([of('a').proven, verdicts]).toEqual([0, ['a deviant']])
   })
 
@@ -323,7 +323,7 @@ describe('a stranger that is believed', () => {
     const { trust, attempt, own, a, of } = all
     for (const each of [attempt(a, off(7, 0.0005)), checked(all, off(7, 0.0005))]) {
       const answered = [each, attempt(own, right(7))]
-      trust.compare(payloadOf(right(7)), answered, answered)
+      trust.compared(payloadOf(right(7)), answered, answered)
     }
     expect([of('a').proven, trust.isTrusted(a)]).toEqual([11, true])
   })
@@ -334,7 +334,7 @@ describe('a stranger that is believed', () => {
     const [tie, tipped] = [Float32Array.of(1, 1.0002), Float32Array.of(1.0002, 1)]
     for (const each of [attempt(a, tipped), checked(all, tipped)]) {
       const answered = [each, attempt(own, tie)]
-      trust.compare(payloadOf(tie), answered, answered)
+      trust.compared(payloadOf(tie), answered, answered)
     }
     expect([of('a').proven, trust.isTrusted(a), pool.ejected.has('a')]).toEqual([10, true, false])
   })

@@ -3,7 +3,6 @@
 import type { ModelWorker } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { criterionOf } from '../../src/criterion'
-import { newAsked } from '../../src/query/asked'
 import { Evidence } from '../../src/trust/evidence'
 import { Reputation, type ReputationOptions, type Verdict } from '../../src/trust/reputation'
 import { HandPool } from '../shared/hand-pool'
@@ -158,7 +157,7 @@ describe('audits', () => {
         priority: 'normal',
       })
       attempt.answer(Float32Array.of(10 * i, 1))
-      return newAsked(attempt, 'first', i)
+      return attempt
     })
     reputation.compare(payloadOf(query(1)), answered)
     expect(pool.attempts.length - count).toBe(more)
@@ -173,7 +172,7 @@ it('audits are left out where nearly all machines are at work: the more of them,
     const attempt = pool.submit({ payload: payloadOf(query(1)), owner: nobody, apart: [], priority: 'normal' })
     attempt.answer(Float32Array.of(1, 1))
     expect(attempt.worker).toBe(workers[0])
-    for (let i = 0; i < 1000; i++) reputation.compare(payloadOf(query(1)), [newAsked(attempt, 'first', 0)])
+    for (let i = 0; i < 1000; i++) reputation.compare(payloadOf(query(1)), [attempt])
     return pool.attempts.length - 1
   }
   expect([0, 0.9, 1].map(audits)).toEqual([1000, 1000, 0])

@@ -1,9 +1,9 @@
 /** What a good engineer would write by hand on the same pool: hedged requests at the running 95th percentile, or copies. */
 
 import type { Clock } from '../../clock'
+import { Budget } from '../../layers/budget'
 import { acceptAnswers, Payload } from '../../payload'
 import { type Attempt, type AttemptOutcome, type Owner, Pool, type PoolOptions, type Priority } from '../../pool/pool'
-import { Budget } from '../../query/budget'
 import { SlidingQuantile } from '../../stats'
 import type { Signature } from '../../tensor'
 import type { ModelWorker } from '../../workers/worker'

@@ -1,8 +1,8 @@
 /** /events: reports of groups, recalled answers, how new models fare and, with '?requests', what each request came to. Without inputs, outputs, or workers' own words. */
 
 import { isInference, type RequestEvent } from '../../gateway/event'
+import type { GroupReport } from '../../prediction'
 import type { GenerationReport } from '../../predictor/options'
-import type { GroupReport } from '../../query/prediction'
 import type { Recall } from '../../trust/given-answers'
 import { type Connection, problem } from './listen'
 import { tokenOf } from './tokens'

@@ -3,9 +3,9 @@
 import { setImmediate } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { isInference, type RequestEvent } from '../../gateway/event'
+import type { GroupReport } from '../../prediction'
 import type { GenerationReport } from '../../predictor/options'
 import type { PredictorStats } from '../../predictor/stats'
-import type { GroupReport } from '../../query/prediction'
 
 /** Seconds: from a small model in memory to the longest deadline. */
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]

@@ -2,7 +2,7 @@
 
 import type { Clock } from '../clock'
 import { asError } from '../errors'
-import { TimeBudget } from './budget'
+import { TimeBudget } from './time-budget'
 
 /**
  * How long the steps of one task may take together, over the share of the time that training tasks may take, and at most; a single step may take

@@ -1,13 +1,12 @@
 /** Learning beside serving: what of it may be done now, and what waits for its share of the time. */
 
 import type { Clock } from '../clock'
-import type { Experience } from '../memory/experience'
-import type { Recollection } from '../memory/memory'
-import type { Identity } from '../pool/attempt'
 import type { FirstAnswers } from '../refutation'
 import { allFinite } from '../tensor'
-import { TimeBudget } from './budget'
+import type { Experience } from './experience'
 import { Lookups } from './lookups'
+import type { Recollection } from './memory'
+import { TimeBudget } from './time-budget'
 import { Training, type TrainingTask } from './training'
 
 /**
@@ -147,7 +146,7 @@ export class Learning {
    * @param from  whose answer it is, for `forget`
    * @returns whether there is time to learn from it
    */
-  remember(query: Float32Array, answer: Float32Array, from?: Identity): boolean {
+  remember(query: Float32Array, answer: Float32Array, from?: string): boolean {
     const { experience } = this
     if (!allFinite(answer)) return false
     this.#first?.see(answer)
@@ -163,7 +162,7 @@ export class Learning {
   }
 
   /** Takes out what an identity's answers taught, also those that wait to be learned, with what else does. */
-  forget(from: Identity): void {
+  forget(from: string): void {
     this.epoch++
     this.#training.stop()
     this.#lookups.restart()

@@ -1,7 +1,7 @@
 /** The memory in this thread: lookups and lessons in slices, each within its share of the time. */
 
-import type { MemoryService, RecalledAnswer, RecallWant } from '../memory/service'
 import type { Learning } from './learning'
+import type { MemoryService, RecalledAnswer, RecallWant } from './service'
 
 export class InlineMemory implements MemoryService {
   readonly #learning: Learning

@@ -2,20 +2,13 @@
 
 import { Deque } from '../arrays'
 import type { Clock } from '../clock'
-import type { Recollection } from '../memory/memory'
-import type { Context } from './context'
-import { urgencyOf } from './facts'
-import { isConfident } from './policy'
-import type { Query } from './query'
+import type { Recollection } from './memory'
 
 /**
  * How long lookups may take in one task. One lookup is .3 to .6 ms with 1,000 pairs, in JavaScript 3 to 9; what comes in a burst, or takes
  * longer, goes on in another task, which is a millisecond later where timers are as slow as Node's.
  */
 const SLICE_MS = 1
-/** After its deadline a query waits no longer for others' lookups: behind a burst of queries with hardly any time it was 90 ms. */
-const OVERTIME_MS = 20
-
 /** What is to be looked up, and who is told. */
 interface LookupTask {
   steps(): Iterator<unknown, Recollection | undefined>
@@ -103,27 +96,4 @@ export class Lookups {
     this.#ms = 0
     lookup.told(said, ms)
   }
-}
-
-/** Asks the memory for a query that is late or lost, or whose answer it may check. @param later  called when it is known, if that is not before this returns */
-export function lookUp(query: Query, { learning, clock }: Context, now: number, later: () => void): void {
-  const { recovery, vote, caller } = query
-  if (!recovery) return
-  const { vector } = query.payload
-  const urgency = urgencyOf(query, now)
-  if (learning?.experience.memory !== 'warm') return recovery.remembered(undefined, urgency)
-  recovery.ask()
-  let isLater = false
-  const told = (said: Recollection | undefined) => {
-    recovery.remembered(said, urgency)
-    const { policy, minConfidence } = caller.choices
-    if (said && !vote) learning.judge(isConfident(policy, minConfidence, recovery.confidence))
-    if (isLater) later()
-  }
-  const wanted = () => caller.isOpen && clock.now() <= caller.dueAt + OVERTIME_MS
-  // Else it gets nothing: at its deadline, or where it is lost and only recovers.
-  const isLast = urgency === 2 || (urgency === 1 && caller.choices.policy === 'recover')
-  if (vote) learning.see(vector, wanted, told)
-  else learning.look(vector, isLast, wanted, told)
-  isLater = true
 }
