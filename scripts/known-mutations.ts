@@ -180,10 +180,10 @@ export const knownMutations: readonly KnownMutation[] = [
   },
   {
     name: 'who left while a group fills keeps his place in the paper’s scheme',
-    file: 'group/aaai22.ts',
-    from: '    this.tidy() // there is room for others\n',
+    file: 'layers/paper.ts',
+    from: '      this.#members = this.#members.filter((each) => each !== member) // there is room for another\n',
     to: '',
-    tests: ['group/aaai22'],
+    tests: ['layers/paper'],
   },
   {
     name: 'the end leaves attempts at workers',
@@ -215,10 +215,10 @@ export const knownMutations: readonly KnownMutation[] = [
   },
   {
     name: 'rows of a group with liars share a worker',
-    file: 'group/aaai22.ts',
-    from: '    if (this.context.codec.scheme.byzantine) return this.#rows.some((asked) => blockedBy(asked) === identity)\n',
+    file: 'layers/paper.ts',
+    from: '    if (codec.scheme.byzantine) return this.#rows.some(({ tried }) => tried.blocks(identity))\n',
     to: '',
-    tests: ['pool/dispatch'],
+    tests: ['layers/paper'],
   },
   {
     name: 'an ejected worker has two trials at once',

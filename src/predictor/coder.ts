@@ -26,7 +26,7 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
   const isSystematic = code === 'systematic'
   const groups = !isSystematic || (scheme.stragglers > 0 && !scheme.byzantine)
   const random = seeded(testing.seed)
-  const paper = isSystematic ? undefined : await import('../group/aaai22')
+  const paper = isSystematic ? undefined : (await import('../layers/paper')).paper
   const Kind = reuse.maxError === undefined ? undefined : (await import('../ledger/ledger')).Ledger
   return {
     ...{ code, scheme, core: core.kind, learns: true },
@@ -50,7 +50,7 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
         ledger,
         learning: isSystematic && vectors ? learning : undefined,
       }
-      const newGroup = () => (paper ? new paper.PaperGroup(context, random) : new CodedGroup(context))
+      const newGroup = () => new CodedGroup(context)
       const { lateness, recoveries, first } = shared
       const isDoubted = () => first.doubt !== undefined
       const recovered = {
@@ -60,6 +60,12 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
         memory: new InlineMemory(learning),
         errors: ledger,
         isDoubted,
+      }
+      const { pool } = shared
+      const { maxWaitMs } = settings
+      if (paper) {
+        const layers = [paper({ clock, codec, signature: shared.signature, pool, random, maxWaitMs })]
+        return { context, learning, layers, save: () => learning.save() }
       }
       const layers = context.learning ? [recover({ ...recovered, outputs: signature.outputs })] : []
       return { context, learning, layers, save: () => learning.save(), newGroup: groups ? newGroup : undefined }

@@ -62,7 +62,7 @@ export class Generation {
   #told: ModelChange
 
   constructor(means: Means, settings: Settings, { told, before, unasked }: GenerationOptions) {
-    this.counts = before?.counts ?? { groups: 0, renewals: 0, hedges: { sent: 0, won: 0 } }
+    this.counts = before?.counts ?? { renewals: 0, hedges: { sent: 0, won: 0 } }
     this.#told = told
     this.#model = { fingerprint: told.model ?? told.modelId }
     this.means = means
@@ -85,8 +85,8 @@ export class Generation {
 
   get #isPlain(): boolean {
     const { coder, Vote, sampled, trust } = this.means
-    const isCoded = coder.code !== 'systematic' || coder.scheme.stragglers > 0
-    return !isCoded && !Vote && !sampled && !trust.strangers
+    if (coder.code !== 'systematic') return true
+    return !coder.scheme.stragglers && !Vote && !sampled && !trust.strangers
   }
 
   #stack(): Service {
@@ -94,6 +94,7 @@ export class Generation {
     const { pool, coder } = this.means
     return stackOf({
       ...{ clock, pool, lateness, budget: hedges, counts: this.counts.hedges, teaches: coder.learns },
+      isHedged: coder.code === 'systematic',
       tenantOf: ({ turn, refusal }) => (refusal ? this.tenants.known(turn.tenant) : this.tenants.of(turn.tenant)),
     })
   }
@@ -219,7 +220,6 @@ export class Generation {
     try {
       if (this.#pending) {
         const call = this.#pending.ask(payload, caller, known)
-        this.counts.groups++
         return this.#closed ? call.end(this.#closed) : this.#listen(caller, own, signal, call)
       }
       const refusal = known ?? pool.forecast.refusal(caller.dueAt - caller.since, caller.turn)
@@ -257,14 +257,12 @@ export class Generation {
     if (tenant.newGroup && !refusal) return this.#joinGroup(tenant, tenant.newGroup, payload, caller)
     const query = new Query(tenant.context, payload, caller)
     this.#open.add(query)
-    this.counts.groups++
     query.start(refusal)
     return query
   }
 
   #joinGroup(tenant: Tenant, newGroup: NonNullable<Tenant['newGroup']>, payload: Payload, caller: Caller): Query {
     if (!tenant.group?.isOpen) {
-      this.counts.groups++
       tenant.group = newGroup()
     }
     // Half of a short deadline for the group to fill, half for the answers.

@@ -149,7 +149,7 @@ export class PendingCall extends OutgoingCall implements Query {
     if (!this.isOpen) return
     if (outcome.kind === 'failure') return this.#fail(outcome.error)
     this.#answer(outcome)
-    if (outcome.by.length) this.#compare() // what was recovered is no worker's
+    if (outcome.status !== 'recovered') this.#compare() // what was recovered is no worker's
   }
 
   done(): void {
@@ -174,7 +174,7 @@ export class PendingCall extends OutgoingCall implements Query {
         this.#reported = resolve
       })
     this.tried.ending = status
-    const [own] = by // what was recovered has taken as long as its first attempt has
+    const own = status === 'recovered' ? undefined : by[0] // a recovery has taken as long as the query's first attempt
     const now = own ? 0 : clock.now()
     const sentAt = own ? own.startedAt : attempts[0]?.startedAt || now
     const [queuedMs, ranMs] = [sentAt - since, own ? own.ranMs : now - sentAt]
@@ -186,6 +186,7 @@ export class PendingCall extends OutgoingCall implements Query {
 
   /** Answers of several workers show whether they agree. */
   #compare(): void {
+    if (this.#pending.means.coder.code !== 'systematic') return // each row goes to one worker
     const answered = this.tried.attempts.filter(answerOf) as readonly Attempt<Payload, Payload>[]
     this.#pending.means.trust.compare(this.payload, answered)
   }

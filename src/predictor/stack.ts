@@ -16,13 +16,15 @@ export interface Layered {
 export interface StackOptions extends Omit<HedgeOptions, 'pool'> {
   readonly clock: Clock
   readonly pool: Pool<Payload, Payload>
+  /** Not with the paper's scheme, which asks nobody twice. */
+  readonly isHedged: boolean
   /** undefined: it has none yet, and is refused. */
   tenantOf(query: Query): Layered | undefined
 }
 
-export function stackOf({ tenantOf, ...options }: StackOptions): Service {
+export function stackOf({ tenantOf, isHedged, ...options }: StackOptions): Service {
   const { clock, pool } = options
-  const shared = stack(poolService(pool), hedge(options))
+  const shared = stack(poolService(pool), ...(isHedged ? [hedge(options)] : []))
   return stack(byTenant(tenantOf, shared), limit({ clock }))
 }
 

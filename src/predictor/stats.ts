@@ -30,7 +30,6 @@ export interface PredictorStats {
   reused: number
   /** Queries that ended in an error, by its code. */
   failed: Record<string, number>
-  groups: number
   /** Second requests for late queries, and those of them that were answered first. */
   hedges: { sent: number; won: number }
   /** How long a query waits until it is late; undefined before enough were answered. */
@@ -50,8 +49,6 @@ export interface PredictorStats {
 }
 
 export interface GenerationCounts {
-  /** So far, and queries that were alone. */
-  groups: number
   /** How often the model was replaced. */
   renewals: number
   readonly hedges: { sent: number; won: number }
@@ -71,7 +68,6 @@ export function statsOf(generation: Generation, admission: Admission, tenant: st
     saving: generation.reuse?.saving(context?.ledger),
     recalled: generation.means.given?.recalled ?? 0,
     reused: generation.reuse?.given ?? 0,
-    groups: generation.counts.groups,
     hedges: { ...generation.counts.hedges },
     lateMs: lateness.ages?.hedgeMs,
     remembered: experience?.remembered ?? 0,

@@ -3,7 +3,6 @@
  * Workers, budgets and times are everybody's.
  */
 
-import type { PaperGroup } from '../group/aaai22'
 import type { CodedGroup } from '../group/coded-group'
 import type { CodingContext } from '../group/redundancy'
 import { learnedModel, type ModelMarks, type Persistent, saveNothing } from '../memory/experience-state'
@@ -28,9 +27,9 @@ export interface Tenant {
   /** What was learned, for the option `state`. */
   save(): Uint8Array
   /** Where queries are coded together. */
-  readonly newGroup?: (() => CodedGroup | PaperGroup) | undefined
+  readonly newGroup?: (() => CodedGroup) | undefined
   /** The group that queries join. */
-  group?: CodedGroup | PaperGroup | undefined
+  group?: CodedGroup | undefined
 }
 
 export class Tenants {

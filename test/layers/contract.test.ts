@@ -64,7 +64,7 @@ function worldOf(random: Random) {
   }
   const tenant = { layers: recovers ? [recover(own)] : [] }
   const all = { clock, pool, lateness, budget: new Budget(0.2, 10), counts, teaches: recovers }
-  const service = stackOf({ ...all, tenantOf: () => tenant })
+  const service = stackOf({ ...all, isHedged: true, tenantOf: () => tenant })
   if (random.next() < 0.3) clock.after(200, () => pool.remove(workers[2].name))
   if (random.next() < 0.1) clock.after(300, () => workers.forEach(({ name }) => pool.drain(name)))
   return { clock, pool, service }

@@ -181,7 +181,6 @@ const families: Family[] = [
     by('code', failed),
   ),
   gauge('queries_open', 'Queries waiting or under way', [], ({ open }) => [[{}, open]]),
-  counter('groups_total', 'Groups opened', [], ({ groups }) => [[{}, groups]]),
   counter(
     'hedges_total',
     'Second requests for late queries, and those of them that were answered first',

@@ -1,0 +1,372 @@
+/**
+ * The paper's scheme, as published (Soleymani et al., "ApproxIFER", AAAI 2022): queries wait until their group is full, all coded queries go to as
+ * many workers, and the answers are decoded at the quorum, without the E that the locator suspects most. No query is sent by itself, so that
+ * nothing is asked again, hedged or learned. It stands in the place of `recover`, `parity` and `hedge`.
+ */
+
+import type { Clock } from '../clock'
+import type { Codec } from '../codec/codec'
+import type { CodedRow, Recovery } from '../codec/decode'
+import type { Group } from '../codec/group'
+import { ApproxiferError, asError } from '../errors'
+import { Payload } from '../payload'
+import type { Apart, Attempts, Identity } from '../pool/attempt'
+import type { GroupReport } from '../prediction'
+import type { Random } from '../random'
+import { groupReport, rowOf, undecided } from '../report'
+import {
+  answerOf,
+  type Call,
+  type Caller,
+  type Drop,
+  type Failure,
+  type Layer,
+  type Outcome,
+  OutgoingCall,
+  type Query,
+  type Service,
+  Tried,
+} from '../service'
+import { allFinite, type Signature } from '../tensor'
+
+export interface PaperOptions {
+  readonly clock: Clock
+  readonly codec: Pick<Codec, 'core' | 'open' | 'scheme' | 'schemeFor'>
+  readonly signature: Signature
+  readonly pool: Pick<Attempts, 'available' | 'free' | 'nobody' | 'size' | 'suspect' | 'usable'>
+  /** Deals coded queries to workers where some may lie: a place biases a locator's score. */
+  readonly random: Pick<Random, 'choose'>
+  /** How long a query waits for others, at most half of the time that it has. */
+  readonly maxWaitMs: number
+}
+
+export function paper(options: PaperOptions): Layer {
+  return (next) => {
+    let filling: PaperGroup | undefined
+    return (query, caller) => {
+      if (query.refusal) return new Refused(query.refusal, caller)
+      if (!filling?.isOpen) filling = new PaperGroup(options, next)
+      return filling.join(query, caller)
+    }
+  }
+}
+
+/** Workers' errors that are told of a group. */
+const MOST_REASONS = 3
+
+class PaperGroup implements Apart {
+  isOpen = true
+  readonly #options: PaperOptions
+  readonly #next: Service
+  readonly #group: Group
+  #members: PaperCall[] = []
+  #rows: CodedQuery[] = []
+  #closesAt = Number.POSITIVE_INFINITY
+  #unplan: (() => void) | undefined
+  #isDecided = false
+  #isFinished = false
+  #measured = undecided
+  #report: (report: GroupReport) => void = () => {}
+  readonly #reported = new Promise<GroupReport>((resolve) => {
+    this.#report = resolve
+  })
+
+  constructor(options: PaperOptions, next: Service) {
+    this.#options = options
+    this.#next = next
+    this.#group = options.codec.open()
+  }
+
+  join(query: Query, caller: Caller): Call {
+    const { clock, codec, pool, maxWaitMs } = this.#options
+    const member = new PaperCall(this, query, caller)
+    this.#members.push(member)
+    query.tried.group = this.#reported
+    const now = clock.now()
+    const waitMs = Math.min(maxWaitMs, (query.dueAt - now) / 2)
+    if (this.#members.length === codec.scheme.queries || !pool.usable || waitMs < 0) this.#close()
+    else if (now + waitMs < this.#closesAt) {
+      this.#closesAt = now + waitMs
+      this.#unplan?.()
+      this.#unplan = clock.after(waitMs, () => this.#close())
+    }
+    return member
+  }
+
+  /** Where some may lie each row needs a worker of its own; else one that failed on no other row, while there is one. */
+  blocks(identity: Identity): boolean {
+    const { codec, pool } = this.#options
+    if (codec.scheme.byzantine) return this.#rows.some(({ tried }) => tried.blocks(identity))
+    const failed = this.#rows.flatMap(({ tried }) => (tried.failures && tried.attempts[0].identity) || [])
+    return failed.includes(identity) && pool.available(failed) > 0
+  }
+
+  #close(): void {
+    if (!this.isOpen) return
+    this.isOpen = false
+    this.#unplan?.()
+    if (!this.#members.length) return // all have left
+    const { clock, codec, random, signature } = this.#options
+    const start = clock.now()
+    try {
+      for (const { query } of this.#members) this.#group.join(query.payload.vector)
+      const rows = this.#group.close()
+      const dealt = codec.scheme.byzantine ? random.choose(rows.length, rows.length).map((i) => rows[i]) : rows
+      this.#measured = { ...undecided, encodeMs: clock.now() - start, waitMs: clock.now() }
+      const dueAt = Math.max(...this.#members.map(({ query }) => query.dueAt))
+      for (const row of dealt) this.#send(row, Payload.of(row.data, signature.inputs), dueAt)
+    } catch (error) {
+      this.#failSoon({ kind: 'failure', error: asError(error, 'WORKER'), blame: 'worker' })
+    }
+    if (this.#isHopeless) this.#failSoon()
+  }
+
+  #send(row: CodedRow, payload: Payload, dueAt: number): void {
+    const [{ query }] = this.#members
+    const { choices, turn } = query
+    const since = this.#options.clock.now()
+    const tried = new Tried()
+    const own = { payload, choices, said: {}, turn, since, dueAt, priority: 'normal', refusal: false } as const
+    const sent = new CodedQuery(this, row, tried)
+    this.#rows.push(sent)
+    sent.ask(this.#next, { ...own, apart: [this], tried })
+  }
+
+  // What its rows tell.
+
+  answered(row: CodedQuery, answer: Payload): void {
+    this.#group.add(row.coded, answer.vector)
+    this.#decide()
+  }
+
+  failed(): void {
+    if (this.#isHopeless) this.#fail()
+  }
+
+  /** The last row has an outcome: payloads are used no more. */
+  finish(): void {
+    if (this.#isFinished || !this.#isDecided || !this.#rows.every(({ isDone }) => isDone)) return
+    this.#isFinished = true
+    const { codec } = this.#options
+    const rows = this.#rows.map(({ tried, coded, isSuspected }) => rowOf(tried.attempts[0], coded.index, isSuspected))
+    const queries = this.#members.map(({ query }) => query.tried)
+    const scheme = codec.schemeFor(queries.length)
+    this.#report(groupReport(queries, rows, { ...this.#measured, core: codec.core.kind, scheme }))
+    for (const member of this.#members) member.caller.done?.()
+  }
+
+  // What its callers tell.
+
+  /** @param why  what becomes of the rows where it was the last one */
+  left(member: PaperCall, why: Drop): void {
+    if (this.isOpen) {
+      this.#members = this.#members.filter((each) => each !== member) // there is room for another
+      member.caller.done?.()
+    } else if (!this.#members.some(({ isOpen }) => isOpen)) this.#release(why)
+  }
+
+  /** Its deadline has come, and the quorum has not. */
+  expire(member: PaperCall): void {
+    const { clock, pool } = this.#options
+    const isAsked = this.#rows.some(({ tried }) => tried.attempts[0].worker)
+    const waited = `waited ${Math.round(clock.now() - member.query.since)} ms for workers, ${pool.free} of ${pool.size} free`
+    const error = isAsked ? this.#tooFew : new ApproxiferError('DEADLINE', waited)
+    member.settle({ kind: 'failure', error, blame: 'nobody' })
+    if (!this.#members.some(({ isOpen }) => isOpen)) this.#release('teach')
+  }
+
+  // What becomes of it.
+
+  /** Whether too few rows are answered, or may be: others have failed, or no worker is left for them. */
+  get #isHopeless(): boolean {
+    if (this.#isDecided || this.isOpen) return false
+    const { pool } = this.#options
+    const attempts = this.#rows.map(({ tried }) => tried.attempts[0])
+    const queued = attempts.filter(({ phase }) => phase === 'queued').length
+    const blocked = this.#rows.flatMap(({ tried: { attempts } }) => attempts[0].identity ?? [])
+    const excess = Math.max(0, queued - pool.available(blocked))
+    const hopeful = attempts.filter((attempt) => attempt.phase !== 'settled' || answerOf(attempt)).length
+    return hopeful - excess < this.#group.scheme.quorum
+  }
+
+  #decide(): void {
+    const { quorum } = this.#group.scheme
+    if (this.#isDecided || this.#rows.filter(({ tried }) => answerOf(tried.attempts[0])).length < quorum) return
+    const { clock } = this.#options
+    const start = clock.now()
+    this.#isDecided = true
+    let recoveries: Recovery[] = []
+    try {
+      this.#locate()
+      recoveries = this.#group.recover()
+    } catch (error) {
+      return this.#fail({ kind: 'failure', error: asError(error, 'QUORUM'), blame: 'worker' })
+    }
+    const { encodeMs, waitMs: closedAt } = this.#measured
+    const { survivors } = this.#group
+    this.#measured = { survivors, encodeMs, waitMs: start - closedAt, decodeMs: clock.now() - start }
+    for (const [query, member] of this.#members.entries()) {
+      const recovery = recoveries.find((each) => each.query === query)
+      member.settle(recovery ? this.#recovered(member, recovery) : this.#own(query))
+    }
+    this.#release('teach')
+  }
+
+  /** The answers that the locator suspects most are dropped, as many as may lie, whether anybody does. */
+  #locate(): void {
+    for (const { row } of this.#group.locate()) {
+      const suspect = this.#rows.find(({ coded }) => coded.index === row.index) as CodedQuery
+      suspect.isSuspected = true
+      const { worker } = suspect.tried.attempts[0]
+      if (worker) this.#options.pool.suspect(worker)
+    }
+  }
+
+  #recovered({ query }: PaperCall, { answer, ...recovery }: Recovery): Outcome {
+    if (!allFinite(answer)) {
+      const error = new ApproxiferError('PROTOCOL', 'the recovered answer is not finite')
+      return { kind: 'failure', error, blame: 'worker' }
+    }
+    query.tried.recovery = { ...recovery, given: true }
+    const by = this.#rows.filter(({ coded }) => this.#group.survivors.includes(coded.index))
+    return {
+      ...{ kind: 'answer', status: 'recovered', confidence: undefined },
+      answer: Payload.of(answer, this.#options.signature.outputs),
+      by: by.map(({ tried }) => tried.attempts[0]),
+    }
+  }
+
+  /** A row that equals the query was answered. Where some may lie one worker's word proves nothing. */
+  #own(query: number): Outcome {
+    const own = this.#group.exact(query)
+    const isProven = !this.#options.codec.scheme.byzantine
+    const [attempt] = this.#rows.map(({ tried }) => tried.attempts[0]).filter((each) => answerOf(each)?.vector === own)
+    return {
+      ...{ kind: 'answer', status: isProven ? 'exact' : 'unverified', confidence: isProven ? 1 : undefined },
+      answer: answerOf(attempt) as Payload,
+      by: [attempt],
+    }
+  }
+
+  /** Told once its calls are known. */
+  #failSoon(failure?: Failure): void {
+    void Promise.resolve().then(() => this.#fail(failure))
+  }
+
+  #fail(failure: Failure = this.#failure): void {
+    this.#isDecided = true
+    for (const member of this.#members) member.settle(failure)
+    this.#release('teach')
+  }
+
+  get #failure(): Failure {
+    const { pool } = this.#options
+    const refused = this.#rows.find(({ refusal }) => refusal)?.refusal
+    if (!pool.usable) return { kind: 'failure', error: new ApproxiferError('WORKER', pool.nobody), blame: 'nobody' }
+    return refused ?? { kind: 'failure', error: this.#tooFew, blame: 'worker' }
+  }
+
+  /** Of failed workers the names alone: a worker's own words may tell of another caller's query. */
+  get #tooFew(): ApproxiferError {
+    const { quorum, workers } = this.#group.scheme
+    const attempts = this.#rows.map(({ tried }) => tried.attempts[0])
+    const answers = attempts.filter(answerOf).length
+    const outstanding = attempts.filter(({ phase }) => phase !== 'settled').length
+    const text = `results: expected >= ${quorum} of ${workers}, got ${answers}, ${outstanding} outstanding`
+    const failed = attempts.flatMap(({ outcome, worker }) =>
+      outcome?.kind === 'failed' ? `${worker?.name}: ${outcome.error.code}` : [],
+    )
+    const more = failed.length - MOST_REASONS
+    const parts = [text, ...failed.slice(0, MOST_REASONS), ...(more > 0 ? [`and ${more} others`] : [])]
+    return new ApproxiferError('QUORUM', parts.join('; '))
+  }
+
+  /** Nobody waits any more. */
+  #release(why: Drop): void {
+    this.#isDecided = true
+    for (const row of this.#rows) row.drop(why)
+    this.finish()
+  }
+}
+
+/** A query that would be answered too late. */
+class Refused implements Call {
+  #isOpen = true
+
+  constructor(error: ApproxiferError, caller: Caller) {
+    void Promise.resolve().then(() => {
+      if (this.#isOpen) caller.settled({ kind: 'failure', error, blame: 'load' })
+      caller.done?.()
+    })
+  }
+
+  drop(): void {
+    this.#isOpen = false
+  }
+
+  expire(): void {} // it is told in a moment
+}
+
+/** One query of a group. */
+class PaperCall implements Call {
+  readonly #group: PaperGroup
+  readonly query: Query
+  readonly caller: Caller
+  isOpen = true
+
+  constructor(group: PaperGroup, query: Query, caller: Caller) {
+    this.#group = group
+    this.query = query
+    this.caller = caller
+  }
+
+  settle(outcome: Outcome): void {
+    if (!this.isOpen) return
+    this.isOpen = false
+    this.caller.settled(outcome)
+  }
+
+  drop(why: Drop): void {
+    if (!this.isOpen) return
+    this.isOpen = false
+    this.#group.left(this, why)
+  }
+
+  expire(): void {
+    if (this.isOpen) this.#group.expire(this)
+  }
+}
+
+/** A coded query at a worker. */
+class CodedQuery extends OutgoingCall {
+  readonly #group: PaperGroup
+  readonly coded: CodedRow
+  readonly tried: Tried
+  /** The locator dropped its answer. */
+  isSuspected = false
+  isDone = false
+  /** No worker has begun with it, since it would have been too late. */
+  refusal: Failure | undefined
+
+  constructor(group: PaperGroup, coded: CodedRow, tried: Tried) {
+    super()
+    this.#group = group
+    this.coded = coded
+    this.tried = tried
+  }
+
+  ask(service: Service, query: Query): void {
+    this.send(service, query)
+  }
+
+  settled(outcome: Outcome): void {
+    if (outcome.kind === 'answer') return this.#group.answered(this, outcome.answer)
+    if (outcome.blame === 'load') this.refusal = outcome
+    this.#group.failed()
+  }
+
+  done(): void {
+    this.isDone = true
+    this.#group.finish()
+  }
+}
