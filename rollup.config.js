@@ -28,7 +28,7 @@ const effectless = {
 }
 
 const entries = Object.fromEntries(
-  ['index', 'codec', 'gateway', 'http', 'nats', 'testing'].map((name) => [name, `src/${name}.ts`]),
+  ['index', 'codec', 'gateway', 'http', 'layers', 'nats', 'testing'].map((name) => [name, `src/${name}.ts`]),
 )
 const isEntry = (id) => Object.values(entries).includes(relative(import.meta.dirname, id))
 const worker = 'src/workers/local/entry.ts'

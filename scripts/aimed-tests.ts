@@ -25,7 +25,7 @@ export interface Reach {
 export function testedCopy(): string {
   const left = ['node_modules', '.git', 'data'] // a few tests start programs, which take what was built
   const folder = copyOf(readdirSync('.').filter((name) => !left.includes(name)))
-  const alias = ['', '/codec', '/gateway', '/http', '/nats', '/testing'].map((entry) => {
+  const alias = ['', '/codec', '/gateway', '/http', '/layers', '/nats', '/testing'].map((entry) => {
     const path = join(folder, 'src', `${entry.slice(1) || 'index'}.ts`)
     return `{ find: /^approxifer${entry.replace('/', '\\/')}$/, replacement: ${JSON.stringify(path)} }`
   })

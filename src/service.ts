@@ -93,6 +93,53 @@ export interface Call {
   expire(): void
 }
 
+/** A caller that passes all on to another. */
+export class Relay implements Caller {
+  protected readonly caller: Caller
+
+  constructor(caller: Caller) {
+    this.caller = caller
+  }
+
+  began(attempt: Attempt): void {
+    this.caller.began?.(attempt)
+  }
+
+  ended(attempt: Attempt): void {
+    this.caller.ended?.(attempt)
+  }
+
+  offer(decode: () => Offer | undefined, isLost: boolean): void {
+    this.caller.offer?.(decode, isLost)
+  }
+
+  settled(outcome: Outcome): void {
+    this.caller.settled(outcome)
+  }
+
+  done(): void {
+    this.caller.done?.()
+  }
+}
+
+/** A call that asks nobody: it settles as soon as it is known. */
+export class SettledCall implements Call {
+  #isOpen = true
+
+  constructor(caller: Caller, outcome: Outcome) {
+    void Promise.resolve().then(() => {
+      if (this.#isOpen) caller.settled(outcome)
+      caller.done?.()
+    })
+  }
+
+  drop(): void {
+    this.#isOpen = false
+  }
+
+  expire(): void {} // it settles in a moment
+}
+
 /** A call that may be dropped while it is asked: code of users may run then, as that of a worker. */
 export abstract class OutgoingCall implements Caller {
   #call: Call | undefined

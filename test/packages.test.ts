@@ -5,7 +5,10 @@ import { resolve } from 'node:path'
 import { build } from 'esbuild'
 import { describe, expect, it } from 'vitest'
 
-const ENTRIES = ['approxifer', ...['codec', 'gateway', 'http', 'nats', 'testing'].map((name) => `approxifer/${name}`)]
+const ENTRIES = [
+  'approxifer',
+  ...['codec', 'gateway', 'http', 'layers', 'nats', 'testing'].map((name) => `approxifer/${name}`),
+]
 const conditions = { workerd: ['workerd'], browser: ['browser'] }
 
 /** Bundles a module's text, with all other packages left outside. */

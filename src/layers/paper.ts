@@ -25,6 +25,7 @@ import {
   OutgoingCall,
   type Query,
   type Service,
+  SettledCall,
   Tried,
 } from '../service'
 import { allFinite, type Signature } from '../tensor'
@@ -44,7 +45,7 @@ export function paper(options: PaperOptions): Layer {
   return (next) => {
     let filling: PaperGroup | undefined
     return (query, caller) => {
-      if (query.refusal) return new Refused(query.refusal, caller)
+      if (query.refusal) return new SettledCall(caller, { kind: 'failure', error: query.refusal, blame: 'load' })
       if (!filling?.isOpen) filling = new PaperGroup(options, next)
       return filling.join(query, caller)
     }
@@ -287,24 +288,6 @@ class PaperGroup implements Apart {
     for (const row of this.#rows) row.drop(why)
     this.finish()
   }
-}
-
-/** A query that would be answered too late. */
-class Refused implements Call {
-  #isOpen = true
-
-  constructor(error: ApproxiferError, caller: Caller) {
-    void Promise.resolve().then(() => {
-      if (this.#isOpen) caller.settled({ kind: 'failure', error, blame: 'load' })
-      caller.done?.()
-    })
-  }
-
-  drop(): void {
-    this.#isOpen = false
-  }
-
-  expire(): void {} // it is told in a moment
 }
 
 /** One query of a group. */

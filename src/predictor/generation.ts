@@ -74,7 +74,7 @@ export class Generation {
     this.reuse = unasked?.(settings, means, { ask, learned, mended, replaced: () => this.#replaced() })
     this.#maxWaitMs = settings.maxWaitMs
     this.#shared = this.#share(settings, before)
-    this.#pending = this.#isPlain ? new Pending(this.#stack(), means, this.#model, settings.clock) : undefined
+    this.#pending = this.#isPlain ? new Pending(this.#stack(settings), means, this.#model, settings.clock) : undefined
     const make = (name: string) =>
       means.coder.newTenant(name, this.#shared, settings, { ...this.#told, fingerprint: this.#told.model })
     this.tenants = new Tenants(settings.limits.tenants, make, (tenant) => this.reuse?.forget({ tenant }))
@@ -89,12 +89,13 @@ export class Generation {
     return !coder.scheme.stragglers && !Vote && !sampled && !trust.strangers
   }
 
-  #stack(): Service {
+  #stack({ layers }: Settings): Service {
     const { clock, lateness, hedges } = this.#shared
     const { pool, coder } = this.means
     return stackOf({
       ...{ clock, pool, lateness, budget: hedges, counts: this.counts.hedges, teaches: coder.learns },
       isHedged: coder.code === 'systematic',
+      layers,
       tenantOf: ({ turn, refusal }) => (refusal ? this.tenants.known(turn.tenant) : this.tenants.of(turn.tenant)),
     })
   }

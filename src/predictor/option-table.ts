@@ -220,6 +220,11 @@ export const predictorOptions = {
     options: rollout,
   },
   onnx: group('of the workers that it starts', threadOptions),
+  layers: open(
+    callback<NonNullable<PredictorOptions['layers']>>,
+    'its own',
+    'what a query goes through, from what it would go through: see [below](#layers-of-your-own)',
+  ),
   onWarning: open(callback<(text: string) => void>, '`console.warn`', 'told once per thing worth knowing'),
   onGeneration: open(
     callback<(told: GenerationReport) => void>,

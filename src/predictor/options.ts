@@ -7,6 +7,7 @@ import type { CoreOptions } from '../core/load'
 import type { MemoryOptions } from '../memory/memory'
 import type { Priority } from '../pool/attempt'
 import type { Right } from '../reading'
+import type { Layer } from '../service'
 import type { Tensors } from '../tensor'
 import type { Recall } from '../trust/given-answers'
 import type { Verdict } from '../trust/reputation'
@@ -73,6 +74,8 @@ export interface PredictorOptions extends Choices {
   onnx?: Omit<ThreadOptions, 'maxPending'>
   /** How a new model of workers that come and go takes over. */
   rollout?: { shadow?: number; canary?: number; agreement?: number }
+  /** Those that a query goes through, the outermost first, from those that it would go through: see docs/reference.md. */
+  layers?: (own: readonly Layer[]) => readonly Layer[]
   onWarning?: (text: string) => void
   onGeneration?: (told: GenerationReport) => void
   onVerdict?: (verdict: Verdict) => void

@@ -1,5 +1,6 @@
 /** The stack of layers from the pool up: what a query goes through, from the outside in. */
 
+import { expected } from '../check'
 import type { Clock } from '../clock'
 import { type HedgeOptions, hedge } from '../layers/hedge'
 import { limit } from '../layers/limit'
@@ -18,26 +19,34 @@ export interface StackOptions extends Omit<HedgeOptions, 'pool'> {
   readonly pool: Pool<Payload, Payload>
   /** Not with the paper's scheme, which asks nobody twice. */
   readonly isHedged: boolean
+  /** Those to go through, from those that queries would go through. */
+  readonly layers?: ((own: readonly Layer[]) => readonly Layer[]) | undefined
   /** undefined: it has none yet, and is refused. */
   tenantOf(query: Query): Layered | undefined
 }
 
-export function stackOf({ tenantOf, isHedged, ...options }: StackOptions): Service {
+/** @throws TypeError where `layers` gives anything but layers */
+export function stackOf({ tenantOf, isHedged, layers, ...options }: StackOptions): Service {
   const { clock, pool } = options
-  const shared = stack(poolService(pool), ...(isHedged ? [hedge(options)] : []))
-  return stack(byTenant(tenantOf, shared), limit({ clock }))
+  const own = [limit({ clock }), byTenant(tenantOf), ...(isHedged ? [hedge(options)] : [])]
+  const all = layers ? layers(own) : own
+  if (!Array.isArray(all) || !all.every((each) => typeof each === 'function'))
+    throw new TypeError(expected('layers', 'a function that gives an array of layers', all))
+  return stack(poolService(pool), ...all)
 }
 
-function byTenant(tenantOf: StackOptions['tenantOf'], shared: Service): Service {
-  const services = new WeakMap<Layered, Service>()
-  return (query, caller) => {
-    const tenant = tenantOf(query)
-    if (!tenant) return shared(query, caller)
-    let own = services.get(tenant)
-    if (!own) {
-      own = stack(shared, ...tenant.layers)
-      services.set(tenant, own)
+function byTenant(tenantOf: StackOptions['tenantOf']): Layer {
+  return (next) => {
+    const services = new WeakMap<Layered, Service>()
+    return (query, caller) => {
+      const tenant = tenantOf(query)
+      if (!tenant) return next(query, caller)
+      let own = services.get(tenant)
+      if (!own) {
+        own = stack(next, ...tenant.layers)
+        services.set(tenant, own)
+      }
+      return own(query, caller)
     }
-    return own(query, caller)
   }
 }

@@ -1,10 +1,10 @@
 /** How many rows share a run: as many as pay, which is measured. */
 
-import type { PredictorOptions } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { type Law, MEDIAN_MS, randomTrouble, SimulatedWorker } from '../../bench/simulated'
 import { Batching } from '../../src/pool/batching'
 import { createPredictor } from '../../src/predictor/create'
+import type { PredictorOptions } from '../../src/predictor/options'
 import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { signature } from '../shared/batch-worker'

@@ -53,6 +53,7 @@ export interface Flags extends Partial<ServerSettings> {
 const noData = [
   'onWarning',
   'onGeneration',
+  'layers',
   'onVerdict',
   'onRecall',
   'memory.state',

@@ -1,0 +1,118 @@
+/** The option `layers`: what a query goes through is the user's to say. */
+
+import { createPredictor, type PredictorOptions } from 'approxifer'
+import { type Answer, type Caller, type Layer, OutgoingCall, type Query, Relay, SettledCall } from 'approxifer/layers'
+import { describe, expect, it } from 'vitest'
+import { HandWorker, query, turn } from '../shared/house'
+
+/** As in docs/reference.md. */
+class Kept extends Relay {
+  constructor(
+    caller: Caller,
+    readonly keep: (answer: Answer) => void,
+  ) {
+    super(caller)
+  }
+
+  override settled(outcome: Parameters<Caller['settled']>[0]): void {
+    if (outcome.kind === 'answer') this.keep({ ...outcome, answer: outcome.answer.copy() })
+    super.settled(outcome)
+  }
+}
+
+const cache: Layer = (next) => {
+  const kept = new Map<string, Answer>()
+  return (query, caller) => {
+    const key = query.payload.vector.join()
+    const known = kept.get(key)
+    if (known) return new SettledCall(caller, { ...known, answer: known.answer.copy() })
+    return next(query, new Kept(caller, (answer) => kept.set(key, answer)))
+  }
+}
+
+/** Every query is asked twice, and the answers are compared. */
+function secondOpinion(differing: () => void): Layer {
+  class One extends OutgoingCall {
+    outcome: Answer | undefined
+    isDone = false
+
+    constructor(readonly told: () => void) {
+      super()
+    }
+
+    ask(...args: Parameters<One['send']>): void {
+      this.send(...args)
+    }
+
+    settled(outcome: Parameters<Caller['settled']>[0]): void {
+      if (outcome.kind === 'answer') this.outcome = outcome
+    }
+
+    done(): void {
+      this.isDone = true
+      this.told()
+    }
+  }
+  return (next) => (query: Query, caller: Caller) => {
+    const told = () => {
+      const [one, other] = both.map(({ outcome }) => outcome?.answer.vector.join())
+      if (!both.every(({ isDone }) => isDone)) return
+      if (one !== other) differing()
+      const answer = both.find(({ outcome }) => outcome)?.outcome
+      if (answer) caller.settled(answer)
+      caller.done?.()
+    }
+    const both = [new One(told), new One(told)]
+    for (const each of both) each.ask(next, query)
+    return {
+      drop: (why) => both.forEach((each) => each.drop(why)),
+      expire: () => both.forEach((each) => each.expire()),
+    }
+  }
+}
+
+async function house(layers: PredictorOptions['layers'], names = ['a', 'b', 'c']) {
+  const workers = names.map((name) => new HandWorker(name))
+  return { workers, predictor: await createPredictor({ workers, right: 'label', layers, verify: { audit: 0 } }) }
+}
+const callsOf = (workers: HandWorker[]) => workers.flatMap(({ calls }) => calls)
+
+describe('layers of one’s own', () => {
+  it('a cache in front of all others answers an equal query, and each caller owns its answer', async () => {
+    const { workers, predictor } = await house((own) => [cache, ...own])
+    const first = predictor.predict(query(1))
+    await turn()
+    callsOf(workers)[0].answer()
+    const { output } = await first
+    const before = [...output.y.data]
+    output.y.data.fill(0)
+    const again = await predictor.predict(query(1))
+    expect([[...again.output.y.data], again.status, callsOf(workers).length]).toEqual([before, 'exact', 0])
+    await predictor.close()
+  })
+
+  it('a second opinion between deadlines and hedges asks two workers, and never the same twice', async () => {
+    let differing = 0
+    const { workers, predictor } = await house(([limit, ...rest]) => [limit, secondOpinion(() => differing++), ...rest])
+    const first = predictor.predict(query(1))
+    await turn()
+    const asked = workers.filter(({ calls }) => calls.length)
+    expect(asked.length).toBe(2)
+    asked[0].calls[0].answer()
+    asked[1].calls[0].answer(Float32Array.of(9, 9))
+    expect((await first).status).toBe('exact')
+    expect(differing).toBe(1)
+    await predictor.close()
+  })
+
+  it('none but the workers is allowed; what is no list of layers is refused', async () => {
+    const { workers, predictor } = await house(() => [])
+    const first = predictor.predict(query(2))
+    await turn()
+    callsOf(workers)[0].answer()
+    expect((await first).workers).toEqual(['a'])
+    await predictor.close()
+    await expect(house(() => 'cache' as never)).rejects.toThrow("layers: expected a function that gives an array of layers, got \"cache\"") // biome-ignore format: one line
+    await expect(house([cache] as never)).rejects.toThrow('layers: expected a function')
+  })
+})
