@@ -1,12 +1,12 @@
 /** What a late query gets and when, in made time, with a memory that has learned. */
 
-import type { PredictorOptions } from 'approxifer'
 import { afterEach, expect, it, vi } from 'vitest'
 import { SimulatedWorker, type Simulation } from '../../bench/simulated'
 import { Experience } from '../../src/memory/experience'
 import { Lookups } from '../../src/memory/lookups'
 import { Training } from '../../src/memory/training'
 import { createPredictor } from '../../src/predictor/create'
+import type { PredictorOptions } from '../../src/predictor/options'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }

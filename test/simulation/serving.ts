@@ -1,11 +1,10 @@
 /** What serves queries in the simulation: a predictor, alone or behind a gateway. */
 
-import type { Prediction, PredictOptions, PredictorOptions } from 'approxifer'
 import { createGateway, type GatewayModel } from '../../src/gateway/create'
 import type { Gateway } from '../../src/gateway/gateway'
-import type { GroupReport } from '../../src/prediction'
+import type { GroupReport, Prediction } from '../../src/prediction'
 import { createPredictor } from '../../src/predictor/create'
-import type { GenerationReport } from '../../src/predictor/options'
+import type { GenerationReport, PredictOptions, PredictorOptions } from '../../src/predictor/options'
 import type { Predictor } from '../../src/predictor/predictor'
 import type { PredictorStats } from '../../src/predictor/stats'
 import { seeded } from '../../src/random'

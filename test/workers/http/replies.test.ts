@@ -1,8 +1,8 @@
 /** Replies that are no answers. */
 
-import type { PredictorOptions } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { createPredictor } from '../../../src/predictor/create'
+import type { PredictorOptions } from '../../../src/predictor/options'
 import { readyWorker, row } from '../../shared/http-worker'
 import { Reply } from '../../shared/pretend-server'
 import { inferRow } from '../../shared/vectors'
