@@ -13,5 +13,5 @@ export type { QueryTensors as Query, Signature, Tensor, TensorList, TensorSpec, 
 export type { Verdict } from './trust/reputation'
 export { localWorkers } from './workers/local/local'
 export type { LocalOptions } from './workers/local/options'
-export type { OnnxOptions } from './workers/onnx/model'
+export type { OnnxOptions } from './workers/onnx/options'
 export type { Change, ModelWorker, WorkerChanges } from './workers/worker'

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import manifest from '../package.json'
-import { declaredTwice, exportsOf, type Files, filesOf, imports } from './shared/shape'
+import { declaredTwice, exportsOf, type Files, filesOf, imports, rings } from './shared/shape'
 
 /** What every folder may import; these files may import each other. */
 const GROUND = [
@@ -151,6 +151,20 @@ describe('structure', () => {
 
   it('platform differences, memory and cosines stay where they belong', () => {
     expect(misplaced(files)).toEqual([])
+  })
+
+  it('no more than three files import each other, types included', () => {
+    expect(rings(files).filter((ring) => ring.length > 3 && !ring.includes('query/query.ts'))).toEqual([])
+  })
+
+  it('notices files that import each other', () => {
+    const bad = {
+      'a.ts': "import type { B } from './b'",
+      'b.ts': "import './c'",
+      'c.ts': "import './a'\nimport './d'",
+      'd.ts': '',
+    }
+    expect(rings(bad)).toEqual([['a.ts', 'b.ts', 'c.ts']])
   })
 
   it('no type or class is declared in two files', () => {

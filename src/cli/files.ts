@@ -5,8 +5,9 @@ import { isAbsolute } from 'node:path'
 import { expected } from '../check'
 import { ApproxiferError } from '../errors'
 import type { TensorSpec } from '../tensor'
-import { OnnxModel, type OnnxOptions } from '../workers/onnx/model'
+import { OnnxModel } from '../workers/onnx/model'
 import { asModelError, type ModelFile } from '../workers/onnx/model-file'
+import type { OnnxOptions } from '../workers/onnx/options'
 
 /** @param field  the option, as the user wrote it. @throws Error with the system's code, such as ENOENT */
 export async function readNamed(field: string, path: unknown): Promise<Buffer> {

@@ -12,7 +12,7 @@ import { checkOptions, settingsOf as predictorSettings } from '../predictor/sett
 import type { Right } from '../reading'
 import { rowLength } from '../tensor'
 import { type BatchModel, BoundedCache, OwnAnswers, type Rows, sizesOf } from './model'
-import type { Figures } from './scores'
+import type { Figures } from './statistics'
 
 /** How far an evaluation is, told after every step. */
 export interface EvaluationProgress {

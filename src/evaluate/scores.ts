@@ -18,9 +18,9 @@ import {
   brierSkill,
   calibrationError,
   type Figure,
+  type Figures,
   type Interval,
   reliability,
-  type Share,
   type Sureness,
   shareOf,
   surenessOf,
@@ -81,20 +81,6 @@ export interface Evaluation {
   }
   /** One figure per query of each group, to compare runs in pairs: as it was answered; and with what is lost guessed instead. */
   drawn: { all: Figure[]; guess: Figure[] }
-}
-
-/** What can be told before all is measured. */
-export interface Figures {
-  /** The model alone, on the inputs so far; only with labels. */
-  alone?: Share
-  /** What the code recovered of lost queries before the memory could say anything. */
-  decoded?: Share
-  /** What the memory, as far as it was filled, said of inputs that it did not know yet. */
-  remembered?: Share
-  /** Groups so far: all their queries under the policy, and only the lost ones. */
-  groups: number
-  all?: Share
-  lost?: Share
 }
 
 export class EvaluationScores {

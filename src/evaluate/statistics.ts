@@ -160,3 +160,17 @@ export function sureSentence(recovered: Sureness): string {
   if (agree.endsWith('%')) return `${sure} of recovered answers are sure, ${agree} of these right`
   return `${sure} recovered answers are sure, ${agree} right`
 }
+
+/** What can be told before all is measured. */
+export interface Figures {
+  /** The model alone, on the inputs so far; only with labels. */
+  alone?: Share
+  /** What the code recovered of lost queries before the memory could say anything. */
+  decoded?: Share
+  /** What the memory, as far as it was filled, said of inputs that it did not know yet. */
+  remembered?: Share
+  /** Groups so far: all their queries under the policy, and only the lost ones. */
+  groups: number
+  all?: Share
+  lost?: Share
+}

@@ -5,10 +5,11 @@
 
 import { append, NONE } from '../arrays'
 import type { Clock } from '../clock'
-import { mayTake, Packing, type PooledAttempt } from './batch'
+import { mayTake, type PooledAttempt } from './batch'
 import { Execution, type ExecutionOptions } from './execution'
 import type { Machine } from './machine'
 import type { Member, WorkerSlot } from './member'
+import { Packing } from './packing'
 import { QUICK_MS } from './pipeline'
 import { LOOKAHEAD, type Queue, Waiting } from './queue'
 import type { Roster } from './roster'

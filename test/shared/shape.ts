@@ -56,3 +56,28 @@ export function exportsOf(text: string): string[] {
     return []
   })
 }
+
+/** Files that import each other, types included, directly or around: the strongly connected components of more than one (Tarjan, 1972). */
+export function rings(files: Files): string[][] {
+  const places = new Map<string, { index: number; low: number; isOpen: boolean }>()
+  const path: string[] = []
+  const found: string[][] = []
+  const visit = (file: string) => {
+    const own = { index: places.size, low: places.size, isOpen: true }
+    places.set(file, own)
+    path.push(file)
+    for (const to of imports(files[file])) {
+      const next = `${join(file, '..', to)}.ts`
+      if (!to.startsWith('.') || !(next in files)) continue
+      const other = places.get(next) ?? visit(next)
+      if (other.isOpen) own.low = Math.min(own.low, other.low)
+    }
+    if (own.low < own.index) return own
+    const ring = path.splice(path.indexOf(file))
+    for (const each of ring) (places.get(each) as typeof own).isOpen = false
+    if (ring.length > 1) found.push(ring.sort())
+    return own
+  }
+  for (const file of Object.keys(files)) if (!places.has(file)) visit(file)
+  return found
+}

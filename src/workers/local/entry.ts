@@ -3,8 +3,9 @@
 import { expose } from 'comlink'
 import { platform } from '#platform'
 import type { TensorList } from '../../tensor'
-import { OnnxModel, type OnnxOptions } from '../onnx/model'
+import { OnnxModel } from '../onnx/model'
 import type { ModelFile } from '../onnx/model-file'
+import type { OnnxOptions } from '../onnx/options'
 import { answerQueries, plain, type Reply, sayHello } from './messages'
 
 export type Loaded = Pick<OnnxModel, 'signature' | 'warnings' | 'batches' | 'scales' | 'repeats' | 'sequence' | 'hints'>

@@ -3,7 +3,7 @@
 import { checkSignal } from '../../abort'
 import { checkFunction, MOST_MS } from '../../check'
 import { any, callback, integer, open, option, type TableOf, type ValuesOf } from '../../option'
-import type { OnnxOptions } from '../onnx/model'
+import type { OnnxOptions } from '../onnx/options'
 import { onnxOptions } from '../onnx/options'
 
 export interface ThreadOptions extends OnnxOptions {

@@ -6,7 +6,7 @@ import { checksum } from '../../checksum'
 import { ApproxiferError, asError, withoutPassword } from '../../errors'
 import type { HubConfig } from '../../reading'
 import { besideModel, locate, weightFiles } from './external-data'
-import type { OnnxOptions } from './model'
+import type { OnnxOptions } from './options'
 
 export interface ModelFile {
   bytes: Uint8Array

@@ -3,7 +3,43 @@
 import { platform } from '#platform'
 import { checkLengths, checkObject, checkShare, checkString, expected } from '../../check'
 import { any, open, type TableOf, words } from '../../option'
-import type { OnnxOptions } from './model'
+import type { Runtime } from '../../platform/platform'
+
+export interface OnnxOptions {
+  /** The outputs to use. Default: all; the others are not even computed. */
+  outputs?: readonly string[]
+  /**
+   * Shapes without the batch dimension, for inputs whose other dimensions are dynamic, named or not: queries are then all of this shape,
+   * and can be mixed and remembered. An input called `__proto__` is written `['__proto__']`.
+   */
+  inputShapes?: Readonly<Record<string, readonly number[]>>
+  /**
+   * Where weights are that the model keeps in other files, by the names that it has for them: paths, URLs or bytes.
+   * Default: beside the model, where that is a path or a URL.
+   */
+  externalData?: Readonly<Record<string, string | URL | Uint8Array>>
+  /** Where onnxruntime-web finds its .mjs and .wasm files; passed on as `env.wasm.wasmPaths`. */
+  wasmPaths?: string | Record<string, string>
+  /**
+   * Execution providers, most wanted first; passed on as `executionProviders`. Default `['wasm']`, with
+   * onnxruntime-node `['cpu']`. In browsers `webgpu` and `webnn` take the worker script `approxifer/worker.webgpu`,
+   * through `createWorker`: it has the larger runtime. The runtime drops those that it does not have, with a line on
+   * the console; if none is left, or one fails, loading rejects with MODEL.
+   */
+  providers?: readonly string[]
+  /**
+   * How far values of an accelerator may honestly differ from the CPU's, over the size of their output: loading rejects with MODEL where they
+   * differ by more than thirty times that, which predictors take for a lie. Default: the predictor's `verify.rounding`, else 1e-4.
+   */
+  rounding?: number
+  /**
+   * The package that runs the model, an optional peer. Default `'onnxruntime-web'`. `'onnxruntime-node'`, on Node
+   * only, is native code: faster, larger to install. Node looks for it beside approxifer, so it belongs into the same
+   * `node_modules` or one further up. Native code cannot be cut off: a worker that is restarted or closed ends its
+   * call first, and a process that exits during a call aborts: `close()` before.
+   */
+  runtime?: Runtime
+}
 
 export const onnxOptions = {
   outputs: open(names, 'all', 'outputs to use (as a flag: `name,..`)', '--outputs <names>'),

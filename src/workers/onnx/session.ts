@@ -4,8 +4,8 @@ import type { InferenceSession } from 'onnxruntime-web'
 import { platform } from '#platform'
 import { ApproxiferError, asError } from '../../errors'
 import type { Ort, Runtime } from '../../platform/platform'
-import type { OnnxOptions } from './model'
 import type { ModelFile } from './model-file'
+import type { OnnxOptions } from './options'
 
 /** The first version whose sessions tell the shapes of their inputs. */
 const OLDEST = '1.22'

@@ -4,7 +4,7 @@ import type { InferenceSession } from 'onnxruntime-web'
 import { type ElementType, elementTypes } from '../../element'
 import { ApproxiferError } from '../../errors'
 import { isOpen, type Signature, type TensorSpec, typed } from '../../tensor'
-import type { OnnxOptions } from './model'
+import type { OnnxOptions } from './options'
 import type { SampleAnswer } from './samples'
 
 type Metadata = InferenceSession['inputMetadata'][number]

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { createPredictor, localWorkers } from 'approxifer'
 import { describe, expect, it, vi } from 'vitest'
-import { OnnxModel, type OnnxOptions } from '../../../src/workers/onnx/model'
+import { OnnxModel } from '../../../src/workers/onnx/model'
+import type { OnnxOptions } from '../../../src/workers/onnx/options'
 import { onnx, types } from '../../shared/onnx'
 
 const x = { name: 'x', shape: ['batch', 3] }
