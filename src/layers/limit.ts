@@ -2,8 +2,16 @@
 
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
-import type { Attempt } from '../pool/attempt'
-import type { Call, Caller, Drop, Layer, Outcome, Query, Service } from '../service'
+import {
+  type Call,
+  type Caller,
+  type Drop,
+  type Layer,
+  type Outcome,
+  type Query,
+  Relay,
+  type Service,
+} from '../service'
 import { type Timeable, Timers } from './timers'
 
 /** A call that has expired settles within 20 ms; else it is settled here, a little later. */
@@ -14,11 +22,10 @@ export function limit({ clock }: { clock: Clock }): Layer {
   return (next) => (query, caller) => new LimitedCall(clock, timers, next, query, caller)
 }
 
-class LimitedCall implements Call, Caller, Timeable {
+class LimitedCall extends Relay implements Call, Timeable {
   readonly #clock: Clock
   readonly #timers: Timers
   readonly #query: Query
-  readonly #caller: Caller
   readonly #call: Call
   #isOpen = true
   #isExpired = false
@@ -26,10 +33,10 @@ class LimitedCall implements Call, Caller, Timeable {
   timer: Timeable['timer']
 
   constructor(clock: Clock, timers: Timers, next: Service, query: Query, caller: Caller) {
+    super(caller)
     this.#clock = clock
     this.#timers = timers
     this.#query = query
-    this.#caller = caller
     this.#call = next(query, this)
     if (query.dueAt < Number.POSITIVE_INFINITY) timers.set(this, query.dueAt)
   }
@@ -57,20 +64,8 @@ class LimitedCall implements Call, Caller, Timeable {
     this.#call.drop(why)
   }
 
-  began(attempt: Attempt): void {
-    this.#caller.began?.(attempt)
-  }
-
-  ended(attempt: Attempt): void {
-    this.#caller.ended?.(attempt)
-  }
-
-  settled(outcome: Outcome): void {
-    if (this.#close()) this.#caller.settled(outcome)
-  }
-
-  done(): void {
-    this.#caller.done?.()
+  override settled(outcome: Outcome): void {
+    if (this.#close()) this.caller.settled(outcome)
   }
 
   /** @returns whether it was open */
