@@ -94,7 +94,7 @@ export function groupReport(
   return {
     ...{ queries: queries.length, workers, quorum, core, outcome: outcomeOf(queries) },
     rows: rows.sort((a, b) => a.row - b.row),
-    recoveries: queries.flatMap(({ recovery }) => recovery ?? []),
+    recoveries: queries.flatMap(({ recovery }, query) => (recovery ? { ...recovery, query } : [])),
     survivors: [...survivors],
     ...times,
   }

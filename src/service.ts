@@ -183,6 +183,8 @@ export class Tried implements Apart {
   /** The report of its group, where it has one; and how it ended for its caller. */
   group: Promise<GroupReport> | undefined
   ending: Ending | undefined
+  /** Told once its caller has its end and no call for it is open: its group's report waits for that. */
+  onDone: (() => void) | undefined
   /** Attempts that failed, and whose workers may be asked again, since no other was left. */
   #forgiven: readonly Attempt[] | undefined
 

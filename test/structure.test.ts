@@ -54,7 +54,7 @@ const LAYERS: Record<string, string[]> = {
   trust: ['service', 'memory', 'workers', 'pool', 'query'],
   layers: ['service', 'report', 'memory', 'codec', 'pool', 'trust'],
   query: ['core', 'codec', 'ledger', 'memory', 'workers', 'pool', 'layers', 'trust'],
-  group: ['codec', 'workers', 'pool', 'query'],
+  group: ['codec', 'workers', 'pool', 'layers', 'query'],
   predictor: [
     'service',
     'report',
@@ -73,7 +73,7 @@ const LAYERS: Record<string, string[]> = {
   text: ['platform'],
   gateway: ['platform', 'own-request', 'oip', 'workers', 'query', 'predictor', 'text'],
   testing: ['workers'],
-  evaluate: ['core', 'codec', 'ledger', 'memory', 'workers', 'query', 'trust', 'predictor', 'testing'],
+  evaluate: ['core', 'codec', 'ledger', 'memory', 'workers', 'layers', 'query', 'trust', 'predictor', 'testing'],
   cli: [
     'layers',
     'core',

@@ -2,9 +2,9 @@
 
 import type { CodedRow } from '../codec/decode'
 import type { Group } from '../codec/group'
+import { sendsParities } from '../layers/parity'
+import { type BestRecovery, bestRecovery } from '../memory/best-recovery'
 import type { Recollection } from '../memory/memory'
-import { sendsParities } from '../query/policy'
-import { type BestRecovery, bestRecovery } from '../query/recovery'
 import type { AskedInput, Experiment } from './experiment'
 import { answersOf } from './model'
 

@@ -1,8 +1,8 @@
 /** What a group sends beside its queries when it closes: parities of those that may get lost. */
 
 import type { Codec } from '../codec/codec'
+import { sendsParities } from '../layers/parity'
 import type { Context } from '../query/context'
-import { sendsParities } from '../query/policy'
 import type { Query } from '../query/query'
 
 /** What queries and groups of a tenant share. */

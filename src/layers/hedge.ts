@@ -42,6 +42,9 @@ export interface HedgeOptions {
   readonly counts: { sent: number; won: number }
   /** Answers after the deadline teach a memory. */
   readonly teaches?: boolean
+  /** Workers that a query may take down, and that may fail on it: with more the fault is its own. Default 2 and 3. */
+  readonly mostDowns?: number
+  readonly mostFailures?: number
 }
 
 export function hedge(options: HedgeOptions): Layer {
@@ -136,7 +139,7 @@ class HedgedCall implements Call, Timeable {
   }
 
   #failed(outcome: Failure): void {
-    const { pool } = this.layer
+    const { pool, mostDowns = MOST.downs, mostFailures = MOST.failures } = this.layer
     const { tried, choices } = this.query
     if (this.#isOver) return
     tried.onNeed?.()
@@ -148,14 +151,14 @@ class HedgedCall implements Call, Timeable {
     const mayRetry =
       (outcome.blame === 'worker' || outcome.blame === 'nobody') &&
       choices.policy !== 'recover' &&
-      tried.failures < MOST.failures &&
-      tried.downs < MOST.downs &&
+      tried.failures < mostFailures &&
+      tried.downs < mostDowns &&
       (tried.left(pool) > 0 || (pool.usable > 0 && tried.forgive()))
     const refusal = mayRetry ? pool.tooLate(this.query) : undefined
     if (refusal) this.#end({ kind: 'failure', error: refusal, blame: 'load' })
     else if (mayRetry) this.#ask(pool.isOverloaded ? 'normal' : 'high')
     else if (outcome.blame === 'load') this.#end(outcome)
-    else this.#end({ ...outcome, error: whyFailed(tried, pool, tried.downs >= MOST.downs) })
+    else this.#end({ ...outcome, error: whyFailed(tried, pool, tried.downs >= mostDowns) })
   }
 
   #goOn(outcome: Failure): void {

@@ -1,15 +1,18 @@
 /**
- * An answer that is late or lost is predicted by the memory, where that is sure enough. The model's own answer, where it comes later, grades the
- * prediction, and teaches.
+ * An answer that is late or lost is predicted by the surest source, the memory or the query's group, where that is sure enough. The model's own
+ * answer, where it comes later, grades the prediction, and teaches.
  */
 
+import { NONE } from '../arrays'
 import { isConfident } from '../choices'
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
+import { type BestRecovery, bestRecovery } from '../memory/best-recovery'
 import type { MemoryService, RecalledAnswer } from '../memory/service'
 import { Payload } from '../payload'
 import type { Attempt } from '../pool/attempt'
-import type { Answer, Call, Caller, Drop, Failure, Layer, Outcome, Query, Service } from '../service'
+import type { RecoveryReport } from '../prediction'
+import type { Answer, Call, Caller, Drop, Failure, Layer, Offer, Outcome, Query, Service } from '../service'
 import { type TensorSpec, toNamed } from '../tensor'
 import type { Budget } from './budget'
 import type { Lateness } from './lateness'
@@ -43,10 +46,21 @@ interface RecoverLayer extends RecoverOptions {
 /** A lookup waits no longer for others' after the query's deadline. */
 const OVERTIME_MS = 20
 
-/** Why a recovery would be of use now, from the least pressing: it is late, no worker is asked any more, its deadline has come. */
-const LATE = 1
-const LOST = 2
-const DUE = 3
+/**
+ * Why a recovery would be of use now, from the least pressing: its group has one, and nobody knows yet what is late; it is late; no worker is asked
+ * any more; its deadline has come.
+ */
+const OFFERED = 1
+const LATE = 2
+const LOST = 3
+const DUE = 4
+
+/** What the query may be given, and what it was chosen from. */
+interface Candidate extends BestRecovery {
+  readonly said: RecalledAnswer | undefined
+  readonly offer: Offer | undefined
+  readonly report: RecoveryReport
+}
 
 class RecoveredCall implements Call, Caller, Timeable {
   readonly #layer: RecoverLayer
@@ -60,6 +74,9 @@ class RecoveredCall implements Call, Caller, Timeable {
   #asked = 0
   #isAsking = false
   #said: RecalledAnswer | undefined
+  /** What its group has by now; absent until that offers something. */
+  #decode: (() => Offer | undefined) | undefined
+  #candidate: Candidate | undefined
   /** Told whether what was given was right. */
   #told: ((isRight: boolean) => void) | undefined
   #failure: Failure | undefined
@@ -113,12 +130,19 @@ class RecoveredCall implements Call, Caller, Timeable {
     if (lateness.ages) timers.wake()
   }
 
+  offer(decode: () => Offer | undefined, isLost: boolean): void {
+    this.#decode = decode
+    if (isLost) this.#press(LOST)
+    else if (this.#pressing || !this.#layer.lateness.ages) this.#press(Math.max(this.#pressing, OFFERED))
+  }
+
   settled(outcome: Outcome): void {
     if (!this.#isOpen) return
     if (outcome.kind === 'answer') return this.#close(outcome)
     this.#failure = outcome
     if (this.#pressing === DUE) this.#fail()
     else this.#press(LOST)
+    if (this.#isOpen) this.#decode?.() // while the memory is asked the group may come to its end, and decode no more
   }
 
   /** The call beneath, or the memory, is done with it. */
@@ -127,7 +151,7 @@ class RecoveredCall implements Call, Caller, Timeable {
   }
 
   #plan(): void {
-    if (!this.#isOpen || this.#pressing || this.#policy === 'retry') return
+    if (!this.#isOpen || this.#pressing >= LATE || this.#policy === 'retry') return
     const { timers, lateness } = this.#layer
     if (!lateness.ages) return timers.wait(this)
     const lateAt = this.#lateAt
@@ -154,7 +178,8 @@ class RecoveredCall implements Call, Caller, Timeable {
     this.#pressing = Math.max(this.#pressing, why)
     if (this.#isAsking) return // it goes on from there
     const { budget, memory } = this.#layer
-    const mayAsk = !this.#current && this.#pressing > this.#asked && (this.#pressing > LATE || budget.has)
+    const isAffordable = this.#pressing > LATE || budget.has
+    const mayAsk = !this.#current && this.#pressing > this.#asked && isAffordable
     if (this.#policy === 'retry' || !mayAsk || !memory.isWarm) this.#decide()
     else this.#ask(this.#pressing)
   }
@@ -171,7 +196,7 @@ class RecoveredCall implements Call, Caller, Timeable {
     const isSure = (confidence: number | undefined) => isConfident(choices.policy, choices.minConfidence, confidence)
     memory.recall(payload.vector, { isLast, isWanted, isSure }, (said) => {
       this.#isAsking = false
-      if (said) this.#keep(said)
+      this.#said = said ?? this.#said
       if (this.#pressing > why)
         this.#press(this.#pressing) // it became so meanwhile
       else this.#decide()
@@ -180,44 +205,57 @@ class RecoveredCall implements Call, Caller, Timeable {
     })
   }
 
-  #keep(said: RecalledAnswer): void {
-    const { answer, epoch, ...rest } = said
-    this.#said = said
-    this.#query.tried.recovery = { ...rest, query: 0, given: false }
-  }
-
   #decide(): void {
-    const said = this.#current
-    const { errors, budget } = this.#layer
     if (!this.#isOpen) return
+    const best = this.#best
+    const { errors, budget } = this.#layer
     const isDue = this.#pressing === DUE
     const { choices } = this.#query
-    const isSure = said && isConfident(this.#policy, choices.minConfidence, said.confidence)
-    const isGiven = isSure || (said && isDue && this.#policy !== 'retry' && choices.atDeadline === 'give')
+    const isSure = best && isConfident(this.#policy, choices.minConfidence, best.confidence)
+    const isGiven = isSure || (best && isDue && this.#policy !== 'retry' && choices.atDeadline === 'give')
     const mayGive = errors?.mayRecover !== false && (this.#pressing !== LATE || budget.has)
-    if (isGiven && mayGive) this.#give(said)
+    if (isGiven && mayGive) this.#give(best)
     else if (this.#failure) this.#fail()
     else if (isDue) this.#call.expire()
   }
 
   /** What the memory said, unless it follows from what was taken out since. */
   get #current(): RecalledAnswer | undefined {
-    const said = this.#said
-    const isGiven = this.#query.tried.recovery?.given
-    if (said && !isGiven && !this.#layer.memory.isCurrent(said)) {
-      this.#said = this.#query.tried.recovery = undefined
+    if (this.#said && !this.#layer.memory.isCurrent(this.#said)) {
+      this.#said = undefined
       this.#asked = 0
     }
     return this.#said
   }
 
-  #give(said: RecalledAnswer): void {
+  /** The surest of what the memory said and what its group decoded, both as they are now; what was given stays. */
+  get #best(): Candidate | undefined {
+    const before = this.#candidate
+    if (before?.report.given) return before
+    const said = this.#current
+    const offer = this.#decode?.()
+    if (before && before.said === said && before.offer === offer) return before
+    if (!before && !said && !offer) return undefined
+    const best = offer
+      ? this.#bestOf(offer, said)
+      : said && { recovery: said, confidence: said.confidence, all: [said] }
+    this.#candidate = best && { ...best, said, offer, report: reportOf(best) }
+    this.#query.tried.recovery = this.#candidate?.report
+    return this.#candidate
+  }
+
+  #bestOf({ recoveries, isMixed, missing }: Offer, said: RecalledAnswer | undefined): BestRecovery | undefined {
+    return bestRecovery(recoveries, said, { mixed: isMixed, missing }, this.#layer.memory)
+  }
+
+  #give({ recovery, confidence, report, offer }: Candidate): void {
     const { budget, errors, outputs } = this.#layer
     if (this.#pressing === LATE) budget.take()
-    if (this.#query.tried.recovery) this.#query.tried.recovery.given = true
+    report.given = true
     this.#told = errors?.recover()
-    const answer = Payload.of(said.answer, outputs)
-    const given: Answer = { kind: 'answer', answer, status: 'recovered', confidence: said.confidence, by: [] }
+    const answer = Payload.of(recovery.answer, outputs)
+    const by = recovery.source === 'code' ? (offer?.by ?? NONE) : NONE
+    const given: Answer = { kind: 'answer', answer, status: 'recovered', confidence, by }
     this.#close(given)
     this.#call.drop('teach')
   }
@@ -225,24 +263,31 @@ class RecoveredCall implements Call, Caller, Timeable {
   /** An error at the deadline has what was not sure enough. */
   #fail(): void {
     const failure = this.#failure as Failure
-    const said = this.#current
-    if (!said || this.#policy === 'retry' || failure.error.code !== 'DEADLINE') return this.#close(failure)
+    const { error, blame } = failure
+    const best = this.#best
+    if (this.#policy === 'retry' || blame === 'load') return this.#close(failure)
+    if (error.code !== 'DEADLINE') {
+      const isNotFinite = !best && this.#decode?.()?.recoveries.length
+      if (!isNotFinite) return this.#close(failure)
+      const flaw = new ApproxiferError('PROTOCOL', 'the recovered answer is not finite')
+      return this.#close({ ...failure, error: flaw })
+    }
+    if (!best) return this.#close(failure)
     const { outputs } = this.#layer
-    const output = toNamed(Payload.of(said.answer, outputs).tensors, outputs)
-    const why = `${failure.error.message}; what was recovered is not confident enough`
-    const error = new ApproxiferError('DEADLINE', why, { recovery: { output, confidence: said.confidence } })
-    this.#close({ ...failure, error })
+    const output = toNamed(Payload.of(best.recovery.answer, outputs).tensors, outputs)
+    const why = `${error.message}; what was recovered is not confident enough`
+    const recovery = { output, confidence: best.confidence }
+    this.#close({ ...failure, error: new ApproxiferError('DEADLINE', why, { recovery }) })
   }
 
   #teach(own: Float32Array, from: string | undefined): void {
     const { memory } = this.#layer
-    const said = this.#current
-    if (said) {
-      const isRight = memory.grade(said, own, from)
-      const { recovery } = this.#query.tried
-      if (recovery) recovery.agreed = isRight
-      this.#told?.(isRight === true)
+    const best = this.#best
+    for (const each of best?.all ?? NONE) {
+      const isRight = memory.grade(each, own, from)
+      if (each === best?.recovery) best.report.agreed = isRight
     }
+    if (best) this.#told?.(best.report.agreed === true)
     memory.learn(this.#query.payload.vector, own, from)
   }
 
@@ -252,4 +297,10 @@ class RecoveredCall implements Call, Caller, Timeable {
     this.#layer.timers.remove(this)
     if (outcome) this.#caller.settled(outcome)
   }
+}
+
+/** Each by its name: what a memory says has more than is reported. */
+function reportOf({ recovery, confidence }: BestRecovery): RecoveryReport {
+  const { source, missing, variance, error, errors, odds, margin } = recovery
+  return { query: 0, source, missing, variance, error, errors, odds, margin, confidence, given: false }
 }

@@ -1,7 +1,8 @@
 /** The memory in this thread: lookups and lessons in slices, each within its share of the time. */
 
+import type { Recovered } from '../prediction'
 import type { Learning } from './learning'
-import type { MemoryService, RecalledAnswer, RecallWant } from './service'
+import type { MemoryService, RecalledAnswer, RecallWant, Rehearsal } from './service'
 
 export class InlineMemory implements MemoryService {
   readonly #learning: Learning
@@ -34,11 +35,26 @@ export class InlineMemory implements MemoryService {
     return epoch === this.#learning.epoch
   }
 
-  grade(said: RecalledAnswer, own: Float32Array, from: string | undefined): boolean | undefined {
+  best<T extends Recovered>(all: readonly T[]): { recovery: T; confidence: number | undefined } {
+    return this.#learning.experience.confidence.best(all)
+  }
+
+  grade(said: Recovered, own: Float32Array, from: string | undefined): boolean | undefined {
     return this.#learning.experience.confidence.grade(said, own, from)
   }
 
   learn(query: Float32Array, own: Float32Array, from: string | undefined): void {
     this.#learning.remember(query, own, from)
+  }
+
+  study(rehearsals: Iterable<readonly Rehearsal[]>, bytes: number): void {
+    this.#learning.later(this.#studying(rehearsals), bytes)
+  }
+
+  *#studying(rehearsals: Iterable<readonly Rehearsal[]>): Generator<void> {
+    for (const some of rehearsals) {
+      for (const { recovered, own, from } of some) this.#learning.experience.confidence.rehearse(recovered, own, from)
+      yield
+    }
   }
 }

@@ -10,6 +10,13 @@ export interface RecalledAnswer extends Recovered {
   readonly epoch: number
 }
 
+/** A recovery that nobody was given, and the model's own answer to the same query. */
+export interface Rehearsal {
+  readonly recovered: Recovered
+  readonly own: Float32Array
+  readonly from: string | undefined
+}
+
 /** For what it is asked. */
 export interface RecallWant {
   /** Else the query gets nothing: there is more time for it. */
@@ -28,8 +35,12 @@ export interface MemoryService {
   recall(query: Float32Array, want: RecallWant, told: (said: RecalledAnswer | undefined) => void): void
   /** Whether what was recalled may still be given and graded. */
   isCurrent(said: RecalledAnswer): boolean
+  /** Of several recoveries of one query, also decoded ones, that of the highest confidence; asked of a memory that knows nothing, too. @param all  at least one */
+  best<T extends Recovered>(all: readonly T[]): { recovery: T; confidence: number | undefined }
   /** The model's own answer has come: it teaches how often recoveries are right. @returns whether this one was; undefined where nobody can say yet */
-  grade(said: RecalledAnswer, own: Float32Array, from: string | undefined): boolean | undefined
+  grade(said: Recovered, own: Float32Array, from: string | undefined): boolean | undefined
   /** The model's own answer, with time or without: at most times only a part of them is learned. */
   learn(query: Float32Array, own: Float32Array, from: string | undefined): void
+  /** What recoveries would have been worth: each teaches how often they are right, once there is time. @param bytes  that these hold on to */
+  study(rehearsals: Iterable<readonly Rehearsal[]>, bytes: number): void
 }

@@ -4,6 +4,7 @@ import { Codec, type CodecOptions } from '../codec/codec'
 import type { Core } from '../core/core'
 import { loadCore } from '../core/load'
 import { CodedGroup } from '../group/coded-group'
+import { type ParityLayer, parity } from '../layers/parity'
 import { recover } from '../layers/recover'
 import type { Ledger } from '../ledger/ledger'
 import { DEFAULT_BYTES } from '../memory/domain'
@@ -11,6 +12,7 @@ import { Experience, type ExperienceOptions } from '../memory/experience'
 import { InlineMemory } from '../memory/inline'
 import { Learning } from '../memory/learning'
 import { secret, seeded } from '../random'
+import type { Service } from '../service'
 import type { Checked, Settings } from './settings'
 import { type Coder, evidenceOf } from './tenants'
 import { vectorsOf } from './vectors'
@@ -24,7 +26,7 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
   const codec = codecFor(await loadCore(testing.core), options)
   const { code, core, scheme } = codec
   const isSystematic = code === 'systematic'
-  const groups = !isSystematic || (scheme.stragglers > 0 && !scheme.byzantine)
+  const isCoded = isSystematic && scheme.stragglers > 0 && !scheme.byzantine
   const random = seeded(testing.seed)
   const paper = isSystematic ? undefined : (await import('../layers/paper')).paper
   const Kind = reuse.maxError === undefined ? undefined : (await import('../ledger/ledger')).Ledger
@@ -35,12 +37,12 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
       const { clock, criterion, vectors, trust } = shared
       const signature = { ...shared.signature, inputs: (vectors ?? shared.signature).inputs }
       const { limits, warn } = settings
-      const memory = vectors ? settings.memory && { ...settings.memory, features: vectors.features } : (false as const)
+      const choices = vectors ? settings.memory && { ...settings.memory, features: vectors.features } : (false as const)
       const ledger = Kind && ledgerOf(Kind, settings)
-      const bytes = Math.floor(((memory || undefined)?.bytes ?? DEFAULT_BYTES) / limits.tenants)
+      const bytes = Math.floor(((choices || undefined)?.bytes ?? DEFAULT_BYTES) / limits.tenants)
       const learned: ExperienceOptions = {
         ...{ criterion, fingerprint, probed, evidence: evidenceOf(name, trust), ledger, warn },
-        memory: isSystematic && (limits.tenants > 1 && memory !== false ? { ...memory, bytes } : memory),
+        memory: isSystematic && (limits.tenants > 1 && choices !== false ? { ...choices, bytes } : choices),
       }
       const experience = taught(settings, name, (state) => new Experience(core, signature, { ...learned, state }))
       const learning = new Learning(experience, clock, warn, 1 / limits.tenants, shared.first)
@@ -51,24 +53,30 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
         learning: isSystematic && vectors ? learning : undefined,
       }
       const newGroup = () => new CodedGroup(context)
-      const { lateness, recoveries, first } = shared
-      const isDoubted = () => first.doubt !== undefined
-      const recovered = {
-        clock,
-        lateness,
-        budget: recoveries,
-        memory: new InlineMemory(learning),
-        errors: ledger,
-        isDoubted,
-      }
-      const { pool } = shared
+      const { lateness, recoveries, first, pool } = shared
+      const { inputs } = shared.signature
       const { maxWaitMs } = settings
       if (paper) {
-        const layers = [paper({ clock, codec, signature: shared.signature, pool, random, maxWaitMs })]
+        const layers = () => [paper({ clock, codec, signature: shared.signature, pool, random, maxWaitMs })]
         return { context, learning, layers, save: () => learning.save() }
       }
-      const layers = context.learning ? [recover({ ...recovered, outputs: signature.outputs })] : []
-      return { context, learning, layers, save: () => learning.save(), newGroup: groups ? newGroup : undefined }
+      const memory = new InlineMemory(learning)
+      const isDoubted = () => first.doubt !== undefined
+      const recovered = { clock, lateness, budget: recoveries, memory, errors: ledger, isDoubted }
+      const coded = { clock, codec, pool, inputs, memory, maxWaitMs }
+      let groups: ParityLayer | undefined
+      const layers = (workers: Service) => {
+        groups = isCoded ? parity({ ...coded, workers }) : undefined
+        const recovers = context.learning ? [recover({ ...recovered, outputs: signature.outputs })] : []
+        return groups ? [...recovers, groups] : recovers
+      }
+      return {
+        ...{ context, learning, layers },
+        save: () => learning.save(),
+        close: () => groups?.close(),
+        forget: (identity) => groups?.forget(identity),
+        newGroup: isCoded ? newGroup : undefined,
+      }
     },
   }
 }

@@ -86,14 +86,15 @@ export class Generation {
   get #isPlain(): boolean {
     const { coder, Vote, sampled, trust } = this.means
     if (coder.code !== 'systematic') return true
-    return !coder.scheme.stragglers && !Vote && !sampled && !trust.strangers
+    return !Vote && !sampled && !trust.strangers
   }
 
   #stack({ layers }: Settings): Service {
-    const { clock, lateness, hedges } = this.#shared
+    const { clock, lateness, hedges, mostLost, mostFailed } = this.#shared
     const { pool, coder } = this.means
     return stackOf({
       ...{ clock, pool, lateness, budget: hedges, counts: this.counts.hedges, teaches: coder.learns },
+      ...{ mostDowns: mostLost, mostFailures: mostFailed },
       isHedged: coder.code === 'systematic',
       layers,
       tenantOf: ({ turn, refusal }) => (refusal ? this.tenants.known(turn.tenant) : this.tenants.of(turn.tenant)),
@@ -277,13 +278,18 @@ export class Generation {
   reconsider(ejected?: Identity): void {
     this.means.sampled?.look()
     for (const query of this.#open.all) query.reconsider(ejected)
-    if (ejected !== undefined) this.#pending?.eject(ejected)
+    if (ejected === undefined) return
+    for (const tenant of this.tenants) tenant.forget?.(ejected)
+    this.#pending?.eject(ejected)
   }
 
   /** Takes out what an identity's answers taught, and what open queries would get of it. */
   forget(identity: Identity): void {
     this.reuse?.forget({ identity })
-    for (const { learning } of this.tenants) learning?.forget(identity)
+    for (const tenant of this.tenants) {
+      tenant.learning?.forget(identity)
+      tenant.forget?.(identity)
+    }
     for (const query of this.#open.all) query.forget(identity)
   }
 

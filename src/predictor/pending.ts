@@ -156,6 +156,7 @@ export class PendingCall extends OutgoingCall implements Query {
     this.#pending.open.remove(this)
     this.#pending.means.buffers?.free(this.payload)
     this.#reported?.(this.#report)
+    this.tried.onDone?.()
   }
 
   #fail(error: ApproxiferError): void {
@@ -188,7 +189,7 @@ export class PendingCall extends OutgoingCall implements Query {
   #compare(): void {
     if (this.#pending.means.coder.code !== 'systematic') return // each row goes to one worker
     const answered = this.tried.attempts.filter(answerOf) as readonly Attempt<Payload, Payload>[]
-    this.#pending.means.trust.compare(this.payload, answered)
+    if (answered.length) this.#pending.means.trust.compare(this.payload, answered)
   }
 
   get #report(): GroupReport {

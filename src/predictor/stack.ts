@@ -11,7 +11,8 @@ import { type Layer, type Query, type Service, stack } from '../service'
 
 /** Whose a query is: each tenant has layers of its own. */
 export interface Layered {
-  readonly layers: readonly Layer[]
+  /** @param workers  attempts that nobody hedges are asked of it */
+  layers(workers: Service): readonly Layer[]
 }
 
 export interface StackOptions extends Omit<HedgeOptions, 'pool'> {
@@ -28,14 +29,15 @@ export interface StackOptions extends Omit<HedgeOptions, 'pool'> {
 /** @throws TypeError where `layers` gives anything but layers */
 export function stackOf({ tenantOf, isHedged, layers, ...options }: StackOptions): Service {
   const { clock, pool } = options
-  const own = [limit({ clock }), byTenant(tenantOf), ...(isHedged ? [hedge(options)] : [])]
+  const workers = poolService(pool)
+  const own = [limit({ clock }), byTenant(tenantOf, workers), ...(isHedged ? [hedge(options)] : [])]
   const all = layers ? layers(own) : own
   if (!Array.isArray(all) || !all.every((each) => typeof each === 'function'))
     throw new TypeError(expected('layers', 'a function that gives an array of layers', all))
-  return stack(poolService(pool), ...all)
+  return stack(workers, ...all)
 }
 
-function byTenant(tenantOf: StackOptions['tenantOf']): Layer {
+function byTenant(tenantOf: StackOptions['tenantOf'], workers: Service): Layer {
   return (next) => {
     const services = new WeakMap<Layered, Service>()
     return (query, caller) => {
@@ -43,7 +45,7 @@ function byTenant(tenantOf: StackOptions['tenantOf']): Layer {
       if (!tenant) return next(query, caller)
       let own = services.get(tenant)
       if (!own) {
-        own = stack(next, ...tenant.layers)
+        own = stack(next, ...tenant.layers(workers))
         services.set(tenant, own)
       }
       return own(query, caller)

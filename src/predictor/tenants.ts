@@ -7,13 +7,14 @@ import type { CodedGroup } from '../group/coded-group'
 import type { CodingContext } from '../group/redundancy'
 import { learnedModel, type ModelMarks, type Persistent, saveNothing } from '../memory/experience-state'
 import type { Learning } from '../memory/learning'
+import type { Identity } from '../pool/attempt'
 import type { Context } from '../query/context'
 import { Scheme } from '../scheme'
-import type { Layer } from '../service'
 import type { Signature } from '../tensor'
 import type { Reputation } from '../trust/reputation'
 import type { Means } from './means'
 import type { Coded, Settings } from './settings'
+import type { Layered } from './stack'
 import type { Vectors } from './vectors'
 
 /** The tenant of queries that name none. */
@@ -22,8 +23,12 @@ export const NOBODY = ''
 export interface Tenant {
   readonly context: Context
   readonly learning?: Learning
-  /** Its own, around what all tenants share: what recovers from its memory. */
-  readonly layers: readonly Layer[]
+  /** Its own, around what all tenants share: what recovers, and what codes. */
+  layers: Layered['layers']
+  /** Nobody asks for it any more: what it has open comes to its end. */
+  close?(): void
+  /** What follows from an identity's answers so far is given no more, also of what the memory has not learned. */
+  forget?(identity: Identity): void
   /** What was learned, for the option `state`. */
   save(): Uint8Array
   /** Where queries are coded together. */
@@ -77,6 +82,7 @@ export class Tenants {
   forget(name: string): boolean {
     const tenant = this.#all.get(name)
     tenant?.group?.close()
+    tenant?.close?.()
     tenant?.learning?.close()
     this.#forgotten(name)
     return this.#all.delete(name)
@@ -109,7 +115,7 @@ export function noCoder(): Coder {
     newTenant(name, shared, _settings, model) {
       const { signature, criterion, trust } = shared
       const save = () => saveNothing(learnedModel(signature, model), criterion, evidenceOf(name, trust))
-      return { context: { ...shared, learning: undefined }, layers: [], save }
+      return { context: { ...shared, learning: undefined }, layers: () => [], save }
     },
   }
 }

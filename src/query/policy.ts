@@ -63,17 +63,6 @@ function lookUp({ policy, lookup }: Facts): Decision | undefined {
   return lookup === 'none' ? { action: 'look up' } : WAIT
 }
 
-/**
- * Whether a group that closes sends parities; `evaluate` asks this as well. A warm memory recovers more lost answers than parities do. Of
- * as many queries as there are parities each would be a copy, and a hedge costs less. Callers that only recover were promised an answer
- * with as many rows lost: their groups always send them.
- *
- * @param missing  queries to be mixed
- */
-export function sendsParities(isPromised: boolean, missing: number, parities: number, isWarm: boolean): boolean {
-  return parities > 0 && missing > 0 && (isPromised || (!isWarm && missing > parities))
-}
-
 function isRecovered({ recovery, policy, minConfidence }: Facts): boolean {
   return recovery !== undefined && isConfident(policy, minConfidence, recovery.confidence)
 }

@@ -1,13 +1,12 @@
 /** What a query can get in the place of its own answer: what its group decoded, what the memory predicts, the more confident of them. */
 
 import type { Ledger } from '../ledger/ledger'
-import type { Confidence } from '../memory/confidence'
+import { type BestRecovery, bestRecovery } from '../memory/best-recovery'
 import type { Experience } from '../memory/experience'
 import type { Recollection } from '../memory/memory'
 import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
 import type { Recovered, RecoveryReport } from '../prediction'
-import { allFinite } from '../tensor'
 
 /** What a group decoded for a query. */
 export interface Decoding {
@@ -19,32 +18,6 @@ export interface Decoding {
 }
 
 const NOTHING: Decoding = { recoveries: [], isMixed: false, missing: 1 }
-
-/** What a query can get in place of its own answer: the recovery of the highest confidence, of all that there are. */
-export interface BestRecovery {
-  recovery: Recovered
-  confidence: number | undefined
-  all: readonly Recovered[]
-}
-
-/**
- * The best of what was decoded and what is remembered; only of the latter, if there is any and no parity has the query in it.
- *
- * @param mixed       whether a parity has the query in it
- * @param confidence  without it the first is taken
- * @returns undefined where nothing finite was recovered
- */
-export function bestRecovery(
-  decoded: readonly Recovered[],
-  remembered: Omit<Recovered, 'missing'> | undefined,
-  { mixed, missing }: { mixed: boolean; missing: number },
-  confidence: Pick<Confidence, 'best'> | undefined,
-): BestRecovery | undefined {
-  const recovered = remembered ? [...(mixed ? decoded : []), { ...remembered, missing }] : decoded
-  const all = recovered.filter(({ answer }) => allFinite(answer))
-  if (!all.length) return undefined
-  return { all, ...(confidence?.best(all) ?? { recovery: all[0], confidence: undefined }) }
-}
 
 /** How pressing it is that there is a recovery: what could not be looked up for want of time is when it is more pressing. */
 export type Urgency = 0 | 1 | 2

@@ -4,8 +4,10 @@
  */
 
 import { expect, it } from 'vitest'
+import { Codec } from '../../src/codec/codec'
 import { Budget } from '../../src/layers/budget'
 import { Lateness } from '../../src/layers/lateness'
+import { type ParityLayer, parity } from '../../src/layers/parity'
 import { recover } from '../../src/layers/recover'
 import type { MemoryService } from '../../src/memory/service'
 import { acceptAnswers, type Payload } from '../../src/payload'
@@ -13,7 +15,7 @@ import { NORMAL } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
 import { stackOf } from '../../src/predictor/stack'
 import { type Random, seeded } from '../../src/random'
-import type { Caller } from '../../src/service'
+import type { Caller, Service } from '../../src/service'
 import { SimulatedWorker } from '../../src/testing/simulated-worker'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { payload, queryOf } from '../shared/fake-service'
@@ -23,8 +25,8 @@ const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', 
 /** A call that has expired settles so soon, and a timer may be a millisecond late. */
 const GRACE = 31
 
-/** Workers of which two fail or hang now and then, and a third may leave. */
-function worldOf(random: Random) {
+/** Workers of which two fail or hang now and then, and a third may leave; queries are alone, or coded in groups. */
+async function worldOf(random: Random) {
   const clock = new VirtualClock()
   const law = () => 10 * Math.exp(0.3 * random.gauss()) * (random.next() < 0.1 ? 10 : 1)
   const answer = (query: Float32Array) => query.slice()
@@ -44,7 +46,9 @@ function worldOf(random: Random) {
   const memory: MemoryService = {
     isWarm: true,
     isCurrent: () => random.next() < 0.9,
+    best: (all) => ({ recovery: all[0], confidence: random.next() }),
     grade: () => true,
+    study: (rehearsals) => void Array.from(rehearsals),
     learn() {},
     recall(query, _, told) {
       const said = { answer: query.slice(), source: 'memory', missing: 1, confidence: random.next(), epoch: 0 } as const
@@ -62,7 +66,27 @@ function worldOf(random: Random) {
     outputs: signature.outputs,
     isDoubted: () => false,
   }
-  const tenant = { layers: recovers ? [recover(own)] : [] }
+  const queries = [1, 2, 4, 8][Math.floor(4 * random.next())]
+  const codec = await Codec.create({ queries, stragglers: 1 + Math.floor(2 * random.next()), core: { prefer: 'js' } })
+  const groups = { groups: 0 }
+  let coded: ParityLayer | undefined
+  const isCoded = random.next() < 0.6
+  const layers = (workers: Service) => {
+    const { inputs } = signature
+    const coding = {
+      clock,
+      codec,
+      pool,
+      workers,
+      inputs,
+      memory: random.next() < 0.5 ? memory : { ...memory, isWarm: false },
+    }
+    coded = isCoded ? parity({ ...coding, maxWaitMs: 5, counts: groups }) : undefined
+    return [...(recovers ? [recover(own)] : []), ...(coded ? [coded] : [])]
+  }
+  const tenant = { layers }
+  if (random.next() < 0.2) clock.after(150, () => coded?.forget(workers[3].name))
+  if (random.next() < 0.1) clock.after(250, () => coded?.close())
   const all = { clock, pool, lateness, budget: new Budget(0.2, 10), counts, teaches: recovers }
   const service = stackOf({ ...all, isHedged: true, tenantOf: () => tenant })
   if (random.next() < 0.3) clock.after(200, () => pool.remove(workers[2].name))
@@ -77,7 +101,7 @@ it('holds under random trouble', async () => {
   }
   for (let seed = 1; seed <= RUNS; seed++) {
     const random = seeded(seed)
-    const { clock, pool, service } = worldOf(random)
+    const { clock, pool, service } = await worldOf(random)
     const calls: { settled: number; done: number; isDropped: boolean }[] = []
     const faults: string[] = []
     const ask = () => {
@@ -98,6 +122,7 @@ it('holds under random trouble', async () => {
           if (told.settled++) faults.push('settled twice')
           if (clock.now() > dueAt + GRACE) faults.push(`settled ${clock.now() - dueAt} ms late`)
           tally(outcome.kind === 'answer' ? outcome.status : outcome.error.code)
+          if (outcome.kind === 'answer' && outcome.status === 'recovered' && outcome.by.length) tally('decoded')
         },
         done() {
           hear('done')
@@ -114,7 +139,7 @@ it('holds under random trouble', async () => {
           if (told.settled) return
           told.isDropped = true
           tally('dropped')
-          call.drop((['left', 'over', 'teach'] as const)[Math.floor(3 * random.next())])
+          call.drop((['left', 'over', 'teach', 'void'] as const)[Math.floor(4 * random.next() ** 0.8)])
         })
       }
       if (calls.length < QUERIES) clock.after(6 * random.next(), ask)
@@ -126,6 +151,6 @@ it('holds under random trouble', async () => {
     expect([seed, faults]).toEqual([seed, []])
     await pool.close(new Error('closed') as never)
   }
-  for (const what of ['exact', 'recovered', 'dropped', 'DEADLINE', 'WORKER'])
+  for (const what of ['exact', 'recovered', 'decoded', 'dropped', 'DEADLINE', 'WORKER', 'QUORUM'])
     expect([what, totals[what] > 20]).toEqual([what, true])
 })

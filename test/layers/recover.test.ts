@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { Policy } from '../../src/choices'
 import { type RecoverOptions, recover } from '../../src/layers/recover'
 import type { MemoryService, RecalledAnswer, RecallWant } from '../../src/memory/service'
+import type { Recovered } from '../../src/prediction'
 import { type failure, fakeService, listener, queryOf } from '../shared/fake-service'
 
 const ages = { giveMs: 20, hedgeMs: 30, worth: 1 }
@@ -25,7 +26,12 @@ class FakeMemory implements MemoryService {
     else tell()
   }
   isCurrent = ({ epoch }: RecalledAnswer) => epoch === this.epoch
-  grade(_: RecalledAnswer, own: Float32Array) {
+  best<T extends Recovered>(all: readonly T[]) {
+    const rated = all.map((recovery) => ({ recovery, confidence: recovery.odds }))
+    return rated.reduce((best, each) => ((each.confidence ?? -1) > (best.confidence ?? -1) ? each : best))
+  }
+  study() {}
+  grade(_: Recovered, own: Float32Array) {
     this.log.push(`graded by ${own.join()}`)
     return true
   }

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { loadCore } from '../../src/core/load'
 import { brierSkill, calibrationError, reliability } from '../../src/evaluate/statistics'
+import { bestRecovery } from '../../src/memory/best-recovery'
 import { Calibration } from '../../src/memory/calibration'
 import { Confidence } from '../../src/memory/confidence'
 import type { Recovered } from '../../src/prediction'
-import { bestRecovery } from '../../src/query/recovery'
 import { seeded } from '../../src/random'
 
 const core = await loadCore()
