@@ -56,7 +56,7 @@ const LOST = 3
 const DUE = 4
 
 /** What the query may be given, and what it was chosen from. */
-interface Candidate extends BestRecovery {
+interface ChosenRecovery extends BestRecovery {
   readonly said: RecalledAnswer | undefined
   readonly offer: Offer | undefined
   readonly report: RecoveryReport
@@ -76,7 +76,7 @@ class RecoveredCall implements Call, Caller, Timeable {
   #said: RecalledAnswer | undefined
   /** What its group has by now; absent until that offers something. */
   #decode: (() => Offer | undefined) | undefined
-  #candidate: Candidate | undefined
+  #chosen: ChosenRecovery | undefined
   /** Told whether what was given was right. */
   #told: ((isRight: boolean) => void) | undefined
   #failure: Failure | undefined
@@ -229,8 +229,8 @@ class RecoveredCall implements Call, Caller, Timeable {
   }
 
   /** The surest of what the memory said and what its group decoded, both as they are now; what was given stays. */
-  get #best(): Candidate | undefined {
-    const before = this.#candidate
+  get #best(): ChosenRecovery | undefined {
+    const before = this.#chosen
     if (before?.report.given) return before
     const said = this.#current
     const offer = this.#decode?.()
@@ -239,16 +239,16 @@ class RecoveredCall implements Call, Caller, Timeable {
     const best = offer
       ? this.#bestOf(offer, said)
       : said && { recovery: said, confidence: said.confidence, all: [said] }
-    this.#candidate = best && { ...best, said, offer, report: reportOf(best) }
-    this.#query.tried.recovery = this.#candidate?.report
-    return this.#candidate
+    this.#chosen = best && { ...best, said, offer, report: reportOf(best) }
+    this.#query.tried.recovery = this.#chosen?.report
+    return this.#chosen
   }
 
   #bestOf({ recoveries, isMixed, missing }: Offer, said: RecalledAnswer | undefined): BestRecovery | undefined {
     return bestRecovery(recoveries, said, { mixed: isMixed, missing }, this.#layer.memory)
   }
 
-  #give({ recovery, confidence, report, offer }: Candidate): void {
+  #give({ recovery, confidence, report, offer }: ChosenRecovery): void {
     const { budget, errors, outputs } = this.#layer
     if (this.#pressing === LATE) budget.take()
     report.given = true
