@@ -140,6 +140,8 @@ class GroupedQuery extends OutgoingCall implements Query, GroupRow {
   hasLeft = false
   /** Its answers tell nothing. */
   isVoid = false
+  /** Its time is up. */
+  isDue = false
   /** Its own answer is not to come. */
   held: Failure | undefined
 
@@ -183,6 +185,7 @@ class GroupedQuery extends OutgoingCall implements Query, GroupRow {
   }
 
   override expire(): void {
+    this.isDue = true
     if (this.isOpen) this.#group.expire(this)
   }
 
@@ -418,6 +421,7 @@ class QueryGroup implements Apart, Timeable {
 
   /** Its own answer is not to come. */
   lost(query: GroupedQuery, failure: Failure): void {
+    if (query.isDue) return this.settle(query, failure)
     const mayWait = this.isOpen || this.#state === 'waiting'
     if (!query.isPromised || !mayWait) return this.#fail(query, failure)
     query.held = failure
@@ -583,6 +587,7 @@ class QueryGroup implements Apart, Timeable {
   #finish(): void {
     if (this.isOpen || this.#running || this.place < 0) return
     this.#groups.open.remove(this)
+    if (this.#groups.filling === this) this.#groups.filling = undefined // else it would be kept until the next one
     for (const { caller } of this.#queries) caller.done?.()
     this.#tell()
   }

@@ -296,3 +296,150 @@ it('teaches nothing of a model that was replaced', () => {
   asked[0].answer(5, 6)
   expect(memory.log).toEqual([])
 })
+
+describe('what a group decoded', () => {
+  const by = [{}, {}] as never
+  const decoded = (confidence: number | undefined, ...values: number[]): Recovered => ({ answer: Float32Array.from(values), source: 'code', missing: 2, odds: confidence }) // biome-ignore format: one line
+  /** @returns what tells the query of its group, and counts how often that was decoded */
+  function offering(memory: FakeMemory, options: Partial<RecoverOptions> = {}) {
+    const own = recovering(memory, options)
+    const calls = { decoded: 0 }
+    const offer = (recovery: Recovered | undefined, isLost = false) =>
+      own.asked[0].caller.offer?.(() => {
+        calls.decoded++
+        return recovery && { recoveries: [recovery], isMixed: true, missing: 2, by }
+      }, isLost)
+    return { ...own, offer, calls }
+  }
+
+  it('is given to a late query where it is surer than the memory; the model’s answer grades both', async () => {
+    const memory = new FakeMemory({ ...said(0.5, 3, 4), odds: 0.5 })
+    const { clock, asked, ask, offer, calls } = offering(memory)
+    const { log, outcomes, caller } = listener()
+    const query = choosing('auto')
+    ask(query, caller)
+    asked[0].begin('a')
+    offer(decoded(0.95, 7, 8))
+    expect([log, calls.decoded]).toEqual([['began a'], 0]) // it may come in time
+    await clock.run(20)
+    expect([log.at(-1), outcomes]).toMatchObject(['recovered 7,8', [{ confidence: 0.95, by }]])
+    asked[0].answer(5, 6)
+    expect(memory.log).toEqual(['graded by 5,6', 'graded by 5,6', 'learned 5,6'])
+    expect(query.tried.recovery).toMatchObject({ source: 'code', missing: 2, given: true, agreed: true })
+  })
+
+  it('is not given where the memory is surer: that is nobody’s', async () => {
+    const { clock, asked, ask, offer } = offering(new FakeMemory({ ...said(0.97, 3, 4), odds: 0.97 }))
+    const { log, outcomes, caller } = listener()
+    ask(choosing('auto'), caller)
+    asked[0].begin('a')
+    offer(decoded(0.95, 7, 8))
+    await clock.run(20)
+    expect([log.at(-1), outcomes]).toMatchObject(['recovered 3,4', [{ by: [] }]])
+  })
+
+  it('is given when it comes, to a query that is late by then', async () => {
+    const { clock, asked, ask, offer } = offering(Object.assign(new FakeMemory(undefined), { isWarm: false }))
+    const { log, caller } = listener()
+    ask(choosing('auto'), caller)
+    asked[0].begin('a')
+    await clock.run(25)
+    expect(log).toEqual(['began a'])
+    offer(decoded(0.95, 7, 8))
+    expect(log.at(-1)).toBe('recovered 7,8')
+  })
+
+  it.each([
+    ['auto', 0.95, 'recovered 7,8'],
+    ['auto', 0.5, 'began a'],
+    ['recover', 0.1, 'recovered 7,8'],
+    ['retry', 0.95, 'began a'],
+  ] as const)('%s, %d: at once while nobody knows what is late, whatever the budget: %s', (policy, sure, last) => {
+    const budget = { earn() {}, has: false, take() {} }
+    const { asked, ask, offer } = offering(new FakeMemory(undefined), { lateness: { ages: undefined }, budget })
+    const { log, caller } = listener()
+    ask(choosing(policy), caller)
+    asked[0].begin('a')
+    offer(decoded(sure, 7, 8))
+    expect(log.at(-1)).toBe(last)
+  })
+
+  it('before anybody knew what is late, and that was not sure enough, keeps nothing from being recovered when it is late', async () => {
+    const lateness: { ages: typeof ages | undefined } = { ages: undefined }
+    const memory = new FakeMemory(undefined)
+    const { clock, asked, ask, offer } = offering(memory, { lateness })
+    const { log, caller } = listener()
+    ask(choosing('auto'), caller)
+    ask(choosing('retry'), listener().caller)
+    for (const [i, attempt] of asked.entries()) attempt.begin('ab'[i])
+    offer(decoded(0.5, 7, 8))
+    memory.says = { ...said(0.95, 3, 4), odds: 0.95 }
+    lateness.ages = ages
+    await clock.run(10)
+    asked[1].answer(1, 1)
+    await clock.run(20)
+    expect(log).toEqual(['began a', 'recovered 3,4'])
+  })
+
+  it('is waited for where its own answer is lost: the memory is asked at once, and for the last time', () => {
+    const memory = new FakeMemory(undefined)
+    const { asked, ask, offer } = offering(memory)
+    const { log, caller } = listener()
+    ask(choosing('recover'), caller)
+    asked[0].begin('a')
+    offer(undefined, true)
+    expect([log, memory.wants.map(({ isLast }) => isLast)]).toEqual([['began a'], [true]])
+    offer(decoded(0.1, 7, 8), true)
+    expect([log.at(-1), memory.wants.length]).toEqual(['recovered 7,8', 1])
+  })
+
+  it('is had before its group is over, while the memory is asked for a query that failed', () => {
+    const memory = Object.assign(new FakeMemory(undefined), { isSlow: true })
+    const { asked, ask } = recovering(memory)
+    const { log, caller } = listener()
+    ask(choosing('recover'), caller)
+    let offer: { recoveries: Recovered[]; isMixed: boolean; missing: number; by: never } | undefined
+    let isOver = false
+    const decode = () => {
+      if (!isOver) offer = { recoveries: [decoded(0.1, 7, 8)], isMixed: true, missing: 2, by }
+      return offer
+    }
+    asked[0].begin('a')
+    asked[0].caller.offer?.(decode, false)
+    asked[0].fail()
+    isOver = true
+    memory.waiting[0]()
+    expect(log.slice(-2)).toEqual(['recovered 7,8', 'done'])
+  })
+
+  it('is not given once it is withdrawn', async () => {
+    const { clock, asked, ask, offer } = offering(new FakeMemory(undefined))
+    const { log, caller } = listener()
+    const call = ask(choosing('auto', { atDeadline: 'give' }), caller)
+    asked[0].begin('a')
+    await clock.run(20)
+    offer(decoded(0.5, 7, 8))
+    offer(undefined)
+    call.expire()
+    expect(log.at(-1)).toBe('DEADLINE')
+  })
+
+  it('and is no number is told in the error', () => {
+    const { asked, ask, offer } = offering(new FakeMemory(undefined))
+    const { outcomes, caller } = listener()
+    ask(choosing('recover'), caller)
+    offer(decoded(undefined, Number.NaN, 1))
+    asked[0].begin('a').fail()
+    expect(outcomes).toMatchObject([{ error: { code: 'PROTOCOL', message: 'the recovered answer is not finite' } }])
+  })
+
+  it('and is not sure enough is in the error at the deadline', () => {
+    const { asked, ask, offer } = offering(new FakeMemory(undefined))
+    const { outcomes, caller } = listener()
+    const call = ask(choosing('auto'), caller)
+    asked[0].begin('a')
+    offer(decoded(0.5, 7, 8))
+    call.expire()
+    expect(outcomes).toMatchObject([{ error: { code: 'DEADLINE', recovery: { confidence: 0.5 } } }])
+  })
+})
