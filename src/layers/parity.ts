@@ -42,8 +42,6 @@ export interface ParityOptions {
   readonly memory: Pick<MemoryService, 'isWarm' | 'study'>
   /** How long a query waits for others; half of the time to its deadline at most. */
   readonly maxWaitMs: number
-  /** Groups so far, and queries that joined none: they are counted here. */
-  readonly counts: { groups: number }
 }
 
 /** Share of the workers at work beyond which parities cost others more than they give. */
@@ -93,13 +91,8 @@ class Groups {
   }
 
   join(query: Query, caller: Caller, next: Service) {
-    const { counts } = this.options
-    if (query.refusal) {
-      counts.groups++
-      return next(query, caller) // no worker is asked for it
-    }
+    if (query.refusal) return next(query, caller) // no worker is asked for it
     if (!this.filling?.isOpen) {
-      counts.groups++
       this.filling = new QueryGroup(this)
       this.open.add(this.filling)
     }
@@ -120,16 +113,8 @@ interface GroupRow {
 
 /** A query of a group, as it is asked beneath, and who waits for it. */
 class GroupedQuery extends OutgoingCall implements Query, GroupRow {
-  readonly payload: Query['payload']
-  readonly choices: Query['choices']
-  readonly said: Query['said']
-  readonly turn: Query['turn']
-  readonly since: number
-  readonly dueAt: number
-  readonly priority: Query['priority']
-  readonly refusal: Query['refusal']
   readonly apart: Query['apart']
-  readonly tried: Tried
+  readonly #query: Query
   readonly #group: QueryGroup
   readonly caller: Caller
   readonly row: number
@@ -147,16 +132,8 @@ class GroupedQuery extends OutgoingCall implements Query, GroupRow {
 
   constructor(query: Query, caller: Caller, group: QueryGroup, row: number) {
     super()
-    this.payload = query.payload
-    this.choices = query.choices
-    this.said = query.said
-    this.turn = query.turn
-    this.since = query.since
-    this.dueAt = query.dueAt
-    this.priority = query.priority
-    this.refusal = query.refusal
+    this.#query = query
     this.apart = [...query.apart, group]
-    this.tried = query.tried
     this.caller = caller
     this.#group = group
     this.row = row
@@ -164,6 +141,44 @@ class GroupedQuery extends OutgoingCall implements Query, GroupRow {
 
   ask(next: Service): void {
     this.send(next, this)
+  }
+
+  // Each is read where it stands: copies of all take a hundred bytes a query.
+
+  get payload(): Query['payload'] {
+    return this.#query.payload
+  }
+
+  get choices(): Query['choices'] {
+    return this.#query.choices
+  }
+
+  get said(): Query['said'] {
+    return this.#query.said
+  }
+
+  get turn(): Query['turn'] {
+    return this.#query.turn
+  }
+
+  get since(): number {
+    return this.#query.since
+  }
+
+  get dueAt(): number {
+    return this.#query.dueAt
+  }
+
+  get priority(): Query['priority'] {
+    return this.#query.priority
+  }
+
+  get refusal(): Query['refusal'] {
+    return this.#query.refusal
+  }
+
+  get tried(): Tried {
+    return this.#query.tried
   }
 
   get isPromised(): boolean {
@@ -364,7 +379,7 @@ class QueryGroup implements Apart, Timeable {
     this.#closedAt = clock.now()
     this.#measures = { ...undecided, encodeMs: this.#closedAt - start }
     if (!this.#wanted) this.#unwanted('over')
-    else if (this.#error || !this.#parities.length) this.#lose()
+    else if (this.#error) this.#lose()
     else this.#consider()
     this.#finish()
   }
@@ -569,9 +584,8 @@ class QueryGroup implements Apart, Timeable {
   /** All that was lost has come: other queries tell what their recoveries would have been worth. */
   #study(): void {
     const bytes = this.#queries.reduce((sum, { payload }) => sum + payload.vector.byteLength, 0)
-    const isVoid = this.#queries.some((query) => query.isVoid)
     const lost = [...(this.#offers?.keys() ?? NONE)]
-    if (lost.length && !isVoid) this.#groups.options.memory.study(this.#rehearsals(lost), bytes)
+    if (lost.length) this.#groups.options.memory.study(this.#rehearsals(lost), bytes)
   }
 
   *#rehearsals(lost: readonly number[]): Generator<readonly Rehearsal[]> {

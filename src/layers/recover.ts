@@ -263,9 +263,9 @@ class RecoveredCall implements Call, Caller, Timeable {
   /** An error at the deadline has what was not sure enough. */
   #fail(): void {
     const failure = this.#failure as Failure
-    const { error, blame } = failure
+    const { error } = failure
     const best = this.#best
-    if (this.#policy === 'retry' || blame === 'load') return this.#close(failure)
+    if (this.#policy === 'retry') return this.#close(failure)
     if (error.code !== 'DEADLINE') {
       const isNotFinite = !best && this.#decode?.()?.recoveries.length
       if (!isNotFinite) return this.#close(failure)

@@ -68,7 +68,6 @@ async function worldOf(random: Random) {
   }
   const queries = [1, 2, 4, 8][Math.floor(4 * random.next())]
   const codec = await Codec.create({ queries, stragglers: 1 + Math.floor(2 * random.next()), core: { prefer: 'js' } })
-  const groups = { groups: 0 }
   let coded: ParityLayer | undefined
   const isCoded = random.next() < 0.6
   const layers = (workers: Service) => {
@@ -81,7 +80,7 @@ async function worldOf(random: Random) {
       inputs,
       memory: random.next() < 0.5 ? memory : { ...memory, isWarm: false },
     }
-    coded = isCoded ? parity({ ...coding, maxWaitMs: 5, counts: groups }) : undefined
+    coded = isCoded ? parity({ ...coding, maxWaitMs: 5 }) : undefined
     return [...(recovers ? [recover(own)] : []), ...(coded ? [coded] : [])]
   }
   const tenant = { layers }

@@ -35,10 +35,9 @@ function grouping(queries: number, stragglers: number, over: Partial<ParityOptio
     isWarm: false,
     study: (all: Iterable<readonly Rehearsal[]>) => studied.push([...all].flat()),
   }
-  const counts = { groups: 0 }
   const codec = codecs.get(`${queries},${stragglers}`) as Codec
   const inputs = [{ name: 'x', shape: [2] }]
-  const layer = parity({ clock, codec, pool, workers, inputs, memory, maxWaitMs: 10, counts, ...over })
+  const layer = parity({ clock, codec, pool, workers, inputs, memory, maxWaitMs: 10, ...over })
   const ask = layer(service)
   /** @param takes  what is decoded is given at once */
   const join = (policy: Policy = 'recover', over: Partial<Query> = {}, takes = false) => {
@@ -56,7 +55,7 @@ function grouping(queries: number, stragglers: number, over: Partial<ParityOptio
     const call = ask(query, { ...caller, offer })
     return { call, query, log, outcomes, offers, attempt: asked.at(-1) as FakeAttempt }
   }
-  return { clock, asked, parities, pool, memory, counts, layer, ask, join, promoted, studied }
+  return { clock, asked, parities, pool, memory, layer, ask, join, promoted, studied }
 }
 
 const values = ({ query }: FakeAttempt) => [...query.payload.vector]
@@ -67,14 +66,14 @@ const answer = (attempt: FakeAttempt) => attempt.answer(...values(attempt).map((
 
 describe('a group', () => {
   it('sends each query at once; its answer does not wait for the group', () => {
-    const { join, counts, parities } = grouping(3, 1)
+    const { join, parities } = grouping(3, 1)
     const { log, attempt } = join()
     answer(attempt.begin('a'))
-    expect([log, counts.groups, parities]).toEqual([['began a', 'ended a', 'exact 2,2'], 1, []])
+    expect([log, parities]).toEqual([['began a', 'ended a', 'exact 2,2'], []])
   })
 
   it('closes when it is full: parities of low priority mix what has no answer', () => {
-    const { join, counts, parities } = grouping(3, 1)
+    const { join, parities } = grouping(3, 1)
     const [one] = [join(), join()]
     answer(one.attempt.begin('a'))
     expect(parities).toEqual([])
@@ -82,7 +81,7 @@ describe('a group', () => {
     expect(parities.map(values)).toEqual([[2.5, 1]])
     expect(parities[0].query).toMatchObject({ priority: 'low', dueAt: Number.POSITIVE_INFINITY, refusal: false })
     join()
-    expect([counts.groups, parities.length]).toEqual([2, 1])
+    expect(parities.length).toBe(1)
   })
 
   it.each([
@@ -111,20 +110,37 @@ describe('a group', () => {
     expect(parities.length).toBe(2)
   })
 
+  it('closes at once for one whose time is up', () => {
+    const { join, parities, clock } = grouping(3, 1)
+    join('recover', { dueAt: -1 })
+    expect([parities.length, clock.pending]).toEqual([1, 0])
+  })
+
+  it('that is closed while its query is asked sets no timer', () => {
+    const { layer, clock } = grouping(3, 1)
+    const service: Service = () => {
+      layer.close()
+      return { drop() {}, expire() {} }
+    }
+    layer(service)(queryOf({ payload: payload(1, 1) }), listener().caller)
+    expect(clock.pending).toBe(0)
+  })
+
   it('that is closed by hand is joined no more; queries go on', () => {
-    const { join, layer, parities, counts, clock } = grouping(3, 1)
+    const { join, layer, parities, clock } = grouping(3, 1)
     const { log, attempt } = join()
     layer.close()
     expect([parities.length, clock.pending]).toEqual([1, 0])
     join()
+    expect(clock.pending).toBe(1) // another group fills
     answer(attempt.begin('a'))
-    expect([counts.groups, log.at(-2)]).toEqual([2, 'exact 2,2'])
+    expect(log.at(-2)).toBe('exact 2,2')
   })
 
   it('is not joined by what is refused', () => {
-    const { join, counts, asked, clock } = grouping(3, 1)
+    const { join, asked, clock } = grouping(3, 1)
     const { log, query } = join('auto', { refusal: new Error('late') as never })
-    expect([counts.groups, asked[0].query, clock.pending]).toEqual([1, query, 0])
+    expect([asked[0].query, clock.pending]).toEqual([query, 0])
     asked[0].fail('load', { code: 'OVERLOADED' })
     expect(log).toEqual(['ended undefined', 'OVERLOADED', 'done'])
   })
@@ -137,10 +153,10 @@ describe('a group', () => {
       if (++count < 3) ask(queryOf({ payload: payload(count + 1, 1) }), callers[count].caller)
       return inner.service(query, caller)
     }
-    const { layer, counts, clock, parities } = grouping(3, 1)
+    const { layer, clock, parities } = grouping(3, 1)
     const ask = layer(service)
     ask(queryOf({ payload: payload(1, 1) }), callers[0].caller)
-    expect([counts.groups, parities.length, clock.pending]).toEqual([1, 1, 0])
+    expect([parities.length, clock.pending]).toEqual([1, 0])
   })
 })
 
@@ -233,12 +249,29 @@ describe('what is missing is decoded', () => {
     expect(two.offers[0].decode()).toBe(offer)
   })
 
-  it('not for one that has its own answer by then', () => {
-    const { join, asked, parities } = grouping(3, 1)
-    const [, , three] = [join(), join(), join()]
-    for (const attempt of [asked[0], asked[1], parities[0]]) answer(attempt.begin('abc'[asked.indexOf(attempt)] ?? 'c'))
+  it('not for one that has its own answer by then, nor for others since that is asked', () => {
+    const { join, asked, parities } = grouping(3, 2)
+    const [, two, three] = [join(), join(), join()]
+    for (const [i, attempt] of [asked[0], ...parities].entries()) answer(attempt.begin('abc'[i]))
     answer(asked[2].begin('d'))
     expect(three.offers[0].decode()).toBe(undefined)
+    expect(two.offers[0].decode()).toMatchObject({ missing: 1 })
+  })
+
+  it('also for one that is told in this moment that its own answer is lost', () => {
+    const { join, ask, asked, parities } = grouping(2, 1)
+    join()
+    let decode: (() => Offer | undefined) | undefined
+    const decoded: unknown[] = []
+    const offer = (told: () => Offer | undefined) => {
+      decode = told
+    }
+    const query = queryOf({ payload: payload(2, 1), choices: { policy: 'auto' } as never })
+    ask(query, { offer, settled: () => decoded.push(decode?.()) })
+    answer(asked[0].begin('a'))
+    answer(parities[0].begin('b'))
+    asked[1].begin('c').fail()
+    expect(decoded).toMatchObject([{ recoveries: [{ query: 1 }] }])
   })
 
   it('a row that two workers answered counts once', () => {
@@ -269,10 +302,11 @@ describe('what is missing is decoded', () => {
   })
 
   it('a parity of a single query is its own answer, by a worker that had not been asked for it', () => {
-    const { join, layer, asked, parities } = grouping(3, 1)
+    const { join, layer, asked, parities, pool } = grouping(3, 1)
     const { log, outcomes, attempt } = join()
     attempt.begin('a')
     layer.close()
+    pool.free = ['a']
     expect([values(parities[0]), parities[0].query.apart.some((apart) => apart.blocks('a'))]).toEqual([[1, 1], true])
     answer(parities[0].begin('b'))
     expect([log, outcomes]).toMatchObject([['began a', 'exact 2,2'], [{ confidence: 1, by: [parities[0]] }]])
@@ -321,14 +355,16 @@ describe('a failure', () => {
   })
 
   it('is its own where no answer would be in time, or no worker is left', () => {
-    const { join, asked, parities, pool, promoted } = grouping(2, 1)
-    const [one, two] = [join(), join()]
+    const { join, asked, parities, pool, promoted } = grouping(3, 2)
+    const [one, two, three] = [join(), join(), join()]
     asked[0].fail('load', { code: 'OVERLOADED' })
     expect([promoted.length, one.log.at(-1)]).toEqual([0, 'offered, lost'])
-    pool.usable = 0
     asked[1].begin('b').fail('nobody')
     parities[0].fail('nobody')
-    expect([codeOf(one), codeOf(two)]).toEqual(['OVERLOADED', 'WORKER'])
+    expect([codeOf(one), codeOf(two)]).toEqual(['OVERLOADED', 'QUORUM'])
+    pool.usable = 0
+    asked[2].begin('c').fail('nobody')
+    expect(codeOf(three)).toBe('WORKER')
   })
 
   it('has parities that wait go first, where nothing else will do', () => {
@@ -377,6 +413,14 @@ describe('when time is up', () => {
     if (isBegun) asked[0].begin('a')
     one.call.expire()
     expect([codeOf(one), asked[0].dropped]).toEqual(['DEADLINE', 'over'])
+  })
+
+  it('a failure is given that was held of a query which no worker was asked for', () => {
+    const { join, asked } = grouping(2, 1)
+    const one = join()
+    asked[0].fail('load', { code: 'OVERLOADED' })
+    one.call.expire()
+    expect(codeOf(one)).toBe('OVERLOADED')
   })
 
   it('a held failure is given', () => {
@@ -435,8 +479,8 @@ describe('a worker gets no second row', () => {
 
 describe('a caller that leaves', () => {
   it('while its group fills has its attempt taken back', () => {
-    const { join, asked } = grouping(2, 1)
-    const { call } = join()
+    const { join, asked } = grouping(3, 1)
+    const [{ call }] = [join(), join()]
     asked[0].begin('a')
     call.drop('left')
     expect(asked[0].dropped).toBe('left')
@@ -458,6 +502,20 @@ describe('a caller that leaves', () => {
     expect([two.log.at(-1), drops]).toEqual(['exact 4,2', ['teach']])
     three.call.drop('left')
     expect([drops, asked[2].dropped, parities[0].dropped]).toEqual([['teach', 'left'], 'left', 'left'])
+  })
+
+  it('or was answered, and is dropped again, leaves the others what they have', () => {
+    const { join, asked, parities } = grouping(3, 1)
+    const [one, two, three] = [join(), join(), join()]
+    answer(asked[0].begin('a'))
+    one.call.drop('over')
+    one.call.drop('over')
+    answer(asked[1].begin('b'))
+    expect(parities[0].dropped).toBe(undefined)
+    const drops: string[] = []
+    asked[2].begin('c').drop = (why) => drops.push(why)
+    three.call.drop('teach') // it was given a recovery: what comes grades that
+    expect([drops, parities[0].dropped, two.log.at(-1)]).toEqual([['teach'], 'over', 'exact 4,2'])
   })
 
   it('still has its answer tell of the others', () => {
@@ -482,13 +540,13 @@ it('parities are released once nobody waits', () => {
 })
 
 it('a query whose model was replaced closes its group, is mixed with none, and tells nothing', async () => {
-  const { clock, join, asked, parities, counts } = grouping(3, 1)
+  const { clock, join, asked, parities } = grouping(3, 1)
   const [one, two] = [join(), join()]
   asked[0].begin('a')
   one.call.drop('void')
   expect([clock.pending, parities.length, asked[0].dropped]).toEqual([0, 0, 'void'])
   join()
-  expect(counts.groups).toBe(2)
+  expect(clock.pending).toBe(1) // another group fills
   two.call.drop('void')
   answer(asked[0])
   expect(one.log).toEqual(['began a', 'ended a', 'done'])
@@ -524,6 +582,17 @@ it('nor what an identity answers after it was forgotten; failures are held for i
   expect(codeOf(lost)).toBe(undefined)
   other.layer.forget('b')
   expect(codeOf(lost)).toBe('QUORUM')
+})
+
+it('answers of a model that was replaced teach nothing of the group', () => {
+  const { join, asked, parities, studied } = grouping(3, 1)
+  const all = [join(), join(), join()]
+  for (const [i, attempt] of [asked[0], asked[1], parities[0]].entries()) answer(attempt.begin('abc'[i]))
+  all[2].offers[0].decode()
+  asked[2].begin('d')
+  for (const { call } of all) call.drop('void')
+  answer(asked[2])
+  expect(studied).toEqual([])
 })
 
 describe('the lesson of a group', () => {
