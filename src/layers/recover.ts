@@ -24,6 +24,8 @@ export interface RecoverOptions {
   readonly outputs: readonly TensorSpec[]
   /** The error budget that late recoveries count in, where the user set one. */
   readonly errors?: { readonly mayRecover: boolean; recover(): (isRight: boolean) => void } | undefined
+  /** Answers come proven: they are nobody's in particular, and what the memory said was asked of every query, so that it counts only where it was given. */
+  readonly isProven?: boolean
   /** Whether the model's first answers speak against how they are read: nothing is sure then. */
   isDoubted(): boolean
 }
@@ -59,7 +61,6 @@ class RecoveredCall implements Call, Caller, Timeable {
   /** How pressing it was when the memory was asked last: what it had no time for then is asked again when it is more so. */
   #asked = 0
   #isAsking = false
-  #said: RecalledAnswer | undefined
   /** Told whether what was given was right. */
   #told: ((isRight: boolean) => void) | undefined
   #failure: Failure | undefined
@@ -182,12 +183,13 @@ class RecoveredCall implements Call, Caller, Timeable {
 
   #keep(said: RecalledAnswer): void {
     const { answer, epoch, ...rest } = said
-    this.#said = said
-    this.#query.tried.recovery = { ...rest, query: 0, given: false }
+    const { tried } = this.#query
+    tried.recalled = said
+    tried.recovery = { ...rest, query: 0, given: false }
   }
 
   #decide(): void {
-    const said = this.#current
+    const said = this.#uncontradicted
     const { errors, budget } = this.#layer
     if (!this.#isOpen) return
     const isDue = this.#pressing === DUE
@@ -202,18 +204,27 @@ class RecoveredCall implements Call, Caller, Timeable {
 
   /** What the memory said, unless it follows from what was taken out since. */
   get #current(): RecalledAnswer | undefined {
-    const said = this.#said
-    const isGiven = this.#query.tried.recovery?.given
-    if (said && !isGiven && !this.#layer.memory.isCurrent(said)) {
-      this.#said = this.#query.tried.recovery = undefined
+    const { tried } = this.#query
+    const { recalled, recovery } = tried
+    if (recalled && !recovery?.given && !this.#layer.memory.isCurrent(recalled)) {
+      tried.recalled = tried.recovery = undefined
       this.#asked = 0
     }
-    return this.#said
+    return tried.recalled
+  }
+
+  /** A recovery is none where a worker's answer is another one: nearly all wrong labels of honest pools were recoveries of that kind. */
+  get #uncontradicted(): RecalledAnswer | undefined {
+    const said = this.#current
+    const answers = said ? this.#query.tried.unproven?.() : undefined
+    const isOther = ({ vector }: Payload) => this.#layer.memory.agrees(said as RecalledAnswer, vector) === false
+    return answers?.some(isOther) ? undefined : said
   }
 
   #give(said: RecalledAnswer): void {
     const { budget, errors, outputs } = this.#layer
     if (this.#pressing === LATE) budget.take()
+    this.#keep(said) // a layer beneath may have asked the memory
     if (this.#query.tried.recovery) this.#query.tried.recovery.given = true
     this.#told = errors?.recover()
     const answer = Payload.of(said.answer, outputs)
@@ -225,7 +236,7 @@ class RecoveredCall implements Call, Caller, Timeable {
   /** An error at the deadline has what was not sure enough. */
   #fail(): void {
     const failure = this.#failure as Failure
-    const said = this.#current
+    const said = this.#uncontradicted
     if (!said || this.#policy === 'retry' || failure.error.code !== 'DEADLINE') return this.#close(failure)
     const { outputs } = this.#layer
     const output = toNamed(Payload.of(said.answer, outputs).tensors, outputs)
@@ -235,15 +246,16 @@ class RecoveredCall implements Call, Caller, Timeable {
   }
 
   #teach(own: Float32Array, from: string | undefined): void {
-    const { memory } = this.#layer
+    const { memory, isProven } = this.#layer
+    const { recovery } = this.#query.tried
     const said = this.#current
-    if (said) {
-      const isRight = memory.grade(said, own, from)
-      const { recovery } = this.#query.tried
+    const by = isProven ? undefined : from
+    if (said && (!isProven || recovery?.given)) {
+      const isRight = memory.grade(said, own, by)
       if (recovery) recovery.agreed = isRight
       this.#told?.(isRight === true)
     }
-    memory.learn(this.#query.payload.vector, own, from)
+    memory.learn(this.#query.payload.vector, own, by, isProven ? said : undefined)
   }
 
   #close(outcome?: Outcome): void {

@@ -35,12 +35,14 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
       const { clock, criterion, vectors, trust } = shared
       const signature = { ...shared.signature, inputs: (vectors ?? shared.signature).inputs }
       const { limits, warn } = settings
-      const memory = vectors ? settings.memory && { ...settings.memory, features: vectors.features } : (false as const)
+      const remembers = vectors
+        ? settings.memory && { ...settings.memory, features: vectors.features }
+        : (false as const)
       const ledger = Kind && ledgerOf(Kind, settings)
-      const bytes = Math.floor(((memory || undefined)?.bytes ?? DEFAULT_BYTES) / limits.tenants)
+      const bytes = Math.floor(((remembers || undefined)?.bytes ?? DEFAULT_BYTES) / limits.tenants)
       const learned: ExperienceOptions = {
         ...{ criterion, fingerprint, probed, evidence: evidenceOf(name, trust), ledger, warn },
-        memory: isSystematic && (limits.tenants > 1 && memory !== false ? { ...memory, bytes } : memory),
+        memory: isSystematic && (limits.tenants > 1 && remembers !== false ? { ...remembers, bytes } : remembers),
       }
       const experience = taught(settings, name, (state) => new Experience(core, signature, { ...learned, state }))
       const learning = new Learning(experience, clock, warn, 1 / limits.tenants, shared.first)
@@ -53,16 +55,17 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
       const newGroup = () => (paper ? new paper.PaperGroup(context, random) : new CodedGroup(context))
       const { lateness, recoveries, first } = shared
       const isDoubted = () => first.doubt !== undefined
+      const memory = context.learning && new InlineMemory(learning)
       const recovered = {
         clock,
         lateness,
         budget: recoveries,
-        memory: new InlineMemory(learning),
         errors: ledger,
         isDoubted,
+        isProven: scheme.byzantine > 0,
       }
-      const layers = context.learning ? [recover({ ...recovered, outputs: signature.outputs })] : []
-      return { context, learning, layers, save: () => learning.save(), newGroup: groups ? newGroup : undefined }
+      const layers = memory ? [recover({ ...recovered, memory, outputs: signature.outputs })] : []
+      return { context, learning, layers, memory, save: () => learning.save(), newGroup: groups ? newGroup : undefined }
     },
   }
 }

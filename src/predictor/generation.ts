@@ -49,7 +49,7 @@ export class Generation {
   readonly reuse: Reuse | undefined
   readonly #shared: Shared
   readonly #open = new Bag<Query>()
-  /** What is under way where the stack of layers answers: nothing is coded or proven. */
+  /** What is under way where the stack of layers answers: nothing is coded. */
   readonly #pending: Pending | undefined
   readonly #maxWaitMs: number
   /** What a query gets that comes when it is closed. */
@@ -84,16 +84,27 @@ export class Generation {
   }
 
   get #isPlain(): boolean {
-    const { coder, Vote, sampled, trust } = this.means
-    const isCoded = coder.code !== 'systematic' || coder.scheme.stragglers > 0
-    return !isCoded && !Vote && !sampled && !trust.strangers
+    const { coder, sampled, trust } = this.means
+    const isCoded = coder.code !== 'systematic' || (coder.scheme.stragglers > 0 && !coder.scheme.byzantine)
+    return !isCoded && !sampled && !trust.strangers
   }
 
   #stack(): Service {
     const { clock, lateness, hedges } = this.#shared
-    const { pool, coder } = this.means
+    const { pool, coder, trust, first } = this.means
+    const { scheme } = coder
     return stackOf({
-      ...{ clock, pool, lateness, budget: hedges, counts: this.counts.hedges, teaches: coder.learns },
+      ...{
+        clock,
+        pool,
+        trust,
+        scheme,
+        isDoubted: () => first.doubt !== undefined,
+        lateness,
+        budget: hedges,
+        counts: this.counts.hedges,
+        teaches: coder.learns,
+      },
       tenantOf: ({ turn, refusal }) => (refusal ? this.tenants.known(turn.tenant) : this.tenants.of(turn.tenant)),
     })
   }
@@ -278,7 +289,6 @@ export class Generation {
   reconsider(ejected?: Identity): void {
     this.means.sampled?.look()
     for (const query of this.#open.all) query.reconsider(ejected)
-    if (ejected !== undefined) this.#pending?.eject(ejected)
   }
 
   /** Takes out what an identity's answers taught, and what open queries would get of it. */

@@ -8,6 +8,7 @@ import type { CodedGroup } from '../group/coded-group'
 import type { CodingContext } from '../group/redundancy'
 import { learnedModel, type ModelMarks, type Persistent, saveNothing } from '../memory/experience-state'
 import type { Learning } from '../memory/learning'
+import type { MemoryService } from '../memory/service'
 import type { Context } from '../query/context'
 import { Scheme } from '../scheme'
 import type { Layer } from '../service'
@@ -25,6 +26,8 @@ export interface Tenant {
   readonly learning?: Learning
   /** Its own, around what all tenants share: what recovers from its memory. */
   readonly layers: readonly Layer[]
+  /** Of what workers answered; undefined where nothing is learned. */
+  readonly memory?: MemoryService | undefined
   /** What was learned, for the option `state`. */
   save(): Uint8Array
   /** Where queries are coded together. */
