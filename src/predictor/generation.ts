@@ -12,12 +12,11 @@ import { Agenda } from '../query/agenda'
 import { type Caller, SharedCaller } from '../query/caller'
 import { Query } from '../query/query'
 import type { Service } from '../service'
-import { agreement, first } from '../trust/acceptance'
 import type { ModelChange, ModelWorker } from '../workers/worker'
 import type { Means } from './means'
 import { Pending } from './pending'
 import type { Request, Reuse } from './reuse'
-import { isVerified, type Settings } from './settings'
+import type { Settings } from './settings'
 import { stackOf } from './stack'
 import type { GenerationCounts } from './stats'
 import { NOBODY, type Shared, type Tenant, Tenants } from './tenants'
@@ -115,8 +114,7 @@ export class Generation {
 
   #share({ clock, hedge, deadlineMs }: Settings, before: Generation | undefined): Shared {
     const { coder, lateness } = this.means
-    const { byzantine, stragglers } = coder.scheme
-    const verified = isVerified(coder)
+    const { stragglers } = coder.scheme
     return {
       ...this.means,
       clock,
@@ -127,9 +125,8 @@ export class Generation {
       recoveries: new Budget(RECOVERED.share, RECOVERED.share * RECOVERED.queries),
       hedged: this.counts.hedges,
       strangers: this.means.trust.strangers,
-      acceptance: verified ? agreement(byzantine) : first,
-      mostLost: Math.max(MOST_LOST, stragglers + 1 + (verified ? byzantine : 0)),
-      mostFailed: verified ? Number.POSITIVE_INFINITY : stragglers + MORE_FAILURES,
+      mostLost: Math.max(MOST_LOST, stragglers + 1),
+      mostFailed: stragglers + MORE_FAILURES,
       done: (query) => {
         this.#open.remove(query)
         this.means.trust.strangers?.ended(query.asked)
