@@ -19,12 +19,13 @@ export interface GroupMeasures {
 export const undecided: GroupMeasures = { survivors: NONE, encodeMs: 0, waitMs: 0, decodeMs: 0 }
 
 /** A query's attempts, its first one as row `first`, the others from `next` on, but for those that were taken back before a worker had them. */
-export function rowsOf({ attempts, lies }: Tried, first = 0, next = 1): RowReport[] {
+export function rowsOf({ attempts, trial, lies }: Tried, first = 0, next = 1): RowReport[] {
   const rows: RowReport[] = []
   for (const [at, attempt] of attempts.entries()) {
     const isUnknown = at > 0 && !attempt.worker && attempt.outcome?.kind === 'cancelled'
     if (!isUnknown) rows.push(rowOf(attempt, at ? next++ : first, lies.includes(attempt)))
   }
+  if (trial) rows.push(rowOf(trial, next, lies.includes(trial)))
   return rows
 }
 
@@ -60,10 +61,10 @@ function outcomeOf(queries: readonly Tried[]): string {
 
 /** Of a query that was alone. @param needed  how many workers had to agree */
 export function queryReport(tried: Tried, core: 'wasm' | 'js', needed: number): GroupReport {
-  const { recovery, attempts } = tried
+  const { recovery, attempts, trial } = tried
   return {
     queries: 1,
-    workers: needed > 1 ? attempts.length : 1,
+    workers: needed > 1 ? attempts.length + Number(trial !== undefined) : 1,
     quorum: needed,
     core,
     outcome: outcomeOf([tried]),

@@ -13,6 +13,7 @@
 import { append, NONE } from './arrays'
 import type { Choices, OwnChoices } from './choices'
 import type { ApproxiferError } from './errors'
+import type { RecalledAnswer } from './memory/service'
 import type { Payload } from './payload'
 import type { Apart, Attempt, Attempts, Identity, Priority, Turn } from './pool/attempt'
 import type { Ending, GroupReport, Recovered, RecoveryReport, Status } from './prediction'
@@ -33,6 +34,12 @@ export interface Query {
   readonly apart: readonly Apart[]
   /** Its attempts so far, shared by all calls for it. */
   readonly tried: Tried
+}
+
+/** The same of another priority. Each by its name: a spread of ten names takes 2 us. */
+export function withPriority(query: Query, priority: Priority, dueAt = query.dueAt): Query {
+  const { payload, choices, said, turn, since, refusal, apart, tried } = query
+  return { payload, choices, said, turn, since, dueAt, priority, refusal, apart, tried }
 }
 
 export interface Answer {
@@ -176,6 +183,12 @@ export class Tried implements Apart {
   /** Second attempts that were asked for since another was late; and whether a worker has begun with one. */
   hedges = 0
   hedged = false
+  /** To an ejected worker: what it answers is only compared. */
+  trial: Attempt | undefined
+  /** What the memory says of the query: asked once, and shared by all layers. */
+  recalled: RecalledAnswer | undefined
+  /** Answers of workers that are believed, where one alone proves nothing. */
+  unproven: (() => readonly Payload[]) | undefined
   /** What was recovered for it, and what became known of that. */
   recovery: RecoveryReport | undefined
   /** Those that were shown to be lies. */
@@ -199,7 +212,7 @@ export class Tried implements Apart {
 
   blocks(identity: Identity): boolean {
     for (const attempt of this.attempts) if (attempt.identity === identity && this.#counts(attempt)) return true
-    return false
+    return this.trial?.identity === identity
   }
 
   get failures(): number {
@@ -211,9 +224,17 @@ export class Tried implements Apart {
     return this.attempts.filter(({ outcome }) => outcome?.kind === 'failed' && outcome.lost).length
   }
 
+  /** Workers that were there answered it with an error, all of them: another server's would fare no better. */
+  get isFaulty(): boolean {
+    const isFault = ({ outcome }: Attempt) =>
+      outcome?.kind === 'failed' && !outcome.lost && outcome.error.code !== 'OVERLOADED'
+    return this.attempts.length > 0 && this.attempts.every(isFault)
+  }
+
   /** How many identities it could still be sent to, beyond those that its queued attempts will take. */
   left(pool: Pick<Attempts, 'available'>): number {
     const blocked = this.attempts.flatMap((attempt) => (this.#counts(attempt) && attempt.identity) || [])
+    if (this.trial?.identity) blocked.push(this.trial.identity)
     return pool.available(blocked) - this.attempts.filter(({ phase }) => phase === 'queued').length
   }
 

@@ -49,10 +49,10 @@ const LAYERS: Record<string, string[]> = {
   memory: ['core'],
   workers: ['platform', 'oip'],
   pool: ['workers'],
-  service: ['pool'],
+  service: ['pool', 'memory'],
   report: ['service', 'pool'],
   trust: ['service', 'memory', 'workers', 'pool', 'query'],
-  layers: ['service', 'report', 'memory', 'codec', 'pool', 'trust'],
+  layers: ['service', 'report', 'memory', 'codec', 'workers', 'pool', 'trust'],
   query: ['core', 'codec', 'ledger', 'memory', 'workers', 'pool', 'layers', 'trust'],
   group: ['codec', 'workers', 'pool', 'layers', 'query'],
   predictor: [

@@ -17,6 +17,7 @@ import {
   type Query,
   type Service,
   type Tried,
+  withPriority,
 } from '../service'
 import type { Budget } from './budget'
 import type { Lateness } from './lateness'
@@ -42,6 +43,8 @@ export interface HedgeOptions {
   readonly counts: { sent: number; won: number }
   /** Answers after the deadline teach a memory. */
   readonly teaches?: boolean
+  /** Each call is for one of several answers that are compared: a slower worker goes on, and others are asked whatever the policy, however many failed. */
+  readonly compares?: boolean
   /** Workers that a query may take down, and that may fail on it: with more the fault is its own. Default 2 and 3. */
   readonly mostDowns?: number
   readonly mostFailures?: number
@@ -49,7 +52,7 @@ export interface HedgeOptions {
 
 export function hedge(options: HedgeOptions): Layer {
   return (next) => {
-    const layer = { ...options, next, timers: new Timers(options.clock), open: 0 }
+    const layer = { compares: false, ...options, next, timers: new Timers(options.clock), open: 0 }
     return (query, caller) => new HedgedCall(layer, query, caller)
   }
 }
@@ -58,7 +61,8 @@ export function hedge(options: HedgeOptions): Layer {
 interface HedgeLayer extends HedgeOptions {
   readonly next: Service
   readonly timers: Timers
-  /** Calls that are not done. */
+  readonly compares: boolean
+  /** Queries whose first calls are not done. */
   open: number
 }
 
@@ -69,6 +73,8 @@ class HedgedCall implements Call, Timeable {
   readonly #sent: HedgedAttempt[] = []
   /** Attempts that are not done. */
   #running = 0
+  /** Else an earlier call for the query has earned. */
+  readonly #isFirst: boolean
   #isOver = false
   /** Its answers tell nothing. */
   isVoid = false
@@ -80,11 +86,10 @@ class HedgedCall implements Call, Timeable {
     this.query = query
     this.caller = caller
     const { budget } = layer
-    const isFirst = !query.tried.attempts.length // else an earlier call for the query has earned
+    this.#isFirst = !query.refusal && !query.tried.attempts.length
     if (query.refusal) this.#refuse(query.refusal)
     else {
-      if (isFirst) budget.earn(layer.open)
-      layer.open++
+      if (this.#isFirst) budget.earn(layer.open++)
       this.#ask(query.priority)
     }
   }
@@ -97,7 +102,8 @@ class HedgedCall implements Call, Timeable {
 
   expire(): void {
     this.#end({ kind: 'failure', error: this.#expired, blame: 'nobody' })
-    const why = this.layer.teaches && !this.layer.pool.isOverloaded ? 'teach' : 'over'
+    const { teaches, compares, pool } = this.layer
+    const why = compares || (teaches && !pool.isOverloaded) ? 'teach' : 'over'
     for (const attempt of this.#sent) attempt.drop(why)
   }
 
@@ -127,22 +133,23 @@ class HedgedCall implements Call, Timeable {
     if (outcome.kind === 'answer') {
       if (attempt.isHedge) this.layer.counts.won++
       this.#end(outcome)
-      for (const other of this.#sent) if (other !== attempt) other.drop('over')
+      const why = this.layer.compares ? 'teach' : 'over'
+      for (const other of this.#sent) if (other !== attempt) other.drop(why)
     } else if (this.#sent.some(({ isSettled }) => !isSettled)) this.due(this.layer.clock.now())
     else this.#failed(outcome)
   }
 
   done(): void {
     if (--this.#running) return
-    this.layer.open--
+    if (this.#isFirst) this.layer.open--
     this.caller.done?.()
   }
 
   #failed(outcome: Failure): void {
-    const { pool, mostDowns = MOST.downs, mostFailures = MOST.failures } = this.layer
-    const { tried, choices } = this.query
+    const { pool, compares, mostDowns = MOST.downs, mostFailures = MOST.failures } = this.layer
+    const { tried, choices, priority } = this.query
     if (this.#isOver) return
-    tried.onNeed?.()
+    if (!tried.isLive) tried.onNeed?.()
     if (this.#isOver) return
     if (tried.waits(() => this.#goOn(outcome))) {
       this.#running++ // it is not done: another worker may yet be asked
@@ -150,13 +157,12 @@ class HedgedCall implements Call, Timeable {
     }
     const mayRetry =
       (outcome.blame === 'worker' || outcome.blame === 'nobody') &&
-      choices.policy !== 'recover' &&
-      tried.failures < mostFailures &&
+      (compares || (choices.policy !== 'recover' && tried.failures < mostFailures)) &&
       tried.downs < mostDowns &&
       (tried.left(pool) > 0 || (pool.usable > 0 && tried.forgive()))
     const refusal = mayRetry ? pool.tooLate(this.query) : undefined
     if (refusal) this.#end({ kind: 'failure', error: refusal, blame: 'load' })
-    else if (mayRetry) this.#ask(pool.isOverloaded ? 'normal' : 'high')
+    else if (mayRetry) this.#ask(priority === 'low' ? 'low' : pool.isOverloaded ? 'normal' : 'high')
     else if (outcome.blame === 'load') this.#end(outcome)
     else this.#end({ ...outcome, error: whyFailed(tried, pool, tried.downs >= mostDowns) })
   }
@@ -200,7 +206,8 @@ class HedgedCall implements Call, Timeable {
   /** The hedge goes before those that wait, unless it keeps them from a worker for longer together than it saves. */
   #hedge(): void {
     const { budget, pool, lateness } = this.layer
-    const { tried } = this.query
+    const { tried, priority } = this.query
+    if (priority === 'low') return // nobody waits for it
     if (tried.hedges >= MOST.hedges || !budget.has || pool.isOverloaded || tried.left(pool) < 1) return
     tried.onNeed?.()
     if (this.#isOver || tried.waits(() => this.due(this.layer.clock.now()))) return
@@ -267,13 +274,8 @@ function tellLateness({ lateness, timers }: HedgeLayer, attempt: Attempt): void 
   if (lateness.ages) timers.wake()
 }
 
-/** Each by its name: a spread of ten names takes 2 us. */
-function withPriority(query: Query, priority: Priority): Query {
-  const { payload, choices, said, turn, since, dueAt, refusal, apart, tried } = query
-  return { payload, choices, said, turn, since, dueAt, priority, refusal, apart, tried }
-}
-
-function whyFailed({ attempts }: Tried, pool: HedgedPool, isDeadly: boolean): ApproxiferError {
+function whyFailed(tried: Tried, pool: HedgedPool, isDeadly: boolean): ApproxiferError {
+  const { attempts } = tried
   const errors = attempts.flatMap(({ outcome, worker }) => (worker && outcome?.kind === 'failed' ? outcome : []))
   const last = errors.at(-1)
   if (!pool.usable || !last) return new ApproxiferError('WORKER', pool.nobody)
@@ -283,8 +285,5 @@ function whyFailed({ attempts }: Tried, pool: HedgedPool, isDeadly: boolean): Ap
   const what = isDeadly
     ? `${workers} workers went down with the query, and no other is asked`
     : `${all}${workers} workers failed on the query${tries}`
-  // Workers that were there answered it with an error, or it took several down: another server's would fare no better.
-  const isFault = ({ lost, error }: (typeof errors)[number]) => !lost && error.code !== 'OVERLOADED'
-  const ofQuery = isDeadly || (errors.length === attempts.length && errors.every(isFault))
-  return new ApproxiferError('WORKER', `${what}: ${last.error.message}`, { ofQuery })
+  return new ApproxiferError('WORKER', `${what}: ${last.error.message}`, { ofQuery: isDeadly || tried.isFaulty })
 }

@@ -27,6 +27,8 @@ export interface RecoverOptions {
   readonly outputs: readonly TensorSpec[]
   /** The error budget that late recoveries count in, where the user set one. */
   readonly errors?: { readonly mayRecover: boolean; recover(): (isRight: boolean) => void } | undefined
+  /** Answers come proven: they are nobody's in particular, and what the memory said was asked of every query, so that it counts only where it was given. */
+  readonly isProven?: boolean
   /** Whether the model's first answers speak against how they are read: nothing is sure then. */
   isDoubted(): boolean
 }
@@ -73,7 +75,6 @@ class RecoveredCall implements Call, Caller, Timeable {
   /** How pressing it was when the memory was asked last: what it had no time for then is asked again when it is more so. */
   #asked = 0
   #isAsking = false
-  #said: RecalledAnswer | undefined
   /** What its group has by now; absent until that offers something. */
   #decode: (() => Offer | undefined) | undefined
   #chosen: ChosenRecovery | undefined
@@ -196,7 +197,7 @@ class RecoveredCall implements Call, Caller, Timeable {
     const isSure = (confidence: number | undefined) => isConfident(choices.policy, choices.minConfidence, confidence)
     memory.recall(payload.vector, { isLast, isWanted, isSure }, (said) => {
       this.#isAsking = false
-      this.#said = said ?? this.#said
+      tried.recalled = said ?? tried.recalled
       if (this.#pressing > why)
         this.#press(this.#pressing) // it became so meanwhile
       else this.#decide()
@@ -221,18 +222,27 @@ class RecoveredCall implements Call, Caller, Timeable {
 
   /** What the memory said, unless it follows from what was taken out since. */
   get #current(): RecalledAnswer | undefined {
-    if (this.#said && !this.#layer.memory.isCurrent(this.#said)) {
-      this.#said = undefined
+    const { tried } = this.#query
+    if (tried.recalled && !tried.recovery?.given && !this.#layer.memory.isCurrent(tried.recalled)) {
+      tried.recalled = undefined
       this.#asked = 0
     }
-    return this.#said
+    return tried.recalled
+  }
+
+  /** A recovery is none where a worker's answer is another one: nearly all wrong labels of honest pools were recoveries of that kind. */
+  get #uncontradicted(): RecalledAnswer | undefined {
+    const said = this.#current
+    const answers = said ? this.#query.tried.unproven?.() : undefined
+    const isOther = ({ vector }: Payload) => this.#layer.memory.agrees(said as RecalledAnswer, vector) === false
+    return answers?.some(isOther) ? undefined : said
   }
 
   /** The surest of what the memory said and what its group decoded, both as they are now; what was given stays. */
   get #best(): ChosenRecovery | undefined {
     const before = this.#chosen
     if (before?.report.given) return before
-    const said = this.#current
+    const said = this.#uncontradicted
     const offer = this.#decode?.()
     if (before && before.said === said && before.offer === offer) return before
     if (!before && !said && !offer) return undefined
@@ -281,14 +291,17 @@ class RecoveredCall implements Call, Caller, Timeable {
   }
 
   #teach(own: Float32Array, from: string | undefined): void {
-    const { memory } = this.#layer
+    const { memory, isProven } = this.#layer
     const best = this.#best
-    for (const each of best?.all ?? NONE) {
-      const isRight = memory.grade(each, own, from)
-      if (each === best?.recovery) best.report.agreed = isRight
+    const by = isProven ? undefined : from
+    if (best && (!isProven || best.report.given)) {
+      for (const each of best.all) {
+        const isRight = memory.grade(each, own, by)
+        if (each === best.recovery) best.report.agreed = isRight
+      }
+      this.#told?.(best.report.agreed === true)
     }
-    if (best) this.#told?.(best.report.agreed === true)
-    memory.learn(this.#query.payload.vector, own, from)
+    memory.learn(this.#query.payload.vector, own, by, isProven ? this.#current : undefined)
   }
 
   #close(outcome?: Outcome): void {

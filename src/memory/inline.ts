@@ -2,6 +2,7 @@
 
 import type { Recovered } from '../prediction'
 import type { Learning } from './learning'
+import type { Recollection } from './memory'
 import type { MemoryService, RecalledAnswer, RecallWant, Rehearsal } from './service'
 
 export class InlineMemory implements MemoryService {
@@ -22,13 +23,21 @@ export class InlineMemory implements MemoryService {
       want.isLast,
       () => want.isWanted(),
       (found) => {
-        if (!found) return told(undefined)
-        const said = { ...found, missing: 1 }
-        const confidence = learning.experience.confidence.of(said)
-        learning.judge(want.isSure(confidence))
-        told({ ...said, confidence, epoch: learning.epoch })
+        const said = found && this.#rated(found)
+        if (said) learning.judge(want.isSure(said.confidence))
+        told(said)
       },
     )
+  }
+
+  recallAhead(query: Float32Array, isWanted: () => boolean, told: (said: RecalledAnswer | undefined) => void): void {
+    this.#learning.see(query, isWanted, (found) => told(found && this.#rated(found)))
+  }
+
+  #rated(found: Recollection): RecalledAnswer {
+    const { experience, epoch } = this.#learning
+    const said = { ...found, missing: 1 }
+    return { ...said, confidence: experience.confidence.of(said), epoch }
   }
 
   isCurrent({ epoch }: RecalledAnswer): boolean {
@@ -43,8 +52,17 @@ export class InlineMemory implements MemoryService {
     return this.#learning.experience.confidence.grade(said, own, from)
   }
 
-  learn(query: Float32Array, own: Float32Array, from: string | undefined): void {
-    this.#learning.remember(query, own, from)
+  agrees({ answer }: RecalledAnswer, own: Float32Array): boolean | undefined {
+    return this.#learning.experience.confidence.agrees(answer, own)
+  }
+
+  rehearse(said: RecalledAnswer, own: Float32Array, from: string | undefined): void {
+    this.#learning.experience.confidence.rehearse(said, own, from)
+  }
+
+  /** What a confident lookup got wrong is told also where there is no time: what it got right is told every time. */
+  learn(query: Float32Array, own: Float32Array, from: string | undefined, said?: RecalledAnswer): void {
+    if (!this.#learning.remember(query, own, from) && said) this.rehearse(said, own, from)
   }
 
   study(rehearsals: Iterable<readonly Rehearsal[]>, bytes: number): void {

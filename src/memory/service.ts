@@ -33,14 +33,24 @@ export interface MemoryService {
   readonly isWarm: boolean
   /** @param told  once, before this returns or later; undefined where nothing is known of the query, or there is no time */
   recall(query: Float32Array, want: RecallWant, told: (said: RecalledAnswer | undefined) => void): void
+  /** The same of a query whose answer it may check, however long that takes. */
+  recallAhead(query: Float32Array, isWanted: () => boolean, told: (said: RecalledAnswer | undefined) => void): void
   /** Whether what was recalled may still be given and graded. */
   isCurrent(said: RecalledAnswer): boolean
   /** Of several recoveries of one query, also decoded ones, that of the highest confidence; asked of a memory that knows nothing, too. @param all  at least one */
   best<T extends Recovered>(all: readonly T[]): { recovery: T; confidence: number | undefined }
   /** The model's own answer has come: it teaches how often recoveries are right. @returns whether this one was; undefined where nobody can say yet */
   grade(said: Recovered, own: Float32Array, from: string | undefined): boolean | undefined
-  /** The model's own answer, with time or without: at most times only a part of them is learned. */
-  learn(query: Float32Array, own: Float32Array, from: string | undefined): void
+  /** Whether an answer is as right as what was recalled; undefined where nobody can say yet. */
+  agrees(said: RecalledAnswer, own: Float32Array): boolean | undefined
+  /** As `grade`, for what was not given: it is learned from, but not counted. */
+  rehearse(said: RecalledAnswer, own: Float32Array, from: string | undefined): void
+  /**
+   * The model's own answer, with time or without: at most times only a part of them is learned.
+   *
+   * @param said  what was recalled, and was not graded: it is rehearsed where there is no time
+   */
+  learn(query: Float32Array, own: Float32Array, from: string | undefined, said?: RecalledAnswer): void
   /** What recoveries would have been worth: each teaches how often they are right, once there is time. @param bytes  that these hold on to */
   study(rehearsals: Iterable<readonly Rehearsal[]>, bytes: number): void
 }

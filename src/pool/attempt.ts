@@ -132,7 +132,9 @@ export interface Attempts<P = unknown, A = unknown> {
   promote(attempt: Attempt<P, A>): void
   /** An attempt at an ejected worker that is free and not blocked, if there is one. */
   trial(row: Submission<P>): Attempt<P, A> | undefined
-  /** The workers of this identity get nothing but trials, until they are readmitted. */
+  /** The workers of this identity get nothing but trials, until they are readmitted. What they are at goes on. */
+  suspend(identity: Identity): void
+  /** The same, and what they are at fails, through nobody's fault: they are believed no more. */
   eject(identity: Identity): void
   readmit(identity: Identity): void
   /** Usable identities that are not among these: identities, not slots. */

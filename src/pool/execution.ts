@@ -1,5 +1,6 @@
 /** What becomes of batches: each is sent, begins, and has its attempts settled; then its slot is free, or begins with the next. */
 
+import { NONE } from '../arrays'
 import type { Clock } from '../clock'
 import { ApproxiferError, asError } from '../errors'
 import type { Payload } from '../payload'
@@ -127,10 +128,15 @@ export class Execution {
     }
   }
 
-  /** An attempt that runs fails, through nobody's fault: its worker is believed no more. That one is told, and keeps the slot until it is free. */
-  takeBack(attempt: PooledAttempt, error: ApproxiferError): void {
-    const batch = attempt.at as Batch
-    if (!batch.has(attempt)) return
+  /** A worker's attempts fail, through nobody's fault: it is believed no more. It is told, and keeps its slots until it is free. */
+  takeBack({ slots }: Member, error: ApproxiferError): void {
+    const open = slots.all.flatMap(({ batch, next }) => [...(batch?.open ?? NONE), ...(next?.open ?? NONE)])
+    for (const attempt of open) this.#takeBackOne(attempt, error)
+  }
+
+  #takeBackOne(attempt: PooledAttempt, error: ApproxiferError): void {
+    const { at: batch } = attempt
+    if (typeof batch !== 'object' || !batch.has(attempt)) return // what was told of another one has ended it
     const now = this.#options.clock.now()
     attempt.withdraw()
     if (batch.best !== 'answered') batch.best = 'cancelled'
@@ -423,10 +429,12 @@ export class Execution {
     }
   }
 
-  /** An attempt that was given up has settled after all. */
+  /** An attempt that was given up, or taken back, has settled after all. */
   #heardOf(batch: Batch, isAnswer = false): void {
     const slot = batch.slot
-    if (batch.phase !== 'silent' || slot.batch !== batch) return
+    const { isFree, slots } = slot.member
+    const isHeld = batch.phase === 'silent' || (slots.held.has(slot) && isFree) // else it says so when it is free
+    if (!isHeld || slot.batch !== batch) return
     if (isAnswer) slot.silentMs = 0
     this.#options.roster.vacate(slot)
     this.#options.freed()

@@ -2,8 +2,8 @@
 
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
-import type { ModelWorker } from '../workers/worker'
-import type { Attempt, Attempts, Identity, Submission, Turn } from './attempt'
+import { identityOf, type ModelWorker } from '../workers/worker'
+import type { Apart, Attempt, Attempts, Identity, Submission, Turn } from './attempt'
 import { mayTake, PooledAttempt } from './batch'
 import { Closing } from './closing'
 import { Dispatcher, type DispatchOptions } from './dispatch'
@@ -152,12 +152,6 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     if (attempt.phase === 'running') (attempt as PooledAttempt).abort()
   }
 
-  /** One that runs fails, through nobody's fault, since its worker is believed no more. */
-  takeBack(attempt: Attempt<P, A>, error: ApproxiferError): void {
-    const own = attempt as PooledAttempt
-    if (own.phase === 'running') this.#dispatcher.execution.takeBack(own, error)
-  }
-
   promote(attempt: Attempt<P, A>): void {
     const own = attempt as PooledAttempt
     if (own.phase !== 'queued' || own.priority !== 'low') return
@@ -175,8 +169,17 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     return attempt as Attempt<P, A>
   }
 
-  eject(identity: Identity): void {
+  suspend(identity: Identity): void {
     this.#roster.eject(identity, true)
+  }
+
+  eject(identity: Identity): void {
+    this.suspend(identity)
+    const error = new ApproxiferError('WORKER', 'its worker was ejected')
+    const theirs = [...this.#roster.members.values(), ...this.#roster.leaving].filter(
+      ({ worker }) => identityOf(worker) === identity,
+    )
+    for (const member of theirs) this.#dispatcher.execution.takeBack(member, error)
   }
 
   readmit(identity: Identity): void {
@@ -215,10 +218,18 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     const { identities } = this.#roster
     const usable = identities.all().filter((identity) => identities.isUsable(identity))
     const error = new ApproxiferError('WORKER', usable.length ? 'no worker is left that was not asked' : this.nobody)
+    const kept = new Map<Apart, number>()
     for (const attempt of this.#queue.all) {
       if (attempt.phase !== 'queued') continue // an owner has cancelled it
-      if (usable.length && !attempt.row.isStranded) continue // its owner waits for others to come back
-      if (usable.some((identity) => attempt.mayGoTo(identity))) continue
+      const { apart, isStranded } = attempt.row
+      if (usable.length && !isStranded) continue // its owner waits for others to come back
+      const before = apart.reduce((most, each) => Math.max(most, kept.get(each) ?? 0), 0)
+      let left = before + 1 // attempts that keep apart from each other need an identity each
+      for (let i = 0; left && i < usable.length; i++) if (attempt.mayGoTo(usable[i])) left--
+      if (!left) {
+        for (const each of apart) kept.set(each, before + 1)
+        continue
+      }
       this.#queue.remove(attempt)
       attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined, ranMs: 0 }, this.#clock.now())
       attempt.row.owner.settled(attempt)

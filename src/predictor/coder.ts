@@ -62,7 +62,8 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
       }
       const memory = new InlineMemory(learning)
       const isDoubted = () => first.doubt !== undefined
-      const recovered = { clock, lateness, budget: recoveries, memory, errors: ledger, isDoubted }
+      const isProven = scheme.byzantine > 0
+      const recovered = { clock, lateness, budget: recoveries, memory, errors: ledger, isDoubted, isProven }
       const coded = { clock, codec, pool, inputs, memory, maxWaitMs }
       let groups: ParityLayer | undefined
       const layers = (workers: Service) => {
@@ -71,7 +72,7 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
         return groups ? [...recovers, groups] : recovers
       }
       return {
-        ...{ context, learning, layers },
+        ...{ context, learning, layers, memory: context.learning && memory },
         save: () => learning.save(),
         close: () => groups?.close(),
         forget: (identity) => groups?.forget(identity),

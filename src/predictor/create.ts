@@ -78,7 +78,6 @@ async function partsFor(given: Checked, coded: Coded) {
     given: mayRecall(given) ? await givenAnswers(given) : undefined,
     Room: (await import('./room')).Room,
     unasked: exact || maxError !== undefined ? await (await import('./unasked')).unaskedFor(maxError) : undefined,
-    Vote: isVerified(coded) ? (await import('../query/vote')).Vote : undefined,
     rollout: given.rollout ? (await import('./rollout')).Rollout : undefined,
     sampling:
       given.verify.mode === 'sampled' ? (await import('../trust/sampling')).samplingOf(given, coded) : undefined,

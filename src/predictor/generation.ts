@@ -12,12 +12,11 @@ import { Agenda } from '../query/agenda'
 import { type Caller, SharedCaller } from '../query/caller'
 import { Query } from '../query/query'
 import type { Service } from '../service'
-import { agreement, first } from '../trust/acceptance'
 import type { ModelChange, ModelWorker } from '../workers/worker'
 import type { Means } from './means'
 import { Pending } from './pending'
 import type { Request, Reuse } from './reuse'
-import { isVerified, type Settings } from './settings'
+import type { Settings } from './settings'
 import { stackOf } from './stack'
 import type { GenerationCounts } from './stats'
 import { NOBODY, type Shared, type Tenant, Tenants } from './tenants'
@@ -49,7 +48,7 @@ export class Generation {
   readonly reuse: Reuse | undefined
   readonly #shared: Shared
   readonly #open = new Bag<Query>()
-  /** What is under way where the stack of layers answers: nothing is coded or proven. */
+  /** What is under way where the stack of layers answers: nothing is coded. */
   readonly #pending: Pending | undefined
   readonly #maxWaitMs: number
   /** What a query gets that comes when it is closed. */
@@ -84,19 +83,18 @@ export class Generation {
   }
 
   get #isPlain(): boolean {
-    const { coder, Vote, sampled, trust } = this.means
-    if (coder.code !== 'systematic') return true
-    return !Vote && !sampled && !trust.strangers
+    const { coder, sampled, trust } = this.means
+    return coder.code !== 'systematic' || !(sampled || trust.strangers)
   }
 
   #stack({ layers }: Settings): Service {
-    const { clock, lateness, hedges, mostLost, mostFailed } = this.#shared
-    const { pool, coder } = this.means
+    const { clock, lateness, hedges } = this.#shared
+    const { pool, coder, trust, first } = this.means
+    const isPaper = coder.code !== 'systematic'
     return stackOf({
-      ...{ clock, pool, lateness, budget: hedges, counts: this.counts.hedges, teaches: coder.learns },
-      ...{ mostDowns: mostLost, mostFailures: mostFailed },
-      isHedged: coder.code === 'systematic',
-      layers,
+      ...{ clock, pool, lateness, budget: hedges, counts: this.counts.hedges, teaches: coder.learns, layers },
+      ...(!isPaper && { trust, scheme: coder.scheme, isDoubted: () => first.doubt !== undefined }),
+      isHedged: !isPaper,
       tenantOf: ({ turn, refusal }) => (refusal ? this.tenants.known(turn.tenant) : this.tenants.of(turn.tenant)),
     })
   }
@@ -107,8 +105,7 @@ export class Generation {
 
   #share({ clock, hedge, deadlineMs }: Settings, before: Generation | undefined): Shared {
     const { coder, lateness } = this.means
-    const { byzantine, stragglers } = coder.scheme
-    const verified = isVerified(coder)
+    const { stragglers } = coder.scheme
     return {
       ...this.means,
       clock,
@@ -119,9 +116,8 @@ export class Generation {
       recoveries: new Budget(RECOVERED.share, RECOVERED.share * RECOVERED.queries),
       hedged: this.counts.hedges,
       strangers: this.means.trust.strangers,
-      acceptance: verified ? agreement(byzantine) : first,
-      mostLost: Math.max(MOST_LOST, stragglers + 1 + (verified ? byzantine : 0)),
-      mostFailed: verified ? Number.POSITIVE_INFINITY : stragglers + MORE_FAILURES,
+      mostLost: Math.max(MOST_LOST, stragglers + 1),
+      mostFailed: stragglers + MORE_FAILURES,
       done: (query) => {
         this.#open.remove(query)
         this.means.trust.strangers?.ended(query.asked)
@@ -278,9 +274,7 @@ export class Generation {
   reconsider(ejected?: Identity): void {
     this.means.sampled?.look()
     for (const query of this.#open.all) query.reconsider(ejected)
-    if (ejected === undefined) return
-    for (const tenant of this.tenants) tenant.forget?.(ejected)
-    this.#pending?.eject(ejected)
+    if (ejected !== undefined) for (const tenant of this.tenants) tenant.forget?.(ejected)
   }
 
   /** Takes out what an identity's answers taught, and what open queries would get of it. */

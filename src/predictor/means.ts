@@ -5,7 +5,6 @@ import { Lateness } from '../layers/lateness'
 import { acceptAnswers, hasVectors, type Payload, shapeKeyOf } from '../payload'
 import { Pool } from '../pool/pool'
 import type { Ended } from '../query/caller'
-import type { Context } from '../query/context'
 import { secret } from '../random'
 import { readingsOf } from '../reading'
 import { FirstAnswers } from '../refutation'
@@ -41,8 +40,6 @@ export interface Means {
   readonly sampled: Sampling | undefined
   /** Answers that may be recalled, of whatever model; absent where none is. */
   readonly given: GivenAnswers | undefined
-  /** Compares answers, where one alone is not enough. */
-  readonly Vote: Context['Vote']
   /** A caller's query ended. */
   readonly ended: Ended
 }
@@ -64,7 +61,6 @@ interface MeansOptions {
   reputation?: typeof Reputation | undefined
   sampling?: SamplingOf | undefined
   given?: GivenAnswers | undefined
-  Vote?: Context['Vote']
   /** Of another model: its workers' records are shared. */
   before?: Means | undefined
 }
@@ -75,7 +71,7 @@ export function meansOf(
   workers: readonly ModelWorker[],
   settings: Settings,
   told: Told,
-  { reputation: Believed = Reputation, sampling, given, Vote, before }: MeansOptions = {},
+  { reputation: Believed = Reputation, sampling, given, before }: MeansOptions = {},
 ): Means {
   const { clock, hangMs, limits, scheme, verify, seed, warn, coin = secret } = settings
   const [{ signature, hints }] = workers
@@ -112,5 +108,5 @@ export function meansOf(
   const sampled = given && sampling?.({ pool, trust, given })
   const isMixed = vectors !== undefined && hasVectors(signature)
   const known = { coder, signature, shapeKeyOf: shapeKey, vectors, isMixed, buffers }
-  return { ...known, pool, lateness, criterion, first, trust, sampled, given, Vote, ended: told.ended }
+  return { ...known, pool, lateness, criterion, first, trust, sampled, given, ended: told.ended }
 }

@@ -2,19 +2,18 @@
 
 import { Bag } from '../arrays'
 import type { Clock } from '../clock'
-import { ApproxiferError } from '../errors'
+import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
-import type { Attempt, Identity } from '../pool/attempt'
 import type { GroupReport } from '../prediction'
 import type { Caller } from '../query/caller'
 import { predictionOf } from '../query/prediction'
 import { queryReport } from '../report'
-import { type Answer, answerOf, type Outcome, OutgoingCall, type Query, type Service, Tried } from '../service'
+import { type Answer, type Outcome, OutgoingCall, type Query, type Service, Tried } from '../service'
 import { toNamed } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 import type { Means } from './means'
 
-type PendingMeans = Pick<Means, 'pool' | 'trust' | 'signature' | 'buffers' | 'ended' | 'coder'>
+type PendingMeans = Pick<Means, 'pool' | 'signature' | 'buffers' | 'ended' | 'coder'>
 
 export class Pending {
   readonly #service: Service
@@ -50,15 +49,6 @@ export class Pending {
   /** What waits for an answer is another model's to answer. */
   detach(): { payload: Payload; caller: Caller }[] {
     return this.open.all.filter(({ isOpen }) => isOpen).map((call) => call.detach())
-  }
-
-  /** An identity is believed no more: what its workers are at tells nothing, and others are asked. */
-  eject(identity: Identity): void {
-    const error = new ApproxiferError('WORKER', 'its worker was ejected')
-    for (const { tried } of this.open.all)
-      for (const attempt of tried.attempts)
-        if (attempt.phase === 'running' && attempt.identity === identity)
-          this.means.pool.takeBack(attempt as Attempt<Payload, Payload>, error)
   }
 
   /** Each gets this error, and what runs is given up. */
@@ -141,15 +131,10 @@ export class PendingCall extends OutgoingCall implements Query {
     return { payload, caller }
   }
 
-  ended(attempt: Attempt): void {
-    if (!this.isOpen && !this.#isVoid && answerOf(attempt)) this.#compare()
-  }
-
   settled(outcome: Outcome): void {
     if (!this.isOpen) return
     if (outcome.kind === 'failure') return this.#fail(outcome.error)
     this.#answer(outcome)
-    if (outcome.status !== 'recovered') this.#compare() // what was recovered is no worker's
   }
 
   done(): void {
@@ -183,13 +168,6 @@ export class PendingCall extends OutgoingCall implements Query {
     const given = { status, confidence, queuedMs, ranMs, hedged, workers }
     const known = { fingerprint: model.fingerprint, id: undefined, group }
     this.#caller.answer(predictionOf(toNamed(tensors, signature.outputs), given, known), ended)
-  }
-
-  /** Answers of several workers show whether they agree. */
-  #compare(): void {
-    if (this.#pending.means.coder.code !== 'systematic') return // each row goes to one worker
-    const answered = this.tried.attempts.filter(answerOf) as readonly Attempt<Payload, Payload>[]
-    if (answered.length) this.#pending.means.trust.compare(this.payload, answered)
   }
 
   get #report(): GroupReport {

@@ -7,7 +7,6 @@ import { ApproxiferError } from '../errors'
 import { Payload } from '../payload'
 import type { Prediction } from '../prediction'
 import { Caller } from '../query/caller'
-import type { Context } from '../query/context'
 import { type QueryTensors, type Signature, toTensors } from '../tensor'
 import type { GivenAnswers } from '../trust/given-answers'
 import type { Reputation } from '../trust/reputation'
@@ -40,7 +39,6 @@ interface PredictorParts {
   /** Tells of workers that come and go. */
   membership?: Membership | undefined
   unasked?: Unasked | undefined
-  Vote?: Context['Vote']
   rollout?: typeof Rollout | undefined
   sampling?: SamplingOf | undefined
   given?: GivenAnswers | undefined
@@ -65,7 +63,7 @@ export class Predictor {
   #closing: Promise<void> | undefined
 
   constructor(coder: Coder, workers: readonly ModelWorker[], settings: Settings, parts: PredictorParts) {
-    const { Room: Places, membership, unasked, Vote, rollout, sampling, given, reputation } = parts
+    const { Room: Places, membership, unasked, rollout, sampling, given, reputation } = parts
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
     this.abilities = abilitiesOf(workers[0], settings.right)
@@ -88,7 +86,6 @@ export class Predictor {
         reputation,
         sampling,
         given,
-        Vote,
         before: before?.means,
       })
       const generation = new Generation(means, settings, { told: model, unasked, before })

@@ -82,7 +82,7 @@ export class Rollout {
     const entry = contenderOf(id, this.#options.begin(worker, this.serving), this.#options.needs)
     entry.isProven = this.#served.delete(id)
     const { pool, trust } = entry.generation.means
-    if (!trust.joined(worker)) pool.eject(identityOf(worker))
+    if (!trust.joined(worker)) pool.suspend(identityOf(worker))
     this.#others.set(id, entry)
     this.#options.settings.warn(
       `${worker.name} has the model ${id}, and ${this.#serving.id} serves: it gathers beside that`,

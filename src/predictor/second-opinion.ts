@@ -8,6 +8,7 @@ import type { Payload } from '../payload'
 import type { Apart, Attempt, Identity, Owner } from '../pool/attempt'
 import { agree } from '../trust/equality'
 import type { Means } from './means'
+import { isVerified } from './settings'
 
 /** How long one may take: as long as it takes that workers die and come back. */
 const MOST_MS = 60_000
@@ -34,7 +35,7 @@ export interface Differing {
 
 interface SecondOpinionOptions {
   clock: Clock
-  means: Pick<Means, 'pool' | 'trust' | 'sampled' | 'Vote'>
+  means: Pick<Means, 'pool' | 'trust' | 'sampled' | 'coder'>
 }
 
 export class SecondOpinion {
@@ -50,7 +51,7 @@ export class SecondOpinion {
 
   /** Whether answers are proven by several machines before they are given: those need no second opinion, and one machine's word is none. */
   get isProven(): boolean {
-    return this.#means.Vote !== undefined
+    return isVerified(this.#means.coder)
   }
 
   /** Whether no machine but this one can be asked. */

@@ -2,35 +2,64 @@
 
 import { expected } from '../check'
 import type { Clock } from '../clock'
+import { agree, type Witnesses } from '../layers/agree'
+import { type AuditOptions, audit } from '../layers/audit'
 import { type HedgeOptions, hedge } from '../layers/hedge'
 import { limit } from '../layers/limit'
 import { poolService } from '../layers/pool-service'
+import type { MemoryService } from '../memory/service'
 import type { Payload } from '../payload'
 import type { Pool } from '../pool/pool'
 import { type Layer, type Query, type Service, stack } from '../service'
 
-/** Whose a query is: each tenant has layers of its own. */
+/** Workers that a query may take down, and that may fail on it, at least or beyond those that the scheme allows for: with more the fault is its own. */
+const MOST_DOWNS = 2
+const MORE_FAILURES = 3
+
+/** Whose a query is: each tenant has layers of its own, and what its answers taught. */
 export interface Layered {
   /** @param workers  attempts that nobody hedges are asked of it */
   layers(workers: Service): readonly Layer[]
+  readonly memory?: MemoryService | undefined
 }
 
-export interface StackOptions extends Omit<HedgeOptions, 'pool'> {
+export interface StackOptions extends Omit<HedgeOptions, 'pool' | 'compares' | 'mostDowns' | 'mostFailures'> {
   readonly clock: Clock
   readonly pool: Pool<Payload, Payload>
   /** Not with the paper's scheme, which asks nobody twice. */
   readonly isHedged: boolean
   /** Those to go through, from those that queries would go through. */
   readonly layers?: ((own: readonly Layer[]) => readonly Layer[]) | undefined
+  /** What is believed of workers. Default: all. */
+  readonly trust?: (Witnesses & AuditOptions['trust']) | undefined
+  /** What workers' faults a query has to live with. Default: none. */
+  readonly scheme?: { readonly byzantine: number; readonly stragglers: number }
+  /** Whether the model's first answers speak against how they are read. Default: nothing does. */
+  readonly isDoubted?: () => boolean
   /** undefined: it has none yet, and is refused. */
   tenantOf(query: Query): Layered | undefined
 }
 
 /** @throws TypeError where `layers` gives anything but layers */
-export function stackOf({ tenantOf, isHedged, layers, ...options }: StackOptions): Service {
+export function stackOf({
+  tenantOf,
+  isHedged,
+  layers,
+  trust,
+  scheme,
+  isDoubted = () => false,
+  ...options
+}: StackOptions): Service {
   const { clock, pool } = options
+  const { byzantine: liars, stragglers } = scheme ?? { byzantine: 0, stragglers: 0 }
+  const compares = trust !== undefined && liars > 0
+  const most = { mostDowns: Math.max(MOST_DOWNS, stragglers + liars + 1), mostFailures: stragglers + MORE_FAILURES }
+  const memoryOf = (query: Query) => tenantOf(query)?.memory
   const workers = poolService(pool)
-  const own = [limit({ clock }), byTenant(tenantOf, workers), ...(isHedged ? [hedge(options)] : [])]
+  const own = [limit({ clock }), byTenant(tenantOf, workers)]
+  if (compares) own.push(agree({ ...options, trust, liars, mostDowns: most.mostDowns, memoryOf, isDoubted }))
+  else if (trust) own.push(audit({ trust }))
+  if (isHedged) own.push(hedge({ ...options, ...most, compares }))
   const all = layers ? layers(own) : own
   if (!Array.isArray(all) || !all.every((each) => typeof each === 'function'))
     throw new TypeError(expected('layers', 'a function that gives an array of layers', all))

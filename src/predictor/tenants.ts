@@ -7,6 +7,7 @@ import type { CodedGroup } from '../group/coded-group'
 import type { CodingContext } from '../group/redundancy'
 import { learnedModel, type ModelMarks, type Persistent, saveNothing } from '../memory/experience-state'
 import type { Learning } from '../memory/learning'
+import type { MemoryService } from '../memory/service'
 import type { Identity } from '../pool/attempt'
 import type { Context } from '../query/context'
 import { Scheme } from '../scheme'
@@ -25,6 +26,8 @@ export interface Tenant {
   readonly learning?: Learning
   /** Its own, around what all tenants share: what recovers, and what codes. */
   layers: Layered['layers']
+  /** Of what workers answered; undefined where nothing is learned. */
+  readonly memory?: MemoryService | undefined
   /** Nobody asks for it any more: what it has open comes to its end. */
   close?(): void
   /** What follows from an identity's answers so far is given no more, also of what the memory has not learned. */

@@ -186,11 +186,6 @@ export class Inquiry implements Apart {
     return asked
   }
 
-  /** An ejected worker can show whether it answers well again, once. */
-  try(row: number, trials: Apart): void {
-    if (!this.asked.some(({ purpose }) => purpose === 'trial')) this.ask('trial', 'low', row, trials)
-  }
-
   /** Workers that failed on it may be asked again: nobody else is left. */
   forgive(): void {
     for (const asked of this.asked) asked.isForgiven = isForgivable(asked)

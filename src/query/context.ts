@@ -6,18 +6,15 @@ import type { Lateness } from '../layers/lateness'
 import type { Ledger } from '../ledger/ledger'
 import type { Learning } from '../memory/learning'
 import type { Payload } from '../payload'
-import type { Apart, Attempt, Attempts, Identity } from '../pool/attempt'
+import type { Attempt, Attempts, Identity } from '../pool/attempt'
 import type { Status } from '../prediction'
 import type { FirstAnswers } from '../refutation'
 import type { Signature } from '../tensor'
-import type { Acceptance } from '../trust/acceptance'
-import type { Equality } from '../trust/equality'
 import type { ModelWorker } from '../workers/worker'
 import type { Agenda } from './agenda'
 import type { Asked } from './asked'
 import type { Ended } from './caller'
 import type { Query } from './query'
-import type { Vote } from './vote'
 
 export interface Context {
   readonly clock: Clock
@@ -33,9 +30,6 @@ export interface Context {
   readonly recoveries: Budget
   /** Hedges that went to a worker, and those that answered first. */
   readonly hedged: { sent: number; won: number }
-  readonly acceptance: Acceptance
-  /** Where it takes more than one. */
-  readonly Vote?: typeof Vote | undefined
   readonly trust: Trust
   /** Whether something speaks against how the model's outputs are read. Absent where nobody asks. */
   readonly first?: Pick<FirstAnswers, 'doubt'>
@@ -60,27 +54,11 @@ export interface Context {
 
 /** What queries ask and tell of the honesty of workers. */
 export interface Trust {
-  readonly equality: Equality
-  /** Confidence from which a memory may check an answer; 1: never. */
-  readonly integrity: number
   isTrusted(worker: ModelWorker): boolean
-  isSuspected(worker: ModelWorker): boolean
-  /** Whether more workers are asked than it takes, for the answer of this one; drawn anew each time. */
-  audits(worker?: ModelWorker): boolean
   /** A worker has begun with a query, or with one more attempt for it. Absent where nobody has to earn trust. */
   began?(worker: ModelWorker): void
   /** Whether workers agree, where the first answer will do. @param answered  attempts for one query */
   compare(payload: Payload, answered: readonly Attempt<Payload, Payload>[]): void
-  /** An answer is right, with proof; a lie, with proof; none came. */
-  proven(worker: ModelWorker): void
-  lied(worker: ModelWorker): void
-  /** An answer is unlike all of E + 1 that agree, and no lie. */
-  deviated(worker: ModelWorker): void
-  /** What keeps trials away from ejected workers that will hardly pass them. */
-  readonly trials: Apart
-  silent(worker: ModelWorker): void
-  /** What a confident memory said of an answer. @param distance  of the two, over the error that the memory expected */
-  checked(worker: ModelWorker, passed: boolean, distance: number): void
 }
 
 /** Answers that may be recalled. */

@@ -2,9 +2,8 @@
 
 import type { Policy } from '../choices'
 import type { Ages } from '../layers/lateness'
-import type { Payload } from '../payload'
 import type { Priority } from '../pool/attempt'
-import { type Asked, answerOf, isForgivable, isLive } from './asked'
+import { type Asked, isForgivable, isLive } from './asked'
 import type { Context } from './context'
 import type { Facts } from './policy'
 import type { Query } from './query'
@@ -15,10 +14,10 @@ const MOST_HEDGES = 3
 
 export function factsOf(query: Query, context: Context, now: number): Facts {
   const { lateness, recoveries, learning, ledger } = context
-  const { asked, coding, vote, caller, recovery } = query
+  const { coding, caller, recovery } = query
   const { giveAt, hedgeAt, slowAt, own } = paceOf(query, lateness.ages, now)
   const live = own + Number(coding?.isOnlyWay === true && coding.isDecodable)
-  const lacking = vote ? vote.lacking(asked, (each) => ageAt(each, lateness.ages?.hedgeMs) <= now) : 1 - live
+  const lacking = 1 - live
   const { choices, dueAt } = caller
   // Each by its name: two spreads in one literal took 28 us and 11 kB.
   return {
@@ -32,7 +31,7 @@ export function factsOf(query: Query, context: Context, now: number): Facts {
     slowAt,
     live,
     lacking,
-    isDisputed: vote?.isDisputed === true,
+    isDisputed: false,
     recovery: ledger?.mayRecover === false ? undefined : recoveryOf(query),
     lookup: recovery?.lookup(urgencyOf(query, now)) ?? 'done',
     looksFirst: learning?.looksFirst(lateness.medianMs ?? 0) === true,
@@ -86,20 +85,17 @@ export function hedgePriority({ pool, lateness }: Context): Priority {
 }
 
 /** A retry goes before those that wait, unless these are too many. */
-export function retryPriority({ vote, inquiry }: Query, { pool }: Context): Priority {
-  return pool.isOverloaded || (vote && !inquiry.isAnswered) ? 'normal' : 'high'
+export function retryPriority({ pool }: Context): Priority {
+  return pool.isOverloaded ? 'normal' : 'high'
 }
 
 /** Whether an answer after the deadline is worth no machine's time: nobody learns from it, or others wait. */
-export function teachesNobody({ coding, vote }: Query, { learning, pool }: Context): boolean {
-  return !coding && !vote && (!learning || pool.isOverloaded)
+export function teachesNobody({ coding }: Query, { learning, pool }: Context): boolean {
+  return !coding && (!learning || pool.isOverloaded)
 }
 
-/** A recovery that a worker's answer contradicts is none. */
-export function recoveryOf({ recovery, vote, asked }: Query): QueryRecovery | undefined {
-  if (!recovery?.answer) return undefined
-  const answers = vote ? vote.believed(asked) : []
-  return answers.some((each) => recovery.isContradictedBy(answerOf(each) as Payload)) ? undefined : recovery
+export function recoveryOf({ recovery }: Query): QueryRecovery | undefined {
+  return recovery?.answer ? recovery : undefined
 }
 
 /** A few times, from the budget: the second worker is as often a straggler as the first. */
@@ -110,12 +106,12 @@ function mayHedge(query: Query, { hedges, pool }: Context): boolean {
 
 /** As long as the fault may be its workers', and another's answer would be in time. */
 function mayRetry(query: Query, context: Context): boolean {
-  const { asked, vote, coding, caller } = query
+  const { asked, coding, caller } = query
   if (query.inquiry.refusal) return false
-  if (coding?.isOnlyWay || (caller.choices.policy === 'recover' && !vote)) return false
+  if (coding?.isOnlyWay || caller.choices.policy === 'recover') return false
   if (query.inquiry.available < 1 && !(context.pool.usable && mayForgive(asked))) return false
   if (isDeadly(query, context) || asked.filter(isFailed).length >= context.mostFailed) return false
-  if (asked.length && !vote) query.inquiry.refusal = context.pool.tooLate(caller)
+  if (asked.length) query.inquiry.refusal = context.pool.tooLate(caller)
   return !query.inquiry.refusal
 }
 

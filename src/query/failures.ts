@@ -14,9 +14,8 @@ const MOST_REASONS = 3
 
 /** @param isDue  its deadline has come */
 export function whyNot(query: Query, context: Context, isDue: boolean): ApproxiferError {
-  const { vote, caller, coding, asked, inquiry } = query
+  const { caller, coding, asked, inquiry } = query
   if (inquiry.refusal && !isDue) return inquiry.refusal
-  if (vote) return unproven(query, context, isDue)
   const isAsked = coding?.wasAsked || asked.some(({ attempt }) => attempt.worker)
   const recovers = caller.choices.policy === 'recover' || !asked.length
   if (isDue && !(isAsked && recovers)) return expired(query, context, textOf(query, context, isAsked === true))
@@ -57,20 +56,6 @@ function expired(query: Query, { signature: { outputs } }: Context, why: string)
   const { answer, confidence } = recoveryOf(query) ?? {}
   if (!answer) return new ApproxiferError('DEADLINE', why)
   return unsure(why, toNamed(tensorsOf(answer, outputs), outputs), confidence)
-}
-
-/** Too few workers agree. */
-function unproven(query: Query, context: Context, isDue: boolean): ApproxiferError {
-  const { asked, vote, caller } = query
-  const { pool, clock, acceptance } = context
-  const isUnderway = asked.some(isLive)
-  if (!isUnderway && !pool.usable) return new ApproxiferError('WORKER', pool.nobody)
-  const errors = asked.flatMap((each) => errorOf(each)?.message ?? [])
-  const why = errors.length ? `; ${errors.slice(0, MOST_REASONS).join('; ')}` : ''
-  const got = `${vote?.believed(asked).length} answers in ${Math.round(clock.now() - caller.since)} ms`
-  const text = `answers: expected ${acceptance.needed} workers to agree, got ${got}${why}`
-  if (isDue && isUnderway) return expired(query, context, text)
-  return new ApproxiferError('QUORUM', text, { ofQuery: isOfQuery(query, context) })
 }
 
 /**

@@ -9,9 +9,9 @@ import type { Query } from './query'
 /** After its deadline a query waits no longer for others' lookups: behind a burst of queries with hardly any time it was 90 ms. */
 const OVERTIME_MS = 20
 
-/** Asks the memory for a query that is late or lost, or whose answer it may check. @param later  called when it is known, if that is not before this returns */
+/** Asks the memory for a query that is late or lost. @param later  called when it is known, if that is not before this returns */
 export function lookUp(query: Query, { learning, clock }: Context, now: number, later: () => void): void {
-  const { recovery, vote, caller } = query
+  const { recovery, caller } = query
   if (!recovery) return
   const { vector } = query.payload
   const urgency = urgencyOf(query, now)
@@ -21,13 +21,12 @@ export function lookUp(query: Query, { learning, clock }: Context, now: number, 
   const told = (said: Recollection | undefined) => {
     recovery.remembered(said, urgency)
     const { policy, minConfidence } = caller.choices
-    if (said && !vote) learning.judge(isConfident(policy, minConfidence, recovery.confidence))
+    if (said) learning.judge(isConfident(policy, minConfidence, recovery.confidence))
     if (isLater) later()
   }
   const wanted = () => caller.isOpen && clock.now() <= caller.dueAt + OVERTIME_MS
   // Else it gets nothing: at its deadline, or where it is lost and only recovers.
   const isLast = urgency === 2 || (urgency === 1 && caller.choices.policy === 'recover')
-  if (vote) learning.see(vector, wanted, told)
-  else learning.look(vector, isLast, wanted, told)
+  learning.look(vector, isLast, wanted, told)
   isLater = true
 }

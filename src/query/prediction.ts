@@ -137,25 +137,25 @@ export function unaskedReport(core: 'wasm' | 'js'): GroupReport {
 }
 
 /** What a report of a query that was alone is made of. */
-type Reported = Pick<Query, 'vote' | 'asked'> & {
+type Reported = Pick<Query, 'asked'> & {
   readonly caller: Pick<Query['caller'], 'ending'>
   readonly recovery: { readonly report: RecoveryReport | undefined } | undefined
 }
 
-/** Of a query that was alone. @param acceptance  how many workers have to agree */
+/** Of a query that was alone. */
 export function queryReport(
-  { vote, asked, caller, recovery }: Reported,
-  { acceptance, core }: { readonly acceptance: { readonly needed: number }; readonly core: 'wasm' | 'js' },
+  { asked, caller, recovery }: Reported,
+  { core }: { readonly core: 'wasm' | 'js' },
 ): GroupReport {
   const report = recovery?.report
   return {
     queries: 1,
-    workers: vote ? asked.length : 1,
-    quorum: acceptance.needed,
+    workers: 1,
+    quorum: 1,
     core,
     outcome: outcomeOf([caller.ending as Ending]),
     rows: rowReports(asked),
-    recoveries: report && (report.given || !vote) ? [report] : [], // a vote looks every query up
+    recoveries: report ? [report] : [],
     ...undecided,
     survivors: [],
   }

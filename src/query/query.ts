@@ -17,7 +17,6 @@ import { lookUp } from './lookup'
 import { next } from './policy'
 import { type Given, predictionOf, queryReport, recoveredAnswer, workersAnswer } from './prediction'
 import { type Decoding, QueryRecovery } from './recovery'
-import type { Vote } from './vote'
 
 export class Query implements Owner, Timed {
   readonly payload: Payload
@@ -25,7 +24,6 @@ export class Query implements Owner, Timed {
   caller: Caller
   readonly recovery: QueryRecovery | undefined
   readonly coding: Coding | undefined
-  readonly vote: Vote | undefined
   readonly inquiry: Inquiry
   readonly #context: Context
   /** Told what happened to it, where its caller has an answer and no group tells. */
@@ -40,24 +38,18 @@ export class Query implements Owner, Timed {
     this.payload = payload
     this.caller = caller
     this.coding = coding
-    const { learning, Vote: Compared } = context
+    const { learning } = context
     this.recovery = learning || coding ? new QueryRecovery(number, learning?.experience) : undefined
-    this.vote = Compared && new Compared(context, this.recovery)
     this.inquiry = new Inquiry(context, this)
   }
 
-  /** Asks a worker, or as many as it takes. @param refusal  why none is to be asked: it gets what is remembered, or this */
+  /** Asks a worker. @param refusal  why none is to be asked: it gets what is remembered, or this */
   start(refusal?: ApproxiferError): void {
-    const { acceptance, agenda } = this.#context
+    const { agenda } = this.#context
     this.#places = agenda.add(this)
     this.inquiry.refusal = refusal
     if (refusal) this.look()
-    else if (!this.coding?.isOnlyWay) {
-      const checks = this.vote?.begin() === true
-      for (let i = 0; i < (checks ? 1 : acceptance.needed); i++) this.#ask(i ? 'proof' : 'first', 'normal')
-      if (checks) this.#lookUp()
-      if (this.vote && this.inquiry.available < 0) this.reconsider()
-    }
+    else if (!this.coding?.isOnlyWay) this.#ask('first', 'normal')
   }
 
   /** Its caller has an answer or an error, and its last attempt an outcome. */
@@ -95,7 +87,7 @@ export class Query implements Owner, Timed {
   leave(error: ApproxiferError): void {
     if (this.caller.isOpen) this.#fail(error)
     if (this.coding) this.coding.left(this)
-    else if (!this.vote) this.inquiry.cancel() // answers that are only compared still show who lies
+    else this.inquiry.cancel()
     this.#finish()
   }
 
@@ -111,8 +103,7 @@ export class Query implements Owner, Timed {
     if (this.coding?.isOnlyWay) return this.coding.reconsider()
     const isTrimmed = this.inquiry.trim()
     const isTheirs = ({ attempt }: Asked) => attempt.worker !== undefined && identityOf(attempt.worker) === ejected
-    if (this.vote && this.asked.some(isTheirs)) this.#judge()
-    if ((!this.vote && this.inquiry.void(isTheirs)) || isTrimmed) this.#advance() // others are asked at once
+    if (this.inquiry.void(isTheirs) || isTrimmed) this.#advance() // others are asked at once
     this.coding?.reconsider()
     this.#finish()
   }
@@ -133,23 +124,21 @@ export class Query implements Owner, Timed {
     if (asked.purpose === 'trial' || !this.caller.isOpen) return
     if (this.#places) agenda.began(this.#places, attempt.startedAt, attempt.factor)
     if (!lateness.ages) this.#again((attempt.startedAt + this.caller.dueAt) / 2) // nobody knows what is late
-    if (isLate(this.#places) || (asked.purpose === 'first' && this.vote?.suspects(workerOf(asked)))) this.#advance()
+    if (isLate(this.#places)) this.#advance()
   }
 
   settled(attempt: Attempt): void {
-    const { pool, trust, lateness, strangers } = this.#context
+    const { pool, lateness, strangers } = this.#context
     const asked = this.inquiry.settled(attempt)
     const answer = answerOf(asked)
     asked.onTime = this.caller.isOpen && asked.purpose !== 'trial'
     pool.tell(asked)
     if (asked === this.asked[0] && !asked.isVoid) lateness.tell(attempt)
     this.coding?.failed?.(failureOf(asked))
-    if (this.vote && failureOf(asked)) trust.silent(workerOf(asked))
     if (!answer && this.caller.isOpen) this.inquiry.lost(asked)
     asked.isChecked = answer !== undefined && asked.onTime && strangers?.checks(workerOf(asked)) === true
     if (asked.isChecked && this.inquiry.isLost && this.inquiry.available > 0) this.#ask('proof', 'high')
-    if (answer && this.vote) this.#judge()
-    else if (answer && !asked.isChecked) this.#own(asked, answer)
+    if (answer && !asked.isChecked) this.#own(asked, answer)
     else this.#advance()
     if (!answer) this.coding?.lost?.()
     this.#finish()
@@ -178,17 +167,9 @@ export class Query implements Owner, Timed {
     if (this.asked.length > 1) this.inquiry.drop()
   }
 
-  /** Workers' answers are compared. */
-  #judge(): void {
-    this.vote?.judge(this.payload, this.asked, this.caller.isOpen, ({ asked, status, confidence }) => {
-      if (this.caller.isOpen) this.#answer(asked, status, confidence)
-    })
-    this.#advance()
-  }
-
   /** Does what the policy says, until that is to wait. */
   #advance(atLeast = 0): void {
-    if (!this.caller.isOpen) return this.#settleDispute()
+    if (!this.caller.isOpen) return
     this.coding?.press(this, Math.max(atLeast, this.#context.clock.now()))
     while (this.caller.isOpen) {
       const now = Math.max(atLeast, this.#context.clock.now())
@@ -198,7 +179,7 @@ export class Query implements Owner, Timed {
       if (action === 'recover') this.#recover(facts.live > 0 && now < this.caller.dueAt)
       else if (action === 'look up') this.#lookUp(now)
       else if (action === 'hedge') this.#ask('hedge', hedgePriority(this.#context))
-      else if (action === 'retry') this.#retry(facts.lacking)
+      else if (action === 'retry') this.#retry()
       else this.#giveUp(now >= this.caller.dueAt)
     }
   }
@@ -207,36 +188,23 @@ export class Query implements Owner, Timed {
     if (this.#places && at < Number.POSITIVE_INFINITY) this.#context.agenda.again(this.#places, at)
   }
 
-  /** No caller waits any more. The dispute goes on all the same, to find the liar. */
-  #settleDispute(): void {
-    const { ending } = this.caller
-    if (!this.vote?.isDisputed || ending === 'CLOSED' || ending === 'WORKER') return
-    const lacking = this.vote.lacking(this.asked, () => false)
-    for (let i = Math.min(lacking, this.inquiry.available); i > 0; i--) this.#ask('proof', 'low')
-  }
-
   #lookUp(now = this.#context.clock.now()): void {
     lookUp(this, this.#context, now, () => {
-      if (this.vote) this.#judge()
-      else this.#advance()
+      this.#advance()
       this.#finish()
     })
   }
 
-  /** Other workers or, where nobody else is left, those that failed on it: once. */
-  #retry(lacking: number): void {
-    const { inquiry, vote } = this
-    if (inquiry.available < lacking) inquiry.forgive()
-    const count = Math.max(1, Math.min(lacking, inquiry.available))
-    for (let i = 0; i < count; i++) this.#ask(vote ? 'proof' : 'retry', retryPriority(this, this.#context))
+  /** Another worker or, where nobody else is left, one that failed on it: once. */
+  #retry(): void {
+    if (this.inquiry.available < 1) this.inquiry.forgive()
+    this.#ask('retry', retryPriority(this.#context))
   }
 
   #ask(purpose: Purpose, priority: Priority): void {
     if (purpose === 'hedge') this.#context.hedges.take()
     const asked = this.inquiry.ask(purpose, priority, this.coding?.nextRow(this) ?? this.asked.length)
     if (asked?.attempt.phase === 'running') this.began(asked.attempt) // it was before it was known here
-    // Where it is to be proven anyway, an ejected worker can show whether it answers well again.
-    if (this.vote && this.asked.length > 1) this.inquiry.try(this.asked.length, this.#context.trust.trials)
   }
 
   #recover(isLate: boolean): void {
@@ -281,10 +249,7 @@ export class Query implements Owner, Timed {
   }
 
   #giveUp(isDue: boolean): void {
-    const own = isDue && this.caller.choices.atDeadline === 'give' && this.vote?.believed(this.asked)[0]
-    if (own && !this.recovery?.isContradictedBy(answerOf(own) as Payload))
-      this.#answer(own, 'unverified', undefined) // else it is none to give
-    else this.#fail(whyNot(this, this.#context, isDue))
+    this.#fail(whyNot(this, this.#context, isDue))
     if (isDue && teachesNobody(this, this.#context)) this.inquiry.drop()
   }
 

@@ -112,12 +112,6 @@ export class QueryRecovery {
     this.#told = ledger?.recover()
   }
 
-  /** Whether an answer is another than the memory's: nearly all wrong labels of honest pools were recoveries of that kind. */
-  isContradictedBy({ vector }: Payload): boolean {
-    const own = this.memory?.answer
-    return own !== undefined && this.#experience?.confidence.agrees(own, vector) === false
-  }
-
   /** The model's own answer has come: it teaches, once, how often recoveries are right. @returns whether there was anything to grade */
   grade(own: Payload, from: Identity | undefined): boolean {
     if (!this.#experience || !this.#best || this.#isGraded) return false

@@ -1,7 +1,6 @@
 /**
- * When the answers to a query are good enough, and which of them are lies. Pure. Where nobody lies the first answer will do. Where E
- * workers may, also together, E + 1 that agree prove an answer, since one of them at least is honest; and a memory that is confident
- * may check a single one.
+ * When the answers to a query are good enough, and which of them are lies. Pure. Where E workers may lie, also together, E + 1 that agree
+ * prove an answer, since one of them at least is honest.
  */
 
 import type { Payload } from '../payload'
@@ -23,17 +22,6 @@ export interface Acceptance {
   /** How many workers have to agree. */
   readonly needed: number
   judge(answers: readonly Payload[], equality: Equality): Judgement
-}
-
-/** Nobody lies: the first answer is the model's own. */
-export const first: Acceptance = {
-  needed: 1,
-  judge: (answers) => ({
-    agreeing: answers.length ? [0] : [],
-    isProven: answers.length > 0,
-    lies: [],
-    lacking: Number(!answers.length),
-  }),
 }
 
 /** @param liars  E: workers that may lie, also together */

@@ -93,7 +93,7 @@ export class OpenReputation extends Reputation implements Strangers {
     const workers = this.#pool.identities.all().flatMap((identity) => [...this.#pool.identities.workersOf(identity)])
     // Its own first, so that nobody takes their place.
     for (const worker of workers.sort((a, b) => Number(b.trusted ?? false) - Number(a.trusted ?? false))) {
-      if (!this.joined(worker)) this.#pool.eject(identityOf(worker))
+      if (!this.joined(worker)) this.#pool.suspend(identityOf(worker))
     }
     this.#warnAlone()
   }
@@ -111,7 +111,7 @@ export class OpenReputation extends Reputation implements Strangers {
     this.evidence.meet(identity, this.#needed(identity))
     this.#all.add(worker, originOf(worker.origin, identity))
     if (this.#place(identity) && isAlone) return true
-    this.#pool.eject(identity)
+    this.#pool.suspend(identity)
     return false
   }
 
@@ -135,7 +135,7 @@ export class OpenReputation extends Reputation implements Strangers {
     this.#waiting.delete(identity)
     if (isBelieved && this.#isBehind) this.#waiting.add(identity)
     const isAdmitted = isBelieved && !this.#isBehind && this.#pool.identities.workersOf(identity).size < 2
-    this.#pool[isAdmitted ? 'readmit' : 'eject'](identity)
+    this.#pool[isAdmitted ? 'readmit' : 'suspend'](identity)
     return isAdmitted
   }
 

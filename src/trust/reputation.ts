@@ -111,6 +111,7 @@ export class Reputation implements Trust {
     return { ...this.#equal, scales: this.#equal.scales.known }
   }
 
+  /** What keeps trials away from ejected workers that will hardly pass them. */
   readonly trials: Apart = { blocks: (identity) => this.#random.next() >= this.evidence.trials(identity) }
 
   /** Who has to earn trust: anybody, in an open fleet. */

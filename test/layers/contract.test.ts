@@ -5,23 +5,27 @@
 
 import { expect, it } from 'vitest'
 import { Codec } from '../../src/codec/codec'
+import { criterionOf } from '../../src/criterion'
+import type { Witnesses } from '../../src/layers/agree'
 import { Budget } from '../../src/layers/budget'
 import { Lateness } from '../../src/layers/lateness'
 import { type ParityLayer, parity } from '../../src/layers/parity'
 import { recover } from '../../src/layers/recover'
-import type { MemoryService } from '../../src/memory/service'
+import type { MemoryService, RecalledAnswer } from '../../src/memory/service'
 import { acceptAnswers, type Payload } from '../../src/payload'
 import { NORMAL } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
 import { stackOf } from '../../src/predictor/stack'
 import { type Random, seeded } from '../../src/random'
 import type { Caller, Service } from '../../src/service'
+import type { Signature } from '../../src/tensor'
 import { SimulatedWorker } from '../../src/testing/simulated-worker'
 import { VirtualClock } from '../../src/testing/virtual-clock'
+import type { ModelWorker } from '../../src/workers/worker'
 import { payload, queryOf } from '../shared/fake-service'
 
-const [RUNS, QUERIES, WORKERS] = [100, 150, 6]
-const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
+const [RUNS, QUERIES, WORKERS] = [150, 150, 6]
+const signature: Signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
 /** A call that has expired settles so soon, and a timer may be a millisecond late. */
 const GRACE = 31
 
@@ -44,19 +48,56 @@ async function worldOf(random: Random) {
   const pool: Pool<Payload, Payload> = new Pool<Payload, Payload>(workers, { clock, hangMs: 80, accept, lateMs })
   const counts = { sent: 0, won: 0 }
   const memory: MemoryService = {
-    isWarm: true,
+    isWarm: random.next() < 0.7,
     isCurrent: () => random.next() < 0.9,
     best: (all) => ({ recovery: all[0], confidence: random.next() }),
     grade: () => true,
     study: (rehearsals) => void Array.from(rehearsals),
-    learn() {},
-    recall(query, _, told) {
-      const said = { answer: query.slice(), source: 'memory', missing: 1, confidence: random.next(), epoch: 0 } as const
-      const tell = () => told(random.next() < 0.7 ? said : undefined)
-      if (random.next() < 0.5) tell()
-      else clock.after(30 * random.next(), tell)
+    learn(_, own) {
+      if (own[1] !== 1) faults.push('learned a lie')
     },
+    recall: (query, _, told) => recall(query, told),
+    recallAhead: (query, _, told) => recall(query, told),
+    agrees: ({ answer }, own) => answer[0] === own[0],
+    rehearse() {},
   }
+  const recall = (query: Float32Array, told: (said: RecalledAnswer | undefined) => void) => {
+    const said = { answer: query.slice(), source: 'memory', missing: 1, confidence: random.next(), epoch: 0 } as const
+    const tell = () => told(random.next() < 0.7 ? said : undefined)
+    if (random.next() < 0.5) tell()
+    else clock.after(30 * random.next(), tell)
+  }
+  const liars = random.next() < 0.5 ? 0 : random.next() < 0.7 ? 1 : 2
+  for (const worker of workers.slice(0, liars)) {
+    const { answer } = worker
+    const share = random.next()
+    worker.answer = (query) => (random.next() < share ? query.map((value) => value + 2 + 9 * share) : answer(query))
+  }
+  const evidence = new Set<string>()
+  const equality = {
+    criterion: criterionOf(signature.outputs),
+    outputs: signature.outputs,
+    rounding: 1e-3,
+    scales: [1],
+  }
+  const isHonest = ({ name }: ModelWorker) => !workers.slice(0, liars).some((liar) => liar.name === name)
+  const trust: Witnesses = {
+    ...{ equality, integrity: random.next(), trials: { blocks: () => random.next() < 0.5 } },
+    isTrusted: ({ name }) => !evidence.has(name),
+    isSuspected: () => random.next() < 0.2,
+    audits: () => random.next() < 0.3,
+    lied(worker) {
+      if (isHonest(worker)) faults.push('an honest worker lied')
+      evidence.add(worker.name)
+      pool.eject(worker.name)
+    },
+    proven({ name }) {
+      if (random.next() < 0.2 && evidence.delete(name)) pool.readmit(name)
+    },
+    deviated: () => faults.push('deviant'),
+    ...{ silent() {}, checked() {} },
+  }
+  const faults: string[] = []
   const recovers = random.next() < 0.6
   const own = {
     clock,
@@ -69,7 +110,7 @@ async function worldOf(random: Random) {
   const queries = [1, 2, 4, 8][Math.floor(4 * random.next())]
   const codec = await Codec.create({ queries, stragglers: 1 + Math.floor(2 * random.next()), core: { prefer: 'js' } })
   let coded: ParityLayer | undefined
-  const isCoded = random.next() < 0.6
+  const isCoded = !liars && random.next() < 0.6
   const layers = (workers: Service) => {
     const { inputs } = signature
     const coding = {
@@ -81,16 +122,20 @@ async function worldOf(random: Random) {
       memory: random.next() < 0.5 ? memory : { ...memory, isWarm: false },
     }
     coded = isCoded ? parity({ ...coding, maxWaitMs: 5 }) : undefined
-    return [...(recovers ? [recover(own)] : []), ...(coded ? [coded] : [])]
+    return [...(recovers ? [recover({ ...own, isProven: liars > 0 })] : []), ...(coded ? [coded] : [])]
   }
-  const tenant = { layers }
+  const tenant = { layers, memory: recovers ? memory : undefined }
   if (random.next() < 0.2) clock.after(150, () => coded?.forget(workers[3].name))
   if (random.next() < 0.1) clock.after(250, () => coded?.close())
   const all = { clock, pool, lateness, budget: new Budget(0.2, 10), counts, teaches: recovers }
-  const service = stackOf({ ...all, isHedged: true, tenantOf: () => tenant })
+  const compare = () => {
+    if (liars) faults.push('compared')
+  }
+  const scheme = { byzantine: liars, stragglers: isCoded ? codec.scheme.stragglers : 0 }
+  const service = stackOf({ ...all, isHedged: true, tenantOf: () => tenant, trust: { ...trust, compare }, scheme })
   if (random.next() < 0.3) clock.after(200, () => pool.remove(workers[2].name))
   if (random.next() < 0.1) clock.after(300, () => workers.forEach(({ name }) => pool.drain(name)))
-  return { clock, pool, service }
+  return { clock, pool, service, faults }
 }
 
 it('holds under random trouble', async () => {
@@ -100,9 +145,8 @@ it('holds under random trouble', async () => {
   }
   for (let seed = 1; seed <= RUNS; seed++) {
     const random = seeded(seed)
-    const { clock, pool, service } = await worldOf(random)
+    const { clock, pool, service, faults } = await worldOf(random)
     const calls: { settled: number; done: number; isDropped: boolean }[] = []
-    const faults: string[] = []
     const ask = () => {
       const told = { settled: 0, done: 0, isDropped: false }
       calls.push(told)
@@ -121,7 +165,12 @@ it('holds under random trouble', async () => {
           if (told.settled++) faults.push('settled twice')
           if (clock.now() > dueAt + GRACE) faults.push(`settled ${clock.now() - dueAt} ms late`)
           tally(outcome.kind === 'answer' ? outcome.status : outcome.error.code)
-          if (outcome.kind === 'answer' && outcome.status === 'recovered' && outcome.by.length) tally('decoded')
+          if (outcome.kind === 'failure') return
+          const { status, by, answer } = outcome
+          const isDecoded = status === 'recovered' && by.length > 0 // which is an approximation
+          if (isDecoded) tally('decoded')
+          else if (!['unverified', 'checked'].includes(status) && answer.vector[1] !== 1)
+            faults.push(`${status} is a lie`)
         },
         done() {
           hear('done')
@@ -150,6 +199,16 @@ it('holds under random trouble', async () => {
     expect([seed, faults]).toEqual([seed, []])
     await pool.close(new Error('closed') as never)
   }
-  for (const what of ['exact', 'recovered', 'decoded', 'dropped', 'DEADLINE', 'WORKER', 'QUORUM'])
+  for (const what of [
+    'exact',
+    'recovered',
+    'decoded',
+    'checked',
+    'unverified',
+    'dropped',
+    'DEADLINE',
+    'WORKER',
+    'QUORUM',
+  ])
     expect([what, totals[what] > 20]).toEqual([what, true])
 })

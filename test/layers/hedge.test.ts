@@ -27,7 +27,7 @@ function hedged(options: Partial<Omit<HedgeOptions, 'clock'>> = {}) {
   const spent = { earned: [] as number[], taken: 0 }
   const budget = { earn: (open = 0) => spent.earned.push(open), has: true, take: () => spent.taken++ }
   const lateness = { ages, tell() {} }
-  const ask = hedge({ clock, lateness, budget, pool: poolOf('abcdef'), counts, ...options })(service)
+  const ask = hedge({ clock, lateness, budget, pool: poolOf('abcdef'), counts, mostDowns: 2, ...options })(service)
   return { clock, asked, ask, counts, spent }
 }
 const pass = (clock: VirtualClock, ms: number) => clock.run(clock.now() + ms)
@@ -317,7 +317,7 @@ it('a call that is dropped while a hedge is sent drops that as well', async () =
   }
   const budget = { earn() {}, has: true, take() {} }
   const counts = { sent: 0, won: 0 }
-  call = hedge({ clock, lateness: { ages, tell() {} }, budget, pool: poolOf('ab'), counts })(leaving)(
+  call = hedge({ clock, lateness: { ages, tell() {} }, budget, pool: poolOf('ab'), counts, mostDowns: 2 })(leaving)(
     queryOf(),
     listener().caller,
   )

@@ -35,9 +35,14 @@ class FakeMemory implements MemoryService {
     this.log.push(`graded by ${own.join()}`)
     return true
   }
-  learn(_: Float32Array, own: Float32Array) {
-    this.log.push(`learned ${own.join()}`)
+  learn(_: Float32Array, own: Float32Array, from: string | undefined, rehearsed?: RecalledAnswer) {
+    this.log.push(`learned ${own.join()}${rehearsed ? ' or rehearsed' : ''}${from === undefined ? ' of nobody' : ''}`)
   }
+  recallAhead() {}
+  agrees({ answer }: RecalledAnswer, own: Float32Array) {
+    return answer.join() === own.join()
+  }
+  rehearse() {}
 }
 
 function recovering(memory: FakeMemory, options: Partial<RecoverOptions> = {}) {

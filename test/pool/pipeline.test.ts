@@ -102,7 +102,7 @@ describe('a row sent ahead', () => {
   it('goes to no worker that is in quarantine, nor behind the row that such a one is tried with', async () => {
     const [liar, other] = [far('liar'), far('other')]
     const { pool, put, pass } = await busy([liar, other])
-    pool.eject('liar')
+    pool.suspend('liar')
     put(...Array.from({ length: 12 }, (_, i) => row(i + 1)))
     expect(runsOf(liar)).toEqual([[0]])
     liar.runs[0].answer()

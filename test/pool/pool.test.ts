@@ -66,7 +66,7 @@ it('what is known of free slots does not pile up, however often workers are look
 it('where no worker may take what is queued, and nobody knows when one will, it fails rather than waits; nobody is to blame', async () => {
   const { pool, pass } = one()
   const [runs, waits, low] = [pool.submit(row(1)), pool.submit(row(2)), pool.submit(row(3, { priority: 'low' }))]
-  pool.eject('w')
+  pool.suspend('w')
   await pass(0)
   expect(failureOf(low)).toMatchObject({ blame: 'nobody' })
   expect([runs.phase, failureOf(waits)]).toEqual(['running', expect.objectContaining({ blame: 'nobody' })])
@@ -126,18 +126,20 @@ it('a queued attempt that may go to none of the workers that are left fails, and
   expect(other.phase).toBe('queued')
 })
 
-it('one that is taken back fails at once, and is nobody’s fault; its worker is told, and gets the next one as soon as it is free', async () => {
+it('what an ejected worker is at fails at once, and is nobody’s fault; it is told, and free as soon as it says so', async () => {
   const clock = new VirtualClock()
   const worker = Object.assign(new BatchWorker('a'), { maxBatch: 1 })
   const pool = new Pool<Payload, Payload>([worker], { clock, hangMs: 30_000, accept })
   const ended: unknown[] = []
   const taken = pool.submit(row(1, { owner: { settled: ({ outcome }) => ended.push(outcome?.kind) } }))
   const next = pool.submit(row(2))
-  pool.takeBack(taken, died)
+  pool.suspend('a')
+  expect([taken.phase, next.phase]).toEqual(['running', 'queued']) // what it is at goes on
+  pool.eject('a')
+  expect([ended, failureOf(taken)?.blame]).toEqual([['failed'], 'nobody'])
+  pool.readmit('a')
   await clock.run(1)
-  expect([ended, failureOf(taken)?.blame, next.phase]).toEqual([['failed'], 'nobody', 'running'])
-  expect([runsOf(worker), pool.stats()[0].failed]).toEqual([[[2]], 0]) // an abort frees it
-  pool.takeBack(taken, died) // it is over
+  expect([runsOf(worker), next.phase, pool.stats()[0].failed]).toEqual([[[2]], 'running', 0]) // an abort frees it
   expect(ended).toHaveLength(1)
 })
 

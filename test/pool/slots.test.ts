@@ -193,7 +193,7 @@ it('an ejected one finishes what it has, and is tried when it has nothing', asyn
   const worker = wide(2)
   const { pool, put, pass } = open([worker])
   put(1, 2)
-  pool.eject('w')
+  pool.suspend('w')
   worker.runs[0].answer()
   await pass(0)
   expect([runsOf(worker), pool.trial(row(9))]).toEqual([[[2]], undefined])

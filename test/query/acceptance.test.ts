@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { criterionOf } from '../../src/criterion'
-import { agreement, first } from '../../src/trust/acceptance'
+import { agreement } from '../../src/trust/acceptance'
 import type { Equality } from '../../src/trust/equality'
 import { payloadOf } from '../shared/vectors'
 
@@ -12,16 +12,6 @@ const numbers: Equality = {
   scales: [10],
 }
 const answers = (...values: number[]) => values.map((y) => payloadOf(Float32Array.of(y)))
-
-describe('where nobody lies the first answer will do', () => {
-  it('and one is lacking until it has come', () => {
-    expect(first.needed).toBe(1)
-    expect(first.judge([], numbers)).toEqual({ agreeing: [], isProven: false, lies: [], lacking: 1 })
-    const one = { agreeing: [0], isProven: true, lies: [], lacking: 0 }
-    expect(first.judge(answers(1), numbers)).toEqual(one)
-    expect(first.judge(answers(1, 9), numbers)).toEqual(one)
-  })
-})
 
 describe('where E may lie E + 1 have to agree', () => {
   it.each([

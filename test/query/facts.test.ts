@@ -70,7 +70,7 @@ it('a worker more is asked for a late one while the budget lasts and there is on
 it('there is a recovery once there is an answer in it', () => {
   expect(facts(40, [0]).recovery).toBeUndefined()
   const recovery = new QueryRecovery(0, undefined)
-  const query = { recovery, vote: undefined, asked: [] }
+  const query = { recovery, asked: [] }
   expect(recoveryOf(query as never as Query)).toBeUndefined()
   const answer = Float32Array.of(1)
   recovery.decoded({ recoveries: [{ answer, source: 'code', missing: 1 }], isMixed: true, missing: 1 })

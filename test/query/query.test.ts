@@ -2,15 +2,12 @@
 
 import { ApproxiferError } from 'approxifer'
 import { expect, it, vi } from 'vitest'
-import { criterionOf } from '../../src/criterion'
 import { Agenda } from '../../src/query/agenda'
 import { Caller } from '../../src/query/caller'
 import { type Coding, PendingReport } from '../../src/query/coding'
 import type { Context } from '../../src/query/context'
 import { Query } from '../../src/query/query'
-import { Vote } from '../../src/query/vote'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { agreement, first } from '../../src/trust/acceptance'
 import { HandPool } from '../shared/hand-pool'
 import { HandWorker, query } from '../shared/house'
 import { payloadOf } from '../shared/vectors'
@@ -31,7 +28,7 @@ function grouped(policy: 'recover' | 'auto' | 'retry' = 'recover') {
   const lateness = { ages, medianMs: 10, tell: (attempt: unknown) => timed.push(attempt), known() {} }
   const counts = { recoveries: 0, done: 0 }
   const context = {
-    ...{ clock, pool, lateness, acceptance: first, hedged: { sent: 0, won: 0 }, mostLost: 2, mostFailed: 3 },
+    ...{ clock, pool, lateness, hedged: { sent: 0, won: 0 }, mostLost: 2, mostFailed: 3 },
     ...{ signature: new HandWorker('any').signature, trust: { compare() {}, began() {} } },
     agenda: new Agenda(clock, lateness as never, 100),
     hedges: { has: true, take() {} },
@@ -110,60 +107,4 @@ it('what is late is learned of first attempts, not of those that were asked sinc
   clock.spend(50)
   pool.attempts[1].answer(Float32Array.of(2, 2))
   expect([ending, timed]).toEqual([['exact'], [failed]])
-})
-
-/** A query of which two workers have to agree, asked of w0 and w1. */
-function verified({ ejected = [] as string[] } = {}) {
-  const clock = new VirtualClock()
-  const pool = new HandPool([0, 1, 2, 3].map((i) => new HandWorker(`w${i}`)))
-  for (const name of ejected) pool.eject(name)
-  const lateness = { ages: undefined, medianMs: 10, tell() {}, known() {} }
-  const { signature } = new HandWorker('any')
-  const trust = {
-    ...{ integrity: 1, audits: () => false, isSuspected: () => false, silent() {}, began() {}, proven() {}, lied() {} },
-    equality: { criterion: criterionOf(signature.outputs), outputs: [{}], rounding: 1e-3, scales: [1] },
-    isTrusted: (worker: HandWorker) => !pool.ejected.has(worker.name),
-  }
-  const context = {
-    ...{
-      clock,
-      pool,
-      lateness,
-      acceptance: agreement(1),
-      Vote,
-      hedged: { sent: 0, won: 0 },
-      mostLost: 2,
-      mostFailed: 9,
-      signature,
-      trust,
-    },
-    ...{ agenda: new Agenda(clock, lateness as never, 100), ended() {}, done() {}, model: {} },
-    hedges: { has: false, take() {} },
-    recoveries: { has: false, take() {} },
-  }
-  const choices = { policy: 'retry', minConfidence: 0.9, atDeadline: 'fail', onOverload: 'fail' } as const
-  const caller = new Caller(choices, 0, 100, () => {}, () => {}) // biome-ignore format: one line
-  const own = new Query(context as never as Context, payloadOf(query(1)), caller)
-  own.start()
-  const asked = () => pool.attempts.map(({ worker }) => worker?.name)
-  return { pool, query: own, asked }
-}
-
-it('when a worker is ejected that has answered, another is asked at once', () => {
-  const { pool, query, asked } = verified()
-  pool.attempts[0].answer(Float32Array.of(9, -9))
-  expect(asked()).toEqual(['w0', 'w1'])
-  pool.eject('w0')
-  query.reconsider('w3')
-  expect(asked()).toEqual(['w0', 'w1'])
-  query.reconsider('w0')
-  expect(asked()).toEqual(['w0', 'w1', 'w2'])
-})
-
-it('an ejected worker is tried with what is to be proven anyway, and with nothing else: its answer would be given', () => {
-  expect(verified({ ejected: ['w3'] }).asked()).toEqual(['w0', 'w1', 'w3'])
-  const { pool } = grouped('auto')
-  pool.eject('w2')
-  pool.attempts[0].fail(dead)
-  expect(pool.attempts.map(({ worker }) => worker?.name)).toEqual(['w0', 'w1'])
 })

@@ -119,6 +119,10 @@ export class HandPool implements Attempts<Payload, Payload> {
   release(): void {}
   promote(): void {}
 
+  suspend(identity: Identity): void {
+    this.eject(identity)
+  }
+
   eject(identity: Identity): void {
     this.ejected.add(identity)
   }

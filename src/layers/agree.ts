@@ -1,0 +1,524 @@
+/**
+ * Where E workers may lie, also together, E + 1 workers that agree prove an answer, since one of them is honest. Where a sure memory says the
+ * same, one worker is enough. Each voter is a call of the layer beneath, hedged and retried there. Every answer is a vote, also one that comes
+ * late. Layers around are told that an answered attempt has ended once its answer is proven, so that no lie teaches.
+ */
+
+import { append } from '../arrays'
+import type { Clock } from '../clock'
+import { ApproxiferError } from '../errors'
+import type { MemoryService, RecalledAnswer } from '../memory/service'
+import type { Payload } from '../payload'
+import type { Apart, Attempt, Attempts, Owner, Priority } from '../pool/attempt'
+import type { Status } from '../prediction'
+import {
+  answerOf,
+  type Call,
+  type Caller,
+  type Drop,
+  type Failure,
+  type Layer,
+  type Outcome,
+  OutgoingCall,
+  type Query,
+  type Service,
+  withPriority,
+} from '../service'
+import { type Acceptance, agreement, type Judgement } from '../trust/acceptance'
+import { distanceFrom } from '../trust/distance'
+import { type Equality, findingOf } from '../trust/equality'
+import { identityOf, type ModelWorker } from '../workers/worker'
+import type { Lateness } from './lateness'
+import { type Timeable, Timers } from './timers'
+
+export interface AgreeOptions {
+  readonly clock: Clock
+  /** E. */
+  readonly liars: number
+  /** Workers that a query may take down: with more the fault is its own. */
+  readonly mostDowns: number
+  readonly pool: Pick<
+    Attempts<Payload, Payload>,
+    'available' | 'cancel' | 'isOverloaded' | 'nobody' | 'tell' | 'trial' | 'usable'
+  >
+  readonly lateness: Pick<Lateness, 'ages'>
+  readonly trust: Witnesses
+  /** What its tenant's answers taught. */
+  memoryOf(query: Query): MemoryService | undefined
+  /** Whether the model's first answers speak against how they are read: no memory checks an answer then. */
+  isDoubted(): boolean
+}
+
+/** What is believed of workers, and told of them. */
+export interface Witnesses {
+  readonly equality: Equality
+  /** Confidence from which a memory may check an answer; 1: never. */
+  readonly integrity: number
+  isTrusted(worker: ModelWorker): boolean
+  isSuspected(worker: ModelWorker): boolean
+  /** Whether the memory is not enough, at all or for the answer of this worker; drawn anew each time. */
+  audits(worker?: ModelWorker): boolean
+  /** An answer is right, with proof; a lie, with proof; unlike all of E + 1 that agree, and no lie; none came. */
+  proven(worker: ModelWorker): void
+  lied(worker: ModelWorker): void
+  deviated(worker: ModelWorker): void
+  silent(worker: ModelWorker): void
+  /** What a sure memory said of an answer. @param distance  of the two, over the error that the memory expected */
+  checked(worker: ModelWorker, passed: boolean, distance: number): void
+  /** What keeps trials away from ejected workers that will hardly pass them. */
+  readonly trials: Apart
+}
+
+export function agree(options: AgreeOptions): Layer {
+  return (next) => {
+    const acceptance = agreement(options.liars)
+    const layer: AgreeLayer = { ...options, next, acceptance, timers: new Timers(options.clock) }
+    return (query, caller) => new AgreedCall(layer, query, caller)
+  }
+}
+
+interface AgreeLayer extends AgreeOptions {
+  readonly next: Service
+  readonly acceptance: Acceptance
+  readonly timers: Timers
+}
+
+type Vote = Attempt<Payload, Payload>
+
+/** Workers' errors that are told of a query. */
+const MOST_REASONS = 3
+/** A lookup waits no longer for others' after the query's deadline. */
+const OVERTIME_MS = 20
+
+class AgreedCall implements Call, Timeable {
+  readonly #layer: AgreeLayer
+  readonly #query: Query
+  readonly #caller: Caller
+  readonly #memory: MemoryService | undefined
+  readonly #voters: Voter[] = []
+  readonly #votes: Vote[] = []
+  /** `open`: a memory may check a single answer. `wanted`: workers have to agree. Or the answers that agree, and prove each other. */
+  #proof: 'open' | 'wanted' | readonly Payload[] = 'wanted'
+  /** How many of the votes agree; whether others differ from them, so that somebody lies, or is wrong. */
+  #agreeing = 0
+  #isDisputed = false
+  /** Whether the memory is being asked. */
+  #isAsking = false
+  /** Why no other worker is asked: an answer would be too late. */
+  #refusal: Failure | undefined
+  #isOpen = true
+  /** Its answers tell nothing. */
+  #isVoid = false
+  /** Whether its caller may be told: the call is known to it; and whether something has happened before. */
+  #isKnown = false
+  #isBehind = false
+  /** Voters, a trial and what the memory is asked; 1 while the call is made. */
+  #running = 1
+  dueAt = Number.NaN
+  timer: Timeable['timer']
+
+  constructor(layer: AgreeLayer, query: Query, caller: Caller) {
+    this.#layer = layer
+    this.#query = query
+    this.#caller = caller
+    this.#memory = layer.memoryOf(query)
+    query.tried.unproven = () => this.#believed.map(answerIn)
+    const isAudited = layer.trust.audits()
+    if (!query.refusal && !isAudited && this.#mayCheck && this.#memory?.isWarm) this.#proof = 'open'
+    this.#ask(query.priority) // also where no worker is left: the pool says why
+    if (this.#proof === 'open') this.#recall(this.#memory as MemoryService)
+    else if (!query.refusal) this.#askMore()
+    this.#isKnown = true
+    if (!this.#isBehind) this.#running--
+    else
+      queueMicrotask(() => {
+        this.#look()
+        this.done()
+      })
+  }
+
+  /** What runs goes on, since it shows who lies. */
+  drop(why: Drop): void {
+    const { trial } = this.#query.tried
+    const wasOpen = this.#close()
+    if (why !== 'void') return wasOpen ? this.#release() : undefined // a dispute goes on
+    this.#isVoid = true
+    for (const voter of [...this.#voters]) voter.drop(why)
+    if (trial) this.#layer.pool.cancel(trial as Vote)
+  }
+
+  expire(): void {
+    if (!this.#isOpen) return
+    const [first] = this.#believed
+    const isGiven = this.#query.choices.atDeadline === 'give' && first && !this.#isContradicted(answerIn(first))
+    if (isGiven) this.#give(first, 'unverified', undefined)
+    else this.#close(this.#failure(true))
+    this.#release()
+  }
+
+  /** A worker has begun with a voter's attempt. */
+  began(attempt: Attempt): void {
+    this.#caller.began?.(attempt)
+    const isFirst = attempt === this.#query.tried.attempts[0]
+    if (isFirst && this.#isOpen && this.#proof === 'open' && this.#suspects(attempt.worker as ModelWorker)) {
+      this.#proof = 'wanted'
+      this.#look()
+    } else this.#plan()
+  }
+
+  ended(voter: Voter, attempt: Vote): void {
+    const { outcome, worker } = attempt
+    if (this.#isVoid) return
+    if (outcome?.kind === 'answered') this.#vote(attempt, voter)
+    else {
+      if (outcome?.kind === 'failed' && outcome.blame !== 'nobody' && worker) this.#layer.trust.silent(worker)
+      this.#caller.ended?.(attempt)
+      const isTakenBack = !this.#isOpen && outcome?.kind === 'cancelled'
+      if (voter.isSettled && !isTakenBack) this.#look() // else its voter asks another worker, or fails
+    }
+  }
+
+  failed(failure: Failure): void {
+    if (failure.blame === 'load' || failure.blame === 'payload') this.#refusal ??= failure
+    this.#look()
+  }
+
+  done(): void {
+    if (!--this.#running) this.#caller.done?.()
+  }
+
+  /** Attempts that run for too long while answers differ are not waited for. */
+  due(): void {
+    this.#look()
+  }
+
+  /** An ejected worker that was asked as well has an outcome. */
+  tested(attempt: Vote): void {
+    const { pool, trust } = this.#layer
+    const { outcome, worker } = attempt
+    pool.tell({ attempt, onTime: false })
+    if (!this.#isVoid && outcome?.kind === 'failed' && outcome.blame !== 'nobody' && worker) trust.silent(worker)
+    if (!this.#isVoid && answerOf(attempt) && typeof this.#proof !== 'string') this.#compare(attempt, this.#proof)
+    this.done()
+  }
+
+  #vote(vote: Vote, voter: Voter): void {
+    this.#votes.push(vote)
+    if (typeof this.#proof !== 'string') this.#compare(vote, this.#proof)
+    else this.#look(voter)
+  }
+
+  /** Answers of workers that are believed. */
+  get #believed(): readonly Vote[] {
+    const { trust } = this.#layer
+    return this.#votes.filter(({ worker }) => trust.isTrusted(worker as ModelWorker))
+  }
+
+  /** Does what follows from what is known by now. @param voter  whose answer has just come */
+  #look(voter?: Voter): void {
+    if (!this.#isKnown) this.#isBehind = true
+    if (!this.#isKnown || this.#isVoid) return
+    if (typeof this.#proof === 'string') this.#judge(this.#proof, voter)
+    if (this.#isOpen) this.#askMore()
+    else this.#settleDispute()
+    this.#plan()
+  }
+
+  #judge(proof: 'open' | 'wanted', voter: Voter | undefined): void {
+    const { acceptance, trust } = this.#layer
+    const believed = this.#believed
+    const judgement = acceptance.judge(believed.map(answerIn), trust.equality)
+    this.#agreeing = judgement.agreeing.length
+    this.#isDisputed = this.#agreeing < believed.length
+    if (judgement.isProven) this.#prove(believed, judgement, voter)
+    else if (this.#isDisputed)
+      this.#proof = 'wanted' // a memory does not say who lies
+    else if (this.#isOpen && proof === 'open' && believed.length && !this.#isAsking) this.#check(believed[0], voter)
+  }
+
+  /** What is known is told after the answer is given: it may eject workers, and others are asked in their place. */
+  #prove(believed: readonly Vote[], { agreeing, lies }: Judgement, voter: Voter | undefined): void {
+    const { trial } = this.#query.tried
+    const right = agreeing.map((i) => believed[i])
+    const proof = right.map(answerIn)
+    this.#proof = proof
+    this.#isDisputed = false
+    this.#give(right[0], 'exact', 1)
+    this.#release(voter)
+    for (const vote of right) this.#confirm(vote)
+    for (const i of lies) this.#convict(believed[i])
+    for (const vote of this.#votes)
+      if (!right.includes(vote) && !lies.includes(believed.indexOf(vote))) this.#compare(vote, proof)
+    if (trial && answerOf(trial)) this.#compare(trial as Vote, proof)
+  }
+
+  /** An answer beside, or after, those that prove the right one. */
+  #compare(vote: Vote, proof: readonly Payload[]): void {
+    const { trust } = this.#layer
+    const finding = findingOf(answerIn(vote), proof, trust.equality)
+    if (finding === 'right') this.#confirm(vote)
+    if (finding === 'lie') this.#convict(vote)
+    if (finding === 'deviant') trust.deviated(vote.worker as ModelWorker)
+  }
+
+  #confirm(vote: Vote): void {
+    this.#layer.trust.proven(vote.worker as ModelWorker)
+    if (vote !== this.#query.tried.trial) this.#caller.ended?.(vote)
+  }
+
+  #convict(vote: Vote): void {
+    const { tried } = this.#query
+    tried.lies = append(tried.lies as Attempt[], vote)
+    this.#layer.trust.lied(vote.worker as ModelWorker)
+  }
+
+  get #mayCheck(): boolean {
+    return this.#layer.trust.integrity < 1 && !this.#layer.isDoubted()
+  }
+
+  #recall(memory: MemoryService): void {
+    const { clock } = this.#layer
+    const { payload, dueAt, tried } = this.#query
+    this.#isAsking = true
+    this.#running++
+    const isWanted = () => this.#isOpen && clock.now() <= dueAt + OVERTIME_MS
+    memory.recallAhead(payload.vector, isWanted, (said) => {
+      this.#isAsking = false
+      tried.recalled ??= said
+      this.#look()
+      this.done()
+    })
+  }
+
+  /** What the memory says, unless it follows from what was taken out since. */
+  get #recalled(): RecalledAnswer | undefined {
+    const { recalled } = this.#query.tried
+    return recalled && this.#memory?.isCurrent(recalled) ? recalled : undefined
+  }
+
+  /** What it says, where it is sure. */
+  get #sure(): RecalledAnswer | undefined {
+    const said = this.#recalled
+    return (said?.confidence ?? 0) >= this.#layer.trust.integrity ? said : undefined
+  }
+
+  #isContradicted({ vector }: Payload): boolean {
+    const said = this.#recalled
+    return said !== undefined && this.#memory?.agrees(said, vector) === false
+  }
+
+  /** Gives an answer that a sure memory agrees with. It convicts no worker: a memory may be wrong. */
+  #check(vote: Vote, voter: Voter | undefined): void {
+    const { trust } = this.#layer
+    const said = this.#sure
+    this.#proof = 'wanted' // unless it passes, and then nobody asks
+    if (!said || !this.#memory || !this.#mayCheck) return
+    const { vector } = answerIn(vote)
+    const worker = vote.worker as ModelWorker
+    const passed = this.#memory.agrees(said, vector) === true
+    trust.checked(worker, passed, distanceFrom(said, vector, trust.equality))
+    if (!passed) return
+    this.#give(vote, 'checked', said.confidence)
+    this.#release(voter)
+    this.#memory.rehearse(said, vector, identityOf(worker))
+  }
+
+  #suspects(worker: ModelWorker): boolean {
+    const { trust } = this.#layer
+    return trust.isSuspected(worker) && trust.audits(worker)
+  }
+
+  /** How many workers have to answer alike, as far as is known. */
+  get #needed(): number {
+    if (typeof this.#proof !== 'string') return 0
+    const mayBeChecked = this.#proof === 'open' && (this.#isAsking || this.#sure !== undefined)
+    return mayBeChecked ? 1 : this.#layer.acceptance.needed
+  }
+
+  /** How many answers may come without another voter. */
+  get #coming(): number {
+    return this.#voters.reduce((sum, { isSettled, running }) => sum + Math.max(isSettled ? 0 : 1, running.length), 0)
+  }
+
+  /** From when an attempt runs for too long to be waited for. */
+  #silentAt({ startedAt, factor }: Attempt): number {
+    const { ages } = this.#layer.lateness
+    return ages && !Number.isNaN(startedAt) ? startedAt + factor * ages.hedgeMs : Number.POSITIVE_INFINITY
+  }
+
+  #askMore(): void {
+    const { clock, mostDowns } = this.#layer
+    const { tried } = this.#query
+    while (this.#isOpen) {
+      const coming = this.#coming
+      let silent = 0
+      const now = this.#isDisputed ? clock.now() : Number.NEGATIVE_INFINITY
+      for (const { running } of this.#voters) for (const each of running) if (this.#silentAt(each) <= now) silent++
+      // With more that are silent all are slow.
+      if (this.#needed - this.#agreeing - coming + Math.min(silent, mostDowns) <= 0) return
+      const isLast = !coming && this.#isKnown
+      if (!this.#mayAsk) {
+        if (isLast) this.#close(this.#refusal ?? this.#failure(false))
+        return
+      }
+      if (isLast) {
+        tried.onNeed?.()
+        if (!this.#isOpen || this.#waits()) return
+      }
+      this.#ask(this.#votes.length ? this.#pressing : this.#query.priority)
+    }
+  }
+
+  /** No caller waits any more. A dispute goes on all the same, to find who lies. */
+  #settleDispute(): void {
+    while (this.#isDisputed && this.#needed > this.#agreeing + this.#coming && this.#mayAsk) this.#ask('low')
+  }
+
+  /** @returns whether it goes on when the memory has answered */
+  #waits(): boolean {
+    const isHeld = this.#query.tried.waits(() => {
+      this.#look()
+      this.done()
+    })
+    if (isHeld) this.#running++
+    return isHeld
+  }
+
+  /** A voter that decides goes before those that wait, unless these are too many. */
+  get #pressing(): Priority {
+    const { priority } = this.#query
+    return this.#layer.pool.isOverloaded || priority === 'low' ? priority : 'high'
+  }
+
+  get #mayAsk(): boolean {
+    const { pool, mostDowns } = this.#layer
+    const { tried } = this.#query
+    if (this.#refusal || tried.downs >= mostDowns) return false
+    return tried.left(pool) > 0 || (this.#isOpen && tried.forgive() && tried.left(pool) > 0)
+  }
+
+  #ask(priority: Priority): void {
+    const { next } = this.#layer
+    const voter = new Voter(this)
+    this.#voters.push(voter)
+    this.#running++
+    if (priority === this.#query.priority) voter.ask(next, this.#query)
+    else voter.ask(next, withPriority(this.#query, priority, priority === 'low' ? Number.POSITIVE_INFINITY : undefined))
+    if (this.#query.tried.attempts.length > 1) this.#test()
+  }
+
+  /** Where an answer is to be proven anyway, an ejected worker can show whether it answers well again. */
+  #test(): void {
+    const { pool, trust } = this.#layer
+    const { payload, tried, dueAt, turn } = this.#query
+    if (tried.trial) return
+    const owner = new Trial(this)
+    tried.trial = pool.trial({ payload, owner, dueAt, turn, apart: [tried, trust.trials], priority: 'low' })
+    if (tried.trial) this.#running++
+  }
+
+  /** Sets the timer for when the next attempt will have run for too long. */
+  #plan(): void {
+    const { clock, timers } = this.#layer
+    if (!this.#isOpen || !this.#isDisputed) return timers.remove(this)
+    const now = clock.now()
+    let at = Number.POSITIVE_INFINITY
+    for (const { running } of this.#voters)
+      for (const each of running) if (this.#silentAt(each) > now) at = Math.min(at, this.#silentAt(each))
+    if (at < Number.POSITIVE_INFINITY) timers.set(this, at)
+    else timers.remove(this)
+  }
+
+  /** Too few workers agree. @param isDue  time is up */
+  #failure(isDue: boolean): Failure {
+    const { acceptance, clock, mostDowns, pool } = this.#layer
+    const { tried, since } = this.#query
+    if (!tried.isLive && !pool.usable)
+      return { kind: 'failure', error: new ApproxiferError('WORKER', pool.nobody), blame: 'nobody' }
+    const errors = tried.attempts.flatMap(({ outcome }) => (outcome?.kind === 'failed' ? outcome.error.message : []))
+    const why = errors.length ? `; ${errors.slice(0, MOST_REASONS).join('; ')}` : ''
+    const got = `${this.#believed.length} answers in ${Math.round(clock.now() - since)} ms`
+    const text = `answers: expected ${acceptance.needed} workers to agree, got ${got}${why}`
+    if (isDue && tried.isLive) return { kind: 'failure', error: new ApproxiferError('DEADLINE', text), blame: 'nobody' }
+    const ofQuery = tried.isFaulty || tried.downs >= mostDowns
+    return { kind: 'failure', error: new ApproxiferError('QUORUM', text, { ofQuery }), blame: 'worker' }
+  }
+
+  #give(vote: Vote, status: Status, confidence: number | undefined): void {
+    this.#close({ kind: 'answer', answer: answerIn(vote), status, confidence, by: [vote] })
+  }
+
+  /** What no worker has is taken back. @param voter  whose answer has just come: it has its end */
+  #release(voter?: Voter): void {
+    for (const other of [...this.#voters]) if (other !== voter) other.drop('teach')
+  }
+
+  /** @returns whether it was open */
+  #close(outcome?: Outcome): boolean {
+    if (!this.#isOpen) return false
+    this.#isOpen = false
+    this.#layer.timers.remove(this)
+    if (outcome) this.#caller.settled(outcome)
+    return true
+  }
+}
+
+/** A call for one answer. */
+class Voter extends OutgoingCall {
+  readonly #agreed: AgreedCall
+  /** It has answered, failed or was dropped: what of it runs yet may be a vote all the same. */
+  isSettled = false
+  /** Its attempts that workers have. */
+  readonly running: Attempt[] = []
+
+  constructor(agreed: AgreedCall) {
+    super()
+    this.#agreed = agreed
+  }
+
+  ask(next: Service, query: Query): void {
+    this.send(next, query)
+  }
+
+  override drop(why: Drop): void {
+    this.isSettled = true
+    super.drop(why)
+  }
+
+  began(attempt: Attempt): void {
+    if (!this.running.includes(attempt)) this.running.push(attempt)
+    this.#agreed.began(attempt)
+  }
+
+  ended(attempt: Attempt): void {
+    const at = this.running.indexOf(attempt)
+    if (at >= 0) this.running.splice(at, 1)
+    if (answerOf(attempt)) this.isSettled = true
+    this.#agreed.ended(this, attempt as Vote)
+  }
+
+  settled(outcome: Outcome): void {
+    this.isSettled = true
+    if (outcome.kind === 'failure') this.#agreed.failed(outcome)
+  }
+
+  done(): void {
+    this.#agreed.done()
+  }
+}
+
+class Trial implements Owner {
+  readonly #agreed: AgreedCall
+
+  constructor(agreed: AgreedCall) {
+    this.#agreed = agreed
+  }
+
+  settled(attempt: Attempt): void {
+    this.#agreed.tested(attempt as Vote)
+  }
+}
+
+function answerIn(vote: Vote): Payload {
+  return answerOf(vote) as Payload
+}

@@ -1,0 +1,78 @@
+/** Now and then a second worker is asked for what one has answered; and where two have, whether they agree shows who lies. Nobody waits for it. */
+
+import type { Payload } from '../payload'
+import type { Attempt } from '../pool/attempt'
+import {
+  answerOf,
+  type Call,
+  type Caller,
+  type Drop,
+  type Layer,
+  type Outcome,
+  type Query,
+  type Service,
+} from '../service'
+
+export interface AuditOptions {
+  readonly trust: {
+    /** @param answered  attempts for one query, at least one */
+    compare(payload: Payload, answered: readonly Attempt<Payload, Payload>[]): void
+  }
+}
+
+export function audit({ trust }: AuditOptions): Layer {
+  return (next) => (query, caller) => new AuditedCall(trust, next, query, caller)
+}
+
+class AuditedCall implements Call, Caller {
+  readonly #trust: AuditOptions['trust']
+  readonly #query: Query
+  readonly #caller: Caller
+  readonly #call: Call
+  /** Settled or dropped: what is answered from now on is compared. */
+  #isOver = false
+  /** Its answers tell nothing. */
+  #isVoid = false
+
+  constructor(trust: AuditOptions['trust'], next: Service, query: Query, caller: Caller) {
+    this.#trust = trust
+    this.#query = query
+    this.#caller = caller
+    this.#call = next(query, this)
+  }
+
+  drop(why: Drop): void {
+    this.#isOver = true
+    if (why === 'void') this.#isVoid = true
+    this.#call.drop(why)
+  }
+
+  expire(): void {
+    this.#call.expire()
+  }
+
+  began(attempt: Attempt): void {
+    this.#caller.began?.(attempt)
+  }
+
+  ended(attempt: Attempt): void {
+    this.#caller.ended?.(attempt)
+    if (this.#isOver && answerOf(attempt)) this.#compare()
+  }
+
+  settled(outcome: Outcome): void {
+    this.#isOver = true
+    this.#caller.settled(outcome)
+    if (outcome.kind === 'answer') this.#compare()
+  }
+
+  done(): void {
+    this.#caller.done?.()
+  }
+
+  #compare(): void {
+    if (this.#isVoid) return
+    const answered = this.#query.tried.attempts.filter(answerOf) as readonly Attempt<Payload, Payload>[]
+    this.#trust.compare(this.#query.payload, answered)
+  }
+}
