@@ -12,7 +12,7 @@ import { InlineMemory } from '../memory/inline'
 import { Learning } from '../memory/learning'
 import { secret, seeded } from '../random'
 import type { Checked, Settings } from './settings'
-import { type Coder, evidenceOf } from './tenants'
+import { type Coder, evidenceOf, recalls } from './tenants'
 import { vectorsOf } from './vectors'
 
 /** What a predictor codes with: the systematic code, also where workers may lie, unless the preset is named. */
@@ -53,22 +53,26 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
       const newGroup = () => new CodedGroup(context)
       const { lateness, recoveries, first } = shared
       const isDoubted = () => first.doubt !== undefined
-      const recovered = {
-        clock,
-        lateness,
-        budget: recoveries,
-        memory: new InlineMemory(learning),
-        errors: ledger,
-        isDoubted,
-      }
       const { pool } = shared
       const { maxWaitMs } = settings
       if (paper) {
         const layers = [paper({ clock, codec, signature: shared.signature, pool, random, maxWaitMs })]
         return { context, learning, layers, save: () => learning.save() }
       }
-      const layers = context.learning ? [recover({ ...recovered, outputs: signature.outputs })] : []
-      return { context, learning, layers, save: () => learning.save(), newGroup: groups ? newGroup : undefined }
+      const learns = context.learning && new InlineMemory(learning)
+      const { outputs } = signature
+      const recovers = learns
+        ? [recover({ clock, lateness, budget: recoveries, memory: learns, outputs, errors: ledger, isDoubted })]
+        : []
+      const layers = [...recalls(shared), ...recovers]
+      return {
+        context,
+        learning,
+        memory: learns,
+        layers,
+        save: () => learning.save(),
+        newGroup: groups ? newGroup : undefined,
+      }
     },
   }
 }

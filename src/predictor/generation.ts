@@ -84,18 +84,20 @@ export class Generation {
   }
 
   get #isPlain(): boolean {
-    const { coder, Vote, sampled, trust } = this.means
-    if (coder.code !== 'systematic') return true
-    return !coder.scheme.stragglers && !Vote && !sampled && !trust.strangers
+    const { coder, Vote } = this.means
+    return coder.code !== 'systematic' || (!coder.scheme.stragglers && !Vote)
   }
 
   #stack({ layers }: Settings): Service {
     const { clock, lateness, hedges } = this.#shared
-    const { pool, coder } = this.means
+    const { pool, coder, sampled, trust } = this.means
+    const memoryOf = ({ turn }: Pick<Caller, 'turn'>) => this.tenants.known(turn.tenant)?.memory
     return stackOf({
       ...{ clock, pool, lateness, budget: hedges, counts: this.counts.hedges, teaches: coder.learns },
       isHedged: coder.code === 'systematic',
       layers,
+      sampled: sampled && { sampling: sampled, memoryOf },
+      strangers: trust.strangers,
       tenantOf: ({ turn, refusal }) => (refusal ? this.tenants.known(turn.tenant) : this.tenants.of(turn.tenant)),
     })
   }
@@ -117,13 +119,11 @@ export class Generation {
       hedges: before ? before.#shared.hedges : new Budget(hedge.budget, BURST), // one of all models
       recoveries: new Budget(RECOVERED.share, RECOVERED.share * RECOVERED.queries),
       hedged: this.counts.hedges,
-      strangers: this.means.trust.strangers,
       acceptance: verified ? agreement(byzantine) : first,
       mostLost: Math.max(MOST_LOST, stragglers + 1 + (verified ? byzantine : 0)),
       mostFailed: verified ? Number.POSITIVE_INFINITY : stragglers + MORE_FAILURES,
       done: (query) => {
         this.#open.remove(query)
-        this.means.trust.strangers?.ended(query.asked)
         this.means.buffers?.free(query.payload)
       },
     }

@@ -5,6 +5,8 @@ import type { Clock } from '../clock'
 import { type HedgeOptions, hedge } from '../layers/hedge'
 import { limit } from '../layers/limit'
 import { poolService } from '../layers/pool-service'
+import { type SampleOptions, sample } from '../layers/sample'
+import { type VouchOptions, vouch } from '../layers/vouch'
 import type { Payload } from '../payload'
 import type { Pool } from '../pool/pool'
 import { type Layer, type Query, type Service, stack } from '../service'
@@ -19,6 +21,10 @@ export interface StackOptions extends Omit<HedgeOptions, 'pool'> {
   readonly pool: Pool<Payload, Payload>
   /** Not with the paper's scheme, which asks nobody twice. */
   readonly isHedged: boolean
+  /** Where answers are given as they come, and some are audited. */
+  readonly sampled?: SampleOptions | undefined
+  /** Where anybody may join. */
+  readonly strangers?: VouchOptions['trust'] | undefined
   /** Those to go through, from those that queries would go through. */
   readonly layers?: ((own: readonly Layer[]) => readonly Layer[]) | undefined
   /** undefined: it has none yet, and is refused. */
@@ -26,9 +32,15 @@ export interface StackOptions extends Omit<HedgeOptions, 'pool'> {
 }
 
 /** @throws TypeError where `layers` gives anything but layers */
-export function stackOf({ tenantOf, isHedged, layers, ...options }: StackOptions): Service {
+export function stackOf({ tenantOf, isHedged, sampled, strangers, layers, ...options }: StackOptions): Service {
   const { clock, pool } = options
-  const own = [limit({ clock }), byTenant(tenantOf), ...(isHedged ? [hedge(options)] : [])]
+  const own = [
+    limit({ clock }),
+    byTenant(tenantOf),
+    ...(sampled ? [sample(sampled)] : []),
+    ...(isHedged ? [hedge(options)] : []),
+    ...(strangers ? [vouch({ trust: strangers, pool })] : []),
+  ]
   const all = layers ? layers(own) : own
   if (!Array.isArray(all) || !all.every((each) => typeof each === 'function'))
     throw new TypeError(expected('layers', 'a function that gives an array of layers', all))

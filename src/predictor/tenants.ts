@@ -5,8 +5,10 @@
 
 import type { CodedGroup } from '../group/coded-group'
 import type { CodingContext } from '../group/redundancy'
+import { recallable } from '../layers/recallable'
 import { learnedModel, type ModelMarks, type Persistent, saveNothing } from '../memory/experience-state'
 import type { Learning } from '../memory/learning'
+import type { MemoryService } from '../memory/service'
 import type { Context } from '../query/context'
 import { Scheme } from '../scheme'
 import type { Layer } from '../service'
@@ -22,6 +24,8 @@ export const NOBODY = ''
 export interface Tenant {
   readonly context: Context
   readonly learning?: Learning
+  /** What answers teach; absent where none is known to be right. */
+  readonly memory?: MemoryService | undefined
   /** Its own, around what all tenants share: what recovers from its memory. */
   readonly layers: readonly Layer[]
   /** What was learned, for the option `state`. */
@@ -109,9 +113,14 @@ export function noCoder(): Coder {
     newTenant(name, shared, _settings, model) {
       const { signature, criterion, trust } = shared
       const save = () => saveNothing(learnedModel(signature, model), criterion, evidenceOf(name, trust))
-      return { context: { ...shared, learning: undefined }, layers: [], save }
+      return { context: { ...shared, learning: undefined }, layers: recalls(shared), save }
     },
   }
+}
+
+/** Beneath what gives one answer to several callers, above what recovers. */
+export function recalls({ given }: Pick<Shared, 'given'>): Layer[] {
+  return given ? [recallable({ given })] : []
 }
 
 /** What a tenant saves of what is known of workers: it is nobody's in particular, and saved with what that one learned. */

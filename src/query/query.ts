@@ -1,6 +1,7 @@
 /** One query, from `predict` to its last attempt: late answers, which nobody waits for any more, still teach. */
 
 import type { ApproxiferError } from '../errors'
+import { InlineMemory } from '../memory/inline'
 import { Payload } from '../payload'
 import type { Attempt, Identity, Owner, Priority } from '../pool/attempt'
 import type { GroupReport, Status } from '../prediction'
@@ -125,11 +126,9 @@ export class Query implements Owner, Timed {
   began(attempt: Attempt): void {
     const asked = this.inquiry.find(attempt)
     if (!asked) return this.inquiry.met(attempt) // it is told again when it is known here
-    const { hedged, agenda, trust, lateness } = this.#context
+    const { hedged, agenda, lateness } = this.#context
     if (asked.purpose === 'hedge' && !asked.isSent) hedged.sent++
     asked.isSent = true
-    const isAgain = attempt.seenBy.length > 1 // the stranger that refused it
-    if (asked.purpose !== 'trial' && !isAgain) trust.began?.(workerOf(asked))
     if (asked.purpose === 'trial' || !this.caller.isOpen) return
     if (this.#places) agenda.began(this.#places, attempt.startedAt, attempt.factor)
     if (!lateness.ages) this.#again((attempt.startedAt + this.caller.dueAt) / 2) // nobody knows what is late
@@ -137,8 +136,8 @@ export class Query implements Owner, Timed {
   }
 
   settled(attempt: Attempt): void {
-    const { pool, trust, lateness, strangers } = this.#context
-    const asked = this.inquiry.settled(attempt)
+    const { pool, trust, lateness } = this.#context
+    const asked = this.inquiry.find(attempt) as Asked
     const answer = answerOf(asked)
     asked.onTime = this.caller.isOpen && asked.purpose !== 'trial'
     pool.tell(asked)
@@ -146,10 +145,8 @@ export class Query implements Owner, Timed {
     this.coding?.failed?.(failureOf(asked))
     if (this.vote && failureOf(asked)) trust.silent(workerOf(asked))
     if (!answer && this.caller.isOpen) this.inquiry.lost(asked)
-    asked.isChecked = answer !== undefined && asked.onTime && strangers?.checks(workerOf(asked)) === true
-    if (asked.isChecked && this.inquiry.isLost && this.inquiry.available > 0) this.#ask('proof', 'high')
     if (answer && this.vote) this.#judge()
-    else if (answer && !asked.isChecked) this.#own(asked, answer)
+    else if (answer) this.#own(asked, answer)
     else this.#advance()
     if (!answer) this.coding?.lost?.()
     this.#finish()
@@ -157,21 +154,19 @@ export class Query implements Owner, Timed {
 
   /** The model's own answer, in time or late. */
   #own(asked: Asked, answer: Payload): void {
-    const { learning, trust, sampled, strangers } = this.#context
+    const { learning, trust, sampled } = this.#context
     const answered = this.asked.length > 1 ? this.asked.filter(answerOf) : this.asked
-    const status = (sampled ?? strangers)?.worth(workerOf(asked)) ?? 'exact'
-    const worth = status === 'exact' ? 1 : strangers?.credibility(workerOf(asked))
+    const status = sampled?.worth(workerOf(asked)) ?? 'exact'
+    const worth = status === 'exact' ? 1 : undefined
     const place = this.caller.isOpen ? this.#answer(asked, status, worth) : undefined
     this.coding?.answered?.(this, answer, asked.row) // it is not one to decode for any more
     if (status === 'exact' && this.recovery?.grade(answer, identityOf(workerOf(asked)))) this.coding?.graded?.()
-    if (strangers) strangers.compared(this.payload, answered, this.asked)
-    else
-      trust.compare(
-        this.payload,
-        answered.map(({ attempt }) => attempt),
-      )
+    trust.compare(
+      this.payload,
+      answered.map(({ attempt }) => attempt),
+    )
     if (answered.length === 1 && status === 'audited')
-      sampled?.came(workerOf(asked), this.payload, answer, place, learning)
+      sampled?.came(workerOf(asked), this.payload, answer, place, learning && new InlineMemory(learning))
     // An unproven answer teaches nothing: until its worker is convicted, a lie would have a part in every recovery.
     if (answered.length === 1 && status === 'exact')
       learning?.remember(this.payload.vector, answer.vector, identityOf(workerOf(asked)))
