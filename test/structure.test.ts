@@ -52,7 +52,7 @@ const LAYERS: Record<string, string[]> = {
   service: ['pool'],
   report: ['service', 'pool'],
   trust: ['service', 'memory', 'workers', 'pool', 'query'],
-  layers: ['service', 'report', 'memory', 'codec', 'pool', 'trust'],
+  layers: ['service', 'report', 'memory', 'codec', 'pool', 'trust', 'workers'],
   query: ['core', 'codec', 'ledger', 'memory', 'workers', 'pool', 'layers', 'trust'],
   group: ['codec', 'workers', 'pool', 'query'],
   predictor: [
