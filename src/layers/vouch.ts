@@ -61,7 +61,6 @@ class VouchedQuery implements Apart {
   readonly #tried: Tried
   /** Calls that are not done. */
   #open = 0
-  #isAnswered = false
   /** A stranger's, whose answer is not given. */
   #checked: Attempt | undefined
   /** A trusted worker's answer. */
@@ -113,9 +112,8 @@ class VouchedQuery implements Apart {
     // A stranger could else choose to fail where a trusted worker has answered, but for one that was told to stop.
     else if (!this.#right) this.#unmeasured = append(this.#unmeasured as Attempt[], attempt)
     else if (answer || !worker.interruptible) this.#measure(attempt, this.#right)
-    if (!answer) return
-    this.#isAnswered = true
-    if (!this.#right && onTime && attempt !== this.#checked) trust.given(worker)
+    const isGiven = answer && onTime && attempt !== this.#checked
+    if (isGiven && !this.#right) trust.given(worker)
   }
 
   done(): void {
@@ -131,7 +129,7 @@ class VouchedQuery implements Apart {
     trust.answered(worker)
     for (const attempt of this.#unmeasured) this.#measure(attempt, answer)
     this.#unmeasured = NONE
-    const isSeen = this.#isAnswered || this.#tried.attempts.some(({ seenBy }) => seenBy.length)
+    const isSeen = this.#tried.attempts.some(({ seenBy }) => seenBy.length)
     if (!isSeen) trust.keep({ payload: this.#payload.kept(), answer: answer.copy() }) // who has the answer may write to it
   }
 

@@ -138,7 +138,7 @@ describe('an answer that is checked', () => {
     const { asked, told, outcomes } = checked()
     asked[0].answer(7, 7)
     asked[1].begin('own').fail()
-    expect([outcomes, told.at(-1)]).toMatchObject([[{ kind: 'failure', blame: 'worker' }], 'owed a'])
+    expect([outcomes, told.slice(2)]).toMatchObject([[{ kind: 'failure', blame: 'worker' }], ['missed own', 'owed a']])
   })
 
   it('is measured by a trusted worker that answers when nobody waits any more', () => {
@@ -179,6 +179,19 @@ describe('late', () => {
     asked[1].answer(5, 6)
     expect(told.slice(2)).toEqual(['answered own', 'measured a by 5,6']) // and no quiz: he has seen it
     second.drop('over')
+  })
+
+  it('nothing is made of the answer of a stranger that is not believed any more', () => {
+    const { asked, told, doubted, ask, sent } = open()
+    const query = queryOf()
+    const first = ask(query, listener().caller)
+    ask(query, listener().caller)
+    sent(asked[0], 'a')
+    asked[1].begin('own').answer(5, 6)
+    first.drop('over')
+    doubted.add('a')
+    asked[0].answer(7, 7)
+    expect(told).toEqual(['began a', 'began own', 'answered own'])
   })
 
   it.each([
