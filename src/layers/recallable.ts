@@ -1,7 +1,6 @@
 /** An answer that nothing proves has an id by which it may be recalled. Beneath what gives one answer to several callers: they have the same id. */
 
-import type { Attempt } from '../pool/attempt'
-import type { Caller, Layer, Outcome, Query } from '../service'
+import { type Caller, type Layer, type Outcome, type Query, Relay } from '../service'
 import type { GivenAnswers } from '../trust/given-answers'
 import type { ModelWorker } from '../workers/worker'
 
@@ -13,31 +12,18 @@ export function recallable({ given }: RecallableOptions): Layer {
   return (next) => (query, caller) => next(query, new RecallingCaller(given, query, caller))
 }
 
-class RecallingCaller implements Caller {
+class RecallingCaller extends Relay {
   readonly #given: RecallableOptions['given']
   readonly #query: Query
-  readonly #caller: Caller
 
   constructor(given: RecallableOptions['given'], query: Query, caller: Caller) {
+    super(caller)
     this.#given = given
     this.#query = query
-    this.#caller = caller
   }
 
-  began(attempt: Attempt): void {
-    this.#caller.began?.(attempt)
-  }
-
-  ended(attempt: Attempt): void {
-    this.#caller.ended?.(attempt)
-  }
-
-  settled(outcome: Outcome): void {
-    this.#caller.settled(this.#withId(outcome))
-  }
-
-  done(): void {
-    this.#caller.done?.()
+  override settled(outcome: Outcome): void {
+    this.caller.settled(this.#withId(outcome))
   }
 
   #withId(outcome: Outcome): Outcome {

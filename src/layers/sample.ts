@@ -16,6 +16,7 @@ import {
   type Layer,
   type Outcome,
   type Query,
+  Relay,
   type Service,
 } from '../service'
 import type { Sampling } from '../trust/sampling'
@@ -31,19 +32,18 @@ export function sample(options: SampleOptions): Layer {
   return (next) => (query, caller) => new SampledCall(options, next, query, caller)
 }
 
-class SampledCall implements Call, Caller {
+class SampledCall extends Relay implements Call {
   readonly #options: SampleOptions
   readonly #query: Query
-  readonly #caller: Caller
   readonly #call: Call
   #isOpen = true
   /** It was drawn for, or its answers tell nothing: of a query's answers the first alone may be audited. */
   #isDrawn = false
 
   constructor(options: SampleOptions, next: Service, query: Query, caller: Caller) {
+    super(caller)
     this.#options = options
     this.#query = query
-    this.#caller = caller
     this.#call = next(query, this)
   }
 
@@ -57,29 +57,21 @@ class SampledCall implements Call, Caller {
     this.#call.expire()
   }
 
-  began(attempt: Attempt): void {
-    this.#caller.began?.(attempt)
-  }
-
   /** Who learns from answers, or grades by them, hears of exact ones alone: until its worker is convicted a lie would have a part in every recovery. */
-  ended(attempt: Attempt): void {
+  override ended(attempt: Attempt): void {
     const isAnswer = answerOf(attempt) !== undefined
-    if (!isAnswer || this.#worthOf(attempt) === 'exact') this.#caller.ended?.(attempt)
+    if (!isAnswer || this.#worthOf(attempt) === 'exact') this.caller.ended?.(attempt)
     if (isAnswer && !this.#isOpen) this.#draw(attempt) // else it is about to be given
   }
 
-  settled(outcome: Outcome): void {
+  override settled(outcome: Outcome): void {
     if (!this.#isOpen) return
     this.#isOpen = false
-    if (outcome.kind === 'failure') return this.#caller.settled(outcome)
+    if (outcome.kind === 'failure') return this.caller.settled(outcome)
     const [attempt] = outcome.by
     const status = this.#worthOf(attempt)
-    this.#caller.settled(status === 'exact' ? outcome : unproven(outcome, status))
+    this.caller.settled(status === 'exact' ? outcome : unproven(outcome, status))
     this.#draw(attempt, status, this.#query.tried.place)
-  }
-
-  done(): void {
-    this.#caller.done?.()
   }
 
   #worthOf({ worker }: Attempt): Answer['status'] {

@@ -50,15 +50,15 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
         ledger,
         learning: isSystematic && vectors ? learning : undefined,
       }
-      const newGroup = () => new CodedGroup(context)
-      const { lateness, recoveries, first } = shared
-      const isDoubted = () => first.doubt !== undefined
-      const { pool } = shared
-      const { maxWaitMs } = settings
       if (paper) {
+        const { pool } = shared
+        const { maxWaitMs } = settings
         const layers = [paper({ clock, codec, signature: shared.signature, pool, random, maxWaitMs })]
         return { context, learning, layers, save: () => learning.save() }
       }
+      const newGroup = () => new CodedGroup(context)
+      const { lateness, recoveries, first } = shared
+      const isDoubted = () => first.doubt !== undefined
       const learns = context.learning && new InlineMemory(learning)
       const { outputs } = signature
       const recovers = learns
