@@ -23,7 +23,7 @@ import type { Sampling } from '../trust/sampling'
 import type { ModelWorker } from '../workers/worker'
 
 export interface SampleOptions {
-  readonly sampling: Pick<Sampling, 'worth' | 'came'>
+  readonly sampling: Pick<Sampling, 'isExact' | 'worth' | 'came'>
   /** Learns what an anchor answers in an audit. Default: nothing does, as of a parity, which is no query. */
   memoryOf?(query: Query): Pick<MemoryService, 'learn'> | undefined
 }
@@ -60,7 +60,8 @@ class SampledCall extends Relay implements Call {
   /** Who learns from answers, or grades by them, hears of exact ones alone: until its worker is convicted a lie would have a part in every recovery. */
   override ended(attempt: Attempt): void {
     const isAnswer = answerOf(attempt) !== undefined
-    if (!isAnswer || this.#worthOf(attempt) === 'exact') this.caller.ended?.(attempt)
+    const isKept = isAnswer && !this.#options.sampling.isExact(attempt.worker as ModelWorker)
+    if (!isKept) this.caller.ended?.(attempt)
     if (isAnswer && !this.#isOpen) this.#draw(attempt) // else it is about to be given
   }
 

@@ -101,9 +101,14 @@ export class Sampling {
 
   // Answers.
 
+  /** Whether an answer of this worker is the model's own. */
+  isExact(worker: ModelWorker): boolean {
+    return worker.trusted === true && this.isAnchor(identityOf(worker))
+  }
+
   /** What an answer of this worker is by itself. */
   worth(worker: ModelWorker): Status {
-    if (worker.trusted && this.isAnchor(identityOf(worker))) return 'exact'
+    if (this.isExact(worker)) return 'exact'
     return this.#hasRoom ? 'audited' : 'unverified'
   }
 

@@ -20,6 +20,7 @@ function sampling() {
   const layer = sample({
     sampling: {
       worth: worth as never,
+      isExact: ({ name }) => name === 'anchor',
       came: ({ name }, query, answer, place, learns) =>
         drawn.push(`${name}: ${query.vector} ${answer.vector} ${place} ${learns === memory}`),
     },
@@ -137,7 +138,7 @@ it('beneath a group’s parities draws, and teaches nothing', () => {
   const { asked, service } = fakeService()
   const drawn: unknown[] = []
   const came = (...[, , , place, memory]: unknown[]) => drawn.push([place, memory])
-  const ask = sample({ sampling: { worth: () => 'audited', came } })(service)
+  const ask = sample({ sampling: { worth: () => 'audited', isExact: () => false, came } })(service)
   const { outcomes, caller } = listener()
   ask(queryOf({ priority: 'low' }), caller)
   asked[0].begin('a').answer(5)
