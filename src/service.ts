@@ -49,6 +49,8 @@ export interface Answer {
   readonly confidence: number | undefined
   /** The attempts that it was made of: they know by which worker, from when to when. */
   readonly by: readonly Attempt[]
+  /** By which it may be recalled, where nothing proves it. */
+  readonly id?: number | undefined
 }
 
 export interface Failure {
@@ -152,7 +154,7 @@ export abstract class OutgoingCall implements Caller {
   #call: Call | undefined
   #dropped: Drop | undefined
 
-  /** Once. */
+  /** Again only where the call before has settled, and runs no attempt. */
   protected send(service: Service, query: Query): void {
     this.#call = service(query, this)
     if (this.#dropped) this.#call.drop(this.#dropped)
@@ -198,6 +200,10 @@ export class Tried implements Apart {
   ending: Ending | undefined
   /** Told once its caller has its end and no call for it is open: its group's report waits for that. */
   onDone: (() => void) | undefined
+  /** Where what its caller was given is kept among the answers that may be recalled. */
+  place: number | undefined
+  /** How many identities may be asked, where these are not all that the pool has. */
+  reach: Pick<Attempts, 'available'> | undefined
   /** Attempts that failed, and whose workers may be asked again, since no other was left. */
   #forgiven: readonly Attempt[] | undefined
 
@@ -235,7 +241,7 @@ export class Tried implements Apart {
   left(pool: Pick<Attempts, 'available'>): number {
     const blocked = this.attempts.flatMap((attempt) => (this.#counts(attempt) && attempt.identity) || [])
     if (this.trial?.identity) blocked.push(this.trial.identity)
-    return pool.available(blocked) - this.attempts.filter(({ phase }) => phase === 'queued').length
+    return (this.reach ?? pool).available(blocked) - this.attempts.filter(({ phase }) => phase === 'queued').length
   }
 
   /** Workers that failed may be asked again, once: it may be over. An answer that is none is not over, nor a silence that nobody ends. @returns whether there are any */

@@ -188,10 +188,9 @@ export class CodedGroup extends FillingGroup implements Coding, Owner {
 
   /** A parity of a single query was answered: that is the model's own answer to it. */
   #give(member: Query, asked: Asked, answer: Payload): void {
-    const { sampled, strangers } = this.context
     const worker = workerOf(asked)
-    const status = (sampled ?? strangers)?.worth(worker) ?? 'exact'
-    const worth = status === 'exact' ? 1 : strangers?.credibility(worker)
+    const status = this.context.sampled?.worth(worker) ?? 'exact'
+    const worth = status === 'exact' ? 1 : undefined
     member.take(answer, workersAnswer(member, asked, status, worth))
   }
 

@@ -195,7 +195,9 @@ class HedgedCall implements Call, Timeable {
     let lateAt = Number.NEGATIVE_INFINITY
     for (const { attempt, isSettled } of this.#sent) {
       if (isSettled) continue
-      if (!attempt || Number.isNaN(attempt.startedAt)) return Number.POSITIVE_INFINITY
+      // One that has its outcome was not taken, and a layer beneath asks another worker.
+      const isAtWork = attempt && !attempt.outcome && !Number.isNaN(attempt.startedAt)
+      if (!isAtWork) return Number.POSITIVE_INFINITY
       const { startedAt, factor } = attempt
       const ms = factor * (ages?.hedgeMs ?? (this.query.dueAt - startedAt) / 2)
       lateAt = Math.max(lateAt, startedAt + ms)

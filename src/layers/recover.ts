@@ -127,8 +127,7 @@ class RecoveredCall implements Call, Caller, Timeable {
       this.#teach(outcome.answer.vector, identity)
     }
     this.#caller.ended?.(attempt)
-    const { timers, lateness } = this.#layer
-    if (lateness.ages) timers.wake()
+    this.#wake()
   }
 
   offer(decode: () => Offer | undefined, isLost: boolean): void {
@@ -138,6 +137,7 @@ class RecoveredCall implements Call, Caller, Timeable {
   }
 
   settled(outcome: Outcome): void {
+    this.#wake() // a layer beneath may keep to itself what ended
     if (!this.#isOpen) return
     if (outcome.kind === 'answer') return this.#close(outcome)
     this.#failure = outcome
@@ -149,6 +149,12 @@ class RecoveredCall implements Call, Caller, Timeable {
   /** The call beneath, or the memory, is done with it. */
   done(): void {
     if (!--this.#running) this.#caller.done?.()
+  }
+
+  /** It may have become known what is late. */
+  #wake(): void {
+    const { timers, lateness } = this.#layer
+    if (lateness.ages) timers.wake()
   }
 
   #plan(): void {

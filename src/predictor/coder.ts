@@ -3,7 +3,6 @@
 import { Codec, type CodecOptions } from '../codec/codec'
 import type { Core } from '../core/core'
 import { loadCore } from '../core/load'
-import { CodedGroup } from '../group/coded-group'
 import { type ParityLayer, parity } from '../layers/parity'
 import { recover } from '../layers/recover'
 import type { Ledger } from '../ledger/ledger'
@@ -14,7 +13,7 @@ import { Learning } from '../memory/learning'
 import { secret, seeded } from '../random'
 import type { Service } from '../service'
 import type { Checked, Settings } from './settings'
-import { type Coder, evidenceOf } from './tenants'
+import { type Coder, evidenceOf, recalls } from './tenants'
 import { vectorsOf } from './vectors'
 
 /** What a predictor codes with: the systematic code, also where workers may lie, unless the preset is named. */
@@ -46,19 +45,12 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
       }
       const experience = taught(settings, name, (state) => new Experience(core, signature, { ...learned, state }))
       const learning = new Learning(experience, clock, warn, 1 / limits.tenants, shared.first)
-      const context = {
-        ...shared,
-        codec,
-        ledger,
-        learning: isSystematic && vectors ? learning : undefined,
-      }
-      const newGroup = () => new CodedGroup(context)
       const { lateness, recoveries, first, pool } = shared
       const { inputs } = shared.signature
       const { maxWaitMs } = settings
       if (paper) {
         const layers = () => [paper({ clock, codec, signature: shared.signature, pool, random, maxWaitMs })]
-        return { context, learning, layers, save: () => learning.save() }
+        return { ledger, learning, layers, save: () => learning.save() }
       }
       const memory = new InlineMemory(learning)
       const isDoubted = () => first.doubt !== undefined
@@ -68,15 +60,14 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
       let groups: ParityLayer | undefined
       const layers = (workers: Service) => {
         groups = isCoded ? parity({ ...coded, workers }) : undefined
-        const recovers = context.learning ? [recover({ ...recovered, outputs: signature.outputs })] : []
-        return groups ? [...recovers, groups] : recovers
+        const recovers = vectors ? [recover({ ...recovered, outputs: signature.outputs })] : []
+        return [...recalls(shared), ...recovers, ...(groups ? [groups] : [])]
       }
       return {
-        ...{ context, learning, layers, memory: context.learning && memory },
+        ...{ ledger, learning, layers, memory: vectors && memory },
         save: () => learning.save(),
         close: () => groups?.close(),
         forget: (identity) => groups?.forget(identity),
-        newGroup: isCoded ? newGroup : undefined,
       }
     },
   }

@@ -3,14 +3,11 @@
  * what is known of the honesty of workers spans them.
  */
 
-import { Bag } from '../arrays'
 import { ApproxiferError, asError } from '../errors'
 import { Budget } from '../layers/budget'
 import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
-import { Agenda } from '../query/agenda'
-import { type Caller, SharedCaller } from '../query/caller'
-import { Query } from '../query/query'
+import type { Caller } from '../query/caller'
 import type { Service } from '../service'
 import type { ModelChange, ModelWorker } from '../workers/worker'
 import type { Means } from './means'
@@ -19,19 +16,13 @@ import type { Request, Reuse } from './reuse'
 import type { Settings } from './settings'
 import { stackOf } from './stack'
 import type { GenerationCounts } from './stats'
-import { NOBODY, type Shared, type Tenant, Tenants } from './tenants'
+import { NOBODY, type Shared, Tenants } from './tenants'
 import type { Unasked } from './unasked'
 
 /** Hedges that may be saved up where few queries are under way. Of 256 that began together ten had a second worker, and 25 of 9,000 waited ten times as long as others. */
 const BURST = 10
 /** Late queries that may be recovered, as a share of all; unused, it is saved up over this many queries. A pool that slows down as a whole must not turn every answer into a recovery. */
 const RECOVERED = { share: 0.3, queries: 500 }
-/** Workers that a query may take down, and that may fail on it, at least or beyond those that the scheme allows for. */
-const MOST_LOST = 2
-const MORE_FAILURES = 3
-
-const ignore = () => {}
-
 interface GenerationOptions {
   /** What its workers say of their model. */
   told: ModelChange
@@ -47,10 +38,7 @@ export class Generation {
   readonly means: Means
   readonly reuse: Reuse | undefined
   readonly #shared: Shared
-  readonly #open = new Bag<Query>()
-  /** What is under way where the stack of layers answers: nothing is coded. */
-  readonly #pending: Pending | undefined
-  readonly #maxWaitMs: number
+  readonly #pending: Pending
   /** What a query gets that comes when it is closed. */
   #closed: ApproxiferError | undefined
   /** Who is to ask again, of the workers with the new model. */
@@ -66,14 +54,13 @@ export class Generation {
     this.#model = { fingerprint: told.model ?? told.modelId }
     this.means = means
     const ask = (request: Request, caller: Caller) => this.#ask(request, caller)
-    const learned = (tenant: string) => this.tenants.of(tenant).context
+    const learned = (tenant: string) => this.tenants.of(tenant)
     const mended = () => {
-      for (const { context } of this.tenants) context.ledger?.mended()
+      for (const { ledger } of this.tenants) ledger?.mended()
     }
     this.reuse = unasked?.(settings, means, { ask, learned, mended, replaced: () => this.#replaced() })
-    this.#maxWaitMs = settings.maxWaitMs
     this.#shared = this.#share(settings, before)
-    this.#pending = this.#isPlain ? new Pending(this.#stack(settings), means, this.#model, settings.clock) : undefined
+    this.#pending = new Pending(this.#stack(settings), means, this.#model, settings.clock)
     const make = (name: string) =>
       means.coder.newTenant(name, this.#shared, settings, { ...this.#told, fingerprint: this.#told.model })
     this.tenants = new Tenants(settings.limits.tenants, make, (tenant) => this.reuse?.forget({ tenant }))
@@ -82,18 +69,14 @@ export class Generation {
     if (limits.tenants === 1 || reuse.maxError !== undefined) this.tenants.of(NOBODY) // without room for a memory it is refused now
   }
 
-  get #isPlain(): boolean {
-    const { coder, sampled, trust } = this.means
-    return coder.code !== 'systematic' || !(sampled || trust.strangers)
-  }
-
   #stack({ layers }: Settings): Service {
     const { clock, lateness, hedges } = this.#shared
-    const { pool, coder, trust, first } = this.means
+    const { pool, coder, trust, sampled, first } = this.means
     const isPaper = coder.code !== 'systematic'
+    const { strangers } = trust
     return stackOf({
       ...{ clock, pool, lateness, budget: hedges, counts: this.counts.hedges, teaches: coder.learns, layers },
-      ...(!isPaper && { trust, scheme: coder.scheme, isDoubted: () => first.doubt !== undefined }),
+      ...(!isPaper && { trust, sampled, strangers, scheme: coder.scheme, isDoubted: () => first.doubt !== undefined }),
       isHedged: !isPaper,
       tenantOf: ({ turn, refusal }) => (refusal ? this.tenants.known(turn.tenant) : this.tenants.of(turn.tenant)),
     })
@@ -103,26 +86,13 @@ export class Generation {
     return this.#model.fingerprint
   }
 
-  #share({ clock, hedge, deadlineMs }: Settings, before: Generation | undefined): Shared {
-    const { coder, lateness } = this.means
-    const { stragglers } = coder.scheme
+  #share({ clock, hedge }: Settings, before: Generation | undefined): Shared {
     return {
       ...this.means,
       clock,
-      core: coder.core,
       model: this.#model,
-      agenda: new Agenda(clock, lateness, deadlineMs),
       hedges: before ? before.#shared.hedges : new Budget(hedge.budget, BURST), // one of all models
       recoveries: new Budget(RECOVERED.share, RECOVERED.share * RECOVERED.queries),
-      hedged: this.counts.hedges,
-      strangers: this.means.trust.strangers,
-      mostLost: Math.max(MOST_LOST, stragglers + 1),
-      mostFailed: stragglers + MORE_FAILURES,
-      done: (query) => {
-        this.#open.remove(query)
-        this.means.trust.strangers?.ended(query.asked)
-        this.means.buffers?.free(query.payload)
-      },
     }
   }
 
@@ -145,38 +115,28 @@ export class Generation {
 
   /** The model was replaced, and nobody said so: tenants learn anew. Their budgets go on, else each replacement would be one more. */
   #replaced(): void {
-    for (const { learning, context } of this.tenants) {
+    for (const { learning, ledger } of this.tenants) {
       learning?.renew()
-      context.ledger?.renew()
+      ledger?.renew()
     }
   }
 
   /** Who waits for an answer asks another generation, in a moment. */
   handOver(other: Generation): void {
-    const open = this.#open.all.filter(({ caller }) => caller.isOpen)
-    const pending = this.#pending?.detach() ?? []
-    const waiting = [...this.#waiting.splice(0), ...pending, ...open.map((query) => this.#detach(query))]
+    const waiting = [...this.#waiting.splice(0), ...this.#pending.detach()]
     this.end(new ApproxiferError('WORKER', 'the model of the workers was replaced'))
     other.#waiting.push(...waiting)
     this.#shared.clock.after(0, () => other.#askAgain())
-  }
-
-  /** The query ends, and its memory is another's; its caller waits on. */
-  #detach(query: Query): { payload: Payload; caller: Caller } {
-    const { payload, caller } = query
-    query.caller = new SharedCaller(caller, caller.since, ignore, ignore)
-    caller.relisten((error) => caller.fail(error, this.means.ended))
-    return { payload: payload.kept(), caller }
   }
 
   #askAgain(): void {
     for (const { payload, caller } of this.#waiting.splice(0)) {
       if (!caller.isOpen) continue
       try {
-        const query = this.#pending?.ask(payload, caller) ?? this.#join(payload, caller)
-        caller.relisten((error) => query.leave(error))
+        const call = this.#pending.ask(payload, caller)
+        caller.relisten((error) => call.leave(error))
       } catch (error) {
-        if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
+        this.#fail(caller, error)
       }
     }
   }
@@ -212,21 +172,12 @@ export class Generation {
     if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
   }
 
-  /** Where no worker can answer it in time, and no memory, it fails. @param caller  its own, or who asks for several */
-  #ask({ payload, signal, refusal: known, caller: own }: Request, caller: Caller): void {
-    const { hedges, recoveries, pool } = this.#shared
+  /** @param caller  its own, or who asks for several */
+  #ask({ payload, signal, refusal, caller: own }: Request, caller: Caller): void {
     try {
-      if (this.#pending) {
-        const call = this.#pending.ask(payload, caller, known)
-        return this.#closed ? call.end(this.#closed) : this.#listen(caller, own, signal, call)
-      }
-      const refusal = known ?? pool.forecast.refusal(caller.dueAt - caller.since, caller.turn)
-      if (refusal && (known || !this.mayRecall(caller))) throw refusal
-      hedges.earn(this.#open.size)
-      recoveries.earn()
-      const query = this.#join(payload, caller, refusal || undefined)
-      if (this.#closed) return query.end(this.#closed) // by what made features of it
-      this.#listen(caller, own, signal, query)
+      const call = this.#pending.ask(payload, caller, refusal)
+      if (this.#closed) return call.end(this.#closed) // by what made features of it
+      this.#listen(caller, own, signal, call)
     } catch (error) {
       this.#fail(caller, error)
     }
@@ -249,31 +200,9 @@ export class Generation {
     return choices.policy !== 'retry' && this.tenants.known(turn.tenant)?.learning?.experience.memory === 'warm'
   }
 
-  /** @param refusal  why no worker is asked */
-  #join(payload: Payload, caller: Caller, refusal?: ApproxiferError): Query {
-    const tenant = this.tenants.of(caller.turn.tenant)
-    if (tenant.newGroup && !refusal) return this.#joinGroup(tenant, tenant.newGroup, payload, caller)
-    const query = new Query(tenant.context, payload, caller)
-    this.#open.add(query)
-    query.start(refusal)
-    return query
-  }
-
-  #joinGroup(tenant: Tenant, newGroup: NonNullable<Tenant['newGroup']>, payload: Payload, caller: Caller): Query {
-    if (!tenant.group?.isOpen) {
-      tenant.group = newGroup()
-    }
-    // Half of a short deadline for the group to fill, half for the answers.
-    const maxWaitMs = Math.min(this.#maxWaitMs, (caller.dueAt - this.#shared.clock.now()) / 2)
-    const query = tenant.group.join(payload, caller, maxWaitMs)
-    if (!query.isDone) this.#open.add(query) // it may be: its group has sent it
-    return query
-  }
-
   /** There are fewer workers. @param ejected  the identity that is believed no more, if that is why */
   reconsider(ejected?: Identity): void {
     this.means.sampled?.look()
-    for (const query of this.#open.all) query.reconsider(ejected)
     if (ejected !== undefined) for (const tenant of this.tenants) tenant.forget?.(ejected)
   }
 
@@ -284,7 +213,6 @@ export class Generation {
       tenant.learning?.forget(identity)
       tenant.forget?.(identity)
     }
-    for (const query of this.#open.all) query.forget(identity)
   }
 
   /** Ends all that is open, and closes the workers. */
@@ -299,9 +227,7 @@ export class Generation {
 
   /** Every query gets this error, and attempts are given up. */
   end(error: ApproxiferError): void {
-    for (const query of this.#open.all) query.end(error)
-    this.#pending?.end(error)
+    this.#pending.end(error)
     for (const { caller } of this.#waiting.splice(0)) if (caller.isOpen) caller.fail(error, this.means.ended)
-    for (const { group } of this.tenants) group?.close()
   }
 }

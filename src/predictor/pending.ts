@@ -149,7 +149,7 @@ export class PendingCall extends OutgoingCall implements Query {
     this.#caller.fail(error, this.#pending.means.ended)
   }
 
-  #answer({ answer: { tensors }, status, confidence, by }: Answer): void {
+  #answer({ answer: { tensors }, status, confidence, by, id }: Answer): void {
     const { means, model, clock } = this.#pending
     const { signature, ended } = means
     const { since } = this.#caller
@@ -166,7 +166,7 @@ export class PendingCall extends OutgoingCall implements Query {
     const [queuedMs, ranMs] = [sentAt - since, own ? own.ranMs : now - sentAt]
     const workers = by.map(({ worker }) => worker as ModelWorker)
     const given = { status, confidence, queuedMs, ranMs, hedged, workers }
-    const known = { fingerprint: model.fingerprint, id: undefined, group }
+    const known = { fingerprint: model.fingerprint, id, group }
     this.#caller.answer(predictionOf(toNamed(tensors, signature.outputs), given, known), ended)
   }
 

@@ -74,7 +74,7 @@ export class Predictor {
         judged: (verdict) => judge(verdict, this.#all, settings),
         recalled: settings.onRecall,
         ended: (ending, turn) => {
-          if (this.#admission.leave(ending, turn)) generation.tenants.known(turn.tenant)?.context.ledger?.count()
+          if (this.#admission.leave(ending, turn)) generation.tenants.known(turn.tenant)?.ledger?.count()
           this.#room.look()
         },
       }

@@ -8,6 +8,8 @@ import { type HedgeOptions, hedge } from '../layers/hedge'
 import { limit } from '../layers/limit'
 import { poolService } from '../layers/pool-service'
 import type { MemoryService } from '../memory/service'
+import { type SampleOptions, sample } from '../layers/sample'
+import { type VouchOptions, vouch } from '../layers/vouch'
 import type { Payload } from '../payload'
 import type { Pool } from '../pool/pool'
 import { type Layer, type Query, type Service, stack } from '../service'
@@ -28,6 +30,10 @@ export interface StackOptions extends Omit<HedgeOptions, 'pool' | 'compares' | '
   readonly pool: Pool<Payload, Payload>
   /** Not with the paper's scheme, which asks nobody twice. */
   readonly isHedged: boolean
+  /** Where answers are given as they come, and some are audited. */
+  readonly sampled?: SampleOptions['sampling'] | undefined
+  /** Where anybody may join. */
+  readonly strangers?: VouchOptions['trust'] | undefined
   /** Those to go through, from those that queries would go through. */
   readonly layers?: ((own: readonly Layer[]) => readonly Layer[]) | undefined
   /** What is believed of workers. Default: all. */
@@ -46,6 +52,8 @@ export function stackOf({
   isHedged,
   layers,
   trust,
+  sampled,
+  strangers,
   scheme,
   isDoubted = () => false,
   ...options
@@ -56,17 +64,21 @@ export function stackOf({
   const most = { mostDowns: Math.max(MOST_DOWNS, stragglers + liars + 1), mostFailures: stragglers + MORE_FAILURES }
   const memoryOf = (query: Query) => tenantOf(query)?.memory
   const workers = poolService(pool)
-  const own = [limit({ clock }), byTenant(tenantOf, workers)]
-  if (compares) own.push(agree({ ...options, trust, liars, mostDowns: most.mostDowns, memoryOf, isDoubted }))
-  else if (trust) own.push(audit({ trust }))
+  const parities = sampled ? stack(workers, sample({ sampling: sampled })) : workers
+  const own = [limit({ clock }), byTenant(tenantOf, parities)]
+  if (sampled) own.push(sample({ sampling: sampled, memoryOf }))
+  else if (compares) own.push(agree({ ...options, trust, liars, mostDowns: most.mostDowns, memoryOf, isDoubted }))
+  else if (trust && !strangers) own.push(audit({ trust }))
   if (isHedged) own.push(hedge({ ...options, ...most, compares }))
+  if (strangers) own.push(vouch({ trust: strangers, pool }))
   const all = layers ? layers(own) : own
   if (!Array.isArray(all) || !all.every((each) => typeof each === 'function'))
     throw new TypeError(expected('layers', 'a function that gives an array of layers', all))
   return stack(workers, ...all)
 }
 
-function byTenant(tenantOf: StackOptions['tenantOf'], workers: Service): Layer {
+/** @param parities  asked of coded queries that are nobody's */
+function byTenant(tenantOf: StackOptions['tenantOf'], parities: Service): Layer {
   return (next) => {
     const services = new WeakMap<Layered, Service>()
     return (query, caller) => {
@@ -74,7 +86,7 @@ function byTenant(tenantOf: StackOptions['tenantOf'], workers: Service): Layer {
       if (!tenant) return next(query, caller)
       let own = services.get(tenant)
       if (!own) {
-        own = stack(next, ...tenant.layers(workers))
+        own = stack(next, ...tenant.layers(parities))
         services.set(tenant, own)
       }
       return own(query, caller)

@@ -57,15 +57,15 @@ export interface GenerationCounts {
 /** @param tenant  whose memory it tells of */
 export function statsOf(generation: Generation, admission: Admission, tenant: string): PredictorStats {
   const { coder, pool, lateness, trust, criterion } = generation.means
-  const { learning, context } = generation.tenants.known(tenant) ?? {}
+  const { learning, ledger } = generation.tenants.known(tenant) ?? {}
   const experience = learning?.experience
   const { remembered: unasked, ...counts } = admission.stats()
   return {
     core: coder.core,
     ...counts,
     unasked,
-    budget: context?.ledger?.stats,
-    saving: generation.reuse?.saving(context?.ledger),
+    budget: ledger?.stats,
+    saving: generation.reuse?.saving(ledger),
     recalled: generation.means.given?.recalled ?? 0,
     reused: generation.reuse?.given ?? 0,
     hedges: { ...generation.counts.hedges },

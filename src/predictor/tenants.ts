@@ -3,13 +3,14 @@
  * Workers, budgets and times are everybody's.
  */
 
-import type { CodedGroup } from '../group/coded-group'
-import type { CodingContext } from '../group/redundancy'
+import type { Clock } from '../clock'
+import type { Budget } from '../layers/budget'
+import { recallable } from '../layers/recallable'
+import type { Ledger } from '../ledger/ledger'
 import { learnedModel, type ModelMarks, type Persistent, saveNothing } from '../memory/experience-state'
 import type { Learning } from '../memory/learning'
 import type { MemoryService } from '../memory/service'
 import type { Identity } from '../pool/attempt'
-import type { Context } from '../query/context'
 import { Scheme } from '../scheme'
 import type { Signature } from '../tensor'
 import type { Reputation } from '../trust/reputation'
@@ -22,8 +23,9 @@ import type { Vectors } from './vectors'
 export const NOBODY = ''
 
 export interface Tenant {
-  readonly context: Context
   readonly learning?: Learning
+  /** What answers that no worker gave count in, where these may be wrong so often. */
+  readonly ledger?: Ledger | undefined
   /** Its own, around what all tenants share: what recovers, and what codes. */
   layers: Layered['layers']
   /** Of what workers answered; undefined where nothing is learned. */
@@ -34,10 +36,6 @@ export interface Tenant {
   forget?(identity: Identity): void
   /** What was learned, for the option `state`. */
   save(): Uint8Array
-  /** Where queries are coded together. */
-  readonly newGroup?: (() => CodedGroup) | undefined
-  /** The group that queries join. */
-  group?: CodedGroup | undefined
 }
 
 export class Tenants {
@@ -84,7 +82,6 @@ export class Tenants {
   /** @returns whether it was known */
   forget(name: string): boolean {
     const tenant = this.#all.get(name)
-    tenant?.group?.close()
     tenant?.close?.()
     tenant?.learning?.close()
     this.#forgotten(name)
@@ -97,7 +94,14 @@ export class Tenants {
 }
 
 /** What all tenants share. */
-export type Shared = Means & Omit<CodingContext, 'codec' | 'learning'>
+export interface Shared extends Means {
+  readonly clock: Clock
+  /** Its fingerprint, where it is known: another one where it is replaced. */
+  readonly model: { readonly fingerprint: string | undefined }
+  /** Second requests for late queries, and recoveries given to them. */
+  readonly hedges: Budget
+  readonly recoveries: Budget
+}
 
 /** What queries are coded with, and what learns from them. */
 export interface Coder extends Coded {
@@ -118,9 +122,14 @@ export function noCoder(): Coder {
     newTenant(name, shared, _settings, model) {
       const { signature, criterion, trust } = shared
       const save = () => saveNothing(learnedModel(signature, model), criterion, evidenceOf(name, trust))
-      return { context: { ...shared, learning: undefined }, layers: () => [], save }
+      return { layers: () => recalls(shared), save }
     },
   }
+}
+
+/** Beneath what gives one answer to several callers, above what recovers. */
+export function recalls({ given }: Pick<Shared, 'given'>): Layer[] {
+  return given ? [recallable({ given })] : []
 }
 
 /** What a tenant saves of what is known of workers: it is nobody's in particular, and saved with what that one learned. */

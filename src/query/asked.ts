@@ -5,7 +5,7 @@ import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity, Owner, Priority, Turn } from '../pool/attempt'
 import { identityOf, type ModelWorker } from '../workers/worker'
-import type { Context, Strangers } from './context'
+import type { Context } from './context'
 
 /** `parity`: of a group, not of one query. `trial`: to an ejected worker, whose answer is only compared. */
 export type Purpose = 'first' | 'hedge' | 'retry' | 'proof' | 'trial' | 'parity'
@@ -23,8 +23,6 @@ export interface Asked {
   verdict: 'none' | 'compared' | 'lie'
   /** Its worker may be asked again, though it failed: nobody else is left. */
   isForgiven: boolean
-  /** It is a stranger's answer, and a trusted worker is asked as well: it is not given. */
-  isChecked: boolean
   /** Its query was ended, as where the model was replaced, or its worker lied: what is answered now tells nothing. */
   isVoid: boolean
 }
@@ -38,7 +36,6 @@ export function newAsked(attempt: Attempt<Payload, Payload>, purpose: Purpose, r
     onTime: false,
     verdict: 'none',
     isForgiven: false,
-    isChecked: false,
     isVoid: false,
   }
 }
@@ -98,16 +95,14 @@ export class Inquiry implements Apart {
   /** Why no worker is asked any more: no answer would be in time. */
   refusal: ApproxiferError | undefined
   readonly #pool: Attempts<Payload, Payload>
-  readonly #strangers: Strangers | undefined
   readonly #question: Question
   /** All of them; written here alone. */
   asked: readonly Asked[] = NONE
   /** What a worker has begun with before `submit` has returned it. */
   #unknown: Attempt | undefined
 
-  constructor({ pool, strangers }: Pick<Context, 'pool' | 'strangers'>, question: Question) {
+  constructor({ pool }: Pick<Context, 'pool'>, question: Question) {
     this.#pool = pool
-    this.#strangers = strangers
     this.#question = question
   }
 
@@ -132,25 +127,11 @@ export class Inquiry implements Apart {
     return first?.attempt === attempt ? first : this.asked.find((asked) => asked.attempt === attempt)
   }
 
-  /** One has an outcome; the answer of a stranger that lied meanwhile is none. */
-  settled(attempt: Attempt): Asked {
-    const asked = this.find(attempt) as Asked
-    this.#strangers?.missed(attempt)
-    if (attempt.worker && this.#strangers?.doubts(attempt.worker)) asked.isVoid = true
-    return asked
-  }
-
   /** A worker is not asked twice, unless it is forgiven. */
   blocks(identity: Identity): boolean {
     const worker = this.#unknown?.worker
     if (worker && identityOf(worker) === identity) return true
-    if (this.#strangers?.has(identity) && this.#told.some((stranger) => stranger !== identity)) return true
     return this.asked.length > 0 && this.asked.some((asked) => blockedBy(asked) === identity) // mostly nobody: no closure is made
-  }
-
-  /** Strangers that know of it: one, who may have refused it and be asked again. */
-  get #told(): Identity[] {
-    return [...this.asked.flatMap(({ attempt }) => attempt.seenBy), ...(this.#unknown?.seenBy ?? NONE)]
   }
 
   /** The same turn of the pool may go on with what else is queued of this query. */
@@ -167,8 +148,7 @@ export class Inquiry implements Apart {
       const identity = blockedBy(asked)
       if (identity !== undefined) blocked.push(identity)
     }
-    const told = this.#strangers ? this.#told : NONE
-    return (told.length ? (this.#strangers as Strangers).among(told, blocked) : this.#pool.available(blocked)) - queued
+    return this.#pool.available(blocked) - queued
   }
 
   /** @param trials  of a trial: whom else it must keep away from @returns undefined for a trial that there is no worker for */

@@ -1,6 +1,7 @@
 /** One query, from `predict` to its last attempt: late answers, which nobody waits for any more, still teach. */
 
 import type { ApproxiferError } from '../errors'
+import { InlineMemory } from '../memory/inline'
 import { Payload } from '../payload'
 import type { Attempt, Identity, Owner, Priority } from '../pool/attempt'
 import type { GroupReport, Status } from '../prediction'
@@ -17,6 +18,7 @@ import { lookUp } from './lookup'
 import { next } from './policy'
 import { type Given, predictionOf, queryReport, recoveredAnswer, workersAnswer } from './prediction'
 import { type Decoding, QueryRecovery } from './recovery'
+import type { Vote } from './vote'
 
 export class Query implements Owner, Timed {
   readonly payload: Payload
@@ -24,6 +26,7 @@ export class Query implements Owner, Timed {
   caller: Caller
   readonly recovery: QueryRecovery | undefined
   readonly coding: Coding | undefined
+  readonly vote: Vote | undefined
   readonly inquiry: Inquiry
   readonly #context: Context
   /** Told what happened to it, where its caller has an answer and no group tells. */
@@ -38,18 +41,24 @@ export class Query implements Owner, Timed {
     this.payload = payload
     this.caller = caller
     this.coding = coding
-    const { learning } = context
+    const { learning, Vote: Compared } = context
     this.recovery = learning || coding ? new QueryRecovery(number, learning?.experience) : undefined
+    this.vote = Compared && new Compared(context, this.recovery)
     this.inquiry = new Inquiry(context, this)
   }
 
-  /** Asks a worker. @param refusal  why none is to be asked: it gets what is remembered, or this */
+  /** Asks a worker, or as many as it takes. @param refusal  why none is to be asked: it gets what is remembered, or this */
   start(refusal?: ApproxiferError): void {
-    const { agenda } = this.#context
+    const { acceptance, agenda } = this.#context
     this.#places = agenda.add(this)
     this.inquiry.refusal = refusal
     if (refusal) this.look()
-    else if (!this.coding?.isOnlyWay) this.#ask('first', 'normal')
+    else if (!this.coding?.isOnlyWay) {
+      const checks = this.vote?.begin() === true
+      for (let i = 0; i < (checks ? 1 : acceptance.needed); i++) this.#ask(i ? 'proof' : 'first', 'normal')
+      if (checks) this.#lookUp()
+      if (this.vote && this.inquiry.available < 0) this.reconsider()
+    }
   }
 
   /** Its caller has an answer or an error, and its last attempt an outcome. */
@@ -87,7 +96,7 @@ export class Query implements Owner, Timed {
   leave(error: ApproxiferError): void {
     if (this.caller.isOpen) this.#fail(error)
     if (this.coding) this.coding.left(this)
-    else this.inquiry.cancel()
+    else if (!this.vote) this.inquiry.cancel() // answers that are only compared still show who lies
     this.#finish()
   }
 
@@ -103,7 +112,8 @@ export class Query implements Owner, Timed {
     if (this.coding?.isOnlyWay) return this.coding.reconsider()
     const isTrimmed = this.inquiry.trim()
     const isTheirs = ({ attempt }: Asked) => attempt.worker !== undefined && identityOf(attempt.worker) === ejected
-    if (this.inquiry.void(isTheirs) || isTrimmed) this.#advance() // others are asked at once
+    if (this.vote && this.asked.some(isTheirs)) this.#judge()
+    if ((!this.vote && this.inquiry.void(isTheirs)) || isTrimmed) this.#advance() // others are asked at once
     this.coding?.reconsider()
     this.#finish()
   }
@@ -116,29 +126,27 @@ export class Query implements Owner, Timed {
   began(attempt: Attempt): void {
     const asked = this.inquiry.find(attempt)
     if (!asked) return this.inquiry.met(attempt) // it is told again when it is known here
-    const { hedged, agenda, trust, lateness } = this.#context
+    const { hedged, agenda, lateness } = this.#context
     if (asked.purpose === 'hedge' && !asked.isSent) hedged.sent++
     asked.isSent = true
-    const isAgain = attempt.seenBy.length > 1 // the stranger that refused it
-    if (asked.purpose !== 'trial' && !isAgain) trust.began?.(workerOf(asked))
     if (asked.purpose === 'trial' || !this.caller.isOpen) return
     if (this.#places) agenda.began(this.#places, attempt.startedAt, attempt.factor)
     if (!lateness.ages) this.#again((attempt.startedAt + this.caller.dueAt) / 2) // nobody knows what is late
-    if (isLate(this.#places)) this.#advance()
+    if (isLate(this.#places) || (asked.purpose === 'first' && this.vote?.suspects(workerOf(asked)))) this.#advance()
   }
 
   settled(attempt: Attempt): void {
-    const { pool, lateness, strangers } = this.#context
-    const asked = this.inquiry.settled(attempt)
+    const { pool, trust, lateness } = this.#context
+    const asked = this.inquiry.find(attempt) as Asked
     const answer = answerOf(asked)
     asked.onTime = this.caller.isOpen && asked.purpose !== 'trial'
     pool.tell(asked)
     if (asked === this.asked[0] && !asked.isVoid) lateness.tell(attempt)
     this.coding?.failed?.(failureOf(asked))
+    if (this.vote && failureOf(asked)) trust.silent(workerOf(asked))
     if (!answer && this.caller.isOpen) this.inquiry.lost(asked)
-    asked.isChecked = answer !== undefined && asked.onTime && strangers?.checks(workerOf(asked)) === true
-    if (asked.isChecked && this.inquiry.isLost && this.inquiry.available > 0) this.#ask('proof', 'high')
-    if (answer && !asked.isChecked) this.#own(asked, answer)
+    if (answer && this.vote) this.#judge()
+    else if (answer) this.#own(asked, answer)
     else this.#advance()
     if (!answer) this.coding?.lost?.()
     this.#finish()
@@ -146,30 +154,36 @@ export class Query implements Owner, Timed {
 
   /** The model's own answer, in time or late. */
   #own(asked: Asked, answer: Payload): void {
-    const { learning, trust, sampled, strangers } = this.#context
+    const { learning, trust, sampled } = this.#context
     const answered = this.asked.length > 1 ? this.asked.filter(answerOf) : this.asked
-    const status = (sampled ?? strangers)?.worth(workerOf(asked)) ?? 'exact'
-    const worth = status === 'exact' ? 1 : strangers?.credibility(workerOf(asked))
+    const status = sampled?.worth(workerOf(asked)) ?? 'exact'
+    const worth = status === 'exact' ? 1 : undefined
     const place = this.caller.isOpen ? this.#answer(asked, status, worth) : undefined
     this.coding?.answered?.(this, answer, asked.row) // it is not one to decode for any more
     if (status === 'exact' && this.recovery?.grade(answer, identityOf(workerOf(asked)))) this.coding?.graded?.()
-    if (strangers) strangers.compared(this.payload, answered, this.asked)
-    else
-      trust.compare(
-        this.payload,
-        answered.map(({ attempt }) => attempt),
-      )
+    trust.compare(
+      this.payload,
+      answered.map(({ attempt }) => attempt),
+    )
     if (answered.length === 1 && status === 'audited')
-      sampled?.came(workerOf(asked), this.payload, answer, place, learning)
+      sampled?.came(workerOf(asked), this.payload, answer, place, learning && new InlineMemory(learning))
     // An unproven answer teaches nothing: until its worker is convicted, a lie would have a part in every recovery.
     if (answered.length === 1 && status === 'exact')
       learning?.remember(this.payload.vector, answer.vector, identityOf(workerOf(asked)))
     if (this.asked.length > 1) this.inquiry.drop()
   }
 
+  /** Workers' answers are compared. */
+  #judge(): void {
+    this.vote?.judge(this.payload, this.asked, this.caller.isOpen, ({ asked, status, confidence }) => {
+      if (this.caller.isOpen) this.#answer(asked, status, confidence)
+    })
+    this.#advance()
+  }
+
   /** Does what the policy says, until that is to wait. */
   #advance(atLeast = 0): void {
-    if (!this.caller.isOpen) return
+    if (!this.caller.isOpen) return this.#settleDispute()
     this.coding?.press(this, Math.max(atLeast, this.#context.clock.now()))
     while (this.caller.isOpen) {
       const now = Math.max(atLeast, this.#context.clock.now())
@@ -179,7 +193,7 @@ export class Query implements Owner, Timed {
       if (action === 'recover') this.#recover(facts.live > 0 && now < this.caller.dueAt)
       else if (action === 'look up') this.#lookUp(now)
       else if (action === 'hedge') this.#ask('hedge', hedgePriority(this.#context))
-      else if (action === 'retry') this.#retry()
+      else if (action === 'retry') this.#retry(facts.lacking)
       else this.#giveUp(now >= this.caller.dueAt)
     }
   }
@@ -188,23 +202,36 @@ export class Query implements Owner, Timed {
     if (this.#places && at < Number.POSITIVE_INFINITY) this.#context.agenda.again(this.#places, at)
   }
 
+  /** No caller waits any more. The dispute goes on all the same, to find the liar. */
+  #settleDispute(): void {
+    const { ending } = this.caller
+    if (!this.vote?.isDisputed || ending === 'CLOSED' || ending === 'WORKER') return
+    const lacking = this.vote.lacking(this.asked, () => false)
+    for (let i = Math.min(lacking, this.inquiry.available); i > 0; i--) this.#ask('proof', 'low')
+  }
+
   #lookUp(now = this.#context.clock.now()): void {
     lookUp(this, this.#context, now, () => {
-      this.#advance()
+      if (this.vote) this.#judge()
+      else this.#advance()
       this.#finish()
     })
   }
 
-  /** Another worker or, where nobody else is left, one that failed on it: once. */
-  #retry(): void {
-    if (this.inquiry.available < 1) this.inquiry.forgive()
-    this.#ask('retry', retryPriority(this.#context))
+  /** Other workers or, where nobody else is left, those that failed on it: once. */
+  #retry(lacking: number): void {
+    const { inquiry, vote } = this
+    if (inquiry.available < lacking) inquiry.forgive()
+    const count = Math.max(1, Math.min(lacking, inquiry.available))
+    for (let i = 0; i < count; i++) this.#ask(vote ? 'proof' : 'retry', retryPriority(this, this.#context))
   }
 
   #ask(purpose: Purpose, priority: Priority): void {
     if (purpose === 'hedge') this.#context.hedges.take()
     const asked = this.inquiry.ask(purpose, priority, this.coding?.nextRow(this) ?? this.asked.length)
     if (asked?.attempt.phase === 'running') this.began(asked.attempt) // it was before it was known here
+    // Where it is to be proven anyway, an ejected worker can show whether it answers well again.
+    if (this.vote && this.asked.length > 1) this.inquiry.try(this.asked.length, this.#context.trust.trials)
   }
 
   #recover(isLate: boolean): void {
@@ -249,7 +276,10 @@ export class Query implements Owner, Timed {
   }
 
   #giveUp(isDue: boolean): void {
-    this.#fail(whyNot(this, this.#context, isDue))
+    const own = isDue && this.caller.choices.atDeadline === 'give' && this.vote?.believed(this.asked)[0]
+    if (own && !this.recovery?.isContradictedBy(answerOf(own) as Payload))
+      this.#answer(own, 'unverified', undefined) // else it is none to give
+    else this.#fail(whyNot(this, this.#context, isDue))
     if (isDue && teachesNobody(this, this.#context)) this.inquiry.drop()
   }
 

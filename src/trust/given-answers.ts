@@ -1,7 +1,6 @@
 /** Who gave the last unproven answers to which tenants, when, and what ids callers have of them: what is not proven of a liar's can be recalled. Not the answers. */
 
 import type { Identity } from '../pool/attempt'
-import type { Recallable } from '../query/context'
 import { secret } from '../random'
 import { identityOf, type ModelWorker } from '../workers/worker'
 
@@ -26,7 +25,7 @@ export interface Recall extends Recalled {
   tenant?: string
 }
 
-export class GivenAnswers implements Recallable {
+export class GivenAnswers {
   readonly #most: number
   readonly #now: () => number
   readonly #coin: () => number
@@ -48,6 +47,7 @@ export class GivenAnswers implements Recallable {
     this.#most = most
   }
 
+  /** One is given that is not proven. @param workers  that made it, also those that have left @returns what its caller knows it by, and where that is kept */
   give(workers: readonly ModelWorker[], tenant: string): { id: number; place: number } | undefined {
     if (!workers.length) return undefined // it is the memory's
     const id = Math.floor(this.#coin() * 2 ** 21) * 2 ** 32 + Math.floor(this.#coin() * 2 ** 32) // a whole number that floats hold

@@ -12,13 +12,12 @@
 import type { Payload } from '../payload'
 import type { Attempt, Identity } from '../pool/attempt'
 import type { Status } from '../prediction'
-import { type Asked, answerOf, failureOf, newAsked, workerOf } from '../query/asked'
-import type { Strangers } from '../query/context'
+import { answerOf } from '../service'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { Candidates, type Stranger } from './candidates'
 import { answersFor, checkShare, credibility, originOf } from './credibility'
 import { agree, isLie, isNear } from './equality'
-import { Quizzes } from './quizzes'
+import { type Quiz, Quizzes } from './quizzes'
 import { Reputation, type ReputationOptions } from './reputation'
 
 /** Checks that are expected, for each trusted worker, beyond which strangers get no queries; and what one counts as: as 1 their line would have no bound. */
@@ -27,19 +26,18 @@ const CHECK = 1.1
 /** What a stranger loses of what it has earned where it gives no answer to what a trusted worker answers. */
 const FAILURE = 0.02
 
-export class OpenReputation extends Reputation implements Strangers {
+export class OpenReputation extends Reputation {
   readonly #pool: ReputationOptions['pool']
   readonly #options: ReputationOptions
-  readonly #own = new Set<Identity>()
-  /** Its own, also those that have left with a query. */
+  /** Its own. `away`: it hangs, or cannot be reached, and has answered nothing since. */
+  readonly #own = new Map<Identity, 'here' | 'away'>()
+  /** Workers of its own, also those that have left with a query. */
   readonly #accepted = new WeakSet<ModelWorker>()
   readonly #all: Candidates
   /** Of the strangers those that are believed, and wait for trusted workers to get round to checks. */
   readonly #waiting = new Set<Identity>()
   /** Whose check came to nothing, since no trusted worker answered: the next answer is checked, also where it has left meanwhile. */
   readonly #owed = new Set<Identity>()
-  /** Of its own those that hang, or cannot be reached, and have answered nothing since. */
-  readonly #away = new Set<Identity>()
   /** Checks that trusted workers are expected to have yet to answer. */
   #expected = 0
   readonly #quizzes: Quizzes
@@ -52,36 +50,39 @@ export class OpenReputation extends Reputation implements Strangers {
     this.#quizzes = new Quizzes(this.evidence)
   }
 
-  override get strangers(): Strangers {
+  override get strangers(): OpenReputation {
     return this
   }
 
-  /** Also of one that has left: a friend that got its query would know that it is one. */
+  /** Whether it is a stranger's. Also of one that has left: a friend that got its query would know that it is one. */
   has(identity: Identity): boolean {
     return !this.#own.has(identity)
   }
 
+  /** Whether what a worker says counts for nothing. */
   doubts(worker: ModelWorker): boolean {
     return !this.#accepted.has(worker) && !this.isTrusted(worker)
   }
 
+  /** What an answer of a worker is by itself. */
   worth(worker: ModelWorker): Status {
     return this.#accepted.has(worker) ? 'exact' : 'audited'
   }
 
+  /** What a stranger's answer is worth, from 0 to 1. */
   credibility(worker: ModelWorker): number {
     const { proven, ejections } = this.evidence.of(identityOf(worker))
     return credibility(proven, ejections)
   }
 
+  /** How many trusted identities, and of these strangers, can be reached, but for those blocked. */
   among(strangers: readonly Identity[], blocked: readonly Identity[]): number {
-    const all = [...new Set([...this.#own, ...strangers])]
+    const all = [...new Set([...this.#own.keys(), ...strangers])]
     return all.filter((each) => !blocked.includes(each) && this.#pool.identities.isUsable(each)).length
   }
 
-  override audits(): boolean {
-    return false
-  }
+  /** Nobody proves an answer but a worker of its own. */
+  override compare(): void {}
 
   override isTrusted(worker: ModelWorker): boolean {
     const identity = identityOf(worker)
@@ -103,9 +104,8 @@ export class OpenReputation extends Reputation implements Strangers {
     const identity = identityOf(worker)
     const isAlone = !this.#all.get(identity)
     if (worker.trusted && isAlone) {
-      this.#own.add(identity)
+      this.#own.set(identity, 'here')
       this.#accepted.add(worker)
-      this.#away.delete(identity)
     }
     if (this.#own.has(identity)) return worker.trusted === true
     this.evidence.meet(identity, this.#needed(identity))
@@ -125,7 +125,7 @@ export class OpenReputation extends Reputation implements Strangers {
       this.#place(identity)
     }
     if (other) return
-    for (const each of [this.#all, this.#waiting, this.#away]) each.delete(identity)
+    for (const each of [this.#all, this.#waiting]) each.delete(identity)
     if (this.#own.delete(identity)) this.#warnAlone()
   }
 
@@ -150,13 +150,14 @@ export class OpenReputation extends Reputation implements Strangers {
       )
   }
 
-  /** Where none of its own answers any more this is said, once. */
+  /** An attempt has an outcome: where none of its own answers any more this is said, once. */
   missed({ worker, outcome }: Attempt): void {
     if (!worker || outcome?.kind !== 'failed') return
     const identity = identityOf(worker)
     const isAway = outcome.lost === 'silent' || !this.#pool.identities.isUsable(identity)
-    if (!isAway || !this.#own.has(identity) || this.#away.has(identity)) return
-    if (this.#away.add(identity).size < this.#own.size) return
+    if (!isAway || this.#own.get(identity) !== 'here') return
+    this.#own.set(identity, 'away')
+    for (const where of this.#own.values()) if (where === 'here') return
     this.#options.warn(
       `verify.trust: no trusted worker answers (${outcome.error.message}): nothing is checked, and soon no query is answered, until one does, or another one joins`,
     )
@@ -196,38 +197,52 @@ export class OpenReputation extends Reputation implements Strangers {
     this.tidy(identity)
   }
 
-  compared(payload: Payload, answered: readonly Asked[], all: readonly Asked[]): void {
-    const right = answered.find((asked) => this.#accepted.has(workerOf(asked)))
-    const own = right && answerOf(right)
-    if (right && own) {
-      if (right.verdict === 'none') this.#catchUp()
-      this.#away.delete(identityOf(workerOf(right)))
-      right.verdict = 'compared'
-      this.proven(workerOf(right))
-      for (const asked of all) this.#measure(asked, own)
-      const isSeen = all.some(({ attempt }) => attempt.seenBy.length > 0)
-      if (answered.length === 1 && !isSeen) this.#quizzes.keep({ payload: payload.kept(), answer: own.copy() }) // who has the answer may write to it
-    } else for (const asked of answered) if (asked.onTime) this.evidence.proven(identityOf(workerOf(asked)))
+  /** A worker of its own has answered what may have been a check. */
+  answered(worker: ModelWorker): void {
+    this.#catchUp()
+    const identity = identityOf(worker)
+    if (this.#own.has(identity)) this.#own.set(identity, 'here')
+    this.proven(worker)
   }
 
-  /** What a stranger made of a query that a trusted worker has answered. */
-  #measure(asked: Asked, own: Payload): void {
-    const answer = answerOf(asked)
-    const identity = answer ? identityOf(workerOf(asked)) : failureOf(asked)
-    if (identity === undefined || this.#own.has(identity) || asked.verdict !== 'none') return // also who has left since
-    asked.verdict = 'compared'
-    if (!answer) return this.#lose(identity, FAILURE)
-    if (asked.isChecked && agree(answer, own, this.equality)) this.evidence.proven(identity)
-    else this.#judge(workerOf(asked), answer, own, asked)
+  /** A stranger's answer was given, and nothing has shown that it is wrong: it counts for him. */
+  given(worker: ModelWorker): void {
+    this.evidence.proven(identityOf(worker))
   }
 
-  #judge(worker: ModelWorker, answer: Payload, right: Payload, asked?: Asked): void {
-    if (isLie(answer, right, this.equality)) {
-      if (asked) asked.verdict = 'lie'
-      this.lied(worker)
-    } else if (!isNear(answer, right, this.equality)) this.deviated(worker)
+  /**
+   * What a stranger made of a query that a trusted worker has answered.
+   *
+   * @param isChecked  its answer was drawn for a check: it counts for him where it is right
+   * @returns whether it is a lie
+   */
+  measure(attempt: Attempt, right: Payload, isChecked: boolean): boolean {
+    const { worker, identity, outcome } = attempt
+    if (!worker || identity === undefined || this.#own.has(identity)) return false // also one that has left since
+    const answer = answerOf(attempt)
+    if (!answer) {
+      if (outcome?.kind === 'failed' && outcome.blame !== 'nobody') this.#lose(identity, FAILURE)
+      return false
+    }
+    if (!isChecked || !agree(answer, right, this.equality)) return this.#judge(worker, answer, right)
+    this.evidence.proven(identity)
+    return false
   }
 
+  /** A trusted worker has answered what no stranger has seen. */
+  keep(quiz: Quiz): void {
+    this.#quizzes.keep(quiz)
+  }
+
+  /** @returns whether it is a lie */
+  #judge(worker: ModelWorker, answer: Payload, right: Payload): boolean {
+    const isWrong = isLie(answer, right, this.equality)
+    if (isWrong) this.lied(worker)
+    else if (!isNear(answer, right, this.equality)) this.deviated(worker)
+    return isWrong
+  }
+
+  /** A worker has begun with a query, or with one more attempt for it. */
   began(worker: ModelWorker): void {
     const identity = identityOf(worker)
     if (this.#all.isAny && this.#quizzes.isAny) this.#examine()
@@ -240,6 +255,7 @@ export class OpenReputation extends Reputation implements Strangers {
     return checkShare(this.evidence.of(identity).proven, this.#needed(identity))
   }
 
+  /** Whether an answer that came is checked; drawn anew each time. */
   checks(worker: ModelWorker): boolean {
     const identity = identityOf(worker)
     if (!this.#all.get(identity)) return false
@@ -247,15 +263,9 @@ export class OpenReputation extends Reputation implements Strangers {
     return this.#options.coin() < this.#share(identity) || isOwed
   }
 
-  ended(asked: readonly Asked[]): void {
-    const own = asked.find((each) => answerOf(each) && this.#accepted.has(workerOf(each)))
-    for (const each of asked) {
-      const { worker } = each.attempt
-      if (!worker) continue
-      // Who fails behind a trusted worker's answer could else choose to, but not who was told to stop.
-      if (own && !worker.interruptible) this.#measure(each, answerOf(own) as Payload)
-      else if (!own && each.isChecked) this.#owed.add(identityOf(worker))
-    }
+  /** A check of this one's came to nothing: no trusted worker answered. */
+  owe(identity: Identity): void {
+    this.#owed.add(identity)
   }
 
   /** A trusted worker has answered what may have been a check. */
@@ -286,13 +296,12 @@ export class OpenReputation extends Reputation implements Strangers {
   }
 
   #examined(attempt: Attempt, stranger: Stranger, renewals: number, right: Payload): void {
-    const asked = newAsked(attempt as Asked['attempt'], 'trial', 0)
-    this.#pool.tell(asked)
+    this.#pool.tell({ attempt, onTime: false })
     stranger.isExamined = false
-    const [answer, identity] = [answerOf(asked), identityOf(stranger.worker)]
+    const [answer, identity] = [answerOf(attempt), identityOf(stranger.worker)]
     if (this.#all.get(identity) !== stranger || renewals !== this.evidence.renewals) return
     if (!answer) return this.#lose(identity, FAILURE) // else who is silent would be asked for ever, before all others
-    if (!agree(answer, right, this.equality)) return this.#judge(stranger.worker, answer, right)
+    if (!agree(answer, right, this.equality)) return void this.#judge(stranger.worker, answer, right)
     this.evidence.proven(identity)
     this.#all.place(identity)
     this.#place(identity)

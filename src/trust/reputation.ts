@@ -7,13 +7,14 @@ import type { Criterion } from '../criterion'
 import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity } from '../pool/attempt'
 import type { IdentitiesView } from '../pool/identities'
-import type { Strangers, Trust } from '../query/context'
+import type { Trust } from '../query/context'
 import { type Random, seeded } from '../random'
 import type { Signature } from '../tensor'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { Audit } from './audit'
 import type { Equality } from './equality'
 import type { Evidence, WorkerEvidence } from './evidence'
+import type { OpenReputation } from './open-reputation'
 import { Scales } from './scales'
 
 /**
@@ -115,7 +116,7 @@ export class Reputation implements Trust {
   readonly trials: Apart = { blocks: (identity) => this.#random.next() >= this.evidence.trials(identity) }
 
   /** Who has to earn trust: anybody, in an open fleet. */
-  get strangers(): Strangers | undefined {
+  get strangers(): OpenReputation | undefined {
     return undefined
   }
 

@@ -4,12 +4,11 @@
  */
 
 import { expected } from '../check'
-import type { Learning } from '../memory/learning'
+import type { MemoryService } from '../memory/service'
 import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity, Owner } from '../pool/attempt'
 import type { Pool } from '../pool/pool'
 import type { Status } from '../prediction'
-import type { Sampled } from '../query/context'
 import { secret } from '../random'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { AuditDraws } from './audit-draws'
@@ -48,7 +47,7 @@ class Inspection implements Owner, Apart {
     /** Its entry among the answers that were given, if it was. */
     readonly place: number | undefined,
     /** What an anchor's answer teaches. */
-    readonly learning: Pick<Learning, 'remember'> | undefined,
+    readonly memory: Pick<MemoryService, 'learn'> | undefined,
   ) {}
 
   blocks(identity: Identity): boolean {
@@ -60,7 +59,7 @@ class Inspection implements Owner, Apart {
   }
 }
 
-export class Sampling implements Sampled {
+export class Sampling {
   readonly #options: SamplingOptions
   readonly #look = () => this.look()
   readonly #waiting: Inspection[] = []
@@ -102,8 +101,14 @@ export class Sampling implements Sampled {
 
   // Answers.
 
+  /** Whether an answer of this worker is the model's own. */
+  isExact(worker: ModelWorker): boolean {
+    return worker.trusted === true && this.isAnchor(identityOf(worker))
+  }
+
+  /** What an answer of this worker is by itself. */
   worth(worker: ModelWorker): Status {
-    if (worker.trusted && this.isAnchor(identityOf(worker))) return 'exact'
+    if (this.isExact(worker)) return 'exact'
     return this.#hasRoom ? 'audited' : 'unverified'
   }
 
@@ -117,10 +122,22 @@ export class Sampling implements Sampled {
     )
   }
 
-  came(worker: ModelWorker, query: Payload, answer: Payload, place?: number, learning?: Learning): void {
+  /**
+   * An answer came that may be audited, by its worth.
+   *
+   * @param place   where it is kept among those that were given, if it was given
+   * @param memory  learns what an anchor answers
+   */
+  came(
+    worker: ModelWorker,
+    query: Payload,
+    answer: Payload,
+    place?: number,
+    memory?: Pick<MemoryService, 'learn'>,
+  ): void {
     if (!this.#options.draws.draw(identityOf(worker))) return
     const { renewals } = this.#options.trust.evidence
-    this.#waiting.push(new Inspection(this, worker, query.kept(), answer, renewals, place, learning))
+    this.#waiting.push(new Inspection(this, worker, query.kept(), answer, renewals, place, memory))
     this.look()
   }
 
@@ -158,8 +175,8 @@ export class Sampling implements Sampled {
       const isItsFault = outcome?.kind === 'failed' && outcome.blame !== 'nobody'
       if (!isItsFault || ++inspection.failures < MOST_FAILED) this.#waiting.unshift(inspection)
     } else if (inspection.renewals === trust.evidence.renewals) {
-      const { payload, learning } = inspection
-      learning?.remember(payload.vector, outcome.answer.vector, attempt.identity)
+      const { payload, memory } = inspection
+      memory?.learn(payload.vector, outcome.answer.vector, attempt.identity)
       this.#compare(inspection, outcome.answer)
       this.#try(inspection, outcome.answer)
     }

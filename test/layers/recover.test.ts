@@ -5,7 +5,7 @@ import type { Policy } from '../../src/choices'
 import { type RecoverOptions, recover } from '../../src/layers/recover'
 import type { MemoryService, RecalledAnswer, RecallWant } from '../../src/memory/service'
 import type { Recovered } from '../../src/prediction'
-import { type failure, fakeService, listener, queryOf } from '../shared/fake-service'
+import { type failure, fakeService, listener, payload, queryOf } from '../shared/fake-service'
 
 const ages = { giveMs: 20, hedgeMs: 30, worth: 1 }
 const said = (confidence: number, ...values: number[]): RecalledAnswer => ({ answer: Float32Array.from(values), source: 'memory', missing: 1, confidence, epoch: 0 }) // biome-ignore format: one line
@@ -91,6 +91,23 @@ describe('a late answer', () => {
     asked[0].answer(5, 6)
     expect(log.filter((each) => /exact|recovered/.test(each))).toEqual([what])
     expect(memory.log.at(-1)).toBe('learned 5,6')
+  })
+
+  it('is predicted as soon as it is known what is late, though a layer beneath keeps back what ended', async () => {
+    const memory = new FakeMemory(said(0.95, 3, 4))
+    const lateness: { ages: typeof ages | undefined } = { ages: undefined }
+    const { clock, asked, ask } = recovering(memory, { lateness })
+    const [first, second] = [listener(), listener()]
+    ask(choosing('auto'), first.caller)
+    ask(choosing('auto'), second.caller)
+    for (const attempt of asked) attempt.begin('a')
+    lateness.ages = ages
+    asked[0].caller.settled({ kind: 'answer', answer: payload(5, 6), status: 'audited', confidence: undefined, by: [] })
+    await clock.run(20)
+    expect([first.log, second.log]).toEqual([
+      ['began a', 'audited 5,6'],
+      ['began a', 'recovered 3,4'],
+    ])
   })
 
   it('that comes while the memory is asked is given; what the memory says then is graded no more, and done is last', async () => {

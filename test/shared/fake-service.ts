@@ -26,7 +26,10 @@ export function queryOf(over: Partial<Query> & { choices?: Partial<Query['choice
 
 export class FakeAttempt {
   identity: Identity | undefined
-  worker: { name: string } | undefined
+  worker: { name: string; interruptible?: boolean } | undefined
+  /** Strangers that were sent it: written by the test. */
+  seenBy: Identity[] = []
+  onTime = false
   outcome: { kind: string; blame?: string; error?: ApproxiferError; answer?: Payload; lost?: string } | undefined
   startedAt = Number.NaN
   ranMs = 0
@@ -89,6 +92,7 @@ export class FakeAttempt {
   }
 
   #end(outcome: Outcome): void {
+    this.onTime = !this.#isOver
     this.caller.ended?.(this.own)
     if (!this.#isOver) this.caller.settled(outcome)
     this.#isOver = true

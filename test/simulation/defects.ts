@@ -17,7 +17,7 @@ import { wireDefects } from './wire-defects'
 // biome-ignore format: a line each
 export const defects: readonly Defect[] = [
   defect('a liar that comes back is believed', 'trust/evidence.ts', 'if (!(earned && record?.proven) && !record?.lies && !this.isSuspect(worker)) {', 'if (true) {'),
-  defect('a friend sees the query of a stranger', 'query/asked.ts', 'this.#told.some((stranger) => stranger !== identity)', 'false'),
+  defect('a friend sees the query of a stranger', 'layers/vouch.ts', 'if (seer !== identity) return true', ''),
   defect('a newcomer is believed', 'trust/evidence.ts', 'Math.max(0, needed - record.proven)', '0'),
   defect('a worker under two names is two', 'workers/worker.ts', 'return worker.identity ?? worker.name', 'return worker.name'),
   defect('E that agree prove an answer', 'trust/acceptance.ts', 'isProven: agreeing.length > liars,', 'isProven: agreeing.length >= liars,'),

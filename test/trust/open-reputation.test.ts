@@ -4,7 +4,8 @@ import type { ModelWorker } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { criterionOf } from '../../src/criterion'
 import { ApproxiferError } from '../../src/errors'
-import { type Asked, newAsked } from '../../src/query/asked'
+import type { Payload } from '../../src/payload'
+import type { Attempt } from '../../src/pool/attempt'
 import { seeded } from '../../src/random'
 import { Evidence } from '../../src/trust/evidence'
 import { OpenReputation } from '../../src/trust/open-reputation'
@@ -43,25 +44,22 @@ function fleet(
   trust.resume()
   let asked = 0
   /** A query's attempt, answered or failed. */
-  const attempt = (worker: ModelWorker, answer: Float32Array | undefined): Asked => {
+  const attempt = (worker: ModelWorker, answer: Float32Array | undefined): Attempt<Payload, Payload> => {
     const outcome = answer ? { kind: 'answered', answer: payloadOf(answer) } : { kind: 'failed', error: new ApproxiferError('WORKER', 'died'), blame: 'worker', lost: undefined } // biome-ignore format: one line
-    const row = {
-      worker,
-      phase: 'settled',
-      outcome,
-      seenBy: worker === own ? [] : [worker.name],
-    } as unknown as Asked['attempt']
-    return { ...newAsked(row, 'first', 0), onTime: true }
+    return { worker, identity: worker.name, phase: 'settled', outcome } as unknown as Attempt<Payload, Payload>
   }
   /** The trusted worker answers queries, each of which may become a quiz. */
   const own_ = (count = 1) => {
     for (let i = 0; i < count; i++) {
       const n = ++asked
       trust.began(own)
-      const answered = [attempt(own, right(n))]
-      trust.compared(payloadOf(Float32Array.of(n, 1)), answered, answered)
+      trust.answered(own)
+      trust.keep({ payload: payloadOf(Float32Array.of(n, 1)), answer: payloadOf(right(n)) })
     }
   }
+  /** A stranger's attempt, beside what a trusted worker answered. @returns whether it is a lie */
+  const measure = (worker: ModelWorker, answer: Float32Array | undefined, own: Float32Array, isChecked = false) =>
+    trust.measure(attempt(worker, answer), payloadOf(own), isChecked)
   /** Quizzes under way. */
   const quizzes = () => (pool.attempts as HandAttempt[]).filter(({ phase }) => phase === 'running')
   const numberOf = ({ payload }: HandAttempt) => payload.tensors[0].data[0] as number
@@ -78,7 +76,7 @@ function fleet(
     }
   }
   const of = (name: string) => evidence.of(name)
-  return { own, strangers, pool, coins, verdicts, warnings, evidence, trust, attempt, answers: own_, quizzes, numberOf, earn, of } // biome-ignore format: one line
+  return { own, strangers, pool, coins, verdicts, warnings, evidence, trust, measure, answers: own_, quizzes, numberOf, earn, of } // biome-ignore format: one line
 }
 
 describe('a newcomer', () => {
@@ -115,17 +113,6 @@ describe('a newcomer', () => {
       }
     }
     expect(evidence.of('b').proven).toBeGreaterThan(80)
-  })
-
-  it('is not asked what a stranger has seen, though he refused it and a trusted worker answered', () => {
-    const { own, trust, attempt, quizzes, answers } = fleet(['a'])
-    const answered = attempt(own, right(1))
-    const refused = { ...answered, attempt: { ...answered.attempt, seenBy: ['b'] } }
-    trust.compared(payloadOf(Float32Array.of(1, 1)), [refused], [refused])
-    trust.began(own)
-    expect(quizzes()).toEqual([])
-    answers(2)
-    expect(quizzes()).toHaveLength(1)
   })
 
   it('waits while another one of its origin is examined', () => {
@@ -170,9 +157,6 @@ describe('a stranger that is believed', () => {
     return { ...all, a: all.strangers[1] }
   }
 
-  /** A query that it was asked, and a trusted worker by the coin. */
-  const checked = ({ attempt, a }: ReturnType<typeof believed>, answer: Float32Array) => ({ ...attempt(a, answer), isChecked: true }) // biome-ignore format: one line
-
   it('has its answers checked by a coin that is thrown when they have come', () => {
     const { trust, coins, pool, a, own } = believed()
     expect([pool.ejected.has('a'), trust.checks(a)]).toEqual([false, false])
@@ -181,16 +165,13 @@ describe('a stranger that is believed', () => {
     expect(pool.ejected.has('a')).toBe(false)
   })
 
-  it('is credited with a checked answer that is right, in time or late, once', () => {
-    const all = believed()
-    const { trust, attempt, own, of } = all
-    const both = [checked(all, right(1)), attempt(own, right(1))]
-    trust.compared(payloadOf(right(1)), both, both)
-    trust.compared(payloadOf(right(1)), both, both)
+  it('is credited with a checked answer that is right, not with one that is not checked; one that does not come costs', () => {
+    const { measure, a, of } = believed()
+    expect([measure(a, right(1), right(1), true), of('a').proven]).toEqual([false, 11])
+    measure(a, right(2), right(2))
     expect(of('a').proven).toBe(11)
-    const late = attempt(own, right(2))
-    trust.compared(payloadOf(right(2)), [late], [{ ...attempt(all.a, undefined), isChecked: true }, late])
-    expect(of('a').proven).toBeLessThan(11)
+    measure(a, undefined, right(3), true)
+    expect(of('a').proven).toBe(10)
   })
 
   it('gets queries as fast as trusted workers get round to checks, whatever the coin says', () => {
@@ -207,33 +188,25 @@ describe('a stranger that is believed', () => {
     }
   })
 
-  it('is credited with what it has given, and not with what nobody waited for', () => {
-    const { trust, attempt, a, of } = believed()
-    const before = of('a').proven
-    const given = [attempt(a, right(1))]
-    trust.compared(payloadOf(right(1)), given, given)
-    const late = [{ ...attempt(a, right(2)), onTime: false }]
-    trust.compared(payloadOf(right(2)), late, late)
-    expect(of('a').proven).toBe(before + 1)
+  it('is credited with what it has given', () => {
+    const { trust, a, of } = believed()
+    trust.given(a)
+    expect(of('a').proven).toBe(11)
   })
 
-  it('has its next answer checked where no trusted worker answered, once', () => {
-    const all = believed()
-    const { trust, attempt, a, own } = all
-    trust.ended([checked(all, wrong(1)), attempt(own, undefined)])
+  it('has its next answer checked where a check came to nothing, once', () => {
+    const { trust, a } = believed()
+    trust.owe('a')
     expect([trust.checks(a), trust.checks(a)]).toEqual([true, false])
-    trust.ended([attempt(a, wrong(1))])
-    expect(trust.checks(a)).toBe(false)
   })
 
   it('has its next answer checked also where it has left meanwhile, and comes back', () => {
-    const all = believed()
-    const { trust, attempt, a, own, pool } = all
+    const { trust, a, pool } = believed()
     for (const isEarly of [true, false]) {
-      if (isEarly) trust.ended([checked(all, wrong(1)), attempt(own, undefined)])
+      if (isEarly) trust.owe('a')
       pool.identities.remove(a)
       trust.left(a)
-      if (!isEarly) trust.ended([checked(all, wrong(1)), attempt(own, undefined)])
+      if (!isEarly) trust.owe('a')
       pool.identities.add(a)
       trust.joined(a)
       expect([trust.checks(a), trust.checks(a)]).toEqual([true, false])
@@ -241,68 +214,40 @@ describe('a stranger that is believed', () => {
   })
 
   it('is convicted also where it has left before the trusted worker answered, and comes back', () => {
-    const all = believed()
-    const { trust, attempt, a, own, of, pool, verdicts } = all
+    const { trust, measure, a, of, pool, verdicts } = believed()
     pool.identities.remove(a)
     trust.left(a)
-    const both = [checked(all, wrong(1)), attempt(own, right(1))]
-    trust.compared(payloadOf(right(1)), both, both)
+    measure(a, wrong(1), right(1), true)
     expect([of('a'), verdicts]).toMatchObject([{ proven: 0, lies: 1 }, ['a ejected']])
     expect([trust.joined(a), trust.isTrusted(a)]).toEqual([false, false])
   })
 
-  it('is convicted by a trusted worker’s answer alone, and then believed no more', () => {
-    const { trust, attempt, own, a, verdicts, pool } = believed()
-    const lie = attempt(a, wrong(5))
-    trust.compared(payloadOf(right(5)), [lie], [lie])
-    expect(verdicts).toEqual([])
-    const answered = [lie, attempt(own, right(5))]
-    trust.compared(payloadOf(right(5)), answered, answered)
+  it('is convicted by a trusted worker’s answer, then believed no more, and needs twice as many right answers', () => {
+    const { trust, measure, a, of, verdicts, pool } = believed()
+    expect(measure(a, wrong(5), right(5))).toBe(true)
     expect([verdicts, trust.isTrusted(a), trust.doubts(a), pool.ejected.has('a')]).toEqual([['a ejected'], false, true, true]) // biome-ignore format: one line
-    expect(lie.verdict).toBe('lie')
-  })
-
-  it('and needs twice as many right answers after that', () => {
-    const { trust, attempt, own, a, of } = believed()
-    const answered = [attempt(a, wrong(5)), attempt(own, right(5))]
-    trust.compared(payloadOf(right(5)), answered, answered)
     expect(of('a')).toMatchObject({ proven: 0, rightAnswersLeft: 20 })
   })
 
   it('loses a share where it fails on what a trusted worker answers', () => {
-    const { trust, attempt, own, a, of, pool } = believed()
-    const failed = attempt(a, undefined)
-    const answered = attempt(own, right(7))
-    trust.compared(payloadOf(right(7)), [answered], [failed, answered])
+    const { trust, measure, a, of, pool } = believed()
+    measure(a, undefined, right(7))
     expect([of('a').proven, trust.isTrusted(a), pool.ejected.has('a')]).toEqual([9, false, true])
   })
 
-  it('that fails once a trusted worker has answered loses as much, unless it was told to stop', () => {
-    for (const [interruptible, left] of [
-      [false, 9],
-      [true, 10],
-    ] as const) {
-      const { trust, attempt, own, a, of } = believed()
-      Object.assign(a, { interruptible })
-      const answered = attempt(own, right(7))
-      const late = attempt(a, undefined)
-      const { outcome } = late.attempt
-      Object.assign(late.attempt, { outcome: undefined }) // it is at work
-      trust.compared(payloadOf(right(7)), [answered], [late, answered])
-      expect(of('a').proven).toBe(10)
-      Object.assign(late.attempt, { outcome })
-      for (let i = 0; i < 2; i++) trust.ended([late, answered])
-      expect(of('a').proven).toBe(left)
-    }
+  it('neither wins nor loses by a worker of the user’s own that another one contradicts', () => {
+    const { measure, own, of, verdicts } = believed()
+    const before = { ...of('own') }
+    expect([measure(own, wrong(5), right(5)), measure(own, undefined, right(5))]).toEqual([false, false])
+    expect([of('own'), verdicts]).toEqual([before, []])
   })
 
   // Between rounding (a thousandth here) and thirty times as much nothing is proven, but the answer would have been given.
   const off = (n: number, share: number) => Float32Array.of(2 * n * (1 + share), n)
 
-  it('loses all that it has earned where it is a little off what a trusted worker answers', () => {
-    const { trust, attempt, own, a, of, pool, verdicts } = believed()
-    const answered = [attempt(a, off(7, 0.01)), attempt(own, right(7))]
-    trust.compared(payloadOf(right(7)), answered, answered)
+  it('loses all that it has earned where it is a little off what a trusted worker answers, and is told of no lie', () => {
+    const { trust, measure, a, of, pool, verdicts } = believed()
+    expect(measure(a, off(7, 0.01), right(7))).toBe(false)
     expect([of('a').proven, trust.isTrusted(a), pool.ejected.has('a'), verdicts]).toEqual([
       0,
       false,
@@ -312,30 +257,23 @@ describe('a stranger that is believed', () => {
   })
 
   it('loses all that it has earned where its answer has another length, as a detector’s may', () => {
-    const { trust, attempt, own, a, of, verdicts } = believed()
-    const answered = [attempt(a, Float32Array.of(14)), attempt(own, right(7))]
-    trust.compared(payloadOf(right(7)), answered, answered)
+    const { measure, a, of, verdicts } = believed()
+    measure(a, Float32Array.of(14), right(7))
     expect([of('a').proven, verdicts]).toEqual([0, ['a deviant']])
   })
 
   it('loses nothing where it rounds in its own way, checked or not', () => {
-    const all = believed()
-    const { trust, attempt, own, a, of } = all
-    for (const each of [attempt(a, off(7, 0.0005)), checked(all, off(7, 0.0005))]) {
-      const answered = [each, attempt(own, right(7))]
-      trust.compared(payloadOf(right(7)), answered, answered)
-    }
+    const { trust, measure, a, of } = believed()
+    measure(a, off(7, 0.0005), right(7))
+    measure(a, off(7, 0.0005), right(7), true)
     expect([of('a').proven, trust.isTrusted(a)]).toEqual([11, true])
   })
 
   it('neither earns nor loses where its rounding tips a label', () => {
-    const all = believed()
-    const { trust, attempt, own, a, of, pool } = all
+    const { trust, measure, a, of, pool } = believed()
     const [tie, tipped] = [Float32Array.of(1, 1.0002), Float32Array.of(1.0002, 1)]
-    for (const each of [attempt(a, tipped), checked(all, tipped)]) {
-      const answered = [each, attempt(own, tie)]
-      trust.compared(payloadOf(tie), answered, answered)
-    }
+    measure(a, tipped, tie)
+    measure(a, tipped, tie, true)
     expect([of('a').proven, trust.isTrusted(a), pool.ejected.has('a')]).toEqual([10, true, false])
   })
 

@@ -1,0 +1,96 @@
+/**
+ * Answers are given as they come, each for what its worker is worth, and a secret draw sends some to an anchor as well: an audit, which outlives
+ * the query. Around whatever gives workers' answers: `hedge`, or the pool itself for parities, since a worker that lies to these alone would
+ * else never be found.
+ */
+
+import type { MemoryService } from '../memory/service'
+import type { Payload } from '../payload'
+import type { Attempt } from '../pool/attempt'
+import {
+  type Answer,
+  answerOf,
+  type Call,
+  type Caller,
+  type Drop,
+  type Layer,
+  type Outcome,
+  type Query,
+  Relay,
+  type Service,
+} from '../service'
+import type { Sampling } from '../trust/sampling'
+import type { ModelWorker } from '../workers/worker'
+
+export interface SampleOptions {
+  readonly sampling: Pick<Sampling, 'isExact' | 'worth' | 'came'>
+  /** Learns what an anchor answers in an audit. Default: nothing does, as of a parity, which is no query. */
+  memoryOf?(query: Query): Pick<MemoryService, 'learn'> | undefined
+}
+
+export function sample(options: SampleOptions): Layer {
+  return (next) => (query, caller) => new SampledCall(options, next, query, caller)
+}
+
+class SampledCall extends Relay implements Call {
+  readonly #options: SampleOptions
+  readonly #query: Query
+  readonly #call: Call
+  #isOpen = true
+  /** It was drawn for, or its answers tell nothing: of a query's answers the first alone may be audited. */
+  #isDrawn = false
+
+  constructor(options: SampleOptions, next: Service, query: Query, caller: Caller) {
+    super(caller)
+    this.#options = options
+    this.#query = query
+    this.#call = next(query, this)
+  }
+
+  drop(why: Drop): void {
+    this.#isOpen = false
+    if (why === 'void') this.#isDrawn = true
+    this.#call.drop(why)
+  }
+
+  expire(): void {
+    this.#call.expire()
+  }
+
+  /** Who learns from answers, or grades by them, hears of exact ones alone: until its worker is convicted a lie would have a part in every recovery. */
+  override ended(attempt: Attempt): void {
+    const isAnswer = answerOf(attempt) !== undefined
+    const isKept = isAnswer && !this.#options.sampling.isExact(attempt.worker as ModelWorker)
+    if (!isKept) this.caller.ended?.(attempt)
+    if (isAnswer && !this.#isOpen) this.#draw(attempt) // else it is about to be given
+  }
+
+  override settled(outcome: Outcome): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    if (outcome.kind === 'failure') return this.caller.settled(outcome)
+    const [attempt] = outcome.by
+    const status = this.#worthOf(attempt)
+    this.caller.settled(status === 'exact' ? outcome : unproven(outcome, status))
+    this.#draw(attempt, status, this.#query.tried.place)
+  }
+
+  #worthOf({ worker }: Attempt): Answer['status'] {
+    return this.#options.sampling.worth(worker as ModelWorker)
+  }
+
+  /** @param status  that it was given with @param place  where it is kept, if it was given */
+  #draw(attempt: Attempt, status = this.#worthOf(attempt), place?: number): void {
+    if (this.#isDrawn) return
+    this.#isDrawn = true
+    if (status !== 'audited') return
+    const { sampling, memoryOf } = this.#options
+    const { worker } = attempt
+    const answer = answerOf(attempt) as Payload
+    sampling.came(worker as ModelWorker, this.#query.payload, answer, place, memoryOf?.(this.#query))
+  }
+}
+
+function unproven({ answer, by }: Answer, status: Answer['status']): Answer {
+  return { kind: 'answer', answer, status, confidence: undefined, by }
+}

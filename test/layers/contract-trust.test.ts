@@ -1,0 +1,186 @@
+/**
+ * The contract of `service.ts`, of whole stacks over a real pool in simulated time: workers that fail, hang, are slow and leave, callers that
+ * leave, short deadlines. Each call is settled once, or was dropped; it is told nothing before it is known, nor after `done`; and is done.
+ */
+
+import { expect, it } from 'vitest'
+import { criterionOf } from '../../src/criterion'
+import { Budget } from '../../src/layers/budget'
+import { Lateness } from '../../src/layers/lateness'
+import { recallable } from '../../src/layers/recallable'
+import { recover } from '../../src/layers/recover'
+import type { MemoryService } from '../../src/memory/service'
+import { acceptAnswers, type Payload } from '../../src/payload'
+import { type Attempt, NORMAL } from '../../src/pool/attempt'
+import { Pool } from '../../src/pool/pool'
+import { stackOf } from '../../src/predictor/stack'
+import { type Random, seeded } from '../../src/random'
+import type { Caller, Query } from '../../src/service'
+import { SimulatedWorker } from '../../src/testing/simulated-worker'
+import { VirtualClock } from '../../src/testing/virtual-clock'
+import { AuditDraws } from '../../src/trust/audit-draws'
+import { Evidence } from '../../src/trust/evidence'
+import { GivenAnswers } from '../../src/trust/given-answers'
+import { OpenReputation } from '../../src/trust/open-reputation'
+import { Reputation } from '../../src/trust/reputation'
+import { Sampling } from '../../src/trust/sampling'
+import { payload, queryOf } from '../shared/fake-service'
+
+const [RUNS, QUERIES, WORKERS] = [100, 150, 6]
+const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
+/** A call that has expired settles so soon, and a timer may be a millisecond late. */
+const GRACE = 31
+
+/** Workers of which two fail or hang now and then, and a third may leave; where some may lie these two do, and others are the user's own. */
+function worldOf(random: Random, queries: readonly Query[]) {
+  const mode = (['closed', 'sampled', 'open'] as const)[Math.floor(3 * random.next())]
+  const clock = new VirtualClock()
+  const law = () => 10 * Math.exp(0.3 * random.gauss()) * (random.next() < 0.1 ? 10 : 1)
+  const answer = (query: Float32Array) => query.slice()
+  const one = { clock, law, answer, signature, interruptible: random.next() < 0.5, slots: random.next() < 0.5 ? 1 : 3 }
+  const workers = Array.from({ length: WORKERS }, (_, at) => new SimulatedWorker(at, one))
+  const trouble = random.next()
+  for (const worker of workers.slice(0, 2)) {
+    worker.answer = (query) => {
+      if (random.next() > trouble) return query.slice()
+      if (mode !== 'closed' && random.next() < 0.2) return query.slice().reverse()
+      return random.next() < 0.2 ? new Promise(() => {}) : Promise.reject(new Error('broken'))
+    }
+  }
+  for (const worker of workers.slice(4)) Object.assign(worker, { trusted: mode !== 'closed' })
+  const lateness: Lateness = new Lateness(() => pool)
+  const [accept, lateMs] = [acceptAnswers(signature, false), () => lateness.ages?.hedgeMs]
+  const pool: Pool<Payload, Payload> = new Pool<Payload, Payload>(workers, {
+    ...{ clock, hangMs: 80, accept, lateMs },
+    plain: ({ trusted }) => mode === 'open' && !trusted,
+  })
+  const counts = { sent: 0, won: 0 }
+  const memory: MemoryService = {
+    isWarm: true,
+    isCurrent: () => random.next() < 0.9,
+    grade: () => true,
+    learn() {},
+    recall(query, _, told) {
+      const said = { answer: query.slice(), source: 'memory', missing: 1, confidence: random.next(), epoch: 0 } as const
+      const tell = () => told(random.next() < 0.7 ? said : undefined)
+      if (random.next() < 0.5) tell()
+      else clock.after(30 * random.next(), tell)
+    },
+  }
+  const { sampled, strangers, given } = trusting(mode, pool, random, queries)
+  const recovers = mode !== 'open' && random.next() < 0.6
+  const own = {
+    clock,
+    lateness,
+    memory,
+    budget: new Budget(0.3, 150),
+    outputs: signature.outputs,
+    isDoubted: () => false,
+  }
+  const tenant = { layers: [...(given ? [recallable({ given })] : []), ...(recovers ? [recover(own)] : [])] }
+  const all = { clock, pool, lateness, budget: new Budget(0.2, 10), counts, teaches: recovers, sampled, strangers }
+  const service = stackOf({ ...all, isHedged: true, tenantOf: () => tenant })
+  if (random.next() < 0.3) clock.after(200, () => pool.remove(workers[2].name))
+  if (random.next() < 0.1) clock.after(300, () => workers.forEach(({ name }) => pool.drain(name)))
+  return { clock, pool, service, mode }
+}
+
+/** What is believed of workers, where some may lie; those that are believed no more have what they are at taken back. */
+function trusting(
+  mode: 'closed' | 'sampled' | 'open',
+  pool: Pool<Payload, Payload>,
+  random: Random,
+  queries: readonly Query[],
+) {
+  if (mode === 'closed') return {}
+  const judged = ({ identity, kind }: { identity: string; kind: string }) => {
+    if (kind === 'readmitted') return
+    for (const { tried } of queries)
+      for (const attempt of tried.attempts)
+        if (attempt.phase === 'running' && attempt.identity === identity)
+          pool.takeBack(attempt as Attempt<Payload, Payload>, new Error('ejected') as never)
+  }
+  const given = new GivenAnswers(random.next, () => 0)
+  const trust = new { sampled: Reputation, open: OpenReputation }[mode]({
+    ...{ pool, signature, judged, evidence: new Evidence(), integrity: 0.5, liars: 0, audit: 0, rounding: 1e-3 },
+    ...{ seed: 1, ejects: true, coin: random.next, criterion: criterionOf(signature.outputs, 'label') },
+    recall: ({ name }, place) => given.recall(name, place),
+    warn() {},
+  })
+  trust.resume()
+  if (mode === 'open') return { strangers: trust.strangers, given }
+  const draws = new AuditDraws(0.2, random.next)
+  return { sampled: { sampling: new Sampling({ pool, trust, draws, given }) }, given }
+}
+
+it('holds under random trouble', async () => {
+  const totals: Record<string, number> = {}
+  const tally = (what: string) => {
+    totals[what] = (totals[what] ?? 0) + 1
+  }
+  for (let seed = 1; seed <= RUNS; seed++) {
+    const random = seeded(seed)
+    const queries: Query[] = []
+    const { clock, pool, service, mode } = worldOf(random, queries)
+    const calls: { settled: number; done: number; isDropped: boolean }[] = []
+    const faults: string[] = []
+    const ask = () => {
+      const told = { settled: 0, done: 0, isDropped: false }
+      calls.push(told)
+      let isKnown = false
+      const hear = (what: string) => {
+        if (!isKnown) faults.push(`${what} before the call is known`)
+        if (told.done) faults.push(`${what} after done`)
+      }
+      const dueAt = clock.now() + 20 + 200 * random.next()
+      const caller: Caller = {
+        began: () => hear('began'),
+        ended: () => hear('ended'),
+        settled(outcome) {
+          hear('settled')
+          if (told.isDropped) faults.push('settled after drop')
+          if (told.settled++) faults.push('settled twice')
+          if (clock.now() > dueAt + GRACE) faults.push(`settled ${clock.now() - dueAt} ms late`)
+          tally(outcome.kind === 'answer' ? outcome.status : outcome.error.code)
+          if (outcome.kind === 'failure' || mode === 'closed' || !outcome.by.length) return
+          const { trusted, name = '' } = outcome.by[0].worker ?? {}
+          const isProven = outcome.status === 'exact'
+          const isAnchor = trusted && (mode === 'open' || pool.worker(name)) // not any more where it has left
+          if (isProven && !trusted) faults.push('another one’s is exact')
+          if (!isProven && isAnchor) faults.push(`a trusted one’s is ${outcome.status}`)
+          if (isProven !== (outcome.id === undefined)) faults.push(`${outcome.status}, with ${outcome.id} as id`)
+        },
+        done() {
+          hear('done')
+          if (!told.settled && !told.isDropped) faults.push('done before settled')
+          told.done++
+          const seers = new Set(query.tried.attempts.flatMap(({ seenBy }) => seenBy))
+          if (seers.size > 1) faults.push(`seen by ${[...seers]}`)
+          if (query.tried.isLive) faults.push('done while an attempt runs')
+        },
+      }
+      const policy = (['recover', 'retry', 'auto'] as const)[Math.floor(3 * random.next())]
+      const query = queryOf({ payload: payload(random.next(), 1), turn: NORMAL, since: clock.now(), dueAt, choices: { policy, atDeadline: random.next() < 0.5 ? 'give' : 'fail' } as never }) // biome-ignore format: one line
+      queries.push(query)
+      const call = service(query, caller)
+      isKnown = true
+      if (random.next() < 0.2) {
+        clock.after(60 * random.next(), () => {
+          if (told.settled) return
+          told.isDropped = true
+          tally('dropped')
+          call.drop((['left', 'over', 'teach'] as const)[Math.floor(3 * random.next())])
+        })
+      }
+      if (calls.length < QUERIES) clock.after(6 * random.next(), ask)
+    }
+    clock.after(0, ask)
+    await clock.run()
+    if (calls.some(({ settled, isDropped }) => !settled && !isDropped)) faults.push('never settled')
+    if (calls.some(({ done }) => !done)) faults.push('never done')
+    expect([seed, faults]).toEqual([seed, []])
+    await pool.close(new Error('closed') as never)
+  }
+  for (const what of ['exact', 'audited', 'recovered', 'dropped', 'DEADLINE', 'WORKER'])
+    expect([what, totals[what] > 20]).toEqual([what, true])
+})
