@@ -510,11 +510,11 @@ describe('a caller that leaves', () => {
     answer(asked[0].begin('a'))
     one.call.drop('over')
     one.call.drop('over')
-    answer(asked[1].begin('b'))
-    expect(parities[0].dropped).toBe(undefined)
     const drops: string[] = []
     asked[2].begin('c').drop = (why) => drops.push(why)
     three.call.drop('teach') // it was given a recovery: what comes grades that
+    expect(parities[0].dropped).toBe(undefined)
+    answer(asked[1].begin('b'))
     expect([drops, parities[0].dropped, two.log.at(-1)]).toEqual([['teach'], 'over', 'exact 4,2'])
   })
 
