@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { Policy } from '../../src/choices'
 import { type RecoverOptions, recover } from '../../src/layers/recover'
 import type { MemoryService, RecalledAnswer, RecallWant } from '../../src/memory/service'
-import { type failure, fakeService, listener, queryOf } from '../shared/fake-service'
+import { type failure, fakeService, listener, payload, queryOf } from '../shared/fake-service'
 
 const ages = { giveMs: 20, hedgeMs: 30, worth: 1 }
 const said = (confidence: number, ...values: number[]): RecalledAnswer => ({ answer: Float32Array.from(values), source: 'memory', missing: 1, confidence, epoch: 0 }) // biome-ignore format: one line
@@ -294,4 +294,51 @@ it('teaches nothing of a model that was replaced', () => {
   call.drop('void')
   asked[0].answer(5, 6)
   expect(memory.log).toEqual([])
+})
+
+describe('where answers come proven', () => {
+  it.each([
+    ['was given', 0.95, ['graded by 5,6', 'learned 5,6 or rehearsed of nobody']],
+    ['was not given', 0.5, ['learned 5,6 or rehearsed of nobody']],
+  ] as const)(
+    'what the memory said counts only where it %s, and what it learns is nobody’s',
+    async (_, confidence, what) => {
+      const memory = new FakeMemory(said(confidence, 3, 4))
+      const { clock, asked, ask } = recovering(memory, { isProven: true })
+      ask(choosing('auto'), listener().caller)
+      asked[0].begin('a')
+      await clock.run(20)
+      asked[0].answer(5, 6)
+      expect(memory.log).toEqual(what)
+    },
+  )
+
+  it.each([
+    ['late', 'auto', ['began a', 'DEADLINE']],
+    ['due', 'recover', ['began a', 'DEADLINE']],
+  ] as const)('a recovery that a worker’s answer contradicts is none, when it is %s (%s)', async (_, policy, told) => {
+    const memory = new FakeMemory(said(0.99, 3, 4))
+    const { clock, asked, ask } = recovering(memory, { isProven: true })
+    const { log, caller, outcomes } = listener()
+    const query = choosing(policy, { atDeadline: 'give' })
+    query.tried.unproven = () => [payload(9, 9)]
+    const call = ask(query, caller)
+    asked[0].begin('a')
+    await clock.run(500)
+    call.expire()
+    expect(log).toEqual(told)
+    expect((outcomes[0] as ReturnType<typeof failure>).error.recovery).toBeUndefined()
+  })
+
+  it('what a layer beneath asked the memory is not asked again', async () => {
+    const memory = new FakeMemory(said(0.99, 3, 4))
+    const { clock, asked, ask } = recovering(memory, { isProven: true })
+    const { log, caller } = listener()
+    const query = choosing('auto')
+    query.tried.recalled = said(0.99, 3, 4)
+    ask(query, caller)
+    asked[0].begin('a')
+    await clock.run(20)
+    expect([log, memory.wants.length, query.tried.recovery]).toMatchObject([['began a', 'recovered 3,4'], 0, { given: true }]) // biome-ignore format: one line
+  })
 })
