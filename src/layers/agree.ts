@@ -220,7 +220,7 @@ class AgreedCall implements Call, Timeable {
     if (!this.#isKnown || this.#isVoid) return
     if (typeof this.#proof === 'string') this.#judge(this.#proof, voter)
     if (this.#isOpen) this.#askMore()
-    else this.#settleDispute()
+    if (!this.#isOpen) this.#settleDispute()
     this.#plan()
   }
 

@@ -463,5 +463,49 @@ describe('what a group decoded', () => {
     offer(decoded(0.5, 7, 8))
     call.expire()
     expect(outcomes).toMatchObject([{ error: { code: 'DEADLINE', recovery: { confidence: 0.5 } } }])
+describe('where answers come proven', () => {
+  it.each([
+    ['was given', 0.95, ['graded by 5,6', 'learned 5,6 or rehearsed of nobody']],
+    ['was not given', 0.5, ['learned 5,6 or rehearsed of nobody']],
+  ] as const)(
+    'what the memory said counts only where it %s, and what it learns is nobody’s',
+    async (_, confidence, what) => {
+      const memory = new FakeMemory(said(confidence, 3, 4))
+      const { clock, asked, ask } = recovering(memory, { isProven: true })
+      ask(choosing('auto'), listener().caller)
+      asked[0].begin('a')
+      await clock.run(20)
+      asked[0].answer(5, 6)
+      expect(memory.log).toEqual(what)
+    },
+  )
+
+  it.each([
+    ['late', 'auto', ['began a', 'DEADLINE']],
+    ['due', 'recover', ['began a', 'DEADLINE']],
+  ] as const)('a recovery that a worker’s answer contradicts is none, when it is %s (%s)', async (_, policy, told) => {
+    const memory = new FakeMemory(said(0.99, 3, 4))
+    const { clock, asked, ask } = recovering(memory, { isProven: true })
+    const { log, caller, outcomes } = listener()
+    const query = choosing(policy, { atDeadline: 'give' })
+    query.tried.unproven = () => [payload(9, 9)]
+    const call = ask(query, caller)
+    asked[0].begin('a')
+    await clock.run(500)
+    call.expire()
+    expect(log).toEqual(told)
+    expect((outcomes[0] as ReturnType<typeof failure>).error.recovery).toBeUndefined()
+  })
+
+  it('what a layer beneath asked the memory is not asked again', async () => {
+    const memory = new FakeMemory(said(0.99, 3, 4))
+    const { clock, asked, ask } = recovering(memory, { isProven: true })
+    const { log, caller } = listener()
+    const query = choosing('auto')
+    query.tried.recalled = said(0.99, 3, 4)
+    ask(query, caller)
+    asked[0].begin('a')
+    await clock.run(20)
+    expect([log, memory.wants.length, query.tried.recovery]).toMatchObject([['began a', 'recovered 3,4'], 0, { given: true }]) // biome-ignore format: one line
   })
 })

@@ -14,7 +14,7 @@ import type { Choices, Most } from './small-world'
 import { plain, reached, reasonOf } from './unreached'
 
 /** Where it is decided. */
-const DECISIONS = ['query/policy', 'query/acceptance', 'query/equality', 'query/vote', 'query/asked', 'trust/reputation', 'trust/scales', 'trust/evidence', 'pool/roster'] // biome-ignore format: one line
+const DECISIONS = ['query/policy', 'query/acceptance', 'query/equality', 'layers/agree', 'query/asked', 'trust/reputation', 'trust/scales', 'trust/evidence', 'pool/roster'] // biome-ignore format: one line
 
 /** Events from which on all that is said to be out of reach is. */
 const DEEP = 12
