@@ -195,7 +195,7 @@ class HedgedCall implements Call, Timeable {
     let lateAt = Number.NEGATIVE_INFINITY
     for (const { attempt, isSettled } of this.#sent) {
       if (isSettled) continue
-      // One that has its outcome was not taken, and a layer beneath asks another worker.
+      // Where it has an outcome, and its call has none, a layer beneath waits for another worker.
       const isAtWork = attempt && !attempt.outcome && !Number.isNaN(attempt.startedAt)
       if (!isAtWork) return Number.POSITIVE_INFINITY
       const { startedAt, factor } = attempt

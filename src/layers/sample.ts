@@ -1,7 +1,7 @@
 /**
- * Answers are given as they come, each for what its worker is worth, and a secret draw sends some to an anchor as well: an audit, which outlives
- * the query. Around whatever gives workers' answers: `hedge`, or the pool itself for parities, since a worker that lies to these alone would
- * else never be found.
+ * Answers are given as they come, each with the status that its worker's word is worth, and a secret draw has an anchor asked about some: an audit,
+ * which outlives the query. Around `hedge`; for parities around the pool itself, since a worker that lies to parities alone would else never be
+ * found.
  */
 
 import type { MemoryService } from '../memory/service'
@@ -37,7 +37,7 @@ class SampledCall extends Relay implements Call {
   readonly #query: Query
   readonly #call: Call
   #isOpen = true
-  /** It was drawn for, or its answers tell nothing: of a query's answers the first alone may be audited. */
+  /** The draw was made, or the query's answers tell nothing: the first answer alone may be audited. */
   #isDrawn = false
 
   constructor(options: SampleOptions, next: Service, query: Query, caller: Caller) {
@@ -57,12 +57,12 @@ class SampledCall extends Relay implements Call {
     this.#call.expire()
   }
 
-  /** Who learns from answers, or grades by them, hears of exact ones alone: until its worker is convicted a lie would have a part in every recovery. */
+  /** Layers above learn from answers and grade by them, so they are told of exact ones alone: until its worker is convicted a lie would have a part in every recovery. */
   override ended(attempt: Attempt): void {
     const isAnswer = answerOf(attempt) !== undefined
     const isKept = isAnswer && !this.#options.sampling.isExact(attempt.worker as ModelWorker)
     if (!isKept) this.caller.ended?.(attempt)
-    if (isAnswer && !this.#isOpen) this.#draw(attempt) // else it is about to be given
+    if (isAnswer && !this.#isOpen) this.#draw(attempt) // else once it is given, in a moment
   }
 
   override settled(outcome: Outcome): void {

@@ -1,10 +1,10 @@
 /**
- * Anybody may join. A query goes to one stranger at most: an answer that is given is credited to one, and two could tell each other what became
- * of it. A stranger's answer is given with its credibility, unless it is drawn for a check, which no stranger can foretell: then a trusted
- * worker is asked as well, whose answer is given, and measures the stranger's.
+ * Anybody may join. A query goes to one stranger at most: an answer that is given is credited to one, and two strangers could tell each other
+ * what became of the query. A stranger's answer is given with his credibility, unless it is drawn for a check, which no stranger can foretell: a
+ * trusted worker is asked then, its answer is given, and measures the stranger's.
  *
- * Beneath `hedge`, around single attempts: what is not given is to `hedge` an attempt that failed through nobody's fault, so that other attempts
- * for the query go on.
+ * Beneath `hedge`, around single attempts: `hedge` takes an answer that is not given for an attempt that failed through nobody's fault, so that
+ * other attempts for the query go on.
  */
 
 import { append, NONE } from '../arrays'
@@ -61,11 +61,11 @@ class VouchedQuery implements Apart {
   readonly #tried: Tried
   /** Calls that are not done. */
   #open = 0
-  /** A stranger's, whose answer is not given. */
+  /** The stranger's answer that was drawn for a check. */
   #checked: Attempt | undefined
   /** A trusted worker's answer. */
   #right: Payload | undefined
-  /** Strangers' attempts that came before it. */
+  /** Attempts that ended before it came: it tells what the strangers' are worth. */
   #unmeasured: readonly Attempt[] = NONE
 
   constructor(options: VouchOptions, { payload, tried }: Query) {
@@ -75,7 +75,7 @@ class VouchedQuery implements Apart {
     tried.reach = this
   }
 
-  /** Another stranger knows of it, be it that he refused it. */
+  /** A stranger, where another one was sent the query, though he refused it. */
   blocks(identity: Identity): boolean {
     if (!this.#options.trust.has(identity)) return false
     for (const { seenBy } of this.#tried.attempts) for (const seer of seenBy) if (seer !== identity) return true
@@ -109,7 +109,7 @@ class VouchedQuery implements Apart {
     if (!worker) return
     const answer = answerOf(attempt)
     if (answer && trust.worth(worker) === 'exact') this.#confirm(worker, answer)
-    // A stranger could else choose to fail where a trusted worker has answered, but for one that was told to stop.
+    // Behind a trusted worker's answer a stranger could else fail at no cost; one that was told to stop has to.
     else if (!this.#right) this.#unmeasured = append(this.#unmeasured as Attempt[], attempt)
     else if (answer || !worker.interruptible) this.#measure(attempt, this.#right)
     const isGiven = answer && onTime && attempt !== this.#checked
@@ -121,7 +121,7 @@ class VouchedQuery implements Apart {
     this.#options.trust.owe(this.#checked.identity as Identity)
   }
 
-  /** The first of a trusted worker's answers tells of others, and may be a quiz where no stranger knows of the query. */
+  /** The first answer of a trusted worker measures those of strangers; it makes a quiz of the query where no stranger was sent it. */
   #confirm(worker: ModelWorker, answer: Payload): void {
     const { trust } = this.#options
     if (this.#right) return
