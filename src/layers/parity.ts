@@ -15,6 +15,7 @@ import { type Apart, type Attempt, type Attempts, type Identity, NORMAL } from '
 import type { GroupReport } from '../prediction'
 import { type GroupMeasures, groupReport, rowOf, undecided } from '../report'
 import {
+  type Answer,
   answerOf,
   type Caller,
   type Drop,
@@ -109,6 +110,8 @@ interface GroupRow {
   readonly row: number
   readonly tried: Tried
   by: Attempt | undefined
+  /** A layer beneath does not vouch for that answer. */
+  isUnproven: boolean
 }
 
 /** A query of a group, as it is asked beneath, and who waits for it. */
@@ -119,6 +122,7 @@ class GroupedQuery extends OutgoingCall implements Query, GroupRow {
   readonly caller: Caller
   readonly row: number
   by: Attempt | undefined
+  isUnproven = false
   /** Its caller waits. */
   isOpen = true
   /** Its caller left while others waited: for these its row goes on. */
@@ -220,8 +224,9 @@ class GroupedQuery extends OutgoingCall implements Query, GroupRow {
 
   settled(outcome: Outcome): void {
     if (!this.isOpen) return
-    if (outcome.kind === 'answer') this.#group.settle(this, outcome)
-    else this.#group.lost(this, outcome)
+    if (outcome.kind === 'failure') return this.#group.lost(this, outcome)
+    this.#group.settle(this, outcome)
+    this.#group.answered(this, outcome)
   }
 
   done(): void {
@@ -237,6 +242,7 @@ class ParityRow extends OutgoingCall implements GroupRow {
   readonly copied: GroupedQuery | undefined
   readonly #group: QueryGroup
   by: Attempt | undefined
+  isUnproven = false
 
   constructor({ index }: CodedRow, copied: GroupedQuery | undefined, group: QueryGroup) {
     super()
@@ -258,7 +264,9 @@ class ParityRow extends OutgoingCall implements GroupRow {
     this.#group.ended(this, attempt)
   }
 
-  settled(): void {}
+  settled(outcome: Outcome): void {
+    if (outcome.kind === 'answer') this.#group.answered(this, outcome)
+  }
 
   done(): void {
     this.#group.done(this)
@@ -411,15 +419,27 @@ class QueryGroup implements Apart, Timeable {
     const answer = answerOf(attempt)
     if (outcome?.kind === 'failed' && outcome.blame !== 'nobody' && identity)
       this.#failed = append(this.#failed, identity)
-    if (!answer || row.by || (identity && this.#forgotten?.has(identity))) return
+    if (answer) this.#take(row, { kind: 'answer', answer, status: 'exact', confidence: 1, by: [attempt] })
+  }
+
+  /** A layer beneath that does not vouch for an answer keeps back that it ended: here it is told of. */
+  answered(row: GroupedQuery | ParityRow, outcome: Answer): void {
+    if (!row.by) this.#take(row, outcome)
+  }
+
+  #take(row: GroupedQuery | ParityRow, outcome: Answer): void {
+    const { answer, status, by } = outcome
+    const [attempt] = by
+    if (row.by || this.#forgotten?.has(attempt.identity as Identity)) return
     row.by = attempt
+    row.isUnproven = status !== 'exact'
     this.#answered++
     this.#live--
     this.#coded.add(this.#coded.row(row.row) as CodedRow, answer.vector)
     if (row instanceof GroupedQuery) {
       if (!--this.#missing && this.#state === 'decoded') this.#study()
     } else if (row.copied?.isOpen) {
-      this.settle(row.copied, { kind: 'answer', answer, status: 'exact', confidence: 1, by: [attempt] })
+      this.settle(row.copied, outcome)
       row.copied.release('teach')
     }
     this.#consider()
@@ -581,11 +601,12 @@ class QueryGroup implements Apart, Timeable {
     if (this.#rows.some(({ by }) => by?.identity === identity)) this.#lose()
   }
 
-  /** All that was lost has come: other queries tell what their recoveries would have been worth. */
+  /** All that was lost has come, and none of it may be a lie: other queries tell what their recoveries would have been worth. */
   #study(): void {
     const bytes = this.#queries.reduce((sum, { payload }) => sum + payload.vector.byteLength, 0)
     const lost = [...(this.#offers?.keys() ?? NONE)]
-    if (lost.length) this.#groups.options.memory.study(this.#rehearsals(lost), bytes)
+    if (lost.length && !this.#rows.some(({ isUnproven }) => isUnproven))
+      this.#groups.options.memory.study(this.#rehearsals(lost), bytes)
   }
 
   *#rehearsals(lost: readonly number[]): Generator<readonly Rehearsal[]> {

@@ -7,7 +7,6 @@ import type { Criterion } from '../criterion'
 import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity } from '../pool/attempt'
 import type { IdentitiesView } from '../pool/identities'
-import type { Trust } from '../query/context'
 import { type Random, seeded } from '../random'
 import type { Signature } from '../tensor'
 import { identityOf, type ModelWorker } from '../workers/worker'
@@ -56,7 +55,7 @@ export interface ReputationOptions {
 /** Share of the machines that is free from which on all audits are made. At 64 callers for 64 slots one query in a hundred audited made p99 1.8 times as long. */
 const SPARE = 0.1
 
-export class Reputation implements Trust {
+export class Reputation {
   readonly liars: number
   readonly integrity: number
   readonly evidence: Evidence

@@ -4,18 +4,20 @@
  */
 
 import { expect, it } from 'vitest'
+import { Codec } from '../../src/codec/codec'
 import { criterionOf } from '../../src/criterion'
 import { Budget } from '../../src/layers/budget'
 import { Lateness } from '../../src/layers/lateness'
+import { parity } from '../../src/layers/parity'
 import { recallable } from '../../src/layers/recallable'
 import { recover } from '../../src/layers/recover'
 import type { MemoryService } from '../../src/memory/service'
 import { acceptAnswers, type Payload } from '../../src/payload'
-import { type Attempt, NORMAL } from '../../src/pool/attempt'
+import { NORMAL } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
 import { stackOf } from '../../src/predictor/stack'
 import { type Random, seeded } from '../../src/random'
-import type { Caller, Query } from '../../src/service'
+import type { Caller, Query, Service } from '../../src/service'
 import { SimulatedWorker } from '../../src/testing/simulated-worker'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { AuditDraws } from '../../src/trust/audit-draws'
@@ -32,7 +34,7 @@ const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', 
 const GRACE = 31
 
 /** Workers of which two fail or hang now and then, and a third may leave; where some may lie these two do, and others are the user's own. */
-function worldOf(random: Random, queries: readonly Query[]) {
+async function worldOf(random: Random) {
   const mode = (['closed', 'sampled', 'open'] as const)[Math.floor(3 * random.next())]
   const clock = new VirtualClock()
   const law = () => 10 * Math.exp(0.3 * random.gauss()) * (random.next() < 0.1 ? 10 : 1)
@@ -58,8 +60,10 @@ function worldOf(random: Random, queries: readonly Query[]) {
   const memory: MemoryService = {
     isWarm: true,
     isCurrent: () => random.next() < 0.9,
+    best: (all) => ({ recovery: all[0], confidence: random.next() }),
     grade: () => true,
-    learn() {},
+    agrees: () => true,
+    ...{ learn() {}, rehearse() {}, recallAhead() {}, study: (all: Iterable<unknown>) => void Array.from(all) },
     recall(query, _, told) {
       const said = { answer: query.slice(), source: 'memory', missing: 1, confidence: random.next(), epoch: 0 } as const
       const tell = () => told(random.next() < 0.7 ? said : undefined)
@@ -67,7 +71,7 @@ function worldOf(random: Random, queries: readonly Query[]) {
       else clock.after(30 * random.next(), tell)
     },
   }
-  const { sampled, strangers, given } = trusting(mode, pool, random, queries)
+  const { sampled, strangers, given } = trusting(mode, pool, random)
   const recovers = mode !== 'open' && random.next() < 0.6
   const own = {
     clock,
@@ -77,7 +81,15 @@ function worldOf(random: Random, queries: readonly Query[]) {
     outputs: signature.outputs,
     isDoubted: () => false,
   }
-  const tenant = { layers: [...(given ? [recallable({ given })] : []), ...(recovers ? [recover(own)] : [])] }
+  const isCoded = mode !== 'open' && random.next() < 0.5
+  const codec = await Codec.create({ queries: 3, stragglers: 2, core: { prefer: 'js' } })
+  const coded = { clock, codec, pool, inputs: signature.inputs, memory: { ...memory, isWarm: false }, maxWaitMs: 5 }
+  const layers = (workers: Service) => [
+    ...(given ? [recallable({ given })] : []),
+    ...(recovers ? [recover(own)] : []),
+    ...(isCoded ? [parity({ ...coded, workers })] : []),
+  ]
+  const tenant = { layers }
   const all = { clock, pool, lateness, budget: new Budget(0.2, 10), counts, teaches: recovers, sampled, strangers }
   const service = stackOf({ ...all, isHedged: true, tenantOf: () => tenant })
   if (random.next() < 0.3) clock.after(200, () => pool.remove(workers[2].name))
@@ -86,23 +98,11 @@ function worldOf(random: Random, queries: readonly Query[]) {
 }
 
 /** What is believed of workers, where some may lie; those that are believed no more have what they are at taken back. */
-function trusting(
-  mode: 'closed' | 'sampled' | 'open',
-  pool: Pool<Payload, Payload>,
-  random: Random,
-  queries: readonly Query[],
-) {
+function trusting(mode: 'closed' | 'sampled' | 'open', pool: Pool<Payload, Payload>, random: Random) {
   if (mode === 'closed') return {}
-  const judged = ({ identity, kind }: { identity: string; kind: string }) => {
-    if (kind === 'readmitted') return
-    for (const { tried } of queries)
-      for (const attempt of tried.attempts)
-        if (attempt.phase === 'running' && attempt.identity === identity)
-          pool.takeBack(attempt as Attempt<Payload, Payload>, new Error('ejected') as never)
-  }
   const given = new GivenAnswers(random.next, () => 0)
   const trust = new { sampled: Reputation, open: OpenReputation }[mode]({
-    ...{ pool, signature, judged, evidence: new Evidence(), integrity: 0.5, liars: 0, audit: 0, rounding: 1e-3 },
+    ...{ pool, signature, judged() {}, evidence: new Evidence(), integrity: 0.5, liars: 0, audit: 0, rounding: 1e-3 },
     ...{ seed: 1, ejects: true, coin: random.next, criterion: criterionOf(signature.outputs, 'label') },
     recall: ({ name }, place) => given.recall(name, place),
     warn() {},
@@ -110,7 +110,7 @@ function trusting(
   trust.resume()
   if (mode === 'open') return { strangers: trust.strangers, given }
   const draws = new AuditDraws(0.2, random.next)
-  return { sampled: { sampling: new Sampling({ pool, trust, draws, given }) }, given }
+  return { sampled: new Sampling({ pool, trust, draws, given }), given }
 }
 
 it('holds under random trouble', async () => {
@@ -121,7 +121,7 @@ it('holds under random trouble', async () => {
   for (let seed = 1; seed <= RUNS; seed++) {
     const random = seeded(seed)
     const queries: Query[] = []
-    const { clock, pool, service, mode } = worldOf(random, queries)
+    const { clock, pool, service, mode } = await worldOf(random)
     const calls: { settled: number; done: number; isDropped: boolean }[] = []
     const faults: string[] = []
     const ask = () => {

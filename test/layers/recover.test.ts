@@ -463,6 +463,9 @@ describe('what a group decoded', () => {
     offer(decoded(0.5, 7, 8))
     call.expire()
     expect(outcomes).toMatchObject([{ error: { code: 'DEADLINE', recovery: { confidence: 0.5 } } }])
+  })
+})
+
 describe('where answers come proven', () => {
   it.each([
     ['was given', 0.95, ['graded by 5,6', 'learned 5,6 or rehearsed of nobody']],

@@ -22,7 +22,7 @@ it.each(['retry', 'auto', 'recover'] as const)(
     const predictor = await open()
     const { output, status, group } = await predictor.predict(query(3), { policy })
     expect([[...output.y.data], status, (await group).core]).toEqual([[6, 2], 'exact', 'js'])
-    expect(predictor.stats()).toMatchObject({ core: 'js', groups: 1, remembered: 0, agreements: [], exact: 1 })
+    expect(predictor.stats()).toMatchObject({ core: 'js', remembered: 0, agreements: [], exact: 1 })
     expect(() => predictor.forget('a')).not.toThrow()
     expect(predictor.forgetTenant('')).toBe(true)
     await predictor.close()

@@ -1,8 +1,6 @@
 import { expect, it } from 'vitest'
 import { type Ages, bestAges, Lateness } from '../../src/layers/lateness'
 import type { Attempt } from '../../src/pool/attempt'
-import type { Context } from '../../src/query/context'
-import { hedgePriority } from '../../src/query/facts'
 import { seeded } from '../../src/random'
 import { mean } from '../../src/stats'
 
@@ -77,19 +75,11 @@ it('a tenth that takes ten times as long is asked again before it comes, all of 
   expect(hedgeMs).toBeLessThan(20) // a 95th percentile is about 100
 })
 
-it('a hedge goes before others if it saves more than they wait longer for it together', () => {
+it('what comes late by chance is worth little, what takes ten times as long much', () => {
   const ages = ([, law]: (typeof laws)[number]) => bestAges(Float64Array.from(drawn(law)).sort(), load(0.6))
   const [spread, lump] = [ages(laws[1]), ages(laws[4])]
   expect(spread.worth).toBeLessThan(2) // whoever is late by chance is so by little
   expect(lump.worth).toBeGreaterThan(3)
-  const priority = (lateness: { ages?: Ages }, waiting: number) =>
-    hedgePriority({ pool: { waiting }, lateness } as unknown as Context)
-  for (const waiting of [0, 1, 2, 3, 4, 5]) {
-    for (const each of [spread, lump]) {
-      expect(priority({ ages: each }, waiting)).toBe(waiting <= each.worth ? 'high' : 'normal')
-    }
-  }
-  expect([0, 1].map((waiting) => priority({}, waiting))).toEqual(['high', 'normal'])
 })
 
 it('the busier the workers, the later another one is asked', () => {

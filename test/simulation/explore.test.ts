@@ -1,7 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
+import { ApproxiferError } from '../../src/errors'
 import type { Reading } from './canonical'
-import { type Exploring, explore, Inquiry, Reputation, SCOPES, SmallWorld } from './explore'
+import { type Exploring, explore, PendingCall, Reputation, SCOPES, SmallWorld } from './explore'
 import { timed, timeless } from './small-state'
 import type { Choices } from './small-world'
 
@@ -69,29 +70,36 @@ describe('states that are taken for one are', () => {
   })
 
   it('takes in what nobody told it of: left out, a defect that remembers who was there is missed', async () => {
-    const { ask, find } = Inquiry.prototype
-    type Short = InstanceType<typeof Inquiry> & {
+    const { start, settled } = PendingCall.prototype
+    type Short = InstanceType<typeof PendingCall> & {
       isShort?: boolean
-      _pool: { size: number; worker(name: string): unknown }
+      _pending: { means: { pool: { size: number; worker(name: string): unknown } } }
     }
-    Inquiry.prototype.ask = function (this: Short, ...all) {
-      if (!this.asked.length) this.isShort = this._pool.size < 5 && this._pool.worker('w0') !== undefined
-      return ask.apply(this, all)
+    PendingCall.prototype.start = function (this: Short, ...all) {
+      const { pool } = this._pending.means
+      this.isShort = pool.size < 5 && pool.worker('w0') !== undefined
+      return start.apply(this, all)
     }
-    Inquiry.prototype.find = function (this: Short, attempt) {
-      const asked = find.call(this, attempt)
-      if (asked && this.isShort && attempt.phase === 'settled') asked.isVoid = true // no answer counts
-      return asked
+    PendingCall.prototype.settled = function (this: Short, outcome) {
+      const failure = {
+        kind: 'failure',
+        error: new ApproxiferError('QUORUM', 'no answer counts'),
+        blame: 'nobody',
+      } as const
+      return settled.call(this, this.isShort ? failure : outcome)
     }
     try {
       const most = { ask: 1, leave: 1 }
-      const [all, less] = [await explore(7, { most }), await explore(7, { most, reading: without('Inquiry.isShort') })]
+      const [all, less] = [
+        await explore(7, { most }),
+        await explore(7, { most, reading: without('PendingCall.isShort') }),
+      ]
       expect([...less.told]).toEqual(['exact'])
       expect([...all.told].sort()).toEqual(['QUORUM', 'exact'])
       expect(await torn(4, { most })).toBe(0)
-      expect(await torn(4, { most, reading: without('Inquiry.isShort') })).toBeGreaterThan(0)
+      expect(await torn(4, { most, reading: without('PendingCall.isShort') })).toBeGreaterThan(0)
     } finally {
-      Object.assign(Inquiry.prototype, { ask, find })
+      Object.assign(PendingCall.prototype, { start, settled })
     }
   })
 })

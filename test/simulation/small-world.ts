@@ -10,7 +10,7 @@ import { listOf } from '../shared/vectors'
 import { canonical, type Reading, Unordered } from './canonical'
 import { signature } from './model'
 
-export { Inquiry } from '../../src/query/asked'
+export { PendingCall } from '../../src/predictor/pending'
 export { Reputation } from '../../src/trust/reputation'
 
 const WORKERS = 5
