@@ -35,13 +35,20 @@ export interface Query {
   readonly tried: Tried
 }
 
+/** Who gave an answer, and when: an attempt, or what is kept of one, whose worker may have left. */
+export interface Origin extends Pick<Attempt, 'identity' | 'startedAt' | 'ranMs'> {
+  readonly worker: { readonly name: string; readonly identity?: Identity | undefined } | undefined
+}
+
 export interface Answer {
   readonly kind: 'answer'
   readonly answer: Payload
   readonly status: Status
   readonly confidence: number | undefined
   /** The attempts that it was made of: they know by which worker, from when to when. */
-  readonly by: readonly Attempt[]
+  readonly by: readonly Origin[]
+  /** It is the answer to an equal query, of which another caller has heard, or will. */
+  readonly reused?: true
 }
 
 export interface Failure {

@@ -43,7 +43,6 @@ const LAYERS: Record<string, string[]> = {
   platform: [],
   'own-request': ['platform'],
   oip: [],
-  ledger: [],
   core: ['platform'],
   codec: ['core'],
   memory: ['core'],
@@ -53,7 +52,7 @@ const LAYERS: Record<string, string[]> = {
   report: ['service', 'pool'],
   trust: ['service', 'memory', 'workers', 'pool', 'query'],
   layers: ['service', 'report', 'memory', 'codec', 'pool', 'trust'],
-  query: ['core', 'codec', 'ledger', 'memory', 'workers', 'pool', 'layers', 'trust'],
+  query: ['core', 'codec', 'memory', 'workers', 'pool', 'layers', 'trust'],
   group: ['codec', 'workers', 'pool', 'query'],
   predictor: [
     'service',
@@ -62,7 +61,6 @@ const LAYERS: Record<string, string[]> = {
     'own-request',
     'core',
     'codec',
-    'ledger',
     'memory',
     'workers',
     'pool',
@@ -73,7 +71,7 @@ const LAYERS: Record<string, string[]> = {
   text: ['platform'],
   gateway: ['platform', 'own-request', 'oip', 'workers', 'query', 'predictor', 'text'],
   testing: ['workers'],
-  evaluate: ['core', 'codec', 'ledger', 'memory', 'workers', 'query', 'trust', 'predictor', 'testing'],
+  evaluate: ['layers', 'core', 'codec', 'memory', 'workers', 'query', 'trust', 'predictor', 'testing'],
   cli: [
     'layers',
     'core',

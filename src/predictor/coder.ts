@@ -4,8 +4,8 @@ import { Codec, type CodecOptions } from '../codec/codec'
 import type { Core } from '../core/core'
 import { loadCore } from '../core/load'
 import { CodedGroup } from '../group/coded-group'
+import type { ErrorBudget } from '../layers/error-budget'
 import { recover } from '../layers/recover'
-import type { Ledger } from '../ledger/ledger'
 import { DEFAULT_BYTES } from '../memory/domain'
 import { Experience, type ExperienceOptions } from '../memory/experience'
 import { InlineMemory } from '../memory/inline'
@@ -27,7 +27,7 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
   const groups = !isSystematic || (scheme.stragglers > 0 && !scheme.byzantine)
   const random = seeded(testing.seed)
   const paper = isSystematic ? undefined : (await import('../layers/paper')).paper
-  const Kind = reuse.maxError === undefined ? undefined : (await import('../ledger/ledger')).Ledger
+  const Kind = reuse.maxError === undefined ? undefined : (await import('../layers/error-budget')).ErrorBudget
   return {
     ...{ code, scheme, core: core.kind, learns: true },
     vectorsOf: (signature, { memory, warn }) => vectorsOf(signature, memory, warn),
@@ -74,7 +74,7 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
 }
 
 /** What a memory may answer unasked. */
-function ledgerOf(Kind: typeof Ledger, { reuse, choices, testing: { coin = secret } }: Settings): Ledger {
+function ledgerOf(Kind: typeof ErrorBudget, { reuse, choices, testing: { coin = secret } }: Settings): ErrorBudget {
   return new Kind({ maxError: reuse.maxError as number, coin, recovers: choices.policy !== 'retry' })
 }
 

@@ -5,7 +5,9 @@
 
 import type { Clock } from '../clock'
 import type { ApproxiferError } from '../errors'
-import type { Ledger } from '../ledger/ledger'
+import type { ErrorBudget } from '../layers/error-budget'
+import { Payoff, type SavingStats, Savings } from '../layers/savings'
+import type { SecondOpinion } from '../layers/second-opinion'
 import type { Learning } from '../memory/learning'
 import type { Recollection } from '../memory/memory'
 import { TimeBudget } from '../memory/time-budget'
@@ -17,8 +19,6 @@ import { toNamed } from '../tensor'
 import { audit, overheard } from './audit'
 import type { Means } from './means'
 import type { Ask, Request } from './reuse'
-import type { SecondOpinion } from './second-opinion'
-import { Spared, type UnaskedSaving, Worth } from './worth'
 
 export interface RememberingOptions {
   clock: Clock
@@ -29,7 +29,7 @@ export interface RememberingOptions {
   /** What a tenant has learned, and how often that may be given. */
   learned(tenant: string): {
     readonly learning?: Learning | undefined
-    readonly ledger?: Ledger | undefined
+    readonly ledger?: ErrorBudget | undefined
     readonly model: { readonly fingerprint: string | undefined }
   }
   forecast: Pick<Means['pool']['forecast'], 'refusal'>
@@ -53,22 +53,22 @@ const OVERLOAD = { least: 0.05, sure: 0.55, rate: 0.05 }
 
 /** Of a ledger. */
 interface Account {
-  readonly worth: Worth
-  readonly spared: Spared
+  readonly worth: Payoff
+  readonly spared: Savings
 }
 
 /** What a query that was looked up is decided by. */
 interface Looked {
   readonly learning: Learning
-  readonly ledger: Ledger
-  readonly spared: Spared
+  readonly ledger: ErrorBudget
+  readonly spared: Savings
   readonly mayGive: boolean
   readonly ask: Ask
 }
 
 export class Remembering {
   readonly #options: RememberingOptions
-  readonly #accounts = new WeakMap<Ledger, Account>()
+  readonly #accounts = new WeakMap<ErrorBudget, Account>()
   readonly #time: TimeBudget
   /** For lookups of queries that would be refused. */
   readonly #spare: TimeBudget
@@ -117,7 +117,7 @@ export class Remembering {
   }
 
   /** What is spared on this ledger; undefined before its first query. */
-  saving(ledger: Ledger): UnaskedSaving | undefined {
+  saving(ledger: ErrorBudget): SavingStats | undefined {
     const account = this.#accounts.get(ledger)
     return account && { off: account.worth.isOff, ...account.spared }
   }
@@ -133,7 +133,7 @@ export class Remembering {
     if (isRefused) this.#spare.take(ms)
   }
 
-  #accountOf(ledger: Ledger, learning: Learning): Account {
+  #accountOf(ledger: ErrorBudget, learning: Learning): Account {
     const known = this.#accounts.get(ledger)
     if (known) return known
     const { clock, inferenceMs, recovers } = this.#options
@@ -142,7 +142,7 @@ export class Remembering {
       const lessons = { saving: shares.saving, otherwise: shares[recovers ? 'warm' : 'idle'] }
       return { ...own, inferenceMs: inferenceMs(), share: ledger.foretell(), lessons }
     }
-    const account = { worth: new Worth(clock, costs), spared: new Spared() }
+    const account = { worth: new Payoff(clock, costs), spared: new Savings() }
     this.#accounts.set(ledger, account)
     return account
   }

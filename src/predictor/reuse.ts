@@ -6,7 +6,11 @@
 
 import type { Clock } from '../clock'
 import type { ApproxiferError } from '../errors'
-import type { Draw, Ledger } from '../ledger/ledger'
+import type { Draw, ErrorBudget } from '../layers/error-budget'
+import { type ExactCache, isSame, type Kept, keyOf } from '../layers/exact-cache'
+import { Repeatability } from '../layers/repeatability'
+import { type SavingStats, Savings } from '../layers/savings'
+import type { SecondOpinion } from '../layers/second-opinion'
 import type { Learning } from '../memory/learning'
 import type { Warn } from '../notices'
 import { Payload } from '../payload'
@@ -16,13 +20,9 @@ import { type Caller, SharedCaller, tooLate } from '../query/caller'
 import { toNamed } from '../tensor'
 import { agree } from '../trust/equality'
 import { audit, overheard } from './audit'
-import { isSame, type Kept, type KeptAnswers, keyOf } from './kept-answers'
 import type { Means } from './means'
 import type { PredictOptions } from './options'
 import type { Remembering } from './remembering'
-import { Repeatability } from './repeatability'
-import type { SecondOpinion } from './second-opinion'
-import { Spared, type UnaskedSaving } from './worth'
 
 /** Without a ledger: share of the queries that could be answered by what was kept, and are asked all the same. */
 const ASKED = 0.01
@@ -51,13 +51,13 @@ interface Crowd {
 }
 
 export interface ReuseOptions {
-  kept: KeptAnswers
+  kept: ExactCache
   clock: Clock
   means: Pick<Means, 'signature' | 'trust' | 'ended'>
   opinion: SecondOpinion
   warn: Warn
   /** What a tenant has learned, and the budget that its repeats are in. */
-  learned(tenant: string): { readonly learning?: Learning | undefined; readonly ledger?: Ledger | undefined }
+  learned(tenant: string): { readonly learning?: Learning | undefined; readonly ledger?: ErrorBudget | undefined }
   /** What was learned is of a model before; what was wrong of what was kept is gone. */
   replaced(): void
   mended(): void
@@ -78,9 +78,9 @@ export class Reuse {
   readonly #clock: Clock
   readonly #means: ReuseOptions['means']
   readonly #ask: ReuseOptions['ask']
-  readonly #kept: KeptAnswers
+  readonly #kept: ExactCache
   readonly #repeatability: Repeatability
-  readonly #spared = new Spared()
+  readonly #spared = new Savings()
   readonly #underWay = new Map<string, Crowd>()
 
   constructor(options: ReuseOptions) {
@@ -159,11 +159,11 @@ export class Reuse {
   }
 
   /** What reuse spares: of answers before asking (see `Remembering`), and where there are none of repeats. */
-  saving(ledger: Ledger | undefined): UnaskedSaving {
+  saving(ledger: ErrorBudget | undefined): SavingStats {
     const { before } = this.#options
     const saved = before ? ledger && before.saving(ledger) : undefined
     const isOff = saved?.off === true || this.#repeatability.isOff
-    return { ...(saved ?? (before ? new Spared() : this.#spared)), off: isOff }
+    return { ...(saved ?? (before ? new Savings() : this.#spared)), off: isOff }
   }
 
   #askOnce(key: string, request: Request): void {
@@ -222,6 +222,7 @@ export class Reuse {
         tenant: crowd.tenant,
         query: crowd.payload,
         answer,
+        by: originOf(prediction),
         prediction: { ...prediction, ...namesOf(prediction), output: {} },
       })
     first?.caller.answer(prediction, ended)
@@ -259,6 +260,7 @@ export class Reuse {
   }
 
   #answer(caller: Caller, { answer, prediction }: Pick<Kept, 'answer' | 'prediction'>): void {
+    if (!prediction) throw new Error('unreachable: its keeper is another')
     this.given++
     const output = toNamed(answer.tensors, this.#means.signature.outputs)
     caller.answer(
@@ -287,6 +289,13 @@ export class Reuse {
 
 /** Copies, since each caller may write to its own. */
 const namesOf = ({ workers, identities }: Prediction) => ({ workers: [...workers], identities: [...identities] })
+
+const originOf = ({ workers: [name], identities: [identity], ranMs }: Prediction): Kept['by'] => ({
+  worker: { name, identity },
+  identity,
+  startedAt: Number.NaN,
+  ranMs,
+})
 
 /** Whether a caller chooses nothing of his own, so that another's answer will do. */
 function isUsual({ policy, minConfidence, atDeadline }: PredictOptions): boolean {

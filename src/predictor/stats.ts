@@ -1,12 +1,12 @@
 /** What a predictor tells of itself. */
 
-import type { BudgetStats } from '../ledger/ledger'
+import type { BudgetStats } from '../layers/error-budget'
+import type { SavingStats } from '../layers/savings'
 import type { Agreement } from '../memory/agreements'
 import type { WorkerStats } from '../pool/pool'
 import type { WorkerEvidence } from '../trust/evidence'
 import type { Admission } from './admission'
 import type { Generation } from './generation'
-import type { UnaskedSaving } from './worth'
 
 export interface PredictorStats {
   /** 'js' also where nothing is coded or learned: no core is loaded then. */
@@ -25,7 +25,7 @@ export interface PredictorStats {
   /** How many of the remembered answers may be wrong, and what is known of them. */
   budget: BudgetStats | undefined
   /** What reuse spares, and what it costs; `off` where it gives nothing for now, since that would not pay or the model does not answer the same twice. Undefined without `reuse`. */
-  saving: UnaskedSaving | undefined
+  saving: SavingStats | undefined
   /** Of all these, queries that had the answer to an equal one. */
   reused: number
   /** Queries that ended in an error, by its code. */

@@ -2,8 +2,8 @@
 
 import type { Clock } from '../clock'
 import type { Budget } from '../layers/budget'
+import type { ErrorBudget } from '../layers/error-budget'
 import type { Lateness } from '../layers/lateness'
-import type { Ledger } from '../ledger/ledger'
 import type { Learning } from '../memory/learning'
 import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity } from '../pool/attempt'
@@ -48,7 +48,7 @@ export interface Context {
   /** Absent where no single answer is known to be right. */
   readonly learning: Learning | undefined
   /** What answers that no worker gave count in, where these may be wrong so often. */
-  readonly ledger?: Ledger | undefined
+  readonly ledger?: ErrorBudget | undefined
   /** How many workers may go down with a query, and fail on it, before it is given up: the fault is then its own. */
   readonly mostLost: number
   readonly mostFailed: number

@@ -1,6 +1,6 @@
 /** What a query can get in the place of its own answer: what its group decoded, what the memory predicts, the more confident of them. */
 
-import type { Ledger } from '../ledger/ledger'
+import type { ErrorBudget } from '../layers/error-budget'
 import type { Confidence } from '../memory/confidence'
 import type { Experience } from '../memory/experience'
 import type { Recollection } from '../memory/memory'
@@ -133,7 +133,7 @@ export class QueryRecovery {
   }
 
   /** The caller gets it. @param ledger  that it counts in */
-  give(ledger: Ledger | undefined): void {
+  give(ledger: ErrorBudget | undefined): void {
     if (!this.#best) return
     this.#best.report.given = true
     this.#told = ledger?.recover()

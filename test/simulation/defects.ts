@@ -43,7 +43,7 @@ export const defects: readonly Defect[] = [
   defect('what rejects an abort as fetch does has failed', 'pool/execution.ts', "return code === 'ABORTED' || (cause as Error | undefined)?.name === 'AbortError'", "return code === 'ABORTED'"),
   defect('a contradicted recovery is given', 'query/facts.ts', '? undefined : recovery\n', '? recovery : recovery\n'),
   defect('a group is never reported', 'query/query.ts', 'if (this.coding) this.coding.done()', 'if (this.coding) return'),
-  defect('queries of other tenants are equal', 'predictor/kept-answers.ts', 'return key + tenant', 'return key'),
+  defect('queries of other tenants are equal', 'layers/exact-cache.ts', 'return payload.digest + tenant', 'return payload.digest'),
   defect('an answer outlives its model', 'predictor/reuse.ts', '  renew(): void {\n    this.#kept.clear()', '  renew(): void {'),
   defect('answers of a tenant that is forgotten are given', 'predictor/generation.ts', 'this.reuse?.forget({ tenant })', '{}'),
   defect('half of a convict’s answers are recalled', 'trust/given-answers.ts', 'ids.push(this.#entries[2 * place])', 'if (i % 2) ids.push(this.#entries[2 * place])'),

@@ -1,11 +1,11 @@
 /** The model's own answers, by their queries, as many as there is room for. */
 
-import { checksum } from '../checksum'
-import { heldBytes, isEqual, isNumeric } from '../element'
+import { heldBytes, isEqual } from '../element'
 import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
 import type { Prediction } from '../prediction'
-import type { Repeats } from './worth'
+import type { Origin } from '../service'
+import type { Repeats } from './savings'
 
 /** Bytes that an answer takes beside its values and those of its query. */
 const OVERHEAD = 1000
@@ -16,25 +16,28 @@ export interface Kept {
   readonly tenant: string
   readonly query: Payload
   readonly answer: Payload
-  readonly prediction: Prediction
+  /** Whose answer it is. */
+  readonly by: Origin
+  /** What its first caller got, of the older engine. */
+  readonly prediction?: Prediction
   readonly bytes: number
 }
 
-export interface KeptAnswersOptions {
+export interface ExactCacheOptions {
   bytes: number
   /** undefined: they are kept, however seldom queries are equal. */
   repeats?: Repeats | undefined
 }
 
-export class KeptAnswers {
-  readonly #most: KeptAnswersOptions
+export class ExactCache {
+  readonly #most: ExactCacheOptions
   /** The one first that was kept longest ago. */
   readonly #all = new Map<string, Kept>()
   /** Goes on where it was: one from the start passes what was deleted, thousands of places with each that is kept. */
   #oldest = this.#all.keys()
   #bytes = 0
 
-  constructor(options: KeptAnswersOptions) {
+  constructor(options: ExactCacheOptions) {
     this.#most = options
   }
 
@@ -65,7 +68,7 @@ export class KeptAnswers {
   /** One by an identity for which that holds; the next time another one. */
   another(isWanted: (identity: Identity) => boolean): { key: string; kept: Kept } | undefined {
     for (const [key, kept] of this.#all) {
-      if (!isWanted(kept.prediction.identities[0])) continue
+      if (!isWanted(kept.by.identity as Identity)) continue
       this.#all.delete(key) // and in again, as the last
       this.#all.set(key, kept)
       return { key, kept }
@@ -105,22 +108,14 @@ export class KeptAnswers {
   /** What an identity answered, or what a tenant asked. */
   forget({ identity, tenant }: { identity?: Identity; tenant?: string }): void {
     for (const [key, kept] of this.#all) {
-      if (kept.tenant === tenant || (identity !== undefined && kept.prediction.identities.includes(identity)))
-        this.drop(key)
+      if (kept.tenant === tenant || (identity !== undefined && kept.by.identity === identity)) this.drop(key)
     }
   }
 }
 
 /** Of equal queries of one tenant, whose name stands last: it may have blanks. */
-export function keyOf(tenant: string, { tensors }: Payload): string {
-  let key = ''
-  for (const { data, shape } of tensors) {
-    const bytes = isNumeric(data)
-      ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-      : new TextEncoder().encode(JSON.stringify(data))
-    key += `${checksum(bytes)} ${shape} `
-  }
-  return key + tenant
+export function keyOf(tenant: string, payload: Payload): string {
+  return payload.digest + tenant
 }
 
 export function isSame(a: Payload, b: Payload): boolean {
