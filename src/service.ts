@@ -12,7 +12,7 @@
 
 import { append, NONE } from './arrays'
 import type { Choices, OwnChoices } from './choices'
-import type { ApproxiferError } from './errors'
+import { ApproxiferError } from './errors'
 import type { Payload } from './payload'
 import type { Apart, Attempt, Attempts, Identity, Priority, Turn } from './pool/attempt'
 import type { Ending, GroupReport, Recovered, RecoveryReport, Status } from './prediction'
@@ -59,6 +59,12 @@ export interface Failure {
 }
 
 export type Outcome = Answer | Failure
+
+/** What a caller gets whose time is up while others are waited for in its place. */
+export function tooLate({ since, dueAt }: Pick<Query, 'since' | 'dueAt'>): Failure {
+  const text = `no answer within ${Math.round(dueAt - since)} ms`
+  return { kind: 'failure', error: new ApproxiferError('DEADLINE', text), blame: 'nobody' }
+}
 
 /** What a group has for a query whose answer is late or lost. */
 export interface Offer {

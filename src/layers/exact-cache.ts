@@ -1,5 +1,6 @@
 /** The model's own answers, by their queries, as many as there is room for. */
 
+import { Bag } from '../arrays'
 import { heldBytes, isEqual } from '../element'
 import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
@@ -23,6 +24,15 @@ export interface Kept {
   readonly bytes: number
 }
 
+/** A query that is asked, whose answer may be kept. */
+export interface Keeping {
+  /** Written by the bag alone. */
+  place: number
+  readonly tenant: string
+  /** Its tenant was forgotten since it was asked, an identity that may have answered it, or the model. */
+  isForgotten: boolean
+}
+
 export interface ExactCacheOptions {
   bytes: number
   /** undefined: they are kept, however seldom queries are equal. */
@@ -36,6 +46,8 @@ export class ExactCache {
   /** Goes on where it was: one from the start passes what was deleted, thousands of places with each that is kept. */
   #oldest = this.#all.keys()
   #bytes = 0
+  /** Queries that are asked. */
+  readonly open = new Bag<Keeping>()
 
   constructor(options: ExactCacheOptions) {
     this.#most = options
@@ -103,12 +115,16 @@ export class ExactCache {
     this.#all.clear()
     this.#bytes = 0
     this.#oldest = this.#all.keys()
+    for (const keeping of this.open.all) keeping.isForgotten = true
   }
 
-  /** What an identity answered, or what a tenant asked. */
+  /** What an identity answered, or what a tenant asked; answers that come to what is asked by now may be that identity's. */
   forget({ identity, tenant }: { identity?: Identity; tenant?: string }): void {
     for (const [key, kept] of this.#all) {
       if (kept.tenant === tenant || (identity !== undefined && kept.by.identity === identity)) this.drop(key)
+    }
+    for (const keeping of this.open.all) {
+      if (identity !== undefined || keeping.tenant === tenant) keeping.isForgotten = true
     }
   }
 }

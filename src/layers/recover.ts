@@ -20,7 +20,7 @@ export interface RecoverOptions {
   readonly lateness: Pick<Lateness, 'ages'>
   /** Of late queries that may be recovered: a pool that slows down as a whole must not turn every answer into a recovery. */
   readonly budget: Pick<Budget, 'earn' | 'has' | 'take'>
-  readonly memory: MemoryService
+  readonly memory: Pick<MemoryService, 'isWarm' | 'recall' | 'isCurrent' | 'grade' | 'learn'>
   readonly outputs: readonly TensorSpec[]
   /** The error budget that late recoveries count in, where the user set one. */
   readonly errors?: { readonly mayRecover: boolean; recover(): (isRight: boolean) => void } | undefined

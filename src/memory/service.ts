@@ -20,12 +20,31 @@ export interface RecallWant {
   isSure(confidence: number | undefined): boolean
 }
 
+/** `warm`: late answers. `saving`: it answers before workers are asked. `idle`: neither, for now. */
+export type MemoryUse = 'warm' | 'saving' | 'idle'
+
 /** Queries and answers are vectors. Nobody writes to them. `from`: the identity of the worker that answered. */
 export interface MemoryService {
   /** Whether it knows enough to be asked. */
   readonly isWarm: boolean
   /** @param told  once, before this returns or later; undefined where nothing is known of the query, or there is no time */
   recall(query: Float32Array, want: RecallWant, told: (said: RecalledAnswer | undefined) => void): void
+  /**
+   * The same before a worker is asked, unless others' lookups would take longer than `withinMs`.
+   *
+   * @param told  also what it took, ms; undefined where nothing was looked up
+   */
+  recallFirst(
+    query: Float32Array,
+    want: { readonly withinMs: number; isWanted(): boolean },
+    told: (said: RecalledAnswer | undefined, ms: number | undefined) => void,
+  ): void
+  /** Whether what was recalled, or kept, is as right as the model's own answer; undefined where nobody can say yet. Teaches nothing. */
+  agrees(recalled: Float32Array, own: Float32Array): boolean | undefined
+  /** Moving averages of what a lookup takes, and a lesson, ms, Infinity before the first; and which shares of the time lessons may take, by `use`. */
+  readonly costs: { readonly lookMs: number; readonly lessonMs: number; readonly shares: Record<MemoryUse, number> }
+  /** What it is for by now. */
+  use: MemoryUse
   /** Whether what was recalled may still be given and graded. */
   isCurrent(said: RecalledAnswer): boolean
   /** The model's own answer has come: it teaches how often recoveries are right. @returns whether this one was; undefined where nobody can say yet */

@@ -57,7 +57,6 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
         clock,
         lateness,
         budget: recoveries,
-        memory: new InlineMemory(learning),
         errors: ledger,
         isDoubted,
       }
@@ -67,8 +66,12 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
         const layers = [paper({ clock, codec, signature: shared.signature, pool, random, maxWaitMs })]
         return { context, learning, layers, save: () => learning.save() }
       }
-      const layers = context.learning ? [recover({ ...recovered, outputs: signature.outputs })] : []
-      return { context, learning, layers, save: () => learning.save(), newGroup: groups ? newGroup : undefined }
+      const { outputs } = signature
+      const recalls = context.learning && new InlineMemory(learning)
+      const layers = recalls ? [recover({ ...recovered, memory: recalls, outputs })] : []
+      const save = () => learning.save()
+      const own = { context, learning, memory: recalls, errors: ledger, layers, save }
+      return { ...own, newGroup: groups ? newGroup : undefined }
     },
   }
 }

@@ -11,7 +11,7 @@ import type { Identity } from '../pool/attempt'
 import { Agenda } from '../query/agenda'
 import { type Caller, SharedCaller } from '../query/caller'
 import { Query } from '../query/query'
-import type { Service } from '../service'
+import type { Layer, Service, Query as StackQuery } from '../service'
 import { agreement, first } from '../trust/acceptance'
 import type { ModelChange, ModelWorker } from '../workers/worker'
 import type { Means } from './means'
@@ -21,7 +21,7 @@ import { isVerified, type Settings } from './settings'
 import { stackOf } from './stack'
 import type { GenerationCounts } from './stats'
 import { NOBODY, type Shared, type Tenant, Tenants } from './tenants'
-import type { Unasked } from './unasked'
+import type { Unasked, UnaskedParts } from './unasked'
 
 /** Hedges that may be saved up where few queries are under way. Of 256 that began together ten had a second worker, and 25 of 9,000 waited ten times as long as others. */
 const BURST = 10
@@ -37,7 +37,7 @@ interface GenerationOptions {
   /** What its workers say of their model. */
   told: ModelChange
   /** What may answer queries that nobody is asked for. */
-  unasked?: Unasked | undefined
+  unasked?: UnaskedParts | undefined
   /** The one that serves before it: what was counted goes on. */
   before?: Generation | undefined
 }
@@ -46,7 +46,9 @@ export class Generation {
   readonly counts: GenerationCounts
   readonly tenants: Tenants
   readonly means: Means
-  readonly reuse: Reuse | undefined
+  readonly reuse: Unasked | undefined
+  /** Before the older engine. */
+  readonly #before: Reuse | undefined
   readonly #shared: Shared
   readonly #open = new Bag<Query>()
   /** What is under way where the stack of layers answers: nothing is coded or proven. */
@@ -66,15 +68,23 @@ export class Generation {
     this.#told = told
     this.#model = { fingerprint: told.model ?? told.modelId }
     this.means = means
-    const ask = (request: Request, caller: Caller) => this.#ask(request, caller)
-    const learned = (tenant: string) => this.tenants.of(tenant).context
+    this.#maxWaitMs = settings.maxWaitMs
+    this.#shared = this.#share(settings, before)
     const mended = () => {
       for (const { context } of this.tenants) context.ledger?.mended()
     }
-    this.reuse = unasked?.(settings, means, { ask, learned, mended, replaced: () => this.#replaced() })
-    this.#maxWaitMs = settings.maxWaitMs
-    this.#shared = this.#share(settings, before)
-    this.#pending = this.#isPlain ? new Pending(this.#stack(settings), means, this.#model, settings.clock) : undefined
+    const replaced = () => this.#replaced()
+    if (this.#isPlain) {
+      const tenantOf = ({ turn }: StackQuery) => this.tenants.of(turn.tenant)
+      const layered = unasked?.layered(settings, means, { tenantOf, mended, replaced })
+      this.reuse = layered
+      this.#pending = new Pending(this.#stack(settings, layered?.layers), means, this.#model, settings.clock)
+    } else {
+      const ask = (request: Request, caller: Caller) => this.#ask(request, caller)
+      const learned = (tenant: string) => this.tenants.of(tenant).context
+      this.#before = unasked?.before(settings, means, { ask, learned, mended, replaced })
+      this.reuse = this.#before
+    }
     const make = (name: string) =>
       means.coder.newTenant(name, this.#shared, settings, { ...this.#told, fingerprint: this.#told.model })
     this.tenants = new Tenants(settings.limits.tenants, make, (tenant) => this.reuse?.forget({ tenant }))
@@ -89,13 +99,14 @@ export class Generation {
     return !coder.scheme.stragglers && !Vote && !sampled && !trust.strangers
   }
 
-  #stack({ layers }: Settings): Service {
+  #stack({ layers }: Settings, unasked: readonly Layer[] | undefined): Service {
     const { clock, lateness, hedges } = this.#shared
     const { pool, coder } = this.means
     return stackOf({
       ...{ clock, pool, lateness, budget: hedges, counts: this.counts.hedges, teaches: coder.learns },
       isHedged: coder.code === 'systematic',
       layers,
+      unasked,
       tenantOf: ({ turn, refusal }) => (refusal ? this.tenants.known(turn.tenant) : this.tenants.of(turn.tenant)),
     })
   }
@@ -203,7 +214,7 @@ export class Generation {
   take(request: Request): void {
     try {
       if (this.#closed) throw this.#closed // by what was read of the query
-      if (this.reuse) this.reuse.take(request)
+      if (this.#before) this.#before.take(request)
       else this.#ask(request, request.caller)
     } catch (error) {
       this.#fail(request.caller, error)

@@ -5,16 +5,26 @@ import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
 import type { Attempt, Identity } from '../pool/attempt'
-import type { GroupReport } from '../prediction'
+import type { GroupReport, Prediction, Status } from '../prediction'
 import type { Caller } from '../query/caller'
 import { predictionOf } from '../query/prediction'
 import { queryReport } from '../report'
-import { type Answer, answerOf, type Outcome, OutgoingCall, type Query, type Service, Tried } from '../service'
+import {
+  type Answer,
+  answerOf,
+  type Origin,
+  type Outcome,
+  OutgoingCall,
+  type Query,
+  type Service,
+  Tried,
+} from '../service'
 import { toNamed } from '../tensor'
-import type { ModelWorker } from '../workers/worker'
 import type { Means } from './means'
 
 type PendingMeans = Pick<Means, 'pool' | 'trust' | 'signature' | 'buffers' | 'ended' | 'coder'>
+
+const AT_ONCE = { queuedMs: 0, ranMs: 0 }
 
 export class Pending {
   readonly #service: Service
@@ -73,7 +83,6 @@ export class PendingCall extends OutgoingCall implements Query {
   place = 0
   readonly payload: Payload
   readonly priority = 'normal'
-  readonly refusal: Query['refusal']
   readonly tried = new Tried()
   readonly apart = [this.tried]
   readonly #caller: Caller
@@ -81,14 +90,26 @@ export class PendingCall extends OutgoingCall implements Query {
   /** Its caller is another call's, or it was ended: its answers tell nothing. */
   #isVoid = false
   #reported: ((report: GroupReport) => void) | undefined
+  #refusal: Query['refusal']
+  #isForeseen: boolean
 
   constructor(payload: Payload, caller: Caller, pending: Pending, refusal: Query['refusal']) {
     super()
     this.payload = payload
     this.#caller = caller
     this.#pending = pending
-    const { forecast } = pending.means.pool
-    this.refusal = refusal ?? forecast.refusal(caller.dueAt - caller.since, caller.turn)
+    this.#refusal = refusal
+    this.#isForeseen = refusal !== undefined
+  }
+
+  /** The pool is asked once, and only for a query that is not answered without it: what it refuses counts as overload. */
+  get refusal(): Query['refusal'] {
+    if (this.#isForeseen) return this.#refusal
+    this.#isForeseen = true
+    const { clock, means } = this.#pending
+    const { dueAt, turn } = this.#caller
+    this.#refusal = means.pool.forecast.refusal(dueAt - clock.now(), turn)
+    return this.#refusal
   }
 
   start(answering: Service): void {
@@ -149,7 +170,7 @@ export class PendingCall extends OutgoingCall implements Query {
     if (!this.isOpen) return
     if (outcome.kind === 'failure') return this.#fail(outcome.error)
     this.#answer(outcome)
-    if (outcome.status !== 'recovered') this.#compare() // what was recovered is no worker's
+    if (outcome.status !== 'recovered' && !outcome.reused) this.#compare() // what was recovered is no worker's
   }
 
   done(): void {
@@ -163,32 +184,40 @@ export class PendingCall extends OutgoingCall implements Query {
     this.#caller.fail(error, this.#pending.means.ended)
   }
 
-  #answer({ answer: { tensors }, status, confidence, by }: Answer): void {
-    const { means, model, clock } = this.#pending
+  #answer({ answer: { tensors }, status, confidence, by, reused }: Answer): void {
+    const { means, model } = this.#pending
     const { signature, ended } = means
-    const { since } = this.#caller
-    const { attempts, hedged } = this.tried
+    const { hedged } = this.tried
     const group =
       this.tried.group ??
       new Promise<GroupReport>((resolve) => {
         this.#reported = resolve
       })
     this.tried.ending = status
-    const own = status === 'recovered' ? undefined : by[0] // a recovery has taken as long as the query's first attempt
-    const now = own ? 0 : clock.now()
-    const sentAt = own ? own.startedAt : attempts[0]?.startedAt || now
-    const [queuedMs, ranMs] = [sentAt - since, own ? own.ranMs : now - sentAt]
-    const workers = by.map(({ worker }) => worker as ModelWorker)
+    const workers = by.flatMap(({ worker }) => worker ?? [])
+    const { queuedMs, ranMs } = reused ? AT_ONCE : this.#times(by, status)
     const given = { status, confidence, queuedMs, ranMs, hedged, workers }
     const known = { fingerprint: model.fingerprint, id: undefined, group }
-    this.#caller.answer(predictionOf(toNamed(tensors, signature.outputs), given, known), ended)
+    const prediction = predictionOf(toNamed(tensors, signature.outputs), given, known)
+    if (reused) prediction.reused = true
+    this.#caller.answer(prediction, ended)
+  }
+
+  /** What was recovered has taken as long as its first attempt has; what was remembered as long as the lookup. */
+  #times([own]: readonly Origin[], status: Status): Pick<Prediction, 'queuedMs' | 'ranMs'> {
+    const { since } = this.#caller
+    // The attempt may have begun for an equal query that came before.
+    if (own) return { queuedMs: Math.max(0, own.startedAt - since), ranMs: own.ranMs }
+    const now = this.#pending.clock.now()
+    const sentAt = this.tried.attempts[0]?.startedAt || (status === 'remembered' ? since : now)
+    return { queuedMs: sentAt - since, ranMs: now - sentAt }
   }
 
   /** Answers of several workers show whether they agree. */
   #compare(): void {
     if (this.#pending.means.coder.code !== 'systematic') return // each row goes to one worker
     const answered = this.tried.attempts.filter(answerOf) as readonly Attempt<Payload, Payload>[]
-    this.#pending.means.trust.compare(this.payload, answered)
+    if (answered.length) this.#pending.means.trust.compare(this.payload, answered)
   }
 
   get #report(): GroupReport {

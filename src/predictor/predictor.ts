@@ -24,7 +24,7 @@ import type { Many, Room } from './room'
 import { checkTenant, chosen, type Settings } from './settings'
 import { type PredictorStats, statsOf } from './stats'
 import { type Coder, NOBODY } from './tenants'
-import type { Unasked } from './unasked'
+import type { UnaskedParts } from './unasked'
 import { judge } from './verdict'
 
 const NO_CHOICE: PredictOptions = Object.freeze({})
@@ -39,7 +39,7 @@ interface PredictorParts {
   Room: typeof Room
   /** Tells of workers that come and go. */
   membership?: Membership | undefined
-  unasked?: Unasked | undefined
+  unasked?: UnaskedParts | undefined
   Vote?: Context['Vote']
   rollout?: typeof Rollout | undefined
   sampling?: SamplingOf | undefined

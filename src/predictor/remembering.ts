@@ -52,7 +52,7 @@ const LOOKING = { share: 0.6, burstMs: 5 }
 const OVERLOAD = { least: 0.05, sure: 0.55, rate: 0.05 }
 
 /** Of a ledger. */
-interface Account {
+interface LedgerAccount {
   readonly worth: Payoff
   readonly spared: Savings
 }
@@ -68,7 +68,7 @@ interface Looked {
 
 export class Remembering {
   readonly #options: RememberingOptions
-  readonly #accounts = new WeakMap<ErrorBudget, Account>()
+  readonly #accounts = new WeakMap<ErrorBudget, LedgerAccount>()
   readonly #time: TimeBudget
   /** For lookups of queries that would be refused. */
   readonly #spare: TimeBudget
@@ -133,7 +133,7 @@ export class Remembering {
     if (isRefused) this.#spare.take(ms)
   }
 
-  #accountOf(ledger: ErrorBudget, learning: Learning): Account {
+  #accountOf(ledger: ErrorBudget, learning: Learning): LedgerAccount {
     const known = this.#accounts.get(ledger)
     if (known) return known
     const { clock, inferenceMs, recovers } = this.#options

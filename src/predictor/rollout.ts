@@ -169,6 +169,7 @@ export class Rollout {
     const first = {
       ...{ choices: { ...choices, policy: 'retry' as const, atDeadline: 'fail' as const }, dueAt: now + deadlineMs },
       turn: { ...turn, rank: 2 as const },
+      said: ASKED,
     }
     const compared = ({ output }: Prediction) => {
       entry.unseen--

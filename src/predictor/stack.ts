@@ -21,14 +21,16 @@ export interface StackOptions extends Omit<HedgeOptions, 'pool'> {
   readonly isHedged: boolean
   /** Those to go through, from those that queries would go through. */
   readonly layers?: ((own: readonly Layer[]) => readonly Layer[]) | undefined
+  /** What answers queries that no worker is asked for: `cache`, `remember`, `coalesce`. */
+  readonly unasked?: readonly Layer[] | undefined
   /** undefined: it has none yet, and is refused. */
   tenantOf(query: Query): Layered | undefined
 }
 
 /** @throws TypeError where `layers` gives anything but layers */
-export function stackOf({ tenantOf, isHedged, layers, ...options }: StackOptions): Service {
+export function stackOf({ tenantOf, isHedged, layers, unasked = [], ...options }: StackOptions): Service {
   const { clock, pool } = options
-  const own = [limit({ clock }), byTenant(tenantOf), ...(isHedged ? [hedge(options)] : [])]
+  const own = [limit({ clock }), ...unasked, byTenant(tenantOf), ...(isHedged ? [hedge(options)] : [])]
   const all = layers ? layers(own) : own
   if (!Array.isArray(all) || !all.every((each) => typeof each === 'function'))
     throw new TypeError(expected('layers', 'a function that gives an array of layers', all))

@@ -5,8 +5,10 @@
 
 import type { CodedGroup } from '../group/coded-group'
 import type { CodingContext } from '../group/redundancy'
+import type { ErrorBudget } from '../layers/error-budget'
 import { learnedModel, type ModelMarks, type Persistent, saveNothing } from '../memory/experience-state'
 import type { Learning } from '../memory/learning'
+import type { MemoryService } from '../memory/service'
 import type { Context } from '../query/context'
 import { Scheme } from '../scheme'
 import type { Layer } from '../service'
@@ -22,6 +24,9 @@ export const NOBODY = ''
 export interface Tenant {
   readonly context: Context
   readonly learning?: Learning
+  readonly memory?: MemoryService | undefined
+  /** What answers that no worker gave count in, where these may be wrong so often. */
+  readonly errors?: ErrorBudget | undefined
   /** Its own, around what all tenants share: what recovers from its memory. */
   readonly layers: readonly Layer[]
   /** What was learned, for the option `state`. */

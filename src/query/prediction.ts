@@ -25,7 +25,14 @@ export interface Given extends Pick<Prediction, 'status' | 'confidence' | 'queue
 /** What a caller gets. Each by its name: a spread costs 1 kB. */
 export function predictionOf(
   output: Tensors,
-  { status, confidence, queuedMs, ranMs, hedged, workers: by }: Given,
+  {
+    status,
+    confidence,
+    queuedMs,
+    ranMs,
+    hedged,
+    workers: by,
+  }: Omit<Given, 'workers'> & { readonly workers: readonly Pick<ModelWorker, 'name' | 'identity'>[] },
   { fingerprint, id, group }: Pick<Prediction, 'fingerprint' | 'id' | 'group'>,
 ): Prediction {
   const workers = by.map(({ name }) => name)

@@ -45,7 +45,16 @@ function worldOf(random: Random) {
     isWarm: true,
     isCurrent: () => random.next() < 0.9,
     grade: () => true,
+    agrees: () => random.next() < 0.9,
+    costs: { lookMs: 0.1, lessonMs: 0.1, shares: { warm: 0.05, saving: 0.2, idle: 0.005 } },
+    use: 'warm',
     learn() {},
+    recallFirst(query, { isWanted }, told) {
+      const said = { answer: query.slice(), source: 'memory', missing: 1, confidence: random.next(), epoch: 0 } as const
+      const tell = () => (isWanted() && random.next() < 0.7 ? told(said, 0.1) : told(undefined, undefined))
+      if (random.next() < 0.5) tell()
+      else clock.after(30 * random.next(), tell)
+    },
     recall(query, _, told) {
       const said = { answer: query.slice(), source: 'memory', missing: 1, confidence: random.next(), epoch: 0 } as const
       const tell = () => told(random.next() < 0.7 ? said : undefined)

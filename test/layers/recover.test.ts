@@ -3,14 +3,16 @@
 import { describe, expect, it } from 'vitest'
 import type { Policy } from '../../src/choices'
 import { type RecoverOptions, recover } from '../../src/layers/recover'
-import type { MemoryService, RecalledAnswer, RecallWant } from '../../src/memory/service'
+import type { RecalledAnswer, RecallWant } from '../../src/memory/service'
 import { type failure, fakeService, listener, queryOf } from '../shared/fake-service'
 
 const ages = { giveMs: 20, hedgeMs: 30, worth: 1 }
 const said = (confidence: number, ...values: number[]): RecalledAnswer => ({ answer: Float32Array.from(values), source: 'memory', missing: 1, confidence, epoch: 0 }) // biome-ignore format: one line
 
 /** A memory that says the same of every query, when it is told to; at once unless `isSlow`. */
-class FakeMemory implements MemoryService {
+type RecoverMemory = RecoverOptions['memory']
+
+class FakeMemory implements RecoverMemory {
   isWarm = true
   isSlow = false
   epoch = 0
