@@ -35,9 +35,8 @@ export function coalesce(options: CoalesceOptions): Layer {
     const layer: CoalesceLayer = { ...options, next, flights: new Map() }
     return (query, caller) => {
       if (options.isOff() || !isUsual(query.said)) return next(query, caller)
-      const known = layer.flights.get(keyOf(query.turn.tenant, query.payload))
       // A query that is refused may have another's answer, but others have nothing of its refusal.
-      const isAlone = known ? !isSame(known.first.query.payload, query.payload) : query.refusal
+      const isAlone = !layer.flights.has(keyOf(query.turn.tenant, query.payload)) && query.refusal
       return isAlone ? next(query, caller) : new SharedCall(layer, query, caller)
     }
   }
@@ -215,8 +214,7 @@ class Flight extends OutgoingCall {
     const equal: Answer = { kind: 'answer', answer, status, confidence, by, reused: true }
     for (const call of others) {
       if (!call.isOpen) continue
-      if (status === 'recovered' && !call.isDue) call.again()
-      else if (status === 'recovered') call.settle(tooLate(call.query))
+      if (status === 'recovered') call.again()
       else {
         this.#layer.counts.reused++
         call.settle(equal)

@@ -233,7 +233,7 @@ class RememberedCall extends OutgoingCall {
 
   override drop(why: Drop): void {
     this.#isOpen = false
-    if (!this.#isLooking) super.drop(why)
+    super.drop(why)
   }
 
   override expire(): void {

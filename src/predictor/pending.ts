@@ -5,7 +5,7 @@ import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
 import type { Attempt, Identity } from '../pool/attempt'
-import type { GroupReport, Prediction, Status } from '../prediction'
+import type { GroupReport, Status } from '../prediction'
 import type { Caller } from '../query/caller'
 import { predictionOf } from '../query/prediction'
 import { queryReport } from '../report'
@@ -23,8 +23,6 @@ import { toNamed } from '../tensor'
 import type { Means } from './means'
 
 type PendingMeans = Pick<Means, 'pool' | 'trust' | 'signature' | 'buffers' | 'ended' | 'coder'>
-
-const AT_ONCE = { queuedMs: 0, ranMs: 0 }
 
 export class Pending {
   readonly #service: Service
@@ -194,8 +192,13 @@ export class PendingCall extends OutgoingCall implements Query {
         this.#reported = resolve
       })
     this.tried.ending = status
-    const workers = by.flatMap(({ worker }) => worker ?? [])
-    const { queuedMs, ranMs } = reused ? AT_ONCE : this.#times(by, status)
+    const [own] = by
+    const workers = by.map(({ worker }) => worker as NonNullable<Origin['worker']>)
+    const now = own ? 0 : this.#pending.clock.now()
+    const sentAt = own ? own.startedAt : this.#sentAt(status, now)
+    // An attempt may have begun for an equal query that came before.
+    const queuedMs = reused ? 0 : Math.max(0, sentAt - this.#caller.since)
+    const ranMs = reused ? 0 : own ? own.ranMs : now - sentAt
     const given = { status, confidence, queuedMs, ranMs, hedged, workers }
     const known = { fingerprint: model.fingerprint, id: undefined, group }
     const prediction = predictionOf(toNamed(tensors, signature.outputs), given, known)
@@ -204,13 +207,8 @@ export class PendingCall extends OutgoingCall implements Query {
   }
 
   /** What was recovered has taken as long as its first attempt has; what was remembered as long as the lookup. */
-  #times([own]: readonly Origin[], status: Status): Pick<Prediction, 'queuedMs' | 'ranMs'> {
-    const { since } = this.#caller
-    // The attempt may have begun for an equal query that came before.
-    if (own) return { queuedMs: Math.max(0, own.startedAt - since), ranMs: own.ranMs }
-    const now = this.#pending.clock.now()
-    const sentAt = this.tried.attempts[0]?.startedAt || (status === 'remembered' ? since : now)
-    return { queuedMs: sentAt - since, ranMs: now - sentAt }
+  #sentAt(status: Status, now: number): number {
+    return this.tried.attempts[0]?.startedAt || (status === 'remembered' ? this.since : now)
   }
 
   /** Answers of several workers show whether they agree. */

@@ -199,6 +199,13 @@ describe('an audit', () => {
     expect([audit.log.at(-1), told.length]).toEqual(['done', 1])
   })
 
+  it('has one outcome, whatever becomes of its call then', () => {
+    const { asked, audit, told } = audited()
+    asked[1].begin('b').answer(3)
+    audit.call.drop('void')
+    expect(told.length).toBe(1)
+  })
+
   it('that fails counts as an error, and its caller has the failure', () => {
     const { asked, audit, told } = audited()
     asked[1].begin('b').fail()

@@ -88,6 +88,22 @@ describe('a caller that leaves', () => {
     expect(first.log).toEqual(['began a', 'ended a', 'done'])
   })
 
+  it('since another was answered hears of nothing', () => {
+    const { asked, ask } = sharing()
+    const [first, second, third] = [ask(), ask(), ask()]
+    const { settled } = first.caller
+    first.caller.settled = (outcome) => {
+      settled(outcome)
+      second.call.drop('left')
+    }
+    asked[0].begin('a').answer(3)
+    expect([second.log, third.log]).toEqual([['done'], ['exact 3', 'done']])
+    const [one, two] = [ask(), ask()]
+    one.caller.settled = () => two.call.drop('left')
+    asked[1].begin('a').fail()
+    expect(two.log).toEqual(['done'])
+  })
+
   it('leaves the first of the others with an answer of its own, which may be kept', () => {
     const { asked, ask } = sharing()
     const [first, second, third] = [ask(), ask(), ask()]
@@ -118,6 +134,24 @@ describe('a deadline', () => {
     expect(second.log).toEqual(['DEADLINE', 'done'])
     asked[0].answer(3)
     expect(first.log.at(-2)).toBe('exact 3')
+  })
+
+  it('leaves the others as many as they are: the last one still takes the query back', () => {
+    const { asked, ask } = sharing()
+    const [first, second] = [ask(), ask()]
+    asked[0].begin('a')
+    second.call.expire()
+    first.call.drop('left')
+    expect(asked[0].dropped).toBe('left')
+  })
+
+  it('once it is that of the call nobody joins it, though it settles a little later', () => {
+    const { asked, ask } = sharing()
+    const first = ask()
+    asked[0].expire = () => {}
+    first.call.expire()
+    ask()
+    expect(asked.length).toBe(2)
   })
 
   it('of the first lets layers beneath give it something; others that have time are asked again', () => {

@@ -5,7 +5,7 @@ import type { Draw } from '../../src/layers/error-budget'
 import { type Account, type RememberOptions, remember } from '../../src/layers/remember'
 import type { RecalledAnswer } from '../../src/memory/service'
 import type { Query } from '../../src/service'
-import { failure, fakeService, listener, queryOf } from '../shared/fake-service'
+import { failure, fakeService, listener, payload, queryOf } from '../shared/fake-service'
 
 function remembering(draws: Draw['is'][] = [], confidence: number | undefined = 0.99) {
   const { clock, asked, service } = fakeService()
@@ -86,6 +86,13 @@ describe('a query that the memory is confident of', () => {
       ['ask', true],
       ['ask', false],
     ])
+  })
+
+  it('another answer than the model’s own tells nothing', () => {
+    const { asked, ask, told } = remembering(['ask'])
+    ask()
+    asked[0].caller.settled({ kind: 'answer', answer: payload(3), status: 'recovered', confidence: 1, by: [] })
+    expect(told).toEqual([])
   })
 
   it('is not given with less confidence than its caller wants', () => {
