@@ -1,11 +1,11 @@
 /** One run of bench sizes: queries of lengths that tell how long they take, in made time, with and without that being learned. */
 
 import { Payload } from '../src/payload'
-import { Generation } from '../src/predictor/generation'
+import { Caller } from '../src/predictor/caller'
 import { meansOf } from '../src/predictor/means'
 import { checkOptions, settingsOf } from '../src/predictor/settings'
 import { noCoder } from '../src/predictor/tenants'
-import { Caller } from '../src/query/caller'
+import { ModelVersion } from '../src/predictor/version'
 import { type Random, seeded } from '../src/random'
 import { SimulatedWorker, type Simulation } from '../src/testing/simulated-worker'
 import { VirtualClock } from '../src/testing/virtual-clock'
@@ -109,11 +109,11 @@ function asking(clock: VirtualClock, workers: SimulatedWorker[]) {
   const options = checkOptions({ workers, testing: { clock }, limits: { queries: 1e6 }, onWarning() {} })
   const settings = settingsOf(options, coder)
   const told = { fewer() {}, judged() {}, recalled() {}, ended() {} }
-  const generation: Generation = new Generation(meansOf(coder, workers, settings, told), settings, {
+  const generation: ModelVersion = new ModelVersion(meansOf(coder, workers, settings, told), settings, {
     told: { model: undefined },
   })
   return (payload: Payload, done: () => void, failed: () => void) => {
     const caller = new Caller(settings.choices, clock.now(), 1e6, done, failed)
-    generation.take({ payload, caller, signal: undefined, options: {} })
+    generation.take({ payload, caller, signal: undefined })
   }
 }

@@ -1,11 +1,13 @@
 /** What goes to a worker and what comes back; and the vector of a query or an answer, where the model has them. */
 
 import { expected } from './check'
+import { checksum } from './checksum'
 import {
   copyOf,
   type ElementType,
   filled,
   isHeldAs,
+  isNumeric,
   isReal,
   isShared,
   joinedData,
@@ -37,6 +39,7 @@ export class Payload {
   readonly #vectorOf: (tensors: TensorList) => Float32Array
   #vector: Float32Array | undefined
   #sizes: number[] | undefined
+  #digest: string | undefined
 
   constructor(tensors: TensorList, shapeKey = '', vector = vectorOf) {
     this.tensors = tensors
@@ -73,6 +76,12 @@ export class Payload {
     return this.#sizes[output]
   }
 
+  /** Of its values and shapes: equal for equal payloads, and hardly ever for others. Found once. */
+  get digest(): string {
+    this.#digest ??= digestOf(this.tensors)
+    return this.#digest
+  }
+
   /**
    * What is mixed, decoded, remembered and compared; always the same array. All values, where all tensors are real numbers of fixed shapes;
    * of other queries what the user makes of them (`memory.features`).
@@ -81,6 +90,17 @@ export class Payload {
     this.#vector ??= this.#vectorOf(this.tensors)
     return this.#vector
   }
+}
+
+function digestOf(tensors: TensorList): string {
+  let digest = ''
+  for (const { data, shape } of tensors) {
+    const bytes = isNumeric(data)
+      ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+      : new TextEncoder().encode(JSON.stringify(data))
+    digest += `${checksum(bytes)} ${shape} `
+  }
+  return digest
 }
 
 /** Equal for tensors of equal shapes. */

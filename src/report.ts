@@ -59,13 +59,13 @@ function outcomeOf(queries: readonly Tried[]): string {
   return outcome
 }
 
-/** Of a query that was alone. @param needed  how many workers had to agree */
+/** Of a query that was alone. @param needed  how many workers had to agree; where nobody was asked none had to */
 export function queryReport(tried: Tried, core: 'wasm' | 'js', needed: number): GroupReport {
   const { recovery, attempts, trial } = tried
   return {
     queries: 1,
-    workers: needed > 1 ? attempts.length + Number(trial !== undefined) : 1,
-    quorum: needed,
+    workers: needed > 1 ? attempts.length + Number(trial !== undefined) : Math.min(1, attempts.length),
+    quorum: attempts.length ? needed : 0,
     core,
     outcome: outcomeOf([tried]),
     rows: rowsOf(tried),

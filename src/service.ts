@@ -12,7 +12,7 @@
 
 import { append, NONE } from './arrays'
 import type { Choices, OwnChoices } from './choices'
-import type { ApproxiferError } from './errors'
+import { ApproxiferError } from './errors'
 import type { RecalledAnswer } from './memory/service'
 import type { Payload } from './payload'
 import type { Apart, Attempt, Attempts, Identity, Priority, Turn } from './pool/attempt'
@@ -42,15 +42,22 @@ export function withPriority(query: Query, priority: Priority, dueAt = query.due
   return { payload, choices, said, turn, since, dueAt, priority, refusal, apart, tried }
 }
 
+/** Who gave an answer, and when: an attempt, or what is kept of one, whose worker may have left. */
+export interface Origin extends Pick<Attempt, 'identity' | 'startedAt' | 'ranMs'> {
+  readonly worker: { readonly name: string; readonly identity?: Identity | undefined } | undefined
+}
+
 export interface Answer {
   readonly kind: 'answer'
   readonly answer: Payload
   readonly status: Status
   readonly confidence: number | undefined
   /** The attempts that it was made of: they know by which worker, from when to when. */
-  readonly by: readonly Attempt[]
+  readonly by: readonly Origin[]
   /** By which it may be recalled, where nothing proves it. */
   readonly id?: number | undefined
+  /** It is the answer to an equal query, of which another caller has heard, or will. */
+  readonly reused?: true
 }
 
 export interface Failure {
@@ -61,6 +68,12 @@ export interface Failure {
 }
 
 export type Outcome = Answer | Failure
+
+/** What a caller gets whose time is up while others are waited for in its place. */
+export function tooLate({ since, dueAt }: Pick<Query, 'since' | 'dueAt'>): Failure {
+  const text = `no answer within ${Math.round(dueAt - since)} ms`
+  return { kind: 'failure', error: new ApproxiferError('DEADLINE', text), blame: 'nobody' }
+}
 
 /** What a group has for a query whose answer is late or lost. */
 export interface Offer {

@@ -1,7 +1,7 @@
 /** A memory that is there from the start: taught a model's answers to inputs as a predictor would be, which may load it. */
 
 import type { Core } from '../core/core'
-import { Ledger } from '../ledger/ledger'
+import { ErrorBudget } from '../layers/error-budget'
 import type { Features } from '../memory/memory'
 import { secret } from '../random'
 import { criterionFor, experienceOf, type Rightness } from './experiment'
@@ -37,7 +37,7 @@ export interface Taught {
 
 export async function learnFrom(options: LearnOptions): Promise<Taught> {
   const { core, model, inputs, fingerprint, features } = options
-  const ledger = new Ledger({ maxError: ANY_ERROR, recovers: false, coin: secret })
+  const ledger = new ErrorBudget({ maxError: ANY_ERROR, recovers: false, coin: secret })
   const criterion = criterionFor(model, options)
   const memory = features && { features }
   const experience = experienceOf(core, model, { criterion, fingerprint, ledger, memory })

@@ -2,7 +2,7 @@
 
 import type { Policy } from '../choices'
 import type { CodeName } from '../codec/names'
-import { binomialBelow } from '../ledger/rates'
+import { binomialBelow } from '../layers/error-rates'
 import { CONFIDENT } from '../predictor/settings'
 import type { Evaluation } from './scores'
 import { percent, type Sureness, sureSentence } from './statistics'

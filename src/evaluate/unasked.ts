@@ -4,7 +4,7 @@
  */
 
 import { checksum } from '../checksum'
-import { BUDGETS, Ledger } from '../ledger/ledger'
+import { BUDGETS, ErrorBudget } from '../layers/error-budget'
 import type { Experience } from '../memory/experience'
 import type { Random } from '../random'
 import { Neighbours, type Said } from './neighbours'
@@ -93,7 +93,7 @@ export function addTo(to: Spending, more: Spending): Spending {
  * @param from  where counting begins
  */
 export function spend(stream: readonly Recorded[], maxError: number, random: Random, from = 0): Spending {
-  const ledger = new Ledger({ maxError, recovers: false, coin: random.next })
+  const ledger = new ErrorBudget({ maxError, recovers: false, coin: random.next })
   const spent = nothingSpent()
   const kept = new Set<number>()
   let [{ span, allowed }, wrong] = [ledger.stats, 0]

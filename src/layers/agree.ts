@@ -304,7 +304,7 @@ class AgreedCall implements Call, Timeable {
 
   #isContradicted({ vector }: Payload): boolean {
     const said = this.#recalled
-    return said !== undefined && this.#memory?.agrees(said, vector) === false
+    return said !== undefined && this.#memory?.agrees(said.answer, vector) === false
   }
 
   /** Gives an answer that a sure memory agrees with. It convicts no worker: a memory may be wrong. */
@@ -315,7 +315,7 @@ class AgreedCall implements Call, Timeable {
     if (!said || !this.#memory || !this.#mayCheck) return
     const { vector } = answerIn(vote)
     const worker = vote.worker as ModelWorker
-    const passed = this.#memory.agrees(said, vector) === true
+    const passed = this.#memory.agrees(said.answer, vector) === true
     trust.checked(worker, passed, distanceFrom(said, vector, trust.equality))
     if (!passed) return
     this.#give(vote, 'checked', said.confidence)

@@ -429,7 +429,7 @@ class QueryGroup implements Apart, Timeable {
 
   #take(row: GroupedQuery | ParityRow, outcome: Answer): void {
     const { answer, status, by } = outcome
-    const [attempt] = by
+    const [attempt] = by as readonly Attempt[]
     if (row.by || this.#forgotten?.has(attempt.identity as Identity)) return
     row.by = attempt
     row.isUnproven = status !== 'exact'

@@ -23,7 +23,7 @@ export interface RecoverOptions {
   readonly lateness: Pick<Lateness, 'ages'>
   /** Of late queries that may be recovered: a pool that slows down as a whole must not turn every answer into a recovery. */
   readonly budget: Pick<Budget, 'earn' | 'has' | 'take'>
-  readonly memory: MemoryService
+  readonly memory: Pick<MemoryService, 'agrees' | 'best' | 'grade' | 'isCurrent' | 'isWarm' | 'learn' | 'recall'>
   readonly outputs: readonly TensorSpec[]
   /** The error budget that late recoveries count in, where the user set one. */
   readonly errors?: { readonly mayRecover: boolean; recover(): (isRight: boolean) => void } | undefined
@@ -240,7 +240,8 @@ class RecoveredCall implements Call, Caller, Timeable {
   get #uncontradicted(): RecalledAnswer | undefined {
     const said = this.#current
     const answers = said ? this.#query.tried.unproven?.() : undefined
-    const isOther = ({ vector }: Payload) => this.#layer.memory.agrees(said as RecalledAnswer, vector) === false
+    const isOther = ({ vector }: Payload) =>
+      this.#layer.memory.agrees((said as RecalledAnswer).answer, vector) === false
     return answers?.some(isOther) ? undefined : said
   }
 

@@ -69,7 +69,7 @@ class SampledCall extends Relay implements Call {
     if (!this.#isOpen) return
     this.#isOpen = false
     if (outcome.kind === 'failure') return this.caller.settled(outcome)
-    const [attempt] = outcome.by
+    const [attempt] = outcome.by as readonly Attempt[]
     const status = this.#worthOf(attempt)
     this.caller.settled(status === 'exact' ? outcome : unproven(outcome, status))
     this.#draw(attempt, status, this.#query.tried.place)

@@ -188,7 +188,7 @@ class VouchedCall extends OutgoingCall {
     if (!this.#isOpen) return
     if (outcome.kind === 'failure') return this.#end(outcome)
     const trust = this.#trust
-    const [attempt] = outcome.by
+    const [attempt] = outcome.by as readonly Attempt[]
     const worker = attempt.worker as ModelWorker
     if (trust.doubts(worker)) return this.#end(notGiven('its worker is not believed'))
     if (trust.checks(worker)) {

@@ -3,7 +3,7 @@
 import type { Recovered } from '../prediction'
 import type { Learning } from './learning'
 import type { Recollection } from './memory'
-import type { MemoryService, RecalledAnswer, RecallWant, Rehearsal } from './service'
+import type { MemoryService, MemoryUse, RecalledAnswer, RecallWant, Rehearsal } from './service'
 
 export class InlineMemory implements MemoryService {
   readonly #learning: Learning
@@ -34,10 +34,30 @@ export class InlineMemory implements MemoryService {
     this.#learning.see(query, isWanted, (found) => told(found && this.#rated(found)))
   }
 
+  recallFirst(
+    query: Float32Array,
+    { withinMs, isWanted }: { withinMs: number; isWanted(): boolean },
+    told: (said: RecalledAnswer | undefined, ms: number | undefined) => void,
+  ): void {
+    this.#learning.recall(query, withinMs, isWanted, (found, ms) => told(found && this.#rated(found), ms))
+  }
+
   #rated(found: Recollection): RecalledAnswer {
     const { experience, epoch } = this.#learning
     const said = { ...found, missing: 1 }
     return { ...said, confidence: experience.confidence.of(said), epoch }
+  }
+
+  get costs(): MemoryService['costs'] {
+    return this.#learning.costs
+  }
+
+  get use(): MemoryUse {
+    return this.#learning.use
+  }
+
+  set use(use: MemoryUse) {
+    this.#learning.use = use
   }
 
   isCurrent({ epoch }: RecalledAnswer): boolean {
@@ -52,8 +72,8 @@ export class InlineMemory implements MemoryService {
     return this.#learning.experience.confidence.grade(said, own, from)
   }
 
-  agrees({ answer }: RecalledAnswer, own: Float32Array): boolean | undefined {
-    return this.#learning.experience.confidence.agrees(answer, own)
+  agrees(recalled: Float32Array, own: Float32Array): boolean | undefined {
+    return this.#learning.experience.confidence.agrees(recalled, own)
   }
 
   rehearse(said: RecalledAnswer, own: Float32Array, from: string | undefined): void {

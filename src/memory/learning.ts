@@ -6,6 +6,7 @@ import { allFinite } from '../tensor'
 import type { Experience } from './experience'
 import { Lookups } from './lookups'
 import type { Recollection } from './memory'
+import type { MemoryUse } from './service'
 import { TimeBudget } from './time-budget'
 import { Training, type TrainingTask } from './training'
 
@@ -46,7 +47,7 @@ export class Learning {
   /** What was recalled in another one may follow from what was taken out since. */
   epoch = 0
   /** What a warm memory is for: late answers; to answer unasked; or nothing now. */
-  use: 'warm' | 'saving' | 'idle' = 'warm'
+  use: MemoryUse = 'warm'
 
   /** @param part  of the time that learning may take, which others take their parts of @param first  sees the model's first answers */
   constructor(

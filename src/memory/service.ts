@@ -27,6 +27,9 @@ export interface RecallWant {
   isSure(confidence: number | undefined): boolean
 }
 
+/** `warm`: late answers. `saving`: it answers before workers are asked. `idle`: neither, for now. */
+export type MemoryUse = 'warm' | 'saving' | 'idle'
+
 /** Queries and answers are vectors. Nobody writes to them. `from`: the identity of the worker that answered. */
 export interface MemoryService {
   /** Whether it knows enough to be asked. */
@@ -35,14 +38,28 @@ export interface MemoryService {
   recall(query: Float32Array, want: RecallWant, told: (said: RecalledAnswer | undefined) => void): void
   /** The same of a query whose answer it may check, however long that takes. */
   recallAhead(query: Float32Array, isWanted: () => boolean, told: (said: RecalledAnswer | undefined) => void): void
+  /**
+   * The same before a worker is asked, unless others' lookups would take longer than `withinMs`.
+   *
+   * @param told  also what it took, ms; undefined where nothing was looked up
+   */
+  recallFirst(
+    query: Float32Array,
+    want: { readonly withinMs: number; isWanted(): boolean },
+    told: (said: RecalledAnswer | undefined, ms: number | undefined) => void,
+  ): void
+  /** Moving averages of what a lookup takes, and a lesson, ms, Infinity before the first; and which shares of the time lessons may take, by `use`. */
+  readonly costs: { readonly lookMs: number; readonly lessonMs: number; readonly shares: Record<MemoryUse, number> }
+  /** What it is for by now. */
+  use: MemoryUse
   /** Whether what was recalled may still be given and graded. */
   isCurrent(said: RecalledAnswer): boolean
   /** Of several recoveries of one query, also decoded ones, that of the highest confidence; asked of a memory that knows nothing, too. @param all  at least one */
   best<T extends Recovered>(all: readonly T[]): { recovery: T; confidence: number | undefined }
   /** The model's own answer has come: it teaches how often recoveries are right. @returns whether this one was; undefined where nobody can say yet */
   grade(said: Recovered, own: Float32Array, from: string | undefined): boolean | undefined
-  /** Whether an answer is as right as what was recalled; undefined where nobody can say yet. */
-  agrees(said: RecalledAnswer, own: Float32Array): boolean | undefined
+  /** Whether what was recalled, or kept, is as right as the model's own answer; undefined where nobody can say yet. Teaches nothing. */
+  agrees(recalled: Float32Array, own: Float32Array): boolean | undefined
   /** As `grade`, for what was not given: it is learned from, but not counted. */
   rehearse(said: RecalledAnswer, own: Float32Array, from: string | undefined): void
   /**

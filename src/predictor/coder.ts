@@ -3,9 +3,9 @@
 import { Codec, type CodecOptions } from '../codec/codec'
 import type { Core } from '../core/core'
 import { loadCore } from '../core/load'
+import type { ErrorBudget } from '../layers/error-budget'
 import { type ParityLayer, parity } from '../layers/parity'
 import { recover } from '../layers/recover'
-import type { Ledger } from '../ledger/ledger'
 import { DEFAULT_BYTES } from '../memory/domain'
 import { Experience, type ExperienceOptions } from '../memory/experience'
 import { InlineMemory } from '../memory/inline'
@@ -28,7 +28,7 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
   const isCoded = isSystematic && scheme.stragglers > 0 && !scheme.byzantine
   const random = seeded(testing.seed)
   const paper = isSystematic ? undefined : (await import('../layers/paper')).paper
-  const Kind = reuse.maxError === undefined ? undefined : (await import('../ledger/ledger')).Ledger
+  const Kind = reuse.maxError === undefined ? undefined : (await import('../layers/error-budget')).ErrorBudget
   return {
     ...{ code, scheme, core: core.kind, learns: true },
     vectorsOf: (signature, { memory, warn }) => vectorsOf(signature, memory, warn),
@@ -50,7 +50,7 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
       const { maxWaitMs } = settings
       if (paper) {
         const layers = () => [paper({ clock, codec, signature: shared.signature, pool, random, maxWaitMs })]
-        return { ledger, learning, layers, save: () => learning.save() }
+        return { errors: ledger, learning, layers, save: () => learning.save() }
       }
       const memory = new InlineMemory(learning)
       const isDoubted = () => first.doubt !== undefined
@@ -64,7 +64,7 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
         return [...recalls(shared), ...recovers, ...(groups ? [groups] : [])]
       }
       return {
-        ...{ ledger, learning, layers, memory: vectors && memory },
+        ...{ errors: ledger, learning, layers, memory: vectors && memory },
         save: () => learning.save(),
         close: () => groups?.close(),
         forget: (identity) => groups?.forget(identity),
@@ -74,7 +74,7 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
 }
 
 /** What a memory may answer unasked. */
-function ledgerOf(Kind: typeof Ledger, { reuse, choices, testing: { coin = secret } }: Settings): Ledger {
+function ledgerOf(Kind: typeof ErrorBudget, { reuse, choices, testing: { coin = secret } }: Settings): ErrorBudget {
   return new Kind({ maxError: reuse.maxError as number, coin, recovers: choices.policy !== 'retry' })
 }
 

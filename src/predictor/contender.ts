@@ -3,9 +3,9 @@
 import type { IdentitiesView } from '../pool/identities'
 import { wilson } from '../stats'
 import { Comparison } from './comparison'
-import type { Generation } from './generation'
 import type { Takes } from './membership'
 import type { GenerationReport } from './options'
+import type { ModelVersion } from './version'
 
 /** Answers that are compared, and queries that are answered, before a model may take over. */
 const ENOUGH = 100
@@ -20,7 +20,7 @@ interface Count {
 
 export interface Contender {
   readonly id: string
-  readonly generation: Generation
+  readonly generation: ModelVersion
   /** Of its workers, or where some may lie of their machines: what can answer. */
   readonly count: Count
   /** They decide which model serves, however many workers each has. */
@@ -36,7 +36,7 @@ export interface Contender {
   unseen: number
 }
 
-export function contenderOf(id: string, generation: Generation, { counted }: Takes): Contender {
+export function contenderOf(id: string, generation: ModelVersion, { counted }: Takes): Contender {
   const { criterion, signature, pool } = generation.means
   const count = counted === 'machines' ? pool.identities : pool
   const comparison = new Comparison(criterion, signature.outputs)

@@ -4,16 +4,18 @@ import { Bag } from '../arrays'
 import type { Clock } from '../clock'
 import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
-import type { GroupReport } from '../prediction'
-import type { Caller } from '../query/caller'
-import { predictionOf } from '../query/prediction'
+import type { Identity } from '../pool/attempt'
+import type { GroupReport, Prediction, Status } from '../prediction'
 import { queryReport } from '../report'
-import { type Answer, type Outcome, OutgoingCall, type Query, type Service, Tried } from '../service'
+import { type Answer, type Origin, type Outcome, OutgoingCall, type Query, type Service, Tried } from '../service'
 import { toNamed } from '../tensor'
-import type { ModelWorker } from '../workers/worker'
+import { identityOf } from '../workers/worker'
+import type { Caller } from './caller'
 import type { Means } from './means'
 
 type PendingMeans = Pick<Means, 'pool' | 'signature' | 'buffers' | 'ended' | 'coder'>
+
+type Worker = NonNullable<Origin['worker']>
 
 export class Pending {
   readonly #service: Service
@@ -63,7 +65,6 @@ export class PendingCall extends OutgoingCall implements Query {
   place = 0
   readonly payload: Payload
   readonly priority = 'normal'
-  readonly refusal: Query['refusal']
   readonly tried = new Tried()
   readonly apart = [this.tried]
   readonly #caller: Caller
@@ -71,14 +72,26 @@ export class PendingCall extends OutgoingCall implements Query {
   /** Its caller is another call's, or it was ended: its answers tell nothing. */
   #isVoid = false
   #reported: ((report: GroupReport) => void) | undefined
+  #refusal: Query['refusal']
+  #isForeseen: boolean
 
   constructor(payload: Payload, caller: Caller, pending: Pending, refusal: Query['refusal']) {
     super()
     this.payload = payload
     this.#caller = caller
     this.#pending = pending
-    const { forecast } = pending.means.pool
-    this.refusal = refusal ?? forecast.refusal(caller.dueAt - caller.since, caller.turn)
+    this.#refusal = refusal
+    this.#isForeseen = refusal !== undefined
+  }
+
+  /** The pool is asked once, and only for a query that is not answered without it: what it refuses counts as overload. */
+  get refusal(): Query['refusal'] {
+    if (this.#isForeseen) return this.#refusal
+    this.#isForeseen = true
+    const { clock, means } = this.#pending
+    const { dueAt, turn } = this.#caller
+    this.#refusal = means.pool.forecast.refusal(dueAt - clock.now(), turn)
+    return this.#refusal
   }
 
   start(answering: Service): void {
@@ -149,25 +162,51 @@ export class PendingCall extends OutgoingCall implements Query {
     this.#caller.fail(error, this.#pending.means.ended)
   }
 
-  #answer({ answer: { tensors }, status, confidence, by, id }: Answer): void {
-    const { means, model, clock } = this.#pending
+  #answer({ answer: { tensors }, status, confidence, by, id, reused }: Answer): void {
+    const { means, model } = this.#pending
     const { signature, ended } = means
-    const { since } = this.#caller
-    const { attempts, hedged } = this.tried
+    const { hedged } = this.tried
     const group =
       this.tried.group ??
       new Promise<GroupReport>((resolve) => {
         this.#reported = resolve
       })
     this.tried.ending = status
-    const own = status === 'recovered' ? undefined : by[0] // a recovery has taken as long as the query's first attempt
-    const now = own ? 0 : clock.now()
-    const sentAt = own ? own.startedAt : attempts[0]?.startedAt || now
-    const [queuedMs, ranMs] = [sentAt - since, own ? own.ranMs : now - sentAt]
-    const workers = by.map(({ worker }) => worker as ModelWorker)
-    const given = { status, confidence, queuedMs, ranMs, hedged, workers }
-    const known = { fingerprint: model.fingerprint, id, group }
-    this.#caller.answer(predictionOf(toNamed(tensors, signature.outputs), given, known), ended)
+    const own = status === 'recovered' ? undefined : by[0]
+    const now = own ? 0 : this.#pending.clock.now()
+    const sentAt = own ? own.startedAt : this.#sentAt(status, now)
+    // An attempt may have begun for an equal query that came before.
+    const queuedMs = reused ? 0 : Math.max(0, sentAt - this.#caller.since)
+    const ranMs = reused ? 0 : own ? own.ranMs : now - sentAt
+    const workers: string[] = []
+    const identities: Identity[] = []
+    for (const { worker } of by) {
+      workers.push((worker as Worker).name)
+      identities.push(identityOf(worker as Worker))
+    }
+    const output = toNamed(tensors, signature.outputs)
+    const { fingerprint } = model
+    // Each by its name: a spread costs 1 kB.
+    const prediction: Prediction = {
+      output,
+      status,
+      confidence,
+      queuedMs,
+      ranMs,
+      hedged,
+      workers,
+      identities,
+      fingerprint,
+      id,
+      group,
+    }
+    if (reused) prediction.reused = true
+    this.#caller.answer(prediction, ended)
+  }
+
+  /** What was recovered has taken as long as its first attempt has; what was remembered as long as the lookup. */
+  #sentAt(status: Status, now: number): number {
+    return this.tried.attempts[0]?.startedAt || (status === 'remembered' ? this.since : now)
   }
 
   get #report(): GroupReport {

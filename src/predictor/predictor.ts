@@ -6,14 +6,13 @@ import type { TensorData } from '../element'
 import { ApproxiferError } from '../errors'
 import { Payload } from '../payload'
 import type { Prediction } from '../prediction'
-import { Caller } from '../query/caller'
 import { type QueryTensors, type Signature, toTensors } from '../tensor'
 import type { GivenAnswers } from '../trust/given-answers'
 import type { Reputation } from '../trust/reputation'
 import { identityOf, type ModelChange, type ModelWorker } from '../workers/worker'
 import { type Abilities, abilitiesOf } from './abilities'
 import { Admission } from './admission'
-import { Generation } from './generation'
+import { Caller } from './caller'
 import { meansOf, type SamplingOf, type Told } from './means'
 import type { Members, Membership, Takes } from './membership'
 import { predictOptions } from './option-table'
@@ -23,8 +22,9 @@ import type { Many, Room } from './room'
 import { checkTenant, chosen, type Settings } from './settings'
 import { type PredictorStats, statsOf } from './stats'
 import { type Coder, NOBODY } from './tenants'
-import type { Unasked } from './unasked'
+import type { UnaskedParts } from './unasked'
 import { judge } from './verdict'
+import { ModelVersion } from './version'
 
 const NO_CHOICE: PredictOptions = Object.freeze({})
 const predictNames = Object.keys(predictOptions)
@@ -38,7 +38,7 @@ interface PredictorParts {
   Room: typeof Room
   /** Tells of workers that come and go. */
   membership?: Membership | undefined
-  unasked?: Unasked | undefined
+  unasked?: UnaskedParts | undefined
   rollout?: typeof Rollout | undefined
   sampling?: SamplingOf | undefined
   given?: GivenAnswers | undefined
@@ -54,7 +54,7 @@ export class Predictor {
   /** `await using` closes it at the end of its block. No method: bundlers would keep the class in every bundle for its computed name. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>
   readonly #settings: Settings
-  readonly #first: Generation
+  readonly #first: ModelVersion
   /** Where a new model stands beside the one that serves. */
   readonly #rollout: Rollout | undefined
   readonly #admission: Admission
@@ -68,13 +68,13 @@ export class Predictor {
     this.signature = workers[0].signature
     this.abilities = abilitiesOf(workers[0], settings.right)
     this.#settings = settings
-    const begin = (workers: readonly ModelWorker[], before?: Generation): Generation => {
+    const begin = (workers: readonly ModelWorker[], before?: ModelVersion): ModelVersion => {
       const told: Told = {
         fewer: () => (this.#rollout ? this.#rollout.fewer(generation) : generation.reconsider()),
         judged: (verdict) => judge(verdict, this.#all, settings),
         recalled: settings.onRecall,
         ended: (ending, turn) => {
-          if (this.#admission.leave(ending, turn)) generation.tenants.known(turn.tenant)?.ledger?.count()
+          if (this.#admission.leave(ending, turn)) generation.tenants.known(turn.tenant)?.errors?.count()
           this.#room.look()
         },
       }
@@ -88,7 +88,7 @@ export class Predictor {
         given,
         before: before?.means,
       })
-      const generation = new Generation(means, settings, { told: model, unasked, before })
+      const generation = new ModelVersion(means, settings, { told: model, unasked, before })
       return generation
     }
     this.#admission = new Admission(settings.limits)
@@ -96,7 +96,7 @@ export class Predictor {
     this.#first = begin(workers)
     this.#first.means.trust.resume()
     const needs = parts.needs ?? { least: 1, counted: 'workers', liars: 0 }
-    const others = { settings, needs, begin: (worker: ModelWorker, before: Generation) => begin([worker], before) }
+    const others = { settings, needs, begin: (worker: ModelWorker, before: ModelVersion) => begin([worker], before) }
     this.#rollout = rollout && new rollout(this.#first, workers[0], others)
     this.#membership = membership
     void membership?.follow(settings.clock, this.#members)
@@ -122,11 +122,11 @@ export class Predictor {
     this.#settings.onGeneration(this.generations()[0])
   }
 
-  get #generation(): Generation {
+  get #generation(): ModelVersion {
     return this.#rollout?.serving ?? this.#first
   }
 
-  get #all(): readonly Generation[] {
+  get #all(): readonly ModelVersion[] {
     return this.#rollout?.generations ?? [this.#first]
   }
 
@@ -179,7 +179,7 @@ export class Predictor {
     const deadlineMs = many && many.demand.dueAt < Infinity ? many.demand.dueAt - now : own.deadlineMs
     const caller = new Caller(choices, now, deadlineMs, resolve, reject, turn, options)
     const serving = this.#rollout ?? this.#first
-    serving.take({ payload, caller, signal, options, refusal: many?.demand.isWhole ? false : undefined })
+    serving.take({ payload, caller, signal, refusal: many?.demand.isWhole ? false : undefined })
   }
 
   /**

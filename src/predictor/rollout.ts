@@ -8,16 +8,15 @@ import { expected, outOfRange } from '../check'
 import { ApproxiferError } from '../errors'
 import { Payload } from '../payload'
 import type { Prediction } from '../prediction'
-import { type Caller, SharedCaller } from '../query/caller'
 import { type Random, seeded } from '../random'
 import type { TensorList } from '../tensor'
 import { identityOf, type ModelWorker, modelIdOf } from '../workers/worker'
+import { type Caller, SharedCaller } from './caller'
 import { type Contender, contenderOf, isFit, reportOf, stateOf } from './contender'
-import type { Generation } from './generation'
 import { type Takes, YOURS } from './membership'
 import type { GenerationReport } from './options'
-import type { Request } from './reuse'
 import type { Settings } from './settings'
+import type { ModelVersion, Request } from './version'
 
 /** What serves and cannot be reached for so long counts as gone. */
 const GONE_MS = 30_000
@@ -31,7 +30,7 @@ interface RolloutOptions {
   /** What it takes to answer. */
   needs: Takes
   /** A generation of this worker. @param before  that serves */
-  begin(worker: ModelWorker, before: Generation): Generation
+  begin(worker: ModelWorker, before: ModelVersion): ModelVersion
 }
 
 /** No memory answers in the model's place. */
@@ -50,17 +49,17 @@ export class Rollout {
   readonly #random: Random
   readonly #options: RolloutOptions
 
-  constructor(first: Generation, worker: ModelWorker, options: RolloutOptions) {
+  constructor(first: ModelVersion, worker: ModelWorker, options: RolloutOptions) {
     this.#options = options
     this.#random = seeded(options.settings.seed)
     this.#serving = { ...contenderOf(modelIdOf(worker), first, options.needs), state: 'serving', isProven: true }
   }
 
-  get serving(): Generation {
+  get serving(): ModelVersion {
     return this.#serving.generation
   }
 
-  get generations(): Generation[] {
+  get generations(): ModelVersion[] {
     return [this.serving, ...Array.from(this.#others.values(), ({ generation }) => generation)]
   }
 
@@ -97,7 +96,7 @@ export class Rollout {
   }
 
   /** A generation has fewer workers. Where it has none left and does not serve, its waiting queries are asked of the one that does. */
-  fewer(generation: Generation): void {
+  fewer(generation: ModelVersion): void {
     this.look()
     if (generation !== this.serving && !generation.means.pool.usable) generation.handOver(this.serving)
     generation.reconsider()
@@ -169,6 +168,7 @@ export class Rollout {
     const first = {
       ...{ choices: { ...choices, policy: 'retry' as const, atDeadline: 'fail' as const }, dueAt: now + deadlineMs },
       turn: { ...turn, rank: 2 as const },
+      said: ASKED,
     }
     const compared = ({ output }: Prediction) => {
       entry.unseen--
@@ -180,7 +180,7 @@ export class Rollout {
     }
     const caller = new SharedCaller(first, now, compared, () => void entry.unseen--)
     entry.unseen++
-    entry.generation.take({ payload, caller, signal: undefined, options: ASKED })
+    entry.generation.take({ payload, caller, signal: undefined })
   }
 
   // Who takes over.

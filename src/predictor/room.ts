@@ -5,9 +5,9 @@ import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
 import { callerOf, type Turn } from '../pool/attempt'
 import type { Admission } from './admission'
-import type { Generation } from './generation'
 import { predictEach } from './predict-each'
 import type { chosen } from './settings'
+import type { ModelVersion } from './version'
 
 /** Queries per slot of a worker that are kept under way. */
 const AHEAD = 4
@@ -35,13 +35,13 @@ export class Room {
   /** Places of which nothing was sent so far. */
   promised = 0
   readonly #admission: Admission
-  readonly #serving: () => Generation
+  readonly #serving: () => ModelVersion
   readonly #lanes = new Map<string, Lane>()
   /** Of all lanes together. */
   #weights = 0
   #isClosed = false
 
-  constructor(clock: Clock, admission: Admission, serving: () => Generation) {
+  constructor(clock: Clock, admission: Admission, serving: () => ModelVersion) {
     this.clock = clock
     this.#admission = admission
     this.#serving = serving

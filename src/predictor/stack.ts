@@ -42,6 +42,8 @@ export interface StackOptions extends Omit<HedgeOptions, 'pool' | 'compares' | '
   readonly scheme?: { readonly byzantine: number; readonly stragglers: number }
   /** Whether the model's first answers speak against how they are read. Default: nothing does. */
   readonly isDoubted?: () => boolean
+  /** What answers queries that no worker is asked for: `cache`, `remember`, `coalesce`. */
+  readonly unasked?: readonly Layer[] | undefined
   /** undefined: it has none yet, and is refused. */
   tenantOf(query: Query): Layered | undefined
 }
@@ -56,6 +58,7 @@ export function stackOf({
   strangers,
   scheme,
   isDoubted = () => false,
+  unasked = [],
   ...options
 }: StackOptions): Service {
   const { clock, pool } = options
@@ -65,7 +68,7 @@ export function stackOf({
   const memoryOf = (query: Query) => tenantOf(query)?.memory
   const workers = poolService(pool)
   const parities = sampled ? stack(workers, sample({ sampling: sampled })) : workers
-  const own = [limit({ clock }), byTenant(tenantOf, parities)]
+  const own = [limit({ clock }), ...unasked, byTenant(tenantOf, parities)]
   if (sampled) own.push(sample({ sampling: sampled, memoryOf }))
   else if (compares) own.push(agree({ ...options, trust, liars, mostDowns: most.mostDowns, memoryOf, isDoubted }))
   else if (trust && !strangers) own.push(audit({ trust }))

@@ -1,12 +1,12 @@
 /** What a predictor tells of itself. */
 
-import type { BudgetStats } from '../ledger/ledger'
+import type { BudgetStats } from '../layers/error-budget'
+import type { SavingStats } from '../layers/savings'
 import type { Agreement } from '../memory/agreements'
 import type { WorkerStats } from '../pool/pool'
 import type { WorkerEvidence } from '../trust/evidence'
 import type { Admission } from './admission'
-import type { Generation } from './generation'
-import type { UnaskedSaving } from './worth'
+import type { ModelVersion } from './version'
 
 export interface PredictorStats {
   /** 'js' also where nothing is coded or learned: no core is loaded then. */
@@ -25,7 +25,7 @@ export interface PredictorStats {
   /** How many of the remembered answers may be wrong, and what is known of them. */
   budget: BudgetStats | undefined
   /** What reuse spares, and what it costs; `off` where it gives nothing for now, since that would not pay or the model does not answer the same twice. Undefined without `reuse`. */
-  saving: UnaskedSaving | undefined
+  saving: SavingStats | undefined
   /** Of all these, queries that had the answer to an equal one. */
   reused: number
   /** Queries that ended in an error, by its code. */
@@ -55,17 +55,17 @@ export interface GenerationCounts {
 }
 
 /** @param tenant  whose memory it tells of */
-export function statsOf(generation: Generation, admission: Admission, tenant: string): PredictorStats {
+export function statsOf(generation: ModelVersion, admission: Admission, tenant: string): PredictorStats {
   const { coder, pool, lateness, trust, criterion } = generation.means
-  const { learning, ledger } = generation.tenants.known(tenant) ?? {}
+  const { learning, errors } = generation.tenants.known(tenant) ?? {}
   const experience = learning?.experience
   const { remembered: unasked, ...counts } = admission.stats()
   return {
     core: coder.core,
     ...counts,
     unasked,
-    budget: ledger?.stats,
-    saving: generation.reuse?.saving(ledger),
+    budget: errors?.stats,
+    saving: generation.reuse?.saving(errors),
     recalled: generation.means.given?.recalled ?? 0,
     reused: generation.reuse?.given ?? 0,
     hedges: { ...generation.counts.hedges },

@@ -5,8 +5,8 @@
 
 import type { Clock } from '../clock'
 import type { Budget } from '../layers/budget'
+import type { ErrorBudget } from '../layers/error-budget'
 import { recallable } from '../layers/recallable'
-import type { Ledger } from '../ledger/ledger'
 import { learnedModel, type ModelMarks, type Persistent, saveNothing } from '../memory/experience-state'
 import type { Learning } from '../memory/learning'
 import type { MemoryService } from '../memory/service'
@@ -26,7 +26,7 @@ export const NOBODY = ''
 export interface Tenant {
   readonly learning?: Learning
   /** What answers that no worker gave count in, where these may be wrong so often. */
-  readonly ledger?: Ledger | undefined
+  readonly errors?: ErrorBudget | undefined
   /** Its own, around what all tenants share: what recovers, and what codes. */
   layers: Layered['layers']
   /** Of what workers answered; undefined where nothing is learned. */

@@ -1,37 +1,135 @@
 /** What answers queries that nobody is asked for: those that equal earlier ones, and those that a memory is confident of. Loaded where an option asks for it. */
 
+import { cache } from '../layers/cache'
+import { coalesce } from '../layers/coalesce'
+import type { ErrorBudget } from '../layers/error-budget'
+import { ExactCache } from '../layers/exact-cache'
+import type { Account } from '../layers/remember'
+import { Repeatability } from '../layers/repeatability'
+import { Repeats, type SavingStats, Savings } from '../layers/savings'
+import { SecondOpinion } from '../layers/second-opinion'
+import type { Identity } from '../pool/attempt'
 import { secret } from '../random'
-import { KeptAnswers } from './kept-answers'
+import type { Layer, Query } from '../service'
 import type { Means } from './means'
-import type { RememberingOptions } from './remembering'
-import { Reuse, type ReuseOptions } from './reuse'
-import { SecondOpinion } from './second-opinion'
-import type { Settings } from './settings'
-import { Repeats } from './worth'
+import { isVerified, type Settings } from './settings'
+import type { Tenant } from './tenants'
 
-export type Unasked = (
+/** What is kept and remembered of one model. */
+export interface Unasked {
+  /** The outermost first. */
+  readonly layers: readonly Layer[]
+  /** Queries that had the answer to an equal one. */
+  readonly given: number
+  /** Of a tenant: what was spared, and what that cost. */
+  saving(errors: ErrorBudget | undefined): SavingStats
+  /** The workers have another model. */
+  renew(): void
+  /** Forgets what an identity answered, or what a tenant asked. */
+  forget(which: { identity?: Identity; tenant?: string }): void
+  close(): void
+}
+
+/** What was learned is of a model before; what was wrong of what was kept is gone. */
+interface Consequences {
+  replaced(): void
+  mended(): void
+}
+
+/** Makes it for each model. */
+export type UnaskedParts = (
   settings: Settings,
   means: Means,
-  asked: Pick<ReuseOptions, 'ask' | 'replaced' | 'mended'> & Pick<RememberingOptions, 'learned'>,
-) => Reuse
+  own: Consequences & { tenantOf(query: Query): Tenant },
+) => Unasked
 
-/** What makes it for each model. */
-export async function unaskedFor(maxError: number | undefined): Promise<Unasked> {
-  const Remembering = maxError === undefined ? undefined : (await import('./remembering')).Remembering
-  return ({ clock, reuse, warn, choices, testing }, means, asked) => {
-    const { exact, bytes } = reuse
-    const { coder, lateness } = means
+export async function unaskedFor(maxError: number | undefined): Promise<UnaskedParts> {
+  const remember = maxError === undefined ? undefined : (await import('../layers/remember')).remember
+  return (settings, means, own) => new LayeredReuse(settings, means, own, remember)
+}
+
+function opinionOf(clock: Settings['clock'], { pool, trust, sampled, coder }: Means): SecondOpinion {
+  return new SecondOpinion({ clock, pool, trust, sampled, isProven: isVerified(coder) })
+}
+
+/** Whoever asks for it has it; else equal queries have to be frequent enough to pay. */
+function cacheOf({ exact, bytes }: Settings['reuse'], remembers: boolean, inferenceMs: () => number | undefined) {
+  return new ExactCache({ bytes, repeats: remembers && !exact ? new Repeats(inferenceMs) : undefined })
+}
+
+/** The layers, and what they share. */
+export class LayeredReuse implements Unasked {
+  /** The outermost first. Each query has a coin of its own before equal ones are asked together: else one toss would stand for all of them. */
+  readonly layers: readonly Layer[]
+  readonly #cache: ExactCache
+  readonly #repeatability: Repeatability
+  readonly #opinion: SecondOpinion
+  readonly #counts = { reused: 0 }
+  /** Of repeats, where nothing is remembered. */
+  readonly #savings = new Savings()
+  readonly #accounts: WeakMap<object, Account> | undefined
+
+  constructor(
+    { clock, reuse, warn, choices, testing }: Settings,
+    means: Means,
+    { tenantOf, replaced, mended }: Consequences & { tenantOf(query: Query): Tenant },
+    remember: typeof import('../layers/remember').remember | undefined,
+  ) {
+    const { lateness, trust, signature, first } = means
     const inferenceMs = () => lateness.medianMs
-    const recovers = choices.policy !== 'retry'
-    const { forecast } = means.pool
-    const opinion = new SecondOpinion({ clock, means })
-    const wrong = (): void => own.suspect()
-    const remembering = { clock, means, core: coder.core, recovers, inferenceMs, forecast, opinion, wrong, ...asked }
-    const before = Remembering && new Remembering(remembering)
-    const repeats = Remembering && !exact ? new Repeats(inferenceMs) : undefined // who asks for it has it
-    const kept = new KeptAnswers({ bytes, repeats })
+    const equality = () => trust.equality
+    const counts = this.#counts
+    const opinion = opinionOf(clock, means)
+    const kept = cacheOf(reuse, remember !== undefined, inferenceMs)
+    const forget = () => {
+      kept.clear()
+      replaced()
+    }
+    const repeatability = new Repeatability({ kept, opinion, warn, equality, replaced: forget, mended })
+    this.#opinion = opinion
+    this.#cache = kept
+    this.#repeatability = repeatability
+    const isOff = () => repeatability.isOff
     const coin = testing.coin ?? secret
-    const own = new Reuse({ kept, clock, warn, before, means, opinion, inferenceMs, coin, ...asked })
-    return own
+    const savings = this.#savings
+    const layers = [
+      cache({ clock, cache: kept, repeatability, counts, savings, equality, tenantOf, inferenceMs, coin }),
+      coalesce({ clock, counts, isOff }),
+    ]
+    if (remember) {
+      this.#accounts = new WeakMap()
+      const remembering = remember({
+        ...{ clock, outputs: signature.outputs, accounts: this.#accounts, opinion, tenantOf, inferenceMs },
+        recovers: choices.policy !== 'retry',
+        isOff: () => repeatability.isOff || first.doubt !== undefined,
+        wrong: () => repeatability.suspect(),
+      })
+      layers.splice(1, 0, remembering)
+    }
+    this.layers = layers
+  }
+
+  get given(): number {
+    return this.#counts.reused
+  }
+
+  saving(errors: ErrorBudget | undefined): SavingStats {
+    const account = errors && this.#accounts?.get(errors)
+    const savings = this.#accounts ? (account?.savings ?? new Savings()) : this.#savings
+    return { ...savings, off: account?.payoff.isOff === true || this.#repeatability.isOff }
+  }
+
+  renew(): void {
+    this.#cache.clear()
+    this.#opinion.stop()
+    this.#repeatability.renew()
+  }
+
+  forget(which: { identity?: Identity; tenant?: string }): void {
+    this.#cache.forget(which)
+  }
+
+  close(): void {
+    this.#opinion.close()
   }
 }

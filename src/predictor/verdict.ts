@@ -1,11 +1,11 @@
 /** What follows when a worker was shown to lie, or is believed again. */
 
 import type { Verdict } from '../trust/reputation'
-import type { Generation } from './generation'
 import type { Settings } from './settings'
+import type { ModelVersion } from './version'
 
 /** @param generations  whatever model a machine has, it is ejected with all of its workers, and what they taught is forgotten */
-export function judge(verdict: Verdict, generations: readonly Generation[], settings: Settings): void {
+export function judge(verdict: Verdict, generations: readonly ModelVersion[], settings: Settings): void {
   const { warn, onVerdict } = settings
   const { worker, identity, kind, evidence } = verdict
   onVerdict(verdict)

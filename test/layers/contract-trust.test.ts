@@ -11,7 +11,6 @@ import { Lateness } from '../../src/layers/lateness'
 import { parity } from '../../src/layers/parity'
 import { recallable } from '../../src/layers/recallable'
 import { recover } from '../../src/layers/recover'
-import type { MemoryService } from '../../src/memory/service'
 import { acceptAnswers, type Payload } from '../../src/payload'
 import { NORMAL } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
@@ -26,7 +25,9 @@ import { GivenAnswers } from '../../src/trust/given-answers'
 import { OpenReputation } from '../../src/trust/open-reputation'
 import { Reputation } from '../../src/trust/reputation'
 import { Sampling } from '../../src/trust/sampling'
+import type { ModelWorker } from '../../src/workers/worker'
 import { payload, queryOf } from '../shared/fake-service'
+import { randomMemory } from '../shared/random-memory'
 
 const [RUNS, QUERIES, WORKERS] = [100, 150, 6]
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
@@ -57,20 +58,7 @@ async function worldOf(random: Random) {
     plain: ({ trusted }) => mode === 'open' && !trusted,
   })
   const counts = { sent: 0, won: 0 }
-  const memory: MemoryService = {
-    isWarm: true,
-    isCurrent: () => random.next() < 0.9,
-    best: (all) => ({ recovery: all[0], confidence: random.next() }),
-    grade: () => true,
-    agrees: () => true,
-    ...{ learn() {}, rehearse() {}, recallAhead() {}, study: (all: Iterable<unknown>) => void Array.from(all) },
-    recall(query, _, told) {
-      const said = { answer: query.slice(), source: 'memory', missing: 1, confidence: random.next(), epoch: 0 } as const
-      const tell = () => told(random.next() < 0.7 ? said : undefined)
-      if (random.next() < 0.5) tell()
-      else clock.after(30 * random.next(), tell)
-    },
-  }
+  const memory = randomMemory(clock, random)
   const { sampled, strangers, given } = trusting(mode, pool, random)
   const recovers = mode !== 'open' && random.next() < 0.6
   const own = {
@@ -143,7 +131,7 @@ it('holds under random trouble', async () => {
           if (clock.now() > dueAt + GRACE) faults.push(`settled ${clock.now() - dueAt} ms late`)
           tally(outcome.kind === 'answer' ? outcome.status : outcome.error.code)
           if (outcome.kind === 'failure' || mode === 'closed' || !outcome.by.length) return
-          const { trusted, name = '' } = outcome.by[0].worker ?? {}
+          const { trusted, name } = outcome.by[0].worker as ModelWorker
           const isProven = outcome.status === 'exact'
           const isAnchor = trusted && (mode === 'open' || pool.worker(name)) // not any more where it has left
           if (isProven && !trusted) faults.push('another one’s is exact')

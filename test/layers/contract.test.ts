@@ -11,7 +11,6 @@ import { Budget } from '../../src/layers/budget'
 import { Lateness } from '../../src/layers/lateness'
 import { type ParityLayer, parity } from '../../src/layers/parity'
 import { recover } from '../../src/layers/recover'
-import type { MemoryService, RecalledAnswer } from '../../src/memory/service'
 import { acceptAnswers, type Payload } from '../../src/payload'
 import { NORMAL } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
@@ -23,6 +22,7 @@ import { SimulatedWorker } from '../../src/testing/simulated-worker'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import type { ModelWorker } from '../../src/workers/worker'
 import { payload, queryOf } from '../shared/fake-service'
+import { randomMemory } from '../shared/random-memory'
 
 const [RUNS, QUERIES, WORKERS] = [150, 150, 6]
 const signature: Signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
@@ -47,26 +47,13 @@ async function worldOf(random: Random) {
   const [accept, lateMs] = [acceptAnswers(signature, false), () => lateness.ages?.hedgeMs]
   const pool: Pool<Payload, Payload> = new Pool<Payload, Payload>(workers, { clock, hangMs: 80, accept, lateMs })
   const counts = { sent: 0, won: 0 }
-  const memory: MemoryService = {
+  const memory = randomMemory(clock, random, {
     isWarm: random.next() < 0.7,
-    isCurrent: () => random.next() < 0.9,
-    best: (all) => ({ recovery: all[0], confidence: random.next() }),
-    grade: () => true,
-    study: (rehearsals) => void Array.from(rehearsals),
+    agrees: (recalled, own) => recalled[0] === own[0],
     learn(_, own) {
       if (own[1] !== 1) faults.push('learned a lie')
     },
-    recall: (query, _, told) => recall(query, told),
-    recallAhead: (query, _, told) => recall(query, told),
-    agrees: ({ answer }, own) => answer[0] === own[0],
-    rehearse() {},
-  }
-  const recall = (query: Float32Array, told: (said: RecalledAnswer | undefined) => void) => {
-    const said = { answer: query.slice(), source: 'memory', missing: 1, confidence: random.next(), epoch: 0 } as const
-    const tell = () => told(random.next() < 0.7 ? said : undefined)
-    if (random.next() < 0.5) tell()
-    else clock.after(30 * random.next(), tell)
-  }
+  })
   const liars = random.next() < 0.5 ? 0 : random.next() < 0.7 ? 1 : 2
   for (const worker of workers.slice(0, liars)) {
     const { answer } = worker

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Policy } from '../../src/choices'
 import { type RecoverOptions, recover } from '../../src/layers/recover'
-import type { MemoryService, RecalledAnswer, RecallWant } from '../../src/memory/service'
+import type { RecalledAnswer, RecallWant } from '../../src/memory/service'
 import type { Recovered } from '../../src/prediction'
 import { type failure, fakeService, listener, payload, queryOf } from '../shared/fake-service'
 
@@ -11,7 +11,9 @@ const ages = { giveMs: 20, hedgeMs: 30, worth: 1 }
 const said = (confidence: number, ...values: number[]): RecalledAnswer => ({ answer: Float32Array.from(values), source: 'memory', missing: 1, confidence, epoch: 0 }) // biome-ignore format: one line
 
 /** A memory that says the same of every query, when it is told to; at once unless `isSlow`. */
-class FakeMemory implements MemoryService {
+type RecoverMemory = RecoverOptions['memory']
+
+class FakeMemory implements RecoverMemory {
   isWarm = true
   isSlow = false
   epoch = 0
@@ -39,7 +41,7 @@ class FakeMemory implements MemoryService {
     this.log.push(`learned ${own.join()}${rehearsed ? ' or rehearsed' : ''}${from === undefined ? ' of nobody' : ''}`)
   }
   recallAhead() {}
-  agrees({ answer }: RecalledAnswer, own: Float32Array) {
+  agrees(answer: Float32Array, own: Float32Array) {
     return answer.join() === own.join()
   }
   rehearse() {}

@@ -10,7 +10,7 @@ import type { Warn } from '../notices'
 import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
 import { agree, type Equality } from '../trust/equality'
-import type { Kept, KeptAnswers } from './kept-answers'
+import type { ExactCache, Kept } from './exact-cache'
 import type { Opinion, SecondOpinion } from './second-opinion'
 
 /** So many differences in so many repeats that were asked again, and so many but for one machine's: reuse is off. It is on again after as many repeats that were all answered alike. */
@@ -24,7 +24,7 @@ interface OpenDifference {
 }
 
 interface RepeatabilityOptions {
-  kept: KeptAnswers
+  kept: ExactCache
   opinion: Pick<SecondOpinion, 'judge' | 'ask' | 'isOnly' | 'isProven'>
   equality(): Equality
   warn: Warn
@@ -66,7 +66,7 @@ export class Repeatability {
     if (!all.has(key, kept)) return told(false) // of a model before
     const known = this.#judging.get(kept)
     if (known) return void known.waiting.push(told)
-    const before = kept.prediction.identities[0]
+    const before = kept.by.identity as Identity
     const [between, waiting] = [[from, before], [told]]
     const isOfOthers = (other: OpenDifference) => !other.between.some((identity) => between.includes(identity))
     if ([...this.#judging.values()].some(isOfOthers)) {
@@ -110,7 +110,7 @@ export class Repeatability {
     const { kept: all, opinion } = this.#options
     const one = opinion.isProven ? undefined : all.another(() => true) // the coin's repeats are proven
     if (!one) return
-    const before = one.kept.prediction.identities[0]
+    const before = one.kept.by.identity as Identity
     opinion.ask(one.kept.query, opinion.isOnly(before) ? [] : [before], (answer, from) => {
       if (answer) this.compare(one.key, one.kept, answer, from)
     })

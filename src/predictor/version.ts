@@ -7,36 +7,44 @@ import { ApproxiferError, asError } from '../errors'
 import { Budget } from '../layers/budget'
 import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
-import type { Caller } from '../query/caller'
-import type { Service } from '../service'
+import type { Layer, Query, Service } from '../service'
 import type { ModelChange, ModelWorker } from '../workers/worker'
+import type { Caller } from './caller'
 import type { Means } from './means'
 import { Pending } from './pending'
-import type { Request, Reuse } from './reuse'
 import type { Settings } from './settings'
 import { stackOf } from './stack'
 import type { GenerationCounts } from './stats'
 import { NOBODY, type Shared, Tenants } from './tenants'
-import type { Unasked } from './unasked'
+import type { Unasked, UnaskedParts } from './unasked'
 
 /** Hedges that may be saved up where few queries are under way. Of 256 that began together ten had a second worker, and 25 of 9,000 waited ten times as long as others. */
 const BURST = 10
 /** Late queries that may be recovered, as a share of all; unused, it is saved up over this many queries. A pool that slows down as a whole must not turn every answer into a recovery. */
 const RECOVERED = { share: 0.3, queries: 500 }
+/** A caller's query. */
+export interface Request {
+  readonly payload: Payload
+  readonly caller: Caller
+  readonly signal: AbortSignal | undefined
+  /** False: it is let in however much waits. */
+  readonly refusal?: false | undefined
+}
+
 interface GenerationOptions {
   /** What its workers say of their model. */
   told: ModelChange
   /** What may answer queries that nobody is asked for. */
-  unasked?: Unasked | undefined
+  unasked?: UnaskedParts | undefined
   /** The one that serves before it: what was counted goes on. */
-  before?: Generation | undefined
+  before?: ModelVersion | undefined
 }
 
-export class Generation {
+export class ModelVersion {
   readonly counts: GenerationCounts
   readonly tenants: Tenants
   readonly means: Means
-  readonly reuse: Reuse | undefined
+  readonly reuse: Unasked | undefined
   readonly #shared: Shared
   readonly #pending: Pending
   /** What a query gets that comes when it is closed. */
@@ -53,14 +61,14 @@ export class Generation {
     this.#told = told
     this.#model = { fingerprint: told.model ?? told.modelId }
     this.means = means
-    const ask = (request: Request, caller: Caller) => this.#ask(request, caller)
-    const learned = (tenant: string) => this.tenants.of(tenant)
-    const mended = () => {
-      for (const { ledger } of this.tenants) ledger?.mended()
-    }
-    this.reuse = unasked?.(settings, means, { ask, learned, mended, replaced: () => this.#replaced() })
     this.#shared = this.#share(settings, before)
-    this.#pending = new Pending(this.#stack(settings), means, this.#model, settings.clock)
+    const mended = () => {
+      for (const { errors } of this.tenants) errors?.mended()
+    }
+    const replaced = () => this.#replaced()
+    const tenantOf = ({ turn }: Query) => this.tenants.of(turn.tenant)
+    this.reuse = unasked?.(settings, means, { tenantOf, mended, replaced })
+    this.#pending = new Pending(this.#stack(settings, this.reuse?.layers), means, this.#model, settings.clock)
     const make = (name: string) =>
       means.coder.newTenant(name, this.#shared, settings, { ...this.#told, fingerprint: this.#told.model })
     this.tenants = new Tenants(settings.limits.tenants, make, (tenant) => this.reuse?.forget({ tenant }))
@@ -69,13 +77,13 @@ export class Generation {
     if (limits.tenants === 1 || reuse.maxError !== undefined) this.tenants.of(NOBODY) // without room for a memory it is refused now
   }
 
-  #stack({ layers }: Settings): Service {
+  #stack({ layers }: Settings, unasked: readonly Layer[] | undefined): Service {
     const { clock, lateness, hedges } = this.#shared
     const { pool, coder, trust, sampled, first } = this.means
     const isPaper = coder.code !== 'systematic'
     const { strangers } = trust
     return stackOf({
-      ...{ clock, pool, lateness, budget: hedges, counts: this.counts.hedges, teaches: coder.learns, layers },
+      ...{ clock, pool, lateness, budget: hedges, counts: this.counts.hedges, teaches: coder.learns, layers, unasked },
       ...(!isPaper && { trust, sampled, strangers, scheme: coder.scheme, isDoubted: () => first.doubt !== undefined }),
       isHedged: !isPaper,
       tenantOf: ({ turn, refusal }) => (refusal ? this.tenants.known(turn.tenant) : this.tenants.of(turn.tenant)),
@@ -86,7 +94,7 @@ export class Generation {
     return this.#model.fingerprint
   }
 
-  #share({ clock, hedge }: Settings, before: Generation | undefined): Shared {
+  #share({ clock, hedge }: Settings, before: ModelVersion | undefined): Shared {
     return {
       ...this.means,
       clock,
@@ -115,14 +123,14 @@ export class Generation {
 
   /** The model was replaced, and nobody said so: tenants learn anew. Their budgets go on, else each replacement would be one more. */
   #replaced(): void {
-    for (const { learning, ledger } of this.tenants) {
+    for (const { learning, errors } of this.tenants) {
       learning?.renew()
-      ledger?.renew()
+      errors?.renew()
     }
   }
 
   /** Who waits for an answer asks another generation, in a moment. */
-  handOver(other: Generation): void {
+  handOver(other: ModelVersion): void {
     const waiting = [...this.#waiting.splice(0), ...this.#pending.detach()]
     this.end(new ApproxiferError('WORKER', 'the model of the workers was replaced'))
     other.#waiting.push(...waiting)
@@ -156,42 +164,22 @@ export class Generation {
     sampled?.changed()
   }
 
-  /** Answers a request, by what was answered before where that is wanted. */
-  take(request: Request): void {
+  /** Has a query answered. */
+  take({ payload, signal, refusal, caller }: Request): void {
     try {
       if (this.#closed) throw this.#closed // by what was read of the query
-      if (this.reuse) this.reuse.take(request)
-      else this.#ask(request, request.caller)
+      const call = this.#pending.ask(payload, caller, refusal)
+      if (this.#closed)
+        call.end(this.#closed) // by what made features of it
+      else if (signal && caller.isOpen) caller.listen(signal, (error) => call.leave(error))
     } catch (error) {
-      this.#fail(request.caller, error)
+      this.#fail(caller, error)
     }
   }
 
   /** A throw on a query's way costs that one, and nobody else. */
   #fail(caller: Caller, error: unknown): void {
     if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
-  }
-
-  /** @param caller  its own, or who asks for several */
-  #ask({ payload, signal, refusal, caller: own }: Request, caller: Caller): void {
-    try {
-      const call = this.#pending.ask(payload, caller, refusal)
-      if (this.#closed) return call.end(this.#closed) // by what made features of it
-      this.#listen(caller, own, signal, call)
-    } catch (error) {
-      this.#fail(caller, error)
-    }
-  }
-
-  #listen(
-    caller: Caller,
-    own: Caller,
-    signal: AbortSignal | undefined,
-    asked: { leave(error: ApproxiferError): void },
-  ): void {
-    const isShared = caller !== own // those that it asks for have signals of their own, and it leaves with the last of them
-    const heard = isShared ? undefined : signal
-    if (caller.isOpen && (heard || isShared)) caller.listen(heard, (error) => asked.leave(error))
   }
 
   /** Whether a memory may answer a caller that no worker can in time. */

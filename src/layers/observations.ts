@@ -43,7 +43,7 @@ const MOST_WEIGHT = 1000
 /** What is saved as the doubt of a repeat. */
 const REPEAT = -1
 
-export class Sightings {
+export class Observations {
   readonly #doubts = new Float64Array(WINDOW)
   readonly #bins = new Uint8Array(WINDOW)
   /** Below 0: it was wrong; 0: nobody knows. */
@@ -85,11 +85,11 @@ export class Sightings {
   }
 
   /** @throws RangeError for what `save` never gave */
-  static load(state: unknown): Sightings {
+  static load(state: unknown): Observations {
     const { doubts, weights } = saved.object('ledger.sightings', state, ['doubts', 'weights'])
     const all = saved.list('ledger.sightings.doubts', doubts, WINDOW)
     const told = saved.numbers('ledger.sightings.weights', weights, all.length, -MOST_WEIGHT, MOST_WEIGHT)
-    const loaded = new Sightings()
+    const loaded = new Observations()
     for (const [i, doubt] of saved.numbers('ledger.sightings.doubts', doubts, all.length, REPEAT, 1).entries()) {
       const number = doubt < 0 ? loaded.seeRepeat() : loaded.see(1 - doubt)
       loaded.learn(number, Math.abs(told[i]), told[i] >= 0)

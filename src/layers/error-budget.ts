@@ -1,36 +1,36 @@
 /**
  * Answers before asking, within a budget of wrong ones. Repeats have the model's earlier answer, and a memory answers what it is confident of;
- * a secret coin has some of both asked all the same, and each that was wrong is a catch. After as many catches as were allowed for
- * nothing more is given until the span is over. So at most `maxError` of a span's answers are wrong with a probability of 95 %, whatever is
+ * a secret coin has some of both asked all the same, and each of these that was wrong is a detected error. After as many detected errors as were allowed for
+ * nothing more is given until the window is over. So at most `maxError` of a window's answers are wrong with a probability of 95 %, whatever is
  * asked, by whom, and in whatever order: only the coin counts. Confidence decides nothing but how much is saved.
  *
- * The budgets of all spans so far add up to 20 + 2 `maxError` times the answers at most, since the next span is at most twice as long as the one
+ * The budgets of all windows so far add up to 20 + 2 `maxError` times the answers at most, since the next window is at most twice as long as the one
  * before was. So the wrong answers keep that bound at any time, in 95 of 100 streams (see ALPHA).
  */
 
 import * as saved from '../saved'
-import { partBefore, poissonMean } from './rates'
-import { Sightings } from './sightings'
-import { Span, termsOf } from './span'
+import { BudgetWindow, termsOf } from './budget-window'
+import { partBefore, poissonMean } from './error-rates'
+import { Observations } from './observations'
 
-/** Budgets of the first span, and of the longest. Each is twice as long as the one before. */
+/** Budgets of the first window, and of the longest. Each is twice as long as the one before. */
 export const BUDGETS = { first: 20, most: 1000 }
 /** Answers after which the threshold is found anew. */
 const EVERY = 64
-/** A span may run out of catches before it is over with this probability. */
+/** A window may run out of detected errors before it is over with this probability. */
 const RISK = 0.35
-/** Late recoveries that the first span allows for, and that every span has beyond twice those of the one before. */
+/** Late recoveries that the first window allows for, and that every window has beyond twice those of the one before. */
 const SPARE_LATE = 5
 const NOTHING = Number.POSITIVE_INFINITY
 
-/** What becomes of a query. `audit`: it is asked though the memory is confident; until `told` it may be the last catch. */
+/** What becomes of a query. `audit`: it is asked though the memory is confident; until `told` it may be the last detected error. */
 export interface Draw {
   readonly is: 'remember' | 'audit' | 'ask'
   /** The model's answer came: whether the memory was right. Of an audit, also that none ever came: false. */
   told(right: boolean): void
 }
 
-export interface LedgerOptions {
+export interface ErrorBudgetOptions {
   /** Of all answers those that may be wrong, above 0, below 1. */
   maxError: number
   /** Whether late queries may be given recoveries, which are graded when the model's answer comes. */
@@ -39,109 +39,109 @@ export interface LedgerOptions {
   coin: () => number
 }
 
-/** Where a ledger stands, for `stats`. */
+/** Where an error budget stands, for `stats`. */
 export interface BudgetStats {
-  /** Spans so far, this one included; how many answers it has, and had. */
+  /** Windows so far, this one included; how many answers it has, and had. */
   span: number
   length: number
   answers: number
   /** Wrong answers that it may have, and has at most with a probability of 95 %. */
   allowed: number
   wrongAtMost: number
-  /** Of confident ones those that are asked all the same; catches so far, and after which nothing more is given. */
+  /** Of confident ones those that are asked all the same; detected errors so far, and after which nothing more is given. */
   rate: number
   catches: number
   allowedCatches: number
   /** Confidence from which the memory's answer is given; undefined while none is. */
   threshold: number | undefined
-  /** Of this span's answers those that were given unasked, the share of them that may be wrong (95 %), and of all answers; undefined before the first. */
+  /** Of this window's answers those that were given unasked, the share of them that may be wrong (95 %), and of all answers; undefined before the first. */
   given: number
   shareWrongOfGiven: number | undefined
   shareWrong: number | undefined
-  /** Answers of the memory that were given unasked, and repeats, in all spans; and both that were asked all the same. */
+  /** Answers of the memory that were given unasked, and repeats, in all windows; and both that were asked all the same. */
   remembered: number
   repeats: number
   audits: number
 }
 
-export class Ledger {
-  readonly #options: LedgerOptions
-  #sightings = new Sightings()
-  #span: Span
+export class ErrorBudget {
+  readonly #options: ErrorBudgetOptions
+  #observations = new Observations()
+  #current: BudgetWindow
   #threshold = NOTHING
   #counted = 0
   readonly #late: LateRecoveries
   readonly #counts = { remembered: 0, repeats: 0, audits: 0 }
 
-  constructor(options: LedgerOptions) {
+  constructor(options: ErrorBudgetOptions) {
     this.#options = options
     this.#late = new LateRecoveries(options.recovers)
-    this.#span = this.#begin()
+    this.#current = this.#begin()
   }
 
-  /** One more answer was given, whoever it is from. What fails or is taken back is none, and ends no span. */
+  /** One more answer was given, whoever it is from. What fails or is taken back is none, and ends none of its windows */
   count(): void {
-    this.#endSpan()
-    this.#span.answers++
+    this.#endWindow()
+    this.#current.answers++
     if (++this.#counted % EVERY === 0) this.#look()
   }
 
-  /** Number of the present span. */
+  /** Which window it is, from 1 on. */
   get span(): number {
-    return this.#span.number
+    return this.#current.number
   }
 
   /** Nothing is given until an audit that is under way has its outcome. */
   get isHeld(): boolean {
-    return this.#span.isHeld
+    return this.#current.isHeld
   }
 
   /** One more query, of whose answer the memory is so confident. @param mayGive  else it is asked for, and shows whether the memory is of use */
   draw(confidence: number, mayGive = true): Draw {
-    this.#endSpan()
-    return this.#draw(this.#sightings.see(confidence), mayGive && confidence >= this.#threshold, 'remembered')
+    this.#endWindow()
+    return this.#draw(this.#observations.see(confidence), mayGive && confidence >= this.#threshold, 'remembered')
   }
 
   /** One more query whose answer by the model is kept: a candidate as long as anything may be given. */
   drawRepeat(): Draw {
-    this.#endSpan()
-    return this.#draw(this.#sightings.seeRepeat(), true, 'repeats')
+    this.#endWindow()
+    return this.#draw(this.#observations.seeRepeat(), true, 'repeats')
   }
 
   #draw(number: number, isCandidate: boolean, kind: 'remembered' | 'repeats'): Draw {
-    const [span, sightings] = [this.#span, this.#sightings]
-    if (isCandidate) span.count()
-    if (!isCandidate || !span.mayGive) return { is: 'ask', told: (right) => sightings.learn(number, 1, right) }
-    if (this.#options.coin() >= span.terms.rate) {
-      span.given++
+    const [current, observations] = [this.#current, this.#observations]
+    if (isCandidate) current.count()
+    if (!isCandidate || !current.mayGive) return { is: 'ask', told: (right) => observations.learn(number, 1, right) }
+    if (this.#options.coin() >= current.terms.rate) {
+      current.given++
       this.#counts[kind]++
       return { is: 'remember', told() {} }
     }
     this.#counts.audits++
-    const end = span.audit()
+    const end = current.audit()
     return {
       is: 'audit',
       told: (right) => {
-        sightings.learn(number, 1 / span.terms.rate, right)
+        observations.learn(number, 1 / current.terms.rate, right)
         end(right)
-        if (!right && span === this.#span) this.#look()
+        if (!right && current === this.#current) this.#look()
       },
     }
   }
 
   /** What was kept and learned is of another model, and gone: of what is learned from now on nothing is known yet. The budget stays what it was. */
   renew(): void {
-    this.#sightings = new Sightings()
+    this.#observations = new Observations()
     this.#threshold = NOTHING
     this.mended()
   }
 
   /**
-   * What was wrong is gone. A span that has no catches left ends once it had half as many answers as a first span has, since the next one
-   * may have twice that: the budget of a first span.
+   * What was wrong is gone. A window that has no detected errors left ends once it had half as many answers as a first window has, since the next one
+   * may have twice that: as a first window has.
    */
   mended(): void {
-    this.#span.mayEndAfter = Math.ceil(BUDGETS.first / (2 * this.#options.maxError))
+    this.#current.mayEndAfter = Math.ceil(BUDGETS.first / (2 * this.#options.maxError))
   }
 
   /** Whether one more late recovery may be given: each counts as wrong until the model's own answer has come. */
@@ -154,33 +154,33 @@ export class Ledger {
     return this.#late.give()
   }
 
-  #endSpan(): void {
-    if (!this.#span.isOver) return
-    this.#span = this.#begin(this.#span)
+  #endWindow(): void {
+    if (!this.#current.isOver) return
+    this.#current = this.#begin(this.#current)
     this.#look()
   }
 
-  #begin(before?: Span): Span {
+  #begin(before?: BudgetWindow): BudgetWindow {
     const { maxError } = this.#options
     const budget = before ? Math.min(BUDGETS.most, 2 * before.answers * maxError) : BUDGETS.first
     const late = this.#late.begin(budget)
     const own = Math.floor(budget - late)
     const length = Math.round(budget / maxError)
-    const terms = termsOf({ length, maxError, budget: own }, this.#sightings.points(), before?.delay)
-    return new Span((before?.number ?? 0) + 1, terms, before?.delay)
+    const terms = termsOf({ length, maxError, budget: own }, this.#observations.points(), before?.delay)
+    return new BudgetWindow((before?.number ?? 0) + 1, terms, before?.delay)
   }
 
   /**
-   * Finds the threshold: of those at which the catches that are left will probably do the one at which most is answered, so that a memory that is
-   * often wrong does not use up the catches of repeats.
+   * Finds the threshold: of those at which the detected errors that are left will probably do the one at which most is answered, so that a memory that is
+   * often wrong does not use up the detected errors of repeats.
    */
   #look(): void {
-    const { terms, left, answers } = this.#span
+    const { terms, left, answers } = this.#current
     const audits = terms.rate * Math.max(1, terms.length - answers)
     const most = Math.min(this.#options.maxError, left > 0 ? poissonMean(left, RISK) / audits : 0)
     this.#threshold = NOTHING
     let best = 0
-    for (const { confidence, share, wrong, suspected } of left > 0 ? this.#sightings.points() : []) {
+    for (const { confidence, share, wrong, suspected } of left > 0 ? this.#observations.points() : []) {
       const answered = wrong > most ? 0 : share * partBefore(left, audits * suspected)
       if (answered <= best) continue
       best = answered
@@ -190,44 +190,44 @@ export class Ledger {
 
   /** What the memory said of a query before it was taught the answer: nothing is given, and nothing counts. */
   see({ confidence, isRight }: { confidence: number; isRight: boolean }): void {
-    this.#sightings.learn(this.#sightings.see(confidence), 1, isRight)
+    this.#observations.learn(this.#observations.see(confidence), 1, isRight)
   }
 
   /** Where it stands, for `load`: audits under way count as caught. Who goes on from one state twice may have twice as many wrong answers. */
   save(): unknown {
     const { maxError } = this.#options
-    return { maxError, span: this.#span.save(), late: this.#late.save(), sightings: this.#sightings.save() }
+    return { maxError, span: this.#current.save(), late: this.#late.save(), sightings: this.#observations.save() }
   }
 
   /**
-   * Goes on where `save` was; with another `maxError`, and where nothing had been answered, a first span begins with what is known of the
+   * Goes on where `save` was; with another `maxError`, and where nothing had been answered, a first window begins with what is known of the
    * memory. @throws RangeError for what it never gave
    */
   load(state: unknown): void {
     const { maxError, span, late, sightings } = saved.object('ledger', state, ['maxError', 'span', 'late', 'sightings'])
-    const known = Sightings.load(sightings)
+    const known = Observations.load(sightings)
     const isSame = saved.number('ledger.maxError', maxError, 0, 1) === this.#options.maxError
-    const loaded = isSame ? Span.load(span, maxError as number) : undefined
+    const loaded = isSame ? BudgetWindow.load(span, maxError as number) : undefined
     if (loaded) this.#late.load(late)
-    this.#sightings = known
+    this.#observations = known
     const isBegun = loaded && (loaded.answers || loaded.caught || this.#late.spent)
-    this.#span = isBegun ? loaded : this.#begin()
+    this.#current = isBegun ? loaded : this.#begin()
     this.#look()
   }
 
-  /** Part of the queries that are looked up that would be answered unasked in a span like this one, by what is known now. */
+  /** Part of the queries that are looked up that would be answered unasked in a window like this one, by what is known now. */
   foretell(): number {
-    const { length, budget } = this.#span.terms
+    const { length, budget } = this.#current.terms
     const { maxError } = this.#options
-    const points = this.#sightings.points().map((point) => ({ ...point, share: point.lookedUp }))
-    return termsOf({ length, maxError, budget }, points, this.#span.delay).foretold
+    const points = this.#observations.points().map((point) => ({ ...point, share: point.lookedUp }))
+    return termsOf({ length, maxError, budget }, points, this.#current.delay).foretold
   }
 
   get stats(): BudgetStats {
-    const { number, answers, caught, terms } = this.#span
+    const { number, answers, caught, terms } = this.#current
     const { length, budget, rate, catches } = terms
-    const given = this.#span.given + this.#late.given
-    const wrongAtMost = Math.min(this.#span.wrongAtMost, this.#span.given) + this.#late.spent
+    const given = this.#current.given + this.#late.given
+    const wrongAtMost = Math.min(this.#current.wrongAtMost, this.#current.given) + this.#late.spent
     const share = (of: number) => (of ? Math.min(1, wrongAtMost / of) : undefined)
     return {
       ...{ span: number, length, answers, rate, catches: caught, allowedCatches: catches },
@@ -246,7 +246,7 @@ class LateRecoveries {
   spent = 0
   given = 0
   readonly #isUsed: boolean
-  #span = 0
+  #current = 0
 
   constructor(isUsed: boolean) {
     this.#isUsed = isUsed
@@ -261,7 +261,7 @@ class LateRecoveries {
     if (!this.#isUsed) return 0
     this.allowed = Math.floor(Math.min(budget / 2, 2 * this.given + SPARE_LATE))
     this.spent = this.given = 0
-    this.#span++
+    this.#current++
     return this.allowed
   }
 
@@ -279,9 +279,9 @@ class LateRecoveries {
   give(): (right: boolean) => void {
     this.spent++
     this.given++
-    const span = this.#span
+    const given = this.#current
     return (right) => {
-      if (right && span === this.#span) this.spent--
+      if (right && given === this.#current) this.spent--
     }
   }
 }

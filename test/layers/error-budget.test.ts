@@ -1,7 +1,7 @@
 /** The promise: whatever is asked, at most one span in twenty has more wrong answers than its budget. */
 
 import { describe, expect, it } from 'vitest'
-import { type BudgetStats, type Draw, Ledger } from '../../src/ledger/ledger'
+import { type BudgetStats, type Draw, ErrorBudget } from '../../src/layers/error-budget'
 import { seeded } from '../../src/random'
 
 /** The promise was tried with 500: APPROXIFER_SEEDS. */
@@ -44,7 +44,7 @@ interface World {
 const asIs = (draw: Draw) => draw
 
 /** What becomes of one more query, which is answered at once. */
-function drawn(ledger: Ledger, confidence: number): Draw {
+function drawn(ledger: ErrorBudget, confidence: number): Draw {
   const draw = ledger.draw(confidence)
   ledger.count()
   return draw
@@ -59,7 +59,7 @@ function stream(
   const random = seeded(seed)
   let [n, given, spans, over] = [0, 0, 0, 0]
   const toss = () => (coin ? coin(random.next, n) : random.next())
-  const ledger = new Ledger({ maxError, recovers: false, coin: toss })
+  const ledger = new ErrorBudget({ maxError, recovers: false, coin: toss })
   const waiting: (() => void)[] = []
   let stats = ledger.stats
   for (; spans < SPANS; n++) {
@@ -130,7 +130,7 @@ describe('what is under way', () => {
   it('keeps nothing back as long as the last catch is still to come, were all of it caught; then no more is given than was kept back for that', () => {
     let heads: boolean | undefined
     const random = seeded(1)
-    const ledger = new Ledger({ maxError: 0.05, recovers: false, coin: () => (heads === undefined ? random.next() : heads ? 0 : 1) }) // biome-ignore format: one line
+    const ledger = new ErrorBudget({ maxError: 0.05, recovers: false, coin: () => (heads === undefined ? random.next() : heads ? 0 : 1) }) // biome-ignore format: one line
     const waiting: Draw[] = []
     // Spans, from which the next one knows the memory, and that audits take as long as a hundred queries do.
     for (let n = 0; n < 400 + 20_000; n++) if (waiting.push(drawn(ledger, 1)) > 100) waiting.shift()?.told(true)
@@ -163,7 +163,7 @@ describe('what is foretold', () => {
   /** What the ledger foretells in the mean, and what it gives, while the outcome of an audit takes so many queries. */
   function shares(underWay: number, queries = 60_000) {
     const random = seeded(1)
-    const ledger = new Ledger({ maxError: 0.05, recovers: false, coin: random.next })
+    const ledger = new ErrorBudget({ maxError: 0.05, recovers: false, coin: random.next })
     const waiting: (() => void)[] = []
     let [foretold, given] = [0, 0]
     for (let n = 0, from = queries; n < from + queries; n++) {
@@ -226,7 +226,7 @@ describe('what would void the promise', () => {
 })
 
 describe('late recoveries', () => {
-  const ledger = () => new Ledger({ maxError: 0.05, recovers: true, coin: () => 1 })
+  const ledger = () => new ErrorBudget({ maxError: 0.05, recovers: true, coin: () => 1 })
 
   it('count as wrong until the model’s answer has come, and for ever where that was another', () => {
     const own = ledger()
@@ -256,7 +256,7 @@ describe('late recoveries', () => {
 describe('what is saved', () => {
   it('goes on where it was, audits under way as caught', () => {
     let heads = false
-    const make = (maxError = 0.05) => new Ledger({ maxError, recovers: false, coin: () => (heads ? 0 : 1) })
+    const make = (maxError = 0.05) => new ErrorBudget({ maxError, recovers: false, coin: () => (heads ? 0 : 1) })
     const own = make()
     for (let n = 0; n < 200; n++) drawn(own, 1).told(true)
     heads = true
@@ -272,7 +272,7 @@ describe('what is saved', () => {
   })
 
   it('knows the memory as well: what it was taught by has a first span of its own, with a threshold from its first query', () => {
-    const make = (maxError: number) => new Ledger({ maxError, recovers: false, coin: () => 1 })
+    const make = (maxError: number) => new ErrorBudget({ maxError, recovers: false, coin: () => 1 })
     const taught = make(0.01)
     for (let n = 0; n < 3500; n++) taught.see({ confidence: n % 2 ? 0.9999 : 0.2, isRight: n % 2 > 0 })
     const state = JSON.parse(JSON.stringify(taught.save()))
@@ -286,7 +286,7 @@ describe('what is saved', () => {
   })
 
   it('nothing is taken of sightings that no ledger had', () => {
-    const own = new Ledger({ maxError: 0.05, recovers: false, coin: () => 1 })
+    const own = new ErrorBudget({ maxError: 0.05, recovers: false, coin: () => 1 })
     own.see({ confidence: 0.9, isRight: true })
     const state = own.save() as { sightings: object }
     for (const wrong of [
@@ -300,7 +300,7 @@ describe('what is saved', () => {
   })
 
   it('is refused where no coin like that would keep the promise', () => {
-    const own = new Ledger({ maxError: 0.05, recovers: false, coin: () => 1 })
+    const own = new ErrorBudget({ maxError: 0.05, recovers: false, coin: () => 1 })
     const state = own.save() as { span: Record<string, number> }
     for (const wrong of [{ rate: 0.01 }, { budget: 100 }, { kept: 30 }, { answers: -1 }, { catches: 50 }]) {
       expect(() => own.load({ ...state, span: { ...state.span, ...wrong } }), JSON.stringify(wrong)).toThrow(RangeError)

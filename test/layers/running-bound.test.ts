@@ -1,8 +1,8 @@
 /** Wrong answers so far: at any time at most 20 + 2 x maxError x answers, in 95 of 100 streams, however many are under way. */
 
 import { describe, expect, it } from 'vitest'
-import { type Draw, Ledger } from '../../src/ledger/ledger'
-import { auditRate, binomialBelow } from '../../src/ledger/rates'
+import { type Draw, ErrorBudget } from '../../src/layers/error-budget'
+import { auditRate, binomialBelow } from '../../src/layers/error-rates'
 import { seeded } from '../../src/random'
 
 const SEEDS = Number(process.env.APPROXIFER_SEEDS ?? 60)
@@ -30,7 +30,7 @@ const worlds: Record<string, World> = {
 /** Of one stream: whether it kept the bound, and how long its spans were. */
 function play({ isWrong, isRenewed }: World, seed: number, underWay: number) {
   const [random, coin] = [seeded(seed), seeded(seed + 1000)]
-  const ledger = new Ledger({ maxError: MAX_ERROR, recovers: false, coin: coin.next })
+  const ledger = new ErrorBudget({ maxError: MAX_ERROR, recovers: false, coin: coin.next })
   const at = { span: 1, renewed: 0, from: random.below(ANSWERS / 2) }
   const waiting: (() => void)[] = []
   const lengths: number[] = []
@@ -103,7 +103,7 @@ it('is the worst that an adversary can do who chooses catches and lengths of spa
 
 it('what was found to be wrong leaves the budget as it is, and ends a span that has no catches left once it was half a first one', () => {
   let heads = false
-  const ledger = new Ledger({ maxError: MAX_ERROR, recovers: false, coin: () => (heads ? 0 : 1) })
+  const ledger = new ErrorBudget({ maxError: MAX_ERROR, recovers: false, coin: () => (heads ? 0 : 1) })
   const ask = (right: boolean) => {
     const draw = ledger.drawRepeat()
     ledger.count()
@@ -125,7 +125,7 @@ it('repeats go on where a memory is sure of itself and wrong: it may not use up 
   let [given, repeats] = [0, 0]
   for (let seed = 1; seed <= 20; seed++) {
     const random = seeded(seed)
-    const ledger = new Ledger({ maxError: 0.01, recovers: false, coin: random.next })
+    const ledger = new ErrorBudget({ maxError: 0.01, recovers: false, coin: random.next })
     for (let n = 0; n < 2800; n++) {
       const [isRepeat, isKnown] = [random.next() < 0.7, random.next() < 0.3]
       const draw = isRepeat ? ledger.drawRepeat() : ledger.draw(isKnown ? 0.995 : 0.2)

@@ -1,11 +1,12 @@
 /** The model's own answers, by their queries, as many as there is room for. */
 
-import { checksum } from '../checksum'
-import { heldBytes, isEqual, isNumeric } from '../element'
+import { Bag } from '../arrays'
+import { heldBytes, isEqual } from '../element'
 import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
 import type { Prediction } from '../prediction'
-import type { Repeats } from './worth'
+import type { Origin } from '../service'
+import type { Repeats } from './savings'
 
 /** Bytes that an answer takes beside its values and those of its query. */
 const OVERHEAD = 1000
@@ -16,25 +17,39 @@ export interface Kept {
   readonly tenant: string
   readonly query: Payload
   readonly answer: Payload
-  readonly prediction: Prediction
+  /** Whose answer it is. */
+  readonly by: Origin
+  /** What its first caller got, of the older engine. */
+  readonly prediction?: Prediction
   readonly bytes: number
 }
 
-export interface KeptAnswersOptions {
+/** A query that is asked, whose answer may be kept. */
+export interface Keeping {
+  /** Written by the bag alone. */
+  place: number
+  readonly tenant: string
+  /** Its tenant was forgotten since it was asked, an identity that may have answered it, or the model. */
+  isForgotten: boolean
+}
+
+export interface ExactCacheOptions {
   bytes: number
   /** undefined: they are kept, however seldom queries are equal. */
   repeats?: Repeats | undefined
 }
 
-export class KeptAnswers {
-  readonly #most: KeptAnswersOptions
+export class ExactCache {
+  readonly #most: ExactCacheOptions
   /** The one first that was kept longest ago. */
   readonly #all = new Map<string, Kept>()
   /** Goes on where it was: one from the start passes what was deleted, thousands of places with each that is kept. */
   #oldest = this.#all.keys()
   #bytes = 0
+  /** Queries that are asked. */
+  readonly open = new Bag<Keeping>()
 
-  constructor(options: KeptAnswersOptions) {
+  constructor(options: ExactCacheOptions) {
     this.#most = options
   }
 
@@ -65,7 +80,7 @@ export class KeptAnswers {
   /** One by an identity for which that holds; the next time another one. */
   another(isWanted: (identity: Identity) => boolean): { key: string; kept: Kept } | undefined {
     for (const [key, kept] of this.#all) {
-      if (!isWanted(kept.prediction.identities[0])) continue
+      if (!isWanted(kept.by.identity as Identity)) continue
       this.#all.delete(key) // and in again, as the last
       this.#all.set(key, kept)
       return { key, kept }
@@ -100,27 +115,23 @@ export class KeptAnswers {
     this.#all.clear()
     this.#bytes = 0
     this.#oldest = this.#all.keys()
+    for (const keeping of this.open.all) keeping.isForgotten = true
   }
 
-  /** What an identity answered, or what a tenant asked. */
+  /** What an identity answered, or what a tenant asked; answers that come to what is asked by now may be that identity's. */
   forget({ identity, tenant }: { identity?: Identity; tenant?: string }): void {
     for (const [key, kept] of this.#all) {
-      if (kept.tenant === tenant || (identity !== undefined && kept.prediction.identities.includes(identity)))
-        this.drop(key)
+      if (kept.tenant === tenant || (identity !== undefined && kept.by.identity === identity)) this.drop(key)
+    }
+    for (const keeping of this.open.all) {
+      if (identity !== undefined || keeping.tenant === tenant) keeping.isForgotten = true
     }
   }
 }
 
 /** Of equal queries of one tenant, whose name stands last: it may have blanks. */
-export function keyOf(tenant: string, { tensors }: Payload): string {
-  let key = ''
-  for (const { data, shape } of tensors) {
-    const bytes = isNumeric(data)
-      ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-      : new TextEncoder().encode(JSON.stringify(data))
-    key += `${checksum(bytes)} ${shape} `
-  }
-  return key + tenant
+export function keyOf(tenant: string, payload: Payload): string {
+  return payload.digest + tenant
 }
 
 export function isSame(a: Payload, b: Payload): boolean {

@@ -1,12 +1,12 @@
 /** Other machines are asked where an answer differs from what was kept: until the predictor is closed, and only where one machine's word counts. */
 
 import { expect, it } from 'vitest'
+import type { ExactCache, Kept } from '../../src/layers/exact-cache'
+import { Repeatability } from '../../src/layers/repeatability'
+import { SecondOpinion } from '../../src/layers/second-opinion'
 import type { Payload } from '../../src/payload'
 import type { Attempt, Submission } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
-import type { Kept, KeptAnswers } from '../../src/predictor/kept-answers'
-import { Repeatability } from '../../src/predictor/repeatability'
-import { SecondOpinion } from '../../src/predictor/second-opinion'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { accept, BatchWorker, died, row } from '../shared/batch-worker'
 import { payloadOf } from '../shared/vectors'
@@ -24,8 +24,7 @@ function opinionOf(isProven = false) {
     cancel() {},
     tell() {},
   }
-  const means = { pool, trust: {}, sampled: undefined, Vote: isProven ? class {} : undefined } as never
-  return { clock, submitted, opinion: new SecondOpinion({ clock, means }) }
+  return { clock, submitted, opinion: new SecondOpinion({ clock, pool: pool as never, trust: {} as never, isProven }) }
 }
 
 it('once it is closed nobody is asked again, and no timer holds the process for a minute', () => {
@@ -42,11 +41,11 @@ it('once it is closed nobody is asked again, and no timer holds the process for 
 it('where answers are proven no single machine is asked whether the model was replaced', () => {
   const one = {
     key: 'k',
-    kept: { query: payloadOf(Float32Array.of(1)), prediction: { identities: ['a'] } } as never as Kept,
+    kept: { query: payloadOf(Float32Array.of(1)), by: { identity: 'a' } } as never as Kept,
   }
   const asked = [false, true].map((isProven) => {
     const { submitted, opinion } = opinionOf(isProven)
-    const kept = { another: () => one } as never as KeptAnswers
+    const kept = { another: () => one } as never as ExactCache
     const nothing = () => {}
     new Repeatability({
       kept,
@@ -65,8 +64,7 @@ it('is waited for while the worker that would give it is restarting', async () =
   const clock = new VirtualClock()
   const workers = ['a', 'b'].map((name) => Object.assign(new BatchWorker(name), { maxBatch: 1, gone: false }))
   const pool = new Pool<Payload, Payload>(workers, { clock, hangMs: 30_000, accept })
-  const means = { pool, trust: { equality: {} }, sampled: undefined, Vote: undefined } as never
-  const opinion = new SecondOpinion({ clock, means })
+  const opinion = new SecondOpinion({ clock, pool, trust: { equality: {} as never }, isProven: false })
   const [, b] = workers
   pool.submit(row(0, { apart: [{ blocks: (identity) => identity === 'a' }] }))
   const told: unknown[] = []

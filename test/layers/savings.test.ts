@@ -1,7 +1,7 @@
 /** Whether it pays to look first: switched off where it does not, and on again by itself. */
 
 import { expect, it } from 'vitest'
-import { type LookCosts, Repeats, Spared, Worth } from '../../src/predictor/worth'
+import { type LookCosts, Payoff, Repeats, Savings } from '../../src/layers/savings'
 
 const warm = { saving: 0.2, otherwise: 0.05 }
 const idle = { saving: 0.2, otherwise: 0.005 }
@@ -11,7 +11,7 @@ const cheap: LookCosts = { lookMs: 0.5, lessonMs: 1, inferenceMs: 5, share: 0.8,
 function judged(costs: LookCosts, everyMs = 1) {
   const own = { ...costs }
   let now = 0
-  const worth = new Worth({ now: () => (now += 512 * everyMs), after: () => () => {} }, () => own)
+  const worth = new Payoff({ now: () => (now += 512 * everyMs), after: () => () => {} }, () => own)
   const looks = (count: number) => Array.from({ length: count }, () => worth.looks()).filter((looks) => looks).length
   return { own, worth, looks }
 }
@@ -74,7 +74,7 @@ it('comes back by a tenth more than it left: no answer more or less turns it on 
 })
 
 it('what is spared and what that takes is counted, at what an answer takes at that time', () => {
-  const spared = new Spared()
+  const spared = new Savings()
   spared.looked(0.5)
   spared.gave(5)
   spared.looked(0.25)

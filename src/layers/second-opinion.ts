@@ -6,9 +6,9 @@
 import type { Clock } from '../clock'
 import type { Payload } from '../payload'
 import type { Apart, Attempt, Identity, Owner } from '../pool/attempt'
-import { agree } from '../trust/equality'
-import type { Means } from './means'
-import { isVerified } from './settings'
+import type { Pool } from '../pool/pool'
+import type { Status } from '../prediction'
+import { agree, type Equality } from '../trust/equality'
 
 /** How long one may take: as long as it takes that workers die and come back. */
 const MOST_MS = 60_000
@@ -34,24 +34,24 @@ export interface Differing {
 }
 
 interface SecondOpinionOptions {
-  clock: Clock
-  means: Pick<Means, 'pool' | 'trust' | 'sampled' | 'coder'>
+  readonly clock: Clock
+  readonly pool: Pick<Pool<Payload, Payload>, 'identities' | 'submit' | 'cancel' | 'tell'>
+  readonly trust: { readonly equality: Equality }
+  /** Where answers are sampled: what a worker's is worth. */
+  readonly sampled?: { worth(worker: NonNullable<Attempt['worker']>): Status } | undefined
+  /** Whether answers are proven by several machines before they are given: those need no second opinion, and one machine's word is none. */
+  readonly isProven: boolean
 }
 
 export class SecondOpinion {
-  readonly #clock: Clock
-  readonly #means: SecondOpinionOptions['means']
+  readonly isProven: boolean
+  readonly #options: SecondOpinionOptions
   readonly #open = new Set<OneMore>()
   #isClosed = false
 
-  constructor({ clock, means }: SecondOpinionOptions) {
-    this.#clock = clock
-    this.#means = means
-  }
-
-  /** Whether answers are proven by several machines before they are given: those need no second opinion, and one machine's word is none. */
-  get isProven(): boolean {
-    return isVerified(this.#means.coder)
+  constructor(options: SecondOpinionOptions) {
+    this.#options = options
+    this.isProven = options.isProven
   }
 
   /** Whether no machine but this one can be asked. */
@@ -61,7 +61,7 @@ export class SecondOpinion {
 
   judge(differing: Differing, told: (opinion: Opinion) => void): void {
     const { payload, answer, from, before, isAsBefore } = differing
-    const isConfirmed = (other: Payload) => agree(other, answer, this.#means.trust.equality)
+    const isConfirmed = (other: Payload) => agree(other, answer, this.#options.trust.equality)
     if (this.isProven) return told('confirmed')
     const others = this.#others([from])
     if (!others.length) {
@@ -86,14 +86,14 @@ export class SecondOpinion {
       this.#open.delete(one)
       stop()
       const { outcome, identity = '' } = attempt
-      this.#means.pool.tell({ attempt, onTime: false })
+      this.#options.pool.tell({ attempt, onTime: false })
       if (outcome?.kind === 'answered') return told(outcome.answer, identity)
       const isGivenUp = outcome?.kind !== 'failed' || apart.length >= MOST_FAILED + 1
       if (isGivenUp) return told(undefined, '')
       this.ask(payload, identity ? [...apart, identity] : apart, told)
     })
     this.#open.add(one)
-    const stop = this.#clock.after(
+    const stop = this.#options.clock.after(
       MOST_MS,
       () => {
         this.#drop(one)
@@ -102,7 +102,7 @@ export class SecondOpinion {
       true,
     )
     one.stop = stop
-    one.attempt = this.#means.pool.submit({ payload, owner: one, apart: [one], priority: 'high' })
+    one.attempt = this.#options.pool.submit({ payload, owner: one, apart: [one], priority: 'high' })
   }
 
   /** Those that are under way are of no use any more: nobody is told. */
@@ -119,18 +119,18 @@ export class SecondOpinion {
   #drop(one: OneMore): void {
     this.#open.delete(one)
     one.stop()
-    if (one.attempt) this.#means.pool.cancel(one.attempt)
+    if (one.attempt) this.#options.pool.cancel(one.attempt)
     one.isDropped = true
   }
 
   #others(apart: readonly Identity[]): Identity[] {
-    const { identities } = this.#means.pool
+    const { identities } = this.#options.pool
     return identities.all().filter((each) => !apart.includes(each) && identities.isUsable(each) && this.#counts(each))
   }
 
   /** Whether the answers of a machine are exact: where answers are sampled those of the user's own are. */
   #counts(identity: Identity): boolean {
-    const { sampled, pool } = this.#means
+    const { sampled, pool } = this.#options
     return !sampled || [...pool.identities.workersOf(identity)].every((worker) => sampled.worth(worker) === 'exact')
   }
 }

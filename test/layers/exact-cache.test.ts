@@ -1,19 +1,18 @@
 /** Which answers are kept where there is no room for all. */
 
 import { expect, it } from 'vitest'
+import { ExactCache, keyOf } from '../../src/layers/exact-cache'
 import { Payload } from '../../src/payload'
-import type { Prediction } from '../../src/prediction'
-import { KeptAnswers, keyOf } from '../../src/predictor/kept-answers'
 
 const ROOM = 100
 const payload = (value: number) => new Payload([{ type: 'float32', shape: [1], data: Float32Array.of(value) }])
-const prediction = { identities: ['a'] } as unknown as Prediction
+const by = { worker: { name: 'a' }, identity: 'a', startedAt: 0, ranMs: 1 }
 
 function store() {
-  const kept = new KeptAnswers({ bytes: ROOM * 1008 })
+  const kept = new ExactCache({ bytes: ROOM * 1008 })
   const keep = (value: number) => {
     const query = payload(value)
-    kept.keep(keyOf('', query), { tenant: '', query, answer: payload(-value), prediction })
+    kept.keep(keyOf('', query), { tenant: '', query, answer: payload(-value), by })
   }
   const has = (value: number) => kept.find(keyOf('', payload(value)), payload(value)) !== undefined
   return { kept, keep, has }
@@ -36,7 +35,7 @@ it('the oldest go, those that were kept once more last, however many came and we
 it('one that is larger than the room for all is not kept, and none hangs', () => {
   const { kept, keep, has } = store()
   const query = new Payload([{ type: 'float32', shape: [ROOM * 1000], data: new Float32Array(ROOM * 1000) }])
-  kept.keep('large', { tenant: '', query, answer: payload(0), prediction })
+  kept.keep('large', { tenant: '', query, answer: payload(0), by })
   expect(kept.find('large', query)).toBeUndefined()
   keep(1)
   expect(has(1)).toBe(true)

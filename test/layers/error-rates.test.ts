@@ -1,5 +1,13 @@
 import { expect, it } from 'vitest'
-import { ALPHA, auditRate, binomialBelow, mostGiven, partBefore, poisson, poissonMean } from '../../src/ledger/rates'
+import {
+  ALPHA,
+  auditRate,
+  binomialBelow,
+  mostGiven,
+  partBefore,
+  poisson,
+  poissonMean,
+} from '../../src/layers/error-rates'
 
 /** By products of probabilities, in logarithms. */
 function exactBelow(k: number, count: number, a: number): number {

@@ -1,35 +1,35 @@
-/** So many answers with a budget of wrong ones: how often the coin has confident ones asked, and after how many catches none is given. */
+/** So many answers with a budget of wrong ones: how often the coin has confident ones asked, and after how many detected errors none is given. */
 
 import * as saved from '../saved'
-import { auditRate, mostGiven, partBefore } from './rates'
-import type { Threshold } from './sightings'
-import { type Delay, UnderWay } from './under-way'
+import { auditRate, mostGiven, partBefore } from './error-rates'
+import type { Threshold } from './observations'
+import { type Delay, OpenAudits } from './open-audits'
 
 /** The coin has one in 200 asked at least: without that a memory would not see that the model was replaced. */
 const FLOOR = 0.005
 const MOST_RATE = 0.8
-/** A span is drawn for this many times the queries that come during an audit now, where it can bear them: audits take longer under more load. */
+/** A window is drawn for this many times the queries that come during an audit now, where it can bear them: audits take longer under more load. */
 const MORE = 4
 const CATCHES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96]
 
-/** What was drawn for a span when it began. */
+/** What was drawn for a window when it began. */
 export interface Terms {
   readonly length: number
   /** Wrong answers that may be given. */
   readonly budget: number
-  /** Of these, those that may be given while the last catch is not known: its outcome comes too late for them. */
+  /** Of these, those that may be given while the last detected error is not known: its outcome comes too late for them. */
   readonly kept: number
   /** Probability that a confident one is asked all the same. */
   readonly rate: number
-  /** Catches after which nothing is given any more. */
+  /** Detected errors after which nothing is given any more. */
   readonly catches: number
-  /** Part of the span that is answered unasked, as far as can be foretold. */
+  /** Part of the window that is answered unasked, as far as can be foretold. */
   readonly foretold: number
 }
 
 /**
- * The catches that let most queries be answered, by what is known of the memory. What comes while audits are under way is either kept back of the
- * budget, a quarter of it at most, or there are more catches, by those that audits under way may become.
+ * The detected errors that let most queries be answered, by what is known of the memory. What comes while audits are under way is either kept back of the
+ * budget, a quarter of it at most, or there are more detected errors, by those that audits under way may become.
  *
  * @param delay  undefined where no audit had its outcome yet
  */
@@ -59,22 +59,22 @@ export function termsOf(
   return best as Terms
 }
 
-export class Span {
+export class BudgetWindow {
   answers = 0
   caught = 0
   /** Answers that were given unasked. */
   given = 0
-  /** Once its catches are used up it ends after this many answers: what they were about is gone. */
+  /** Once its detected errors are used up it ends after this many answers: what they were about is gone. */
   mayEndAfter = Number.POSITIVE_INFINITY
-  readonly #underWay: UnderWay
+  readonly #open: OpenAudits
 
-  /** @param before  of the span before */
+  /** @param before  of the window before */
   constructor(
     readonly number: number,
     readonly terms: Terms,
     before?: Delay,
   ) {
-    this.#underWay = new UnderWay(before?.mean)
+    this.#open = new OpenAudits(before?.mean)
   }
 
   get isOver(): boolean {
@@ -89,14 +89,14 @@ export class Span {
 
   /** Nothing may be given until an audit that is under way has its outcome. */
   get isHeld(): boolean {
-    return this.#underWay.sinceLast(this.terms.catches - this.caught) > this.terms.kept
+    return this.#open.sinceLast(this.terms.catches - this.caught) > this.terms.kept
   }
 
   get delay(): Delay | undefined {
-    return this.#underWay.delay
+    return this.#open.delay
   }
 
-  /** Catches that may be used up: while no more are left than audits are under way, nothing is given. */
+  /** Detected errors that may be used up: while no more are left than audits are under way, nothing is given. */
   get left(): number {
     const { catches, rate } = this.terms
     const left = catches - this.caught
@@ -105,12 +105,12 @@ export class Span {
 
   /** One that the memory is confident of. */
   count(): void {
-    this.#underWay.count()
+    this.#open.count()
   }
 
   /** An audit begins. @returns ends it */
   audit(): (right: boolean) => void {
-    const end = this.#underWay.begin()
+    const end = this.#open.begin()
     return (right) => {
       if (end() && !right) this.caught++
     }
@@ -118,7 +118,7 @@ export class Span {
 
   /** How many audits have no outcome. */
   get open(): number {
-    return this.#underWay.size
+    return this.#open.size
   }
 
   save(): unknown {
@@ -134,7 +134,7 @@ export class Span {
   }
 
   /** @throws RangeError for what `save` never gave: with more than a coin allows for, or another coin */
-  static load(state: unknown, maxError: number): Span {
+  static load(state: unknown, maxError: number): BudgetWindow {
     const terms = ['length', 'budget', 'kept', 'rate', 'catches', 'foretold'] as const
     const names = ['number', 'answers', 'given', 'caught', 'mayEndAfter', ...terms] as const
     const all = saved.object('ledger.span', state, names)
@@ -144,12 +144,19 @@ export class Span {
     if (budget > Math.ceil(maxError * length) || kept > budget)
       throw saved.refused('ledger.span.budget', 'one for its length', budget)
     const rate = share('rate', Math.max(FLOOR, auditRate(catches, budget - kept) - 1e-9))
-    const span = new Span(count('number'), { length, budget, kept, rate, catches, foretold: share('foretold') })
-    span.answers = count('answers')
-    span.given = count('given')
-    span.caught = count('caught')
-    if (all.mayEndAfter !== undefined) span.mayEndAfter = count('mayEndAfter')
-    return span
+    const loaded = new BudgetWindow(count('number'), {
+      length,
+      budget,
+      kept,
+      rate,
+      catches,
+      foretold: share('foretold'),
+    })
+    loaded.answers = count('answers')
+    loaded.given = count('given')
+    loaded.caught = count('caught')
+    if (all.mayEndAfter !== undefined) loaded.mayEndAfter = count('mayEndAfter')
+    return loaded
   }
 
   /** Of answers so far those that were wrong, at most, with a probability of 95 %. */

@@ -1,4 +1,4 @@
-/** Audits without an outcome, and what comes meanwhile: of an answer that is given then nobody knows whether the last catch was before it. */
+/** Audits without an outcome, and what comes meanwhile: of an answer that is given then nobody knows whether the last detected error was before it. */
 
 /** How many confident queries come while an audit is under way: in the mean of late, and at most. */
 export interface Delay {
@@ -9,14 +9,14 @@ export interface Delay {
 /** What one more audit adds to the moving average. */
 const RECENT = 1 / 16
 
-export class UnderWay {
+export class OpenAudits {
   #confident = 0
   #most: number
   #mean: number | undefined
   /** When each began, by how many were confident before; the oldest first. */
   readonly #audits = new Set<{ readonly at: number }>()
 
-  /** @param mean  of the span before, which goes on */
+  /** @param mean  of the window before, which goes on */
   constructor(mean?: number) {
     this.#mean = mean
     this.#most = Math.ceil(mean ?? 0)
@@ -51,8 +51,8 @@ export class UnderWay {
   }
 
   /**
-   * The most confident queries that can have come since the last catch.
-   * @param left  catches until the last one. If all audits under way caught something, the last catch would be the audit at this place in
+   * The most confident queries that can have come since the last detected error.
+   * @param left  detected errors until the last one. If all audits under way caught something, the last detected error would be the audit at this place in
    *              their order; with fewer under way it is still to come, and this is 0
    */
   sinceLast(left: number): number {

@@ -1,9 +1,9 @@
-/** What a coin proves of wrong answers that were given: how often it must ask, and how much of a span that leaves. */
+/** What a coin proves of wrong answers that were given: how often it must ask, and how much of a window that leaves. */
 
 /**
- * A span has more wrong answers than its budget with this probability at most. It is below 5 % since all spans together are to keep the running
- * bound in 95 of 100 streams: against an adversary who chooses after each span the next budget and its catches, at most twice the one
- * before, they exceed the sum of their budgets at any time with 4.9 % (dynamic programming over spans, budgets, catches and what is
+ * A window has more wrong answers than its budget with this probability at most. It is below 5 % since all windows together are to keep the running
+ * bound in 95 of 100 streams: against an adversary who chooses after each window the next budget and its detected errors, at most twice the one
+ * before, they exceed the sum of their budgets at any time with 4.9 % (dynamic programming over windows, budgets, detected errors and what is
  * left). With .05 it would be 12 %, with .025 5.3 %.
  */
 export const ALPHA = 0.0235
@@ -11,7 +11,7 @@ export const ALPHA = 0.0235
 const READING = 0.05
 
 /**
- * The lowest probability of heads with which more than `budget` wrong answers are given before the `catches`-th is caught with probability
+ * The lowest probability of heads with which more than `budget` wrong answers are given before the `catches`-th is detected with probability
  * ALPHA at most, whatever the queries are: P(Bin(budget + catches, a) < catches) <= ALPHA.
  */
 export function auditRate(catches: number, budget: number): number {
@@ -43,7 +43,7 @@ export function poisson(k: number, mean: number): { above: number; mean: number 
   return { above, mean: sum + k * above }
 }
 
-/** Which part of a span comes before the `catches`-th catch in the mean, where as many as `mean` are to be expected in all of it. */
+/** Which part of a window comes before the `catches`-th detected error in the mean, where as many as `mean` are to be expected in all of it. */
 export function partBefore(catches: number, mean: number): number {
   return mean < 1e-6 ? 1 : Math.min(1, poisson(catches, mean).mean / mean)
 }

@@ -29,7 +29,7 @@ export interface LookCosts {
 }
 
 /** What answers that were given unasked spared, and what looking for them took. */
-export class Spared {
+export class Savings {
   /** Queries that were looked up, and the time of this thread that it took, ms. */
   looks = 0
   lookedMs = 0
@@ -50,7 +50,7 @@ export class Spared {
 }
 
 /** Where `off`, looks do not pay for now: nothing is given unasked, and one query in 16 at most is looked up. */
-export type UnaskedSaving = Pick<Spared, 'looks' | 'lookedMs' | 'spared' | 'sparedMs'> & { off: boolean }
+export type SavingStats = Pick<Savings, 'looks' | 'lookedMs' | 'spared' | 'sparedMs'> & { off: boolean }
 
 /**
  * What it takes to keep an answer for an equal query, ms: this much, and so much a byte of the query (`bench useless`: 20 to 40 us for 3 KB, copies
@@ -91,7 +91,7 @@ export class Repeats {
   }
 }
 
-export class Worth {
+export class Payoff {
   /** Nothing is given unasked. */
   isOff = false
   readonly #clock: Clock

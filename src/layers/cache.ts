@@ -1,0 +1,149 @@
+/**
+ * The model's own answers are given again to equal queries of their tenant. A coin has some repeats asked all the same: that of the error budget, which
+ * a wrong one counts in, or where there is none one of 1 %. What follows from another answer than the kept one: `repeatability.ts`.
+ */
+
+import type { Clock } from '../clock'
+import type { MemoryService } from '../memory/service'
+import type { Attempt } from '../pool/attempt'
+import type { Answer, Call, Caller, Drop, Layer, Outcome, Query, Service } from '../service'
+import { agree, type Equality } from '../trust/equality'
+import type { Draw, ErrorBudget } from './error-budget'
+import { type ExactCache, type Keeping, type Kept, keyOf } from './exact-cache'
+import { GivenCall } from './given'
+import type { Repeatability } from './repeatability'
+import { askedFor, audit } from './reuse-audit'
+import type { Savings } from './savings'
+import { Timers } from './timers'
+
+/** Without an error budget: share of the repeats that are asked all the same. */
+const ASKED = 0.01
+
+const GIVE: Draw = { is: 'remember', told() {} }
+const ASK: Draw = { is: 'ask', told() {} }
+
+export interface CacheOptions {
+  readonly clock: Clock
+  readonly cache: ExactCache
+  readonly repeatability: Pick<Repeatability, 'isOff' | 'believes' | 'compare'>
+  /** Queries that got the answer to an equal one, and what that spared: they are counted here. */
+  readonly counts: { reused: number }
+  readonly savings: Pick<Savings, 'gave'>
+  equality(): Equality
+  /** Of a query's tenant. */
+  tenantOf(query: Query): {
+    readonly memory?: Pick<MemoryService, 'agrees'> | undefined
+    readonly errors?: Pick<ErrorBudget, 'drawRepeat'> | undefined
+  }
+  /** Milliseconds that a worker's answer takes; undefined while nobody knows. */
+  inferenceMs(): number | undefined
+  /** Uniform, from 0 to 1. */
+  coin(): number
+}
+
+export function cache(options: CacheOptions): Layer {
+  return (next) => {
+    const layer: CacheLayer = { ...options, next, timers: new Timers(options.clock) }
+    return (query, caller) => {
+      const key = keyOf(query.turn.tenant, query.payload)
+      const kept = layer.cache.find(key, query.payload)
+      if (kept) return repeat(layer, key, kept, query, caller)
+      return layer.cache.hasRoom ? new CachedCall(layer, key, query, caller) : next(query, caller)
+    }
+  }
+}
+
+interface CacheLayer extends CacheOptions {
+  readonly next: Service
+  readonly timers: Timers
+}
+
+function repeat(layer: CacheLayer, key: string, kept: Kept, query: Query, caller: Caller): Call {
+  const { repeatability, savings, counts } = layer
+  const { memory, errors } = layer.tenantOf(query)
+  const draw = repeatability.isOff ? ASK : errors ? errors.drawRepeat() : layer.coin() < ASKED ? ASK : GIVE
+  if (draw.is === 'remember') {
+    savings.gave(layer.inferenceMs())
+    counts.reused++
+    const { answer, by } = kept
+    return new GivenCall(caller, { kind: 'answer', answer, status: 'exact', confidence: 1, by: [by], reused: true })
+  }
+  const grade = (own: Answer | undefined) => {
+    if (own?.status !== 'exact') return draw.is === 'audit' ? draw.told(false) : undefined
+    const isAsRight = memory?.agrees(kept.answer.vector, own.answer.vector) === true
+    if (isAsRight) draw.told(true)
+    const told = (isRight: boolean) => isAsRight || draw.told(isRight)
+    repeatability.compare(key, kept, own.answer, own.by[0].identity as string, told)
+  }
+  if (draw.is === 'ask') return new CachedCall(layer, key, askedFor(query), caller, grade)
+  const { clock, timers } = layer
+  const next: Service = (audited, auditor) => new CachedCall(layer, key, audited, auditor)
+  return audit({ clock, timers, next }, query, caller, grade)
+}
+
+/** Its answer may be kept. */
+class CachedCall implements Call, Caller, Keeping {
+  place = -1
+  readonly tenant: string
+  isForgotten = false
+  readonly #layer: CacheLayer
+  readonly #key: string
+  readonly #query: Query
+  readonly #caller: Caller
+  readonly #call: Call
+  readonly #told: ((own: Answer) => void) | undefined
+
+  /** @param told  of the answer, once it is kept */
+  constructor(layer: CacheLayer, key: string, query: Query, caller: Caller, told?: (own: Answer) => void) {
+    this.#layer = layer
+    this.#key = key
+    this.#query = query
+    this.#caller = caller
+    this.#told = told
+    this.tenant = query.turn.tenant
+    this.#call = layer.next(query, this)
+    layer.cache.open.add(this)
+  }
+
+  drop(why: Drop): void {
+    this.#layer.cache.open.remove(this)
+    this.#call.drop(why)
+  }
+
+  expire(): void {
+    this.#call.expire()
+  }
+
+  began(attempt: Attempt): void {
+    this.#caller.began?.(attempt)
+  }
+
+  ended(attempt: Attempt): void {
+    this.#caller.ended?.(attempt)
+  }
+
+  settled(outcome: Outcome): void {
+    this.#layer.cache.open.remove(this)
+    if (outcome.kind === 'answer') {
+      this.#keep(outcome)
+      this.#told?.(outcome)
+    }
+    this.#caller.settled(outcome)
+  }
+
+  done(): void {
+    this.#caller.done?.()
+  }
+
+  #keep({ status, reused, answer, by: [by] }: Answer): void {
+    const { cache, repeatability, equality } = this.#layer
+    const { payload, turn } = this.#query
+    if (status !== 'exact' || reused || this.isForgotten || !repeatability.believes(by.identity as string)) return
+    const before = cache.of(this.#key, payload)
+    if (before ? !agree(before.answer, answer, equality()) : !cache.hasRoom) return // which is right is not known yet
+    const { worker, identity, startedAt, ranMs } = by
+    const name = worker?.name ?? ''
+    const origin = { worker: { name, identity: worker?.identity }, identity, startedAt, ranMs }
+    cache.keep(this.#key, { tenant: turn.tenant, query: payload, answer, by: origin })
+  }
+}

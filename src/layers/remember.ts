@@ -1,0 +1,265 @@
+/**
+ * The memory answers a query before a worker is asked, where it is confident and the error budget allows. A coin has some of them asked all the same:
+ * audits show how often the memory is wrong. One whose answer never comes counts as an error.
+ */
+
+import type { Clock } from '../clock'
+import { asError } from '../errors'
+import type { MemoryService, RecalledAnswer } from '../memory/service'
+import { TimeBudget } from '../memory/time-budget'
+import { Payload } from '../payload'
+import type { Attempt } from '../pool/attempt'
+import {
+  type Answer,
+  type Call,
+  type Caller,
+  type Drop,
+  type Layer,
+  type Outcome,
+  OutgoingCall,
+  type Query,
+  type Service,
+  tooLate,
+} from '../service'
+import type { TensorSpec } from '../tensor'
+import type { Draw, ErrorBudget } from './error-budget'
+import { GivenCall } from './given'
+import { audit } from './reuse-audit'
+import { Payoff, Savings } from './savings'
+import type { SecondOpinion } from './second-opinion'
+import { Timers } from './timers'
+
+export interface RememberOptions {
+  readonly clock: Clock
+  readonly outputs: readonly TensorSpec[]
+  /** The memory is there for late answers as well. */
+  readonly recovers: boolean
+  /** Of each error budget what its lookups cost and spare: they are counted here. */
+  readonly accounts: WeakMap<object, Account>
+  readonly opinion: Pick<SecondOpinion, 'judge'>
+  /** Of a query's tenant. */
+  tenantOf(query: Query): {
+    readonly memory?: RememberMemory | undefined
+    readonly errors?: Pick<ErrorBudget, 'isHeld' | 'draw' | 'foretell'> | undefined
+  }
+  /** Nothing is given: the model does not answer the same twice, or its first answers speak against how they are read. */
+  isOff(): boolean
+  /** Milliseconds that a worker's answer takes, of all queries that workers are asked; undefined while nobody knows. */
+  inferenceMs(): number | undefined
+  /** The memory was wrong, and not by the word of one machine alone. */
+  wrong(): void
+}
+
+type RememberMemory = Pick<MemoryService, 'isWarm' | 'recallFirst' | 'agrees' | 'costs' | 'use'>
+
+/** Of one error budget. */
+export interface Account {
+  readonly payoff: Payoff
+  readonly savings: Savings
+}
+
+/**
+ * Share of the time that lookups may take: beyond it queries are asked unseen. Without, a memory that takes .4 ms had everybody wait for
+ * seconds where 5,700 queries came in one. And what may be saved up, ms: with 20, p99 was 70 ms of the first second in which they came, not 20.
+ */
+const LOOKING = { share: 0.6, burstMs: 5 }
+/**
+ * The same for queries that the pool refused: the share where no lookup finds the memory confident, and what is added where all do. With a memory that
+ * is rarely confident the time is better spent on queries that workers answer. The moving average of how often it was moves so far with each.
+ */
+const OVERLOAD = { least: 0.05, sure: 0.55, rate: 0.05 }
+
+export function remember(options: RememberOptions): Layer {
+  return (next) => {
+    const layer = new RememberLayer(options, next)
+    return (query, caller) => layer.ask(query, caller)
+  }
+}
+
+/** What its calls share. */
+class RememberLayer {
+  readonly options: RememberOptions
+  readonly next: Service
+  readonly timers: Timers
+  readonly #time: TimeBudget
+  /** For queries that the pool refused. */
+  readonly #spare: TimeBudget
+  #sure = 1
+
+  constructor(options: RememberOptions, next: Service) {
+    const { clock } = options
+    const { share, burstMs } = LOOKING
+    this.options = options
+    this.next = next
+    this.timers = new Timers(clock)
+    this.#time = new TimeBudget(clock, () => share, burstMs)
+    this.#spare = new TimeBudget(clock, () => OVERLOAD.least + OVERLOAD.sure * this.#sure, burstMs)
+  }
+
+  ask(query: Query, caller: Caller): Call {
+    const { tenantOf, isOff, recovers } = this.options
+    const { memory, errors } = tenantOf(query)
+    if (!memory || !errors || isOff()) return this.next(query, caller)
+    const { said, choices } = query
+    const { payoff, savings } = this.#accountOf(errors, memory)
+    const isAsked = said.ask === true || said.policy === 'retry'
+    const mayLook = memory.isWarm && !errors.isHeld && this.#time.has
+    const looks = !isAsked && mayLook && payoff.looks()
+    memory.use = !payoff.isOff ? 'saving' : recovers ? 'warm' : 'idle'
+    const onOverload = said.onOverload ?? (isAsked ? 'fail' : choices.onOverload)
+    const isRefused = !looks && mayLook && onOverload === 'remember' && this.#spare.has && Boolean(query.refusal)
+    if (!looks && !isRefused) return this.next(query, caller)
+    const mayGive = !payoff.isOff || isRefused
+    const call = new RememberedCall(this, query, caller, { memory, errors, savings, mayGive, isRefused })
+    call.look()
+    return call
+  }
+
+  took(ms: number, isRefused: boolean): void {
+    this.#time.take(ms)
+    if (isRefused) this.#spare.take(ms)
+  }
+
+  /** Whether the memory was confident of a query that the pool refused. */
+  judge(isSure: boolean): void {
+    this.#sure += OVERLOAD.rate * (Number(isSure) - this.#sure)
+  }
+
+  #accountOf(errors: Pick<ErrorBudget, 'foretell'>, memory: RememberMemory): Account {
+    const { accounts, clock, inferenceMs, recovers } = this.options
+    const known = accounts.get(errors)
+    if (known) return known
+    const costs = () => {
+      const { shares, ...own } = memory.costs
+      const lessons = { saving: shares.saving, otherwise: shares[recovers ? 'warm' : 'idle'] }
+      return { ...own, inferenceMs: inferenceMs(), share: errors.foretell(), lessons }
+    }
+    const account = { payoff: new Payoff(clock, costs), savings: new Savings() }
+    accounts.set(errors, account)
+    return account
+  }
+}
+
+/** What a query that is looked up is decided by. */
+interface Deciding {
+  readonly memory: RememberMemory
+  readonly errors: Pick<ErrorBudget, 'draw'>
+  readonly savings: Savings
+  readonly mayGive: boolean
+  /** The pool refused it. */
+  readonly isRefused: boolean
+}
+
+class RememberedCall extends OutgoingCall {
+  readonly #layer: RememberLayer
+  readonly #query: Query
+  readonly #caller: Caller
+  readonly #by: Deciding
+  #isOpen = true
+  #isLooking = true
+  /** The call is known to its caller. */
+  #isKnown = false
+  /** What the memory said of a query that is asked, and who is told whether that was right. */
+  #asked: { readonly said: RecalledAnswer; readonly draw: Draw } | undefined
+
+  constructor(layer: RememberLayer, query: Query, caller: Caller, by: Deciding) {
+    super()
+    this.#layer = layer
+    this.#query = query
+    this.#caller = caller
+    this.#by = by
+  }
+
+  look(): void {
+    const { memory, savings, isRefused } = this.#by
+    const { lookMs } = memory.costs
+    const expectedMs = Number.isFinite(lookMs) ? lookMs : 0
+    this.#layer.took(expectedMs, isRefused) // now, since it may have to wait for others
+    const withinMs = this.#layer.options.inferenceMs() ?? Number.POSITIVE_INFINITY
+    memory.recallFirst(this.#query.payload.vector, { withinMs, isWanted: () => this.#isOpen }, (said, ms = 0) => {
+      this.#layer.took(ms - expectedMs, isRefused)
+      savings.looked(ms)
+      this.#isLooking = false
+      if (this.#isKnown) this.#goOnLater(said)
+      else this.#goOn(said)
+    })
+    this.#isKnown = true
+  }
+
+  #goOnLater(said: RecalledAnswer | undefined): void {
+    if (!this.#isOpen) return this.done()
+    try {
+      this.#goOn(said)
+    } catch (error) {
+      this.#isOpen = false // its tenant cannot be made
+      this.#caller.settled({ kind: 'failure', error: asError(error, 'WORKER'), blame: 'nobody' })
+      this.done()
+    }
+  }
+
+  #goOn(said: RecalledAnswer | undefined): void {
+    const { errors, savings, mayGive, isRefused } = this.#by
+    const { next, options } = this.#layer
+    const query = this.#query
+    if (!said) return this.send(next, query)
+    const known = said.confidence ?? 0
+    const draw = errors.draw(known, mayGive && known >= (query.said.minConfidence ?? 0))
+    if (isRefused) this.#layer.judge(draw.is !== 'ask')
+    if (draw.is === 'remember') {
+      if (!isRefused) savings.gave(options.inferenceMs())
+      const answer = Payload.of(said.answer, options.outputs)
+      const given: Answer = { kind: 'answer', answer, status: 'remembered', confidence: known, by: [] }
+      this.send((_, caller) => new GivenCall(caller, given), query)
+    } else if (draw.is === 'ask') {
+      this.#asked = { said, draw }
+      this.send(next, query)
+    } else this.send((asked, caller) => this.#audit(asked, caller, said, draw), query)
+  }
+
+  #audit(query: Query, caller: Caller, said: RecalledAnswer, draw: Draw): Call {
+    const { options, timers, next } = this.#layer
+    const agrees = ({ vector }: Payload) => this.#by.memory.agrees(said.answer, vector) === true
+    return audit({ clock: options.clock, timers, next }, query, caller, (own) => {
+      const isOwn = own?.status === 'exact'
+      if (!isOwn || agrees(own.answer)) return draw.told(isOwn)
+      const { answer, by } = own
+      const differing = { payload: query.payload.kept(), answer, from: by[0].identity as string, isAsBefore: agrees }
+      options.opinion.judge(differing, (of) => {
+        draw.told(of === 'refuted')
+        if (of !== 'refuted') options.wrong()
+      })
+    })
+  }
+
+  override drop(why: Drop): void {
+    this.#isOpen = false
+    super.drop(why)
+  }
+
+  override expire(): void {
+    if (!this.#isLooking) return super.expire()
+    if (this.#isOpen) this.#caller.settled(tooLate(this.#query))
+    this.#isOpen = false
+  }
+
+  began(attempt: Attempt): void {
+    this.#caller.began?.(attempt)
+  }
+
+  ended(attempt: Attempt): void {
+    this.#caller.ended?.(attempt)
+  }
+
+  settled(outcome: Outcome): void {
+    this.#isOpen = false
+    if (this.#asked && outcome.kind === 'answer' && outcome.status === 'exact') {
+      const { said, draw } = this.#asked
+      draw.told(this.#by.memory.agrees(said.answer, outcome.answer.vector) === true)
+    }
+    this.#caller.settled(outcome)
+  }
+
+  done(): void {
+    this.#caller.done?.()
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * Of queries that could be answered by what is kept or remembered some are asked all the same: an audit. Its caller gets the model's own answer. Neither
+ * a caller that leaves nor its deadline ends an audit: else errors would be missed.
+ */
+
+import type { Clock } from '../clock'
+import type { Attempt } from '../pool/attempt'
+import {
+  type Answer,
+  type Caller,
+  type Drop,
+  type Outcome,
+  OutgoingCall,
+  type Query,
+  type Service,
+  tooLate,
+} from '../service'
+import type { Timeable, Timers } from './timers'
+
+/** How long one may take: as long as it takes that workers die and come back. */
+const AUDIT_MS = 60_000
+
+export interface ReuseAuditOptions {
+  readonly clock: Clock
+  readonly timers: Timers
+  readonly next: Service
+}
+
+/** @param told  once, before the caller is; undefined: no answer ever came */
+export function audit(
+  { clock, timers, next }: ReuseAuditOptions,
+  query: Query,
+  caller: Caller,
+  told: (own: Answer | undefined) => void,
+): ReuseAuditCall {
+  const { choices, turn } = query
+  const dueAt = clock.now() + AUDIT_MS
+  const call = new ReuseAuditCall(timers, query, caller, told)
+  call.start(next, {
+    ...askedFor(query),
+    choices: { ...choices, policy: 'retry' },
+    turn: { ...turn, rank: 0 }, // until its outcome is known nothing may be given
+    dueAt,
+    refusal: false, // refused, it would count as an error
+  })
+  timers.set(call, dueAt)
+  return call
+}
+
+/** The same query, of which a worker is asked in any case. */
+export function askedFor({
+  payload,
+  choices,
+  said,
+  turn,
+  since,
+  dueAt,
+  priority,
+  refusal,
+  apart,
+  tried,
+}: Query): Query {
+  const asked = { ...said, ask: true, onOverload: 'fail' as const }
+  return { payload, choices, said: asked, turn, since, dueAt, priority, refusal, apart, tried }
+}
+
+class ReuseAuditCall extends OutgoingCall implements Timeable {
+  readonly #timers: Timers
+  readonly #query: Query
+  readonly #caller: Caller
+  #told: ((own: Answer | undefined) => void) | undefined
+  /** Its caller waits. */
+  #isOpen = true
+  dueAt = Number.NaN
+  timer: Timeable['timer']
+
+  constructor(timers: Timers, query: Query, caller: Caller, told: (own: Answer | undefined) => void) {
+    super()
+    this.#timers = timers
+    this.#query = query
+    this.#caller = caller
+    this.#told = told
+  }
+
+  start(next: Service, query: Query): void {
+    this.send(next, query)
+  }
+
+  override drop(why: Drop): void {
+    this.#isOpen = false
+    if (why !== 'void') return
+    this.#end(undefined)
+    super.drop(why)
+  }
+
+  override expire(): void {
+    if (this.#isOpen) this.#caller.settled(tooLate(this.#query))
+    this.#isOpen = false
+  }
+
+  /** Its own time is up. */
+  due(): void {
+    super.expire()
+  }
+
+  began(attempt: Attempt): void {
+    this.#caller.began?.(attempt)
+  }
+
+  ended(attempt: Attempt): void {
+    this.#caller.ended?.(attempt)
+  }
+
+  settled(outcome: Outcome): void {
+    this.#end(outcome.kind === 'answer' ? outcome : undefined)
+    if (this.#isOpen) this.#caller.settled(outcome)
+    this.#isOpen = false
+  }
+
+  done(): void {
+    this.#caller.done?.()
+  }
+
+  #end(own: Answer | undefined): void {
+    this.#timers.remove(this)
+    const told = this.#told
+    this.#told = undefined
+    told?.(own)
+  }
+}

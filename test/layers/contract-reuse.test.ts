@@ -1,0 +1,170 @@
+/**
+ * The contract of `service.ts`, of whole stacks over a real pool in simulated time: workers that fail, hang, are slow and leave, callers that
+ * leave, short deadlines. Each call is settled once, or was dropped; it is told nothing before it is known, nor after `done`; and is done.
+ */
+
+import { expect, it } from 'vitest'
+import { Budget } from '../../src/layers/budget'
+import { type CacheOptions, cache } from '../../src/layers/cache'
+import { coalesce } from '../../src/layers/coalesce'
+import type { Draw } from '../../src/layers/error-budget'
+import { ExactCache } from '../../src/layers/exact-cache'
+import { Lateness } from '../../src/layers/lateness'
+import { recover } from '../../src/layers/recover'
+import { remember } from '../../src/layers/remember'
+import { Savings } from '../../src/layers/savings'
+import type { MemoryService } from '../../src/memory/service'
+import { acceptAnswers, type Payload } from '../../src/payload'
+import { NORMAL } from '../../src/pool/attempt'
+import { Pool } from '../../src/pool/pool'
+import { stackOf } from '../../src/predictor/stack'
+import { type Random, seeded } from '../../src/random'
+import type { Caller, Layer } from '../../src/service'
+import { SimulatedWorker } from '../../src/testing/simulated-worker'
+import { VirtualClock } from '../../src/testing/virtual-clock'
+import { payload, queryOf } from '../shared/fake-service'
+import { randomMemory } from '../shared/random-memory'
+
+const [RUNS, QUERIES, WORKERS] = [100, 150, 6]
+const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
+/** A call that has expired settles so soon, and a timer may be a millisecond late. */
+const GRACE = 31
+
+/** Workers of which two fail or hang now and then, and a third may leave. */
+function worldOf(random: Random) {
+  const clock = new VirtualClock()
+  const law = () => 10 * Math.exp(0.3 * random.gauss()) * (random.next() < 0.1 ? 10 : 1)
+  const answer = (query: Float32Array) => query.slice()
+  const one = { clock, law, answer, signature, interruptible: random.next() < 0.5, slots: random.next() < 0.5 ? 1 : 3 }
+  const workers = Array.from({ length: WORKERS }, (_, at) => new SimulatedWorker(at, one))
+  const trouble = random.next()
+  for (const worker of workers.slice(0, 2)) {
+    worker.answer = (query) => {
+      if (random.next() > trouble) return query.slice()
+      return random.next() < 0.2 ? new Promise(() => {}) : Promise.reject(new Error('broken'))
+    }
+  }
+  const lateness: Lateness = new Lateness(() => pool)
+  const [accept, lateMs] = [acceptAnswers(signature, false), () => lateness.ages?.hedgeMs]
+  const pool: Pool<Payload, Payload> = new Pool<Payload, Payload>(workers, { clock, hangMs: 80, accept, lateMs })
+  const counts = { sent: 0, won: 0 }
+  const memory = randomMemory(clock, random)
+  const recovers = random.next() < 0.6
+  const own = {
+    clock,
+    lateness,
+    memory,
+    budget: new Budget(0.3, 150),
+    outputs: signature.outputs,
+    isDoubted: () => false,
+  }
+  const tenant = { layers: () => (recovers ? [recover(own)] : []) }
+  const all = { clock, pool, lateness, budget: new Budget(0.2, 10), counts, teaches: recovers }
+  const [unasked, audits] = random.next() < 0.6 ? reuse(clock, random, memory) : [[], []]
+  const service = stackOf({ ...all, isHedged: true, unasked, tenantOf: () => tenant })
+  if (random.next() < 0.3) clock.after(200, () => pool.remove(workers[2].name))
+  if (random.next() < 0.1) clock.after(300, () => workers.forEach(({ name }) => pool.drain(name)))
+  return { clock, pool, service, audits }
+}
+
+/** Layers that answer before a worker is asked, over an error budget of which the coin alone decides. @returns them, and how often each audit had its outcome */
+function reuse(clock: VirtualClock, random: Random, memory: MemoryService): [Layer[], { told: number }[]] {
+  const audits: { told: number }[] = []
+  const draw = (): Draw => {
+    const is = (['remember', 'audit', 'ask'] as const)[Math.floor(3 * random.next())]
+    if (is !== 'audit') return { is, told() {} }
+    const audited = { told: 0 }
+    audits.push(audited)
+    return { is, told: () => void audited.told++ }
+  }
+  const errors = { isHeld: false, draw, drawRepeat: draw, foretell: () => 0.5 }
+  const tenantOf = () => ({ memory, errors })
+  const repeatability: CacheOptions['repeatability'] = {
+    isOff: false,
+    believes: () => true,
+    compare: (_, __, ___, ____, told) => told?.(random.next() < 0.9),
+  }
+  const opinion = { judge: (_: unknown, told: (of: 'refuted' | 'open') => void) => told('refuted') }
+  const [counts, inferenceMs, savings] = [{ reused: 0 }, () => 10, new Savings()]
+  const caching = {
+    clock,
+    cache: new ExactCache({ bytes: 5000 }),
+    repeatability,
+    counts,
+    savings,
+    tenantOf,
+    inferenceMs,
+  }
+  const remembering = { clock, outputs: signature.outputs, accounts: new WeakMap(), opinion, tenantOf, inferenceMs }
+  const layers = [
+    cache({ ...caching, equality: () => equality, coin: random.next }),
+    remember({ ...remembering, recovers: true, isOff: () => false, wrong() {} }),
+    coalesce({ clock, counts, isOff: () => random.next() < 0.1 }),
+  ]
+  return [layers, audits]
+}
+
+const equality = { criterion: { kind: 'tolerance' as const }, outputs: [{}], rounding: 1e-4, scales: [1] }
+
+it('holds under random trouble', async () => {
+  const totals: Record<string, number> = {}
+  const tally = (what: string) => {
+    totals[what] = (totals[what] ?? 0) + 1
+  }
+  for (let seed = 1; seed <= RUNS; seed++) {
+    const random = seeded(seed)
+    const { clock, pool, service, audits } = worldOf(random)
+    const calls: { settled: number; done: number; isDropped: boolean }[] = []
+    const faults: string[] = []
+    const ask = () => {
+      const told = { settled: 0, done: 0, isDropped: false }
+      calls.push(told)
+      let isKnown = false
+      const hear = (what: string) => {
+        if (!isKnown) faults.push(`${what} before the call is known`)
+        if (told.done) faults.push(`${what} after done`)
+      }
+      const dueAt = clock.now() + 20 + 200 * random.next()
+      const caller: Caller = {
+        began: () => hear('began'),
+        ended: () => hear('ended'),
+        settled(outcome) {
+          hear('settled')
+          if (told.isDropped) faults.push('settled after drop')
+          if (told.settled++) faults.push('settled twice')
+          if (clock.now() > dueAt + GRACE) faults.push(`settled ${clock.now() - dueAt} ms late`)
+          tally(outcome.kind === 'answer' ? outcome.status : outcome.error.code)
+          if (outcome.kind === 'answer' && outcome.reused) tally('reused')
+        },
+        done() {
+          hear('done')
+          if (!told.settled && !told.isDropped) faults.push('done before settled')
+          told.done++
+        },
+      }
+      const policy = (['recover', 'retry', 'auto'] as const)[Math.floor(3 * random.next())]
+      const query = queryOf({ payload: payload(random.next() < 0.5 ? random.next() : random.below(3), 1), said: random.next() < 0.1 ? { ask: true } : {}, turn: NORMAL, since: clock.now(), dueAt, choices: { policy, atDeadline: random.next() < 0.5 ? 'give' : 'fail' } as never }) // biome-ignore format: one line
+      const call = service(query, caller)
+      isKnown = true
+      if (random.next() < 0.2) {
+        clock.after(60 * random.next(), () => {
+          if (told.settled) return
+          told.isDropped = true
+          tally('dropped')
+          call.drop((['left', 'over', 'teach', 'void'] as const)[Math.floor(4 * random.next())])
+        })
+      }
+      if (calls.length < QUERIES) clock.after(6 * random.next(), ask)
+    }
+    clock.after(0, ask)
+    await clock.run()
+    if (calls.some(({ settled, isDropped }) => !settled && !isDropped)) faults.push('never settled')
+    if (calls.some(({ done }) => !done)) faults.push('never done')
+    for (const { told } of audits) if (told !== 1) faults.push(`an audit had ${told} outcomes`)
+    if (audits.length) tally('audited')
+    expect([seed, faults]).toEqual([seed, []])
+    await pool.close(new Error('closed') as never)
+  }
+  for (const what of ['exact', 'recovered', 'remembered', 'reused', 'audited', 'dropped', 'DEADLINE', 'WORKER'])
+    expect([what, totals[what] > 20]).toEqual([what, true])
+})

@@ -1,0 +1,32 @@
+/** A memory that says what a seeded draw decides, now or later. */
+
+import type { Clock } from '../../src/clock'
+import type { MemoryService, RecalledAnswer } from '../../src/memory/service'
+import type { Random } from '../../src/random'
+
+/** @param answerTo  what it remembers of a query: by default that itself */
+export function randomMemory(clock: Clock, random: Random, over: Partial<MemoryService> = {}): MemoryService {
+  const recall = (query: Float32Array, told: (said: RecalledAnswer | undefined) => void) => {
+    const said = { answer: query.slice(), source: 'memory', missing: 1, confidence: random.next(), epoch: 0 } as const
+    const tell = () => told(random.next() < 0.7 ? said : undefined)
+    if (random.next() < 0.5) tell()
+    else clock.after(30 * random.next(), tell)
+  }
+  return {
+    isWarm: true,
+    use: 'warm',
+    costs: { lookMs: 0.1, lessonMs: 0.1, shares: { warm: 0.05, saving: 0.2, idle: 0.005 } },
+    isCurrent: () => random.next() < 0.9,
+    best: (all) => ({ recovery: all[0], confidence: random.next() }),
+    grade: () => true,
+    agrees: () => random.next() < 0.9,
+    learn() {},
+    rehearse() {},
+    study: (rehearsals) => void Array.from(rehearsals),
+    recall: (query, _, told) => recall(query, told),
+    recallAhead: (query, _, told) => recall(query, told),
+    recallFirst: (query, { isWanted }, told) =>
+      recall(query, (said) => (said && isWanted() ? told(said, 0.1) : told(undefined, undefined))),
+    ...over,
+  }
+}
