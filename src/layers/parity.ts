@@ -116,8 +116,16 @@ interface GroupRow {
 
 /** A query of a group, as it is asked beneath, and who waits for it. */
 class GroupedQuery extends OutgoingCall implements Query, GroupRow {
+  readonly payload: Query['payload']
+  readonly choices: Query['choices']
+  readonly said: Query['said']
+  readonly turn: Query['turn']
+  readonly since: Query['since']
+  readonly dueAt: Query['dueAt']
+  readonly priority: Query['priority']
+  readonly refusal: Query['refusal']
   readonly apart: Query['apart']
-  readonly #query: Query
+  readonly tried: Tried
   readonly #group: QueryGroup
   readonly caller: Caller
   readonly row: number
@@ -136,8 +144,16 @@ class GroupedQuery extends OutgoingCall implements Query, GroupRow {
 
   constructor(query: Query, caller: Caller, group: QueryGroup, row: number) {
     super()
-    this.#query = query
+    this.payload = query.payload
+    this.choices = query.choices
+    this.said = query.said
+    this.turn = query.turn
+    this.since = query.since
+    this.dueAt = query.dueAt
+    this.priority = query.priority
+    this.refusal = query.refusal
     this.apart = [...query.apart, group]
+    this.tried = query.tried
     this.caller = caller
     this.#group = group
     this.row = row
@@ -145,44 +161,6 @@ class GroupedQuery extends OutgoingCall implements Query, GroupRow {
 
   ask(next: Service): void {
     this.send(next, this)
-  }
-
-  // Each is read where it stands: copies of all take a hundred bytes a query.
-
-  get payload(): Query['payload'] {
-    return this.#query.payload
-  }
-
-  get choices(): Query['choices'] {
-    return this.#query.choices
-  }
-
-  get said(): Query['said'] {
-    return this.#query.said
-  }
-
-  get turn(): Query['turn'] {
-    return this.#query.turn
-  }
-
-  get since(): number {
-    return this.#query.since
-  }
-
-  get dueAt(): number {
-    return this.#query.dueAt
-  }
-
-  get priority(): Query['priority'] {
-    return this.#query.priority
-  }
-
-  get refusal(): Query['refusal'] {
-    return this.#query.refusal
-  }
-
-  get tried(): Tried {
-    return this.#query.tried
   }
 
   get isPromised(): boolean {
