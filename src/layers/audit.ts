@@ -10,6 +10,7 @@ import {
   type Layer,
   type Outcome,
   type Query,
+  Relay,
   type Service,
 } from '../service'
 
@@ -24,10 +25,9 @@ export function audit({ trust }: AuditOptions): Layer {
   return (next) => (query, caller) => new AuditedCall(trust, next, query, caller)
 }
 
-class AuditedCall implements Call, Caller {
+class AuditedCall extends Relay implements Call {
   readonly #trust: AuditOptions['trust']
   readonly #query: Query
-  readonly #caller: Caller
   readonly #call: Call
   /** Settled or dropped: what is answered from now on is compared. */
   #isOver = false
@@ -35,9 +35,9 @@ class AuditedCall implements Call, Caller {
   #isVoid = false
 
   constructor(trust: AuditOptions['trust'], next: Service, query: Query, caller: Caller) {
+    super(caller)
     this.#trust = trust
     this.#query = query
-    this.#caller = caller
     this.#call = next(query, this)
   }
 
@@ -51,23 +51,15 @@ class AuditedCall implements Call, Caller {
     this.#call.expire()
   }
 
-  began(attempt: Attempt): void {
-    this.#caller.began?.(attempt)
-  }
-
-  ended(attempt: Attempt): void {
-    this.#caller.ended?.(attempt)
+  override ended(attempt: Attempt): void {
+    super.ended(attempt)
     if (this.#isOver && answerOf(attempt)) this.#compare()
   }
 
-  settled(outcome: Outcome): void {
+  override settled(outcome: Outcome): void {
     this.#isOver = true
-    this.#caller.settled(outcome)
+    super.settled(outcome)
     if (outcome.kind === 'answer') this.#compare()
-  }
-
-  done(): void {
-    this.#caller.done?.()
   }
 
   #compare(): void {

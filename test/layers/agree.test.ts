@@ -26,7 +26,7 @@ function memoryOf(said: RecalledAnswer | undefined) {
     isCurrent: () => true,
     recallAhead: (_: unknown, __: unknown, told: (said: RecalledAnswer | undefined) => void) =>
       waiting.push(() => told(said)),
-    agrees: ({ answer }: RecalledAnswer, own: Float32Array) => answer[0] > answer[1] === own[0] > own[1],
+    agrees: (answer: Float32Array, own: Float32Array) => answer[0] > answer[1] === own[0] > own[1],
     rehearse: (_: unknown, own: Float32Array, from: string) => log.push(`rehearsed ${own.join()} of ${from}`),
   }
   const tell = () => waiting.shift()?.()

@@ -130,7 +130,7 @@ it('holds under random trouble', async () => {
           if (told.settled++) faults.push('settled twice')
           if (clock.now() > dueAt + GRACE) faults.push(`settled ${clock.now() - dueAt} ms late`)
           tally(outcome.kind === 'answer' ? outcome.status : outcome.error.code)
-          if (outcome.kind === 'failure' || mode === 'closed' || !outcome.by.length) return
+          if (outcome.kind === 'failure' || mode === 'closed' || outcome.status === 'recovered') return
           const { trusted, name } = outcome.by[0].worker as ModelWorker
           const isProven = outcome.status === 'exact'
           const isAnchor = trusted && (mode === 'open' || pool.worker(name)) // not any more where it has left
