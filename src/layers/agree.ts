@@ -95,7 +95,7 @@ class AgreedCall implements Call, Timeable {
   readonly #query: Query
   readonly #caller: Caller
   readonly #memory: MemoryService | undefined
-  readonly #voters: Voter[] = []
+  readonly #voters: VotingCall[] = []
   readonly #votes: Vote[] = []
   /** `open`: a memory may check a single answer. `wanted`: workers have to agree. Or the answers that agree, and prove each other. */
   #proof: 'open' | 'wanted' | readonly Payload[] = 'wanted'
@@ -166,7 +166,7 @@ class AgreedCall implements Call, Timeable {
     } else this.#plan()
   }
 
-  ended(voter: Voter, attempt: Vote): void {
+  ended(voter: VotingCall, attempt: Vote): void {
     const { outcome, worker } = attempt
     if (this.#isVoid) return
     if (outcome?.kind === 'answered') this.#vote(attempt, voter)
@@ -202,7 +202,7 @@ class AgreedCall implements Call, Timeable {
     this.done()
   }
 
-  #vote(vote: Vote, voter: Voter): void {
+  #vote(vote: Vote, voter: VotingCall): void {
     this.#votes.push(vote)
     if (typeof this.#proof !== 'string') this.#compare(vote, this.#proof)
     else this.#look(voter)
@@ -215,7 +215,7 @@ class AgreedCall implements Call, Timeable {
   }
 
   /** Does what follows from what is known by now. @param voter  whose answer has just come */
-  #look(voter?: Voter): void {
+  #look(voter?: VotingCall): void {
     if (!this.#isKnown) this.#isBehind = true
     if (!this.#isKnown || this.#isVoid) return
     if (typeof this.#proof === 'string') this.#judge(this.#proof, voter)
@@ -224,7 +224,7 @@ class AgreedCall implements Call, Timeable {
     this.#plan()
   }
 
-  #judge(proof: 'open' | 'wanted', voter: Voter | undefined): void {
+  #judge(proof: 'open' | 'wanted', voter: VotingCall | undefined): void {
     const { acceptance, trust } = this.#layer
     const believed = this.#believed
     const judgement = acceptance.judge(believed.map(answerIn), trust.equality)
@@ -237,7 +237,7 @@ class AgreedCall implements Call, Timeable {
   }
 
   /** What is known is told after the answer is given: it may eject workers, and others are asked in their place. */
-  #prove(believed: readonly Vote[], { agreeing, lies }: Judgement, voter: Voter | undefined): void {
+  #prove(believed: readonly Vote[], { agreeing, lies }: Judgement, voter: VotingCall | undefined): void {
     const { trial } = this.#query.tried
     const right = agreeing.map((i) => believed[i])
     const proof = right.map(answerIn)
@@ -308,7 +308,7 @@ class AgreedCall implements Call, Timeable {
   }
 
   /** Gives an answer that a sure memory agrees with. It convicts no worker: a memory may be wrong. */
-  #check(vote: Vote, voter: Voter | undefined): void {
+  #check(vote: Vote, voter: VotingCall | undefined): void {
     const { trust } = this.#layer
     const said = this.#sure
     this.#proof = 'wanted' // unless it passes, and then nobody asks
@@ -399,7 +399,7 @@ class AgreedCall implements Call, Timeable {
 
   #ask(priority: Priority): void {
     const { next } = this.#layer
-    const voter = new Voter(this)
+    const voter = new VotingCall(this)
     this.#voters.push(voter)
     this.#running++
     if (priority === this.#query.priority) voter.ask(next, this.#query)
@@ -412,7 +412,7 @@ class AgreedCall implements Call, Timeable {
     const { pool, trust } = this.#layer
     const { payload, tried, dueAt, turn } = this.#query
     if (tried.trial) return
-    const owner = new Trial(this)
+    const owner = new TrialOwner(this)
     tried.trial = pool.trial({ payload, owner, dueAt, turn, apart: [tried, trust.trials], priority: 'low' })
     if (tried.trial) this.#running++
   }
@@ -449,7 +449,7 @@ class AgreedCall implements Call, Timeable {
   }
 
   /** What no worker has is taken back. @param voter  whose answer has just come: it has its end */
-  #release(voter?: Voter): void {
+  #release(voter?: VotingCall): void {
     for (const other of [...this.#voters]) if (other !== voter) other.drop('teach')
   }
 
@@ -464,7 +464,7 @@ class AgreedCall implements Call, Timeable {
 }
 
 /** A call for one answer. */
-class Voter extends OutgoingCall {
+class VotingCall extends OutgoingCall {
   readonly #agreed: AgreedCall
   /** It has answered, failed or was dropped: what of it runs yet may be a vote all the same. */
   isSettled = false
@@ -507,7 +507,7 @@ class Voter extends OutgoingCall {
   }
 }
 
-class Trial implements Owner {
+class TrialOwner implements Owner {
   readonly #agreed: AgreedCall
 
   constructor(agreed: AgreedCall) {

@@ -325,3 +325,54 @@ it('a call that is dropped while a hedge is sent drops that as well', async () =
   await pass(clock, 30)
   expect(asked.map(({ dropped }) => dropped)).toEqual(['left', 'left'])
 })
+
+describe('a call for one of several answers that are compared', () => {
+  const compares = { compares: true, mostDowns: 4 }
+
+  it('lets the slower worker go on where one has answered, and when time is up', async () => {
+    const { clock, asked, ask } = hedged(compares)
+    ask(queryOf(), listener().caller)
+    asked[0].begin('a')
+    await pass(clock, 30)
+    asked[1].begin('b').answer(1)
+    expect(asked[0].dropped).toBe('teach')
+    const other = hedged(compares)
+    const call = other.ask(queryOf(), listener().caller)
+    other.asked[0].begin('a')
+    call.expire()
+    expect(other.asked[0].dropped).toBe('teach')
+  })
+
+  it('asks others whatever the policy, however many failed, as long as few went down', () => {
+    const { asked, ask } = hedged(compares)
+    ask(queryOf({ choices: { policy: 'recover' } as never }), listener().caller)
+    for (const name of 'abcd') asked['abcd'.indexOf(name)].begin(name).fail()
+    expect(asked.length).toBe(5)
+    const deadly = hedged(compares)
+    deadly.ask(queryOf(), listener().caller)
+    for (let i = 0; i < 4; i++) deadly.asked[i].begin('abcd'[i]).fail('worker', { lost: 'down' })
+    expect(deadly.asked.length).toBe(4)
+  })
+
+  it('that nobody waits for is not hedged, and goes before nobody where a worker failed', async () => {
+    const { clock, asked, ask } = hedged(compares)
+    ask(queryOf({ priority: 'low' }), listener().caller)
+    asked[0].begin('a')
+    await pass(clock, 500)
+    expect(asked.length).toBe(1)
+    asked[0].fail()
+    expect(asked[1].query.priority).toBe('low')
+  })
+
+  it('tells nobody that it needs another worker while one is at work on the query', () => {
+    const { asked, ask } = hedged(compares)
+    const query = queryOf()
+    let needs = 0
+    query.tried.onNeed = () => needs++
+    ask(query, listener().caller)
+    ask(query, listener().caller)
+    asked[1].begin('b')
+    asked[0].begin('a').fail()
+    expect(needs).toBe(0)
+  })
+})

@@ -126,6 +126,39 @@ it('a queued attempt that may go to none of the workers that are left fails, and
   expect(other.phase).toBe('queued')
 })
 
+it('attempts that keep apart need an identity each: those beyond fail when a worker leaves', async () => {
+  const clock = new VirtualClock()
+  const workers = ['a', 'b', 'c'].map((name) => Object.assign(new BatchWorker(name), { maxBatch: 1 }))
+  const pool = new Pool<Payload, Payload>(workers, { clock, hangMs: 30_000, accept })
+  for (let i = 0; i < 3; i++) pool.submit(row(i))
+  const apart = [{ blocks: () => false }]
+  const votes = [1, 2, 3].map((x) => pool.submit(row(x, { apart, isStranded: true })))
+  const other = pool.submit(row(4, { isStranded: true }))
+  pool.drain('c')
+  await clock.run(1)
+  expect([...votes, other].map(({ phase }) => phase)).toEqual(['queued', 'queued', 'settled', 'queued'])
+})
+
+it('a slot of what was taken back is free when the call settles, also of a worker that says nothing', async () => {
+  const clock = new VirtualClock()
+  let answer = (_: unknown): void => {}
+  const infer = () => new Promise<never>((resolve) => { answer = resolve as never }) // biome-ignore format: one line
+  const worker = Object.assign(new BatchWorker('a'), { maxBatch: 1, infer, inferBatch: undefined })
+  const pool = new Pool<Payload, Payload>([worker as never], {
+    clock,
+    hangMs: 30_000,
+    accept: () => row(1).payload as Payload,
+  })
+  pool.submit(row(1))
+  Object.assign(worker, { capacity: 0 })
+  pool.eject('a')
+  Object.assign(worker, { capacity: 1 })
+  expect(pool.trial(row(2))).toBeUndefined()
+  answer([])
+  await clock.run(1)
+  expect(pool.trial(row(2))?.worker?.name).toBe('a')
+})
+
 it('what an ejected worker is at fails at once, and is nobody’s fault; it is told, and free as soon as it says so', async () => {
   const clock = new VirtualClock()
   const worker = Object.assign(new BatchWorker('a'), { maxBatch: 1 })
