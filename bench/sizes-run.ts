@@ -1,7 +1,7 @@
 /** One run of bench sizes: queries of lengths that tell how long they take, in made time, with and without that being learned. */
 
 import { Payload } from '../src/payload'
-import { Caller } from '../src/predictor/caller'
+import { WaitingCaller } from '../src/predictor/caller'
 import { meansOf } from '../src/predictor/means'
 import { checkOptions, settingsOf } from '../src/predictor/settings'
 import { noCoder } from '../src/predictor/tenants'
@@ -113,7 +113,7 @@ function asking(clock: VirtualClock, workers: SimulatedWorker[]) {
     told: { model: undefined },
   })
   return (payload: Payload, done: () => void, failed: () => void) => {
-    const caller = new Caller(settings.choices, clock.now(), 1e6, done, failed)
+    const caller = new WaitingCaller(settings.choices, clock.now(), 1e6, done, failed)
     generation.take({ payload, caller, signal: undefined })
   }
 }

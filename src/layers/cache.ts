@@ -6,11 +6,20 @@
 import type { Clock } from '../clock'
 import type { MemoryService } from '../memory/service'
 import type { Attempt } from '../pool/attempt'
-import type { Answer, Call, Caller, Drop, Layer, Outcome, Query, Service } from '../service'
+import {
+  type Answer,
+  type Call,
+  type Caller,
+  type Drop,
+  type Layer,
+  type Outcome,
+  type Query,
+  type Service,
+  SettledCall,
+} from '../service'
 import { agree, type Equality } from '../trust/equality'
 import type { Draw, ErrorBudget } from './error-budget'
 import { type ExactCache, type Keeping, type Kept, keyOf } from './exact-cache'
-import { GivenCall } from './given'
 import type { Repeatability } from './repeatability'
 import { askedFor, audit } from './reuse-audit'
 import type { Savings } from './savings'
@@ -66,7 +75,7 @@ function repeat(layer: CacheLayer, key: string, kept: Kept, query: Query, caller
     savings.gave(layer.inferenceMs())
     counts.reused++
     const { answer, by } = kept
-    return new GivenCall(caller, { kind: 'answer', answer, status: 'exact', confidence: 1, by: [by], reused: true })
+    return new SettledCall(caller, { kind: 'answer', answer, status: 'exact', confidence: 1, by: [by], reused: true })
   }
   const grade = (own: Answer | undefined) => {
     if (own?.status !== 'exact') return draw.is === 'audit' ? draw.told(false) : undefined

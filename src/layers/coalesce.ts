@@ -210,8 +210,8 @@ class Flight extends OutgoingCall {
   #answer([one, ...others]: readonly SharedCall[], outcome: Answer): void {
     one?.settle(outcome)
     if (!others.length) return
-    const { answer, status, confidence, by } = outcome
-    const equal: Answer = { kind: 'answer', answer, status, confidence, by, reused: true }
+    const { answer, status, confidence, by, id } = outcome
+    const equal: Answer = { kind: 'answer', answer, status, confidence, by, id, reused: true }
     for (const call of others) {
       if (!call.isOpen) continue
       if (status === 'recovered') call.again()

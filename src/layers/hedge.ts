@@ -16,6 +16,7 @@ import {
   OutgoingCall,
   type Query,
   type Service,
+  SettledCall,
   type Tried,
   withPriority,
 } from '../service'
@@ -53,7 +54,10 @@ export interface HedgeOptions {
 export function hedge(options: HedgeOptions): Layer {
   return (next) => {
     const layer = { compares: false, ...options, next, timers: new Timers(options.clock), open: 0 }
-    return (query, caller) => new HedgedCall(layer, query, caller)
+    return (query, caller) =>
+      query.refusal
+        ? new SettledCall(caller, { kind: 'failure', error: query.refusal, blame: 'load' })
+        : new HedgedCall(layer, query, caller)
   }
 }
 
@@ -86,12 +90,9 @@ class HedgedCall implements Call, Timeable {
     this.query = query
     this.caller = caller
     const { budget } = layer
-    this.#isFirst = !query.refusal && !query.tried.attempts.length
-    if (query.refusal) this.#refuse(query.refusal)
-    else {
-      if (this.#isFirst) budget.earn(layer.open++)
-      this.#ask(query.priority)
-    }
+    this.#isFirst = !query.tried.attempts.length
+    if (this.#isFirst) budget.earn(layer.open++)
+    this.#ask(query.priority)
   }
 
   drop(why: Drop): void {
@@ -105,13 +106,6 @@ class HedgedCall implements Call, Timeable {
     const { teaches, compares, pool } = this.layer
     const why = compares || (teaches && !pool.isOverloaded) ? 'teach' : 'over'
     for (const attempt of this.#sent) attempt.drop(why)
-  }
-
-  #refuse(error: ApproxiferError): void {
-    queueMicrotask(() => {
-      this.#end({ kind: 'failure', error, blame: 'load' })
-      this.caller.done?.()
-    })
   }
 
   #end(outcome?: Outcome): void {

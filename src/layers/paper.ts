@@ -162,6 +162,7 @@ class PaperGroup implements Apart {
   left(member: PaperCall, why: Drop): void {
     if (this.isOpen) {
       this.#members = this.#members.filter((each) => each !== member) // there is room for another
+      if (!this.#members.length) this.#close()
       member.caller.done?.()
     } else if (!this.#members.some(({ isOpen }) => isOpen)) this.#release(why)
   }

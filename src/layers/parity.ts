@@ -35,7 +35,7 @@ export interface ParityOptions {
   readonly clock: Clock
   /** Of a systematic code. */
   readonly codec: Pick<Codec, 'open' | 'scheme' | 'schemeFor' | 'core'>
-  readonly pool: Pick<Attempts, 'available' | 'promote' | 'usable' | 'utilisation'>
+  readonly pool: Pick<Attempts, 'available' | 'nobody' | 'promote' | 'usable' | 'utilisation'>
   /** Parities go past the hedges: nobody asks twice for one. */
   readonly workers: Service
   /** Of queries: a parity is one. */
@@ -515,8 +515,10 @@ class QueryGroup implements Apart, Timeable {
   }
 
   #fail(query: GroupedQuery, failure: Failure): void {
-    const isOwn = failure.blame === 'load' || !query.isPromised || !this.#groups.options.pool.usable
-    this.settle(query, isOwn ? failure : { ...failure, error: this.#error ?? this.#tooFew(query) })
+    const { pool } = this.#groups.options
+    const isOwn = failure.blame === 'load' || !query.isPromised
+    const nobody = pool.usable ? undefined : new ApproxiferError('WORKER', pool.nobody) // the failure may be of before
+    this.settle(query, isOwn ? failure : { ...failure, error: nobody ?? this.#error ?? this.#tooFew(query) })
   }
 
   /** Time is up: a query that takes nothing but recoveries has none. */

@@ -19,11 +19,11 @@ import {
   OutgoingCall,
   type Query,
   type Service,
+  SettledCall,
   tooLate,
 } from '../service'
 import type { TensorSpec } from '../tensor'
 import type { Draw, ErrorBudget } from './error-budget'
-import { GivenCall } from './given'
 import { audit } from './reuse-audit'
 import { Payoff, Savings } from './savings'
 import type { SecondOpinion } from './second-opinion'
@@ -209,7 +209,7 @@ class RememberedCall extends OutgoingCall {
       if (!isRefused) savings.gave(options.inferenceMs())
       const answer = Payload.of(said.answer, options.outputs)
       const given: Answer = { kind: 'answer', answer, status: 'remembered', confidence: known, by: [] }
-      this.send((_, caller) => new GivenCall(caller, given), query)
+      this.send((_, caller) => new SettledCall(caller, given), query)
     } else if (draw.is === 'ask') {
       this.#asked = { said, draw }
       this.send(next, query)

@@ -10,13 +10,13 @@ import type { Ending, Prediction } from '../prediction'
 export type Ended = (ending: Ending, turn: Turn) => void
 
 /** What one gets whose deadline has come, where others are asked in its place. */
-export function tooLate({ since, dueAt }: Pick<Caller, 'since' | 'dueAt'>): ApproxiferError {
+export function tooLate({ since, dueAt }: Pick<WaitingCaller, 'since' | 'dueAt'>): ApproxiferError {
   return new ApproxiferError('DEADLINE', `no answer within ${Math.round(dueAt - since)} ms`)
 }
 
 const NOTHING: OwnChoices = Object.freeze({})
 
-export class Caller {
+export class WaitingCaller {
   readonly since: number
   readonly dueAt: number
   readonly choices: Required<Choices>
@@ -102,10 +102,10 @@ export class Caller {
 const nobody = () => {}
 
 /** Who asks in the place of others, as of several callers that have the same query: it is told how that ends, and tells them. */
-export class SharedCaller extends Caller {
+export class SharedCaller extends WaitingCaller {
   /** @param first  whose choices and deadline it has @param since  now */
   constructor(
-    first: Pick<Caller, 'choices' | 'dueAt' | 'turn'> & Partial<Pick<Caller, 'said'>>,
+    first: Pick<WaitingCaller, 'choices' | 'dueAt' | 'turn'> & Partial<Pick<WaitingCaller, 'said'>>,
     since: number,
     resolve: (prediction: Prediction) => void,
     reject: (error: ApproxiferError) => void,

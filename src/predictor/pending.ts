@@ -7,15 +7,13 @@ import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
 import type { GroupReport, Prediction, Status } from '../prediction'
 import { queryReport } from '../report'
-import { type Answer, type Origin, type Outcome, OutgoingCall, type Query, type Service, Tried } from '../service'
+import { type Answer, type Outcome, OutgoingCall, type Query, type Service, Tried } from '../service'
 import { toNamed } from '../tensor'
 import { identityOf } from '../workers/worker'
-import type { Caller } from './caller'
+import type { WaitingCaller } from './caller'
 import type { Means } from './means'
 
 type PendingMeans = Pick<Means, 'pool' | 'signature' | 'buffers' | 'ended' | 'coder'>
-
-type Worker = NonNullable<Origin['worker']>
 
 export class Pending {
   readonly #service: Service
@@ -36,7 +34,7 @@ export class Pending {
     this.model = model
   }
 
-  ask(payload: Payload, caller: Caller, refusal?: Query['refusal']): PendingCall {
+  ask(payload: Payload, caller: WaitingCaller, refusal?: Query['refusal']): PendingCall {
     const call = new PendingCall(payload, caller, this, refusal)
     this.open.add(call)
     try {
@@ -49,7 +47,7 @@ export class Pending {
   }
 
   /** What waits for an answer is another model's to answer. */
-  detach(): { payload: Payload; caller: Caller }[] {
+  detach(): { payload: Payload; caller: WaitingCaller }[] {
     return this.open.all.filter(({ isOpen }) => isOpen).map((call) => call.detach())
   }
 
@@ -67,7 +65,7 @@ export class PendingCall extends OutgoingCall implements Query {
   readonly priority = 'normal'
   readonly tried = new Tried()
   readonly apart = [this.tried]
-  readonly #caller: Caller
+  readonly #caller: WaitingCaller
   readonly #pending: Pending
   /** Its caller is another call's, or it was ended: its answers tell nothing. */
   #isVoid = false
@@ -75,7 +73,7 @@ export class PendingCall extends OutgoingCall implements Query {
   #refusal: Query['refusal']
   #isForeseen: boolean
 
-  constructor(payload: Payload, caller: Caller, pending: Pending, refusal: Query['refusal']) {
+  constructor(payload: Payload, caller: WaitingCaller, pending: Pending, refusal: Query['refusal']) {
     super()
     this.payload = payload
     this.#caller = caller
@@ -98,7 +96,7 @@ export class PendingCall extends OutgoingCall implements Query {
     this.send(answering, this)
   }
 
-  get choices(): Caller['choices'] {
+  get choices(): WaitingCaller['choices'] {
     return this.#caller.choices
   }
 
@@ -106,7 +104,7 @@ export class PendingCall extends OutgoingCall implements Query {
     return this.#caller.said
   }
 
-  get turn(): Caller['turn'] {
+  get turn(): WaitingCaller['turn'] {
     return this.#caller.turn
   }
 
@@ -135,7 +133,7 @@ export class PendingCall extends OutgoingCall implements Query {
   }
 
   /** @returns what is to be asked again, for the caller who waits on */
-  detach(): { payload: Payload; caller: Caller } {
+  detach(): { payload: Payload; caller: WaitingCaller } {
     const caller = this.#caller
     const payload = this.payload.kept()
     caller.relisten((error) => caller.fail(error, this.#pending.means.ended))
@@ -181,8 +179,8 @@ export class PendingCall extends OutgoingCall implements Query {
     const workers: string[] = []
     const identities: Identity[] = []
     for (const { worker } of by) {
-      workers.push((worker as Worker).name)
-      identities.push(identityOf(worker as Worker))
+      workers.push((worker as NonNullable<typeof worker>).name)
+      identities.push(identityOf(worker as NonNullable<typeof worker>))
     }
     const output = toNamed(tensors, signature.outputs)
     const { fingerprint } = model

@@ -12,7 +12,7 @@ import type { Reputation } from '../trust/reputation'
 import { identityOf, type ModelChange, type ModelWorker } from '../workers/worker'
 import { type Abilities, abilitiesOf } from './abilities'
 import { Admission } from './admission'
-import { Caller } from './caller'
+import { WaitingCaller } from './caller'
 import { meansOf, type SamplingOf, type Told } from './means'
 import type { Members, Membership, Takes } from './membership'
 import { predictOptions } from './option-table'
@@ -177,7 +177,7 @@ export class Predictor {
     this.#admission.enter(turn, () => this.#generation.means.pool.forecast.waitMs(turn))
     const now = settings.clock.now()
     const deadlineMs = many && many.demand.dueAt < Infinity ? many.demand.dueAt - now : own.deadlineMs
-    const caller = new Caller(choices, now, deadlineMs, resolve, reject, turn, options)
+    const caller = new WaitingCaller(choices, now, deadlineMs, resolve, reject, turn, options)
     const serving = this.#rollout ?? this.#first
     serving.take({ payload, caller, signal, refusal: many?.demand.isWhole ? false : undefined })
   }

@@ -11,7 +11,7 @@ import type { Prediction } from '../prediction'
 import { type Random, seeded } from '../random'
 import type { TensorList } from '../tensor'
 import { identityOf, type ModelWorker, modelIdOf } from '../workers/worker'
-import { type Caller, SharedCaller } from './caller'
+import { SharedCaller, type WaitingCaller } from './caller'
 import { type Contender, contenderOf, isFit, reportOf, stateOf } from './contender'
 import { type Takes, YOURS } from './membership'
 import type { GenerationReport } from './options'
@@ -160,7 +160,7 @@ export class Rollout {
   }
 
   /** @param own  the answer of the one that serves */
-  #ask(entry: Contender, payload: Payload, { choices, turn }: Caller, own: TensorList): void {
+  #ask(entry: Contender, payload: Payload, { choices, turn }: WaitingCaller, own: TensorList): void {
     if (entry.state === 'gone') return
     const { clock, deadlineMs } = this.#options.settings
     const { signature } = entry.generation.means

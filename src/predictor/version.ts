@@ -9,7 +9,7 @@ import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
 import type { Layer, Query, Service } from '../service'
 import type { ModelChange, ModelWorker } from '../workers/worker'
-import type { Caller } from './caller'
+import type { WaitingCaller } from './caller'
 import type { Means } from './means'
 import { Pending } from './pending'
 import type { Settings } from './settings'
@@ -25,7 +25,7 @@ const RECOVERED = { share: 0.3, queries: 500 }
 /** A caller's query. */
 export interface Request {
   readonly payload: Payload
-  readonly caller: Caller
+  readonly caller: WaitingCaller
   readonly signal: AbortSignal | undefined
   /** False: it is let in however much waits. */
   readonly refusal?: false | undefined
@@ -50,7 +50,7 @@ export class ModelVersion {
   /** What a query gets that comes when it is closed. */
   #closed: ApproxiferError | undefined
   /** Who is to ask again, of the workers with the new model. */
-  readonly #waiting: { payload: Payload; caller: Caller }[] = []
+  readonly #waiting: { payload: Payload; caller: WaitingCaller }[] = []
   /** What its workers call it. */
   readonly #model: { fingerprint: string | undefined }
   /** What was learned of it is known by that. */
@@ -178,12 +178,12 @@ export class ModelVersion {
   }
 
   /** A throw on a query's way costs that one, and nobody else. */
-  #fail(caller: Caller, error: unknown): void {
+  #fail(caller: WaitingCaller, error: unknown): void {
     if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
   }
 
   /** Whether a memory may answer a caller that no worker can in time. */
-  mayRecall({ choices, turn }: Pick<Caller, 'choices' | 'turn'>): boolean {
+  mayRecall({ choices, turn }: Pick<WaitingCaller, 'choices' | 'turn'>): boolean {
     if (this.means.first.doubt !== undefined && choices.policy === 'auto') return false
     return choices.policy !== 'retry' && this.tenants.known(turn.tenant)?.learning?.experience.memory === 'warm'
   }

@@ -26,6 +26,7 @@ function grouping(queries: number, stragglers: number, over: Partial<ParityOptio
   const studied: Rehearsal[][] = []
   const pool = {
     usable: 9,
+    nobody: 'nobody is left',
     utilisation: 0,
     free: ['a', 'b', 'c', 'd', 'e', 'f'] as Identity[],
     available: (blocked: Iterable<Identity>) => pool.free.filter((each) => ![...blocked].includes(each)).length,

@@ -161,7 +161,7 @@ function listed(most: number) {
   const ended: string[] = []
   const make = (name: string) => {
     const of = (what: string) => ({ close: () => ended.push(`${what} of ${name}`) })
-    return { group: of('the group'), learning: of('the learning') } as never as Tenant
+    return { ...of('the group'), learning: of('the learning') } as never as Tenant
   }
   return { tenants: new Tenants(most, make), ended }
 }

@@ -10,7 +10,11 @@ it.each([
   ['not where workers have to agree and it was not given: each query is looked up', 2, false, 0],
 ] as const)('a recovery is told %s', (_, needed, given, count) => {
   const recovery = { query: 0, source: 'memory', missing: 1, given } as const
-  const told = queryReport(Object.assign(new Tried(), { recovery, ending: 'exact' }), 'js', needed)
+  const told = queryReport(
+    Object.assign(new Tried(), { attempts: [{}], recovery, ending: 'exact' } as never),
+    'js',
+    needed,
+  )
   expect(told).toMatchObject({
     queries: 1,
     quorum: needed,
