@@ -22,6 +22,7 @@ import {
   unread,
   withoutRecoveries,
 } from './settings'
+import type { TrustLayers } from './stack'
 import { type Coder, noCoder } from './tenants'
 
 /**
@@ -82,6 +83,15 @@ async function partsFor(given: Checked, coded: Coded) {
     sampling:
       given.verify.mode === 'sampled' ? (await import('../trust/sampling')).samplingOf(given, coded) : undefined,
     reputation: given.verify.trust === 'open' ? await openReputation(given) : undefined,
+    trustLayers: await trustLayers(given, coded),
+  }
+}
+
+async function trustLayers({ verify: { mode, trust } }: Checked, coded: Coded): Promise<TrustLayers> {
+  return {
+    agree: isVerified(coded) ? (await import('../layers/agree')).agree : undefined,
+    sample: mode === 'sampled' ? (await import('../layers/sample')).sample : undefined,
+    vouch: trust === 'open' ? (await import('../layers/vouch')).vouch : undefined,
   }
 }
 

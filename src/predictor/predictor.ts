@@ -20,6 +20,7 @@ import type { GenerationReport, PredictOptions } from './options'
 import type { Rollout } from './rollout'
 import type { Many, Room } from './room'
 import { checkTenant, chosen, type Settings } from './settings'
+import type { TrustLayers } from './stack'
 import { type PredictorStats, statsOf } from './stats'
 import { type Coder, NOBODY } from './tenants'
 import type { UnaskedParts } from './unasked'
@@ -43,6 +44,7 @@ interface PredictorParts {
   sampling?: SamplingOf | undefined
   given?: GivenAnswers | undefined
   reputation?: typeof Reputation | undefined
+  trustLayers?: TrustLayers | undefined
   needs?: Takes
 }
 
@@ -63,7 +65,7 @@ export class Predictor {
   #closing: Promise<void> | undefined
 
   constructor(coder: Coder, workers: readonly ModelWorker[], settings: Settings, parts: PredictorParts) {
-    const { Room: Places, membership, unasked, rollout, sampling, given, reputation } = parts
+    const { Room: Places, membership, unasked, rollout, sampling, given, reputation, trustLayers } = parts
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
     this.abilities = abilitiesOf(workers[0], settings.right)
@@ -88,7 +90,7 @@ export class Predictor {
         given,
         before: before?.means,
       })
-      const generation = new ModelVersion(means, settings, { told: model, unasked, before })
+      const generation = new ModelVersion(means, settings, { told: model, unasked, trustLayers, before })
       return generation
     }
     this.#admission = new Admission(settings.limits)

@@ -2,13 +2,13 @@
 
 import { expected } from '../check'
 import type { Clock } from '../clock'
-import { agree, type Witnesses } from '../layers/agree'
+import type { agree, Witnesses } from '../layers/agree'
 import { type AuditOptions, audit } from '../layers/audit'
 import { type HedgeOptions, hedge } from '../layers/hedge'
 import { limit } from '../layers/limit'
 import { poolService } from '../layers/pool-service'
-import { type SampleOptions, sample } from '../layers/sample'
-import { type VouchOptions, vouch } from '../layers/vouch'
+import type { SampleOptions, sample } from '../layers/sample'
+import type { VouchOptions, vouch } from '../layers/vouch'
 import type { MemoryService } from '../memory/service'
 import type { Payload } from '../payload'
 import type { Pool } from '../pool/pool'
@@ -25,6 +25,13 @@ export interface Layered {
   readonly memory?: MemoryService | undefined
 }
 
+/** What only fleets need in which some may lie: the one that is needed is loaded. */
+export interface TrustLayers {
+  readonly agree?: typeof agree | undefined
+  readonly sample?: typeof sample | undefined
+  readonly vouch?: typeof vouch | undefined
+}
+
 export interface StackOptions extends Omit<HedgeOptions, 'pool' | 'compares' | 'mostDowns' | 'mostFailures'> {
   readonly clock: Clock
   readonly pool: Pool<Payload, Payload>
@@ -36,6 +43,7 @@ export interface StackOptions extends Omit<HedgeOptions, 'pool' | 'compares' | '
   readonly strangers?: VouchOptions['trust'] | undefined
   /** Those to go through, from those that queries would go through. */
   readonly layers?: ((own: readonly Layer[]) => readonly Layer[]) | undefined
+  readonly trustLayers?: TrustLayers | undefined
   /** What is believed of workers. Default: all. */
   readonly trust?: (Witnesses & AuditOptions['trust']) | undefined
   /** What workers' faults a query has to live with. Default: none. */
@@ -59,21 +67,23 @@ export function stackOf({
   scheme,
   isDoubted = () => false,
   unasked = [],
+  trustLayers: { agree, sample, vouch } = {},
   ...options
 }: StackOptions): Service {
   const { clock, pool } = options
   const { byzantine: liars, stragglers } = scheme ?? { byzantine: 0, stragglers: 0 }
-  const compares = trust !== undefined && liars > 0
+  const compares = agree !== undefined && trust !== undefined && liars > 0
   const most = { mostDowns: Math.max(MOST_DOWNS, stragglers + liars + 1), mostFailures: stragglers + MORE_FAILURES }
   const memoryOf = (query: Query) => tenantOf(query)?.memory
   const workers = poolService(pool)
-  const parities = sampled ? stack(workers, sample({ sampling: sampled })) : workers
+  const sampledBy = sampled && sample
+  const parities = sampledBy ? stack(workers, sampledBy({ sampling: sampled })) : workers
   const own = [limit({ clock }), ...unasked, byTenant(tenantOf, parities)]
-  if (sampled) own.push(sample({ sampling: sampled, memoryOf }))
+  if (sampledBy) own.push(sampledBy({ sampling: sampled, memoryOf }))
   else if (compares) own.push(agree({ ...options, trust, liars, mostDowns: most.mostDowns, memoryOf, isDoubted }))
   else if (trust && !strangers) own.push(audit({ trust }))
   if (isHedged) own.push(hedge({ ...options, ...most, compares }))
-  if (strangers) own.push(vouch({ trust: strangers, pool }))
+  if (strangers && vouch) own.push(vouch({ trust: strangers, pool }))
   const all = layers ? layers(own) : own
   if (!Array.isArray(all) || !all.every((each) => typeof each === 'function'))
     throw new TypeError(expected('layers', 'a function that gives an array of layers', all))

@@ -13,7 +13,7 @@ import type { WaitingCaller } from './caller'
 import type { Means } from './means'
 import { Pending } from './pending'
 import type { Settings } from './settings'
-import { stackOf } from './stack'
+import { stackOf, type TrustLayers } from './stack'
 import type { GenerationCounts } from './stats'
 import { NOBODY, type Shared, Tenants } from './tenants'
 import type { Unasked, UnaskedParts } from './unasked'
@@ -36,6 +36,7 @@ interface GenerationOptions {
   told: ModelChange
   /** What may answer queries that nobody is asked for. */
   unasked?: UnaskedParts | undefined
+  trustLayers?: TrustLayers | undefined
   /** The one that serves before it: what was counted goes on. */
   before?: ModelVersion | undefined
 }
@@ -56,7 +57,7 @@ export class ModelVersion {
   /** What was learned of it is known by that. */
   #told: ModelChange
 
-  constructor(means: Means, settings: Settings, { told, before, unasked }: GenerationOptions) {
+  constructor(means: Means, settings: Settings, { told, before, unasked, trustLayers }: GenerationOptions) {
     this.counts = before?.counts ?? { renewals: 0, hedges: { sent: 0, won: 0 } }
     this.#told = told
     this.#model = { fingerprint: told.model ?? told.modelId }
@@ -68,7 +69,12 @@ export class ModelVersion {
     const replaced = () => this.#replaced()
     const tenantOf = ({ turn }: Query) => this.tenants.of(turn.tenant)
     this.reuse = unasked?.(settings, means, { tenantOf, mended, replaced })
-    this.#pending = new Pending(this.#stack(settings, this.reuse?.layers), means, this.#model, settings.clock)
+    this.#pending = new Pending(
+      this.#stack(settings, this.reuse?.layers, trustLayers),
+      means,
+      this.#model,
+      settings.clock,
+    )
     const make = (name: string) =>
       means.coder.newTenant(name, this.#shared, settings, { ...this.#told, fingerprint: this.#told.model })
     this.tenants = new Tenants(settings.limits.tenants, make, (tenant) => this.reuse?.forget({ tenant }))
@@ -77,14 +83,21 @@ export class ModelVersion {
     if (limits.tenants === 1 || reuse.maxError !== undefined) this.tenants.of(NOBODY) // without room for a memory it is refused now
   }
 
-  #stack({ layers }: Settings, unasked: readonly Layer[] | undefined): Service {
+  #stack({ layers }: Settings, unasked: readonly Layer[] | undefined, trustLayers: TrustLayers | undefined): Service {
     const { clock, lateness, hedges } = this.#shared
     const { pool, coder, trust, sampled, first } = this.means
     const isPaper = coder.code !== 'systematic'
     const { strangers } = trust
     return stackOf({
       ...{ clock, pool, lateness, budget: hedges, counts: this.counts.hedges, teaches: coder.learns, layers, unasked },
-      ...(!isPaper && { trust, sampled, strangers, scheme: coder.scheme, isDoubted: () => first.doubt !== undefined }),
+      ...(!isPaper && {
+        trust,
+        trustLayers,
+        sampled,
+        strangers,
+        scheme: coder.scheme,
+        isDoubted: () => first.doubt !== undefined,
+      }),
       isHedged: !isPaper,
       tenantOf: ({ turn, refusal }) => (refusal ? this.tenants.known(turn.tenant) : this.tenants.of(turn.tenant)),
     })

@@ -11,6 +11,8 @@ import { Lateness } from '../../src/layers/lateness'
 import { parity } from '../../src/layers/parity'
 import { recallable } from '../../src/layers/recallable'
 import { recover } from '../../src/layers/recover'
+import { sample } from '../../src/layers/sample'
+import { vouch } from '../../src/layers/vouch'
 import { acceptAnswers, type Payload } from '../../src/payload'
 import { NORMAL } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
@@ -79,7 +81,7 @@ async function worldOf(random: Random) {
   ]
   const tenant = { layers }
   const all = { clock, pool, lateness, budget: new Budget(0.2, 10), counts, teaches: recovers, sampled, strangers }
-  const service = stackOf({ ...all, isHedged: true, tenantOf: () => tenant })
+  const service = stackOf({ ...all, isHedged: true, trustLayers: { sample, vouch }, tenantOf: () => tenant })
   if (random.next() < 0.3) clock.after(200, () => pool.remove(workers[2].name))
   if (random.next() < 0.1) clock.after(300, () => workers.forEach(({ name }) => pool.drain(name)))
   return { clock, pool, service, mode }

@@ -6,7 +6,7 @@
 import { expect, it } from 'vitest'
 import { Codec } from '../../src/codec/codec'
 import { criterionOf } from '../../src/criterion'
-import type { Witnesses } from '../../src/layers/agree'
+import { agree, type Witnesses } from '../../src/layers/agree'
 import { Budget } from '../../src/layers/budget'
 import { Lateness } from '../../src/layers/lateness'
 import { type ParityLayer, parity } from '../../src/layers/parity'
@@ -119,7 +119,14 @@ async function worldOf(random: Random) {
     if (liars) faults.push('compared')
   }
   const scheme = { byzantine: liars, stragglers: isCoded ? codec.scheme.stragglers : 0 }
-  const service = stackOf({ ...all, isHedged: true, tenantOf: () => tenant, trust: { ...trust, compare }, scheme })
+  const service = stackOf({
+    ...all,
+    isHedged: true,
+    trustLayers: { agree },
+    tenantOf: () => tenant,
+    trust: { ...trust, compare },
+    scheme,
+  })
   if (random.next() < 0.3) clock.after(200, () => pool.remove(workers[2].name))
   if (random.next() < 0.1) clock.after(300, () => workers.forEach(({ name }) => pool.drain(name)))
   return { clock, pool, service, faults }
