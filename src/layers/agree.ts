@@ -15,6 +15,7 @@ import {
   answerOf,
   type Call,
   type Caller,
+  changed,
   type Drop,
   type Failure,
   type Layer,
@@ -22,7 +23,6 @@ import {
   OutgoingCall,
   type Query,
   type Service,
-  withPriority,
 } from '../service'
 import { type Acceptance, agreement, type Judgement } from '../trust/acceptance'
 import { distanceFrom } from '../trust/distance'
@@ -403,7 +403,11 @@ class AgreedCall implements Call, Timeable {
     this.#voters.push(voter)
     this.#running++
     if (priority === this.#query.priority) voter.ask(next, this.#query)
-    else voter.ask(next, withPriority(this.#query, priority, priority === 'low' ? Number.POSITIVE_INFINITY : undefined))
+    else
+      voter.ask(
+        next,
+        changed(this.#query, { priority, dueAt: priority === 'low' ? Number.POSITIVE_INFINITY : undefined }),
+      )
     if (this.#query.tried.attempts.length > 1) this.#test()
   }
 

@@ -10,6 +10,7 @@ import {
   type Answer,
   type Call,
   type Caller,
+  changed,
   type Drop,
   type Layer,
   type Outcome,
@@ -21,7 +22,7 @@ import { agree, type Equality } from '../trust/equality'
 import type { Draw, ErrorBudget } from './error-budget'
 import { type ExactCache, type Keeping, type Kept, keyOf } from './exact-cache'
 import type { Repeatability } from './repeatability'
-import { askedFor, audit } from './reuse-audit'
+import { askedOf, audit } from './reuse-audit'
 import type { Savings } from './savings'
 import { Timers } from './timers'
 
@@ -84,7 +85,7 @@ function repeat(layer: CacheLayer, key: string, kept: Kept, query: Query, caller
     const told = (isRight: boolean) => isAsRight || draw.told(isRight)
     repeatability.compare(key, kept, own.answer, own.by[0].identity as string, told)
   }
-  if (draw.is === 'ask') return new CachedCall(layer, key, askedFor(query), caller, grade)
+  if (draw.is === 'ask') return new CachedCall(layer, key, changed(query, { said: askedOf(query) }), caller, grade)
   const { clock, timers } = layer
   const next: Service = (audited, auditor) => new CachedCall(layer, key, audited, auditor)
   return audit({ clock, timers, next }, query, caller, grade)

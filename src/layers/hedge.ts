@@ -9,6 +9,7 @@ import type { Attempt, Attempts, Priority } from '../pool/attempt'
 import {
   type Call,
   type Caller,
+  changed,
   type Drop,
   type Failure,
   type Layer,
@@ -18,7 +19,6 @@ import {
   type Service,
   SettledCall,
   type Tried,
-  withPriority,
 } from '../service'
 import type { Budget } from './budget'
 import type { Lateness } from './lateness'
@@ -116,7 +116,7 @@ class HedgedCall implements Call, Timeable {
   }
 
   #ask(priority: Priority, isHedge = false): void {
-    const query = priority === this.query.priority ? this.query : withPriority(this.query, priority)
+    const query = priority === this.query.priority ? this.query : changed(this.query, { priority })
     const attempt = new HedgedAttempt(this, isHedge)
     this.#running++
     this.#sent.push(attempt)

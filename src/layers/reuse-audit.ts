@@ -8,6 +8,7 @@ import type { Attempt } from '../pool/attempt'
 import {
   type Answer,
   type Caller,
+  changed,
   type Drop,
   type Outcome,
   OutgoingCall,
@@ -36,32 +37,21 @@ export function audit(
   const { choices, turn } = query
   const dueAt = clock.now() + AUDIT_MS
   const call = new ReuseAuditCall(timers, query, caller, told)
-  call.start(next, {
-    ...askedFor(query),
-    choices: { ...choices, policy: 'retry' },
-    turn: { ...turn, rank: 0 }, // until its outcome is known nothing may be given
+  const asking = {
+    said: askedOf(query),
+    choices: { ...choices, policy: 'retry' as const },
+    turn: { ...turn, rank: 0 as const }, // until its outcome is known nothing may be given
     dueAt,
-    refusal: false, // refused, it would count as an error
-  })
+    refusal: false as const, // refused, it would count as an error
+  }
+  call.start(next, changed(query, asking))
   timers.set(call, dueAt)
   return call
 }
 
-/** The same query, of which a worker is asked in any case. */
-export function askedFor({
-  payload,
-  choices,
-  said,
-  turn,
-  since,
-  dueAt,
-  priority,
-  refusal,
-  apart,
-  tried,
-}: Query): Query {
-  const asked = { ...said, ask: true, onOverload: 'fail' as const }
-  return { payload, choices, said: asked, turn, since, dueAt, priority, refusal, apart, tried }
+/** What is said of a query of which a worker is asked in any case. */
+export function askedOf({ said }: Query): Query['said'] {
+  return { ...said, ask: true, onOverload: 'fail' }
 }
 
 class ReuseAuditCall extends OutgoingCall implements Timeable {

@@ -14,6 +14,7 @@ import type { Apart, Attempt, Attempts, Identity, Priority } from '../pool/attem
 import {
   answerOf,
   type Caller,
+  changed,
   type Drop,
   type Failure,
   type Layer,
@@ -212,7 +213,7 @@ class VouchedCall extends OutgoingCall {
 
   #ask(priority: Priority): void {
     this.#running++
-    this.send(this.#next, apartFrom(this.#query, this.#vouched, priority))
+    this.send(this.#next, changed(this.#query, { priority, apart: [...this.#query.apart, this.#vouched] }))
   }
 
   #end(outcome: Outcome): void {
@@ -223,10 +224,4 @@ class VouchedCall extends OutgoingCall {
 
 function notGiven(why: string): Failure {
   return { kind: 'failure', error: new ApproxiferError('WORKER', `the answer is not given: ${why}`), blame: 'nobody' }
-}
-
-/** Each by its name: a spread of ten names takes 2 us. */
-function apartFrom(query: Query, more: Apart, priority: Priority): Query {
-  const { payload, choices, said, turn, since, dueAt, refusal, tried } = query
-  return { payload, choices, said, turn, since, dueAt, priority, refusal, apart: [...query.apart, more], tried }
 }
