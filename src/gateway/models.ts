@@ -8,7 +8,7 @@ import type { Predictor } from '../predictor/predictor'
 import type { TextModel } from '../text/model'
 import type { Recalls } from './recalls'
 import { messageOf, notFound, Refusal, unavailable } from './refusal'
-import { packStates, unpackStates } from './states'
+import { packStates, unpackStates } from './saved-states'
 import type { Store } from './store'
 
 export interface Started {

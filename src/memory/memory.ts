@@ -19,15 +19,15 @@ import {
   room,
   sizesOf,
 } from './domain'
-import { begin, collect, type Known, type Pair, type Recollection } from './known'
 import { loadMemory, saveMemory } from './memory-state'
+import { Renewal, renewed } from './metric-renewal'
+import { begin, collect, type Known, type Pair, type Recollection } from './pairs'
 import { hasPatches } from './patches'
-import { Renewal, renewed } from './renewal'
 import { finished, pause } from './steps'
 import { inUnits, outOfUnits } from './units'
 
 export type { Features, MemoryOptions } from './domain'
-export type { Recollection } from './known'
+export type { Recollection } from './pairs'
 
 /** Squared distance to a remembered query, in squared length scales, below which a query is a duplicate. */
 const DUPLICATE = 1e-4

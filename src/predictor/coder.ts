@@ -37,10 +37,10 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
       const signature = { ...shared.signature, inputs: (vectors ?? shared.signature).inputs }
       const { limits, warn } = settings
       const choices = vectors ? settings.memory && { ...settings.memory, features: vectors.features } : (false as const)
-      const ledger = Kind && ledgerOf(Kind, settings)
+      const errors = Kind && budgetOf(Kind, settings)
       const bytes = Math.floor(((choices || undefined)?.bytes ?? DEFAULT_BYTES) / limits.tenants)
       const learned: ExperienceOptions = {
-        ...{ criterion, fingerprint, probed, evidence: evidenceOf(name, trust), ledger, warn },
+        ...{ criterion, fingerprint, probed, evidence: evidenceOf(name, trust), ledger: errors, warn },
         memory: isSystematic && (limits.tenants > 1 && choices !== false ? { ...choices, bytes } : choices),
       }
       const experience = taught(settings, name, (state) => new Experience(core, signature, { ...learned, state }))
@@ -49,22 +49,22 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
       const { inputs } = shared.signature
       const { maxWaitMs } = settings
       if (paper) {
-        const layers = () => [paper({ clock, codec, signature: shared.signature, pool, random, maxWaitMs })]
-        return { errors: ledger, learning, layers, save: () => learning.save() }
+        const layers = () => ({ paper: paper({ clock, codec, signature: shared.signature, pool, random, maxWaitMs }) })
+        return { errors, learning, layers, save: () => learning.save() }
       }
       const memory = new InlineMemory(learning)
       const isDoubted = () => first.doubt !== undefined
       const isProven = scheme.byzantine > 0
-      const recovered = { clock, lateness, budget: recoveries, memory, errors: ledger, isDoubted, isProven }
+      const recovered = { clock, lateness, budget: recoveries, memory, errors, isDoubted, isProven }
       const coded = { clock, codec, pool, inputs, memory, maxWaitMs }
       let groups: ParityLayer | undefined
       const layers = (workers: Service) => {
         groups = isCoded ? parity({ ...coded, workers }) : undefined
-        const recovers = vectors ? [recover({ ...recovered, outputs: signature.outputs })] : []
-        return [...recalls(shared), ...recovers, ...(groups ? [groups] : [])]
+        const recovers = vectors && recover({ ...recovered, outputs: signature.outputs })
+        return { recallable: recalls(shared), recover: recovers, parity: groups }
       }
       return {
-        ...{ errors: ledger, learning, layers, memory: vectors && memory },
+        ...{ errors, learning, layers, memory: vectors && memory },
         save: () => learning.save(),
         close: () => groups?.close(),
         forget: (identity) => groups?.forget(identity),
@@ -74,7 +74,7 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
 }
 
 /** What a memory may answer unasked. */
-function ledgerOf(Kind: typeof ErrorBudget, { reuse, choices, testing: { coin = secret } }: Settings): ErrorBudget {
+function budgetOf(Kind: typeof ErrorBudget, { reuse, choices, testing: { coin = secret } }: Settings): ErrorBudget {
   return new Kind({ maxError: reuse.maxError as number, coin, recovers: choices.policy !== 'retry' })
 }
 

@@ -77,8 +77,8 @@ async function partsFor(given: Checked, coded: Coded) {
   const { exact, maxError } = given.reuse
   return {
     given: mayRecall(given) ? await givenAnswers(given) : undefined,
-    Room: (await import('./room')).Room,
-    unasked: exact || maxError !== undefined ? await (await import('./unasked')).unaskedFor(maxError) : undefined,
+    Room: (await import('./batch-admission')).Room,
+    unasked: exact || maxError !== undefined ? await (await import('./reuse')).unaskedFor(maxError) : undefined,
     rollout: given.rollout ? (await import('./rollout')).Rollout : undefined,
     sampling:
       given.verify.mode === 'sampled' ? (await import('../trust/sampling')).samplingOf(given, coded) : undefined,

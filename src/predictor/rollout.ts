@@ -12,10 +12,10 @@ import { type Random, seeded } from '../random'
 import type { TensorList } from '../tensor'
 import { identityOf, type ModelWorker, modelIdOf } from '../workers/worker'
 import { SharedCaller, type WaitingCaller } from './caller'
-import { type Contender, contenderOf, isFit, reportOf, stateOf } from './contender'
 import { type Takes, YOURS } from './membership'
 import type { GenerationReport } from './options'
 import type { Settings } from './settings'
+import { candidateOf, isFit, type ModelCandidate, reportOf, stateOf } from './takeover'
 import type { ModelVersion, Request } from './version'
 
 /** What serves and cannot be reached for so long counts as gone. */
@@ -37,13 +37,13 @@ interface RolloutOptions {
 const ASKED = Object.freeze({ ask: true, policy: 'retry' as const })
 
 export class Rollout {
-  #serving: Contender
+  #serving: ModelCandidate
   /** The one that is asked beside it. */
-  #next: Contender | undefined
+  #next: ModelCandidate | undefined
   /** When it was found that what serves cannot be reached, and what ends the waiting for it. */
   #outage: { since: number; cancel: () => void } | undefined
   #isClosed = false
-  readonly #others = new Map<string, Contender>()
+  readonly #others = new Map<string, ModelCandidate>()
   /** Models that have served and that nobody has. */
   readonly #served = new Set<string>()
   readonly #random: Random
@@ -52,7 +52,7 @@ export class Rollout {
   constructor(first: ModelVersion, worker: ModelWorker, options: RolloutOptions) {
     this.#options = options
     this.#random = seeded(options.settings.seed)
-    this.#serving = { ...contenderOf(modelIdOf(worker), first, options.needs), state: 'serving', isProven: true }
+    this.#serving = { ...candidateOf(modelIdOf(worker), first, options.needs), state: 'serving', isProven: true }
   }
 
   get serving(): ModelVersion {
@@ -78,7 +78,7 @@ export class Rollout {
   }
 
   #begin(id: string, worker: ModelWorker): void {
-    const entry = contenderOf(id, this.#options.begin(worker, this.serving), this.#options.needs)
+    const entry = candidateOf(id, this.#options.begin(worker, this.serving), this.#options.needs)
     entry.isProven = this.#served.delete(id)
     const { pool, trust } = entry.generation.means
     if (!trust.joined(worker)) pool.suspend(identityOf(worker))
@@ -116,7 +116,7 @@ export class Rollout {
   }
 
   /** What it fails on is asked of the one that serves, if that is another by then. @param other  is asked as well, when its caller has the answer */
-  #give(entry: Contender, request: Request, other?: Contender): void {
+  #give(entry: ModelCandidate, request: Request, other?: ModelCandidate): void {
     const { caller } = request
     const { canary, generation } = entry
     const { ended } = generation.means
@@ -151,7 +151,7 @@ export class Rollout {
     return `beside it there are ${others.join(', ')}`
   }
 
-  #compare(other: Contender, { payload, caller }: Request, { status, output }: Prediction): void {
+  #compare(other: ModelCandidate, { payload, caller }: Request, { status, output }: Prediction): void {
     if (status !== 'exact' && status !== 'checked') return
     const { outputs } = this.serving.means.signature
     // The caller owns the answer, and gets it in a moment.
@@ -160,7 +160,7 @@ export class Rollout {
   }
 
   /** @param own  the answer of the one that serves */
-  #ask(entry: Contender, payload: Payload, { choices, turn }: WaitingCaller, own: TensorList): void {
+  #ask(entry: ModelCandidate, payload: Payload, { choices, turn }: WaitingCaller, own: TensorList): void {
     if (entry.state === 'gone') return
     const { clock, deadlineMs } = this.#options.settings
     const { signature } = entry.generation.means
@@ -211,7 +211,7 @@ export class Rollout {
     )
   }
 
-  #stateOf(entry: Contender): GenerationReport['state'] {
+  #stateOf(entry: ModelCandidate): GenerationReport['state'] {
     const { since = Number.POSITIVE_INFINITY } = this.#outage ?? {}
     const isOver = this.#options.settings.clock.now() - since >= GONE_MS
     return stateOf(entry, this.#serving, { ...this.#rules, needs: this.#options.needs, isOver })
@@ -226,7 +226,7 @@ export class Rollout {
     this.#outage = isOut ? { since: clock.now(), cancel: clock.after(GONE_MS, () => this.look(), true) } : undefined
   }
 
-  #serve(entry: Contender): void {
+  #serve(entry: ModelCandidate): void {
     const before = this.#serving
     this.#others.delete(entry.id)
     this.#others.set(before.id, before)
@@ -245,7 +245,7 @@ export class Rollout {
     this.#watch()
   }
 
-  #move(entry: Contender, state: GenerationReport['state']): void {
+  #move(entry: ModelCandidate, state: GenerationReport['state']): void {
     if (entry.state === state) return
     entry.state = state
     if (state === 'refused') {
@@ -256,14 +256,14 @@ export class Rollout {
     this.#tell(entry)
   }
 
-  #warnOf({ id, comparison, canary }: Contender): void {
+  #warnOf({ id, comparison, canary }: ModelCandidate): void {
     const { compared, agreed } = comparison
     this.#options.settings.warn(
       `the model ${id} does not take over from ${this.#serving.id}: ${agreed} of ${compared} of its answers were right by those of that, and it failed on ${canary.failed} of ${canary.answered + canary.failed} queries; promote it to have it all the same`,
     )
   }
 
-  #end({ id, generation, isProven }: Contender): void {
+  #end({ id, generation, isProven }: ModelCandidate): void {
     this.#others.delete(id)
     if (isProven) this.#served.add(id)
     if (this.#served.size > MOST_SERVED) this.#served.delete(this.#served.keys().next().value as string)
@@ -271,7 +271,7 @@ export class Rollout {
     void generation.close(new ApproxiferError('CLOSED', `no worker has the model ${id} any more`))
   }
 
-  #tell(entry: Contender): void {
+  #tell(entry: ModelCandidate): void {
     this.#options.settings.onGeneration(reportOf(entry))
   }
 
@@ -306,7 +306,7 @@ export class Rollout {
     this.look()
   }
 
-  #find(id: string): Contender {
+  #find(id: string): ModelCandidate {
     const entry = this.#others.get(id)
     if (entry) return entry
     throw outOfRange(expected('generation', `one of ${[...this.#others.keys()].join(', ') || 'none that gathers'}`, id))

@@ -18,10 +18,25 @@ import { type Layer, type Query, type Service, stack } from '../service'
 const MOST_DOWNS = 2
 const MORE_FAILURES = 3
 
+/** Those that each tenant has of its own; the paper's scheme has one alone. */
+export interface TenantLayers {
+  readonly recallable?: Layer | undefined
+  readonly recover?: Layer | undefined
+  readonly parity?: Layer | undefined
+  readonly paper?: Layer | undefined
+}
+
+/** What answers queries that no worker is asked for. Each query has a coin of its own before equal ones are asked together: else one toss would stand for all of them. */
+export interface ReuseLayers {
+  readonly cache: Layer
+  readonly remember?: Layer | undefined
+  readonly coalesce: Layer
+}
+
 /** Whose a query is: each tenant has layers of its own, and what its answers taught. */
 export interface Layered {
   /** @param workers  attempts that nobody hedges are asked of it */
-  layers(workers: Service): readonly Layer[]
+  layers(workers: Service): TenantLayers
   readonly memory?: MemoryService | undefined
 }
 
@@ -50,8 +65,7 @@ export interface StackOptions extends Omit<HedgeOptions, 'pool' | 'compares' | '
   readonly scheme?: { readonly byzantine: number; readonly stragglers: number }
   /** Whether the model's first answers speak against how they are read. Default: nothing does. */
   readonly isDoubted?: () => boolean
-  /** What answers queries that no worker is asked for: `cache`, `remember`, `coalesce`. */
-  readonly unasked?: readonly Layer[] | undefined
+  readonly reuse?: ReuseLayers | undefined
   /** undefined: it has none yet, and is refused. */
   tenantOf(query: Query): Layered | undefined
 }
@@ -64,34 +78,44 @@ export function stackOf({
   trust,
   sampled,
   strangers,
-  scheme,
+  scheme = { byzantine: 0, stragglers: 0 },
   isDoubted = () => false,
-  unasked = [],
+  reuse,
   trustLayers: { agree, sample, vouch } = {},
   ...options
 }: StackOptions): Service {
   const { clock, pool } = options
-  const { byzantine: liars, stragglers } = scheme ?? { byzantine: 0, stragglers: 0 }
-  const compares = agree !== undefined && trust !== undefined && liars > 0
-  const most = { mostDowns: Math.max(MOST_DOWNS, stragglers + liars + 1), mostFailures: stragglers + MORE_FAILURES }
   const memoryOf = (query: Query) => tenantOf(query)?.memory
   const workers = poolService(pool)
-  const sampledBy = sampled && sample
-  const parities = sampledBy ? stack(workers, sampledBy({ sampling: sampled })) : workers
-  const own = [limit({ clock }), ...unasked, byTenant(tenantOf, parities)]
-  if (sampledBy) own.push(sampledBy({ sampling: sampled, memoryOf }))
-  else if (compares) own.push(agree({ ...options, trust, liars, mostDowns: most.mostDowns, memoryOf, isDoubted }))
-  else if (trust && !strangers) own.push(audit({ trust }))
-  if (isHedged) own.push(hedge({ ...options, ...most, compares }))
-  if (strangers && vouch) own.push(vouch({ trust: strangers, pool }))
+  const parities = sampled && sample ? stack(workers, sample({ sampling: sampled })) : workers
+  const compares = trust !== undefined && scheme.byzantine > 0
+  const audits = trust !== undefined && !compares && !sampled && !strangers
+  const { byzantine: liars, stragglers } = scheme
+  const most = { mostDowns: Math.max(MOST_DOWNS, stragglers + liars + 1), mostFailures: stragglers + MORE_FAILURES }
+  const own = [
+    limit({ clock }),
+    reuse?.cache,
+    reuse?.remember,
+    reuse?.coalesce,
+    byTenant(tenantOf, parities, ({ recallable, paper, recover, parity }) => [recallable, paper, recover, parity]),
+    compares && agree?.({ ...options, trust, liars, mostDowns: most.mostDowns, memoryOf, isDoubted }),
+    sampled && sample?.({ sampling: sampled, memoryOf }),
+    audits && audit({ trust }),
+    isHedged && hedge({ ...options, ...most, compares }),
+    strangers && vouch?.({ trust: strangers, pool }),
+  ].filter((each) => typeof each === 'function')
   const all = layers ? layers(own) : own
   if (!Array.isArray(all) || !all.every((each) => typeof each === 'function'))
     throw new TypeError(expected('layers', 'a function that gives an array of layers', all))
   return stack(workers, ...all)
 }
 
-/** @param parities  asked of coded queries that are nobody's */
-function byTenant(tenantOf: StackOptions['tenantOf'], parities: Service): Layer {
+/** @param parities  asked of coded queries that are nobody's @param order  the outermost first */
+function byTenant(
+  tenantOf: StackOptions['tenantOf'],
+  parities: Service,
+  order: (layers: TenantLayers) => readonly (Layer | undefined)[],
+): Layer {
   return (next) => {
     const services = new WeakMap<Layered, Service>()
     return (query, caller) => {
@@ -99,7 +123,7 @@ function byTenant(tenantOf: StackOptions['tenantOf'], parities: Service): Layer 
       if (!tenant) return next(query, caller)
       let own = services.get(tenant)
       if (!own) {
-        own = stack(next, ...tenant.layers(parities))
+        own = stack(next, ...order(tenant.layers(parities)).filter((layer) => layer !== undefined))
         services.set(tenant, own)
       }
       return own(query, caller)

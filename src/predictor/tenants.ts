@@ -123,14 +123,14 @@ export function noCoder(): Coder {
     newTenant(name, shared, _settings, model) {
       const { signature, criterion, trust } = shared
       const save = () => saveNothing(learnedModel(signature, model), criterion, evidenceOf(name, trust))
-      return { layers: () => recalls(shared), save }
+      return { layers: () => ({ recallable: recalls(shared) }), save }
     },
   }
 }
 
 /** Beneath what gives one answer to several callers, above what recovers. */
-export function recalls({ given }: Pick<Shared, 'given'>): Layer[] {
-  return given ? [recallable({ given })] : []
+export function recalls({ given }: Pick<Shared, 'given'>): Layer | undefined {
+  return given && recallable({ given })
 }
 
 /** What a tenant saves of what is known of workers: it is nobody's in particular, and saved with what that one learned. */

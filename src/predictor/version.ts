@@ -7,16 +7,16 @@ import { ApproxiferError, asError } from '../errors'
 import { Budget } from '../layers/budget'
 import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
-import type { Layer, Query, Service } from '../service'
+import type { Query, Service } from '../service'
 import type { ModelChange, ModelWorker } from '../workers/worker'
 import type { WaitingCaller } from './caller'
 import type { Means } from './means'
-import { Pending } from './pending'
+import { OpenQueries } from './open-queries'
+import type { Unasked, UnaskedParts } from './reuse'
 import type { Settings } from './settings'
-import { stackOf, type TrustLayers } from './stack'
+import { type ReuseLayers, stackOf, type TrustLayers } from './stack'
 import type { GenerationCounts } from './stats'
 import { NOBODY, type Shared, Tenants } from './tenants'
-import type { Unasked, UnaskedParts } from './unasked'
 
 /** Hedges that may be saved up where few queries are under way. Of 256 that began together ten had a second worker, and 25 of 9,000 waited ten times as long as others. */
 const BURST = 10
@@ -47,7 +47,7 @@ export class ModelVersion {
   readonly means: Means
   readonly reuse: Unasked | undefined
   readonly #shared: Shared
-  readonly #pending: Pending
+  readonly #open: OpenQueries
   /** What a query gets that comes when it is closed. */
   #closed: ApproxiferError | undefined
   /** Who is to ask again, of the workers with the new model. */
@@ -69,7 +69,7 @@ export class ModelVersion {
     const replaced = () => this.#replaced()
     const tenantOf = ({ turn }: Query) => this.tenants.of(turn.tenant)
     this.reuse = unasked?.(settings, means, { tenantOf, mended, replaced })
-    this.#pending = new Pending(
+    this.#open = new OpenQueries(
       this.#stack(settings, this.reuse?.layers, trustLayers),
       means,
       this.#model,
@@ -83,13 +83,13 @@ export class ModelVersion {
     if (limits.tenants === 1 || reuse.maxError !== undefined) this.tenants.of(NOBODY) // without room for a memory it is refused now
   }
 
-  #stack({ layers }: Settings, unasked: readonly Layer[] | undefined, trustLayers: TrustLayers | undefined): Service {
+  #stack({ layers }: Settings, reuse: ReuseLayers | undefined, trustLayers: TrustLayers | undefined): Service {
     const { clock, lateness, hedges } = this.#shared
     const { pool, coder, trust, sampled, first } = this.means
     const isPaper = coder.code !== 'systematic'
     const { strangers } = trust
     return stackOf({
-      ...{ clock, pool, lateness, budget: hedges, counts: this.counts.hedges, teaches: coder.learns, layers, unasked },
+      ...{ clock, pool, lateness, budget: hedges, counts: this.counts.hedges, teaches: coder.learns, layers, reuse },
       ...(!isPaper && {
         trust,
         trustLayers,
@@ -144,7 +144,7 @@ export class ModelVersion {
 
   /** Who waits for an answer asks another generation, in a moment. */
   handOver(other: ModelVersion): void {
-    const waiting = [...this.#waiting.splice(0), ...this.#pending.detach()]
+    const waiting = [...this.#waiting.splice(0), ...this.#open.detach()]
     this.end(new ApproxiferError('WORKER', 'the model of the workers was replaced'))
     other.#waiting.push(...waiting)
     this.#shared.clock.after(0, () => other.#askAgain())
@@ -154,7 +154,7 @@ export class ModelVersion {
     for (const { payload, caller } of this.#waiting.splice(0)) {
       if (!caller.isOpen) continue
       try {
-        const call = this.#pending.ask(payload, caller)
+        const call = this.#open.ask(payload, caller)
         caller.relisten((error) => call.leave(error))
       } catch (error) {
         this.#fail(caller, error)
@@ -181,7 +181,7 @@ export class ModelVersion {
   take({ payload, signal, refusal, caller }: Request): void {
     try {
       if (this.#closed) throw this.#closed // by what was read of the query
-      const call = this.#pending.ask(payload, caller, refusal)
+      const call = this.#open.ask(payload, caller, refusal)
       if (this.#closed)
         call.end(this.#closed) // by what made features of it
       else if (signal && caller.isOpen) caller.listen(signal, (error) => call.leave(error))
@@ -228,7 +228,7 @@ export class ModelVersion {
 
   /** Every query gets this error, and attempts are given up. */
   end(error: ApproxiferError): void {
-    this.#pending.end(error)
+    this.#open.end(error)
     for (const { caller } of this.#waiting.splice(0)) if (caller.isOpen) caller.fail(error, this.means.ended)
   }
 }

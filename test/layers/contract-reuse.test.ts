@@ -17,9 +17,9 @@ import type { MemoryService } from '../../src/memory/service'
 import { acceptAnswers, type Payload } from '../../src/payload'
 import { NORMAL } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
-import { stackOf } from '../../src/predictor/stack'
+import { type ReuseLayers, stackOf } from '../../src/predictor/stack'
 import { type Random, seeded } from '../../src/random'
-import type { Caller, Layer } from '../../src/service'
+import type { Caller } from '../../src/service'
 import { SimulatedWorker } from '../../src/testing/simulated-worker'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { payload, queryOf } from '../shared/fake-service'
@@ -58,17 +58,17 @@ function worldOf(random: Random) {
     outputs: signature.outputs,
     isDoubted: () => false,
   }
-  const tenant = { layers: () => (recovers ? [recover(own)] : []) }
+  const tenant = { layers: () => ({ recover: recovers ? recover(own) : undefined }) }
   const all = { clock, pool, lateness, budget: new Budget(0.2, 10), counts, teaches: recovers }
-  const [unasked, audits] = random.next() < 0.6 ? reuse(clock, random, memory) : [[], []]
-  const service = stackOf({ ...all, isHedged: true, unasked, tenantOf: () => tenant })
+  const [layers, audits] = random.next() < 0.6 ? reuse(clock, random, memory) : [undefined, []]
+  const service = stackOf({ ...all, isHedged: true, reuse: layers, tenantOf: () => tenant })
   if (random.next() < 0.3) clock.after(200, () => pool.remove(workers[2].name))
   if (random.next() < 0.1) clock.after(300, () => workers.forEach(({ name }) => pool.drain(name)))
   return { clock, pool, service, audits }
 }
 
 /** Layers that answer before a worker is asked, over an error budget of which the coin alone decides. @returns them, and how often each audit had its outcome */
-function reuse(clock: VirtualClock, random: Random, memory: MemoryService): [Layer[], { told: number }[]] {
+function reuse(clock: VirtualClock, random: Random, memory: MemoryService): [ReuseLayers, { told: number }[]] {
   const audits: { told: number }[] = []
   const draw = (): Draw => {
     const is = (['remember', 'audit', 'ask'] as const)[Math.floor(3 * random.next())]
@@ -96,11 +96,11 @@ function reuse(clock: VirtualClock, random: Random, memory: MemoryService): [Lay
     inferenceMs,
   }
   const remembering = { clock, outputs: signature.outputs, accounts: new WeakMap(), opinion, tenantOf, inferenceMs }
-  const layers = [
-    cache({ ...caching, equality: () => equality, coin: random.next }),
-    remember({ ...remembering, recovers: true, isOff: () => false, wrong() {} }),
-    coalesce({ clock, counts, isOff: () => random.next() < 0.1 }),
-  ]
+  const layers = {
+    cache: cache({ ...caching, equality: () => equality, coin: random.next }),
+    remember: remember({ ...remembering, recovers: true, isOff: () => false, wrong() {} }),
+    coalesce: coalesce({ clock, counts, isOff: () => random.next() < 0.1 }),
+  }
   return [layers, audits]
 }
 

@@ -74,11 +74,11 @@ async function worldOf(random: Random) {
   const isCoded = mode !== 'open' && random.next() < 0.5
   const codec = await Codec.create({ queries: 3, stragglers: 2, core: { prefer: 'js' } })
   const coded = { clock, codec, pool, inputs: signature.inputs, memory: { ...memory, isWarm: false }, maxWaitMs: 5 }
-  const layers = (workers: Service) => [
-    ...(given ? [recallable({ given })] : []),
-    ...(recovers ? [recover(own)] : []),
-    ...(isCoded ? [parity({ ...coded, workers })] : []),
-  ]
+  const layers = (workers: Service) => ({
+    recallable: given && recallable({ given }),
+    recover: recovers ? recover(own) : undefined,
+    parity: isCoded ? parity({ ...coded, workers }) : undefined,
+  })
   const tenant = { layers }
   const all = { clock, pool, lateness, budget: new Budget(0.2, 10), counts, teaches: recovers, sampled, strangers }
   const service = stackOf({ ...all, isHedged: true, trustLayers: { sample, vouch }, tenantOf: () => tenant })

@@ -109,7 +109,7 @@ async function worldOf(random: Random) {
       memory: random.next() < 0.5 ? memory : { ...memory, isWarm: false },
     }
     coded = isCoded ? parity({ ...coding, maxWaitMs: 5 }) : undefined
-    return [...(recovers ? [recover({ ...own, isProven: liars > 0 })] : []), ...(coded ? [coded] : [])]
+    return { recover: recovers ? recover({ ...own, isProven: liars > 0 }) : undefined, parity: coded }
   }
   const tenant = { layers, memory: recovers ? memory : undefined }
   if (random.next() < 0.2) clock.after(150, () => coded?.forget(workers[3].name))

@@ -1,7 +1,7 @@
 import { createPredictor, type PredictorOptions } from 'approxifer'
 import { expect, it, vi } from 'vitest'
 import { createPredictor as compose } from '../../src/predictor/create'
-import { PendingCall } from '../../src/predictor/pending'
+import { OpenQuery } from '../../src/predictor/open-queries'
 import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { type Mood, MoodyWorker, moods } from '../shared/moody-worker'
@@ -218,7 +218,7 @@ it('a query whose last answer has come is forgotten: closing the predictor ends 
   const clock = new VirtualClock()
   const workers = [0, 1].map((i) => new MoodyWorker(i, clock, seeded(i)))
   const predictor = await compose({ workers, right: 'label', testing: { clock } }) // from the same sources as the spy
-  const end = vi.spyOn(PendingCall.prototype, 'end')
+  const end = vi.spyOn(OpenQuery.prototype, 'end')
   for (let i = 0; i < 10; i++) void predictor.predict(Float32Array.of(i, 1))
   await clock.run()
   const open = predictor.predict(Float32Array.of(1, 1))

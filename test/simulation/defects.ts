@@ -44,7 +44,7 @@ export const defects: readonly Defect[] = [
   defect('a contradicted recovery is given', 'layers/recover.ts', '? undefined : said\n', '? said : said\n'),
   defect('a group is never reported', 'query/query.ts', 'if (this.coding) this.coding.done()', 'if (this.coding) return'),
   defect('queries of other tenants are equal', 'layers/exact-cache.ts', 'return payload.digest + tenant', 'return payload.digest'),
-  defect('an answer outlives its model', 'predictor/unasked.ts', '  renew(): void {\n    this.#cache.clear()', '  renew(): void {'),
+  defect('an answer outlives its model', 'predictor/reuse.ts', '  renew(): void {\n    this.#cache.clear()', '  renew(): void {'),
   defect('answers of a tenant that is forgotten are given', 'predictor/version.ts', 'this.reuse?.forget({ tenant })', '{}'),
   defect('half of a convict’s answers are recalled', 'trust/given-answers.ts', 'ids.push(this.#entries[2 * place])', 'if (i % 2) ids.push(this.#entries[2 * place])'),
   defect('answers are said to be audited, and are not', 'trust/sampling.ts', 'if (!this.#options.draws.draw(identityOf(worker))) return', 'if (worker) return'),

@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
 import { ApproxiferError } from '../../src/errors'
 import type { Reading } from './canonical'
-import { type Exploring, explore, PendingCall, Reputation, SCOPES, SmallWorld } from './explore'
+import { type Exploring, explore, OpenQuery, Reputation, SCOPES, SmallWorld } from './explore'
 import { timed, timeless } from './small-state'
 import type { Choices } from './small-world'
 
@@ -70,17 +70,17 @@ describe('states that are taken for one are', () => {
   })
 
   it('takes in what nobody told it of: left out, a defect that remembers who was there is missed', async () => {
-    const { start, settled } = PendingCall.prototype
-    type Short = InstanceType<typeof PendingCall> & {
+    const { start, settled } = OpenQuery.prototype
+    type Short = InstanceType<typeof OpenQuery> & {
       isShort?: boolean
-      _pending: { means: { pool: { size: number; worker(name: string): unknown } } }
+      _open: { means: { pool: { size: number; worker(name: string): unknown } } }
     }
-    PendingCall.prototype.start = function (this: Short, ...all) {
-      const { pool } = this._pending.means
+    OpenQuery.prototype.start = function (this: Short, ...all) {
+      const { pool } = this._open.means
       this.isShort = pool.size < 5 && pool.worker('w0') !== undefined
       return start.apply(this, all)
     }
-    PendingCall.prototype.settled = function (this: Short, outcome) {
+    OpenQuery.prototype.settled = function (this: Short, outcome) {
       const failure = {
         kind: 'failure',
         error: new ApproxiferError('QUORUM', 'no answer counts'),
@@ -92,14 +92,14 @@ describe('states that are taken for one are', () => {
       const most = { ask: 1, leave: 1 }
       const [all, less] = [
         await explore(7, { most }),
-        await explore(7, { most, reading: without('PendingCall.isShort') }),
+        await explore(7, { most, reading: without('OpenQuery.isShort') }),
       ]
       expect([...less.told]).toEqual(['exact'])
       expect([...all.told].sort()).toEqual(['QUORUM', 'exact'])
       expect(await torn(4, { most })).toBe(0)
-      expect(await torn(4, { most, reading: without('PendingCall.isShort') })).toBeGreaterThan(0)
+      expect(await torn(4, { most, reading: without('OpenQuery.isShort') })).toBeGreaterThan(0)
     } finally {
-      Object.assign(PendingCall.prototype, { start, settled })
+      Object.assign(OpenQuery.prototype, { start, settled })
     }
   })
 })

@@ -46,11 +46,11 @@ export interface Exploring extends Choices {
   met?(path: readonly string[], world: InstanceType<typeof SmallWorld>): void
 }
 
-const { SmallWorld, Reputation, PendingCall } = await opened<typeof import('./small-world')>(
+const { SmallWorld, Reputation, OpenQuery } = await opened<typeof import('./small-world')>(
   'test/simulation/small-world.ts',
 )
 
-export { PendingCall, Reputation, SmallWorld }
+export { OpenQuery, Reputation, SmallWorld }
 
 type World = InstanceType<typeof SmallWorld>
 

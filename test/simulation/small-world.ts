@@ -10,7 +10,7 @@ import { listOf } from '../shared/vectors'
 import { canonical, type Reading, Unordered } from './canonical'
 import { signature } from './model'
 
-export { PendingCall } from '../../src/predictor/pending'
+export { OpenQuery } from '../../src/predictor/open-queries'
 export { Reputation } from '../../src/trust/reputation'
 
 const WORKERS = 5

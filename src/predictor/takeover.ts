@@ -18,7 +18,7 @@ interface Count {
   readonly usable: number
 }
 
-export interface Contender {
+export interface ModelCandidate {
   readonly id: string
   readonly generation: ModelVersion
   /** Of its workers, or where some may lie of their machines: what can answer. */
@@ -36,7 +36,7 @@ export interface Contender {
   unseen: number
 }
 
-export function contenderOf(id: string, generation: ModelVersion, { counted }: Takes): Contender {
+export function candidateOf(id: string, generation: ModelVersion, { counted }: Takes): ModelCandidate {
   const { criterion, signature, pool } = generation.means
   const count = counted === 'machines' ? pool.identities : pool
   const comparison = new Comparison(criterion, signature.outputs)
@@ -44,7 +44,7 @@ export function contenderOf(id: string, generation: ModelVersion, { counted }: T
   return { id, generation, count, machines: pool.identities, comparison, state: 'gathering', ...rest }
 }
 
-export function reportOf({ id, state, generation, comparison, canary }: Contender): GenerationReport {
+export function reportOf({ id, state, generation, comparison, canary }: ModelCandidate): GenerationReport {
   const { compared, agreed } = comparison
   return { id, state, workers: generation.means.pool.size, compared, agreed, ...canary }
 }
@@ -60,19 +60,23 @@ interface TakeoverRules {
 }
 
 /** Whether it can answer as was asked for; where answers are sampled somebody has to prove them. */
-export function isFit({ count, generation }: Contender, { least }: Takes): boolean {
+export function isFit({ count, generation }: ModelCandidate, { least }: Takes): boolean {
   return count.usable >= least && generation.means.sampled?.isAnchored !== false
 }
 
 /** Machines of two that decide between them: the user's own alone where there are any, or where any number of others may lie. */
-function deciding(one: Contender, other: Contender, { liars }: Takes): readonly [own: Count, its: Count] {
+function deciding(one: ModelCandidate, other: ModelCandidate, { liars }: Takes): readonly [own: Count, its: Count] {
   const [own, its] = [one.machines, other.machines]
   const isByTrust = liars === Number.POSITIVE_INFINITY || own.trusted.size + its.trusted.size > 0
   return isByTrust ? [own.trusted, its.trusted] : [own, its]
 }
 
 /** What a generation should be now; `serving`: it takes over. */
-export function stateOf(entry: Contender, serving: Contender, rules: TakeoverRules): GenerationReport['state'] {
+export function stateOf(
+  entry: ModelCandidate,
+  serving: ModelCandidate,
+  rules: TakeoverRules,
+): GenerationReport['state'] {
   if (!entry.count.size) return 'gone'
   if (entry.isRefused) return 'refused'
   const [{ usable }, { size }] = deciding(entry, serving, rules.needs)
@@ -87,7 +91,11 @@ export function stateOf(entry: Contender, serving: Contender, rules: TakeoverRul
 }
 
 /** @param isMore  more machines have it than have the one that serves */
-function trialOf({ comparison, canary }: Contender, isMore: boolean, rules: TakeoverRules): GenerationReport['state'] {
+function trialOf(
+  { comparison, canary }: ModelCandidate,
+  isMore: boolean,
+  rules: TakeoverRules,
+): GenerationReport['state'] {
   const { compared, agreed } = comparison
   const { answered, failed } = canary
   const disagrees = compared >= ENOUGH && wilson(agreed, compared)[1] < rules.agreement

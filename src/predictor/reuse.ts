@@ -10,15 +10,15 @@ import { Repeats, type SavingStats, Savings } from '../layers/savings'
 import { SecondOpinion } from '../layers/second-opinion'
 import type { Identity } from '../pool/attempt'
 import { secret } from '../random'
-import type { Layer, Query } from '../service'
+import type { Query } from '../service'
 import type { Means } from './means'
 import { isVerified, type Settings } from './settings'
+import type { ReuseLayers } from './stack'
 import type { Tenant } from './tenants'
 
 /** What is kept and remembered of one model. */
 export interface Unasked {
-  /** The outermost first. */
-  readonly layers: readonly Layer[]
+  readonly layers: ReuseLayers
   /** Queries that had the answer to an equal one. */
   readonly given: number
   /** Of a tenant: what was spared, and what that cost. */
@@ -59,8 +59,7 @@ function cacheOf({ exact, bytes }: Settings['reuse'], remembers: boolean, infere
 
 /** The layers, and what they share. */
 export class LayeredReuse implements Unasked {
-  /** The outermost first. Each query has a coin of its own before equal ones are asked together: else one toss would stand for all of them. */
-  readonly layers: readonly Layer[]
+  readonly layers: ReuseLayers
   readonly #cache: ExactCache
   readonly #repeatability: Repeatability
   readonly #opinion: SecondOpinion
@@ -92,21 +91,24 @@ export class LayeredReuse implements Unasked {
     const isOff = () => repeatability.isOff
     const coin = testing.coin ?? secret
     const savings = this.#savings
-    const layers = [
-      cache({ clock, cache: kept, repeatability, counts, savings, equality, tenantOf, inferenceMs, coin }),
-      coalesce({ clock, counts, isOff }),
-    ]
-    if (remember) {
-      this.#accounts = new WeakMap()
-      const remembering = remember({
-        ...{ clock, outputs: signature.outputs, accounts: this.#accounts, opinion, tenantOf, inferenceMs },
+    if (remember) this.#accounts = new WeakMap()
+    this.layers = {
+      cache: cache({ clock, cache: kept, repeatability, counts, savings, equality, tenantOf, inferenceMs, coin }),
+      remember: remember?.({
+        ...{
+          clock,
+          outputs: signature.outputs,
+          accounts: this.#accounts ?? new WeakMap(),
+          opinion,
+          tenantOf,
+          inferenceMs,
+        },
         recovers: choices.policy !== 'retry',
         isOff: () => repeatability.isOff || first.doubt !== undefined,
         wrong: () => repeatability.suspect(),
-      })
-      layers.splice(1, 0, remembering)
+      }),
+      coalesce: coalesce({ clock, counts, isOff }),
     }
-    this.layers = layers
   }
 
   get given(): number {

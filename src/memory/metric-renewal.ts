@@ -4,8 +4,8 @@ import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
 import { balanced } from '../criterion'
 import { beginning, type Domain, grown, restudying } from './domain'
-import { begin, collect, Known, type Pair } from './known'
 import { leaveLaterOut } from './leave-one-out'
+import { begin, collect, Known, type Pair } from './pairs'
 
 /** The metric is chosen again with this many times as many pairs; by how much its loss must be smaller. */
 const RESTUDY = 2

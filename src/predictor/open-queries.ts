@@ -15,12 +15,12 @@ import type { Means } from './means'
 
 type PendingMeans = Pick<Means, 'pool' | 'signature' | 'buffers' | 'ended' | 'coder'>
 
-export class Pending {
+export class OpenQueries {
   readonly #service: Service
   readonly means: PendingMeans
   readonly model: { readonly fingerprint: string | undefined }
   readonly clock: Clock
-  readonly open = new Bag<PendingCall>()
+  readonly open = new Bag<OpenQuery>()
 
   constructor(
     answering: Service,
@@ -34,8 +34,8 @@ export class Pending {
     this.model = model
   }
 
-  ask(payload: Payload, caller: WaitingCaller, refusal?: Query['refusal']): PendingCall {
-    const call = new PendingCall(payload, caller, this, refusal)
+  ask(payload: Payload, caller: WaitingCaller, refusal?: Query['refusal']): OpenQuery {
+    const call = new OpenQuery(payload, caller, this, refusal)
     this.open.add(call)
     try {
       call.start(this.#service)
@@ -58,7 +58,7 @@ export class Pending {
 }
 
 /** A query and who hears of it: one object for both, since each of a million queries has them. */
-export class PendingCall extends OutgoingCall implements Query {
+export class OpenQuery extends OutgoingCall implements Query {
   /** Among those under way; -1 once it is done. */
   place = 0
   readonly payload: Payload
@@ -66,18 +66,18 @@ export class PendingCall extends OutgoingCall implements Query {
   readonly tried = new Tried()
   readonly apart = [this.tried]
   readonly #caller: WaitingCaller
-  readonly #pending: Pending
+  readonly #open: OpenQueries
   /** Its caller is another call's, or it was ended: its answers tell nothing. */
   #isVoid = false
   #reported: ((report: GroupReport) => void) | undefined
   #refusal: Query['refusal']
   #isForeseen: boolean
 
-  constructor(payload: Payload, caller: WaitingCaller, pending: Pending, refusal: Query['refusal']) {
+  constructor(payload: Payload, caller: WaitingCaller, pending: OpenQueries, refusal: Query['refusal']) {
     super()
     this.payload = payload
     this.#caller = caller
-    this.#pending = pending
+    this.#open = pending
     this.#refusal = refusal
     this.#isForeseen = refusal !== undefined
   }
@@ -86,7 +86,7 @@ export class PendingCall extends OutgoingCall implements Query {
   get refusal(): Query['refusal'] {
     if (this.#isForeseen) return this.#refusal
     this.#isForeseen = true
-    const { clock, means } = this.#pending
+    const { clock, means } = this.#open
     const { dueAt, turn } = this.#caller
     this.#refusal = means.pool.forecast.refusal(dueAt - clock.now(), turn)
     return this.#refusal
@@ -136,7 +136,7 @@ export class PendingCall extends OutgoingCall implements Query {
   detach(): { payload: Payload; caller: WaitingCaller } {
     const caller = this.#caller
     const payload = this.payload.kept()
-    caller.relisten((error) => caller.fail(error, this.#pending.means.ended))
+    caller.relisten((error) => caller.fail(error, this.#open.means.ended))
     this.#isVoid = true
     this.drop('void')
     return { payload, caller }
@@ -149,19 +149,19 @@ export class PendingCall extends OutgoingCall implements Query {
   }
 
   done(): void {
-    this.#pending.open.remove(this)
-    this.#pending.means.buffers?.free(this.payload)
+    this.#open.open.remove(this)
+    this.#open.means.buffers?.free(this.payload)
     this.#reported?.(this.#report)
     this.tried.onDone?.()
   }
 
   #fail(error: ApproxiferError): void {
     this.tried.ending = error.code
-    this.#caller.fail(error, this.#pending.means.ended)
+    this.#caller.fail(error, this.#open.means.ended)
   }
 
   #answer({ answer: { tensors }, status, confidence, by, id, reused }: Answer): void {
-    const { means, model } = this.#pending
+    const { means, model } = this.#open
     const { signature, ended } = means
     const { hedged } = this.tried
     const group =
@@ -171,7 +171,7 @@ export class PendingCall extends OutgoingCall implements Query {
       })
     this.tried.ending = status
     const own = status === 'recovered' ? undefined : by[0]
-    const now = own ? 0 : this.#pending.clock.now()
+    const now = own ? 0 : this.#open.clock.now()
     const sentAt = own ? own.startedAt : this.#sentAt(status, now)
     // An attempt may have begun for an equal query that came before.
     const queuedMs = reused ? 0 : Math.max(0, sentAt - this.#caller.since)
@@ -208,7 +208,7 @@ export class PendingCall extends OutgoingCall implements Query {
   }
 
   get #report(): GroupReport {
-    const { core, scheme } = this.#pending.means.coder
+    const { core, scheme } = this.#open.means.coder
     return queryReport(this.tried, core, scheme.byzantine + 1)
   }
 }
