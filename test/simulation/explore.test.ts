@@ -1,8 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
-import { ApproxiferError } from '../../src/errors'
 import type { Reading } from './canonical'
-import { type Exploring, explore, OpenQuery, Reputation, SCOPES, SmallWorld } from './explore'
+import { type Exploring, explore, Reputation, SCOPES, SmallWorld } from './explore'
 import { timed, timeless } from './small-state'
 import type { Choices } from './small-world'
 
@@ -70,36 +69,30 @@ describe('states that are taken for one are', () => {
   })
 
   it('takes in what nobody told it of: left out, a defect that remembers who was there is missed', async () => {
-    const { start, settled } = OpenQuery.prototype
-    type Short = InstanceType<typeof OpenQuery> & {
+    const { audits, isTrusted } = Reputation.prototype
+    type Short = InstanceType<typeof Reputation> & {
       isShort?: boolean
-      _open: { means: { pool: { size: number; worker(name: string): unknown } } }
+      _pool: { size: number; worker(name: string): unknown }
     }
-    OpenQuery.prototype.start = function (this: Short, ...all) {
-      const { pool } = this._open.means
-      this.isShort = pool.size < 5 && pool.worker('w0') !== undefined
-      return start.apply(this, all)
+    Reputation.prototype.audits = function (this: Short, ...all) {
+      this.isShort = this._pool.size < 5 && this._pool.worker('w0') !== undefined // it is asked with each query
+      return audits.apply(this, all)
     }
-    OpenQuery.prototype.settled = function (this: Short, outcome) {
-      const failure = {
-        kind: 'failure',
-        error: new ApproxiferError('QUORUM', 'no answer counts'),
-        blame: 'nobody',
-      } as const
-      return settled.call(this, this.isShort ? failure : outcome)
+    Reputation.prototype.isTrusted = function (this: Short, worker) {
+      return !this.isShort && isTrusted.call(this, worker) // no answer counts
     }
     try {
       const most = { ask: 1, leave: 1 }
       const [all, less] = [
         await explore(7, { most }),
-        await explore(7, { most, reading: without('OpenQuery.isShort') }),
+        await explore(7, { most, reading: without('Reputation.isShort') }),
       ]
       expect([...less.told]).toEqual(['exact'])
       expect([...all.told].sort()).toEqual(['QUORUM', 'exact'])
       expect(await torn(4, { most })).toBe(0)
-      expect(await torn(4, { most, reading: without('OpenQuery.isShort') })).toBeGreaterThan(0)
+      expect(await torn(4, { most, reading: without('Reputation.isShort') })).toBeGreaterThan(0)
     } finally {
-      Object.assign(OpenQuery.prototype, { start, settled })
+      Object.assign(Reputation.prototype, { audits, isTrusted })
     }
   })
 })

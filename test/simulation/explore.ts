@@ -46,11 +46,9 @@ export interface Exploring extends Choices {
   met?(path: readonly string[], world: InstanceType<typeof SmallWorld>): void
 }
 
-const { SmallWorld, Reputation, OpenQuery } = await opened<typeof import('./small-world')>(
-  'test/simulation/small-world.ts',
-)
+const { SmallWorld, Reputation } = await opened<typeof import('./small-world')>('test/simulation/small-world.ts')
 
-export { OpenQuery, Reputation, SmallWorld }
+export { Reputation, SmallWorld }
 
 type World = InstanceType<typeof SmallWorld>
 

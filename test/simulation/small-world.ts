@@ -10,7 +10,6 @@ import { listOf } from '../shared/vectors'
 import { canonical, type Reading, Unordered } from './canonical'
 import { signature } from './model'
 
-export { OpenQuery } from '../../src/predictor/open-queries'
 export { Reputation } from '../../src/trust/reputation'
 
 const WORKERS = 5
