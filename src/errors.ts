@@ -65,7 +65,7 @@ export function asError(error: unknown, code: Code, prefix = ''): ApproxiferErro
 }
 
 /** What was thrown may be anything: also what cannot be read. */
-function messageOf(error: unknown): string {
+export function messageOf(error: unknown): string {
   try {
     return error instanceof Error ? String(error.message) : shown(error)
   } catch {

@@ -40,11 +40,13 @@ export interface CacheOptions {
   readonly counts: { reused: number }
   readonly savings: Pick<Savings, 'gave'>
   equality(): Equality
-  /** Of a query's tenant. */
-  tenantOf(query: Query): {
-    readonly memory?: Pick<MemoryService, 'agrees'> | undefined
-    readonly errors?: Pick<ErrorBudget, 'drawRepeat'> | undefined
-  }
+  /** Of a query's tenant; undefined where it has none yet: one that is refused must not make it. */
+  tenantOf(query: Query):
+    | {
+        readonly memory?: Pick<MemoryService, 'agrees'> | undefined
+        readonly errors?: Pick<ErrorBudget, 'drawRepeat'> | undefined
+      }
+    | undefined
   /** Milliseconds that a worker's answer takes; undefined while nobody knows. */
   inferenceMs(): number | undefined
   /** Uniform, from 0 to 1. */
@@ -70,7 +72,7 @@ interface CacheLayer extends CacheOptions {
 
 function repeat(layer: CacheLayer, key: string, kept: Kept, query: Query, caller: Caller): Call {
   const { repeatability, savings, counts } = layer
-  const { memory, errors } = layer.tenantOf(query)
+  const { memory, errors } = layer.tenantOf(query) ?? {}
   const draw = repeatability.isOff ? ASK : errors ? errors.drawRepeat() : layer.coin() < ASKED ? ASK : GIVE
   if (draw.is === 'remember') {
     savings.gave(layer.inferenceMs())

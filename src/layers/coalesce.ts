@@ -198,9 +198,10 @@ class Flight extends OutgoingCall {
     else {
       const now = this.#layer.clock.now()
       const { code } = outcome.error
-      const isLate = code === 'DEADLINE' || (outcome.blame === 'load' && now >= this.first.query.dueAt)
+      const isOfFirst = code === 'DEADLINE' || outcome.blame === 'load' // it was asked with the first one's deadline
+      const askedUntil = Math.max(now, this.first.query.dueAt)
       for (const call of waiting) {
-        const mayAsk = isLate && call !== this.first && !call.isDue && call.query.dueAt > now
+        const mayAsk = isOfFirst && call !== this.first && !call.isDue && call.query.dueAt > askedUntil
         if (mayAsk && call.isOpen) call.again()
         else call.settle(outcome)
       }

@@ -4,7 +4,6 @@ import { Bag } from '../arrays'
 import { heldBytes, isEqual } from '../element'
 import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
-import type { Prediction } from '../prediction'
 import type { Origin } from '../service'
 import type { Repeats } from './savings'
 
@@ -19,8 +18,6 @@ export interface Kept {
   readonly answer: Payload
   /** Whose answer it is. */
   readonly by: Origin
-  /** What its first caller got, of the older engine. */
-  readonly prediction?: Prediction
   readonly bytes: number
 }
 

@@ -10,7 +10,7 @@ import type { CodedRow, Recovery } from '../codec/decode'
 import type { Group } from '../codec/group'
 import { ApproxiferError, asError } from '../errors'
 import { Payload } from '../payload'
-import type { Apart, Attempts, Identity } from '../pool/attempt'
+import type { Apart, Attempt, Attempts, Identity } from '../pool/attempt'
 import type { GroupReport } from '../prediction'
 import type { Random } from '../random'
 import { groupReport, rowOf, undecided } from '../report'
@@ -174,7 +174,8 @@ class PaperGroup implements Apart {
     const waited = `waited ${Math.round(clock.now() - member.query.since)} ms for workers, ${pool.free} of ${pool.size} free`
     const error = isAsked ? this.#tooFew : new ApproxiferError('DEADLINE', waited)
     member.settle({ kind: 'failure', error, blame: 'nobody' })
-    if (!this.#members.some(({ isOpen }) => isOpen)) this.#release('teach')
+    if (this.isOpen) this.left(member, 'teach')
+    else if (!this.#members.some(({ isOpen }) => isOpen)) this.#release('teach')
   }
 
   // What becomes of it.
@@ -207,9 +208,12 @@ class PaperGroup implements Apart {
     const { encodeMs, waitMs: closedAt } = this.#measured
     const { survivors } = this.#group
     this.#measured = { survivors, encodeMs, waitMs: start - closedAt, decodeMs: clock.now() - start }
+    const decodedFrom = new Set(survivors)
+    const by = this.#rows.flatMap(({ coded, tried }) => (decodedFrom.has(coded.index) ? tried.attempts : []))
+    const found = new Map(recoveries.map((recovery) => [recovery.query, recovery]))
     for (const [query, member] of this.#members.entries()) {
-      const recovery = recoveries.find((each) => each.query === query)
-      member.settle(recovery ? this.#recovered(member, recovery) : this.#own(query))
+      const recovery = found.get(query)
+      member.settle(recovery ? this.#recovered(member, recovery, by) : this.#own(query))
     }
     this.#release('teach')
   }
@@ -224,17 +228,15 @@ class PaperGroup implements Apart {
     }
   }
 
-  #recovered({ query }: PaperCall, { answer, ...recovery }: Recovery): Outcome {
+  #recovered({ query }: PaperCall, { answer, ...recovery }: Recovery, by: readonly Attempt[]): Outcome {
     if (!allFinite(answer)) {
       const error = new ApproxiferError('PROTOCOL', 'the recovered answer is not finite')
       return { kind: 'failure', error, blame: 'worker' }
     }
     query.tried.recovery = { ...recovery, given: true }
-    const by = this.#rows.filter(({ coded }) => this.#group.survivors.includes(coded.index))
     return {
-      ...{ kind: 'answer', status: 'recovered', confidence: undefined },
+      ...{ kind: 'answer', status: 'recovered', confidence: undefined, by },
       answer: Payload.of(answer, this.#options.signature.outputs),
-      by: by.map(({ tried }) => tried.attempts[0]),
     }
   }
 

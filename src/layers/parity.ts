@@ -418,6 +418,7 @@ class QueryGroup implements Apart, Timeable {
       if (!--this.#missing && this.#state === 'decoded') this.#study()
     } else if (row.copied?.isOpen) {
       this.settle(row.copied, outcome)
+      row.tried.place = row.copied.tried.place // an audit of it is one of what was given
       row.copied.release('teach')
     }
     this.#consider()
@@ -578,7 +579,9 @@ class QueryGroup implements Apart, Timeable {
   forget(identity: Identity): void {
     this.#forgotten ??= new Set()
     this.#forgotten.add(identity)
-    if (this.#rows.some(({ by }) => by?.identity === identity)) this.#lose()
+    if (!this.#rows.some(({ by }) => by?.identity === identity)) return
+    this.#close(false)
+    this.#lose()
   }
 
   /** All that was lost has come, and none of it may be a lie: other queries tell what their recoveries would have been worth. */

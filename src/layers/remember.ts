@@ -37,11 +37,13 @@ export interface RememberOptions {
   /** Of each error budget what its lookups cost and spare: they are counted here. */
   readonly accounts: WeakMap<object, Account>
   readonly opinion: Pick<SecondOpinion, 'judge'>
-  /** Of a query's tenant. */
-  tenantOf(query: Query): {
-    readonly memory?: RememberMemory | undefined
-    readonly errors?: Pick<ErrorBudget, 'isHeld' | 'draw' | 'foretell'> | undefined
-  }
+  /** Of a query's tenant; undefined where it has none yet: one that is refused must not make it. */
+  tenantOf(query: Query):
+    | {
+        readonly memory?: RememberMemory | undefined
+        readonly errors?: Pick<ErrorBudget, 'isHeld' | 'draw' | 'foretell'> | undefined
+      }
+    | undefined
   /** Nothing is given: the model does not answer the same twice, or its first answers speak against how they are read. */
   isOff(): boolean
   /** Milliseconds that a worker's answer takes, of all queries that workers are asked; undefined while nobody knows. */
@@ -98,7 +100,7 @@ class RememberLayer {
 
   ask(query: Query, caller: Caller): Call {
     const { tenantOf, isOff, recovers } = this.options
-    const { memory, errors } = tenantOf(query)
+    const { memory, errors } = tenantOf(query) ?? {}
     if (!memory || !errors || isOff()) return this.next(query, caller)
     const { said, choices } = query
     const { payoff, savings } = this.#accountOf(errors, memory)

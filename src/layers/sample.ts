@@ -35,6 +35,8 @@ export function sample(options: SampleOptions): Layer {
 class SampledCall extends Relay implements Call {
   readonly #options: SampleOptions
   readonly #query: Query
+  /** As it was when the query came: late answers teach no tenant that was forgotten since. */
+  readonly #memory: Pick<MemoryService, 'learn'> | undefined
   readonly #call: Call
   #isOpen = true
   /** The draw was made, or the query's answers tell nothing: the first answer alone may be audited. */
@@ -44,6 +46,7 @@ class SampledCall extends Relay implements Call {
     super(caller)
     this.#options = options
     this.#query = query
+    this.#memory = options.memoryOf?.(query)
     this.#call = next(query, this)
   }
 
@@ -84,10 +87,10 @@ class SampledCall extends Relay implements Call {
     if (this.#isDrawn) return
     this.#isDrawn = true
     if (status !== 'audited') return
-    const { sampling, memoryOf } = this.#options
+    const { sampling } = this.#options
     const { worker } = attempt
     const answer = answerOf(attempt) as Payload
-    sampling.came(worker as ModelWorker, this.#query.payload, answer, place, memoryOf?.(this.#query))
+    sampling.came(worker as ModelWorker, this.#query.payload, answer, place, this.#memory)
   }
 }
 

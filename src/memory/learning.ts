@@ -26,8 +26,8 @@ const WAITING = { cold: 32, warm: 2 }
  * .8) a fifth of the time for lookups made p99 1.44 times a hedge's.
  */
 const LOOKING = { share: 0.2, burstMs: 20 }
-/** The moving average of how often lookups were sure moves so far with each; where it is below half, a hedge goes first. */
-const SURENESS = { rate: 0.05, enough: 0.5 }
+/** The moving average of how often lookups were sure moves so far with each. */
+const SURENESS = 0.05
 
 export class Learning {
   readonly experience: Experience
@@ -66,11 +66,6 @@ export class Learning {
     const failed = (why: string) => warn(`nothing was learned from a group: ${why}`)
     this.#lookups = new Lookups(clock)
     this.#training = new Training(clock, share, failed, () => this.#lookups.busy)
-  }
-
-  /** Whether a late query should be looked up before it is asked for again, which takes the `ms` of an answer. */
-  looksFirst(ms: number): boolean {
-    return this.experience.memory === 'warm' && this.#sure >= SURENESS.enough && !(this.#passMs > ms)
   }
 
   /**
@@ -138,7 +133,7 @@ export class Learning {
 
   /** Whether what a lookup said was sure enough to be given. */
   judge(sure: boolean): void {
-    this.#sure += SURENESS.rate * (Number(sure) - this.#sure)
+    this.#sure += SURENESS * (Number(sure) - this.#sure)
   }
 
   /**

@@ -2,17 +2,12 @@
 
 import { aborted, onAbort } from '../abort'
 import type { Choices, OwnChoices } from '../choices'
-import { ApproxiferError } from '../errors'
+import type { ApproxiferError } from '../errors'
 import { NORMAL, type Turn } from '../pool/attempt'
 import type { Ending, Prediction } from '../prediction'
 
 /** Told how a query ended, and whose it was. */
 export type Ended = (ending: Ending, turn: Turn) => void
-
-/** What one gets whose deadline has come, where others are asked in its place. */
-export function tooLate({ since, dueAt }: Pick<WaitingCaller, 'since' | 'dueAt'>): ApproxiferError {
-  return new ApproxiferError('DEADLINE', `no answer within ${Math.round(dueAt - since)} ms`)
-}
 
 const NOTHING: OwnChoices = Object.freeze({})
 

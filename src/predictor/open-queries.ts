@@ -15,6 +15,14 @@ import type { Means } from './means'
 
 type PendingMeans = Pick<Means, 'pool' | 'signature' | 'buffers' | 'ended' | 'coder'>
 
+/** What is to be asked of another model. */
+export interface DetachedQuery {
+  readonly payload: Payload
+  readonly caller: WaitingCaller
+  /** False: it is let in however much waits. */
+  readonly refusal: false | undefined
+}
+
 export class OpenQueries {
   readonly #service: Service
   readonly means: PendingMeans
@@ -47,7 +55,7 @@ export class OpenQueries {
   }
 
   /** What waits for an answer is another model's to answer. */
-  detach(): { payload: Payload; caller: WaitingCaller }[] {
+  detach(): DetachedQuery[] {
     return this.open.all.filter(({ isOpen }) => isOpen).map((call) => call.detach())
   }
 
@@ -133,13 +141,13 @@ export class OpenQuery extends OutgoingCall implements Query {
   }
 
   /** @returns what is to be asked again, for the caller who waits on */
-  detach(): { payload: Payload; caller: WaitingCaller } {
+  detach(): DetachedQuery {
     const caller = this.#caller
     const payload = this.payload.kept()
     caller.relisten((error) => caller.fail(error, this.#open.means.ended))
     this.#isVoid = true
     this.drop('void')
-    return { payload, caller }
+    return { payload, caller, refusal: this.#refusal === false ? false : undefined }
   }
 
   settled(outcome: Outcome): void {

@@ -40,7 +40,7 @@ interface Consequences {
 export type UnaskedParts = (
   settings: Settings,
   means: Means,
-  own: Consequences & { tenantOf(query: Query): Tenant },
+  own: Consequences & { tenantOf(query: Query): Tenant | undefined },
 ) => Unasked
 
 export async function unaskedFor(maxError: number | undefined): Promise<UnaskedParts> {
@@ -71,7 +71,7 @@ export class LayeredReuse implements Unasked {
   constructor(
     { clock, reuse, warn, choices, testing }: Settings,
     means: Means,
-    { tenantOf, replaced, mended }: Consequences & { tenantOf(query: Query): Tenant },
+    { tenantOf, replaced, mended }: Consequences & { tenantOf(query: Query): Tenant | undefined },
     remember: typeof import('../layers/remember').remember | undefined,
   ) {
     const { lateness, trust, signature, first } = means

@@ -10,9 +10,11 @@ import { poolService } from '../layers/pool-service'
 import type { SampleOptions, sample } from '../layers/sample'
 import type { VouchOptions, vouch } from '../layers/vouch'
 import type { MemoryService } from '../memory/service'
+import type { Warn } from '../notices'
 import type { Payload } from '../payload'
 import type { Pool } from '../pool/pool'
-import { type Layer, type Query, type Service, stack } from '../service'
+import { type Layer, type Query, type Service, SettledCall, stack } from '../service'
+import { fenced } from './fence'
 
 /** Workers that a query may take down, and that may fail on it, at least or beyond those that the scheme allows for: with more the fault is its own. */
 const MOST_DOWNS = 2
@@ -58,6 +60,8 @@ export interface StackOptions extends Omit<HedgeOptions, 'pool' | 'compares' | '
   readonly strangers?: VouchOptions['trust'] | undefined
   /** Those to go through, from those that queries would go through. */
   readonly layers?: ((own: readonly Layer[]) => readonly Layer[]) | undefined
+  /** Told of what those of the user throw. */
+  warn?: Warn
   readonly trustLayers?: TrustLayers | undefined
   /** What is believed of workers. Default: all. */
   readonly trust?: (Witnesses & AuditOptions['trust']) | undefined
@@ -81,6 +85,7 @@ export function stackOf({
   scheme = { byzantine: 0, stragglers: 0 },
   isDoubted = () => false,
   reuse,
+  warn = () => {},
   trustLayers: { agree, sample, vouch } = {},
   ...options
 }: StackOptions): Service {
@@ -107,7 +112,7 @@ export function stackOf({
   const all = layers ? layers(own) : own
   if (!Array.isArray(all) || !all.every((each) => typeof each === 'function'))
     throw new TypeError(expected('layers', 'a function that gives an array of layers', all))
-  return stack(workers, ...all)
+  return stack(workers, ...all.map((each) => (own.includes(each) ? each : fenced(each, warn))))
 }
 
 /** @param parities  asked of coded queries that are nobody's @param order  the outermost first */
@@ -120,7 +125,10 @@ function byTenant(
     const services = new WeakMap<Layered, Service>()
     return (query, caller) => {
       const tenant = tenantOf(query)
-      if (!tenant) return next(query, caller)
+      if (!tenant) {
+        if (!query.refusal) return next(query, caller)
+        return new SettledCall(caller, { kind: 'failure', error: query.refusal, blame: 'load' })
+      }
       let own = services.get(tenant)
       if (!own) {
         own = stack(next, ...order(tenant.layers(parities)).filter((layer) => layer !== undefined))

@@ -11,7 +11,7 @@ import type { Query, Service } from '../service'
 import type { ModelChange, ModelWorker } from '../workers/worker'
 import type { WaitingCaller } from './caller'
 import type { Means } from './means'
-import { OpenQueries } from './open-queries'
+import { type DetachedQuery, OpenQueries } from './open-queries'
 import type { Unasked, UnaskedParts } from './reuse'
 import type { Settings } from './settings'
 import { type ReuseLayers, stackOf, type TrustLayers } from './stack'
@@ -51,7 +51,7 @@ export class ModelVersion {
   /** What a query gets that comes when it is closed. */
   #closed: ApproxiferError | undefined
   /** Who is to ask again, of the workers with the new model. */
-  readonly #waiting: { payload: Payload; caller: WaitingCaller }[] = []
+  readonly #waiting: DetachedQuery[] = []
   /** What its workers call it. */
   readonly #model: { fingerprint: string | undefined }
   /** What was learned of it is known by that. */
@@ -67,7 +67,7 @@ export class ModelVersion {
       for (const { errors } of this.tenants) errors?.mended()
     }
     const replaced = () => this.#replaced()
-    const tenantOf = ({ turn }: Query) => this.tenants.of(turn.tenant)
+    const tenantOf = ({ turn }: Query) => this.tenants.known(turn.tenant) && this.tenants.of(turn.tenant) // a refused query makes none
     this.reuse = unasked?.(settings, means, { tenantOf, mended, replaced })
     this.#open = new OpenQueries(
       this.#stack(settings, this.reuse?.layers, trustLayers),
@@ -83,13 +83,23 @@ export class ModelVersion {
     if (limits.tenants === 1 || reuse.maxError !== undefined) this.tenants.of(NOBODY) // without room for a memory it is refused now
   }
 
-  #stack({ layers }: Settings, reuse: ReuseLayers | undefined, trustLayers: TrustLayers | undefined): Service {
+  #stack({ layers, warn }: Settings, reuse: ReuseLayers | undefined, trustLayers: TrustLayers | undefined): Service {
     const { clock, lateness, hedges } = this.#shared
     const { pool, coder, trust, sampled, first } = this.means
     const isPaper = coder.code !== 'systematic'
     const { strangers } = trust
     return stackOf({
-      ...{ clock, pool, lateness, budget: hedges, counts: this.counts.hedges, teaches: coder.learns, layers, reuse },
+      ...{
+        clock,
+        pool,
+        lateness,
+        budget: hedges,
+        counts: this.counts.hedges,
+        teaches: coder.learns,
+        layers,
+        reuse,
+        warn,
+      },
       ...(!isPaper && {
         trust,
         trustLayers,
@@ -151,10 +161,10 @@ export class ModelVersion {
   }
 
   #askAgain(): void {
-    for (const { payload, caller } of this.#waiting.splice(0)) {
+    for (const { payload, caller, refusal } of this.#waiting.splice(0)) {
       if (!caller.isOpen) continue
       try {
-        const call = this.#open.ask(payload, caller)
+        const call = this.#open.ask(payload, caller, refusal)
         caller.relisten((error) => call.leave(error))
       } catch (error) {
         this.#fail(caller, error)

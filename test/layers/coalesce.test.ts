@@ -53,6 +53,15 @@ describe('equal queries', () => {
     expect(asked.length).toBe(2)
   })
 
+  it('with more time are asked again where it was too late to begin with the deadline of the first', () => {
+    const { asked, ask } = sharing()
+    const [first, second] = [ask({ dueAt: 15 }), ask({ dueAt: 10_000 })]
+    asked[0].fail('load', { code: 'OVERLOADED' })
+    expect([first.log.at(-1), second.log, asked.length]).toEqual(['done', [], 2])
+    asked[1].begin('a').answer(3)
+    expect(second.log).toEqual(['began a', 'ended a', 'exact 3', 'done'])
+  })
+
   it('that are refused may join others, and others never join them', () => {
     const refusal = failure('OVERLOADED', 'load').error
     const { asked, ask } = sharing()

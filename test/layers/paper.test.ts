@@ -148,3 +148,21 @@ it('holds its contract under random trouble: each query is settled once and done
     for (const [at, { log }] of told.entries()) expect([seed, at, log.at(-1)]).toEqual([seed, at, 'done'])
   }
 })
+
+it('a query whose time is up before its group is full leaves no dead group behind', () => {
+  const { asked, join } = coded()
+  const gone = join(1)
+  gone.call.expire()
+  expect(gone.log).toEqual(['DEADLINE', 'done'])
+  const [one, two] = [join(3), join(5)]
+  for (const [at, row] of asked.slice(0, 2).entries()) row.begin(`w${at}`).answer(...row.query.payload.vector)
+  expect([one, two].map(({ outcomes: [outcome] }) => outcome?.kind)).toEqual(['answer', 'answer'])
+})
+
+it('makes the list of whom it was decoded from once, however large the group', () => {
+  const { asked, join } = coded({}, { queries: 300, stragglers: 1 })
+  const all = Array.from({ length: 300 }, (_, i) => join(i))
+  for (const [at, row] of asked.slice(0, 300).entries()) row.begin(`w${at}`).answer(...row.query.payload.vector)
+  const lists = all.map(({ outcomes: [outcome] }) => (outcome.kind === 'answer' && outcome.status === 'recovered' ? outcome.by : 0)) // biome-ignore format: one line
+  expect(new Set(lists.filter((by) => by)).size).toBe(1)
+})

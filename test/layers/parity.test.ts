@@ -585,6 +585,29 @@ it('nor what an identity answers after it was forgotten; failures are held for i
   expect(codeOf(lost)).toBe('QUORUM')
 })
 
+it('a group that is forgotten while it fills closes: no later query is held for it', () => {
+  const { join, layer, asked } = grouping(3, 1)
+  join()
+  answer(asked[0].begin('a'))
+  layer.forget('a')
+  const later = join()
+  asked[1].begin('b').fail()
+  join()
+  join()
+  expect(codeOf(later)).toBe(undefined) // of another group, that may yet be decoded
+  asked[2].begin('c').fail()
+  expect(codeOf(later)).toBe('QUORUM')
+})
+
+it('a copy of a query that is given is where the query’s answer is kept', () => {
+  const { join, asked, parities } = grouping(1, 1)
+  const one = join()
+  asked[0].begin('a')
+  one.query.tried.place = 5
+  answer(parities[0].begin('b'))
+  expect(parities[0].query.tried.place).toBe(5)
+})
+
 it('answers of a model that was replaced teach nothing of the group', () => {
   const { join, asked, parities, studied } = grouping(3, 1)
   const all = [join(), join(), join()]

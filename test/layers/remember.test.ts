@@ -15,7 +15,7 @@ function remembering(draws: Draw['is'][] = [], confidence: number | undefined = 
   const state = { isWarm: true, isHeld: false, isOff: false, isSlow: false, isBroken: false, wrong: 0, looks: 0 }
   const lookups: (() => void)[] = []
   const said = { answer: Float32Array.of(3), source: 'memory', missing: 1, confidence, epoch: 0 } as const
-  const memory: NonNullable<ReturnType<RememberOptions['tenantOf']>['memory']> = {
+  const memory: NonNullable<NonNullable<ReturnType<RememberOptions['tenantOf']>>['memory']> = {
     get isWarm() {
       return state.isWarm
     },

@@ -71,9 +71,14 @@ function secondOpinion(differing: () => void): Layer {
   }
 }
 
-async function house(layers: PredictorOptions['layers'], names = ['a', 'b', 'c']) {
+const quiet = (caller: Caller): Caller => ({ began() {}, ended() {}, done: () => caller.done?.(), settled() {} })
+
+async function house(layers: PredictorOptions['layers'], names = ['a', 'b', 'c'], onWarning = (_: string) => {}) {
   const workers = names.map((name) => new HandWorker(name))
-  return { workers, predictor: await createPredictor({ workers, right: 'label', layers, verify: { audit: 0 } }) }
+  return {
+    workers,
+    predictor: await createPredictor({ workers, right: 'label', layers, verify: { audit: 0 }, onWarning }),
+  }
 }
 const callsOf = (workers: HandWorker[]) => workers.flatMap(({ calls }) => calls)
 
@@ -103,6 +108,60 @@ describe('layers of one’s own', () => {
     expect((await first).status).toBe('exact')
     expect(differing).toBe(1)
     await predictor.close()
+  })
+
+  it.each([
+    [
+      'when it is asked',
+      () => () => () => {
+        throw new Error('oops')
+      },
+    ],
+    [
+      'when it is told of an outcome',
+      () => (next) => (query, caller) =>
+        next(query, {
+          ...quiet(caller),
+          settled: () => {
+            throw new Error('oops')
+          },
+        }),
+    ],
+    [
+      'when it is dropped',
+      () => (next) => (query, caller) => ({
+        ...next(query, caller),
+        drop: () => {
+          throw new Error('oops')
+        },
+        expire() {},
+      }),
+    ],
+  ] as [string, () => Layer][])('one that throws %s costs its query, and nobody else', async (_, layer) => {
+    const warnings: string[] = []
+    const isOurs = (query: Query) => query.payload.vector[0] === 13
+    const broken = layer()
+    const some: Layer = (next) => {
+      const own = broken(next)
+      return (query, caller) => (isOurs(query) ? own(query, caller) : next(query, caller))
+    }
+    const { workers, predictor } = await house(
+      (own) => [some, ...own],
+      ['a'],
+      (text) => warnings.push(text),
+    )
+    const bad = predictor.predict(query(13)).catch((error) => error)
+    await turn()
+    callsOf(workers)[0]?.answer()
+    await turn()
+    const good = predictor.predict(query(2))
+    await turn()
+    callsOf(workers)[0].answer()
+    expect((await good).status).toBe('exact')
+    await predictor.close()
+    const end = await bad
+    expect(['exact', 'WORKER', 'CLOSED']).toContain(end.status ?? end.code)
+    expect(warnings.filter((text) => text.includes('oops')).length).toBe(end.status ? 0 : 1)
   })
 
   it('none but the workers is allowed; what is no list of layers is refused', async () => {

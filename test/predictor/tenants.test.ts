@@ -209,9 +209,12 @@ it('who lied is known after a restart, also where every query names a tenant and
   await Promise.all([predictor.close(), again.predictor.close()])
 })
 
-it('queries that are refused make no tenant, and have none forgotten', async () => {
+it.each([
+  ['without reuse', {}],
+  ['where a memory answers first', { reuse: { maxError: 0.05 } }],
+] as const)('queries that are refused make no tenant, and have none forgotten: %s', async (_, more) => {
   const { clock, predictor } = await house(
-    { scheme: undefined, policy: 'auto', right: 'label', limits: { tenants: 3 } },
+    { scheme: undefined, policy: 'auto', right: 'label', limits: { tenants: 3 }, ...more },
     2,
   )
   for (let i = 0; i < 60; i++) {

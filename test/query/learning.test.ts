@@ -84,18 +84,6 @@ it.each([
   expect(await looksUp()).toBe(may)
 })
 
-it('a late query is looked up before it is asked for again where the memory is warm, often sure, and quicker than an answer', () => {
-  const known = (memory: 'warm' | 'cold', isSure: boolean) => {
-    const { learning: own } = learning(10, memory)
-    own.look(query(1), false, () => true, () => {}) // biome-ignore format: one line
-    for (let i = 0; i < 100; i++) own.judge(isSure)
-    return [9, 10].map((ms) => own.looksFirst(ms))
-  }
-  expect(known('warm', true)).toEqual([false, true])
-  expect(known('warm', false)).toEqual([false, false])
-  expect(known('cold', true)).toEqual([false, false])
-})
-
 it('nothing is learned while the memory is being asked: a lookup that goes on must find it as it was', async () => {
   const clock = new VirtualClock()
   const events: string[] = []

@@ -1,0 +1,142 @@
+/** A layer of the user's own may throw: that costs the query that it was asked, and a warning. */
+
+import { ApproxiferError, messageOf } from '../errors'
+import type { Warn } from '../notices'
+import type { Attempt } from '../pool/attempt'
+import {
+  type Call,
+  type Caller,
+  type Drop,
+  type Layer,
+  type Offer,
+  type Outcome,
+  Relay,
+  type Service,
+  type Tried,
+} from '../service'
+
+export function fenced(layer: Layer, warn: Warn): Layer {
+  return (next) => {
+    const open = new WeakMap<Tried, FencedCall>()
+    const beneath: Service = (query, caller) => {
+      const call = open.get(query.tried)
+      return call ? next(query, new FencedCaller(call, caller)) : next(query, caller)
+    }
+    const own = layer(beneath)
+    return (query, caller) => {
+      const call = new FencedCall(caller, warn)
+      open.set(query.tried, call)
+      call.start(() => own(query, call))
+      return call
+    }
+  }
+}
+
+/** What its layer around is told of: no throw of its layer passes it. */
+class FencedCall extends Relay implements Call {
+  readonly #warn: Warn
+  #call: Call | undefined
+  /** Calls that its layer makes beneath it, and that are not done. */
+  #running = 0
+  #isOpen = true
+  #isDone = false
+  #isBroken = false
+
+  constructor(caller: Caller, warn: Warn) {
+    super(caller)
+    this.#warn = warn
+  }
+
+  start(ask: () => Call): void {
+    this.try(() => {
+      this.#call = ask()
+    })
+  }
+
+  /** Runs code of its layer. */
+  try(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      this.#warn(`a layer of your own failed: ${messageOf(error)}`)
+      if (this.#isBroken) return
+      this.#isBroken = true
+      void Promise.resolve().then(() => this.#fail(error)) // its caller may not know the call yet
+    }
+  }
+
+  #fail(cause: unknown): void {
+    const error = new ApproxiferError('WORKER', `a layer of your own failed: ${messageOf(cause)}`, { cause })
+    this.settled({ kind: 'failure', error, blame: 'nobody' })
+    this.try(() => this.#call?.drop('over'))
+    this.#finish()
+  }
+
+  drop(why: Drop): void {
+    this.#isOpen = false
+    this.try(() => this.#call?.drop(why))
+  }
+
+  expire(): void {
+    this.try(() => this.#call?.expire())
+  }
+
+  override settled(outcome: Outcome): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    this.caller.settled(outcome)
+  }
+
+  override done(): void {
+    if (this.#isDone) return
+    this.#isDone = true
+    this.caller.done?.()
+  }
+
+  /** A layer that has thrown does not say any more when it is done. */
+  #finish(): void {
+    if (this.#isBroken && !this.#running) this.done()
+  }
+
+  asked(): void {
+    this.#running++
+  }
+
+  answered(): void {
+    this.#running--
+    this.#finish()
+  }
+}
+
+/** Tells the layer of what it asks beneath it. */
+class FencedCaller implements Caller {
+  readonly #call: FencedCall
+  readonly #caller: Caller
+
+  constructor(call: FencedCall, caller: Caller) {
+    this.#call = call
+    this.#caller = caller
+    call.asked()
+  }
+
+  began(attempt: Attempt): void {
+    this.#call.try(() => this.#caller.began?.(attempt))
+  }
+
+  ended(attempt: Attempt): void {
+    this.#call.try(() => this.#caller.ended?.(attempt))
+  }
+
+  offer(decode: () => Offer | undefined, isLost: boolean): void {
+    this.#call.try(() => this.#caller.offer?.(decode, isLost))
+  }
+
+  settled(outcome: Outcome): void {
+    this.#call.try(() => this.#caller.settled(outcome))
+  }
+
+  done(): void {
+    this.#call.try(() => this.#caller.done?.())
+    this.#call.answered()
+  }
+}
