@@ -15,7 +15,7 @@ const limits = { testTimeout: 300_000, hookTimeout: 300_000 }
 
 /** The longest by far in CI. Where nothing is known of earlier runs small files come last, as these are, and the other cores would wait for them. */
 const LONGEST = [
-  ...['consumers/typescript', 'query/chaos', 'consumers/bundlers', 'query/fast-failures', 'consumers/runtimes'],
+  ...['consumers/typescript', 'predictor/chaos', 'consumers/bundlers', 'predictor/fast-failures', 'consumers/runtimes'],
   ...['simulation/simulate', 'cli/serve-desired', 'cli/demo', 'simulation/wire', 'simulation/explore'],
 ]
 

@@ -9,9 +9,9 @@ import { copyOf, filesIn } from './changed-copy'
 import { type Mutation, withProbes } from './mutations'
 
 /** Those that could be about it. */
-const TESTS = ['trust', 'query', 'pool', 'memory', 'group', 'predictor', 'simulation', 'evaluate']
+const TESTS = ['trust', 'layers', 'pool', 'memory', 'predictor', 'simulation', 'evaluate']
 /** Of those the ones that start threads, which only what was built has. */
-const BUILT = ['test/query/let-go.test.ts', 'test/evaluate/digits.test.ts', 'test/memory/state.test.ts']
+const BUILT = ['test/predictor/let-go.test.ts', 'test/evaluate/digits.test.ts', 'test/memory/state.test.ts']
 /** A test that hangs has noticed. */
 const MOST_MS = 120_000
 

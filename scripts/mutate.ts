@@ -1,7 +1,7 @@
 /**
  * npm run mutate -- [COUNT] [--seed SEED] [--seconds SECONDS] [--skip N] [--only N,N] [FOLDER | FILE ...]: changes one condition or one
  * sum in a copy of the sources, runs the tests that come to it, and puts it back; so many times (200 unless told otherwise), drawn from
- * the folders and files (trust, query, pool and the memory's confidence unless told otherwise). Of the tests the ones in the same folder
+ * the folders and files (trust, layers, pool and the memory's confidence unless told otherwise). Of the tests the ones in the same folder
  * go first, and no more than take SECONDS (60) together. --skip leaves out the first N, --only all but these, by the number told of each.
  * Prints which changes no test noticed, and the share that was noticed by folder. Ends with 1 below 95 %.
  *
@@ -18,7 +18,7 @@ import { knownMutations } from './known-mutations'
 import { type Mutation, mutationsOf } from './mutations'
 
 const CONFIDENCE = ['confidence', 'calibration', 'logistic', 'odds', 'confidence-state']
-const PLACES = ['trust', 'query', 'pool', ...CONFIDENCE.map((name) => `memory/${name}.ts`)]
+const PLACES = ['trust', 'layers', 'pool', ...CONFIDENCE.map((name) => `memory/${name}.ts`)]
 const LEAST = 0.95
 /** A change that makes the tests run for ever was noticed: for so long, or twice as long as they take. These are told, since the machine may have been slow. */
 const MOST_MS = 100_000

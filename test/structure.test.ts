@@ -182,7 +182,7 @@ describe('structure', () => {
       'tensor.ts': "import type { Core } from './core/core'",
       'errors.ts': "import type { Clock } from './clock'",
       'platform/web.ts': "import { expected } from '../check'",
-      'query/query.ts': "const evaluate = await import('../evaluate/evaluate')",
+      'predictor/stack.ts': "const evaluate = await import('../evaluate/evaluate')",
       'core/js.ts': "import bytes from '../../build/core-bytes.js'",
       'extra/new.ts': "import '../errors'",
       'gateway/create.ts': "import { Codec } from '../codec'",

@@ -436,6 +436,17 @@ describe('what a group decoded', () => {
     expect(log.slice(-2)).toEqual(['recovered 7,8', 'done'])
   })
 
+  it('is not given at the deadline where only exact ones are wanted', () => {
+    const { asked, ask, offer } = offering(new FakeMemory(undefined))
+    const { log, outcomes, caller } = listener()
+    const call = ask(choosing('retry', { atDeadline: 'give' }), caller)
+    asked[0].begin('a')
+    offer(decoded(0.95, 7, 8))
+    call.expire()
+    expect(log.at(-1)).toBe('DEADLINE')
+    expect((outcomes[0] as ReturnType<typeof failure>).error.recovery).toBeUndefined()
+  })
+
   it('is not given once it is withdrawn', async () => {
     const { clock, asked, ask, offer } = offering(new FakeMemory(undefined))
     const { log, caller } = listener()

@@ -14,7 +14,7 @@ import type { Choices, Most } from './small-world'
 import { plain, reached, reasonOf } from './unreached'
 
 /** Where it is decided. */
-const DECISIONS = ['query/policy', 'query/acceptance', 'query/equality', 'layers/agree', 'query/asked', 'trust/reputation', 'trust/scales', 'trust/evidence', 'pool/roster'] // biome-ignore format: one line
+const DECISIONS = ['layers/limit', 'layers/agree', 'layers/hedge', 'layers/pool-service', 'service', 'trust/acceptance', 'trust/equality', 'trust/reputation', 'trust/scales', 'trust/evidence', 'pool/roster'] // biome-ignore format: one line
 
 /** Events from which on all that is said to be out of reach is. */
 const DEEP = 12
@@ -24,7 +24,7 @@ export const SCOPES: Record<string, Most> = {
   'a liar that comes back': { ask: 2, lie: 2, leave: 1, rename: 1 },
   'failures and deaths': { ask: 1, lie: 1, fail: 1, die: 1, leave: 1 },
   'callers who leave': { ask: 2, lie: 1, abort: 1, fail: 1 },
-  'hangs and deadlines': { ask: 2, lie: 1, wait: 3 },
+  'hangs and deadlines': { ask: 2, lie: 1, wait: 4 },
   'all at once': { ask: 3, lie: 2, fail: 1, die: 1, leave: 2, rename: 1, abort: 1, wait: 3 },
 }
 

@@ -14,25 +14,17 @@ const omitted: Omitted = {
   'Predictor._settings': fixed,
   'Predictor._membership': 'it has taken all that it was told',
   'Pool._closing': 'it waits for workers that close, and they do at once',
-  'Query._context': 'one for all',
   'Reputation._random': 'audits are off, whatever is drawn',
   'Reputation._equal': derived,
-  'context.coder': fixed,
   '_all.learning': learned,
   '_all.save': learned,
-  'context.codec': learned,
-  'context.signature': fixed,
+  'InlineMemory._learning': learned,
   'Puppet.signature': fixed,
   'Speed.worker': fixed,
-  'context.criterion': fixed,
-  'context.vectors': fixed,
   'ModelVersion.counts': figures,
-  'ModelVersion.means': 'the context has it all',
-  'ModelVersion._shared': 'the context has it all',
-  'QueryRecovery._experience': learned,
-  'Query.place': derived,
+  'ModelVersion.means': 'its calls lead to all of it that counts',
+  'ModelVersion._shared': 'its calls lead to all of it that counts',
   'PooledAttempt.order': 'attempts are queued in that order',
-  'context.hedged': figures,
   'Admission._answered': figures,
   'Admission._failed': figures,
   'Member.counts': figures,
@@ -96,10 +88,11 @@ const records = ({ _workers, _left }: Evidence) => {
   return new Unordered(held.map(([name, { lies, ejections, rightAnswersLeft }]) => [name, lies > 0, ejections, rightAnswersLeft, _left.has(name)])) // biome-ignore format: one line
 }
 
+/** The line has it in its order, and the call has its time. */
+const inLine = (timer: unknown) => (typeof timer === 'number' ? 'in line' : timer)
+
 const readings = {
   WatchedClock: () => 'clock',
-  Feed: () => 'feed',
-  WasmCore: () => 'core',
   _Payload: told,
   Evidence: records,
   Lateness: ({ ages }: { ages: unknown }) => ages,
@@ -107,8 +100,8 @@ const readings = {
   TinyQueue: ({ data }: { data: unknown }) => data,
   Bag: ({ _items }: { _items: unknown[] }) => _items,
   'PooledAttempt.at': (at: unknown) => (typeof at === 'number' ? 'queued' : at),
-  '_places.late': (late: number) => late >= 0,
-  '_places.due': (due: number) => due >= 0,
+  'LimitedCall.timer': inLine,
+  'HedgedCall.timer': inLine,
   'Identities._machines': (own: Map<string, unknown>) => new Unordered([...own]),
   'Roster.members': (own: Map<string, unknown>) => new Unordered([...own.values()]),
   FreeSlots: ({ _entries: { data } }: { _entries: { data: Entry[] } }) => {
