@@ -187,7 +187,7 @@ export const knownMutations: readonly KnownMutation[] = [
   },
   {
     name: 'the end leaves attempts at workers',
-    file: 'predictor/pending.ts',
+    file: 'predictor/open-queries.ts',
     from: "    if (this.isOpen) this.#fail(error)\n    this.#isVoid = true\n    this.drop('void')\n",
     to: '    if (this.isOpen) this.#fail(error)\n    this.#isVoid = true\n',
     tests: ['predictor/callers'],

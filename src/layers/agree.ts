@@ -144,10 +144,9 @@ class AgreedCall implements Call, Timeable {
     if (why !== 'void') return wasOpen ? this.#release() : undefined // a dispute goes on
     this.#isVoid = true
     for (const voter of [...this.#voters]) voter.drop(why)
-    if (!trial || trial.phase === 'settled') return
-    const isQueued = trial.phase === 'queued'
-    this.#layer.pool.cancel(trial as Vote)
-    if (isQueued) this.done() // its owner is not told
+    const isQueued = trial?.phase === 'queued' // again, since its worker was restarted: its owner is not told
+    if (trial) this.#layer.pool.cancel(trial as Vote)
+    if (isQueued) this.done()
   }
 
   expire(): void {
