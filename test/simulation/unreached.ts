@@ -47,6 +47,7 @@ const unreached: Record<string, Why> = {
   'layers/limit due: const ms=Math.round(this.clock.now()-this.query.since);thi': 'memory',
   'layers/limit expire: return;': 'settled',
   'layers/agree AgreedCall: &&this.memory?.isWarm': 'memory',
+  'layers/agree drop: this.done()': 'plain',
   'layers/agree AgreedCall: this.proof="open";': 'memory',
   'layers/agree AgreedCall: this.recall(this.memory);': 'memory',
   'layers/agree AgreedCall: else queueMicrotask(()=>{this.look();this.done()})': 'memory',
