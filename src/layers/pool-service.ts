@@ -75,7 +75,8 @@ class AttemptCall implements Call, Owner {
   #tellBegun(): void {
     if (this.#isReturned) return
     this.#isReturned = true
-    this.#caller.began?.(this.#attempt as Attempt)
+    const attempt = this.#attempt as Attempt
+    if (attempt.worker) this.#caller.began?.(attempt) // else that worker has lost it by now, and the next is told of
   }
 
   #end(): void {

@@ -42,6 +42,17 @@ it('what began at once is told when the call is known, and keeps the pool from s
   expect(log).toEqual(['began a', 'ended a', 'exact 7', 'done'])
 })
 
+it('nothing is told of a worker that has lost it before the call is known, but of the next one', async () => {
+  const { log, own } = service()
+  Object.assign(own, { worker: undefined, phase: 'queued' })
+  await microtasks()
+  expect(log).toEqual([])
+  Object.assign(own, { worker: new HandWorker('b'), phase: 'running' })
+  own.owner.began?.(own)
+  own.answer(Float32Array.of(7))
+  expect(log).toEqual(['began b', 'ended b', 'exact 7', 'done'])
+})
+
 it('an answer that comes before that is told after it', () => {
   const { log, own } = service()
   own.answer(Float32Array.of(7))
