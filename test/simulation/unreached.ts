@@ -53,7 +53,6 @@ const unreached: Record<string, Why> = {
   'layers/agree AgreedCall.query.tried.unproven: ()=>this.believed.map(answerIn)': 'memory',
   'layers/agree : ()=>{this.look();this.done()}': 'memory',
   'layers/agree drop: :void 0': 'settled',
-  'layers/agree drop: this.done()': 'plain',
   'layers/agree expire: return;': 'settled',
   'layers/agree expire: &&first&&!this.isContradicted(answerIn(first))': 'policy',
   'layers/agree expire: this.give(first,"unverified",void 0);': 'policy',
