@@ -2,12 +2,15 @@
  * The engine's one interface: a service is asked a query, and tells its caller what becomes of it. A layer makes a service of another. Of
  * every call:
  *
- * 1. The caller is told nothing before the service has returned the call.
+ * 1. The caller is told nothing before the service has returned the call. A layer that makes several calls may be told of the first while it makes
+ *    the next.
  * 2. `settled` comes once, and not after `drop`.
- * 3. `began` and `ended` come for every attempt, also after `settled` and `drop`, unless a layer stops them: late answers teach and count as
- *    votes.
+ * 3. `began` and `ended` come for every attempt, also after `settled` and `drop`, unless a layer stops or delays them: late answers teach and count as
+ *    votes. `ended` comes before what it settles.
  * 4. `done` comes once, last: no attempt runs any more, and the payload may be freed. A layer settles before it drops the rest, since a drop
  *    may bring `done` at once.
+ * 5. Nobody writes to payloads and answers: whoever called `predict` gets a copy.
+ * 6. `limit` ends a call at its deadline. What a layer asks after it has settled it has to end by itself.
  */
 
 import { append, NONE } from './arrays'
@@ -39,7 +42,7 @@ export interface Query {
 /** What a layer may change of a query. */
 type QueryChange = Partial<Omit<Query, 'payload' | 'since' | 'tried'>>
 
-/** The same query but for what is changed. Each by its name: a spread of ten names takes 2 us. */
+/** The same query but for what is changed: its attempts are counted with the query's own. Each by its name: a spread takes 2 us, and leaves out what is a getter. */
 export function changed(query: Query, change: QueryChange): Query {
   const { payload, since, tried } = query
   const { choices = query.choices, said = query.said, turn = query.turn, dueAt = query.dueAt } = change
@@ -167,7 +170,7 @@ export class SettledCall implements Call {
   expire(): void {} // it settles in a moment
 }
 
-/** A call that may be dropped while it is asked: code of users may run then, as that of a worker. */
+/** A call that may be dropped while it is asked: code of users may run then, as that of a worker. What it does not declare (`began`, `ended`, `done`) it is not told. */
 export abstract class OutgoingCall implements Caller {
   #call: Call | undefined
   #dropped: Drop | undefined
@@ -220,7 +223,7 @@ export class Tried implements Apart {
   onDone: (() => void) | undefined
   /** Where what its caller was given is kept among the answers that may be recalled. */
   place: number | undefined
-  /** How many identities may be asked, where these are not all that the pool has. */
+  /** How many identities may be asked, where these are not all that the pool has: a layer that adds to `apart` for good has to say so, else attempts are queued for nobody. */
   reach: Pick<Attempts, 'available'> | undefined
   /** Attempts that failed, and whose workers may be asked again, since no other was left. */
   #forgiven: readonly Attempt[] | undefined

@@ -89,7 +89,7 @@ const LAYERS: Record<string, string[]> = {
   'entry codec': ['core', 'codec', 'memory'],
   'entry gateway': ['gateway', 'text'],
   'entry http': ['workers'],
-  'entry layers': ['service', 'pool'],
+  'entry layers': ['service', 'pool', 'layers'],
   'entry nats': ['platform', 'workers'],
   'entry testing': ['testing'],
 }

@@ -1,12 +1,23 @@
 /** The option `layers`: what a query goes through is the user's to say. */
 
 import { createPredictor, type PredictorOptions } from 'approxifer'
-import { type Answer, type Caller, type Layer, OutgoingCall, type Query, Relay, SettledCall } from 'approxifer/layers'
+import {
+  type Answer,
+  type Caller,
+  isSame,
+  keyOf,
+  type Layer,
+  OutgoingCall,
+  type Payload,
+  type Query,
+  Relay,
+  SettledCall,
+} from 'approxifer/layers'
 import { describe, expect, it } from 'vitest'
 import { HandWorker, query, turn } from '../shared/house'
 
 /** As in docs/reference.md. */
-class Kept extends Relay {
+class Keeping extends Relay {
   constructor(
     caller: Caller,
     readonly keep: (answer: Answer) => void,
@@ -15,18 +26,19 @@ class Kept extends Relay {
   }
 
   override settled(outcome: Parameters<Caller['settled']>[0]): void {
-    if (outcome.kind === 'answer') this.keep({ ...outcome, answer: outcome.answer.copy() })
+    if (outcome.kind === 'answer' && outcome.status === 'exact') this.keep(outcome)
     super.settled(outcome)
   }
 }
 
 const cache: Layer = (next) => {
-  const kept = new Map<string, Answer>()
+  const kept = new Map<string, { payload: Payload; answer: Answer }>()
   return (query, caller) => {
-    const key = query.payload.vector.join()
+    const key = keyOf(query.turn.tenant, query.payload)
     const known = kept.get(key)
-    if (known) return new SettledCall(caller, { ...known, answer: known.answer.copy() })
-    return next(query, new Kept(caller, (answer) => kept.set(key, answer)))
+    if (known && isSame(known.payload, query.payload)) return new SettledCall(caller, { ...known.answer, reused: true })
+    const keep = (answer: Answer) => kept.set(key, { payload: query.payload.copy(), answer })
+    return next(query, new Keeping(caller, keep))
   }
 }
 
@@ -92,7 +104,12 @@ describe('layers of one’s own', () => {
     const before = [...output.y.data]
     output.y.data.fill(0)
     const again = await predictor.predict(query(1))
-    expect([[...again.output.y.data], again.status, callsOf(workers).length]).toEqual([before, 'exact', 0])
+    expect([[...again.output.y.data], again.status, again.reused, callsOf(workers).length]).toEqual([
+      before,
+      'exact',
+      true,
+      0,
+    ])
     await predictor.close()
   })
 
