@@ -2,7 +2,7 @@
 
 import type { Core } from '../core/core'
 import type { KernelMatrix } from '../core/kernel-matrix'
-import { inverted } from './inverted'
+import { inverted } from './matrix-inverse'
 import { PRODUCTS, paced, perStep } from './steps'
 
 /**

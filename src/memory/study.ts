@@ -8,8 +8,8 @@ import { balanced, type Criterion, type Labels, sameChoice, sampleOf } from '../
 import { type Random, seeded } from '../random'
 import { MOST } from '../saved'
 import { mean } from '../stats'
-import { inverted } from './inverted'
 import { type Fitted, leftOut } from './leave-one-out'
+import { inverted } from './matrix-inverse'
 import { PRODUCTS, paced, perStep } from './steps'
 
 /** k(x, x') by the squared distance of x and x' over the squared length scale; k(x, x) = 1. */
