@@ -15,23 +15,20 @@ import { remember } from '../../src/layers/remember'
 import { Savings } from '../../src/layers/savings'
 import type { MemoryService } from '../../src/memory/service'
 import { acceptAnswers, type Payload } from '../../src/payload'
-import { NORMAL } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
 import { type ReuseLayers, stackOf } from '../../src/predictor/stack'
-import { type Random, seeded } from '../../src/random'
-import type { Caller } from '../../src/service'
+import type { Random } from '../../src/random'
 import { SimulatedWorker } from '../../src/testing/simulated-worker'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { payload, queryOf } from '../shared/fake-service'
+import { payload } from '../shared/fake-service'
 import { randomMemory } from '../shared/random-memory'
+import { type Tally, trouble, type World } from '../shared/trouble'
 
 const [RUNS, QUERIES, WORKERS] = [100, 150, 6]
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
-/** A call that has expired settles so soon, and a timer may be a millisecond late. */
-const GRACE = 31
 
 /** Workers of which two fail or hang now and then, and a third may leave. */
-function worldOf(random: Random) {
+function worldOf(random: Random): World {
   const clock = new VirtualClock()
   const law = () => 10 * Math.exp(0.3 * random.gauss()) * (random.next() < 0.1 ? 10 : 1)
   const answer = (query: Float32Array) => query.slice()
@@ -64,7 +61,15 @@ function worldOf(random: Random) {
   const service = stackOf({ ...all, isHedged: true, reuse: layers, tenantOf: () => tenant })
   if (random.next() < 0.3) clock.after(200, () => pool.remove(workers[2].name))
   if (random.next() < 0.1) clock.after(300, () => workers.forEach(({ name }) => pool.drain(name)))
-  return { clock, pool, service, audits }
+  const faults: string[] = []
+  const settled: World['settled'] = (outcome, tally) => {
+    if (outcome.kind === 'answer' && outcome.reused) tally('reused')
+  }
+  const over = (tally: Tally) => {
+    for (const { told } of audits) if (told !== 1) faults.push(`an audit had ${told} outcomes`)
+    if (audits.length) tally('audited')
+  }
+  return { clock, pool, service, faults, settled, over }
 }
 
 /** Layers that answer before a worker is asked, over an error budget of which the coin alone decides. @returns them, and how often each audit had its outcome */
@@ -107,64 +112,16 @@ function reuse(clock: VirtualClock, random: Random, memory: MemoryService): [Reu
 const equality = { criterion: { kind: 'tolerance' as const }, outputs: [{}], rounding: 1e-4, scales: [1] }
 
 it('holds under random trouble', async () => {
-  const totals: Record<string, number> = {}
-  const tally = (what: string) => {
-    totals[what] = (totals[what] ?? 0) + 1
-  }
-  for (let seed = 1; seed <= RUNS; seed++) {
-    const random = seeded(seed)
-    const { clock, pool, service, audits } = worldOf(random)
-    const calls: { settled: number; done: number; isDropped: boolean }[] = []
-    const faults: string[] = []
-    const ask = () => {
-      const told = { settled: 0, done: 0, isDropped: false }
-      calls.push(told)
-      let isKnown = false
-      const hear = (what: string) => {
-        if (!isKnown) faults.push(`${what} before the call is known`)
-        if (told.done) faults.push(`${what} after done`)
-      }
-      const dueAt = clock.now() + 20 + 200 * random.next()
-      const caller: Caller = {
-        began: () => hear('began'),
-        ended: () => hear('ended'),
-        settled(outcome) {
-          hear('settled')
-          if (told.isDropped) faults.push('settled after drop')
-          if (told.settled++) faults.push('settled twice')
-          if (clock.now() > dueAt + GRACE) faults.push(`settled ${clock.now() - dueAt} ms late`)
-          tally(outcome.kind === 'answer' ? outcome.status : outcome.error.code)
-          if (outcome.kind === 'answer' && outcome.reused) tally('reused')
-        },
-        done() {
-          hear('done')
-          if (!told.settled && !told.isDropped) faults.push('done before settled')
-          told.done++
-        },
-      }
-      const policy = (['recover', 'retry', 'auto'] as const)[Math.floor(3 * random.next())]
-      const query = queryOf({ payload: payload(random.next() < 0.5 ? random.next() : random.below(3), 1), said: random.next() < 0.1 ? { ask: true } : {}, turn: NORMAL, since: clock.now(), dueAt, choices: { policy, atDeadline: random.next() < 0.5 ? 'give' : 'fail' } as never }) // biome-ignore format: one line
-      const call = service(query, caller)
-      isKnown = true
-      if (random.next() < 0.2) {
-        clock.after(60 * random.next(), () => {
-          if (told.settled) return
-          told.isDropped = true
-          tally('dropped')
-          call.drop((['left', 'over', 'teach', 'void'] as const)[Math.floor(4 * random.next())])
-        })
-      }
-      if (calls.length < QUERIES) clock.after(6 * random.next(), ask)
-    }
-    clock.after(0, ask)
-    await clock.run()
-    if (calls.some(({ settled, isDropped }) => !settled && !isDropped)) faults.push('never settled')
-    if (calls.some(({ done }) => !done)) faults.push('never done')
-    for (const { told } of audits) if (told !== 1) faults.push(`an audit had ${told} outcomes`)
-    if (audits.length) tally('audited')
-    expect([seed, faults]).toEqual([seed, []])
-    await pool.close(new Error('closed') as never)
-  }
+  const totals = await trouble({
+    runs: RUNS,
+    queries: QUERIES,
+    worldOf,
+    why: (random) => (['left', 'over', 'teach', 'void'] as const)[Math.floor(4 * random.next())],
+    asked: (random) => ({
+      payload: payload(random.next() < 0.5 ? random.next() : random.below(3), 1),
+      said: random.next() < 0.1 ? { ask: true } : {},
+    }),
+  })
   for (const what of ['exact', 'recovered', 'remembered', 'reused', 'audited', 'dropped', 'DEADLINE', 'WORKER'])
     expect([what, totals[what] > 20]).toEqual([what, true])
 })

@@ -14,11 +14,10 @@ import { recover } from '../../src/layers/recover'
 import { sample } from '../../src/layers/sample'
 import { vouch } from '../../src/layers/vouch'
 import { acceptAnswers, type Payload } from '../../src/payload'
-import { NORMAL } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
 import { stackOf } from '../../src/predictor/stack'
-import { type Random, seeded } from '../../src/random'
-import type { Caller, Query, Service } from '../../src/service'
+import type { Random } from '../../src/random'
+import type { Query, Service } from '../../src/service'
 import { SimulatedWorker } from '../../src/testing/simulated-worker'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { AuditDraws } from '../../src/trust/audit-draws'
@@ -28,16 +27,14 @@ import { OpenReputation } from '../../src/trust/open-reputation'
 import { Reputation } from '../../src/trust/reputation'
 import { Sampling } from '../../src/trust/sampling'
 import type { ModelWorker } from '../../src/workers/worker'
-import { payload, queryOf } from '../shared/fake-service'
 import { randomMemory } from '../shared/random-memory'
+import { trouble, type World } from '../shared/trouble'
 
 const [RUNS, QUERIES, WORKERS] = [100, 150, 6]
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
-/** A call that has expired settles so soon, and a timer may be a millisecond late. */
-const GRACE = 31
 
 /** Workers of which two fail or hang now and then, and a third may leave; where some may lie these two do, and others are the user's own. */
-async function worldOf(random: Random) {
+async function worldOf(random: Random): Promise<World> {
   const mode = (['closed', 'sampled', 'open'] as const)[Math.floor(3 * random.next())]
   const clock = new VirtualClock()
   const law = () => 10 * Math.exp(0.3 * random.gauss()) * (random.next() < 0.1 ? 10 : 1)
@@ -84,7 +81,22 @@ async function worldOf(random: Random) {
   const service = stackOf({ ...all, isHedged: true, trustLayers: { sample, vouch }, tenantOf: () => tenant })
   if (random.next() < 0.3) clock.after(200, () => pool.remove(workers[2].name))
   if (random.next() < 0.1) clock.after(300, () => workers.forEach(({ name }) => pool.drain(name)))
-  return { clock, pool, service, mode }
+  const faults: string[] = []
+  const settled: World['settled'] = (outcome) => {
+    if (outcome.kind === 'failure' || mode === 'closed' || outcome.status === 'recovered') return
+    const { trusted, name } = outcome.by[0].worker as ModelWorker
+    const isProven = outcome.status === 'exact'
+    const isAnchor = trusted && (mode === 'open' || pool.worker(name)) // not any more where it has left
+    if (isProven && !trusted) faults.push('another one’s is exact')
+    if (!isProven && isAnchor) faults.push(`a trusted one’s is ${outcome.status}`)
+    if (isProven !== (outcome.id === undefined)) faults.push(`${outcome.status}, with ${outcome.id} as id`)
+  }
+  const done = ({ tried }: Query) => {
+    const seers = new Set(tried.attempts.flatMap(({ seenBy }) => seenBy))
+    if (seers.size > 1) faults.push(`seen by ${[...seers]}`)
+    if (tried.isLive) faults.push('done while an attempt runs')
+  }
+  return { clock, pool, service, faults, settled, done }
 }
 
 /** What is believed of workers, where some may lie; those that are believed no more have what they are at taken back. */
@@ -104,73 +116,12 @@ function trusting(mode: 'closed' | 'sampled' | 'open', pool: Pool<Payload, Paylo
 }
 
 it('holds under random trouble', async () => {
-  const totals: Record<string, number> = {}
-  const tally = (what: string) => {
-    totals[what] = (totals[what] ?? 0) + 1
-  }
-  for (let seed = 1; seed <= RUNS; seed++) {
-    const random = seeded(seed)
-    const queries: Query[] = []
-    const { clock, pool, service, mode } = await worldOf(random)
-    const calls: { settled: number; done: number; isDropped: boolean }[] = []
-    const faults: string[] = []
-    const ask = () => {
-      const told = { settled: 0, done: 0, isDropped: false }
-      calls.push(told)
-      let isKnown = false
-      const hear = (what: string) => {
-        if (!isKnown) faults.push(`${what} before the call is known`)
-        if (told.done) faults.push(`${what} after done`)
-      }
-      const dueAt = clock.now() + 20 + 200 * random.next()
-      const caller: Caller = {
-        began: () => hear('began'),
-        ended: () => hear('ended'),
-        settled(outcome) {
-          hear('settled')
-          if (told.isDropped) faults.push('settled after drop')
-          if (told.settled++) faults.push('settled twice')
-          if (clock.now() > dueAt + GRACE) faults.push(`settled ${clock.now() - dueAt} ms late`)
-          tally(outcome.kind === 'answer' ? outcome.status : outcome.error.code)
-          if (outcome.kind === 'failure' || mode === 'closed' || outcome.status === 'recovered') return
-          const { trusted, name } = outcome.by[0].worker as ModelWorker
-          const isProven = outcome.status === 'exact'
-          const isAnchor = trusted && (mode === 'open' || pool.worker(name)) // not any more where it has left
-          if (isProven && !trusted) faults.push('another one’s is exact')
-          if (!isProven && isAnchor) faults.push(`a trusted one’s is ${outcome.status}`)
-          if (isProven !== (outcome.id === undefined)) faults.push(`${outcome.status}, with ${outcome.id} as id`)
-        },
-        done() {
-          hear('done')
-          if (!told.settled && !told.isDropped) faults.push('done before settled')
-          told.done++
-          const seers = new Set(query.tried.attempts.flatMap(({ seenBy }) => seenBy))
-          if (seers.size > 1) faults.push(`seen by ${[...seers]}`)
-          if (query.tried.isLive) faults.push('done while an attempt runs')
-        },
-      }
-      const policy = (['recover', 'retry', 'auto'] as const)[Math.floor(3 * random.next())]
-      const query = queryOf({ payload: payload(random.next(), 1), turn: NORMAL, since: clock.now(), dueAt, choices: { policy, atDeadline: random.next() < 0.5 ? 'give' : 'fail' } as never }) // biome-ignore format: one line
-      queries.push(query)
-      const call = service(query, caller)
-      isKnown = true
-      if (random.next() < 0.2) {
-        clock.after(60 * random.next(), () => {
-          if (told.settled) return
-          told.isDropped = true
-          tally('dropped')
-          call.drop((['left', 'over', 'teach'] as const)[Math.floor(3 * random.next())])
-        })
-      }
-      if (calls.length < QUERIES) clock.after(6 * random.next(), ask)
-    }
-    clock.after(0, ask)
-    await clock.run()
-    if (calls.some(({ settled, isDropped }) => !settled && !isDropped)) faults.push('never settled')
-    if (calls.some(({ done }) => !done)) faults.push('never done')
-    expect([seed, faults]).toEqual([seed, []])
-    await pool.close(new Error('closed') as never)
-  }
+  const totals = await trouble({
+    runs: RUNS,
+    queries: QUERIES,
+    worldOf,
+    why: (random) => (['left', 'over', 'teach'] as const)[Math.floor(3 * random.next())],
+  })
   for (const what of ['exact', 'audited', 'recovered', 'dropped', 'DEADLINE', 'WORKER'])
     expect([what, totals[what] > 20]).toEqual([what, true])
 })

@@ -12,25 +12,22 @@ import { Lateness } from '../../src/layers/lateness'
 import { type ParityLayer, parity } from '../../src/layers/parity'
 import { recover } from '../../src/layers/recover'
 import { acceptAnswers, type Payload } from '../../src/payload'
-import { NORMAL } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
 import { stackOf } from '../../src/predictor/stack'
-import { type Random, seeded } from '../../src/random'
-import type { Caller, Service } from '../../src/service'
+import type { Random } from '../../src/random'
+import type { Service } from '../../src/service'
 import type { Signature } from '../../src/tensor'
 import { SimulatedWorker } from '../../src/testing/simulated-worker'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import type { ModelWorker } from '../../src/workers/worker'
-import { payload, queryOf } from '../shared/fake-service'
 import { randomMemory } from '../shared/random-memory'
+import { trouble, type World } from '../shared/trouble'
 
 const [RUNS, QUERIES, WORKERS] = [150, 150, 6]
 const signature: Signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
-/** A call that has expired settles so soon, and a timer may be a millisecond late. */
-const GRACE = 31
 
 /** Workers of which two fail or hang now and then, and a third may leave; queries are alone, or coded in groups. */
-async function worldOf(random: Random) {
+async function worldOf(random: Random): Promise<World> {
   const clock = new VirtualClock()
   const law = () => 10 * Math.exp(0.3 * random.gauss()) * (random.next() < 0.1 ? 10 : 1)
   const answer = (query: Float32Array) => query.slice()
@@ -129,70 +126,23 @@ async function worldOf(random: Random) {
   })
   if (random.next() < 0.3) clock.after(200, () => pool.remove(workers[2].name))
   if (random.next() < 0.1) clock.after(300, () => workers.forEach(({ name }) => pool.drain(name)))
-  return { clock, pool, service, faults }
+  const settled: World['settled'] = (outcome, tally) => {
+    if (outcome.kind === 'failure') return
+    const { status, by, answer } = outcome
+    const isDecoded = status === 'recovered' && by.length > 0 // which is an approximation
+    if (isDecoded) tally('decoded')
+    else if (!['unverified', 'checked'].includes(status) && answer.vector[1] !== 1) faults.push(`${status} is a lie`)
+  }
+  return { clock, pool, service, faults, settled }
 }
 
 it('holds under random trouble', async () => {
-  const totals: Record<string, number> = {}
-  const tally = (what: string) => {
-    totals[what] = (totals[what] ?? 0) + 1
-  }
-  for (let seed = 1; seed <= RUNS; seed++) {
-    const random = seeded(seed)
-    const { clock, pool, service, faults } = await worldOf(random)
-    const calls: { settled: number; done: number; isDropped: boolean }[] = []
-    const ask = () => {
-      const told = { settled: 0, done: 0, isDropped: false }
-      calls.push(told)
-      let isKnown = false
-      const hear = (what: string) => {
-        if (!isKnown) faults.push(`${what} before the call is known`)
-        if (told.done) faults.push(`${what} after done`)
-      }
-      const dueAt = clock.now() + 20 + 200 * random.next()
-      const caller: Caller = {
-        began: () => hear('began'),
-        ended: () => hear('ended'),
-        settled(outcome) {
-          hear('settled')
-          if (told.isDropped) faults.push('settled after drop')
-          if (told.settled++) faults.push('settled twice')
-          if (clock.now() > dueAt + GRACE) faults.push(`settled ${clock.now() - dueAt} ms late`)
-          tally(outcome.kind === 'answer' ? outcome.status : outcome.error.code)
-          if (outcome.kind === 'failure') return
-          const { status, by, answer } = outcome
-          const isDecoded = status === 'recovered' && by.length > 0 // which is an approximation
-          if (isDecoded) tally('decoded')
-          else if (!['unverified', 'checked'].includes(status) && answer.vector[1] !== 1)
-            faults.push(`${status} is a lie`)
-        },
-        done() {
-          hear('done')
-          if (!told.settled && !told.isDropped) faults.push('done before settled')
-          told.done++
-        },
-      }
-      const policy = (['recover', 'retry', 'auto'] as const)[Math.floor(3 * random.next())]
-      const query = queryOf({ payload: payload(random.next(), 1), turn: NORMAL, since: clock.now(), dueAt, choices: { policy, atDeadline: random.next() < 0.5 ? 'give' : 'fail' } as never }) // biome-ignore format: one line
-      const call = service(query, caller)
-      isKnown = true
-      if (random.next() < 0.2) {
-        clock.after(60 * random.next(), () => {
-          if (told.settled) return
-          told.isDropped = true
-          tally('dropped')
-          call.drop((['left', 'over', 'teach', 'void'] as const)[Math.floor(4 * random.next() ** 0.8)])
-        })
-      }
-      if (calls.length < QUERIES) clock.after(6 * random.next(), ask)
-    }
-    clock.after(0, ask)
-    await clock.run()
-    if (calls.some(({ settled, isDropped }) => !settled && !isDropped)) faults.push('never settled')
-    if (calls.some(({ done }) => !done)) faults.push('never done')
-    expect([seed, faults]).toEqual([seed, []])
-    await pool.close(new Error('closed') as never)
-  }
+  const totals = await trouble({
+    runs: RUNS,
+    queries: QUERIES,
+    worldOf,
+    why: (random) => (['left', 'over', 'teach', 'void'] as const)[Math.floor(4 * random.next() ** 0.8)],
+  })
   for (const what of [
     'exact',
     'recovered',
