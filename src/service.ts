@@ -116,10 +116,13 @@ export interface Caller {
  */
 export type Drop = 'left' | 'void' | 'over' | 'teach'
 
+/** After a deadline a lookup waits so long for others', ms. */
+export const OVERTIME_MS = 20
+
 export interface Call {
   /** Nobody waits for it. Queued attempts are taken back. */
   drop(why: Drop): void
-  /** Time is up: it settles now, or within 20 ms where a memory is asked. */
+  /** Time is up: it settles now, or within `OVERTIME_MS` where a memory is asked. */
   expire(): void
 }
 

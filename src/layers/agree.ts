@@ -21,6 +21,7 @@ import {
   type Layer,
   type Outcome,
   OutgoingCall,
+  OVERTIME_MS,
   type Query,
   type Service,
 } from '../service'
@@ -87,8 +88,6 @@ type Vote = Attempt<Payload, Payload>
 
 /** Workers' errors that are told of a query. */
 const MOST_REASONS = 3
-/** A lookup waits no longer for others' after the query's deadline. */
-const OVERTIME_MS = 20
 
 class AgreedCall implements Call, Timeable {
   readonly #layer: AgreeLayer

@@ -14,7 +14,7 @@ import {
 } from '../service'
 import { type Timeable, Timers } from './timers'
 
-/** A call that has expired settles within 20 ms; else it is settled here, a little later. */
+/** A call that has expired settles within `OVERTIME_MS`; else it is settled here, a little later. */
 const GRACE_MS = 30
 
 export function limit({ clock }: { clock: Clock }): Layer {

@@ -12,7 +12,19 @@ import type { MemoryService, RecalledAnswer } from '../memory/service'
 import { Payload } from '../payload'
 import type { Attempt } from '../pool/attempt'
 import type { RecoveryReport } from '../prediction'
-import type { Answer, Call, Caller, Drop, Failure, Layer, Offer, Outcome, Query, Service } from '../service'
+import {
+  type Answer,
+  type Call,
+  type Caller,
+  type Drop,
+  type Failure,
+  type Layer,
+  type Offer,
+  type Outcome,
+  OVERTIME_MS,
+  type Query,
+  type Service,
+} from '../service'
 import { type TensorSpec, toNamed } from '../tensor'
 import type { Budget } from './budget'
 import type { Lateness } from './lateness'
@@ -44,9 +56,6 @@ interface RecoverLayer extends RecoverOptions {
   readonly next: Service
   readonly timers: Timers
 }
-
-/** A lookup waits no longer for others' after the query's deadline. */
-const OVERTIME_MS = 20
 
 /**
  * Why a recovery would be of use now, from the least pressing: its group has one, and nobody knows yet what is late; it is late; no worker is asked

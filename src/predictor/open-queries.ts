@@ -13,7 +13,7 @@ import { identityOf } from '../workers/worker'
 import type { WaitingCaller } from './caller'
 import type { Means } from './means'
 
-type PendingMeans = Pick<Means, 'pool' | 'signature' | 'buffers' | 'ended' | 'coder'>
+type OpenMeans = Pick<Means, 'pool' | 'signature' | 'buffers' | 'ended' | 'coder'>
 
 /** What is to be asked of another model. */
 export interface DetachedQuery {
@@ -25,17 +25,12 @@ export interface DetachedQuery {
 
 export class OpenQueries {
   readonly #service: Service
-  readonly means: PendingMeans
+  readonly means: OpenMeans
   readonly model: { readonly fingerprint: string | undefined }
   readonly clock: Clock
   readonly open = new Bag<OpenQuery>()
 
-  constructor(
-    answering: Service,
-    means: PendingMeans,
-    model: { readonly fingerprint: string | undefined },
-    clock: Clock,
-  ) {
+  constructor(answering: Service, means: OpenMeans, model: { readonly fingerprint: string | undefined }, clock: Clock) {
     this.#service = answering
     this.clock = clock
     this.means = means

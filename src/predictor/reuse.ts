@@ -58,7 +58,7 @@ function cacheOf({ exact, bytes }: Settings['reuse'], remembers: boolean, infere
 }
 
 /** The layers, and what they share. */
-export class LayeredReuse implements Unasked {
+class LayeredReuse implements Unasked {
   readonly layers: ReuseLayers
   readonly #cache: ExactCache
   readonly #repeatability: Repeatability
@@ -66,7 +66,9 @@ export class LayeredReuse implements Unasked {
   readonly #counts = { reused: 0 }
   /** Of repeats, where nothing is remembered. */
   readonly #savings = new Savings()
-  readonly #accounts: WeakMap<object, Account> | undefined
+  /** By the error budgets of tenants. */
+  readonly #accounts = new WeakMap<object, Account>()
+  readonly #remembers: boolean
 
   constructor(
     { clock, reuse, warn, choices, testing }: Settings,
@@ -91,18 +93,16 @@ export class LayeredReuse implements Unasked {
     const isOff = () => repeatability.isOff
     const coin = testing.coin ?? secret
     const savings = this.#savings
-    if (remember) this.#accounts = new WeakMap()
+    this.#remembers = remember !== undefined
     this.layers = {
       cache: cache({ clock, cache: kept, repeatability, counts, savings, equality, tenantOf, inferenceMs, coin }),
       remember: remember?.({
-        ...{
-          clock,
-          outputs: signature.outputs,
-          accounts: this.#accounts ?? new WeakMap(),
-          opinion,
-          tenantOf,
-          inferenceMs,
-        },
+        clock,
+        outputs: signature.outputs,
+        accounts: this.#accounts,
+        opinion,
+        tenantOf,
+        inferenceMs,
         recovers: choices.policy !== 'retry',
         isOff: () => repeatability.isOff || first.doubt !== undefined,
         wrong: () => repeatability.suspect(),
@@ -116,8 +116,8 @@ export class LayeredReuse implements Unasked {
   }
 
   saving(errors: ErrorBudget | undefined): SavingStats {
-    const account = errors && this.#accounts?.get(errors)
-    const savings = this.#accounts ? (account?.savings ?? new Savings()) : this.#savings
+    const account = errors && this.#accounts.get(errors)
+    const savings = this.#remembers ? (account?.savings ?? new Savings()) : this.#savings
     return { ...savings, off: account?.payoff.isOff === true || this.#repeatability.isOff }
   }
 
