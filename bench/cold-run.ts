@@ -1,10 +1,10 @@
 /** One run of bench cold: 40,000 queries in made time, with a memory or without. */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { type Charges, charged } from '../src/cli/demo/simulation'
 import { answersOf } from '../src/evaluate/model'
 import { createPredictor } from '../src/predictor/create'
 import { seeded } from '../src/random'
+import { SimulatedThread, type ThreadCosts } from '../src/testing/simulated-thread'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import type { ModelName } from './accuracy'
 import { dataOf, modelOf, WORKERS } from './latency-run'
@@ -26,7 +26,7 @@ export interface Job {
   load: number
   policy: 'retry' | 'auto'
   seed: number
-  costs: Charges
+  costs: ThreadCosts
 }
 
 /** Of each span. */
@@ -79,7 +79,7 @@ export async function simulate({ model, load, policy, seed, costs }: Job): Promi
   const simulation = { clock, law: randomTrouble(serving), answer, signature }
   const workers = Array.from({ length: WORKERS }, (_, i) => new SimulatedWorker(i, simulation))
   const scheme = { queries: 1 }
-  const predictor = await createPredictor({ workers, scheme, policy, testing: { clock }, limits: { queries: 1e5 }, onWarning() {} }) // biome-ignore format: one line
+  const predictor = await createPredictor({ workers, scheme, policy, testing: { clock, memoryThread: new SimulatedThread(clock, costs).spawn }, limits: { queries: 1e5 }, onWarning() {} }) // biome-ignore format: one line
   const order = arriving.choose(inputs.length, inputs.length)
   const asked = order.map(() => ({ ms: Number.POSITIVE_INFINITY, recovered: false, wrong: false }))
   let [next, due] = [0, 0]
@@ -96,7 +96,7 @@ export async function simulate({ model, load, policy, seed, costs }: Job): Promi
     clock.after(due - clock.now(), arrive)
   }
   clock.after(0, arrive)
-  await charged(clock, costs, () => clock.run())
+  await clock.run()
   await predictor.close()
   return Array.from({ length: asked.length / SPAN }, (_, span) => spanOf(asked.slice(span * SPAN, (span + 1) * SPAN)))
 }

@@ -2,17 +2,18 @@
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
-import { type Charges, charged } from '../src/cli/demo/simulation'
 import { loadInputs } from '../src/cli/npy'
 import { loadCore } from '../src/core/load'
 import { criterionOf, labelAt } from '../src/criterion'
 import { answersOf } from '../src/evaluate/model'
 import { Experience } from '../src/memory/experience'
+import type { Charges } from '../src/memory/inline'
 import { createPredictor } from '../src/predictor/create'
 import type { PredictorOptions } from '../src/predictor/options'
 import { type Random, seeded } from '../src/random'
 import { mean } from '../src/stats'
 import type { Signature } from '../src/tensor'
+import { SimulatedThread, type ThreadCosts } from '../src/testing/simulated-thread'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import { OnnxModel } from '../src/workers/onnx/model'
 import { readModel } from '../src/workers/onnx/model-file'
@@ -168,17 +169,21 @@ async function stateOf(job: Job, data: Data, order: readonly number[]): Promise<
   return state.bytes
 }
 
-/** What looks and lessons cost here, with 1,000 pairs, in processor time: the least of three means. */
-export async function measureCosts(name: ModelName): Promise<Charges> {
+/** What a message takes of the thread that sends or reads it, and how long it is on its way, ms: as measured by `npm run bench -- memory-thread`. */
+const MESSAGES = { message: 0.015, way: 0.05 }
+
+/** What lookups and lessons cost here, with 1,000 pairs, in processor time: the least of three means. */
+export async function measureCosts(name: ModelName): Promise<ThreadCosts> {
   const data = await dataOf(name)
   const memory = await experienceFor(data)
   remember(memory, data, [...Array(FIRST).keys()])
   const times: Record<keyof Charges, number[][]> = { look: [], comparing: [], step: [] }
-  const timed = (what: keyof Charges, run: () => unknown) => {
+  const timed = <T>(what: keyof Charges, run: () => T): T => {
     const before = process.cpuUsage()
-    run()
+    const result = run()
     const { user, system } = process.cpuUsage(before)
     times[what].at(-1)?.push((user + system) / 1000)
+    return result
   }
   for (let round = 0; round < 3; round++) {
     for (const each of Object.values(times)) each.push([])
@@ -186,16 +191,12 @@ export async function measureCosts(name: ModelName): Promise<Charges> {
       const at = FIRST + 100 * round + i
       timed('look', () => memory.recall(data.inputs[at]))
       const lesson = memory.train(data.inputs[at], data.answers[at])
-      let next: ReturnType<typeof lesson.next> | undefined
-      for (let isCompared = false; !next?.done; isCompared ||= next?.value === 'compared') {
-        timed(isCompared ? 'step' : 'comparing', () => {
-          next = lesson.next()
-        })
-      }
+      timed('comparing', () => lesson.next())
+      while (!timed('step', () => lesson.next()).done) {}
     }
   }
   const least = (what: keyof Charges) => Math.min(...times[what].map(mean))
-  return { look: least('look'), comparing: least('comparing'), step: least('step') }
+  return { look: least('look'), comparing: least('comparing'), step: least('step'), ...MESSAGES }
 }
 
 interface System {
@@ -204,7 +205,12 @@ interface System {
   close(): Promise<void>
 }
 
-type Make = (clock: VirtualClock, workers: SimulatedWorker[], state: () => Promise<Uint8Array>) => Promise<System>
+type Make = (
+  clock: VirtualClock,
+  workers: SimulatedWorker[],
+  state: () => Promise<Uint8Array>,
+  costs: ThreadCosts,
+) => Promise<System>
 
 const byHand =
   (options: ByHandOptions): Make =>
@@ -215,12 +221,12 @@ const byHand =
 
 const ours =
   (options: PredictorOptions): Make =>
-  async (clock, workers, stateOf) => {
+  async (clock, workers, stateOf, costs) => {
     const learns = options.scheme?.preset === undefined && options.policy !== 'retry'
     const learned = learns && { memory: { state: await stateOf() } }
     const predictor = await createPredictor({
       workers,
-      testing: { clock },
+      testing: { clock, memoryThread: new SimulatedThread(clock, costs).spawn },
       limits: { queries: 1e5 },
       onWarning() {},
       ...learned,
@@ -255,7 +261,7 @@ export const systems: Record<string, Make> = {
 }
 
 /** @param job  with what the coordinator is charged */
-export async function simulate(job: Job & { costs: Charges }): Promise<Figures> {
+export async function simulate(job: Job & { costs: ThreadCosts }): Promise<Figures> {
   const { trouble, load, system, seed, deadline, costs } = job
   const { law, meanMs } = troubles[trouble]
   const data = await dataOf(job.model, job.shift === 'clothes' ? 'fashion' : undefined)
@@ -272,7 +278,7 @@ export async function simulate(job: Job & { costs: Charges }): Promise<Figures> 
     signature: data.signature,
   }
   const workers = Array.from({ length: WORKERS }, (_, i) => new SimulatedWorker(i, simulation))
-  const { ask, close } = await systems[system](clock, workers, () => stateOf(job, data, order))
+  const { ask, close } = await systems[system](clock, workers, () => stateOf(job, data, order), costs)
   const asked: Asked[] = []
   let before = 0
   const worked = () => workers.reduce((sum, { workedMs }) => sum + workedMs, 0)
@@ -298,7 +304,7 @@ export async function simulate(job: Job & { costs: Charges }): Promise<Figures> 
     clock.after(due - clock.now(), arrive)
   }
   clock.after(0, arrive)
-  await charged(clock, costs, () => clock.run())
+  await clock.run()
   await close()
   return figuresOf(asked.slice(ASKED), (worked() - before) / (order.length - FIRST), deadline)
 }

@@ -8,8 +8,8 @@
  */
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import type { Charges } from '../src/cli/demo/simulation'
 import { table } from '../src/cli/table'
+import type { ThreadCosts } from '../src/testing/simulated-thread'
 import { type ModelName, models } from './accuracy'
 import { report } from './latency-report'
 import { DEADLINES, type Figures, type Job, measureCosts } from './latency-run'
@@ -31,7 +31,7 @@ export const keyOf = ({ model, trouble, load, shift, system, deadline }: Cell) =
 
 /** Of every cell the figures by seed. */
 export interface Results {
-  costs: Record<string, Charges>
+  costs: Record<string, ThreadCosts>
   runs: Record<string, (Figures | null)[]>
 }
 
@@ -143,7 +143,11 @@ async function run(jobs: Job[], results: Results, quiet: boolean): Promise<void>
       console.error(`${done} of ${jobs.length} runs, ${minutes.toFixed(1)} min: ${keyOf(job)}, seed ${job.seed}`)
   }
   const charged = batches(jobs).map((batch) => batch.map((job) => ({ ...job, costs: results.costs[job.model] })))
-  await inProcesses<Job & { costs: Charges }, Figures>(new URL('./latency-run.ts', import.meta.url).href, charged, take)
+  await inProcesses<Job & { costs: ThreadCosts }, Figures>(
+    new URL('./latency-run.ts', import.meta.url).href,
+    charged,
+    take,
+  )
   save()
 }
 

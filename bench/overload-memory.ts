@@ -7,7 +7,6 @@
  * nothing more, and one is longer than what is measured here. Needs `npm run data`.
  */
 
-import { type Charges, charged } from '../src/cli/demo/simulation'
 import { table } from '../src/cli/table'
 import { loadCore } from '../src/core/load'
 import { labelAt } from '../src/criterion'
@@ -16,6 +15,7 @@ import { learnFrom } from '../src/evaluate/learn'
 import { createPredictor } from '../src/predictor/create'
 import type { PredictOptions, PredictorOptions } from '../src/predictor/options'
 import { seeded } from '../src/random'
+import { SimulatedThread, type ThreadCosts } from '../src/testing/simulated-thread'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import type { ModelName } from './accuracy'
 import { queriesOf } from './cold-run'
@@ -67,7 +67,7 @@ interface Run {
 }
 
 interface Offered extends Job {
-  charges: Charges
+  charges: ThreadCosts
   load: number
   way: string
   seed: number
@@ -91,7 +91,13 @@ const label = (values: Float32Array) => labelAt(values, { classes: values.length
 /** Offers a part of the queries. @returns what it came to, and what was learned */
 async function offer(
   { inputs, answers, order, signature, answer }: World,
-  { load, from, count, charges, seed }: { load: number; from: number; count: number; charges: Charges; seed: number },
+  {
+    load,
+    from,
+    count,
+    charges,
+    seed,
+  }: { load: number; from: number; count: number; charges: ThreadCosts; seed: number },
   options: PredictorOptions,
   choices: PredictOptions = {},
 ): Promise<{ run: Run; state: Uint8Array }> {
@@ -100,7 +106,11 @@ async function offer(
   const law = randomTrouble(serving)
   const workers = Array.from({ length: WORKERS }, (_, i) => new SimulatedWorker(i, { clock, law, answer, signature }))
   const common = { workers, limits: { queries: 1e5 }, deadlineMs: DEADLINE_MS, onWarning() {} }
-  const predictor = await createPredictor({ ...common, ...options, testing: { clock, coin: tossing.next } })
+  const predictor = await createPredictor({
+    ...common,
+    ...options,
+    testing: { clock, coin: tossing.next, memoryThread: new SimulatedThread(clock, charges).spawn },
+  })
   const times: number[] = []
   const counts: Record<string, number> = {}
   const calls = () => workers.reduce((sum, worker) => sum + worker.calls, 0)
@@ -125,8 +135,8 @@ async function offer(
     clock.after(Math.max(0, due - clock.now()), arrive)
   }
   clock.after(0, arrive)
-  await charged(clock, charges, () => clock.run())
-  const state = predictor.save()
+  await clock.run()
+  const state = await predictor.save()
   await predictor.close()
   const share = (what: string) => (counts[what] ?? 0) / (count - UNCOUNTED)
   times.sort((a, b) => a - b)
@@ -145,7 +155,7 @@ async function taught({ model, maxError }: Job, { inputs }: World): Promise<Pred
 }
 
 /** What a server knows that has answered for a while. */
-async function warmed(options: PredictorOptions, world: World, charges: Charges, seed: number) {
+async function warmed(options: PredictorOptions, world: World, charges: ThreadCosts, seed: number) {
   const { state } = await offer(world, { load: WARM.load, from: 0, count: WARM.queries, charges, seed }, options)
   return { ...options, memory: { state } }
 }

@@ -8,9 +8,9 @@
 
 import { cpuUsage } from 'node:process'
 import { createPredictor } from 'approxifer'
-import type { Charges } from '../src/cli/demo/simulation'
 import { table } from '../src/cli/table'
 import { seeded } from '../src/random'
+import type { ThreadCosts } from '../src/testing/simulated-thread'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import { queriesOf } from './cold-run'
 import { measureCosts, WORKERS } from './latency-run'
@@ -31,8 +31,8 @@ const hash = (image: Float32Array) =>
   labelled(new Uint32Array(image.buffer, image.byteOffset, image.length).reduce((sum, bits) => (Math.imul(sum, 31) + bits) >>> 0, 7) % 10) // biome-ignore format: one line
 
 // As it is built, which is what users run: tsx, which runs this, gives each function its name when it is made, in 4 to 8 us a query.
-const built = new URL('../dist/cli/demo/simulation.js', import.meta.url).href
-const { charged } = (await import(built)) as typeof import('../src/cli/demo/simulation')
+const built = new URL('../dist/testing/simulated-thread.js', import.meta.url).href
+const { SimulatedThread } = (await import(built)) as typeof import('../src/testing/simulated-thread')
 
 interface Stream {
   model: 'mnist-lenet' | 'cifar-resnet8'
@@ -64,7 +64,7 @@ type World = Awaited<ReturnType<typeof queriesOf>>
 async function run(
   world: World,
   stream: Stream,
-  charges: Charges,
+  charges: ThreadCosts,
   maxError: number | undefined,
   seed: number,
 ): Promise<Run> {
@@ -79,7 +79,7 @@ async function run(
   const law = (index: number, now: number) => slow(index, now) / quicker
   const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, { clock, law, answer, signature }))
   const reuse = maxError === undefined ? {} : { reuse: { maxError } }
-  const predictor = await createPredictor({ workers, ...reuse, limits: { queries: 1e5 }, onWarning() {}, testing: { clock, coin: tossing.next } }) // biome-ignore format: one line
+  const predictor = await createPredictor({ workers, ...reuse, limits: { queries: 1e5 }, onWarning() {}, testing: { clock, coin: tossing.next, memoryThread: new SimulatedThread(clock, charges).spawn } }) // biome-ignore format: one line
   const order = arriving.choose(inputs.length, QUERIES)
   const times: number[] = []
   let [next, due, half] = [0, 0, 0]
@@ -96,7 +96,7 @@ async function run(
     clock.after(due - clock.now(), arrive)
   }
   clock.after(0, arrive)
-  await charged(clock, charges, () => clock.run())
+  await clock.run()
   const { user, system } = cpuUsage(before)
   const unasked = (predictor.stats().unasked - half) / (QUERIES / 2)
   await predictor.close()

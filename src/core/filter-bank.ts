@@ -35,12 +35,11 @@ export class FilterBank {
   }
 
   /**
-   * Weighted means of max(0, r - θ) and of max(0, -r - θ) over each cell of the grid, for every response r, in steps, between which
-   * no other image may be begun.
+   * Weighted means of max(0, r - θ) and of max(0, -r - θ) over each cell of the grid, for every response r.
    *
    * @returns sign (2) x filter, then its mirror image x row x column of the grid; until another image is begun
    */
-  *apply(image: Float32Array): Generator<void, Float32Array> {
+  apply(image: Float32Array): Float32Array {
     const { channels, width, filters } = this.#options
     const [contrast, threshold] = [this.#options.contrast, this.#options.threshold].map(Math.fround) // as WASM takes them
     const [at, kernels, rows, pitch, stride] = [this.#at, this.#kernels, this.#rows, this.#pitch, this.#stride]
@@ -48,11 +47,8 @@ export class FilterBank {
     const [n, lines] = [filters.length, channels * SIDE]
     this.#space.floats(at.image, image.length).set(image)
     kernels.patchLines(evenLines, oddLines, scale, at.image, channels, width, rows, pitch, stride, contrast)
-    yield
     kernels.combine(evenResponses, at.evenFilters, evenLines, n, 3 * lines, stride)
-    yield
     kernels.combine(oddResponses, at.oddFilters, oddLines, n, 2 * lines, stride)
-    yield
     const { out, offsets, ends, down, across, scratch } = at
     kernels.poolCells(
       out,
@@ -81,8 +77,7 @@ export class FilterBank {
   /** The parts of an image's features that mirroring keeps, and those that it negates, in units; fresh. @param unit  a power of two */
   parts(image: Float32Array, unit: number): Int8Array {
     const { out, centre, scales, parts } = this.#at
-    for (const _ of this.apply(image)) {
-    }
+    this.apply(image)
     this.#kernels.mirrorParts(parts, out, centre, scales, this.#options.filters.length, 1 / unit)
     return this.#space.bytes(parts, 4 * this.#options.filters.length * CELLS * CELLS).slice()
   }

@@ -155,7 +155,7 @@ export class Models<Model> {
   async #statesOf(name: string, { served }: Slot): Promise<Record<string, Uint8Array> | undefined> {
     const { store } = this.options
     try {
-      const bytes = served ? packStates(served.predictor) : await store?.read(name)
+      const bytes = await (served ? packStates(served.predictor) : store?.read(name))
       return bytes && unpackStates(bytes)
     } catch (error) {
       this.#fresh(name, error)
@@ -201,7 +201,7 @@ export class Models<Model> {
     if (!this.options.store || !served) return
     const changes = served.inFlight.total + served.predictor.renewals
     if (changes === slot.saved) return
-    const bytes = packStates(served.predictor)
+    const bytes = await packStates(served.predictor)
     if (bytes) await this.options.store.write(name, bytes)
     slot.saved = changes
   }

@@ -7,11 +7,11 @@ const BRACE = '{'.charCodeAt(0)
 const LINE = '\n'.charCodeAt(0)
 
 /** What all tenants have learned, in one piece; of one without tenants, exactly what `save` gives; undefined where nothing is learned. */
-export function packStates(predictor: Predictor): Uint8Array | undefined {
+export async function packStates(predictor: Predictor): Promise<Uint8Array | undefined> {
   const names = predictor.tenants
   if (!names.length && !predictor.renewals) return undefined // else what was saved before is another model's
   if (names.length === 1 && names[0] === '') return predictor.save()
-  const states = names.map((name) => predictor.save(name))
+  const states = await Promise.all(names.map((name) => predictor.save(name)))
   const tenants = names.map((name, i) => [name, states[i].length])
   return joinedBytes([new TextEncoder().encode(`${JSON.stringify({ tenants })}\n`), ...states])
 }

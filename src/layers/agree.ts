@@ -282,8 +282,7 @@ class AgreedCall implements Call, Timeable {
     const { payload, dueAt, tried } = this.#query
     this.#isAsking = true
     this.#running++
-    const isWanted = () => this.#isOpen && clock.now() <= dueAt + OVERTIME_MS
-    memory.recallAhead(payload.vector, isWanted, (said) => {
+    memory.recall(payload.vector, dueAt + OVERTIME_MS - clock.now(), (said) => {
       this.#isAsking = false
       tried.recalled ??= said
       this.#look()

@@ -201,16 +201,13 @@ class RecoveredCall implements Call, Caller, Timeable {
   }
 
   #ask(why: number): void {
-    const { clock, memory } = this.#layer
-    const { choices, dueAt, payload, tried } = this.#query
+    const { memory } = this.#layer
+    const { payload, tried } = this.#query
     this.#asked = why
     this.#isAsking = true
     this.#running++
     tried.hold()
-    const isLast = why === DUE || (why === LOST && choices.policy === 'recover')
-    const isWanted = () => this.#isOpen && clock.now() <= dueAt + OVERTIME_MS
-    const isSure = (confidence: number | undefined) => isConfident(choices.policy, choices.minConfidence, confidence)
-    memory.recall(payload.vector, { isLast, isWanted, isSure }, (said) => {
+    memory.recall(payload.vector, OVERTIME_MS, (said) => {
       this.#isAsking = false
       tried.recalled = said ?? tried.recalled
       if (this.#pressing > why)

@@ -6,7 +6,6 @@
 import type { Clock } from '../clock'
 import { asError } from '../errors'
 import type { MemoryService, RecalledAnswer } from '../memory/service'
-import { TimeBudget } from '../memory/time-budget'
 import { Payload } from '../payload'
 import type { Attempt } from '../pool/attempt'
 import {
@@ -32,8 +31,6 @@ import { Timers } from './timers'
 export interface RememberOptions {
   readonly clock: Clock
   readonly outputs: readonly TensorSpec[]
-  /** The memory is there for late answers as well. */
-  readonly recovers: boolean
   /** Of each error budget what its lookups cost and spare: they are counted here. */
   readonly accounts: WeakMap<object, Account>
   readonly opinion: Pick<SecondOpinion, 'judge'>
@@ -52,24 +49,13 @@ export interface RememberOptions {
   wrong(): void
 }
 
-type RememberMemory = Pick<MemoryService, 'isWarm' | 'recallFirst' | 'agrees' | 'costs' | 'use'>
+type RememberMemory = Pick<MemoryService, 'isWarm' | 'recall' | 'agrees' | 'lookMs'>
 
 /** Of one error budget. */
 export interface Account {
   readonly payoff: Payoff
   readonly savings: Savings
 }
-
-/**
- * Share of the time that lookups may take: beyond it queries are asked unseen. Without, a memory that takes .4 ms had everybody wait for
- * seconds where 5,700 queries came in one. And what may be saved up, ms: with 20, p99 was 70 ms of the first second in which they came, not 20.
- */
-const LOOKING = { share: 0.6, burstMs: 5 }
-/**
- * The same for queries that the pool refused: the share where no lookup finds the memory confident, and what is added where all do. With a memory that
- * is rarely confident the time is better spent on queries that workers answer. The moving average of how often it was moves so far with each.
- */
-const OVERLOAD = { least: 0.05, sure: 0.55, rate: 0.05 }
 
 export function remember(options: RememberOptions): Layer {
   return (next) => {
@@ -83,33 +69,24 @@ class RememberLayer {
   readonly options: RememberOptions
   readonly next: Service
   readonly timers: Timers
-  readonly #time: TimeBudget
-  /** For queries that the pool refused. */
-  readonly #spare: TimeBudget
-  #sure = 1
 
   constructor(options: RememberOptions, next: Service) {
-    const { clock } = options
-    const { share, burstMs } = LOOKING
     this.options = options
     this.next = next
-    this.timers = new Timers(clock)
-    this.#time = new TimeBudget(clock, () => share, burstMs)
-    this.#spare = new TimeBudget(clock, () => OVERLOAD.least + OVERLOAD.sure * this.#sure, burstMs)
+    this.timers = new Timers(options.clock)
   }
 
   ask(query: Query, caller: Caller): Call {
-    const { tenantOf, isOff, recovers } = this.options
+    const { tenantOf, isOff } = this.options
     const { memory, errors } = tenantOf(query) ?? {}
     if (!memory || !errors || isOff()) return this.next(query, caller)
     const { said, choices } = query
     const { payoff, savings } = this.#accountOf(errors, memory)
     const isAsked = said.ask === true || said.policy === 'retry'
-    const mayLook = memory.isWarm && !errors.isHeld && this.#time.has
+    const mayLook = memory.isWarm && !errors.isHeld
     const looks = !isAsked && mayLook && payoff.looks()
-    memory.use = !payoff.isOff ? 'saving' : recovers ? 'warm' : 'idle'
     const onOverload = said.onOverload ?? (isAsked ? 'fail' : choices.onOverload)
-    const isRefused = !looks && mayLook && onOverload === 'remember' && this.#spare.has && Boolean(query.refusal)
+    const isRefused = !looks && mayLook && onOverload === 'remember' && Boolean(query.refusal)
     if (!looks && !isRefused) return this.next(query, caller)
     const mayGive = !payoff.isOff || isRefused
     const call = new RememberedCall(this, query, caller, { memory, errors, savings, mayGive, isRefused })
@@ -117,26 +94,12 @@ class RememberLayer {
     return call
   }
 
-  took(ms: number, isRefused: boolean): void {
-    this.#time.take(ms)
-    if (isRefused) this.#spare.take(ms)
-  }
-
-  /** Whether the memory was confident of a query that the pool refused. */
-  judge(isSure: boolean): void {
-    this.#sure += OVERLOAD.rate * (Number(isSure) - this.#sure)
-  }
-
   #accountOf(errors: Pick<ErrorBudget, 'foretell'>, memory: RememberMemory): Account {
-    const { accounts, clock, inferenceMs, recovers } = this.options
+    const { accounts, inferenceMs } = this.options
     const known = accounts.get(errors)
     if (known) return known
-    const costs = () => {
-      const { shares, ...own } = memory.costs
-      const lessons = { saving: shares.saving, otherwise: shares[recovers ? 'warm' : 'idle'] }
-      return { ...own, inferenceMs: inferenceMs(), share: errors.foretell(), lessons }
-    }
-    const account = { payoff: new Payoff(clock, costs), savings: new Savings() }
+    const costs = () => ({ lookMs: memory.lookMs, inferenceMs: inferenceMs(), share: errors.foretell() })
+    const account = { payoff: new Payoff(costs), savings: new Savings() }
     accounts.set(errors, account)
     return account
   }
@@ -173,14 +136,10 @@ class RememberedCall extends OutgoingCall {
   }
 
   look(): void {
-    const { memory, savings, isRefused } = this.#by
-    const { lookMs } = memory.costs
-    const expectedMs = Number.isFinite(lookMs) ? lookMs : 0
-    this.#layer.took(expectedMs, isRefused) // now, since it may have to wait for others
+    const { memory, savings } = this.#by
     const withinMs = this.#layer.options.inferenceMs() ?? Number.POSITIVE_INFINITY
-    memory.recallFirst(this.#query.payload.vector, { withinMs, isWanted: () => this.#isOpen }, (said, ms = 0) => {
-      this.#layer.took(ms - expectedMs, isRefused)
-      savings.looked(ms)
+    memory.recall(this.#query.payload.vector, withinMs, (said, ms) => {
+      if (ms !== undefined) savings.looked(ms)
       this.#isLooking = false
       if (this.#isKnown) this.#goOnLater(said)
       else this.#goOn(said)
@@ -206,7 +165,6 @@ class RememberedCall extends OutgoingCall {
     if (!said) return this.send(next, query)
     const known = said.confidence ?? 0
     const draw = errors.draw(known, mayGive && known >= (query.said.minConfidence ?? 0))
-    if (isRefused) this.#layer.judge(draw.is !== 'ask')
     if (draw.is === 'remember') {
       if (!isRefused) savings.gave(options.inferenceMs())
       const answer = Payload.of(said.answer, options.outputs)

@@ -1,7 +1,5 @@
 /** Whether it pays to look queries up before they are asked: what that takes, beside what the answers that it spares would have taken. */
 
-import type { Clock } from '../clock'
-
 /** Queries that were looked up before the first judgement, and between two. */
 const EVERY = 512
 /** Where looks do not pay, one query in SELDOM is still looked up, since the memory may have become better. Fewer where that would take more than the share LITTLE of the answers' time. */
@@ -10,27 +8,20 @@ const LITTLE = 0.01
 /** It has to pay by so much more to be taken up again. */
 const CLEARLY = 1.1
 
-/**
- * A millisecond of this thread has to spare so much of the workers' time: every query waits for it. With 1 two workers of half a millisecond, which
- * looks and lessons cannot spare more than they take, had a median of 1.3 instead of .6 ms, and a p99 of 8.3 instead of 5.3 (`bench useless`).
- */
-const THREAD = 2
+/** A millisecond of a lookup has to spare so much of the workers' time: every query waits for it, and for the message that brings it. */
+const WAITED = 2
 
 export interface LookCosts {
   lookMs: number
-  /** To learn from an answer, which is not asked for where it is given unasked. */
-  lessonMs: number
   /** Of a worker's answer. */
   inferenceMs: number | undefined
   /** Part of the queries that are answered unasked. */
   share: number
-  /** What lessons take at most, as parts of the time: while answers are given unasked, and if none were. */
-  lessons: { saving: number; otherwise: number }
 }
 
 /** What answers that were given unasked spared, and what looking for them took. */
 export class Savings {
-  /** Queries that were looked up, and the time of this thread that it took, ms. */
+  /** Queries that were looked up, and the memory's time that it took, ms. */
   looks = 0
   lookedMs = 0
   /** Inferences that were spared, and the workers' time that they would have taken, ms. */
@@ -86,7 +77,7 @@ export class Repeats {
     if (++this.#queries < EVERY) return
     const inferenceMs = this.#inferenceMs()
     const tookMs = EVERY * KEEPING_MS.each + this.#bytes * KEEPING_MS.byte
-    if (inferenceMs !== undefined) this.isOn = this.#found * inferenceMs >= tookMs * THREAD
+    if (inferenceMs !== undefined) this.isOn = this.#found * inferenceMs >= tookMs * WAITED
     this.#queries = this.#found = this.#bytes = 0
   }
 }
@@ -94,15 +85,11 @@ export class Repeats {
 export class Payoff {
   /** Nothing is given unasked. */
   isOff = false
-  readonly #clock: Clock
   readonly #costs: () => LookCosts
   #queries = 0
   #seldom = SELDOM
-  #since: number
 
-  constructor(clock: Clock, costs: () => LookCosts) {
-    this.#clock = clock
-    this.#since = clock.now()
+  constructor(costs: () => LookCosts) {
     this.#costs = costs
   }
 
@@ -113,14 +100,9 @@ export class Payoff {
   }
 
   #judge(): void {
-    const { lookMs, lessonMs, inferenceMs, share, lessons } = this.#costs()
-    const [since, now] = [this.#since, this.#clock.now()]
-    this.#since = now
+    const { lookMs, inferenceMs, share } = this.#costs()
     if (inferenceMs === undefined || !Number.isFinite(lookMs)) return
     this.#seldom = Math.max(SELDOM, Math.ceil(lookMs / (LITTLE * inferenceMs)))
-    const lessonsMs = (part: number, most: number) =>
-      Number.isFinite(lessonMs) ? Math.min(part * lessonMs, (most * (now - since)) / EVERY) : 0
-    const took = lookMs + lessonsMs(1 - share, lessons.saving) - lessonsMs(1, lessons.otherwise)
-    this.isOff = share * inferenceMs <= took * THREAD * (this.isOff ? CLEARLY : 1)
+    this.isOff = share * inferenceMs <= lookMs * WAITED * (this.isOff ? CLEARLY : 1)
   }
 }

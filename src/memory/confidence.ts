@@ -1,5 +1,6 @@
 /** How likely recovered answers are right, by how often they agreed with the model's own answers that came late. */
 
+import { NONE } from '../arrays'
 import type { Core } from '../core/core'
 import {
   type Criterion,
@@ -15,21 +16,24 @@ import {
   toleranceOf,
 } from '../criterion'
 import type { Recovered, RecoverySource } from '../prediction'
-import { DEVIATION_WINDOW, rmsDifference } from '../stats'
+import { DEVIATION_WINDOW, type DeviationState, rmsDifference } from '../stats'
 import { type Agreement, Agreements, sources } from './agreements'
-import { Calibration, type Prior } from './calibration'
+import { Calibration, type Graded, type Prior } from './calibration'
 import { type ConfidenceState, confidenceState, savedConfidence } from './confidence-state'
 import { Deviations } from './deviations'
 import { sigmoid } from './logistic'
 import { CERTAIN, choiceLead, jointOdds, relativeOdds, withinOdds } from './odds'
 import { LEAST_VARIANCE } from './regression'
-import { finished, pause } from './steps'
+import { finished } from './steps'
 
 /**
  * For an input unlike anything remembered the confidence is one in ten, whatever late answers have shown so far: without a
  * margin or, where there is no label, of variance 1.
  */
 const OUT_OF_DISTRIBUTION: Prior = { signals: [Math.log(1 / 9), 0], probability: 0.1 }
+
+/** How much the model's answers differ from each other, each output by itself; undefined until that is known. Empty where only choices count. */
+export type Spread = readonly (number | undefined)[]
 
 /** Whether it takes several things at once to be right, so that errors which have to do with each other count for more than is reckoned. */
 const hasParts = (criterion: Criterion) =>
@@ -43,6 +47,7 @@ export class Confidence {
   readonly #labelled: ReturnType<typeof labelled>
   /** How much the model's answers differ from each other. */
   #deviations: Deviations
+  #assumed: Spread | undefined
 
   /**
    * @param criterion  when a recovered answer is right
@@ -65,10 +70,30 @@ export class Confidence {
 
   /** The probability that an answer is right; what its source reckons, if it does, before enough late answers came. */
   of(recovered: Recovered): number | undefined {
+    return this.rated(recovered).confidence
+  }
+
+  /** The same, and what it goes by. */
+  rated(recovered: Recovered): { confidence: number | undefined; signals: readonly number[] | undefined } {
     const signals = this.#signals(recovered)
-    if (!signals?.every(Number.isFinite)) return undefined
+    if (!signals?.every(Number.isFinite)) return { confidence: undefined, signals: undefined }
     const own = (recovered.odds ?? recovered.error) === undefined ? undefined : sigmoid(signals[0])
-    return this.#calibrations[recovered.source].probability(signals, this.#label(recovered)) ?? own
+    const confidence = this.#calibrations[recovered.source].probability(signals, this.#label(recovered)) ?? own
+    return { confidence, signals }
+  }
+
+  /** For `assume` of another one. */
+  get spread(): Spread {
+    return chooses(this.#criterion) ? NONE : this.#judged.map((_, i) => this.#spreadOf(i))
+  }
+
+  /** Takes how much answers differ from another one, which sees all of them. */
+  assume(spread: Spread): void {
+    this.#assumed = spread
+  }
+
+  #spreadOf(output: number): number | undefined {
+    return this.#assumed ? this.#assumed[output] : this.#deviations.of(output)
   }
 
   /** How far off an answer without a label may be; undefined where there are labels or several outputs, or until it was learned. */
@@ -85,7 +110,7 @@ export class Confidence {
   #tolerance(output: number): number | undefined {
     const { right } = this.#judged[output]
     if (right.kind !== 'tolerance') return right.kind === 'equal' ? 0 : undefined
-    return toleranceOf(right, this.#deviations.of(output))
+    return toleranceOf(right, this.#spreadOf(output))
   }
 
   /** Takes one of the model's own answers: how much these differ says what is a large error. */
@@ -123,25 +148,34 @@ export class Confidence {
   /** The model's own answer came: was the recovery right that was given? As `agrees`. @param from  the identity of its worker */
   grade(recovered: Recovered, own: Float32Array, from?: string): boolean | undefined {
     const agreed = this.rehearse(recovered, own, from)
-    const { source, missing } = recovered
-    if (agreed !== undefined) this.#agreements.add({ source, missing, from, graded: 1, agreed: Number(agreed) })
+    if (agreed !== undefined) this.count(recovered, agreed, from)
     return agreed
   }
 
   /** As `grade`, for a recovery that was not given: it is learned from, but not counted. */
   rehearse(recovered: Recovered, own: Float32Array, from?: string): boolean | undefined {
-    return finished(this.rehearsing(recovered, own, from))
+    const right = this.agrees(recovered.answer, own)
+    const graded = right === undefined ? undefined : this.graded(recovered, right, from)
+    if (graded) this.learn(recovered.source, graded)
+    return right
   }
 
-  /** The same in steps. */
-  *rehearsing(recovered: Recovered, own: Float32Array, from?: string): Generator<void, boolean | undefined> {
-    const right = this.agrees(recovered.answer, own)
-    yield* pause(own.length)
-    const signals = right === undefined ? undefined : this.#signals(recovered)
-    if (right !== undefined && signals?.every(Number.isFinite)) {
-      this.#calibrations[recovered.source].learn({ signals, right, label: this.#label(recovered), from })
-    }
-    return right
+  /** What a recovery that was right, or not, shows; undefined where nothing can be told from it. @param signals  as it was rated */
+  graded(
+    recovered: Recovered,
+    right: boolean,
+    from: string | undefined,
+    signals: readonly number[] | undefined = this.#signals(recovered),
+  ): Graded | undefined {
+    return signals?.every(Number.isFinite) ? { signals, right, label: this.#label(recovered), from } : undefined
+  }
+
+  learn(source: RecoverySource, graded: Graded): void {
+    this.#calibrations[source].learn(graded)
+  }
+
+  count({ source, missing }: Recovered, agreed: boolean, from: string | undefined): void {
+    this.#agreements.add({ source, missing, from, graded: 1, agreed: Number(agreed) })
   }
 
   /**
@@ -159,18 +193,33 @@ export class Confidence {
     for (const source of sources) yield* this.#calibrations[source].renew()
   }
 
-  /** How much answers differ is learned again from the last of some, oldest first: else what a worker added to that fades with the next thousand. In steps. */
-  *differ(answers: readonly Float32Array[]): Generator<void> {
+  /** How much answers differ is learned again from the last of some, oldest first: else what a worker added to that fades with the next thousand. */
+  differ(answers: readonly Float32Array[]): void {
     if (chooses(this.#criterion)) return
-    this.#deviations = yield* Deviations.over(this.#criterion, answers.slice(-DEVIATION_WINDOW))
+    this.#deviations = finished(Deviations.over(this.#criterion, answers.slice(-DEVIATION_WINDOW)))
+  }
+
+  /** How much answers differ, for `spreadFrom` of another one. */
+  get deviations(): DeviationState[] {
+    return this.#deviations.save()
+  }
+
+  spreadFrom(states: readonly DeviationState[]): void {
+    this.#deviations = new Deviations(this.#criterion, states)
   }
 
   get agreements(): Agreement[] {
     return this.#agreements.all
   }
 
-  save(): ConfidenceState {
-    const graded = { code: this.#calibrations.code.save(), memory: this.#calibrations.memory.save() }
+  /** What of recoveries from one source was graded, oldest first. */
+  gradedOf(source: RecoverySource): readonly Graded[] {
+    return this.#calibrations[source].save()
+  }
+
+  /** @param memory  what was graded of the memory's recoveries, where another one learns from them */
+  save(memory = this.gradedOf('memory')): ConfidenceState {
+    const graded = { code: this.gradedOf('code'), memory }
     const { tallies } = this.#agreements
     return confidenceState(this.#criterion, { tallies, graded, spread: this.#deviations.save() })
   }
@@ -206,7 +255,7 @@ export class Confidence {
     { answer, source, variance = 0, error, errors = error === undefined ? [] : [error] }: Recovered,
   ) {
     const { right, ...place } = this.#judged[output]
-    const expected = errors[output] ?? Math.sqrt(variance) * (this.#deviations.of(output) ?? Number.NaN)
+    const expected = errors[output] ?? Math.sqrt(variance) * (this.#spreadOf(output) ?? Number.NaN)
     if (chooses(right)) return choiceLead(outputIn(answer, place), right, expected).odds
     if (right.kind === 'relative') {
       const values = outputIn(answer, place)

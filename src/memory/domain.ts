@@ -13,10 +13,15 @@ import { filterBytes, hasPatches, isLegible, learningBytes, shrunk, shrunkSize }
 import { isSignal, SIGNAL_FEATURES, signalBytes } from './signals'
 import type { Compared } from './similarity'
 
-type OwnFeatures = (query: Float32Array) => Float32Array
+export type OwnFeatures = (query: Float32Array) => Float32Array
+
+/** Queries come as the user's own features of them, which are made elsewhere; of `certainQuery` these are `sample`. */
+export interface GivenFeatures {
+  readonly sample: Float32Array
+}
 
 /** How queries are compared: by their values, as images or signals by their patches, or by the user's own features. */
-export type Features = 'raw' | 'patches' | 'signals' | OwnFeatures
+export type Features = 'raw' | 'patches' | 'signals' | OwnFeatures | GivenFeatures
 
 export const featureNames = ['raw', 'patches', 'signals'] as const
 
@@ -53,7 +58,7 @@ export interface Domain extends Readonly<Required<MemoryOptions>> {
   readonly judged: readonly JudgedOutput[]
   /** Whether the first answers decide between 'raw' and 'signals'. */
   readonly open: boolean
-  /** What the user's own features give for one certain query. */
+  /** The user's own features of one certain query. */
   readonly sample: Float32Array | undefined
   /** Whether the user's own features are computed as soon as a query comes. */
   readonly early: boolean
@@ -76,10 +81,13 @@ export function domainOf(options: MemoryOptions): Domain {
     throw new RangeError(expected('parts', `lengths that add up to ${inputs}`, parts))
   }
   const open = options.features === undefined && isSignal(shape)
-  const random = seeded(1)
-  const certain = () => Float32Array.from({ length: inputs }, () => random.next()) // like no query that may come
-  const sample = typeof features === 'function' ? ownFeatures(features, certain()) : undefined
-  const early = sample !== undefined && 4 * inputs * BLOCK > EARLY * bytes
+  const isGiven = typeof features === 'object'
+  const sample = isGiven
+    ? features.sample
+    : typeof features === 'function'
+      ? sampleFeatures(features, inputs)
+      : undefined
+  const early = isGiven || (sample !== undefined && 4 * inputs * BLOCK > EARLY * bytes)
   const sizes = sizesOf(shape, outputs, features, sample)
   if (open) Object.assign(sizes, { kind: 'signals', width: Math.max(inputs, SIGNAL_FEATURES) })
   if (early) sizes.kept = sizes.width
@@ -110,12 +118,21 @@ function checkCriterion(criterion: Criterion, outputs: number): Criterion {
 
 function checkFeatures(own: Features | undefined, shape: readonly number[]): Features {
   const features = own ?? (hasPatches(shape) ? 'patches' : 'raw')
-  if (typeof features === 'function') return features
+  if (typeof features === 'function' || typeof features === 'object') return features
   checkWord('features', features, featureNames)
   if ((features === 'patches' && !hasPatches(shape)) || (features === 'signals' && !isSignal(shape))) {
     throw new RangeError(`features: expected 'raw' for shape [${shape}], got '${features}'`)
   }
   return features
+}
+
+/** What the user's function gives for one certain query, which is like no other that may come. */
+export function sampleFeatures(features: OwnFeatures, inputs: number): Float32Array {
+  const random = seeded(1)
+  return ownFeatures(
+    features,
+    Float32Array.from({ length: inputs }, () => random.next()),
+  )
 }
 
 /** A copy of what the user's function gives. @param field  what the function is called */

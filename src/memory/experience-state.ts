@@ -37,11 +37,20 @@ export function learnedModel({ inputs, outputs }: Signature, { fingerprint, prob
   return { ...model, fingerprint: fingerprint ?? probed?.fingerprint ?? null, ...(probed && { probed: probed.saved }) }
 }
 
+/** A state of what was learned, and of what others learn. */
+export function packed(
+  model: LearnedModel,
+  { worth, memory }: { worth: ConfidenceState; memory?: Uint8Array | undefined },
+  { evidence, ledger }: { evidence?: Persistent | undefined; ledger?: Persistent | undefined },
+): Uint8Array {
+  const others = { ...(evidence && { evidence: evidence.save() }), ...(ledger && { ledger: ledger.save() }) }
+  const content: ExperienceState = { model, worth, ...others }
+  return pack('predictor', content, memory ? { memory } : {})
+}
+
 /** What an experience saves that has learned nothing. @param evidence  saved with it */
 export function saveNothing(model: LearnedModel, criterion: Criterion, evidence: Persistent | undefined): Uint8Array {
   const outcomes = { code: [], memory: [] }
   const spread = judgedOf(criterion).map(() => new RunningDeviation().save()) // as of `Deviations`, which pages need not load
-  const worth = { criterion, workers: [], agreements: [], outcomes, spread }
-  const content: ExperienceState = { model, worth, ...(evidence && { evidence: evidence.save() }) }
-  return pack('predictor', content, {})
+  return packed(model, { worth: { criterion, workers: [], agreements: [], outcomes, spread } }, { evidence })
 }

@@ -2,20 +2,12 @@
 
 import type { Core } from '../core/core'
 import type { Criterion } from '../criterion'
-import * as saved from '../saved'
 import { rowLength, rowShape, type Signature, size } from '../tensor'
-import { unpack } from './archive'
+import type { Graded } from './calibration'
 import { Confidence } from './confidence'
-import type { ConfidenceState } from './confidence-state'
-import {
-  type ExperienceState,
-  type LearnedModel,
-  learnedModel,
-  type ModelMarks,
-  type Persistent,
-} from './experience-state'
+import { type LearnedModel, learnedModel, type ModelMarks, type Persistent, packed } from './experience-state'
+import { type Learned, learnedFrom } from './learned'
 import { Memory, type MemoryOptions, type Recollection } from './memory'
-import { pack } from './pack'
 import { finished } from './steps'
 
 export interface ExperienceOptions extends ModelMarks {
@@ -28,6 +20,8 @@ export interface ExperienceOptions extends ModelMarks {
   memory?: false | Pick<MemoryOptions, 'bytes' | 'features'> | undefined
   /** Of `save`. */
   state?: Uint8Array | undefined
+  /** Or the parts of one that has been read. */
+  learned?: Learned | undefined
   /** Called once if the memory has to be given up, since the user's own `features` throw, or where nothing says whose the state is. */
   warn: (text: string) => void
 }
@@ -36,7 +30,7 @@ export class Experience {
   /** How likely recovered answers are right. Replaced here alone, by `renew`. */
   confidence: Confidence
   /** A memory and a confidence that know nothing yet. */
-  readonly #anew: () => { confidence: Confidence; memory: Memory }
+  readonly #anew: () => { confidence: Confidence; memory: Memory | undefined }
   readonly #model: LearnedModel
   readonly #evidence: Persistent | undefined
   readonly #ledger: Persistent | undefined
@@ -50,21 +44,16 @@ export class Experience {
     this.#evidence = evidence
     this.#ledger = ledger
     this.#warn = options.warn
-    const archive = state === undefined ? undefined : unpack('predictor', state)
-    const content = archive && checked(archive.content, this.#model, options)
-    const remembered = archive?.has('memory') ? archive.take('memory', 'u1') : undefined
-    archive?.end()
-    this.confidence = new Confidence(core, criterion, content?.worth, rowLength(outputs) || undefined)
-    const parts = inputs.map(size)
-    const all = { ...memory, shape: rowShape(inputs), parts, outputs: rowLength(outputs), criterion }
-    const remembers = memory !== false && (memory !== undefined || Memory.fits(all))
-    if (remembers) this.#memory = new Memory(core, all, remembered)
+    const learned = state === undefined ? options.learned : learnedFrom(state, this.#model, options)
+    this.confidence = new Confidence(core, criterion, learned?.worth, rowLength(outputs) || undefined)
+    const all = memoryOf({ inputs, outputs }, criterion, memory)
+    if (all) this.#memory = new Memory(core, all, learned?.memory)
     this.#anew = () => ({
       confidence: new Confidence(core, criterion, undefined, rowLength(outputs) || undefined),
-      memory: new Memory(core, all),
+      memory: all && new Memory(core, all),
     })
-    if (content?.evidence !== undefined) evidence?.load(content.evidence)
-    if (content?.ledger !== undefined) ledger?.load(content.ledger)
+    if (learned?.evidence !== undefined) evidence?.load(learned.evidence)
+    if (learned?.ledger !== undefined) ledger?.load(learned.ledger)
   }
 
   /** Whether there is a memory, and whether it can recover something. */
@@ -79,74 +68,71 @@ export class Experience {
 
   /** What the memory recovers for a query; undefined where there is none, or it knows too little. */
   recall(query: Float32Array): Recollection | undefined {
-    return finished(this.recalling(query))
-  }
-
-  /** The same in steps of less than a millisecond or two, between which nothing may be trained or forgotten. */
-  *recalling(query: Float32Array): Generator<void, Recollection | undefined> {
-    return yield* this.#guarded((memory) => memory.recovering(query))
+    return this.#guarded((memory) => memory.recover(query))
   }
 
   /**
    * Remembers a query with the model's own answer, in steps of a few milliseconds, between which others may `recall`.
-   * The first ones compare it with what the memory predicts.
+   * The first one compares it with what the memory predicts.
    *
    * @param from  the identity of the worker that gave the answer, for `forget`
    */
-  // biome-ignore lint/suspicious/noConfusingVoidType: other steps tell nothing
-  *train(query: Float32Array, own: Float32Array, from?: string): Generator<'compared' | void> {
-    const remembered = yield* this.#guarded((memory) => memory.remembering(query, own, from))
-    const predicted = remembered?.predicted
-    yield 'compared'
-    if (predicted) yield* this.confidence.rehearsing({ ...predicted, missing: 1 }, own, from)
+  *train(query: Float32Array, own: Float32Array, from?: string): Generator<void> {
+    const predicted = this.#guarded((memory) => memory.place(query, own, from))?.predicted
+    yield
+    if (predicted) this.confidence.rehearse({ ...predicted, missing: 1 }, own, from)
     yield* this.confidence.renew()
-    yield* this.#guarded(working)
+    yield* this.#working()
   }
 
   /**
-   * Takes out what was learned from a worker's answers, as if they had never come, in steps of a few milliseconds.
-   * After the first nothing of it is used any more; until the last the memory recovers nothing.
+   * Takes out what was learned from a worker's answers, as if they had never come: at once, but what is left is solved anew in steps of a few
+   * milliseconds, until the last of which the memory recovers nothing.
    */
-  *forget(from: string): Generator<void> {
-    // biome-ignore lint/correctness/useYield: it takes one step
-    const left = yield* this.#guarded(function* (memory) {
-      return memory.forget(from).left
-    })
+  forget(from: string): Generator<void> {
+    const left = this.#guarded((memory) => memory.forget(from).left)
     this.confidence.forget(from)
-    yield
-    if (left) yield* this.confidence.differ(left)
+    if (left) this.confidence.differ(left)
+    return this.#solving()
+  }
+
+  *#solving(): Generator<void> {
     yield* this.confidence.renew()
-    yield* this.#guarded(working)
+    yield* this.#working()
   }
 
   /** Forgets all pairs, and how often recoveries were right: the model is another. */
   renew(): void {
     const { confidence, memory } = this.#anew()
     this.confidence = confidence
-    if (this.#memory) this.#memory = memory
+    if (this.#memory) this.#memory = memory // one that was given up stays so
   }
 
   /** Solves all that training left to be solved. */
   settle(): void {
-    finished(this.#guarded(working))
+    finished(this.#working())
     this.#memory?.settle()
   }
 
   /** All that was learned, for the option `state`. */
   save(): Uint8Array {
-    const content: ExperienceState = {
-      model: this.#model,
-      worth: this.confidence.save(),
-      ...(this.#evidence && { evidence: this.#evidence.save() }),
-      ...(this.#ledger && { ledger: this.#ledger.save() }),
-    }
-    return pack('predictor', content, this.#memory ? { memory: this.#memory.save() } : {})
+    const others = { evidence: this.#evidence, ledger: this.#ledger }
+    return packed(this.#model, { worth: this.confidence.save(), memory: this.#memory?.save() }, others)
+  }
+
+  /** The memory as it is saved, and what was graded of its recoveries: the parts of a state that others do not have. */
+  take(): { memory: Uint8Array | undefined; graded: readonly Graded[] } {
+    return { memory: this.#memory?.save(), graded: this.confidence.gradedOf('memory') }
+  }
+
+  *#working(): Generator<void> {
+    while (this.#guarded((memory) => memory.work())) yield
   }
 
   /** The user's own `features` may throw: that costs the memory, not the queries. */
-  *#guarded<T>(use: (memory: Memory) => Generator<void, T>): Generator<void, T | undefined> {
+  #guarded<T>(use: (memory: Memory) => T): T | undefined {
     try {
-      return this.#memory && (yield* use(this.#memory))
+      return this.#memory && use(this.#memory)
     } catch (error) {
       this.#memory = undefined
       this.#warn(`the memory is off from here on: ${(error as Error)?.message ?? error}`)
@@ -154,29 +140,14 @@ export class Experience {
   }
 }
 
-function* working(memory: Memory): Generator<void> {
-  while (memory.work()) yield
-}
-
-/** What was saved beside the memory, if it is of this model; each part is checked where it is used. */
-function checked(value: unknown, own: LearnedModel, options: ExperienceOptions): ExperienceState {
-  const content = saved.object('content', value, ['model', 'worth', 'evidence', 'ledger'])
-  const model = saved.object('model', content.model, ['inputs', 'outputs', 'fingerprint', 'probed'])
-  saved.same('model.inputs', own.inputs, model.inputs)
-  saved.same('model.outputs', own.outputs, model.outputs)
-  if (content.worth === undefined) throw saved.refused('worth', 'an object', 'none')
-  checkSame(model, own, options)
-  const { evidence, ledger } = content
-  return { model: own, worth: content.worth as ConfidenceState, evidence, ledger }
-}
-
-/** Equal fingerprints are one model's. Others say less than the answers to one query; where nothing can be compared, names and shapes have to do. */
-function checkSame(model: Record<string, unknown>, own: LearnedModel, options: ExperienceOptions): void {
-  const { probed, evidence, warn } = options
-  const { fingerprint } = model
-  if (fingerprint !== null) saved.text('model.fingerprint', fingerprint)
-  const areKnown = fingerprint !== null && own.fingerprint !== null
-  if (areKnown && fingerprint === own.fingerprint) return
-  if (probed?.isOf(model.probed, evidence && !areKnown ? warn : undefined)) return
-  if (areKnown) saved.same('model.fingerprint', own.fingerprint, fingerprint)
+/** What a memory of a model is made with; undefined where there is none: where it is off, or queries or answers are too large for one that nobody asked for. */
+export function memoryOf(
+  { inputs, outputs }: Signature,
+  criterion: Criterion,
+  memory: ExperienceOptions['memory'],
+): MemoryOptions | undefined {
+  if (memory === false) return undefined
+  const parts = inputs.map(size)
+  const all = { ...memory, shape: rowShape(inputs), parts, outputs: rowLength(outputs), criterion }
+  return memory !== undefined || Memory.fits(all) ? all : undefined
 }

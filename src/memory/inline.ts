@@ -1,98 +1,156 @@
-/** The memory in this thread: lookups and lessons in slices, each within its share of the time. */
+/** A memory in the thread that asks it: a lookup is a function, a lesson takes its steps in turns with everything else. */
 
-import type { Recovered } from '../prediction'
-import type { Learning } from './learning'
-import type { Recollection } from './memory'
-import type { MemoryService, MemoryUse, RecalledAnswer, RecallWant, Rehearsal } from './service'
+import type { Clock } from '../clock'
+import type { Warn } from '../notices'
+import type { DeviationState } from '../stats'
+import type { Graded } from './calibration'
+import type { Spread } from './confidence'
+import type { Experience } from './experience'
+import { averaged, type Lesson, type MemoryHost, type Rated, type Taken, WAITING } from './host'
+import { TimeBudget } from './time-budget'
+import { Training } from './training'
 
-export class InlineMemory implements MemoryService {
-  readonly #learning: Learning
+/** Parts of a thread's time. */
+export interface Shares {
+  /** For lookups. */
+  readonly lookups: number
+  /** For lessons, of what lookups leave: while a memory is cold, and later. */
+  readonly cold: number
+  readonly warm: number
+}
 
-  constructor(learning: Learning) {
-    this.#learning = learning
+/**
+ * Of a thread that serves queries as well. A fifth for lessons of a warm memory made the median answer of a model of .1 ms a tenth slower; lookups
+ * without a bound held everything where more queries came than workers could answer.
+ */
+export const BESIDE_OTHERS: Shares = { lookups: 0.5, cold: 0.5, warm: 0.05 }
+/** Lookups that may be saved up, ms. */
+const BURST_MS = 10
+
+/** Milliseconds that a lookup takes, and of a lesson to compare an answer with what is remembered, and each further step. */
+export interface Charges {
+  readonly look: number
+  readonly comparing: number
+  readonly step: number
+}
+
+export interface InlineOptions {
+  readonly clock: Clock
+  readonly shares: Shares
+  /** Part of the shares that is this memory's. Default: all. */
+  readonly part?: number
+  /** Told of a lesson that failed; it costs nothing else. */
+  readonly warn: Warn
+  /** What work takes where time is made, and what is told of it. */
+  readonly charges?: Charges | undefined
+  readonly spend?: ((ms: number) => void) | undefined
+  /** Told when a lesson has come to its end. */
+  readonly learned?: () => void
+}
+
+export class InlineMemory implements MemoryHost {
+  lookMs = Number.POSITIVE_INFINITY
+  readonly #experience: Experience
+  readonly #clock: Clock
+  readonly #training: Training
+  readonly #looking: TimeBudget
+  readonly #learned: () => void
+  readonly #spend: (what: keyof Charges) => void
+
+  constructor(experience: Experience, options: InlineOptions) {
+    const { clock, shares, part = 1, warn, learned = () => {}, charges, spend } = options
+    this.#spend = (what) => charges && spend?.(charges[what])
+    this.#experience = experience
+    this.#clock = clock
+    this.#learned = learned
+    this.#looking = new TimeBudget(clock, () => part * shares.lookups, BURST_MS)
+    const share = () => part * shares[experience.memory === 'cold' ? 'cold' : 'warm']
+    this.#training = new Training(clock, share, (why) => warn(`an answer was not learned: ${why}`))
   }
 
   get isWarm(): boolean {
-    return this.#learning.experience.memory === 'warm'
+    return this.#experience.memory === 'warm'
   }
 
-  recall(query: Float32Array, want: RecallWant, told: (said: RecalledAnswer | undefined) => void): void {
-    const learning = this.#learning
-    learning.look(
-      query,
-      want.isLast,
-      () => want.isWanted(),
-      (found) => {
-        const said = found && this.#rated(found)
-        if (said) learning.judge(want.isSure(said.confidence))
-        told(said)
-      },
-    )
+  get remembered(): number {
+    return this.#experience.remembered
   }
 
-  recallAhead(query: Float32Array, isWanted: () => boolean, told: (said: RecalledAnswer | undefined) => void): void {
-    this.#learning.see(query, isWanted, (found) => told(found && this.#rated(found)))
+  /** Lessons that wait, the one under way included. */
+  get waiting(): number {
+    return this.#training.waiting
   }
 
-  recallFirst(
+  recall(
     query: Float32Array,
-    { withinMs, isWanted }: { withinMs: number; isWanted(): boolean },
-    told: (said: RecalledAnswer | undefined, ms: number | undefined) => void,
+    spread: Spread,
+    _withinMs: number,
+    told: (found: Rated | undefined, ms: number | undefined) => void,
   ): void {
-    this.#learning.recall(query, withinMs, isWanted, (found, ms) => told(found && this.#rated(found), ms))
+    if (!this.isWarm || !this.#looking.has) return told(undefined, undefined)
+    const start = this.#clock.now()
+    const found = this.look(query, spread)
+    const ms = this.#clock.now() - start
+    this.#looking.take(ms)
+    told(found, ms)
   }
 
-  #rated(found: Recollection): RecalledAnswer {
-    const { experience, epoch } = this.#learning
-    const said = { ...found, missing: 1 }
-    return { ...said, confidence: experience.confidence.of(said), epoch }
+  /** The same, whatever time there is. */
+  look(query: Float32Array, spread: Spread): Rated | undefined {
+    const { confidence } = this.#experience
+    const start = this.#clock.now()
+    this.#spend('look')
+    confidence.assume(spread)
+    const said = this.#experience.recall(query)
+    const rated = said && { ...said, ...confidence.rated({ ...said, missing: 1 }) }
+    const ms = this.#clock.now() - start
+    this.lookMs = averaged(this.lookMs, ms)
+    this.#training.time.yield(ms)
+    return rated
   }
 
-  get costs(): MemoryService['costs'] {
-    return this.#learning.costs
+  get mayLearn(): boolean {
+    return this.#experience.memory !== 'none' && this.waiting < WAITING[this.isWarm ? 'warm' : 'cold']
   }
 
-  get use(): MemoryUse {
-    return this.#learning.use
+  learn({ query, own, from, spread }: Lesson): boolean {
+    if (!this.mayLearn) return false
+    return this.#training.add(this.#lesson(query, own, from, spread), query.byteLength + own.byteLength)
   }
 
-  set use(use: MemoryUse) {
-    this.#learning.use = use
-  }
-
-  isCurrent({ epoch }: RecalledAnswer): boolean {
-    return epoch === this.#learning.epoch
-  }
-
-  best<T extends Recovered>(all: readonly T[]): { recovery: T; confidence: number | undefined } {
-    return this.#learning.experience.confidence.best(all)
-  }
-
-  grade(said: Recovered, own: Float32Array, from: string | undefined): boolean | undefined {
-    return this.#learning.experience.confidence.grade(said, own, from)
-  }
-
-  agrees(recalled: Float32Array, own: Float32Array): boolean | undefined {
-    return this.#learning.experience.confidence.agrees(recalled, own)
-  }
-
-  rehearse(said: RecalledAnswer, own: Float32Array, from: string | undefined): void {
-    this.#learning.experience.confidence.rehearse(said, own, from)
-  }
-
-  /** What a confident lookup got wrong is told also where there is no time: what it got right is told every time. */
-  learn(query: Float32Array, own: Float32Array, from: string | undefined, said?: RecalledAnswer): void {
-    if (!this.#learning.remember(query, own, from) && said) this.rehearse(said, own, from)
-  }
-
-  study(rehearsals: Iterable<readonly Rehearsal[]>, bytes: number): void {
-    this.#learning.later(this.#studying(rehearsals), bytes)
-  }
-
-  *#studying(rehearsals: Iterable<readonly Rehearsal[]>): Generator<void> {
-    for (const some of rehearsals) {
-      for (const { recovered, own, from } of some) this.#learning.experience.confidence.rehearse(recovered, own, from)
+  *#lesson(query: Float32Array, own: Float32Array, from: string | undefined, spread: Spread): Generator<void> {
+    this.#experience.confidence.assume(spread)
+    this.#spend('comparing')
+    for (const _ of this.#experience.train(query, own, from)) {
       yield
+      this.#spend('step')
     }
+    this.#learned()
+  }
+
+  grade(graded: Graded): void {
+    this.#experience.confidence.learn('memory', graded)
+  }
+
+  /** Also what waits to be learned, with what else does. */
+  forget(from: string, told: (left: DeviationState[]) => void): void {
+    this.#training.stop()
+    const solving = this.#experience.forget(from)
+    this.#training.add(solving, 0)
+    told(this.#experience.confidence.deviations)
+  }
+
+  renew(): void {
+    this.#training.stop()
+    this.#experience.renew()
+  }
+
+  async take(): Promise<Taken> {
+    this.#training.finish()
+    return this.#experience.take()
+  }
+
+  close(): void {
+    this.#training.stop()
   }
 }

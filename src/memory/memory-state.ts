@@ -38,7 +38,7 @@ function optionsOf({ shape, outputs, judged, features, open, sample }: Domain) {
     right.kind === 'label' ? `${right.positions} of ${right.classes}` : 'none'
   const labels = judged.map(labelsOf).join(', ')
   const chosen = open ? 'raw or signals' : features
-  return { shape, outputs, labels, features: typeof chosen === 'function' ? `${sample?.length} own` : chosen }
+  return { shape, outputs, labels, features: sample ? `${sample.length} own` : chosen }
 }
 
 export function saveMemory(domain: Domain, known: Known | undefined): Uint8Array {
@@ -74,6 +74,11 @@ export function loadMemory(core: Core, domain: Domain, bytes: Uint8Array): Known
     throw saved.refused('kernel', `the similarities of pair ${place} to the others`, 'others')
   }
   return new Known(domain, similarity, regression, from, size < domain.capacity ? size : next % size, told)
+}
+
+/** @throws RangeError for a state that is damaged, or of another memory */
+export function checkMemory(domain: Domain, bytes: Uint8Array): void {
+  checked(unpack('memory', bytes).content, domain)
 }
 
 /** Undefined where nothing was known. */

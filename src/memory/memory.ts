@@ -19,11 +19,11 @@ import {
   room,
   sizesOf,
 } from './domain'
-import { loadMemory, saveMemory } from './memory-state'
+import { checkMemory, loadMemory, saveMemory } from './memory-state'
 import { Renewal, renewed } from './metric-renewal'
 import { begin, collect, type Known, type Pair, type Recollection } from './pairs'
 import { hasPatches } from './patches'
-import { finished, pause } from './steps'
+import { finished } from './steps'
 import { inUnits, outOfUnits } from './units'
 
 export type { Features, MemoryOptions } from './domain'
@@ -94,6 +94,16 @@ export class Memory {
     return room(bytes, sizesOf(shape, outputs, features), LEAST_PAIRS) >= LEAST_PAIRS
   }
 
+  /**
+   * Whether a memory of these options would take what one saved, as far as that says what it is of.
+   *
+   * @throws RangeError, TypeError as the constructor
+   */
+  static check(options: MemoryOptions, state?: Uint8Array): void {
+    const domain = domainOf(options)
+    if (state) checkMemory(domain, state)
+  }
+
   /** Bytes for `pairs` pairs, whichever of its own features the memory is to have. */
   static bytes({ shape, outputs }: MemoryOptions, pairs: number): number {
     const count = Math.max(pairs, LEAST_PAIRS)
@@ -124,16 +134,13 @@ export class Memory {
    * @returns with a prediction, so that every answer can show how good these are, not only a late one
    */
   remember(query: Float32Array, answer: Float32Array, from?: string): Remembered {
-    const remembered = finished(this.remembering(query, answer, from))
+    const remembered = this.place(query, answer, from)
     while (this.work()) {}
     return remembered
   }
 
-  /**
-   * The same in steps, for callers that must not be held up; what can wait is left to `work`. While that has more to do
-   * the next pair would have to wait for it. Between the steps others may `recover`, and nothing else.
-   */
-  *remembering(query: Float32Array, answer: Float32Array, from?: string): Generator<void, Remembered> {
+  /** The same for callers that must not be held up: one pass over the memory; the rest is left to `work`. Before it comes to its end the next pair would have to wait for it. */
+  place(query: Float32Array, answer: Float32Array, from?: string): Remembered {
     this.#check(query)
     const { outputs } = this.#domain
     if (answer.length !== outputs) throw new RangeError(expected('answer', `${outputs} values`, answer.length))
@@ -141,7 +148,7 @@ export class Memory {
     const kept = reduced(query, this.#domain)
     if (!kept) return { kept: false }
     const pair = { query: kept, answer: inUnits(answer, this.#domain.judged), from }
-    if (phase.is === 'ready') return yield* this.#add(phase, pair)
+    if (phase.is === 'ready') return this.#add(phase, pair)
     const { pairs } = phase
     const isNew = collect(pairs, pair)
     if (isNew && pairs.length === BLOCK) this.#phase = { is: 'working', pairs, steps: this.#begin(pairs), of: phase }
@@ -164,22 +171,20 @@ export class Memory {
     return { is: 'ready', known, recent: new Renewal(this.#domain, known.size) }
   }
 
-  *#add(phase: Ready, pair: Pair): Generator<void, Remembered> {
+  #add(phase: Ready, pair: Pair): Remembered {
     const { known, recent } = phase
     const { query, answer } = pair
     const isOutlier = this.#deviations.isOutlier(answer)
     this.#deviations.add(answer)
     if (isOutlier) return { kept: false }
-    const point = yield* known.similarity.point(query)
-    const similarities = yield* known.similarity.to(point, known.size)
+    const point = known.similarity.point(query)
+    const similarities = known.similarity.to(point, known.size)
     const isNew = similarities.nearest > DUPLICATE
     const isCollected = recent.see(known.size)
     if (!isNew && !isCollected) return { kept: false }
-    const predicted = yield* known.predict(similarities)
+    const predicted = known.predict(similarities)
     if (!predicted) return { kept: false }
-    yield* pause(answer.length)
     const error = known.squares(predicted.answer, answer)
-    yield* pause(answer.length)
     if (isCollected && recent.collect(pair, known.pooled(error))) this.#reconsider(phase, this.#afresh(phase))
     if (!isNew) return { kept: false }
     known.observe({ error, variance: predicted.variance })
@@ -212,7 +217,7 @@ export class Memory {
     return { is: 'ready', known: (yield* renewed(this.#domain, known)) ?? known, recent }
   }
 
-  /** Does a step of a few milliseconds of what `remembering` left to do. @returns whether there is more of it */
+  /** Does a step of a few milliseconds of what `place` and `forget` left to do. @returns whether there is more of it */
   work(): boolean {
     if (this.#known?.regression.work()) return true
     if (this.#phase.is !== 'working') return false
@@ -272,17 +277,11 @@ export class Memory {
    * @returns undefined while the memory is not `ready`, or for a query of values so large that it cannot be compared
    */
   recover(query: Float32Array): Recollection | undefined {
-    return finished(this.recovering(query))
-  }
-
-  /** The same in steps, between which the memory must not change. */
-  *recovering(query: Float32Array): Generator<void, Recollection | undefined> {
     this.#check(query)
     const known = this.#known
     const kept = known && reduced(query, this.#domain)
     if (!kept) return undefined
-    const point = yield* known.similarity.point(kept)
-    const predicted = yield* known.predict(yield* known.similarity.to(point, known.size))
+    const predicted = known.predict(known.similarity.to(known.similarity.point(kept), known.size))
     return predicted && this.#told(predicted)
   }
 
@@ -304,7 +303,8 @@ export class Memory {
   }
 
   #check(query: Float32Array): void {
-    const inputs = size(this.#domain)
+    const { features, sample } = this.#domain
+    const inputs = typeof features === 'object' && sample ? sample.length : size(this.#domain)
     if (query.length !== inputs) throw new RangeError(expected('query', `${inputs} values`, query.length))
   }
 }

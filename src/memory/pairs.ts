@@ -10,7 +10,7 @@ import type { Point } from './mirror'
 import { choiceLead } from './odds'
 import type { KernelRegression, Predicted, Uncertainty } from './regression'
 import { type Similarities, Similarity } from './similarity'
-import { finished, pause, perStep } from './steps'
+import { finished, perStep } from './steps'
 
 /** Variance of an answer's noise, beside that of its prediction. */
 const NOISE = 0.01
@@ -107,13 +107,13 @@ export class Known {
 
   /**
    * The squared error to expect is in proportion to the variance, as measured, and out of distribution (variance 1) that of
-   * all answers as well: errors on a smooth model are so small that by proportion alone any recovery would seem certain. In
-   * steps. @returns undefined where it is not finite: values beyond f32, or a forged state
+   * all answers as well: errors on a smooth model are so small that by proportion alone any recovery would seem certain.
+   *
+   * @returns undefined where it is not finite: values beyond f32, or a forged state
    */
-  *predict({ similarities, kxx }: Similarities): Generator<void, Recollection | undefined> {
-    const predicted = yield* this.regression.predict(similarities, kxx)
+  predict({ similarities, kxx }: Similarities): Recollection | undefined {
+    const predicted = this.regression.predict(similarities, kxx)
     const { criterion, judged, outputs } = this.#domain
-    yield* pause(outputs)
     const { variance } = predicted
     const { error: sums, variance: of } = this.errors
     const errorOf = (i: number) =>
@@ -121,7 +121,6 @@ export class Known {
     const error = errorOf(0)
     const errors = judged.length > 1 ? judged.map((_, i) => errorOf(i)) : [error]
     if (!errors.every(Number.isFinite) || !allFinite(predicted.answer)) return undefined
-    yield* pause(outputs)
     const lead = chooses(criterion) ? choiceLead(predicted.answer, criterion, error) : { odds: undefined }
     if (errors.length === 1) return { source: 'memory', error, ...lead, ...predicted }
     const square = errors.reduce((sum, each, i) => sum + each ** 2 * (judged[i].size as number), 0)

@@ -154,7 +154,7 @@ export class Patches {
     const [sums, squares] = [new Float64Array(PATCH_FEATURES), new Float64Array(PATCH_FEATURES)]
     for (const image of seen) {
       yield
-      const features = yield* raw.steps(image)
+      const features = raw.of(image)
       for (const each of [features, mirrored(features)]) {
         for (let i = 0; i < PATCH_FEATURES; i++) {
           sums[i] += each[i]
@@ -167,21 +167,16 @@ export class Patches {
 
   /** @param image  shrunk  @returns PATCH_FEATURES values: sign (2) x filter x row x column of the pooling grid */
   of(image: Float32Array): Float32Array {
-    return finished(this.steps(image))
+    const { centre, scale } = this.#state
+    const out = new Float32Array(PATCH_FEATURES)
+    const pooled = this.#bank.apply(image)
+    for (let i = 0; i < out.length; i++) out[i] = (Math.sqrt(pooled[i]) - centre[i]) * scale[i]
+    return out
   }
 
   /** Both parts of them. @param image  shrunk */
   parts(image: Float32Array): Int8Array {
     return this.#bank.parts(image, PART_STEP)
-  }
-
-  /** The same in steps: before the engine has compiled them, all together take several milliseconds. */
-  *steps(image: Float32Array): Generator<void, Float32Array> {
-    const { centre, scale } = this.#state
-    const out = new Float32Array(PATCH_FEATURES)
-    const pooled = yield* this.#bank.apply(image)
-    for (let i = 0; i < out.length; i++) out[i] = (Math.sqrt(pooled[i]) - centre[i]) * scale[i]
-    return out
   }
 }
 

@@ -9,7 +9,7 @@ import type { Archive } from './archive'
 import { solvedAtOnce } from './at-once'
 import { Inverses } from './inverses'
 import { type Fitted, fittedTo, leftOut, meansOf } from './leave-one-out'
-import { finished, PRODUCTS, paced, perStep, QUICK_PRODUCTS } from './steps'
+import { finished, PRODUCTS, paced, perStep } from './steps'
 import { Sweep } from './sweep'
 
 /** Similarities are kept in 16 bits each. */
@@ -217,28 +217,18 @@ export class KernelRegression {
   }
 
   /**
-   * In steps, between which nothing may be placed or settled.
-   *
    * @param similarities  of the query to all pairs, 0..1
    * @param kxx           k(x, x) of the query
    */
-  *predict(similarities: Float32Array, kxx: number): Generator<void, Predicted> {
+  predict(similarities: Float32Array, kxx: number): Predicted {
     const mean = this.#mean as Float64Array
-    const answer = new Float32Array(this.#outputs)
-    const products = QUICK_PRODUCTS[this.#core.kind]
-    const width = 12 * Math.ceil(products / this.size / 12)
-    for (let first = 0; first < answer.length; first += width) {
-      if (first) yield
-      const last = Math.min(first + width, answer.length)
-      answer.set(this.#matrix.combine(similarities, [first, last]), first)
-      for (let c = first; c < last; c++) answer[c] += mean[c]
-    }
+    const answer = this.#matrix.combine(similarities, [0, this.#outputs])
+    for (let c = 0; c < answer.length; c++) answer[c] += mean[c]
     let variance = kxx
     for (let block = 0; block * BLOCK < this.size; block++) {
-      if (block % (products / BLOCK / BLOCK) === 0) yield
       if (block === this.#open) continue
       const [from, to] = this.#range(block)
-      const { total } = this.#inverses.of(block) ?? (yield* this.#inverses.invert(block, to - from))
+      const { total } = this.#inverses.of(block) ?? finished(this.#inverses.invert(block, to - from))
       const { square, ones } = this.#matrix.quadratic(block, similarities)
       const explained = square - (1 - ones) ** 2 / total // as in ordinary kriging
       variance = Math.min(variance, kxx - explained)

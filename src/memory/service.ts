@@ -1,11 +1,14 @@
 /** The memory's one face: what the engine asks of what the model answered before, wherever that is kept. */
 
 import type { Recovered } from '../prediction'
+import type { Agreement } from './agreements'
 
 /** What the memory says of a query. */
 export interface RecalledAnswer extends Recovered {
   /** The probability that the model's own answer would be as right; undefined until enough late answers have shown that. */
   readonly confidence: number | undefined
+  /** What the confidence goes by, for `grade`. */
+  readonly signals: readonly number[] | undefined
   /** Of what it was recalled: what an identity taught may have been taken out since. */
   readonly epoch: number
 }
@@ -17,41 +20,34 @@ export interface Rehearsal {
   readonly from: string | undefined
 }
 
-/** For what it is asked. */
-export interface RecallWant {
-  /** Else the query gets nothing: there is more time for it. */
-  readonly isLast: boolean
-  /** Whether anybody still wants to know. */
-  isWanted(): boolean
-  /** Whether it would be given with so much confidence: where it rarely is, there is less time for others. */
-  isSure(confidence: number | undefined): boolean
+export interface MemoryStats {
+  /** Queries remembered. */
+  readonly remembered: number
+  /** How far off an answer without a label may be to agree; undefined where there are labels, or nothing learned it yet. */
+  readonly tolerance: number | undefined
+  /** The same of each of several outputs. */
+  readonly tolerances: Record<string, number | undefined>
+  /** How often recovered answers agreed with the model's own, which came late. */
+  readonly agreements: Agreement[]
 }
-
-/** `warm`: late answers. `saving`: it answers before workers are asked. `idle`: neither, for now. */
-export type MemoryUse = 'warm' | 'saving' | 'idle'
 
 /** Queries and answers are vectors. Nobody writes to them. `from`: the identity of the worker that answered. */
 export interface MemoryService {
   /** Whether it knows enough to be asked. */
   readonly isWarm: boolean
-  /** @param told  once, before this returns or later; undefined where nothing is known of the query, or there is no time */
-  recall(query: Float32Array, want: RecallWant, told: (said: RecalledAnswer | undefined) => void): void
-  /** The same of a query whose answer it may check, however long that takes. */
-  recallAhead(query: Float32Array, isWanted: () => boolean, told: (said: RecalledAnswer | undefined) => void): void
+  /** Moving average of what a lookup takes, ms; Infinity before the first. */
+  readonly lookMs: number
   /**
-   * The same before a worker is asked, unless others' lookups would take longer than `withinMs`.
+   * What it knows of a query.
    *
-   * @param told  also what it took, ms; undefined where nothing was looked up
+   * @param withinMs  where the lookups before it would take longer, it is not looked up
+   * @param told      once, before this returns or later; undefined where nothing is known of the query, or there is no time. And what the lookup took, ms; undefined where there was none
    */
-  recallFirst(
+  recall(
     query: Float32Array,
-    want: { readonly withinMs: number; isWanted(): boolean },
+    withinMs: number,
     told: (said: RecalledAnswer | undefined, ms: number | undefined) => void,
   ): void
-  /** Moving averages of what a lookup takes, and a lesson, ms, Infinity before the first; and which shares of the time lessons may take, by `use`. */
-  readonly costs: { readonly lookMs: number; readonly lessonMs: number; readonly shares: Record<MemoryUse, number> }
-  /** What it is for by now. */
-  use: MemoryUse
   /** Whether what was recalled may still be given and graded. */
   isCurrent(said: RecalledAnswer): boolean
   /** Of several recoveries of one query, also decoded ones, that of the highest confidence; asked of a memory that knows nothing, too. @param all  at least one */
@@ -61,13 +57,22 @@ export interface MemoryService {
   /** Whether what was recalled, or kept, is as right as the model's own answer; undefined where nobody can say yet. Teaches nothing. */
   agrees(recalled: Float32Array, own: Float32Array): boolean | undefined
   /** As `grade`, for what was not given: it is learned from, but not counted. */
-  rehearse(said: RecalledAnswer, own: Float32Array, from: string | undefined): void
+  rehearse(said: Recovered, own: Float32Array, from: string | undefined): void
   /**
-   * The model's own answer, with time or without: at most times only a part of them is learned.
+   * The model's own answer, with time or without: where many wait to be learned it is passed over.
    *
    * @param said  what was recalled, and was not graded: it is rehearsed where there is no time
    */
   learn(query: Float32Array, own: Float32Array, from: string | undefined, said?: RecalledAnswer): void
   /** What recoveries would have been worth: each teaches how often they are right, once there is time. @param bytes  that these hold on to */
   study(rehearsals: Iterable<readonly Rehearsal[]>, bytes: number): void
+  /** Takes out what an identity's answers taught, as if they had never come: from here on nothing of it is given or graded. */
+  forget(from: string): void
+  /** Forgets all: the model is another. */
+  renew(): void
+  /** All that was learned, the last answer included, for the option `state`. @throws ApproxiferError WORKER where the memory is lost meanwhile */
+  save(): Promise<Uint8Array>
+  stats(): MemoryStats
+  /** Whoever waits for something, or asks for it later, is told that there is nothing. */
+  close(): void
 }

@@ -96,18 +96,18 @@ export class Signals {
   }
 
   /** @returns SIGNAL_FEATURES values, fresh: part of time x filter */
-  *steps(signal: Float32Array): Generator<void, Float32Array> {
+  of(signal: Float32Array): Float32Array {
     const { channels, count, stride } = this.#sizes
     const width = channels * SIDE
     const values = Array.from({ length: width }, () => new Float32Array(count))
-    yield* paced(count, perStep(4 * width), (at) => {
+    for (let at = 0; at < count; at++) {
       const patch = patchAt(signal, at * stride, this.#sizes)
       normalise(patch, this.#contrast)
       for (let i = 0; i < width; i++) values[i][at] = patch[i]
-    })
+    }
     const responses = this.#core.combine(this.#filters, values)
     const features = new Float32Array(SIGNAL_FEATURES)
-    yield* paced(FILTERS, perStep(CELLS * count), (filter) => {
+    for (let filter = 0; filter < FILTERS; filter++) {
       const row = responses[filter]
       for (let at = 0; at < count; at++) row[at] = Math.max(0, Math.abs(row[at]) - THRESHOLD)
       for (let cell = 0; cell < CELLS; cell++) {
@@ -115,7 +115,7 @@ export class Signals {
         for (let at = 0; at < count; at++) sum += this.#pool[cell * count + at] * row[at]
         features[cell * FILTERS + filter] = Math.sqrt(sum)
       }
-    })
+    }
     return features
   }
 }

@@ -11,7 +11,7 @@ import type { Pair } from './pairs'
 import { Patches } from './patches'
 import { KernelRegression } from './regression'
 import { SIGNAL_FEATURES, Signals } from './signals'
-import { finished, PRODUCTS, paced, pause, perStep, QUICK_PRODUCTS } from './steps'
+import { PRODUCTS, paced, perStep } from './steps'
 import {
   type Kernel,
   type KernelName,
@@ -79,7 +79,7 @@ export class Similarity {
   ): Generator<void, Similarity> {
     const { embedding, tried, vectors } = yield* decided(core, domain, queries, answers)
     const made = new Similarity(core, domain, embedding, tried)
-    const pointOf = (i: number) => (vectors ? made.#scaled(vectors[i]) : finished(made.point(queries[i])))
+    const pointOf = (i: number) => (vectors ? made.#scaled(vectors[i]) : made.point(queries[i]))
     yield* made.#fill(queries.length, pointOf)
     return made
   }
@@ -119,7 +119,7 @@ export class Similarity {
     const operations = Math.max(16 * pairs.length, this.#domain.outputs)
     const every = Math.min(perStep(operations), Math.ceil(PRODUCTS / (pairs.length * this.points.width)))
     for (const [i, { answer }] of pairs.entries()) {
-      const { similarities, kxx } = yield* this.to(this.points.at(i), i)
+      const { similarities, kxx } = this.to(this.points.at(i), i)
       regression.place(i, similarities, kxx, answer)
       if (i % every === every - 1) yield
     }
@@ -137,14 +137,11 @@ export class Similarity {
     return kernels[this.#metric?.kernel ?? 'smooth']
   }
 
-  /** A query as it is compared, in steps, that of an image in one, since others use the same filters; fresh. @param query  reduced */
-  *point(query: Float32Array): Generator<void, Point> {
-    yield* pause(size(this.#domain)) // a large image was shrunk before
+  /** A query as it is compared; fresh. @param query  reduced */
+  point(query: Float32Array): Point {
     const embedding = this.#embedding
-    const isImage = embedding instanceof Patches
-    const point = isImage ? embedding.parts(query) : this.#scaled(yield* vectorOf(query, this.#domain, embedding))
-    yield
-    return point
+    if (embedding instanceof Patches) return embedding.parts(query)
+    return this.#scaled(vectorOf(query, this.#domain, embedding))
   }
 
   #scaled(vector: Float32Array): Float32Array {
@@ -157,21 +154,17 @@ export class Similarity {
     return (this.points.at(place) as Float32Array).map((value, k) => value / scales[k])
   }
 
-  /** To the first `count` remembered ones. In steps. */
-  *to(point: Point, count: number): Generator<void, Similarities> {
+  /** To the first `count` remembered ones. */
+  to(point: Point, count: number): Similarities {
     const { covariance } = this.#kernel
     const rate = 1 / this.#squaredLengthScale
     const similarities = new Float32Array(count)
     let nearest = Number.POSITIVE_INFINITY
-    const pairs = 4 * Math.ceil(QUICK_PRODUCTS[this.#core.kind] / this.points.width / 4)
-    for (let from = 0; from < count; from += pairs) {
-      if (from) yield
-      const { plain, turned } = this.points.distances(point, Math.min(from + pairs, count), from)
-      for (let i = 0; i < plain.length; i++) {
-        const own = covariance(rate * plain[i])
-        similarities[from + i] = this.mirror && turned ? (own + covariance(rate * turned[i])) / 2 : own
-        nearest = Math.min(nearest, plain[i])
-      }
+    const { plain, turned } = this.points.distances(point, count)
+    for (let i = 0; i < count; i++) {
+      const own = covariance(rate * plain[i])
+      similarities[i] = this.mirror && turned ? (own + covariance(rate * turned[i])) / 2 : own
+      nearest = Math.min(nearest, plain[i])
     }
     const kxx = this.mirror ? (1 + covariance(rate * toMirror(point))) / 2 : 1
     return { similarities, kxx, nearest: rate * nearest }
@@ -179,7 +172,7 @@ export class Similarity {
 
   /** Of a remembered query to the first `count`. */
   at(place: number, count: number): Similarities {
-    return finished(this.to(this.points.at(place), count))
+    return this.to(this.points.at(place), count)
   }
 
   get state(): SimilarityState {
@@ -233,16 +226,16 @@ function* decided(
   queries: readonly Float32Array[],
   answers: readonly Float32Array[],
 ): Generator<void, Decided> {
-  const { shape, parts, criterion, features, open } = domain
+  const { shape, parts, criterion, features, open, sample } = domain
   if (features === 'patches') return { embedding: yield* Patches.learn(core, shape, queries.slice(-SAMPLES)) }
   const ways: (Signals | undefined)[] = features === 'signals' ? [] : [undefined]
   if (features === 'signals' || open) ways.push(yield* Signals.learn(core, shape, queries))
   const ranked: Required<Decided>[] = []
   for (const embedding of ways) {
-    const made = embedding || typeof features === 'function'
+    const made = embedding || sample !== undefined
     const vectors: Float32Array[] = []
     for (const query of queries) {
-      vectors.push(yield* vectorOf(query, domain, embedding))
+      vectors.push(vectorOf(query, domain, embedding))
       if (made) yield
     }
     const options = { criterion, parts: made ? [vectors[0].length] : parts }
@@ -252,12 +245,12 @@ function* decided(
   return ranked.reduce((best, each) => (each.tried.loss < best.tried.loss ? each : best))
 }
 
-/** The values of a query that are compared, before they are scaled. In steps. */
-function* vectorOf(
+/** The values of a query that are compared, before they are scaled. */
+function vectorOf(
   query: Float32Array,
   { features, sample, early }: Domain,
   embedding: Signals | undefined,
-): Generator<void, Float32Array> {
+): Float32Array {
   if (typeof features === 'function' && !early) return ownFeatures(features, query, sample?.length)
-  return embedding ? yield* embedding.steps(query) : query
+  return embedding ? embedding.of(query) : query
 }

@@ -2,19 +2,11 @@
 
 /** Multiplications in one step: half a millisecond to two in WASM, a few in JavaScript. */
 export const PRODUCTS = 2 ** 21
-/** The same of a lookup, which callers wait for: a tenth of a millisecond in WASM, one in JavaScript. */
-export const QUICK_PRODUCTS = { wasm: 2 ** 20, js: 2 ** 18 }
-
 /** Operations in plain JavaScript in one step: a fiftieth of a millisecond, or one before the engine has compiled them. */
 const OPERATIONS = 2 ** 14
 
 /** Items in one step, where each takes `operations`. */
 export const perStep = (operations: number) => Math.max(1, Math.floor(OPERATIONS / operations))
-
-/** Ends a step between two passes over many values: before the engine has compiled a pass, 100,000 values take it 4 ms. */
-export function* pause(values: number): Generator<void> {
-  if (values > OPERATIONS) yield
-}
 
 /** All steps at once, for callers that can wait for them. */
 export function finished<T>(steps: Generator<unknown, T>): T {

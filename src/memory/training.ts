@@ -26,7 +26,6 @@ export class Training {
   /** Also for other things that could be done without. */
   readonly time: TimeBudget
   readonly #failed: (why: string) => void
-  readonly #held: () => boolean
   readonly #waiting: { task: TrainingTask; bytes: number }[] = []
   readonly #clock: Clock
   readonly #share: () => number
@@ -35,14 +34,12 @@ export class Training {
   /**
    * @param share   of the time that training tasks may take, 0..1; asked each time
    * @param failed  told of a task that threw; it costs nothing else
-   * @param held    whether nothing may be learned now
    */
-  constructor(clock: Clock, share: () => number, failed: (why: string) => void, held = () => false) {
+  constructor(clock: Clock, share: () => number, failed: (why: string) => void) {
     this.#clock = clock
     this.#share = share
     this.time = new TimeBudget(clock, share, SAVED_UP_MS)
     this.#failed = failed
-    this.#held = held
   }
 
   /** Training tasks that wait, the one that has begun included. */
@@ -77,9 +74,9 @@ export class Training {
       this.#unplan = undefined
       const [start, slice] = [this.#clock.now(), Math.min(MOST_SLICE_MS, SLICE_MS * this.#share())]
       // One step at least: where clocks are coarse the slice may be over when it begins.
-      for (let isOver = this.#held(); this.#waiting.length && !isOver; ) {
+      for (let isOver = false; this.#waiting.length && !isOver; ) {
         this.#step()
-        isOver = this.#held() || this.#clock.now() - start >= slice
+        isOver = this.#clock.now() - start >= slice
       }
       this.time.take(this.#clock.now() - start)
       this.#plan()

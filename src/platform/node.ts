@@ -37,6 +37,8 @@ export const platform: Platform = {
     return module
   },
 
+  threads: true,
+
   spawn(create, onDeath, patient = false): Thread {
     // The process's own flags are not for a plain script: with --input-type a worker does not even start.
     const worker = (create?.() ?? new Worker(new URL('./worker.js', import.meta.url), { execArgv: [] })) as Worker

@@ -133,6 +133,8 @@ export interface Platform {
   readonly isPage?: true
   /** The numerical core, compiled. */
   coreModule(): Promise<WebAssembly.Module>
+  /** Whether there are threads. */
+  readonly threads: boolean
   /**
    * Starts the bundled worker script, or whatever `create` returns.
    *

@@ -18,6 +18,8 @@ export const platform: Platform = {
     return WebAssembly.compile(Uint8Array.from(atob(core), (char) => char.charCodeAt(0)))
   },
 
+  threads: true,
+
   spawn(create, onDeath): Thread {
     // Written in full: bundlers recognise only this form.
     const worker = (create?.() ?? new Worker(new URL('./worker.web.js', import.meta.url), { type: 'module' })) as Worker

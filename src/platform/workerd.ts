@@ -22,6 +22,7 @@ function works(use: () => unknown): boolean {
 export const platform: Platform = {
   cores: undefined,
   coreModule: async () => core,
+  threads: false,
   spawn: () => none('threads'),
   parent: () => none('threads'),
   read: async () => none('models'),

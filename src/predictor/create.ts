@@ -50,7 +50,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   if (Array.isArray(workers)) {
     const ready = workers.map((worker, i) => new CheckedWorker(`workers[${i}]`, worker, settings.warn))
     checkReady(ready, needs)
-    return new Predictor(coder, ready, ableTo(given, settings, coder, ready[0]), parts)
+    return remembering(coder, new Predictor(coder, ready, ableTo(given, settings, coder, ready[0]), parts))
   }
   const membership = isIterable(workers)
     ? new (await import('./membership')).Membership(workers, settings.warn, parts.rollout !== undefined)
@@ -60,16 +60,19 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   try {
     const able = ableTo(given, settings, coder, started[0])
     const isProven = isVerified(coder) || coder.code !== 'systematic'
-    return new Predictor(coder, started, able, {
-      ...parts,
-      membership,
-      needs: { ...needs, least: isProven ? least : 1 },
-    })
+    const all = { ...parts, membership, needs: { ...needs, least: isProven ? least : 1 } }
+    return await remembering(coder, new Predictor(coder, started, able, all))
   } catch (error) {
     membership?.close()
     await Promise.allSettled(started.map((worker) => worker.close()))
     throw error
   }
+}
+
+/** Once it remembers what was saved. */
+async function remembering(coder: Coder, predictor: Predictor): Promise<Predictor> {
+  await coder.ready()
+  return predictor
 }
 
 /** What only some predictors need, and what none needs before it is there. */

@@ -231,9 +231,9 @@ export class Predictor {
    * queries, what recovered answers are worth, the kernel.
    *
    * @param name  of the tenant
-   * @throws RangeError for one that is not known
+   * @throws RangeError for one that is not known; ApproxiferError WORKER where the memory's thread is lost meanwhile
    */
-  save(name = NOBODY): Uint8Array {
+  async save(name = NOBODY): Promise<Uint8Array> {
     const state = this.#generation.tenants.save(name)
     if (!state) throw outOfRange(`tenant: expected one that was asked for, got ${JSON.stringify(name)}`)
     return state

@@ -71,7 +71,7 @@ class LayeredReuse implements Unasked {
   readonly #remembers: boolean
 
   constructor(
-    { clock, reuse, warn, choices, testing }: Settings,
+    { clock, reuse, warn, testing }: Settings,
     means: Means,
     { tenantOf, replaced, mended }: Consequences & { tenantOf(query: Query): Tenant | undefined },
     remember: typeof import('../layers/remember').remember | undefined,
@@ -103,7 +103,6 @@ class LayeredReuse implements Unasked {
         opinion,
         tenantOf,
         inferenceMs,
-        recovers: choices.policy !== 'retry',
         isOff: () => repeatability.isOff || first.doubt !== undefined,
         wrong: () => repeatability.suspect(),
       }),

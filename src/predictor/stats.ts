@@ -57,8 +57,8 @@ export interface GenerationCounts {
 /** @param tenant  whose memory it tells of */
 export function statsOf(generation: ModelVersion, admission: Admission, tenant: string): PredictorStats {
   const { coder, pool, lateness, trust, criterion } = generation.means
-  const { learning, errors } = generation.tenants.known(tenant) ?? {}
-  const experience = learning?.experience
+  const { learned, errors } = generation.tenants.known(tenant) ?? {}
+  const memory = learned?.stats()
   const { remembered: unasked, ...counts } = admission.stats()
   return {
     core: coder.core,
@@ -70,11 +70,11 @@ export function statsOf(generation: ModelVersion, admission: Admission, tenant: 
     reused: generation.reuse?.given ?? 0,
     hedges: { ...generation.counts.hedges },
     lateMs: lateness.ages?.hedgeMs,
-    remembered: experience?.remembered ?? 0,
-    tolerance: experience?.confidence.tolerance ?? (criterion.kind === 'tolerance' ? criterion.tolerance : undefined),
-    tolerances: experience?.confidence.tolerances ?? {},
+    remembered: memory?.remembered ?? 0,
+    tolerance: memory?.tolerance ?? (criterion.kind === 'tolerance' ? criterion.tolerance : undefined),
+    tolerances: memory?.tolerances ?? {},
     doubt: generation.means.first.doubt,
-    agreements: experience?.confidence.agreements ?? [],
+    agreements: memory?.agreements ?? [],
     workers: pool
       .stats()
       .map(({ slots, running, answered, ...stats }) => ({ ...stats, ...trust.evidence.of(stats.identity) })),

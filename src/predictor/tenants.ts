@@ -8,7 +8,6 @@ import type { Budget } from '../layers/budget'
 import type { ErrorBudget } from '../layers/error-budget'
 import { recallable } from '../layers/recallable'
 import { learnedModel, type ModelMarks, type Persistent, saveNothing } from '../memory/experience-state'
-import type { Learning } from '../memory/learning'
 import type { MemoryService } from '../memory/service'
 import type { Identity } from '../pool/attempt'
 import { Scheme } from '../scheme'
@@ -24,19 +23,20 @@ import type { Vectors } from './vectors'
 export const NOBODY = ''
 
 export interface Tenant {
-  readonly learning?: Learning
+  /** What it learns; undefined where nothing is learned. */
+  readonly learned?: MemoryService
   /** What answers that no worker gave count in, where these may be wrong so often. */
   readonly errors?: ErrorBudget | undefined
   /** Its own, around what all tenants share: what recovers, and what codes. */
   layers: Layered['layers']
-  /** Of what workers answered; undefined where nothing is learned. */
+  /** The same, where queries are remembered. */
   readonly memory?: MemoryService | undefined
   /** Nobody asks for it any more: what it has open comes to its end. */
   close?(): void
   /** What follows from an identity's answers so far is given no more, also of what the memory has not learned. */
   forget?(identity: Identity): void
   /** What was learned, for the option `state`. */
-  save(): Uint8Array
+  save(): Promise<Uint8Array>
 }
 
 export class Tenants {
@@ -72,7 +72,7 @@ export class Tenants {
   }
 
   /** What one learned; undefined where it is not known. Nobody's holds what is known of the workers as well, and is always to be had. */
-  save(name: string): Uint8Array | undefined {
+  save(name: string): Promise<Uint8Array> | undefined {
     return (this.#all.get(name) ?? (name === NOBODY ? this.#make(name) : undefined))?.save()
   }
 
@@ -84,7 +84,7 @@ export class Tenants {
   forget(name: string): boolean {
     const tenant = this.#all.get(name)
     tenant?.close?.()
-    tenant?.learning?.close()
+    tenant?.learned?.close()
     this.#forgotten(name)
     return this.#all.delete(name)
   }
@@ -109,6 +109,8 @@ export interface Coder extends Coded {
   /** Whether anything is coded or learned. */
   readonly learns: boolean
   readonly core: 'wasm' | 'js'
+  /** Resolves when what was saved of tenants may be recalled. */
+  ready(): Promise<void>
   /** What queries are mixed, remembered and compared by; undefined where none is. @throws TypeError where the user's function gives no numbers */
   vectorsOf(signature: Signature, settings: Settings): Vectors | undefined
   /** A tenant of this model that has learned what its state says, or nothing where that does not fit. */
@@ -119,10 +121,11 @@ export interface Coder extends Coded {
 export function noCoder(): Coder {
   return {
     ...{ scheme: new Scheme({ queries: 1 }), code: 'systematic', core: 'js', learns: false },
+    ready: async () => {},
     vectorsOf: () => undefined,
     newTenant(name, shared, _settings, model) {
       const { signature, criterion, trust } = shared
-      const save = () => saveNothing(learnedModel(signature, model), criterion, evidenceOf(name, trust))
+      const save = async () => saveNothing(learnedModel(signature, model), criterion, evidenceOf(name, trust))
       return { layers: () => ({ recallable: recalls(shared) }), save }
     },
   }

@@ -146,8 +146,8 @@ export class ModelVersion {
 
   /** The model was replaced, and nobody said so: tenants learn anew. Their budgets go on, else each replacement would be one more. */
   #replaced(): void {
-    for (const { learning, errors } of this.tenants) {
-      learning?.renew()
+    for (const { learned, errors } of this.tenants) {
+      learned?.renew()
       errors?.renew()
     }
   }
@@ -208,7 +208,7 @@ export class ModelVersion {
   /** Whether a memory may answer a caller that no worker can in time. */
   mayRecall({ choices, turn }: Pick<WaitingCaller, 'choices' | 'turn'>): boolean {
     if (this.means.first.doubt !== undefined && choices.policy === 'auto') return false
-    return choices.policy !== 'retry' && this.tenants.known(turn.tenant)?.learning?.experience.memory === 'warm'
+    return choices.policy !== 'retry' && this.tenants.known(turn.tenant)?.memory?.isWarm === true
   }
 
   /** There are fewer workers. @param ejected  the identity that is believed no more, if that is why */
@@ -221,7 +221,7 @@ export class ModelVersion {
   forget(identity: Identity): void {
     this.reuse?.forget({ identity })
     for (const tenant of this.tenants) {
-      tenant.learning?.forget(identity)
+      tenant.learned?.forget(identity)
       tenant.forget?.(identity)
     }
   }
@@ -230,7 +230,7 @@ export class ModelVersion {
   async close(error: ApproxiferError): Promise<void> {
     this.#closed = error
     this.end(error)
-    for (const { learning } of this.tenants) learning?.close()
+    for (const { learned } of this.tenants) learned?.close()
     this.means.sampled?.close()
     this.reuse?.close()
     await this.means.pool.close(error)

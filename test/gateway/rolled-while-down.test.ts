@@ -46,7 +46,7 @@ const fresh = () => Float32Array.of(Math.sin((asked++) ** 2), Math.cos(asked ** 
 async function taught({ gateway, predictor }: Gateway): Promise<number> {
   for (let round = 0; round < 100 && predictor.stats().remembered < 200; round++) {
     for (let i = 0; i < 20; i++) await predictor.predict(fresh())
-    predictor.save() // what it has not yet thought over is done by this
+    await predictor.save() // what it has not yet thought over is done by this
   }
   const inputs = [{ name: 'x', shape: [1, 2], datatype: 'FP32', data: [1, 2] }]
   await gateway(new Request('http://test/v2/models/m/infer', { method: 'POST', body: JSON.stringify({ inputs }) }))

@@ -43,7 +43,7 @@ async function teach(gateway: Gateway, name = 'm'): Promise<number> {
   const remembered = () => gateway.predictor(name).stats().remembered
   for (let round = 0; round < 100 && remembered() < 140; round++) {
     await ask(gateway, name)
-    gateway.predictor(name).save()
+    await gateway.predictor(name).save()
   }
   expect(remembered()).toBeGreaterThanOrEqual(140)
   return remembered()
@@ -106,7 +106,7 @@ it('what is read too late does not replace what was learned since', async () => 
   const first = opened({})
   await first.gateway.ready()
   await teach(first.gateway)
-  const state = first.gateway.predictor('m').save()
+  const state = await first.gateway.predictor('m').save()
   await first.gateway.close()
   let answer: (bytes: Uint8Array) => void = () => {}
   const read = () => new Promise<Uint8Array>((resolve) => (answer = resolve))
@@ -115,7 +115,7 @@ it('what is read too late does not replace what was learned since', async () => 
   await pass(LIMIT_MS)
   await gateway.ready()
   await ask(gateway, 'm', 3)
-  gateway.predictor('m').save()
+  await gateway.predictor('m').save()
   answer(state)
   expect(await isSettled(gateway.save())).toBe(true)
   expect(gateway.predictor('m').stats().remembered).toBe(3)

@@ -14,7 +14,15 @@ const [ages, outputs] = [{ giveMs: 15, hedgeMs: 20, worth: 1 }, [{ name: 'y', sh
 const equality = { criterion: criterionOf(outputs), outputs, rounding: 1e-3, scales: [1] }
 const [right, lie] = [[2, 1] as const, [-9, 9] as const]
 const remembered = (confidence: number, ...values: number[]): RecalledAnswer => ({
-  ...{ answer: Float32Array.from(values), source: 'memory', missing: 1, error: 0.5, confidence, epoch: 0 },
+  ...{
+    answer: Float32Array.from(values),
+    source: 'memory',
+    missing: 1,
+    error: 0.5,
+    confidence,
+    signals: undefined,
+    epoch: 0,
+  },
 })
 
 /** Says one thing of every query, when `tell` is called. */
@@ -24,7 +32,7 @@ function memoryOf(said: RecalledAnswer | undefined) {
   const memory = {
     isWarm: true,
     isCurrent: () => true,
-    recallAhead: (_: unknown, __: unknown, told: (said: RecalledAnswer | undefined) => void) =>
+    recall: (_: unknown, __: unknown, told: (said: RecalledAnswer | undefined) => void) =>
       waiting.push(() => told(said)),
     agrees: (answer: Float32Array, own: Float32Array) => answer[0] > answer[1] === own[0] > own[1],
     rehearse: (_: unknown, own: Float32Array, from: string) => log.push(`rehearsed ${own.join()} of ${from}`),

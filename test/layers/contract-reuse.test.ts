@@ -103,7 +103,7 @@ function reuse(clock: VirtualClock, random: Random, memory: MemoryService): [Reu
   const remembering = { clock, outputs: signature.outputs, accounts: new WeakMap(), opinion, tenantOf, inferenceMs }
   const layers = {
     cache: cache({ ...caching, equality: () => equality, coin: random.next }),
-    remember: remember({ ...remembering, recovers: true, isOff: () => false, wrong() {} }),
+    remember: remember({ ...remembering, isOff: () => false, wrong() {} }),
     coalesce: coalesce({ clock, counts, isOff: () => random.next() < 0.1 }),
   }
   return [layers, audits]

@@ -3,12 +3,12 @@
 import { describe, expect, it } from 'vitest'
 import type { Policy } from '../../src/choices'
 import { type RecoverOptions, recover } from '../../src/layers/recover'
-import type { RecalledAnswer, RecallWant } from '../../src/memory/service'
+import type { RecalledAnswer } from '../../src/memory/service'
 import type { Recovered } from '../../src/prediction'
 import { type failure, fakeService, listener, payload, queryOf } from '../shared/fake-service'
 
 const ages = { giveMs: 20, hedgeMs: 30, worth: 1 }
-const said = (confidence: number, ...values: number[]): RecalledAnswer => ({ answer: Float32Array.from(values), source: 'memory', missing: 1, confidence, epoch: 0 }) // biome-ignore format: one line
+const said = (confidence: number, ...values: number[]): RecalledAnswer => ({ answer: Float32Array.from(values), source: 'memory', missing: 1, confidence, signals: undefined, epoch: 0 }) // biome-ignore format: one line
 
 /** A memory that says the same of every query, when it is told to; at once unless `isSlow`. */
 type RecoverMemory = RecoverOptions['memory']
@@ -18,12 +18,12 @@ class FakeMemory implements RecoverMemory {
   isSlow = false
   epoch = 0
   readonly log: string[] = []
-  readonly wants: RecallWant[] = []
+  readonly wants: number[] = []
   readonly waiting: (() => void)[] = []
   constructor(public says: RecalledAnswer | undefined) {}
-  recall(_: Float32Array, want: RecallWant, told: (said: RecalledAnswer | undefined) => void) {
-    this.wants.push(want)
-    const tell = () => told(this.says)
+  recall(_: Float32Array, withinMs: number, told: (said: RecalledAnswer | undefined, ms: number | undefined) => void) {
+    this.wants.push(withinMs)
+    const tell = () => told(this.says, 0.1)
     if (this.isSlow) this.waiting.push(tell)
     else tell()
   }
@@ -40,7 +40,6 @@ class FakeMemory implements RecoverMemory {
   learn(_: Float32Array, own: Float32Array, from: string | undefined, rehearsed?: RecalledAnswer) {
     this.log.push(`learned ${own.join()}${rehearsed ? ' or rehearsed' : ''}${from === undefined ? ' of nobody' : ''}`)
   }
-  recallAhead() {}
   agrees(answer: Float32Array, own: Float32Array) {
     return answer.join() === own.join()
   }
@@ -121,7 +120,6 @@ describe('a late answer', () => {
     await clock.run(20)
     asked[0].answer(5, 6)
     expect(log).toEqual(['began a', 'ended a', 'exact 5,6'])
-    expect(memory.wants[0].isWanted()).toBe(false)
     memory.waiting[0]()
     expect([log.at(-1), memory.log]).toEqual(['done', ['learned 5,6']])
   })
@@ -281,7 +279,7 @@ describe('at the deadline', () => {
     await clock.run(20)
     memory.says = said(0.95, 3, 4)
     call.expire()
-    expect(memory.wants.map(({ isLast }) => isLast)).toEqual([false, true])
+    expect(memory.wants).toEqual([20, 20])
     expect(log.at(-1)).toBe('recovered 3,4')
   })
 })
@@ -412,7 +410,7 @@ describe('what a group decoded', () => {
     ask(choosing('recover'), caller)
     asked[0].begin('a')
     offer(undefined, true)
-    expect([log, memory.wants.map(({ isLast }) => isLast)]).toEqual([['began a'], [true]])
+    expect([log, memory.wants]).toEqual([['began a'], [20]])
     offer(decoded(0.1, 7, 8), true)
     expect([log.at(-1), memory.wants.length]).toEqual(['recovered 7,8', 1])
   })

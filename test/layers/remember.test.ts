@@ -12,19 +12,35 @@ function remembering(draws: Draw['is'][] = [], confidence: number | undefined = 
   const told: [Draw['is'], boolean][] = []
   const drawn: [number, boolean | undefined][] = []
   const opinions: ((of: 'refuted' | 'confirmed' | 'open') => void)[] = []
-  const state = { isWarm: true, isHeld: false, isOff: false, isSlow: false, isBroken: false, wrong: 0, looks: 0 }
+  const state = {
+    isWarm: true,
+    isHeld: false,
+    isOff: false,
+    isSlow: false,
+    isBroken: false,
+    wrong: 0,
+    looks: 0,
+    withinMs: 0,
+  }
   const lookups: (() => void)[] = []
-  const said = { answer: Float32Array.of(3), source: 'memory', missing: 1, confidence, epoch: 0 } as const
+  const said = {
+    answer: Float32Array.of(3),
+    source: 'memory',
+    missing: 1,
+    confidence,
+    signals: undefined,
+    epoch: 0,
+  } as const
   const memory: NonNullable<NonNullable<ReturnType<RememberOptions['tenantOf']>>['memory']> = {
     get isWarm() {
       return state.isWarm
     },
     agrees: ([recalled], [own]) => recalled === own,
-    costs: { lookMs: 1, lessonMs: 1, shares: { warm: 0.05, saving: 0.2, idle: 0.005 } },
-    use: 'warm',
-    recallFirst(_, { isWanted }, tell) {
+    lookMs: 1,
+    recall(_, withinMs, tell) {
       state.looks++
-      const look = () => (isWanted() && confidence !== undefined ? tell(said as RecalledAnswer, 1) : tell(undefined, 1))
+      state.withinMs = withinMs
+      const look = () => tell(confidence === undefined ? undefined : (said as RecalledAnswer), 1)
       if (state.isSlow) lookups.push(look)
       else look()
     },
@@ -43,7 +59,7 @@ function remembering(draws: Draw['is'][] = [], confidence: number | undefined = 
   }
   const accounts = new WeakMap<object, Account>()
   const layer = remember({
-    ...{ clock, outputs: [{ name: 'y', shape: [1] }], recovers: false, accounts, inferenceMs: () => 5 },
+    ...{ clock, outputs: [{ name: 'y', shape: [1] }], accounts, inferenceMs: () => 5 },
     opinion: { judge: (_, tell) => void opinions.push(tell) },
     tenantOf: () => ({ memory, errors }),
     isOff: () => state.isOff,
@@ -57,21 +73,21 @@ function remembering(draws: Draw['is'][] = [], confidence: number | undefined = 
     return { ...one, call: layer(queryOf(over), one.caller) }
   }
   const savings = () => accounts.get(errors)?.savings
-  return { clock, asked, told, drawn, opinions, state, lookups, memory, ask, savings }
+  return { clock, asked, told, drawn, opinions, state, lookups, ask, savings }
 }
 
 const soon = () => Promise.resolve()
 
 describe('a query that the memory is confident of', () => {
   it('is answered in a moment, and no worker is asked', async () => {
-    const { asked, ask, savings, memory } = remembering()
+    const { asked, ask, savings, state } = remembering()
     const { log, outcomes } = ask()
     expect(log).toEqual([])
     await soon()
     expect(log).toEqual(['remembered 3', 'done'])
     expect(outcomes[0]).toMatchObject({ confidence: 0.99, by: [] })
     expect([asked.length, savings()?.looks, savings()?.spared, savings()?.sparedMs]).toEqual([0, 1, 1, 5])
-    expect(memory.use).toBe('saving')
+    expect(state.withinMs).toBe(5) // an inference takes as long
   })
 
   it('is asked where the coin or the threshold has it; an exact answer tells whether the memory was right', () => {
@@ -117,15 +133,6 @@ it.each<[string, object, Parameters<typeof queryOf>[0]]>([
   Object.assign(state, over)
   ask(query)
   expect([asked.length, state.looks]).toEqual([1, 0])
-})
-
-it('lookups take a share of the time; what comes beyond it is asked unseen', async () => {
-  const { clock, asked, ask, state } = remembering()
-  for (let i = 0; i < 10; i++) ask()
-  expect([state.looks, asked.length]).toEqual([5, 5])
-  await clock.run(10)
-  ask()
-  expect(state.looks).toBe(6)
 })
 
 describe('a query that the pool refused', () => {

@@ -3,15 +3,11 @@
 import { expect, it } from 'vitest'
 import { type LookCosts, Payoff, Repeats, Savings } from '../../src/layers/savings'
 
-const warm = { saving: 0.2, otherwise: 0.05 }
-const idle = { saving: 0.2, otherwise: 0.005 }
-const cheap: LookCosts = { lookMs: 0.5, lessonMs: 1, inferenceMs: 5, share: 0.8, lessons: warm }
+const cheap: LookCosts = { lookMs: 0.5, inferenceMs: 5, share: 0.8 }
 
-/** @param everyMs  a query comes */
-function judged(costs: LookCosts, everyMs = 1) {
+function judged(costs: LookCosts) {
   const own = { ...costs }
-  let now = 0
-  const worth = new Payoff({ now: () => (now += 512 * everyMs), after: () => () => {} }, () => own)
+  const worth = new Payoff(() => own)
   const looks = (count: number) => Array.from({ length: count }, () => worth.looks()).filter((looks) => looks).length
   return { own, worth, looks }
 }
@@ -28,8 +24,7 @@ it('looks are off within 1,000 queries where nothing is confident, but for one i
 it('what a model of a tenth of a millisecond takes is not worth half a millisecond of looking', () => {
   for (const [costs, isOff] of [
     [cheap, false],
-    [{ ...cheap, inferenceMs: 0.1, lessonMs: 0.1 }, true],
-    [{ ...cheap, inferenceMs: 0.1, lessonMs: 15 }, true], // lessons keep to their share of the time
+    [{ ...cheap, inferenceMs: 0.1 }, true],
     [{ ...cheap, inferenceMs: undefined }, false],
     [{ ...cheap, lookMs: Number.POSITIVE_INFINITY }, false],
   ] as [LookCosts, boolean][]) {
@@ -39,30 +34,19 @@ it('what a model of a tenth of a millisecond takes is not worth half a milliseco
   }
 })
 
-it('where queries are rare, one that is given unasked spares a lesson', () => {
-  for (const [lessons, isOff] of [
-    [warm, false],
-    [idle, true], // where nothing would be learned for late answers there is no lesson to spare
-  ] as const) {
-    const { worth, looks } = judged({ lookMs: 0.5, lessonMs: 15, inferenceMs: 0.1, share: 0.8, lessons }, 300)
-    looks(512)
-    expect([lessons, worth.isOff]).toEqual([lessons, isOff])
-  }
-})
-
-it('a millisecond of this thread is worth two of the workers', () => {
+it('a millisecond of a lookup is worth two of the workers', () => {
   for (const [inferenceMs, isOff] of [
     [1.2, true],
     [1.4, false],
   ] as const) {
-    const { worth, looks } = judged({ lookMs: 0.5, lessonMs: 0, inferenceMs, share: 0.8, lessons: idle })
+    const { worth, looks } = judged({ lookMs: 0.5, inferenceMs, share: 0.8 })
     looks(512)
     expect([inferenceMs, worth.isOff]).toEqual([inferenceMs, isOff])
   }
 })
 
 it('comes back by a tenth more than it left: no answer more or less turns it on and off', () => {
-  const { own, worth, looks } = judged({ lookMs: 1, lessonMs: 0, inferenceMs: 20, share: 0.09, lessons: warm })
+  const { own, worth, looks } = judged({ lookMs: 1, inferenceMs: 20, share: 0.09 })
   looks(512)
   expect(worth.isOff).toBe(true)
   own.share = 0.105

@@ -185,7 +185,7 @@ describe('what a worker taught', () => {
       if (i % 8 === 0) confidence.observe(Float32Array.of(15, -15))
     }
     expect(confidence.tolerance).toBeGreaterThan(1.5 * (never.tolerance as number))
-    finished(confidence.differ(left))
+    confidence.differ(left)
     expect(confidence.tolerance).toBe(never.tolerance)
   })
 

@@ -4,9 +4,8 @@ import { describe, expect, it } from 'vitest'
 import { loadCore } from '../../src/core/load'
 import { Confidence } from '../../src/memory/confidence'
 import { Experience } from '../../src/memory/experience'
-import { Learning } from '../../src/memory/learning'
+import { BESIDE_OTHERS, InlineMemory } from '../../src/memory/inline'
 import { Memory, type MemoryOptions } from '../../src/memory/memory'
-import { finished } from '../../src/memory/steps'
 import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 
@@ -41,7 +40,7 @@ async function measure(options: MemoryOptions, pairs = Number.POSITIVE_INFINITY)
   for (let i = 0; i < Math.min(pairs, memory.capacity); i++) {
     const answer = Float32Array.from({ length: options.outputs }, (_, c) => Math.sin(i + c))
     const from = (i * 7) % 3000
-    finished(memory.remembering(noise.subarray(from, from + size), answer))
+    memory.place(noise.subarray(from, from + size), answer)
     if (i === 126) look()
     while (memory.work()) if (steps++ % (i < 128 ? 200 : 2000) === 0) look()
   }
@@ -103,9 +102,10 @@ describe('what is learned beside it is bounded', () => {
     const warn = (text: string) => expect.fail(text)
     const criterion = { kind: 'label', positions: 1, classes: 2 } as const
     const experience = new Experience(await loadCore(), signature, { criterion, warn })
-    const learning = new Learning(experience, new VirtualClock(), warn)
-    for (let i = 0; i < 32; i++) learning.remember(noise.subarray(i, i + size), Float32Array.of(i, 1), 'a')
-    learning.save()
+    const own = new InlineMemory(experience, { clock: new VirtualClock(), shares: BESIDE_OTHERS, warn })
+    for (let i = 0; i < 32; i++)
+      own.learn({ query: noise.subarray(i, i + size), own: Float32Array.of(i, 1), from: 'a', spread: [] })
+    await own.take()
     expect(experience.remembered).toBe(2)
   })
 

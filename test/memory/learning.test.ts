@@ -1,6 +1,7 @@
 import { ApproxiferError, createPredictor } from 'approxifer'
 import { loadCore, Memory } from 'approxifer/codec'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { systemClock } from '../../src/clock'
 import { HandWorker, house, settled } from '../shared/house'
 
 afterEach(() => {
@@ -126,7 +127,7 @@ describe('memory', () => {
   it('what was learned is saved, and taken up by another predictor', async () => {
     const first = await lone(2, { scheme })
     await teach(first, 200)
-    const state = first.predictor.save()
+    const state = await first.predictor.save()
     await first.predictor.close()
     const { predictor, workers } = await lone(2, { scheme, memory: { state }, policy: 'recover' })
     expect(predictor.stats().remembered).toBe(200)
@@ -143,7 +144,7 @@ describe('memory', () => {
   it('of a state that does not fit nothing is taken, and a warning says why', async () => {
     const first = await lone(2, { scheme })
     await teach(first, 200)
-    const torn = first.predictor.save().slice(0, -1)
+    const torn = (await first.predictor.save()).slice(0, -1)
     await first.predictor.close()
     const short = new Memory(await loadCore(), { shape: [2], outputs: 2 }).save()
     for (const [state, why] of [
@@ -183,6 +184,7 @@ describe('memory', () => {
       right: { within: 0.07 },
       maxWaitMs: 60_000,
       hedge: false,
+      testing: { clock: { ...systemClock } }, // whose memory is in this thread
     })
     const sine = (row: Float32Array) => row.slice(0, 1)
     for (let i = 0; i < 200; i += 2) {

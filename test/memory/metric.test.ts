@@ -4,7 +4,6 @@ import { describe, expect, it } from 'vitest'
 import { loadCore } from '../../src/core/load'
 import { labelAt } from '../../src/criterion'
 import { Memory, type MemoryOptions, type Recollection } from '../../src/memory/memory'
-import { finished } from '../../src/memory/steps'
 import { type Random, seeded } from '../../src/random'
 
 const wasm = await loadCore({ prefer: 'wasm' })
@@ -114,7 +113,7 @@ describe('how queries are compared', () => {
     const random = seeded(3)
     const [row, other] = [units.query(random), units.query(random)]
     const before = memory.recover(other) as Recollection
-    finished(memory.remembering(row, units.model(row))) // there are twice as many as when it was decided
+    memory.place(row, units.model(row)) // there are twice as many as when it was decided
     let [steps, answered] = [0, 0]
     while (memory.work()) {
       if (++steps % 50) continue

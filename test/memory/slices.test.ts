@@ -1,8 +1,7 @@
 /** How much of learning is done in one go: counted in operations of the core, so that no clock is needed. */
 
-import { expect, it, vi } from 'vitest'
+import { expect, it } from 'vitest'
 import type { Core } from '../../src/core/core'
-import { FilterBank } from '../../src/core/filter-bank'
 import { loadCore } from '../../src/core/load'
 import { Calibration } from '../../src/memory/calibration'
 import { Memory } from '../../src/memory/memory'
@@ -62,7 +61,8 @@ it('deciding how 54 columns are compared is done in steps of two million multipl
   const memory = new Memory(counting, { shape: [54], outputs: 3 })
   for (let i = 0; i < 128; i++) {
     const query = numbers(54)
-    for (const _ of memory.remembering(query, answerTo(query))) endStep()
+    memory.place(query, answerTo(query))
+    endStep()
   }
   while (memory.work()) endStep()
   expect(memory.ready).toBe(true)
@@ -117,7 +117,7 @@ it('a worker that is forgotten while the memory begins leaves nothing behind', (
   const memory = new Memory(core, { shape: [54], outputs: 3 })
   for (let i = 0; i < 128; i++) {
     const query = numbers(54)
-    finished(memory.remembering(query, answerTo(query), i % 2 ? 'a' : 'liar'))
+    memory.place(query, answerTo(query), i % 2 ? 'a' : 'liar')
   }
   for (let i = 0; i < 20; i++) expect(memory.work()).toBe(true)
   expect(memory.forget('liar').gone).toBe(64)
@@ -130,28 +130,12 @@ it('a lookup between two steps of a lesson says what it said before, also where 
   const said = memory.recover(query)
   const last = numbers(54)
   let looks = 0
-  for (const _ of memory.remembering(last, answerTo(last))) {
-    expect(memory.recover(query)).toEqual(said)
-    looks++
-  }
-  while (memory.work()) expect(memory.recover(query)).toBeDefined()
+  memory.place(last, answerTo(last))
+  expect(said).toBeDefined()
+  for (; memory.work(); looks++) expect(memory.recover(query)).toBeDefined()
   expect(looks).toBeGreaterThan(0)
   const again = new Memory(core, { shape: [54], outputs: 3 }, memory.save())
   expect(again.recover(query)?.answer[0]).toBeCloseTo(memory.recover(query)?.answer[0] as number, 3)
-})
-
-it('a large image is shrunk in one step and filtered in another: together they took 6 to 9 ms of 3 x 224 x 224', () => {
-  const memory = new Memory(core, { shape: [1, 136, 136], outputs: 3 })
-  const image = () => numbers(136 * 136)
-  for (let i = 0; i < 128; i++) memory.remember(image(), numbers(3))
-  const filtered = vi.spyOn(FilterBank.prototype, 'parts')
-  const steps = memory.recovering(image())
-  const calls = [0, 1].map(() => [steps.next().done, filtered.mock.calls.length])
-  filtered.mockRestore()
-  expect(calls).toEqual([
-    [false, 0],
-    [false, 1],
-  ])
 })
 
 it('the length scale is the median of the distances to the bit, without sorting them', () => {

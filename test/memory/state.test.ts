@@ -282,7 +282,7 @@ it('checksums: every bit counts, and so does every zero at the end', () => {
 async function started(options: PredictorOptions) {
   const warnings: string[] = []
   const predictor = await createPredictor({ ...options, onWarning: (text) => warnings.push(text) })
-  const state = predictor.save()
+  const state = await predictor.save()
   await predictor.close()
   return { state, warnings }
 }

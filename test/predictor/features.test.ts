@@ -97,7 +97,7 @@ describe('tokens with features of the user', () => {
   it('go on from what was saved, of as many numbers', async () => {
     const { predictor, learn } = await predictorOf({ memory: { features: shares } })
     await learn(128)
-    const state = predictor.save()
+    const state = await predictor.save()
     const again = await predictorOf({ memory: { features: shares, state } })
     expect(again.predictor.stats().remembered).toBe(predictor.stats().remembered)
     const other = await predictorOf({ memory: { features: () => new Float32Array(3), state } })

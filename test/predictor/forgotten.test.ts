@@ -67,24 +67,6 @@ async function untaught(clock: StepClock, scheme: { queries: number; stragglers:
 }
 
 describe('a lost query that is being looked up is asked again, rather than forgotten until its deadline', () => {
-  it('when it gets late meanwhile', async () => {
-    const clock = new StepClock()
-    const { ask, calls } = await untaught(clock, { queries: 1, stragglers: 0 })
-    const lost = ask()
-    await turn()
-    const [call] = calls()
-    await clock.run(2)
-    clock.slow(2) // so that looking it up does not end in this task
-    call.fail(new ApproxiferError('WORKER', 'it failed'))
-    await turn()
-    expect(calls()).toEqual([])
-    clock.slow(0.01)
-    await clock.run(3) // it is late, and then it has been looked up
-    expect(calls().length).toBe(1)
-    calls()[0].answer()
-    expect((await lost).status).toBe('exact')
-  })
-
   it('when its group is decoded meanwhile, and it is late', async () => {
     const clock = new StepClock()
     clock.slow(0.5) // so that the memory is not asked which of the two to copy: a parity is made

@@ -71,7 +71,7 @@ describe.each(KINDS)('%s', (type) => {
     await turn()
     const { status, output } = await asked
     expect([status, labelOf(type, output.logits)]).toEqual(['recovered', larger])
-    const state = predictor.save()
+    const state = await predictor.save()
     const again = await predictorOf(type, { memory: { state } })
     expect(again.predictor.stats().remembered).toBe(predictor.stats().remembered)
   })

@@ -50,8 +50,8 @@ it('has the core that it is told to have', async () => {
 it('saves to the byte what one with a core saves that has learned nothing, and others take it up', async () => {
   const [predictor, other] = [await open(), await open({ memory: { bytes: 0 } })]
   expect(predictor.tenants).toEqual([''])
-  const state = predictor.save()
-  expect(state).toEqual(other.save())
+  const state = await predictor.save()
+  expect(state).toEqual(await other.save())
   const scheme = { queries: 2, stragglers: 1 }
   const again = await open({ scheme, memory: { state } })
   expect(again.stats()).toMatchObject({ core: 'wasm', remembered: 0 })

@@ -51,11 +51,11 @@ async function house(options: PredictorOptions = {}, coin = () => 1) {
 beforeAll(async () => {
   const { predictor, offer } = await house({ memory: {}, reuse: {}, policy: 'auto', verify: { audit: 0 } })
   await offer(0.5, 1500, { policy: 'retry' })
-  state = predictor.save()
+  state = await predictor.save()
   await predictor.close()
   const { predictor: taught, offer: ask } = await house()
   await ask(0.5, 500) // until the ledger knows the memory
-  state = taught.save()
+  state = await taught.save()
   await taught.close()
 })
 

@@ -41,7 +41,7 @@ beforeAll(async () => {
     ...{ policy: 'auto', verify: { audit: 0 }, right: 'label', onWarning() {} },
   })
   await askUntil(() => predictor.stats().remembered >= 128, () => predictor.predict(drawn())) // biome-ignore format: one line
-  state = predictor.save()
+  state = await predictor.save()
   await predictor.close()
 })
 
@@ -257,7 +257,7 @@ it('where it stands is saved with what was learned, audits under way as caught',
   predictor.predict(drawn()).catch(() => {})
   await turn()
   const { answers } = budget() as { answers: number }
-  const saved = predictor.save()
+  const saved = await predictor.save()
   await predictor.close()
   const other = await createPredictor({
     ...{

@@ -39,6 +39,7 @@ async function calling(predictor: Predictor): Promise<Callers> {
 /** The new model answers, also what is recovered since workers are slow; nothing of the old one is left. */
 async function expectNew(callers: Callers, slow: () => void): Promise<void> {
   await callers.more(400, 'new')
+  while (callers.predictor.stats().remembered < 150) await callers.more(50, 'new') // it is learned beside them
   await callers.stop()
   const { counts, relapses, errors } = callers
   expect({ relapses, neither: counts.neither, errors: [...errors.keys()] }).toMatchObject({ relapses: 0, neither: 0 })

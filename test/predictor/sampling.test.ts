@@ -222,7 +222,7 @@ describe('a group that is recovered from', () => {
       for (const { status } of await Promise.all(asked)) recovered += Number(status === 'recovered')
       await clock.run(clock.now() + 200)
     }
-    const state = new TextDecoder().decode(predictor.save())
+    const state = new TextDecoder().decode(await predictor.save())
     await predictor.close()
     const [, outcomes] = /"outcomes":\{"code":(\[.*?\]),"memory"/.exec(state) as RegExpExecArray
     return { recovered, outcomes: JSON.parse(outcomes) }

@@ -54,7 +54,7 @@ it('what one is asked changes nothing of what is learned of another, to the byte
       await clock.run()
       await own
     }
-    const bytes = predictor.save('victim')
+    const bytes = await predictor.save('victim')
     expect(predictor.stats('victim').remembered).toBeGreaterThan(300)
     await predictor.close()
     return bytes
@@ -92,17 +92,18 @@ it('of the tenant of those who name none nothing is left either, what groups tau
     limits: { tenants: 1 },
     policy: 'recover',
   })
-  const outcomes = () => /"outcomes":\{"code":(\[.*?\]),"memory"/.exec(new TextDecoder().decode(predictor.save()))?.[1]
-  const fresh = predictor.save()
+  const outcomes = async () =>
+    /"outcomes":\{"code":(\[.*?\]),"memory"/.exec(new TextDecoder().decode(await predictor.save()))?.[1]
+  const fresh = await predictor.save()
   workers[0].mood = 'slow'
   for (let i = 0; i < 300; i += 4) {
     for (const each of [i, i + 1, i + 2, i + 3]) predictor.predict(row(each)).catch(() => {})
     await clock.run()
   }
-  expect(predictor.save().length).toBeGreaterThan(2 * fresh.length) // and the memory
-  expect(outcomes()).toMatch(/"right"/)
+  expect((await predictor.save()).length).toBeGreaterThan(2 * fresh.length) // and the memory
+  expect(await outcomes()).toMatch(/"right"/)
   expect(predictor.forgetTenant('')).toBe(true)
-  expect(predictor.save()).toEqual(fresh)
+  expect(await predictor.save()).toEqual(fresh)
   await predictor.close()
 })
 
@@ -112,11 +113,11 @@ it('a saved tenant goes on where it was; the one that was asked longest ago make
     predictor.predict(row(i), { tenant: 'a' })
     await clock.run()
   }
-  const state = { a: predictor.save('a') }
+  const state = { a: await predictor.save('a') }
   const { remembered } = predictor.stats('a')
   for (const tenant of ['b', 'c', 'd', 'e']) predictor.predict(row(1), { tenant })
   await clock.run()
-  expect(() => predictor.save('a')).toThrow('tenant: expected one that was asked for, got "a"')
+  await expect(predictor.save('a')).rejects.toThrow('tenant: expected one that was asked for, got "a"')
   await predictor.close()
   const again = await house({ memory: { state } })
   expect(again.predictor.stats('a').remembered).toBe(remembered)
@@ -129,7 +130,7 @@ it('what was forgotten does not come back from the saved state; more states than
     predictor.predict(row(i), { tenant: 'a' })
     await clock.run()
   }
-  const saved = predictor.save('a')
+  const saved = await predictor.save('a')
   await predictor.close()
   const again = (await house({ memory: { state: { a: saved } } })).predictor
   expect(again.forgetTenant('a')).toBe(true)
@@ -161,7 +162,7 @@ function listed(most: number) {
   const ended: string[] = []
   const make = (name: string) => {
     const of = (what: string) => ({ close: () => ended.push(`${what} of ${name}`) })
-    return { ...of('the group'), learning: of('the learning') } as never as Tenant
+    return { ...of('the group'), learned: of('the learning') } as never as Tenant
   }
   return { tenants: new Tenants(most, make), ended }
 }
@@ -203,7 +204,8 @@ it('who lied is known after a restart, also where every query names a tenant and
   const ejections = (of: typeof predictor) =>
     of.stats().workers.find(({ worker }) => worker === workers[0].name)?.ejections
   expect([ejections(predictor), predictor.tenants]).toEqual([1, ['', 'b', 'a']])
-  const state = Object.fromEntries(predictor.tenants.map((name) => [name, predictor.save(name)]))
+  const entries = predictor.tenants.map(async (name) => [name, await predictor.save(name)])
+  const state = Object.fromEntries(await Promise.all(entries))
   const again = await house({ ...options, memory: { bytes: 0, state } })
   expect(ejections(again.predictor)).toBe(1)
   await Promise.all([predictor.close(), again.predictor.close()])

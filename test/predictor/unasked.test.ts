@@ -38,7 +38,7 @@ let state: Uint8Array
 beforeAll(async () => {
   const { predictor, ask } = await world({ policy: 'auto' })
   for (let i = 0; i < 200; i++) await ask()
-  state = predictor.save()
+  state = await predictor.save()
   await predictor.close()
 })
 
@@ -99,7 +99,7 @@ it('callers that leave end no span, and make none begin anew after a restart', a
   await clock.run(clock.now() + 100)
   expect(before).toMatchObject({ span: 1, answers: 50 })
   expect(budget()).toMatchObject({ span: 1, answers: 50 })
-  const next = await world(remembering({ memory: { state: predictor.save() } }))
+  const next = await world(remembering({ memory: { state: await predictor.save() } }))
   expect(next.budget()).toMatchObject({ span: 1, answers: 50 })
   await Promise.all([predictor.close(), next.predictor.close()])
 })

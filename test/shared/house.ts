@@ -72,7 +72,9 @@ export async function house(count: number, options: PredictorOptions) {
   // On a real clock a slow machine may take longer over a few calls than the default of 5 ms allows a group to fill, and
   // one worker may seem slower than another: all answers take no time, then.
   const isReal = !vi.isFakeTimers()
-  const testing = { ...(isReal && { clock: { now: () => 0, after: systemClock.after } }), ...options.testing }
+  // Not the package's own clock: a memory stays in this thread, whose timers are the test's.
+  const clock = isReal ? { now: () => 0, after: systemClock.after } : { ...systemClock }
+  const testing = { clock, ...options.testing }
   const predictor = await createPredictor({
     workers,
     verify: { audit: 0 },

@@ -108,7 +108,7 @@ export async function stream(
   await clock.run()
   const stats = predictor.stats()
   expect({ seed, open }).toEqual({ seed, open: 0 })
-  const saved = predictor.save()
+  const saved = await predictor.save()
   await predictor.close()
   return { wrong, answered, stats, overdue, workers, saved, unreported }
 }

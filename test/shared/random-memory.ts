@@ -6,16 +6,22 @@ import type { Random } from '../../src/random'
 
 /** @param answerTo  what it remembers of a query: by default that itself */
 export function randomMemory(clock: Clock, random: Random, over: Partial<MemoryService> = {}): MemoryService {
-  const recall = (query: Float32Array, told: (said: RecalledAnswer | undefined) => void) => {
-    const said = { answer: query.slice(), source: 'memory', missing: 1, confidence: random.next(), epoch: 0 } as const
-    const tell = () => told(random.next() < 0.7 ? said : undefined)
+  const recall = (query: Float32Array, told: (said: RecalledAnswer | undefined, ms: number | undefined) => void) => {
+    const said = {
+      answer: query.slice(),
+      source: 'memory',
+      missing: 1,
+      confidence: random.next(),
+      signals: undefined,
+      epoch: 0,
+    } as const
+    const tell = () => (random.next() < 0.7 ? told(said, 0.1) : told(undefined, undefined))
     if (random.next() < 0.5) tell()
     else clock.after(30 * random.next(), tell)
   }
   return {
     isWarm: true,
-    use: 'warm',
-    costs: { lookMs: 0.1, lessonMs: 0.1, shares: { warm: 0.05, saving: 0.2, idle: 0.005 } },
+    lookMs: 0.1,
     isCurrent: () => random.next() < 0.9,
     best: (all) => ({ recovery: all[0], confidence: random.next() }),
     grade: () => true,
@@ -24,9 +30,11 @@ export function randomMemory(clock: Clock, random: Random, over: Partial<MemoryS
     rehearse() {},
     study: (rehearsals) => void Array.from(rehearsals),
     recall: (query, _, told) => recall(query, told),
-    recallAhead: (query, _, told) => recall(query, told),
-    recallFirst: (query, { isWanted }, told) =>
-      recall(query, (said) => (said && isWanted() ? told(said, 0.1) : told(undefined, undefined))),
+    forget() {},
+    renew() {},
+    save: async () => new Uint8Array(),
+    stats: () => ({ remembered: 0, tolerance: undefined, tolerances: {}, agreements: [] }),
+    close() {},
     ...over,
   }
 }

@@ -214,7 +214,11 @@ export class Serving {
   #saveLater(predictor: Predictor): void {
     this.clock.after(this.schedule.wire?.disk?.saveEveryMs as number, () => {
       if (predictor.isClosed) return
-      if (predictor.tenants.length) void this.disk?.write('', predictor.save()).catch(() => {})
+      if (predictor.tenants.length && this.disk)
+        void predictor
+          .save()
+          .then((state) => this.disk?.write('', state))
+          .catch(() => {})
       this.#saveLater(predictor)
     })
   }

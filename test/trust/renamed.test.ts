@@ -107,7 +107,7 @@ describe('a liar that is convicted under a name of later', () => {
     const before = await fleet([liar, new Machine('a', clock)], clock, options)
     for (const row of rows(200, 1)) await before.ask(row)
     expect([liar.heard > 50, before.predictor.stats().remembered > 100]).toEqual([true, true])
-    const state = before.predictor.save()
+    const state = await before.predictor.save()
     await before.predictor.close()
     const again = new Machine('second', clock, 'liar')
     const others = ['a', 'b', 'c'].map((name) => new Machine(name, clock))

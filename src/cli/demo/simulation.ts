@@ -4,12 +4,12 @@
  */
 
 import { labelAt } from '../../criterion'
-import { Experience } from '../../memory/experience'
 import { createPredictor } from '../../predictor/create'
 import type { PredictorOptions } from '../../predictor/options'
 import { type Random, seeded } from '../../random'
 import type { Signature } from '../../tensor'
 import { parseAttack } from '../../testing/faults'
+import { SimulatedThread, type ThreadCosts } from '../../testing/simulated-thread'
 import { MEDIAN_MS, randomTrouble, SimulatedWorker, type Simulation } from '../../testing/simulated-worker'
 import { VirtualClock } from '../../testing/virtual-clock'
 import { ByHand, type ByHandOptions } from './by-hand'
@@ -59,7 +59,7 @@ export const IN_TIME_MS = 2 * MEDIAN_MS
 /** What an answer takes on average, by `randomTrouble`. */
 const MEAN_MS = 11.8
 /** As measured by `npm run bench -- latency`, with a memory of 1,000 pairs. */
-const CHARGES: Charges = { look: 0.54, comparing: 0.052, step: 0.02 }
+const COSTS: ThreadCosts = { look: 0.18, comparing: 0.25, step: 0.1, message: 0.02, way: 0.1 }
 
 export const byHand =
   (options: ByHandOptions): System =>
@@ -73,7 +73,7 @@ export const predictor =
   async (clock, workers, ejected) => {
     const made = await createPredictor({
       workers,
-      testing: { clock },
+      testing: { clock, memoryThread: new SimulatedThread(clock, COSTS).spawn },
       onWarning() {},
       onVerdict: ({ worker, kind }) => kind === 'ejected' && ejected(worker),
       ...options,
@@ -97,7 +97,7 @@ export async function learned(digits: Digits): Promise<Uint8Array> {
     await clock.run() // to the end of what is learned from it
     await predicted
   }
-  const state = made.save()
+  const state = await made.save()
   await made.close()
   return state
 }
@@ -150,7 +150,7 @@ async function once(
     clock.after(due - clock.now(), arrive)
   }
   clock.after(0, arrive)
-  await charged(clock, CHARGES, () => clock.run())
+  await clock.run()
   journal.asked += asked
   for (const { calls } of workers) journal.calls += calls
   await close?.()
@@ -213,41 +213,5 @@ class Journal {
       lies: this.#lies,
       framed: this.#framed,
     }
-  }
-}
-
-/** Milliseconds that the memory costs the coordinator: work takes no simulated time unless the clock is told. */
-export interface Charges {
-  /** A lookup in the memory. */
-  look: number
-  /** Learning one answer: each step that compares it with what is remembered, and each further step. */
-  comparing: number
-  step: number
-}
-
-/**
- * While `run` is under way, lookups and learning take so much of the clock's time, whatever they take here. Not for two
- * simulations at a time.
- */
-export async function charged<T>(clock: VirtualClock, charges: Charges, run: () => Promise<T>): Promise<T> {
-  const { recalling, train } = Experience.prototype
-  Experience.prototype.recalling = function* (query) {
-    clock.spend(charges.look)
-    return yield* recalling.call(this, query)
-  }
-  Experience.prototype.train = function* (query, own, from) {
-    const steps = train.call(this, query, own, from)
-    for (let isCompared = false; ; ) {
-      clock.spend(isCompared ? charges.step : charges.comparing)
-      const { value, done } = steps.next()
-      if (done) return
-      isCompared ||= value === 'compared'
-      yield value
-    }
-  }
-  try {
-    return await run()
-  } finally {
-    Object.assign(Experience.prototype, { recalling, train })
   }
 }

@@ -1,7 +1,8 @@
-/** What runs inside a local worker: one model behind comlink. */
+/** What runs inside a local worker: one model behind comlink; or, in a thread of their own, memories. */
 
 import { expose } from 'comlink'
 import { platform } from '#platform'
+import { serveMemories } from '../../memory/server'
 import type { TensorList } from '../../tensor'
 import { OnnxModel } from '../onnx/model'
 import type { ModelFile } from '../onnx/model-file'
@@ -36,4 +37,5 @@ async function run(batch: TensorList): Promise<TensorList> {
 const parent = platform.parent()
 sayHello(parent)
 answerQueries(parent, run)
+serveMemories(parent)
 expose(host, parent)

@@ -77,7 +77,7 @@ describe.skipIf(!natsInstalled)('a machine on NATS', () => {
     const before = await predictorOf(fleet)
     const isEjected = () => before.verdicts.some(({ kind }) => kind === 'ejected')
     for (let tries = 0; tries < 200 && !isEjected(); tries++) await before.ask(10)
-    const state = before.predictor.save()
+    const state = await before.predictor.save()
     await before.predictor.close()
     await first.close()
     const { names } = await machine(fleet, 3, { name: 'z', key })

@@ -1,0 +1,59 @@
+/** Where pairs are remembered: in this thread (inline.ts) or in one of their own (thread.ts). */
+
+import type { DeviationState } from '../stats'
+import type { Graded } from './calibration'
+import type { Spread } from './confidence'
+import type { Recollection } from './memory'
+
+/** A recollection, how sure it is, and what that goes by. */
+export interface Rated extends Recollection {
+  confidence: number | undefined
+  signals: readonly number[] | undefined
+}
+
+/** A query and the model's own answer to it. */
+export interface Lesson {
+  query: Float32Array
+  own: Float32Array
+  /** The identity of the worker that answered. */
+  from: string | undefined
+  spread: Spread
+}
+
+export interface Taken {
+  /** As it is saved; undefined where nothing is remembered any more. */
+  memory: Uint8Array | undefined
+  /** What was graded of its recoveries. */
+  graded: readonly Graded[]
+}
+
+export interface MemoryHost {
+  readonly isWarm: boolean
+  readonly remembered: number
+  /** Moving average of what a lookup takes, ms; Infinity before the first. */
+  readonly lookMs: number
+  /** @param spread  how much the model's answers differ by now  @param told  once, before this returns or later */
+  recall(
+    query: Float32Array,
+    spread: Spread,
+    withinMs: number,
+    told: (found: Rated | undefined, ms: number | undefined) => void,
+  ): void
+  /** Whether one more lesson would be taken. */
+  readonly mayLearn: boolean
+  /** @returns whether there is time for it; else it is passed over */
+  learn(lesson: Lesson): boolean
+  /** Whether a recollection was right. */
+  grade(graded: Graded): void
+  /** @param told  how much the answers differ that are left; not told where the host is lost */
+  forget(from: string, told: (left: DeviationState[]) => void): void
+  renew(): void
+  /** Behind the lessons that were given before. */
+  take(): Promise<Taken>
+  close(): void
+}
+
+/** Answers that may wait to be remembered: while a memory is cold, and later, when there are enough others. */
+export const WAITING = { cold: 32, warm: 2 }
+
+export const averaged = (mean: number, ms: number) => (Number.isFinite(mean) ? 0.9 * mean + 0.1 * ms : ms)

@@ -1,0 +1,209 @@
+/** What the engine asks of a memory, whichever host keeps it. How sure decoded answers are is learned here; of remembered ones, by the host. */
+
+import type { Clock } from '../clock'
+import type { Core } from '../core/core'
+import type { Warn } from '../notices'
+import type { Recovered } from '../prediction'
+import type { FirstAnswers } from '../refutation'
+import { allFinite, rowLength } from '../tensor'
+import { Confidence } from './confidence'
+import { type GivenFeatures, type OwnFeatures, ownFeatures } from './domain'
+import { Experience } from './experience'
+import { type LearnedModel, type Persistent, packed } from './experience-state'
+import type { MemoryHost } from './host'
+import { BESIDE_OTHERS, InlineMemory } from './inline'
+import type { MemoryPlan } from './messages'
+import type { MemoryService, MemoryStats, RecalledAnswer, Rehearsal } from './service'
+import type { MemoryThread } from './thread'
+import { Training } from './training'
+
+export interface HostedOptions {
+  readonly core: Core
+  readonly clock: Clock
+  readonly warn: Warn
+  readonly plan: MemoryPlan
+  /** Whether queries are remembered. */
+  readonly remembers: boolean
+  /** The user's function, where they are remembered by what it makes of them: no thread can be given it. */
+  readonly features?: OwnFeatures | undefined
+  /** Where they are, unless it is this thread. */
+  readonly thread: MemoryThread | undefined
+  /** Whose answers they are, what else is saved with them, and what sees the model's first ones. */
+  readonly model: LearnedModel
+  readonly saved: { readonly evidence?: Persistent | undefined; readonly ledger?: Persistent | undefined }
+  readonly first?: Pick<FirstAnswers, 'see'> | undefined
+  /** Part of the time that this memory may take of what all have. */
+  readonly part: number
+}
+
+const NONE = new Float32Array(0)
+
+export class HostedMemory implements MemoryService {
+  readonly #options: HostedOptions
+  #confidence: Confidence
+  #host: MemoryHost | undefined
+  #epoch = 0
+  readonly #studies: Training
+  #isClosed = false
+
+  /** @throws RangeError for options, or what was learned, that do not fit: in a thread's memory that is a warning */
+  constructor(options: HostedOptions) {
+    const { clock, plan, remembers, thread, part, warn } = options
+    this.#options = options
+    this.#confidence = this.#newConfidence(plan)
+    if (remembers) this.#host = thread && !thread.isLost ? this.#inThread(thread) : this.#inline(plan)
+    const share = () => part * BESIDE_OTHERS[this.isWarm ? 'warm' : 'cold']
+    this.#studies = new Training(clock, share, (why) => warn(`nothing was learned from a group: ${why}`))
+  }
+
+  #newConfidence({ criterion, signature, learned }: MemoryPlan): Confidence {
+    return new Confidence(this.#options.core, criterion, learned?.worth, rowLength(signature.outputs) || undefined)
+  }
+
+  #inline({ signature, criterion, memory, learned }: MemoryPlan): InlineMemory {
+    const { core, clock, warn, part } = this.#options
+    const experience = new Experience(core, signature, { criterion, memory, learned, warn })
+    return new InlineMemory(experience, { clock, shares: BESIDE_OTHERS, part, warn })
+  }
+
+  #inThread(thread: MemoryThread): MemoryHost {
+    const { plan, warn } = this.#options
+    const lost = (why: string) => {
+      if (this.#isClosed) return
+      warn(`the thread of the memory ${why}: it begins anew in this one`)
+      this.#host = this.#inline({ ...plan, learned: undefined })
+    }
+    return thread.open(plan, lost, warn)
+  }
+
+  get isWarm(): boolean {
+    return this.#host?.isWarm === true
+  }
+
+  get lookMs(): number {
+    return this.#host?.lookMs ?? Number.POSITIVE_INFINITY
+  }
+
+  recall(
+    query: Float32Array,
+    withinMs: number,
+    told: (said: RecalledAnswer | undefined, ms: number | undefined) => void,
+  ): void {
+    const epoch = this.#epoch
+    const compared = this.#comparedBy(query)
+    if (!this.#host || !compared.length || this.#isClosed) return told(undefined, undefined)
+    this.#host.recall(compared, this.#confidence.spread, withinMs, (found, ms) => {
+      const isCurrent = epoch === this.#epoch && !this.#isClosed
+      told(found && isCurrent ? { ...found, missing: 1, epoch } : undefined, ms)
+    })
+  }
+
+  isCurrent({ epoch }: RecalledAnswer): boolean {
+    return epoch === this.#epoch
+  }
+
+  best<T extends Recovered>(all: readonly T[]): { recovery: T; confidence: number | undefined } {
+    const rated = all.map((recovery) => ({ recovery, confidence: this.#confidenceOf(recovery) }))
+    return rated.reduce((best, each) => ((each.confidence ?? -1) > (best.confidence ?? -1) ? each : best))
+  }
+
+  #confidenceOf(recovery: Recovered & Partial<RecalledAnswer>): number | undefined {
+    return recovery.source === 'memory' ? recovery.confidence : this.#confidence.of(recovery)
+  }
+
+  agrees(recalled: Float32Array, own: Float32Array): boolean | undefined {
+    return this.#confidence.agrees(recalled, own)
+  }
+
+  grade(said: Recovered, own: Float32Array, from: string | undefined): boolean | undefined {
+    const right = this.#confidence.agrees(said.answer, own)
+    if (right === undefined) return undefined
+    this.#confidence.count(said, right, from)
+    this.#teach(said, right, from)
+    return right
+  }
+
+  rehearse(said: Recovered, own: Float32Array, from: string | undefined): void {
+    const right = this.#confidence.agrees(said.answer, own)
+    if (right !== undefined) this.#teach(said, right, from)
+  }
+
+  #teach(said: Recovered & Partial<RecalledAnswer>, right: boolean, from: string | undefined): void {
+    const graded = this.#confidence.graded(said, right, from, said.signals)
+    if (!graded) return
+    if (said.source === 'code') this.#confidence.learn('code', graded)
+    else if (said.epoch === this.#epoch) this.#host?.grade(graded)
+  }
+
+  learn(query: Float32Array, own: Float32Array, from: string | undefined, said?: RecalledAnswer): void {
+    if (this.#isClosed || !allFinite(own)) return
+    this.#options.first?.see(own)
+    this.#confidence.observe(own)
+    const isTaken = this.#host?.mayLearn && this.#learn(this.#comparedBy(query), own, from)
+    // What a confident lookup got wrong is told also where there is no time: what it got right is told every time.
+    if (!isTaken && said) this.rehearse(said, own, from)
+  }
+
+  #learn(query: Float32Array, own: Float32Array, from: string | undefined): boolean {
+    return query.length > 0 && this.#host?.learn({ query, own, from, spread: this.#confidence.spread }) === true
+  }
+
+  /** What a query is remembered by; empty where there is nothing. A function of the user that throws costs the memory, not the queries. */
+  #comparedBy(query: Float32Array): Float32Array {
+    const { features, warn, plan } = this.#options
+    if (!features || !query.length || !this.#host) return query
+    try {
+      return ownFeatures(features, query, (plan.memory as { features: GivenFeatures }).features.sample.length)
+    } catch (error) {
+      warn(`the memory is off from here on: ${(error as Error)?.message ?? error}`)
+      this.#host.close()
+      this.#host = undefined
+      return NONE
+    }
+  }
+
+  study(rehearsals: Iterable<readonly Rehearsal[]>, bytes: number): void {
+    this.#studies.add(this.#studying(rehearsals), bytes)
+  }
+
+  *#studying(rehearsals: Iterable<readonly Rehearsal[]>): Generator<void> {
+    for (const some of rehearsals) {
+      for (const { recovered, own, from } of some) this.rehearse(recovered, own, from)
+      yield
+    }
+  }
+
+  forget(from: string): void {
+    this.#epoch++
+    this.#studies.stop()
+    this.#confidence.forget(from)
+    const confidence = this.#confidence
+    this.#host?.forget(from, (left) => confidence.spreadFrom(left))
+  }
+
+  renew(): void {
+    this.#epoch++
+    this.#studies.stop()
+    this.#confidence = this.#newConfidence({ ...this.#options.plan, learned: undefined })
+    this.#host?.renew()
+  }
+
+  async save(): Promise<Uint8Array> {
+    this.#studies.finish()
+    const confidence = this.#confidence
+    const { memory, graded } = (await this.#host?.take()) ?? {}
+    return packed(this.#options.model, { worth: confidence.save(graded), memory }, this.#options.saved)
+  }
+
+  stats(): MemoryStats {
+    const { tolerance, tolerances, agreements } = this.#confidence
+    return { remembered: this.#host?.remembered ?? 0, tolerance, tolerances, agreements }
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#studies.stop()
+    this.#host?.close()
+  }
+}

@@ -1,0 +1,52 @@
+/** Reads what was learned, as experience-state.ts writes it, and refuses what is of another model. */
+
+import * as saved from '../saved'
+import { unpack } from './archive'
+import type { ConfidenceState } from './confidence-state'
+import type { ExperienceState, LearnedModel, ModelMarks, Persistent } from './experience-state'
+
+/** The parts of a state; each is checked where it is used. */
+export interface Learned {
+  readonly memory?: Uint8Array | undefined
+  readonly worth: ConfidenceState
+  readonly evidence?: unknown
+  readonly ledger?: unknown
+}
+
+interface Reading extends ModelMarks {
+  /** Whether it takes what was known of workers: then it matters more whose it is. */
+  evidence?: Persistent | undefined
+  /** Told where nothing says whose the state is. */
+  warn(text: string): void
+}
+
+/** @throws RangeError for a state that is damaged, or of another model */
+export function learnedFrom(state: Uint8Array, own: LearnedModel, reading: Reading): Learned {
+  const archive = unpack('predictor', state)
+  const { worth, evidence, ledger } = checked(archive.content, own, reading)
+  const memory = archive.has('memory') ? archive.take('memory', 'u1') : undefined
+  archive.end()
+  return { memory, worth, evidence, ledger }
+}
+
+/** What was saved beside the memory, if it is of this model. */
+function checked(value: unknown, own: LearnedModel, reading: Reading): ExperienceState {
+  const content = saved.object('content', value, ['model', 'worth', 'evidence', 'ledger'])
+  const model = saved.object('model', content.model, ['inputs', 'outputs', 'fingerprint', 'probed'])
+  saved.same('model.inputs', own.inputs, model.inputs)
+  saved.same('model.outputs', own.outputs, model.outputs)
+  if (content.worth === undefined) throw saved.refused('worth', 'an object', 'none')
+  checkSame(model, own, reading)
+  const { evidence, ledger } = content
+  return { model: own, worth: content.worth as ConfidenceState, evidence, ledger }
+}
+
+/** Equal fingerprints are one model's. Others say less than the answers to one query; where nothing can be compared, names and shapes have to do. */
+function checkSame(model: Record<string, unknown>, own: LearnedModel, { probed, evidence, warn }: Reading): void {
+  const { fingerprint } = model
+  if (fingerprint !== null) saved.text('model.fingerprint', fingerprint)
+  const areKnown = fingerprint !== null && own.fingerprint !== null
+  if (areKnown && fingerprint === own.fingerprint) return
+  if (probed?.isOf(model.probed, evidence && !areKnown ? warn : undefined)) return
+  if (areKnown) saved.same('model.fingerprint', own.fingerprint, fingerprint)
+}
