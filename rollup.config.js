@@ -31,7 +31,7 @@ const entries = Object.fromEntries(
   ['index', 'codec', 'gateway', 'http', 'layers', 'nats', 'testing'].map((name) => [name, `src/${name}.ts`]),
 )
 const isEntry = (id) => Object.values(entries).includes(relative(import.meta.dirname, id))
-const worker = 'src/workers/local/entry.ts'
+const worker = 'src/worker.ts'
 
 /** Where the sentences of options stand among a function's arguments; see src/option.ts. */
 const sentences = { option: [2, 3], open: [1, 2, 3], group: [0], switchable: [0, 1] }

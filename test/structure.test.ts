@@ -42,7 +42,7 @@ const LAYERS: Record<string, string[]> = {
   oip: [],
   core: ['platform'],
   codec: ['core'],
-  memory: ['core'],
+  memory: ['core', 'platform'],
   workers: ['platform', 'oip'],
   pool: ['workers'],
   service: ['pool', 'memory'],
@@ -67,7 +67,8 @@ const LAYERS: Record<string, string[]> = {
   ],
   text: ['platform'],
   gateway: ['platform', 'own-request', 'oip', 'workers', 'query', 'predictor', 'text'],
-  testing: ['workers'],
+  testing: ['workers', 'memory', 'platform'],
+  worker: ['platform', 'memory', 'workers'],
   evaluate: ['core', 'codec', 'ledger', 'memory', 'workers', 'layers', 'query', 'trust', 'predictor', 'testing'],
   cli: [
     'layers',

@@ -6,7 +6,7 @@ import { rowLength, rowShape, type Signature, size } from '../tensor'
 import type { Graded } from './calibration'
 import { Confidence } from './confidence'
 import { type LearnedModel, learnedModel, type ModelMarks, type Persistent, packed } from './experience-state'
-import { type Learned, learnedFrom } from './learned'
+import { learnedFrom, type SavedParts } from './learned'
 import { Memory, type MemoryOptions, type Recollection } from './memory'
 import { finished } from './steps'
 
@@ -21,7 +21,7 @@ export interface ExperienceOptions extends ModelMarks {
   /** Of `save`. */
   state?: Uint8Array | undefined
   /** Or the parts of one that has been read. */
-  learned?: Learned | undefined
+  learned?: SavedParts | undefined
   /** Called once if the memory has to be given up, since the user's own `features` throw, or where nothing says whose the state is. */
   warn: (text: string) => void
 }

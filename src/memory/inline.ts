@@ -44,7 +44,7 @@ export interface InlineOptions {
   /** What work takes where time is made, and what is told of it. */
   readonly charges?: Charges | undefined
   readonly spend?: ((ms: number) => void) | undefined
-  /** Told when a lesson has come to its end. */
+  /** Told when a lesson has come to its end, or all is solved without what was forgotten. */
   readonly learned?: () => void
 }
 
@@ -135,9 +135,13 @@ export class InlineMemory implements MemoryHost {
   /** Also what waits to be learned, with what else does. */
   forget(from: string, told: (left: DeviationState[]) => void): void {
     this.#training.stop()
-    const solving = this.#experience.forget(from)
-    this.#training.add(solving, 0)
+    this.#training.add(this.#solving(this.#experience.forget(from)), 0)
     told(this.#experience.confidence.deviations)
+  }
+
+  *#solving(steps: Generator<void>): Generator<void> {
+    yield* steps
+    this.#learned()
   }
 
   renew(): void {

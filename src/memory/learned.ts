@@ -6,14 +6,14 @@ import type { ConfidenceState } from './confidence-state'
 import type { ExperienceState, LearnedModel, ModelMarks, Persistent } from './experience-state'
 
 /** The parts of a state; each is checked where it is used. */
-export interface Learned {
+export interface SavedParts {
   readonly memory?: Uint8Array | undefined
   readonly worth: ConfidenceState
   readonly evidence?: unknown
   readonly ledger?: unknown
 }
 
-interface Reading extends ModelMarks {
+interface StateReading extends ModelMarks {
   /** Whether it takes what was known of workers: then it matters more whose it is. */
   evidence?: Persistent | undefined
   /** Told where nothing says whose the state is. */
@@ -21,7 +21,7 @@ interface Reading extends ModelMarks {
 }
 
 /** @throws RangeError for a state that is damaged, or of another model */
-export function learnedFrom(state: Uint8Array, own: LearnedModel, reading: Reading): Learned {
+export function learnedFrom(state: Uint8Array, own: LearnedModel, reading: StateReading): SavedParts {
   const archive = unpack('predictor', state)
   const { worth, evidence, ledger } = checked(archive.content, own, reading)
   const memory = archive.has('memory') ? archive.take('memory', 'u1') : undefined
@@ -30,7 +30,7 @@ export function learnedFrom(state: Uint8Array, own: LearnedModel, reading: Readi
 }
 
 /** What was saved beside the memory, if it is of this model. */
-function checked(value: unknown, own: LearnedModel, reading: Reading): ExperienceState {
+function checked(value: unknown, own: LearnedModel, reading: StateReading): ExperienceState {
   const content = saved.object('content', value, ['model', 'worth', 'evidence', 'ledger'])
   const model = saved.object('model', content.model, ['inputs', 'outputs', 'fingerprint', 'probed'])
   saved.same('model.inputs', own.inputs, model.inputs)
@@ -42,7 +42,7 @@ function checked(value: unknown, own: LearnedModel, reading: Reading): Experienc
 }
 
 /** Equal fingerprints are one model's. Others say less than the answers to one query; where nothing can be compared, names and shapes have to do. */
-function checkSame(model: Record<string, unknown>, own: LearnedModel, { probed, evidence, warn }: Reading): void {
+function checkSame(model: Record<string, unknown>, own: LearnedModel, { probed, evidence, warn }: StateReading): void {
   const { fingerprint } = model
   if (fingerprint !== null) saved.text('model.fingerprint', fingerprint)
   const areKnown = fingerprint !== null && own.fingerprint !== null

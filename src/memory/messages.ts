@@ -8,7 +8,7 @@ import type { Graded } from './calibration'
 import type { Spread } from './confidence'
 import type { ExperienceOptions } from './experience'
 import type { Lesson, Rated, Taken } from './host'
-import type { Learned } from './learned'
+import type { SavedParts } from './learned'
 
 /** All that a memory is made of. */
 export interface MemoryPlan {
@@ -16,7 +16,7 @@ export interface MemoryPlan {
   readonly signature: Signature
   readonly criterion: Criterion
   readonly memory: ExperienceOptions['memory']
-  readonly learned: Learned | undefined
+  readonly learned: SavedParts | undefined
 }
 
 /** `of`: which of the thread's memories. */
@@ -31,7 +31,7 @@ export type Order = { readonly of: number } & (
 )
 
 /** What a memory tells of itself: lessons that came since it was opened, and those of them that still wait. */
-export interface MemoryState {
+export interface KeptState {
   readonly isWarm: boolean
   readonly remembered: number
   readonly came: number
@@ -42,7 +42,7 @@ export type Report = { readonly of: number } & (
   | { readonly is: 'found'; readonly id: number; readonly found: Rated | undefined; readonly ms: number }
   | { readonly is: 'forgotten'; readonly id: number; readonly left: DeviationState[] }
   | { readonly is: 'taken'; readonly id: number; readonly taken: Taken }
-  | { readonly is: 'state'; readonly state: MemoryState }
+  | { readonly is: 'state'; readonly state: KeptState }
   | { readonly is: 'warning'; readonly text: string }
 )
 

@@ -7,7 +7,7 @@ import type { DeviationState } from '../stats'
 import type { Graded } from './calibration'
 import type { Spread } from './confidence'
 import { averaged, type Lesson, type MemoryHost, type Rated, type Taken, WAITING } from './host'
-import { type Envelope, type MemoryPlan, type MemoryState, type Order, ordersIn, type Report } from './messages'
+import { type Envelope, type KeptState, type MemoryPlan, type Order, ordersIn, type Report } from './messages'
 
 /** Of queries and answers that are on their way or wait there; one is always sent. */
 const MOST_BYTES = 2 ** 24
@@ -73,7 +73,7 @@ export class MemoryThread {
     if (this.#orders.push(order) === 1) queueMicrotask(() => this.#flush())
   }
 
-  recall(of: number, query: Float32Array, spread: Spread, withinMs: number, told: Told): void {
+  recall(of: number, query: Float32Array, spread: Spread, withinMs: number, told: TellFound): void {
     const { byteLength: bytes } = query
     const size = this.#lookups.size
     const isLate = size > 0 && size * this.lookMs > withinMs
@@ -182,11 +182,11 @@ export class MemoryThread {
   }
 }
 
-type Told = (found: Rated | undefined, ms: number | undefined) => void
+type TellFound = (found: Rated | undefined, ms: number | undefined) => void
 
 interface Lookup {
   /** Undefined once it was told. */
-  told: Told | undefined
+  told: TellFound | undefined
   readonly bytes: number
   /** Of the timer that tells it where the thread does not. */
   readonly stop: () => void
@@ -245,7 +245,7 @@ export class ThreadMemory implements MemoryHost {
     this.#thread.order(order)
   }
 
-  tell({ isWarm, remembered, came, waiting }: MemoryState): void {
+  tell({ isWarm, remembered, came, waiting }: KeptState): void {
     this.isWarm = isWarm
     this.remembered = remembered
     this.#came = came
@@ -253,7 +253,7 @@ export class ThreadMemory implements MemoryHost {
     this.#told?.()
   }
 
-  recall(query: Float32Array, spread: Spread, withinMs: number, told: Told): void {
+  recall(query: Float32Array, spread: Spread, withinMs: number, told: TellFound): void {
     if (this.isWarm) this.#thread.recall(this.of, query, spread, withinMs, told)
     else told(undefined, undefined)
   }

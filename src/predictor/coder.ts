@@ -12,7 +12,7 @@ import { DEFAULT_BYTES, type OwnFeatures, sampleFeatures } from '../memory/domai
 import { type ExperienceOptions, memoryOf } from '../memory/experience'
 import { learnedModel } from '../memory/experience-state'
 import { HostedMemory } from '../memory/hosted'
-import { type Learned, learnedFrom } from '../memory/learned'
+import { learnedFrom, type SavedParts } from '../memory/learned'
 import { Memory } from '../memory/memory'
 import { MemoryThread } from '../memory/thread'
 import { secret, seeded } from '../random'
@@ -56,7 +56,7 @@ export async function loadCoder(given: Checked): Promise<Coder> {
       const plan = own && remembering ? givenFeatures(remembering, own, signature) : remembering
       const evidence = evidenceOf(name, trust)
       const model = learnedModel(signature, { fingerprint, probed })
-      const host = (learned: Learned | undefined) =>
+      const host = (learned: SavedParts | undefined) =>
         new HostedMemory({
           ...{ core: codec.core, clock, warn, model, part: 1 / limits.tenants, first: shared.first },
           plan: { core: core.kind, signature, criterion, memory: plan, learned },

@@ -1,13 +1,11 @@
-/** What runs inside a local worker: one model behind comlink; or, in a thread of their own, memories. */
+/** What a local worker does: one model behind comlink. */
 
-import { expose } from 'comlink'
-import { platform } from '#platform'
-import { serveMemories } from '../../memory/server'
+import { type Endpoint, expose } from 'comlink'
 import type { TensorList } from '../../tensor'
 import { OnnxModel } from '../onnx/model'
 import type { ModelFile } from '../onnx/model-file'
 import type { OnnxOptions } from '../onnx/options'
-import { answerQueries, plain, type Reply, sayHello } from './messages'
+import { answerQueries, plain, type Reply } from './messages'
 
 export type Loaded = Pick<OnnxModel, 'signature' | 'warnings' | 'batches' | 'scales' | 'repeats' | 'sequence' | 'hints'>
 
@@ -34,8 +32,8 @@ async function run(batch: TensorList): Promise<TensorList> {
   return model.run(batch)
 }
 
-const parent = platform.parent()
-sayHello(parent)
-answerQueries(parent, run)
-serveMemories(parent)
-expose(host, parent)
+/** To the thread that has started this one. */
+export function serveModel(parent: Endpoint): void {
+  answerQueries(parent, run)
+  expose(host, parent)
+}
