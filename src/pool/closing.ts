@@ -14,8 +14,9 @@ export class Closing {
     this.#clock = clock
   }
 
-  close({ worker, slots }: Member): void {
+  close({ worker, slots, rest }: Member): void {
     worker.onFree = undefined
+    rest?.end()
     for (const { unwatch } of slots.all) unwatch?.()
     const closing = this.#close(async () => worker.close())
     this.#open.add(closing)

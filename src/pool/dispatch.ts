@@ -5,7 +5,7 @@
 
 import { append, NONE } from '../arrays'
 import type { Clock } from '../clock'
-import { mayTake, type PooledAttempt } from './batch'
+import { nobodysFault, type PooledAttempt } from './batch'
 import { Execution, type ExecutionOptions } from './execution'
 import type { Machine } from './machine'
 import type { Member, WorkerSlot } from './member'
@@ -119,8 +119,8 @@ export class Dispatcher {
   }
 
   /** Whether it may take none of the queries that wait anyway: that says nothing of slower workers. */
-  #isBarred({ worker }: Member): boolean {
-    return this.#queue.needed > 0 && !this.#queue.find(0, (attempt) => mayTake(worker, attempt))
+  #isBarred({ identity }: Member): boolean {
+    return this.#queue.needed > 0 && !this.#queue.find(0, (attempt) => attempt.mayGoTo(identity))
   }
 
   /** Whether enough slots are free that one may do what can be done without. */
@@ -136,7 +136,7 @@ export class Dispatcher {
   #attemptFor(member: Member, skip: number, startsAt: number, busy?: WorkerSlot): PooledAttempt | undefined {
     let late: PooledAttempt[] = NONE
     const willDo = (attempt: PooledAttempt) => {
-      if (!mayTake(member.worker, attempt, busy)) return false
+      if (!attempt.mayGoTo(member.identity, busy)) return false
       const isLate = startsAt > attempt.queuedAt && this.execution.forecast.isHopeless(attempt, member, startsAt)
       if (isLate) late = append(late, attempt)
       return !isLate
@@ -147,7 +147,7 @@ export class Dispatcher {
       return this.#attemptFor(member, skip, startsAt) // an owner may have cancelled it
     }
     if (needed || (member.patience && (skip || busy)) || !this.#canSpare) return needed
-    return this.#queue.low.find(0, LOOKAHEAD, (attempt) => mayTake(member.worker, attempt, busy))
+    return this.#queue.low.find(0, LOOKAHEAD, (attempt) => attempt.mayGoTo(member.identity, busy))
   }
 
   #refuse(attempt: PooledAttempt): void {
@@ -157,18 +157,18 @@ export class Dispatcher {
     this.#queue.remove(attempt)
     const { forecast } = this.execution
     const error = forecast.refused(text, forecast.waitMs(attempt.turn))
-    attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined, ranMs: 0 }, now)
+    attempt.settle(nobodysFault(error), now)
     attempt.row.owner.settled(attempt)
   }
 
   /** The first attempt that a worker may take and none that is faster: that one would wait in vain. */
   #strandedFor(member: Member): PooledAttempt | undefined {
     const isStranded = (attempt: PooledAttempt) => {
-      if (!mayTake(member.worker, attempt)) return false
+      if (!attempt.mayGoTo(member.identity)) return false
       let refused: Machine | undefined // one that has thousands of names is asked about once
       for (const other of this.#roster.ready) {
         if (other.machine === refused || !this.#speeds.isFaster(other.speed, member.speed)) continue
-        if (mayTake(other.worker, attempt)) return false
+        if (attempt.mayGoTo(other.identity)) return false
         refused = other.machine
       }
       return true
@@ -216,7 +216,7 @@ export class Dispatcher {
       if (this.#gathering !== 'off' && this.#queue.needed < slots * (member.batching?.size ?? 1)) return
       this.execution.pipeline.unlist(slot)
       const startsAt = this.#startsAt(slot)
-      const isFree = member.state.is === 'ready' && member.isFree
+      const isFree = member.state === 'ready' && member.isFree
       const attempt = isFree ? this.#attemptFor(member, 0, startsAt, slot) : undefined
       if (attempt) this.execution.startAhead(slot, this.#packing.pack(member, attempt, startsAt, slot))
     }

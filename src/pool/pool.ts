@@ -2,9 +2,9 @@
 
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
-import { identityOf, type ModelWorker } from '../workers/worker'
+import type { ModelWorker } from '../workers/worker'
 import type { Apart, Attempt, Attempts, Identity, Submission, Turn } from './attempt'
-import { mayTake, PooledAttempt } from './batch'
+import { CANCELLED, nobodysFault, PooledAttempt } from './batch'
 import { Closing } from './closing'
 import { Dispatcher, type DispatchOptions } from './dispatch'
 import type { Forecast } from './forecast'
@@ -144,7 +144,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     own.isReleased = true
     if (own.phase !== 'queued') return
     this.#queue.remove(own)
-    own.settle({ kind: 'cancelled', ranMs: 0 }, this.#clock.now())
+    own.settle(CANCELLED, this.#clock.now())
   }
 
   cancel(attempt: Attempt<P, A>): void {
@@ -163,7 +163,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
 
   trial(row: Submission<P>): Attempt<P, A> | undefined {
     const attempt = new PooledAttempt(row, this.#clock.now())
-    const member = this.#roster.findEjected((worker) => mayTake(worker, attempt))
+    const member = this.#roster.findEjected((identity) => attempt.mayGoTo(identity))
     if (!member) return undefined
     this.#dispatcher.execution.startAlone(member, attempt)
     return attempt as Attempt<P, A>
@@ -177,9 +177,9 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     this.suspend(identity)
     const error = new ApproxiferError('WORKER', 'its worker was ejected')
     const theirs = [...this.#roster.members.values(), ...this.#roster.leaving].filter(
-      ({ worker }) => identityOf(worker) === identity,
+      (member) => member.identity === identity,
     )
-    for (const member of theirs) this.#dispatcher.execution.takeBack(member, error)
+    for (const member of theirs) this.#dispatcher.execution.end(member, error)
   }
 
   readmit(identity: Identity): void {
@@ -231,7 +231,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
         continue
       }
       this.#queue.remove(attempt)
-      attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined, ranMs: 0 }, this.#clock.now())
+      attempt.settle(nobodysFault(error), this.#clock.now())
       attempt.row.owner.settled(attempt)
     }
   }

@@ -1,6 +1,6 @@
 /**
- * Attempts that wait for a worker: three priorities. Of those of queries the higher ranks go first, callers take turns, as many as their weight
- * in a row, and of one caller the first come is the first served.
+ * Attempts that wait for a worker: those of high priority, those of queries by their rank, those of low priority. On each of these levels
+ * callers take turns, as many as their weight in a row, and of one caller the first come is the first served.
  */
 
 import { Deque } from '../arrays'
@@ -17,8 +17,23 @@ class Line extends Deque<PooledAttempt> {
   turns = 0
   taken: readonly PooledAttempt[] | undefined
 
-  constructor(readonly weight: number) {
+  constructor(
+    readonly caller: string,
+    readonly weight: number,
+  ) {
     super()
+  }
+
+  /** In front of those that came later. @returns its place */
+  putBack(attempt: PooledAttempt): number {
+    const earlier: PooledAttempt[] = []
+    for (let { first } = this; first && first.order < attempt.order; first = this.first) {
+      this.shift()
+      earlier.push(first)
+    }
+    const place = this.unshift(attempt)
+    for (const each of earlier.reverse()) each.at = this.unshift(each)
+    return place
   }
 
   /** Others are next. @param taken  by a worker at a time: one turn */
@@ -29,42 +44,27 @@ class Line extends Deque<PooledAttempt> {
   }
 }
 
-/** At the end, or in front of those that came later. */
-function put(line: Deque<PooledAttempt>, attempt: PooledAttempt, isAgain: boolean): void {
-  if (!isAgain) {
-    attempt.at = line.push(attempt)
-    return
-  }
-  const earlier: PooledAttempt[] = []
-  for (let { first } = line; first && first.order < attempt.order; first = line.first) {
-    line.shift()
-    earlier.push(first)
-  }
-  attempt.at = line.unshift(attempt)
-  for (const each of earlier.reverse()) each.at = line.unshift(each)
-}
-
-/** Attempts of one rank, by caller: whose turn it is comes first. */
-class Rank {
+/** Attempts of one level, by caller: whose turn it is comes first. */
+class Level {
   readonly #lines = new Map<string, Line>()
   #weights = 0
-  /** The queue of the only caller, as often there is one: a map costs as much as all else here. */
-  #only: { readonly caller: string; readonly line: Line } | undefined
+  /** That of the only caller, as often there is one: a map costs as much as all else here. */
+  #only: Line | undefined
   size = 0
 
   add(attempt: PooledAttempt, isAgain: boolean): void {
-    put(this.#line(attempt.turn), attempt, isAgain)
+    const line = this.#line(attempt.turn)
+    attempt.at = isAgain ? line.putBack(attempt) : line.push(attempt)
     this.size++
   }
 
   #line(turn: Turn): Line {
     const caller = callerOf(turn)
-    if (this.#only?.caller === caller) return this.#only.line
-    const known = this.#lines.get(caller)
+    const known = this.#only?.caller === caller ? this.#only : this.#lines.get(caller)
     if (known) return known
-    const line = new Line(turn.weight ?? 1)
+    const line = new Line(caller, turn.weight ?? 1)
     this.#weights += line.weight
-    this.#only = this.#lines.size ? undefined : { caller, line }
+    this.#only = this.#lines.size ? undefined : line
     this.#lines.set(caller, line)
     return line
   }
@@ -76,17 +76,16 @@ class Rank {
     if (this.#only) return
     if (taken) this.#forfeit(line)
     if (taken ? !line.isOver(taken) : line.size) return // its turns go on, also where its next one is yet to come
-    const caller = callerOf(turn)
-    this.#lines.delete(caller) // and in again as the last
-    if (line.size) this.#lines.set(caller, line)
+    this.#lines.delete(line.caller) // and in again as the last
+    if (line.size) this.#lines.set(line.caller, line)
     else this.#weights -= line.weight
   }
 
   /** A caller that had nothing queued while it had turns left loses these: it is another's turn. */
   #forfeit(other: Line): void {
-    for (const [caller, line] of this.#lines) {
+    for (const line of this.#lines.values()) {
       if (line === other || line.size || !line.turns) return
-      this.#lines.delete(caller)
+      this.#lines.delete(line.caller)
       this.#weights -= line.weight
     }
   }
@@ -115,8 +114,7 @@ class Rank {
 
   /** In their order as far as lines are equally long. */
   find(skip: number, lookahead: number, willDo: (attempt: PooledAttempt) => boolean): PooledAttempt | undefined {
-    if (this.#only) return this.#only.line.find(skip, lookahead, willDo)
-    if (skip >= this.size) return undefined
+    if (this.#only) return this.#only.find(skip, lookahead, willDo)
     const { size } = this.#lines
     let at = 0
     for (const line of this.#lines.values()) {
@@ -132,63 +130,61 @@ class Rank {
 }
 
 export class Queue {
-  readonly #high = new Deque<PooledAttempt>()
-  /** Of queries, the highest first. */
-  readonly #ranks = [new Rank(), new Rank(), new Rank()] as const
-  /** Those that can be done without. */
-  readonly low = new Deque<PooledAttempt>()
-  /** How many there are of all others; written here alone. */
+  /** Those that cannot be done without: of high priority, and of queries, the highest rank first. */
+  readonly #levels = [new Level(), new Level(), new Level(), new Level()] as const
+  /** Those that can. */
+  readonly low = new Level()
+  /** How many cannot; written here alone. */
   needed = 0
 
   /** One of low priority only where no other waits. */
   get first(): PooledAttempt | undefined {
-    const [first, second, third] = this.#ranks
-    return this.#high.first ?? first.first ?? second.first ?? third.first ?? this.low.first
+    return (this.#levels.find(({ size }) => size) ?? this.low).first
   }
 
   /** How many that cannot be done without have their turn before a query that comes now. @param more, others  that come before it, its caller's and others' */
   before(turn: Turn, more?: number, others?: number): number {
     const { rank } = turn
-    let before = this.#high.size + this.#ranks[rank].before(turn, more, others)
-    for (let higher = 0; higher < rank; higher++) before += this.#ranks[higher].size
+    let before = this.#levels[rank + 1].before(turn, more, others)
+    for (let higher = 0; higher <= rank; higher++) before += this.#levels[higher].size
     return before
   }
 
   /** Whether too few wait for a caller to have its share, where weights differ. */
   lacks(turn: Turn): boolean {
-    return this.#ranks[turn.rank].lacks(turn)
+    return this.#levels[turn.rank + 1].lacks(turn)
   }
 
-  /** @param isAgain  it was queued before, and keeps its place among those of its priority and caller */
+  #levelOf({ priority, turn }: PooledAttempt): Level {
+    if (priority === 'low') return this.low
+    return this.#levels[priority === 'high' ? 0 : turn.rank + 1]
+  }
+
+  /** @param isAgain  it was queued before, and keeps its place among those of its level and caller */
   push(attempt: PooledAttempt, isAgain = false): void {
-    const { priority, turn } = attempt
-    if (priority !== 'low') this.needed++
-    if (priority === 'normal') return this.#ranks[turn.rank].add(attempt, isAgain)
-    put(priority === 'high' ? this.#high : this.low, attempt, isAgain)
+    if (attempt.priority !== 'low') this.needed++
+    this.#levelOf(attempt).add(attempt, isAgain)
   }
 
   /** @param taken  all that a worker takes now, this one included: their callers have had a turn */
   remove(attempt: PooledAttempt, taken?: readonly PooledAttempt[]): void {
-    const { priority, turn, at } = attempt
-    if (priority !== 'low') this.needed--
-    if (priority === 'normal') this.#ranks[turn.rank].remove(attempt, taken)
-    else (priority === 'high' ? this.#high : this.low).remove(at as number)
+    if (attempt.priority !== 'low') this.needed--
+    this.#levelOf(attempt).remove(attempt, taken)
   }
 
   /** The first needed one that will do, behind `skip` others. */
   find(skip: number, willDo: (attempt: PooledAttempt) => boolean, lookahead = LOOKAHEAD): PooledAttempt | undefined {
-    let attempt = skip < this.#high.size ? this.#high.find(skip, lookahead, willDo) : undefined
-    let left = Math.max(0, skip - this.#high.size)
-    for (const rank of this.#ranks) {
-      attempt ??= rank.size ? rank.find(left, lookahead, willDo) : undefined
-      left = Math.max(0, left - rank.size)
+    let left = skip
+    for (const level of this.#levels) {
+      const attempt = left < level.size ? level.find(left, lookahead, willDo) : undefined
+      if (attempt) return attempt
+      left = Math.max(0, left - level.size)
     }
-    return attempt
   }
 
   /** All, high before normal before low. */
   get all(): PooledAttempt[] {
-    return [this.#high, ...this.#ranks, this.low].flatMap((line) => [...line])
+    return [...this.#levels, this.low].flatMap((level) => [...level])
   }
 }
 

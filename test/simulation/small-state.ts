@@ -20,7 +20,6 @@ const omitted: Omitted = {
   '_all.save': learned,
   'InlineMemory._learning': learned,
   'Puppet.signature': fixed,
-  'Speed.worker': fixed,
   'ModelVersion.counts': figures,
   'ModelVersion.means': 'its calls lead to all of it that counts',
   'ModelVersion._shared': 'its calls lead to all of it that counts',
@@ -62,7 +61,7 @@ interface Batch {
 }
 
 interface Member {
-  state: { is: string }
+  state: string
   worker: { name: string; identity: string }
 }
 
@@ -110,7 +109,7 @@ const readings = {
   },
   Slots: ({ all, free, held, limit }: Slots) => [limit, all.filter((slot) => !free.includes(slot)), held],
   Batch: (batch: Batch) => (batch.isOver ? [batch.phase, batch.slot] : Object.entries(batch)),
-  Member: (member: Member) => (member.state.is === 'leaving' ? [member.worker.name, member.worker.identity] : Object.entries(member).filter(([key]) => !(`Member.${key}` in omitted))), // biome-ignore format: one line
+  Member: (member: Member) => (member.state === 'leaving' ? [member.worker.name, member.worker.identity] : Object.entries(member).filter(([key]) => !(`Member.${key}` in omitted))), // biome-ignore format: one line
 }
 
 export const timed: Reading = { names: /\b[wnkq]\d\b/g, omitted, readings: readings as Reading['readings'] }
