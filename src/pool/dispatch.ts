@@ -7,6 +7,7 @@ import { append, NONE } from '../arrays'
 import type { Clock } from '../clock'
 import { nobodysFault, type PooledAttempt } from './batch'
 import { Execution, type ExecutionOptions } from './execution'
+import { Forecast } from './forecast'
 import type { Machine } from './machine'
 import type { Member, WorkerSlot } from './member'
 import { Packing } from './packing'
@@ -27,6 +28,7 @@ export interface DispatchOptions extends Pick<ExecutionOptions, 'clock' | 'hangM
 
 export class Dispatcher {
   readonly execution: Execution
+  readonly forecast: Forecast
   readonly #clock: Clock
   readonly #queue: Queue
   readonly #roster: Roster
@@ -46,8 +48,9 @@ export class Dispatcher {
     this.#roster = roster
     this.#speeds = speeds
     this.#waiting = new Waiting(clock)
+    this.forecast = new Forecast(clock, queue, roster, speeds)
     this.#packing = new Packing(hangMs, queue, roster, speeds.scaling)
-    const freed = this.#freed.bind(this)
+    const freed = (member?: Member) => this.#freed(member)
     this.execution = new Execution({ ...options, lateMs, queue, roster, speeds, freed, queued: () => this.queued() })
   }
 
@@ -137,7 +140,7 @@ export class Dispatcher {
     let late: PooledAttempt[] = NONE
     const willDo = (attempt: PooledAttempt) => {
       if (!attempt.mayGoTo(member.identity, busy)) return false
-      const isLate = startsAt > attempt.queuedAt && this.execution.forecast.isHopeless(attempt, member, startsAt)
+      const isLate = startsAt > attempt.queuedAt && this.forecast.isHopeless(attempt, member, startsAt)
       if (isLate) late = append(late, attempt)
       return !isLate
     }
@@ -155,8 +158,7 @@ export class Dispatcher {
     const now = this.#clock.now()
     const text = `waited ${Math.round(now - attempt.queuedAt)} ms for workers: it is too late to begin`
     this.#queue.remove(attempt)
-    const { forecast } = this.execution
-    const error = forecast.refused(text, forecast.waitMs(attempt.turn))
+    const error = this.forecast.refused(text, this.forecast.waitMs(attempt.turn))
     attempt.settle(nobodysFault(error), now)
     attempt.row.owner.settled(attempt)
   }

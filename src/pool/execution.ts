@@ -6,7 +6,6 @@ import { ApproxiferError, asError } from '../errors'
 import type { Payload } from '../payload'
 import type { Attempt, FailedOutcome } from './attempt'
 import { Batch, CANCELLED, type Join, nobodysFault, PooledAttempt, send } from './batch'
-import { Forecast } from './forecast'
 import type { Member, WorkerSlot } from './member'
 import { Pipeline } from './pipeline'
 import type { Queue } from './queue'
@@ -49,7 +48,6 @@ export interface ExecutionOptions {
 
 export class Execution {
   readonly pipeline: Pipeline
-  readonly forecast: Forecast
   readonly #watchdog: Watchdog
   readonly #options: ExecutionOptions
   /** Workers that were slow or failed, the next one to be tried first; and from when on that is due. */
@@ -57,11 +55,10 @@ export class Execution {
   #triedAt = 0
 
   constructor(options: ExecutionOptions) {
-    const { clock, hangMs, lateMs, queue, roster, speeds } = options
+    const { clock, hangMs, lateMs } = options
     this.#options = options
     this.pipeline = new Pipeline(clock, lateMs, (late) => this.#takeBackAll(late))
     this.#watchdog = new Watchdog(clock, hangMs, (slot, why) => this.#hung(slot, why))
-    this.forecast = new Forecast(clock, queue, roster, speeds)
   }
 
   /** A worker with a free slot gets a batch. @param now  the time */

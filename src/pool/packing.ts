@@ -12,10 +12,10 @@ const SAFE = 0.25
 /** Makes batches: one attempt, or several where that pays. */
 export class Packing {
   constructor(
-    readonly hangMs: number,
-    readonly queue: Queue,
-    readonly roster: Roster,
-    readonly scaling: Scaling,
+    private readonly hangMs: number,
+    private readonly queue: Queue,
+    private readonly roster: Roster,
+    private readonly scaling: Scaling,
   ) {}
 
   /**

@@ -7,6 +7,7 @@ import type { Apart, Attempt, Attempts, Identity, Submission, Turn } from './att
 import { CANCELLED, nobodysFault, PooledAttempt } from './batch'
 import { Closing } from './closing'
 import { Dispatcher, type DispatchOptions } from './dispatch'
+import type { Execution } from './execution'
 import type { Forecast } from './forecast'
 import type { IdentitiesView } from './identities'
 import { Member, type PoolStats } from './member'
@@ -33,6 +34,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   readonly #queue = new Queue()
   readonly #roster: Roster
   readonly #dispatcher: Dispatcher
+  readonly #execution: Execution
   readonly #closing: Closing
   readonly #clock: Clock
   readonly #maxBatch: number
@@ -49,7 +51,8 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     const resumed = () => this.#dispatcher.dispatch()
     this.#roster = new Roster(clock, strand, (member) => this.#closing.close(member), resumed)
     this.#dispatcher = new Dispatcher(this.#queue, this.#roster, options)
-    this.forecast = this.#dispatcher.execution.forecast
+    this.#execution = this.#dispatcher.execution
+    this.forecast = this.#dispatcher.forecast
     for (const worker of workers) this.add(worker)
   }
 
@@ -107,7 +110,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   add(worker: ModelWorker, ejected = false): void {
     if (this.#isClosed) throw new ApproxiferError('CLOSED', 'the pool is closed')
     const member = new Member(worker, this.#maxBatch, this.#plain(worker))
-    worker.onFree = () => this.#dispatcher.execution.free(member)
+    worker.onFree = () => this.#execution.free(member)
     this.#roster.add(member, ejected)
     this.#dispatcher.dispatch()
   }
@@ -116,7 +119,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   drain(name: string): boolean {
     const member = this.#roster.members.get(name)
     if (!member) return false
-    this.#dispatcher.execution.forget(member)
+    this.#execution.forget(member)
     this.#roster.leave(member)
     return true
   }
@@ -128,7 +131,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     )
     this.drain(name)
     const error = new ApproxiferError('WORKER', `${name} was removed`)
-    for (const member of leaving) this.#dispatcher.execution.end(member as Member, error)
+    for (const member of leaving) this.#execution.end(member as Member, error)
     return leaving.length > 0
   }
 
@@ -165,7 +168,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     const attempt = new PooledAttempt(row, this.#clock.now())
     const member = this.#roster.findEjected((identity) => attempt.mayGoTo(identity))
     if (!member) return undefined
-    this.#dispatcher.execution.startAlone(member, attempt)
+    this.#execution.startAlone(member, attempt)
     return attempt as Attempt<P, A>
   }
 
@@ -179,7 +182,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     const theirs = [...this.#roster.members.values(), ...this.#roster.leaving].filter(
       (member) => member.identity === identity,
     )
-    for (const member of theirs) this.#dispatcher.execution.end(member, error)
+    for (const member of theirs) this.#execution.end(member, error)
   }
 
   readmit(identity: Identity): void {
@@ -244,7 +247,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     const members = [...this.#roster.members.values(), ...this.#roster.leaving]
     this.#roster.leaving.clear()
     for (const member of members) {
-      this.#dispatcher.execution.end(member, error)
+      this.#execution.end(member, error)
       this.#closing.close(member)
     }
     await this.#closing.done()

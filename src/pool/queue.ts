@@ -190,13 +190,11 @@ export class Queue {
 
 /** For how long attempts have waited, less for how long none has. */
 export class Waiting {
-  readonly #clock: Clock
   #ms = 0
   #at: number
   #isAny = false
 
-  constructor(clock: Clock) {
-    this.#clock = clock
+  constructor(private readonly clock: Clock) {
     this.#at = clock.now()
   }
 
@@ -215,7 +213,7 @@ export class Waiting {
   }
 
   #proceed(): void {
-    const now = this.#clock.now()
+    const now = this.clock.now()
     this.#ms = Math.max(0, this.#ms + (this.#isAny ? now - this.#at : this.#at - now))
     this.#at = now
   }

@@ -23,9 +23,9 @@ export class Rest {
 
   /** @param othersAreFree  whether it may be left alone for as long as it wants @param over  told when it may get something */
   constructor(
-    readonly clock: Clock,
-    readonly othersAreFree: () => boolean,
-    readonly over: () => void,
+    private readonly clock: Clock,
+    private readonly othersAreFree: () => boolean,
+    private readonly over: () => void,
   ) {}
 
   /** @param sentAt  when the call was @param retryMs  what its worker said */
