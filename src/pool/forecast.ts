@@ -75,13 +75,13 @@ export class Forecast {
   /** Why a query should not wait; undefined where it may well be answered in time, or nobody knows. @param ahead  where it is the last of several */
   refusal(leftMs: number, turn: Turn, ahead?: Ahead): ApproxiferError | undefined {
     const { pace } = this.speeds
-    const { free, usable } = this.roster.capacity
+    const { free, slots } = this.roster.capacity
     this.#longestMs = this.queue.needed ? Math.max(this.#longestMs, leftMs) : leftMs
-    if (pace.meanMs === undefined || !usable) return undefined
+    if (pace.meanMs === undefined || !slots) return undefined
     const before = this.#before(turn, ahead)
     const last = ahead ? this.#before(turn, { ...ahead, own: ahead.own + ahead.rows - 1 }) : before
-    const firstMs = free && !before ? 0 : ((before + 0.5) * pace.meanMs) / usable
-    const waitMs = !before && last < free ? 0 : ((last + 0.5 - (before ? 0 : free)) * pace.meanMs) / usable
+    const firstMs = free && !before ? 0 : ((before + 0.5) * pace.meanMs) / slots
+    const waitMs = !before && last < free ? 0 : ((last + 0.5 - (before ? 0 : free)) * pace.meanMs) / slots
     const lengths = this.#lengths[turn.rank]
     if (!lengths.size && leftMs - waitMs > AMPLE * pace.meanMs) return undefined
     const chance = pace.chance(leftMs)
@@ -93,17 +93,17 @@ export class Forecast {
     const margin = !ahead || !before ? 1 : ahead.isIn ? MANY.waiting : MANY.admitted
     const mayWait = ahead?.isIn || isShort || firstMs <= length * leftMs
     const isIn = !waitMs || (mayWait && pace.chance(leftMs - margin * waitMs) >= least * chance)
-    if (!isIn) this.#lengthen(turn, length - (chance * SHORTER) / (LONGER * usable))
-    else if (isShort && length < 1) this.#lengthen(turn, length + 1 / (LONGER * usable))
+    if (!isIn) this.#lengthen(turn, length - (chance * SHORTER) / (LONGER * slots))
+    else if (isShort && length < 1) this.#lengthen(turn, length + 1 / (LONGER * slots))
     if (isIn) return undefined
     return this.refused(told(leftMs, waitMs, ahead?.rows), this.waitMs(turn, ahead), chance)
   }
 
   /** Milliseconds until `rows` are answered where nothing else is to do, with the margin of admission; undefined where nobody knows. */
   aloneMs(rows: number): number | undefined {
-    const { usable } = this.roster.capacity
+    const { slots } = this.roster.capacity
     const { meanMs } = this.speeds.pace
-    return meanMs === undefined || !usable ? undefined : (MANY.admitted * rows * meanMs) / usable
+    return meanMs === undefined || !slots ? undefined : (MANY.admitted * rows * meanMs) / slots
   }
 
   #before(turn: Turn, ahead?: Ahead): number {
@@ -121,16 +121,16 @@ export class Forecast {
 
   /** When what waits before a query that comes now is done, by what the last answers took, or given up by its deadlines; undefined where nobody knows. @param ms  what one takes */
   waitMs(turn: Turn, ahead?: Ahead, ms = this.speeds.pace.latelyMs): number | undefined {
-    const { usable } = this.roster.capacity
+    const { slots } = this.roster.capacity
     const { meanMs } = this.speeds.pace
-    if (meanMs === undefined || !usable) return undefined
-    return Math.min(this.#longestMs, ((this.#before(turn, ahead) + 0.5) * ms) / usable)
+    if (meanMs === undefined || !slots) return undefined
+    return Math.min(this.#longestMs, ((this.#before(turn, ahead) + 0.5) * ms) / slots)
   }
 
   /** Attempts that must wait for no worker to be idle: more of them where several go in one run. */
   get #shortest(): number {
-    const { usable, mostRows } = this.roster.capacity
-    return Math.max(2, usable * (mostRows > 1 ? 3 * this.speeds.pace.rows : 0.5))
+    const { slots, mostRows } = this.roster.capacity
+    return Math.max(2, slots * (mostRows > 1 ? 3 * this.speeds.pace.rows : 0.5))
   }
 
   #lengthen(turn: Turn, length: number): void {

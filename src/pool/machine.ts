@@ -18,9 +18,9 @@ export class Machine {
   trusted = false
   /** Of these, how many may take attempts. */
   usable = 0
-  /** Slots of its workers: all, those of workers that may take attempts, the free ones of workers that are ready; and as many of them as count. Written by the roster. */
-  readonly slots = { all: 0, usable: 0, free: 0 }
-  readonly counted = { all: 0, usable: 0, free: 0 }
+  /** Slots of its workers that may take attempts, and the free ones of those that are ready; and as many of them as count. Written by the roster. */
+  readonly slots = { all: 0, free: 0 }
+  readonly counted = { all: 0, free: 0 }
   /** Slots that are taken; one is during a pause. */
   taken = 0
   /** Workers in the list of free ones, as many as it has room for; the others that are free wait for more room. Written by the roster. */

@@ -40,7 +40,7 @@ export class Packing {
   /** Rows that may go in one run now, a power of two: no more than are queued for each slot, nor than the first one has time for. */
   #most(member: Member, first: PooledAttempt, startsAt: number): number {
     const rows = member.batching?.most ?? 1
-    const share = Math.min(rows, this.queue.needed / Math.max(1, this.roster.capacity.usable))
+    const share = Math.min(rows, this.queue.needed / Math.max(1, this.roster.capacity.slots))
     if (share < 2 || member.patience || first.isAlone || first.priority === 'low') return 1
     const leftMs = Math.min(first.dueAt - startsAt, SAFE * this.hangMs)
     let most = 2 ** Math.floor(Math.log2(share))
@@ -66,7 +66,7 @@ export class Packing {
       if (mayJoin && attempt !== first && attempt.mayGoTo(member.identity, busy)) attempts.push(attempt)
       return attempts.length === size
     }
-    this.queue.find(0, joins, Math.min(LOOKAHEAD, size * this.roster.capacity.usable))
+    this.queue.find(0, joins, Math.min(LOOKAHEAD, size * this.roster.capacity.slots))
     return attempts.slice(0, 2 ** Math.floor(Math.log2(attempts.length)))
   }
 }

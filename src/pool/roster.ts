@@ -61,17 +61,14 @@ export class Roster {
   }
 
   add(member: Member, ejected: boolean): void {
-    this.utilisation.add(0) // so far it did not count
     this.members.set(member.worker.name, member)
     member.machine = this.identities.add(member.worker)
-    this.capacity.count(member, 1)
     if (ejected) this.#ejected.add(member)
     this.update(member)
   }
 
   /** It is no member any more: nothing that is told of all counts it. */
   leave(member: Member): void {
-    this.utilisation.add(0) // so far it counted
     this.members.delete(member.worker.name)
     this.#ejected.delete(member)
     this.leaving.add(member)
@@ -173,7 +170,7 @@ export class Roster {
 
   /** A worker takes more or fewer at once than before. */
   #resize(member: Member, slots: number): void {
-    this.utilisation.add(0) // so far there were as many as before
+    this.utilisation.add(0)
     this.capacity.count(member, -1)
     member.slots.limit = slots
     this.capacity.count(member, 1)
@@ -217,6 +214,7 @@ export class Roster {
     if (state === 'ready') this.ready.add(member)
     else this.ready.delete(member)
     const wasUsable = isUsable(member.state)
+    this.utilisation.add(0) // so far there were as many slots as before
     this.capacity.count(member, -1)
     member.state = state
     this.capacity.count(member, 1)
@@ -315,34 +313,28 @@ function isUsable(state: MemberState): boolean {
 
 /** What the members add up to. */
 class Capacity {
-  /** Slots: all, those of usable workers, and the free ones of workers that are ready. */
+  /** Slots of workers that may take attempts, and the free ones of those that are ready. */
   slots = 0
-  usable = 0
   free = 0
-  /** Usable workers. */
+  /** Workers that may take attempts. */
   workers = 0
   /** Rows that one of them has taken in a run at most. */
   mostRows = 1
 
   count({ state, slots, batching, machine }: Member, sign: 1 | -1): void {
-    if (state === 'leaving') return
+    if (!isUsable(state)) return
     if (batching) this.mostRows = Math.max(this.mostRows, batching.most)
+    this.workers += sign
     machine.slots.all += sign * slots.limit
     if (state === 'ready') machine.slots.free += sign * Math.max(0, slots.limit - slots.busy)
-    if (isUsable(state)) {
-      machine.slots.usable += sign * slots.limit
-      this.workers += sign
-    }
   }
 
   /** A machine has other slots than before, or takes other ones: no more count than it may take. */
   recount({ slots, counted, limit, room }: Machine): void {
-    const [all, usable, free] = [counted.all, counted.usable, counted.free]
+    const { all, free } = counted
     counted.all = Math.min(slots.all, limit)
-    counted.usable = Math.min(slots.usable, limit)
     counted.free = Math.min(slots.free, Math.max(0, room))
     this.slots += counted.all - all
-    this.usable += counted.usable - usable
     this.free += counted.free - free
   }
 }
