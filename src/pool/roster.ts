@@ -26,7 +26,9 @@ export class Roster {
   readonly #ejected = new Set<Member>()
   /** Those that would get attempts, but are not free. */
   readonly #down = new Set<Member>()
-  readonly #free = new FreeSlots()
+  /** Those with a free slot, the fastest first, of equal ones the one listed first. */
+  #free = new TinyQueue<FreeEntry>([], faster)
+  #stamps = 0
   readonly #clock: Clock
   /** Told when attempts that are queued may have no worker left. */
   readonly strand: () => void
@@ -194,8 +196,21 @@ export class Roster {
       waiting.shift()
       first.place = undefined
       machine.listed++
-      this.#free.push(first, this.members.size)
+      this.#enter(first)
     }
+  }
+
+  /**
+   * Among those with a free slot. One with several counts as the slower the more of them are taken, up to twice as slow: as much as makes no
+   * difference between two workers, so that none is passed over for it.
+   */
+  #enter(member: Member): void {
+    member.stamp = ++this.#stamps
+    const slowness = member.speed.slowness * (1 + member.slots.busy / member.limit)
+    this.#free.push({ member, stamp: member.stamp, slowness })
+    if (this.#free.length < 2 * this.members.size + OUT_OF_DATE) return
+    const valid = this.#free.data.filter(({ member, stamp }) => stamp === member.stamp)
+    this.#free = new TinyQueue(valid, faster)
   }
 
   #stateOf(member: Member): MemberState {
@@ -233,7 +248,10 @@ export class Roster {
 
   /** Takes the fastest worker with a free slot out, until it is listed again. */
   takeFastest(): Member | undefined {
-    for (let member = this.#free.take(); member; member = this.#free.take()) {
+    for (let entry = this.#free.pop(); entry; entry = this.#free.pop()) {
+      const { member, stamp } = entry
+      if (stamp !== member.stamp) continue
+      member.stamp = 0
       member.machine.listed--
       const hasRoom = member.machine.room > 0
       if (hasRoom && member.isFree) return member
@@ -271,35 +289,6 @@ interface FreeEntry {
   readonly member: Member
   readonly stamp: number
   readonly slowness: number
-}
-
-/**
- * Workers with a free slot, the fastest first, of equal ones the one listed first. One with several slots counts as the slower the more of
- * them are taken, up to twice as slow: as much as makes no difference between two workers, so that none is passed over for it.
- */
-class FreeSlots {
-  #entries = new TinyQueue<FreeEntry>([], faster)
-  #stamps = 0
-
-  /** @param size  how many workers there are */
-  push(member: Member, size: number): void {
-    member.stamp = ++this.#stamps
-    const slowness = member.speed.slowness * (1 + member.slots.busy / member.limit)
-    this.#entries.push({ member, stamp: member.stamp, slowness })
-    if (this.#entries.length < 2 * size + OUT_OF_DATE) return
-    this.#entries = new TinyQueue(
-      this.#entries.data.filter(({ member, stamp }) => stamp === member.stamp),
-      faster,
-    )
-  }
-
-  take(): Member | undefined {
-    for (let entry = this.#entries.pop(); entry; entry = this.#entries.pop()) {
-      if (entry.stamp !== entry.member.stamp) continue
-      entry.member.stamp = 0
-      return entry.member
-    }
-  }
 }
 
 function faster(a: FreeEntry, b: FreeEntry): number {

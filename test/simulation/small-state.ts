@@ -28,6 +28,7 @@ const omitted: Omitted = {
   'Admission._failed': figures,
   'Member.counts': figures,
   'Member.stamp': derived,
+  'Roster._stamps': derived,
   'Capacity.mostRows': fixed,
   'Speeds.pace': few,
   'Speeds._slots': derived,
@@ -103,7 +104,7 @@ const readings = {
   'HedgedCall.timer': inLine,
   'Identities._machines': (own: Map<string, unknown>) => new Unordered([...own]),
   'Roster.members': (own: Map<string, unknown>) => new Unordered([...own.values()]),
-  FreeSlots: ({ _entries: { data } }: { _entries: { data: Entry[] } }) => {
+  'Roster._free': ({ data }: { data: Entry[] }) => {
     const live = data.filter(({ member, stamp }) => member.stamp === stamp)
     return live.sort((a, b) => a.slowness - b.slowness || a.stamp - b.stamp).map(({ member, slowness }) => [member, slowness]) // biome-ignore format: one line
   },
