@@ -209,12 +209,12 @@ export class Execution {
 
   /** A batch has an attempt less. @param settled  its owner is told before the slot is filled again */
   #left(batch: Batch, now: number, settled?: PooledAttempt): void {
-    const slot = batch.slot
-    const { isOver } = batch
-    const next = isOver ? this.#leave(slot, batch, now) : undefined
-    if (isOver && batch.attempts.length > 1) batch.attempts.length = 0 // who holds one of them need not hold all
+    if (!batch.isOver) return settled?.row.owner.settled(settled)
+    const { slot } = batch
+    const next = this.#leave(slot, batch, now)
+    if (batch.attempts.length > 1) batch.attempts.length = 0 // who holds one of them need not hold all
     settled?.row.owner.settled(settled)
-    if (isOver) this.#options.freed(slot.member)
+    this.#options.freed(slot.member)
     if (next) this.#tell(next)
   }
 
@@ -223,12 +223,11 @@ export class Execution {
     const { member } = slot
     const { speeds } = this.#options
     const ms = now - batch.startedAt
-    const isLate = batch.phase === 'running' && batch.comparable && ms / batch.factor > (member.speed.ms ?? speeds.typicalMs)
+    const isLate =
+      batch.phase === 'running' && batch.comparable && ms / batch.factor > (member.speed.ms ?? speeds.typicalMs)
     // A refusal that comes late is as good as silence: a machine could hold up queries with it, and lose nothing.
     const isUnheard =
-      batch.best === 'cancelled' ||
-      batch.best === 'refused' ||
-      (batch.best === 'failed' && member.state === 'leaving')
+      batch.best === 'cancelled' || batch.best === 'refused' || (batch.best === 'failed' && member.state === 'leaving')
     if (batch.best === 'answered') this.#options.roster.answered(member)
     else if (member.machine.earns && (batch.phase === 'silent' || (isLate && isUnheard))) {
       slot.silentMs = ms
@@ -279,7 +278,7 @@ export class Execution {
 
   /** The next slow worker, if it is idle, gets a copy of a query that has begun elsewhere: it may have recovered. @param now  the time */
   #tryAgain({ row }: PooledAttempt, now: number): void {
-    if (now < this.#triedAt || !this.#slow.size) return
+    if (now < this.#triedAt) return
     const [member] = this.#slow
     const { slots, machine, state, speed } = member
     const { speeds, roster } = this.#options

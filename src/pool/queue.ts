@@ -115,6 +115,7 @@ class Level {
   /** In their order as far as lines are equally long. */
   find(skip: number, lookahead: number, willDo: (attempt: PooledAttempt) => boolean): PooledAttempt | undefined {
     if (this.#only) return this.#only.find(skip, lookahead, willDo)
+    if (skip >= this.size) return undefined
     const { size } = this.#lines
     let at = 0
     for (const line of this.#lines.values()) {
@@ -130,34 +131,36 @@ class Level {
 }
 
 export class Queue {
-  /** Those that cannot be done without: of high priority, and of queries, the highest rank first. */
-  readonly #levels = [new Level(), new Level(), new Level(), new Level()] as const
-  /** Those that can. */
+  readonly #high = new Level()
+  /** Of queries, the highest first. */
+  readonly #ranks = [new Level(), new Level(), new Level()] as const
+  /** Those that can be done without. */
   readonly low = new Level()
-  /** How many cannot; written here alone. */
+  /** How many there are of all others; written here alone. */
   needed = 0
 
   /** One of low priority only where no other waits. */
   get first(): PooledAttempt | undefined {
-    return (this.#levels.find(({ size }) => size) ?? this.low).first
+    const [first, second, third] = this.#ranks
+    return this.#high.first ?? first.first ?? second.first ?? third.first ?? this.low.first
   }
 
   /** How many that cannot be done without have their turn before a query that comes now. @param more, others  that come before it, its caller's and others' */
   before(turn: Turn, more?: number, others?: number): number {
     const { rank } = turn
-    let before = this.#levels[rank + 1].before(turn, more, others)
-    for (let higher = 0; higher <= rank; higher++) before += this.#levels[higher].size
+    let before = this.#high.size + this.#ranks[rank].before(turn, more, others)
+    for (let higher = 0; higher < rank; higher++) before += this.#ranks[higher].size
     return before
   }
 
   /** Whether too few wait for a caller to have its share, where weights differ. */
   lacks(turn: Turn): boolean {
-    return this.#levels[turn.rank + 1].lacks(turn)
+    return this.#ranks[turn.rank].lacks(turn)
   }
 
   #levelOf({ priority, turn }: PooledAttempt): Level {
-    if (priority === 'low') return this.low
-    return this.#levels[priority === 'high' ? 0 : turn.rank + 1]
+    if (priority === 'normal') return this.#ranks[turn.rank]
+    return priority === 'high' ? this.#high : this.low
   }
 
   /** @param isAgain  it was queued before, and keeps its place among those of its level and caller */
@@ -174,17 +177,18 @@ export class Queue {
 
   /** The first needed one that will do, behind `skip` others. */
   find(skip: number, willDo: (attempt: PooledAttempt) => boolean, lookahead = LOOKAHEAD): PooledAttempt | undefined {
-    let left = skip
-    for (const level of this.#levels) {
-      const attempt = left < level.size ? level.find(left, lookahead, willDo) : undefined
-      if (attempt) return attempt
-      left = Math.max(0, left - level.size)
+    let attempt = skip < this.#high.size ? this.#high.find(skip, lookahead, willDo) : undefined
+    let left = Math.max(0, skip - this.#high.size)
+    for (const rank of this.#ranks) {
+      attempt ??= rank.size ? rank.find(left, lookahead, willDo) : undefined
+      left = Math.max(0, left - rank.size)
     }
+    return attempt
   }
 
   /** All, high before normal before low. */
   get all(): PooledAttempt[] {
-    return [...this.#levels, this.low].flatMap((level) => [...level])
+    return [this.#high, ...this.#ranks, this.low].flatMap((level) => [...level])
   }
 }
 
