@@ -35,8 +35,10 @@ export class PooledAttempt implements Attempt {
   readonly order = made++
   priority: Priority
   isAlone = false
-  /** Its place in the queue, or the batch that has or had it; undefined while its worker lost it and it is not queued again yet. */
-  at: number | Batch | undefined
+  /** In the queue, while it is there. */
+  place: number | undefined
+  /** The one that has or had it; undefined while it is queued, and from when its worker lost it. */
+  batch: Batch | undefined
   seenBy: readonly Identity[] = NONE
   /** Nobody waits for it. */
   isReleased = false
@@ -69,32 +71,32 @@ export class PooledAttempt implements Attempt {
 
   get phase(): 'queued' | 'running' | 'settled' {
     if (this.outcome) return 'settled'
-    return typeof this.at === 'number' ? 'queued' : 'running'
+    return this.place === undefined ? 'running' : 'queued'
   }
 
   get worker(): ModelWorker | undefined {
-    return typeof this.at === 'object' ? this.at.slot.member.worker : undefined
+    return this.batch?.slot.member.worker
   }
 
   get identity(): Identity | undefined {
-    return typeof this.at === 'object' ? this.at.slot.member.identity : undefined
+    return this.batch?.slot.member.identity
   }
 
   get startedAt(): number {
-    const { at } = this
-    return typeof at === 'object' && (at.phase !== 'ahead' || this.outcome) ? at.startedAt : Number.NaN
+    const { batch, outcome } = this
+    return batch && (batch.phase !== 'ahead' || outcome) ? batch.startedAt : Number.NaN
   }
 
   get factor(): number {
-    return typeof this.at === 'object' ? this.at.factor : 1
+    return this.batch?.factor ?? 1
   }
 
   get comparable(): boolean {
-    return typeof this.at === 'object' ? this.at.comparable : true
+    return this.batch?.comparable ?? true
   }
 
   settle(outcome: AttemptOutcome, now: number): void {
-    const since = outcome.kind !== 'cancelled' && typeof this.at === 'object' ? this.at.startedAt : this.startedAt
+    const since = outcome.kind !== 'cancelled' && this.batch ? this.batch.startedAt : this.startedAt
     this.ranMs = now - since || 0 // 0 in the queue, or cancelled behind another one
     this.outcome = outcome
   }
@@ -167,8 +169,8 @@ export class Batch {
     return this.attempts.some((each) => each.isApartFrom(attempt))
   }
 
-  has({ at, outcome }: PooledAttempt): boolean {
-    return at === this && !outcome
+  has({ batch, outcome }: PooledAttempt): boolean {
+    return batch === this && !outcome
   }
 
   get isOver(): boolean {

@@ -50,8 +50,7 @@ export class Dispatcher {
     this.#waiting = new Waiting(clock)
     this.forecast = new Forecast(clock, queue, roster, speeds)
     this.#packing = new Packing(hangMs, queue, roster, speeds.scaling)
-    const freed = (member?: Member) => this.#freed(member)
-    this.execution = new Execution({ ...options, lateMs, queue, roster, speeds, freed, queued: () => this.queued() })
+    this.execution = new Execution({ ...options, lateMs, queue, roster, speeds, queued: () => this.queued() })
   }
 
   /** An attempt is queued: it goes to a worker now, or as soon as one may take it. @param now  when it was queued, if it is a new one */
@@ -77,7 +76,7 @@ export class Dispatcher {
   }
 
   /** Slots may be free. @param member  a worker that has done with a batch, if that is why */
-  #freed(member?: Member): void {
+  freed(member?: Member): void {
     if (member && this.#gathering !== 'under way') {
       // Where a message to a worker may cost as much as a row in it: it is near and quick, and takes several rows in one.
       const isCheap = member.batching && (member.speed.ms ?? 0) < QUICK_MS && !member.worker.roundTripMs

@@ -40,8 +40,6 @@ export interface ExecutionOptions {
   accept(answer: unknown): unknown
   /** Makes queries of equal shape keys equal in shape. Default: they are. */
   together?: Join | undefined
-  /** Told when slots may be free, and which worker has done with a batch, if that is why. */
-  freed(member?: Member): void
   /** Told when attempts are queued again. */
   queued(): void
 }
@@ -88,7 +86,8 @@ export class Execution {
     const { attempts, slot } = batch
     const { isPlain, worker, identity } = slot.member
     for (const attempt of attempts) {
-      attempt.at = batch
+      attempt.place = undefined
+      attempt.batch = batch
       if (isPlain) attempt.seenBy = [...attempt.seenBy, identity]
     }
     send(worker, batch, this.#options.together).forEach((outcome, i) => {
@@ -127,8 +126,8 @@ export class Execution {
   /** A worker's attempts fail, through nobody's fault: it leaves, or is believed no more. It is told, and keeps its slots until it is free. */
   end({ slots }: Member, error: ApproxiferError): void {
     for (const attempt of slots.all.flatMap(({ batch, next }) => [...(next?.open ?? NONE), ...(batch?.open ?? NONE)])) {
-      const { at: batch } = attempt
-      if (typeof batch !== 'object' || !batch.has(attempt)) continue // what was told of another one has ended it
+      const { batch } = attempt
+      if (!batch?.has(attempt)) continue // what was told of another one has ended it
       const now = this.#options.clock.now()
       attempt.withdraw()
       if (batch.best !== 'answered') batch.best = 'cancelled'
@@ -201,7 +200,7 @@ export class Execution {
   /** It is queued again when the whole batch is over. One that shared it gets a run of its own: it may be at fault, or its worker have room for a few. */
   #askAgain(batch: Batch, attempt: PooledAttempt, now: number): void {
     attempt.withdraw()
-    attempt.at = undefined
+    attempt.batch = undefined
     attempt.isAlone ||= batch.attempts.length > 1
     batch.again = append(batch.again, attempt)
     this.#left(batch, now)
@@ -214,7 +213,7 @@ export class Execution {
     const next = this.#leave(slot, batch, now)
     if (batch.attempts.length > 1) batch.attempts.length = 0 // who holds one of them need not hold all
     settled?.row.owner.settled(settled)
-    this.#options.freed(slot.member)
+    this.#options.roster.freed(slot.member)
     if (next) this.#tell(next)
   }
 
@@ -306,7 +305,7 @@ export class Execution {
   /** What is behind late batches is to go elsewhere. */
   #takeBackAll(late: readonly WorkerSlot[]): void {
     for (const slot of late) this.#takeBack(slot)
-    this.#options.freed()
+    this.#options.roster.freed()
   }
 
   #takeBack(slot: WorkerSlot): void {
@@ -377,7 +376,7 @@ export class Execution {
     if (!isHeld || slot.batch !== batch) return
     if (isAnswer) slot.silentMs = 0
     this.#options.roster.vacate(slot)
-    this.#options.freed()
+    this.#options.roster.freed()
   }
 
   /** A worker says that it may be free. */
@@ -386,7 +385,7 @@ export class Execution {
     if (isRestarted || member.isFree) for (const slot of member.slots.held) this.#options.roster.vacate(slot)
     if (!member.slots.hasRoom) return
     this.#options.roster.update(member)
-    this.#options.freed()
+    this.#options.roster.freed()
   }
 }
 

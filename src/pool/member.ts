@@ -88,21 +88,13 @@ export class Member {
     return (this.speed.ms ?? Number.POSITIVE_INFINITY) * (this.batching?.factor(rows) ?? rows)
   }
 
-  /** Whether its worker would take a call now: it says so, and has not just refused one. What cannot say so would not. */
+  /** Whether its worker would take a call now: it says so, and has not just refused one. */
   get isFree(): boolean {
-    try {
-      return !this.rest?.isOn && this.worker.free
-    } catch {
-      return false
-    }
+    return !this.rest?.isOn && this.worker.free
   }
 
   get isGone(): boolean {
-    try {
-      return this.worker.gone === true
-    } catch {
-      return false
-    }
+    return this.worker.gone === true
   }
 
   get stats(): PoolStats {

@@ -4,7 +4,7 @@ import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
 import type { ModelWorker } from '../workers/worker'
 import type { Apart, Attempt, Attempts, Identity, Submission, Turn } from './attempt'
-import { CANCELLED, nobodysFault, PooledAttempt } from './batch'
+import { type Batch, CANCELLED, nobodysFault, PooledAttempt } from './batch'
 import { Closing } from './closing'
 import { Dispatcher, type DispatchOptions } from './dispatch'
 import type { Execution } from './execution'
@@ -48,8 +48,8 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     this.#maxBatch = maxBatch
     this.#closing = new Closing(clock)
     const strand = inAMoment(() => this.#strand(fewer)) // when workers leave, many do
-    const resumed = () => this.#dispatcher.dispatch()
-    this.#roster = new Roster(clock, strand, (member) => this.#closing.close(member), resumed)
+    const left = (member: Member) => this.#closing.close(member)
+    this.#roster = new Roster(clock, strand, left, (member) => this.#dispatcher.freed(member))
     this.#dispatcher = new Dispatcher(this.#queue, this.#roster, options)
     this.#execution = this.#dispatcher.execution
     this.forecast = this.#dispatcher.forecast
@@ -126,12 +126,10 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
 
   /** A worker's attempts fail, and it is closed, also where it drains. @returns whether there is one of this name */
   remove(name: string): boolean {
-    const leaving = [this.#roster.members.get(name), ...this.#roster.leaving].filter(
-      (each) => each?.worker.name === name,
-    )
+    const leaving = this.#roster.all.filter(({ worker }) => worker.name === name)
     this.drain(name)
     const error = new ApproxiferError('WORKER', `${name} was removed`)
-    for (const member of leaving) this.#execution.end(member as Member, error)
+    for (const member of leaving) this.#execution.end(member, error)
     return leaving.length > 0
   }
 
@@ -179,9 +177,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   eject(identity: Identity): void {
     this.suspend(identity)
     const error = new ApproxiferError('WORKER', 'its worker was ejected')
-    const theirs = [...this.#roster.members.values(), ...this.#roster.leaving].filter(
-      (member) => member.identity === identity,
-    )
+    const theirs = this.#roster.all.filter((member) => member.identity === identity)
     for (const member of theirs) this.#execution.end(member, error)
   }
 
@@ -199,9 +195,9 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
 
   /** Counts an attempt's answer, by whether somebody waited for it. */
   tell({ attempt, onTime }: { attempt: Attempt; onTime: boolean }): void {
-    const { at, outcome } = attempt as PooledAttempt
-    ;(attempt as PooledAttempt).onTime = onTime
-    if (outcome?.kind === 'answered' && typeof at === 'object') at.slot.member.counts[onTime ? 'onTime' : 'late']++
+    const own = attempt as PooledAttempt
+    own.onTime = onTime
+    if (own.outcome?.kind === 'answered') (own.batch as Batch).slot.member.counts[onTime ? 'onTime' : 'late']++
   }
 
   /** Counts an answer that is taken for a lie; of a worker that has left nobody asks. */
@@ -244,7 +240,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     this.#isClosed = true
     this.#dispatcher.close()
     for (const attempt of this.#queue.all) this.cancel(attempt as Attempt<P, A>)
-    const members = [...this.#roster.members.values(), ...this.#roster.leaving]
+    const members = this.#roster.all
     this.#roster.leaving.clear()
     for (const member of members) {
       this.#execution.end(member, error)

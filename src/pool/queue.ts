@@ -32,7 +32,7 @@ class Line extends Deque<PooledAttempt> {
       earlier.push(first)
     }
     const place = this.unshift(attempt)
-    for (const each of earlier.reverse()) each.at = this.unshift(each)
+    for (const each of earlier.reverse()) each.place = this.unshift(each)
     return place
   }
 
@@ -54,7 +54,8 @@ class Level {
 
   add(attempt: PooledAttempt, isAgain: boolean): void {
     const line = this.#line(attempt.turn)
-    attempt.at = isAgain ? line.putBack(attempt) : line.push(attempt)
+    attempt.batch = undefined
+    attempt.place = isAgain ? line.putBack(attempt) : line.push(attempt)
     this.size++
   }
 
@@ -69,9 +70,9 @@ class Level {
     return line
   }
 
-  remove({ turn, at }: PooledAttempt, taken?: readonly PooledAttempt[]): void {
+  remove({ turn, place }: PooledAttempt, taken?: readonly PooledAttempt[]): void {
     const line = this.#line(turn)
-    line.remove(at as number)
+    line.remove(place as number)
     this.size--
     if (this.#only) return
     if (taken) this.#forfeit(line)

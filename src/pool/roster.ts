@@ -33,19 +33,19 @@ export class Roster {
   /** Told when attempts that are queued may have no worker left. */
   readonly strand: () => void
   readonly #left: (member: Member) => void
-  readonly #resumed: () => void
+  readonly freed: (member?: Member) => void
 
   /**
    * @param strand  told when there are fewer usable workers
    * @param left    told of those that left, once they have no attempts
-   * @param resumed  told when a worker or a machine may take attempts again after a pause
+   * @param freed   told when slots may be free, and which worker has done with a batch, if that is why
    */
-  constructor(clock: Clock, strand: () => void, left: (member: Member) => void, resumed: () => void) {
+  constructor(clock: Clock, strand: () => void, left: (member: Member) => void, freed: (member?: Member) => void) {
     this.utilisation = new Utilisation(clock, this.capacity)
     this.#clock = clock
     this.strand = strand
     this.#left = left
-    this.#resumed = resumed
+    this.freed = freed
   }
 
   /** The first ejected one that is idle and will do; the others come before it the next time. */
@@ -130,7 +130,7 @@ export class Roster {
   #resume(machine: Machine): void {
     machine.taken--
     this.#adjust(machine)
-    this.#resumed()
+    this.freed()
   }
 
   /** A worker has answered: its machine may take more, and it has room for what it has refused. */
@@ -147,7 +147,7 @@ export class Roster {
   refused(member: Member, sentAt: number, retryMs: number | undefined): void {
     const over = () => {
       this.update(member)
-      this.#resumed()
+      this.freed()
     }
     member.rest ??= new Rest(this.#clock, () => this.capacity.free > 0, over)
     member.rest.refused(sentAt, retryMs)
@@ -259,6 +259,11 @@ export class Roster {
       if (hasRoom) this.#move(member, member.isGone ? 'gone' : 'down')
       this.#list(member)
     }
+  }
+
+  /** Members, and those that left while they have attempts. */
+  get all(): Member[] {
+    return [...this.members.values(), ...this.leaving]
   }
 
   /** Workers that could take an attempt now. */

@@ -99,7 +99,7 @@ const readings = {
   Deque: ({ _places }: Deque) => _places.filter((each) => each !== undefined),
   TinyQueue: ({ data }: { data: unknown }) => data,
   Bag: ({ _items }: { _items: unknown[] }) => _items,
-  'PooledAttempt.at': (at: unknown) => (typeof at === 'number' ? 'queued' : at),
+  'PooledAttempt.place': (place: unknown) => place !== undefined,
   'LimitedCall.timer': inLine,
   'HedgedCall.timer': inLine,
   'Identities._machines': (own: Map<string, unknown>) => new Unordered([...own]),
