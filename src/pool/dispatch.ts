@@ -167,8 +167,9 @@ export class Dispatcher {
     const isStranded = (attempt: PooledAttempt) => {
       if (!attempt.mayGoTo(member.identity)) return false
       let refused: Machine | undefined // one that has thousands of names is asked about once
-      for (const other of this.#roster.ready) {
-        if (other.machine === refused || !this.#speeds.isFaster(other.speed, member.speed)) continue
+      for (const other of this.#roster.members.values()) {
+        if (other.state !== 'ready' || other.machine === refused) continue
+        if (!this.#speeds.isFaster(other.speed, member.speed)) continue
         if (attempt.mayGoTo(other.identity)) return false
         refused = other.machine
       }

@@ -20,32 +20,27 @@ export class Roster {
   readonly utilisation: Utilisation
   /** Those that left, while they have attempts. */
   readonly leaving = new Set<Member>()
-  /** By name; written here alone, and so are those of them that take attempts. */
+  /** By name; written here alone. */
   readonly members = new Map<string, Member>()
-  readonly ready = new Set<Member>()
   readonly #ejected = new Set<Member>()
   /** Those that would get attempts, but are not free. */
   readonly #down = new Set<Member>()
   /** Those with a free slot, the fastest first, of equal ones the one listed first. */
   #free = new TinyQueue<FreeEntry>([], faster)
   #stamps = 0
-  readonly #clock: Clock
-  /** Told when attempts that are queued may have no worker left. */
-  readonly strand: () => void
-  readonly #left: (member: Member) => void
-  readonly freed: (member?: Member) => void
 
   /**
-   * @param strand  told when there are fewer usable workers
+   * @param strand  told when there are fewer usable workers: attempts that are queued may have none left
    * @param left    told of those that left, once they have no attempts
    * @param freed   told when slots may be free, and which worker has done with a batch, if that is why
    */
-  constructor(clock: Clock, strand: () => void, left: (member: Member) => void, freed: (member?: Member) => void) {
+  constructor(
+    private readonly clock: Clock,
+    readonly strand: () => void,
+    private readonly left: (member: Member) => void,
+    readonly freed: (member?: Member) => void,
+  ) {
     this.utilisation = new Utilisation(clock, this.capacity)
-    this.#clock = clock
-    this.strand = strand
-    this.#left = left
-    this.freed = freed
   }
 
   /** The first ejected one that is idle and will do; the others come before it the next time. */
@@ -82,7 +77,7 @@ export class Roster {
 
   #discharge(member: Member): void {
     if (member.slots.open || !this.leaving.delete(member)) return
-    this.#left(member)
+    this.left(member)
   }
 
   /** Every worker of this identity. */
@@ -121,7 +116,7 @@ export class Roster {
     slots.free.push(slot)
     slots.busy--
     if (member.state === 'ready' && slots.hasRoom) machine.slots.free++
-    if (pauseMs) this.#clock.after(pauseMs, () => this.#resume(machine), true)
+    if (pauseMs) this.clock.after(pauseMs, () => this.#resume(machine), true)
     else machine.taken--
     if (member.state === 'leaving') this.#discharge(member)
     this.update(member)
@@ -149,7 +144,7 @@ export class Roster {
       this.update(member)
       this.freed()
     }
-    member.rest ??= new Rest(this.#clock, () => this.capacity.free > 0, over)
+    member.rest ??= new Rest(this.clock, () => this.capacity.free > 0, over)
     member.rest.refused(sentAt, retryMs)
     this.update(member)
   }
@@ -193,7 +188,7 @@ export class Roster {
     const { waiting, room } = machine
     this.capacity.recount(machine)
     for (let { first } = waiting; first && machine.listed < room; first = waiting.first) {
-      waiting.shift()
+      waiting.remove(first.place as number)
       first.place = undefined
       machine.listed++
       this.#enter(first)
@@ -226,8 +221,6 @@ export class Roster {
     this.#down.delete(member) // and in again as the last
     if (state === 'down' || state === 'gone') this.#down.add(member)
     if (member.state === state) return
-    if (state === 'ready') this.ready.add(member)
-    else this.ready.delete(member)
     const wasUsable = isUsable(member.state)
     this.utilisation.add(0) // so far there were as many slots as before
     this.capacity.count(member, -1)
