@@ -55,7 +55,7 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'what an ejected worker is at goes on',
     file: 'pool/pool.ts',
-    from: '    for (const member of theirs) this.#dispatcher.execution.takeBack(member, error)\n',
+    from: '    for (const member of theirs) this.#execution.end(member, error)\n',
     to: '    void [theirs, error]\n',
     tests: ['pool/pool'],
   },

@@ -48,7 +48,15 @@ class AttemptCall implements Call, Owner {
   settled(): void {
     if (!this.#attempt) return void SOON.then(() => this.settled()) // a worker closed the pool while it was asked
     this.#tellBegun()
-    this.#end()
+    const caller = this.#caller
+    const attempt = this.#attempt
+    this.#pool.tell({ attempt, onTime: !this.#isOver })
+    caller.ended?.(attempt)
+    if (!this.#isOver) {
+      this.#isOver = true
+      caller.settled(outcomeOf(attempt))
+    }
+    caller.done?.()
   }
 
   drop(why: Drop): void {
@@ -69,7 +77,7 @@ class AttemptCall implements Call, Owner {
     const isQueued = attempt.phase === 'queued'
     const isTold = why === 'left' || why === 'void' || (why === 'over' && attempt.worker?.interruptible === true)
     this.#pool[isTold ? 'cancel' : 'release'](attempt)
-    if (isQueued) this.#end() // its owner is not told
+    if (isQueued) this.settled() // the pool does not tell of it
   }
 
   #tellBegun(): void {
@@ -77,18 +85,6 @@ class AttemptCall implements Call, Owner {
     this.#isReturned = true
     const attempt = this.#attempt as Attempt
     if (attempt.worker) this.#caller.began?.(attempt) // else that worker has lost it by now, and the next is told of
-  }
-
-  #end(): void {
-    const caller = this.#caller
-    const attempt = this.#attempt as Attempt<Payload, Payload>
-    this.#pool.tell({ attempt, onTime: !this.#isOver })
-    caller.ended?.(attempt)
-    if (!this.#isOver) {
-      this.#isOver = true
-      caller.settled(outcomeOf(attempt))
-    }
-    caller.done?.()
   }
 }
 

@@ -109,7 +109,7 @@ export interface Attempts<P = unknown, A = unknown> {
   readonly usable: number
   /** Workers that could take an attempt now. */
   readonly free: number
-  /** Attempts that its workers take at once, all together. */
+  /** Attempts that its usable workers take at once, all together. */
   readonly slots: number
   /** Share of the slots that were at work on what cannot be done without, in the last half second or so. */
   readonly utilisation: number

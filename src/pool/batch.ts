@@ -3,9 +3,10 @@
 import { CallOptions, Cancellation } from '../abort'
 import { NONE } from '../arrays'
 import { expected } from '../check'
+import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
 import type { TensorList } from '../tensor'
-import { identityOf, type ModelWorker } from '../workers/worker'
+import type { ModelWorker } from '../workers/worker'
 import {
   type Attempt,
   type AttemptOutcome,
@@ -19,6 +20,13 @@ import type { WorkerSlot } from './member'
 
 let made = 0
 
+export const CANCELLED: AttemptOutcome = Object.freeze({ kind: 'cancelled' })
+
+/** A failure that is no worker's fault. */
+export function nobodysFault(error: ApproxiferError): AttemptOutcome {
+  return { kind: 'failed', error, blame: 'nobody', lost: undefined }
+}
+
 /** One that is queued, then in a batch, and in the end has an outcome. */
 export class PooledAttempt implements Attempt {
   readonly dueAt: number
@@ -27,14 +35,17 @@ export class PooledAttempt implements Attempt {
   readonly order = made++
   priority: Priority
   isAlone = false
-  /** Its place in the queue, or the batch that has or had it; undefined while its worker lost it and it is not queued again yet. */
-  at: number | Batch | undefined
+  /** In the queue, while it is there. */
+  place: number | undefined
+  /** The one that has or had it; undefined while it is queued, and from when its worker lost it. */
+  batch: Batch | undefined
   seenBy: readonly Identity[] = NONE
   /** Nobody waits for it. */
   isReleased = false
   onTime = false
-  /** Written by `settle` alone. */
-  outcome: (AttemptOutcome & { ranMs: number }) | undefined
+  /** These are written by `settle` alone. */
+  ranMs = 0
+  outcome: AttemptOutcome | undefined
   #cancellation: Cancellation | undefined
 
   constructor(
@@ -60,45 +71,40 @@ export class PooledAttempt implements Attempt {
 
   get phase(): 'queued' | 'running' | 'settled' {
     if (this.outcome) return 'settled'
-    return typeof this.at === 'number' ? 'queued' : 'running'
+    return this.place === undefined ? 'running' : 'queued'
   }
 
   get worker(): ModelWorker | undefined {
-    return typeof this.at === 'object' ? this.at.slot.member.worker : undefined
+    return this.batch?.slot.member.worker
   }
 
   get identity(): Identity | undefined {
-    const { worker } = this
-    return worker && identityOf(worker)
+    return this.batch?.slot.member.identity
   }
 
   get startedAt(): number {
-    const { at } = this
-    return typeof at === 'object' && (at.phase !== 'ahead' || this.outcome) ? at.startedAt : Number.NaN
-  }
-
-  get ranMs(): number {
-    return this.outcome?.ranMs ?? 0
+    const { batch, outcome } = this
+    return batch && (batch.phase !== 'ahead' || outcome) ? batch.startedAt : Number.NaN
   }
 
   get factor(): number {
-    return typeof this.at === 'object' ? this.at.factor : 1
+    return this.batch?.factor ?? 1
   }
 
   get comparable(): boolean {
-    return typeof this.at === 'object' ? this.at.comparable : true
+    return this.batch?.comparable ?? true
   }
 
-  /** @param outcome  its `ranMs` is written here @param now  the time */
-  settle(outcome: AttemptOutcome & { ranMs: number }, now: number): void {
-    const since = outcome.kind !== 'cancelled' && typeof this.at === 'object' ? this.at.startedAt : this.startedAt
-    outcome.ranMs = now - since || 0 // 0 in the queue, or cancelled behind another one
+  settle(outcome: AttemptOutcome, now: number): void {
+    const since = outcome.kind !== 'cancelled' && this.batch ? this.batch.startedAt : this.startedAt
+    this.ranMs = now - since || 0 // 0 in the queue, or cancelled behind another one
     this.outcome = outcome
   }
 
-  mayGoTo(identity: Identity): boolean {
+  /** Whether a worker may take it, behind what it has in a slot. */
+  mayGoTo(identity: Identity, busy?: WorkerSlot): boolean {
     for (const apart of this.row.apart) if (apart.blocks(identity)) return false
-    return true
+    return !busy?.batch?.isApartFrom(this)
   }
 
   /** Whether it must not be in one batch with another, nor behind it. */
@@ -136,9 +142,12 @@ export class Batch {
   best: 'cancelled' | 'refused' | 'failed' | 'answered' = 'cancelled'
   /** Whether the worker went down with it, or hung. */
   isDown = false
-  /** Attempts that are queued again, each alone; and those that its worker was too busy for. */
-  again: PooledAttempt[] | undefined
-  refused: PooledAttempt[] | undefined
+  /** Whether several attempts were lost together: that is one failure. */
+  isLost = false
+  /** Attempts that its worker lost, or was too busy for: they are queued again when all have left it. */
+  again: PooledAttempt[] = NONE
+  /** Whether it is something that cannot be done without. */
+  readonly isNeeded: boolean
 
   /**
    * @param attempts    at least one
@@ -151,11 +160,8 @@ export class Batch {
     readonly factor = 1,
     readonly comparable = true,
     readonly measured = false,
-  ) {}
-
-  /** Whether it is something that cannot be done without. */
-  get isNeeded(): boolean {
-    return this.attempts[0].priority !== 'low'
+  ) {
+    this.isNeeded = attempts[0].priority !== 'low'
   }
 
   /** Whether one of its attempts must not be with this one. */
@@ -163,8 +169,8 @@ export class Batch {
     return this.attempts.some((each) => each.isApartFrom(attempt))
   }
 
-  has({ at, outcome }: PooledAttempt): boolean {
-    return at === this && !outcome
+  has({ batch, outcome }: PooledAttempt): boolean {
+    return batch === this && !outcome
   }
 
   get isOver(): boolean {
@@ -210,9 +216,4 @@ export function send(worker: ModelWorker, { attempts }: Batch, together?: Join):
   } catch (error) {
     return attempts.map(() => Promise.reject(error))
   }
-}
-
-/** Whether a worker may take an attempt, behind what it has in a slot. */
-export function mayTake(worker: ModelWorker, attempt: PooledAttempt, busy?: WorkerSlot): boolean {
-  return attempt.mayGoTo(identityOf(worker)) && !busy?.batch?.isApartFrom(attempt)
 }

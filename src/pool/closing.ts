@@ -7,15 +7,13 @@ import type { Member } from './member'
 const CLOSE_MS = 5000
 
 export class Closing {
-  readonly #clock: Clock
   readonly #open = new Set<Promise<void>>()
 
-  constructor(clock: Clock) {
-    this.#clock = clock
-  }
+  constructor(private readonly clock: Clock) {}
 
-  close({ worker, slots }: Member): void {
+  close({ worker, slots, rest }: Member): void {
     worker.onFree = undefined
+    rest?.end()
     for (const { unwatch } of slots.all) unwatch?.()
     const closing = this.#close(async () => worker.close())
     this.#open.add(closing)
@@ -29,7 +27,7 @@ export class Closing {
   async #close(close: () => Promise<void>): Promise<void> {
     let cancel = () => {}
     const late = new Promise<void>((resolve) => {
-      cancel = this.#clock.after(CLOSE_MS, resolve)
+      cancel = this.clock.after(CLOSE_MS, resolve)
     })
     await Promise.race([close().catch(() => {}), late])
     cancel()

@@ -5,8 +5,9 @@
 
 import { append, NONE } from '../arrays'
 import type { Clock } from '../clock'
-import { mayTake, type PooledAttempt } from './batch'
+import { nobodysFault, type PooledAttempt } from './batch'
 import { Execution, type ExecutionOptions } from './execution'
+import { Forecast } from './forecast'
 import type { Machine } from './machine'
 import type { Member, WorkerSlot } from './member'
 import { Packing } from './packing'
@@ -27,6 +28,7 @@ export interface DispatchOptions extends Pick<ExecutionOptions, 'clock' | 'hangM
 
 export class Dispatcher {
   readonly execution: Execution
+  readonly forecast: Forecast
   readonly #clock: Clock
   readonly #queue: Queue
   readonly #roster: Roster
@@ -46,9 +48,9 @@ export class Dispatcher {
     this.#roster = roster
     this.#speeds = speeds
     this.#waiting = new Waiting(clock)
+    this.forecast = new Forecast(clock, queue, roster, speeds)
     this.#packing = new Packing(hangMs, queue, roster, speeds.scaling)
-    const freed = this.#freed.bind(this)
-    this.execution = new Execution({ ...options, lateMs, queue, roster, speeds, freed, queued: () => this.queued() })
+    this.execution = new Execution({ ...options, lateMs, queue, roster, speeds, queued: () => this.queued() })
   }
 
   /** An attempt is queued: it goes to a worker now, or as soon as one may take it. @param now  when it was queued, if it is a new one */
@@ -74,7 +76,7 @@ export class Dispatcher {
   }
 
   /** Slots may be free. @param member  a worker that has done with a batch, if that is why */
-  #freed(member?: Member): void {
+  freed(member?: Member): void {
     if (member && this.#gathering !== 'under way') {
       // Where a message to a worker may cost as much as a row in it: it is near and quick, and takes several rows in one.
       const isCheap = member.batching && (member.speed.ms ?? 0) < QUICK_MS && !member.worker.roundTripMs
@@ -119,8 +121,8 @@ export class Dispatcher {
   }
 
   /** Whether it may take none of the queries that wait anyway: that says nothing of slower workers. */
-  #isBarred({ worker }: Member): boolean {
-    return this.#queue.needed > 0 && !this.#queue.find(0, (attempt) => mayTake(worker, attempt))
+  #isBarred({ identity }: Member): boolean {
+    return this.#queue.needed > 0 && !this.#queue.find(0, (attempt) => attempt.mayGoTo(identity))
   }
 
   /** Whether enough slots are free that one may do what can be done without. */
@@ -136,8 +138,8 @@ export class Dispatcher {
   #attemptFor(member: Member, skip: number, startsAt: number, busy?: WorkerSlot): PooledAttempt | undefined {
     let late: PooledAttempt[] = NONE
     const willDo = (attempt: PooledAttempt) => {
-      if (!mayTake(member.worker, attempt, busy)) return false
-      const isLate = startsAt > attempt.queuedAt && this.execution.forecast.isHopeless(attempt, member, startsAt)
+      if (!attempt.mayGoTo(member.identity, busy)) return false
+      const isLate = startsAt > attempt.queuedAt && this.forecast.isHopeless(attempt, member, startsAt)
       if (isLate) late = append(late, attempt)
       return !isLate
     }
@@ -147,7 +149,7 @@ export class Dispatcher {
       return this.#attemptFor(member, skip, startsAt) // an owner may have cancelled it
     }
     if (needed || (member.patience && (skip || busy)) || !this.#canSpare) return needed
-    return this.#queue.low.find(0, LOOKAHEAD, (attempt) => mayTake(member.worker, attempt, busy))
+    return this.#queue.low.find(0, LOOKAHEAD, (attempt) => attempt.mayGoTo(member.identity, busy))
   }
 
   #refuse(attempt: PooledAttempt): void {
@@ -155,20 +157,20 @@ export class Dispatcher {
     const now = this.#clock.now()
     const text = `waited ${Math.round(now - attempt.queuedAt)} ms for workers: it is too late to begin`
     this.#queue.remove(attempt)
-    const { forecast } = this.execution
-    const error = forecast.refused(text, forecast.waitMs(attempt.turn))
-    attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined, ranMs: 0 }, now)
+    const error = this.forecast.refused(text, this.forecast.waitMs(attempt.turn))
+    attempt.settle(nobodysFault(error), now)
     attempt.row.owner.settled(attempt)
   }
 
   /** The first attempt that a worker may take and none that is faster: that one would wait in vain. */
   #strandedFor(member: Member): PooledAttempt | undefined {
     const isStranded = (attempt: PooledAttempt) => {
-      if (!mayTake(member.worker, attempt)) return false
+      if (!attempt.mayGoTo(member.identity)) return false
       let refused: Machine | undefined // one that has thousands of names is asked about once
-      for (const other of this.#roster.ready) {
-        if (other.machine === refused || !this.#speeds.isFaster(other.speed, member.speed)) continue
-        if (mayTake(other.worker, attempt)) return false
+      for (const other of this.#roster.members.values()) {
+        if (other.state !== 'ready' || other.machine === refused) continue
+        if (!this.#speeds.isFaster(other.speed, member.speed)) continue
+        if (attempt.mayGoTo(other.identity)) return false
         refused = other.machine
       }
       return true
@@ -216,7 +218,7 @@ export class Dispatcher {
       if (this.#gathering !== 'off' && this.#queue.needed < slots * (member.batching?.size ?? 1)) return
       this.execution.pipeline.unlist(slot)
       const startsAt = this.#startsAt(slot)
-      const isFree = member.state.is === 'ready' && member.isFree
+      const isFree = member.state === 'ready' && member.isFree
       const attempt = isFree ? this.#attemptFor(member, 0, startsAt, slot) : undefined
       if (attempt) this.execution.startAhead(slot, this.#packing.pack(member, attempt, startsAt, slot))
     }

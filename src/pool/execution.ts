@@ -1,13 +1,11 @@
 /** What becomes of batches: each is sent, begins, and has its attempts settled; then its slot is free, or begins with the next. */
 
-import { NONE } from '../arrays'
+import { append, NONE } from '../arrays'
 import type { Clock } from '../clock'
 import { ApproxiferError, asError } from '../errors'
 import type { Payload } from '../payload'
-import { identityOf } from '../workers/worker'
 import type { Attempt, FailedOutcome } from './attempt'
-import { Batch, type Join, PooledAttempt, send } from './batch'
-import { Forecast } from './forecast'
+import { Batch, CANCELLED, type Join, nobodysFault, PooledAttempt, send } from './batch'
 import type { Member, WorkerSlot } from './member'
 import { Pipeline } from './pipeline'
 import type { Queue } from './queue'
@@ -42,15 +40,12 @@ export interface ExecutionOptions {
   accept(answer: unknown): unknown
   /** Makes queries of equal shape keys equal in shape. Default: they are. */
   together?: Join | undefined
-  /** Told when slots may be free, and which worker has done with a batch, if that is why. */
-  freed(member?: Member): void
   /** Told when attempts are queued again. */
   queued(): void
 }
 
 export class Execution {
   readonly pipeline: Pipeline
-  readonly forecast: Forecast
   readonly #watchdog: Watchdog
   readonly #options: ExecutionOptions
   /** Workers that were slow or failed, the next one to be tried first; and from when on that is due. */
@@ -58,11 +53,10 @@ export class Execution {
   #triedAt = 0
 
   constructor(options: ExecutionOptions) {
-    const { clock, hangMs, lateMs, queue, roster, speeds } = options
+    const { clock, hangMs, lateMs } = options
     this.#options = options
     this.pipeline = new Pipeline(clock, lateMs, (late) => this.#takeBackAll(late))
     this.#watchdog = new Watchdog(clock, hangMs, (slot, why) => this.#hung(slot, why))
-    this.forecast = new Forecast(clock, queue, roster, speeds)
   }
 
   /** A worker with a free slot gets a batch. @param now  the time */
@@ -90,13 +84,13 @@ export class Execution {
 
   #send(batch: Batch): void {
     const { attempts, slot } = batch
-    const { isPlain, worker } = slot.member
+    const { isPlain, worker, identity } = slot.member
     for (const attempt of attempts) {
-      attempt.at = batch
-      if (isPlain) attempt.seenBy = [...attempt.seenBy, identityOf(worker)]
+      attempt.place = undefined
+      attempt.batch = batch
+      if (isPlain) attempt.seenBy = [...attempt.seenBy, identity]
     }
-    const outcomes = send(slot.member.worker, batch, this.#options.together)
-    outcomes.forEach((outcome, i) => {
+    send(worker, batch, this.#options.together).forEach((outcome, i) => {
       const attempt = attempts[i]
       outcome.then(
         (answer) => this.#answered(batch, attempt, answer),
@@ -124,24 +118,22 @@ export class Execution {
     const { patience, isPlain } = batch.slot.member
     for (const attempt of batch.attempts) {
       if (batch.has(attempt)) attempt.row.owner.began?.(attempt)
-      if (attempt.priority === 'normal' && !patience && !isPlain) this.#tryAgain(attempt, batch.startedAt)
+      if (this.#slow.size && attempt.priority === 'normal' && !patience && !isPlain)
+        this.#tryAgain(attempt, batch.startedAt)
     }
   }
 
-  /** A worker's attempts fail, through nobody's fault: it is believed no more. It is told, and keeps its slots until it is free. */
-  takeBack({ slots }: Member, error: ApproxiferError): void {
-    const open = slots.all.flatMap(({ batch, next }) => [...(batch?.open ?? NONE), ...(next?.open ?? NONE)])
-    for (const attempt of open) this.#takeBackOne(attempt, error)
-  }
-
-  #takeBackOne(attempt: PooledAttempt, error: ApproxiferError): void {
-    const { at: batch } = attempt
-    if (typeof batch !== 'object' || !batch.has(attempt)) return // what was told of another one has ended it
-    const now = this.#options.clock.now()
-    attempt.withdraw()
-    if (batch.best !== 'answered') batch.best = 'cancelled'
-    attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined, ranMs: 0 }, now)
-    this.#left(batch, now, attempt)
+  /** A worker's attempts fail, through nobody's fault: it leaves, or is believed no more. It is told, and keeps its slots until it is free. */
+  end({ slots }: Member, error: ApproxiferError): void {
+    for (const attempt of slots.all.flatMap(({ batch, next }) => [...(next?.open ?? NONE), ...(batch?.open ?? NONE)])) {
+      const { batch } = attempt
+      if (!batch?.has(attempt)) continue // what was told of another one has ended it
+      const now = this.#options.clock.now()
+      attempt.withdraw()
+      if (batch.best !== 'answered') batch.best = 'cancelled'
+      attempt.settle(nobodysFault(error), now)
+      this.#left(batch, now, attempt)
+    }
   }
 
   #answered(batch: Batch, attempt: PooledAttempt, raw: unknown): void {
@@ -154,15 +146,12 @@ export class Execution {
     }
     const now = this.#options.clock.now()
     batch.best = 'answered'
-    const { member } = batch.slot
-    member.counts.answered++
-    member.rest.answered()
-    if (member.rest.isOn) this.#wake(member)
-    attempt.settle({ kind: 'answered', answer, ranMs: 0 }, now)
+    batch.slot.member.counts.answered++
+    attempt.settle({ kind: 'answered', answer }, now)
     this.#left(batch, now, attempt)
   }
 
-  #failed(batch: Batch, attempt: PooledAttempt, error: ApproxiferError, known: Partial<FailedOutcome> = {}): void {
+  #failed(batch: Batch, attempt: PooledAttempt, error: ApproxiferError, lost?: FailedOutcome['lost']): void {
     // It was given up or taken back, or the pool is closed.
     if (!batch.has(attempt)) return this.#heardOf(batch)
     const isUnasked = error.code === 'OVERLOADED'
@@ -173,22 +162,22 @@ export class Execution {
     const slot = batch.slot
     const { counts, slots, state } = slot.member
     const isSingle = batch.attempts.length === 1
-    const isLost = error.code === 'WORKER' && state.is !== 'leaving'
+    const isLost = error.code === 'WORKER' && state !== 'leaving'
     const isUnwanted = attempt.isReleased && isAbort(error)
     if (batch.best !== 'answered' && !isUnwanted) batch.best = 'failed'
     // With the one that it was at work on, where it was not sent away.
     batch.isDown ||= isLost && batch === slot.batch && !isFree
-    const {
-      blame = isUnasked ? 'nobody' : 'worker',
-      lost = batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined,
-    } = known
+    lost ??= batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined
     // Whose fault it is that a batch was lost shows when each attempt has a run of its own.
     const isShared = isLost && !isSingle
-    if (isUnwanted || (isShared && attempt.isReleased)) attempt.settle({ kind: 'cancelled', ranMs: 0 }, now)
-    else if (isShared) return this.#lose(batch, attempt, now)
-    else {
-      if (blame === 'worker') counts[error.code === 'PROTOCOL' ? 'rejected' : 'failed']++
-      attempt.settle({ kind: 'failed', error, blame, lost, ranMs: 0 }, now)
+    if (isUnwanted || (isShared && attempt.isReleased)) attempt.settle(CANCELLED, now)
+    else if (isShared) {
+      if (!batch.isLost) counts.failed++
+      batch.isLost = true
+      return this.#askAgain(batch, attempt, now)
+    } else {
+      if (!isUnasked) counts[error.code === 'PROTOCOL' ? 'rejected' : 'failed']++
+      attempt.settle({ kind: 'failed', error, blame: isUnasked ? 'nobody' : 'worker', lost }, now)
     }
     this.#left(batch, now, attempt)
   }
@@ -201,80 +190,49 @@ export class Execution {
     const now = this.#options.clock.now()
     const { member } = batch.slot
     member.counts.refused++
-    this.#rest(member, now, batch.startedAt, error.retryMs)
+    this.#options.roster.refused(member, batch.startedAt, error.retryMs)
     if (batch.best === 'cancelled') batch.best = 'refused'
-    if (attempt.isReleased) attempt.settle({ kind: 'cancelled', ranMs: 0 }, now)
-    else if (attempt.priority === 'low')
-      attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined, ranMs: 0 }, now)
-    else {
-      attempt.withdraw()
-      attempt.at = undefined
-      attempt.isAlone ||= batch.attempts.length > 1 // its worker may have room for a few of them
-      batch.refused ??= []
-      batch.refused.push(attempt)
-      return this.#left(batch, now)
-    }
+    if (!attempt.isReleased && attempt.priority !== 'low') return this.#askAgain(batch, attempt, now)
+    attempt.settle(attempt.isReleased ? CANCELLED : nobodysFault(error), now)
     this.#left(batch, now, attempt)
   }
 
-  /** It gets nothing for a while. */
-  #rest(member: Member, now: number, sentAt: number, retryMs?: number): void {
-    const { rest } = member
-    rest.refused(now, sentAt, retryMs)
-    if (rest.isOn) return
-    this.#wakeLater(member)
-    this.#options.roster.update(member)
-  }
-
-  #wakeLater(member: Member): void {
-    const { clock, roster, freed } = this.#options
-    member.rest.begin(clock, () => {
-      if (member.rest.isWanted(clock.now()) && roster.capacity.free) return this.#wakeLater(member)
-      this.#wake(member)
-      freed()
-    })
-  }
-
-  #wake(member: Member): void {
-    member.rest.end()
-    this.#options.roster.update(member)
-  }
-
-  /** It is queued again when the whole batch is over. */
-  #lose(batch: Batch, attempt: PooledAttempt, now: number): void {
-    attempt.at = undefined
-    batch.again ??= []
-    batch.again.push(attempt)
+  /** It is queued again when the whole batch is over. One that shared it gets a run of its own: it may be at fault, or its worker have room for a few. */
+  #askAgain(batch: Batch, attempt: PooledAttempt, now: number): void {
+    attempt.withdraw()
+    attempt.batch = undefined
+    attempt.isAlone ||= batch.attempts.length > 1
+    batch.again = append(batch.again, attempt)
     this.#left(batch, now)
   }
 
   /** A batch has an attempt less. @param settled  its owner is told before the slot is filled again */
   #left(batch: Batch, now: number, settled?: PooledAttempt): void {
-    const slot = batch.slot
-    const { isOver } = batch
-    const next = isOver ? this.#leave(slot, batch, now) : undefined
-    if (isOver && batch.attempts.length > 1) batch.attempts.length = 0 // who holds one of them need not hold all
+    if (!batch.isOver) return settled?.row.owner.settled(settled)
+    const { slot } = batch
+    const next = this.#leave(slot, batch, now)
+    if (batch.attempts.length > 1) batch.attempts.length = 0 // who holds one of them need not hold all
     settled?.row.owner.settled(settled)
-    if (isOver) this.#options.freed(slot.member)
+    this.#options.roster.freed(slot.member)
     if (next) this.#tell(next)
   }
 
   /** A worker has done with a batch, and begins with the next, is free, or gone. @returns the next */
   #leave(slot: WorkerSlot, batch: Batch, now: number): Batch | undefined {
     const { member } = slot
-    const isLate = this.#isLate(batch, now)
+    const { speeds } = this.#options
+    const ms = now - batch.startedAt
+    const isLate =
+      batch.phase === 'running' && batch.comparable && ms / batch.factor > (member.speed.ms ?? speeds.typicalMs)
     // A refusal that comes late is as good as silence: a machine could hold up queries with it, and lose nothing.
     const isUnheard =
-      batch.best === 'cancelled' ||
-      batch.best === 'refused' ||
-      (batch.best === 'failed' && member.state.is === 'leaving')
+      batch.best === 'cancelled' || batch.best === 'refused' || (batch.best === 'failed' && member.state === 'leaving')
     if (batch.best === 'answered') this.#options.roster.answered(member)
     else if (member.machine.earns && (batch.phase === 'silent' || (isLate && isUnheard))) {
-      slot.silentMs = now - batch.startedAt
+      slot.silentMs = ms
     }
-    this.#learn(batch, now, isLate)
-    if (batch.again) this.#sendAgain(member, batch.again)
-    if (batch.refused) this.#requeue(batch.refused)
+    this.#learn(batch, ms, isLate)
+    if (batch.again.length) this.#requeue(batch.again)
     if (batch.phase === 'ahead') {
       this.pipeline.end(slot)
       return undefined
@@ -285,28 +243,17 @@ export class Execution {
     this.#begin(slot, next, now)
     if (next) return next
     // A worker that rejects what was cancelled may be at work on it all the same, or hang: it is watched until it is free.
-    const mayWork = batch.best === 'cancelled' && member.state.is !== 'leaving' && !member.isFree
+    const mayWork = batch.best === 'cancelled' && member.state !== 'leaving' && !member.isFree
     if (mayWork || batch.phase === 'silent') this.#options.roster.hold(slot)
     else this.#options.roster.vacate(slot)
     return undefined
   }
 
-  /** Whether a worker has been at a run for longer than it takes. */
-  #isLate({ slot, phase, comparable, startedAt, factor }: Batch, now: number): boolean {
-    const expectedMs = this.#options.speeds.expectedMs(slot.member.speed)
-    return phase === 'running' && comparable && (now - startedAt) / factor > expectedMs
-  }
-
-  /** What a run took tells how long one attempt takes alone, however many there were. */
-  #learn(
-    { slot, attempts, phase, startedAt, measured, best, factor, comparable }: Batch,
-    now: number,
-    isLate: boolean,
-  ): void {
+  /** What a run took tells how long one attempt takes alone, however many there were. @param isLate  it took longer than expected */
+  #learn({ slot, attempts, phase, measured, best, factor, comparable }: Batch, ms: number, isLate: boolean): void {
     if (best === 'refused') return
     const { member } = slot
     const { pace, scaling } = this.#options.speeds
-    const ms = now - startedAt
     if (phase !== 'ahead') pace.add(ms / attempts.length, attempts.length)
     if (best === 'cancelled') return isLate ? this.#rate(member, (LONGER * ms) / factor) : undefined
     const sized = scaling.factor(attempts)
@@ -321,23 +268,23 @@ export class Execution {
 
   /** What an attempt of typical size took that a worker had for itself; Infinity: it failed. */
   #rate(member: Member, ms: number): void {
-    if (member.state.is === 'leaving') return
+    if (member.state === 'leaving') return
     const { speeds } = this.#options
-    speeds.add(member.speed, ms)
+    speeds.add(member.speed, ms, member.limit)
     member.patience = speeds.patience(member.speed)
     if (member.speed.slowness > 1 && !member.isPlain) this.#slow.add(member)
   }
 
   /** The next slow worker, if it is idle, gets a copy of a query that has begun elsewhere: it may have recovered. @param now  the time */
   #tryAgain({ row }: PooledAttempt, now: number): void {
-    if (now < this.#triedAt || !this.#slow.size) return
+    if (now < this.#triedAt) return
     const [member] = this.#slow
     const { slots, machine, state, speed } = member
     const { speeds, roster } = this.#options
     this.#slow.delete(member)
     if (speed.slowness < Infinity && !speeds.patience(speed)) return // it has recovered, or others are as slow
     this.#slow.add(member)
-    if (state.is !== 'ready' || slots.busy || !machine.hasRoom || !member.isFree) return
+    if (state !== 'ready' || slots.busy || machine.room < 1 || !member.isFree) return
     const expectedMs = speed.ms as number
     const settled = ({ ranMs, factor, outcome }: Attempt) => {
       const seemsFast = outcome?.kind === 'answered' && ranMs < (factor * expectedMs) / 2
@@ -358,7 +305,7 @@ export class Execution {
   /** What is behind late batches is to go elsewhere. */
   #takeBackAll(late: readonly WorkerSlot[]): void {
     for (const slot of late) this.#takeBack(slot)
-    this.#options.freed()
+    this.#options.roster.freed()
   }
 
   #takeBack(slot: WorkerSlot): void {
@@ -368,17 +315,9 @@ export class Execution {
 
   /** The attempts of a batch are queued again. */
   #putBack(batch: Batch): void {
-    const { open, again, refused = [], slot } = batch
+    const { open, again } = batch
     for (const attempt of open) attempt.withdraw()
-    this.#requeue([...refused, ...open])
-    if (again) this.#sendAgain(slot.member, again)
-  }
-
-  /** Of attempts that failed together one may be at fault: each gets a run of its own. */
-  #sendAgain({ counts }: Member, attempts: readonly PooledAttempt[]): void {
-    counts.failed++
-    for (const attempt of attempts) attempt.isAlone = true
-    this.#requeue(attempts)
+    this.#requeue([...again, ...open])
   }
 
   /** Attempts wait again, before all that came later. */
@@ -387,7 +326,7 @@ export class Execution {
     for (const attempt of attempts) {
       if (!attempt.isReleased) queue.push(attempt, true)
       else {
-        attempt.settle({ kind: 'cancelled', ranMs: 0 }, clock.now())
+        attempt.settle(CANCELLED, clock.now())
         attempt.row.owner.settled(attempt)
       }
     }
@@ -413,7 +352,7 @@ export class Execution {
     }
     const error = new ApproxiferError('WORKER', `${worker.name} ${why}`)
     const lost = worker.restart ? 'down' : 'silent'
-    for (const attempt of open) this.#failed(batch, attempt, error, { blame: 'worker', lost })
+    for (const attempt of open) this.#failed(batch, attempt, error, lost)
   }
 
   /** What a worker had in other slots while it was restarted is not to blame. */
@@ -437,7 +376,7 @@ export class Execution {
     if (!isHeld || slot.batch !== batch) return
     if (isAnswer) slot.silentMs = 0
     this.#options.roster.vacate(slot)
-    this.#options.freed()
+    this.#options.roster.freed()
   }
 
   /** A worker says that it may be free. */
@@ -446,16 +385,7 @@ export class Execution {
     if (isRestarted || member.isFree) for (const slot of member.slots.held) this.#options.roster.vacate(slot)
     if (!member.slots.hasRoom) return
     this.#options.roster.update(member)
-    this.#options.freed()
-  }
-
-  /** All attempts of a worker that leaves end with this error. */
-  end(member: Member, error: ApproxiferError): void {
-    member.rest.end()
-    for (const { next, batch } of member.slots.all) {
-      for (const attempt of next?.open ?? []) this.#failed(next as Batch, attempt, error, { blame: 'nobody' })
-      for (const attempt of batch?.open ?? []) this.#failed(batch as Batch, attempt, error, { blame: 'nobody' })
-    }
+    this.#options.roster.freed()
   }
 }
 

@@ -53,88 +53,84 @@ export interface Ahead {
 }
 
 export class Forecast {
-  readonly #clock: Clock
-  readonly #queue: Queue
-  readonly #roster: Roster
-  readonly #speeds: Speeds
   #refusedAt = Number.NEGATIVE_INFINITY
   /** The most time that any had who has come since nobody waited: what waits is answered by then, or given up. */
   #longestMs = 0
   /** Of the time to a deadline, what may be spent in the queue: from 0 to 1; of each rank and caller, since one's flood is not another's. */
   readonly #lengths = [0, 1, 2].map(() => new Map<string, number>())
 
-  constructor(clock: Clock, queue: Queue, roster: Roster, speeds: Speeds) {
-    this.#clock = clock
-    this.#queue = queue
-    this.#roster = roster
-    this.#speeds = speeds
-  }
+  constructor(
+    private readonly clock: Clock,
+    private readonly queue: Queue,
+    private readonly roster: Roster,
+    private readonly speeds: Speeds,
+  ) {}
 
   /** Queries were refused a moment ago: what can be done without waits until none is. */
   get isOverloaded(): boolean {
     if (this.#refusedAt === Number.NEGATIVE_INFINITY) return false
-    return this.#clock.now() - this.#refusedAt < LASTS * (this.#speeds.pace.meanMs ?? 0)
+    return this.clock.now() - this.#refusedAt < LASTS * (this.speeds.pace.meanMs ?? 0)
   }
 
   /** Why a query should not wait; undefined where it may well be answered in time, or nobody knows. @param ahead  where it is the last of several */
   refusal(leftMs: number, turn: Turn, ahead?: Ahead): ApproxiferError | undefined {
-    const { pace } = this.#speeds
-    const { free, usable } = this.#roster.capacity
-    this.#longestMs = this.#queue.needed ? Math.max(this.#longestMs, leftMs) : leftMs
-    if (pace.meanMs === undefined || !usable) return undefined
+    const { pace } = this.speeds
+    const { free, slots } = this.roster.capacity
+    this.#longestMs = this.queue.needed ? Math.max(this.#longestMs, leftMs) : leftMs
+    if (pace.meanMs === undefined || !slots) return undefined
     const before = this.#before(turn, ahead)
     const last = ahead ? this.#before(turn, { ...ahead, own: ahead.own + ahead.rows - 1 }) : before
-    const firstMs = free && !before ? 0 : ((before + 0.5) * pace.meanMs) / usable
-    const waitMs = !before && last < free ? 0 : ((last + 0.5 - (before ? 0 : free)) * pace.meanMs) / usable
+    const firstMs = free && !before ? 0 : ((before + 0.5) * pace.meanMs) / slots
+    const waitMs = !before && last < free ? 0 : ((last + 0.5 - (before ? 0 : free)) * pace.meanMs) / slots
     const lengths = this.#lengths[turn.rank]
     if (!lengths.size && leftMs - waitMs > AMPLE * pace.meanMs) return undefined
     const chance = pace.chance(leftMs)
-    if (chance < HOPELESS && this.#roster.utilisation.value > BUSY)
+    if (chance < HOPELESS && this.roster.utilisation.value > BUSY)
       return this.refused(told(leftMs, 0), this.waitMs(turn, ahead), chance)
     const length = lengths.get(callerOf(turn)) ?? 1
     const least = ADMITTED.refusing + length * (ADMITTED.least - ADMITTED.refusing)
-    const isShort = before < this.#shortest || this.#queue.lacks(turn)
+    const isShort = before < this.#shortest || this.queue.lacks(turn)
     const margin = !ahead || !before ? 1 : ahead.isIn ? MANY.waiting : MANY.admitted
     const mayWait = ahead?.isIn || isShort || firstMs <= length * leftMs
     const isIn = !waitMs || (mayWait && pace.chance(leftMs - margin * waitMs) >= least * chance)
-    if (!isIn) this.#lengthen(turn, length - (chance * SHORTER) / (LONGER * usable))
-    else if (isShort && length < 1) this.#lengthen(turn, length + 1 / (LONGER * usable))
+    if (!isIn) this.#lengthen(turn, length - (chance * SHORTER) / (LONGER * slots))
+    else if (isShort && length < 1) this.#lengthen(turn, length + 1 / (LONGER * slots))
     if (isIn) return undefined
     return this.refused(told(leftMs, waitMs, ahead?.rows), this.waitMs(turn, ahead), chance)
   }
 
   /** Milliseconds until `rows` are answered where nothing else is to do, with the margin of admission; undefined where nobody knows. */
   aloneMs(rows: number): number | undefined {
-    const { usable } = this.#roster.capacity
-    const { meanMs } = this.#speeds.pace
-    return meanMs === undefined || !usable ? undefined : (MANY.admitted * rows * meanMs) / usable
+    const { slots } = this.roster.capacity
+    const { meanMs } = this.speeds.pace
+    return meanMs === undefined || !slots ? undefined : (MANY.admitted * rows * meanMs) / slots
   }
 
   #before(turn: Turn, ahead?: Ahead): number {
-    return ahead || this.#queue.needed ? this.#queue.before(turn, ahead?.own, ahead?.others) : 0
+    return ahead || this.queue.needed ? this.queue.before(turn, ahead?.own, ahead?.others) : 0
   }
 
   /** Why one that was let in is not to be asked again: it would have to wait, and that is too long for most. */
   tooLate(leftMs: number, turn: Turn): ApproxiferError | undefined {
-    const { pace } = this.#speeds
-    const { free } = this.#roster.capacity
+    const { pace } = this.speeds
+    const { free } = this.roster.capacity
     const waitMs = free && !this.#before(turn) ? 0 : this.waitMs(turn, undefined, pace.meanMs)
     if (!waitMs || pace.chance(leftMs - waitMs) >= BEGUN * pace.chance(leftMs)) return undefined
     return this.refused(told(leftMs, waitMs), this.waitMs(turn))
   }
 
   /** When what waits before a query that comes now is done, by what the last answers took, or given up by its deadlines; undefined where nobody knows. @param ms  what one takes */
-  waitMs(turn: Turn, ahead?: Ahead, ms = this.#speeds.pace.latelyMs): number | undefined {
-    const { usable } = this.#roster.capacity
-    const { meanMs } = this.#speeds.pace
-    if (meanMs === undefined || !usable) return undefined
-    return Math.min(this.#longestMs, ((this.#before(turn, ahead) + 0.5) * ms) / usable)
+  waitMs(turn: Turn, ahead?: Ahead, ms = this.speeds.pace.latelyMs): number | undefined {
+    const { slots } = this.roster.capacity
+    const { meanMs } = this.speeds.pace
+    if (meanMs === undefined || !slots) return undefined
+    return Math.min(this.#longestMs, ((this.#before(turn, ahead) + 0.5) * ms) / slots)
   }
 
   /** Attempts that must wait for no worker to be idle: more of them where several go in one run. */
   get #shortest(): number {
-    const { usable, mostRows } = this.#roster.capacity
-    return Math.max(2, usable * (mostRows > 1 ? 3 * this.#speeds.pace.rows : 0.5))
+    const { slots, mostRows } = this.roster.capacity
+    return Math.max(2, slots * (mostRows > 1 ? 3 * this.speeds.pace.rows : 0.5))
   }
 
   #lengthen(turn: Turn, length: number): void {
@@ -148,7 +144,7 @@ export class Forecast {
   /** Whether an attempt that has waited is not worth beginning by now. @param startsAt  when the worker gets round to it */
   isHopeless({ dueAt, queuedAt, row }: PooledAttempt, { speed: { slowness } }: Member, startsAt: number): boolean {
     if (dueAt === Number.POSITIVE_INFINITY) return false
-    const { pace, scaling } = this.#speeds
+    const { pace, scaling } = this.speeds
     if (dueAt - startsAt > AMPLE * (pace.meanMs ?? 0)) return false
     const factor = scaling.factor([row.payload as { size: number }]) * (slowness < Infinity ? slowness || 1 : 1)
     return pace.chance((dueAt - startsAt) / factor) < BEGUN * pace.chance((dueAt - queuedAt) / factor)
@@ -159,7 +155,7 @@ export class Forecast {
    * @param chance  that it would have on an idle machine: that one without any is refused says nothing of the load, and no hedge waits for it
    */
   refused(text: string, waitMs: number | undefined, chance = 1): ApproxiferError {
-    if (chance >= HOPELESS) this.#refusedAt = this.#clock.now()
+    if (chance >= HOPELESS) this.#refusedAt = this.clock.now()
     return new ApproxiferError('OVERLOADED', text, { retryMs: waitMs })
   }
 }

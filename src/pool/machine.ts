@@ -18,12 +18,12 @@ export class Machine {
   trusted = false
   /** Of these, how many may take attempts. */
   usable = 0
-  /** Slots of its workers: all, those of workers that may take attempts, the free ones of workers that are ready; and as many of them as count. Written by the roster. */
-  readonly slots = { all: 0, usable: 0, free: 0 }
-  readonly counted = { all: 0, usable: 0, free: 0 }
+  /** Slots of its workers that may take attempts, and the free ones of those that are ready; and as many of them as count. Written by the roster. */
+  readonly slots = { all: 0, free: 0 }
+  readonly counted = { all: 0, free: 0 }
   /** Slots that are taken; one is during a pause. */
   taken = 0
-  /** Workers in the list of free ones; the others that are free wait until the machine may take more. Written by the roster. */
+  /** Workers in the list of free ones, as many as it has room for; the others that are free wait for more room. Written by the roster. */
   listed = 0
   readonly waiting = new Deque<Member>()
   /** Whether it has to earn its slots. Written here alone. */
@@ -44,14 +44,9 @@ export class Machine {
     return this.earns ? this.#earned : Number.POSITIVE_INFINITY
   }
 
-  /** Whether it may take one more. */
-  get hasRoom(): boolean {
-    return this.taken < this.limit
-  }
-
-  /** Whether one more of its workers may be listed as free. */
-  get mayList(): boolean {
-    return this.listed + this.taken < this.limit
+  /** How many more it may take: negative where it has lost some. */
+  get room(): number {
+    return this.limit - this.taken
   }
 
   /** Whether there is more to remember of it than of one that is new, once its last worker has left. */

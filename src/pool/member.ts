@@ -1,10 +1,11 @@
 /** A worker of a pool: its state, its slots, how fast it is, and what became of its attempts. */
 
 import { identityOf, type ModelWorker } from '../workers/worker'
+import type { Identity } from './attempt'
 import type { Batch } from './batch'
 import { Batching } from './batching'
 import { Machine } from './machine'
-import { Rest } from './rest'
+import type { Rest } from './rest'
 import { Speed } from './speed'
 
 /** What became of a worker's attempts, and how fast it is. */
@@ -37,21 +38,20 @@ export interface PoolStats extends WorkerStats {
   answered: number
 }
 
-/** `ready`: takes attempts from the queue while a slot is free. `unavailable`: takes none now. `leaving`: no member any more; closed when it has no attempt. */
-export type MemberState =
-  | { readonly is: 'ready' }
-  | { readonly is: 'unavailable'; readonly why: 'ejected' | 'gone' | 'down' }
-  | { readonly is: 'leaving' }
+/** `ready`: takes attempts from the queue while a slot is free. `leaving`: no member any more; closed when it has no attempt. Others take none now. */
+export type MemberState = 'ready' | 'ejected' | 'gone' | 'down' | 'leaving'
 
 export class Member {
+  readonly identity: Identity
   readonly slots: Slots
-  readonly speed: Speed
+  readonly speed = new Speed()
   /** How many rows it gets in one run, where it takes several. */
   readonly batching: Batching | undefined
   readonly counts = { answered: 0, failed: 0, rejected: 0, onTime: 0, late: 0, suspected: 0, refused: 0 }
-  readonly rest = new Rest()
+  /** From when it has refused a call until it answers one. */
+  rest: Rest | undefined
   /** Written by the roster alone. */
-  state: MemberState = { is: 'unavailable', why: 'gone' }
+  state: MemberState = 'gone'
   /** Shared with the other workers of its identity from when it joins. */
   machine = new Machine()
   /** Of its latest entry among those with a free slot: older ones do not count. 0: it has none. */
@@ -67,8 +67,8 @@ export class Member {
     mostRows: number,
     readonly isPlain = false,
   ) {
-    this.slots = new Slots(this, this.width)
-    this.speed = new Speed(this)
+    this.identity = identityOf(worker)
+    this.slots = new Slots(this.width)
     const rows = Math.min(mostRows, worker.inferBatch ? (worker.maxBatch ?? 1) : 1)
     this.batching = rows > 1 && !isPlain ? new Batching(rows) : undefined
   }
@@ -88,28 +88,20 @@ export class Member {
     return (this.speed.ms ?? Number.POSITIVE_INFINITY) * (this.batching?.factor(rows) ?? rows)
   }
 
-  /** Whether its worker would take a call now: it says so, and has not just refused one. What cannot say so would not. */
+  /** Whether its worker would take a call now: it says so, and has not just refused one. */
   get isFree(): boolean {
-    try {
-      return !this.rest.isOn && this.worker.free
-    } catch {
-      return false
-    }
+    return !this.rest?.isOn && this.worker.free
   }
 
   get isGone(): boolean {
-    try {
-      return this.worker.gone === true
-    } catch {
-      return false
-    }
+    return this.worker.gone === true
   }
 
   get stats(): PoolStats {
-    const { worker, slots, speed, isGone, limit } = this
+    const { worker, identity, slots, speed, isGone, limit } = this
     return {
       worker: worker.name,
-      identity: identityOf(worker),
+      identity,
       ...this.counts,
       slots: limit,
       running: slots.open,
@@ -142,16 +134,10 @@ class Slots {
   readonly free: WorkerSlot[] = []
   /** Those whose attempts are settled, while the worker may yet be at work on them, and has to say first that it is free. */
   readonly held = new Set<WorkerSlot>()
+  busy = 0
 
-  constructor(
-    readonly member: Member,
-    /** Where it falls more may be busy for a while. */
-    public limit: number,
-  ) {}
-
-  get busy(): number {
-    return this.all.length - this.free.length
-  }
+  /** @param limit  where it falls more may be busy for a while */
+  constructor(public limit: number) {}
 
   /** Busy ones with attempts that are not settled. */
   get open(): number {
@@ -160,12 +146,5 @@ class Slots {
 
   get hasRoom(): boolean {
     return this.busy < this.limit
-  }
-
-  /** One more. */
-  more(): WorkerSlot {
-    const slot = new WorkerSlot(this.member)
-    this.all.push(slot)
-    return slot
   }
 }

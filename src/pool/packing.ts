@@ -1,6 +1,6 @@
 /** Which attempts go through a worker's model in one run: one, or several where that pays. */
 
-import { Batch, mayTake, type PooledAttempt } from './batch'
+import { Batch, type PooledAttempt } from './batch'
 import type { Member, WorkerSlot } from './member'
 import { LOOKAHEAD, type Queue } from './queue'
 import type { Roster } from './roster'
@@ -11,17 +11,12 @@ const SAFE = 0.25
 
 /** Makes batches: one attempt, or several where that pays. */
 export class Packing {
-  readonly #hangMs: number
-  readonly #queue: Queue
-  readonly #roster: Roster
-  readonly #scaling: Scaling
-
-  constructor(hangMs: number, queue: Queue, roster: Roster, scaling: Scaling) {
-    this.#hangMs = hangMs
-    this.#queue = queue
-    this.#roster = roster
-    this.#scaling = scaling
-  }
+  constructor(
+    private readonly hangMs: number,
+    private readonly queue: Queue,
+    private readonly roster: Roster,
+    private readonly scaling: Scaling,
+  ) {}
 
   /**
    * Takes what a worker gets now from the queue.
@@ -35,8 +30,8 @@ export class Packing {
     const most = batching ? this.#most(member, first, startsAt) : 1
     const size = batching && most > 1 ? batching.next(most) : 1
     const attempts = size > 1 ? this.#together(member, first, size, startsAt, busy) : [first]
-    for (const attempt of attempts) this.#queue.remove(attempt, attempts)
-    const each = this.#scaling.factor(attempts)
+    for (const attempt of attempts) this.queue.remove(attempt, attempts)
+    const each = this.scaling.factor(attempts)
     if (most === 1 || !batching) return new Batch(attempts, each)
     const { length } = attempts
     return new Batch(attempts, batching.factor(length) * each, batching.knows(length), true)
@@ -45,11 +40,11 @@ export class Packing {
   /** Rows that may go in one run now, a power of two: no more than are queued for each slot, nor than the first one has time for. */
   #most(member: Member, first: PooledAttempt, startsAt: number): number {
     const rows = member.batching?.most ?? 1
-    const share = Math.min(rows, this.#queue.needed / Math.max(1, this.#roster.capacity.usable))
+    const share = Math.min(rows, this.queue.needed / Math.max(1, this.roster.capacity.slots))
     if (share < 2 || member.patience || first.isAlone || first.priority === 'low') return 1
-    const leftMs = Math.min(first.dueAt - startsAt, SAFE * this.#hangMs)
+    const leftMs = Math.min(first.dueAt - startsAt, SAFE * this.hangMs)
     let most = 2 ** Math.floor(Math.log2(share))
-    const each = this.#scaling.factor([first])
+    const each = this.scaling.factor([first])
     while (most > 1 && !(member.runMs(most) * each <= leftMs)) most /= 2
     return most
   }
@@ -63,15 +58,15 @@ export class Packing {
     busy: WorkerSlot | undefined,
   ): PooledAttempt[] {
     const attempts = [first]
-    const each = this.#scaling.factor(attempts)
+    const each = this.scaling.factor(attempts)
     const endsAt = startsAt + member.runMs(size) * each
     const joins = (attempt: PooledAttempt) => {
-      const isApart = attempts.some((each) => each.isApartFrom(attempt)) || !this.#scaling.areAlike(attempt, first)
+      const isApart = attempts.some((each) => each.isApartFrom(attempt)) || !this.scaling.areAlike(attempt, first)
       const mayJoin = attempt.shapeKey === first.shapeKey && !attempt.isAlone && attempt.dueAt >= endsAt && !isApart
-      if (mayJoin && attempt !== first && mayTake(member.worker, attempt, busy)) attempts.push(attempt)
+      if (mayJoin && attempt !== first && attempt.mayGoTo(member.identity, busy)) attempts.push(attempt)
       return attempts.length === size
     }
-    this.#queue.find(0, joins, Math.min(LOOKAHEAD, size * this.#roster.capacity.usable))
+    this.queue.find(0, joins, Math.min(LOOKAHEAD, size * this.roster.capacity.slots))
     return attempts.slice(0, 2 ** Math.floor(Math.log2(attempts.length)))
   }
 }

@@ -19,9 +19,6 @@ const UNINTERRUPTIBLE = 2
 const READ_MS = 1
 
 export class Pipeline {
-  readonly #clock: Clock
-  readonly #lateMs: () => number | undefined
-  readonly #takeBack: (late: readonly WorkerSlot[]) => void
   /** Busy slots that may get their next batch, those first that have been at work longest. */
   readonly #ready = new Deque<WorkerSlot>()
   /** Those that have it, and whether the batch before it seems to be late. Written here alone. */
@@ -34,11 +31,11 @@ export class Pipeline {
    * @param lateMs    how long one row takes until it is late, as far as is known
    * @param takeBack  told of those whose next batches should go elsewhere
    */
-  constructor(clock: Clock, lateMs: () => number | undefined, takeBack: (late: readonly WorkerSlot[]) => void) {
-    this.#clock = clock
-    this.#lateMs = lateMs
-    this.#takeBack = takeBack
-  }
+  constructor(
+    private readonly clock: Clock,
+    private readonly lateMs: () => number | undefined,
+    private readonly takeBack: (late: readonly WorkerSlot[]) => void,
+  ) {}
 
   /** A worker that takes a second call has begun with a batch, and gets another where that pays. */
   began(slot: WorkerSlot): void {
@@ -85,7 +82,7 @@ export class Pipeline {
 
   /** When a worker is late with what it is at work on; Infinity where that is not known. */
   #lateAt({ batch, member }: WorkerSlot): number {
-    const lateMs = this.#lateMs()
+    const lateMs = this.lateMs()
     if (!batch || lateMs === undefined) return Number.POSITIVE_INFINITY
     const factor = member.worker.interruptible === false ? UNINTERRUPTIBLE : 1
     return batch.startedAt + factor * batch.factor * lateMs
@@ -94,12 +91,12 @@ export class Pipeline {
   #plan(at: number): void {
     this.#unplan?.()
     this.#checkAt = at
-    this.#unplan = this.#clock.after(Math.max(READ_MS, at - this.#clock.now()), () => this.#check(), true)
+    this.#unplan = this.clock.after(Math.max(READ_MS, at - this.clock.now()), () => this.#check(), true)
   }
 
   #check(): void {
     this.#checkAt = Number.POSITIVE_INFINITY
-    const now = this.#clock.now()
+    const now = this.clock.now()
     const late: WorkerSlot[] = []
     let next = Number.POSITIVE_INFINITY
     for (const [slot, isDoubted] of this.waiting) {
@@ -109,13 +106,13 @@ export class Pipeline {
       if (at <= now) this.waiting.set(slot, true) // this thread may have stalled: replies that wait are read first
     }
     if (next < Number.POSITIVE_INFINITY) this.#plan(next)
-    if (late.length) this.#takeBack(late)
+    if (late.length) this.takeBack(late)
   }
 }
 
 /** Whether its next batch may be on its way while it is at work. */
 function maySendAhead({ worker, speed, patience, state, isPlain }: Member): boolean {
-  if (isPlain || patience || state.is !== 'ready') return false
+  if (isPlain || patience || state !== 'ready') return false
   const { ms = Number.POSITIVE_INFINITY } = speed
   const { roundTripMs = 0 } = worker
   return ms < QUICK_MS || roundTripMs > LONG_WAY * (ms - roundTripMs)

@@ -2,11 +2,12 @@
 
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
-import { identityOf, type ModelWorker } from '../workers/worker'
+import type { ModelWorker } from '../workers/worker'
 import type { Apart, Attempt, Attempts, Identity, Submission, Turn } from './attempt'
-import { mayTake, PooledAttempt } from './batch'
+import { type Batch, CANCELLED, nobodysFault, PooledAttempt } from './batch'
 import { Closing } from './closing'
 import { Dispatcher, type DispatchOptions } from './dispatch'
+import type { Execution } from './execution'
 import type { Forecast } from './forecast'
 import type { IdentitiesView } from './identities'
 import { Member, type PoolStats } from './member'
@@ -33,6 +34,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   readonly #queue = new Queue()
   readonly #roster: Roster
   readonly #dispatcher: Dispatcher
+  readonly #execution: Execution
   readonly #closing: Closing
   readonly #clock: Clock
   readonly #maxBatch: number
@@ -46,10 +48,11 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     this.#maxBatch = maxBatch
     this.#closing = new Closing(clock)
     const strand = inAMoment(() => this.#strand(fewer)) // when workers leave, many do
-    const resumed = () => this.#dispatcher.dispatch()
-    this.#roster = new Roster(clock, strand, (member) => this.#closing.close(member), resumed)
+    const left = (member: Member) => this.#closing.close(member)
+    this.#roster = new Roster(clock, strand, left, (member) => this.#dispatcher.freed(member))
     this.#dispatcher = new Dispatcher(this.#queue, this.#roster, options)
-    this.forecast = this.#dispatcher.execution.forecast
+    this.#execution = this.#dispatcher.execution
+    this.forecast = this.#dispatcher.forecast
     for (const worker of workers) this.add(worker)
   }
 
@@ -107,7 +110,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   add(worker: ModelWorker, ejected = false): void {
     if (this.#isClosed) throw new ApproxiferError('CLOSED', 'the pool is closed')
     const member = new Member(worker, this.#maxBatch, this.#plain(worker))
-    worker.onFree = () => this.#dispatcher.execution.free(member)
+    worker.onFree = () => this.#execution.free(member)
     this.#roster.add(member, ejected)
     this.#dispatcher.dispatch()
   }
@@ -116,19 +119,17 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   drain(name: string): boolean {
     const member = this.#roster.members.get(name)
     if (!member) return false
-    this.#dispatcher.execution.forget(member)
+    this.#execution.forget(member)
     this.#roster.leave(member)
     return true
   }
 
   /** A worker's attempts fail, and it is closed, also where it drains. @returns whether there is one of this name */
   remove(name: string): boolean {
-    const leaving = [this.#roster.members.get(name), ...this.#roster.leaving].filter(
-      (each) => each?.worker.name === name,
-    )
+    const leaving = this.#roster.all.filter(({ worker }) => worker.name === name)
     this.drain(name)
     const error = new ApproxiferError('WORKER', `${name} was removed`)
-    for (const member of leaving) this.#dispatcher.execution.end(member as Member, error)
+    for (const member of leaving) this.#execution.end(member, error)
     return leaving.length > 0
   }
 
@@ -144,7 +145,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     own.isReleased = true
     if (own.phase !== 'queued') return
     this.#queue.remove(own)
-    own.settle({ kind: 'cancelled', ranMs: 0 }, this.#clock.now())
+    own.settle(CANCELLED, this.#clock.now())
   }
 
   cancel(attempt: Attempt<P, A>): void {
@@ -163,9 +164,9 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
 
   trial(row: Submission<P>): Attempt<P, A> | undefined {
     const attempt = new PooledAttempt(row, this.#clock.now())
-    const member = this.#roster.findEjected((worker) => mayTake(worker, attempt))
+    const member = this.#roster.findEjected((identity) => attempt.mayGoTo(identity))
     if (!member) return undefined
-    this.#dispatcher.execution.startAlone(member, attempt)
+    this.#execution.startAlone(member, attempt)
     return attempt as Attempt<P, A>
   }
 
@@ -176,10 +177,8 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   eject(identity: Identity): void {
     this.suspend(identity)
     const error = new ApproxiferError('WORKER', 'its worker was ejected')
-    const theirs = [...this.#roster.members.values(), ...this.#roster.leaving].filter(
-      ({ worker }) => identityOf(worker) === identity,
-    )
-    for (const member of theirs) this.#dispatcher.execution.takeBack(member, error)
+    const theirs = this.#roster.all.filter((member) => member.identity === identity)
+    for (const member of theirs) this.#execution.end(member, error)
   }
 
   readmit(identity: Identity): void {
@@ -196,9 +195,9 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
 
   /** Counts an attempt's answer, by whether somebody waited for it. */
   tell({ attempt, onTime }: { attempt: Attempt; onTime: boolean }): void {
-    const { at, outcome } = attempt as PooledAttempt
-    ;(attempt as PooledAttempt).onTime = onTime
-    if (outcome?.kind === 'answered' && typeof at === 'object') at.slot.member.counts[onTime ? 'onTime' : 'late']++
+    const own = attempt as PooledAttempt
+    own.onTime = onTime
+    if (own.outcome?.kind === 'answered') (own.batch as Batch).slot.member.counts[onTime ? 'onTime' : 'late']++
   }
 
   /** Counts an answer that is taken for a lie; of a worker that has left nobody asks. */
@@ -231,7 +230,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
         continue
       }
       this.#queue.remove(attempt)
-      attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined, ranMs: 0 }, this.#clock.now())
+      attempt.settle(nobodysFault(error), this.#clock.now())
       attempt.row.owner.settled(attempt)
     }
   }
@@ -241,10 +240,10 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     this.#isClosed = true
     this.#dispatcher.close()
     for (const attempt of this.#queue.all) this.cancel(attempt as Attempt<P, A>)
-    const members = [...this.#roster.members.values(), ...this.#roster.leaving]
+    const members = this.#roster.all
     this.#roster.leaving.clear()
     for (const member of members) {
-      this.#dispatcher.execution.end(member, error)
+      this.#execution.end(member, error)
       this.#closing.close(member)
     }
     await this.#closing.done()

@@ -1,6 +1,6 @@
 /**
- * Attempts that wait for a worker: three priorities. Of those of queries the higher ranks go first, callers take turns, as many as their weight
- * in a row, and of one caller the first come is the first served.
+ * Attempts that wait for a worker: those of high priority, those of queries by their rank, those of low priority. On each of these levels
+ * callers take turns, as many as their weight in a row, and of one caller the first come is the first served.
  */
 
 import { Deque } from '../arrays'
@@ -17,8 +17,23 @@ class Line extends Deque<PooledAttempt> {
   turns = 0
   taken: readonly PooledAttempt[] | undefined
 
-  constructor(readonly weight: number) {
+  constructor(
+    readonly caller: string,
+    readonly weight: number,
+  ) {
     super()
+  }
+
+  /** In front of those that came later. @returns its place */
+  putBack(attempt: PooledAttempt): number {
+    const earlier: PooledAttempt[] = []
+    for (let { first } = this; first && first.order < attempt.order; first = this.first) {
+      this.shift()
+      earlier.push(first)
+    }
+    const place = this.unshift(attempt)
+    for (const each of earlier.reverse()) each.place = this.unshift(each)
+    return place
   }
 
   /** Others are next. @param taken  by a worker at a time: one turn */
@@ -29,64 +44,49 @@ class Line extends Deque<PooledAttempt> {
   }
 }
 
-/** At the end, or in front of those that came later. */
-function put(line: Deque<PooledAttempt>, attempt: PooledAttempt, isAgain: boolean): void {
-  if (!isAgain) {
-    attempt.at = line.push(attempt)
-    return
-  }
-  const earlier: PooledAttempt[] = []
-  for (let { first } = line; first && first.order < attempt.order; first = line.first) {
-    line.shift()
-    earlier.push(first)
-  }
-  attempt.at = line.unshift(attempt)
-  for (const each of earlier.reverse()) each.at = line.unshift(each)
-}
-
-/** Attempts of one rank, by caller: whose turn it is comes first. */
-class Rank {
+/** Attempts of one level, by caller: whose turn it is comes first. */
+class Level {
   readonly #lines = new Map<string, Line>()
   #weights = 0
-  /** The queue of the only caller, as often there is one: a map costs as much as all else here. */
-  #only: { readonly caller: string; readonly line: Line } | undefined
+  /** That of the only caller, as often there is one: a map costs as much as all else here. */
+  #only: Line | undefined
   size = 0
 
   add(attempt: PooledAttempt, isAgain: boolean): void {
-    put(this.#line(attempt.turn), attempt, isAgain)
+    const line = this.#line(attempt.turn)
+    attempt.batch = undefined
+    attempt.place = isAgain ? line.putBack(attempt) : line.push(attempt)
     this.size++
   }
 
   #line(turn: Turn): Line {
     const caller = callerOf(turn)
-    if (this.#only?.caller === caller) return this.#only.line
-    const known = this.#lines.get(caller)
+    const known = this.#only?.caller === caller ? this.#only : this.#lines.get(caller)
     if (known) return known
-    const line = new Line(turn.weight ?? 1)
+    const line = new Line(caller, turn.weight ?? 1)
     this.#weights += line.weight
-    this.#only = this.#lines.size ? undefined : { caller, line }
+    this.#only = this.#lines.size ? undefined : line
     this.#lines.set(caller, line)
     return line
   }
 
-  remove({ turn, at }: PooledAttempt, taken?: readonly PooledAttempt[]): void {
+  remove({ turn, place }: PooledAttempt, taken?: readonly PooledAttempt[]): void {
     const line = this.#line(turn)
-    line.remove(at as number)
+    line.remove(place as number)
     this.size--
     if (this.#only) return
     if (taken) this.#forfeit(line)
     if (taken ? !line.isOver(taken) : line.size) return // its turns go on, also where its next one is yet to come
-    const caller = callerOf(turn)
-    this.#lines.delete(caller) // and in again as the last
-    if (line.size) this.#lines.set(caller, line)
+    this.#lines.delete(line.caller) // and in again as the last
+    if (line.size) this.#lines.set(line.caller, line)
     else this.#weights -= line.weight
   }
 
   /** A caller that had nothing queued while it had turns left loses these: it is another's turn. */
   #forfeit(other: Line): void {
-    for (const [caller, line] of this.#lines) {
+    for (const line of this.#lines.values()) {
       if (line === other || line.size || !line.turns) return
-      this.#lines.delete(caller)
+      this.#lines.delete(line.caller)
       this.#weights -= line.weight
     }
   }
@@ -115,7 +115,7 @@ class Rank {
 
   /** In their order as far as lines are equally long. */
   find(skip: number, lookahead: number, willDo: (attempt: PooledAttempt) => boolean): PooledAttempt | undefined {
-    if (this.#only) return this.#only.line.find(skip, lookahead, willDo)
+    if (this.#only) return this.#only.find(skip, lookahead, willDo)
     if (skip >= this.size) return undefined
     const { size } = this.#lines
     let at = 0
@@ -132,11 +132,11 @@ class Rank {
 }
 
 export class Queue {
-  readonly #high = new Deque<PooledAttempt>()
+  readonly #high = new Level()
   /** Of queries, the highest first. */
-  readonly #ranks = [new Rank(), new Rank(), new Rank()] as const
+  readonly #ranks = [new Level(), new Level(), new Level()] as const
   /** Those that can be done without. */
-  readonly low = new Deque<PooledAttempt>()
+  readonly low = new Level()
   /** How many there are of all others; written here alone. */
   needed = 0
 
@@ -159,20 +159,21 @@ export class Queue {
     return this.#ranks[turn.rank].lacks(turn)
   }
 
-  /** @param isAgain  it was queued before, and keeps its place among those of its priority and caller */
+  #levelOf({ priority, turn }: PooledAttempt): Level {
+    if (priority === 'normal') return this.#ranks[turn.rank]
+    return priority === 'high' ? this.#high : this.low
+  }
+
+  /** @param isAgain  it was queued before, and keeps its place among those of its level and caller */
   push(attempt: PooledAttempt, isAgain = false): void {
-    const { priority, turn } = attempt
-    if (priority !== 'low') this.needed++
-    if (priority === 'normal') return this.#ranks[turn.rank].add(attempt, isAgain)
-    put(priority === 'high' ? this.#high : this.low, attempt, isAgain)
+    if (attempt.priority !== 'low') this.needed++
+    this.#levelOf(attempt).add(attempt, isAgain)
   }
 
   /** @param taken  all that a worker takes now, this one included: their callers have had a turn */
   remove(attempt: PooledAttempt, taken?: readonly PooledAttempt[]): void {
-    const { priority, turn, at } = attempt
-    if (priority !== 'low') this.needed--
-    if (priority === 'normal') this.#ranks[turn.rank].remove(attempt, taken)
-    else (priority === 'high' ? this.#high : this.low).remove(at as number)
+    if (attempt.priority !== 'low') this.needed--
+    this.#levelOf(attempt).remove(attempt, taken)
   }
 
   /** The first needed one that will do, behind `skip` others. */
@@ -188,19 +189,17 @@ export class Queue {
 
   /** All, high before normal before low. */
   get all(): PooledAttempt[] {
-    return [this.#high, ...this.#ranks, this.low].flatMap((line) => [...line])
+    return [this.#high, ...this.#ranks, this.low].flatMap((level) => [...level])
   }
 }
 
 /** For how long attempts have waited, less for how long none has. */
 export class Waiting {
-  readonly #clock: Clock
   #ms = 0
   #at: number
   #isAny = false
 
-  constructor(clock: Clock) {
-    this.#clock = clock
+  constructor(private readonly clock: Clock) {
     this.#at = clock.now()
   }
 
@@ -219,7 +218,7 @@ export class Waiting {
   }
 
   #proceed(): void {
-    const now = this.#clock.now()
+    const now = this.clock.now()
     this.#ms = Math.max(0, this.#ms + (this.#isAny ? now - this.#at : this.#at - now))
     this.#at = now
   }

@@ -12,45 +12,48 @@ const MOST_MS = 160
 const MOST_ASKED_MS = 1000
 
 export class Rest {
-  /** While it gets nothing: stops the timer that ends that. */
-  #unplan: (() => void) | undefined
+  /** It gets nothing. */
+  isOn = false
+  #unplan = () => {}
   /** Refusals in a row. Those of calls that were sent before the last one are one: a server with 16 calls begins to refuse once. */
   #refusals = 0
   #refusedAt = Number.NEGATIVE_INFINITY
   /** Until when it wants to be left alone, by its own words. */
   #until = Number.NEGATIVE_INFINITY
 
+  /** @param othersAreFree  whether it may be left alone for as long as it wants @param over  told when it may get something */
+  constructor(
+    private readonly clock: Clock,
+    private readonly othersAreFree: () => boolean,
+    private readonly over: () => void,
+  ) {}
+
   /** @param sentAt  when the call was @param retryMs  what its worker said */
-  refused(now: number, sentAt: number, retryMs = 0): void {
+  refused(sentAt: number, retryMs = 0): void {
+    const now = this.clock.now()
     if (sentAt > this.#refusedAt) this.#refusals++
     this.#refusedAt = now
     this.#until = Math.max(this.#until, now + retryMs)
+    if (!this.isOn) this.#begin(now)
   }
 
-  /** It has answered a call. */
-  answered(): void {
-    this.#refusals = 0
-  }
-
-  get isOn(): boolean {
-    return this.#unplan !== undefined
-  }
-
-  /** It gets nothing until `look` is called, which is where it may be over. */
-  begin(clock: Clock, look: () => void): void {
+  #begin(now: number): void {
+    this.isOn = true
     const backoff = Math.min(MOST_MS, LEAST_MS * 2 ** (this.#refusals - 1))
-    const ms = Math.max(backoff, Math.min(MOST_ASKED_MS, this.#until - clock.now()))
-    this.#unplan = clock.after(ms, look, true)
+    const ms = Math.max(backoff, Math.min(MOST_ASKED_MS, this.#until - now))
+    this.#unplan = this.clock.after(ms, () => this.#look(), true)
+  }
+
+  #look(): void {
+    const now = this.clock.now()
+    if (now < this.#until && this.othersAreFree()) return this.#begin(now)
+    this.end()
+    this.over()
   }
 
   end(): void {
-    this.#unplan?.()
-    this.#unplan = undefined
+    this.#unplan()
+    this.isOn = false
     this.#until = Number.NEGATIVE_INFINITY
-  }
-
-  /** Whether it wants to be left alone for longer. */
-  isWanted(now: number): boolean {
-    return now < this.#until
   }
 }

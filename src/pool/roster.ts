@@ -2,10 +2,11 @@
 
 import TinyQueue from 'tinyqueue'
 import type { Clock } from '../clock'
-import type { ModelWorker } from '../workers/worker'
+import type { Identity } from './attempt'
 import { Identities } from './identities'
 import type { Machine } from './machine'
-import type { Member, MemberState, WorkerSlot } from './member'
+import { type Member, type MemberState, WorkerSlot } from './member'
+import { Rest } from './rest'
 
 /** Entries of free slots that may be out of date, beyond twice as many as there are workers, before they are sorted out. */
 const OUT_OF_DATE = 1000
@@ -13,51 +14,42 @@ const OUT_OF_DATE = 1000
 /** Of how long ago the utilisation tells, ms: older times count for less by a factor of e. */
 const RECENT_MS = 500
 
-const READY: MemberState = Object.freeze({ is: 'ready' })
-const EJECTED: MemberState = Object.freeze({ is: 'unavailable', why: 'ejected' })
-const GONE: MemberState = Object.freeze({ is: 'unavailable', why: 'gone' })
-const DOWN: MemberState = Object.freeze({ is: 'unavailable', why: 'down' })
-const LEAVING: MemberState = Object.freeze({ is: 'leaving' })
-
 export class Roster {
   readonly identities = new Identities()
   readonly capacity = new Capacity()
   readonly utilisation: Utilisation
   /** Those that left, while they have attempts. */
   readonly leaving = new Set<Member>()
-  /** By name; written here alone, and so are those of them that take attempts. */
+  /** By name; written here alone. */
   readonly members = new Map<string, Member>()
-  readonly ready = new Set<Member>()
   readonly #ejected = new Set<Member>()
   /** Those that would get attempts, but are not free. */
   readonly #down = new Set<Member>()
-  readonly #free = new FreeSlots()
-  readonly #clock: Clock
-  /** Told when attempts that are queued may have no worker left. */
-  readonly strand: () => void
-  readonly #left: (member: Member) => void
-  readonly #resumed: () => void
+  /** Those with a free slot, the fastest first, of equal ones the one listed first. */
+  #free = new TinyQueue<FreeEntry>([], faster)
+  #stamps = 0
 
   /**
-   * @param strand  told when there are fewer usable workers
+   * @param strand  told when there are fewer usable workers: attempts that are queued may have none left
    * @param left    told of those that left, once they have no attempts
-   * @param resumed  told when a machine may take attempts again after a pause
+   * @param freed   told when slots may be free, and which worker has done with a batch, if that is why
    */
-  constructor(clock: Clock, strand: () => void, left: (member: Member) => void, resumed: () => void) {
+  constructor(
+    private readonly clock: Clock,
+    readonly strand: () => void,
+    private readonly left: (member: Member) => void,
+    readonly freed: (member?: Member) => void,
+  ) {
     this.utilisation = new Utilisation(clock, this.capacity)
-    this.#clock = clock
-    this.strand = strand
-    this.#left = left
-    this.#resumed = resumed
   }
 
-  /** The first ejected one that is idle and will do; the others come before it the next time. @param mayTake  the same for all workers of a machine */
-  findEjected(mayTake: (worker: ModelWorker) => boolean): Member | undefined {
+  /** The first ejected one that is idle and will do; the others come before it the next time. */
+  findEjected(mayTake: (identity: Identity) => boolean): Member | undefined {
     let refused: Machine | undefined // one that has thousands of names is asked about once
     for (const member of this.#ejected) {
-      const { machine, slots, worker } = member
+      const { machine, slots, identity } = member
       if (machine === refused) continue
-      if (!machine.hasRoom || !mayTake(worker)) refused = machine
+      if (machine.room < 1 || !mayTake(identity)) refused = machine
       if (machine === refused || slots.busy || !member.isFree) continue
       this.#ejected.delete(member)
       this.#ejected.add(member)
@@ -66,21 +58,18 @@ export class Roster {
   }
 
   add(member: Member, ejected: boolean): void {
-    this.utilisation.add(0) // so far it did not count
     this.members.set(member.worker.name, member)
     member.machine = this.identities.add(member.worker)
-    this.capacity.count(member, 1)
     if (ejected) this.#ejected.add(member)
     this.update(member)
   }
 
   /** It is no member any more: nothing that is told of all counts it. */
   leave(member: Member): void {
-    this.utilisation.add(0) // so far it counted
     this.members.delete(member.worker.name)
     this.#ejected.delete(member)
     this.leaving.add(member)
-    this.#move(member, LEAVING)
+    this.#move(member, 'leaving')
     this.#list(member)
     this.identities.remove(member.worker)
     this.#discharge(member)
@@ -88,7 +77,7 @@ export class Roster {
 
   #discharge(member: Member): void {
     if (member.slots.open || !this.leaving.delete(member)) return
-    this.#left(member)
+    this.left(member)
   }
 
   /** Every worker of this identity. */
@@ -104,10 +93,14 @@ export class Roster {
   /** A slot of a worker is taken. */
   occupy(member: Member): WorkerSlot {
     const { machine, slots } = member
-    if (member.state === READY && slots.hasRoom) machine.slots.free--
-    const slot = slots.free.pop() ?? slots.more()
+    if (member.state === 'ready' && slots.hasRoom) machine.slots.free--
+    let slot = slots.free.pop()
+    if (!slot) {
+      slot = new WorkerSlot(member)
+      slots.all.push(slot)
+    }
+    slots.busy++
     machine.taken++
-    this.capacity.recount(machine)
     this.#list(member)
     return slot
   }
@@ -121,25 +114,39 @@ export class Roster {
     slot.silentMs = 0
     slots.held.delete(slot)
     slots.free.push(slot)
-    if (member.state === READY && slots.hasRoom) machine.slots.free++
-    if (pauseMs) this.#clock.after(pauseMs, () => this.#release(machine, true), true)
-    else this.#release(machine)
-    if (member.state === LEAVING) this.#discharge(member)
+    slots.busy--
+    if (member.state === 'ready' && slots.hasRoom) machine.slots.free++
+    if (pauseMs) this.clock.after(pauseMs, () => this.#resume(machine), true)
+    else machine.taken--
+    if (member.state === 'leaving') this.#discharge(member)
     this.update(member)
   }
 
-  #release(machine: Machine, isPauseOver = false): void {
+  #resume(machine: Machine): void {
     machine.taken--
-    this.capacity.recount(machine)
-    this.#listNext(machine)
-    if (isPauseOver) this.#resumed()
+    this.#adjust(machine)
+    this.freed()
   }
 
-  /** A worker has answered: its machine may take more. */
-  answered({ machine }: Member): void {
-    machine.answered()
-    this.capacity.recount(machine)
-    this.#listNext(machine)
+  /** A worker has answered: its machine may take more, and it has room for what it has refused. */
+  answered(member: Member): void {
+    member.machine.answered()
+    this.#adjust(member.machine)
+    if (!member.rest) return
+    member.rest.end()
+    member.rest = undefined
+    this.update(member)
+  }
+
+  /** A worker is too busy for what it was sent: it gets nothing for a while. @param retryMs  what it said */
+  refused(member: Member, sentAt: number, retryMs: number | undefined): void {
+    const over = () => {
+      this.update(member)
+      this.freed()
+    }
+    member.rest ??= new Rest(this.clock, () => this.capacity.free > 0, over)
+    member.rest.refused(sentAt, retryMs)
+    this.update(member)
   }
 
   /** A slot's attempts are settled, but its worker has to say that it is free. */
@@ -150,68 +157,72 @@ export class Roster {
 
   /** What a worker is by what it says of itself now. */
   update(member: Member): void {
-    if (member.state === LEAVING) return
-    const { width } = member
-    if (width !== member.slots.limit) this.#resize(member, width)
-    this.#move(member, this.#stateOf(member))
+    if (member.state !== 'leaving') {
+      const { width } = member
+      if (width !== member.slots.limit) this.#resize(member, width)
+      this.#move(member, this.#stateOf(member))
+    }
     this.#list(member)
   }
 
   /** A worker takes more or fewer at once than before. */
   #resize(member: Member, slots: number): void {
-    this.utilisation.add(0) // so far there were as many as before
+    this.utilisation.add(0)
     this.capacity.count(member, -1)
     member.slots.limit = slots
     this.capacity.count(member, 1)
   }
 
-  /** A worker with room is among the free ones while its machine may take as much; else it waits for that. */
+  /** A worker with room waits for its machine to list it. */
   #list(member: Member): void {
     const { machine, state, slots } = member
-    this.#unlist(member)
-    if (state === READY && slots.hasRoom) {
-      if (machine.mayList) this.#enter(member)
-      else member.place = machine.waiting.push(member)
-    }
-    this.#listNext(machine)
-  }
-
-  #unlist(member: Member): void {
-    if (member.stamp) member.machine.listed--
-    if (member.place !== undefined) member.machine.waiting.remove(member.place)
+    if (member.stamp) machine.listed--
+    if (member.place !== undefined) machine.waiting.remove(member.place)
     member.stamp = 0
-    member.place = undefined
+    member.place = state === 'ready' && slots.hasRoom ? machine.waiting.push(member) : undefined
+    this.#adjust(machine)
   }
 
-  #enter(member: Member): void {
-    member.machine.listed++
-    this.#free.push(member, this.members.size)
-  }
-
-  /** The next of a machine's workers that wait, as many as it may have listed. */
-  #listNext(machine: Machine): void {
-    for (let { first } = machine.waiting; first && machine.mayList; first = machine.waiting.first) {
-      this.#unlist(first)
+  /** What a machine may take may have changed: that is counted, and as many of its workers are among the free ones. */
+  #adjust(machine: Machine): void {
+    const { waiting, room } = machine
+    this.capacity.recount(machine)
+    for (let { first } = waiting; first && machine.listed < room; first = waiting.first) {
+      waiting.remove(first.place as number)
+      first.place = undefined
+      machine.listed++
       this.#enter(first)
     }
   }
 
+  /**
+   * Among those with a free slot. One with several counts as the slower the more of them are taken, up to twice as slow: as much as makes no
+   * difference between two workers, so that none is passed over for it.
+   */
+  #enter(member: Member): void {
+    member.stamp = ++this.#stamps
+    const slowness = member.speed.slowness * (1 + member.slots.busy / member.limit)
+    this.#free.push({ member, stamp: member.stamp, slowness })
+    if (this.#free.length < 2 * this.members.size + OUT_OF_DATE) return
+    const valid = this.#free.data.filter(({ member, stamp }) => stamp === member.stamp)
+    this.#free = new TinyQueue(valid, faster)
+  }
+
   #stateOf(member: Member): MemberState {
-    if (this.#ejected.has(member)) return EJECTED
+    if (this.#ejected.has(member)) return 'ejected'
     const { hasRoom } = member.slots
-    if (hasRoom && member.isFree) return READY
-    if (member.isGone) return GONE
-    return hasRoom ? DOWN : READY // whether it is free shows when it has room
+    if (hasRoom && member.isFree) return 'ready'
+    if (member.isGone) return 'gone'
+    return hasRoom ? 'down' : 'ready' // whether it is free shows when it has room
   }
 
   /** The one writer of a state. */
   #move(member: Member, state: MemberState): void {
     this.#down.delete(member) // and in again as the last
-    if (state === DOWN || state === GONE) this.#down.add(member)
+    if (state === 'down' || state === 'gone') this.#down.add(member)
     if (member.state === state) return
-    if (state === READY) this.ready.add(member)
-    else this.ready.delete(member)
     const wasUsable = isUsable(member.state)
+    this.utilisation.add(0) // so far there were as many slots as before
     this.capacity.count(member, -1)
     member.state = state
     this.capacity.count(member, 1)
@@ -230,14 +241,22 @@ export class Roster {
 
   /** Takes the fastest worker with a free slot out, until it is listed again. */
   takeFastest(): Member | undefined {
-    for (let member = this.#free.take(); member; member = this.#free.take()) {
+    for (let entry = this.#free.pop(); entry; entry = this.#free.pop()) {
+      const { member, stamp } = entry
+      if (stamp !== member.stamp) continue
+      member.stamp = 0
       member.machine.listed--
-      const isFree = member.machine.hasRoom && member.isFree
-      if (isFree) return member
-      // One that has room is not asked again: what says now one thing, now the other would be asked for ever.
-      if (member.machine.hasRoom) this.#move(member, member.isGone ? GONE : DOWN)
+      const hasRoom = member.machine.room > 0
+      if (hasRoom && member.isFree) return member
+      // It is not asked again: what says now one thing, now the other would be asked for ever.
+      if (hasRoom) this.#move(member, member.isGone ? 'gone' : 'down')
       this.#list(member)
     }
+  }
+
+  /** Members, and those that left while they have attempts. */
+  get all(): Member[] {
+    return [...this.members.values(), ...this.leaving]
   }
 
   /** Workers that could take an attempt now. */
@@ -270,75 +289,39 @@ interface FreeEntry {
   readonly slowness: number
 }
 
-/**
- * Workers with a free slot, the fastest first, of equal ones the one listed first. One with several slots counts as the slower the more of
- * them are taken, up to twice as slow: as much as makes no difference between two workers, so that none is passed over for it.
- */
-class FreeSlots {
-  #entries = new TinyQueue<FreeEntry>([], faster)
-  #stamps = 0
-
-  /** @param size  how many workers there are */
-  push(member: Member, size: number): void {
-    member.stamp = ++this.#stamps
-    const slowness = member.speed.slowness * (1 + member.slots.busy / member.limit)
-    this.#entries.push({ member, stamp: member.stamp, slowness })
-    if (this.#entries.length < 2 * size + OUT_OF_DATE) return
-    this.#entries = new TinyQueue(
-      this.#entries.data.filter(({ member, stamp }) => stamp === member.stamp),
-      faster,
-    )
-  }
-
-  take(): Member | undefined {
-    for (let entry = this.#entries.pop(); entry; entry = this.#entries.pop()) {
-      if (entry.stamp !== entry.member.stamp) continue
-      entry.member.stamp = 0
-      return entry.member
-    }
-  }
-}
-
 function faster(a: FreeEntry, b: FreeEntry): number {
   return a.slowness === b.slowness ? a.stamp - b.stamp : a.slowness - b.slowness
 }
 
 /** Whether it may get attempts, now or in a moment: it starts again, or was not heard of for a while. */
 function isUsable(state: MemberState): boolean {
-  return state.is === 'ready' || (state.is === 'unavailable' && state.why === 'down')
+  return state === 'ready' || state === 'down'
 }
 
 /** What the members add up to. */
 class Capacity {
-  /** Slots: all, those of usable workers, and the free ones of workers that are ready. */
+  /** Slots of workers that may take attempts, and the free ones of those that are ready. */
   slots = 0
-  usable = 0
   free = 0
-  /** Usable workers. */
+  /** Workers that may take attempts. */
   workers = 0
   /** Rows that one of them has taken in a run at most. */
   mostRows = 1
 
   count({ state, slots, batching, machine }: Member, sign: 1 | -1): void {
-    if (state.is === 'leaving') return
+    if (!isUsable(state)) return
     if (batching) this.mostRows = Math.max(this.mostRows, batching.most)
+    this.workers += sign
     machine.slots.all += sign * slots.limit
-    if (state.is === 'ready') machine.slots.free += sign * Math.max(0, slots.limit - slots.busy)
-    if (isUsable(state)) {
-      machine.slots.usable += sign * slots.limit
-      this.workers += sign
-    }
-    this.recount(machine)
+    if (state === 'ready') machine.slots.free += sign * Math.max(0, slots.limit - slots.busy)
   }
 
   /** A machine has other slots than before, or takes other ones: no more count than it may take. */
-  recount({ slots, counted, limit, taken }: Machine): void {
-    const [all, usable, free] = [counted.all, counted.usable, counted.free]
+  recount({ slots, counted, limit, room }: Machine): void {
+    const { all, free } = counted
     counted.all = Math.min(slots.all, limit)
-    counted.usable = Math.min(slots.usable, limit)
-    counted.free = Math.min(slots.free, Math.max(0, limit - taken))
+    counted.free = Math.min(slots.free, Math.max(0, room))
     this.slots += counted.all - all
-    this.usable += counted.usable - usable
     this.free += counted.free - free
   }
 }

@@ -42,9 +42,6 @@ export class Speed {
   /** Attempts that the worker took at once when it was counted last. */
   slots = 1
 
-  /** @param worker  says how many it takes now */
-  constructor(readonly worker = { limit: 1 }) {}
-
   /**
    * @param log   of its time; undefined: it failed
    * @param pace  its pace has changed if its last three times are all further off than this on one side: others are forgotten
@@ -100,13 +97,15 @@ export class Speeds {
   readonly #rates = new Float64Array(BINS)
   /** Of the workers that answer: how many there are, the sums of their mean logarithms, of its square, and of one over their answers. */
   readonly #sums = { workers: 0, log: 0, square: 0, inverse: 0 }
+  /** What an answer of theirs takes, and one of a new worker will; Infinity where nobody knows. Written by `#sum`. */
+  typicalMs = Number.POSITIVE_INFINITY
   /** Of the logarithm of one worker's times, by the differences of two in a row; and how many these were. */
   readonly #within = { ...UNKNOWN }
 
-  /** Counts a worker's answer by its time, or its failure: Infinity. */
-  add(speed: Speed, ms: number): void {
+  /** Counts a worker's answer by its time, or its failure: Infinity. @param slots  attempts that it takes at once */
+  add(speed: Speed, ms: number, slots = 1): void {
     this.forget(speed)
-    speed.slots = speed.worker.limit
+    speed.slots = slots
     const log = Number.isFinite(ms) ? Math.log(Math.max(ms, LEAST_MS)) : undefined
     const within = this.#within
     const before = speed.logs.at(-1)
@@ -117,18 +116,9 @@ export class Speeds {
     const isFailing = speed.add(log, Math.max(Math.log(ALIKE), CHANGE * Math.sqrt(within.variance)) / 2)
     if (!isFailing) this.#sum(speed, 1)
     speed.slowness = isFailing ? Number.POSITIVE_INFINITY : this.#slowness(speed)
-    speed.ms = speed.slowness * this.#typicalMs
+    speed.ms = speed.slowness * this.typicalMs
     if (log !== undefined) this.pace.see(speed.slowness < Infinity ? log - Math.log(speed.slowness) : log)
     this.#bin(speed, 1)
-  }
-
-  get #typicalMs(): number {
-    return Math.exp(this.#sums.log / Math.max(1, this.#sums.workers))
-  }
-
-  /** What the next answer of a worker will take; of a new one what all take, Infinity where nobody knows. */
-  expectedMs({ ms }: Speed): number {
-    return ms ?? (this.#sums.workers ? this.#typicalMs : Number.POSITIVE_INFINITY)
   }
 
   #slowness({ logs, mean: own }: Speed): number {
@@ -183,6 +173,7 @@ export class Speeds {
     sums.log += sign * mean
     sums.square += sign * mean * mean
     sums.inverse += sign / logs.length
+    this.typicalMs = sums.workers ? Math.exp(sums.log / sums.workers) : Number.POSITIVE_INFINITY
   }
 
   #bin({ ms = 0, slots }: Speed, sign: 1 | -1): void {

@@ -7,28 +7,24 @@ import type { WorkerSlot } from './member'
 const GRACE_MS = 10
 
 export class Watchdog {
-  readonly #clock: Clock
-  readonly #hangMs: number
-  readonly #hung: (slot: WorkerSlot, why: string) => void
-
-  constructor(clock: Clock, hangMs: number, hung: (slot: WorkerSlot, why: string) => void) {
-    this.#clock = clock
-    this.#hangMs = hangMs
-    this.#hung = hung
-  }
+  constructor(
+    private readonly clock: Clock,
+    private readonly hangMs: number,
+    private readonly hung: (slot: WorkerSlot, why: string) => void,
+  ) {}
 
   /** One timer a slot, which is set anew only when it fires: batches are many, hangs are few. */
   watch(slot: WorkerSlot): void {
-    slot.unwatch = this.#clock.after(this.#hangMs, () => this.#check(slot), true)
+    slot.unwatch = this.clock.after(this.hangMs, () => this.#check(slot), true)
   }
 
   #check(slot: WorkerSlot): void {
     slot.unwatch = undefined
     const { batch } = slot
     if (!batch || batch.phase === 'silent') return
-    const overMs = this.#clock.now() - batch.startedAt - this.#hangMs
-    if (overMs >= 0 && (overMs <= GRACE_MS || slot.isDoubted)) return this.#hung(slot, `hung for ${this.#hangMs} ms`)
+    const overMs = this.clock.now() - batch.startedAt - this.hangMs
+    if (overMs >= 0 && (overMs <= GRACE_MS || slot.isDoubted)) return this.hung(slot, `hung for ${this.hangMs} ms`)
     slot.isDoubted = overMs > 0 // this thread stalled: replies that wait are read first
-    slot.unwatch = this.#clock.after(slot.isDoubted ? GRACE_MS : Math.ceil(-overMs), () => this.#check(slot), true)
+    slot.unwatch = this.clock.after(slot.isDoubted ? GRACE_MS : Math.ceil(-overMs), () => this.#check(slot), true)
   }
 }

@@ -121,7 +121,7 @@ it('free slots are counted as they are, whatever changes in which order', () => 
     } else if (what < 0.7 && member.slots.hasRoom) taken.push(roster.occupy(member))
     else if (taken.length) roster.vacate(taken.splice(Math.floor(taken.length * random.next()), 1)[0])
     if (step === 1500) roster.leave(members[0])
-    const here = members.filter(({ state }) => state.is !== 'leaving')
+    const here = members.filter(({ state }) => state !== 'leaving')
     expect(roster.capacity.slots).toBe(here.reduce((sum, { slots }) => sum + slots.limit, 0))
     const free = here.map(({ slots: { limit, busy } }) => Math.max(0, limit - busy))
     expect(roster.capacity.free).toBe(free.reduce((sum, each) => sum + each))

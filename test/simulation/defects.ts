@@ -34,7 +34,7 @@ export const defects: readonly Defect[] = [
   defect('one too few is let in', 'predictor/admission.ts', 'const left = this.#most - this.#open - promised', 'const left = this.#most - 1 - this.#open - promised'),
   defect('a worker may use its buffer again: answers are not copied', 'payload.ts', 'tensorOf(outputs[i], copyOf(data),', 'tensorOf(outputs[i], data,'),
   defect('a held slot is never free again', 'pool/execution.ts', 'for (const slot of member.slots.held) this.#options.roster.vacate(slot)', ''),
-  defect('who is drained gets more', 'pool/roster.ts', 'this.#move(member, LEAVING)\n', ''),
+  defect('who is drained gets more', 'pool/roster.ts', "this.#move(member, 'leaving')\n", ''),
   defect('hedges cost no budget', 'layers/budget.ts', 'this.#left--', ''),
   defect('a parity passes for an answer', 'layers/parity.ts', 'row.query === undefined ? undefined : this.#queries[row.query]', 'this.#queries[row.query ?? 0]'),
   defect('what is not finite is an answer', 'payload.ts', 'if (flaw) throw flaw', ''),

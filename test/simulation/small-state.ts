@@ -20,7 +20,6 @@ const omitted: Omitted = {
   '_all.save': learned,
   'InlineMemory._learning': learned,
   'Puppet.signature': fixed,
-  'Speed.worker': fixed,
   'ModelVersion.counts': figures,
   'ModelVersion.means': 'its calls lead to all of it that counts',
   'ModelVersion._shared': 'its calls lead to all of it that counts',
@@ -29,6 +28,7 @@ const omitted: Omitted = {
   'Admission._failed': figures,
   'Member.counts': figures,
   'Member.stamp': derived,
+  'Roster._stamps': derived,
   'Capacity.mostRows': fixed,
   'Speeds.pace': few,
   'Speeds._slots': derived,
@@ -62,7 +62,7 @@ interface Batch {
 }
 
 interface Member {
-  state: { is: string }
+  state: string
   worker: { name: string; identity: string }
 }
 
@@ -99,18 +99,18 @@ const readings = {
   Deque: ({ _places }: Deque) => _places.filter((each) => each !== undefined),
   TinyQueue: ({ data }: { data: unknown }) => data,
   Bag: ({ _items }: { _items: unknown[] }) => _items,
-  'PooledAttempt.at': (at: unknown) => (typeof at === 'number' ? 'queued' : at),
+  'PooledAttempt.place': (place: unknown) => place !== undefined,
   'LimitedCall.timer': inLine,
   'HedgedCall.timer': inLine,
   'Identities._machines': (own: Map<string, unknown>) => new Unordered([...own]),
   'Roster.members': (own: Map<string, unknown>) => new Unordered([...own.values()]),
-  FreeSlots: ({ _entries: { data } }: { _entries: { data: Entry[] } }) => {
+  'Roster._free': ({ data }: { data: Entry[] }) => {
     const live = data.filter(({ member, stamp }) => member.stamp === stamp)
     return live.sort((a, b) => a.slowness - b.slowness || a.stamp - b.stamp).map(({ member, slowness }) => [member, slowness]) // biome-ignore format: one line
   },
   Slots: ({ all, free, held, limit }: Slots) => [limit, all.filter((slot) => !free.includes(slot)), held],
   Batch: (batch: Batch) => (batch.isOver ? [batch.phase, batch.slot] : Object.entries(batch)),
-  Member: (member: Member) => (member.state.is === 'leaving' ? [member.worker.name, member.worker.identity] : Object.entries(member).filter(([key]) => !(`Member.${key}` in omitted))), // biome-ignore format: one line
+  Member: (member: Member) => (member.state === 'leaving' ? [member.worker.name, member.worker.identity] : Object.entries(member).filter(([key]) => !(`Member.${key}` in omitted))), // biome-ignore format: one line
 }
 
 export const timed: Reading = { names: /\b[wnkq]\d\b/g, omitted, readings: readings as Reading['readings'] }

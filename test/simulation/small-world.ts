@@ -97,7 +97,7 @@ interface Opened {
 
 interface OpenedMember {
   worker: { identity: string }
-  state: { is: string }
+  state: string
   slots: { limit: number; busy: number }
 }
 
@@ -205,9 +205,9 @@ export class SmallWorld {
     const { members, capacity } = (this.#predictor as unknown as Opened)._first.means.pool._roster
     let free = 0
     for (const { worker, state, slots } of members.values()) {
-      if (state.is === 'ready') free += Math.max(0, slots.limit - slots.busy)
+      if (state === 'ready') free += Math.max(0, slots.limit - slots.busy)
       const isEjected = this.#ejected.has(worker.identity)
-      if (isEjected && state.is === 'ready') this.broken.push(`${worker.identity} is ejected, and gets queries`)
+      if (isEjected && state === 'ready') this.broken.push(`${worker.identity} is ejected, and gets queries`)
     }
     if (free !== capacity.free) this.broken.push(`${capacity.free} slots are said to be free, and ${free} are`)
   }
