@@ -40,7 +40,7 @@ const SEED = 1
 
 const schemes: Record<string, Partial<PredictorOptions>> = {
   'no scheme': {},
-  'K = 8, S = 1': { scheme: { queries: 8, stragglers: 1 }, memory: false },
+  'K = 8, S = 1': { scheme: { queries: 8, stragglers: 1 }, memory: false, right: 'label' },
 }
 
 /** Now and then a call takes it down. */

@@ -549,18 +549,19 @@ class QueryGroup implements Apart, Timeable {
     return new ApproxiferError('QUORUM', [text, ...reasons, ...(more ? [`and ${more} others`] : [])].join('; '))
   }
 
-  /** The row of a caller that leaves goes on while others wait, unless the group has yet to be filled. */
+  /**
+   * The row of a caller that leaves goes on while others wait; while the group fills, where these are promised a recovery. Where nobody waits, nobody
+   * may join any more: whoever did would be a row short from the start.
+   */
   leave(query: GroupedQuery, why: Drop): void {
     if (query.isOpen) this.#closeQuery(query)
-    const isUseful = why === 'left' && !this.isOpen && this.#wanted > 0
+    const isUseful = why === 'left' && this.#wanted > 0 && (!this.isOpen || query.isPromised)
     if (isUseful && !query.hasLeft) {
       query.hasLeft = true
       this.#left++
     }
-    if (why === 'void') {
-      query.isVoid = true
-      this.#close(false) // no query of the next model may join
-    }
+    if (why === 'void') query.isVoid = true
+    if (why === 'void' || (query.isPromised && !this.#wanted)) this.#close(false) // no query of the next model may join
     query.release(isUseful ? 'teach' : why)
     if (!this.#wanted) this.#unwanted(why)
   }

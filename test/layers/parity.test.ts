@@ -481,10 +481,23 @@ describe('a worker gets no second row', () => {
 describe('a caller that leaves', () => {
   it('while its group fills has its attempt taken back', () => {
     const { join, asked } = grouping(3, 1)
-    const [{ call }] = [join(), join()]
+    const [{ call }] = [join('auto'), join('auto')]
     asked[0].begin('a')
     call.drop('left')
     expect(asked[0].dropped).toBe('left')
+  })
+
+  it('while its group fills with those that are promised a recovery leaves them its row; the last keeps others from a group that is short of rows', () => {
+    const { join, asked } = grouping(3, 1)
+    const [one, two] = [join('recover'), join('recover')]
+    const drops: string[] = []
+    for (const [i, attempt] of asked.entries()) attempt.begin('ab'[i]).drop = (why) => drops.push(`${i} ${why}`)
+    one.call.drop('left')
+    expect(drops).toEqual(['0 teach'])
+    two.call.drop('left')
+    expect(drops).toEqual(['0 teach', '0 left', '1 left'])
+    const next = join('recover')
+    expect(next.attempt.query.apart).not.toEqual(two.attempt.query.apart)
   })
 
   it('leaves its row running while others wait; the last takes all back', () => {

@@ -288,7 +288,10 @@ export class Serving {
     }
     if (wire.transport === 'direct') return []
     const missing = () => {
-      const here = (this.predictor as Predictor).stats().workers.filter(({ gone }) => !gone)
+      const predictor = this.predictor as Predictor
+      const gathered = predictor.generations().reduce((sum, { workers }) => sum + workers, 0)
+      if (predictor.generations().length > 1 && gathered >= names.size) return [] // those of a model on trial have no names
+      const here = predictor.stats().workers.filter(({ gone }) => !gone)
       const known = new Set(here.map(({ worker }) => this.transport.nameOf(worker)))
       return [...names].filter((name) => !known.has(name))
     }

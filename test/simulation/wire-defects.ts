@@ -20,7 +20,7 @@ export const wireDefects: readonly Defect[] = [
   defect('gateway: an unloaded model is never closed', 'gateway/models.ts', 'await served.predictor.close()\n    this.#draining', 'this.#draining'),
   defect('gateway: an unload forgets what was replaced', 'gateway/models.ts', 'await Promise.all([slot.ended, slot.served', 'await Promise.all([slot.served'),
   defect('gateway: a closed one answers with what is unloaded', 'gateway/models.ts', 'if (slot.served) this.#draining.add(slot.served)', ''),
-  defect('gateway: a new version believes who was ejected', 'gateway/models.ts', 'const bytes = served ? packStates(served.predictor) :', 'const bytes = served ? undefined :'),
+  defect('gateway: a new version believes who was ejected', 'gateway/models.ts', 'const bytes = await (served ? packStates(served.predictor) :', 'const bytes = await (served ? undefined :'),
   defect('JSON: integers of 64 bits are doubles', 'oip/elements.ts', 'array[at] = BigInt(value)\n    return array[at] === BigInt(value)', 'array[at] = BigInt.asIntN(64, BigInt(Number(value)))\n    return true'),
   defect('raw bytes: strings are counted in letters', 'oip/elements.ts', 'setUint32(0, bytes.length, true)', 'setUint32(0, text.length, true)'),
   defect('disk: a torn state is taken', 'memory/archive.ts', 'if (sum !== own) {', 'if (sum.length !== own.length) {'),
