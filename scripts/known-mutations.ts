@@ -174,8 +174,8 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'who left while a group fills keeps his attempt',
     file: 'layers/parity.ts',
-    from: "why === 'left' && !this.isOpen && this.#wanted > 0",
-    to: "why === 'left' && this.#wanted > 0",
+    from: 'this.#wanted > 0 && (!this.isOpen || query.isPromised)',
+    to: 'this.#wanted > 0',
     tests: ['layers/parity', 'predictor/systematic'],
   },
   {

@@ -1,9 +1,9 @@
 /** So many answers with a budget of wrong ones: how often the coin has confident ones asked, and after how many detected errors none is given. */
 
 import * as saved from '../saved'
+import { type Delay, OpenAudits } from './audit-delay'
 import { auditRate, mostGiven, partBefore } from './error-rates'
 import type { Threshold } from './observations'
-import { type Delay, OpenAudits } from './open-audits'
 
 /** The coin has one in 200 asked at least: without that a memory would not see that the model was replaced. */
 const FLOOR = 0.005

@@ -20,8 +20,8 @@ import {
   SettledCall,
   type Tried,
 } from '../service'
-import type { Budget } from './budget'
 import type { Lateness } from './lateness'
+import type { Budget } from './query-share'
 import { type Timeable, Timers } from './timers'
 
 /**

@@ -26,8 +26,8 @@ import {
   type Service,
 } from '../service'
 import { type TensorSpec, toNamed } from '../tensor'
-import type { Budget } from './budget'
 import type { Lateness } from './lateness'
+import type { Budget } from './query-share'
 import { type Timeable, Timers } from './timers'
 
 export interface RecoverOptions {

@@ -1,9 +1,9 @@
 /** Reads what was learned, as experience-state.ts writes it, and refuses what is of another model. */
 
 import * as saved from '../saved'
-import { unpack } from './archive'
 import type { ConfidenceState } from './confidence-state'
 import type { ExperienceState, LearnedModel, ModelMarks, Persistent } from './experience-state'
+import { unpack } from './unpack'
 
 /** The parts of a state; each is checked where it is used. */
 export interface SavedParts {

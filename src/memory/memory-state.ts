@@ -5,13 +5,13 @@ import { BLOCK } from '../core/kernel-matrix'
 import type { JudgedOutput } from '../criterion'
 import * as saved from '../saved'
 import { rmsDifference, rootMeanSquare } from '../stats'
-import { type Archive, unpack } from './archive'
 import type { Domain } from './domain'
 import { pack } from './pack'
 import { Known, LEAST_SUM, MOST_SUM } from './pairs'
 import { KernelRegression } from './regression'
 import { Similarity, type SimilarityState } from './similarity'
 import { kernelNames } from './study'
+import { type Archive, unpack } from './unpack'
 
 /** The share by which the user's features of a query may differ from what they were when it was saved. */
 const SAME = 1e-3

@@ -7,7 +7,7 @@ import { joined } from '../arrays'
 import type { Core, HalvesTable, RowTable } from '../core/core'
 import { CELLS } from '../core/filter-bank'
 import { squaredLengths } from '../core/space'
-import type { Archive } from './archive'
+import type { Archive } from './unpack'
 
 /** Half of them are mirror images of the others. */
 export const FILTERS = 64

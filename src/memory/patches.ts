@@ -11,9 +11,9 @@ import { type FilterBank, SIDE } from '../core/filter-bank'
 import { ARRAY_BYTES } from '../core/space'
 import { type Random, seeded } from '../random'
 import { moments } from '../stats'
-import type { Archive } from './archive'
 import { FILTERS, mirrored, PART_STEP, PATCH_FEATURES } from './mirror'
 import { finished, paced } from './steps'
+import type { Archive } from './unpack'
 import { CONTRAST, clippedSum, inverseCovariance, savedContrast, THRESHOLD, whitened } from './whitening'
 
 /** Longer sides and more channels are shrunk, so that no image costs more than a few milliseconds. */

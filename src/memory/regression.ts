@@ -5,12 +5,12 @@ import type { Core } from '../core/core'
 import { BLOCK, type KernelMatrix } from '../core/kernel-matrix'
 import { type AnswerSample, type JudgedOutput, sampleOf } from '../criterion'
 import * as saved from '../saved'
-import type { Archive } from './archive'
 import { solvedAtOnce } from './at-once'
 import { Inverses } from './inverses'
 import { type Fitted, fittedTo, leftOut, meansOf } from './leave-one-out'
 import { finished, PRODUCTS, paced, perStep } from './steps'
 import { Sweep } from './sweep'
+import type { Archive } from './unpack'
 
 /** Similarities are kept in 16 bits each. */
 const FULL = 65535

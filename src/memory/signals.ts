@@ -7,8 +7,8 @@ import type { Core } from '../core/core'
 import { ARRAY_BYTES } from '../core/space'
 import { seeded } from '../random'
 import { moments } from '../stats'
-import type { Archive } from './archive'
 import { paced, perStep } from './steps'
+import type { Archive } from './unpack'
 import { CONTRAST, clippedSum, inverseCovariance, savedContrast, THRESHOLD, whitened } from './whitening'
 
 /** Samples in a patch, per channel; filters; parts that time is divided into. */

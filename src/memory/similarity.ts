@@ -3,7 +3,6 @@
 import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
 import { size } from '../tensor'
-import type { Archive } from './archive'
 import { type Domain, ownFeatures } from './domain'
 import { chooseMetric, studied } from './metric'
 import { type Point, PointTable, toMirror } from './mirror'
@@ -21,6 +20,7 @@ import {
   squaredLengthScale,
   type TriedMetric,
 } from './study'
+import type { Archive } from './unpack'
 
 /** What is compared in the end; the user's own features are values. */
 export type Compared = 'values' | 'signals' | 'patches'

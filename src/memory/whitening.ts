@@ -2,8 +2,8 @@
 
 import type { Core } from '../core/core'
 import * as saved from '../saved'
-import type { Archive } from './archive'
 import { paced, perStep } from './steps'
+import type { Archive } from './unpack'
 
 /** Added to a patch's variance, as a share of the usual one, so that noise is not blown up to full contrast. */
 export const CONTRAST = 0.01

@@ -4,7 +4,7 @@ import { Batch, type PooledAttempt } from './batch'
 import type { Member, WorkerSlot } from './member'
 import { LOOKAHEAD, type Queue } from './queue'
 import type { Roster } from './roster'
-import type { Scaling } from './scaling'
+import type { Scaling } from './time-by-size'
 
 /** A run takes at most this share of the time after which its worker hangs. */
 const SAFE = 0.25

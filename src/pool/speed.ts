@@ -4,7 +4,7 @@
  */
 
 import { observe } from '../stats'
-import { type LastTime, LEAST_MS, Scaling } from './scaling'
+import { type LastTime, LEAST_MS, Scaling } from './time-by-size'
 
 /** An attempt is kept from workers that fail for this many times what the fastest takes, in case another gets free. */
 const FAILURE = 20

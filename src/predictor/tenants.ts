@@ -4,8 +4,8 @@
  */
 
 import type { Clock } from '../clock'
-import type { Budget } from '../layers/budget'
 import type { ErrorBudget } from '../layers/error-budget'
+import type { Budget } from '../layers/query-share'
 import { recallable } from '../layers/recallable'
 import { learnedModel, type ModelMarks, type Persistent, saveNothing } from '../memory/experience-state'
 import type { MemoryService } from '../memory/service'

@@ -4,7 +4,7 @@
  */
 
 import { ApproxiferError, asError } from '../errors'
-import { Budget } from '../layers/budget'
+import { Budget } from '../layers/query-share'
 import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
 import type { Query, Service } from '../service'

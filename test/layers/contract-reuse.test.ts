@@ -4,12 +4,12 @@
  */
 
 import { expect, it } from 'vitest'
-import { Budget } from '../../src/layers/budget'
 import { type CacheOptions, cache } from '../../src/layers/cache'
 import { coalesce } from '../../src/layers/coalesce'
 import type { Draw } from '../../src/layers/error-budget'
 import { ExactCache } from '../../src/layers/exact-cache'
 import { Lateness } from '../../src/layers/lateness'
+import { Budget } from '../../src/layers/query-share'
 import { recover } from '../../src/layers/recover'
 import { remember } from '../../src/layers/remember'
 import { Savings } from '../../src/layers/savings'

@@ -5,11 +5,11 @@ import { describe, expect, it, vi } from 'vitest'
 import type { FilterBankOptions } from '../../src/core/core'
 import { BLOCK, KernelMatrix } from '../../src/core/kernel-matrix'
 import { loadCore } from '../../src/core/load'
-import { unpack } from '../../src/memory/archive'
 import { FILTERS, mirrored as inTheMirror, PART_STEP, PATCH_FEATURES, toMirror } from '../../src/memory/mirror'
 import { pack } from '../../src/memory/pack'
 import { KernelRegression } from '../../src/memory/regression'
 import { finished } from '../../src/memory/steps'
+import { unpack } from '../../src/memory/unpack'
 import { seeded } from '../../src/random'
 
 const wasm = await loadCore({ prefer: 'wasm' })

@@ -35,7 +35,7 @@ export const defects: readonly Defect[] = [
   defect('a worker may use its buffer again: answers are not copied', 'payload.ts', 'tensorOf(outputs[i], copyOf(data),', 'tensorOf(outputs[i], data,'),
   defect('a held slot is never free again', 'pool/execution.ts', 'for (const slot of member.slots.held) this.#options.roster.vacate(slot)', ''),
   defect('who is drained gets more', 'pool/roster.ts', "this.#move(member, 'leaving')\n", ''),
-  defect('hedges cost no budget', 'layers/budget.ts', 'this.#left--', ''),
+  defect('hedges cost no budget', 'layers/query-share.ts', 'this.#left--', ''),
   defect('a parity passes for an answer', 'layers/parity.ts', 'row.query === undefined ? undefined : this.#queries[row.query]', 'this.#queries[row.query ?? 0]'),
   defect('what is not finite is an answer', 'payload.ts', 'if (flaw) throw flaw', ''),
   defect('answers of another model are compared: audits', 'trust/audit.ts', 'if (this.#renewals !== this.#reputation.evidence.renewals) return', ''),

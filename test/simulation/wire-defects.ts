@@ -23,7 +23,7 @@ export const wireDefects: readonly Defect[] = [
   defect('gateway: a new version believes who was ejected', 'gateway/models.ts', 'const bytes = await (served ? packStates(served.predictor) :', 'const bytes = await (served ? undefined :'),
   defect('JSON: integers of 64 bits are doubles', 'oip/elements.ts', 'array[at] = BigInt(value)\n    return array[at] === BigInt(value)', 'array[at] = BigInt.asIntN(64, BigInt(Number(value)))\n    return true'),
   defect('raw bytes: strings are counted in letters', 'oip/elements.ts', 'setUint32(0, bytes.length, true)', 'setUint32(0, text.length, true)'),
-  defect('disk: a torn state is taken', 'memory/archive.ts', 'if (sum !== own) {', 'if (sum.length !== own.length) {'),
+  defect('disk: a torn state is taken', 'memory/unpack.ts', 'if (sum !== own) {', 'if (sum.length !== own.length) {'),
   defect('disk: who was ejected is believed', 'predictor/tenants.ts', 'return name === NOBODY ? evidence : undefined', 'return evidence && undefined'),
   defect('disk: nobody says that it was refused', 'predictor/coder.ts', 'warn(`nothing is taken over from what was learned before: ${(error as Error).message}`)', ''),
 ]

@@ -1,7 +1,7 @@
 /** What a good engineer would write by hand on the same pool: hedged requests at the running 95th percentile, or copies. */
 
 import type { Clock } from '../../clock'
-import { Budget } from '../../layers/budget'
+import { Budget } from '../../layers/query-share'
 import { acceptAnswers, Payload } from '../../payload'
 import { type Attempt, type AttemptOutcome, type Owner, Pool, type PoolOptions, type Priority } from '../../pool/pool'
 import { SlidingQuantile } from '../../stats'

@@ -1,9 +1,9 @@
 /** One server of a fleet, and what servers tell of their models. */
 
 import type { ApproxiferError } from '../../errors'
-import type { Sighting } from '../remote/census'
 import { machineOf } from '../remote/endpoints'
 import type { ModelIdentity } from '../remote/model'
+import type { Sighting } from '../remote/model-votes'
 import type { HttpWorker } from './worker'
 
 export interface FleetServer {

@@ -2,10 +2,10 @@
 
 import { expected } from '../../check'
 import { ApproxiferError, asError } from '../../errors'
-import { type Sighting, successor } from '../remote/census'
 import { checkUrl, type EndpointChange, followEndpoints, nameOf } from '../remote/endpoints'
 import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
 import { addToGroup, isSameModel, largest, type ModelIdentity, ModelNames } from '../remote/model'
+import { type Sighting, successor } from '../remote/model-votes'
 import type { ModelWorker, WorkerChanges } from '../worker'
 import { beginning, type FleetServer, machinesOf, sightingsOf } from './fleet-server'
 import { checkHttpOptions, type HttpOptions, type HttpSettings } from './options'

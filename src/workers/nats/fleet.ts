@@ -4,8 +4,8 @@
  */
 
 import { fingerprintOf, readModel } from '../onnx/model-file'
-import { Census } from '../remote/census'
 import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
+import { Census } from '../remote/model-votes'
 import type { Change } from '../worker'
 import { checkServer, NatsLink, type NatsServer } from './connection'
 import { Hearing } from './hearing'

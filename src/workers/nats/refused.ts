@@ -1,4 +1,4 @@
-/** Workers with another model than their fleet's, which may be theirs one day (`remote/census.ts`). */
+/** Workers with another model than their fleet's, which may be theirs one day (`remote/model-votes.ts`). */
 
 import { MOST_WORKERS } from '../remote/fleet'
 import type { Heartbeat } from './heartbeat'

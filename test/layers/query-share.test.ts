@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { Budget } from '../../src/layers/budget'
+import { Budget } from '../../src/layers/query-share'
 import { TimeBudget } from '../../src/memory/time-budget'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 

@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest'
 import { simulate } from '../../bench/sizes-run'
-import { type LastTime, Scaling } from '../../src/pool/scaling'
+import { type LastTime, Scaling } from '../../src/pool/time-by-size'
 import { type Random, seeded } from '../../src/random'
 
 const sized = (size: number) => [{ size }]

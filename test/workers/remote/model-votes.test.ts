@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { seeded } from '../../../src/random'
-import { Census, type Sighting, successor } from '../../../src/workers/remote/census'
+import { Census, type Sighting, successor } from '../../../src/workers/remote/model-votes'
 
 const isSame = (a: string, b: string) => a === b
 const sighting = (identity: string, model: string, { there = true, trusted = false } = {}): Sighting<string> => ({ identity, trusted, model, there }) // biome-ignore format: one line
