@@ -1,4 +1,4 @@
-/** npm run bench -- attacked | batch | busy | kernels | costs | domains | changes | cold | coordinator | fleet | large | latency | laws | liars | looks | loop | losers | nats | overload | overload-memory | reuse | sampled | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | sybils | tokens | useless | windows | accuracy [--json] */
+/** npm run bench -- attacked | batch | busy | kernels | costs | domains | changes | cold | coordinator | fleet | large | latency | laws | liars | looks | loop | losers | memory-thread | nats | overload | overload-memory | reuse | sampled | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | sybils | tokens | useless | windows | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -19,6 +19,7 @@ import { liars } from './liars'
 import { looks } from './looks'
 import { loop } from './loop'
 import { losers } from './losers'
+import { memoryThread } from './memory-thread'
 import { natsBench } from './nats'
 import { overload } from './overload'
 import { overloadMemory } from './overload-memory'
@@ -56,6 +57,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   looks,
   loop,
   losers,
+  'memory-thread': memoryThread,
   nats: natsBench,
   overload,
   'overload-memory': overloadMemory,

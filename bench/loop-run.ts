@@ -1,7 +1,9 @@
 /** One run of bench loop: a predictor with a memory in real time, and the longest that it held the event loop. */
 
 import { setTimeout as after } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
 import type { Clock } from '../src/clock'
+import { platform } from '../src/platform/node'
 import { createPredictor } from '../src/predictor/create'
 import { seeded } from '../src/random'
 import type { TensorList } from '../src/tensor'
@@ -48,6 +50,10 @@ const INFERENCE_MS = 10
 /** That ask at the same time there, so that as many answers are learned in the same time. */
 const CALLERS = 16
 const CLASSES = 10
+
+/** As a predictor with the system's clock has it. */
+const memoryThread = (onDeath: (why: string) => void) =>
+  platform.spawn(() => new Worker(new URL('../dist/worker.js', import.meta.url)), onDeath)
 
 class Watch {
   readonly times = new Map<string, number[]>()
@@ -137,7 +143,7 @@ export async function simulate(job: Job): Promise<Run> {
     ...(job.memory && { memory: { bytes: 2 ** 29 }, policy: 'auto' as const }),
     ...(job.reuse && { reuse: { maxError: 0.05 } }),
     onWarning: () => {},
-    testing: { clock: watched(watch), core: { prefer: job.core } },
+    testing: { clock: watched(watch), core: { prefer: job.core }, memoryThread },
   })
   const latencies: number[] = []
   const random = seeded(2)

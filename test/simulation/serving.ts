@@ -8,6 +8,7 @@ import type { GenerationReport, PredictOptions, PredictorOptions } from '../../s
 import type { Predictor } from '../../src/predictor/predictor'
 import type { PredictorStats } from '../../src/predictor/stats'
 import { seeded } from '../../src/random'
+import { SimulatedThread } from '../../src/testing/simulated-thread'
 import type { VirtualClock } from '../../src/testing/virtual-clock'
 import type { Recall } from '../../src/trust/given-answers'
 import type { Verdict } from '../../src/trust/reputation'
@@ -103,6 +104,24 @@ export class Serving {
     if (this.disk && !this.schedule.wire?.isServed) this.#saveLater(this.predictor as Predictor)
   }
 
+  /** Of half of the seeds the memory is in a thread; of a quarter of these it dies sooner or later, or its messages are lost. */
+  #memoryThread(seed: number): SimulatedThread['spawn'] | undefined {
+    const random = seeded(~seed + 4)
+    if (random.next() < 0.5) return undefined
+    const { clock } = this
+    const thread = new SimulatedThread(clock, {
+      look: 0.2,
+      comparing: 0.3,
+      step: 0.1,
+      message: 0.01,
+      way: random.next(),
+    })
+    const trouble = random.next()
+    if (trouble < 0.15) clock.after(3000 * random.next(), () => thread.die('died'))
+    else if (trouble < 0.25) thread.isLost = () => random.next() < 0.3
+    return thread.spawn
+  }
+
   async #startAlone(): Promise<void> {
     const state = await this.disk?.read('')
     const { memory: options } = this.schedule.options
@@ -189,7 +208,7 @@ export class Serving {
       ...options,
       ...this.#known,
       ...(!element && { right: 'label' as const }), // of other elements nothing is learned
-      testing: { clock, seed, coin: seeded(seed).next },
+      testing: { clock, seed, coin: seeded(seed).next, memoryThread: this.#memoryThread(seed) },
       onWarning: this.#warn,
       onVerdict: (verdict: Verdict) => told.verdict(verdict, place >= this.#starts.serving),
       ...(options.rollout && {
