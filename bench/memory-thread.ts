@@ -54,7 +54,7 @@ export async function memoryThread(json: boolean): Promise<void> {
   const query = (i: number) => inputs[PAIRS + (i % (inputs.length - PAIRS))]
   for (let i = 0; i < 20; i++) {
     const said = near.look(query(i), [])
-    const other = await new Promise((resolve) => far.recall(query(i), [], 1000, resolve))
+    const other = await new Promise((resolve) => far.recall(() => query(i), [], 1000, resolve))
     if (JSON.stringify(said) !== JSON.stringify(other)) throw new Error('the two say different things')
   }
   const inline = (): Figures => {
@@ -74,7 +74,7 @@ export async function memoryThread(json: boolean): Promise<void> {
     const caller = async () => {
       while (next < LOOKUPS) {
         const start = performance.now()
-        await new Promise((resolve) => far.recall(query(next++), [], 1000, resolve))
+        await new Promise((resolve) => far.recall(() => query(next++), [], 1000, resolve))
         times.push(performance.now() - start)
       }
     }

@@ -31,7 +31,7 @@ const hash = (image: Float32Array) =>
   labelled(new Uint32Array(image.buffer, image.byteOffset, image.length).reduce((sum, bits) => (Math.imul(sum, 31) + bits) >>> 0, 7) % 10) // biome-ignore format: one line
 
 // As it is built, which is what users run: tsx, which runs this, gives each function its name when it is made, in 4 to 8 us a query.
-const built = new URL('../dist/testing/simulated-thread.js', import.meta.url).href
+const built = new URL('../dist/node/testing/simulated-thread.js', import.meta.url).href
 const { SimulatedThread } = (await import(built)) as typeof import('../src/testing/simulated-thread')
 
 interface Stream {

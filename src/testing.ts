@@ -3,6 +3,5 @@
 export type { Clock } from './clock'
 export type { Faults } from './testing/faults'
 export { FaultyWorker } from './testing/faulty'
-export { SimulatedThread, type ThreadCosts } from './testing/simulated-thread'
 export { type Law, SimulatedWorker } from './testing/simulated-worker'
 export { VirtualClock } from './testing/virtual-clock'

@@ -32,9 +32,13 @@ export interface MemoryHost {
   readonly remembered: number
   /** Moving average of what a lookup takes, ms; Infinity before the first. */
   readonly lookMs: number
-  /** @param spread  how much the model's answers differ by now  @param told  once, before this returns or later */
+  /**
+   * @param query   makes what the query is compared by, where there is time; empty where that cannot be
+   * @param spread  how much the model's answers differ by now
+   * @param told    once, before this returns or later
+   */
   recall(
-    query: Float32Array,
+    query: () => Float32Array,
     spread: Spread,
     withinMs: number,
     told: (found: Rated | undefined, ms: number | undefined) => void,

@@ -90,8 +90,8 @@ export class HostedMemory implements MemoryService {
     told: (said: RecalledAnswer | undefined, ms: number | undefined) => void,
   ): void {
     const epoch = this.#epoch
-    const compared = this.#comparedBy(query)
-    if (!this.#host || !compared.length || this.#isClosed) return told(undefined, undefined)
+    if (!this.#host || !query.length || this.#isClosed) return told(undefined, undefined)
+    const compared = () => this.#comparedBy(query)
     this.#host.recall(compared, this.#confidence.spread, withinMs, (found, ms) => {
       const isCurrent = epoch === this.#epoch && !this.#isClosed
       told(found && isCurrent ? { ...found, missing: 1, epoch } : undefined, ms)

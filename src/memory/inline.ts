@@ -82,14 +82,15 @@ export class InlineMemory implements MemoryHost {
   }
 
   recall(
-    query: Float32Array,
+    query: () => Float32Array,
     spread: Spread,
     _withinMs: number,
     told: (found: Rated | undefined, ms: number | undefined) => void,
   ): void {
     if (!this.isWarm || !this.#looking.has) return told(undefined, undefined)
     const start = this.#clock.now()
-    const found = this.look(query, spread)
+    const compared = query()
+    const found = compared.length ? this.look(compared, spread) : undefined
     const ms = this.#clock.now() - start
     this.#looking.take(ms)
     told(found, ms)

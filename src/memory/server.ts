@@ -11,6 +11,9 @@ import { type Envelope, type MemoryPlan, type Order, ordersIn, type Report } fro
 /** Lookups go first, and nobody else waits: but the processor is also the workers'. */
 const IN_A_THREAD: Shares = { lookups: 1, cold: 0.5, warm: 0.2 }
 
+/** Answers that came within so long go back in one message: the first one of many must not wait for the last. */
+const TOGETHER_MS = 0.5
+
 export class MemoryServer {
   readonly #clock: Clock
   readonly #tell: (reports: readonly Report[]) => void
@@ -38,7 +41,8 @@ export class MemoryServer {
   }
 
   async #follow(orders: readonly Order[]): Promise<void> {
-    const reports: Report[] = []
+    let reports: Report[] = []
+    let since = this.#clock.now()
     const changed = new Set<number>()
     for (const order of orders) {
       if (order.is === 'open') this.#memories.set(order.of, this.#open(order.of, order.plan))
@@ -51,6 +55,10 @@ export class MemoryServer {
       else if (order.is === 'recall') reports.push({ is: 'found', of: order.of, id: order.id, found: undefined, ms: 0 })
       else if (order.is === 'take')
         reports.push({ is: 'taken', of: order.of, id: order.id, taken: { memory: undefined, graded: [] } })
+      if (!reports.length || this.#clock.now() - since < TOGETHER_MS) continue
+      this.#tell(reports)
+      reports = []
+      since = this.#clock.now()
     }
     for (const of of changed) {
       const memory = await this.#memories.get(of)

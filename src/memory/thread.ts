@@ -73,16 +73,17 @@ export class MemoryThread {
     if (this.#orders.push(order) === 1) queueMicrotask(() => this.#flush())
   }
 
-  recall(of: number, query: Float32Array, spread: Spread, withinMs: number, told: TellFound): void {
-    const { byteLength: bytes } = query
+  recall(of: number, query: () => Float32Array, spread: Spread, withinMs: number, told: TellFound): void {
     const size = this.#lookups.size
-    const isLate = size > 0 && size * this.lookMs > withinMs
-    if (this.isLost || isLate || (size > 0 && this.#lookupBytes + bytes > MOST_BYTES)) return told(undefined, undefined)
+    if (this.isLost || (size > 0 && size * this.lookMs > withinMs)) return told(undefined, undefined)
+    const compared = query()
+    const { byteLength: bytes } = compared
+    if (!bytes || (size > 0 && this.#lookupBytes + bytes > MOST_BYTES)) return told(undefined, undefined)
     const id = this.#ids++
     const lookup: Lookup = { told, bytes, stop: this.#clock.after(Math.max(withinMs, LEAST_MS), () => tell(lookup)) }
     this.#lookups.set(id, lookup)
     this.#lookupBytes += bytes
-    this.order({ is: 'recall', of, id, query: unshared(query), spread })
+    this.order({ is: 'recall', of, id, query: unshared(compared), spread })
   }
 
   take(of: number): Promise<Taken> {
@@ -253,7 +254,7 @@ export class ThreadMemory implements MemoryHost {
     this.#told?.()
   }
 
-  recall(query: Float32Array, spread: Spread, withinMs: number, told: TellFound): void {
+  recall(query: () => Float32Array, spread: Spread, withinMs: number, told: TellFound): void {
     if (this.isWarm) this.#thread.recall(this.of, query, spread, withinMs, told)
     else told(undefined, undefined)
   }

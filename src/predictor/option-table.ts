@@ -179,11 +179,7 @@ const testing = {
   clock: option(any<Clock>, systemClock, 'time'),
   seed: option(integer(0), 1, 'for dealing rows'),
   coin: open(callback<() => number>, 'a secret one', 'uniform, from 0 to 1, for what is audited'),
-  memoryThread: open(
-    any<Spawn>,
-    'the runtime’s',
-    'what the memory is kept in: `new SimulatedThread(clock, costs).spawn`',
-  ),
+  memoryThread: open(any<Spawn>, 'the runtime’s', 'what starts the thread that keeps the memory'),
   core: open(any<CoreOptions>, 'WASM, else JS', "`{ prefer: 'js' }` or `{ module }`"),
 } satisfies TableOf<NonNullable<PredictorOptions['testing']>>
 

@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { createGateway, fileStore, type GatewayModel, type Store } from 'approxifer/gateway'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { systemClock } from '../../src/clock'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { Feed } from '../shared/feed'
 import { HandWorker, turn } from '../shared/house'
@@ -65,7 +66,7 @@ async function ask(gateway: Started, name: string, rows: number, parameters: obj
 async function teach(gateway: Started, name: string, tenant?: string) {
   for (let round = 0; round < 100 && remembered(gateway, name, tenant) < 140; round++) {
     await ask(gateway, name, 10, tenant === undefined ? {} : { tenant })
-    gateway.predictor(name).save(tenant) // what it has not yet thought over is done by this
+    await gateway.predictor(name).save(tenant) // what it has not yet thought over is done by this
   }
   expect(remembered(gateway, name, tenant)).toBeGreaterThanOrEqual(140)
 }
@@ -169,7 +170,12 @@ it('is written at intervals where anything was asked since, and by save', async 
   const clock = new VirtualClock()
   const writes: string[] = []
   const store: Store = { read: async () => undefined, write: async (name) => void writes.push(name) }
-  const { gateway } = await started(store, { m: model(), n: model() }, { clock, saveEveryMs: 1000 })
+  const testing = { clock: { ...systemClock } } // whose memories are in this thread: no time passes until they are saved
+  const { gateway } = await started(
+    store,
+    { m: model({ testing }), n: model({ testing }) },
+    { clock, saveEveryMs: 1000 },
+  )
   await ask(gateway, 'm', 4)
   await clock.run(clock.now() + 999)
   expect(writes).toEqual([])

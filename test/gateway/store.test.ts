@@ -2,6 +2,7 @@
 
 import { createGateway, type GatewayModel, type Store } from 'approxifer/gateway'
 import { expect, it } from 'vitest'
+import { systemClock } from '../../src/clock'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { HandWorker } from '../shared/house'
 import { doubling } from '../shared/vectors'
@@ -13,7 +14,8 @@ const nothing = async () => undefined
 
 function model(): GatewayModel {
   const workers = ['a', 'b', 'c'].map((name) => Object.assign(new HandWorker(name), { infer: doubling }))
-  return { workers, scheme: { queries: 2, stragglers: 1 }, right: 'label', maxWaitMs: 0 } as GatewayModel
+  const testing = { clock: { ...systemClock } } // whose memory is in this thread: no time passes until it is saved
+  return { workers, scheme: { queries: 2, stragglers: 1 }, right: 'label', maxWaitMs: 0, testing } as GatewayModel
 }
 
 function opened(store: Partial<Store>, models: Record<string, GatewayModel> = { m: model() }) {

@@ -33,7 +33,12 @@ const lesson = { query: query(1), own: query(2), from: 'a', spread: [] }
 it('lookups and lessons have their shares: both together held the loop all the time where more came than fits', async () => {
   const { clock, memory, spent } = inline(1)
   const look = () => {
-    memory.recall(query(1), [], 10, () => {})
+    memory.recall(
+      () => query(1),
+      [],
+      10,
+      () => {},
+    )
     memory.learn(lesson)
     if (clock.now() < 20_000) clock.after(0.25, look)
   }
@@ -47,7 +52,13 @@ it('what a lookup takes is known by lookups; beyond their share nothing is said'
   const { clock, memory } = inline(12)
   const said: unknown[] = []
   expect(memory.lookMs).toBe(Number.POSITIVE_INFINITY)
-  for (let i = 0; i < 3; i++) memory.recall(query(1), [], 10, (found, ms) => said.push([found?.confidence, ms]))
+  for (let i = 0; i < 3; i++)
+    memory.recall(
+      () => query(1),
+      [],
+      10,
+      (found, ms) => said.push([found?.confidence, ms]),
+    )
   expect(said).toEqual([
     [0.9, 12],
     [0.9, 12],
@@ -55,7 +66,12 @@ it('what a lookup takes is known by lookups; beyond their share nothing is said'
   ]) // 10 ms were saved up, and 6 earned meanwhile
   expect(memory.lookMs).toBe(12)
   await clock.run(100)
-  memory.recall(query(1), [], 10, (found) => said.push(found?.confidence))
+  memory.recall(
+    () => query(1),
+    [],
+    10,
+    (found) => said.push(found?.confidence),
+  )
   expect(said.at(-1)).toBe(0.9)
 })
 

@@ -51,7 +51,7 @@ function threaded(own = plan, spawn?: Spawn) {
 }
 
 const recalled = (memory: MemoryHost, query: Float32Array, withinMs = 1000) =>
-  new Promise<Rated | undefined>((resolve) => memory.recall(query, [], withinMs, resolve))
+  new Promise<Rated | undefined>((resolve) => memory.recall(() => query, [], withinMs, resolve))
 
 /** Each is learned before the next one comes. */
 async function taught(memory: MemoryHost, queries: readonly Float32Array[], from = (_: number) => 'a') {
@@ -113,13 +113,13 @@ it('where it dies all who wait are told, once; it is asked no more', async () =>
   const { memory, workers, lost } = threaded()
   await taught(memory, Array.from({ length: 200 }, () => queryOf())) // biome-ignore format: one line
   const told = vi.fn()
-  for (let i = 0; i < 50; i++) memory.recall(queryOf(), [], 60_000, told)
+  for (let i = 0; i < 50; i++) memory.recall(queryOf, [], 60_000, told)
   const saved = memory.take()
   void workers[0].terminate()
   await expect(saved).rejects.toMatchObject({ code: 'WORKER', message: 'the thread of the memory exited with code 1' })
   expect(told.mock.calls.length).toBe(50)
   expect(lost).toEqual(['exited with code 1'])
-  memory.recall(queryOf(), [], 60_000, told)
+  memory.recall(queryOf, [], 60_000, told)
   expect(told.mock.calls.at(-1)).toEqual([undefined, undefined])
   await expect(memory.take()).rejects.toMatchObject({ code: 'WORKER' })
 })
@@ -148,7 +148,7 @@ it('a thread that hangs keeps nobody waiting longer than an answer takes, and is
   simulated.isLost = () => true
   const told: [number, unknown][] = []
   const since = clock.now()
-  for (let i = 0; i < 100; i++) memory.recall(queryOf(), [], 10, (found) => told.push([clock.now() - since, found]))
+  for (let i = 0; i < 100; i++) memory.recall(queryOf, [], 10, (found) => told.push([clock.now() - since, found]))
   expect(told.length).toBe(79) // 21 would take ten milliseconds
   await clock.run(since + 100)
   expect(told.slice(79)).toEqual(Array(21).fill([10, undefined]))
