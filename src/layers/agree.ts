@@ -358,7 +358,7 @@ class AgreedCall implements Call, Timeable {
       if (this.#needed - this.#agreeing - coming + Math.min(silent, mostDowns) <= 0) return
       const isLast = !coming && this.#isKnown
       if (!this.#mayAsk) {
-        if (isLast) this.#close(this.#refusal ?? this.#failure(false))
+        if (isLast && (this.#refusal || !tried.isLive)) this.#close(this.#refusal ?? this.#failure(false)) // else an attempt waits again that a worker had to give back
         return
       }
       if (isLast) {

@@ -241,6 +241,18 @@ describe('workers that fail', () => {
     ])
   })
 
+  it('leave it open while an attempt waits in the queue that a worker had to give back', () => {
+    const { asked, ask, outcomes, clock } = agreeing({ names: 'abc' })
+    ask()
+    const again = new FakeAttempt(asked[0].query, asked[0].caller, clock) // as a hedge of the first voter
+    asked[0].query.tried.add(again.own)
+    asked[0].begin('a').answer(5, 1)
+    asked[1].begin('b').answer(...right)
+    expect(outcomes).toEqual([])
+    again.begin('c').answer(...right)
+    expect(outcomes).toMatchObject([{ status: 'exact' }])
+  })
+
   it('are as many as were there, and the error is the query’s own where all answered it with one', () => {
     const { asked, ask, outcomes } = agreeing({ names: 'ab' })
     ask()
