@@ -318,6 +318,12 @@ export class Serving {
     return missing()
   }
 
+  /** Where nobody has the model that serves, and the one that all have was refused, it is an operator's to decide. */
+  get isStuck(): boolean {
+    const [serving, ...others] = this.predictor?.generations() ?? []
+    return serving?.workers === 0 && others.some(({ state }) => state === 'refused')
+  }
+
   /** Ends it. @returns what is left to say of it */
   async end(): Promise<{ sent: number; ended: number | undefined; unreported: number }> {
     let isClosed = false

@@ -122,7 +122,8 @@ class World {
       Math.max(-1, ...events.flatMap((event) => (event.what === 'ask' ? event.query + (event.more?.length ?? 0) : [])))
     // Else nothing was promised. Over a network a liar is no member, by what it answers to the probe, or by its model.
     const { wire, options } = this.#schedule
-    const lively = this.#present.size >= least(this.#schedule) && !(wire && options.scheme?.byzantine)
+    const isServed = this.#present.size >= least(this.#schedule) && !this.#serving.isStuck
+    const lively = isServed && !(wire && options.scheme?.byzantine)
     const [at, row] = [this.clock.now(), [0.5, 0.25] as [number, number]]
     this.#ask({ at, what: 'ask', query, row, tenant: '', deadlineMs: 3 * HANG_MS, lively })
     await this.#settled(this.clock.now())
