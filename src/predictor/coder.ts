@@ -8,7 +8,7 @@ import { loadCore } from '../core/load'
 import type { ErrorBudget } from '../layers/error-budget'
 import { type ParityLayer, parity } from '../layers/parity'
 import { recover } from '../layers/recover'
-import { MemoryThread } from '../memory/thread'
+import { MemoryThread, type Spawn } from '../memory/thread'
 import { secret, seeded } from '../random'
 import type { Service } from '../service'
 import type { Checked, Settings } from './settings'
@@ -75,7 +75,7 @@ export async function loadCoder(given: Checked): Promise<Coder> {
 /** Of all tenants' memories; undefined where the runtime has none, or where time is made. */
 function threadFor({ testing, onnx }: Checked): MemoryThread | undefined {
   const { clock = systemClock, memoryThread } = testing
-  if (memoryThread) return new MemoryThread(clock, memoryThread)
+  if (memoryThread) return new MemoryThread(clock, memoryThread as Spawn)
   if (!platform.threads || clock !== systemClock) return undefined
   return new MemoryThread(clock, (onDeath) => platform.spawn(onnx.createWorker, onDeath))
 }

@@ -10,7 +10,6 @@ import { atDeadlines, onOverloads, policies } from '../choices'
 import { type Clock, systemClock } from '../clock'
 import type { CoreOptions } from '../core/load'
 import { ROUNDING } from '../criterion'
-import type { Spawn } from '../memory/thread'
 import { any, callback, group, integer, number, open, option, read, switchable, type TableOf, words } from '../option'
 import { priorities } from '../pool/attempt'
 import { checkRight } from '../reading'
@@ -179,7 +178,11 @@ const testing = {
   clock: option(any<Clock>, systemClock, 'time'),
   seed: option(integer(0), 1, 'for dealing rows'),
   coin: open(callback<() => number>, 'a secret one', 'uniform, from 0 to 1, for what is audited'),
-  memoryThread: open(any<Spawn>, 'the runtime’s', 'what starts the thread that keeps the memory'),
+  memoryThread: open(
+    any<NonNullable<NonNullable<PredictorOptions['testing']>['memoryThread']>>,
+    'the runtime’s',
+    'what starts the thread that keeps the memory',
+  ),
   core: open(any<CoreOptions>, 'WASM, else JS', "`{ prefer: 'js' }` or `{ module }`"),
 } satisfies TableOf<NonNullable<PredictorOptions['testing']>>
 

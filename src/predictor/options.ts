@@ -5,7 +5,6 @@ import type { Clock } from '../clock'
 import type { CodecOptions } from '../codec/codec'
 import type { CoreOptions } from '../core/load'
 import type { MemoryOptions } from '../memory/memory'
-import type { Spawn } from '../memory/thread'
 import type { Priority } from '../pool/attempt'
 import type { Right } from '../reading'
 import type { Layer } from '../service'
@@ -82,7 +81,13 @@ export interface PredictorOptions extends Choices {
   onVerdict?: (verdict: Verdict) => void
   onRecall?: (recall: Recall) => void
   /** For simulations, and to choose between cores. */
-  testing?: { clock?: Clock; seed?: number; core?: CoreOptions; coin?: () => number; memoryThread?: Spawn }
+  testing?: {
+    clock?: Clock
+    seed?: number
+    core?: CoreOptions
+    coin?: () => number
+    memoryThread?: (onDeath: (why: string) => void) => object
+  }
 }
 
 /**
