@@ -32,6 +32,8 @@ export interface Promised {
   slackMs?: number
   /** What a turn takes at most, where simulated time passes within turns: all of a turn is noted at the time at which it began. */
   turnMs?: number
+  /** How far beyond its deadline a query may be looked up, where a memory is in a thread. */
+  overtimeMs?: number
 }
 
 export type Entry = {

@@ -184,7 +184,8 @@ class Checker {
     if (!asking) this.#breaks(at, 'the history', `query ${query} ends and was never asked`)
     if (!asking) return undefined
     if (asking.ended !== undefined) this.#breaks(at, 'every promise settles once', `query ${query} ends again`)
-    if (this.#isLate(at, asking.dueAt)) this.#breaks(at, 'a deadline holds', `query ${query} was due at ${asking.dueAt.toFixed(3)}`) // biome-ignore format: one line
+    const { overtimeMs = 0 } = this.#promised
+    if (this.#isLate(at - overtimeMs, asking.dueAt)) this.#breaks(at, 'a deadline holds', `query ${query} was due at ${asking.dueAt.toFixed(3)}`) // biome-ignore format: one line
     if (asking.leftAt !== undefined && this.#isLate(at, asking.leftAt)) {
       this.#breaks(at, 'an abort ends a query at once', `query ${query} was left at ${asking.leftAt.toFixed(3)}`)
     }
@@ -307,12 +308,12 @@ class Checker {
     if (isLost && asking.dueAt - asking.at > this.#promised.answersIn - TICK) {
       this.#breaks(at, 'every query is answered while at most S workers are in trouble', `query ${query}: ${code}`)
     }
-    const { slackMs, turnMs = 0 } = this.#promised
+    const { slackMs, turnMs = 0, overtimeMs = 0 } = this.#promised
     if (code === 'DEADLINE' && at < asking.dueAt - TIMER_MS * (slackMs ? 2 : 1) - turnMs)
       this.#breaks(at, 'DEADLINE comes at the deadline', `query ${query}, ${(asking.dueAt - at).toFixed(3)} ms before`)
     if (code === 'ABORTED' && asking.leftAt === undefined) this.#breaks(at, 'ABORTED is for who left', `query ${query}`)
     const isAlone = open < 2 && !asking.isBehind && asking.dueAt - asking.at > this.#promised.hangMs
-    if (code === 'OVERLOADED' && !isBeyond && (isAlone || at > asking.dueAt + TICK + turnMs)) {
+    if (code === 'OVERLOADED' && !isBeyond && (isAlone || at > asking.dueAt + TICK + turnMs + overtimeMs)) {
       this.#breaks(at, 'OVERLOADED beyond the limit, or behind others before the deadline', `query ${query}, with ${open - 1} others`) // biome-ignore format: one line
     }
     if (code === 'PROTOCOL' || code === 'MODEL' || !/^[A-Z]+$/.test(code))

@@ -209,6 +209,12 @@ function rolled(schedule: Schedule): Schedule {
   return { ...schedule, options: { ...options, rollout } }
 }
 
+/** Whether the memory is in a thread, and what else is drawn of that: apart, so that other seeds stay as they are. */
+export function threadDraw(seed: number): Random | undefined {
+  const random = seeded(~seed + 4)
+  return random.next() < 0.5 ? undefined : random
+}
+
 /** Whether a memory is asked first: drawn apart, so that other seeds stay as they are. Of tenants nobody here knows how often one began anew. */
 function remembers(seed: number, { policy }: Schedule['options'], on: ReadonlySet<Trouble>): boolean {
   return policy !== 'recover' && !on.has('tenants') && seeded(~seed).next() < 0.5

@@ -17,7 +17,7 @@ import { Disk, type Found } from './disk'
 import { dataOf, textsOf } from './elements'
 import { learned } from './learned'
 import { MOST_BYTES } from './requests'
-import type { Schedule } from './schedule'
+import { type Schedule, threadDraw } from './schedule'
 import type { Transport } from './transport'
 
 /** Steps in which workers are waited for, at the start and where all is well again; and the longest wait. */
@@ -106,14 +106,13 @@ export class Serving {
 
   /** Of half of the seeds the memory is in a thread; of a quarter of these it dies sooner or later, or its messages are lost. */
   #memoryThread(seed: number): SimulatedThread['spawn'] | undefined {
-    const random = seeded(~seed + 4)
-    if (random.next() < 0.5) return undefined
+    const random = threadDraw(seed)
+    if (!random) return undefined
     const { clock } = this
     const thread = new SimulatedThread(clock, {
       look: 0.2,
       comparing: 0.3,
       step: 0.1,
-      message: 0.01,
       way: random.next(),
     })
     const trouble = random.next()

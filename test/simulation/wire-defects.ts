@@ -25,5 +25,5 @@ export const wireDefects: readonly Defect[] = [
   defect('raw bytes: strings are counted in letters', 'oip/elements.ts', 'setUint32(0, bytes.length, true)', 'setUint32(0, text.length, true)'),
   defect('disk: a torn state is taken', 'memory/unpack.ts', 'if (sum !== own) {', 'if (sum.length !== own.length) {'),
   defect('disk: who was ejected is believed', 'predictor/tenants.ts', 'return name === NOBODY ? evidence : undefined', 'return evidence && undefined'),
-  defect('disk: nobody says that it was refused', 'predictor/coder.ts', 'warn(`nothing is taken over from what was learned before: ${(error as Error).message}`)', ''),
+  defect('disk: nobody says that it was refused', 'predictor/tenant-memory.ts', 'warn(`nothing is taken over from what was learned before: ${(error as Error).message}`)', ''),
 ]

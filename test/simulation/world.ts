@@ -1,6 +1,7 @@
 /** Runs a schedule: the real predictor, pool, trust and memory on workers and callers of a simulated world. */
 
 import { seeded } from '../../src/random'
+import { OVERTIME_MS } from '../../src/service'
 import { rootMeanSquare } from '../../src/stats'
 import { TickingClock } from '../shared/ticking-clock'
 import { Actor, type Lying } from './actor'
@@ -11,7 +12,7 @@ import { type Entry, type History, type Promised, violations } from './history'
 import { labelOf, ownAnswer } from './model'
 import { CALM, Network } from './network'
 import { codingStreams } from './packing'
-import { type Event, HANG_MS, least, type Machine, type Schedule } from './schedule'
+import { type Event, HANG_MS, least, type Machine, type Schedule, threadDraw } from './schedule'
 import { type Loads, Serving } from './serving'
 import { Direct, type Transport, transportOf } from './transport'
 
@@ -340,6 +341,7 @@ function promisedBy({
   events,
   machines,
   tickMs,
+  seed,
 }: Schedule): Promised {
   const byzantine = scheme?.byzantine ?? 0
   return {
@@ -360,6 +362,7 @@ function promisedBy({
     },
     rounding: ROUNDING,
     ...(tickMs && { turnMs: LOOKS * tickMs }),
+    ...(threadDraw(seed) && { overtimeMs: OVERTIME_MS }),
   }
 }
 
