@@ -47,7 +47,7 @@ export async function memoryThread(json: boolean): Promise<void> {
   const far = new MemoryThread(clock, (onDeath) => platform.spawn(undefined, onDeath)).open(plan, warn, warn)
   for (const memory of [near, far])
     for (let i = 0; i < PAIRS; i++) {
-      while (!memory.learn({ query: inputs[i], own: answers[i], from: undefined, spread: [] }))
+      while (!memory.learn({ query: () => inputs[i], own: answers[i], from: undefined, spread: [] }, 0))
         await new Promise((resolve) => setTimeout(resolve, 1))
     }
   await Promise.all([near.take(), far.take()])

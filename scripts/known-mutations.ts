@@ -271,7 +271,7 @@ export const knownMutations: readonly KnownMutation[] = [
   },
   {
     name: 'each tenant has all the bytes of a memory',
-    file: 'predictor/coder.ts',
+    file: 'predictor/tenant-memory.ts',
     from: ' ?? DEFAULT_BYTES) / limits.tenants)',
     to: ' ?? DEFAULT_BYTES))',
     tests: ['predictor/tenants'],

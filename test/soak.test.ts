@@ -12,7 +12,7 @@ async function learned(options: Omit<PredictorOptions, 'workers' | 'model'>, dig
     const { status } = await predictor.predict(digits[i % digits.length].image)
     checked += Number(status === 'checked')
   }
-  return predictor.save()
+  return await predictor.save()
 }
 
 it('a small soak with a liar counts checked answers and ejections, and everything holds', async () => {

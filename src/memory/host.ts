@@ -11,9 +11,9 @@ export interface Rated extends Recollection {
   signals: readonly number[] | undefined
 }
 
-/** A query and the model's own answer to it. */
-export interface Lesson {
-  query: Float32Array
+/** A query, or what makes of one what it is compared by, and the model's own answer to it. */
+export interface Lesson<Q = Float32Array> {
+  query: Q
   own: Float32Array
   /** The identity of the worker that answered. */
   from: string | undefined
@@ -45,8 +45,8 @@ export interface MemoryHost {
   ): void
   /** Whether one more lesson would be taken. */
   readonly mayLearn: boolean
-  /** @returns whether there is time for it; else it is passed over */
-  learn(lesson: Lesson): boolean
+  /** @param bytes  that it holds on to  @returns whether there is time for it; else it is passed over */
+  learn(lesson: Lesson<() => Float32Array>, bytes?: number): boolean
   /** Whether a recollection was right. */
   grade(graded: Graded): void
   /** @param told  how much the answers differ that are left; not told where the host is lost */

@@ -139,13 +139,11 @@ export class HostedMemory implements MemoryService {
     if (this.#isClosed || !allFinite(own)) return
     this.#options.first?.see(own)
     this.#confidence.observe(own)
-    const isTaken = this.#host?.mayLearn && this.#learn(this.#comparedBy(query), own, from)
+    const compared = () => this.#comparedBy(query)
+    const lesson = { query: compared, own, from, spread: this.#confidence.spread }
+    const isTaken = query.length > 0 && this.#host?.learn(lesson, query.byteLength + own.byteLength)
     // What a confident lookup got wrong is told also where there is no time: what it got right is told every time.
     if (!isTaken && said) this.rehearse(said, own, from)
-  }
-
-  #learn(query: Float32Array, own: Float32Array, from: string | undefined): boolean {
-    return query.length > 0 && this.#host?.learn({ query, own, from, spread: this.#confidence.spread }) === true
   }
 
   /** What a query is remembered by; empty where there is nothing. A function of the user that throws costs the memory, not the queries. */

@@ -114,15 +114,17 @@ export class InlineMemory implements MemoryHost {
     return this.#experience.memory !== 'none' && this.waiting < WAITING[this.isWarm ? 'warm' : 'cold']
   }
 
-  learn({ query, own, from, spread }: Lesson): boolean {
-    if (!this.mayLearn) return false
-    return this.#training.add(this.#lesson(query, own, from, spread), query.byteLength + own.byteLength)
+  /** @param bytes  that it holds on to */
+  learn(lesson: Lesson<() => Float32Array>, bytes = lesson.own.byteLength): boolean {
+    return this.mayLearn && this.#training.add(this.#lesson(lesson), bytes)
   }
 
-  *#lesson(query: Float32Array, own: Float32Array, from: string | undefined, spread: Spread): Generator<void> {
+  *#lesson({ query, own, from, spread }: Lesson<() => Float32Array>): Generator<void> {
+    const compared = query()
+    if (!compared.length) return
     this.#experience.confidence.assume(spread)
     this.#spend('comparing')
-    for (const _ of this.#experience.train(query, own, from)) {
+    for (const _ of this.#experience.train(compared, own, from)) {
       yield
       this.#spend('step')
     }

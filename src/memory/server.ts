@@ -75,7 +75,8 @@ export class MemoryServer {
       reports.push({ is: 'found', of, id: order.id, found, ms: this.#clock.now() - start })
     } else if (order.is === 'learn') {
       lessons.came++
-      inline.learn(order.lesson)
+      const { lesson } = order
+      inline.learn({ ...lesson, query: () => lesson.query }, lesson.query.byteLength + lesson.own.byteLength)
     } else if (order.is === 'grade') inline.grade(order.graded)
     else if (order.is === 'forget')
       inline.forget(order.from, (left) => reports.push({ is: 'forgotten', of, id: order.id, left }))

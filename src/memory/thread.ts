@@ -268,11 +268,13 @@ export class ThreadMemory implements MemoryHost {
     return this.#sent - this.#came + this.#waiting
   }
 
-  learn({ query, own, from, spread }: Lesson): boolean {
-    const bytes = query.byteLength + own.byteLength
-    if (!this.mayLearn || (this.#unlearned > 0 && (this.#unlearned + 1) * bytes > MOST_BYTES)) return false
+  learn({ query, own, from, spread }: Lesson<() => Float32Array>): boolean {
+    if (!this.mayLearn) return false
+    const compared = query()
+    const bytes = compared.byteLength + own.byteLength
+    if (!compared.length || (this.#unlearned > 0 && (this.#unlearned + 1) * bytes > MOST_BYTES)) return false
     this.#sent++
-    const lesson = { query: unshared(query), own: unshared(own), from, spread }
+    const lesson = { query: unshared(compared), own: unshared(own), from, spread }
     this.#order({ is: 'learn', of: this.of, lesson })
     return true
   }

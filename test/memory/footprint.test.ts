@@ -104,7 +104,10 @@ describe('what is learned beside it is bounded', () => {
     const experience = new Experience(await loadCore(), signature, { criterion, warn })
     const own = new InlineMemory(experience, { clock: new VirtualClock(), shares: BESIDE_OTHERS, warn })
     for (let i = 0; i < 32; i++)
-      own.learn({ query: noise.subarray(i, i + size), own: Float32Array.of(i, 1), from: 'a', spread: [] })
+      own.learn(
+        { query: () => noise.subarray(i, i + size), own: Float32Array.of(i, 1), from: 'a', spread: [] },
+        4 * size,
+      )
     await own.take()
     expect(experience.remembered).toBe(2)
   })

@@ -28,7 +28,7 @@ function inline(passMs: number, lookups = 0.5) {
   const memory = new InlineMemory(experience as never as Experience, { clock, shares, warn: (text) => expect.fail(text) }) // biome-ignore format: one line
   return { clock, memory, spent }
 }
-const lesson = { query: query(1), own: query(2), from: 'a', spread: [] }
+const lesson = { query: () => query(1), own: query(2), from: 'a', spread: [] }
 
 it('lookups and lessons have their shares: both together held the loop all the time where more came than fits', async () => {
   const { clock, memory, spent } = inline(1)

@@ -34,7 +34,7 @@ const plan: MemoryPlan = {
 const random = seeded(5)
 const queryOf = (length = 4) => Float32Array.from({ length }, () => random.gauss())
 const answerTo = (query: Float32Array) => Float32Array.of(query[0], query[1], 0.5 * query[0] - query[3])
-const lessonOf = (query: Float32Array, from = 'a') => ({ query, own: answerTo(query), from, spread: [] })
+const lessonOf = (query: Float32Array, from = 'a') => ({ query: () => query, own: answerTo(query), from, spread: [] })
 
 function threaded(own = plan, spawn?: Spawn) {
   const workers: Worker[] = []
