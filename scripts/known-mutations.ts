@@ -244,8 +244,8 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'a memory that hangs is waited for',
     file: 'memory/thread.ts',
-    from: 'Math.max(withinMs, LEAST_MS), () => tell(lookup))',
-    to: 'Math.max(withinMs, LEAST_MS), () => {})',
+    from: 'ofUse(withinMs), () => tell(lookup))',
+    to: 'ofUse(withinMs), () => {})',
     tests: ['memory/thread'],
   },
   {

@@ -11,8 +11,8 @@ import { type Envelope, type KeptState, type MemoryPlan, type Order, ordersIn, t
 
 /** Of queries and answers that are on their way or wait there; one is always sent. */
 const MOST_BYTES = 2 ** 24
-/** Nobody waits longer for a lookup than it is of use, but for a moment: timers are that coarse. */
-const LEAST_MS = 2
+/** Nobody waits longer for a lookup than it is of use: at least a moment, since timers are that coarse, and not for ever, also where there is no deadline. */
+const ofUse = (withinMs: number) => Math.min(Math.max(withinMs, 2), 10_000)
 /** A script that is there at all has answered by then. */
 const START_MS = 10_000
 
@@ -80,7 +80,7 @@ export class MemoryThread {
     const { byteLength: bytes } = compared
     if (!bytes || (size > 0 && this.#lookupBytes + bytes > MOST_BYTES)) return told(undefined, undefined)
     const id = this.#ids++
-    const lookup: Lookup = { told, bytes, stop: this.#clock.after(Math.max(withinMs, LEAST_MS), () => tell(lookup)) }
+    const lookup: Lookup = { told, bytes, stop: this.#clock.after(ofUse(withinMs), () => tell(lookup)) }
     this.#lookups.set(id, lookup)
     this.#lookupBytes += bytes
     this.order({ is: 'recall', of, id, query: unshared(compared), spread })

@@ -134,6 +134,26 @@ it.each<[string, Spawn]>([
   expect(lost[0]).toMatch(/no threads here|no script/)
 })
 
+it('a lookup that nobody limits is answered, however long that takes; of a thread that hangs it is given up in the end', async () => {
+  const clock = new VirtualClock()
+  const simulated = new SimulatedThread(clock, { look: 500 })
+  const memory = new MemoryThread(clock, simulated.spawn).open(plan, expect.fail, expect.fail)
+  for (let i = 0; i < 200; i++) {
+    memory.learn(lessonOf(queryOf()))
+    await clock.run(clock.now() + 20)
+  }
+  const told: unknown[] = []
+  memory.recall(queryOf, [], Number.POSITIVE_INFINITY, (found) => told.push(found?.source))
+  await clock.run()
+  expect(told).toEqual(['memory'])
+  simulated.isLost = () => true
+  const since = clock.now()
+  memory.recall(queryOf, [], Number.POSITIVE_INFINITY, () => told.push(clock.now() - since))
+  await clock.run()
+  expect(told).toEqual(['memory', 10_000])
+  memory.close()
+})
+
 it('a thread that hangs keeps nobody waiting longer than an answer takes, and is sent no more than that', async () => {
   const clock = new VirtualClock()
   const simulated = new SimulatedThread(clock, { look: 0.5 })
