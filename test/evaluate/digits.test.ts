@@ -108,5 +108,5 @@ it('a predictor that is refused leaves no thread behind', async () => {
   const before = threads()
   const options = { model, scheme: { queries: 2, stragglers: 1 }, memory: { features: () => new Float32Array(0) } }
   await expect(createPredictor(options)).rejects.toThrow('features')
-  expect(threads()).toBe(before)
+  expect(threads()).toBeLessThanOrEqual(before) // those of tests before may be ending
 })
