@@ -39,6 +39,15 @@ export type Spread = readonly (number | undefined)[]
 const hasParts = (criterion: Criterion) =>
   judgedOf(criterion).some(({ right }) => right.kind === 'labels' || right.kind === 'top' || right.kind === 'relative')
 
+/** Of several recoveries that of the highest confidence. @param all  at least one */
+export function surest<T>(
+  all: readonly T[],
+  confidenceOf: (recovery: T) => number | undefined,
+): { recovery: T; confidence: number | undefined } {
+  const rated = all.map((recovery) => ({ recovery, confidence: confidenceOf(recovery) }))
+  return rated.reduce((best, each) => ((each.confidence ?? -1) > (best.confidence ?? -1) ? each : best))
+}
+
 export class Confidence {
   readonly #criterion: Criterion
   readonly #agreements: Agreements
@@ -141,8 +150,7 @@ export class Confidence {
 
   /** Of several recoveries of one query the one of the highest confidence. */
   best<T extends Recovered>(all: readonly T[]): { recovery: T; confidence: number | undefined } {
-    const rated = all.map((recovery) => ({ recovery, confidence: this.of(recovery) }))
-    return rated.reduce((best, each) => ((each.confidence ?? -1) > (best.confidence ?? -1) ? each : best))
+    return surest(all, (recovery) => this.of(recovery))
   }
 
   /** The model's own answer came: was the recovery right that was given? As `agrees`. @param from  the identity of its worker */

@@ -81,8 +81,7 @@ export class Experience {
     const predicted = this.#guarded((memory) => memory.place(query, own, from))?.predicted
     yield
     if (predicted) this.confidence.rehearse({ ...predicted, missing: 1 }, own, from)
-    yield* this.confidence.renew()
-    yield* this.#working()
+    yield* this.#solving()
   }
 
   /**

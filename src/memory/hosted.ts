@@ -6,7 +6,7 @@ import type { Warn } from '../notices'
 import type { Recovered } from '../prediction'
 import type { FirstAnswers } from '../refutation'
 import { allFinite, rowLength } from '../tensor'
-import { Confidence } from './confidence'
+import { Confidence, surest } from './confidence'
 import { type GivenFeatures, type OwnFeatures, ownFeatures } from './domain'
 import { Experience } from './experience'
 import { type LearnedModel, type Persistent, packed } from './experience-state'
@@ -103,8 +103,7 @@ export class HostedMemory implements MemoryService {
   }
 
   best<T extends Recovered>(all: readonly T[]): { recovery: T; confidence: number | undefined } {
-    const rated = all.map((recovery) => ({ recovery, confidence: this.#confidenceOf(recovery) }))
-    return rated.reduce((best, each) => ((each.confidence ?? -1) > (best.confidence ?? -1) ? each : best))
+    return surest(all, (recovery) => this.#confidenceOf(recovery))
   }
 
   #confidenceOf(recovery: Recovered & Partial<RecalledAnswer>): number | undefined {
@@ -116,16 +115,15 @@ export class HostedMemory implements MemoryService {
   }
 
   grade(said: Recovered, own: Float32Array, from: string | undefined): boolean | undefined {
-    const right = this.#confidence.agrees(said.answer, own)
-    if (right === undefined) return undefined
-    this.#confidence.count(said, right, from)
-    this.#teach(said, right, from)
+    const right = this.rehearse(said, own, from)
+    if (right !== undefined) this.#confidence.count(said, right, from)
     return right
   }
 
-  rehearse(said: Recovered, own: Float32Array, from: string | undefined): void {
+  rehearse(said: Recovered, own: Float32Array, from: string | undefined): boolean | undefined {
     const right = this.#confidence.agrees(said.answer, own)
     if (right !== undefined) this.#teach(said, right, from)
+    return right
   }
 
   #teach(said: Recovered & Partial<RecalledAnswer>, right: boolean, from: string | undefined): void {
@@ -139,9 +137,10 @@ export class HostedMemory implements MemoryService {
     if (this.#isClosed || !allFinite(own)) return
     this.#options.first?.see(own)
     this.#confidence.observe(own)
-    const compared = () => this.#comparedBy(query)
-    const lesson = { query: compared, own, from, spread: this.#confidence.spread }
-    const isTaken = query.length > 0 && this.#host?.learn(lesson, query.byteLength + own.byteLength)
+    const lesson = () => ({ query: () => this.#comparedBy(query), own, from, spread: this.#confidence.spread })
+    // Most answers are passed over: a lesson is made where there is room for one.
+    const isTaken =
+      query.length > 0 && this.#host?.mayLearn && this.#host.learn(lesson(), query.byteLength + own.byteLength)
     // What a confident lookup got wrong is told also where there is no time: what it got right is told every time.
     if (!isTaken && said) this.rehearse(said, own, from)
   }

@@ -18,7 +18,7 @@ export class MemoryServer {
   readonly #clock: Clock
   readonly #tell: (reports: readonly Report[]) => void
   readonly #charged: Pick<InlineOptions, 'charges' | 'spend'>
-  readonly #memories = new Map<number, Promise<KeptMemory | undefined>>()
+  readonly #memories = new Map<number, Promise<KeptMemory>>()
   /** Orders are followed one after the other: some wait for the core to load. */
   #last = Promise.resolve()
 
@@ -85,7 +85,7 @@ export class MemoryServer {
   }
 
   /** What does not fit is told, and nothing of it is taken. */
-  async #open(of: number, plan: MemoryPlan): Promise<KeptMemory | undefined> {
+  async #open(of: number, plan: MemoryPlan): Promise<KeptMemory> {
     const warn = (text: string) => this.#tell([{ is: 'warning', of, text }])
     const { signature, learned, criterion, memory } = plan
     const core = await loadCore(plan.core === 'js' ? { prefer: 'js' } : {})

@@ -39,7 +39,7 @@ export async function loadCoder(given: Checked): Promise<Coder> {
       const { clock, vectors } = shared
       const signature = { ...shared.signature, inputs: (vectors ?? shared.signature).inputs }
       const errors = Kind && budgetOf(Kind, settings)
-      const learned = memoryFor(name, shared, settings, {
+      const memory = memoryFor(name, shared, settings, {
         ...{ core, thread, signature, errors, marks: { fingerprint, probed } },
         choices:
           isSystematic && vectors ? settings.memory && { ...settings.memory, features: vectors.features } : false,
@@ -49,9 +49,8 @@ export async function loadCoder(given: Checked): Promise<Coder> {
       const { maxWaitMs } = settings
       if (paper) {
         const layers = () => ({ paper: paper({ clock, codec, signature: shared.signature, pool, random, maxWaitMs }) })
-        return { errors, learned, layers, save: () => learned.save() }
+        return { errors, learned: memory, layers, save: () => memory.save() }
       }
-      const memory = learned
       const isDoubted = () => first.doubt !== undefined
       const isProven = scheme.byzantine > 0
       const recovered = { clock, lateness, budget: recoveries, memory, errors, isDoubted, isProven }
@@ -63,8 +62,8 @@ export async function loadCoder(given: Checked): Promise<Coder> {
         return { recallable: recalls(shared), recover: recovers, parity: groups }
       }
       return {
-        ...{ errors, learned, layers, memory: vectors && memory },
-        save: () => learned.save(),
+        ...{ errors, learned: memory, layers, memory: vectors && memory },
+        save: () => memory.save(),
         close: () => groups?.close(),
         forget: (identity) => groups?.forget(identity),
       }
