@@ -136,7 +136,9 @@ async function offer(
   }
   clock.after(0, arrive)
   await clock.run()
-  const state = await predictor.save()
+  const saving = predictor.save()
+  await clock.run() // the memory's thread is of the same time
+  const state = await saving
   await predictor.close()
   const share = (what: string) => (counts[what] ?? 0) / (count - UNCOUNTED)
   times.sort((a, b) => a - b)

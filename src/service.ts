@@ -213,6 +213,8 @@ export class Tried implements Apart {
   trial: Attempt | undefined
   /** What the memory says of the query: asked once, and shared by all layers. */
   recalled: RecalledAnswer | undefined
+  /** No lesson is made of its answer: lookups do not pay for now, and one lesson in as many queries as are looked up then keeps the memory as it is. */
+  isPassedOver = false
   /** Answers of workers that are believed, where one alone proves nothing. */
   unproven: (() => readonly Payload[]) | undefined
   /** What was recovered for it, and what became known of that. */

@@ -66,6 +66,9 @@ const LATE = 2
 const LOST = 3
 const DUE = 4
 
+/** A query of no values teaches what answers are like, and is not remembered. */
+const NOTHING = new Float32Array(0)
+
 /** What the query may be given, and what it was chosen from. */
 interface ChosenRecovery extends BestRecovery {
   readonly said: RecalledAnswer | undefined
@@ -314,7 +317,8 @@ class RecoveredCall implements Call, Caller, Timeable {
       }
       this.#told?.(best.report.agreed === true)
     }
-    memory.learn(this.#query.payload.vector, own, by, isProven ? this.#current : undefined)
+    const { payload, tried } = this.#query
+    memory.learn(tried.isPassedOver ? NOTHING : payload.vector, own, by, isProven ? this.#current : undefined)
   }
 
   #close(outcome?: Outcome): void {

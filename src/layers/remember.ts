@@ -87,6 +87,7 @@ class RememberLayer {
     const looks = !isAsked && mayLook && payoff.looks()
     const onOverload = said.onOverload ?? (isAsked ? 'fail' : choices.onOverload)
     const isRefused = !looks && mayLook && onOverload === 'remember' && Boolean(query.refusal)
+    if (payoff.isOff && mayLook && !isAsked && !looks) query.tried.isPassedOver = true
     if (!looks && !isRefused) return this.next(query, caller)
     const mayGive = !payoff.isOff || isRefused
     const call = new RememberedCall(this, query, caller, { memory, errors, savings, mayGive, isRefused })

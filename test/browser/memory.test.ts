@@ -3,6 +3,7 @@
 import { createPredictor, type ModelWorker } from 'approxifer'
 import { expect, it } from 'vitest'
 import { seeded } from '../../src/random'
+import { compared } from '../consumers/memory/compared.js'
 
 const spec = (name: string, length: number) => [{ name, shape: [length] }]
 const answerTo = (x: Float32Array) => Float32Array.of(x[0], x[1], 0.5 * x[0] - x[3])
@@ -63,4 +64,8 @@ it('is in the page where its worker cannot be had, and says so once', async () =
   lost.now = true
   expect((await predictor.predict(queryOf(), { minConfidence: 0.5 })).status).toBe('recovered')
   await predictor.close()
+})
+
+it('says the same to the bit in its worker and in the page', async () => {
+  expect(await compared()).toBe('20 of 20 equal; warnings: 0, 1')
 })

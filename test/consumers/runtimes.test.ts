@@ -16,6 +16,8 @@ function binary(scope: string, name: string): string {
   return found
 }
 
+const SAME = '20 of 20 equal; warnings: 0, 1'
+
 describe.each([20, 22, 24] as const)('Node %i', (version) => {
   const own = ranBy('Node', node(version))
 
@@ -25,6 +27,10 @@ describe.each([20, 22, 24] as const)('Node %i', (version) => {
 
   it('require', own, async () => {
     expect(await run(consumer(['node']), node(version), 'main.cjs')).toBe(DIGITS)
+  })
+
+  it('a memory says the same to the bit in its thread and in this one', own, async () => {
+    expect(await run(consumer(['../memory']), node(version), 'main.js')).toBe(SAME)
   })
 })
 
@@ -36,6 +42,10 @@ describe.each([
 
   it('import', own, async () => {
     expect(await run(consumer(['node']), program, ...args, 'main.js')).toBe(DIGITS)
+  })
+
+  it('a memory says the same to the bit in its thread and in this one', own, async () => {
+    expect(await run(consumer(['../memory']), program, ...args, 'main.js')).toBe(SAME)
   })
 
   it('a gateway behind its own server is ready, and answers in JSON and binary', own, async () => {

@@ -1,0 +1,3 @@
+import { compared } from './compared.js'
+
+console.log(await compared())
