@@ -67,5 +67,5 @@ it('is in the page where its worker cannot be had, and says so once', async () =
 })
 
 it('says the same to the bit in its worker and in the page', async () => {
-  expect(await compared()).toBe('20 of 20 equal; warnings: 0, 1')
+  expect(await compared(createPredictor)).toBe('20 of 20 equal; warnings: 0, 1')
 })

@@ -1,5 +1,4 @@
 // A memory in a thread of its own, and one in this thread, which were taught the same: whether they say the same, to the bit.
-import { createPredictor } from 'approxifer'
 
 const LESSONS = 200
 const spec = (name, length) => [{ name, shape: [length] }]
@@ -14,7 +13,7 @@ function numbers(seed) {
     })
 }
 
-async function said(more) {
+async function said(createPredictor, more) {
   const [vectors, warnings] = [numbers(1), []]
   let isLost = false
   const workers = ['a', 'b'].map((name) => ({
@@ -47,8 +46,9 @@ const refused = () => {
 }
 
 /** How many of twenty answers are equal, and the warnings of both. */
-export async function compared() {
-  const [own, here] = [await said({}), await said({ testing: { memoryThread: refused } })]
+export async function compared(createPredictor) {
+  const own = await said(createPredictor, {})
+  const here = await said(createPredictor, { testing: { memoryThread: refused } })
   const equal = own.answers.filter((answer, i) => answer === here.answers[i] && answer.startsWith('recovered')).length
   return `${equal} of 20 equal; warnings: ${own.warnings.length}, ${here.warnings.length}`
 }

@@ -1,3 +1,4 @@
+import { createPredictor } from 'approxifer'
 import { compared } from './compared.js'
 
-console.log(await compared())
+console.log(await compared(createPredictor))
