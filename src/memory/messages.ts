@@ -19,10 +19,16 @@ export interface MemoryPlan {
   readonly learned: SavedParts | undefined
 }
 
-/** `of`: which of the thread's memories. */
+/** `of`: which of the thread's memories; `forgets`: how often it was told to forget or renew, so that nothing is said by a memory that did not hear of one. */
 export type Order = { readonly of: number } & (
   | { readonly is: 'open'; readonly plan: MemoryPlan }
-  | { readonly is: 'recall'; readonly id: number; readonly query: Float32Array; readonly spread: Spread }
+  | {
+      readonly is: 'recall'
+      readonly id: number
+      readonly query: Float32Array
+      readonly spread: Spread
+      readonly forgets: number
+    }
   | { readonly is: 'learn'; readonly lesson: Lesson }
   | { readonly is: 'grade'; readonly graded: Graded }
   | { readonly is: 'forget'; readonly id: number; readonly from: string }

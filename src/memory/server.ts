@@ -67,21 +67,25 @@ export class MemoryServer {
     if (reports.length) this.#tell(reports)
   }
 
-  async #obey({ inline, lessons }: KeptMemory, order: Order, reports: Report[]): Promise<void> {
+  async #obey({ inline, came }: KeptMemory, order: Order, reports: Report[]): Promise<void> {
     const { of } = order
     if (order.is === 'recall') {
       const start = this.#clock.now()
-      const found: Rated | undefined = inline.isWarm ? inline.look(order.query, order.spread) : undefined
+      const mayLook = inline.isWarm && order.forgets === came.forgets
+      const found: Rated | undefined = mayLook ? inline.look(order.query, order.spread) : undefined
       reports.push({ is: 'found', of, id: order.id, found, ms: this.#clock.now() - start })
     } else if (order.is === 'learn') {
-      lessons.came++
+      came.lessons++
       const { lesson } = order
       inline.learn({ ...lesson, query: () => lesson.query }, lesson.query.byteLength + lesson.own.byteLength)
     } else if (order.is === 'grade') inline.grade(order.graded)
-    else if (order.is === 'forget')
+    else if (order.is === 'forget') {
+      came.forgets++
       inline.forget(order.from, (left) => reports.push({ is: 'forgotten', of, id: order.id, left }))
-    else if (order.is === 'renew') inline.renew()
-    else if (order.is === 'take') reports.push({ is: 'taken', of, id: order.id, taken: await inline.take() })
+    } else if (order.is === 'renew') {
+      came.forgets++
+      inline.renew()
+    } else if (order.is === 'take') reports.push({ is: 'taken', of, id: order.id, taken: await inline.take() })
   }
 
   /** What does not fit is told, and nothing of it is taken. */
@@ -98,7 +102,7 @@ export class MemoryServer {
       warn(`nothing is taken over from what was learned before: ${(error as Error).message}`)
       experience = make(undefined)
     }
-    const lessons = { came: 0 }
+    const came = { lessons: 0, forgets: 0 }
     const inline = new InlineMemory(experience, {
       ...this.#charged,
       clock: this.#clock,
@@ -108,10 +112,10 @@ export class MemoryServer {
     })
     const kept: KeptMemory = {
       inline,
-      lessons,
+      came,
       get state() {
         const { isWarm, remembered, waiting } = inline
-        return { is: 'state', of, state: { isWarm, remembered, waiting, came: lessons.came } } as const
+        return { is: 'state', of, state: { isWarm, remembered, waiting, came: came.lessons } } as const
       },
     }
     return kept
@@ -129,6 +133,6 @@ export function serveMemories(parent: Endpoint): void {
 
 interface KeptMemory {
   readonly inline: InlineMemory
-  readonly lessons: { came: number }
+  readonly came: { lessons: number; forgets: number }
   readonly state: Report
 }

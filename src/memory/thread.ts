@@ -80,7 +80,13 @@ export class MemoryThread {
     if (this.#orders.push(order) === 1) queueMicrotask(() => this.#flush())
   }
 
-  recall(of: number, query: () => Float32Array, spread: Spread, withinMs: number, told: TellFound): void {
+  recall(
+    { of, forgets }: ThreadMemory,
+    query: () => Float32Array,
+    spread: Spread,
+    withinMs: number,
+    told: TellFound,
+  ): void {
     const size = this.#lookups.size
     if (this.isLost || (size > 0 && size * this.#paceMs > QUEUED * withinMs)) return told(undefined, undefined)
     const compared = query()
@@ -91,7 +97,7 @@ export class MemoryThread {
     const lookup: Lookup = { told, bytes, since: this.#clock.now(), ahead: size, stop }
     this.#lookups.set(id, lookup)
     this.#lookupBytes += bytes
-    this.order({ is: 'recall', of, id, query: unshared(compared), spread })
+    this.order({ is: 'recall', of, id, query: unshared(compared), spread, forgets })
   }
 
   take(of: number): Promise<Taken> {
@@ -218,6 +224,8 @@ export class ThreadMemory implements MemoryHost {
   remembered = 0
   readonly lost: (why: string) => void
   readonly warn: (text: string) => void
+  /** How often something was forgotten. */
+  forgets = 0
   readonly #thread: MemoryThread
   readonly #plan: MemoryPlan
   #isOpen = false
@@ -267,7 +275,7 @@ export class ThreadMemory implements MemoryHost {
   }
 
   recall(query: () => Float32Array, spread: Spread, withinMs: number, told: TellFound): void {
-    if (this.isWarm) this.#thread.recall(this.of, query, spread, withinMs, told)
+    if (this.isWarm) this.#thread.recall(this, query, spread, withinMs, told)
     else told(undefined, undefined)
   }
 
@@ -296,13 +304,17 @@ export class ThreadMemory implements MemoryHost {
   }
 
   forget(from: string, told: (left: DeviationState[]) => void): void {
-    if (this.#isOpen) this.#thread.forget(this.of, from, told)
+    if (!this.#isOpen) return
+    this.forgets++
+    this.#thread.forget(this.of, from, told)
   }
 
   renew(): void {
     this.isWarm = false
     this.remembered = 0
-    if (this.#isOpen) this.#order({ is: 'renew', of: this.of })
+    if (!this.#isOpen) return
+    this.forgets++
+    this.#order({ is: 'renew', of: this.of })
   }
 
   async take(): Promise<Taken> {
