@@ -49,8 +49,13 @@ export function memoryFor(
       remembers: remembered !== undefined,
       saved: { evidence, ledger: errors },
     })
-    if (learned?.evidence !== undefined) evidence?.load(learned.evidence)
-    if (learned?.ledger !== undefined) errors?.load(learned.ledger)
+    try {
+      if (learned?.evidence !== undefined) evidence?.load(learned.evidence)
+      if (learned?.ledger !== undefined) errors?.load(learned.ledger)
+    } catch (error) {
+      made.close() // else its thread would be kept for nobody
+      throw error
+    }
     return made
   })
 }

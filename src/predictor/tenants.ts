@@ -73,7 +73,10 @@ export class Tenants {
 
   /** What one learned; undefined where it is not known. Nobody's holds what is known of the workers as well, and is always to be had. */
   save(name: string): Promise<Uint8Array> | undefined {
-    return (this.#all.get(name) ?? (name === NOBODY ? this.#make(name) : undefined))?.save()
+    const known = this.#all.get(name)
+    if (known || name !== NOBODY) return known?.save()
+    const made = this.#make(name)
+    return made.save().finally(() => end(made)) // else its memory would be kept for nobody
   }
 
   get names(): string[] {
@@ -83,8 +86,7 @@ export class Tenants {
   /** @returns whether it was known */
   forget(name: string): boolean {
     const tenant = this.#all.get(name)
-    tenant?.close?.()
-    tenant?.learned?.close()
+    if (tenant) end(tenant)
     this.#forgotten(name)
     return this.#all.delete(name)
   }
@@ -92,6 +94,11 @@ export class Tenants {
   *[Symbol.iterator](): Generator<Tenant> {
     yield* this.#all.values()
   }
+}
+
+function end(tenant: Tenant): void {
+  tenant.close?.()
+  tenant.learned?.close()
 }
 
 /** What all tenants share. */

@@ -13,6 +13,9 @@ import type { Transport } from './transport'
 const failed = (code: string) =>
   new TypeError('fetch failed', { cause: Object.assign(new Error(`connect ${code}`), { code }) })
 
+/** A reply that finds no other in that time comes to its own request. */
+const MOST_HELD_MS = 20
+
 /** One request and its reply, as the client sees them. */
 class Exchange {
   readonly #server = new AbortController()
@@ -145,8 +148,14 @@ export class HttpTransport implements Transport {
     if (held && !held.exchange.isOver) {
       held.exchange.take(reply)
       exchange.take(held.reply)
-    } else if (this.network.chance('crossed')) this.#held.set(machine, { exchange, reply })
-    else exchange.take(reply)
+    } else if (this.network.chance('crossed')) {
+      this.#held.set(machine, { exchange, reply })
+      this.network.clock.after(MOST_HELD_MS, () => {
+        if (this.#held.get(machine)?.exchange !== exchange) return
+        this.#held.delete(machine) // else a server would hang that is said to be well
+        exchange.take(reply)
+      })
+    } else exchange.take(reply)
   }
 
   join(actor: Actor): void {

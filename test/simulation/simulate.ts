@@ -79,8 +79,8 @@ async function shrink(seed: number, found: readonly string[]): Promise<void> {
   const isOther = found.some(isBroken)
   const breaks = async (each: Schedule) => (await tried(each)).found.some((sentence) => !isOther || isBroken(sentence))
   const small = await shrunk((await breaks(before)) ? before : all, breaks)
-  const { events, machines, options } = small
-  console.log(`${events.length} events of ${JSON.stringify({ options, machines })}`)
+  const { events, ...where } = small
+  console.log(`${events.length} events of ${JSON.stringify(where)}`)
   for (const event of events.slice(0, MOST_SHOWN)) console.log(`  ${JSON.stringify(event)}`)
   console.log(`  ${(await tried(small)).found.join('\n  ')}`)
   if (values.json) console.log(`schedule ${JSON.stringify(small)}`)

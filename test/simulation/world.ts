@@ -24,6 +24,8 @@ const BURST = 10
 /** Looks at the clock in one turn, or in several that follow each other at once, at most: crowds ask for sixteen rows each. */
 const LOOKS = 4000
 
+/** A gateway that ends waits for what it saves: a thread's message that was lost is given up by then. */
+const SAVED_MS = 31_000
 /** After the last event over a network, by which all that was asked has had its end. */
 const SETTLED_MS = 1500
 
@@ -96,6 +98,7 @@ class World {
     this.#note({ what: 'hedges', sent })
     const closed = this.#transport.close()
     await this.clock.run(this.clock.now() + HANG_MS)
+    if (threadDraw(this.#schedule.seed)) await this.clock.run(this.clock.now() + SAVED_MS)
     await this.#settled(this.clock.now())
     await closed
     const running = runningOf([...this.#actors.values(), ...this.#retired])
