@@ -79,7 +79,8 @@ class Checker {
     this.#tick = promised.slackMs ?? promised.turnMs ?? TICK
     const { rounding, sampled } = promised
     const breaks = (at: number, line: string, why: string) => this.#breaks(at, line, why)
-    this.#reused = new Reused({ isRemembered: Boolean(promised.maxError), turnMs: promised.turnMs ?? 0 }, breaks)
+    const { maxError, isRolled = false, turnMs = 0 } = promised
+    this.#reused = new Reused({ isRemembered: Boolean(maxError), isCompared: isRolled, turnMs }, breaks)
     this.#audits = new Audited(sampled && { ...sampled, rounding, tick: this.#tick }, breaks)
   }
 

@@ -12,6 +12,8 @@ interface Source {
 interface Promised {
   /** Whether a memory answers some queries, and is audited. */
   isRemembered: boolean
+  /** Whether a model that is new is asked what the serving one answers: it keeps its own answers, which nobody was given. */
+  isCompared: boolean
   /** Of a turn, in which several callers have one answer, at most. */
   turnMs: number
 }
@@ -20,6 +22,9 @@ export class Reused {
   /** Of equal queries of one tenant; of the model that serves, and since they were forgotten last. */
   #sources = new Map<string, Source[]>()
   readonly #keys = new Map<number, string>()
+  readonly #seen = new Set<string>()
+  /** Those that several queries have. */
+  readonly #repeated = new Set<string>()
   /** Of queries that failed: an audit of a memory goes on when its caller has left. */
   readonly #failed = new Set<string>()
 
@@ -29,7 +34,11 @@ export class Reused {
   ) {}
 
   asked({ query, like, tenant = '' }: Entry & { what: 'asked' }): void {
-    if (like !== undefined) this.#keys.set(query, `${like} ${tenant}`)
+    if (like === undefined) return
+    const key = `${like} ${tenant}`
+    if (this.#seen.has(key)) this.#repeated.add(key)
+    this.#seen.add(key)
+    this.#keys.set(query, key)
   }
 
   answered({ at, query, status, reused, told = '' }: Entry & { what: 'answered' }): void {
@@ -39,11 +48,12 @@ export class Reused {
     this.#sources.set(key, sources)
     if (!reused) return void sources.push({ at, status, told })
     // Those that are under way at once share whatever it is; only the model's own answers are kept.
-    const { isRemembered, turnMs } = this.promised
+    const { isRemembered, isCompared, turnMs } = this.promised
     const isOf = (source: Source) =>
       source.told === told && source.status === status && (status === 'exact' || source.at >= at - turnMs)
     const isAudited = isRemembered && status === 'exact' && this.#failed.has(key)
-    if (!isAudited && !sources.some(isOf))
+    const isOfNew = isCompared && status === 'exact' && this.#repeated.has(key)
+    if (!isAudited && !isOfNew && !sources.some(isOf))
       this.breaks(at, 'a reused answer is that of an equal query', `query ${query} (${key}), ${status}: ${told}`)
   }
 

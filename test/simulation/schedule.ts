@@ -151,7 +151,7 @@ export function drawn(seed: number, queries: number): Schedule {
     limits: { queries: pick([8, 50, 10_000]), tenants: on.has('tenants') ? 3 : 1 },
   }
   if (remembers(seed, options, on)) Object.assign(options, { reuse: { maxError: MAX_ERROR }, memory: undefined })
-  const rate = isCalm ? spared(machines, options.scheme) : machines.reduce((sum, each) => sum + rateOf(each), 0)
+  const rate = isCalm ? spared(machines, options) : machines.reduce((sum, each) => sum + rateOf(each), 0)
   const events: Event[] = asking(queries, rate, draw)
   const end = events.at(-1)?.at ?? 0
   const same = isCalm || draw.chance(0.5)
@@ -238,14 +238,12 @@ function machine(name: string, index: number, { on, pick, chance }: Draw): Machi
 /** Answers a ms. */
 const rateOf = ({ slots, medianMs }: Machine) => slots / medianMs
 
-/** What those answer that are not in trouble, whichever these are, where every query may take a copy as well. */
-function spared(
-  machines: readonly Machine[],
-  { queries = 1, stragglers = 0 }: NonNullable<PredictorOptions['scheme']> = { queries: 1 },
-): number {
+/** What those answer that are not in trouble, whichever these are, where every query may take a copy as well, and an audit where all are audited. */
+function spared(machines: readonly Machine[], { scheme, verify }: Schedule['options']): number {
+  const { queries = 1, stragglers = 0 } = scheme ?? {}
   const rates = machines.map(rateOf).sort((a, b) => a - b)
   const left = rates.slice(0, rates.length - stragglers).reduce((sum, rate) => sum + rate, 0)
-  return (left * queries) / (queries + stragglers) / 2
+  return (left * queries) / (queries + stragglers) / (verify?.audit ? 3 : 2)
 }
 
 /** Callers, who come by themselves. @param rate  answers a ms that there may be */
