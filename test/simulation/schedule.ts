@@ -156,7 +156,7 @@ export function drawn(seed: number, queries: number): Schedule {
   const end = events.at(-1)?.at ?? 0
   const same = isCalm || draw.chance(0.5)
   events.push(...trouble({ end, S, E, machines, same }, draw))
-  const isSpared = isCalm || !(on.has('moods') || others.some((each) => on.has(each)))
+  const isSpared = isCalm || !(on.has('moods') || options.verify || others.some((each) => on.has(each)))
   const plain: Schedule = { seed, options, machines, events: events.sort((a, b) => a.at - b.at), isSpared }
   const apart = seeded(~seed + 2)
   if (!E && apart.next() < OPEN) return steered(opened(plain, end, apart))
