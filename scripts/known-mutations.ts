@@ -251,7 +251,7 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'learning goes on when a tenant is forgotten',
     file: 'predictor/tenants.ts',
-    from: '    tenant?.learned?.close()\n',
+    from: '  tenant.learned?.close()\n',
     to: '',
     tests: ['predictor/tenants'],
   },
@@ -265,7 +265,7 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'the group of a forgotten tenant waits',
     file: 'predictor/tenants.ts',
-    from: '    tenant?.close?.()\n',
+    from: '  tenant.close?.()\n',
     to: '',
     tests: ['predictor/tenants'],
   },

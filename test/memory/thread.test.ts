@@ -169,9 +169,34 @@ it('a thread that hangs keeps nobody waiting longer than an answer takes, and is
   const told: [number, unknown][] = []
   const since = clock.now()
   for (let i = 0; i < 100; i++) memory.recall(queryOf, [], 10, (found) => told.push([clock.now() - since, found]))
-  expect(told.length).toBe(79) // 21 would take ten milliseconds
+  expect(told.length).toBe(94) // six take more than a quarter of ten milliseconds
   await clock.run(since + 100)
-  expect(told.slice(79)).toEqual(Array(21).fill([10, undefined]))
+  expect(told.slice(94)).toEqual(Array(6).fill([10, undefined]))
+  memory.close()
+})
+
+it('a thread that is asked three times as often as it can answer answers in time what it takes', async () => {
+  const clock = new VirtualClock()
+  const simulated = new SimulatedThread(clock, { look: 0.5, step: 0.1, message: 0.02, way: 0.1 })
+  const memory = new MemoryThread(clock, simulated.spawn).open(plan, expect.fail, expect.fail)
+  for (let i = 0; i < 200; i++) {
+    memory.learn(lessonOf(queryOf()))
+    await clock.run(clock.now() + 20)
+  }
+  let [found, passed, late] = [0, 0, 0]
+  for (let i = 0; i < 1000; i++) {
+    const since = clock.now()
+    memory.recall(queryOf, [], 10, (said) => {
+      if (said) found++
+      else if (clock.now() === since) passed++
+      else late++
+    })
+    await clock.run(since + 0.5 / 3)
+  }
+  await clock.run()
+  expect(late).toBe(0)
+  expect(found).toBeGreaterThan(250)
+  expect(found + passed).toBe(1000)
   memory.close()
 })
 

@@ -4,6 +4,7 @@ import { createPredictor } from 'approxifer'
 import { expect, it } from 'vitest'
 import { type Tenant, Tenants } from '../../src/predictor/tenants'
 import { seeded } from '../../src/random'
+import { SimulatedThread } from '../../src/testing/simulated-thread'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { MoodyWorker } from '../shared/moody-worker'
 
@@ -36,6 +37,24 @@ it('queries of different tenants never share a group: it closes short', async ()
   expect(await groups[0]).toBe(await groups[2])
   expect(await groups[1]).toBe(await groups[3])
   await predictor.close()
+})
+
+it("what is saved where nobody's tenant was never asked leaves no memory in the thread, which would never end", async () => {
+  const clock = new VirtualClock()
+  const { spawn } = new SimulatedThread(clock)
+  let ended = 0
+  const memoryThread = (onDeath: (why: string) => void) => {
+    const thread = spawn(onDeath)
+    return { ...thread, terminate: () => thread.terminate().then(() => ended++) }
+  }
+  const workers = [new MoodyWorker(0, clock, seeded(1))]
+  const predictor = await createPredictor({ workers, memory: {}, right: 'label', limits: { tenants: 4 }, testing: { clock, memoryThread } as never }) // biome-ignore format: one line
+  for (let i = 0; i < 3; i++) {
+    await Promise.all([predictor.predict(row(i), { tenant: 'a' }), clock.run()])
+    await Promise.all([predictor.save(), clock.run()])
+  }
+  await predictor.close()
+  expect([ended, clock.pending]).toEqual([1, 0])
 })
 
 it('what one is asked changes nothing of what is learned of another, to the byte', async () => {
