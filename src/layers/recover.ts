@@ -204,13 +204,14 @@ class RecoveredCall implements Call, Caller, Timeable {
   }
 
   #ask(why: number): void {
-    const { memory } = this.#layer
-    const { payload, tried } = this.#query
+    const { memory, clock } = this.#layer
+    const { payload, tried, dueAt } = this.#query
+    const withinMs = Math.min(OVERTIME_MS, dueAt + OVERTIME_MS - clock.now()) // it may be asked a second time, at the deadline
     this.#asked = why
     this.#isAsking = true
     this.#running++
     tried.hold()
-    memory.recall(payload.vector, OVERTIME_MS, (said) => {
+    memory.recall(payload.vector, withinMs, (said) => {
       this.#isAsking = false
       tried.recalled = said ?? tried.recalled
       if (this.#pressing > why)

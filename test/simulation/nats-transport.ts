@@ -28,6 +28,7 @@ interface NatsTransportOptions {
 }
 
 export class NatsTransport implements Transport {
+  #isClosed = false
   readonly #members = new Map<string, Member>()
   /** What machines are called, by their keys. */
   readonly #identities = new Map<string, string>()
@@ -81,7 +82,7 @@ export class NatsTransport implements Transport {
     this.#members.delete(worker)
     void member.connection.close() // which its service hears of, and closes the worker
     this.broker.network.clock.after(forMs, () => {
-      if (!this.#members.has(worker)) this.join(this.born(member.actor))
+      if (!this.#isClosed && !this.#members.has(worker)) this.join(this.born(member.actor))
     })
   }
 
@@ -104,6 +105,7 @@ export class NatsTransport implements Transport {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
     await Promise.all([...this.#members.values()].map((member) => this.#end(member, 'remove')))
     for (const connection of this.#connections) await connection.close()
   }

@@ -342,12 +342,23 @@ function endedOf({ exact, checked, recovered, unasked, unverified, audited, fail
   return Object.values(failed).reduce((sum, n) => sum + n, answered)
 }
 
-/** Stops time. @returns lets it go on, however often it is called */
+/** Modules are loaded by then. */
+const LOADED_MS = 3000
+
+/**
+ * Stops time. A start that fails before it asks for workers may have to wait for time itself, for another model that is saved: nothing happens meanwhile,
+ * so that how long that takes changes no history.
+ *
+ * @returns lets it go on, however often it is called
+ */
 function holding(clock: VirtualClock): () => void {
   const release = clock.hold()
   let isHeld = true
-  return () => {
+  const go = () => {
+    clearTimeout(timer)
     if (isHeld) release()
     isHeld = false
   }
+  const timer = setTimeout(go, LOADED_MS)
+  return go
 }
