@@ -1,6 +1,6 @@
-import { execFileSync } from 'node:child_process'
+import { execSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join } from 'node:path/posix'
 import { describe, expect, it } from 'vitest'
 import manifest from '../package.json'
 import { declaredTwice, exportsOf, type Files, filesOf, imports, rings } from './shared/shape'
@@ -222,7 +222,7 @@ describe('structure', () => {
 
 describe('the package', () => {
   it('has all that its own documents link to', () => {
-    const listed = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { encoding: 'utf8', stdio: 'pipe' }) // biome-ignore format: one line
+    const listed = execSync('npm pack --dry-run --json --ignore-scripts', { encoding: 'utf8', stdio: 'pipe' }) // in a shell, as Windows needs it for npm
     const packed: string[] = JSON.parse(listed)[0].files.map(({ path }: { path: string }) => path)
     const isThere = (path: string) => packed.some((each) => each === path || each.startsWith(`${path}/`))
     const links = packed

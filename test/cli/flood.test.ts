@@ -21,6 +21,8 @@ const MOST_MB = FULL ? 512 : 700
 const BOMB = gzipSync(Buffer.alloc(FULL ? 2 ** 30 : 2 ** 27, ' '))
 const MOST_MS = 100
 const { write } = scratch()
+/** Which has more than one loopback address, and tells in /proc what a process held at most. */
+const onLinux = it.runIf(process.platform === 'linux')
 
 let served: Served
 let watching: Worker
@@ -111,7 +113,7 @@ function rows(count: number): { head: string; body: Buffer } {
 const WIDE = '/v2/models/wide/infer'
 const ROWS = FULL ? 10_000 : 2000
 
-it('replies that are a thousand times their requests, asked for twelve at a time', async () => {
+onLinux('replies that are a thousand times their requests, asked for twelve at a time', async () => {
   const { head, body } = rows(ROWS)
   const asked = Array.from({ length: 12 }, () => post(false, WIDE, body, { [LENGTH]: String(head.length) }))
   const statuses = await Promise.all(asked)
@@ -119,7 +121,7 @@ it('replies that are a thousand times their requests, asked for twelve at a time
   expect(statuses.filter((status) => status !== 200 && status !== 429)).toEqual([])
 })
 
-it('replies that nobody reads', async () => {
+onLinux('replies that nobody reads', async () => {
   const { head, body } = rows(ROWS)
   const lengths = `Content-Length: ${body.length}\r\n${LENGTH}: ${head.length}`
   for (let i = 0; i < 60; i++) {
@@ -130,13 +132,13 @@ it('replies that nobody reads', async () => {
   await new Promise((resolve) => setTimeout(resolve, FULL ? 20_000 : 2000))
 })
 
-it('bombs', async () => {
+onLinux('bombs', async () => {
   const asked = Array.from({ length: 30 }, () => post(false, WIDE, BOMB, { 'content-encoding': 'gzip' }))
   for (const status of await Promise.all(asked.map((each) => each.catch(() => 413))))
     expect([413, 429]).toContain(status)
 })
 
-it('requests on hundreds of connections, and connections', async () => {
+onLinux('requests on hundreds of connections, and connections', async () => {
   const agent = new Agent({ keepAlive: true, maxSockets: FULL ? 500 : 50 })
   const end = performance.now() + (FULL ? 20_000 : 2000)
   const client = async () => {

@@ -68,7 +68,8 @@ ParM
   })
 })
 
-describe('a terminal', () => {
+// By util-linux's `script`; the one of BSD and macOS takes other options.
+describe.skipIf(process.platform !== 'linux')('a terminal', () => {
   /** What arrives there, escapes included. */
   function typescript(columns: number, ...args: string[]): string {
     const command = `stty cols ${columns}; exec ${[process.execPath, 'dist/cli.js', ...args].join(' ')}`

@@ -1,12 +1,12 @@
 /** The shape of source files, by the TypeScript compiler: names declared, what imports what. */
 
 import { readdirSync, readFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { join, posix, relative, sep } from 'node:path'
 import ts from 'typescript'
 
 export type Files = Record<string, string>
 
-/** All files of a folder whose names end like this, by their paths inside it. */
+/** All files of a folder whose names end like this, by their paths inside it, with slashes on any system. */
 export function filesOf(folder: string, ending = ''): Files {
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
   const paths = entries.filter((entry) => entry.isFile() && entry.name.endsWith(ending))
@@ -14,7 +14,7 @@ export function filesOf(folder: string, ending = ''): Files {
     paths
       .map(({ parentPath, name }) => join(parentPath, name))
       .filter((path) => !path.includes('node_modules'))
-      .map((path) => [relative(folder, path), readFileSync(path, 'utf8')]),
+      .map((path) => [relative(folder, path).split(sep).join('/'), readFileSync(path, 'utf8')]),
   )
 }
 
@@ -67,7 +67,7 @@ export function rings(files: Files): string[][] {
     places.set(file, own)
     path.push(file)
     for (const to of imports(files[file])) {
-      const next = `${join(file, '..', to)}.ts`
+      const next = `${posix.join(file, '..', to)}.ts`
       if (!to.startsWith('.') || !(next in files)) continue
       const other = places.get(next) ?? visit(next)
       if (other.isOpen) own.low = Math.min(own.low, other.low)
