@@ -5,6 +5,9 @@
  * same end). Means of calls are compared, and count for as much as chance does not explain: times may vary by a factor of ten.
  */
 
+import { Calls, errorOf } from './call-times'
+import { SlowStart } from './slow-start'
+
 /**
  * The window over what was found to be at work or on its way, and the standard errors that it may be more: with a quarter more p99 was 1.4
  * at a load of .7, without the doubt .84 of the queries were answered where times have a deviation of 1.
@@ -58,6 +61,8 @@ export interface WindowCall {
 
 export class MeasuredWindow {
   #size = 1
+  /** While little is known yet. */
+  #start: SlowStart | undefined
   /** Times of calls that do not wait; of the calls in this window; of the last ones among them. */
   #base = new Calls()
   #own = this.#base
@@ -70,9 +75,12 @@ export class MeasuredWindow {
   readonly #demand = { open: 0, freedAt: Number.NEGATIVE_INFINITY, refills: 0, isFull: false, vain: 0, queries: 1 }
 
   /** @param most  calls at once, however many would pay */
-  constructor(readonly most: number) {}
+  constructor(readonly most: number) {
+    this.#start = new SlowStart(most)
+  }
 
   get limit(): number {
+    if (this.#start) return this.#start.size
     return this.#trial && this.#demand.isFull ? this.#trial.size : this.#size
   }
 
@@ -88,21 +96,41 @@ export class MeasuredWindow {
     }
     const alike = queries === demand.queries
     demand.queries = queries
-    return { since: now, open: demand.open, refills, alike }
+    const call = { since: now, open: demand.open, refills, alike }
+    this.#start?.begin(call)
+    return call
   }
 
   /** @param answered  it tells what calls take */
-  end({ since, open, refills, alike }: WindowCall, now: number, answered: boolean): void {
+  end(call: WindowCall, now: number, answered: boolean): void {
+    const { since, open, refills, alike } = call
     const trial = this.#trial
     const isUp = trial !== undefined && trial.size > this.#size
     this.#ended(isUp, now)
-    if (!answered || !alike) return
     const ms = now - since
+    if (this.#start) return this.#learn(this.#start, call, answered && alike ? ms : undefined)
+    if (!answered || !alike) return
     if (trial && (isUp ? refills && open > this.#size : open <= trial.size && open > NARROW * trial.size)) {
       trial.calls.add(open, ms)
       if (isUp) this.#judgeMore(trial.calls, trial.size)
       else this.#judgeFewer(trial.calls, trial.size)
     } else if (open <= this.#size && open > 0.75 * this.#size) this.#addOwn(open, ms)
+  }
+
+  #learn(start: SlowStart, call: WindowCall, ms: number | undefined): void {
+    const found = start.end(call, ms)
+    this.#base = start.base
+    if (found !== undefined) this.#started(found)
+  }
+
+  /** @param found  calls at once that seem to be right */
+  #started(found: number): void {
+    this.#start = undefined
+    this.#size = found
+    this.#own = found === 1 ? this.#base : new Calls()
+    if (found > 1) return this.#go(NARROW) // what calls take that do not wait is learned first
+    this.#next = TWICE
+    this.#gap.left = Math.max(0, ENOUGH - this.#base.count)
   }
 
   /** Whether another call has only just ended. */
@@ -124,6 +152,10 @@ export class MeasuredWindow {
 
   /** The server refused a call: a trial of more calls is over. That it refuses what it had room for before says nothing of how many it can run. */
   refused(): void {
+    if (this.#start) {
+      this.#started(Math.max(1, Math.min(this.#start.size, this.#demand.open)))
+      return this.#rest(MOST)
+    }
     if (!this.#trial) return
     this.#trial = undefined
     this.#next = NARROW
@@ -230,67 +262,5 @@ export class MeasuredWindow {
     this.#size = size
     this.#own = size === 1 ? this.#base : own
     this.#block = new Calls()
-  }
-}
-
-/** Of the logarithm of the ratio of two means. */
-function errorOf(a: Calls, b: Calls): number {
-  return Math.sqrt(Math.max(a.square, b.square) * (1 / a.count + 1 / b.count))
-}
-
-/** A time counts for at most CUT means: at a deviation of 1 that tells one slot from two in a third of the calls that a cut at 4 takes. */
-const CUT = 2
-/** Variance over the square of the mean before there are times, and how many it counts for. */
-const UNKNOWN = { square: 0.1, count: 4 }
-
-/** What calls took: of the last ones, about. */
-class Calls {
-  count = 0
-  #ms = 0
-  #squares = 0
-  #open = 0
-
-  add(open: number, ms: number): void {
-    if (this.count >= MOST) this.#scale(0.5)
-    const counted = this.count ? Math.min(ms, CUT * this.meanMs) : ms
-    this.count++
-    this.#ms += counted
-    this.#squares += counted * counted
-    this.#open += open
-  }
-
-  #scale(by: number): void {
-    this.count *= by
-    this.#ms *= by
-    this.#squares *= by
-    this.#open *= by
-  }
-
-  with(other: Calls): Calls {
-    const both = new Calls()
-    both.count = this.count + other.count
-    both.#ms = this.#ms + other.#ms
-    both.#squares = this.#squares + other.#squares
-    both.#open = this.#open + other.#open
-    if (both.count > MOST) both.#scale(MOST / both.count)
-    return both
-  }
-
-  get meanMs(): number {
-    return this.#ms / this.count
-  }
-
-  get meanOpen(): number {
-    return this.#open / this.count
-  }
-
-  /** Variance over the square of the mean. */
-  get square(): number {
-    const square = Math.max(0, this.#squares / this.count / this.meanMs ** 2 - 1)
-    return (this.count * square + UNKNOWN.count * UNKNOWN.square) / (this.count + UNKNOWN.count)
-  }
-
-  get error(): number {
-    return Math.sqrt(this.square / this.count)
   }
 }
