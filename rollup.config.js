@@ -48,9 +48,7 @@ const untold = {
   },
 }
 
-/**
- * Runtimes on the edge have equal modules but for the platform's own file, which their bundler chooses: by `imports` of package.json.
- */
+/** Runtimes on the edge have equal modules but for the platform's own file, which their bundler chooses: by `imports` of package.json. */
 const edge = {
   name: 'edge',
   resolveId: (source) => (source === '#platform' ? { id: '#edge', external: true } : null),
@@ -90,10 +88,7 @@ function modules(platform, conditions, input = entries) {
   const place = ({ facadeModuleId: id }) => {
     const path = relative(import.meta.dirname, id).replace(/\.\w+$/, '.js')
     const [, name] = /^(?:src|build)\/(.*)/.exec(path) ?? []
-    if (libraryOf(id))
-      return `vendor/${libraryOf(id)
-        .replaceAll('/', '.')
-        .replace(/^@(\w+)\./, '@$1/')}.js`
+    if (libraryOf(id)) return `vendor/${libraryOf(id)}.js`
     // By the file: builds for other platforms, which have fewer of a package's, write to the same folder.
     if (!name) return path.replace(/^node_modules\/(@[^/]+\/[^/]+|[^/]+)\/(?:.*\/)?([^/]+)$/, 'vendor/$1.$2')
     if (name === 'cli/main.js') return 'cli.js'
@@ -125,7 +120,10 @@ const script = (name, conditions, options = {}) => ({
   plugins: [...plugins(conditions), minified],
 })
 
-/** What nobody reads here: scripts of workers, whose modules lie beside them, and others' packages. The latter keep what tells bundlers that a call may be left out, which goes with white space. */
+/**
+ * What nobody reads here: scripts of workers, whose modules lie beside them, and others' packages. The latter keep their white space, since
+ * with it go the comments that tell bundlers which calls may be left out.
+ */
 const minified = {
   name: 'minified',
   async renderChunk(code, { fileName, facadeModuleId }) {
