@@ -1,24 +1,14 @@
 import { chmodSync, readFileSync } from 'node:fs'
 import { relative } from 'node:path'
 import { nodeResolve } from '@rollup/plugin-node-resolve'
+import { transform } from 'esbuild'
 import dts from 'rollup-plugin-dts'
 import esbuild from 'rollup-plugin-esbuild'
 import { declarations, TYPES } from './scripts/declarations.js'
+import { libraries, libraryOf } from './scripts/libraries.js'
+import { licenses } from './scripts/licenses.js'
 
-const server = ['@hono/node-server', /^hono/, 'pino', 'prom-client', '@opentelemetry/api', 'yaml']
-const external = [
-  /^node:/,
-  /^onnxruntime-/,
-  /^@nats-io\//,
-  /core\.wasm$/,
-  'undici',
-  'commander',
-  'cli-progress',
-  'cli-table3',
-  'npyjs',
-  /^vega/,
-  ...server,
-]
+const external = [/^node:/, /^onnxruntime-/, /^@nats-io\//, /core\.wasm$/, 'undici', /^vega/]
 
 /** Imports for nothing but effects, of which this package has none, as bundlers are told: they would warn of each. Lines stay where they are. */
 const effectless = {
@@ -58,11 +48,20 @@ const untold = {
   },
 }
 
+/** Runtimes on the edge have equal modules but for the platform's own file, which their bundler chooses: by `imports` of package.json. */
+const edge = {
+  name: 'edge',
+  resolveId: (source) => (source === '#platform' ? { id: '#edge', external: true } : null),
+}
+
 /** An export condition decides which src/platform file is inside. */
 const plugins = (conditions) => [
+  libraries,
+  ...(conditions.includes('edge') ? [edge] : []),
   nodeResolve({ exportConditions: conditions, extensions: ['.ts', '.js', '.mjs'], preferBuiltins: true }),
   esbuild({ target: 'es2022', tsconfig: false }), // by tsconfig.json it would keep imports of nothing but types
   ...(conditions.includes('node') ? [] : [untold]),
+  licenses,
 ]
 
 /**
@@ -76,7 +75,8 @@ function modules(platform, conditions, input = entries) {
     buildEnd() {
       const infos = [...this.getModuleIds()].map((id) => this.getModuleInfo(id))
       const source = `${import.meta.dirname}/src/`
-      const leads = (to) => to.startsWith(`${source}platform/`) || to === `${source}option.ts` || differing.has(to)
+      const leads = (to) =>
+        to.startsWith(`${source}platform/`) || [`${source}option.ts`, '#edge'].includes(to) || differing.has(to)
       const differs = ({ id, importedIds, dynamicallyImportedIds }) =>
         !differing.has(id) && [...importedIds, ...dynamicallyImportedIds].some(leads)
       for (let found = infos; found.length; ) {
@@ -88,11 +88,12 @@ function modules(platform, conditions, input = entries) {
   const place = ({ facadeModuleId: id }) => {
     const path = relative(import.meta.dirname, id).replace(/\.\w+$/, '.js')
     const [, name] = /^(?:src|build)\/(.*)/.exec(path) ?? []
+    if (libraryOf(id)) return `vendor/${libraryOf(id)}.js`
     // By the file: builds for other platforms, which have fewer of a package's, write to the same folder.
     if (!name) return path.replace(/^node_modules\/(@[^/]+\/[^/]+|[^/]+)\/(?:.*\/)?([^/]+)$/, 'vendor/$1.$2')
     if (name === 'cli/main.js') return 'cli.js'
     // Beside the worker scripts and core.wasm, which it names.
-    if (name.startsWith('platform/')) return name.replace(/^platform\/(node|web|workerd)\.js$/, 'platform.$1.js')
+    if (name.startsWith('platform/')) return name.replace(/^platform\/(node|web|edge|workerd)\.js$/, 'platform.$1.js')
     return differing.has(id) && !/^(cli|evaluate)\//.test(name) ? `${platform}/${name}` : name
   }
   return {
@@ -102,13 +103,12 @@ function modules(platform, conditions, input = entries) {
     output: {
       dir: 'dist',
       format: 'es',
-      sourcemap: true,
       preserveModules: true,
       hoistTransitiveImports: false,
       entryFileNames: place,
       paths: (id) => (id.endsWith('core.wasm') ? './core.wasm' : id),
     },
-    plugins: [...plugins(conditions), find, effectless],
+    plugins: [...plugins(conditions), find, effectless, minified],
   }
 }
 
@@ -116,9 +116,23 @@ function modules(platform, conditions, input = entries) {
 const script = (name, conditions, options = {}) => ({
   input: worker,
   external: options.external ?? external,
-  output: { file: `dist/${name}.js`, format: 'es', sourcemap: true, inlineDynamicImports: true, ...options.output },
-  plugins: plugins(conditions),
+  output: { file: `dist/${name}.js`, format: 'es', inlineDynamicImports: true, ...options.output },
+  plugins: [...plugins(conditions), minified],
 })
+
+/**
+ * What nobody reads here: scripts of workers, whose modules lie beside them, and others' packages. The latter keep their white space, since
+ * with it go the comments that tell bundlers which calls may be left out.
+ */
+const minified = {
+  name: 'minified',
+  async renderChunk(code, { fileName, facadeModuleId }) {
+    if (!/^(vendor\/|worker\b)/.test(fileName) || libraryOf(facadeModuleId)) return null
+    const minifyWhitespace = fileName.startsWith('worker')
+    const options = { minifyIdentifiers: true, minifySyntax: true, minifyWhitespace, legalComments: 'inline' }
+    return { code: (await transform(code, options)).code, map: null }
+  },
+}
 
 const license = readFileSync('scripts/onnxruntime-license.txt', 'utf8')
   .trimEnd()
@@ -131,14 +145,14 @@ const node = modules('node', ['node'], { ...entries, cli: 'src/cli/main.ts' })
 export default [
   { ...node, plugins: [...node.plugins, executable] },
   modules('browser', ['browser']),
-  modules('workerd', ['workerd']),
+  modules('edge', ['edge'], { ...entries, edge: 'src/platform/edge.ts', workerd: 'src/platform/workerd.ts' }),
   script('worker', ['node']),
   script('worker.web', ['browser']),
   script('worker.webgpu', ['webgpu', 'browser']),
   // With onnxruntime-web's JavaScript inside, for pages without a bundler.
   script('worker.bundle', ['browser', 'onnxruntime-web-use-extern-wasm'], {
     external: [],
-    output: { sourcemap: false, banner: `/*!\n${license}\n */` },
+    output: { banner: `/*!\n${license}\n */` },
   }),
   {
     input: entries,

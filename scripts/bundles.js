@@ -3,7 +3,9 @@
 //   at first   the entry with all that it imports statically, which a page waits for
 //   in all     with the files behind `import()`: what a page has loaded once it has made a predictor with a scheme and a memory; so
 //              without the paper's scheme, which only its preset loads, what follows workers that come and go, what answers equal queries or unasked ones, what compares models, what samples answers, what numbers a user makes of queries, fleets that anybody may join, and what says of a file that it is no model
-// Exits with 1 where docs/reference.md says another figure. With --why the modules of both, by esbuild.
+// Beside it what the package itself takes, as it is installed and as it is fetched.
+// Exits with 1 where docs/reference.md says another figure; with DOCS=write it writes them there. With --why the modules of both, by esbuild.
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -128,49 +130,71 @@ async function why(input, folder) {
   }
 }
 
-/** What the page says of an entry, by bundler. */
-function saidOf(name) {
-  const page = readFileSync(PAGE, 'utf8')
-  const cells = (line) => line.split('|').slice(2, -1).map((cell) => cell.trim()) // biome-ignore format: one line
-  const [head] = /^\| KB .*\|$/m.exec(page) ?? ['']
-  const row = page.split('\n').find((line) => line.startsWith(`| \`${name}\` |`)) ?? ''
-  const figures = cells(row).map((cell) => cell.split(', ').map(Number))
-  return Object.fromEntries(cells(head).map((tool, i) => [tool, { first: figures[i]?.[0], all: figures[i]?.[1] }]))
+/** The table of the page. @param sizes  by entry and bundler */
+function tableOf(sizes) {
+  const line = (...cells) => `| ${cells.join(' | ')} |\n`
+  const rows = Object.entries(sizes).map(([name, by]) =>
+    line(`\`${name}\``, ...Object.values(by).map(({ first, all }) => `${first.toFixed(1)}, ${all.toFixed(1)}`)),
+  )
+  const tools = Object.keys(bundlers)
+  return `${line('KB at first, in all', ...tools)}|${'---|'.repeat(tools.length + 1)}\n${rows.join('')}`
 }
 
+/** The sentence of the page on the package itself, in MB of 1,000,000 bytes. */
+function sentenceOf() {
+  const [{ unpackedSize, size }] = JSON.parse(
+    execFileSync('npm', ['pack', '--dry-run', '--ignore-scripts', '--json'], { encoding: 'utf8', stdio: 'pipe' }),
+  )
+  const [unpacked, packed] = [unpackedSize, size].map((bytes) => (bytes / 1e6).toFixed(1))
+  return `The package takes ${unpacked} MB (${packed} as it is fetched), and nothing is installed beside it.`
+}
+
+/** What the page says where one of these is to stand. */
+const TABLE = /^\| KB .*\n(\|.*\n)+/m
+const SENTENCE = /The package takes .* beside it\./
+
+const figuresOf = (text) => (text.match(/\d+\.\d/g) ?? []).map(Number)
 const isOff = (size, said) => !(Math.abs(size - said) <= MOST_OFF * size + 0.1) // also where it says none
+
+/** Puts what was measured in the place of what the page says. @returns whether that was too far off */
+function checked(place, measured) {
+  const page = readFileSync(PAGE, 'utf8')
+  const [said] = place.exec(page) ?? ['']
+  if (process.env.DOCS === 'write')
+    writeFileSync(
+      PAGE,
+      page.replace(place, () => measured),
+    )
+  const [own, its] = [measured, process.env.DOCS === 'write' ? measured : said].map(figuresOf)
+  const isWrong = own.length !== its.length || own.some((size, i) => isOff(size, its[i]))
+  if (isWrong) console.log(`${PAGE} says:\n${said}\nDOCS=write node scripts/bundles.js puts there:\n${measured}`)
+  return isWrong
+}
 
 const folder = mkdtempSync('build/bundles-') // in the package, so that it finds itself
 try {
   const row = (...cells) =>
     console.log(cells.map((cell, i) => (i ? String(cell).padStart(9) : cell.padEnd(27))).join(''))
   row('KB, min + gzip', ...Object.keys(bundlers))
+  const sizes = {}
   for (const [name, entry] of Object.entries(entries)) {
     const input = join(process.cwd(), folder, `${name}.js`)
     writeFileSync(input, `export { ${name} } from '${entry}'\n`)
-    const said = saidOf(name)
-    const sizes = { first: [], all: [] }
-    const wrong = []
+    sizes[name] = {}
     for (const [tool, bundle] of Object.entries(bundlers)) {
       const files = await bundle(input, join(process.cwd(), folder, `${name}-${tool}`))
-      const own = {
-        first: kilobytes(files, loaded(files, 'imports')),
-        all: kilobytes(files, loaded(files, 'imports', 'later')),
-      }
-      for (const [which, size] of Object.entries(own)) {
-        sizes[which].push(size)
-        if (isOff(size, said[tool]?.[which])) wrong.push([tool, which, size.toFixed(1), said[tool]?.[which]])
-      }
+      const [first, all] = [loaded(files, 'imports'), loaded(files, 'imports', 'later')]
+      sizes[name][tool] = { first: kilobytes(files, first), all: kilobytes(files, all) }
     }
     for (const [which, label] of Object.entries({ first: 'at first', all: 'in all' })) {
-      row(`${name}, ${label}`, ...sizes[which].map((size) => size.toFixed(1)))
-    }
-    for (const [tool, which, size, figure] of wrong) {
-      console.log(`${PAGE} says ${figure} of ${name} by ${tool}, ${which}: write ${size}`)
-      process.exitCode = 1
+      row(`${name}, ${label}`, ...Object.values(sizes[name]).map((size) => size[which].toFixed(1)))
     }
     if (process.argv.includes('--why')) await why(input, folder)
   }
+  const sentence = sentenceOf()
+  console.log(sentence)
+  const wrong = [checked(TABLE, tableOf(sizes)), checked(SENTENCE, sentence)]
+  if (wrong.includes(true)) process.exitCode = 1
 } finally {
   rmSync(folder, { recursive: true })
 }

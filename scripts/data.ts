@@ -9,8 +9,8 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
-import { dump } from 'npyjs'
 import { PNG } from 'pngjs'
+import { npy } from './npy'
 
 const DATA = 'data'
 const CACHE = join(DATA, 'packages')
@@ -89,8 +89,8 @@ function write(name: string, { images, shape, labels }: Set): void {
     [`${name}-1000`, 1000],
   ] as const) {
     const pixels = images.slice(0, n * c * h * w)
-    writeFileSync(join(DATA, `${prefix}-images.npy`), Buffer.from(dump(pixels, [n, c, h, w])))
-    writeFileSync(join(DATA, `${prefix}-labels.npy`), Buffer.from(dump(labels.slice(0, n), [n])))
+    writeFileSync(join(DATA, `${prefix}-images.npy`), npy(pixels, [n, c, h, w]))
+    writeFileSync(join(DATA, `${prefix}-labels.npy`), npy(labels.slice(0, n), [n]))
   }
   console.log(`${name}: ${total} images ${c}x${h}x${w}`)
 }

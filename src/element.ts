@@ -126,7 +126,7 @@ export function realsOf(type: ElementType, data: TensorData): ArrayLike<number> 
 }
 
 /** A half float of its bits. */
-function half(bits: number): number {
+export function half(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1
   const exponent = (bits >> 10) & 31
   const fraction = bits & 1023

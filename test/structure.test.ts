@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path/posix'
 import { describe, expect, it } from 'vitest'
 import manifest from '../package.json'
+import { LIBRARIES } from '../scripts/libraries.js'
 import { declaredTwice, exportsOf, type Files, filesOf, imports, rings } from './shared/shape'
 
 /** What every folder may import; these files may import each other. */
@@ -132,7 +133,14 @@ function misplaced(files: Files): string[] {
   )
 }
 
+/** Of what an import names. */
+function packageOf(to: string): string {
+  return (/^@[^/]+\/[^/]+|^[^/]+/.exec(to) as RegExpExecArray)[0]
+}
+
 describe('structure', () => {
+  const libraries = [...new Set(LIBRARIES.map(packageOf))]
+
   const files = filesOf('src')
 
   it('sees the sources', () => {
@@ -195,12 +203,12 @@ describe('structure', () => {
   })
 
   it('every package imported is declared, bundled or an optional peer, and nothing declared is unused', () => {
-    const bundled = ['comlink', 'leven', 'tinyqueue', '@noble/curves', '@noble/hashes']
-    const declared = [...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies)]
+    const bundled = ['comlink', 'leven', 'tinyqueue', '@noble/curves', '@noble/hashes', ...libraries]
+    const declared = Object.keys(manifest.peerDependencies)
     const bare = Object.values(files)
       .flatMap(imports)
       .filter((to) => !/^[.#]|^node:/.test(to))
-    const used = new Set(bare.map((to) => (/^@[^/]+\/[^/]+|^[^/]+/.exec(to) as RegExpExecArray)[0]))
+    const used = new Set(bare.map(packageOf))
     expect([...used].filter((name) => !declared.includes(name) && !bundled.includes(name))).toEqual([])
     const hidden = [
       'onnxruntime-node',
@@ -210,12 +218,13 @@ describe('structure', () => {
       '@huggingface/tokenizers',
     ] // imported by a variable, so that bundlers pass over it
     expect(declared.filter((name) => !used.has(name) && !hidden.includes(name))).toEqual([])
-    expect(Object.keys(manifest.dependencies).filter((name) => name === 'onnxruntime-web')).toEqual([])
+    expect(bundled.filter((name) => !used.has(name))).toEqual([])
   })
 
   it('only the command line uses its libraries', () => {
-    const libraries = Object.keys(manifest.dependencies)
-    const users = Object.entries(files).filter(([, text]) => imports(text).some((to) => libraries.includes(to)))
+    const users = Object.entries(files).filter(([, text]) =>
+      imports(text).some((to) => libraries.includes(packageOf(to))),
+    )
     expect(users.map(([file]) => layerOf(file)).filter((layer) => layer !== 'cli')).toEqual([])
   })
 })

@@ -2,8 +2,9 @@
 
 import { readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { float16ToFloat32, parse } from 'npyjs'
+import { half } from '../element'
 import { allFinite, size } from '../tensor'
+import { lengthOf, type NpyHeader, PREFIX, parseHeader } from './npy-header'
 
 interface Expected {
   dtypes: RegExp
@@ -65,7 +66,7 @@ export class InputFile {
     if (given instanceof Float32Array) return given
     const row = new Float32Array(given)
     if (dtype === 'u1') for (let i = 0; i < row.length; i++) row[i] = given[i] / 255
-    if (dtype === 'f2') for (let i = 0; i < row.length; i++) row[i] = float16ToFloat32(given[i])
+    if (dtype === 'f2') for (let i = 0; i < row.length; i++) row[i] = half(given[i])
     return row
   }
 
@@ -132,21 +133,27 @@ async function load<T>(path: string, wanted: Expected, use: (content: NpyArray) 
 }
 
 const WHOLE = 'a whole .npy file of numbers'
+/** Types that `nameOf` has a name for; others are records and objects. */
+const KNOWN = /^(b1|[iu][1248]|f[248]|c(8|16)|U\d+)$/
 /** No header is longer. */
 const MOST_HEADER = 2 ** 20
 
 function headerOf(path: string, file: Bytes) {
   if (!file.size) throw wrong(path, 'an .npy file', 'an empty one')
-  const head = Buffer.from(file.read(0, Math.min(12, file.size)))
+  const head = Buffer.from(file.read(0, Math.min(PREFIX, file.size)))
   if (head.toString('latin1', 0, 2) === 'PK') throw wrong(path, 'an .npy file', 'an archive', "np.load(path)['name']")
-  const longer = head.length < 12 ? 0 : head[6] > 1 ? 12 + head.readUInt32LE(8) : 10 + head.readUInt16LE(8)
-  const from = Math.min(longer, file.size, MOST_HEADER)
-  const bytes = file.read(0, from || head.length)
+  const from = Math.min(lengthOf(head), file.size, MOST_HEADER)
+  const header = headerIn(path, file, from)
+  const { dtype, isBigEndian } = header
+  if (isBigEndian) throw wrong(path, 'little-endian values', `big-endian ${nameOf(dtype)}`, `array.astype('<${dtype}')`)
+  if (!KNOWN.test(dtype)) throw wrong(path, WHOLE, `${file.size} bytes (Unsupported dtype: ${dtype})`)
+  return { header, from }
+}
+
+function headerIn(path: string, file: Bytes, length: number): NpyHeader {
   try {
-    return { header: parse(bytes), from }
+    return parseHeader(Buffer.from(file.read(0, length)))
   } catch (error) {
-    const descr = /'descr': *'>(\w+)'/.exec(Buffer.from(bytes).toString('latin1'))?.[1]
-    if (descr) throw wrong(path, 'little-endian values', `big-endian ${nameOf(descr)}`, `array.astype('<${descr}')`)
     throw wrong(path, WHOLE, `${file.size} bytes (${(error as Error).message})`)
   }
 }

@@ -17,6 +17,11 @@ function raw(name: string, descr: string, fortran: boolean, dims: readonly numbe
   return write(name, Buffer.concat([npyHeader(descr, fortran, dims), Buffer.alloc(size)]))
 }
 
+/** A file as NumPy writes it where the header is long. */
+function version2(file: Buffer): Buffer {
+  return Buffer.concat([file.subarray(0, 6), Buffer.of(2, 0), file.subarray(8, 10), Buffer.of(0, 0), file.subarray(10)])
+}
+
 const evaluate = (x: string, y = labels) =>
   run('evaluate', lenet[0], '--inputs', x, '--labels', y, '--groups', '4', '--json')
 
@@ -26,6 +31,10 @@ describe('inputs taken', () => {
   it.each([
     ['float64, numpy’s default', () => npy('f8.npy', pixels, shape)],
     ['flat rows', () => npy('flat.npy', Float32Array.from(pixels), [COUNT, 784])],
+    [
+      'a header whose length has four bytes',
+      () => write('v2.npy', version2(bytesOf(Float32Array.from(pixels), shape))),
+    ],
   ])('%s', (_, file) => {
     const { seconds: _seconds, saving, ...result } = JSON.parse(evaluate(file()).stdout)
     const { ms: _ms, ...same } = saving // measured

@@ -22,9 +22,9 @@ describe('OpenTelemetry', () => {
   })
 })
 
-/** Stands in for an SDK: what ends is written to stdout. */
+/** Stands in for an SDK, with the newest API that SDKs of today take, another copy than the command line's: what ends is written to stdout. */
 const TRACING = `
-import { propagation, trace } from '${pathToFileURL(createRequire(import.meta.url).resolve('@opentelemetry/api')).href}'
+import { propagation, trace } from '${pathToFileURL(createRequire(import.meta.url).resolve('opentelemetry-api-1.9')).href}'
 propagation.setGlobalPropagator({
   inject() {},
   fields: () => ['traceparent'],

@@ -1,9 +1,10 @@
 /** Node, Deno, Bun, workerd, pnpm: the packed package in real programs. */
 
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, inject, it } from 'vitest'
 import workerd from 'workerd'
+import manifest from '../../package.json'
 import { ranBy } from '../shared/ran-by'
 import { serving } from '../shared/workerd'
 import { addData, consumer, DIGITS, node, run, TOOLS } from './consumer'
@@ -66,6 +67,17 @@ describe('workerd', () => {
     await run(folder, process.execPath, 'build.js')
     const told = await serving(join(folder, 'config.capnp'), async ({ url }) => (await fetch(url)).text())
     expect(told).toBe('wasm, row 0 lost: 7 2 1 0')
+  })
+})
+
+describe('npm', () => {
+  it('installs nothing beside the package, whose command line starts', async () => {
+    const folder = mkdtempSync(join(inject('folder'), 'npm-'))
+    writeFileSync(join(folder, 'package.json'), '{}')
+    const options = ['--offline', '--no-audit', '--no-fund']
+    await run(folder, 'npm', 'install', ...options, join(inject('folder'), 'packed.tgz'))
+    expect(readdirSync(join(folder, 'node_modules')).filter((name) => !name.startsWith('.'))).toEqual(['approxifer'])
+    expect(await run(folder, 'node_modules/.bin/approxifer', '--version')).toBe(manifest.version)
   })
 })
 

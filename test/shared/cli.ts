@@ -4,8 +4,8 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { dump } from 'npyjs'
 import { afterAll } from 'vitest'
+import { npy } from '../../scripts/npy'
 import { PATIENCE_MS } from './patience'
 
 type Settings = { columns?: number; cli?: string }
@@ -31,17 +31,10 @@ export function scratch() {
     writeFileSync(join(folder, name), bytes)
     return join(folder, name)
   }
-  return { folder, write, npy: (name: string, ...array: Parameters<typeof dump>) => write(name, npy(...array)) }
+  return { folder, write, npy: (name: string, ...array: Parameters<typeof npy>) => write(name, npy(...array)) }
 }
 
-export const npy = (...array: Parameters<typeof dump>) => Buffer.from(dump(...array))
-
-/** The header of an .npy file of any kind. */
-export function npyHeader(descr: string, fortran: boolean, dims: readonly number[]): Buffer {
-  const dict = `{'descr': ${descr}, 'fortran_order': ${fortran ? 'True' : 'False'}, 'shape': (${dims.join(', ')},), }`
-  const text = `${dict.padEnd(117)}\n`
-  return Buffer.concat([Buffer.from('\x93NUMPY\x01\x00', 'latin1'), Buffer.of(text.length, 0), Buffer.from(text)])
-}
+export { npy, npyHeader } from '../../scripts/npy'
 
 /** What `serve` says when it does not start. */
 export const serve = (...args: string[]) => {

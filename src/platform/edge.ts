@@ -1,0 +1,22 @@
+/** Edge runtimes: no threads, no compiling from bytes. So the core is in JavaScript, unless whoever makes one brings it as a module. */
+
+import type { Platform } from './platform'
+
+function none(what: string): never {
+  throw new Error(`${what}: not on this runtime; bring workers of your own`)
+}
+
+export const platform: Platform = {
+  cores: undefined,
+  coreModule: async () => {
+    throw new Error('WebAssembly is not compiled from bytes on this runtime')
+  },
+  threads: false,
+  spawn: () => none('threads'),
+  parent: () => none('threads'),
+  read: async () => none('models'),
+  memory: () => undefined,
+  runtimes: ['onnxruntime-web'],
+  importOrt: async () => none('onnxruntime-web'),
+  identity: () => 'edge',
+}
