@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { connectTimeout, installed, installedBrowsers } from './scripts/browsers.js'
-import { modelsInstalled } from './scripts/models.js'
+import { isInstalled } from './scripts/packages.js'
 import Totals from './scripts/totals.js'
 
 /** For programs that live for seconds. Browsers, and the consumers of the packed package, are as users have them. */
@@ -15,8 +15,9 @@ const limits = { testTimeout: 300_000, hookTimeout: 300_000 }
 
 /** The longest by far in CI. Where nothing is known of earlier runs small files come last, as these are, and the other cores would wait for them. */
 const LONGEST = [
-  ...['consumers/typescript', 'predictor/chaos', 'consumers/bundlers', 'predictor/fast-failures', 'consumers/runtimes'],
-  ...['simulation/simulate', 'cli/serve-desired', 'cli/demo', 'simulation/wire', 'simulation/explore'],
+  ...['consumers/typescript', 'predictor/chaos.slow', 'consumers/bundlers', 'predictor/fast-failures.slow'],
+  ...['consumers/runtimes', 'simulation/simulate.slow', 'cli/serve-desired.slow', 'cli/demo.slow'],
+  ...['simulation/wire.slow', 'simulation/explore.slow'],
 ]
 
 class LongestFirst extends BaseSequencer {
@@ -32,16 +33,24 @@ class LongestFirst extends BaseSequencer {
 /** Windows has no SIGTERM: there a server that a test stops is killed, and cannot end what it has begun. */
 const withoutSignals = process.platform === 'win32' ? ['test/cli/**'] : []
 
+/**
+ * What `npm test` leaves out, so that it takes three minutes: files of more than about five seconds, unless they have many tests. A name
+ * says so where one looks for a test, and a list in this file would not.
+ */
+const SLOW = 'test/**/*.slow.test.ts'
+const shared = { setupFiles: 'test/shared/typed-arrays.ts', env, ...limits }
+
+/** All that `npm test` runs. */
 const node: TestProjectConfiguration = {
   test: {
     name: 'node',
     include: ['test/**/*.test.ts'],
-    exclude: ['test/{browser,consumers,models}/**', ...withoutSignals],
-    setupFiles: 'test/shared/typed-arrays.ts',
-    env,
-    ...limits,
+    exclude: ['test/{browser,consumers,models}/**', SLOW, ...withoutSignals],
+    ...shared,
   },
 }
+
+const slow: TestProjectConfiguration = { test: { name: 'slow', include: [SLOW], ...shared } }
 
 const models: TestProjectConfiguration = {
   resolve: { alias: { approxifer: fileURLToPath(new URL('dist/node/index.js', import.meta.url)) } },
@@ -76,10 +85,11 @@ const consumers: TestProjectConfiguration = {
 }
 
 const projects = [
+  slow,
   node,
   ...(installedBrowsers.length ? [browsers] : []),
-  ...(modelsInstalled() ? [models] : []),
-  ...(process.env.CI ? [consumers] : []),
+  ...(isInstalled('models') ? [models] : []),
+  ...(isInstalled('consumers') ? [consumers] : []),
 ]
 
 export default defineConfig({

@@ -11,7 +11,7 @@ import { type Mutation, withProbes } from './mutations'
 /** Those that could be about it. */
 const TESTS = ['trust', 'layers', 'pool', 'memory', 'predictor', 'simulation', 'evaluate']
 /** Of those the ones that start threads, which only what was built has. */
-const BUILT = ['test/predictor/let-go.test.ts', 'test/evaluate/digits.test.ts', 'test/memory/state.test.ts']
+const BUILT = ['test/predictor/let-go.test.ts', 'test/evaluate/digits.slow.test.ts', 'test/memory/state.test.ts']
 /** A test that hangs has noticed. */
 const MOST_MS = 120_000
 
@@ -173,7 +173,7 @@ function measured(folder: string, byFile: ReadonlyMap<string, readonly Mutation[
 /** The tests that come to a mutation, as many as take so long: its file's own first, its folder's next, of these the quickest. */
 export function aimedAt({ file }: Mutation, number: number, reach: Record<string, Reach>, seconds: number): string[] {
   const far = (test: string) => {
-    if (basename(test) === basename(file).replace('.ts', '.test.ts')) return 0
+    if (basename(test).replace('.slow', '') === basename(file).replace('.ts', '.test.ts')) return 0
     return dirname(test).replace(/^test/, 'src') === dirname(file) ? 1 : 2
   }
   const aimed = Object.keys(reach).filter((test) => reach[test].reached.includes(number))

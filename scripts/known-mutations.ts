@@ -225,7 +225,7 @@ export const knownMutations: readonly KnownMutation[] = [
     file: 'pool/roster.ts',
     from: 'if (machine === refused || slots.busy || !member.isFree) continue',
     to: 'if (machine === refused || !slots || !member.isFree) continue',
-    tests: ['trust/liars', 'pool/slots'],
+    tests: ['trust/liars.slow', 'pool/slots'],
   },
   {
     name: 'percentiles of ten times',
@@ -239,14 +239,14 @@ export const knownMutations: readonly KnownMutation[] = [
     file: 'memory/hosted.ts',
     from: 'const isCurrent = epoch === this.#epoch && !this.#isClosed',
     to: 'const isCurrent = !this.#isClosed',
-    tests: ['memory/hosted'],
+    tests: ['memory/hosted.slow'],
   },
   {
     name: 'a memory that hangs is waited for',
     file: 'memory/thread.ts',
     from: 'ofUse(withinMs), () => tell(lookup))',
     to: 'ofUse(withinMs), () => {})',
-    tests: ['memory/thread'],
+    tests: ['memory/thread.slow'],
   },
   {
     name: 'learning goes on when a tenant is forgotten',
@@ -281,7 +281,7 @@ export const knownMutations: readonly KnownMutation[] = [
     file: 'oip/json.ts',
     from: 'arrays.length === MOST_ARRAYS',
     to: 'arrays.length > 2 * MOST_ARRAYS',
-    tests: ['oip/json'],
+    tests: ['oip/json.slow'],
   },
   {
     name: 'any number of requests at a time',

@@ -1,8 +1,7 @@
-// Programs that some tests run against, and that npm does not have; run as a script, installs them where it can.
-import { execFileSync, spawnSync } from 'node:child_process'
+// Programs that some tests run against, and that npm does not have.
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 
 const CHROMIUM = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome']
 const CHROMIUM_PLACES = [
@@ -58,45 +57,32 @@ export function findPython() {
 /** The version in what a program prints for --version. */
 export const versionIn = (text) => /\d[\w.-]*/.exec(text)?.[0] ?? 'unknown'
 
-const programs = [
-  { what: 'Chromium', for: 'tests in it', find: findChromium, debian: ['chromium'], variable: 'CHROMIUM' },
-  { what: 'Firefox', for: 'tests in it', find: findFirefox, debian: ['firefox-esr'], variable: 'FIREFOX' },
+/** Path of openssl, or undefined. */
+export function findOpenssl() {
+  return inPath(['openssl']).find(existsSync)
+}
+
+/** All of them, with what Debian and Homebrew call them; `inAll`: only tests of `npm run test:all` take it. */
+export const programs = [
+  { what: 'nats-server', for: 'tests over NATS', find: findNats, debian: ['nats-server'], brew: ['nats-server'], variable: 'NATS_SERVER' }, // biome-ignore format: one line
+  { what: 'promtool', for: 'tests of alert rules', find: findPromtool, debian: ['promtool'], brew: ['prometheus'], variable: 'PROMTOOL' }, // biome-ignore format: one line
+  { what: 'openssl', for: 'tests of certificates', find: findOpenssl, debian: ['openssl'], brew: ['openssl'] },
+  { what: 'Chromium', for: 'tests in it', find: findChromium, debian: ['chromium'], brew: ['--cask', 'chromium'], variable: 'CHROMIUM', inAll: true }, // biome-ignore format: one line
+  { what: 'Firefox', for: 'tests in it', find: findFirefox, debian: ['firefox-esr'], brew: ['--cask', 'firefox'], variable: 'FIREFOX', inAll: true }, // biome-ignore format: one line
   {
     what: 'WebKitGTK with Xvfb',
     for: 'tests in it',
     find: findWebKit,
     debian: ['libwebkit2gtk-4.1-0', 'xvfb', 'xauth'],
     variable: 'WEBKIT',
+    inAll: true,
   },
-  { what: 'nats-server', for: 'tests over NATS', find: findNats, debian: ['nats-server'], variable: 'NATS_SERVER' },
-  { what: 'promtool', for: 'tests of alert rules', find: findPromtool, debian: ['promtool'], variable: 'PROMTOOL' },
   {
     what: 'Python with onnxruntime',
     for: 'tests against a server in Python',
     find: findPython,
     debian: ['python3-onnxruntime', 'python3-numpy'],
     variable: 'PYTHON',
+    inAll: true,
   },
 ]
-
-function install(names) {
-  console.log(`Installing Debian's ${names.join(', ')} for the tests ...`)
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  const options = ['-o', 'DPkg::Lock::Timeout=600'] // another installation may be under way
-  const apt = (...args) =>
-    execFileSync('apt-get', [...options, ...args], { env, stdio: ['ignore', 'ignore', 'inherit'] })
-  apt('update')
-  apt('install', '-y', '--no-install-recommends', ...names)
-}
-
-if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const missing = programs.filter(({ find }) => !find())
-  const debianRoot = process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')
-  if (missing.length && debianRoot) install(missing.flatMap(({ debian }) => debian))
-  for (const { what, for: tests, find, debian, variable } of missing) {
-    if (find()) continue
-    const how = `${what} is missing: install it (Debian: apt-get install ${debian.join(' ')}) or set ${variable} to its path`
-    console.log(process.env.CI ? `${how}.` : `${how}. The ${tests} are left out.`)
-    process.exitCode = process.env.CI ? 1 : 0
-  }
-}

@@ -1,21 +1,33 @@
-// A vitest reporter: a table of what ran tests, and one line with the totals over all suites, alone at the end.
+// A vitest reporter: a table of what ran tests, and one line with the totals over all suites, alone at the end. Where the variable TOTALS
+// names a file, the run is one of several: it adds to what the file tells of those before, and its table and its totals are of all of them.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { browserVersion } from './browsers.js'
 
 const HEAD = ['runtime', 'version', 'passed', 'failed', 'skipped']
 
 export default class Totals {
   onTestRunEnd(modules, errors) {
-    const counts = countsOf(modules)
-    const sum = (state) => counts.reduce((sum, each) => sum + each[state], 0)
-    const rows = counts.map(({ runtime, passed, failed, skipped }) => [...runtime, passed, failed, skipped])
-    const totals = `${sum('passed')} passed, ${sum('failed') + errors.length} failed`
-    setImmediate(() => console.log(`${table([HEAD, ...rows])}\n\n${totals}`)) // after the other reporters
+    const { TOTALS: file } = process.env
+    const before = file && existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { counts: [], errors: 0 }
+    const all = { counts: countsOf(modules, before.counts), errors: before.errors + errors.length }
+    if (file) writeFileSync(file, JSON.stringify(all))
+    const sum = (state) => all.counts.reduce((sum, each) => sum + each[state], 0)
+    const rows = all.counts.map(({ runtime, passed, failed, skipped }) => [...runtime, passed, failed, skipped])
+    const totals = `${sum('passed')} passed, ${sum('failed') + all.errors} failed`
+    const lines = [...lackingOf(modules), table([HEAD, ...rows]), '', totals]
+    setImmediate(() => console.log(lines.join('\n'))) // after the other reporters
   }
 }
 
-/** How many tests ended how, by what ran them; see ranBy in test/shared. */
-function countsOf(modules) {
-  const all = new Map()
+/** Names of the tests that were skipped for what this machine lacks, see test/shared/machine.ts: other reporters count them only. */
+function lackingOf(modules) {
+  const names = modules.flatMap(({ children }) => [...children.allTests('skipped')].map(({ fullName }) => fullName))
+  return names.filter((name) => name.includes('(skipped: '))
+}
+
+/** How many tests ended how, by what ran them; see ranBy in test/shared. @param before  of earlier runs */
+function countsOf(modules, before) {
+  const all = new Map(before.map((own) => [own.runtime.join(' '), own]))
   const of = (runtime) => {
     const name = runtime.join(' ')
     if (!all.has(name)) all.set(name, { runtime, passed: 0, failed: 0, skipped: 0 })

@@ -9,7 +9,7 @@ import { PATIENCE_MS } from '../shared/patience'
 
 const here = dirname(fileURLToPath(import.meta.url))
 
-/** What scripts/consumers.js installed. */
+/** What `npm run test:install` installed. */
 export const TOOLS = join(here, 'node_modules')
 export const RECIPES = join(here, 'recipes')
 /** What the first four images of MNIST's test set show. */

@@ -30,7 +30,7 @@ const reasons = {
   earns:
     'its machines have a worker each, and have all of its slots at once: test/pool/machine.test.ts has those that earn them',
   single: 'each answer is compared with others: test/layers/hedge.test.ts has answers that are given as they come',
-  settled: 'no call is dropped or expires that has settled: test/layers/contract.test.ts has some',
+  settled: 'no call is dropped or expires that has settled: test/layers/contract.slow.test.ts has some',
   drops: 'where answers are compared a call whose time is up drops those beneath: test/layers has those that expire',
   hears: 'one layer relays, to a caller who hears of no attempts: test/layers has others',
   nobody: 'somebody can always be asked: test/predictor/all-lost.test.ts has nobody',

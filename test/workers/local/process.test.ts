@@ -5,6 +5,9 @@ import { WHAT } from '../../fixtures/behaviour.js'
 import { PATIENCE_MS } from '../../shared/patience'
 import { fixture } from '../../shared/threads'
 
+/** What a machine that is busy with much else is told of a worker that it takes seconds to start. */
+const SLOW_MACHINE = /^a worker has been silent for \d+ ms.*\n/
+
 const lenet = fileURLToPath(new URL('../../../models/mnist-lenet.onnx', import.meta.url))
 
 it.each([
@@ -49,6 +52,7 @@ describe('6. nothing keeps the process alive', () => {
       timeout: PATIENCE_MS,
       encoding: 'utf8',
     })
-    expect([status, stdout.trim(), stderr]).toEqual([0, 'end of script', ''])
+    const told = stderr.replace(SLOW_MACHINE, '')
+    expect([status, stdout.trim(), told]).toEqual([0, 'end of script', ''])
   })
 })

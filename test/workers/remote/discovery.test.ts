@@ -8,6 +8,7 @@ import { platform } from '../../../src/platform/node'
 import { VirtualClock } from '../../../src/testing/virtual-clock'
 import { watchDns as watchDnsHere, watchFile as watchFileHere } from '../../../src/workers/remote/discovery'
 import { DnsServer } from '../../shared/dns-server'
+import { NO_SECOND_ADDRESS } from '../../shared/machine'
 import { toyModel, toyQueries } from '../../shared/oip-fleet'
 import { PATIENCE_MS, until } from '../../shared/patience'
 import { QuirkServer } from '../../shared/quirk-server'
@@ -223,7 +224,7 @@ it('where the runtime has neither files nor DNS, a sentence says so', async () =
 
 const toy = await toyModel()
 
-describe.skipIf(process.platform !== 'linux')('workers by DNS, under load', () => {
+describe.skipIf(NO_SECOND_ADDRESS)(`workers by DNS, under load${NO_SECOND_ADDRESS}`, () => {
   it('join and leave as the records change, and no query fails', async () => {
     const hosts = Array.from({ length: 12 }, (_, i) => `127.0.2.${i + 1}`)
     const servers: QuirkServer[] = []

@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
 import { lenet, runWith, unlabelled } from '../shared/cli'
+import { NO_SCRIPT } from '../shared/machine'
 
 const longest = (text: string) => Math.max(...text.split('\n').map((line) => line.length))
 
@@ -68,8 +69,7 @@ ParM
   })
 })
 
-// By util-linux's `script`; the one of BSD and macOS takes other options.
-describe.skipIf(process.platform !== 'linux')('a terminal', () => {
+describe.skipIf(NO_SCRIPT)(`a terminal${NO_SCRIPT}`, () => {
   /** What arrives there, escapes included. */
   function typescript(columns: number, ...args: string[]): string {
     const command = `stty cols ${columns}; exec ${[process.execPath, 'dist/cli.js', ...args].join(' ')}`

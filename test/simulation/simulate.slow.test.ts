@@ -1,13 +1,6 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { changed } from '../../scripts/changed-copy'
-import { corpus } from './corpus'
-import { defects } from './defects'
 import { violations } from './history'
 import { drawn, type Schedule } from './schedule'
-import { shrunk } from './shrink'
-import { wireDefects } from './wire-defects'
 import { run } from './world'
 
 /** Two thousand of 500 queries take a quarter of an hour: `npm run simulate -- --seeds 2000`. */
@@ -51,39 +44,5 @@ describe('the simulation', () => {
     const schedules = [...long, ...Array.from({ length: 100 }, (_, i) => drawn(i + 1, QUERIES))]
     for (const schedule of schedules) if (kinds.some((kind) => !seen.has(kind))) await watched(schedule)
     expect(kinds.filter((kind) => !seen.has(kind))).toEqual([])
-  })
-})
-
-it.each(defects)('the defect "$name" can be put back, and compiles', (defect) => {
-  const own = readFileSync(join('src', defect.file), 'utf8')
-  expect(changed(own, defect)).not.toBe(own)
-})
-
-it('a schedule is cut down to the queries that it takes, which one caller asks for together', async () => {
-  const schedule = drawn(3, 60)
-  const rowsOf = ({ events }: Schedule) => events.flatMap((event) => (event.what === 'ask' ? [event.row, ...(event.more ?? [])] : [])).map(String) // biome-ignore format: one line
-  const wanted = [11, 47].map((query) => rowsOf(schedule)[query])
-  let tries = 0
-  const small = await shrunk(schedule, async (each) => {
-    tries++
-    return wanted.every((row) => rowsOf(each).includes(row))
-  })
-  expect([small.events.length, rowsOf(small)]).toEqual([1, wanted])
-  expect(small.machines.length).toBeLessThan(schedule.machines.length)
-  expect(tries).toBeLessThan(300)
-})
-
-describe('what once found a defect', () => {
-  const kept = corpus()
-
-  it.each(kept)('keeps every promise now: "$defect"', async ({ schedule }) => {
-    expect(violations(await run(schedule))).toEqual([])
-  })
-
-  it('is of twenty defects at least, each of fifteen events at most', () => {
-    const names = [...defects, ...wireDefects].map(({ name }) => name)
-    expect(kept.filter(({ defect }) => !names.includes(defect))).toEqual([])
-    expect(kept.length).toBeGreaterThanOrEqual(20)
-    expect(Math.max(...kept.map(({ schedule }) => schedule.events.length))).toBeLessThanOrEqual(15)
   })
 })

@@ -1,0 +1,19 @@
+// Packages that only `npm run test:all` takes, in folders of their own, so that nobody who works on the rest has to download them.
+import { existsSync, readFileSync } from 'node:fs'
+
+/** By the folder in test/, which is also the name of vitest's project. */
+export const packages = {
+  models: { what: 'real models and other runtimes (180 MB)', for: 'tests with them' },
+  consumers: { what: 'bundlers, compilers and runtimes (1.2 GB)', for: 'tests of the packed package in them' },
+}
+
+/** Whether every package of such a folder lies there in the version of its lock file. */
+export function isInstalled(name) {
+  const folder = new URL(`../test/${name}/`, import.meta.url)
+  const read = (path) => JSON.parse(readFileSync(new URL(path, folder), 'utf8'))
+  const locked = Object.entries(read('package-lock.json').packages).filter(([path, { optional }]) => path && !optional)
+  return locked.every(([path, { version }]) => {
+    const manifest = `${path}/package.json`
+    return existsSync(new URL(manifest, folder)) && read(manifest).version === version
+  })
+}
