@@ -138,7 +138,8 @@ function adviceFor({ inputs, abilities, inferenceMs: ms, inferenceShapes }: Judg
   if (ms === null) return []
   const tried = inputs.flatMap((input, i) => (isOpen(input) ? `${input.name} ${inferenceShapes?.[i].join('x')}` : []))
   const ofLength = tried.length ? `, with ${tried.join(', ')}` : ''
-  const pays = ms > LOOK_MS ? 'may spare more than its lookups take' : 'spares machines elsewhere alone'
+  const pays =
+    ms > LOOK_MS ? 'may spare more than its lookups take' : 'pays only where inference runs on other machines'
   return [
     `  an inference takes ${Number(ms.toPrecision(2))} ms on one thread here${ofLength}`,
     ...(abilities?.memory === 'vector'

@@ -1,4 +1,4 @@
-/** So many answers with a budget of wrong ones: how often the coin has confident ones asked, and after how many detected errors none is given. */
+/** A window of answers, and how many of them may be wrong: the probability of an audit, and the detected errors after which the memory answers nothing more. */
 
 import * as saved from '../saved'
 import { type Delay, OpenAudits } from './audit-delay'

@@ -183,7 +183,7 @@ class HedgedCall implements Call, Timeable {
     if (!lateness.ages) timers.wait(this)
   }
 
-  /** When its newest attempt is late; Infinity while one is queued. While nobody knows what is late half of the time to the deadline is. */
+  /** When its newest attempt is late; Infinity while one is queued. Until service times are known that is half-way to the deadline. */
   get #lateAt(): number {
     const { ages } = this.layer.lateness
     let lateAt = Number.NEGATIVE_INFINITY

@@ -1,4 +1,4 @@
-/** All that was learned, as it is saved, and what is saved where nothing is: apart from `Experience`, which takes the whole memory. */
+/** What was learned, as it is saved; also the state of a predictor that learns nothing. In a file of its own, since `Experience` imports the whole memory. */
 
 import { type Criterion, judgedOf } from '../criterion'
 import type * as saved from '../saved'

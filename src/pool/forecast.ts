@@ -20,8 +20,9 @@ import type { Speeds } from './speed'
 const ADMITTED = { least: 0.8, refusing: 0.95 }
 const BEGUN = 0.8
 /**
- * Of what is foretold for the last of many: what must fit in to let them in, since those that come later have turns before it, and what to
- * have them wait on once they are: times are known badly while a burst is read.
+ * A batch of queries is admitted where its last one would be in time, by the forecast. The forecast is multiplied: by more than one to admit the batch,
+ * since queries that come later may have their turn before its last; by less to keep it waiting, since service times are known badly while a burst
+ * is read.
  */
 const MANY = { admitted: 1.25, waiting: 0.5 }
 /** A query whose deadline is this many mean times away is in time for sure; its chance is not computed. */

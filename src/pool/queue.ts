@@ -146,7 +146,7 @@ export class Queue {
     return this.#high.first ?? first.first ?? second.first ?? third.first ?? this.low.first
   }
 
-  /** How many that cannot be done without have their turn before a query that comes now. @param more, others  that come before it, its caller's and others' */
+  /** How many queued attempts, parities aside, have their turn before a query that comes now. @param more, others  queries that come with it and before it, of its own caller and of others */
   before(turn: Turn, more?: number, others?: number): number {
     const { rank } = turn
     let before = this.#high.size + this.#ranks[rank].before(turn, more, others)

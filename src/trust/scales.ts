@@ -75,8 +75,8 @@ export class Scales implements Owner, Apart {
   }
 
   /**
-   * Of each machine whose word counts a worker. Where no more than twice as many are there as may lie nobody's does: of two that were left of
-   * three, a liar that told 1e30 was right whatever it answered.
+   * One worker of each machine whose word counts. With at most twice as many machines as may lie, no machine's word counts: when two of three were
+   * left, a liar that claimed answers of the size of 1e30 was right whatever it answered.
    */
   #standards(): readonly ModelWorker[] {
     const { identities } = this.#pool
