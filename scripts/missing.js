@@ -8,11 +8,11 @@ import { programs } from './programs.js'
 const hasApt = existsSync('/usr/bin/apt-get')
 const isRoot = process.getuid?.() === 0
 
-/** The command that gets a program, as far as this machine has one. */
+/** The command that gets a program, where it is known. */
 function commandOf({ debian, brew }) {
   if (hasApt) return `${isRoot ? '' : 'sudo '}apt-get install ${debian.join(' ')}`
   if (process.platform === 'darwin' && brew) return `brew install ${brew.join(' ')}`
-  return undefined
+  return 'install it'
 }
 
 const missingPrograms = () => programs.filter(({ find }) => !find())
@@ -20,7 +20,7 @@ const missingPackages = () => Object.keys(packages).filter((name) => !isInstalle
 
 function tell(all) {
   for (const program of missingPrograms().filter(({ inAll }) => all || !inAll)) {
-    const hows = [commandOf(program), program.variable && `${program.variable}=/path/to/it`].filter(Boolean)
+    const hows = [commandOf(program), ...(program.variable ? [`${program.variable}=/path/to/it`] : [])]
     console.log(`Without ${program.what}, the ${program.for} are left out. To have them: ${hows.join(', or ')}`)
   }
   for (const name of all ? missingPackages() : []) {
