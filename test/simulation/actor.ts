@@ -188,6 +188,7 @@ export class Actor implements ModelWorker {
     // Who says that it takes more has done, as far as can be seen, with what it has rejected.
     if (call.isWanted || (this.slots === 1 && !this.takesNext)) this.witnessed.ended(this, now - call.startedAt)
     if (this.slots === 1) for (const next of this.#open) next.startedAt = now
+    if (!this.#open.size && this.#doneAt < Number.POSITIVE_INFINITY) this.#doneAt = Math.min(this.#doneAt, now) // it stopped
     return true
   }
 
