@@ -38,8 +38,6 @@ class World {
   /** Of every machine, by identity: who comes back lies as before, and has the model that it had. */
   readonly #lying = new Map<string, Lying>()
   readonly #models = new Map<string, number>()
-  /** Those that have another one when they come back. */
-  readonly #outdated = new Set<string>()
   readonly #actors = new Map<string, Actor>()
   readonly #retired: Actor[] = []
   readonly #queries = new Map<string, number>()
@@ -165,7 +163,7 @@ class World {
     const before = this.#actors.get(name)
     if (before) this.#retired.push(before)
     this.#actors.set(name, actor)
-    if (this.#outdated.delete(identity) || !this.#models.has(identity)) this.#models.set(identity, this.#model)
+    if (!this.#models.has(identity)) this.#models.set(identity, this.#model)
     this.#note({ what: 'joins', worker: name })
     return actor
   }
@@ -249,12 +247,10 @@ class World {
     const paceMs = options.rollout ? (events.at(-1)?.at ?? 0) / 5 : 20 // for as long as a new model shows itself
     for (const [i, identity] of [...this.#models.keys()].entries()) {
       this.clock.after(i * paceMs * random.next(), () => {
-        const name = [...this.#present].find((each) => this.#actors.get(each)?.identity === identity)
-        const { transport } = this.#schedule.wire ?? {}
-        if (name === undefined && transport === 'nats') return void this.#outdated.add(identity) // it may still end what it has begun
         this.#models.set(identity, model)
         // A server may change its model as it goes, too: its replies say that it has another version.
-        if (transport === 'http' && random.next() < 0.5) return
+        if (this.#schedule.wire?.transport === 'http' && random.next() < 0.5) return
+        const name = [...this.#present].find((each) => this.#actors.get(each)?.identity === identity)
         if (name !== undefined) this.#transport.restart(name, 10 + 30 * random.next())
       })
     }
