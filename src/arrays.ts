@@ -3,6 +3,9 @@
 /** Of what has none yet: shared and frozen, so that nobody pays for an array of his own. */
 export const NONE: never[] = Object.freeze([]) as never[]
 
+/** A vector where there is none to compare, to remember or to learn from. */
+export const NO_VALUES = new Float32Array(0)
+
 /**
  * An array with one item more: the same one, or a new one of just that item. An empty array that grows by `push` has room for 17, and
  * with thousands of queries under way, each with one row, this room is most of what they take: it is copied again and again.

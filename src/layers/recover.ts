@@ -3,7 +3,7 @@
  * answer, where it comes later, grades the prediction, and teaches.
  */
 
-import { NONE } from '../arrays'
+import { NO_VALUES, NONE } from '../arrays'
 import { isConfident } from '../choices'
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
@@ -65,9 +65,6 @@ const OFFERED = 1
 const LATE = 2
 const LOST = 3
 const DUE = 4
-
-/** A query of no values teaches what answers are like, and is not remembered. */
-const NOTHING = new Float32Array(0)
 
 /** What the query may be given, and what it was chosen from. */
 interface ChosenRecovery extends BestRecovery {
@@ -319,7 +316,8 @@ class RecoveredCall implements Call, Caller, Timeable {
       this.#told?.(best.report.agreed === true)
     }
     const { payload, tried } = this.#query
-    memory.learn(tried.isPassedOver ? NOTHING : payload.vector, own, by, isProven ? this.#current : undefined)
+    // Without values it teaches what answers are like, and is not remembered.
+    memory.learn(tried.isPassedOver ? NO_VALUES : payload.vector, own, by, isProven ? this.#current : undefined)
   }
 
   #close(outcome?: Outcome): void {

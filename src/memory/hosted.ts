@@ -1,5 +1,6 @@
 /** What the engine asks of a memory, whichever host keeps it. How sure decoded answers are is learned here; of remembered ones, by the host. */
 
+import { NO_VALUES } from '../arrays'
 import type { Clock } from '../clock'
 import type { Core } from '../core/core'
 import type { Warn } from '../notices'
@@ -35,8 +36,6 @@ export interface HostedOptions {
   /** Part of the time that this memory may take of what all have. */
   readonly part: number
 }
-
-const NONE = new Float32Array(0)
 
 export class HostedMemory implements MemoryService {
   readonly #options: HostedOptions
@@ -155,7 +154,7 @@ export class HostedMemory implements MemoryService {
       warn(`the memory is off from here on: ${(error as Error)?.message ?? error}`)
       this.#host.close()
       this.#host = undefined
-      return NONE
+      return NO_VALUES
     }
   }
 

@@ -1,5 +1,6 @@
 /** What a memory compares queries by: their values where these are real numbers, else numbers that the user makes of each. */
 
+import { NO_VALUES } from '../arrays'
 import { ownFeatures } from '../memory/domain'
 import type { MemoryOptions } from '../memory/memory'
 import type { Warn } from '../notices'
@@ -17,12 +18,10 @@ export interface Vectors {
   of(query: TensorList): Float32Array
 }
 
-const NONE = new Float32Array(0)
-
 /** Where queries are not mixed, values that are not finite are the model's business: such a query is not remembered. */
 function finiteVectorOf(query: TensorList): Float32Array {
   const vector = vectorOf(query)
-  return allFinite(vector) ? vector : NONE
+  return allFinite(vector) ? vector : NO_VALUES
 }
 
 /** @returns undefined where nothing can be remembered @throws TypeError where the user's function gives no numbers */
@@ -48,7 +47,7 @@ export function vectorsOf(
       return own(query, length)
     } catch (error) {
       warn(`a query is not remembered: ${(error as Error).message}`)
-      return NONE
+      return NO_VALUES
     }
   }
   return { inputs: [{ name: 'features', shape: [length] }], features: undefined, of }

@@ -22,9 +22,8 @@ export class Reused {
   /** Of equal queries of one tenant; of the model that serves, and since they were forgotten last. */
   #sources = new Map<string, Source[]>()
   readonly #keys = new Map<number, string>()
-  readonly #seen = new Set<string>()
-  /** Those that several queries have. */
-  readonly #repeated = new Set<string>()
+  /** How many queries have each. */
+  readonly #times = new Map<string, number>()
   /** Of queries that failed: an audit of a memory goes on when its caller has left. */
   readonly #failed = new Set<string>()
 
@@ -36,8 +35,7 @@ export class Reused {
   asked({ query, like, tenant = '' }: Entry & { what: 'asked' }): void {
     if (like === undefined) return
     const key = `${like} ${tenant}`
-    if (this.#seen.has(key)) this.#repeated.add(key)
-    this.#seen.add(key)
+    this.#times.set(key, (this.#times.get(key) ?? 0) + 1)
     this.#keys.set(query, key)
   }
 
@@ -52,7 +50,7 @@ export class Reused {
     const isOf = (source: Source) =>
       source.told === told && source.status === status && (status === 'exact' || source.at >= at - turnMs)
     const isAudited = isRemembered && status === 'exact' && this.#failed.has(key)
-    const isOfNew = isCompared && status === 'exact' && this.#repeated.has(key)
+    const isOfNew = isCompared && status === 'exact' && (this.#times.get(key) ?? 0) > 1
     if (!isAudited && !isOfNew && !sources.some(isOf))
       this.breaks(at, 'a reused answer is that of an equal query', `query ${query} (${key}), ${status}: ${told}`)
   }

@@ -1,7 +1,9 @@
 /** What calls took that had so many others beside them. */
 
 /** Calls that count: the last ones, about. */
-const MOST_CALLS = 300
+export const MOST_CALLS = 300
+/** A window over the calls that were found to be at work or on their way: with a quarter more p99 was 1.4 at a load of .7. */
+export const SPARE = 1.1
 
 /** Of the logarithm of the ratio of two means. */
 export function errorOf(a: Calls, b: Calls): number {

@@ -6,7 +6,7 @@
  * compare with: where these vary by a factor of ten, two of five servers of 16 slots stayed below four by times alone.
  */
 
-import { Calls, errorOf } from './call-times'
+import { Calls, errorOf, SPARE } from './call-times'
 import type { WindowCall } from './window'
 
 /** More calls with each answer. */
@@ -21,13 +21,22 @@ const SURE = 3
 const SURER = 5
 /** Answers in a row with which it would not grow: then the window is what it seems to be. */
 const HELD = 400
-/** The window over what was found to be at work. */
-const SPARE = 1.1
+
+/** What answers tell so far. */
+interface WindowEstimate {
+  /** Times of calls that did not wait. */
+  readonly base: Calls
+  /** Calls at work at once, surely and likely at most. */
+  readonly least: number
+  readonly likely: number
+  /** The window for them, and whether it is sure that calls wait. */
+  readonly right: number
+  readonly isSure: boolean
+}
 
 export class SlowStart {
   size = 1
-  /** Of calls that did not wait. */
-  base = new Calls()
+  #estimate: WindowEstimate = { base: new Calls(), least: 1, likely: Number.POSITIVE_INFINITY, right: 1, isSure: false }
   /** By how many calls were under way: one, two and three, four to seven, .. */
   readonly #levels: Calls[] = []
   /** Under way, the oldest first. */
@@ -43,12 +52,17 @@ export class SlowStart {
     this.#most = most
   }
 
+  /** Times of calls that did not wait. */
+  get base(): Calls {
+    return this.#estimate.base
+  }
+
   begin(call: WindowCall): void {
     this.#open.push(call)
     if (!this.#isFreed || !call.refills || this.#open.length < this.size) return
     this.#isFreed = false
-    const { least, likely } = this.#atWork()
-    const isKnown = this.size < MOST_OVER_ORDER * least || this.base.error < KNOWN
+    const { base, least, likely } = this.#estimate
+    const isKnown = this.size < MOST_OVER_ORDER * least || base.error < KNOWN
     const mayGrow = this.size < BLIND || (likely > this.size && isKnown)
     this.#held = mayGrow ? 0 : this.#held + 1
     if (mayGrow) this.size = Math.min(this.#most, this.size + GROWTH)
@@ -64,13 +78,14 @@ export class SlowStart {
     const level = Math.floor(Math.log2(call.open))
     while (this.#levels.length <= level) this.#levels.push(new Calls())
     this.#levels[level].add(call.open, ms)
-    const { right, isSure } = this.#atWork()
+    this.#estimate = this.#judge()
+    const { right, isSure } = this.#estimate
     if (!isSure && this.size < this.#most && this.#held < HELD) return undefined
     return Math.max(1, Math.min(this.size, right))
   }
 
-  /** Calls at work at once, at least and likely at most, by the least that seems to wait; and the window for them. Where no call overtook another a few are one. */
-  #atWork(): { least: number; likely: number; right: number; isSure: boolean } {
+  /** By the lowest level whose calls seem to wait. Where no call overtook another a few at work are one. */
+  #judge(): WindowEstimate {
     const least = this.#overtaking
     const [first = new Calls(), ...higher] = this.#levels
     let base = first
@@ -81,15 +96,14 @@ export class SlowStart {
         base = base.count ? base.with(calls) : calls
         continue
       }
-      this.base = base
       const error = errorOf(calls, base)
       const open = calls.meanOpen / Math.exp(longer)
       const isSure = longer > (open < least ? SURER : SURE) * error
       const more = Math.floor(SPARE * open * (1 + error / 2) + 0.25)
       const right = least === 1 && more <= BLIND + 1 ? 1 : more
-      return { least, likely: Math.max(open * Math.exp(error), LIKELY * least), right: Math.max(least, right), isSure }
+      const likely = Math.max(open * Math.exp(error), LIKELY * least)
+      return { base, least, likely, right: Math.max(least, right), isSure }
     }
-    this.base = base
-    return { least, likely: Number.POSITIVE_INFINITY, right: this.size, isSure: false }
+    return { base, least, likely: Number.POSITIVE_INFINITY, right: this.size, isSure: false }
   }
 }

@@ -5,14 +5,10 @@
  * same end). Means of calls are compared, and count for as much as chance does not explain: times may vary by a factor of ten.
  */
 
-import { Calls, errorOf } from './call-times'
+import { Calls, errorOf, MOST_CALLS, SPARE } from './call-times'
 import { SlowStart } from './slow-start'
 
-/**
- * The window over what was found to be at work or on its way, and the standard errors that it may be more: with a quarter more p99 was 1.4
- * at a load of .7, without the doubt .84 of the queries were answered where times have a deviation of 1.
- */
-const SPARE = 1.1
+/** Standard errors that a window may be more than that: without them .84 of the queries were answered where times have a deviation of 1. */
 const DOUBT = 3
 /** Standard errors that make it sure that calls wait, and that they do not. */
 const SURE = 3
@@ -20,10 +16,9 @@ const HASTY = 1
 /** Standard error of a logarithm that is small enough, to begin a trial, and to end one. */
 const KNOWN = 0.2
 const GOOD = 0.06
-/** Calls that are compared at least; alone, before a trial that says one at once is believed (with 6 an eighth of servers of 16 slots stayed at one); in a trial at most; in a trial of two at once. */
+/** Calls that are compared at least; alone, before a trial that says one at once is believed (with 6 an eighth of servers of 16 slots stayed at one); in a trial of two at once at most. */
 const FEW = 6
 const ENOUGH = 16
-const MOST = 300
 const MOST_OF_TWO = 64
 /** A window of two pays where this many calls on average are at work or on their way. */
 const PAYS = 1.05
@@ -154,12 +149,12 @@ export class MeasuredWindow {
   refused(): void {
     if (this.#start) {
       this.#started(Math.max(1, Math.min(this.#start.size, this.#demand.open)))
-      return this.#rest(MOST)
+      return this.#rest(MOST_CALLS)
     }
     if (!this.#trial) return
     this.#trial = undefined
     this.#next = NARROW
-    this.#rest(MOST)
+    this.#rest(MOST_CALLS)
   }
 
   #addOwn(open: number, ms: number): void {
@@ -193,7 +188,7 @@ export class MeasuredWindow {
     const more = Math.min(this.most, Math.max(this.#size + 1, Math.round(this.#size * this.#next)))
     const size = isUp ? more : Math.round(NARROW * this.#size)
     if (size !== this.#size) this.#trial = { size, calls: new Calls() }
-    else this.#rest(MOST)
+    else this.#rest(MOST_CALLS)
   }
 
   #judgeMore(calls: Calls, size: number): void {
@@ -207,7 +202,7 @@ export class MeasuredWindow {
     const atWork = open / Math.exp(longer)
     const isSureNot = size === 2 ? atWork * (1 + 2 * error) < PAYS || atWork * (1 - 2 * error) > PAYS : error < GOOD
     const isSure = isFree ? off < -(size === 2 ? 2 : HASTY) * error : off > SURE * error && isSureNot
-    if (!isSure && calls.count < (size === 2 ? MOST_OF_TWO : MOST)) return
+    if (!isSure && calls.count < (size === 2 ? MOST_OF_TWO : MOST_CALLS)) return
     this.#trial = undefined
     if (isFree) {
       if (longer < error) this.#base = this.#base.with(calls)
@@ -219,13 +214,13 @@ export class MeasuredWindow {
     this.#next = NARROW
     this.#settle(this.#sizeFor(atWork, error, size), error, calls.count)
     if (this.#size === 1 && this.#base.count < ENOUGH) this.#gap.left = ENOUGH - this.#base.count
-    else if (this.#base.error > GOOD) this.#gap.left = this.#size > 1 ? 0 : MOST / 2 // what calls take that do not wait is learned first
+    else if (this.#base.error > GOOD) this.#gap.left = this.#size > 1 ? 0 : MOST_CALLS / 2 // what calls take that do not wait is learned first
   }
 
   #judgeFewer(calls: Calls, size: number): void {
     if (calls.count < Math.max(FEW, size)) return
     const error = errorOf(calls, this.#own)
-    if (error > GOOD && calls.count < MOST) return
+    if (error > GOOD && calls.count < MOST_CALLS) return
     this.#trial = undefined
     this.#base = calls
     const longer = Math.log(this.#own.meanMs / calls.meanMs)
