@@ -20,10 +20,12 @@ const effectless = {
 const entries = Object.fromEntries(
   ['index', 'codec', 'gateway', 'http', 'layers', 'nats', 'testing'].map((name) => [name, `src/${name}.ts`]),
 )
-const isEntry = (id) => Object.values(entries).includes(relative(import.meta.dirname, id))
+/** From here, with the slashes of every system. */
+const pathOf = (id) => relative(import.meta.dirname, id).replaceAll('\\', '/')
+const isEntry = (id) => Object.values(entries).includes(pathOf(id))
 const worker = 'src/worker.ts'
 
-/** Where the sentences of options stand among a function's arguments; see src/option.ts. */
+/** Where the sentences of options stand among a function's arguments; see src/base/option.ts. */
 const sentences = { option: [2, 3], open: [1, 2, 3], group: [0], switchable: [0, 1] }
 
 /**
@@ -33,7 +35,7 @@ const sentences = { option: [2, 3], open: [1, 2, 3], group: [0], switchable: [0,
 const untold = {
   name: 'untold',
   transform(code) {
-    if (!/ from ['"][./]+\/option['"]/.test(code)) return null
+    if (!/ from ['"]\.[./a-z]*\/option['"]/.test(code)) return null
     const found = []
     const visit = (node) => {
       if (node.type === 'CallExpression') {
@@ -74,9 +76,8 @@ function modules(platform, conditions, input = entries) {
     name: 'differing',
     buildEnd() {
       const infos = [...this.getModuleIds()].map((id) => this.getModuleInfo(id))
-      const source = `${import.meta.dirname}/src/`
       const leads = (to) =>
-        to.startsWith(`${source}platform/`) || [`${source}option.ts`, '#edge'].includes(to) || differing.has(to)
+        to === '#edge' || differing.has(to) || /^src\/(platform\/|base\/option\.ts$)/.test(pathOf(to))
       const differs = ({ id, importedIds, dynamicallyImportedIds }) =>
         !differing.has(id) && [...importedIds, ...dynamicallyImportedIds].some(leads)
       for (let found = infos; found.length; ) {
@@ -86,7 +87,7 @@ function modules(platform, conditions, input = entries) {
     },
   }
   const place = ({ facadeModuleId: id }) => {
-    const path = relative(import.meta.dirname, id).replace(/\.\w+$/, '.js')
+    const path = pathOf(id).replace(/\.\w+$/, '.js')
     const [, name] = /^(?:src|build)\/(.*)/.exec(path) ?? []
     if (libraryOf(id)) return `vendor/${libraryOf(id)}.js`
     // By the file: builds for other platforms, which have fewer of a package's, write to the same folder.

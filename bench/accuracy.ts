@@ -6,6 +6,8 @@
  */
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mean } from '../src/base/stats'
+import { rowLength } from '../src/base/tensor'
 import { loadInputs, loadLabels } from '../src/cli/npy'
 import { Codec, type CodecOptions } from '../src/codec/codec'
 import type { Core } from '../src/core/core'
@@ -16,8 +18,6 @@ import { answersOf } from '../src/evaluate/model'
 import type { Evaluation } from '../src/evaluate/scores'
 import { ci95, type Figure, type Interval, type Share, shareOf } from '../src/evaluate/statistics'
 import type { Recollection } from '../src/memory/memory'
-import { mean } from '../src/stats'
-import { rowLength } from '../src/tensor'
 import { OnnxModel } from '../src/workers/onnx/model'
 import { readModel } from '../src/workers/onnx/model-file'
 import { report } from './accuracy-report'

@@ -1,6 +1,6 @@
 /** Queries that arrive by themselves at simulated workers (Poisson), and the tail of what they take. */
 
-import { type Random, seeded } from '../src/random'
+import { type Random, seeded } from '../src/base/random'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import { type Law, SimulatedWorker } from './simulated'
 

@@ -6,10 +6,10 @@
  * the second half and wrong; of all answers those that are `exact` and wrong; who was ejected. Means, and twice their standard errors. Needs `npm run data`.
  */
 
+import { labelAt } from '../src/base/criterion'
+import { seeded } from '../src/base/random'
 import { table } from '../src/cli/table'
-import { labelAt } from '../src/criterion'
 import { createPredictor } from '../src/predictor/create'
-import { seeded } from '../src/random'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import { queriesOf } from './cold-run'
 import { randomTrouble, SimulatedWorker } from './simulated'

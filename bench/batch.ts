@@ -9,9 +9,9 @@
 import { readFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { createPredictor, localWorkers, type Predictor } from 'approxifer'
+import { seeded } from '../src/base/random'
 import { loadInputs } from '../src/cli/npy'
 import { table } from '../src/cli/table'
-import { seeded } from '../src/random'
 import { OnnxModel } from '../src/workers/onnx/model'
 import { median } from './measure'
 

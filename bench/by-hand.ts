@@ -1,11 +1,11 @@
 /** A pool without its judgement, as a rival. */
 
 import type { ModelWorker } from 'approxifer'
-import type { Clock } from '../src/clock'
-import type { Payload } from '../src/payload'
+import type { Clock } from '../src/base/clock'
+import type { Payload } from '../src/base/payload'
+import { type Random, seeded } from '../src/base/random'
 import type { Attempt, Submission } from '../src/pool/attempt'
 import type { PoolOptions } from '../src/pool/pool'
-import { type Random, seeded } from '../src/random'
 import { identityOf } from '../src/workers/worker'
 
 export { ByHand, type ByHandOptions } from '../src/cli/demo/by-hand'

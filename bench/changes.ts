@@ -7,15 +7,15 @@
  */
 
 import { existsSync } from 'node:fs'
+import { criterionOf } from '../src/base/criterion'
+import { type Random, seeded } from '../src/base/random'
+import type { Signature } from '../src/base/tensor'
 import { loadInputs, loadLabels } from '../src/cli/npy'
 import { table } from '../src/cli/table'
 import type { Core } from '../src/core/core'
 import { loadCore } from '../src/core/load'
-import { criterionOf } from '../src/criterion'
 import { answersOf } from '../src/evaluate/model'
 import { Experience } from '../src/memory/experience'
-import { type Random, seeded } from '../src/random'
-import type { Signature } from '../src/tensor'
 import { OnnxModel } from '../src/workers/onnx/model'
 import { readModel } from '../src/workers/onnx/model-file'
 

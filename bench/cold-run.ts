@@ -1,9 +1,9 @@
 /** One run of bench cold: 40,000 queries in made time, with a memory or without. */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { seeded } from '../src/base/random'
 import { answersOf } from '../src/evaluate/model'
 import { createPredictor } from '../src/predictor/create'
-import { seeded } from '../src/random'
 import { SimulatedThread, type ThreadCosts } from '../src/testing/simulated-thread'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import type { ModelName } from './accuracy'

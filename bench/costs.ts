@@ -4,6 +4,7 @@
  * likeness. Variants take turns. Needs `npm run data`.
  */
 
+import { seeded } from '../src/base/random'
 import { loadInputs } from '../src/cli/npy'
 import { table } from '../src/cli/table'
 import { Codec } from '../src/codec/codec'
@@ -11,7 +12,6 @@ import type { Core } from '../src/core/core'
 import { loadCore } from '../src/core/load'
 import { Memory } from '../src/memory/memory'
 import { PATCH_FEATURES } from '../src/memory/mirror'
-import { seeded } from '../src/random'
 import { OnnxModel } from '../src/workers/onnx/model'
 import { readModel } from '../src/workers/onnx/model-file'
 import { Likeness } from './likeness'

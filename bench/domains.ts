@@ -5,13 +5,13 @@
  */
 
 import { existsSync } from 'node:fs'
+import { seeded } from '../src/base/random'
 import { loadInputs } from '../src/cli/npy'
 import { table } from '../src/cli/table'
 import { loadCore } from '../src/core/load'
 import { answersOf } from '../src/evaluate/model'
 import { calibrationError, reliability } from '../src/evaluate/statistics'
 import type { Recollection } from '../src/memory/memory'
-import { seeded } from '../src/random'
 import { OnnxModel } from '../src/workers/onnx/model'
 import { readModel } from '../src/workers/onnx/model-file'
 import { newExperience } from './changes'

@@ -11,10 +11,10 @@
  */
 
 import { ApproxiferError, createPredictor, type PredictorOptions, type TensorList } from 'approxifer'
+import type { Clock } from '../src/base/clock'
+import { tensorsOf } from '../src/base/payload'
+import { type Random, seeded } from '../src/base/random'
 import { table } from '../src/cli/table'
-import type { Clock } from '../src/clock'
-import { tensorsOf } from '../src/payload'
-import { type Random, seeded } from '../src/random'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import { collectGarbage } from './measure'
 import { randomTrouble, SimulatedWorker, type Simulation } from './simulated'

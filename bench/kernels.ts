@@ -1,13 +1,13 @@
 /** The WASM kernels beside plain JavaScript. Results are checked before anything is timed. */
 
 import { readFileSync } from 'node:fs'
+import { seeded } from '../src/base/random'
 import { table } from '../src/cli/table'
 import { Codec } from '../src/codec/codec'
 import { locators } from '../src/codec/locators'
 import type { LocatorName } from '../src/codec/names'
 import type { Core } from '../src/core/core'
 import { loadCore } from '../src/core/load'
-import { seeded } from '../src/random'
 import { measure, type Timing } from './measure'
 import { ordered, plain, unrolled } from './plain'
 

@@ -1,7 +1,7 @@
 /** One run of bench laws: so many queries, in made time, to one system. */
 
 import { createPredictor, type PredictorOptions } from 'approxifer'
-import type { Random } from '../src/random'
+import type { Random } from '../src/base/random'
 import { type Start, type Tail, tailOf } from './arrivals'
 import { Blind, ByHand, type ByHandOptions } from './by-hand'
 import { type Law, MEDIAN_MS, wanderingTrouble } from './simulated'

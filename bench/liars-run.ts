@@ -1,8 +1,8 @@
 /** One run of bench liars: queries through a pool of which some lie, in made time, with the answers of a real model. */
 
 import { createPredictor, type PredictorOptions } from 'approxifer'
-import { labelAt } from '../src/criterion'
-import { type Random, seeded } from '../src/random'
+import { labelAt } from '../src/base/criterion'
+import { type Random, seeded } from '../src/base/random'
 import { parseAttack } from '../src/testing/faults'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import type { ModelName } from './accuracy'

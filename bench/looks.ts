@@ -6,13 +6,13 @@
  * `npm run data`.
  */
 
+import { seeded } from '../src/base/random'
 import { loadInputs } from '../src/cli/npy'
 import { table } from '../src/cli/table'
 import type { Core } from '../src/core/core'
 import { BLOCK } from '../src/core/kernel-matrix'
 import { loadCore } from '../src/core/load'
 import { Memory } from '../src/memory/memory'
-import { seeded } from '../src/random'
 import { collectGarbage, median } from './measure'
 
 const PAIRS = [1000, 4000]

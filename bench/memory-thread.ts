@@ -4,9 +4,9 @@
  * the same. Three rounds in turns, medians. Needs `npm run data`.
  */
 
+import { criterionOf } from '../src/base/criterion'
 import { table } from '../src/cli/table'
 import { loadCore } from '../src/core/load'
-import { criterionOf } from '../src/criterion'
 import { dataOf } from './latency-run'
 import { median } from './measure'
 import { threadTime } from './thread-time'

@@ -5,11 +5,11 @@
  * process, without time.
  */
 
+import { labelAt } from '../src/base/criterion'
+import { type Random, seeded } from '../src/base/random'
 import { loadCore } from '../src/core/load'
-import { labelAt } from '../src/criterion'
 import { answersOf } from '../src/evaluate/model'
 import { calibrationError, reliability } from '../src/evaluate/statistics'
-import { type Random, seeded } from '../src/random'
 import type { ModelName } from './accuracy'
 import { newExperience } from './changes'
 import { dataOf, modelOf } from './latency-run'

@@ -7,14 +7,14 @@
  * nothing more, and one is longer than what is measured here. Needs `npm run data`.
  */
 
+import { labelAt } from '../src/base/criterion'
+import type { ApproxiferError } from '../src/base/errors'
+import { seeded } from '../src/base/random'
 import { table } from '../src/cli/table'
 import { loadCore } from '../src/core/load'
-import { labelAt } from '../src/criterion'
-import type { ApproxiferError } from '../src/errors'
 import { learnFrom } from '../src/evaluate/learn'
 import { createPredictor } from '../src/predictor/create'
 import type { PredictOptions, PredictorOptions } from '../src/predictor/options'
-import { seeded } from '../src/random'
 import { SimulatedThread, type ThreadCosts } from '../src/testing/simulated-thread'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import type { ModelName } from './accuracy'

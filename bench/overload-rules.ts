@@ -1,6 +1,6 @@
 /** Rules for who waits and who is begun, simulated by hand: those that know each time beforehand, and those that lost to `src/pool/forecast.ts`. */
 
-import { seeded } from '../src/random'
+import { seeded } from '../src/base/random'
 
 /** A cell: lognormal times around a median of 1, offered so many times the capacity. */
 export interface Cell {

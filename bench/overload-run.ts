@@ -1,7 +1,7 @@
 /** One run of bench overload: so many queries, in made time, to the predictor. */
 
 import { type ApproxiferError, createPredictor } from 'approxifer'
-import { seeded } from '../src/random'
+import { seeded } from '../src/base/random'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import { type Cell, meanOf, type Outcome } from './overload-rules'
 import { SimulatedWorker } from './simulated'

@@ -1,7 +1,7 @@
 /** The plainest rival: one queue in front of the machines. */
 
 import type { ModelWorker } from 'approxifer'
-import { tensorsOf, vectorOf } from '../src/payload'
+import { tensorsOf, vectorOf } from '../src/base/payload'
 
 /** Asks for one query's answer; rejects where it is lost. */
 export type Way = (query: Float32Array) => Promise<Float32Array>

@@ -5,14 +5,14 @@
  */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { labelAt } from '../src/base/criterion'
+import { type Random, seeded } from '../src/base/random'
 import { loadInputs } from '../src/cli/npy'
 import { markdownTable, svg } from '../src/cli/report'
 import { table } from '../src/cli/table'
 import { loadCore } from '../src/core/load'
-import { labelAt } from '../src/criterion'
 import { answersOf } from '../src/evaluate/model'
 import { addTo, nothingSpent, type Recorded, Recorder, type Spending, spend } from '../src/evaluate/unasked'
-import { type Random, seeded } from '../src/random'
 import { OnnxModel } from '../src/workers/onnx/model'
 import { readModel } from '../src/workers/onnx/model-file'
 import { newExperience } from './changes'

@@ -1,8 +1,8 @@
 /** One run of bench sampled: a pool of which a quarter lies, in made time, with the answers of a real model. A query is the number of its answer. */
 
 import { createPredictor, localWorkers } from 'approxifer'
-import { seeded } from '../src/random'
-import { rootMeanSquare } from '../src/stats'
+import { seeded } from '../src/base/random'
+import { rootMeanSquare } from '../src/base/stats'
 import { lognormal } from '../src/testing/simulated-worker'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import { texts } from '../test/models/texts'

@@ -8,8 +8,8 @@
  */
 
 import { createPredictor, type ModelWorker, type TensorList } from 'approxifer'
+import { seeded } from '../src/base/random'
 import { table } from '../src/cli/table'
-import { seeded } from '../src/random'
 
 interface Case {
   D: number

@@ -7,8 +7,8 @@
  */
 
 import { createPredictor, type PredictorOptions } from 'approxifer'
+import type { Random } from '../src/base/random'
 import { table } from '../src/cli/table'
-import type { Random } from '../src/random'
 import { measures, type Start, type Tail, tailOf } from './arrivals'
 import { ByHand } from './by-hand'
 import { median } from './measure'

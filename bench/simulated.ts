@@ -1,6 +1,6 @@
 /** Laws of the time that simulated workers take; the plainest is the demo's, too. */
 
-import type { Random } from '../src/random'
+import type { Random } from '../src/base/random'
 import { type Law, lognormal, randomTrouble } from '../src/testing/simulated-worker'
 
 export { type Law, MEDIAN_MS, randomTrouble, SimulatedWorker, type Simulation } from '../src/testing/simulated-worker'

@@ -1,12 +1,12 @@
 /** One run of bench sizes: queries of lengths that tell how long they take, in made time, with and without that being learned. */
 
-import { Payload } from '../src/payload'
+import { Payload } from '../src/base/payload'
+import { type Random, seeded } from '../src/base/random'
 import { WaitingCaller } from '../src/predictor/caller'
 import { meansOf } from '../src/predictor/means'
 import { checkOptions, settingsOf } from '../src/predictor/settings'
 import { noCoder } from '../src/predictor/tenants'
 import { ModelVersion } from '../src/predictor/version'
-import { type Random, seeded } from '../src/random'
 import { SimulatedWorker, type Simulation } from '../src/testing/simulated-worker'
 import { VirtualClock } from '../src/testing/virtual-clock'
 

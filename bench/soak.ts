@@ -5,10 +5,10 @@
  */
 
 import { parseArgs } from 'node:util'
+import { seeded } from '../src/base/random'
+import { mean } from '../src/base/stats'
 import { table } from '../src/cli/table'
 import { grown, sizesOf } from '../src/memory/domain'
-import { seeded } from '../src/random'
-import { mean } from '../src/stats'
 import { atMost, type Check, counts, equal } from './soak/checks'
 import { type Configuration, configurations } from './soak/configurations'
 import { loadDigits } from './soak/digits'

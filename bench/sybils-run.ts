@@ -1,11 +1,11 @@
 /** One run of bench sybils: a fleet that anybody joins, in made time, with the answers of a real model. */
 
 import { type Change, createPredictor, type PredictorOptions } from 'approxifer'
-import { type Random, seeded } from '../src/random'
-import { rootMeanSquare } from '../src/stats'
-import type { TensorList } from '../src/tensor'
+import { type Random, seeded } from '../src/base/random'
+import { rootMeanSquare } from '../src/base/stats'
+import type { TensorList } from '../src/base/tensor'
 import { VirtualClock } from '../src/testing/virtual-clock'
-import { Feed } from '../test/shared/feed'
+import { Feed } from '../test/shared/worker-changes'
 import { randomTrouble, SimulatedWorker, type Simulation } from './simulated'
 
 /** What sybils do: they know all of each other, and answer alike. */

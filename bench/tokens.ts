@@ -9,8 +9,8 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { createPredictor, type Query } from 'approxifer'
 import { Piscina } from 'piscina'
+import { seeded } from '../src/base/random'
 import { table } from '../src/cli/table'
-import { seeded } from '../src/random'
 import { median } from './measure'
 
 const ROUNDS = 11

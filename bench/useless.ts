@@ -8,8 +8,8 @@
 
 import { cpuUsage } from 'node:process'
 import { createPredictor } from 'approxifer'
+import { seeded } from '../src/base/random'
 import { table } from '../src/cli/table'
-import { seeded } from '../src/random'
 import type { ThreadCosts } from '../src/testing/simulated-thread'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import { queriesOf } from './cold-run'

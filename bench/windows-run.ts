@@ -1,9 +1,9 @@
 /** One run of bench windows: callers, or arrivals, at servers behind a round trip that answer some calls at once and let the others wait. */
 
 import { createPredictor, type ModelWorker } from 'approxifer'
-import type { Clock } from '../src/clock'
-import { type Random, seeded } from '../src/random'
-import type { TensorList } from '../src/tensor'
+import type { Clock } from '../src/base/clock'
+import { type Random, seeded } from '../src/base/random'
+import type { TensorList } from '../src/base/tensor'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import { MeasuredWindow } from '../src/workers/remote/window'
 

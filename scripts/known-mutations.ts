@@ -82,7 +82,7 @@ export const knownMutations: readonly KnownMutation[] = [
   },
   {
     name: 'a confident recovery is given to who retries',
-    file: 'choices.ts',
+    file: 'base/choices.ts',
     from: "(policy === 'auto' && (confidence",
     to: '(policy !== undefined && (confidence',
     tests: ['layers/recover'],

@@ -11,7 +11,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { seeded } from '../src/random'
+import { seeded } from '../src/base/random'
 import { aimedAt, type End, Runner, reachOf, testedCopy } from './aimed-tests'
 import { changed, filesIn } from './changed-copy'
 import { knownMutations } from './known-mutations'

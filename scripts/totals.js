@@ -19,7 +19,7 @@ export default class Totals {
   }
 }
 
-/** Names of the tests that were skipped for what this machine lacks, see test/shared/machine.ts: other reporters count them only. */
+/** Names of the tests that were skipped for what this machine lacks, see test/shared/machine-needs.ts: other reporters count them only. */
 function lackingOf(modules) {
   const names = modules.flatMap(({ children }) => [...children.allTests('skipped')].map(({ fullName }) => fullName))
   return names.filter((name) => name.includes('(skipped: '))

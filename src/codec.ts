@@ -1,11 +1,5 @@
 /** The numerical parts, each usable alone: weights, codec, the core that they compute with, memory. @module */
 
-export { Codec, type CodecOptions } from './codec/codec'
-export type { CodedRow, Recovery } from './codec/decode'
-export type { Group, Suspect } from './codec/group'
-export type { CodeName, DecoderName, LocatorName } from './codec/names'
-export type { Core } from './core/core'
-export { type CoreOptions, loadCore } from './core/load'
 export type {
   Choice,
   Criterion,
@@ -17,10 +11,16 @@ export type {
   Relative,
   Tags,
   Tolerance,
-} from './criterion'
+} from './base/criterion'
+export type { Right, RightOutput } from './base/reading'
+export { type Points, Scheme, type SchemeOptions } from './base/scheme'
+export { Codec, type CodecOptions } from './codec/codec'
+export type { CodedRow, Recovery } from './codec/decode'
+export type { Group, Suspect } from './codec/group'
+export type { CodeName, DecoderName, LocatorName } from './codec/names'
+export type { Core } from './core/core'
+export { type CoreOptions, loadCore } from './core/load'
 export { Confidence } from './memory/confidence'
 export type { ConfidenceState } from './memory/confidence-state'
 export { type Features, Memory, type MemoryOptions, type Recollection } from './memory/memory'
 export { type PatchOptions, patchFeatures } from './memory/patches'
-export type { Right, RightOutput } from './reading'
-export { type Points, Scheme, type SchemeOptions } from './scheme'

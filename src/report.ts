@@ -1,9 +1,9 @@
 /** The report of what happened to a query, or to a group of them: made once no attempt runs any more. */
 
-import { NONE } from './arrays'
-import { ApproxiferError } from './errors'
+import { NONE } from './base/arrays'
+import { ApproxiferError } from './base/errors'
+import { type Ending, type GroupReport, type RecoveryReport, type RowReport, statuses } from './base/prediction'
 import type { Attempt } from './pool/attempt'
-import { type Ending, type GroupReport, type RecoveryReport, type RowReport, statuses } from './prediction'
 import type { Tried } from './service'
 
 /** What a group's code did. */

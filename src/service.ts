@@ -13,13 +13,13 @@
  * 6. `limit` ends a call at its deadline. What a layer asks after it has settled it has to end by itself.
  */
 
-import { append, NONE } from './arrays'
-import type { Choices, OwnChoices } from './choices'
-import { ApproxiferError } from './errors'
+import { append, NONE } from './base/arrays'
+import type { Choices, OwnChoices } from './base/choices'
+import { ApproxiferError } from './base/errors'
+import type { Payload } from './base/payload'
+import type { Ending, GroupReport, Recovered, RecoveryReport, Status } from './base/prediction'
 import type { RecalledAnswer } from './memory/service'
-import type { Payload } from './payload'
 import type { Apart, Attempt, Attempts, Identity, Priority, Turn } from './pool/attempt'
-import type { Ending, GroupReport, Recovered, RecoveryReport, Status } from './prediction'
 
 export interface Query {
   readonly payload: Payload

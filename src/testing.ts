@@ -1,6 +1,6 @@
 /** Workers that fail or lie on purpose, and simulated time: for tests and benches only. @module */
 
-export type { Clock } from './clock'
+export type { Clock } from './base/clock'
 export type { Faults } from './testing/faults'
 export { FaultyWorker } from './testing/faulty'
 export { type Law, SimulatedWorker } from './testing/simulated-worker'

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { abortOf, CallOptions, Cancellation, onAbort, orAborted } from '../src/abort'
+import { abortOf, CallOptions, Cancellation, onAbort, orAborted } from '../src/base/abort'
 import { CallQueue } from '../src/workers/local/queue'
 import { listOf } from './shared/vectors'
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { Deque } from '../src/arrays'
-import { seeded } from '../src/random'
+import { Deque } from '../src/base/arrays'
+import { seeded } from '../src/base/random'
 
 it('a line: first come, first served, whoever leaves in the middle or comes back', () => {
   const random = seeded(2)

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { guarded, threw, warnOnce } from '../src/notices'
+import { guarded, threw, warnOnce } from '../src/base/notices'
 
 it('a callback that throws, or whose promise rejects, costs a warning and nothing else', async () => {
   const warnings: string[] = []

@@ -1,9 +1,9 @@
 /** How outputs are read, by what is said of them, by hints of their model's file, and by type, shape and name. */
 
 import { expect, it } from 'vitest'
-import { criterionOf } from '../src/criterion'
-import { type OutputHints, type Right, readingsOf } from '../src/reading'
-import type { TensorSpec } from '../src/tensor'
+import { criterionOf } from '../src/base/criterion'
+import { type OutputHints, type Right, readingsOf } from '../src/base/reading'
+import type { TensorSpec } from '../src/base/tensor'
 
 const specs = (outputs: Record<string, readonly number[]>): TensorSpec[] =>
   Object.entries(outputs).map(([name, shape]) => ({ name, shape }))

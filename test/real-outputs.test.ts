@@ -1,10 +1,10 @@
 /** What counts as right, of outputs as they are found: what is read wrongly has to be said, at the start or by the first answers. */
 
 import { expect, it } from 'vitest'
-import type { OutputCriterion } from '../src/criterion'
-import { readingsOf } from '../src/reading'
-import { FIRST_ANSWERS, FirstAnswers } from '../src/refutation'
-import { size, type TensorSpec } from '../src/tensor'
+import type { OutputCriterion } from '../src/base/criterion'
+import { readingsOf } from '../src/base/reading'
+import { FIRST_ANSWERS, FirstAnswers } from '../src/base/refutation'
+import { size, type TensorSpec } from '../src/base/tensor'
 import { kinds, type Meant, type RealOutput, realOutputs } from './shared/real-outputs'
 
 /** What is read of an output, and what is said: at the start, or after the first answers. */

@@ -1,9 +1,9 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
+import type { AnyOptions, Option } from '../src/base/option'
 import { serverOptions } from '../src/cli/serve/options'
-import type { AnyOptions, Option } from '../src/option'
+import { textOptions } from '../src/gateway/text/options'
 import { predictorOptions } from '../src/predictor/option-table'
-import { textOptions } from '../src/text/options'
 
 const REFERENCE = 'docs/reference.md'
 const HEAD = '| option | default | |\n|---|---|---|\n'

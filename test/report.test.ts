@@ -1,7 +1,7 @@
 /** The report of a group, and of a query that was alone. */
 
 import { expect, it } from 'vitest'
-import type { Ending } from '../src/prediction'
+import type { Ending } from '../src/base/prediction'
 import { groupReport, queryReport, undecided } from '../src/report'
 import { Tried } from '../src/service'
 

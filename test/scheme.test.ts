@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { seeded } from '../src/random'
-import { type Points, pointSets, Scheme } from '../src/scheme'
+import { seeded } from '../src/base/random'
+import { type Points, pointSets, Scheme } from '../src/base/scheme'
 
 /** All subsets of 0 .. n-1 with at least `least` members. */
 function subsets(n: number, least: number): number[][] {

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { configurations } from '../bench/soak/configurations'
 import { type Digit, loadDigits } from '../bench/soak/digits'
 import { serve, startWorkers } from '../bench/soak/serving'
-import { seeded } from '../src/random'
+import { seeded } from '../src/base/random'
 
 /** What a memory learned by the time it checked some answers: on a busy machine that takes longer than a small soak. */
 async function learned(options: Omit<PredictorOptions, 'workers' | 'model'>, digits: readonly Digit[]) {

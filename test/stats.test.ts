@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { finished } from '../src/memory/steps'
-import { seeded } from '../src/random'
+import { seeded } from '../src/base/random'
 import {
   cusum,
   mean,
@@ -12,7 +11,8 @@ import {
   rootMeanSquare,
   wilson,
   withoutOutliers,
-} from '../src/stats'
+} from '../src/base/stats'
+import { finished } from '../src/memory/steps'
 
 const random = seeded(3)
 const values = Float64Array.from({ length: 501 }, () => 5 + 2 * random.gauss())

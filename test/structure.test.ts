@@ -4,42 +4,15 @@ import { dirname, join } from 'node:path/posix'
 import { describe, expect, it } from 'vitest'
 import manifest from '../package.json'
 import { LIBRARIES } from '../scripts/libraries.js'
-import { declaredTwice, exportsOf, type Files, filesOf, imports, rings } from './shared/shape'
-
-/** What every folder may import; these files may import each other. */
-const GROUND = [
-  'abort',
-  'arrays',
-  'check',
-  'checksum',
-  'choices',
-  'clock',
-  'criterion',
-  'deque',
-  'element',
-  'errors',
-  'notices',
-  'option',
-  'payload',
-  'prediction',
-  'probe-query',
-  'random',
-  'random-token',
-  'reading',
-  'refutation',
-  'saved',
-  'scheme',
-  'stats',
-  'tensor',
-]
+import { declaredTwice, exportsOf, type Files, filesOf, imports, rings } from './shared/source-shape'
 
 /** What applications import: `approxifer`, and subpaths of it. */
 const ENTRIES = ['index', 'codec', 'gateway', 'http', 'layers', 'nats', 'testing']
 
-/** What folders of src, files beside them and entries may import beside that, each only what stands above it. */
+/** What folders of src, files beside them and entries may import beside `base`, which is what everything stands on: each only what stands above it. */
 const LAYERS: Record<string, string[]> = {
+  base: [],
   platform: [],
-  'own-request': ['platform'],
   oip: [],
   core: ['platform'],
   codec: ['core'],
@@ -50,9 +23,8 @@ const LAYERS: Record<string, string[]> = {
   report: ['service', 'pool'],
   trust: ['service', 'memory', 'workers', 'pool'],
   layers: ['service', 'report', 'memory', 'codec', 'workers', 'pool', 'trust'],
-  predictor: ['service', 'report', 'layers', 'own-request', 'core', 'codec', 'memory', 'workers', 'pool', 'trust'],
-  text: ['platform'],
-  gateway: ['platform', 'own-request', 'oip', 'workers', 'predictor', 'text'],
+  predictor: ['service', 'report', 'layers', 'core', 'codec', 'memory', 'workers', 'pool', 'trust'],
+  gateway: ['platform', 'oip', 'workers', 'predictor'],
   testing: ['workers', 'memory', 'platform'],
   worker: ['platform', 'memory', 'workers'],
   evaluate: ['core', 'codec', 'memory', 'workers', 'layers', 'trust', 'predictor', 'testing'],
@@ -66,14 +38,13 @@ const LAYERS: Record<string, string[]> = {
     'pool',
     'trust',
     'predictor',
-    'text',
     'gateway',
     'testing',
     'evaluate',
   ],
   'entry index': ['memory', 'workers', 'pool', 'trust', 'predictor'],
   'entry codec': ['core', 'codec', 'memory'],
-  'entry gateway': ['gateway', 'text'],
+  'entry gateway': ['gateway'],
   'entry http': ['workers'],
   'entry layers': ['service', 'pool', 'layers'],
   'entry nats': ['platform', 'workers'],
@@ -95,9 +66,8 @@ function wrongWay(files: Files): string[] {
       const target = isPlatform ? 'platform' : join(file, '..', to)
       if (target.startsWith('../build/')) return layerOf(file) === 'platform' ? [] : [`${file} -> ${to}`]
       const [own, other] = [layerOf(file), layerOf(target)]
-      const mayGround = own in LAYERS ? own !== 'platform' : GROUND.includes(own) && own !== 'errors'
-      const isGround = mayGround && GROUND.includes(other)
-      return own === other || isGround || LAYERS[own]?.includes(other) ? [] : [`${file} -> ${target}`]
+      const isBase = other === 'base' && own !== 'platform'
+      return own === other || isBase || LAYERS[own]?.includes(other) ? [] : [`${file} -> ${target}`]
     }),
   )
 }
@@ -106,7 +76,7 @@ function wrongWay(files: Files): string[] {
 function misplaced(files: Files): string[] {
   const only: [RegExp, RegExp][] = [
     [/memory\.buffer/, /^core\/wasm\.ts$/],
-    [/\bcos\(|\bsin\(/, /^scheme\.ts$/],
+    [/\bcos\(|\bsin\(/, /^base\/scheme\.ts$/],
     [/'node:|\bprocess\./, /^(platform\/node(-files|-keys)?|cli\/.*)\.ts$/],
     [/\b(navigator|window|Deno|Bun)\./, /^$/],
     [/FaultyWorker/, /^testing(\/faulty)?\.ts$/],
@@ -172,9 +142,9 @@ describe('structure', () => {
     const bad = {
       'codec/codec.ts': "import { localWorkers } from '../workers/local'",
       'workers/local.ts': "import { Codec } from '../codec/codec'",
-      'tensor.ts': "import type { Core } from './core/core'",
-      'errors.ts': "import type { Clock } from './clock'",
-      'platform/web.ts': "import { expected } from '../check'",
+      'base/tensor.ts': "import type { Core } from '../core/core'",
+      'base/errors.ts': "import type { Attempt } from '../pool/attempt'",
+      'platform/web.ts': "import { expected } from '../base/check'",
       'predictor/stack.ts': "const evaluate = await import('../evaluate/evaluate')",
       'core/js.ts': "import bytes from '../../build/core-bytes.js'",
       'extra/new.ts': "import '../errors'",

@@ -1,7 +1,7 @@
 import * as ort from 'onnxruntime-web'
 import { describe, expect, it } from 'vitest'
-import { acceptAnswers, Payload, tensorsOf, vectorOf } from '../src/payload'
-import { type QueryTensors, type TensorSpec, toNamed, toTensors } from '../src/tensor'
+import { acceptAnswers, Payload, tensorsOf, vectorOf } from '../src/base/payload'
+import { type QueryTensors, type TensorSpec, toNamed, toTensors } from '../src/base/tensor'
 
 const image = [{ name: 'image', shape: [2, 2] }]
 const pair = [

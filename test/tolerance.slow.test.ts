@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { criterionOf, isWithinShare, labelAt, lead, sameChoice } from '../src/base/criterion'
+import { seeded } from '../src/base/random'
+import type { Right } from '../src/base/reading'
+import { RunningDeviation } from '../src/base/stats'
 import { loadInputs } from '../src/cli/npy'
 import { Codec } from '../src/codec/codec'
 import { loadCore } from '../src/core/load'
-import { criterionOf, isWithinShare, labelAt, lead, sameChoice } from '../src/criterion'
 import { evaluate } from '../src/evaluate/evaluate'
 import { Confidence } from '../src/memory/confidence'
-import { seeded } from '../src/random'
-import type { Right } from '../src/reading'
-import { RunningDeviation } from '../src/stats'
 import { OnnxModel } from '../src/workers/onnx/model'
 
 const core = await loadCore()

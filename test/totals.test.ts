@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, it, vi } from 'vitest'
 import Totals from '../scripts/totals.js'
-import { until } from './shared/patience'
+import { until } from './shared/waiting'
 
 /** A file of tests as vitest tells of it. */
 const file = (...tests: { state: string; runtime?: [string, string]; fullName?: string }[]) => ({

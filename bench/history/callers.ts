@@ -2,7 +2,7 @@
 
 import { setImmediate as turn } from 'node:timers/promises'
 import type { ApproxiferError, Prediction, Predictor } from 'approxifer'
-import type { Random } from '../../src/random'
+import type { Random } from '../../src/base/random'
 import type { OnnxModel } from '../../src/workers/onnx/model'
 import { compared, type Log, type Question } from './log'
 

@@ -1,6 +1,6 @@
 /** What happened, as the checker of histories wants it: compact, and only where it is asked for. */
 
-import { labelAt } from '../../src/criterion'
+import { labelAt } from '../../src/base/criterion'
 import type { Entry } from '../../test/simulation/history'
 
 /** This thread looks so often whether it had its turn; it had none for longer. */

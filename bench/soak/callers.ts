@@ -1,8 +1,8 @@
 /** The callers of one predictor: each asks for one digit, and notes how that ended. */
 
 import { ApproxiferError, type GroupReport, type Prediction, type Predictor } from 'approxifer'
-import { sameChoice } from '../../src/criterion'
-import type { Random } from '../../src/random'
+import { sameChoice } from '../../src/base/criterion'
+import type { Random } from '../../src/base/random'
 import type { Configuration } from './configurations'
 import type { Digit } from './digits'
 import { processorMs } from './processor'

@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createPredictor, localWorkers, type Predictor } from 'approxifer'
-import type { Random } from '../../src/random'
+import type { Random } from '../../src/base/random'
 import { Callers, isInTime } from './callers'
 import { atLeast, type Check, checkCallers, equal, total } from './checks'
 import type { Configuration } from './configurations'

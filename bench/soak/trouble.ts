@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Faults, FaultyWorker } from 'approxifer/testing'
-import type { Random } from '../../src/random'
+import type { Random } from '../../src/base/random'
 
 const moods: Faults[] = [{ delayMs: [5, 60] }, { crash: 0.2 }, { hang: 0.1 }]
 /** NaN, which is a model's own answer where nothing is made of it. */

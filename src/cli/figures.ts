@@ -1,12 +1,12 @@
 /** What evaluate measured, as tables and sentences for the terminal and the report. */
 
+import { sayRight } from '../base/reading'
 import type { Codec } from '../codec/codec'
 import type { EvaluationProgress, Rightness } from '../evaluate/experiment'
 import { advice, type Candidate, lateSentence, type Wishes, worthOf } from '../evaluate/recommend'
 import type { Evaluation } from '../evaluate/scores'
 import { type Interval, percent as percentOf, type Share, sureCells } from '../evaluate/statistics'
 import type { Verified } from '../evaluate/verified'
-import { sayRight } from '../reading'
 import { table } from './table'
 import { wrap } from './terminal'
 

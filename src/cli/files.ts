@@ -2,9 +2,9 @@
 
 import { readFile, stat } from 'node:fs/promises'
 import { isAbsolute } from 'node:path'
-import { expected } from '../check'
-import { ApproxiferError } from '../errors'
-import type { TensorSpec } from '../tensor'
+import { expected } from '../base/check'
+import { ApproxiferError } from '../base/errors'
+import type { TensorSpec } from '../base/tensor'
 import { OnnxModel } from '../workers/onnx/model'
 import { asModelError, type ModelFile } from '../workers/onnx/model-file'
 import type { OnnxOptions } from '../workers/onnx/options'

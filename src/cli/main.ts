@@ -3,11 +3,11 @@
 
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
+import { pointSets } from '../base/scheme'
 import { codeNames, decoderNames, locatorNames } from '../codec/names'
 import { featureNames } from '../memory/domain'
 import { predictorOptions } from '../predictor/option-table'
 import { CONFIDENT } from '../predictor/settings'
-import { pointSets } from '../scheme'
 import { attackForms } from '../testing/faults'
 import {
   amount,

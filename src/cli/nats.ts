@@ -1,7 +1,7 @@
 /** How the command line gets to a NATS server. */
 
 import { readFile } from 'node:fs/promises'
-import { ApproxiferError } from '../errors'
+import { ApproxiferError } from '../base/errors'
 import { accessOf, type NatsConnectOptions } from '../workers/nats/connection'
 import { readNamed } from './files'
 

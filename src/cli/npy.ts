@@ -2,8 +2,8 @@
 
 import { readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { half } from '../element'
-import { allFinite, size } from '../tensor'
+import { half } from '../base/element'
+import { allFinite, size } from '../base/tensor'
 import { lengthOf, type NpyHeader, PREFIX, parseHeader } from './npy-header'
 
 interface Expected {

@@ -1,9 +1,9 @@
 /** Parsers of option values. Each refuses what it cannot take with a sentence, and the word that was probably meant. */
 
 import { Option as Flag, InvalidArgumentError } from 'commander'
-import { nearest } from '../check'
-import type { Option } from '../option'
-import { checkRight, type Right, type RightOutput } from '../reading'
+import { nearest } from '../base/check'
+import type { Option } from '../base/option'
+import { checkRight, type Right, type RightOutput } from '../base/reading'
 import { attackForms, parseAttack } from '../testing/faults'
 import { addressesIn, SCHEME } from '../workers/nats/connection'
 

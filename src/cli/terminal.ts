@@ -1,7 +1,7 @@
 /** What stands on the terminal: text wrapped to its width, help, and what went wrong. */
 
 import type { Help } from 'commander'
-import { ApproxiferError, withoutPassword } from '../errors'
+import { ApproxiferError, withoutPassword } from '../base/errors'
 
 /** Columns of the terminal; where the stream goes elsewhere, those of the variable COLUMNS, else no limit. */
 export function width(stream: Pick<NodeJS.WriteStream, 'isTTY' | 'columns'> = process.stdout): number {

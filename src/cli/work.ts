@@ -1,7 +1,7 @@
 /** approxifer work: this machine's workers for a fleet. */
 
 import { once } from 'node:events'
-import { ApproxiferError } from '../errors'
+import { ApproxiferError } from '../base/errors'
 import { localWorkers } from '../workers/local/local'
 import { serveNats } from '../workers/nats/serve'
 import { checkFleet } from '../workers/nats/subjects'

@@ -1,9 +1,9 @@
 /** A code with its decoder and locator: which rows a group of queries becomes, and how answers to them become answers to the queries. */
 
-import { checkNames, checkWord } from '../check'
+import { checkNames, checkWord } from '../base/check'
+import { Scheme, type SchemeOptions, schemeOptions } from '../base/scheme'
 import type { Core } from '../core/core'
 import { type CoreOptions, loadCore } from '../core/load'
-import { Scheme, type SchemeOptions, schemeOptions } from '../scheme'
 import { codes } from './codes'
 import { type Decoded, type Decoder, decoders, type Survivors } from './decoders'
 import { Group } from './group'

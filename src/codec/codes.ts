@@ -1,6 +1,6 @@
 /** Codes: which weighted sums of its queries a group sends to workers. */
 
-import type { Scheme } from '../scheme'
+import type { Scheme } from '../base/scheme'
 import type { CodeName } from './names'
 
 /** By name: N rows of K weights each; rows sum to 1, so that coded queries stay in the range of the queries. */

@@ -4,9 +4,9 @@
  * more, and errors were smaller (docs/research.md). Geostatistics calls it a moving neighbourhood.
  */
 
-import { expected } from '../check'
+import { expected } from '../base/check'
+import { ApproxiferError } from '../base/errors'
 import type { Core } from '../core/core'
-import { ApproxiferError } from '../errors'
 import type { Codec } from './codec'
 import { unitRow } from './codes'
 import { type Decoder, decoders, type Survivors } from './decoders'

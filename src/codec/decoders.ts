@@ -1,7 +1,7 @@
 /** Decoders: from a survivor set to the weights that recover what is missing. */
 
+import type { Scheme } from '../base/scheme'
 import type { Core } from '../core/core'
-import type { Scheme } from '../scheme'
 import { unitRow } from './codes'
 import { gramOf, type KrigingKernel, kriging } from './kriging'
 import type { CodeName, DecoderName } from './names'

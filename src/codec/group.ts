@@ -1,8 +1,8 @@
 /** One coded group: what its queries become, which of its answers are lies, what is recovered from the others. */
 
-import { append, NONE } from '../arrays'
-import { checkInteger, expected } from '../check'
-import type { Scheme } from '../scheme'
+import { append, NONE } from '../base/arrays'
+import { checkInteger, expected } from '../base/check'
+import type { Scheme } from '../base/scheme'
 import type { Codec } from './codec'
 import { parities } from './codes'
 import { answerOf, type CodedRow, decode, flat, type OwnRow, type Recovery } from './decode'

@@ -1,7 +1,7 @@
 /** Kriging: answers as a Gaussian process over inputs, of which some were seen. */
 
+import { rowSums } from '../base/stats'
 import type { Core } from '../core/core'
-import { rowSums } from '../stats'
 
 /** `mix` of a linear kernel, the rest RBF of this `scale`, on inputs of mean square length 1; `noise` on the diagonal. */
 export interface KrigingKernel {

@@ -1,7 +1,7 @@
 /** Locators: which of the returned answers are lies. */
 
+import type { Scheme } from '../base/scheme'
 import type { AnswerRows, Core } from '../core/core'
-import type { Scheme } from '../scheme'
 import { covariance, type KrigingKernel } from './kriging'
 import type { LocatorName } from './names'
 

@@ -3,7 +3,7 @@
  * the two agree to the bit. (Only the payload of a NaN may differ.)
  */
 
-import { joined } from '../arrays'
+import { joined } from '../base/arrays'
 import type { AnswerRows, Core, FilterBankOptions, HalvesTable, Residuals, RowTable } from './core'
 import { FilterBank } from './filter-bank'
 import { jsKernels } from './js-kernels'

@@ -1,7 +1,7 @@
 /** Which core a runtime gets. */
 
 import { platform } from '#platform'
-import { checkNames } from '../check'
+import { checkNames } from '../base/check'
 import type { Core } from './core'
 import { JsCore } from './js'
 import { WasmCore } from './wasm'

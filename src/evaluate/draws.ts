@@ -1,7 +1,7 @@
 /** What is drawn at random: which inputs form a group, who survives, and who lies. */
 
-import { type Random, seeded } from '../random'
-import type { Scheme } from '../scheme'
+import { type Random, seeded } from '../base/random'
+import type { Scheme } from '../base/scheme'
 import { parseAttack } from '../testing/faults'
 import type { EvaluateSettings, Experiment } from './experiment'
 

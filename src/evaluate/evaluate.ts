@@ -1,7 +1,7 @@
 /** How much accuracy coding costs on a user's own model and data. In process, no workers, no time. */
 
-import { chooses } from '../criterion'
-import { type Random, seeded } from '../random'
+import { chooses } from '../base/criterion'
+import { type Random, seeded } from '../base/random'
 import { drawsOf, lossesOf } from './draws'
 import {
   type EvaluateOptions,

@@ -1,16 +1,16 @@
 /** What `evaluate` can be asked, with the defaults of `createPredictor`; and the experiment that is made of it. */
 
-import { checkInteger, checkNames } from '../check'
-import type { Policy } from '../choices'
+import { checkInteger, checkNames } from '../base/check'
+import type { Policy } from '../base/choices'
+import { type Criterion, criterionOf, judgedOf, labelAt } from '../base/criterion'
+import type { Right } from '../base/reading'
+import { rowLength } from '../base/tensor'
 import type { Codec } from '../codec/codec'
 import type { Core } from '../core/core'
-import { type Criterion, criterionOf, judgedOf, labelAt } from '../criterion'
 import { DEFAULT_BYTES } from '../memory/domain'
 import { Experience, type ExperienceOptions } from '../memory/experience'
 import { type Features, Memory, type MemoryOptions, type Recollection } from '../memory/memory'
 import { checkOptions, settingsOf as predictorSettings } from '../predictor/settings'
-import type { Right } from '../reading'
-import { rowLength } from '../tensor'
 import { type BatchModel, BoundedCache, OwnAnswers, type Rows, sizesOf } from './model'
 import type { Figures } from './statistics'
 

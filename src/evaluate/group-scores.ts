@@ -1,10 +1,10 @@
 /** What one group comes to: its queries under the policy, those that were lost, and what it would come to without coding, or with other codes. */
 
-import { isConfident, type Policy } from '../choices'
-import { judgedOf } from '../criterion'
+import { isConfident, type Policy } from '../base/choices'
+import { judgedOf } from '../base/criterion'
+import type { Scheme } from '../base/scheme'
+import { mean } from '../base/stats'
 import type { Recollection } from '../memory/memory'
-import type { Scheme } from '../scheme'
-import { mean } from '../stats'
 import type { Draws } from './draws'
 import { type AskedInput, chanceOf, type Experiment, right } from './experiment'
 import { answersOf } from './model'

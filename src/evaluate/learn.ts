@@ -1,9 +1,9 @@
 /** A memory that is there from the start: taught a model's answers to inputs as a predictor would be, which may load it. */
 
+import { secret } from '../base/random'
 import type { Core } from '../core/core'
 import { ErrorBudget } from '../layers/error-budget'
 import type { Features } from '../memory/memory'
-import { secret } from '../random'
 import { criterionFor, experienceOf, type Rightness } from './experiment'
 import { type BatchModel, OwnAnswers, type Rows } from './model'
 import type { Said } from './neighbours'

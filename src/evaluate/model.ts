@@ -1,8 +1,8 @@
 /** A model as `evaluate` asks it: in process, in batches; and what it answered. */
 
-import { joined } from '../arrays'
-import type { OutputHints } from '../reading'
-import { allFinite, rowLength, rowShape, type Signature } from '../tensor'
+import { joined } from '../base/arrays'
+import type { OutputHints } from '../base/reading'
+import { allFinite, rowLength, rowShape, type Signature } from '../base/tensor'
 
 /** Anything that runs rows of a model in batches; `OnnxModel` does. */
 export interface BatchModel {

@@ -1,6 +1,6 @@
 /** Which scheme is the cheapest for a tolerated loss, a straggler rate and a price per retry. */
 
-import type { Policy } from '../choices'
+import type { Policy } from '../base/choices'
 import type { CodeName } from '../codec/names'
 import { binomialBelow } from '../layers/error-rates'
 import { CONFIDENT } from '../predictor/settings'

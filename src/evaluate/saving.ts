@@ -1,10 +1,10 @@
 /** What answers before asking (`reuse.maxError`) would save on a user's own model and stream, beside what other caches would. In process, no workers. */
 
-import { checkInteger } from '../check'
+import { checkInteger } from '../base/check'
+import { seeded } from '../base/random'
+import { median } from '../base/stats'
 import type { Core } from '../core/core'
 import { type Features, Memory } from '../memory/memory'
-import { seeded } from '../random'
-import { median } from '../stats'
 import { criterionFor, experienceOf, type Rightness } from './experiment'
 import { type BatchModel, type OwnAnswers, type Rows, sizesOf } from './model'
 import { percent } from './statistics'

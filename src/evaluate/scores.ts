@@ -1,9 +1,9 @@
 /** What an evaluation comes to. */
 
-import type { Policy } from '../choices'
-import type { OutputCriterion, Outputs } from '../criterion'
+import type { Policy } from '../base/choices'
+import type { OutputCriterion, Outputs } from '../base/criterion'
+import { mean } from '../base/stats'
 import type { MemoryOptions } from '../memory/memory'
-import { mean } from '../stats'
 import { type AskedInput, chanceOf, type Experiment, right } from './experiment'
 import {
   type GroupScores,

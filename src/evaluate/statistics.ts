@@ -1,6 +1,6 @@
 /** Means with intervals, how far stated probabilities can be believed, and how many of recovered answers are sure. */
 
-import { mean, NORMAL, wilson } from '../stats'
+import { mean, NORMAL, wilson } from '../base/stats'
 
 export type Interval = [low: number, high: number]
 

@@ -3,10 +3,10 @@
  * on that with any coin. Counts, no clock.
  */
 
-import { checksum } from '../checksum'
+import { checksum } from '../base/checksum'
+import type { Random } from '../base/random'
 import { BUDGETS, ErrorBudget } from '../layers/error-budget'
 import type { Experience } from '../memory/experience'
-import type { Random } from '../random'
 import { Neighbours, type Said } from './neighbours'
 
 /** Answers in the first span. */

@@ -3,12 +3,12 @@
  * inferences it takes in a pool where nobody lies. In process, no workers, no time.
  */
 
-import { checkInteger } from '../check'
+import { checkInteger } from '../base/check'
+import { seeded } from '../base/random'
 import type { Core } from '../core/core'
 import { DEFAULT_BYTES, type Features } from '../memory/domain'
 import type { Experience } from '../memory/experience'
 import { Memory } from '../memory/memory'
-import { seeded } from '../random'
 import { parseAttack } from '../testing/faults'
 import { criterionFor, experienceOf, type Rightness } from './experiment'
 import { type BatchModel, OwnAnswers, type Rows, sizesOf } from './model'

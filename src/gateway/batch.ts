@@ -1,15 +1,15 @@
 /** A batch of any size as single queries: as many under way as there is room for, each with an outcome of its own. */
 
-import { aborted, onAbort } from '../abort'
-import { isMisuse } from '../check'
-import { heldBytes } from '../element'
-import { type ApproxiferError, asError } from '../errors'
+import { aborted, onAbort } from '../base/abort'
+import { isMisuse } from '../base/check'
+import { heldBytes } from '../base/element'
+import { type ApproxiferError, asError } from '../base/errors'
+import type { Prediction } from '../base/prediction'
+import type { QueryTensor, QueryTensors } from '../base/tensor'
 import { turn } from '../oip/json'
-import type { Prediction } from '../prediction'
 import type { Many } from '../predictor/batch-admission'
 import type { PredictOptions } from '../predictor/options'
 import type { Predictor } from '../predictor/predictor'
-import type { QueryTensor, QueryTensors } from '../tensor'
 import { messageOf } from './refusal'
 
 export type RowOutcome = { prediction: Prediction } | { error: ApproxiferError }

@@ -1,6 +1,6 @@
 /** Bodies of requests and responses: within limits, packed and unpacked. */
 
-import { aborted, orAborted } from '../abort'
+import { aborted, orAborted } from '../base/abort'
 import { joinedBytes, turn } from '../oip/json'
 import { HEADER_LENGTH } from '../oip/write'
 import { readWithin } from '../platform/fetch'

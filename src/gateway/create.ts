@@ -1,19 +1,19 @@
 /** Composes a gateway with predictors, so that serving knows neither threads nor models. */
 
 import { platform } from '#platform'
-import { checkText, expected } from '../check'
-import { guarded } from '../notices'
-import { ownRequest } from '../own-request'
+import { checkText, expected } from '../base/check'
+import { guarded } from '../base/notices'
 import { createPredictor } from '../predictor/create'
 import type { PredictorOptions } from '../predictor/options'
+import { ownRequest } from '../predictor/own-request'
 import { Predictor } from '../predictor/predictor'
 import { mayRecall } from '../predictor/settings'
-import { textModelOf } from '../text/model'
-import type { TextOptions } from '../text/options'
 import { type Gateway, type GatewayOptions, gatewayOf } from './gateway'
 import type { Recalling, Start, Started } from './models'
 import { Recalls } from './recalls'
 import type { Store } from './store'
+import { textModelOf } from './text/model'
+import type { TextOptions } from './text/options'
 
 /**
  * What is served under a name: options of a predictor, and what this version of the model is called (default '1'); or a ready

@@ -1,6 +1,6 @@
 /** What became of a request, for logs and metrics. */
 
-import type { GroupReport, Status } from '../prediction'
+import type { GroupReport, Status } from '../base/prediction'
 import type { Principal } from './principal'
 
 export type Route = 'infer' | 'embeddings' | 'rerank' | 'metadata' | 'health' | 'other'

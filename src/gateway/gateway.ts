@@ -1,12 +1,12 @@
 /** An inference server as a function from Request to Response: the Open Inference Protocol v2 in front of predictors. */
 
-import { checkMs, checkNames, expected } from '../check'
-import { type Clock, systemClock } from '../clock'
-import type { Guard } from '../errors'
-import { guarded, threw, type Warn } from '../notices'
+import { checkMs, checkNames, expected } from '../base/check'
+import { type Clock, systemClock } from '../base/clock'
+import type { Guard } from '../base/errors'
+import { guarded, threw, type Warn } from '../base/notices'
+import { noAnswers } from '../base/prediction'
 import { BINARY, writeMetadata } from '../oip/metadata'
 import type { Message } from '../oip/write'
-import { noAnswers } from '../prediction'
 import type { Predictor } from '../predictor/predictor'
 import type { RequestEvent } from './event'
 import { type Exchange, Inference, type InferenceLimits, infer, limitsOf } from './infer'
@@ -15,7 +15,7 @@ import { checkModel, checkOperator, mayAsk, type Principal, permitted } from './
 import { errorBody, notFound, Refusal, refusalOf, unavailable } from './refusal'
 import { type Place, pathOf, placeOf, type Resource } from './routes'
 import { LimitedStore, type Store } from './store'
-import { answerEmbed, answerEmbeddings, answerRerank, type TextModels } from './text'
+import { answerEmbed, answerEmbeddings, answerRerank, type TextModels } from './text/routes'
 
 export interface GatewayOptions<Model> extends Partial<InferenceLimits> {
   /** What is served, by name. They start at once: see `ready`. */

@@ -12,16 +12,16 @@ import {
   isMisuse,
   MOST_MS,
   wrongType,
-} from '../check'
-import { atDeadlines, onOverloads } from '../choices'
-import type { Clock } from '../clock'
-import { blank, elementBytes, type TensorData } from '../element'
+} from '../base/check'
+import { atDeadlines, onOverloads } from '../base/choices'
+import type { Clock } from '../base/clock'
+import { blank, elementBytes, type TensorData } from '../base/element'
+import type { Prediction } from '../base/prediction'
+import { type AnyTensor, isOpen, type QueryTensors, type Signature, size, type TensorSpec } from '../base/tensor'
 import { type InferRequest, readMessage, readRequest } from '../oip/read'
 import { HEADER_LENGTH, type Message, type TensorRows, writeReply } from '../oip/write'
-import type { Prediction } from '../prediction'
 import type { Priority } from '../predictor/options'
 import type { Predictor } from '../predictor/predictor'
-import { type AnyTensor, isOpen, type QueryTensors, type Signature, size, type TensorSpec } from '../tensor'
 import { type BatchOptions, bytesOf, predictBatch, RowError, type RowOutcome, recallIds, whole } from './batch'
 import { ByteBudget, readBody } from './body'
 import type { RequestEvent } from './event'

@@ -1,15 +1,15 @@
 /** The models of a gateway: loaded, replaced while the old version drains, unloaded; and what they learned, kept in a store. */
 
-import { Cancellation, orAborted } from '../abort'
-import { checkText, expected } from '../check'
-import type { Clock } from '../clock'
-import { ApproxiferError } from '../errors'
+import { Cancellation, orAborted } from '../base/abort'
+import { checkText, expected } from '../base/check'
+import type { Clock } from '../base/clock'
+import { ApproxiferError } from '../base/errors'
 import type { Predictor } from '../predictor/predictor'
-import type { TextModel } from '../text/model'
 import type { Recalls } from './recalls'
 import { messageOf, notFound, Refusal, unavailable } from './refusal'
 import { packStates, unpackStates } from './saved-states'
 import type { Store } from './store'
+import type { TextModel } from './text/model'
 
 export interface Started {
   predictor: Predictor

@@ -1,6 +1,6 @@
 /** The identity behind a request, as the server authenticated it, and what it may do. */
 
-import { expected } from '../check'
+import { expected } from '../base/check'
 import type { Priority } from '../predictor/options'
 import { clientOf } from './body'
 import type { RequestEvent } from './event'

@@ -1,7 +1,7 @@
 /** Which answers of a model were recalled: clients ask from time to time whether any of theirs are among them. */
 
-import { Deque } from '../arrays'
-import { expected } from '../check'
+import { Deque } from '../base/arrays'
+import { expected } from '../base/check'
 import { Refusal } from './refusal'
 
 /** Ids that are kept of a model, and the pieces that they come in: the oldest are forgotten. */

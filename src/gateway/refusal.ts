@@ -1,7 +1,7 @@
 /** What a failure means to an HTTP client: the one table of status codes. */
 
-import { expected, isMisuse } from '../check'
-import { ApproxiferError, type Code, type Unsure } from '../errors'
+import { expected, isMisuse } from '../base/check'
+import { ApproxiferError, type Code, type Unsure } from '../base/errors'
 
 /** An answer other than 200, with a sentence. */
 export class Refusal extends Error {

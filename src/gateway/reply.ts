@@ -1,7 +1,7 @@
 /** Replies: a small one is written whole, a larger one as it is read, so that nothing is held of it but its values. */
 
-import { onAbort } from '../abort'
-import type { Clock } from '../clock'
+import { onAbort } from '../base/abort'
+import type { Clock } from '../base/clock'
 import { joinedBytes, turn } from '../oip/json'
 import { bytesIn, HEADER_LENGTH, inUtf8, type Message } from '../oip/write'
 import { cancelSoon } from '../platform/fetch'

@@ -1,6 +1,6 @@
 /** Which path of the Open Inference Protocol, of OpenAI's interface and of Text Embeddings Inference's means what. */
 
-import { expected } from '../check'
+import { expected } from '../base/check'
 import type { Route } from './event'
 import { notFound, Refusal } from './refusal'
 

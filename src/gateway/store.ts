@@ -1,9 +1,9 @@
 /** Where what models learned is kept, so that it can fail or hang and hold nobody up. */
 
-import { Cancellation, orAborted } from '../abort'
-import { expected } from '../check'
-import type { Clock } from '../clock'
-import { ApproxiferError } from '../errors'
+import { Cancellation, orAborted } from '../base/abort'
+import { expected } from '../base/check'
+import type { Clock } from '../base/clock'
+import { ApproxiferError } from '../base/errors'
 import type { Files } from '../platform/platform'
 
 /**

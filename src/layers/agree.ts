@@ -4,13 +4,13 @@
  * late. Layers around are told that an answered attempt has ended once its answer is proven, so that no lie teaches.
  */
 
-import { append } from '../arrays'
-import type { Clock } from '../clock'
-import { ApproxiferError } from '../errors'
+import { append } from '../base/arrays'
+import type { Clock } from '../base/clock'
+import { ApproxiferError } from '../base/errors'
+import type { Payload } from '../base/payload'
+import type { Status } from '../base/prediction'
 import type { MemoryService, RecalledAnswer } from '../memory/service'
-import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Owner, Priority } from '../pool/attempt'
-import type { Status } from '../prediction'
 import {
   answerOf,
   type Call,

@@ -1,6 +1,6 @@
 /** Now and then a second worker is asked for what one has answered; and where two have, whether they agree shows who lies. Nobody waits for it. */
 
-import type { Payload } from '../payload'
+import type { Payload } from '../base/payload'
 import type { Attempt } from '../pool/attempt'
 import {
   answerOf,

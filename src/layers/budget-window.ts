@@ -1,6 +1,6 @@
 /** A window of answers, and how many of them may be wrong: the probability of an audit, and the detected errors after which the memory answers nothing more. */
 
-import * as saved from '../saved'
+import * as saved from '../base/saved'
 import { type Delay, OpenAudits } from './audit-delay'
 import { auditRate, mostGiven, partBefore } from './error-rates'
 import type { Threshold } from './observations'

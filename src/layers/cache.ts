@@ -3,7 +3,7 @@
  * a wrong one counts in, or where there is none one of 1 %. What follows from another answer than the kept one: `repeatability.ts`.
  */
 
-import type { Clock } from '../clock'
+import type { Clock } from '../base/clock'
 import type { MemoryService } from '../memory/service'
 import type { Attempt } from '../pool/attempt'
 import {

@@ -3,10 +3,10 @@
  * them. What was recovered is one caller's: each counts as an error until the model's own answer comes, so the others are asked again.
  */
 
-import { NONE } from '../arrays'
-import type { OwnChoices } from '../choices'
-import type { Clock } from '../clock'
-import { asError } from '../errors'
+import { NONE } from '../base/arrays'
+import type { OwnChoices } from '../base/choices'
+import type { Clock } from '../base/clock'
+import { asError } from '../base/errors'
 import type { Attempt } from '../pool/attempt'
 import {
   type Answer,

@@ -8,7 +8,7 @@
  * before was. So the wrong answers keep that bound at any time, in 95 of 100 streams (see ALPHA).
  */
 
-import * as saved from '../saved'
+import * as saved from '../base/saved'
 import { BudgetWindow, termsOf } from './budget-window'
 import { partBefore, poissonMean } from './error-rates'
 import { Observations } from './observations'

@@ -1,8 +1,8 @@
 /** The model's own answers, by their queries, as many as there is room for. */
 
-import { Bag } from '../arrays'
-import { heldBytes, isEqual } from '../element'
-import type { Payload } from '../payload'
+import { Bag } from '../base/arrays'
+import { heldBytes, isEqual } from '../base/element'
+import type { Payload } from '../base/payload'
 import type { Identity } from '../pool/attempt'
 import type { Origin } from '../service'
 import type { Repeats } from './savings'

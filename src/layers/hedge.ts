@@ -3,8 +3,8 @@
  * answered too late no worker is asked: layers above may answer it all the same.
  */
 
-import type { Clock } from '../clock'
-import { ApproxiferError } from '../errors'
+import type { Clock } from '../base/clock'
+import { ApproxiferError } from '../base/errors'
 import type { Attempt, Attempts, Priority } from '../pool/attempt'
 import {
   type Call,

@@ -3,9 +3,9 @@
  * A fixed percentile fails on both sides: where more calls are stragglers it lies among them, where fewer are it asks in vain.
  */
 
-import { NONE } from '../arrays'
+import { NONE } from '../base/arrays'
+import { SlidingQuantile } from '../base/stats'
 import type { Attempt, Attempts } from '../pool/attempt'
-import { SlidingQuantile } from '../stats'
 
 /** Times that are kept, and those that tell. */
 const WINDOW = 500

@@ -1,7 +1,7 @@
 /** Each query ends at its deadline. The outermost layer: beneath it no call may wait for ever. */
 
-import type { Clock } from '../clock'
-import { ApproxiferError } from '../errors'
+import type { Clock } from '../base/clock'
+import { ApproxiferError } from '../base/errors'
 import {
   type Call,
   type Caller,

@@ -1,6 +1,6 @@
 /** How confident the memory was of the last queries, and, of those that were asked, whether it was right. */
 
-import * as saved from '../saved'
+import * as saved from '../base/saved'
 
 /** Queries that count. */
 const WINDOW = 3000

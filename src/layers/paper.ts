@@ -4,15 +4,16 @@
  * nothing is asked again, hedged or learned. It stands in the place of `recover`, `parity` and `hedge`.
  */
 
-import type { Clock } from '../clock'
+import type { Clock } from '../base/clock'
+import { ApproxiferError, asError } from '../base/errors'
+import { Payload } from '../base/payload'
+import type { GroupReport } from '../base/prediction'
+import type { Random } from '../base/random'
+import { allFinite, type Signature } from '../base/tensor'
 import type { Codec } from '../codec/codec'
 import type { CodedRow, Recovery } from '../codec/decode'
 import type { Group } from '../codec/group'
-import { ApproxiferError, asError } from '../errors'
-import { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity } from '../pool/attempt'
-import type { GroupReport } from '../prediction'
-import type { Random } from '../random'
 import { groupReport, rowOf, undecided } from '../report'
 import {
   answerOf,
@@ -28,7 +29,6 @@ import {
   SettledCall,
   Tried,
 } from '../service'
-import { allFinite, type Signature } from '../tensor'
 
 export interface PaperOptions {
   readonly clock: Clock

@@ -4,15 +4,16 @@
  * takes nothing but recoveries a failure is held for as long as a decode may come.
  */
 
-import { append, Bag, NONE } from '../arrays'
-import type { Clock } from '../clock'
+import { append, Bag, NONE } from '../base/arrays'
+import type { Clock } from '../base/clock'
+import { ApproxiferError, asError } from '../base/errors'
+import { Payload } from '../base/payload'
+import type { GroupReport } from '../base/prediction'
+import type { TensorSpec } from '../base/tensor'
 import type { Codec } from '../codec/codec'
 import type { CodedRow } from '../codec/decode'
-import { ApproxiferError, asError } from '../errors'
 import type { MemoryService, Rehearsal } from '../memory/service'
-import { Payload } from '../payload'
 import { type Apart, type Attempt, type Attempts, type Identity, NORMAL } from '../pool/attempt'
-import type { GroupReport } from '../prediction'
 import { type GroupMeasures, groupReport, rowOf, undecided } from '../report'
 import {
   type Answer,
@@ -28,7 +29,6 @@ import {
   type Service,
   Tried,
 } from '../service'
-import type { TensorSpec } from '../tensor'
 import { type Timeable, Timers } from './timers'
 
 export interface ParityOptions {

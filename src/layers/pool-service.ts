@@ -1,7 +1,7 @@
 /** The innermost service: one attempt, at the worker of the pool that will answer it first. */
 
-import { ApproxiferError } from '../errors'
-import type { Payload } from '../payload'
+import { ApproxiferError } from '../base/errors'
+import type { Payload } from '../base/payload'
 import type { Attempt, Attempts, Owner } from '../pool/attempt'
 import type { Call, Caller, Drop, Outcome, Query, Service } from '../service'
 

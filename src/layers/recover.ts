@@ -3,15 +3,16 @@
  * answer, where it comes later, grades the prediction, and teaches.
  */
 
-import { NO_VALUES, NONE } from '../arrays'
-import { isConfident } from '../choices'
-import type { Clock } from '../clock'
-import { ApproxiferError } from '../errors'
+import { NO_VALUES, NONE } from '../base/arrays'
+import { isConfident } from '../base/choices'
+import type { Clock } from '../base/clock'
+import { ApproxiferError } from '../base/errors'
+import { Payload } from '../base/payload'
+import type { RecoveryReport } from '../base/prediction'
+import { type TensorSpec, toNamed } from '../base/tensor'
 import { type BestRecovery, bestRecovery } from '../memory/best-recovery'
 import type { MemoryService, RecalledAnswer } from '../memory/service'
-import { Payload } from '../payload'
 import type { Attempt } from '../pool/attempt'
-import type { RecoveryReport } from '../prediction'
 import {
   type Answer,
   type Call,
@@ -25,7 +26,6 @@ import {
   type Query,
   type Service,
 } from '../service'
-import { type TensorSpec, toNamed } from '../tensor'
 import type { Lateness } from './lateness'
 import type { Budget } from './query-share'
 import { type Timeable, Timers } from './timers'

@@ -3,10 +3,11 @@
  * audits show how often the memory is wrong. One whose answer never comes counts as an error.
  */
 
-import type { Clock } from '../clock'
-import { asError } from '../errors'
+import type { Clock } from '../base/clock'
+import { asError } from '../base/errors'
+import { Payload } from '../base/payload'
+import type { TensorSpec } from '../base/tensor'
 import type { MemoryService, RecalledAnswer } from '../memory/service'
-import { Payload } from '../payload'
 import type { Attempt } from '../pool/attempt'
 import {
   type Answer,
@@ -21,7 +22,6 @@ import {
   SettledCall,
   tooLate,
 } from '../service'
-import type { TensorSpec } from '../tensor'
 import type { Draw, ErrorBudget } from './error-budget'
 import { audit } from './reuse-audit'
 import { Payoff, Savings } from './savings'

@@ -6,8 +6,8 @@
  * too, before all that was kept and learned is given up. Two differences that have no machine in common are enough by themselves.
  */
 
-import type { Warn } from '../notices'
-import type { Payload } from '../payload'
+import type { Warn } from '../base/notices'
+import type { Payload } from '../base/payload'
 import type { Identity } from '../pool/attempt'
 import { agree, type Equality } from '../trust/equality'
 import type { ExactCache, Kept } from './exact-cache'

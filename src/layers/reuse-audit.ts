@@ -3,7 +3,7 @@
  * a caller that leaves nor its deadline ends an audit: else errors would be missed.
  */
 
-import type { Clock } from '../clock'
+import type { Clock } from '../base/clock'
 import type { Attempt } from '../pool/attempt'
 import {
   type Answer,

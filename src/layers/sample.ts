@@ -4,8 +4,8 @@
  * found.
  */
 
+import type { Payload } from '../base/payload'
 import type { MemoryService } from '../memory/service'
-import type { Payload } from '../payload'
 import type { Attempt } from '../pool/attempt'
 import {
   type Answer,

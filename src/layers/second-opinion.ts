@@ -3,11 +3,11 @@
  * proves that the model was replaced nor counts as an error of the memory.
  */
 
-import type { Clock } from '../clock'
-import type { Payload } from '../payload'
+import type { Clock } from '../base/clock'
+import type { Payload } from '../base/payload'
+import type { Status } from '../base/prediction'
 import type { Apart, Attempt, Identity, Owner } from '../pool/attempt'
 import type { Pool } from '../pool/pool'
-import type { Status } from '../prediction'
 import { agree, type Equality } from '../trust/equality'
 
 /** How long one may take: as long as it takes that workers die and come back. */

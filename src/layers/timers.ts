@@ -4,8 +4,8 @@
  */
 
 import TinyQueue from 'tinyqueue'
-import { Deque } from '../arrays'
-import type { Clock } from '../clock'
+import { Deque } from '../base/arrays'
+import type { Clock } from '../base/clock'
 
 export interface Timeable {
   /** Written by `Timers` alone: when it is due, and its place in the line, or its entry in the heap; undefined while no time is set. */

@@ -7,9 +7,9 @@
  * other attempts for the query go on.
  */
 
-import { append, NONE } from '../arrays'
-import { ApproxiferError } from '../errors'
-import type { Payload } from '../payload'
+import { append, NONE } from '../base/arrays'
+import { ApproxiferError } from '../base/errors'
+import type { Payload } from '../base/payload'
 import type { Apart, Attempt, Attempts, Identity, Priority } from '../pool/attempt'
 import {
   answerOf,

@@ -1,7 +1,7 @@
 /** How often recovered answers were right, counted. */
 
-import type { RecoverySource } from '../prediction'
-import { wilson } from '../stats'
+import type { RecoverySource } from '../base/prediction'
+import { wilson } from '../base/stats'
 
 export const sources: readonly RecoverySource[] = ['code', 'memory']
 

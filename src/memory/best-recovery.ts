@@ -1,7 +1,7 @@
 /** The surest of what was decoded and what is remembered. */
 
-import type { Recovered } from '../prediction'
-import { allFinite } from '../tensor'
+import type { Recovered } from '../base/prediction'
+import { allFinite } from '../base/tensor'
 import type { Confidence } from './confidence'
 
 /** What a query can get in the place of its own answer. */

@@ -1,7 +1,7 @@
 /** The probability that a recovered answer is right: logistic regression on line, with an intercept for each label. */
 
+import { wilson } from '../base/stats'
 import type { Core } from '../core/core'
-import { wilson } from '../stats'
 import { type Examples, type Fit, fitted, logOdds, logOddsAt, sigmoid, standardised } from './logistic'
 import { finished, inSlices, perStep } from './steps'
 

@@ -1,9 +1,9 @@
 /** What confidence is learned from, as it is saved, and the checks of what is read: it may come from anywhere. */
 
-import { type Criterion, chooses, labelled } from '../criterion'
-import type { RecoverySource } from '../prediction'
-import * as saved from '../saved'
-import type { DeviationState } from '../stats'
+import { type Criterion, chooses, labelled } from '../base/criterion'
+import type { RecoverySource } from '../base/prediction'
+import * as saved from '../base/saved'
+import type { DeviationState } from '../base/stats'
 import { MOST_MISSING, MOST_TALLIES, sources, type Tally } from './agreements'
 import { type Graded, WINDOW } from './calibration'
 import { savedDeviations } from './deviations'

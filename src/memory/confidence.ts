@@ -1,7 +1,6 @@
 /** How likely recovered answers are right, by how often they agreed with the model's own answers that came late. */
 
-import { NONE } from '../arrays'
-import type { Core } from '../core/core'
+import { NONE } from '../base/arrays'
 import {
   type Criterion,
   chooses,
@@ -14,9 +13,10 @@ import {
   outputIn,
   sameChoice,
   toleranceOf,
-} from '../criterion'
-import type { Recovered, RecoverySource } from '../prediction'
-import { DEVIATION_WINDOW, type DeviationState, rmsDifference } from '../stats'
+} from '../base/criterion'
+import type { Recovered, RecoverySource } from '../base/prediction'
+import { DEVIATION_WINDOW, type DeviationState, rmsDifference } from '../base/stats'
+import type { Core } from '../core/core'
 import { type Agreement, Agreements, sources } from './agreements'
 import { Calibration, type Graded, type Prior } from './calibration'
 import { type ConfidenceState, confidenceState, savedConfidence } from './confidence-state'

@@ -1,8 +1,8 @@
 /** How much a model's answers differ from each other, each output by itself. */
 
-import { type Criterion, type JudgedOutput, judgedOf, outputIn } from '../criterion'
-import * as saved from '../saved'
-import { type DeviationState, RunningDeviation, savedDeviation } from '../stats'
+import { type Criterion, type JudgedOutput, judgedOf, outputIn } from '../base/criterion'
+import * as saved from '../base/saved'
+import { type DeviationState, RunningDeviation, savedDeviation } from '../base/stats'
 import { paced } from './steps'
 
 export class Deviations {

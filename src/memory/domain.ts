@@ -1,12 +1,12 @@
 /** What a memory is made for: shapes of queries and answers, how queries are compared, how many there is room for, also while it is decided how they are compared. */
 
-import { checkInteger, checkLengths, checkNames, checkWord, expected } from '../check'
+import { checkInteger, checkLengths, checkNames, checkWord, expected } from '../base/check'
+import { type Criterion, criterionFor, type JudgedOutput, judgedOf } from '../base/criterion'
+import { seeded } from '../base/random'
+import { size } from '../base/tensor'
 import { BLOCK, matrixBytes } from '../core/kernel-matrix'
 import { ARRAY_BYTES } from '../core/space'
 import { halvesBytes, PIECE, tableBytes } from '../core/wasm'
-import { type Criterion, criterionFor, type JudgedOutput, judgedOf } from '../criterion'
-import { seeded } from '../random'
-import { size } from '../tensor'
 import { studied, studyBytes } from './metric'
 import { PATCH_FEATURES } from './mirror'
 import { filterBytes, hasPatches, isLegible, learningBytes, shrunk, shrunkSize } from './patches'

@@ -1,9 +1,9 @@
 /** What was learned, as it is saved; also the state of a predictor that learns nothing. In a file of its own, since `Experience` imports the whole memory. */
 
-import { type Criterion, judgedOf } from '../criterion'
-import type * as saved from '../saved'
-import { RunningDeviation } from '../stats'
-import { type Signature, type TensorSpec, typed } from '../tensor'
+import { type Criterion, judgedOf } from '../base/criterion'
+import type * as saved from '../base/saved'
+import { RunningDeviation } from '../base/stats'
+import { type Signature, type TensorSpec, typed } from '../base/tensor'
 import type { ConfidenceState } from './confidence-state'
 import { pack } from './pack'
 

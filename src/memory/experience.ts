@@ -1,8 +1,8 @@
 /** All that is learned from proven answers: the memory, and the confidence of recoveries. Bounded, without a clock. */
 
+import type { Criterion } from '../base/criterion'
+import { rowLength, rowShape, type Signature, size } from '../base/tensor'
 import type { Core } from '../core/core'
-import type { Criterion } from '../criterion'
-import { rowLength, rowShape, type Signature, size } from '../tensor'
 import type { Graded } from './calibration'
 import { Confidence } from './confidence'
 import { type LearnedModel, learnedModel, type ModelMarks, type Persistent, packed } from './experience-state'

@@ -1,6 +1,6 @@
 /** Where pairs are remembered: in this thread (inline.ts) or in one of their own (thread.ts). */
 
-import type { DeviationState } from '../stats'
+import type { DeviationState } from '../base/stats'
 import type { Graded } from './calibration'
 import type { Spread } from './confidence'
 import type { Recollection } from './memory'

@@ -1,12 +1,12 @@
 /** What the engine asks of a memory, whichever host keeps it. How sure decoded answers are is learned here; of remembered ones, by the host. */
 
-import { NO_VALUES } from '../arrays'
-import type { Clock } from '../clock'
+import { NO_VALUES } from '../base/arrays'
+import type { Clock } from '../base/clock'
+import type { Warn } from '../base/notices'
+import type { Recovered } from '../base/prediction'
+import type { FirstAnswers } from '../base/refutation'
+import { allFinite, rowLength } from '../base/tensor'
 import type { Core } from '../core/core'
-import type { Warn } from '../notices'
-import type { Recovered } from '../prediction'
-import type { FirstAnswers } from '../refutation'
-import { allFinite, rowLength } from '../tensor'
 import { Confidence, surest } from './confidence'
 import { type GivenFeatures, type OwnFeatures, ownFeatures } from './domain'
 import { Experience } from './experience'

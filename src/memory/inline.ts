@@ -1,8 +1,8 @@
 /** A memory in the thread that asks it: a lookup is a function, a lesson takes its steps in turns with everything else. */
 
-import type { Clock } from '../clock'
-import type { Warn } from '../notices'
-import type { DeviationState } from '../stats'
+import type { Clock } from '../base/clock'
+import type { Warn } from '../base/notices'
+import type { DeviationState } from '../base/stats'
 import type { Graded } from './calibration'
 import type { Spread } from './confidence'
 import type { Experience } from './experience'

@@ -1,6 +1,6 @@
 /** Reads what was learned, as experience-state.ts writes it, and refuses what is of another model. */
 
-import * as saved from '../saved'
+import * as saved from '../base/saved'
 import type { ConfidenceState } from './confidence-state'
 import type { ExperienceState, LearnedModel, ModelMarks, Persistent } from './experience-state'
 import { unpack } from './unpack'

@@ -3,7 +3,7 @@
  * validation of kriging in a unique neighborhood", Math. Geology 15, 1983).
  */
 
-import { mean, rootMeanSquare, rowSums } from '../stats'
+import { mean, rootMeanSquare, rowSums } from '../base/stats'
 import { paced, perStep } from './steps'
 
 /** The answers of some pairs, and the Gaussian process on them. */

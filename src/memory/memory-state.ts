@@ -1,10 +1,10 @@
 /** A memory as it is saved, and the checks of what is read: it may come from anywhere. */
 
+import type { JudgedOutput } from '../base/criterion'
+import * as saved from '../base/saved'
+import { rmsDifference, rootMeanSquare } from '../base/stats'
 import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
-import type { JudgedOutput } from '../criterion'
-import * as saved from '../saved'
-import { rmsDifference, rootMeanSquare } from '../stats'
 import type { Domain } from './domain'
 import { pack } from './pack'
 import { Known, LEAST_SUM, MOST_SUM } from './pairs'

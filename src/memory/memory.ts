@@ -1,11 +1,11 @@
 /** Earlier queries and the model's own answers, from which a lost answer can be recovered without redundancy. */
 
-import { expected } from '../check'
+import { expected } from '../base/check'
+import { outputIn } from '../base/criterion'
+import { withoutOutliers } from '../base/stats'
+import { size } from '../base/tensor'
 import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
-import { outputIn } from '../criterion'
-import { withoutOutliers } from '../stats'
-import { size } from '../tensor'
 import { Deviations } from './deviations'
 import {
   DEFAULT_BYTES,

@@ -1,9 +1,9 @@
 /** What goes between a memory's service and the thread that keeps it: lists of plain data, one a turn of the loop. */
 
+import type { Criterion } from '../base/criterion'
+import type { DeviationState } from '../base/stats'
+import type { Signature } from '../base/tensor'
 import type { Core } from '../core/core'
-import type { Criterion } from '../criterion'
-import type { DeviationState } from '../stats'
-import type { Signature } from '../tensor'
 import type { Graded } from './calibration'
 import type { Spread } from './confidence'
 import type { ExperienceOptions } from './experience'

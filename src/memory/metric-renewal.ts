@@ -1,8 +1,8 @@
 /** When a memory decides again how queries are compared: with twice as many pairs, and when queries have changed. */
 
+import { balanced } from '../base/criterion'
 import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
-import { balanced } from '../criterion'
 import { beginning, type Domain, grown, restudying } from './domain'
 import { leaveLaterOut } from './leave-one-out'
 import { begin, collect, Known, type Pair } from './pairs'

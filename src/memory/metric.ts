@@ -4,10 +4,10 @@
  * 79 % so).
  */
 
+import type { Criterion } from '../base/criterion'
+import { MOST } from '../base/saved'
 import type { Core } from '../core/core'
 import { ARRAY_BYTES } from '../core/space'
-import type { Criterion } from '../criterion'
-import { MOST } from '../saved'
 import { paced, perStep } from './steps'
 import { kernelNames, type Metric, Study, type TriedMetric } from './study'
 

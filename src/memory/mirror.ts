@@ -3,7 +3,7 @@
  * |a - b|² is |even - even'|² + |odd - odd'|²; for the mirror image of b the odd parts add up instead.
  */
 
-import { joined } from '../arrays'
+import { joined } from '../base/arrays'
 import type { Core, HalvesTable, RowTable } from '../core/core'
 import { CELLS } from '../core/filter-bank'
 import { squaredLengths } from '../core/space'

@@ -1,6 +1,6 @@
 /** Log odds that a recovered answer is right, were every one of its values off by a normal error of its own. */
 
-import { type Choice, type Labels, scoresFrom, type Tags, topOf } from '../criterion'
+import { type Choice, type Labels, scoresFrom, type Tags, topOf } from '../base/criterion'
 
 /** Log odds beyond which one recovery is as certain as another. */
 export const CERTAIN = 8

@@ -3,7 +3,7 @@
  * checksum is over all behind the first line. What reads it is in archive.ts, since every page loads this.
  */
 
-import { checksum } from '../checksum'
+import { checksum } from '../base/checksum'
 
 export const KINDS = { f4: Float32Array, f8: Float64Array, u2: Uint16Array, u1: Uint8Array, i1: Int8Array } as const
 

@@ -1,10 +1,10 @@
 /** What a memory knows: how queries are compared, a regression on their answers, how large its errors are; and how that begins. */
 
+import { chooses, outputIn } from '../base/criterion'
+import { mean, rmsDifference, squaresAboutMeans } from '../base/stats'
+import { allFinite } from '../base/tensor'
 import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
-import { chooses, outputIn } from '../criterion'
-import { mean, rmsDifference, squaresAboutMeans } from '../stats'
-import { allFinite } from '../tensor'
 import type { Domain } from './domain'
 import type { Point } from './mirror'
 import { choiceLead } from './odds'

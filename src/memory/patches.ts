@@ -5,12 +5,12 @@
  * other, square roots, and filters in mirrored pairs. Constants by measurement on three image sets.
  */
 
-import { checkNames, expected } from '../check'
+import { checkNames, expected } from '../base/check'
+import { type Random, seeded } from '../base/random'
+import { moments } from '../base/stats'
 import type { Core } from '../core/core'
 import { type FilterBank, SIDE } from '../core/filter-bank'
 import { ARRAY_BYTES } from '../core/space'
-import { type Random, seeded } from '../random'
-import { moments } from '../stats'
 import { FILTERS, mirrored, PART_STEP, PATCH_FEATURES } from './mirror'
 import { finished, paced } from './steps'
 import type { Archive } from './unpack'

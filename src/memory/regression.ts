@@ -1,10 +1,10 @@
 /** A Gaussian process regression on all that is remembered, kept up to date in small steps. */
 
-import { joined } from '../arrays'
+import { joined } from '../base/arrays'
+import { type AnswerSample, type JudgedOutput, sampleOf } from '../base/criterion'
+import * as saved from '../base/saved'
 import type { Core } from '../core/core'
 import { BLOCK, type KernelMatrix } from '../core/kernel-matrix'
-import { type AnswerSample, type JudgedOutput, sampleOf } from '../criterion'
-import * as saved from '../saved'
 import { solvedAtOnce } from './at-once'
 import { Inverses } from './inverses'
 import { type Fitted, fittedTo, leftOut, meansOf } from './leave-one-out'

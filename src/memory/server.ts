@@ -1,7 +1,7 @@
 /** Keeps memories for another thread: answers its lookups at once, and learns between them. */
 
 import type { Endpoint } from 'comlink'
-import { type Clock, systemClock } from '../clock'
+import { type Clock, systemClock } from '../base/clock'
 import { loadCore } from '../core/load'
 import { Experience } from './experience'
 import type { Rated } from './host'

@@ -1,6 +1,6 @@
 /** The memory's one face: what the engine asks of what the model answered before, wherever that is kept. */
 
-import type { Recovered } from '../prediction'
+import type { Recovered } from '../base/prediction'
 import type { Agreement } from './agreements'
 
 /** What the memory says of a query. */

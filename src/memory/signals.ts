@@ -3,10 +3,10 @@
  * signal that begins a little later (spoken digits: 22 % of the labels right, 95 % by these).
  */
 
+import { seeded } from '../base/random'
+import { moments } from '../base/stats'
 import type { Core } from '../core/core'
 import { ARRAY_BYTES } from '../core/space'
-import { seeded } from '../random'
-import { moments } from '../stats'
 import { paced, perStep } from './steps'
 import type { Archive } from './unpack'
 import { CONTRAST, clippedSum, inverseCovariance, savedContrast, THRESHOLD, whitened } from './whitening'

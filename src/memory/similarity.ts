@@ -1,8 +1,8 @@
 /** How alike queries are, by their values or by features, and the remembered ones, ready to be compared with others. */
 
+import { size } from '../base/tensor'
 import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
-import { size } from '../tensor'
 import { type Domain, ownFeatures } from './domain'
 import { chooseMetric, studied } from './metric'
 import { type Point, PointTable, toMirror } from './mirror'

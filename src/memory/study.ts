@@ -3,11 +3,11 @@
  * (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, 4.2).
  */
 
+import { balanced, type Criterion, type Labels, sameChoice, sampleOf } from '../base/criterion'
+import { type Random, seeded } from '../base/random'
+import { MOST } from '../base/saved'
+import { mean } from '../base/stats'
 import type { Core } from '../core/core'
-import { balanced, type Criterion, type Labels, sameChoice, sampleOf } from '../criterion'
-import { type Random, seeded } from '../random'
-import { MOST } from '../saved'
-import { mean } from '../stats'
 import { type Fitted, leftOut } from './leave-one-out'
 import { inverted } from './matrix-inverse'
 import { PRODUCTS, paced, perStep } from './steps'

@@ -1,9 +1,9 @@
 /** A memory in a thread of its own: lookups and lessons are messages, and the loop is left to the queries. */
 
-import type { Clock } from '../clock'
-import { ApproxiferError } from '../errors'
+import type { Clock } from '../base/clock'
+import { ApproxiferError } from '../base/errors'
+import type { DeviationState } from '../base/stats'
 import type { Thread } from '../platform/platform'
-import type { DeviationState } from '../stats'
 import type { Graded } from './calibration'
 import type { Spread } from './confidence'
 import { averaged, type Lesson, type MemoryHost, type Rated, type Taken, WAITING } from './host'

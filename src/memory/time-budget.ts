@@ -1,4 +1,4 @@
-import type { Clock } from '../clock'
+import type { Clock } from '../base/clock'
 
 /** How much time something may take: a share of all time, with some saved up. */
 export class TimeBudget {

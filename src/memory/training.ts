@@ -1,7 +1,7 @@
 /** Learning takes its turn behind callers: in short steps, each in a task of its own, and within a share of the time. */
 
-import type { Clock } from '../clock'
-import { asError } from '../errors'
+import type { Clock } from '../base/clock'
+import { asError } from '../base/errors'
 import { TimeBudget } from './time-budget'
 
 /**

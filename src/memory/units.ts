@@ -3,7 +3,7 @@
  * them. All others: as they are.
  */
 
-import { type JudgedOutput, outputIn } from '../criterion'
+import { type JudgedOutput, outputIn } from '../base/criterion'
 
 /** Values of this size and less count as 0, which has no logarithm. */
 const LEAST = 1e-6

@@ -1,8 +1,8 @@
 /** Reads saved state, as pack.ts writes it. */
 
-import { expected } from '../check'
-import { checksum } from '../checksum'
-import * as saved from '../saved'
+import { expected } from '../base/check'
+import { checksum } from '../base/checksum'
+import * as saved from '../base/saved'
 import { type ElementKind, FIRST, KINDS, kinds, VERSION, type What } from './pack'
 
 /** Bytes of the second line: everything that is learned comes to less than 3 MB where it is bounded. */

@@ -1,7 +1,7 @@
 /** Filters from random patches of images or signals, whitened and scaled to unit length. */
 
+import * as saved from '../base/saved'
 import type { Core } from '../core/core'
-import * as saved from '../saved'
 import { paced, perStep } from './steps'
 import type { Archive } from './unpack'
 

@@ -1,7 +1,7 @@
 /** Arrays of JSON, nested or not, as values of one element type. */
 
-import { outOfRange, wrongType } from '../check'
-import { type ElementType, kindOf, type NumericData, type TensorData } from '../element'
+import { outOfRange, wrongType } from '../base/check'
+import { type ElementType, kindOf, type NumericData, type TensorData } from '../base/element'
 import { isWide, type JsonElement, put } from './elements'
 
 /** Elements of an array under `data`: of float32 each the one next to what JSON.parse gives, to the bit. */

@@ -1,8 +1,16 @@
 /** Element types by the protocol's names, and their values as raw bytes and as values of JSON. */
 
-import { joined } from '../arrays'
-import { outOfRange } from '../check'
-import { bitsOfHalf, type ElementType, isNumeric, isReal, kindOf, type NumericData, type TensorData } from '../element'
+import { joined } from '../base/arrays'
+import { outOfRange } from '../base/check'
+import {
+  bitsOfHalf,
+  type ElementType,
+  isNumeric,
+  isReal,
+  kindOf,
+  type NumericData,
+  type TensorData,
+} from '../base/element'
 
 /** Bytes of an element; those of BYTES have a length each. */
 export const datatypes = {

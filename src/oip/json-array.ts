@@ -1,7 +1,7 @@
 /** Reads arrays of JSON under `data` in slices, straight from the bytes. */
 
-import { wrongType } from '../check'
-import type { ElementType } from '../element'
+import { wrongType } from '../base/check'
+import type { ElementType } from '../base/element'
 import { type ElementList, type JsonElements, listOf, MOST_SUM, POWERS } from './element-list'
 
 /** Characters of a number, which is read at one go. */

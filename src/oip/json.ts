@@ -3,9 +3,9 @@
  * loop.
  */
 
-import { joined } from '../arrays'
-import { outOfRange } from '../check'
-import type { ElementType } from '../element'
+import { joined } from '../base/arrays'
+import { outOfRange } from '../base/check'
+import type { ElementType } from '../base/element'
 import { flattened, type JsonElements } from './element-list'
 import { elementTypeOf } from './elements'
 import { ArrayReader, afterString, ascii, COLON, isSpace, OPEN, parsed, QUOTE } from './json-array'

@@ -1,8 +1,8 @@
 /** What a server says its model takes and gives, by the Open Inference Protocol v2. */
 
-import { expected } from '../check'
-import { ApproxiferError } from '../errors'
-import { rowLength, type Signature, type TensorSpec } from '../tensor'
+import { expected } from '../base/check'
+import { ApproxiferError } from '../base/errors'
+import { rowLength, type Signature, type TensorSpec } from '../base/tensor'
 import { datatypeOf, datatypes, elementTypeOf } from './elements'
 
 /** The extension for raw tensors, as server metadata announces it. */

@@ -15,9 +15,9 @@ import {
   isObject,
   outOfRange,
   wrongType,
-} from '../check'
-import { partOf, type TensorData } from '../element'
-import { asError } from '../errors'
+} from '../base/check'
+import { partOf, type TensorData } from '../base/element'
+import { asError } from '../base/errors'
 import {
   type AnyTensor,
   isOpen,
@@ -30,7 +30,7 @@ import {
   type TensorList,
   type TensorSpec,
   tensorOf,
-} from '../tensor'
+} from '../base/tensor'
 import { parseJson } from './json'
 import { MOST_LENGTH, parametersOf, readEntries, type TensorEntry, valuesOf } from './tensors'
 

@@ -1,8 +1,8 @@
 /** The tensors of a message as it came: from JSON, or raw behind it. */
 
-import { checkInteger, checkObject, checkString, expected, outOfRange, wrongType } from '../check'
-import type { ElementType, TensorData } from '../element'
-import { size } from '../tensor'
+import { checkInteger, checkObject, checkString, expected, outOfRange, wrongType } from '../base/check'
+import type { ElementType, TensorData } from '../base/element'
+import { size } from '../base/tensor'
 import { JsonElements } from './element-list'
 import { type Datatype, datatypeOf, datatypes, fromRaw, wordsFor } from './elements'
 

@@ -3,8 +3,8 @@
  * Tensors travel as JSON or, with the binary extension, as raw little-endian bytes behind it.
  */
 
-import { type ElementType, isReal, partOf, realsOf, type TensorData } from '../element'
-import type { Signature, TensorList, TensorSpec } from '../tensor'
+import { type ElementType, isReal, partOf, realsOf, type TensorData } from '../base/element'
+import type { Signature, TensorList, TensorSpec } from '../base/tensor'
 import { datatypeOf, toRaw } from './elements'
 import { joinedBytes, turn } from './json'
 

@@ -1,6 +1,6 @@
 /** One payload at one worker: what its owner sees of it. Only the pool writes. */
 
-import type { ApproxiferError } from '../errors'
+import type { ApproxiferError } from '../base/errors'
 import type { ModelWorker } from '../workers/worker'
 
 /** A worker's: a key that it proved to hold, else its name. Workers of one machine share it. */

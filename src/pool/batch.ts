@@ -1,11 +1,11 @@
 /** Attempts as the pool has them, and what a worker is at work on, or has next: one attempt, or several that go through its model in one run. */
 
-import { CallOptions, Cancellation } from '../abort'
-import { NONE } from '../arrays'
-import { expected } from '../check'
-import type { ApproxiferError } from '../errors'
-import type { Payload } from '../payload'
-import type { TensorList } from '../tensor'
+import { CallOptions, Cancellation } from '../base/abort'
+import { NONE } from '../base/arrays'
+import { expected } from '../base/check'
+import type { ApproxiferError } from '../base/errors'
+import type { Payload } from '../base/payload'
+import type { TensorList } from '../base/tensor'
 import type { ModelWorker } from '../workers/worker'
 import {
   type Attempt,

@@ -4,7 +4,7 @@
  * two sizes take turns, and the larger one is used on if it pays.
  */
 
-import { median } from '../stats'
+import { median } from '../base/stats'
 
 /** Runs of each of the two sizes in a trial: the medians are compared. */
 const RUNS = 9

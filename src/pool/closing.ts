@@ -1,6 +1,6 @@
 /** Workers that left and are being closed. */
 
-import type { Clock } from '../clock'
+import type { Clock } from '../base/clock'
 import type { Member } from './member'
 
 /** How long a worker may take over it; it goes on unseen. */

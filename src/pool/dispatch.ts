@@ -3,8 +3,8 @@
  * is bound to it only then: one bound early waits behind a straggler (27 workers at 60 % load: p99 93 ms, against 21 ms for a plain hedge).
  */
 
-import { append, NONE } from '../arrays'
-import type { Clock } from '../clock'
+import { append, NONE } from '../base/arrays'
+import type { Clock } from '../base/clock'
 import { nobodysFault, type PooledAttempt } from './batch'
 import { Execution, type ExecutionOptions } from './execution'
 import { Forecast } from './forecast'

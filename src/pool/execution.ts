@@ -1,9 +1,9 @@
 /** What becomes of batches: each is sent, begins, and has its attempts settled; then its slot is free, or begins with the next. */
 
-import { append, NONE } from '../arrays'
-import type { Clock } from '../clock'
-import { ApproxiferError, asError } from '../errors'
-import type { Payload } from '../payload'
+import { append, NONE } from '../base/arrays'
+import type { Clock } from '../base/clock'
+import { ApproxiferError, asError } from '../base/errors'
+import type { Payload } from '../base/payload'
 import type { Attempt, FailedOutcome } from './attempt'
 import { Batch, CANCELLED, type Join, nobodysFault, PooledAttempt, send } from './batch'
 import type { Member, WorkerSlot } from './member'

@@ -3,8 +3,8 @@
  * nothing but what can, and a refused caller knows at once. What lost to this: docs/serving.md, Overload.
  */
 
-import type { Clock } from '../clock'
-import { ApproxiferError } from '../errors'
+import type { Clock } from '../base/clock'
+import { ApproxiferError } from '../base/errors'
 import { callerOf, type Turn } from './attempt'
 import type { PooledAttempt } from './batch'
 import type { Member } from './member'

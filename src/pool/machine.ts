@@ -3,7 +3,7 @@
  * with one slot, and gets one more for each answer. So a machine that falls silent holds up at most one query more than it has answered.
  */
 
-import { Deque } from '../arrays'
+import { Deque } from '../base/arrays'
 import type { ModelWorker } from '../workers/worker'
 import type { Member } from './member'
 

@@ -1,7 +1,7 @@
 /** Batches sent ahead: a worker that is at work on one may have its next one already, which is taken back where the first is late. */
 
-import { Deque } from '../arrays'
-import type { Clock } from '../clock'
+import { Deque } from '../base/arrays'
+import type { Clock } from '../base/clock'
 import type { Batch } from './batch'
 import type { Member, WorkerSlot } from './member'
 

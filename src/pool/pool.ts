@@ -1,7 +1,7 @@
 /** The workers, and one queue of attempts for all of them. It knows nothing of queries, groups, lies or numbers. */
 
-import type { Clock } from '../clock'
-import { ApproxiferError } from '../errors'
+import type { Clock } from '../base/clock'
+import { ApproxiferError } from '../base/errors'
 import type { ModelWorker } from '../workers/worker'
 import type { Apart, Attempt, Attempts, Identity, Submission, Turn } from './attempt'
 import { type Batch, CANCELLED, nobodysFault, PooledAttempt } from './batch'

@@ -3,8 +3,8 @@
  * callers take turns, as many as their weight in a row, and of one caller the first come is the first served.
  */
 
-import { Deque } from '../arrays'
-import type { Clock } from '../clock'
+import { Deque } from '../base/arrays'
+import type { Clock } from '../base/clock'
 import { callerOf, type Turn } from './attempt'
 import type { PooledAttempt } from './batch'
 

@@ -3,7 +3,7 @@
  * a call that it had taken, since then it has room for one. Whatever waits for it shares that, so that refusals make no loop.
  */
 
-import type { Clock } from '../clock'
+import type { Clock } from '../base/clock'
 
 /** The first wait, and the longest: it is also how long it may take to notice that a worker is free again. */
 const LEAST_MS = 10

@@ -1,7 +1,7 @@
 /** Every worker in one state, and those with a free slot, fastest first. Counts change in the one place where workers move between states. */
 
 import TinyQueue from 'tinyqueue'
-import type { Clock } from '../clock'
+import type { Clock } from '../base/clock'
 import type { Identity } from './attempt'
 import { Identities } from './identities'
 import type { Machine } from './machine'

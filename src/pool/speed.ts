@@ -3,7 +3,7 @@
  * vary by a factor of ten by chance: a worker is slow only where it is beyond what chance explains.
  */
 
-import { observe } from '../stats'
+import { observe } from '../base/stats'
 import { type LastTime, LEAST_MS, Scaling } from './time-by-size'
 
 /** An attempt is kept from workers that fail for this many times what the fastest takes, in case another gets free. */

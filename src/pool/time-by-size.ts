@@ -3,7 +3,7 @@
  * of times in a row of one worker, since long payloads would else be taken for slow workers.
  */
 
-import { mean } from '../stats'
+import { mean } from '../base/stats'
 
 /** Clocks tick, some of them in steps of .1 ms: nothing counts as faster than this. */
 export const LEAST_MS = 0.1

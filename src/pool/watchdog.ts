@@ -1,6 +1,6 @@
 /** Silence since a worker began with a batch is a hang. */
 
-import type { Clock } from '../clock'
+import type { Clock } from '../base/clock'
 import type { WorkerSlot } from './member'
 
 /** Time for replies that wait to be read, before a worker that seems to hang is restarted: this thread may have stalled. */

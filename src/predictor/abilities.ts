@@ -1,9 +1,9 @@
 /** What can be done with a model, by what it takes and gives; and why the rest cannot. */
 
-import { isReal } from '../element'
-import { areReadAsVectors } from '../payload'
-import { type Right, type RightReading, readingsOf } from '../reading'
-import { isOpen, isReadAsVector, type Signature, shownShape, type TensorSpec } from '../tensor'
+import { isReal } from '../base/element'
+import { areReadAsVectors } from '../base/payload'
+import { type Right, type RightReading, readingsOf } from '../base/reading'
+import { isOpen, isReadAsVector, type Signature, shownShape, type TensorSpec } from '../base/tensor'
 import type { ModelWorker } from '../workers/worker'
 
 export interface Abilities {

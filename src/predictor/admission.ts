@@ -1,8 +1,8 @@
 /** Queries under way, and how others ended. */
 
-import { ApproxiferError } from '../errors'
+import { ApproxiferError } from '../base/errors'
+import { type Ending, noAnswers, type Status } from '../base/prediction'
 import { callerOf, type Turn } from '../pool/attempt'
-import { type Ending, noAnswers, type Status } from '../prediction'
 
 /** A caller has at most SHARE times as many queries under way as there is room left, so that others always find room (Choudhury and Hahne, 1998). */
 const SHARE = 9

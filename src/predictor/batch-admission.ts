@@ -1,8 +1,8 @@
 /** Room for callers with many queries: enough of them are under way to keep all workers busy, shared among callers, and others need not wait behind them. */
 
-import { onAbort } from '../abort'
-import type { Clock } from '../clock'
-import { ApproxiferError } from '../errors'
+import { onAbort } from '../base/abort'
+import type { Clock } from '../base/clock'
+import { ApproxiferError } from '../base/errors'
 import { callerOf, type Turn } from '../pool/attempt'
 import type { Admission } from './admission'
 import { predictEach } from './predict-each'

@@ -1,10 +1,10 @@
 /** Who asked a query: its promise, its deadline and its signal. It settles once. */
 
-import { aborted, onAbort } from '../abort'
-import type { Choices, OwnChoices } from '../choices'
-import type { ApproxiferError } from '../errors'
+import { aborted, onAbort } from '../base/abort'
+import type { Choices, OwnChoices } from '../base/choices'
+import type { ApproxiferError } from '../base/errors'
+import type { Ending, Prediction } from '../base/prediction'
 import { NORMAL, type Turn } from '../pool/attempt'
-import type { Ending, Prediction } from '../prediction'
 
 /** Told how a query ended, and whose it was. */
 export type Ended = (ending: Ending, turn: Turn) => void

@@ -1,7 +1,8 @@
 /** Codes and learns, with the numerical core: half of the package, loaded only for options that ask for it. */
 
 import { platform } from '#platform'
-import { systemClock } from '../clock'
+import { systemClock } from '../base/clock'
+import { secret, seeded } from '../base/random'
 import { Codec, type CodecOptions } from '../codec/codec'
 import type { Core } from '../core/core'
 import { loadCore } from '../core/load'
@@ -9,7 +10,6 @@ import type { ErrorBudget } from '../layers/error-budget'
 import { type ParityLayer, parity } from '../layers/parity'
 import { recover } from '../layers/recover'
 import { MemoryThread, type Spawn } from '../memory/thread'
-import { secret, seeded } from '../random'
 import type { Service } from '../service'
 import type { Checked, Settings } from './settings'
 import { memoryFor } from './tenant-memory'

@@ -1,9 +1,9 @@
 /** How often a new model's answers are right by those of the one that serves. */
 
-import { type Criterion, chooses, isWithinShare, judgedOf, sameChoice, toleranceOf } from '../criterion'
-import { isEqual, realsOf } from '../element'
-import { RunningDeviation, rmsDifference } from '../stats'
-import type { TensorList, TensorSpec } from '../tensor'
+import { type Criterion, chooses, isWithinShare, judgedOf, sameChoice, toleranceOf } from '../base/criterion'
+import { isEqual, realsOf } from '../base/element'
+import { RunningDeviation, rmsDifference } from '../base/stats'
+import type { TensorList, TensorSpec } from '../base/tensor'
 
 export class Comparison {
   compared = 0

@@ -1,15 +1,15 @@
 /** Composes local workers with a predictor, so that serving knows no threads. */
 
-import { checkInteger, expected, isObject } from '../check'
-import { ownRequest } from '../own-request'
-import { doubtsOf } from '../reading'
-import { verifiedWorkers } from '../scheme'
+import { checkInteger, expected, isObject } from '../base/check'
+import { doubtsOf } from '../base/reading'
+import { verifiedWorkers } from '../base/scheme'
 import { CheckedWorker } from '../workers/checked'
 import { localWorkers, mostThreads } from '../workers/local/local'
 import { type ModelWorker, machinesOf, type WorkerChanges } from '../workers/worker'
 import { abilitiesOf } from './abilities'
 import type { Needs } from './membership'
 import type { PredictorOptions } from './options'
+import { ownRequest } from './own-request'
 import { Predictor } from './predictor'
 import {
   type Checked,

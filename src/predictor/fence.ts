@@ -1,7 +1,7 @@
 /** A layer of the user's own may throw: that costs the query that it was asked, and a warning. */
 
-import { ApproxiferError, messageOf } from '../errors'
-import type { Warn } from '../notices'
+import { ApproxiferError, messageOf } from '../base/errors'
+import type { Warn } from '../base/notices'
 import type { Attempt } from '../pool/attempt'
 import {
   type Call,

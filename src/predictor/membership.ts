@@ -1,8 +1,8 @@
 /** Workers that come and go: reads what an iterable tells of them, and lets none in that is not alike. */
 
-import { expected, isObject } from '../check'
-import type { Clock } from '../clock'
-import { ApproxiferError, asError } from '../errors'
+import { expected, isObject } from '../base/check'
+import type { Clock } from '../base/clock'
+import { ApproxiferError, asError } from '../base/errors'
 import { CheckedWorker } from '../workers/checked'
 import { addToGroup, largest } from '../workers/remote/model'
 import {

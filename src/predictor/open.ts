@@ -1,6 +1,6 @@
 /** A fleet that anybody may join: what takes part in it, and what does not go with it. */
 
-import { expected } from '../check'
+import { expected } from '../base/check'
 import type { Checked } from './settings'
 
 export { OpenReputation } from '../trust/open-reputation'

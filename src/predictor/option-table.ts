@@ -3,17 +3,29 @@
  * Defaults that depend on other options are in settings.ts.
  */
 
-import { checkSignal } from '../abort'
-import { checkBoolean, checkMs, checkShare, checkString, expected, isObject } from '../check'
-import type { Choices } from '../choices'
-import { atDeadlines, onOverloads, policies } from '../choices'
-import { type Clock, systemClock } from '../clock'
+import { checkSignal } from '../base/abort'
+import { checkBoolean, checkMs, checkShare, checkString, expected, isObject } from '../base/check'
+import type { Choices } from '../base/choices'
+import { atDeadlines, onOverloads, policies } from '../base/choices'
+import { type Clock, systemClock } from '../base/clock'
+import { ROUNDING } from '../base/criterion'
+import {
+  any,
+  callback,
+  group,
+  integer,
+  number,
+  open,
+  option,
+  read,
+  switchable,
+  type TableOf,
+  words,
+} from '../base/option'
+import { checkRight } from '../base/reading'
+import { MOST } from '../base/scheme'
 import type { CoreOptions } from '../core/load'
-import { ROUNDING } from '../criterion'
-import { any, callback, group, integer, number, open, option, read, switchable, type TableOf, words } from '../option'
 import { priorities } from '../pool/attempt'
-import { checkRight } from '../reading'
-import { MOST } from '../scheme'
 import type { Recall } from '../trust/given-answers'
 import type { Verdict } from '../trust/reputation'
 import { type LocalOptions, threadOptions } from '../workers/local/options'

@@ -1,14 +1,14 @@
 /** What callers may ask of a predictor; checks, defaults and what the tables of docs/ say are in option-table.ts. */
 
-import type { Choices } from '../choices'
-import type { Clock } from '../clock'
+import type { Choices } from '../base/choices'
+import type { Clock } from '../base/clock'
+import type { Right } from '../base/reading'
+import type { Tensors } from '../base/tensor'
 import type { CodecOptions } from '../codec/codec'
 import type { CoreOptions } from '../core/load'
 import type { MemoryOptions } from '../memory/memory'
 import type { Priority } from '../pool/attempt'
-import type { Right } from '../reading'
 import type { Layer } from '../service'
-import type { Tensors } from '../tensor'
 import type { Recall } from '../trust/given-answers'
 import type { Verdict } from '../trust/reputation'
 import type { LocalOptions, ThreadOptions } from '../workers/local/options'

@@ -3,9 +3,9 @@
  * longest one that it shares its run with, which is less than twice as long. Answers are cut back. A query that goes alone is not touched.
  */
 
-import { flawOf, shapeKeyOf } from '../payload'
+import { flawOf, shapeKeyOf } from '../base/payload'
+import { shownShape, type TensorList, type TensorSpec } from '../base/tensor'
 import type { Together } from '../pool/batch'
-import { shownShape, type TensorList, type TensorSpec } from '../tensor'
 import { axesByPlace, maskOf, resized, type SequenceAxes } from '../workers/sequence'
 import type { ModelWorker } from '../workers/worker'
 

@@ -1,9 +1,9 @@
 /** Many queries of one caller: as many under way as keep all workers busy, so that others need not wait behind them. */
 
-import { onAbort } from '../abort'
-import { expected } from '../check'
-import type { Prediction } from '../prediction'
-import type { QueryTensors } from '../tensor'
+import { onAbort } from '../base/abort'
+import { expected } from '../base/check'
+import type { Prediction } from '../base/prediction'
+import type { QueryTensors } from '../base/tensor'
 import type { PredictOptions } from './options'
 import type { Predictor } from './predictor'
 

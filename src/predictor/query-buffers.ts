@@ -3,8 +3,8 @@
  * Fresh memory costs more than the copy (150,528 values: 170 us, and 23 into memory that was there).
  */
 
-import { type ArrayKind, copyOf, isNumeric, isShared, type TensorData } from '../element'
-import type { Payload } from '../payload'
+import { type ArrayKind, copyOf, isNumeric, isShared, type TensorData } from '../base/element'
+import type { Payload } from '../base/payload'
 import { LARGE, type ModelWorker } from '../workers/worker'
 
 /** Bytes that are kept for queries to come. */

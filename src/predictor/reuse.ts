@@ -1,5 +1,6 @@
 /** What answers queries that nobody is asked for: those that equal earlier ones, and those that a memory is confident of. Loaded where an option asks for it. */
 
+import { secret } from '../base/random'
 import { cache } from '../layers/cache'
 import { coalesce } from '../layers/coalesce'
 import type { ErrorBudget } from '../layers/error-budget'
@@ -9,7 +10,6 @@ import { Repeatability } from '../layers/repeatability'
 import { Repeats, type SavingStats, Savings } from '../layers/savings'
 import { SecondOpinion } from '../layers/second-opinion'
 import type { Identity } from '../pool/attempt'
-import { secret } from '../random'
 import type { Query } from '../service'
 import type { Means } from './means'
 import { isVerified, type Settings } from './settings'

@@ -4,12 +4,12 @@
  * serves until then. One that has served needs no proof: so a roll back is a roll.
  */
 
-import { expected, outOfRange } from '../check'
-import { ApproxiferError } from '../errors'
-import { Payload } from '../payload'
-import type { Prediction } from '../prediction'
-import { type Random, seeded } from '../random'
-import type { TensorList } from '../tensor'
+import { expected, outOfRange } from '../base/check'
+import { ApproxiferError } from '../base/errors'
+import { Payload } from '../base/payload'
+import type { Prediction } from '../base/prediction'
+import { type Random, seeded } from '../base/random'
+import type { TensorList } from '../base/tensor'
 import { identityOf, type ModelWorker, modelIdOf } from '../workers/worker'
 import { SharedCaller, type WaitingCaller } from './caller'
 import { type Takes, YOURS } from './membership'

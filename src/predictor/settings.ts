@@ -1,12 +1,12 @@
 /** What a predictor does: its options with their defaults, those included that depend on each other. */
 
-import { expected, outOfRange } from '../check'
-import type { Choices } from '../choices'
-import { checkPolicy, defaultPolicy } from '../choices'
+import { expected, outOfRange } from '../base/check'
+import type { Choices } from '../base/choices'
+import { checkPolicy, defaultPolicy } from '../base/choices'
+import type { Guard } from '../base/errors'
+import { guarded, threw, type Warn, warnOnce } from '../base/notices'
+import { read, type ValuesOf } from '../base/option'
 import type { Codec } from '../codec/codec'
-import type { Guard } from '../errors'
-import { guarded, threw, type Warn, warnOnce } from '../notices'
-import { read, type ValuesOf } from '../option'
 import { NORMAL, priorities, type Turn } from '../pool/attempt'
 import { hedge as hedgeOptions, predictOptions, predictorOptions } from './option-table'
 import type { MemoryChoices, PredictOptions, PredictorOptions } from './options'

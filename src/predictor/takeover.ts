@@ -1,7 +1,7 @@
 /** A generation beside others: how it fares, and what it should be. */
 
+import { wilson } from '../base/stats'
 import type { IdentitiesView } from '../pool/identities'
-import { wilson } from '../stats'
 import { Comparison } from './comparison'
 import type { Takes } from './membership'
 import type { GenerationReport } from './options'

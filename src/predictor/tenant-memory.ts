@@ -1,5 +1,6 @@
 /** What a tenant learns: its memory, where that is, and what it takes up of what was saved. */
 
+import { type Signature, size } from '../base/tensor'
 import type { Core } from '../core/core'
 import type { ErrorBudget } from '../layers/error-budget'
 import { DEFAULT_BYTES, type OwnFeatures, sampleFeatures } from '../memory/domain'
@@ -9,7 +10,6 @@ import { HostedMemory } from '../memory/hosted'
 import { learnedFrom } from '../memory/learned'
 import { Memory } from '../memory/memory'
 import type { MemoryThread } from '../memory/thread'
-import { type Signature, size } from '../tensor'
 import type { Settings } from './settings'
 import { evidenceOf, type Shared } from './tenants'
 

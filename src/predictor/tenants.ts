@@ -3,16 +3,16 @@
  * Workers, budgets and times are everybody's.
  */
 
-import type { Clock } from '../clock'
+import type { Clock } from '../base/clock'
+import { Scheme } from '../base/scheme'
+import type { Signature } from '../base/tensor'
 import type { ErrorBudget } from '../layers/error-budget'
 import type { Budget } from '../layers/query-share'
 import { recallable } from '../layers/recallable'
 import { learnedModel, type ModelMarks, type Persistent, saveNothing } from '../memory/experience-state'
 import type { MemoryService } from '../memory/service'
 import type { Identity } from '../pool/attempt'
-import { Scheme } from '../scheme'
 import type { Layer } from '../service'
-import type { Signature } from '../tensor'
 import type { Reputation } from '../trust/reputation'
 import type { Means } from './means'
 import type { Coded, Settings } from './settings'

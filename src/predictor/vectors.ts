@@ -1,12 +1,12 @@
 /** What a memory compares queries by: their values where these are real numbers, else numbers that the user makes of each. */
 
-import { NO_VALUES } from '../arrays'
+import { NO_VALUES } from '../base/arrays'
+import type { Warn } from '../base/notices'
+import { areReadAsVectors, hasVectors, vectorOf } from '../base/payload'
+import { probeQuery } from '../base/probe-query'
+import { allFinite, isReadAsVector, type Signature, type TensorList, type TensorSpec, toNamed } from '../base/tensor'
 import { ownFeatures } from '../memory/domain'
 import type { MemoryOptions } from '../memory/memory'
-import type { Warn } from '../notices'
-import { areReadAsVectors, hasVectors, vectorOf } from '../payload'
-import { probeQuery } from '../probe-query'
-import { allFinite, isReadAsVector, type Signature, type TensorList, type TensorSpec, toNamed } from '../tensor'
 import type { MemoryChoices, QueryFeatures } from './options'
 
 export interface Vectors {

@@ -3,9 +3,9 @@
  * what is known of the honesty of workers spans them.
  */
 
-import { ApproxiferError, asError } from '../errors'
+import { ApproxiferError, asError } from '../base/errors'
+import type { Payload } from '../base/payload'
 import { Budget } from '../layers/query-share'
-import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
 import type { Query, Service } from '../service'
 import type { ModelChange, ModelWorker } from '../workers/worker'

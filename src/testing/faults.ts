@@ -1,7 +1,7 @@
 /** What goes wrong with a worker on purpose: how it is written, what that means for one call, and how workers lie. */
 
-import { checkNames, checkShare, checkString, expected, MOST_MS } from '../check'
-import type { Random } from '../random'
+import { checkNames, checkShare, checkString, expected, MOST_MS } from '../base/check'
+import type { Random } from '../base/random'
 
 /** Shares are probabilities per call, 0 by default. */
 export interface Faults {

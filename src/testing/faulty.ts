@@ -1,10 +1,10 @@
 /** A worker that is slow, hangs, dies, lies or answers garbage on purpose. Never on the production path. */
 
-import { checkInteger, expected } from '../check'
-import { ApproxiferError } from '../errors'
-import { tensorsOf, vectorOf } from '../payload'
-import { type Random, seeded } from '../random'
-import type { TensorList } from '../tensor'
+import { checkInteger, expected } from '../base/check'
+import { ApproxiferError } from '../base/errors'
+import { tensorsOf, vectorOf } from '../base/payload'
+import { type Random, seeded } from '../base/random'
+import type { TensorList } from '../base/tensor'
 import { OpenCall } from '../workers/open-call'
 import type { ModelWorker } from '../workers/worker'
 import { checkFaults, drawFaults, type Faults } from './faults'

@@ -1,7 +1,7 @@
 /** The memory's thread in simulated time: a server of its own, whose messages take a while, may be lost, and which may die. */
 
 import type { Endpoint } from 'comlink'
-import type { Clock } from '../clock'
+import type { Clock } from '../base/clock'
 import type { Charges } from '../memory/inline'
 import { type Order, ordersIn, type Report } from '../memory/messages'
 import { MemoryServer } from '../memory/server'

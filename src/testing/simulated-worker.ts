@@ -1,10 +1,10 @@
 /** Workers that take simulated time: hundreds of thousands of queries in seconds. For the demo, benches and tests. */
 
-import { type Abort, aborted, abortOf, onAbort } from '../abort'
-import type { Clock } from '../clock'
-import { tensorsOf, vectorOf } from '../payload'
-import type { Random } from '../random'
-import type { TensorList } from '../tensor'
+import { type Abort, aborted, abortOf, onAbort } from '../base/abort'
+import type { Clock } from '../base/clock'
+import { tensorsOf, vectorOf } from '../base/payload'
+import type { Random } from '../base/random'
+import type { TensorList } from '../base/tensor'
 import type { ModelWorker } from '../workers/worker'
 
 /** Milliseconds that worker `index` takes for an answer which it begins at `now`. */

@@ -1,7 +1,7 @@
 /** Simulated time, for the demo, benches and tests. */
 
 import TinyQueue from 'tinyqueue'
-import type { Clock } from '../clock'
+import type { Clock } from '../base/clock'
 
 interface Event {
   at: number

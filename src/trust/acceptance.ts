@@ -3,7 +3,7 @@
  * prove an answer, since one of them at least is honest.
  */
 
-import type { Payload } from '../payload'
+import type { Payload } from '../base/payload'
 import { agree, type Equality, isLie } from './equality'
 
 /** What several workers' answers to one query show. */

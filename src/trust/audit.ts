@@ -3,7 +3,7 @@
  * answer, an ejected worker as well. Nobody waits for it.
  */
 
-import type { Payload } from '../payload'
+import type { Payload } from '../base/payload'
 import type { Apart, Attempt, Attempts, Identity, Owner, Priority } from '../pool/attempt'
 import { answerOf } from '../service'
 import type { ModelWorker } from '../workers/worker'

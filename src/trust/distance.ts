@@ -1,9 +1,9 @@
 /** How far an answer is from what a memory says: what suspicion goes by. */
 
-import { judgedOf, outputIn } from '../criterion'
+import { judgedOf, outputIn } from '../base/criterion'
+import type { Recovered } from '../base/prediction'
+import { rmsDifference, rootMeanSquare } from '../base/stats'
 import { inUnits } from '../memory/units'
-import type { Recovered } from '../prediction'
-import { rmsDifference, rootMeanSquare } from '../stats'
 import type { Equality } from './equality'
 
 /** No error is smaller. */

@@ -5,10 +5,10 @@
  * deviation pass for everybody.
  */
 
-import { type Criterion, chooses, FAR, judgedOf, sameChoice } from '../criterion'
-import { type ElementType, isEqual, isReal, realsOf, type TensorData } from '../element'
-import { type Payload, standsForNone } from '../payload'
-import type { TensorSpec } from '../tensor'
+import { type Criterion, chooses, FAR, judgedOf, sameChoice } from '../base/criterion'
+import { type ElementType, isEqual, isReal, realsOf, type TensorData } from '../base/element'
+import { type Payload, standsForNone } from '../base/payload'
+import type { TensorSpec } from '../base/tensor'
 
 export interface Equality {
   readonly criterion: Criterion

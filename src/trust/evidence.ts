@@ -3,8 +3,8 @@
  * proof alone, so that no worker can frame another. Bounded by the workers, serialisable, without a clock.
  */
 
-import * as saved from '../saved'
-import { cusum, observe, type RunningMoments } from '../stats'
+import * as saved from '../base/saved'
+import { cusum, observe, type RunningMoments } from '../base/stats'
 
 /**
  * CUSUM of how far a worker's answers are from what the memory says, in standard deviations of that distance over the whole pool: what

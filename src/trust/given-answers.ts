@@ -1,7 +1,7 @@
 /** Who gave the last unproven answers to which tenants, when, and what ids callers have of them: what is not proven of a liar's can be recalled. Not the answers. */
 
+import { secret } from '../base/random'
 import type { Identity } from '../pool/attempt'
-import { secret } from '../random'
 import { identityOf, type ModelWorker } from '../workers/worker'
 
 /** Answers given last of which those of a convict can be recalled: 32 MB, at 32 bytes each. */

@@ -9,9 +9,9 @@
  * and no other stranger has it.
  */
 
-import type { Payload } from '../payload'
+import type { Payload } from '../base/payload'
+import type { Status } from '../base/prediction'
 import type { Attempt, Identity } from '../pool/attempt'
-import type { Status } from '../prediction'
 import { answerOf } from '../service'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { Candidates, type Stranger } from './candidates'

@@ -1,6 +1,6 @@
 /** Queries of callers that a trusted worker has answered, and no stranger has seen: what newcomers are asked. */
 
-import type { Payload } from '../payload'
+import type { Payload } from '../base/payload'
 import type { Evidence } from './evidence'
 
 /** Kept at most, and values in them. */

@@ -3,12 +3,12 @@
  * that queries tell, and the one that tells the pool.
  */
 
-import type { Criterion } from '../criterion'
-import type { Payload } from '../payload'
+import type { Criterion } from '../base/criterion'
+import type { Payload } from '../base/payload'
+import { type Random, seeded } from '../base/random'
+import type { Signature } from '../base/tensor'
 import type { Apart, Attempt, Attempts, Identity } from '../pool/attempt'
 import type { IdentitiesView } from '../pool/identities'
-import { type Random, seeded } from '../random'
-import type { Signature } from '../tensor'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { Audit } from './audit'
 import type { Equality } from './equality'

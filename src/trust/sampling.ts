@@ -3,13 +3,13 @@
  * convicts. An audit outlives its caller, its deadline and the worker that it is about, and waits where no anchor can be reached.
  */
 
-import { expected } from '../check'
+import { expected } from '../base/check'
+import type { Payload } from '../base/payload'
+import type { Status } from '../base/prediction'
+import { secret } from '../base/random'
 import type { MemoryService } from '../memory/service'
-import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity, Owner } from '../pool/attempt'
 import type { Pool } from '../pool/pool'
-import type { Status } from '../prediction'
-import { secret } from '../random'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { AuditDraws } from './audit-draws'
 import { agree, isLie, isNear, isOtherwiseLong } from './equality'

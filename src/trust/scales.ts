@@ -4,12 +4,12 @@
  * 1e30 once had every lie of theirs taken for rounding.
  */
 
-import { Payload, sizesOf } from '../payload'
+import { Payload, sizesOf } from '../base/payload'
+import { probeQuery } from '../base/probe-query'
+import { median } from '../base/stats'
+import type { Signature } from '../base/tensor'
 import type { Apart, Attempt, Attempts, Identity, Owner } from '../pool/attempt'
 import type { IdentitiesView } from '../pool/identities'
-import { probeQuery } from '../probe-query'
-import { median } from '../stats'
-import type { Signature } from '../tensor'
 import { identityOf, type ModelWorker } from '../workers/worker'
 
 /** Machines whose word it takes, where there are as many: of three no single one decides. */

@@ -4,10 +4,10 @@
  * with one warning. So a worker at fault is passed over, and no loop over what it says lasts longer than a turn.
  */
 
-import { checkBoolean, checkString, expected, isObject } from '../check'
-import { asError } from '../errors'
-import type { Warn } from '../notices'
-import type { Signature, TensorList } from '../tensor'
+import { checkBoolean, checkString, expected, isObject } from '../base/check'
+import { asError } from '../base/errors'
+import type { Warn } from '../base/notices'
+import type { Signature, TensorList } from '../base/tensor'
 import { checkSpecs, checkWorker, type ModelWorker } from './worker'
 
 type Optional<T> = T | undefined

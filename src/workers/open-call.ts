@@ -1,7 +1,7 @@
 /** A query that waits for its answer. */
 
-import { type Abort, aborted, onAbort } from '../abort'
-import type { TensorList } from '../tensor'
+import { type Abort, aborted, onAbort } from '../base/abort'
+import type { TensorList } from '../base/tensor'
 
 /** What settles it first counts: an outcome, or an abort. */
 export class OpenCall {

@@ -1,7 +1,7 @@
 /** Where the length of a sequence of tokens stands, in models whose input `attention_mask` hides what is behind its end. */
 
-import { blank, joinedData, partOf } from '../element'
-import { type AnyTensor, type Signature, size, type TensorSpec } from '../tensor'
+import { blank, joinedData, partOf } from '../base/element'
+import { type AnyTensor, type Signature, size, type TensorSpec } from '../base/tensor'
 
 const MASK = 'attention_mask'
 

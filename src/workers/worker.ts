@@ -1,9 +1,9 @@
 /** One ModelWorker is one failure domain: it runs the model, and may be slow, dead or lying. */
 
-import { checkFunction, checkInteger, checkLengths, checkString, checkWord, expected } from '../check'
-import { elementTypes, isHeldAs } from '../element'
-import type { OutputHints } from '../reading'
-import type { Probed } from '../saved'
+import { checkFunction, checkInteger, checkLengths, checkString, checkWord, expected } from '../base/check'
+import { elementTypes, isHeldAs } from '../base/element'
+import type { OutputHints } from '../base/reading'
+import type { Probed } from '../base/saved'
 import {
   type AnyTensor,
   isOpen,
@@ -14,7 +14,7 @@ import {
   size,
   type TensorList,
   type TensorSpec,
-} from '../tensor'
+} from '../base/tensor'
 import type { SequenceAxes } from './sequence'
 
 /** Bytes from which on shared memory gains anything. */

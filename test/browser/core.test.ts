@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { loadCore } from '../../src/core/load'
-import { codecWorks, goldenLocators, goldenScheme } from '../shared/cores'
+import { codecWorks, goldenLocators, goldenScheme } from '../shared/core-suites'
 
 const wasm = await loadCore()
 const js = await loadCore({ prefer: 'js' })

@@ -2,7 +2,7 @@
 
 import { createPredictor, type ModelWorker } from 'approxifer'
 import { expect, it } from 'vitest'
-import { seeded } from '../../src/random'
+import { seeded } from '../../src/base/random'
 import { compared } from '../consumers/memory/compared.js'
 
 const spec = (name: string, length: number) => [{ name, shape: [length] }]

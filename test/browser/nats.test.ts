@@ -2,7 +2,7 @@ import { wsconnect } from '@nats-io/nats-core'
 import { createPredictor, localWorkers } from 'approxifer'
 import { natsWorkers, serveNats } from 'approxifer/nats'
 import { describe, expect, inject, it } from 'vitest'
-import { ask } from '../shared/contract'
+import { ask } from '../shared/worker-contract'
 
 const createWorker = () => new Worker(new URL('../fixtures/web-worker.js', import.meta.url), { type: 'module' })
 const servers = inject('nats') as string

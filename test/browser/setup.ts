@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import type { TestProject } from 'vitest/node'
 import { NatsServer, natsInstalled } from '../shared/nats-server'
-import { LENET, LENGTH, Served } from '../shared/served'
+import { LENET, LENGTH, Served } from '../shared/served-process'
 
 declare module 'vitest' {
   export interface ProvidedContext {

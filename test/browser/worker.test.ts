@@ -1,7 +1,7 @@
 import { localWorkers } from 'approxifer'
 import { FaultyWorker } from 'approxifer/testing'
 import { describe, expect, it, vi } from 'vitest'
-import { contract } from '../shared/contract'
+import { contract } from '../shared/worker-contract'
 
 const createWorker = () => new Worker(new URL('../fixtures/web-worker.js', import.meta.url), { type: 'module' })
 const start = async () => (await localWorkers({ model: Uint8Array.of(1), workers: 1, createWorker }))[0]

@@ -1,10 +1,10 @@
 /** Wishes that come in any order, at any time, for loads that end, fail or never end: what is served in the end is the last wish. */
 
 import { expect, it, vi } from 'vitest'
+import { type Random, seeded } from '../../src/base/random'
 import { DesiredModel, type Serving } from '../../src/cli/serve/desired-model'
 import { Models } from '../../src/gateway/models'
-import { type Random, seeded } from '../../src/random'
-import { LENET } from '../shared/served'
+import { LENET } from '../shared/served-process'
 
 interface Options {
   version: string

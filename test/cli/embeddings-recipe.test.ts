@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { expect, it, onTestFinished } from 'vitest'
 import { EMBEDDER } from '../shared/embedder'
-import { Served } from '../shared/served'
+import { Served } from '../shared/served-process'
 
 it('ten lines find the text that is meant', async () => {
   const [, code] = /<!-- recipe embeddings -->\n```js\n(.*?)```/s.exec(readFileSync('docs/serving.md', 'utf8')) ?? []

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { ApproxiferError } from '../../src/base/errors'
+import type { GroupReport } from '../../src/base/prediction'
 import { Events } from '../../src/cli/serve/events'
-import { ApproxiferError } from '../../src/errors'
-import type { GroupReport } from '../../src/prediction'
 
 afterEach(() => vi.useRealTimers())
 

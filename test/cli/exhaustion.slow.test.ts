@@ -4,9 +4,9 @@ import { once } from 'node:events'
 import { request } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { NO_SECOND_ADDRESS } from '../shared/machine'
-import { until } from '../shared/patience'
-import { json, LENET, Served } from '../shared/served'
+import { NO_SECOND_ADDRESS } from '../shared/machine-needs'
+import { json, LENET, Served } from '../shared/served-process'
+import { until } from '../shared/waiting'
 
 const FULL = process.env.EXHAUSTION === 'full'
 /** Connections, of which a server by default takes 1,024. */

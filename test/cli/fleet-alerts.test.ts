@@ -8,7 +8,7 @@ import { parse, stringify } from 'yaml'
 import { findPromtool } from '../../scripts/programs.js'
 import { isInference, type Route } from '../../src/gateway/event'
 import { scratch } from '../shared/cli'
-import { json, LENET, Served } from '../shared/served'
+import { json, LENET, Served } from '../shared/served-process'
 
 const RULES = 'examples/fleet/alerts.yaml'
 const TESTS = 'test/fixtures/alerts.test.yaml'

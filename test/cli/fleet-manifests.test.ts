@@ -7,7 +7,7 @@ import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { scratch } from '../shared/cli'
-import { LENET, parseMetrics, Served } from '../shared/served'
+import { LENET, parseMetrics, Served } from '../shared/served-process'
 
 const FOLDER = 'examples/fleet'
 const require = createRequire(import.meta.url)

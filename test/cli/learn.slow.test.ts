@@ -4,7 +4,7 @@ import { createPredictor } from 'approxifer'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { run, scratch } from '../shared/cli'
 import { onnx } from '../shared/onnx'
-import { digit, json, LENET, Served } from '../shared/served'
+import { digit, json, LENET, Served } from '../shared/served-process'
 
 const { folder, npy, write } = scratch()
 const state = join(folder, 'state')

@@ -1,10 +1,10 @@
 /** The built `approxifer serve` with a thread of its own beside a server that tells no fingerprint. */
 
 import { afterEach, expect, it } from 'vitest'
-import { until } from '../shared/patience'
-import { QuirkServer } from '../shared/quirk-server'
-import { fingerprints, served, type Which } from '../shared/rollout'
-import { json, LENET, Served } from '../shared/served'
+import { QuirkServer } from '../shared/oip-quirks'
+import { fingerprints, served, type Which } from '../shared/rollout-digits'
+import { json, LENET, Served } from '../shared/served-process'
+import { until } from '../shared/waiting'
 
 const ends: (() => unknown)[] = []
 afterEach(async () => {

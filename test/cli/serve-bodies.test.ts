@@ -6,7 +6,7 @@ import { createGateway } from 'approxifer/gateway'
 import { afterEach, expect, it } from 'vitest'
 import { type Listening, listen } from '../../src/cli/serve/listen'
 import type { RequestEvent } from '../../src/gateway/event'
-import { HandWorker } from '../shared/house'
+import { HandWorker } from '../shared/hand-predictor'
 
 const limits = { headerMs: 5000, requestMs: 5000, maxConnections: 100 }
 let house: { listening: Listening; worker: HandWorker; events: RequestEvent[]; close(): Promise<void> } | undefined

@@ -6,7 +6,7 @@ import { request } from 'node:https'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { scratch, serve } from '../shared/cli'
-import { json, LENET, Served } from '../shared/served'
+import { json, LENET, Served } from '../shared/served-process'
 
 const openssl = spawnSync('openssl', ['version']).status === 0
 const { folder } = scratch()

@@ -6,11 +6,11 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { scratch } from '../shared/cli'
-import { NO_PROC } from '../shared/machine'
+import { NO_PROC } from '../shared/machine-needs'
 import { freePort } from '../shared/nats-server'
 import { onnx } from '../shared/onnx'
-import { until } from '../shared/patience'
-import { ask, json, LENET, type Line, Served } from '../shared/served'
+import { ask, json, LENET, type Line, Served } from '../shared/served-process'
+import { until } from '../shared/waiting'
 
 const { folder } = scratch()
 const own = (version = '1') => ({ model: join(process.cwd(), LENET), workers: 1, version })

@@ -7,9 +7,9 @@ import { findNats } from '../../scripts/programs.js'
 import { PROBE } from '../../src/oip/write'
 import { scratch } from '../shared/cli'
 import { freePort } from '../shared/nats-server'
-import { until } from '../shared/patience'
-import { QuirkServer } from '../shared/quirk-server'
-import { json, LENET, type Line, Served } from '../shared/served'
+import { QuirkServer } from '../shared/oip-quirks'
+import { json, LENET, type Line, Served } from '../shared/served-process'
+import { until } from '../shared/waiting'
 
 const { folder } = scratch()
 

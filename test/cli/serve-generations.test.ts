@@ -4,9 +4,9 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
 import { scratch } from '../shared/cli'
-import { type Model, QuirkServer } from '../shared/quirk-server'
-import { served } from '../shared/rollout'
-import { follow, json, LENET, Served } from '../shared/served'
+import { type Model, QuirkServer } from '../shared/oip-quirks'
+import { served } from '../shared/rollout-digits'
+import { follow, json, LENET, Served } from '../shared/served-process'
 
 const { folder } = scratch()
 const ends: (() => unknown)[] = []

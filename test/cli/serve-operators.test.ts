@@ -5,7 +5,7 @@ import { request } from 'node:http'
 import { join } from 'node:path'
 import { afterEach, expect, it } from 'vitest'
 import { scratch } from '../shared/cli'
-import { LENET, Served } from '../shared/served'
+import { LENET, Served } from '../shared/served-process'
 
 const { folder } = scratch()
 let served: Served

@@ -5,10 +5,10 @@ import { createServer as createWebServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { checksum } from '../../src/checksum'
+import { checksum } from '../../src/base/checksum'
 import { scratch } from '../shared/cli'
 import { freePort } from '../shared/nats-server'
-import { json, LENET, Served } from '../shared/served'
+import { json, LENET, Served } from '../shared/served-process'
 
 const { folder } = scratch()
 

@@ -9,8 +9,8 @@ import { describe, expect, it } from 'vitest'
 import { type Handler, listen } from '../../src/cli/serve/listen'
 import { PROBE } from '../../src/oip/write'
 import { runWith, scratch, serve } from '../shared/cli'
-import { PATIENCE_MS } from '../shared/patience'
-import { json, LENET, LENGTH, Served } from '../shared/served'
+import { json, LENET, LENGTH, Served } from '../shared/served-process'
+import { PATIENCE_MS } from '../shared/waiting'
 
 const { folder, write } = scratch()
 const model = [`digits=${LENET}`, '--workers', '1']

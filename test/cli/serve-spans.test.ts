@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { scratch } from '../shared/cli'
-import { json, LENET, Served } from '../shared/served'
+import { json, LENET, Served } from '../shared/served-process'
 
 const { folder } = scratch()
 

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { scratch } from '../shared/cli'
-import { until } from '../shared/patience'
-import { json, LENET, type Line, Served } from '../shared/served'
+import { json, LENET, type Line, Served } from '../shared/served-process'
+import { until } from '../shared/waiting'
 
 const { folder } = scratch()
 

@@ -9,8 +9,8 @@ import { serveNats } from 'approxifer/nats'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { scratch } from '../shared/cli'
 import { NatsServer, natsInstalled } from '../shared/nats-server'
-import { QuirkServer } from '../shared/quirk-server'
-import { digit, follow, json, LENET, Served } from '../shared/served'
+import { QuirkServer } from '../shared/oip-quirks'
+import { digit, follow, json, LENET, Served } from '../shared/served-process'
 import { inferring } from '../shared/vectors'
 
 const { folder } = scratch()

@@ -8,8 +8,8 @@ import { promisify } from 'node:util'
 import OpenAI, { APIUserAbortError, AuthenticationError, BadRequestError, NotFoundError } from 'openai'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { EMBEDDER, idsOf, LONGEST, largestDifference, reference, TEXT_FOLDER } from '../shared/embedder'
-import { until } from '../shared/patience'
-import { parseMetrics, Served } from '../shared/served'
+import { parseMetrics, Served } from '../shared/served-process'
+import { until } from '../shared/waiting'
 
 const run = promisify(execFile)
 const texts = ['a library for parsing', 'fast', 'What is Deep Learning?']

@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { scratch, serve } from '../shared/cli'
 import { freePort } from '../shared/nats-server'
-import { until } from '../shared/patience'
-import { QuirkServer } from '../shared/quirk-server'
-import { digit, json, LENET, Served } from '../shared/served'
+import { QuirkServer } from '../shared/oip-quirks'
+import { digit, json, LENET, Served } from '../shared/served-process'
+import { until } from '../shared/waiting'
 
 const { folder } = scratch()
 const put = (name: string, content: string) => {

@@ -3,9 +3,9 @@ import { Agent } from 'node:http'
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Metrics } from '../../src/cli/serve/metrics'
-import { NO_SECOND_ADDRESS } from '../shared/machine'
-import { until } from '../shared/patience'
-import { type Answer, ask, binary, json, LENET, LENGTH, Served } from '../shared/served'
+import { NO_SECOND_ADDRESS } from '../shared/machine-needs'
+import { type Answer, ask, binary, json, LENET, LENGTH, Served } from '../shared/served-process'
+import { until } from '../shared/waiting'
 
 const LABELS = readFileSync('models/mnist-labels.npy').subarray(-400)
 

@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
 import { lenet, runWith, unlabelled } from '../shared/cli'
-import { NO_SCRIPT } from '../shared/machine'
+import { NO_SCRIPT } from '../shared/machine-needs'
 
 const longest = (text: string) => Math.max(...text.split('\n').map((line) => line.length))
 

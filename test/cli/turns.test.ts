@@ -1,12 +1,12 @@
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import { afterEach, expect, it } from 'vitest'
+import type { GroupReport } from '../../src/base/prediction'
 import type { Events } from '../../src/cli/serve/events'
 import { type Listening, listen } from '../../src/cli/serve/listen'
 import type { Metrics } from '../../src/cli/serve/metrics'
 import { type Log, observer, type Spans } from '../../src/cli/serve/observe'
 import type { RequestEvent } from '../../src/gateway/event'
-import type { GroupReport } from '../../src/prediction'
 
 const MOST = 8
 const limits = {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
+import { Scheme } from '../../src/base/scheme'
 import { Codec, type CodecOptions } from '../../src/codec/codec'
 import { codes } from '../../src/codec/codes'
 import { type Decoder, decoders } from '../../src/codec/decoders'
 import { gramOf, kriging } from '../../src/codec/kriging'
 import { decoderNames } from '../../src/codec/names'
 import { loadCore } from '../../src/core/load'
-import { seeded } from '../../src/random'
-import { Scheme } from '../../src/scheme'
 import vectors from '../vectors/kriging.json'
 
 const core = await loadCore({ prefer: 'wasm' })

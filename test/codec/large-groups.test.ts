@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
+import { rmsDifference } from '../../src/base/stats'
 import { Codec, type CodecOptions } from '../../src/codec/codec'
 import { kernelFor } from '../../src/codec/decoders'
 import type { Group } from '../../src/codec/group'
 import { kriging } from '../../src/codec/kriging'
 import type { Core } from '../../src/core/core'
 import { loadCore } from '../../src/core/load'
-import { seeded } from '../../src/random'
-import { rmsDifference } from '../../src/stats'
 
 const wasm = await loadCore({ prefer: 'wasm' })
 const VALUES = 784

@@ -5,7 +5,7 @@ import { cpSync, linkSync, mkdirSync, mkdtempSync, readdirSync, symlinkSync, wri
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inject } from 'vitest'
-import { PATIENCE_MS } from '../shared/patience'
+import { PATIENCE_MS } from '../shared/waiting'
 
 const here = dirname(fileURLToPath(import.meta.url))
 

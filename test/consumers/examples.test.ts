@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { PATIENCE_MS } from '../shared/patience'
+import { PATIENCE_MS } from '../shared/waiting'
 import { consumer, run } from './consumer'
 import { openBrowser, serve, start } from './page'
 

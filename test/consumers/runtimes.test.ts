@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, inject, it } from 'vitest'
 import workerd from 'workerd'
 import manifest from '../../package.json'
-import { ranBy } from '../shared/ran-by'
+import { ranBy } from '../shared/counted-elsewhere'
 import { serving } from '../shared/workerd'
 import { addData, consumer, DIGITS, node, run, TOOLS } from './consumer'
 

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
+import { seeded } from '../../src/base/random'
+import { Scheme } from '../../src/base/scheme'
 import { chebyshev } from '../../src/codec/locators'
 import { loadCore } from '../../src/core/load'
-import { seeded } from '../../src/random'
-import { Scheme } from '../../src/scheme'
-import { codecWorks, goldenLocators, goldenScheme } from '../shared/cores'
+import { codecWorks, goldenLocators, goldenScheme } from '../shared/core-suites'
 
 const wasm = await loadCore({ prefer: 'wasm' })
 const js = await loadCore({ prefer: 'js' })

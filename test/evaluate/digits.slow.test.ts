@@ -3,8 +3,8 @@ import { createPredictor, localWorkers, type Verdict } from 'approxifer'
 import { FaultyWorker } from 'approxifer/testing'
 import { expect, it } from 'vitest'
 import { accuracy, digits } from '../shared/digits'
-import { PATIENCE_MS } from '../shared/patience'
 import { inferRow } from '../shared/vectors'
+import { PATIENCE_MS } from '../shared/waiting'
 
 const file = (name: string) => new Uint8Array(readFileSync(`models/${name}`)).buffer
 const { images, labels } = digits(file('mnist-digits.npy'), file('mnist-labels.npy'))

@@ -1,6 +1,7 @@
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { seeded } from '../../src/base/random'
 import { firstFigures } from '../../src/cli/figures'
 import { InputFile, loadInputs } from '../../src/cli/npy'
 import { ProgressBar, RemainingTime, TimedModel } from '../../src/cli/progress'
@@ -11,7 +12,6 @@ import type { EvaluateOptions, EvaluationProgress } from '../../src/evaluate/exp
 import { type BatchModel, OwnAnswers } from '../../src/evaluate/model'
 import { recommend } from '../../src/evaluate/recommend'
 import { checkOptions, settingsOf } from '../../src/predictor/settings'
-import { seeded } from '../../src/random'
 import { npyHeader, run, scratch, unlabelled } from '../shared/cli'
 
 const core = await loadCore()

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
 import { loadInputs } from '../../src/cli/npy'
 import { loadCore } from '../../src/core/load'
 import { type BatchModel, OwnAnswers } from '../../src/evaluate/model'
 import { Neighbours } from '../../src/evaluate/neighbours'
 import { SavingTrial, whyNothingSaved } from '../../src/evaluate/saving'
 import { type Recorded, spend } from '../../src/evaluate/unasked'
-import { seeded } from '../../src/random'
 import { OnnxModel } from '../../src/workers/onnx/model'
 import { readModel } from '../../src/workers/onnx/model-file'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
 import { ci95, type Figure, type Interval, shareOf } from '../../src/evaluate/statistics'
-import { seeded } from '../../src/random'
 
 const width = ([low, high]: Interval) => high - low
 const distinct = (values: readonly number[]): Figure[] => values.map((value, i) => ({ query: i, group: i, value }))

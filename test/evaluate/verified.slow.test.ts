@@ -1,10 +1,10 @@
 /** What `evaluate` says of verified inference on a user's own model. */
 
 import { expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
 import { loadCore } from '../../src/core/load'
 import type { BatchModel } from '../../src/evaluate/model'
 import { evaluateVerified, recommendVerified, type Verified } from '../../src/evaluate/verified'
-import { seeded } from '../../src/random'
 
 const random = seeded(1)
 const inputs = Array.from({ length: 1200 }, () => Float32Array.of(random.gauss(), random.gauss()))

@@ -3,9 +3,9 @@
 import { createPredictor, type PredictOptions, type PredictorOptions } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { SimulatedWorker } from '../../bench/simulated'
+import { seeded } from '../../src/base/random'
 import { predictBatch } from '../../src/gateway/batch'
 import type { Predictor } from '../../src/predictor/predictor'
-import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 
 const MS = 50

@@ -3,7 +3,7 @@
 import { createPredictor } from 'approxifer'
 import { httpWorkers } from 'approxifer/http'
 import { expect, it, onTestFinished } from 'vitest'
-import { HandWorker, query } from '../shared/house'
+import { HandWorker, query } from '../shared/hand-predictor'
 import { serveGateway } from '../shared/http-server'
 import { listOf } from '../shared/vectors'
 

@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { turn } from '../shared/house'
+import { turn } from '../shared/hand-predictor'
 import { answerOf, hang, inputOf, model, post, refusal, request, started, workersOf } from '../shared/started-gateway'
 
 describe('bodies', () => {

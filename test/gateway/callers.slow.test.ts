@@ -3,9 +3,9 @@
 import type { Gateway, GatewayModel, Principal } from 'approxifer/gateway'
 import { expect, it } from 'vitest'
 import { SimulatedWorker } from '../../bench/simulated'
+import { seeded } from '../../src/base/random'
 import { tellClient } from '../../src/gateway/body'
 import { createGateway } from '../../src/gateway/create'
-import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { inputOf, post } from '../shared/started-gateway'
 

@@ -1,9 +1,9 @@
 /** Models of every element type behind a gateway, and what it says where their answers have no common shape. */
 
 import { describe, expect, it } from 'vitest'
+import type { Signature, TensorList } from '../../src/base/tensor'
 import { readMessage, readReply } from '../../src/oip/read'
 import { HEADER_LENGTH, writeRequest } from '../../src/oip/write'
-import type { Signature, TensorList } from '../../src/tensor'
 import { echoGateway } from '../shared/echo'
 import { bitsOfAll, everyType, everyValue } from '../shared/element-values'
 

@@ -3,9 +3,9 @@
 import { createPredictor } from 'approxifer'
 import { httpWorkers } from 'approxifer/http'
 import { expect, it } from 'vitest'
-import { HandWorker } from '../shared/house'
+import { HandWorker } from '../shared/hand-predictor'
 import { serveGateway } from '../shared/http-server'
-import { PATIENCE_MS } from '../shared/patience'
+import { PATIENCE_MS } from '../shared/waiting'
 
 const POISON = 3
 

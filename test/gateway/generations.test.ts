@@ -3,9 +3,9 @@
 import type { Change } from 'approxifer'
 import type { Principal } from 'approxifer/gateway'
 import { describe, expect, it } from 'vitest'
-import { Feed } from '../shared/feed'
-import { turn } from '../shared/house'
+import { turn } from '../shared/hand-predictor'
 import { answerOf, inputOf, model, post, refusal, request, started, workersOf } from '../shared/started-gateway'
+import { Feed } from '../shared/worker-changes'
 
 const PATH = '/v2/models/m/generations'
 

@@ -1,7 +1,7 @@
 import { ApproxiferError } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { type HandWorker, turn } from '../shared/house'
+import { type HandWorker, turn } from '../shared/hand-predictor'
 import { answerOf, hang, inputOf, model, post, refusal, started, workersOf } from '../shared/started-gateway'
 
 describe('inference', () => {

@@ -4,10 +4,10 @@ import { Agent, request } from 'node:http'
 import { connect } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { seeded } from '../../src/random'
-import { HandWorker } from '../shared/house'
+import { seeded } from '../../src/base/random'
+import { HandWorker } from '../shared/hand-predictor'
 import { serveGateway, type TestServer } from '../shared/http-server'
-import { messages } from '../shared/recorded'
+import { messages } from '../shared/recorded-http'
 import { inferring } from '../shared/vectors'
 
 const REQUESTS = Number(process.env.APPROXIFER_MALFORMED ?? 3000)

@@ -1,7 +1,7 @@
 import { createPredictor } from 'approxifer'
 import { createGateway, type GatewayModel } from 'approxifer/gateway'
 import { describe, expect, it } from 'vitest'
-import { HandWorker, turn } from '../shared/house'
+import { HandWorker, turn } from '../shared/hand-predictor'
 import { answerOf, hang, inputOf, model, post, refusal, request, started, workersOf } from '../shared/started-gateway'
 
 describe('loading and unloading', () => {

@@ -6,11 +6,11 @@
 import { readdirSync } from 'node:fs'
 import type { GatewayModel } from 'approxifer/gateway'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { seeded } from '../../src/random'
+import { seeded } from '../../src/base/random'
 import { EMBEDDER, jsonIn } from '../shared/embedder'
-import { type Mutable, Mutations } from '../shared/mutations'
+import { type Mutable, Mutations } from '../shared/mutated-requests'
 import { ranker } from '../shared/ranker'
-import { content, type HttpMessage, recorded } from '../shared/recorded'
+import { content, type HttpMessage, recorded } from '../shared/recorded-http'
 import { answerOf, inputOf, model, post, request, started } from '../shared/started-gateway'
 
 const REQUESTS = Number(process.env.APPROXIFER_MUTATED ?? 1500)

@@ -1,7 +1,7 @@
 /** More is asked than can be answered in time. */
 
 import { expect, it } from 'vitest'
-import { systemClock } from '../../src/clock'
+import { systemClock } from '../../src/base/clock'
 import { answerOf, hang, inputOf, model, post, refusal, started, workersOf } from '../shared/started-gateway'
 
 it('who would wait too long is refused at once: 429, and when to try again', async () => {

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { serveGateway, type TestServer } from '../shared/http-server'
-import { content, exchange, type HttpMessage, recorded, withJson } from '../shared/recorded'
+import { content, exchange, type HttpMessage, recorded, withJson } from '../shared/recorded-http'
 
 // The output idx is INT64, which is neither coded nor served: it is left out of the model, and of what the clients ask for.
 const models = { toy: { model: 'test/oip/toy.onnx', onnx: { outputs: ['y'] }, workers: 2 } }

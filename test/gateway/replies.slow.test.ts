@@ -4,7 +4,7 @@ import { gunzipSync } from 'node:zlib'
 import { VirtualClock } from 'approxifer/testing'
 import { describe, expect, it } from 'vitest'
 import { HEADER_LENGTH } from '../../src/oip/write'
-import { turn } from '../shared/house'
+import { turn } from '../shared/hand-predictor'
 import { answerOf, inputOf, model, post, refusal, started, workersOf } from '../shared/started-gateway'
 
 const ROWS = 10_000

@@ -3,7 +3,7 @@
 import { createGateway, type Store } from 'approxifer/gateway'
 import { httpWorkers, type ProbeOptions } from 'approxifer/http'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { PretendServer, silence } from '../shared/pretend-server'
+import { PretendServer, silence } from '../shared/simulated-server'
 
 const ends: (() => unknown)[] = []
 let store: Store & { readonly files: Map<string, Uint8Array> }

@@ -3,7 +3,7 @@
 import type { Principal } from 'approxifer/gateway'
 import { describe, expect, it, vi } from 'vitest'
 import { Recalls } from '../../src/gateway/recalls'
-import { HandWorker, turn } from '../shared/house'
+import { HandWorker, turn } from '../shared/hand-predictor'
 import { answerOf, inputOf, model, post, request, started } from '../shared/started-gateway'
 
 it('a reply has an id for each row that may be recalled, and none where all are exact', async () => {

@@ -16,11 +16,11 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { createGateway, fileStore, type GatewayModel, type Store } from 'approxifer/gateway'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { systemClock } from '../../src/clock'
+import { systemClock } from '../../src/base/clock'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { Feed } from '../shared/feed'
-import { HandWorker, turn } from '../shared/house'
+import { HandWorker, turn } from '../shared/hand-predictor'
 import { doubling } from '../shared/vectors'
+import { Feed } from '../shared/worker-changes'
 
 /** How often the process is killed. */
 const KILLS = Number(process.env.APPROXIFER_KILLS ?? 10)

@@ -2,9 +2,9 @@
 
 import { createGateway, type GatewayModel, type Store } from 'approxifer/gateway'
 import { expect, it } from 'vitest'
-import { systemClock } from '../../src/clock'
+import { systemClock } from '../../src/base/clock'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { HandWorker } from '../shared/house'
+import { HandWorker } from '../shared/hand-predictor'
 import { doubling } from '../shared/vectors'
 
 const LIMIT_MS = 2000

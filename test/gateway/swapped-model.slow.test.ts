@@ -3,13 +3,13 @@
 import { ApproxiferError, type Change, createPredictor } from 'approxifer'
 import { httpWorkers } from 'approxifer/http'
 import { afterEach, describe, expect, it } from 'vitest'
-import { Feed } from '../shared/feed'
-import { turn } from '../shared/house'
+import { turn } from '../shared/hand-predictor'
 import { serveGateway } from '../shared/http-server'
-import { until } from '../shared/patience'
-import { QuirkServer } from '../shared/quirk-server'
-import { Callers, fingerprints, queries, served, type Which, worker } from '../shared/rollout'
+import { QuirkServer } from '../shared/oip-quirks'
+import { Callers, fingerprints, queries, served, type Which, worker } from '../shared/rollout-digits'
 import { answerOf, inputOf, model, post, started, workersOf } from '../shared/started-gateway'
+import { until } from '../shared/waiting'
+import { Feed } from '../shared/worker-changes'
 
 const ends: (() => unknown)[] = []
 afterEach(async () => {

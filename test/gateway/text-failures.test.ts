@@ -2,11 +2,11 @@
 
 import { ApproxiferError, type ModelWorker } from 'approxifer'
 import { describe, expect, it } from 'vitest'
+import type { Signature, TensorList } from '../../src/base/tensor'
 import { turn } from '../../src/oip/json'
-import type { Signature, TensorList } from '../../src/tensor'
 import { tokenizer } from '../shared/embedder'
-import { until } from '../shared/patience'
 import { answerOf, post, started } from '../shared/started-gateway'
+import { until } from '../shared/waiting'
 
 const tokens = { shape: [-1], type: 'int64' as const }
 const signature: Signature = {

@@ -1,13 +1,13 @@
 /** Where E workers may lie: answers that agree, and one that a sure memory shares, over a fake service. */
 
 import { describe, expect, it } from 'vitest'
-import { criterionOf } from '../../src/criterion'
+import { criterionOf } from '../../src/base/criterion'
+import type { Payload } from '../../src/base/payload'
+import type { TensorSpec } from '../../src/base/tensor'
 import { type AgreeOptions, agree, type Witnesses } from '../../src/layers/agree'
 import type { MemoryService, RecalledAnswer } from '../../src/memory/service'
-import type { Payload } from '../../src/payload'
 import type { Attempt, Submission } from '../../src/pool/attempt'
 import type { Call, Drop, Query } from '../../src/service'
-import type { TensorSpec } from '../../src/tensor'
 import { FakeAttempt, failure, fakeService, listener, queryOf } from '../shared/fake-service'
 
 const [ages, outputs] = [{ giveMs: 15, hedgeMs: 20, worth: 1 }, [{ name: 'y', shape: [2] }] as TensorSpec[]]

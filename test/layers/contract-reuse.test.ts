@@ -4,6 +4,8 @@
  */
 
 import { expect, it } from 'vitest'
+import { acceptAnswers, type Payload } from '../../src/base/payload'
+import type { Random } from '../../src/base/random'
 import { type CacheOptions, cache } from '../../src/layers/cache'
 import { coalesce } from '../../src/layers/coalesce'
 import type { Draw } from '../../src/layers/error-budget'
@@ -14,15 +16,13 @@ import { recover } from '../../src/layers/recover'
 import { remember } from '../../src/layers/remember'
 import { Savings } from '../../src/layers/savings'
 import type { MemoryService } from '../../src/memory/service'
-import { acceptAnswers, type Payload } from '../../src/payload'
 import { Pool } from '../../src/pool/pool'
 import { type ReuseLayers, stackOf } from '../../src/predictor/stack'
-import type { Random } from '../../src/random'
 import { SimulatedWorker } from '../../src/testing/simulated-worker'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { payload } from '../shared/fake-service'
 import { randomMemory } from '../shared/random-memory'
-import { type Tally, trouble, type World } from '../shared/trouble'
+import { type Tally, trouble, type World } from '../shared/random-stacks'
 
 const [RUNS, QUERIES, WORKERS] = [100, 150, 6]
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }

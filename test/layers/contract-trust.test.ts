@@ -4,8 +4,10 @@
  */
 
 import { expect, it } from 'vitest'
+import { criterionOf } from '../../src/base/criterion'
+import { acceptAnswers, type Payload } from '../../src/base/payload'
+import type { Random } from '../../src/base/random'
 import { Codec } from '../../src/codec/codec'
-import { criterionOf } from '../../src/criterion'
 import { Lateness } from '../../src/layers/lateness'
 import { parity } from '../../src/layers/parity'
 import { Budget } from '../../src/layers/query-share'
@@ -13,10 +15,8 @@ import { recallable } from '../../src/layers/recallable'
 import { recover } from '../../src/layers/recover'
 import { sample } from '../../src/layers/sample'
 import { vouch } from '../../src/layers/vouch'
-import { acceptAnswers, type Payload } from '../../src/payload'
 import { Pool } from '../../src/pool/pool'
 import { stackOf } from '../../src/predictor/stack'
-import type { Random } from '../../src/random'
 import type { Query, Service } from '../../src/service'
 import { SimulatedWorker } from '../../src/testing/simulated-worker'
 import { VirtualClock } from '../../src/testing/virtual-clock'
@@ -28,7 +28,7 @@ import { Reputation } from '../../src/trust/reputation'
 import { Sampling } from '../../src/trust/sampling'
 import type { ModelWorker } from '../../src/workers/worker'
 import { randomMemory } from '../shared/random-memory'
-import { trouble, type World } from '../shared/trouble'
+import { trouble, type World } from '../shared/random-stacks'
 
 const [RUNS, QUERIES, WORKERS] = [100, 150, 6]
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }

@@ -4,24 +4,24 @@
  */
 
 import { expect, it } from 'vitest'
+import { criterionOf } from '../../src/base/criterion'
+import { acceptAnswers, type Payload } from '../../src/base/payload'
+import type { Random } from '../../src/base/random'
+import type { Signature } from '../../src/base/tensor'
 import { Codec } from '../../src/codec/codec'
-import { criterionOf } from '../../src/criterion'
 import { agree, type Witnesses } from '../../src/layers/agree'
 import { Lateness } from '../../src/layers/lateness'
 import { type ParityLayer, parity } from '../../src/layers/parity'
 import { Budget } from '../../src/layers/query-share'
 import { recover } from '../../src/layers/recover'
-import { acceptAnswers, type Payload } from '../../src/payload'
 import { Pool } from '../../src/pool/pool'
 import { stackOf } from '../../src/predictor/stack'
-import type { Random } from '../../src/random'
 import type { Service } from '../../src/service'
-import type { Signature } from '../../src/tensor'
 import { SimulatedWorker } from '../../src/testing/simulated-worker'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import type { ModelWorker } from '../../src/workers/worker'
 import { randomMemory } from '../shared/random-memory'
-import { trouble, type World } from '../shared/trouble'
+import { trouble, type World } from '../shared/random-stacks'
 
 const [RUNS, QUERIES, WORKERS] = [150, 150, 6]
 const signature: Signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }

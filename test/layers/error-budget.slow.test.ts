@@ -1,8 +1,8 @@
 /** The promise: whatever is asked, at most one span in twenty has more wrong answers than its budget. */
 
 import { describe, expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
 import { type BudgetStats, type Draw, ErrorBudget } from '../../src/layers/error-budget'
-import { seeded } from '../../src/random'
 
 /** The promise was tried with 500: APPROXIFER_SEEDS. */
 const SEEDS = Number(process.env.APPROXIFER_SEEDS ?? 60)

@@ -1,8 +1,8 @@
 /** Which answers are kept where there is no room for all. */
 
 import { expect, it } from 'vitest'
+import { Payload } from '../../src/base/payload'
 import { ExactCache, keyOf } from '../../src/layers/exact-cache'
-import { Payload } from '../../src/payload'
 
 const ROOM = 100
 const payload = (value: number) => new Payload([{ type: 'float32', shape: [1], data: Float32Array.of(value) }])

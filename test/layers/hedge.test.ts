@@ -1,7 +1,7 @@
 /** Hedges, retries, forgiveness and refusals, over a fake service. */
 
 import { describe, expect, it } from 'vitest'
-import { ApproxiferError } from '../../src/errors'
+import { ApproxiferError } from '../../src/base/errors'
 import { type HedgeOptions, hedge } from '../../src/layers/hedge'
 import type { Attempt, Identity } from '../../src/pool/attempt'
 import type { Call, Service } from '../../src/service'

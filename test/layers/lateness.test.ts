@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
+import { mean } from '../../src/base/stats'
 import { type Ages, bestAges, Lateness } from '../../src/layers/lateness'
 import type { Attempt } from '../../src/pool/attempt'
-import { seeded } from '../../src/random'
-import { mean } from '../../src/stats'
 
 const MEDIAN = 10
 const SLOTS = 27

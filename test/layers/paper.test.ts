@@ -1,10 +1,10 @@
 /** The paper's scheme over a fake service: K = 2, S = 1, so that three coded queries go out and two answers decode. */
 
 import { expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
 import { Codec } from '../../src/codec/codec'
 import { loadCore } from '../../src/core/load'
 import { paper } from '../../src/layers/paper'
-import { seeded } from '../../src/random'
 import { fakeService, listener, payload, queryOf } from '../shared/fake-service'
 
 const core = await loadCore({ prefer: 'js' })

@@ -1,12 +1,12 @@
 /** Groups of K queries and the parities that mix them, over fake services: one for queries, one for what goes past the hedges. */
 
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { Policy } from '../../src/choices'
+import type { Policy } from '../../src/base/choices'
+import type { GroupReport } from '../../src/base/prediction'
 import { Codec } from '../../src/codec/codec'
 import { type ParityOptions, parity, sendsParities } from '../../src/layers/parity'
 import type { Rehearsal } from '../../src/memory/service'
 import type { Attempt, Identity } from '../../src/pool/attempt'
-import type { GroupReport } from '../../src/prediction'
 import type { Offer, Query, Service } from '../../src/service'
 import { type FakeAttempt, fakeService, listener, payload, queryOf } from '../shared/fake-service'
 

@@ -1,11 +1,11 @@
 /** One attempt at a pool: when its caller is told what. */
 
 import { expect, it, vi } from 'vitest'
-import { ApproxiferError } from '../../src/errors'
+import { ApproxiferError } from '../../src/base/errors'
 import { poolService } from '../../src/layers/pool-service'
 import { listener, queryOf } from '../shared/fake-service'
 import { type HandAttempt, HandPool } from '../shared/hand-pool'
-import { HandWorker } from '../shared/house'
+import { HandWorker } from '../shared/hand-predictor'
 
 /** @param isFree  a worker begins before `submit` has returned, as in a pool */
 function service(isFree = true) {

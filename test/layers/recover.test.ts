@@ -1,10 +1,10 @@
 /** Late and lost answers predicted by a memory, over a fake service. */
 
 import { describe, expect, it } from 'vitest'
-import type { Policy } from '../../src/choices'
+import type { Policy } from '../../src/base/choices'
+import type { Recovered } from '../../src/base/prediction'
 import { type RecoverOptions, recover } from '../../src/layers/recover'
 import type { RecalledAnswer } from '../../src/memory/service'
-import type { Recovered } from '../../src/prediction'
 import { type failure, fakeService, listener, payload, queryOf } from '../shared/fake-service'
 
 const ages = { giveMs: 20, hedgeMs: 30, worth: 1 }

@@ -1,9 +1,9 @@
 /** Wrong answers so far: at any time at most 20 + 2 x maxError x answers, in 95 of 100 streams, however many are under way. */
 
 import { describe, expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
 import { type Draw, ErrorBudget } from '../../src/layers/error-budget'
 import { auditRate, binomialBelow } from '../../src/layers/error-rates'
-import { seeded } from '../../src/random'
 
 const SEEDS = Number(process.env.APPROXIFER_SEEDS ?? 60)
 const MAX_ERROR = 0.05

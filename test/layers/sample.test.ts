@@ -1,9 +1,9 @@
 /** Answers that are given as they come, of which some are audited, over a fake service. */
 
 import { describe, expect, it } from 'vitest'
+import type { Status } from '../../src/base/prediction'
 import { sample } from '../../src/layers/sample'
 import type { Attempt } from '../../src/pool/attempt'
-import type { Status } from '../../src/prediction'
 import type { Drop } from '../../src/service'
 import { fakeService, listener, queryOf } from '../shared/fake-service'
 

@@ -1,10 +1,10 @@
 /** Other machines are asked where an answer differs from what was kept: until the predictor is closed, and only where one machine's word counts. */
 
 import { expect, it } from 'vitest'
+import type { Payload } from '../../src/base/payload'
 import type { ExactCache, Kept } from '../../src/layers/exact-cache'
 import { Repeatability } from '../../src/layers/repeatability'
 import { SecondOpinion } from '../../src/layers/second-opinion'
-import type { Payload } from '../../src/payload'
 import type { Attempt, Submission } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
 import { VirtualClock } from '../../src/testing/virtual-clock'

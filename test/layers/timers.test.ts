@@ -1,8 +1,8 @@
 /** Many timers on one of the clock's. */
 
 import { expect, it, onTestFinished, vi } from 'vitest'
+import { seeded } from '../../src/base/random'
 import { type Timeable, Timers } from '../../src/layers/timers'
-import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 
 class Bell implements Timeable {

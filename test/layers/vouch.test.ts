@@ -1,9 +1,9 @@
 /** A fleet that anybody may join: what is given, checked and told of strangers, over a fake service. */
 
 import { describe, expect, it } from 'vitest'
+import type { Payload } from '../../src/base/payload'
 import { hedge } from '../../src/layers/hedge'
 import { type VouchOptions, vouch } from '../../src/layers/vouch'
-import type { Payload } from '../../src/payload'
 import type { Identity } from '../../src/pool/attempt'
 import { type Query, stack } from '../../src/service'
 import { type FakeAttempt, fakeService, listener, payload, queryOf } from '../shared/fake-service'

@@ -2,12 +2,12 @@
 
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
+import type { OutputCriterion } from '../../src/base/criterion'
+import { seeded } from '../../src/base/random'
 import { loadInputs } from '../../src/cli/npy'
 import { loadCore } from '../../src/core/load'
-import type { OutputCriterion } from '../../src/criterion'
 import { answersOf } from '../../src/evaluate/model'
 import { Experience } from '../../src/memory/experience'
-import { seeded } from '../../src/random'
 import { OnnxModel } from '../../src/workers/onnx/model'
 import { digits } from '../shared/digits'
 

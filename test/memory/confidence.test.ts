@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import type { Recovered } from '../../src/base/prediction'
+import { seeded } from '../../src/base/random'
 import { loadCore } from '../../src/core/load'
 import { brierSkill, calibrationError, reliability } from '../../src/evaluate/statistics'
 import { bestRecovery } from '../../src/memory/best-recovery'
 import { Calibration } from '../../src/memory/calibration'
 import { Confidence } from '../../src/memory/confidence'
-import type { Recovered } from '../../src/prediction'
-import { seeded } from '../../src/random'
 
 const core = await loadCore()
 const labels = (classes: number) => ({ kind: 'label', positions: 1, classes }) as const

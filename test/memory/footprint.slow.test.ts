@@ -1,12 +1,12 @@
 import { getHeapCodeStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
 import { loadCore } from '../../src/core/load'
 import { Confidence } from '../../src/memory/confidence'
 import { Experience } from '../../src/memory/experience'
 import { BESIDE_OTHERS, InlineMemory } from '../../src/memory/inline'
 import { Memory, type MemoryOptions } from '../../src/memory/memory'
-import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 
 setFlagsFromString('--expose-gc')

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
+import { allFinite } from '../../src/base/tensor'
 import type { Recollection } from '../../src/memory/memory'
-import { seeded } from '../../src/random'
-import { allFinite } from '../../src/tensor'
 import { Evidence } from '../../src/trust/evidence'
 import {
   edited,
@@ -14,7 +14,7 @@ import {
   sealed,
   states,
   withMemory,
-} from '../shared/states'
+} from '../shared/learned-states'
 
 type Path = (string | number)[]
 

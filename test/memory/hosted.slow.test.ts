@@ -1,13 +1,13 @@
 /** What the engine is told by a memory in a thread, in made time: what is current, what counts, and what is saved of both ends. */
 
 import { expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
 import { loadCore } from '../../src/core/load'
 import { learnedModel } from '../../src/memory/experience-state'
 import { HostedMemory } from '../../src/memory/hosted'
 import { learnedFrom } from '../../src/memory/learned'
 import type { RecalledAnswer } from '../../src/memory/service'
 import { MemoryThread } from '../../src/memory/thread'
-import { seeded } from '../../src/random'
 import { SimulatedThread } from '../../src/testing/simulated-thread'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 

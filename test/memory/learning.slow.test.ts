@@ -1,8 +1,8 @@
 import { ApproxiferError, createPredictor } from 'approxifer'
 import { loadCore, Memory } from 'approxifer/codec'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { systemClock } from '../../src/clock'
-import { HandWorker, house, settled } from '../shared/house'
+import { systemClock } from '../../src/base/clock'
+import { HandWorker, house, settled } from '../shared/hand-predictor'
 
 afterEach(() => {
   vi.useRealTimers()

@@ -1,10 +1,10 @@
 /** Logistic regression, by what defines it: the mode of the posterior, and the curvature there. */
 
 import { describe, expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
 import { loadCore } from '../../src/core/load'
 import { type Examples, fitted, logOdds, sigmoid, standardised } from '../../src/memory/logistic'
 import { finished } from '../../src/memory/steps'
-import { seeded } from '../../src/random'
 
 const core = await loadCore()
 const random = seeded(7)

@@ -2,6 +2,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
+import { seeded } from '../../src/base/random'
 import type { FilterBankOptions } from '../../src/core/core'
 import { BLOCK, KernelMatrix } from '../../src/core/kernel-matrix'
 import { loadCore } from '../../src/core/load'
@@ -10,7 +11,6 @@ import { pack } from '../../src/memory/pack'
 import { KernelRegression } from '../../src/memory/regression'
 import { finished } from '../../src/memory/steps'
 import { unpack } from '../../src/memory/unpack'
-import { seeded } from '../../src/random'
 
 const wasm = await loadCore({ prefer: 'wasm' })
 const js = await loadCore({ prefer: 'js' })

@@ -1,10 +1,10 @@
 /** How queries are compared that are no images: chosen by what is remembered, never assumed. */
 
 import { describe, expect, it } from 'vitest'
+import { labelAt } from '../../src/base/criterion'
+import { type Random, seeded } from '../../src/base/random'
 import { loadCore } from '../../src/core/load'
-import { labelAt } from '../../src/criterion'
 import { Memory, type MemoryOptions, type Recollection } from '../../src/memory/memory'
-import { type Random, seeded } from '../../src/random'
 
 const wasm = await loadCore({ prefer: 'wasm' })
 const js = await loadCore({ prefer: 'js' })

@@ -1,7 +1,7 @@
 /** Log odds that a recovery is right, were its errors normal: by the tables of the normal distribution. */
 
 import { describe, expect, it } from 'vitest'
-import { lead } from '../../src/criterion'
+import { lead } from '../../src/base/criterion'
 import { choiceLead, withinOdds } from '../../src/memory/odds'
 
 /** Log odds of a probability. */

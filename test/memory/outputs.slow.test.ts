@@ -1,15 +1,15 @@
 /** Several outputs of different units: each is judged, compared and remembered in its own. */
 
 import { beforeAll, describe, expect, it } from 'vitest'
+import { type Criterion, criterionOf } from '../../src/base/criterion'
+import { seeded } from '../../src/base/random'
+import { rmsDifference } from '../../src/base/stats'
 import { loadCore } from '../../src/core/load'
-import { type Criterion, criterionOf } from '../../src/criterion'
 import { Confidence } from '../../src/memory/confidence'
 import { Experience, type ExperienceOptions } from '../../src/memory/experience'
 import { Memory } from '../../src/memory/memory'
 import { jointOdds } from '../../src/memory/odds'
-import { seeded } from '../../src/random'
-import { rmsDifference } from '../../src/stats'
-import { opened, sealed, withMemory } from '../shared/states'
+import { opened, sealed, withMemory } from '../shared/learned-states'
 
 const core = await loadCore()
 const signature = {

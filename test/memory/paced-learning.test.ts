@@ -5,7 +5,7 @@ import type { Experience } from '../../src/memory/experience'
 import { BESIDE_OTHERS, InlineMemory } from '../../src/memory/inline'
 import { Training } from '../../src/memory/training'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { query } from '../shared/house'
+import { query } from '../shared/hand-predictor'
 
 /** With a memory that takes so many milliseconds for a pass. */
 function inline(passMs: number, lookups = 0.5) {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
 import { loadCore } from '../../src/core/load'
 import { Memory } from '../../src/memory/memory'
 import { patchFeatures } from '../../src/memory/patches'
-import { seeded } from '../../src/random'
 
 const wasm = await loadCore({ prefer: 'wasm' })
 const js = await loadCore({ prefer: 'js' })

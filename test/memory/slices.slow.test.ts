@@ -1,14 +1,14 @@
 /** How much of learning is done in one go: counted in operations of the core, so that no clock is needed. */
 
 import { expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
+import { median } from '../../src/base/stats'
 import type { Core } from '../../src/core/core'
 import { loadCore } from '../../src/core/load'
 import { Calibration } from '../../src/memory/calibration'
 import { Memory } from '../../src/memory/memory'
 import { finished } from '../../src/memory/steps'
 import { squaredLengthScale } from '../../src/memory/study'
-import { seeded } from '../../src/random'
-import { median } from '../../src/stats'
 
 const core = await loadCore()
 const random = seeded(1)

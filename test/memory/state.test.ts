@@ -1,11 +1,11 @@
 import { createPredictor, type PredictorOptions } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import { checksum } from '../../src/checksum'
+import { checksum } from '../../src/base/checksum'
+import { seeded } from '../../src/base/random'
+import type { Signature } from '../../src/base/tensor'
 import type { ExperienceOptions } from '../../src/memory/experience'
 import { Memory } from '../../src/memory/memory'
-import { seeded } from '../../src/random'
-import type { Signature } from '../../src/tensor'
-import { HandWorker } from '../shared/house'
+import { HandWorker } from '../shared/hand-predictor'
 import {
   core,
   edited,
@@ -21,7 +21,7 @@ import {
   signatureOf,
   states,
   withMemory,
-} from '../shared/states'
+} from '../shared/learned-states'
 
 /** What came of reading a state: how it was refused, or what is known now. */
 function read(kind: Kind, state: Uint8Array, options: Partial<ExperienceOptions> = {}, signature?: Signature) {

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { createPredictor, type Prediction, type Query } from 'approxifer'
 import * as ort from 'onnxruntime-web'
 import { describe, expect, it } from 'vitest'
-import { PATIENCE_MS } from '../shared/patience'
+import { PATIENCE_MS } from '../shared/waiting'
 import { texts } from './texts'
 
 type Shaped = { data: Float32Array | BigInt64Array; shape: number[]; type?: 'int64' }

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { digits } from '../shared/digits'
 import { onnx } from '../shared/onnx'
-import { PATIENCE_MS, until } from '../shared/patience'
 import { inferRow } from '../shared/vectors'
+import { PATIENCE_MS, until } from '../shared/waiting'
 import { consumer } from './consumer'
 
 const web = { 'onnxruntime-web': 'node_modules/onnxruntime-web' }

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { PATIENCE_MS } from '../shared/patience'
+import { PATIENCE_MS } from '../shared/waiting'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const text = fileURLToPath(new URL('text/', import.meta.url))

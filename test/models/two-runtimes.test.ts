@@ -6,9 +6,9 @@
 import { readFileSync } from 'node:fs'
 import type { ModelWorker, Query, TensorList } from 'approxifer'
 import { expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
 import { loadInputs } from '../../src/cli/npy'
-import { seeded } from '../../src/random'
-import { PATIENCE_MS } from '../shared/patience'
+import { PATIENCE_MS } from '../shared/waiting'
 import { consumer } from './consumer'
 import { texts } from './texts'
 

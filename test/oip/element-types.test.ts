@@ -2,12 +2,12 @@
 
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { elementTypes } from '../../src/element'
+import { elementTypes } from '../../src/base/element'
+import { type Signature, type TensorList, toTensors } from '../../src/base/tensor'
 import { datatypeOf } from '../../src/oip/elements'
 import { readMetadata, writeMetadata } from '../../src/oip/metadata'
 import { readMessage, readReply, readRequest } from '../../src/oip/read'
 import { type Encoded, encode, writeReply, writeRequest } from '../../src/oip/write'
-import { type Signature, type TensorList, toTensors } from '../../src/tensor'
 import { bitsOf, bitsOfAll, everyType, everyValue, halves } from '../shared/element-values'
 import { messageOf } from '../shared/oip-messages'
 

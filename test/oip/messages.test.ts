@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { tensorsOf, vectorOf } from '../../src/base/payload'
+import type { Signature, TensorSpec } from '../../src/base/tensor'
 import { readMessage, readReply, readRequest } from '../../src/oip/read'
 import { type Encoded, encode, type TensorRows, writeReply, writeRequest } from '../../src/oip/write'
-import { tensorsOf, vectorOf } from '../../src/payload'
-import type { Signature, TensorSpec } from '../../src/tensor'
 import { messageOf, signature as one } from '../shared/oip-messages'
 
 const reread = ({ body, headerLength }: Encoded) => readMessage(body, headerLength?.toString())

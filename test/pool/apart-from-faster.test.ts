@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest'
 import { SimulatedWorker } from '../../bench/simulated'
-import type { Payload } from '../../src/payload'
+import type { Payload } from '../../src/base/payload'
 import { Pool } from '../../src/pool/pool'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { accept, row, signature } from '../shared/batch-worker'

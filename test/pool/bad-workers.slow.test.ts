@@ -2,9 +2,9 @@
 
 import { createPredictor, type PredictorOptions } from 'approxifer'
 import { expect, it } from 'vitest'
-import { seeded } from '../../src/random'
+import { seeded } from '../../src/base/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { type Mood, MoodyWorker, moods } from '../shared/moody-worker'
+import { type Mood, MoodyWorker, moods } from '../shared/troubled-worker'
 
 const GROUPS = Number(process.env.GROUPS ?? (process.env.CI ? 30_000 : 10_000))
 const EACH = 50

@@ -2,13 +2,13 @@
 
 import { describe, expect, it } from 'vitest'
 import { type Law, MEDIAN_MS, randomTrouble, SimulatedWorker } from '../../bench/simulated'
+import { seeded } from '../../src/base/random'
 import { Batching } from '../../src/pool/batching'
 import { createPredictor } from '../../src/predictor/create'
 import type { PredictorOptions } from '../../src/predictor/options'
-import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { signature } from '../shared/batch-worker'
-import { query } from '../shared/house'
+import { query } from '../shared/hand-predictor'
 
 /** Simulated workers: LeNet's runs of 2, 4, 8, 16 rows, and ResNet-8's, beside one row's. */
 const lenet = { most: 16, factor: (count: number) => 0.45 + 0.55 * count }

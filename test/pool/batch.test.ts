@@ -1,13 +1,13 @@
 /** Several rows in one run of a model: who shares a run with whom, and what becomes of each. */
 
 import { describe, expect, it } from 'vitest'
-import { ApproxiferError } from '../../src/errors'
-import type { Payload } from '../../src/payload'
+import { ApproxiferError } from '../../src/base/errors'
+import type { Payload } from '../../src/base/payload'
 import { Pool } from '../../src/pool/pool'
 import { createPredictor } from '../../src/predictor/create'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { accept, answerOf, BatchWorker, busy, died, failureOf, MS, row, runsOf } from '../shared/batch-worker'
-import { query, turn } from '../shared/house'
+import { query, turn } from '../shared/hand-predictor'
 
 describe('a deep queue', () => {
   it('a worker gets rows of several groups in one run, and each has its own outcome', async () => {

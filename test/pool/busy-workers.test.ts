@@ -1,8 +1,8 @@
 /** Workers that say that they are busy: their rows go elsewhere or wait, and nothing else is drawn from it. */
 
 import { expect, it } from 'vitest'
-import { ApproxiferError } from '../../src/errors'
-import type { Payload } from '../../src/payload'
+import { ApproxiferError } from '../../src/base/errors'
+import type { Payload } from '../../src/base/payload'
 import type { Attempt } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
 import { VirtualClock } from '../../src/testing/virtual-clock'

@@ -3,13 +3,13 @@
 import { ApproxiferError, createPredictor } from 'approxifer'
 import { expect, it, vi } from 'vitest'
 import { type Law, SimulatedWorker } from '../../bench/simulated'
-import type { Payload } from '../../src/payload'
+import type { Payload } from '../../src/base/payload'
+import { seeded } from '../../src/base/random'
 import type { Apart, Attempt, Priority } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
-import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { accept, row, signature } from '../shared/batch-worker'
-import { HandWorker, house, query, turn } from '../shared/house'
+import { HandWorker, house, query, turn } from '../shared/hand-predictor'
 
 function pool(count: number, law: Law, fails: (index: number) => boolean = () => false) {
   const clock = new VirtualClock()

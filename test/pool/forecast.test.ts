@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { SimulatedWorker } from '../../bench/simulated'
-import type { Payload } from '../../src/payload'
+import type { Payload } from '../../src/base/payload'
 import { type Attempt, NORMAL, type Owner } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
 import { VirtualClock } from '../../src/testing/virtual-clock'

@@ -3,7 +3,7 @@
 import { createPredictor } from 'approxifer'
 import { expect, it } from 'vitest'
 import { SimulatedWorker } from '../../bench/simulated'
-import type { Payload } from '../../src/payload'
+import type { Payload } from '../../src/base/payload'
 import type { Attempt } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
 import { VirtualClock } from '../../src/testing/virtual-clock'

@@ -1,8 +1,8 @@
 /** Slots are a machine's, whatever names its workers have: one that announces itself begins with one, and earns the others. */
 
 import { expect, it } from 'vitest'
-import { ApproxiferError } from '../../src/errors'
-import type { Payload } from '../../src/payload'
+import { ApproxiferError } from '../../src/base/errors'
+import type { Payload } from '../../src/base/payload'
 import { Machine } from '../../src/pool/machine'
 import { Pool } from '../../src/pool/pool'
 import { VirtualClock } from '../../src/testing/virtual-clock'

@@ -1,9 +1,9 @@
 import { ApproxiferError, createPredictor } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { seeded } from '../../src/random'
+import { seeded } from '../../src/base/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { type HandWorker, house, query, settled, turn } from '../shared/house'
-import { MoodyWorker } from '../shared/moody-worker'
+import { type HandWorker, house, query, settled, turn } from '../shared/hand-predictor'
+import { MoodyWorker } from '../shared/troubled-worker'
 import { doubling } from '../shared/vectors'
 
 afterEach(() => {

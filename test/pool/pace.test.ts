@@ -1,8 +1,8 @@
 /** What attempts took tells the chance of one to be answered in time. */
 
 import { expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
 import { Pace } from '../../src/pool/speed'
-import { seeded } from '../../src/random'
 
 function paceOf(deviation: number, count = 5000) {
   const [pace, random] = [new Pace(), seeded(4)]

@@ -3,7 +3,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it, vi } from 'vitest'
-import type { Payload } from '../../src/payload'
+import type { Payload } from '../../src/base/payload'
 import { answerOf, BatchWorker, busy, died, nobody, row, runsOf } from '../shared/batch-worker'
 
 setFlagsFromString('--expose-gc')

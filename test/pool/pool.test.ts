@@ -2,7 +2,7 @@
 
 import TinyQueue from 'tinyqueue'
 import { expect, it, vi } from 'vitest'
-import type { Payload } from '../../src/payload'
+import type { Payload } from '../../src/base/payload'
 import { Pool } from '../../src/pool/pool'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { accept, BatchWorker, died, failureOf, row, runsOf } from '../shared/batch-worker'

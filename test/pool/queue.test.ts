@@ -1,7 +1,7 @@
 /** Attempts that wait for a worker. */
 
 import { expect, it } from 'vitest'
-import type { Payload } from '../../src/payload'
+import type { Payload } from '../../src/base/payload'
 import type { Priority } from '../../src/pool/attempt'
 import { PooledAttempt } from '../../src/pool/batch'
 import { Queue } from '../../src/pool/queue'

@@ -1,12 +1,12 @@
 /** Workers that take several attempts at once. */
 
 import { expect, it } from 'vitest'
-import { ApproxiferError } from '../../src/errors'
-import type { Payload } from '../../src/payload'
+import { ApproxiferError } from '../../src/base/errors'
+import type { Payload } from '../../src/base/payload'
 import { Pool } from '../../src/pool/pool'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { accept, answerOf, BatchWorker, died, failureOf, MS, row, runsOf } from '../shared/batch-worker'
-import { turn } from '../shared/house'
+import { turn } from '../shared/hand-predictor'
 
 const wide = (slots: number, name = 'w', more: Partial<BatchWorker> = {}) =>
   Object.assign(new BatchWorker(name), { slots, capacity: slots, maxBatch: 1, ...more })

@@ -2,8 +2,8 @@
 
 import { expect, it } from 'vitest'
 import { simulate } from '../../bench/sizes-run'
+import { type Random, seeded } from '../../src/base/random'
 import { type LastTime, Scaling } from '../../src/pool/time-by-size'
-import { type Random, seeded } from '../../src/random'
 
 const sized = (size: number) => [{ size }]
 

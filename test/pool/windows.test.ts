@@ -2,11 +2,11 @@
 
 import { expect, it } from 'vitest'
 import { QueueingServer, type ServerOptions } from '../../bench/windows-run'
-import { acceptAnswers, type Payload } from '../../src/payload'
+import { acceptAnswers, type Payload } from '../../src/base/payload'
+import { seeded } from '../../src/base/random'
 import { Member } from '../../src/pool/member'
 import { Pool } from '../../src/pool/pool'
 import { Roster } from '../../src/pool/roster'
-import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { BatchWorker } from '../shared/batch-worker'
 import { payloadOf } from '../shared/vectors'

@@ -1,6 +1,6 @@
 import { ApproxiferError } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { house, query, settled, turn } from '../shared/house'
+import { house, query, settled, turn } from '../shared/hand-predictor'
 
 afterEach(() => {
   vi.useRealTimers()

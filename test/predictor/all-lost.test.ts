@@ -1,8 +1,8 @@
 import { createPredictor } from 'approxifer'
 import { expect, it } from 'vitest'
-import type { TensorList } from '../../src/tensor'
+import type { TensorList } from '../../src/base/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { HandWorker, query, turn } from '../shared/house'
+import { HandWorker, query, turn } from '../shared/hand-predictor'
 import { doubling } from '../shared/vectors'
 
 const ANSWER_MS = 5

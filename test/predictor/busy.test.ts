@@ -2,10 +2,10 @@
 
 import { ApproxiferError, createPredictor, type PredictorOptions } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import { vectorOf } from '../../src/payload'
-import type { TensorList } from '../../src/tensor'
+import { vectorOf } from '../../src/base/payload'
+import type { TensorList } from '../../src/base/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { HandWorker, query } from '../shared/house'
+import { HandWorker, query } from '../shared/hand-predictor'
 import { listOf } from '../shared/vectors'
 
 /** Takes 10 ms, unless it is busy: it says that it is free all the same. */

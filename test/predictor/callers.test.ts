@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { createPredictor, type ModelWorker } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { HandWorker, house, query, settled } from '../shared/house'
-import { PATIENCE_MS } from '../shared/patience'
+import { HandWorker, house, query, settled } from '../shared/hand-predictor'
+import { PATIENCE_MS } from '../shared/waiting'
 
 afterEach(() => {
   vi.useRealTimers()

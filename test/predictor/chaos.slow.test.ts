@@ -1,10 +1,10 @@
 import { createPredictor, type PredictorOptions } from 'approxifer'
 import { expect, it, vi } from 'vitest'
+import { seeded } from '../../src/base/random'
 import { createPredictor as compose } from '../../src/predictor/create'
 import { OpenQuery } from '../../src/predictor/open-queries'
-import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { type Mood, MoodyWorker, moods } from '../shared/moody-worker'
+import { type Mood, MoodyWorker, moods } from '../shared/troubled-worker'
 
 const HANG_MS = 200
 const DEADLINE_MS = 400

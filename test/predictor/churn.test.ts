@@ -2,11 +2,11 @@
 
 import { type ApproxiferError, createPredictor } from 'approxifer'
 import { expect, it } from 'vitest'
-import { seeded } from '../../src/random'
+import { seeded } from '../../src/base/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { Feed } from '../shared/feed'
-import { add } from '../shared/joined'
-import { MoodyWorker } from '../shared/moody-worker'
+import { add } from '../shared/joining-workers'
+import { MoodyWorker } from '../shared/troubled-worker'
+import { Feed } from '../shared/worker-changes'
 
 it('whoever comes, goes, hangs, dies or vanishes: every query settles, right, and nobody is left behind', async () => {
   for (let seed = 1; seed <= 24; seed++) {

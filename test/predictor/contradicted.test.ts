@@ -2,9 +2,9 @@
 
 import { createPredictor, type PredictorOptions } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import { seeded } from '../../src/random'
+import { seeded } from '../../src/base/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { HandWorker } from '../shared/house'
+import { HandWorker } from '../shared/hand-predictor'
 
 /** Queries that the memory has seen: two clouds, of which it knows the labels well. */
 const KNOWN = 400

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { house, query } from '../shared/house'
+import { house, query } from '../shared/hand-predictor'
 
 afterEach(() => {
   vi.useRealTimers()

@@ -2,9 +2,9 @@
 
 import { createPredictor, type PredictorOptions } from 'approxifer'
 import { expect, it } from 'vitest'
-import type { Clock } from '../../src/clock'
+import type { Clock } from '../../src/base/clock'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { HandWorker, query } from '../shared/house'
+import { HandWorker, query } from '../shared/hand-predictor'
 
 const EARLY_MS = 0.9
 /** Whoever asks for the time so often without letting it pass asks for ever. */

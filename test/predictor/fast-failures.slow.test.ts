@@ -2,9 +2,9 @@
 
 import { createPredictor, type PredictorOptions } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import { seeded } from '../../src/random'
+import { seeded } from '../../src/base/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { type Mood, MoodyWorker } from '../shared/moody-worker'
+import { type Mood, MoodyWorker } from '../shared/troubled-worker'
 
 /** A hundred thousand take a minute. */
 const GROUPS = Number(process.env.GROUP_COUNT ?? (process.env.CI ? 30_000 : 10_000))

@@ -1,10 +1,10 @@
 /** A memory for queries that are no vectors: by numbers that the user makes of each. */
 
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { seeded } from '../../src/base/random'
+import type { Tensors } from '../../src/base/tensor'
 import { createPredictor } from '../../src/predictor/create'
 import type { PredictorOptions } from '../../src/predictor/options'
-import { seeded } from '../../src/random'
-import type { Tensors } from '../../src/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import type { ModelWorker } from '../../src/workers/worker'
 

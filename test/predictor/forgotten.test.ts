@@ -1,7 +1,7 @@
 import { ApproxiferError, createPredictor, type PredictOptions } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import { seeded } from '../../src/random'
-import { HandWorker, turn } from '../shared/house'
+import { seeded } from '../../src/base/random'
+import { HandWorker, turn } from '../shared/hand-predictor'
 
 /** Time that passes with every look at it, and events that the test lets happen. */
 class StepClock {

@@ -2,8 +2,8 @@
 
 import { ApproxiferError, type Prediction, type PredictorOptions } from 'approxifer'
 import { expect, it } from 'vitest'
-import { HandWorker, query, settled, turn } from '../shared/house'
-import { add, answerAll, open } from '../shared/joined'
+import { HandWorker, query, settled, turn } from '../shared/hand-predictor'
+import { add, answerAll, open } from '../shared/joining-workers'
 
 const named = (fingerprint: string, ...names: string[]) => names.map((name) => Object.assign(new HandWorker(name), { fingerprint })) // biome-ignore format: one line
 

@@ -2,9 +2,9 @@
 
 import { createPredictor, type PredictorOptions } from 'approxifer'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type ElementType, filled, isHeldAs, realsOf, type TensorData } from '../../src/element'
-import { seeded } from '../../src/random'
-import type { TensorList } from '../../src/tensor'
+import { type ElementType, filled, isHeldAs, realsOf, type TensorData } from '../../src/base/element'
+import { seeded } from '../../src/base/random'
+import type { TensorList } from '../../src/base/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import type { ModelWorker } from '../../src/workers/worker'
 import { onnx, types } from '../shared/onnx'

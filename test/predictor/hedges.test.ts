@@ -3,10 +3,10 @@
 import { ApproxiferError, createPredictor, type PredictorOptions } from 'approxifer'
 import { expect, it } from 'vitest'
 import { SimulatedWorker } from '../../bench/simulated'
-import { seeded } from '../../src/random'
+import { seeded } from '../../src/base/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { house, query, turn } from '../shared/house'
-import { MoodyWorker } from '../shared/moody-worker'
+import { house, query, turn } from '../shared/hand-predictor'
+import { MoodyWorker } from '../shared/troubled-worker'
 
 const signature = { inputs: [{ name: 'x', shape: [1] }], outputs: [{ name: 'y', shape: [1] }] }
 

@@ -3,7 +3,7 @@
 import { createPredictor } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { HandWorker, turn } from '../shared/house'
+import { HandWorker, turn } from '../shared/hand-predictor'
 
 describe('an open fleet whose trusted worker hangs', () => {
   /** A believed stranger, and a query that hangs at a trusted worker, for a while yet or for as long as it takes to be called hung. */

@@ -3,10 +3,10 @@
 import { ApproxiferError, createPredictor } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { Feed } from '../shared/feed'
-import { HandWorker, query, settled, turn } from '../shared/house'
-import { add, answerAll, code, hand, open } from '../shared/joined'
-import { until } from '../shared/patience'
+import { HandWorker, query, settled, turn } from '../shared/hand-predictor'
+import { add, answerAll, code, hand, open } from '../shared/joining-workers'
+import { until } from '../shared/waiting'
+import { Feed } from '../shared/worker-changes'
 
 afterEach(() => {
   vi.restoreAllMocks()

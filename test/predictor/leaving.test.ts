@@ -5,8 +5,8 @@ import { runInNewContext } from 'node:vm'
 import { type Change, createPredictor, type ModelWorker } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { HandWorker, query, settled, turn } from '../shared/house'
-import { add, answerAll, code, open } from '../shared/joined'
+import { HandWorker, query, settled, turn } from '../shared/hand-predictor'
+import { add, answerAll, code, open } from '../shared/joining-workers'
 import { doubling } from '../shared/vectors'
 
 afterEach(() => {

@@ -3,7 +3,7 @@ import { runInNewContext } from 'node:vm'
 import { createPredictor, localWorkers, type ModelWorker } from 'approxifer'
 import { expect, it } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { until } from '../shared/patience'
+import { until } from '../shared/waiting'
 
 setFlagsFromString('--expose-gc')
 const collectGarbage: () => void = runInNewContext('gc')

@@ -4,9 +4,9 @@ import { createPredictor, type ModelWorker, type PredictorOptions } from 'approx
 import { expect, it } from 'vitest'
 import { tailOf } from '../../bench/arrivals'
 import { laws } from '../../bench/laws-run'
-import { ApproxiferError } from '../../src/errors'
+import { ApproxiferError } from '../../src/base/errors'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { HandWorker, query, turn } from '../shared/house'
+import { HandWorker, query, turn } from '../shared/hand-predictor'
 
 class Worker extends HandWorker {
   interruptible: boolean | undefined = true

@@ -1,9 +1,9 @@
 /** NaN and infinity from a model whose answers nobody mixes: its answer, as any other. */
 
 import { expect, it } from 'vitest'
+import type { TensorList } from '../../src/base/tensor'
 import { createPredictor } from '../../src/predictor/create'
 import type { PredictorOptions } from '../../src/predictor/options'
-import type { TensorList } from '../../src/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }

@@ -4,7 +4,7 @@ import { createPredictor, type PredictorOptions } from 'approxifer'
 import { expect, it } from 'vitest'
 import { DEFAULT_BYTES } from '../../src/memory/domain'
 import { predictorOptions } from '../../src/predictor/option-table'
-import { query } from '../shared/house'
+import { query } from '../shared/hand-predictor'
 import { doubling } from '../shared/vectors'
 
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }

@@ -2,11 +2,11 @@
 
 import { createPredictor, type ModelWorker, type PredictorOptions } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import type { TensorList } from '../../src/tensor'
+import type { TensorList } from '../../src/base/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { Feed } from '../shared/feed'
-import { query } from '../shared/house'
+import { query } from '../shared/hand-predictor'
 import { doubling } from '../shared/vectors'
+import { Feed } from '../shared/worker-changes'
 
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
 

@@ -2,9 +2,9 @@
 
 import { beforeAll, describe, expect, it } from 'vitest'
 import { SimulatedWorker } from '../../bench/simulated'
+import { seeded } from '../../src/base/random'
 import { createPredictor } from '../../src/predictor/create'
 import type { PredictOptions, PredictorOptions } from '../../src/predictor/options'
-import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 
 const MS = 10

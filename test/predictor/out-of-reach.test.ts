@@ -2,9 +2,9 @@
 
 import { ApproxiferError, type Change, createPredictor, type PredictorOptions } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { Feed } from '../shared/feed'
-import { type HandWorker, query, settled, turn } from '../shared/house'
-import { add, answerAll, code, hand, message, open, systematic } from '../shared/joined'
+import { type HandWorker, query, settled, turn } from '../shared/hand-predictor'
+import { add, answerAll, code, hand, message, open, systematic } from '../shared/joining-workers'
+import { Feed } from '../shared/worker-changes'
 
 afterEach(() => {
   vi.restoreAllMocks()

@@ -2,8 +2,8 @@
 
 import { type ApproxiferError, createPredictor, type ModelWorker, type PredictorOptions } from 'approxifer'
 import { afterAll, describe, expect, it, vi } from 'vitest'
+import { rmsDifference } from '../../src/base/stats'
 import { loadInputs } from '../../src/cli/npy'
-import { rmsDifference } from '../../src/stats'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { OnnxModel } from '../../src/workers/onnx/model'
 import { detector, detectorInputs, unforeseeable } from '../shared/detector'

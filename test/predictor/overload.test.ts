@@ -3,7 +3,7 @@
 import { ApproxiferError, createPredictor, type PredictOptions, type PredictorOptions } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { SimulatedWorker } from '../../bench/simulated'
-import { seeded } from '../../src/random'
+import { seeded } from '../../src/base/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 
 const query = Float32Array.of(1, 2)

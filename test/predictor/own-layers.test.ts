@@ -14,7 +14,7 @@ import {
   SettledCall,
 } from 'approxifer/layers'
 import { describe, expect, it } from 'vitest'
-import { HandWorker, query, turn } from '../shared/house'
+import { HandWorker, query, turn } from '../shared/hand-predictor'
 
 /** As in docs/reference.md. */
 class Keeping extends Relay {

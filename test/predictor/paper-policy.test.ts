@@ -2,7 +2,7 @@
 
 import { createPredictor } from 'approxifer'
 import { expect, it } from 'vitest'
-import { HandWorker, query } from '../shared/house'
+import { HandWorker, query } from '../shared/hand-predictor'
 import { model, started } from '../shared/started-gateway'
 
 const workers = () => [1, 2, 3].map((i) => new HandWorker(`w${i}`))

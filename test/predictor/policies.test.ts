@@ -1,6 +1,6 @@
 import { ApproxiferError, type PredictorOptions } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { type HandWorker, house, query, settled, turn } from '../shared/house'
+import { type HandWorker, house, query, settled, turn } from '../shared/hand-predictor'
 
 afterEach(() => {
   vi.useRealTimers()

@@ -1,6 +1,6 @@
 import { createPredictor, type ModelWorker, type PredictorOptions } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { HandWorker, house, query } from '../shared/house'
+import { HandWorker, house, query } from '../shared/hand-predictor'
 
 afterEach(() => {
   vi.useRealTimers()

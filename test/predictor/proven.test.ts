@@ -1,7 +1,7 @@
 /** Where workers may lie: an answer is given when enough of them agree. */
 
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { house, query, settled, turn } from '../shared/house'
+import { house, query, settled, turn } from '../shared/hand-predictor'
 
 afterEach(() => {
   vi.useRealTimers()

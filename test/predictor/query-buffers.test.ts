@@ -4,8 +4,8 @@ import { createPredictor, type ModelWorker, type PredictorOptions, type TensorLi
 import { describe, expect, it, vi } from 'vitest'
 import { QueryBuffers } from '../../src/predictor/query-buffers'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { Feed } from '../shared/feed'
-import { turn } from '../shared/house'
+import { turn } from '../shared/hand-predictor'
+import { Feed } from '../shared/worker-changes'
 
 const LENGTH = 10_000
 const signature = { inputs: [{ name: 'x', shape: [LENGTH] }], outputs: [{ name: 'y', shape: [1] }] }

@@ -2,8 +2,8 @@
 
 import { createPredictor } from 'approxifer'
 import { expect, it } from 'vitest'
-import { seeded } from '../../src/random'
-import type { TensorList } from '../../src/tensor'
+import { seeded } from '../../src/base/random'
+import type { TensorList } from '../../src/base/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 
 it('no worker is asked for a recovery, however often answers are audited', async () => {

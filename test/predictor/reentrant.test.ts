@@ -2,9 +2,9 @@
 
 import { ApproxiferError, createPredictor, type Predictor, type PredictorOptions } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import type { TensorList } from '../../src/tensor'
+import type { TensorList } from '../../src/base/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { HandWorker, query, settled, turn } from '../shared/house'
+import { HandWorker, query, settled, turn } from '../shared/hand-predictor'
 import { doubling } from '../shared/vectors'
 
 const boom = () => {

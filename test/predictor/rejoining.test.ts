@@ -2,15 +2,15 @@
 
 import { ApproxiferError, type Change, createPredictor } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { seeded } from '../../src/random'
-import type { TensorList } from '../../src/tensor'
+import { seeded } from '../../src/base/random'
+import type { TensorList } from '../../src/base/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { Evidence } from '../../src/trust/evidence'
-import { Feed } from '../shared/feed'
-import { HandWorker, query, turn } from '../shared/house'
-import { add, answerAll, open } from '../shared/joined'
-import { MoodyWorker } from '../shared/moody-worker'
+import { HandWorker, query, turn } from '../shared/hand-predictor'
+import { add, answerAll, open } from '../shared/joining-workers'
+import { MoodyWorker } from '../shared/troubled-worker'
 import { listOf } from '../shared/vectors'
+import { Feed } from '../shared/worker-changes'
 
 afterEach(() => {
   vi.restoreAllMocks()

@@ -1,12 +1,12 @@
 /** Answers before asking: who is asked, what counts as wrong, and that nothing ends an audit but an answer. */
 
 import { beforeAll, describe, expect, it } from 'vitest'
-import { ApproxiferError } from '../../src/errors'
+import { ApproxiferError } from '../../src/base/errors'
+import { seeded } from '../../src/base/random'
 import { createPredictor } from '../../src/predictor/create'
 import type { PredictorOptions } from '../../src/predictor/options'
-import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { HandWorker, turn } from '../shared/house'
+import { HandWorker, turn } from '../shared/hand-predictor'
 
 /** Two classes, far apart; the model says which of two numbers is larger. */
 const random = seeded(7)

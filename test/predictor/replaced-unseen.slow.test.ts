@@ -1,8 +1,8 @@
 /** Workers have another model, and nobody says so: the promise holds, what was kept and learned goes, and no machine alone can bring that about. */
 
 import { describe, expect, it } from 'vitest'
-import { seeded } from '../../src/random'
-import { type StreamOptions, stream } from '../shared/replaced'
+import { seeded } from '../../src/base/random'
+import { type StreamOptions, stream } from '../shared/replaced-models'
 
 /** The promise was tried with 100 streams each: APPROXIFER_SEEDS. */
 const SEEDS = Number(process.env.APPROXIFER_SEEDS ?? 3)

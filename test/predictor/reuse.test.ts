@@ -1,11 +1,11 @@
 /** Equal queries share answers and inferences; nobody gets what is another tenant's, or another model's. */
 
 import { describe, expect, it, vi } from 'vitest'
-import { ApproxiferError } from '../../src/errors'
+import { ApproxiferError } from '../../src/base/errors'
 import { createPredictor } from '../../src/predictor/create'
 import type { PredictorOptions } from '../../src/predictor/options'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { HandWorker, query, turn } from '../shared/house'
+import { HandWorker, query, turn } from '../shared/hand-predictor'
 
 /** Workers that answer when they are told to, in made time. */
 async function house(options: Partial<PredictorOptions> = {}, count = 2) {

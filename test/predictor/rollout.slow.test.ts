@@ -6,9 +6,9 @@ import { httpWorkers } from 'approxifer/http'
 import { type NatsService, natsWorkers, serveNats } from 'approxifer/nats'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { NatsServer, natsInstalled } from '../shared/nats-server'
-import { until } from '../shared/patience'
-import { QuirkServer } from '../shared/quirk-server'
-import { asked, Callers, fingerprints, served, type Which, worker } from '../shared/rollout'
+import { QuirkServer } from '../shared/oip-quirks'
+import { asked, Callers, fingerprints, served, type Which, worker } from '../shared/rollout-digits'
+import { until } from '../shared/waiting'
 
 const LANES = 4
 const scheme = { queries: 4, stragglers: 1 }

@@ -5,8 +5,8 @@ import { describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { Changes } from '../../src/workers/remote/changes'
 import type { Change } from '../../src/workers/worker'
-import { HandWorker, query, settled, turn } from '../shared/house'
-import { until } from '../shared/patience'
+import { HandWorker, query, settled, turn } from '../shared/hand-predictor'
+import { until } from '../shared/waiting'
 
 const lie = Float32Array.of(-9, 9)
 const own = (name: string) => Object.assign(new HandWorker(name), { trusted: true })

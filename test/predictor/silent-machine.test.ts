@@ -2,12 +2,12 @@
 
 import { createPredictor, type ModelWorker, type PredictorOptions } from 'approxifer'
 import { expect, it } from 'vitest'
-import { aborted, abortOf, onAbort } from '../../src/abort'
-import { seeded } from '../../src/random'
-import type { TensorList } from '../../src/tensor'
+import { aborted, abortOf, onAbort } from '../../src/base/abort'
+import { seeded } from '../../src/base/random'
+import type { TensorList } from '../../src/base/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { Feed } from '../shared/feed'
 import { doubling } from '../shared/vectors'
+import { Feed } from '../shared/worker-changes'
 
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
 

@@ -3,11 +3,11 @@
 import { ApproxiferError, createPredictor, type PredictorOptions } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { type Figures, type Job, simulate } from '../../bench/sybils-run'
-import { seeded } from '../../src/random'
+import { seeded } from '../../src/base/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { Feed } from '../shared/feed'
-import { HandWorker, turn } from '../shared/house'
-import { add, code, message } from '../shared/joined'
+import { HandWorker, turn } from '../shared/hand-predictor'
+import { add, code, message } from '../shared/joining-workers'
+import { Feed } from '../shared/worker-changes'
 
 const random = seeded(5)
 const answers = Array.from({ length: 300 }, () => Float32Array.from({ length: 10 }, () => random.gauss()))

@@ -1,6 +1,6 @@
 import { ApproxiferError, createPredictor } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { HandWorker, house, query, settled, turn } from '../shared/house'
+import { HandWorker, house, query, settled, turn } from '../shared/hand-predictor'
 
 afterEach(() => {
   vi.useRealTimers()

@@ -2,11 +2,11 @@
 
 import { createPredictor } from 'approxifer'
 import { expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
 import { type Tenant, Tenants } from '../../src/predictor/tenants'
-import { seeded } from '../../src/random'
 import { SimulatedThread } from '../../src/testing/simulated-thread'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { MoodyWorker } from '../shared/moody-worker'
+import { MoodyWorker } from '../shared/troubled-worker'
 
 const scheme = { queries: 2, stragglers: 1 } as const
 

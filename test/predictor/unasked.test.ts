@@ -1,9 +1,9 @@
 /** Answers without asking, beside each other: equal callers and the budget, whose floor a query chooses, what ends a span, and what is forgotten. */
 
 import { beforeAll, expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
 import { createPredictor } from '../../src/predictor/create'
 import type { PredictorOptions } from '../../src/predictor/options'
-import { seeded } from '../../src/random'
 import { SimulatedWorker } from '../../src/testing/simulated-worker'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 

@@ -1,13 +1,13 @@
 /** Workers whose runs of several rows the test settles by hand, and pools of them. */
 
 import type { ModelWorker } from 'approxifer'
-import { ApproxiferError } from '../../src/errors'
-import { acceptAnswers, type Payload, vectorOf } from '../../src/payload'
+import { ApproxiferError } from '../../src/base/errors'
+import { acceptAnswers, type Payload, vectorOf } from '../../src/base/payload'
+import type { TensorList } from '../../src/base/tensor'
 import type { Attempt, Owner, Submission } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
-import type { TensorList } from '../../src/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { query } from './house'
+import { query } from './hand-predictor'
 import { listOf, payloadOf } from './vectors'
 
 export const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }

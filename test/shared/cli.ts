@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
 import { npy } from '../../scripts/npy'
-import { PATIENCE_MS } from './patience'
+import { PATIENCE_MS } from './waiting'
 
 type Settings = { columns?: number; cli?: string }
 

@@ -1,9 +1,9 @@
 /** A model that gives what it gets, whatever that is: as a worker, and behind a gateway. */
 
-import { copyOf } from '../../src/element'
+import { copyOf } from '../../src/base/element'
+import { type QueryTensors, type Signature, type TensorList, tensorOf, toNamed, toTensors } from '../../src/base/tensor'
 import { gatewayOf } from '../../src/gateway/gateway'
 import type { Predictor } from '../../src/predictor/predictor'
-import { type QueryTensors, type Signature, type TensorList, tensorOf, toNamed, toTensors } from '../../src/tensor'
 import type { ModelWorker } from '../../src/workers/worker'
 
 /** What the model answers. */

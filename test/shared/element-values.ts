@@ -1,8 +1,8 @@
 /** Values of every element type that are easily changed on their way: extremes, signs of zero, what no double holds, what is no text. */
 
-import { type ElementType, elementTypes, kindOf, type NumericData, type TensorData } from '../../src/element'
+import { type ElementType, elementTypes, kindOf, type NumericData, type TensorData } from '../../src/base/element'
+import type { Signature, TensorList } from '../../src/base/tensor'
 import { datatypeOf } from '../../src/oip/elements'
-import type { Signature, TensorList } from '../../src/tensor'
 
 const float64 = [0, -0, 5e-324, -2.2250738585072014e-308, Number.MAX_VALUE, 0.1, 1 / 3, 2 ** 53 + 2, -1e-7, 1e300]
 /** 0, -0, the smallest and the largest, subnormal and normal, 1/3, 1, -2, pi. */

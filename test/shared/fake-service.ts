@@ -1,9 +1,9 @@
 /** A service whose attempts the test begins and ends by hand, and a caller that writes down what it is told. */
 
 import { expect } from 'vitest'
-import type { Clock } from '../../src/clock'
-import { ApproxiferError, type Code } from '../../src/errors'
-import { Payload } from '../../src/payload'
+import type { Clock } from '../../src/base/clock'
+import { ApproxiferError, type Code } from '../../src/base/errors'
+import { Payload } from '../../src/base/payload'
 import { type Attempt, type Identity, NORMAL } from '../../src/pool/attempt'
 import { type Caller, type Drop, type Failure, type Outcome, type Query, type Service, Tried } from '../../src/service'
 import { VirtualClock } from '../../src/testing/virtual-clock'

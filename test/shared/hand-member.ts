@@ -6,7 +6,7 @@ import { encode, VERSION } from '../../src/workers/nats/frames'
 import { Outbox } from '../../src/workers/nats/outbox'
 import { Seals } from '../../src/workers/nats/seals'
 import { subjectsOf } from '../../src/workers/nats/subjects'
-import { HandWorker } from './house'
+import { HandWorker } from './hand-predictor'
 
 interface HandMember {
   /** Default: it signs nothing. Its name must have the first ten letters of the key then. */

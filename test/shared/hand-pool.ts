@@ -1,7 +1,7 @@
 /** A pool whose attempts the test settles by hand. */
 
 import type { ApproxiferError, ModelWorker } from 'approxifer'
-import type { Payload } from '../../src/payload'
+import type { Payload } from '../../src/base/payload'
 import type { Attempt, AttemptOutcome, Attempts, Identity, Owner, Submission } from '../../src/pool/attempt'
 import { Identities } from '../../src/pool/identities'
 import { identityOf } from '../../src/workers/worker'

@@ -3,7 +3,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createGateway } from 'approxifer/gateway'
-import { PATIENCE_MS } from './patience'
+import { PATIENCE_MS } from './waiting'
 
 export interface TestServer {
   gateway: ReturnType<typeof createGateway>

@@ -5,8 +5,8 @@ import { VirtualClock } from '../../src/testing/virtual-clock'
 import type { HttpOptions } from '../../src/workers/http/options'
 import { httpWorker } from '../../src/workers/http/worker'
 import { WHAT } from '../fixtures/behaviour.js'
-import { PretendServer, Reply } from './pretend-server'
-import { type Model, QuirkServer } from './quirk-server'
+import { type Model, QuirkServer } from './oip-quirks'
+import { PretendServer, Reply } from './simulated-server'
 
 /** A query, and what servers refuse one with. */
 export const row = Float32Array.of(3, 4)

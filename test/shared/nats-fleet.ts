@@ -5,7 +5,7 @@ import type { Change, ModelWorker } from 'approxifer'
 import { type NatsConnection, type NatsOptions, natsWorkers, type ServeNatsOptions, serveNats } from 'approxifer/nats'
 import { afterAll, afterEach, beforeAll, vi } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { HandWorker } from './house'
+import { HandWorker } from './hand-predictor'
 import { NatsServer, natsInstalled } from './nats-server'
 import { inferring } from './vectors'
 

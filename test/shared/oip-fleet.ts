@@ -6,8 +6,8 @@ import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { InferenceSession, Tensor } from 'onnxruntime-web'
 import { findPython } from '../../scripts/programs.js'
-import { seeded } from '../../src/random'
-import type { Model } from './quirk-server'
+import { seeded } from '../../src/base/random'
+import type { Model } from './oip-quirks'
 
 export async function toyModel(
   file = 'test/oip/toy.onnx',

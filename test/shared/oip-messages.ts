@@ -1,7 +1,7 @@
 /** Messages of the Open Inference Protocol as bytes, and what is made of them. */
 
+import type { Signature } from '../../src/base/tensor'
 import { type OipMessage, readMessage } from '../../src/oip/read'
-import type { Signature } from '../../src/tensor'
 
 export const signature: Signature = { inputs: [{ name: 'x', shape: [8] }], outputs: [{ name: 'y', shape: [3] }] }
 

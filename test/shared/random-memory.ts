@@ -1,8 +1,8 @@
 /** A memory that says what a seeded draw decides, now or later. */
 
-import type { Clock } from '../../src/clock'
+import type { Clock } from '../../src/base/clock'
+import type { Random } from '../../src/base/random'
 import type { MemoryService, RecalledAnswer } from '../../src/memory/service'
-import type { Random } from '../../src/random'
 
 /** @param answerTo  what it remembers of a query: by default that itself */
 export function randomMemory(clock: Clock, random: Random, over: Partial<MemoryService> = {}): MemoryService {

@@ -1,7 +1,7 @@
 /** A gateway without a server in front, on workers whose calls the test settles by hand; what it is asked, and what it answers. */
 
 import { createGateway, type GatewayModel, type RequestEvent } from 'approxifer/gateway'
-import { HandWorker } from './house'
+import { HandWorker } from './hand-predictor'
 
 type Options = Partial<Parameters<typeof createGateway>[0]>
 

@@ -1,8 +1,8 @@
 /** Queries and answers as vectors, which most models of the tests take and give. */
 
 import type { ModelWorker } from 'approxifer'
-import { Payload, tensorsOf, vectorOf } from '../../src/payload'
-import type { TensorList } from '../../src/tensor'
+import { Payload, tensorsOf, vectorOf } from '../../src/base/payload'
+import type { TensorList } from '../../src/base/tensor'
 
 /** As workers answer; what is no vector stays as it is. */
 export const listOf = (vector: Float32Array): TensorList =>

@@ -4,11 +4,11 @@
  */
 
 import type { ModelWorker } from 'approxifer'
-import { checksum } from '../../src/checksum'
-import { ROUNDING } from '../../src/criterion'
-import { ApproxiferError } from '../../src/errors'
-import { type Random, seeded } from '../../src/random'
-import type { Signature, TensorList } from '../../src/tensor'
+import { checksum } from '../../src/base/checksum'
+import { ROUNDING } from '../../src/base/criterion'
+import { ApproxiferError } from '../../src/base/errors'
+import { type Random, seeded } from '../../src/base/random'
+import type { Signature, TensorList } from '../../src/base/tensor'
 import type { VirtualClock } from '../../src/testing/virtual-clock'
 import { listOf } from '../shared/vectors'
 import { type Other, signatureOf, turned } from './elements'

@@ -1,6 +1,6 @@
 /** Options that some runs have beside what befalls them, drawn apart, so that others stay what they are. */
 
-import { type Random, seeded } from '../../src/random'
+import { type Random, seeded } from '../../src/base/random'
 import { others } from './elements'
 import { strategies } from './model'
 import type { Event, Machine, Schedule } from './schedule'

@@ -1,8 +1,8 @@
 /** A disk of the simulation: slow, full now and then; what is being written when the process is killed is torn, or as it was before. */
 
+import { type Random, seeded } from '../../src/base/random'
 import type { Store } from '../../src/gateway/store'
 import { saveNothing } from '../../src/memory/experience-state'
-import { type Random, seeded } from '../../src/random'
 import type { VirtualClock } from '../../src/testing/virtual-clock'
 import { signature } from './model'
 

@@ -1,7 +1,7 @@
 /** Values of other types than float32, at the ends of what these hold: as texts of JSON and as bytes, written apart from the code that they try. */
 
-import type { ElementType, TensorData } from '../../src/element'
-import type { Signature } from '../../src/tensor'
+import type { ElementType, TensorData } from '../../src/base/element'
+import type { Signature } from '../../src/base/tensor'
 import { signature } from './model'
 
 export type Other = Exclude<ElementType, 'float32'>

@@ -1,6 +1,6 @@
 /** Of one predictor that ends and another that begins each hears of workers that come and go. */
 
-import { Feed } from '../shared/feed'
+import { Feed } from '../shared/worker-changes'
 
 export class Feeds<T> {
   #open: Feed<T>[] = []

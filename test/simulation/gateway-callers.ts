@@ -1,6 +1,6 @@
 /** Callers of a gateway in the simulation: their requests come in pieces, stop, are cut off, are nonsense; some leave, some do not read their replies. */
 
-import { seeded } from '../../src/random'
+import { seeded } from '../../src/base/random'
 import type { Other } from './elements'
 import type { Network } from './network'
 import { packedOr, unpacked, wronglyPacked } from './packing'

@@ -1,9 +1,9 @@
 /** What a memory has learned of the model before a run begins: in one run there are too few answers for that. */
 
+import { criterionOf } from '../../src/base/criterion'
+import { seeded } from '../../src/base/random'
 import { loadCore } from '../../src/core/load'
-import { criterionOf } from '../../src/criterion'
 import { Experience } from '../../src/memory/experience'
-import { seeded } from '../../src/random'
 import { ownAnswer, signature } from './model'
 
 const PAIRS = 300

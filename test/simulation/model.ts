@@ -1,6 +1,6 @@
 /** The model of the simulation, and the lies that are told of it. Two values, so that an answer has a label. */
 
-import { type Lie, lies, sly, truth } from '../shared/lies'
+import { type Lie, lies, sly, truth } from '../shared/lying-answers'
 
 export const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
 

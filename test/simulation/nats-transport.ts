@@ -1,12 +1,12 @@
 /** Machines that call home: the real two ends of a fleet on NATS, at connections of the simulation. */
 
-import { seeded } from '../../src/random'
+import { seeded } from '../../src/base/random'
 import { natsWorkers } from '../../src/workers/nats/fleet'
 import { encodeValues } from '../../src/workers/nats/frames'
 import type { NatsOptions } from '../../src/workers/nats/options'
 import { type NatsService, serveNats } from '../../src/workers/nats/serve'
 import type { Change } from '../../src/workers/worker'
-import { keyOf } from '../shared/keys'
+import { keyOf } from '../shared/fixed-keys'
 import type { Actor } from './actor'
 import type { Broker, Connection } from './nats-broker'
 import type { Transport } from './transport'

@@ -1,6 +1,6 @@
 /** A network of the simulation: bytes take their time, come in pieces, stop in the middle, are reset; messages are lost or come twice. */
 
-import { type Random, seeded } from '../../src/random'
+import { type Random, seeded } from '../../src/base/random'
 import type { VirtualClock } from '../../src/testing/virtual-clock'
 
 /** Shares are of bodies, or of messages. */

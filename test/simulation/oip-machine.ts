@@ -1,10 +1,10 @@
 /** A machine of the simulation as a server of the Open Inference Protocol: what it takes and gives are bytes. */
 
-import type { ApproxiferError } from '../../src/errors'
+import type { ApproxiferError } from '../../src/base/errors'
+import { type TensorList, toTensors } from '../../src/base/tensor'
 import { writeMetadata } from '../../src/oip/metadata'
 import { readMessage, readRequest } from '../../src/oip/read'
 import { encode, HEADER_LENGTH, writeReply } from '../../src/oip/write'
-import { type TensorList, toTensors } from '../../src/tensor'
 import type { Actor } from './actor'
 
 export interface WireRequest {

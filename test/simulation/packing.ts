@@ -1,7 +1,7 @@
 /** Bodies packed with gzip, by callers and for them. */
 
 import { gunzipSync, gzipSync } from 'node:zlib'
-import type { Random } from '../../src/random'
+import type { Random } from '../../src/base/random'
 import type { VirtualClock } from '../../src/testing/virtual-clock'
 import type { Sent } from './requests'
 

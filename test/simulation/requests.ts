@@ -1,6 +1,6 @@
 /** Requests of the Open Inference Protocol as callers of the simulation write them, right and wrong, and what they read of a reply: written apart from the code that they try. */
 
-import { type Random, seeded } from '../../src/random'
+import { type Random, seeded } from '../../src/base/random'
 import { bitsOf, COUNT, datatypeOf, type Other, rawOf, splitRaw, textsIn, textsOf } from './elements'
 
 export interface Sent {

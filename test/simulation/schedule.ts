@@ -5,7 +5,7 @@
  */
 
 import type { PredictorOptions } from 'approxifer'
-import { type Random, seeded } from '../../src/random'
+import { type Random, seeded } from '../../src/base/random'
 import { moods } from './actor'
 import { repeated, sampled, steered, typed } from './chosen'
 import type { Other } from './elements'

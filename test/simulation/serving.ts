@@ -1,13 +1,13 @@
 /** What serves queries in the simulation: a predictor, alone or behind a gateway. */
 
+import type { GroupReport, Prediction } from '../../src/base/prediction'
+import { seeded } from '../../src/base/random'
 import { createGateway, type GatewayModel } from '../../src/gateway/create'
 import type { Gateway } from '../../src/gateway/gateway'
-import type { GroupReport, Prediction } from '../../src/prediction'
 import { createPredictor } from '../../src/predictor/create'
 import type { GenerationReport, PredictOptions, PredictorOptions } from '../../src/predictor/options'
 import type { Predictor } from '../../src/predictor/predictor'
 import type { PredictorStats } from '../../src/predictor/stats'
-import { seeded } from '../../src/random'
 import { SimulatedThread } from '../../src/testing/simulated-thread'
 import type { VirtualClock } from '../../src/testing/virtual-clock'
 import type { Recall } from '../../src/trust/given-answers'

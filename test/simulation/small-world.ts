@@ -1,12 +1,12 @@
 /** Five machines, one of which may lie, and a few queries; every event happens when it is told to. The real predictor, pool and trust. */
 
+import type { TensorList } from '../../src/base/tensor'
 import { createPredictor } from '../../src/predictor/create'
 import type { Predictor } from '../../src/predictor/predictor'
-import type { TensorList } from '../../src/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import type { ModelWorker } from '../../src/workers/worker'
-import { Feed } from '../shared/feed'
 import { listOf } from '../shared/vectors'
+import { Feed } from '../shared/worker-changes'
 import { canonical, type Reading, Unordered } from './canonical'
 import { signature } from './model'
 

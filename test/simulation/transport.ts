@@ -2,7 +2,7 @@
 
 import type { Change } from 'approxifer'
 import type { WorkerChanges } from '../../src/workers/worker'
-import type { Feed } from '../shared/feed'
+import type { Feed } from '../shared/worker-changes'
 import type { Actor } from './actor'
 import { Feeds } from './feeds'
 import { HttpTransport } from './http-transport'

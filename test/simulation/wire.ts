@@ -1,6 +1,6 @@
 /** What of a run goes over a network, and what befalls it there: drawn apart from the rest, so that a run without it is what it was. */
 
-import { type Random, seeded } from '../../src/random'
+import { type Random, seeded } from '../../src/base/random'
 import type { DiskTrouble, Found } from './disk'
 import { CALM, type Weather } from './network'
 import type { Machine, Schedule } from './schedule'

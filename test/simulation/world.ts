@@ -1,8 +1,8 @@
 /** Runs a schedule: the real predictor, pool, trust and memory on workers and callers of a simulated world. */
 
-import { seeded } from '../../src/random'
+import { seeded } from '../../src/base/random'
+import { rootMeanSquare } from '../../src/base/stats'
 import { OVERTIME_MS } from '../../src/service'
-import { rootMeanSquare } from '../../src/stats'
 import { TickingClock } from '../shared/ticking-clock'
 import { Actor, type Lying } from './actor'
 import type { Found } from './disk'

@@ -1,8 +1,8 @@
 import { FaultyWorker } from 'approxifer/testing'
 import { expect, it } from 'vitest'
-import { ask, contract } from '../shared/contract'
 import { elsewhere, threads } from '../shared/threads'
 import { inferRow } from '../shared/vectors'
+import { ask, contract } from '../shared/worker-contract'
 
 contract('threads behind FaultyWorker', {
   start: async () => new FaultyWorker((await threads())[0], {}, 1),

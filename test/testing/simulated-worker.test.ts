@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { randomTrouble, SimulatedWorker, wanderingTrouble } from '../../bench/simulated'
-import { seeded } from '../../src/random'
+import { seeded } from '../../src/base/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { inferRow } from '../shared/vectors'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { seeded } from '../../src/random'
+import { seeded } from '../../src/base/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 
 describe('VirtualClock', () => {

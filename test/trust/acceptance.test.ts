@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { criterionOf } from '../../src/criterion'
+import { criterionOf } from '../../src/base/criterion'
 import { agreement } from '../../src/trust/acceptance'
 import type { Equality } from '../../src/trust/equality'
 import { payloadOf } from '../shared/vectors'

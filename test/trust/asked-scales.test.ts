@@ -2,10 +2,10 @@
 
 import { type Change, createPredictor, type ModelWorker, type PredictorOptions, type TensorList } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import { vectorOf } from '../../src/payload'
-import { probeQuery } from '../../src/probe-query'
-import { seeded } from '../../src/random'
-import { Feed } from '../shared/feed'
+import { vectorOf } from '../../src/base/payload'
+import { probeQuery } from '../../src/base/probe-query'
+import { seeded } from '../../src/base/random'
+import { Feed } from '../shared/worker-changes'
 
 const signature = { inputs: [{ name: 'x', shape: [4] }], outputs: [{ name: 'y', shape: [4] }] }
 const probe = vectorOf(probeQuery(signature))

@@ -1,7 +1,7 @@
 /** Which answers of a worker are audited: how many lies an identity may tell until one is, however rarely it lies. */
 
 import { describe, expect, it } from 'vitest'
-import { seeded } from '../../src/random'
+import { seeded } from '../../src/base/random'
 import { AuditDraws } from '../../src/trust/audit-draws'
 
 const [RATE, IDENTITIES] = [0.05, 1000]

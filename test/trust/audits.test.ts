@@ -2,13 +2,13 @@
 
 import { createPredictor } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import { criterionOf } from '../../src/criterion'
+import { criterionOf } from '../../src/base/criterion'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { Audit } from '../../src/trust/audit'
 import { type HandAttempt, HandPool } from '../shared/hand-pool'
-import { HandWorker, query, turn } from '../shared/house'
-import { answers, ejected, stream } from '../shared/liars'
-import { type Lie, lies } from '../shared/lies'
+import { HandWorker, query, turn } from '../shared/hand-predictor'
+import { type Lie, lies } from '../shared/lying-answers'
+import { answers, ejected, stream } from '../shared/lying-workers'
 import { payloadOf } from '../shared/vectors'
 
 describe('audits', () => {

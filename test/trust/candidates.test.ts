@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { Candidates } from '../../src/trust/candidates'
 import { Evidence } from '../../src/trust/evidence'
-import { HandWorker } from '../shared/house'
+import { HandWorker } from '../shared/hand-predictor'
 
 function house(count: number, originOf = (i: number) => `${i}`) {
   const evidence = new Evidence()

@@ -2,9 +2,9 @@
 
 import { createPredictor, type ModelWorker, type Verdict } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import { criterionOf } from '../../src/criterion'
-import { seeded } from '../../src/random'
-import type { TensorList, TensorSpec } from '../../src/tensor'
+import { criterionOf } from '../../src/base/criterion'
+import { seeded } from '../../src/base/random'
+import type { TensorList, TensorSpec } from '../../src/base/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { findingOf } from '../../src/trust/equality'
 import { Evidence } from '../../src/trust/evidence'

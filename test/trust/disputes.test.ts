@@ -3,7 +3,7 @@
 import { ApproxiferError, createPredictor } from 'approxifer'
 import { expect, it } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { HandWorker, query, turn } from '../shared/house'
+import { HandWorker, query, turn } from '../shared/hand-predictor'
 
 /** A pool that takes 10 ms an answer, of which each query is asked of two, after so many queries. */
 async function practised(

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { criterionOf } from '../../src/criterion'
-import type { TensorData } from '../../src/element'
-import { Payload, sizesOf } from '../../src/payload'
-import type { TensorSpec } from '../../src/tensor'
+import { criterionOf } from '../../src/base/criterion'
+import type { TensorData } from '../../src/base/element'
+import { Payload, sizesOf } from '../../src/base/payload'
+import type { TensorSpec } from '../../src/base/tensor'
 import { agree, type Equality, isLie, isNear } from '../../src/trust/equality'
 
 const equality = (outputs: TensorSpec[], rest: Partial<Equality> = {}): Equality => ({

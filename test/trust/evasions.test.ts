@@ -1,10 +1,10 @@
 /** Ways to lie that were not seen: by shape, by length, in rows that are no query, in time; each with what is found. */
 
 import { describe, expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
+import type { Signature, TensorList } from '../../src/base/tensor'
 import { createPredictor } from '../../src/predictor/create'
 import type { PredictorOptions } from '../../src/predictor/options'
-import { seeded } from '../../src/random'
-import type { Signature, TensorList } from '../../src/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import type { Change, ModelWorker } from '../../src/workers/worker'
 

@@ -2,11 +2,11 @@
 
 import { type Change, createPredictor, type ModelWorker, type Prediction } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import { seeded } from '../../src/random'
-import type { TensorList } from '../../src/tensor'
+import { seeded } from '../../src/base/random'
+import type { TensorList } from '../../src/base/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { Feed } from '../shared/feed'
 import { inferring } from '../shared/vectors'
+import { Feed } from '../shared/worker-changes'
 
 const truth = (row: Float32Array) => Float32Array.of(Math.sin(3 * row[0]) + row[1], Math.cos(2 * row[1]) - row[0])
 const lie = (row: Float32Array) => Float32Array.of(truth(row)[1] + 1, truth(row)[0])

@@ -1,9 +1,9 @@
 /** Where workers may lie: what liars do, alone or together, and what becomes of them and of the honest. */
 
 import { describe, expect, it } from 'vitest'
-import { seeded } from '../../src/random'
-import { answers, ejected, stream, type Witness } from '../shared/liars'
-import { lies, sly } from '../shared/lies'
+import { seeded } from '../../src/base/random'
+import { lies, sly } from '../shared/lying-answers'
+import { answers, ejected, stream, type Witness } from '../shared/lying-workers'
 
 describe('where workers may lie', () => {
   it('an honest pool: every answer is the model’s own, and nobody is ejected', async () => {

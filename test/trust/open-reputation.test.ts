@@ -2,16 +2,16 @@
 
 import type { ModelWorker } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import { criterionOf } from '../../src/criterion'
-import { ApproxiferError } from '../../src/errors'
-import type { Payload } from '../../src/payload'
+import { criterionOf } from '../../src/base/criterion'
+import { ApproxiferError } from '../../src/base/errors'
+import type { Payload } from '../../src/base/payload'
+import { seeded } from '../../src/base/random'
 import type { Attempt } from '../../src/pool/attempt'
-import { seeded } from '../../src/random'
 import { Evidence } from '../../src/trust/evidence'
 import { OpenReputation } from '../../src/trust/open-reputation'
 import type { ReputationOptions, Verdict } from '../../src/trust/reputation'
 import { type HandAttempt, HandPool } from '../shared/hand-pool'
-import { HandWorker } from '../shared/house'
+import { HandWorker } from '../shared/hand-predictor'
 import { payloadOf } from '../shared/vectors'
 
 const right = (n: number) => Float32Array.of(2 * n, n)

@@ -2,12 +2,12 @@
 
 import { createPredictor, type ModelWorker, type Prediction, type PredictorOptions } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import { seeded } from '../../src/random'
-import type { TensorList } from '../../src/tensor'
+import { seeded } from '../../src/base/random'
+import type { TensorList } from '../../src/base/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { Feed } from '../shared/feed'
-import { truth } from '../shared/lies'
+import { truth } from '../shared/lying-answers'
 import { inferring } from '../shared/vectors'
+import { Feed } from '../shared/worker-changes'
 
 const POPULAR = 40
 

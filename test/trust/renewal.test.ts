@@ -2,8 +2,8 @@
 
 import { createPredictor, type Verdict } from 'approxifer'
 import { afterEach, expect, it, vi } from 'vitest'
-import { Feed } from '../shared/feed'
-import { HandWorker, query, turn } from '../shared/house'
+import { HandWorker, query, turn } from '../shared/hand-predictor'
+import { Feed } from '../shared/worker-changes'
 
 afterEach(() => {
   vi.useRealTimers()

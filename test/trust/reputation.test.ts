@@ -2,11 +2,11 @@
 
 import type { ModelWorker } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import { criterionOf } from '../../src/criterion'
+import { criterionOf } from '../../src/base/criterion'
 import { Evidence } from '../../src/trust/evidence'
 import { Reputation, type ReputationOptions, type Verdict } from '../../src/trust/reputation'
 import { HandPool } from '../shared/hand-pool'
-import { HandWorker, query } from '../shared/house'
+import { HandWorker, query } from '../shared/hand-predictor'
 import { payloadOf } from '../shared/vectors'
 
 /** Workers, and what is believed of them; what was judged is kept. */

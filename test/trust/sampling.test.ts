@@ -3,7 +3,7 @@
 import { ApproxiferError, createPredictor, type Prediction, type PredictorOptions } from 'approxifer'
 import { describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { HandWorker, query, settled, turn } from '../shared/house'
+import { HandWorker, query, settled, turn } from '../shared/hand-predictor'
 
 const [lie, none] = [Float32Array.of(-9, 9), () => {}]
 

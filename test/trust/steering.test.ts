@@ -2,7 +2,7 @@
 
 import { createPredictor, type ModelWorker, type TensorList } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import { seeded } from '../../src/random'
+import { seeded } from '../../src/base/random'
 import { listOf } from '../shared/vectors'
 
 const outputs = [{ name: 'y', shape: [4, 2] }] // no labels

@@ -2,8 +2,8 @@
 
 import { type Change, createPredictor, type ModelWorker, type PredictorOptions, type TensorList } from 'approxifer'
 import { expect, it } from 'vitest'
-import { seeded } from '../../src/random'
-import { Feed } from '../shared/feed'
+import { seeded } from '../../src/base/random'
+import { Feed } from '../shared/worker-changes'
 
 const shape = [4]
 const random = seeded(5)

@@ -1,9 +1,9 @@
 /** approxifer demo: slow and lying machines in simulated time, beside what else one would do; then a few real answers. */
 
 import { fileURLToPath } from 'node:url'
+import type { Status } from '../../base/prediction'
 import { answersOf } from '../../evaluate/model'
 import { percent } from '../../evaluate/statistics'
-import type { Status } from '../../prediction'
 import { createPredictor } from '../../predictor/create'
 import { readModel } from '../../workers/onnx/model-file'
 import { loadModel } from '../files'

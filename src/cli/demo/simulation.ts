@@ -3,11 +3,11 @@
  * Only waiting takes no time, so that the figures are the same on any machine, however busy.
  */
 
-import { labelAt } from '../../criterion'
+import { labelAt } from '../../base/criterion'
+import { type Random, seeded } from '../../base/random'
+import type { Signature } from '../../base/tensor'
 import { createPredictor } from '../../predictor/create'
 import type { PredictorOptions } from '../../predictor/options'
-import { type Random, seeded } from '../../random'
-import type { Signature } from '../../tensor'
 import { parseAttack } from '../../testing/faults'
 import { SimulatedThread, type ThreadCosts } from '../../testing/simulated-thread'
 import { MEDIAN_MS, randomTrouble, SimulatedWorker, type Simulation } from '../../testing/simulated-worker'

@@ -1,12 +1,12 @@
 /** The command line and the configuration file, as one description of what to serve. */
 
 import { basename, dirname, resolve } from 'node:path'
-import { checkNames, checkObject, checkText, expected, nearest } from '../../check'
-import { type AnyOptions, type Option, read } from '../../option'
+import { checkNames, checkObject, checkText, expected, nearest } from '../../base/check'
+import { type AnyOptions, type Option, read } from '../../base/option'
+import { placesBeside } from '../../gateway/text/files'
+import { type TextOptions, textOptions } from '../../gateway/text/options'
 import { predictorOptions } from '../../predictor/option-table'
 import type { PredictorOptions } from '../../predictor/options'
-import { placesBeside } from '../../text/files'
-import { type TextOptions, textOptions } from '../../text/options'
 import { readNamed } from '../files'
 import { nameOf } from '../options'
 import { type ServerSettings, serverOptions } from './options'

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
-import { ApproxiferError } from '../../errors'
+import { ApproxiferError } from '../../base/errors'
 import type { GatewayModel } from '../../gateway/create'
 import type { Gateway } from '../../gateway/gateway'
 import type { GenerationReport } from '../../predictor/options'

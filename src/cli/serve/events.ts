@@ -1,7 +1,7 @@
 /** /events: reports of groups, recalled answers, how new models fare and, with '?requests', what each request came to. Without inputs, outputs, or workers' own words. */
 
+import type { GroupReport } from '../../base/prediction'
 import { isInference, type RequestEvent } from '../../gateway/event'
-import type { GroupReport } from '../../prediction'
 import type { GenerationReport } from '../../predictor/options'
 import type { Recall } from '../../trust/given-answers'
 import { type Connection, problem } from './listen'

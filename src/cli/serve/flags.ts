@@ -1,9 +1,9 @@
 /** The flags of `approxifer serve`: those of its models, each for all models or as NAME=VALUE for one, and those of the server. */
 
 import type { Command } from 'commander'
-import type { AnyOptions, Option } from '../../option'
+import type { AnyOptions, Option } from '../../base/option'
+import { textOptions } from '../../gateway/text/options'
 import { predictorOptions } from '../../predictor/option-table'
-import { textOptions } from '../../text/options'
 import { flagFor, helpOf, inputShapes, nameOf, names, parserOf, refused, rightOutput } from '../options'
 import { EVERY, type Flags, type PerModel, WORKERS } from './config'
 import { serverOptions } from './options'

@@ -1,7 +1,7 @@
 /** `--workers`: where a model's workers are, as options of a predictor. What speaks to others is imported where it is used. */
 
-import { checkNames, expected } from '../../check'
-import { withoutPassword } from '../../errors'
+import { checkNames, expected } from '../../base/check'
+import { withoutPassword } from '../../base/errors'
 import type { PredictorOptions } from '../../predictor/options'
 import type { HttpOptions } from '../../workers/http/options'
 import { localWorkers } from '../../workers/local/local'

@@ -2,8 +2,8 @@
 
 import { setImmediate } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { GroupReport } from '../../base/prediction'
 import { isInference, type RequestEvent } from '../../gateway/event'
-import type { GroupReport } from '../../prediction'
 import type { GenerationReport } from '../../predictor/options'
 import type { PredictorStats } from '../../predictor/stats'
 

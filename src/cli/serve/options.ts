@@ -3,8 +3,8 @@
  * configuration file, and one check for both.
  */
 
-import { checkText, expected } from '../../check'
-import { integer, number, open, option, type ValuesOf, words } from '../../option'
+import { checkText, expected } from '../../base/check'
+import { integer, number, open, option, type ValuesOf, words } from '../../base/option'
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 

@@ -1,7 +1,7 @@
 /** approxifer serve: models behind the Open Inference Protocol, until somebody says stop. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expected } from '../../check'
+import { expected } from '../../base/check'
 import { createGateway, fileStore, type GatewayModel } from '../../gateway/create'
 import type { Gateway } from '../../gateway/gateway'
 import type { Principal } from '../../gateway/principal'

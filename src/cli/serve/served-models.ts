@@ -1,6 +1,6 @@
 /** The models of `approxifer serve`: each is brought to how it is described, and none waits for another. */
 
-import { ApproxiferError } from '../../errors'
+import { ApproxiferError } from '../../base/errors'
 import type { ModelConfig } from './config'
 import { comesFromElsewhere, DesiredModel, type DesireOutcome, type Serving } from './desired-model'
 import type { ServedStats } from './metrics'

@@ -1,10 +1,10 @@
 /** Bearer tokens and certificates that let a client ask, and what each allows. */
 
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { checkBoolean, checkText, expected } from '../../check'
+import { checkBoolean, checkText, expected } from '../../base/check'
+import { integer, number, open, option, read, type ValuesOf, words } from '../../base/option'
 import { type Principal, priorities } from '../../gateway/principal'
 import { pathOf } from '../../gateway/routes'
-import { integer, number, open, option, read, type ValuesOf, words } from '../../option'
 import { readNamed } from '../files'
 import { certifiedName } from './guard'
 import { type Connection, type Handler, problem } from './listen'

@@ -1,6 +1,6 @@
 /** Few requests are begun in one turn of the event loop. */
 
-import { Deque } from '../../arrays'
+import { Deque } from '../../base/arrays'
 
 /**
  * What hundreds of connections ask at once is read in one turn. Begun in that, too, it held the loop for up to 150 ms, and with it health on its

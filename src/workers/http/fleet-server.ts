@@ -1,6 +1,6 @@
 /** One server of a fleet, and what servers tell of their models. */
 
-import type { ApproxiferError } from '../../errors'
+import type { ApproxiferError } from '../../base/errors'
 import { machineOf } from '../remote/endpoints'
 import type { ModelIdentity } from '../remote/model'
 import type { Sighting } from '../remote/model-votes'

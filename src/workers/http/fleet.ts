@@ -1,7 +1,7 @@
 /** Many servers as workers that come and go: each joins once it answers, and answers as the others do. */
 
-import { expected } from '../../check'
-import { ApproxiferError, asError } from '../../errors'
+import { expected } from '../../base/check'
+import { ApproxiferError, asError } from '../../base/errors'
 import { checkUrl, type EndpointChange, followEndpoints, nameOf } from '../remote/endpoints'
 import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
 import { addToGroup, isSameModel, largest, type ModelIdentity, ModelNames } from '../remote/model'

@@ -1,7 +1,7 @@
 /** Whether a server gets calls, and when it is checked: a machine of four states, of which each has one timer. */
 
-import { Cancellation, orAborted } from '../../abort'
-import { ApproxiferError, asError } from '../../errors'
+import { Cancellation, orAborted } from '../../base/abort'
+import { ApproxiferError, asError } from '../../base/errors'
 import { faultOf, type OipServer, ServerError } from './oip-server'
 import type { HttpSettings } from './options'
 import type { ServedModel } from './served-model'

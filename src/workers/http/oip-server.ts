@@ -1,16 +1,16 @@
 /** One server of the Open Inference Protocol: what is asked of it, and what its replies mean. Servers differ: see docs/remote.md. */
 
 import { platform } from '#platform'
-import type { Cancellation } from '../../abort'
-import { ApproxiferError, type Code } from '../../errors'
+import type { Cancellation } from '../../base/abort'
+import { ApproxiferError, type Code } from '../../base/errors'
+import { flawOf } from '../../base/payload'
+import { randomToken } from '../../base/random-token'
+import { rowLength, type Signature, type TensorList } from '../../base/tensor'
 import { joinedBytes } from '../../oip/json'
 import { BINARY, readMetadata, type TensorMetadata } from '../../oip/metadata'
 import { readError, readMessage, readReply } from '../../oip/read'
 import { HEADER_LENGTH, PROBE, writeRequest } from '../../oip/write'
-import { flawOf } from '../../payload'
 import type { Connections, HttpReply, HttpRequest } from '../../platform/platform'
-import { randomToken } from '../../random-token'
-import { rowLength, type Signature, type TensorList } from '../../tensor'
 import type { HttpSettings } from './options'
 
 type Wanted = Pick<HttpSettings, 'model' | 'version' | 'outputs' | 'shapes' | 'headers'>

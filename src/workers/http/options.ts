@@ -12,11 +12,11 @@ import {
   checkText,
   expected,
   MOST_MS,
-} from '../../check'
-import { type Clock, systemClock } from '../../clock'
-import { guarded } from '../../notices'
+} from '../../base/check'
+import { type Clock, systemClock } from '../../base/clock'
+import { guarded } from '../../base/notices'
+import type { QueryTensors } from '../../base/tensor'
 import type { Tls } from '../../platform/platform'
-import type { QueryTensors } from '../../tensor'
 
 export interface ProbeOptions {
   /** As for `predict`. Default: numbers from 0 to 1, always the same; integers of 1 and 0, and 8 where a length may differ. */

@@ -1,11 +1,11 @@
 /** The probe query, and what its answer tells of a model later: whether saved state is of it. */
 
-import { checksum } from '../../checksum'
-import { isReal, realsOf } from '../../element'
+import { checksum } from '../../base/checksum'
+import { isReal, realsOf } from '../../base/element'
+import { probeQuery } from '../../base/probe-query'
+import * as saved from '../../base/saved'
+import { type AnyTensor, type Signature, type TensorList, toTensors } from '../../base/tensor'
 import { toRaw } from '../../oip/elements'
-import { probeQuery } from '../../probe-query'
-import * as saved from '../../saved'
-import { type AnyTensor, type Signature, type TensorList, toTensors } from '../../tensor'
 import { isClose, type ModelIdentity } from '../remote/model'
 import type { ModelWorker } from '../worker'
 import type { HttpSettings } from './options'

@@ -1,11 +1,11 @@
 /** The model that a server has: which it is, which it should be, how it is asked, and how many rows at once. */
 
 import { platform } from '#platform'
-import type { Cancellation } from '../../abort'
-import { ApproxiferError } from '../../errors'
-import { hasVectors, Payload, sizesOf } from '../../payload'
-import type { Probed } from '../../saved'
-import type { Signature, TensorList } from '../../tensor'
+import type { Cancellation } from '../../base/abort'
+import { ApproxiferError } from '../../base/errors'
+import { hasVectors, Payload, sizesOf } from '../../base/payload'
+import type { Probed } from '../../base/saved'
+import type { Signature, TensorList } from '../../base/tensor'
 import { machineOf } from '../remote/endpoints'
 import { anotherQuery, isSameModel, type ModelIdentity } from '../remote/model'
 import { faultOf, type OipServer, ServerError, type ServerReply } from './oip-server'

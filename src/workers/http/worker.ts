@@ -4,12 +4,12 @@
  */
 
 import { platform } from '#platform'
-import { type Abort, aborted, abortOf, Cancellation, onAbort, orAborted } from '../../abort'
-import { ApproxiferError, asError } from '../../errors'
+import { type Abort, aborted, abortOf, Cancellation, onAbort, orAborted } from '../../base/abort'
+import { ApproxiferError, asError } from '../../base/errors'
+import type { Probed } from '../../base/saved'
+import type { Signature, TensorList } from '../../base/tensor'
 import { fetchConnections } from '../../platform/fetch'
 import type { Connections } from '../../platform/platform'
-import type { Probed } from '../../saved'
-import type { Signature, TensorList } from '../../tensor'
 import { checkUrl, nameOf } from '../remote/endpoints'
 import { LossReports } from '../remote/fleet'
 import type { ModelIdentity } from '../remote/model'

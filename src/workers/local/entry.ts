@@ -1,7 +1,7 @@
 /** What a local worker does: one model behind comlink. */
 
 import { type Endpoint, expose } from 'comlink'
-import type { TensorList } from '../../tensor'
+import type { TensorList } from '../../base/tensor'
 import { OnnxModel } from '../onnx/model'
 import type { ModelFile } from '../onnx/model-file'
 import type { OnnxOptions } from '../onnx/options'

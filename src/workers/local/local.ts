@@ -1,10 +1,10 @@
 /** Workers on this machine: one thread or Web Worker each, over comlink, watched and restarted. */
 
 import { platform } from '#platform'
-import { aborted, onAbort, orAborted } from '../../abort'
-import { checkInteger } from '../../check'
-import { guarded } from '../../notices'
-import { read } from '../../option'
+import { aborted, onAbort, orAborted } from '../../base/abort'
+import { checkInteger } from '../../base/check'
+import { guarded } from '../../base/notices'
+import { read } from '../../base/option'
 import { asModelError, fingerprintOf, type ModelFile, readModel } from '../onnx/model-file'
 import { importOrt } from '../onnx/session'
 import type { ModelWorker } from '../worker'

@@ -16,10 +16,10 @@ import {
   type NumericData,
   partOf,
   type TensorData,
-} from '../../element'
-import { ApproxiferError, asError, type Code } from '../../errors'
-import { flawOf } from '../../payload'
-import { type AnyTensor, type Signature, type TensorList, tensorOf } from '../../tensor'
+} from '../../base/element'
+import { ApproxiferError, asError, type Code } from '../../base/errors'
+import { flawOf } from '../../base/payload'
+import { type AnyTensor, type Signature, type TensorList, tensorOf } from '../../base/tensor'
 import { LARGE } from '../worker'
 
 /** An error loses its code on the way between threads, so it crosses as plain data. */

@@ -1,8 +1,8 @@
 /** What `localWorkers` may be asked. */
 
-import { checkSignal } from '../../abort'
-import { checkFunction, MOST_MS } from '../../check'
-import { any, callback, integer, open, option, type TableOf, type ValuesOf } from '../../option'
+import { checkSignal } from '../../base/abort'
+import { checkFunction, MOST_MS } from '../../base/check'
+import { any, callback, integer, open, option, type TableOf, type ValuesOf } from '../../base/option'
 import type { OnnxOptions } from '../onnx/options'
 import { onnxOptions } from '../onnx/options'
 

@@ -1,8 +1,8 @@
 /** The calls of one thread: one runs, the next is there already, a few wait, and each settles. Points 1 to 4 of the contract live here. */
 
-import type { Abort } from '../../abort'
-import { ApproxiferError, asError } from '../../errors'
-import type { TensorList } from '../../tensor'
+import type { Abort } from '../../base/abort'
+import { ApproxiferError, asError } from '../../base/errors'
+import type { TensorList } from '../../base/tensor'
 import { OpenCall } from '../open-call'
 import { type Reply, unwrap } from './messages'
 

@@ -1,9 +1,9 @@
 /** A worker on this machine: it restarts its thread when that dies, and waits longer each time. */
 
 import { platform } from '#platform'
-import { type Abort, abortOf } from '../../abort'
-import { ApproxiferError } from '../../errors'
-import { rowLength, type Signature, type TensorList } from '../../tensor'
+import { type Abort, abortOf } from '../../base/abort'
+import { ApproxiferError } from '../../base/errors'
+import { rowLength, type Signature, type TensorList } from '../../base/tensor'
 import type { ModelFile } from '../onnx/model-file'
 import { type ModelWorker, wrongQueries } from '../worker'
 import type { Loaded } from './entry'

@@ -1,8 +1,8 @@
 /** The way to a NATS server: the caller's own connection, or one that is made with the client library on first use. */
 
 import { platform } from '#platform'
-import { expected } from '../../check'
-import { ApproxiferError, asError, withoutPassword } from '../../errors'
+import { expected } from '../../base/check'
+import { ApproxiferError, asError, withoutPassword } from '../../base/errors'
 
 export interface NatsMessage {
   subject: string

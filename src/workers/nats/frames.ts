@@ -8,8 +8,8 @@
  * or in the subject of the reply. Sequence and seal are zeros where the worker's machine has no key; see `seals.ts`.
  */
 
-import { checksum } from '../../checksum'
-import { ApproxiferError, type Code, codes } from '../../errors'
+import { checksum } from '../../base/checksum'
+import { ApproxiferError, type Code, codes } from '../../base/errors'
 import { toRaw } from '../../oip/elements'
 
 /** Of frames and heartbeats. What is of another version is ignored. */

@@ -1,7 +1,7 @@
 /** Heartbeats as they come: those with a key's identity count where they are signed with it. */
 
 import { keys } from '#keys'
-import { ApproxiferError } from '../../errors'
+import { ApproxiferError } from '../../base/errors'
 import type { NatsMessage } from './connection'
 import { decodeHeartbeat, type Heartbeat } from './heartbeat'
 import { Names } from './names'

@@ -1,9 +1,9 @@
 /** What a worker says of itself, in JSON: twice a second, when it joins or is called, and when its state changes. */
 
-import { checkBoolean, checkInteger, checkNumber, checkString, checkWord, expected } from '../../check'
-import { elementTypes } from '../../element'
-import { ApproxiferError, asError } from '../../errors'
-import { rowLength, type Signature, type TensorSpec } from '../../tensor'
+import { checkBoolean, checkInteger, checkNumber, checkString, checkWord, expected } from '../../base/check'
+import { elementTypes } from '../../base/element'
+import { ApproxiferError, asError } from '../../base/errors'
+import { rowLength, type Signature, type TensorSpec } from '../../base/tensor'
 import { VERSION } from './frames'
 import { openBeat } from './signature'
 import { isKey, isToken, tagOf } from './subjects'

@@ -1,9 +1,9 @@
 /** Options of `natsWorkers` and `serveNats`, the two ends of a fleet, and their defaults. */
 
 import { platform } from '#platform'
-import { checkFunction, checkInteger, checkNames, checkString, expected, MOST_MS } from '../../check'
-import { type Clock, systemClock } from '../../clock'
-import { guarded, warnOnce } from '../../notices'
+import { checkFunction, checkInteger, checkNames, checkString, expected, MOST_MS } from '../../base/check'
+import { type Clock, systemClock } from '../../base/clock'
+import { guarded, warnOnce } from '../../base/notices'
 import type { KeyPair } from '../../platform/platform'
 import type { ModelWorker } from '../worker'
 import { LEAST_EVERY_MS, MOST_SLOTS } from './heartbeat'

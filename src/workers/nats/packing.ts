@@ -1,9 +1,9 @@
 /** Tensors as what frames carry: a vector as its values; others as bytes, each tensor behind its lengths where these may differ. */
 
+import { tensorsOf, vectorOf } from '../../base/payload'
+import { type AnyTensor, isOpen, isVector, size, type TensorList, type TensorSpec, tensorOf } from '../../base/tensor'
 import { datatypeOf, datatypes, fromRaw, toRaw } from '../../oip/elements'
 import { joinedBytes } from '../../oip/json'
-import { tensorsOf, vectorOf } from '../../payload'
-import { type AnyTensor, isOpen, isVector, size, type TensorList, type TensorSpec, tensorOf } from '../../tensor'
 import { Assembly, wrong } from './frames'
 
 /** Of a length on its way. */

@@ -1,7 +1,7 @@
 /** The rows that a worker of a fleet has. */
 
-import type { Cancellation } from '../../abort'
-import type { TensorList } from '../../tensor'
+import type { Cancellation } from '../../base/abort'
+import type { TensorList } from '../../base/tensor'
 import type { Assembly } from './frames'
 
 export interface RowRequest {

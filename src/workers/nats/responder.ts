@@ -1,10 +1,10 @@
 /** What a worker's machine does with the rows that come for it: as many run as the worker answers at once, a few wait, the others are refused. */
 
-import { CallOptions, Cancellation } from '../../abort'
-import { ApproxiferError, asError } from '../../errors'
-import { flawOf } from '../../payload'
-import { median } from '../../stats'
-import type { TensorList } from '../../tensor'
+import { CallOptions, Cancellation } from '../../base/abort'
+import { ApproxiferError, asError } from '../../base/errors'
+import { flawOf } from '../../base/payload'
+import { median } from '../../base/stats'
+import type { TensorList } from '../../base/tensor'
 import type { ModelWorker } from '../worker'
 import { DOWN, encode, encodeError, encodeValues, FOR_EVER, type Frame, markOf } from './frames'
 import type { ServeSettings } from './options'

@@ -1,10 +1,10 @@
 /** A machine's workers in a fleet: they say that they are there, and answer the rows that come for them. */
 
 import { keys } from '#keys'
-import { checkInteger, MOST_MS } from '../../check'
-import { ApproxiferError } from '../../errors'
+import { checkInteger, MOST_MS } from '../../base/check'
+import { ApproxiferError } from '../../base/errors'
+import { randomToken } from '../../base/random-token'
 import type { KeyPair } from '../../platform/platform'
-import { randomToken } from '../../random-token'
 import { checkServer, NatsLink, type NatsServer } from './connection'
 import { checkServeOptions, type ServeNatsOptions, type ServeSettings } from './options'
 import type { MachineKeys } from './outbox'

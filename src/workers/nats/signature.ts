@@ -3,7 +3,7 @@
  * are, so that what it said elsewhere proves nothing here.
  */
 
-import { joined } from '../../arrays'
+import { joined } from '../../base/arrays'
 import type { KeyPair, Keys } from '../../platform/platform'
 
 export type Verify = ReturnType<Keys['verifier']>

@@ -1,7 +1,7 @@
 /** Subjects of a fleet, the names in them (what stands between two dots), and where a coordinator's answers arrive. */
 
-import { expected } from '../../check'
-import { randomToken } from '../../random-token'
+import { expected } from '../../base/check'
+import { randomToken } from '../../base/random-token'
 import type { NatsLink } from './connection'
 import type { Seals } from './seals'
 

@@ -1,8 +1,8 @@
 /** One worker of a fleet as its coordinator sees it. */
 
-import { type Abort, aborted, abortOf } from '../../abort'
-import { ApproxiferError, asError } from '../../errors'
-import type { Signature, TensorList } from '../../tensor'
+import { type Abort, aborted, abortOf } from '../../base/abort'
+import { ApproxiferError, asError } from '../../base/errors'
+import type { Signature, TensorList } from '../../base/tensor'
 import { OpenCall } from '../open-call'
 import { type ModelWorker, wrongQueries } from '../worker'
 import { DOWN, decodeError, encode, encodeValues, FOR_EVER, type Frame, frameIn, markOf } from './frames'

@@ -1,6 +1,6 @@
 /** Weights that a model keeps in files beside its own, as exporters write them for large ones: `model.onnx.data`. */
 
-import { ApproxiferError } from '../../errors'
+import { ApproxiferError } from '../../base/errors'
 
 /** An entry `external_data` of a tensor (onnx.proto, StringStringEntryProto) with the key "location", up to the length of its value. */
 const LOCATION = Uint8Array.of(0x0a, 8, ...new TextEncoder().encode('location'), 0x12)

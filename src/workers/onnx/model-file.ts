@@ -1,10 +1,10 @@
 /** A model's bytes and weights, and what they are where they are no model: the runtimes only say that they cannot be parsed. */
 
 import { platform } from '#platform'
-import { expected, isObject } from '../../check'
-import { checksum } from '../../checksum'
-import { ApproxiferError, asError, withoutPassword } from '../../errors'
-import type { HubConfig } from '../../reading'
+import { expected, isObject } from '../../base/check'
+import { checksum } from '../../base/checksum'
+import { ApproxiferError, asError, withoutPassword } from '../../base/errors'
+import type { HubConfig } from '../../base/reading'
 import { besideModel, locate, weightFiles } from './external-data'
 import type { OnnxOptions } from './options'
 

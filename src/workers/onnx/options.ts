@@ -1,8 +1,8 @@
 /** What a model on onnxruntime may be told, checked before a thread is started for it. */
 
 import { platform } from '#platform'
-import { checkLengths, checkObject, checkShare, checkString, expected } from '../../check'
-import { any, open, type TableOf, words } from '../../option'
+import { checkLengths, checkObject, checkShare, checkString, expected } from '../../base/check'
+import { any, open, type TableOf, words } from '../../base/option'
 import type { Runtime } from '../../platform/platform'
 
 export interface OnnxOptions {

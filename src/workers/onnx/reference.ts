@@ -3,11 +3,11 @@
  * an error, and several of a kind agree with each other.
  */
 
-import { FAR } from '../../criterion'
-import { type ElementType, isEqual, isReal, realsOf, type TensorData } from '../../element'
-import { ApproxiferError } from '../../errors'
-import { rootMeanSquare } from '../../stats'
-import type { Signature, TensorList } from '../../tensor'
+import { FAR } from '../../base/criterion'
+import { type ElementType, isEqual, isReal, realsOf, type TensorData } from '../../base/element'
+import { ApproxiferError } from '../../base/errors'
+import { rootMeanSquare } from '../../base/stats'
+import type { Signature, TensorList } from '../../base/tensor'
 import type { SampleAnswer } from './samples'
 
 /** An output whose root mean square is below this counts as zeros. */

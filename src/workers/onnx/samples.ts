@@ -1,9 +1,9 @@
 /** Two queries that tell what a model gives: any fixed values will do, as long as they are not all alike. */
 
-import { type ElementType, filled, isEqual, isReal, realsOf } from '../../element'
-import { hasVectors } from '../../payload'
-import { rmsDifference, rootMeanSquare } from '../../stats'
-import { isOpen, type Signature, type TensorList, type TensorSpec } from '../../tensor'
+import { type ElementType, filled, isEqual, isReal, realsOf } from '../../base/element'
+import { hasVectors } from '../../base/payload'
+import { rmsDifference, rootMeanSquare } from '../../base/stats'
+import { isOpen, type Signature, type TensorList, type TensorSpec } from '../../base/tensor'
 
 /** A query, with the batch dimension where the model has one, and the answer to it. */
 export interface SampleAnswer {

@@ -1,7 +1,7 @@
 /** Which axes of a model's inputs and outputs are the sequence that its mask is for. */
 
 import type { InferenceSession } from 'onnxruntime-web'
-import type { Signature, TensorList } from '../../tensor'
+import type { Signature, TensorList } from '../../base/tensor'
 import { maskOf, resized, type SequenceAxes } from '../sequence'
 import { areAlike, type SampleAnswer } from './samples'
 

@@ -2,7 +2,7 @@
 
 import type { InferenceSession } from 'onnxruntime-web'
 import { platform } from '#platform'
-import { ApproxiferError, asError } from '../../errors'
+import { ApproxiferError, asError } from '../../base/errors'
 import type { Ort, Runtime } from '../../platform/platform'
 import type { ModelFile } from './model-file'
 import type { OnnxOptions } from './options'

@@ -1,9 +1,9 @@
 /** What a model takes and gives for one query; what nobody can serve is refused with a sentence that says what to do. */
 
 import type { InferenceSession } from 'onnxruntime-web'
-import { type ElementType, elementTypes } from '../../element'
-import { ApproxiferError } from '../../errors'
-import { isOpen, type Signature, type TensorSpec, typed } from '../../tensor'
+import { type ElementType, elementTypes } from '../../base/element'
+import { ApproxiferError } from '../../base/errors'
+import { isOpen, type Signature, type TensorSpec, typed } from '../../base/tensor'
 import type { OnnxOptions } from './options'
 import type { SampleAnswer } from './samples'
 

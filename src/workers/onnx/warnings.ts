@@ -1,6 +1,6 @@
 /** What a user should know of a model that may be coded, by its answers to two queries. */
 
-import type { TensorSpec } from '../../tensor'
+import type { TensorSpec } from '../../base/tensor'
 import type { SampleAnswer } from './samples'
 
 /** @param tried  the answers to a query of zeros and to one of values from 0 to 1 */

@@ -1,10 +1,10 @@
 /** Where servers are listed: a file or a DNS name, watched, as an async iterable of URLs that come and go. */
 
 import { platform } from '#platform'
-import { checkFunction, checkInteger, checkNames, checkText, checkWord, expected, MOST_MS } from '../../check'
-import { type Clock, systemClock } from '../../clock'
-import { asError } from '../../errors'
-import { guarded, type Warn } from '../../notices'
+import { checkFunction, checkInteger, checkNames, checkText, checkWord, expected, MOST_MS } from '../../base/check'
+import { type Clock, systemClock } from '../../base/clock'
+import { asError } from '../../base/errors'
+import { guarded, type Warn } from '../../base/notices'
 import { Changes } from './changes'
 import { checkUrl, type EndpointChange } from './endpoints'
 

@@ -1,8 +1,8 @@
 /** Servers by their URLs: how these are checked, what servers are called by them, and how they come and go. */
 
-import { expected } from '../../check'
-import { asError, withoutPassword } from '../../errors'
-import type { Warn } from '../../notices'
+import { expected } from '../../base/check'
+import { asError, withoutPassword } from '../../base/errors'
+import type { Warn } from '../../base/notices'
 
 /** A server has come; it has gone; or it is about to go, and gets nothing new. By URL. */
 export type EndpointChange = { add: string } | { remove: string } | { drain: string }

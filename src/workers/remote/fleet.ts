@@ -13,8 +13,8 @@
  * `fleet.changes` is what the predictor reads.
  */
 
-import type { Clock } from '../../clock'
-import type { Warn } from '../../notices'
+import type { Clock } from '../../base/clock'
+import type { Warn } from '../../base/notices'
 import type { Change, ModelWorker } from '../worker'
 import { Changes, type ChangesOptions } from './changes'
 

@@ -1,8 +1,8 @@
 /** Which model a server has, as far as can be told from outside, and which one a fleet begins with: that of most. */
 
-import { checksum } from '../../checksum'
-import { filled, isEqual, isReal, realsOf } from '../../element'
-import type { AnyTensor, Signature, TensorList } from '../../tensor'
+import { checksum } from '../../base/checksum'
+import { filled, isEqual, isReal, realsOf } from '../../base/element'
+import type { AnyTensor, Signature, TensorList } from '../../base/tensor'
 
 /** Its signature, and its answer to one query. */
 export interface ModelIdentity {

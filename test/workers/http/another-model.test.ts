@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import type { HttpOptions } from '../../../src/workers/http/options'
 import { readyWorker, row } from '../../shared/http-worker'
-import type { PretendServer } from '../../shared/pretend-server'
+import type { PretendServer } from '../../shared/simulated-server'
 import { inferRow } from '../../shared/vectors'
 
 describe('a server that was rolled to another model', () => {

@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import type { HttpOptions } from '../../../src/workers/http/options'
 import type { HttpWorker } from '../../../src/workers/http/worker'
 import { errorReply, startWorker } from '../../shared/http-worker'
-import { PretendServer, Reply } from '../../shared/pretend-server'
+import { PretendServer, Reply } from '../../shared/simulated-server'
 import { listOf } from '../../shared/vectors'
 
 describe('rows of several groups in one request', () => {

@@ -9,11 +9,11 @@ import { VirtualClock } from '../../../src/testing/virtual-clock'
 import type { HttpOptions } from '../../../src/workers/http/options'
 import { httpWorker } from '../../../src/workers/http/worker'
 import { identityOf, type ModelWorker } from '../../../src/workers/worker'
-import { free } from '../../shared/contract'
 import { quirkServer, row } from '../../shared/http-worker'
-import { PATIENCE_MS, until } from '../../shared/patience'
-import { PretendServer } from '../../shared/pretend-server'
+import { PretendServer } from '../../shared/simulated-server'
 import { inferRow } from '../../shared/vectors'
+import { PATIENCE_MS, until } from '../../shared/waiting'
+import { free } from '../../shared/worker-contract'
 
 /** What a script in a process of its own prints. */
 function spawnChild(script: string, ...args: string[]): Promise<{ code: number; text: string }> {

@@ -2,9 +2,9 @@
 
 import { httpWorker } from '../../../src/workers/http/worker'
 import { WHAT } from '../../fixtures/behaviour.js'
-import { contract } from '../../shared/contract'
 import { quirkServer } from '../../shared/http-worker'
-import type { QuirkServer } from '../../shared/quirk-server'
+import type { QuirkServer } from '../../shared/oip-quirks'
+import { contract } from '../../shared/worker-contract'
 
 /** A server that fails as the query says. */
 async function failingServer(mode: QuirkServer['mode']): Promise<QuirkServer> {

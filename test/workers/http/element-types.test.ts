@@ -1,15 +1,15 @@
 /** Servers whose models take and give other things than float32, or lengths that differ. */
 
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { probeQuery } from '../../../src/probe-query'
-import type { Signature, TensorList } from '../../../src/tensor'
+import { probeQuery } from '../../../src/base/probe-query'
+import type { Signature, TensorList } from '../../../src/base/tensor'
 import type { HttpOptions } from '../../../src/workers/http/options'
 import { type HttpWorker, httpWorker } from '../../../src/workers/http/worker'
 import { anotherQuery, isSameModel } from '../../../src/workers/remote/model'
 import { echoGateway } from '../../shared/echo'
 import { bitsOfAll, everyType, everyValue } from '../../shared/element-values'
 import { errorReply, startWorker } from '../../shared/http-worker'
-import { PretendServer } from '../../shared/pretend-server'
+import { PretendServer } from '../../shared/simulated-server'
 
 async function echoing(signature: Signature, options: Partial<HttpOptions> = {}) {
   const { fetch, asked } = await echoGateway(signature)

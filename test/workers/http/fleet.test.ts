@@ -5,9 +5,9 @@ import { httpWorkers } from '../../../src/workers/http/fleet'
 import type { HttpOptions } from '../../../src/workers/http/options'
 import type { EndpointChange } from '../../../src/workers/remote/endpoints'
 import type { ModelWorker } from '../../../src/workers/worker'
-import { until } from '../../shared/patience'
-import { PretendServer, silence } from '../../shared/pretend-server'
+import { PretendServer, silence } from '../../shared/simulated-server'
 import { inferRow } from '../../shared/vectors'
+import { until } from '../../shared/waiting'
 
 const closing: (() => unknown)[] = []
 afterEach(async () => {

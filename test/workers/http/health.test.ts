@@ -3,7 +3,7 @@
 import type { ApproxiferError } from 'approxifer'
 import { describe, expect, it, vi } from 'vitest'
 import { errorReply, readyWorker, row } from '../../shared/http-worker'
-import { silence } from '../../shared/pretend-server'
+import { silence } from '../../shared/simulated-server'
 import { inferRow } from '../../shared/vectors'
 
 describe('a server in trouble', () => {

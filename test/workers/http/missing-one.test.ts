@@ -5,8 +5,8 @@ import { expect, it } from 'vitest'
 import { VirtualClock } from '../../../src/testing/virtual-clock'
 import { httpWorkers } from '../../../src/workers/http/fleet'
 import type { WorkerChanges } from '../../../src/workers/worker'
-import { until } from '../../shared/patience'
-import { PretendServer, silence } from '../../shared/pretend-server'
+import { PretendServer, silence } from '../../shared/simulated-server'
+import { until } from '../../shared/waiting'
 
 /** A gateway is to be ready within six seconds of what it needs: two are left to the start of its process, on a machine that is busy. */
 const GRACE_MS = 4000

@@ -1,8 +1,8 @@
 /** What is saved of an answer to the probe query, and whose it is taken for. */
 
 import { expect, it } from 'vitest'
-import type { TensorData } from '../../../src/element'
-import type { Probed } from '../../../src/saved'
+import type { TensorData } from '../../../src/base/element'
+import type { Probed } from '../../../src/base/saved'
 import { checkHttpOptions } from '../../../src/workers/http/options'
 import { probedOf } from '../../../src/workers/http/probed'
 import type { ModelIdentity } from '../../../src/workers/remote/model'

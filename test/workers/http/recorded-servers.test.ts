@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Exchange, exchanges, type RecordedMessage, replay } from '../../shared/exchanges'
 import { toyModel } from '../../shared/oip-fleet'
-import { type Mode, QuirkServer } from '../../shared/quirk-server'
+import { type Mode, QuirkServer } from '../../shared/oip-quirks'
 
 const toy = await toyModel()
 

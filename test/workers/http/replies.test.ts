@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { createPredictor } from '../../../src/predictor/create'
 import type { PredictorOptions } from '../../../src/predictor/options'
 import { readyWorker, row } from '../../shared/http-worker'
-import { Reply } from '../../shared/pretend-server'
+import { Reply } from '../../shared/simulated-server'
 import { inferRow } from '../../shared/vectors'
 
 it.each<Partial<PredictorOptions>>([

@@ -4,7 +4,7 @@ import { createPredictor, type PredictorOptions } from 'approxifer'
 import { afterEach, expect, it } from 'vitest'
 import { VirtualClock } from '../../../src/testing/virtual-clock'
 import { httpWorkers } from '../../../src/workers/http/fleet'
-import { PretendServer } from '../../shared/pretend-server'
+import { PretendServer } from '../../shared/simulated-server'
 
 const closing: (() => unknown)[] = []
 afterEach(async () => {

@@ -2,8 +2,8 @@ import { createPredictor, type Predictor } from 'approxifer'
 import { type HttpOptions, httpWorkers } from 'approxifer/http'
 import { afterEach, describe, expect, it } from 'vitest'
 import { PythonServer, python, toyModel, toyQueries } from '../../shared/oip-fleet'
-import { PATIENCE_MS } from '../../shared/patience'
-import { type Mode, QuirkServer } from '../../shared/quirk-server'
+import { type Mode, QuirkServer } from '../../shared/oip-quirks'
+import { PATIENCE_MS } from '../../shared/waiting'
 
 const toy = await toyModel()
 const queries = toyQueries(200)

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { errorReply, readyWorker, row } from '../../shared/http-worker'
-import { type Asked, type Reply, silence } from '../../shared/pretend-server'
+import { type Asked, type Reply, silence } from '../../shared/simulated-server'
 import { inferRow } from '../../shared/vectors'
 
 /** A worker on a server whose inferences the test answers, in the order in which they were asked. */

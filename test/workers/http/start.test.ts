@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { HttpOptions } from '../../../src/workers/http/options'
 import { httpWorker } from '../../../src/workers/http/worker'
 import { errorReply, readyWorker, row, startWorker } from '../../shared/http-worker'
-import { PretendServer, Reply } from '../../shared/pretend-server'
+import { PretendServer, Reply } from '../../shared/simulated-server'
 import { inferRow } from '../../shared/vectors'
 
 describe('starting', () => {

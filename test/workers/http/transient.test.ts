@@ -4,7 +4,7 @@ import { createPredictor } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { VirtualClock } from '../../../src/testing/virtual-clock'
 import { httpWorker } from '../../../src/workers/http/worker'
-import { type Asked, PretendServer, Reply } from '../../shared/pretend-server'
+import { type Asked, PretendServer, Reply } from '../../shared/simulated-server'
 
 /** A predictor on one server, through which queries go once it is ready. */
 async function alone() {

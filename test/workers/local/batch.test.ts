@@ -3,12 +3,12 @@
 import { Worker } from 'node:worker_threads'
 import { localWorkers, type ModelWorker } from 'approxifer'
 import { afterEach, describe, expect, it } from 'vitest'
-import type { TensorList } from '../../../src/tensor'
+import type { TensorList } from '../../../src/base/tensor'
 import { OnnxModel } from '../../../src/workers/onnx/model'
 import { WHAT } from '../../fixtures/behaviour.js'
-import { ask } from '../../shared/contract'
 import { onnx } from '../../shared/onnx'
 import { listOf } from '../../shared/vectors'
+import { ask } from '../../shared/worker-contract'
 
 describe('a local worker', () => {
   const open: ModelWorker[] = []

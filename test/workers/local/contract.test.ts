@@ -1,5 +1,5 @@
-import { contract } from '../../shared/contract'
 import { elsewhere, threads } from '../../shared/threads'
+import { contract } from '../../shared/worker-contract'
 
 contract('threads', {
   start: async () => (await threads())[0],

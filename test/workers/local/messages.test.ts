@@ -2,7 +2,7 @@
 
 import type { Endpoint } from 'comlink'
 import { expect, it } from 'vitest'
-import type { TensorList } from '../../../src/tensor'
+import type { TensorList } from '../../../src/base/tensor'
 import { ThreadCaller } from '../../../src/workers/local/messages'
 import { listOf } from '../../shared/vectors'
 

@@ -3,8 +3,8 @@ import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { createPredictor, localWorkers } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import { free } from '../../shared/contract'
 import { inferRow } from '../../shared/vectors'
+import { free } from '../../shared/worker-contract'
 
 const lenet = fileURLToPath(new URL('../../../models/mnist-lenet.onnx', import.meta.url))
 

@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { WHAT } from '../../fixtures/behaviour.js'
-import { PATIENCE_MS } from '../../shared/patience'
 import { fixture } from '../../shared/threads'
+import { PATIENCE_MS } from '../../shared/waiting'
 
 /** What a machine that is busy with much else is told of a worker that it takes seconds to start. */
 const SLOW_MACHINE = /^a worker has been silent for \d+ ms.*\n/

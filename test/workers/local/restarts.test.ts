@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { localWorkers } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { ask } from '../../shared/contract'
 import { fixture, threads } from '../../shared/threads'
 import { inferRow } from '../../shared/vectors'
+import { ask } from '../../shared/worker-contract'
 
 describe('7. restarts', () => {
   afterEach(() => {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect } from '@nats-io/transport-node'
 import { natsWorkers, serveNats } from 'approxifer/nats'
 import { afterEach, describe, expect, it } from 'vitest'
-import { HandWorker } from '../../shared/house'
+import { HandWorker } from '../../shared/hand-predictor'
 import { freePort, NatsServer, natsInstalled } from '../../shared/nats-server'
 
 const ends: (() => unknown)[] = []

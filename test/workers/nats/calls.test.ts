@@ -3,11 +3,11 @@ import { natsWorkers } from 'approxifer/nats'
 import { describe, expect, it, vi } from 'vitest'
 import { VERSION } from '../../../src/workers/nats/frames'
 import { identityOf } from '../../../src/workers/worker'
-import { HandWorker, turn } from '../../shared/house'
+import { HandWorker, turn } from '../../shared/hand-predictor'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'
 import { NatsServer, natsInstalled } from '../../shared/nats-server'
-import { until } from '../../shared/patience'
 import { inferRow, inferring } from '../../shared/vectors'
+import { until } from '../../shared/waiting'
 
 const fleets = natsFleets()
 

@@ -1,11 +1,11 @@
 import { createPredictor } from 'approxifer'
 import { natsWorkers, serveNats } from 'approxifer/nats'
 import { describe, expect, it } from 'vitest'
-import { HandWorker } from '../../shared/house'
+import { HandWorker } from '../../shared/hand-predictor'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'
 import { NatsServer, natsInstalled } from '../../shared/nats-server'
-import { PATIENCE_MS, until } from '../../shared/patience'
 import { doubling, inferRow } from '../../shared/vectors'
+import { PATIENCE_MS, until } from '../../shared/waiting'
 
 const fleets = natsFleets()
 

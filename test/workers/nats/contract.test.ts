@@ -2,9 +2,9 @@ import { Worker } from 'node:worker_threads'
 import { localWorkers } from 'approxifer'
 import { natsWorkers, serveNats } from 'approxifer/nats'
 import { describe } from 'vitest'
-import { contract } from '../../shared/contract'
 import { joined, natsFleets } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
+import { contract } from '../../shared/worker-contract'
 
 const fixture = new URL('../../fixtures/thread.js', import.meta.url)
 const fleets = natsFleets()

@@ -1,7 +1,7 @@
 /** Every element type over NATS, in frames of any size. */
 
 import { describe, expect, it } from 'vitest'
-import type { Signature, TensorList } from '../../../src/tensor'
+import type { Signature, TensorList } from '../../../src/base/tensor'
 import { decode, encodeValues, VERSION } from '../../../src/workers/nats/frames'
 import { decodeHeartbeat } from '../../../src/workers/nats/heartbeat'
 import { assemblyOf, pack, unpack } from '../../../src/workers/nats/packing'

@@ -8,13 +8,13 @@ import { type KeyPair, natsWorkers, type ServeNatsOptions, serveNats } from 'app
 import { afterAll, describe, expect, it, vi } from 'vitest'
 import { keys } from '../../../src/platform/node-keys'
 import { identityOf } from '../../../src/workers/worker'
+import { keyOf } from '../../shared/fixed-keys'
 import { handMember } from '../../shared/hand-member'
-import { HandWorker } from '../../shared/house'
-import { keyOf } from '../../shared/keys'
+import { HandWorker } from '../../shared/hand-predictor'
 import { joined, natsFleets } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
-import { PATIENCE_MS, until } from '../../shared/patience'
 import { inferring } from '../../shared/vectors'
+import { PATIENCE_MS, until } from '../../shared/waiting'
 
 const fleets = natsFleets()
 const folder = mkdtempSync(join(tmpdir(), 'approxifer-keys-'))

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { VirtualClock } from '../../../src/testing/virtual-clock'
 import { natsWorkers } from '../../../src/workers/nats/fleet'
 import { serveNats } from '../../../src/workers/nats/serve'
-import { HandWorker } from '../../shared/house'
+import { HandWorker } from '../../shared/hand-predictor'
 import { Broker } from '../../simulation/nats-broker'
 import { CALM, Network } from '../../simulation/network'
 

@@ -3,13 +3,13 @@ import { natsWorkers, serveNats } from 'approxifer/nats'
 import { describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../../../src/testing/virtual-clock'
 import { identityOf } from '../../../src/workers/worker'
+import { keyOf } from '../../shared/fixed-keys'
 import { handMember } from '../../shared/hand-member'
-import { HandWorker, settled } from '../../shared/house'
-import { keyOf } from '../../shared/keys'
+import { HandWorker, settled } from '../../shared/hand-predictor'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
-import { PATIENCE_MS, until } from '../../shared/patience'
 import { inferRow, inferring } from '../../shared/vectors'
+import { PATIENCE_MS, until } from '../../shared/waiting'
 
 const fleets = natsFleets()
 

@@ -4,11 +4,11 @@ import { createPredictor } from 'approxifer'
 import { natsWorkers } from 'approxifer/nats'
 import { describe, expect, it } from 'vitest'
 import { encode, VERSION } from '../../../src/workers/nats/frames'
-import { HandWorker } from '../../shared/house'
+import { HandWorker } from '../../shared/hand-predictor'
 import { natsFleets } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
-import { PATIENCE_MS } from '../../shared/patience'
 import { doubling } from '../../shared/vectors'
+import { PATIENCE_MS } from '../../shared/waiting'
 
 const fleets = natsFleets()
 const QUERIES = 200

@@ -5,11 +5,11 @@ import { connect, type NatsConnection } from '@nats-io/transport-node'
 import { createPredictor } from 'approxifer'
 import { natsWorkers, serveNats } from 'approxifer/nats'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { HandWorker } from '../../shared/house'
-import { keyOf } from '../../shared/keys'
+import { keyOf } from '../../shared/fixed-keys'
+import { HandWorker } from '../../shared/hand-predictor'
 import { NatsServer, natsInstalled } from '../../shared/nats-server'
-import { PATIENCE_MS } from '../../shared/patience'
 import { doubling } from '../../shared/vectors'
+import { PATIENCE_MS } from '../../shared/waiting'
 
 const names = ['a', 'b', 'c']
 const ends: (() => unknown)[] = []

@@ -1,10 +1,10 @@
 import type { ModelWorker } from 'approxifer'
 import { describe, expect, it, vi } from 'vitest'
-import { HandWorker, settled, turn } from '../../shared/house'
+import { HandWorker, settled, turn } from '../../shared/hand-predictor'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
-import { until } from '../../shared/patience'
 import { inferRow } from '../../shared/vectors'
+import { until } from '../../shared/waiting'
 
 const fleets = natsFleets()
 

@@ -1,10 +1,10 @@
 import { createPredictor } from 'approxifer'
 import { natsWorkers, serveNats } from 'approxifer/nats'
 import { describe, expect, it } from 'vitest'
-import { HandWorker } from '../../shared/house'
+import { HandWorker } from '../../shared/hand-predictor'
 import { natsFleets, row } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
-import { until } from '../../shared/patience'
+import { until } from '../../shared/waiting'
 
 const fleets = natsFleets()
 

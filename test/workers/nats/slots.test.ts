@@ -2,11 +2,11 @@ import { createPredictor } from 'approxifer'
 import { natsWorkers, serveNats } from 'approxifer/nats'
 import { describe, expect, it, vi } from 'vitest'
 import { handMember } from '../../shared/hand-member'
-import { HandWorker, settled } from '../../shared/house'
+import { HandWorker, settled } from '../../shared/hand-predictor'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
-import { until } from '../../shared/patience'
 import { inferRow } from '../../shared/vectors'
+import { until } from '../../shared/waiting'
 
 const fleets = natsFleets()
 

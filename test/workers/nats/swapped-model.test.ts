@@ -1,11 +1,11 @@
 import type { ModelWorker } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { decode, encodeValues, FOR_EVER, markOf } from '../../../src/workers/nats/frames'
-import { HandWorker } from '../../shared/house'
+import { HandWorker } from '../../shared/hand-predictor'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
-import { until } from '../../shared/patience'
 import { inferRow } from '../../shared/vectors'
+import { until } from '../../shared/waiting'
 
 const fleets = natsFleets()
 

@@ -12,12 +12,12 @@ import { Outbox } from '../../../src/workers/nats/outbox'
 import { Seals } from '../../../src/workers/nats/seals'
 import { subjectsOf } from '../../../src/workers/nats/subjects'
 import { NatsWorker } from '../../../src/workers/nats/worker'
-import { HandWorker, turn } from '../../shared/house'
-import { keyOf } from '../../shared/keys'
+import { keyOf } from '../../shared/fixed-keys'
+import { HandWorker, turn } from '../../shared/hand-predictor'
 import { natsFleets } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
-import { PATIENCE_MS, until } from '../../shared/patience'
 import { inferring } from '../../shared/vectors'
+import { PATIENCE_MS, until } from '../../shared/waiting'
 
 const fleets = natsFleets()
 const HONEST = 5

@@ -1,7 +1,7 @@
 /** An accelerator that computes wrong is refused with its worst difference; what merely rounds is not. */
 
 import { describe, expect, it } from 'vitest'
-import type { TensorList } from '../../../src/tensor'
+import type { TensorList } from '../../../src/base/tensor'
 import { compareWithCpu } from '../../../src/workers/onnx/reference'
 import { listOf } from '../../shared/vectors'
 

@@ -8,10 +8,10 @@ import { platform } from '../../../src/platform/node'
 import { VirtualClock } from '../../../src/testing/virtual-clock'
 import { watchDns as watchDnsHere, watchFile as watchFileHere } from '../../../src/workers/remote/discovery'
 import { DnsServer } from '../../shared/dns-server'
-import { NO_SECOND_ADDRESS } from '../../shared/machine'
+import { NO_SECOND_ADDRESS } from '../../shared/machine-needs'
 import { toyModel, toyQueries } from '../../shared/oip-fleet'
-import { PATIENCE_MS, until } from '../../shared/patience'
-import { QuirkServer } from '../../shared/quirk-server'
+import { QuirkServer } from '../../shared/oip-quirks'
+import { PATIENCE_MS, until } from '../../shared/waiting'
 
 const closing: (() => unknown)[] = []
 afterEach(async () => {

@@ -1,7 +1,7 @@
 /** Which model a fleet goes on with: that of more machines, whatever names they give to how many workers. */
 
 import { describe, expect, it } from 'vitest'
-import { seeded } from '../../../src/random'
+import { seeded } from '../../../src/base/random'
 import { Census, type Sighting, successor } from '../../../src/workers/remote/model-votes'
 
 const isSame = (a: string, b: string) => a === b

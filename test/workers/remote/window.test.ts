@@ -1,7 +1,7 @@
 /** How many calls a server is given at once, where nobody says it. */
 
 import { expect, it } from 'vitest'
-import { seeded } from '../../../src/random'
+import { seeded } from '../../../src/base/random'
 import { MeasuredWindow, type WindowCall } from '../../../src/workers/remote/window'
 
 interface ServerLaw {

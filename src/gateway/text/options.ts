@@ -1,7 +1,7 @@
 /** Options of a model that is asked with texts, said once. */
 
-import { checkBoolean, checkObject, expected } from '../check'
-import { integer, open, option, type TableOf, words } from '../option'
+import { checkBoolean, checkObject, expected } from '../../base/check'
+import { integer, open, option, type TableOf, words } from '../../base/option'
 import type { Tokenizer } from './tokens'
 
 export const poolings = ['mean', 'cls', 'last'] as const

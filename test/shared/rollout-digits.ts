@@ -2,11 +2,11 @@
 
 import { readFileSync } from 'node:fs'
 import type { ModelWorker, Prediction, Predictor } from 'approxifer'
-import { checksum } from '../../src/checksum'
+import { checksum } from '../../src/base/checksum'
 import { answersOf } from '../../src/evaluate/model'
 import { OnnxModel } from '../../src/workers/onnx/model'
-import type { Model } from './quirk-server'
-import { digit } from './served'
+import type { Model } from './oip-quirks'
+import { digit } from './served-process'
 import { inferring } from './vectors'
 
 export const FILES = { old: 'models/mnist-lenet.onnx', new: 'models/fashion-lenet.onnx' }

@@ -1,6 +1,6 @@
 /** Texts as token ids of a model, by its own tokenizer; what is too long is cut, or refused. */
 
-import { expected, wrongType } from '../check'
+import { expected, wrongType } from '../../base/check'
 
 /** What is used of a `Tokenizer` of `@huggingface/tokenizers`. */
 export interface Tokenizer {

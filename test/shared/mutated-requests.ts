@@ -1,7 +1,7 @@
 /** Requests that were right, changed at random: their JSON as a tree, its text, the bytes behind it, and headers. */
 
+import type { Random } from '../../src/base/random'
 import { PARAMETERS } from '../../src/gateway/infer'
-import type { Random } from '../../src/random'
 
 export interface Mutable {
   path: string

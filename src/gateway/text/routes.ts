@@ -1,6 +1,6 @@
 /** Texts in, as people write them: OpenAI's embeddings, and what Text Embeddings Inference takes. */
 
-import { aborted } from '../abort'
+import { aborted } from '../../base/abort'
 import {
   checkBoolean,
   checkInteger,
@@ -11,19 +11,19 @@ import {
   expected,
   outOfRange,
   wrongType,
-} from '../check'
-import { ApproxiferError } from '../errors'
-import { toRaw } from '../oip/elements'
-import { turn } from '../oip/json'
-import { parsed } from '../oip/json-array'
-import type { Message } from '../oip/write'
-import type { Prediction } from '../prediction'
-import type { TextModel } from '../text/model'
-import { type Overlong, type TokenRow, TooLong } from '../text/tokens'
-import { recallIds } from './batch'
-import { choicesOf, type Exchange, outcomesOf } from './infer'
-import type { Served } from './models'
-import { Refusal } from './refusal'
+} from '../../base/check'
+import { ApproxiferError } from '../../base/errors'
+import type { Prediction } from '../../base/prediction'
+import { toRaw } from '../../oip/elements'
+import { turn } from '../../oip/json'
+import { parsed } from '../../oip/json-array'
+import type { Message } from '../../oip/write'
+import { recallIds } from '../batch'
+import { choicesOf, type Exchange, outcomesOf } from '../infer'
+import type { Served } from '../models'
+import { Refusal } from '../refusal'
+import type { TextModel } from './model'
+import { type Overlong, type TokenRow, TooLong } from './tokens'
 
 /** The models of a gateway, for a request that names one in its body. */
 export interface TextModels {

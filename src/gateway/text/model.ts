@@ -1,10 +1,17 @@
 /** A model that is asked with texts: their tokens as its queries, and its outputs as vectors, or as scores of pairs. */
 
 import { platform } from '#platform'
-import { expected } from '../check'
-import { isReal, kindOf, realsOf } from '../element'
-import { read, type ValuesOf } from '../option'
-import { type AnyTensor, type QueryTensors, type Signature, shownShape, type TensorSpec, type Tensors } from '../tensor'
+import { expected } from '../../base/check'
+import { isReal, kindOf, realsOf } from '../../base/element'
+import { read, type ValuesOf } from '../../base/option'
+import {
+  type AnyTensor,
+  type QueryTensors,
+  type Signature,
+  shownShape,
+  type TensorSpec,
+  type Tensors,
+} from '../../base/tensor'
 import { placesBeside, readTextFiles, type TextFiles } from './files'
 import { type Pooling, type TextOptions, textOptions } from './options'
 import { TextTokens, type Tokenizer, type TokenRow } from './tokens'

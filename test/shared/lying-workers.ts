@@ -2,12 +2,12 @@
 
 import { createPredictor, type PredictorOptions, type PredictorStats } from 'approxifer'
 import { expect } from 'vitest'
-import { vectorOf } from '../../src/payload'
-import { type Random, seeded } from '../../src/random'
-import type { TensorList } from '../../src/tensor'
+import { vectorOf } from '../../src/base/payload'
+import { type Random, seeded } from '../../src/base/random'
+import type { TensorList } from '../../src/base/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { type Lie, truth } from './lies'
-import { MoodyWorker } from './moody-worker'
+import { type Lie, truth } from './lying-answers'
+import { MoodyWorker } from './troubled-worker'
 import { listOf } from './vectors'
 
 /** Tells the truth, rounded in its own way, or lies. */

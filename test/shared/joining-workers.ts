@@ -2,8 +2,8 @@
 
 import { type Change, createPredictor, type ModelWorker, type PredictorOptions } from 'approxifer'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { Feed } from './feed'
-import { HandWorker, turn } from './house'
+import { HandWorker, turn } from './hand-predictor'
+import { Feed } from './worker-changes'
 
 export const hand = (...names: string[]) => names.map((name) => new HandWorker(name))
 export const add = (worker: ModelWorker): Change => ({ add: worker })

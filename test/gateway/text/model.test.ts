@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type { Signature, TensorSpec, Tensors } from '../../src/tensor'
-import { TextModel, textModelOf } from '../../src/text/model'
-import type { TextOptions } from '../../src/text/options'
-import { jsonIn, TEXT_FOLDER, tokenizer } from '../shared/embedder'
+import type { Signature, TensorSpec, Tensors } from '../../../src/base/tensor'
+import { TextModel, textModelOf } from '../../../src/gateway/text/model'
+import type { TextOptions } from '../../../src/gateway/text/options'
+import { jsonIn, TEXT_FOLDER, tokenizer } from '../../shared/embedder'
 
 const ids: TensorSpec = { name: 'input_ids', shape: [-1], type: 'int64' }
 const mask: TensorSpec = { ...ids, name: 'attention_mask' }

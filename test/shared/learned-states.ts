@@ -1,12 +1,12 @@
 /** States that were learned for tests, and how to change what is in them. */
 
 import { expect } from 'vitest'
-import { checksum } from '../../src/checksum'
+import { checksum } from '../../src/base/checksum'
+import type { Criterion } from '../../src/base/criterion'
+import { seeded } from '../../src/base/random'
+import type { Signature } from '../../src/base/tensor'
 import { loadCore } from '../../src/core/load'
-import type { Criterion } from '../../src/criterion'
 import { Experience, type ExperienceOptions } from '../../src/memory/experience'
-import { seeded } from '../../src/random'
-import type { Signature } from '../../src/tensor'
 
 export const core = await loadCore()
 const labels: Criterion = { kind: 'label', positions: 1, classes: 2 }

@@ -1,6 +1,6 @@
 /** What liars say of a model of two values. */
 
-import type { Random } from '../../src/random'
+import type { Random } from '../../src/base/random'
 
 /** The model. */
 export const truth = (row: Float32Array) =>

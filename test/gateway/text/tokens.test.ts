@@ -1,8 +1,8 @@
 /** Texts as tokens: what is too long is cut as tokenizers of transformers cut it, or refused; nothing is left out silently. */
 
 import { describe, expect, it } from 'vitest'
-import { TextTokens, TooLong } from '../../src/text/tokens'
-import { tokenizer } from '../shared/embedder'
+import { TextTokens, TooLong } from '../../../src/gateway/text/tokens'
+import { tokenizer } from '../../shared/embedder'
 
 const [CLS, SEP] = [2, 3]
 const ids = (text: string) => tokenizer.encode(text, { add_special_tokens: false }).ids

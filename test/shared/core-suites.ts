@@ -1,10 +1,10 @@
 /** Suites that hold for both cores, on every runtime; node and browser tests run the same ones. */
 
 import { describe, expect, it } from 'vitest'
+import { type Points, Scheme } from '../../src/base/scheme'
 import { Codec } from '../../src/codec/codec'
 import { chebyshev, locators } from '../../src/codec/locators'
 import type { Core } from '../../src/core/core'
-import { type Points, Scheme } from '../../src/scheme'
 import decode from '../vectors/decode.json'
 import locate from '../vectors/locate.json'
 import schemes from '../vectors/scheme.json'

@@ -1,9 +1,9 @@
 /** A worker whose mood changes, in made time; restarted, it is well again. Its answers are twice the row. */
 
 import type { ModelWorker } from 'approxifer'
-import { vectorOf } from '../../src/payload'
-import type { Random } from '../../src/random'
-import type { TensorList } from '../../src/tensor'
+import { vectorOf } from '../../src/base/payload'
+import type { Random } from '../../src/base/random'
+import type { TensorList } from '../../src/base/tensor'
 import type { VirtualClock } from '../../src/testing/virtual-clock'
 import { listOf } from './vectors'
 

@@ -1,7 +1,7 @@
 /** Where a request cannot wait for what another one began, predictors and gateways serve the request that made them. */
 
 import { platform } from '#platform'
-import { ApproxiferError, type Guard } from './errors'
+import { ApproxiferError, type Guard } from '../base/errors'
 
 /**
  * Remembers the request under way.

@@ -1,7 +1,7 @@
 /** What the files beside a model say of texts: `tokenizer.json`, and those of transformers and sentence-transformers. */
 
 import { platform } from '#platform'
-import { expected, isObject } from '../check'
+import { expected, isObject } from '../../base/check'
 import { type Pooling, poolings, type TextOptions } from './options'
 
 type Json = Readonly<Record<string, unknown>>

@@ -1,8 +1,8 @@
 /** Streams of queries through a predictor whose workers may get another model, and nobody says so; in simulated time. */
 
+import { seeded } from '../../src/base/random'
 import { createPredictor } from '../../src/predictor/create'
 import type { PredictorOptions } from '../../src/predictor/options'
-import { seeded } from '../../src/random'
 import { SimulatedWorker, type Simulation } from '../../src/testing/simulated-worker'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 

@@ -2,9 +2,9 @@
 
 import { ApproxiferError, createPredictor, type ModelWorker, type PredictorOptions } from 'approxifer'
 import { vi } from 'vitest'
-import { systemClock } from '../../src/clock'
-import { vectorOf } from '../../src/payload'
-import type { TensorList } from '../../src/tensor'
+import { systemClock } from '../../src/base/clock'
+import { vectorOf } from '../../src/base/payload'
+import type { TensorList } from '../../src/base/tensor'
 import { listOf } from './vectors'
 
 /** A worker whose calls the test settles by hand: only so can the order of events be forced. */

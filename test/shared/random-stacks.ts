@@ -4,10 +4,10 @@
  */
 
 import { expect } from 'vitest'
-import type { Payload } from '../../src/payload'
+import type { Payload } from '../../src/base/payload'
+import { type Random, seeded } from '../../src/base/random'
 import { NORMAL } from '../../src/pool/attempt'
 import type { Pool } from '../../src/pool/pool'
-import { type Random, seeded } from '../../src/random'
 import type { Caller, Drop, Outcome, Query, Service } from '../../src/service'
 import type { VirtualClock } from '../../src/testing/virtual-clock'
 import { payload, queryOf } from './fake-service'
