@@ -2,6 +2,7 @@
 
 import { type ApproxiferError, createPredictor } from 'approxifer'
 import { seeded } from '../src/base/random'
+import type { PredictorEvent } from '../src/events'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import { type Cell, meanOf, type Outcome } from './overload-rules'
 import { SimulatedWorker } from './simulated'
@@ -37,10 +38,17 @@ export async function simulate(job: Job): Promise<Run> {
   const simulation = { clock, law, answer, interruptible: stops, signature }
   const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, simulation))
   const limits = { queries: 1e6, ...(by === 'tenant' && { tenants: 10 }) }
-  const predictor = await createPredictor({ workers, testing: { clock }, limits, onWarning() {} })
+  const begun = { at: 0, workedMs: 0 }
+  /** What the attempts of each query took, ms; and of those that were answered. */
+  const attemptMs = new Map<number, number>()
+  const answered = new Set<number>()
+  const onEvent = (told: PredictorEvent) => {
+    if ((told.event === 'answered' || told.event === 'failed') && begun.at)
+      attemptMs.set(told.query, (attemptMs.get(told.query) ?? 0) + told.ms)
+  }
+  const predictor = await createPredictor({ workers, testing: { clock }, limits, onWarning() {}, onEvent })
   const counts = loads.map(() => ({ asked: 0, good: 0 }))
   const sums = { useful: 0, failed: 0, late: 0, after5: 0 }
-  const begun = { at: 0, workedMs: 0 }
   const workedMs = () => workers.reduce((sum, worker) => sum + worker.workedMs, 0)
   const choices = (which: number) =>
     by === 'tenant' ? { tenant: `tenant ${which}` } : by === 'priority' ? { priority: which ? 'normal' : 'high' } as const : {} // biome-ignore format: one line
@@ -49,10 +57,9 @@ export async function simulate(job: Job): Promise<Run> {
     const mine = counts[which]
     mine.asked += Number(isCounted)
     predictor.predict(Float32Array.of(arriving.gauss()), { ...choices(which), deadlineMs }).then(
-      async ({ group }) => {
+      ({ query }) => {
         mine.good += Number(isCounted)
-        const { rows } = await group
-        if (begun.at) for (const row of rows) sums.useful += row.ms // also of those that came before
+        answered.add(query)
       },
       (_error: ApproxiferError) => {
         if (!isCounted) return
@@ -79,6 +86,7 @@ export async function simulate(job: Job): Promise<Run> {
   clock.after(0, arrive)
   await clock.run()
   await predictor.close()
+  for (const query of answered) sums.useful += attemptMs.get(query) ?? 0 // also of those that came before
   const good = counts.reduce((sum, each) => sum + each.good, 0)
   return {
     goodput: (good * meanMs) / (span * count),

@@ -2,8 +2,9 @@
 
 export type { Policy } from './base/choices'
 export { ApproxiferError, type Code } from './base/errors'
-export type { GroupReport, Prediction, RecoveryReport, RowReport, Status } from './base/prediction'
+export type { Prediction, Status } from './base/prediction'
 export type { QueryTensors as Query, Signature, Tensor, TensorList, TensorSpec, Tensors } from './base/tensor'
+export type { PredictorEvent } from './events'
 export type { Agreement } from './memory/agreements'
 export type { WorkerStats } from './pool/pool'
 export { createPredictor } from './predictor/create'

@@ -17,7 +17,8 @@ import { append, NONE } from './base/arrays'
 import type { Choices, OwnChoices } from './base/choices'
 import { ApproxiferError } from './base/errors'
 import type { Payload } from './base/payload'
-import type { Ending, GroupReport, Recovered, RecoveryReport, Status } from './base/prediction'
+import type { Prediction, Recovered, Status } from './base/prediction'
+import type { Reason, Trace } from './events'
 import type { RecalledAnswer } from './memory/service'
 import type { Apart, Attempt, Attempts, Identity, Priority, Turn } from './pool/attempt'
 
@@ -33,6 +34,8 @@ export interface Query {
   readonly priority: Priority
   /** Whether it would be answered too late: what the pool said of it a moment ago; a memory may answer it all the same. `false`: it is let in however much waits. */
   readonly refusal: ApproxiferError | false | undefined
+  /** Why a worker is asked. */
+  readonly why: Reason
   /** Workers that its attempts keep away from: `tried`, and what layers add. */
   readonly apart: readonly Apart[]
   /** Its attempts so far, shared by all calls for it. */
@@ -46,8 +49,8 @@ type QueryChange = Partial<Omit<Query, 'payload' | 'since' | 'tried'>>
 export function changed(query: Query, change: QueryChange): Query {
   const { payload, since, tried } = query
   const { choices = query.choices, said = query.said, turn = query.turn, dueAt = query.dueAt } = change
-  const { priority = query.priority, refusal = query.refusal, apart = query.apart } = change
-  return { payload, choices, said, turn, since, dueAt, priority, refusal, apart, tried }
+  const { priority = query.priority, refusal = query.refusal, why = query.why, apart = query.apart } = change
+  return { payload, choices, said, turn, since, dueAt, priority, refusal, why, apart, tried }
 }
 
 /** Who gave an answer, and when: an attempt, or what is kept of one, whose worker may have left. */
@@ -64,6 +67,8 @@ export interface Answer {
   readonly by: readonly Origin[]
   /** By which it may be recalled, where nothing proves it. */
   readonly id?: number | undefined
+  /** Where it was recovered. */
+  readonly recovery?: Prediction['recovery']
   /** It is the answer to an equal query, of which another caller has heard, or will. */
   readonly reused?: true
 }
@@ -217,19 +222,16 @@ export class Tried implements Apart {
   isPassedOver = false
   /** Answers of workers that are believed, where one alone proves nothing. */
   unproven: (() => readonly Payload[]) | undefined
-  /** What was recovered for it, and what became known of that. */
-  recovery: RecoveryReport | undefined
-  /** Those that were shown to be lies. */
-  lies: readonly Attempt[] = NONE
-  /** The report of its group, where it has one; and how it ended for its caller. */
-  group: Promise<GroupReport> | undefined
-  ending: Ending | undefined
-  /** Told once its caller has its end and no call for it is open: its group's report waits for that. */
-  onDone: (() => void) | undefined
+  /** Its caller was given what was recovered. */
+  isRecovered = false
   /** Where what its caller was given is kept among the answers that may be recalled. */
   place: number | undefined
   /** How many identities may be asked, where these are not all that the pool has: a layer that adds to `apart` for good has to say so, else attempts are queued for nobody. */
   reach: Pick<Attempts, 'available'> | undefined
+  /** What its layers tell; undefined where nobody listens. */
+  readonly trace: Trace | undefined
+  /** W3C Trace Context, for the workers. */
+  readonly traceparent: string | undefined
   /** Attempts that failed, and whose workers may be asked again, since no other was left. */
   #forgiven: readonly Attempt[] | undefined
 
@@ -237,6 +239,11 @@ export class Tried implements Apart {
   onNeed: (() => void) | undefined
   /** What waits while a memory is asked, which may do without another attempt. */
   #held: (() => void)[] | undefined
+
+  constructor(trace?: Trace, traceparent?: string) {
+    this.trace = trace
+    this.traceparent = traceparent
+  }
 
   add(attempt: Attempt): void {
     if (!this.attempts.includes(attempt)) this.attempts = append(this.attempts as Attempt[], attempt)

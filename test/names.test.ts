@@ -201,17 +201,6 @@ it('a worker that rejects with an object without a prototype costs its call, not
   await predictor.close()
 })
 
-it('a group that never filled is reported when the predictor closes', async () => {
-  const predictor = await createPredictor({
-    scheme: { queries: 2, stragglers: 1 },
-    workers: ['a', 'b', 'c'].map(worker),
-    maxWaitMs: 60_000,
-  })
-  const { status, group } = await predictor.predict(new Float32Array(2))
-  await predictor.close()
-  expect([status, (await group).outcome]).toEqual(['exact', 'decoded'])
-})
-
 it('delayed calls that wait reject at once on abort, restart and close', async () => {
   const slow = new FaultyWorker(worker('a'), { delayMs: 60_000 }, 1)
   const aborts = new AbortController()

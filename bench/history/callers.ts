@@ -4,6 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { ApproxiferError, Prediction, Predictor } from 'approxifer'
 import type { Random } from '../../src/base/random'
 import type { OnnxModel } from '../../src/workers/onnx/model'
+import type { HeardEvents } from '../../test/shared/heard-events'
 import { compared, type Log, type Question } from './log'
 
 /** Who wait at a time; now and then so many more come at once. */
@@ -16,8 +17,6 @@ const HASTY = 0.05
 const SOON_MS = 20
 
 export class Callers {
-  /** Reports that have not come. */
-  unreported = 0
   /** How queries ended: by status or code. */
   readonly endings: Record<string, number> = {}
   #open = 0
@@ -27,6 +26,7 @@ export class Callers {
     private readonly log: Log,
     private readonly random: Random,
     private readonly policy: string,
+    private readonly heard: HeardEvents,
   ) {}
 
   /** All queries, one after the other, each with an image of its own. */
@@ -48,7 +48,7 @@ export class Callers {
   }
 
   async #end(): Promise<void> {
-    while (this.#open || this.unreported) await turn()
+    while (this.#open || this.heard.unended) await turn()
   }
 
   async #ask(question: Question, lively = false): Promise<void> {
@@ -82,10 +82,8 @@ export class Callers {
     )
   }
 
-  #answered(question: Question, { status, confidence, workers, output, group }: Prediction): void {
+  #answered(question: Question, { status, confidence, workers, output }: Prediction): void {
     const { query } = question
-    this.unreported++
-    void group.then(() => this.unreported--)
     this.endings[status] = (this.endings[status] ?? 0) + 1
     const told = output.logits.data as Float32Array
     this.log.note({ what: 'answered', query, status, confidence, workers, ...compared(told, question) })

@@ -32,18 +32,18 @@ interface Exchange extends Question {
 interface RequestTold {
   id: string
   status: number
-  statuses: Record<string, number>
-  groups: number[]
+  queries: number[]
 }
-interface GroupTold {
-  group: number
-  rows: { worker: string; outcome: string }[]
+/** What became of a query's attempts and of itself, as its events tell. */
+interface QueryTold {
+  attempts: { worker: string; onTime: boolean }[]
+  status?: string
 }
 
 /** All that one gateway told, from its start to its end. */
 class Listener {
   readonly requests: RequestTold[] = []
-  readonly groups = new Map<number, GroupTold>()
+  readonly queries = new Map<number, QueryTold>()
   readonly #over: Promise<void>
 
   constructor(port: number, opened: () => void) {
@@ -55,7 +55,7 @@ class Listener {
   }
 
   async #listen(port: number, opened: () => void): Promise<void> {
-    const { body } = await fetch(`http://127.0.0.1:${port}/events?requests`)
+    const { body } = await fetch(`http://127.0.0.1:${port}/events`)
     opened()
     const decoder = new TextDecoder()
     let rest = ''
@@ -69,11 +69,16 @@ class Listener {
   }
 
   #take(part: string): void {
-    const [, kind, json] = /^event: (\w+)\n(?:id: \d+\n)?data: (.*)$/s.exec(part) ?? []
-    if (!kind) return
-    const told = JSON.parse(json)
-    if (kind === 'request') this.requests.push(told)
-    else this.groups.set(told.group, told)
+    const [, json] = /^event: batch\ndata: (.*)$/s.exec(part) ?? []
+    if (!json) return
+    for (const told of JSON.parse(json).events) {
+      if (told.event === 'request') this.requests.push(told)
+      if (told.event === 'asked') this.queries.set(told.query, { attempts: [] })
+      const query = this.queries.get(told.query)
+      if (told.event === 'answered') query?.attempts.push(told)
+      if (told.event === 'failed' && told.worker) query?.attempts.push({ worker: told.worker, onTime: false })
+      if (told.event === 'ended' && query) query.status = told.status
+    }
   }
 }
 
@@ -164,8 +169,8 @@ function historyOf(
 ): Told {
   const entries: Entry[] = []
   const endings: Record<string, number> = {}
-  const told = new Map(lives.flatMap(({ requests, groups }) => requests.map((each) => [Number(each.id), { ...each, from: groups }]))) // biome-ignore format: one line
-  let [unreported, last, counted] = [0, 0, 0]
+  const told = new Map(lives.flatMap(({ requests, queries }) => requests.map((each) => [Number(each.id), { ...each, from: queries }]))) // biome-ignore format: one line
+  let [unended, last, counted] = [0, 0, 0]
   for (const exchange of exchanges) {
     const { query, since, at, status } = exchange
     const request = told.get(query)
@@ -176,33 +181,31 @@ function historyOf(
     entries.push({ at: since, what: 'asked', query, dueAt: since + DEADLINE_MS, policy: 'auto', gives: false, lively: false }) // biome-ignore format: one line
     const isCut = at > closing.from - REPORT_MS && since < closing.to
     counted += Number(isCut || (request !== undefined && (request.status === 200) === (status === 200)))
-    const groups = (request?.groups ?? []).map((number) => request?.from.get(number))
-    if (!isCut) unreported += groups.filter((group) => !group).length
-    entries.push(
-      ...endOf(
-        exchange,
-        ending,
-        request,
-        groups.flatMap((group) => group?.rows ?? []),
-      ),
-    )
+    const queries = (request?.queries ?? []).flatMap((number) => request?.from.get(number) ?? [])
+    if (!isCut) unended += queries.filter((query) => !query.status).length
+    entries.push(...endOf(exchange, ending, queries))
   }
   entries.sort((a, b) => a.at - b.at)
-  entries.push({ at: last, what: 'over', ended: counted, timers: 0, running: 0, unreported })
+  entries.push({ at: last, what: 'over', ended: counted, timers: 0, running: 0, unended })
   return { entries, kills, endings, promised }
 }
 
 /** Who was given it as /events say, and how it ended as both say: where they differ, it has no such status. */
-function endOf(exchange: Exchange, ending: string, request: RequestTold | undefined, rows: GroupTold['rows']): Entry[] {
-  const { query, at, told } = exchange
-  const [answering] = rows.filter(({ outcome }) => outcome === 'onTime')
-  const given = rows.filter(({ worker }) => worker).map(({ worker }): Entry => ({ at: exchange.since, what: 'given', query: undefined, worker, identity: worker, fits: true })) // biome-ignore format: one line
+function endOf(exchange: Exchange, ending: string, queries: readonly QueryTold[]): Entry[] {
+  const { query, at, since, told } = exchange
+  const attempts = queries.flatMap((each) => each.attempts)
+  const answering = attempts.find(({ onTime }) => onTime)
+  const given = attempts.map(
+    ({ worker }): Entry => ({ at: since, what: 'given', query: undefined, worker, identity: worker, fits: true }),
+  )
   if (!told) return [...given, { at, what: 'failed', query, code: ending }]
-  const status =
-    !request || request.statuses[told.status] === 1 ? told.status : `${told.status}, and not as /events say`
+  const isSo = queries.every(({ status }) => status === told.status)
+  const status = isSo ? told.status : `${told.status}, and not as /events say`
   const workers = answering ? [answering.worker] : []
   const { off, label, says } = compared(told.output, exchange)
-  return [...given, { at, what: 'answered', query, status, confidence: told.confidence ?? undefined, workers, off, label, says }] // biome-ignore format: one line
+  const { confidence } = told
+  const answered = { query, status, confidence: confidence ?? undefined, workers, off, label, says }
+  return [...given, { at, what: 'answered', ...answered }]
 }
 
 const promised: History['promised'] = {

@@ -8,6 +8,7 @@ import { vectorOf } from '../../src/base/payload'
 import { type Random, seeded } from '../../src/base/random'
 import type { TensorList } from '../../src/base/tensor'
 import type { OnnxModel } from '../../src/workers/onnx/model'
+import { HeardEvents } from '../../test/shared/heard-events'
 import type { History, Promised } from '../../test/simulation/history'
 import { MODEL } from '../soak/digits'
 import { Callers, DEADLINE_MS } from './callers'
@@ -104,9 +105,11 @@ export async function ofThreads(
   const threads = await localWorkers({ model: MODEL, workers: WORKERS, createWorker, onWarning() {} })
   const workers = threads.map((worker) => new Witness(worker, log))
   for (const { name } of workers) log.note({ what: 'joins', worker: name })
+  const heard = new HeardEvents(false)
   const predictor = await createPredictor({
     ...setting.options,
     ...{ workers, hangMs: HANG_MS, limits: { queries: LIMIT }, onWarning() {} },
+    onEvent: heard.onEvent,
     onVerdict: ({ identity, kind }) => log.note({ what: 'verdict', identity, kind }),
   })
   const lying = setting.lies && setInterval(() => {
@@ -117,6 +120,7 @@ export async function ofThreads(
     log,
     random,
     setting.options.policy ?? (setting.options.scheme ? 'auto' : 'retry'),
+    heard,
   )
   const killing = killer.run(seeded(2), () => workers.every(({ free, running }) => free || running))
   await callers.ask(digits, model, queries)
@@ -128,7 +132,7 @@ export async function ofThreads(
   log.note({ what: 'hedges', sent: hedges.sent })
   await predictor.close()
   const running = workers.reduce((sum, each) => sum + each.running, 0)
-  log.note({ what: 'over', ended, timers: 0, running, unreported: callers.unreported })
+  log.note({ what: 'over', ended, timers: 0, running, unended: heard.unended })
   log.end()
   return { promised: promisedBy(setting), entries: log.entries, kills: killer.kills, endings: callers.endings }
 }

@@ -1,8 +1,9 @@
 /** The callers of one predictor: each asks for one digit, and notes how that ended. */
 
-import { ApproxiferError, type GroupReport, type Prediction, type Predictor } from 'approxifer'
+import { ApproxiferError, type Prediction, type Predictor } from 'approxifer'
 import { sameChoice } from '../../src/base/criterion'
 import type { Random } from '../../src/base/random'
+import type { HeardEvents } from '../../test/shared/heard-events'
 import type { Configuration } from './configurations'
 import type { Digit } from './digits'
 import { processorMs } from './processor'
@@ -28,9 +29,8 @@ export class Callers {
   /** By status or an error's code; the refused are no part of it. */
   readonly endings: Record<string, number> = {}
   refused = 0
-  /** Promises that have not settled, and reports that have not come. */
+  /** Promises that have not settled. */
   open = 0
-  unreported = 0
   /** Answers with the bare model's label, by status, and milliseconds to each answer. */
   readonly agreed: Record<string, number> = {}
   readonly times: number[] = []
@@ -44,18 +44,20 @@ export class Callers {
   /** Checked answers with other values than the bare model's, by the worker that gave them. */
   readonly doctored: Record<string, number> = {}
   readonly unforeseen: string[] = []
-  /** Recoveries that were given, as reports have it. */
-  given = 0
   /** Whether the predictor's end has begun. */
   ended = false
   readonly #predictor: Predictor
   readonly #configuration: Configuration
   readonly #random: Random
-  readonly #reports = new WeakSet<GroupReport>()
   /** Milliseconds of this thread's that asking took, all together. */
   #askingMs = 0
 
-  constructor(predictor: Predictor, configuration: Configuration, random: Random) {
+  constructor(
+    predictor: Predictor,
+    configuration: Configuration,
+    random: Random,
+    readonly heard: HeardEvents,
+  ) {
     this.#predictor = predictor
     this.#configuration = configuration
     this.#random = random
@@ -106,19 +108,12 @@ export class Callers {
   }
 
   #answered(prediction: Prediction, expected: Float32Array, { refused }: Habit, ms: number): void {
-    const { status, group } = prediction
+    const { status } = prediction
     this.open--
     this.times.push(ms)
     count(this.endings, status)
     if (refused) this.unforeseen.push('an answer to who should have been refused')
     this.#compare(prediction, expected)
-    this.unreported++
-    void group.then((report) => {
-      this.unreported--
-      if (this.#reports.has(report)) return
-      this.#reports.add(report)
-      this.given += report.recoveries.filter(({ given }) => given).length
-    })
   }
 
   /** What each status promises: `exact` the model's own values, `checked` its label and one worker's values, `recovered` nothing for sure. */

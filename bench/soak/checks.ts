@@ -27,7 +27,7 @@ export function checkCallers(callers: Callers, stats: PredictorStats, agreement:
     equal('promises that never settled', 0, callers.open),
     equal('promises open after an abort, or seconds after their deadline', 0, callers.overdue),
     atMost('ms of processor time that a promise was open after its deadline', OVERTIME_MS, callers.lateMs),
-    equal('reports that never came', 0, callers.unreported),
+    equal('ends of queries and attempts that were never told', 0, callers.heard.unended),
     equal('exact answers that are not', 0, callers.altered),
     equal('errors without a reason', '', callers.unforeseen.join('; ')),
     atLeast('share of answers with the label of the bare model', agreement, total(agreed) / times.length),
@@ -35,7 +35,7 @@ export function checkCallers(callers: Callers, stats: PredictorStats, agreement:
     atMost('share of errors among callers with time', 0.005, callers.letDown / callers.asked),
     equal('what the predictor counted', counts(endings), counts({ exact, checked, recovered, unverified, ...failed })),
     equal('endings, and callers refused', callers.asked, total(endings) + callers.refused),
-    equal('recoveries given, as reports have it', endings.recovered ?? 0, callers.given),
+    equal('recoveries given, as events have it', endings.recovered ?? 0, callers.heard.recovered),
     equal('open queries, as the predictor has it', 0, open),
   ]
 }

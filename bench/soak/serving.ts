@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createPredictor, localWorkers, type Predictor } from 'approxifer'
 import type { Random } from '../../src/base/random'
+import { HeardEvents } from '../../test/shared/heard-events'
 import { Callers, isInTime } from './callers'
 import { atLeast, type Check, checkCallers, equal, total } from './checks'
 import type { Configuration } from './configurations'
@@ -92,13 +93,15 @@ async function start(
   const workers = (await startWorkers()).map((worker, i) => new CountingWorker(worker, {}, i))
   const verdicts = new Verdicts(workers)
   const warnings: string[] = []
+  const heard = new HeardEvents(false)
   const predictor = await createPredictor({
     ...options,
     workers,
+    onEvent: heard.onEvent,
     onVerdict: (verdict) => verdicts.hear(verdict),
     onWarning: (text) => void (verdicts.explains(text) || warnings.push(text)),
   })
-  const callers = new Callers(predictor, configuration, random)
+  const callers = new Callers(predictor, configuration, random, heard)
   const trouble = new Trouble(workers, random, options.scheme !== undefined)
   return { predictor, callers, trouble, verdicts, warnings, checks: [] }
 }
@@ -133,9 +136,9 @@ async function closeUnderLoad({ predictor, callers, checks }: Serving, digits: r
 
 /** What is under way comes to an end by itself, and then the predictor does. */
 async function closeAtRest({ predictor, callers, trouble, checks }: Serving): Promise<void> {
-  await until(() => trouble.allUp && !callers.unreported)
+  await until(() => trouble.allUp && !callers.heard.unended)
   checks.push(equal('all workers are up again', 'yes', trouble.allUp ? 'yes' : 'no'))
-  checks.push(equal('reports that did not come by themselves', 0, callers.unreported))
+  checks.push(equal('ends of queries and attempts that were not told by themselves', 0, callers.heard.unended))
   callers.ended = true
   const closed = await isInTime(predictor.close(), PATIENCE_MS)
   checks.push(equal('closed in time', 'yes', closed ? 'yes' : 'no'))

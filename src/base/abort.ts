@@ -52,6 +52,8 @@ export type Abort = AbortSignal | Cancellation
  */
 export class CallOptions {
   declare readonly signal: AbortSignal
+  /** W3C Trace Context, where the caller said one. */
+  declare readonly traceparent?: string
   readonly #call: { readonly cancellation: Cancellation }
   static readonly #signal = {
     enumerable: true,
@@ -61,9 +63,10 @@ export class CallOptions {
   }
 
   /** @param call  has its cancellation when that is asked for */
-  constructor(call: { readonly cancellation: Cancellation }) {
+  constructor(call: { readonly cancellation: Cancellation }, traceparent?: string) {
     this.#call = call
     Object.defineProperty(this, 'signal', CallOptions.#signal)
+    if (traceparent !== undefined) this.traceparent = traceparent
   }
 
   get cancellation(): Cancellation {

@@ -1,6 +1,6 @@
-/** What a caller gets: an answer, and a report of what happened. */
+/** What a caller gets: an answer, and how it came about. */
 
-import type { ApproxiferError, Code } from './errors'
+import type { Code } from './errors'
 import type { Tensors } from './tensor'
 
 /**
@@ -45,12 +45,20 @@ export interface Prediction {
   id?: number | undefined
   /** It is the answer to an equal query: see the option `reuse`. */
   reused?: boolean
-  /** What happened to the query and its group; resolves when the last attempt has an outcome, never rejects. */
-  group: Promise<GroupReport>
+  /** Its number: that of its events, see `onEvent`. */
+  query: number
+  /** Of a recovered answer: what it was made from, and why it was made. */
+  recovery?: { source: RecoverySource; why: RecoveryCause } | undefined
 }
 
 /** What a recovered answer was recovered from: the answers to the group's other rows, or remembered ones. */
 export type RecoverySource = 'code' | 'memory'
+
+/**
+ * Why an answer was recovered. `late`: its worker takes longer than usual. `lost`: no worker that may be asked is left. `deadline`: its time was up.
+ * `offered`: its group was decoded before anybody knew what is late. `scheme`: the paper's code decodes every answer.
+ */
+export type RecoveryCause = 'late' | 'lost' | 'deadline' | 'offered' | 'scheme'
 
 /** An answer that was predicted from others. */
 export interface Recovered {
@@ -68,50 +76,4 @@ export interface Recovered {
   odds?: number | undefined
   /** How clear its choice is, where its source knows: see `lead`. */
   margin?: number | undefined
-}
-
-/** What happened to one attempt. */
-export interface RowReport {
-  /** 0 .. N-1 as encoded; hedges and retries count on from N. */
-  row: number
-  /** Empty where no worker had room for it while somebody wanted it. */
-  worker: string
-  /** `late`: it came when nobody waited for it any more. `rejected`: it was no answer. */
-  outcome: 'onTime' | 'late' | 'failed' | 'rejected'
-  /** It was a lie, with proof; with the paper's code: it was dropped by the locator. */
-  suspected: boolean
-  /** From the moment that a worker began with it to the outcome. */
-  ms: number
-  /** Why it failed or was rejected. */
-  error?: ApproxiferError | undefined
-}
-
-/** An answer that was recovered, and what became known of it. */
-export interface RecoveryReport extends Omit<Recovered, 'answer'> {
-  query: number
-  /** The probability that the model's own label is the same; undefined until enough late answers taught it. */
-  confidence?: number | undefined
-  /** Whether the caller got it, rather than the model's own answer. */
-  given: boolean
-  /** Whether the model's own answer, which came later, has the same label. */
-  agreed?: boolean | undefined
-}
-
-/** Complete when the last attempt has an outcome. */
-export interface GroupReport {
-  queries: number
-  workers: number
-  quorum: number
-  core: 'wasm' | 'js'
-  /** `decoded` where every caller that did not leave was answered, else the code of the first error. */
-  outcome: string
-  rows: RowReport[]
-  recoveries: RecoveryReport[]
-  /** Rows that the answers were decoded from. */
-  survivors: number[]
-  encodeMs: number
-  /** From closing the group to the decision to decode. */
-  waitMs: number
-  /** Locating and decoding. */
-  decodeMs: number
 }

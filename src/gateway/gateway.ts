@@ -22,6 +22,8 @@ export interface GatewayOptions<Model> extends Partial<InferenceLimits> {
   models: Readonly<Record<string, Model>>
   /** Told once a request, when it has its answer. */
   observe?: (event: RequestEvent) => void
+  /** The W3C Trace Context in which a request's queries are asked. Default: the request's own header `traceparent`, else a new one. */
+  traceparent?: (request: Request) => string | undefined
   /** Keeps what models learn; see `Store`. Default: none, and a model learns anew. */
   store?: Store
   /** How often it is written, where anything was asked since. Default 60,000 ms. */
@@ -35,7 +37,18 @@ export interface GatewayOptions<Model> extends Partial<InferenceLimits> {
 }
 
 const optionNames = [
-  ...['models', 'observe', 'store', 'saveEveryMs', 'maxBytes', 'maxTotalBytes', 'maxRows', 'maxRequests', 'packFrom'],
+  ...[
+    'models',
+    'observe',
+    'traceparent',
+    'store',
+    'saveEveryMs',
+    'maxBytes',
+    'maxTotalBytes',
+    'maxRows',
+    'maxRequests',
+    'packFrom',
+  ],
   ...['server', 'onWarning', 'clock'],
 ]
 
@@ -141,7 +154,7 @@ class GatewayServer<Model> {
     const warn = guarded(onWarning)
     this.#warn = warn
     this.#observe = guarded((event) => options.observe?.(event), threw('observe', warn))
-    this.inference = new Inference(limitsOf(options), clock)
+    this.inference = new Inference(limitsOf(options), clock, options.traceparent)
     this.#about = { name: 'approxifer', version: 'unknown', ...server, extensions: [BINARY] }
     const limited = store === undefined ? undefined : new LimitedStore(store, clock)
     this.models = new Models({
@@ -164,7 +177,7 @@ class GatewayServer<Model> {
       ms: 0,
       queries: 0,
       statuses: noAnswers(),
-      groups: [],
+      outcomes: [],
     }
     if (principal) event.principal = principal
     let response: Response

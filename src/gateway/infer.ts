@@ -18,13 +18,14 @@ import type { Clock } from '../base/clock'
 import { blank, elementBytes, type TensorData } from '../base/element'
 import type { Prediction } from '../base/prediction'
 import { type AnyTensor, isOpen, type QueryTensors, type Signature, size, type TensorSpec } from '../base/tensor'
+import { isTraceparent } from '../events'
 import { type InferRequest, readMessage, readRequest } from '../oip/read'
 import { HEADER_LENGTH, type Message, type TensorRows, writeReply } from '../oip/write'
 import type { Priority } from '../predictor/options'
 import type { Predictor } from '../predictor/predictor'
 import { type BatchOptions, bytesOf, predictBatch, RowError, type RowOutcome, recallIds, whole } from './batch'
 import { ByteBudget, readBody } from './body'
-import type { RequestEvent } from './event'
+import type { QueryEnd, RequestEvent } from './event'
 import { InFlight, type Served } from './models'
 import { clientKeyOf, permitted, priorities } from './principal'
 import { overloaded, Refusal, refusalOf, unavailable } from './refusal'
@@ -101,6 +102,7 @@ export class Inference {
   constructor(
     private readonly limits: InferenceLimits,
     private readonly clock: Clock,
+    private readonly traceparent: (request: Request) => string | undefined = () => undefined,
   ) {
     this.#budget = new ByteBudget(limits.maxTotalBytes)
   }
@@ -120,6 +122,7 @@ export class Inference {
     const caller = clientKeyOf(event)
     const own = caller ? this.#inFlight.of(caller) : 0
     if (own >= OF_ONE * limits.maxRequests) throw overloaded(`${own} requests of this client are under way already`)
+    event.traceparent = this.traceparent(request) ?? traceparentOf(request)
     const leave = [this.#inFlight.enter(caller)]
     const hold = this.#budget.open(request)
     const enter = (served: Served) => {
@@ -189,13 +192,38 @@ export async function outcomesOf(
     return kept
   }
   const { signal } = event.request
-  const options = { signal, ...permitted(choices, event.principal), caller: clientKeyOf(event), keep }
+  const { traceparent } = event
+  const options = { signal, ...permitted(choices, event.principal), caller: clientKeyOf(event), keep, traceparent }
   event.principal?.onQueries?.(queries.length)
   const outcomes = await predictBatch(predictor, queries, options).catch(rethrown)
-  const predictions = outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : []))
-  for (const { status } of predictions) event.statuses[status]++
-  event.groups = [...new Set(predictions.map(({ group }) => group))]
+  for (const outcome of outcomes) if ('prediction' in outcome) event.statuses[outcome.prediction.status]++
+  event.outcomes = outcomes.map((each) =>
+    'prediction' in each ? outcomeOf(each.prediction) : { status: each.error.code },
+  )
   return outcomes
+}
+
+/** Without the answer: whoever keeps this for a while must not keep that. */
+function outcomeOf({
+  query,
+  status,
+  confidence,
+  workers,
+  hedged,
+  recovery,
+  reused,
+  queuedMs,
+  ranMs,
+}: Prediction): QueryEnd {
+  return { query, status, confidence, workers, hedged, recovery, reused, queuedMs, ranMs }
+}
+
+/** The client's, or a new one. */
+function traceparentOf({ headers }: Request): string {
+  const own = headers.get('traceparent')
+  if (isTraceparent(own)) return own
+  const hex = Array.from(crypto.getRandomValues(new Uint8Array(24)), (byte) => byte.toString(16).padStart(2, '0'))
+  return `00-${hex.slice(0, 16).join('')}-${hex.slice(16).join('')}-00`
 }
 
 /** Of an answer, where that is known before there is one. */

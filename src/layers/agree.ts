@@ -4,7 +4,6 @@
  * late. Layers around are told that an answered attempt has ended once its answer is proven, so that no lie teaches.
  */
 
-import { append } from '../base/arrays'
 import type { Clock } from '../base/clock'
 import { ApproxiferError } from '../base/errors'
 import type { Payload } from '../base/payload'
@@ -268,8 +267,6 @@ class AgreedCall implements Call, Timeable {
   }
 
   #convict(vote: Vote): void {
-    const { tried } = this.#query
-    tried.lies = append(tried.lies as Attempt[], vote)
     this.#layer.trust.lied(vote.worker as ModelWorker)
   }
 
@@ -402,12 +399,9 @@ class AgreedCall implements Call, Timeable {
     const voter = new VotingCall(this)
     this.#voters.push(voter)
     this.#running++
-    if (priority === this.#query.priority) voter.ask(next, this.#query)
-    else
-      voter.ask(
-        next,
-        changed(this.#query, { priority, dueAt: priority === 'low' ? Number.POSITIVE_INFINITY : undefined }),
-      )
+    const isFirst = this.#voters.length === 1
+    const dueAt = priority === 'low' ? Number.POSITIVE_INFINITY : undefined
+    voter.ask(next, isFirst ? this.#query : changed(this.#query, { priority, dueAt, why: 'vote' }))
     if (this.#query.tried.attempts.length > 1) this.#test()
   }
 

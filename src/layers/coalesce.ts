@@ -137,7 +137,10 @@ class Flight extends OutgoingCall {
   }
 
   join(call: SharedCall): void {
-    if (call !== this.first) return void this.#waiting.push(call)
+    if (call !== this.first) {
+      call.query.tried.trace?.coalesced(this.first.query.tried.trace)
+      return void this.#waiting.push(call)
+    }
     this.#waiting = [call]
     const { flights, next } = this.#layer
     this.send(next, call.query)

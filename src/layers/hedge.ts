@@ -115,9 +115,10 @@ class HedgedCall implements Call, Timeable {
     if (outcome) this.caller.settled(outcome)
   }
 
-  #ask(priority: Priority, isHedge = false): void {
-    const query = priority === this.query.priority ? this.query : changed(this.query, { priority })
-    const attempt = new HedgedAttempt(this, isHedge)
+  #ask(priority: Priority, why = this.query.why): void {
+    const isSame = priority === this.query.priority && why === this.query.why
+    const query = isSame ? this.query : changed(this.query, { priority, why })
+    const attempt = new HedgedAttempt(this, why === 'hedge')
     this.#running++
     this.#sent.push(attempt)
     attempt.ask(query)
@@ -156,8 +157,10 @@ class HedgedCall implements Call, Timeable {
       (tried.left(pool) > 0 || (pool.usable > 0 && tried.forgive()))
     const refusal = mayRetry ? pool.tooLate(this.query) : undefined
     if (refusal) this.#end({ kind: 'failure', error: refusal, blame: 'load' })
-    else if (mayRetry) this.#ask(priority === 'low' ? 'low' : pool.isOverloaded ? 'normal' : 'high')
-    else if (outcome.blame === 'load') this.#end(outcome)
+    else if (mayRetry) {
+      tried.trace?.hedged('failed')
+      this.#ask(priority === 'low' ? 'low' : pool.isOverloaded ? 'normal' : 'high', 'retry')
+    } else if (outcome.blame === 'load') this.#end(outcome)
     else this.#end({ ...outcome, error: whyFailed(tried, pool, tried.downs >= mostDowns) })
   }
 
@@ -209,7 +212,8 @@ class HedgedCall implements Call, Timeable {
     if (this.#isOver || tried.waits(() => this.due(this.layer.clock.now()))) return
     budget.take()
     tried.hedges++
-    this.#ask(pool.waiting <= (lateness.ages?.worth ?? 0) ? 'high' : 'normal', true)
+    tried.trace?.hedged('late')
+    this.#ask(pool.waiting <= (lateness.ages?.worth ?? 0) ? 'high' : 'normal', 'hedge')
   }
 
   get #expired(): ApproxiferError {

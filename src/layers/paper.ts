@@ -7,14 +7,12 @@
 import type { Clock } from '../base/clock'
 import { ApproxiferError, asError } from '../base/errors'
 import { Payload } from '../base/payload'
-import type { GroupReport } from '../base/prediction'
 import type { Random } from '../base/random'
 import { allFinite, type Signature } from '../base/tensor'
 import type { Codec } from '../codec/codec'
 import type { CodedRow, Recovery } from '../codec/decode'
 import type { Group } from '../codec/group'
 import type { Apart, Attempt, Attempts, Identity } from '../pool/attempt'
-import { groupReport, rowOf, undecided } from '../report'
 import {
   answerOf,
   type Call,
@@ -66,11 +64,8 @@ class PaperGroup implements Apart {
   #unplan: (() => void) | undefined
   #isDecided = false
   #isFinished = false
-  #measured = undecided
-  #report: (report: GroupReport) => void = () => {}
-  readonly #reported = new Promise<GroupReport>((resolve) => {
-    this.#report = resolve
-  })
+  #encodeMs = 0
+  #closedAt = 0
 
   constructor(options: PaperOptions, next: Service) {
     this.#options = options
@@ -82,7 +77,6 @@ class PaperGroup implements Apart {
     const { clock, codec, pool, maxWaitMs } = this.#options
     const member = new PaperCall(this, query, caller)
     this.#members.push(member)
-    query.tried.group = this.#reported
     const now = clock.now()
     const waitMs = Math.min(maxWaitMs, (query.dueAt - now) / 2)
     if (this.#members.length === codec.scheme.queries || !pool.usable || waitMs < 0) this.#close()
@@ -113,7 +107,8 @@ class PaperGroup implements Apart {
       for (const { query } of this.#members) this.#group.join(query.payload.vector)
       const rows = this.#group.close()
       const dealt = codec.scheme.byzantine ? random.choose(rows.length, rows.length).map((i) => rows[i]) : rows
-      this.#measured = { ...undecided, encodeMs: clock.now() - start, waitMs: clock.now() }
+      this.#closedAt = clock.now()
+      this.#encodeMs = this.#closedAt - start
       const dueAt = Math.max(...this.#members.map(({ query }) => query.dueAt))
       for (const row of dealt) this.#send(row, Payload.of(row.data, signature.inputs), dueAt)
     } catch (error) {
@@ -126,8 +121,18 @@ class PaperGroup implements Apart {
     const [{ query }] = this.#members
     const { choices, turn } = query
     const since = this.#options.clock.now()
-    const tried = new Tried()
-    const own = { payload, choices, said: {}, turn, since, dueAt, priority: 'normal', refusal: false } as const
+    const tried = new Tried(query.tried.trace?.coded('coded', this.#numbers), query.tried.traceparent)
+    const own = {
+      payload,
+      choices,
+      said: {},
+      turn,
+      since,
+      dueAt,
+      priority: 'normal',
+      why: 'coded',
+      refusal: false,
+    } as const
     const sent = new CodedQuery(this, row, tried)
     this.#rows.push(sent)
     sent.ask(this.#next, { ...own, apart: [this], tried })
@@ -148,11 +153,6 @@ class PaperGroup implements Apart {
   finish(): void {
     if (this.#isFinished || !this.#isDecided || !this.#rows.every(({ isDone }) => isDone)) return
     this.#isFinished = true
-    const { codec } = this.#options
-    const rows = this.#rows.map(({ tried, coded, isSuspected }) => rowOf(tried.attempts[0], coded.index, isSuspected))
-    const queries = this.#members.map(({ query }) => query.tried)
-    const scheme = codec.schemeFor(queries.length)
-    this.#report(groupReport(queries, rows, { ...this.#measured, core: codec.core.kind, scheme }))
     for (const member of this.#members) member.caller.done?.()
   }
 
@@ -205,9 +205,10 @@ class PaperGroup implements Apart {
     } catch (error) {
       return this.#fail({ kind: 'failure', error: asError(error, 'QUORUM'), blame: 'worker' })
     }
-    const { encodeMs, waitMs: closedAt } = this.#measured
     const { survivors } = this.#group
-    this.#measured = { survivors, encodeMs, waitMs: start - closedAt, decodeMs: clock.now() - start }
+    const [waitMs, decodeMs] = [start - this.#closedAt, clock.now() - start]
+    const [{ query }] = this.#members
+    query.tried.trace?.decoded(this.#numbers, survivors.length, this.#encodeMs, waitMs, decodeMs)
     const decodedFrom = new Set(survivors)
     const by = this.#rows.flatMap(({ coded, tried }) => (decodedFrom.has(coded.index) ? tried.attempts : []))
     const found = new Map(recoveries.map((recovery) => [recovery.query, recovery]))
@@ -218,24 +219,31 @@ class PaperGroup implements Apart {
     this.#release('teach')
   }
 
+  /** Of its queries of which somebody hears. */
+  get #numbers(): number[] {
+    return this.#members.flatMap(({ query }) => query.tried.trace?.query ?? [])
+  }
+
   /** The answers that the locator suspects most are dropped, as many as may lie, whether anybody does. */
   #locate(): void {
     for (const { row } of this.#group.locate()) {
       const suspect = this.#rows.find(({ coded }) => coded.index === row.index) as CodedQuery
-      suspect.isSuspected = true
       const { worker } = suspect.tried.attempts[0]
-      if (worker) this.#options.pool.suspect(worker)
+      if (!worker) continue
+      suspect.tried.trace?.suspected(worker.name)
+      this.#options.pool.suspect(worker)
     }
   }
 
-  #recovered({ query }: PaperCall, { answer, ...recovery }: Recovery, by: readonly Attempt[]): Outcome {
+  #recovered({ query }: PaperCall, { answer, source }: Recovery, by: readonly Attempt[]): Outcome {
     if (!allFinite(answer)) {
       const error = new ApproxiferError('PROTOCOL', 'the recovered answer is not finite')
       return { kind: 'failure', error, blame: 'worker' }
     }
-    query.tried.recovery = { ...recovery, given: true }
+    query.tried.trace?.recovered(source, 'scheme', undefined)
+    const recovery = { source, why: 'scheme' } as const
     return {
-      ...{ kind: 'answer', status: 'recovered', confidence: undefined, by },
+      ...{ kind: 'answer', status: 'recovered', confidence: undefined, by, recovery },
       answer: Payload.of(answer, this.#options.signature.outputs),
     }
   }
@@ -328,8 +336,6 @@ class CodedQuery extends OutgoingCall {
   readonly #group: PaperGroup
   readonly coded: CodedRow
   readonly tried: Tried
-  /** The locator dropped its answer. */
-  isSuspected = false
   isDone = false
   /** No worker has begun with it, since it would have been too late. */
   refusal: Failure | undefined

@@ -8,13 +8,12 @@ import { append, Bag, NONE } from '../base/arrays'
 import type { Clock } from '../base/clock'
 import { ApproxiferError, asError } from '../base/errors'
 import { Payload } from '../base/payload'
-import type { GroupReport } from '../base/prediction'
 import type { TensorSpec } from '../base/tensor'
 import type { Codec } from '../codec/codec'
 import type { CodedRow } from '../codec/decode'
+import type { Trace } from '../events'
 import type { MemoryService, Rehearsal } from '../memory/service'
 import { type Apart, type Attempt, type Attempts, type Identity, NORMAL } from '../pool/attempt'
-import { type GroupMeasures, groupReport, rowOf, undecided } from '../report'
 import {
   type Answer,
   answerOf,
@@ -123,6 +122,7 @@ class GroupedQuery extends OutgoingCall implements Query, GroupRow {
   readonly since: Query['since']
   readonly dueAt: Query['dueAt']
   readonly priority: Query['priority']
+  readonly why: Query['why']
   readonly refusal: Query['refusal']
   readonly apart: Query['apart']
   readonly tried: Tried
@@ -151,6 +151,7 @@ class GroupedQuery extends OutgoingCall implements Query, GroupRow {
     this.since = query.since
     this.dueAt = query.dueAt
     this.priority = query.priority
+    this.why = query.why
     this.refusal = query.refusal
     this.apart = [...query.apart, group]
     this.tried = query.tried
@@ -214,7 +215,7 @@ class GroupedQuery extends OutgoingCall implements Query, GroupRow {
 
 /** A row that is no query's own. */
 class ParityRow extends OutgoingCall implements GroupRow {
-  readonly tried = new Tried()
+  readonly tried: Tried
   readonly row: number
   /** The one query that it is a copy of, where it mixes no others. */
   readonly copied: GroupedQuery | undefined
@@ -222,8 +223,9 @@ class ParityRow extends OutgoingCall implements GroupRow {
   by: Attempt | undefined
   isUnproven = false
 
-  constructor({ index }: CodedRow, copied: GroupedQuery | undefined, group: QueryGroup) {
+  constructor({ index }: CodedRow, copied: GroupedQuery | undefined, group: QueryGroup, tried: Tried) {
     super()
+    this.tried = tried
     this.row = index
     this.copied = copied
     this.#group = group
@@ -234,7 +236,15 @@ class ParityRow extends OutgoingCall implements GroupRow {
     const apart: Apart[] = [this.tried, this.#group]
     if (this.copied) apart.push(this.copied.tried)
     const times = { since, dueAt: Number.POSITIVE_INFINITY }
-    const own = { payload, apart, tried: this.tried, turn: NORMAL, priority: 'low', refusal: false } as const
+    const own = {
+      payload,
+      apart,
+      tried: this.tried,
+      turn: NORMAL,
+      priority: 'low',
+      why: 'parity',
+      refusal: false,
+    } as const
     this.send(workers, { choices, said, ...times, ...own })
   }
 
@@ -271,26 +281,18 @@ class QueryGroup implements Apart, Timeable {
   #missing = 0
   #live = 0
   #running = 0
-  /** Queries whose report it is that have not ended. */
-  #unended = 0
   /** `enough`: it may be decoded. `over`: it never will be, or no more. */
   #state: 'waiting' | 'enough' | 'decoded' | 'over' = 'waiting'
   /** By the rows of the queries that were missing when it was decoded. */
   #offers: ReadonlyMap<number, Offer> | undefined
   /** Why nothing can be decoded. */
   #error: ApproxiferError | undefined
-  #measures: GroupMeasures = undecided
+  /** Rows that it was decoded from. */
+  #survivors: readonly number[] = NONE
+  #encodeMs = 0
   #closedAt = 0
   dueAt = Number.NaN
   timer: Timeable['timer']
-  #report: (report: GroupReport) => void = () => {}
-  readonly #reported = new Promise<GroupReport>((resolve) => {
-    this.#report = resolve
-  })
-  readonly #onDone = () => {
-    this.#unended--
-    this.#tell()
-  }
 
   constructor(groups: Groups) {
     this.#groups = groups
@@ -307,9 +309,6 @@ class QueryGroup implements Apart, Timeable {
     this.#missing++
     this.#live++
     this.#running++
-    this.#unended++
-    query.tried.group = this.#reported
-    query.tried.onDone = this.#onDone
     grouped.ask(next)
     if (!this.isOpen) return grouped
     const now = clock.now()
@@ -363,7 +362,7 @@ class QueryGroup implements Apart, Timeable {
       this.#error = asError(error, 'WORKER') // queries have attempts of their own all the same
     }
     this.#closedAt = clock.now()
-    this.#measures = { ...undecided, encodeMs: this.#closedAt - start }
+    this.#encodeMs = this.#closedAt - start
     if (!this.#wanted) this.#unwanted('over')
     else if (this.#error) this.#lose()
     else this.#consider()
@@ -384,11 +383,17 @@ class QueryGroup implements Apart, Timeable {
   /** A parity of a single query goes to a worker that has not been asked for it. */
   #send(row: CodedRow, now: number): void {
     const { workers, inputs } = this.#groups.options
-    const parityRow = new ParityRow(row, row.query === undefined ? undefined : this.#queries[row.query], this)
+    const tried = new Tried(this.#trace?.coded('parity', numbersOf(this.#queries.filter((query) => query.isMissing))))
+    const parityRow = new ParityRow(row, row.query === undefined ? undefined : this.#queries[row.query], this, tried)
     this.#parities = append(this.#parities, parityRow)
     this.#live++
     this.#running++
     parityRow.ask(workers, Payload.of(row.data, inputs), this.#queries[0], now)
+  }
+
+  /** What one of its queries tells. */
+  get #trace(): Trace | undefined {
+    return this.#queries[0]?.tried.trace
   }
 
   /** An attempt has its outcome. */
@@ -464,14 +469,8 @@ class QueryGroup implements Apart, Timeable {
 
   /** It will not be decoded, or what was decoded is given no more. */
   #lose(): void {
-    this.#end()
-    for (const query of this.#queries) if (query.held && query.isOpen) this.#fail(query, query.held)
-  }
-
-  #end(): void {
-    if (this.#state === 'waiting' || this.#state === 'enough')
-      this.#measures = { ...this.#measures, waitMs: this.#groups.options.clock.now() - this.#closedAt }
     this.#state = 'over'
+    for (const query of this.#queries) if (query.held && query.isOpen) this.#fail(query, query.held)
   }
 
   /** What was decoded for a query; it is decoded now, where the query has no answer. */
@@ -499,8 +498,9 @@ class QueryGroup implements Apart, Timeable {
     this.#state = 'decoded'
     this.#offers = offers
     const { survivors } = this.#coded
+    this.#survivors = survivors
     const [waitMs, decodeMs] = [start - this.#closedAt, clock.now() - start]
-    this.#measures = { ...this.#measures, survivors, waitMs, decodeMs }
+    this.#trace?.decoded(numbersOf(lost), survivors.length, this.#encodeMs, waitMs, decodeMs)
   }
 
   settle(query: GroupedQuery, outcome: Outcome): void {
@@ -569,7 +569,7 @@ class QueryGroup implements Apart, Timeable {
   /** Nobody waits for any of it. */
   #unwanted(why: Drop): void {
     if (this.isOpen) return
-    if (this.#state === 'waiting' || this.#state === 'enough') this.#end()
+    if (this.#state === 'waiting' || this.#state === 'enough') this.#state = 'over'
     for (const row of this.#parities) row.drop(why === 'teach' ? 'over' : why)
     if (!this.#left) return
     this.#left = 0
@@ -594,7 +594,7 @@ class QueryGroup implements Apart, Timeable {
   }
 
   *#rehearsals(lost: readonly number[]): Generator<readonly Rehearsal[]> {
-    for (const others of this.#coded.rehearse(lost, this.#measures.survivors)) {
+    for (const others of this.#coded.rehearse(lost, this.#survivors)) {
       yield others.map((recovered) => {
         const own = this.#coded.exact(recovered.query) as Float32Array
         return { recovered, own, from: this.#queries[recovered.query].by?.identity }
@@ -608,17 +608,12 @@ class QueryGroup implements Apart, Timeable {
     this.#groups.open.remove(this)
     if (this.#groups.filling === this) this.#groups.filling = undefined // else it would be kept until the next one
     for (const { caller } of this.#queries) caller.done?.()
-    this.#tell()
   }
+}
 
-  #tell(): void {
-    if (this.isOpen || this.#running || this.#unended) return
-    const { codec } = this.#groups.options
-    const others = this.#parities.flatMap(({ tried, row }) => tried.attempts.map((attempt) => rowOf(attempt, row)))
-    const scheme = codec.schemeFor(this.#queries.length)
-    const queries = this.#queries.map(({ tried }) => tried)
-    this.#report(groupReport(queries, others, { core: codec.core.kind, scheme, ...this.#measures }))
-  }
+/** Of queries of which somebody hears. */
+function numbersOf(queries: readonly GroupRow[]): number[] {
+  return queries.flatMap(({ tried }) => tried.trace?.query ?? [])
 }
 
 function errorOf({ outcome }: Attempt): ApproxiferError | undefined {

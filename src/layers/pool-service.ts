@@ -31,7 +31,8 @@ class AttemptCall implements Call, Owner {
     this.#query = query
     this.#caller = caller
     const { payload, turn, dueAt, priority, apart, tried } = query
-    const attempt = pool.submit({ payload, owner: this, apart, priority, dueAt, turn, isStranded: true })
+    const { traceparent } = tried
+    const attempt = pool.submit({ payload, owner: this, apart, priority, dueAt, turn, traceparent, isStranded: true })
     this.#attempt = attempt
     tried.add(attempt)
     if (this.#hasBegun) void SOON.then(() => this.#tellBegun())
@@ -40,7 +41,9 @@ class AttemptCall implements Call, Owner {
 
   /** Where a worker is free this comes before `submit` has returned. */
   began(attempt: Attempt): void {
-    this.#query.tried.add(attempt)
+    const { tried, why } = this.#query
+    tried.add(attempt)
+    tried.trace?.began(attempt, tried.attempts.indexOf(attempt), why)
     this.#hasBegun = true
     if (this.#isReturned) this.#caller.began?.(attempt)
   }
@@ -51,6 +54,8 @@ class AttemptCall implements Call, Owner {
     const caller = this.#caller
     const attempt = this.#attempt
     this.#pool.tell({ attempt, onTime: !this.#isOver })
+    const { tried } = this.#query
+    tried.trace?.settled(attempt, tried.attempts.indexOf(attempt))
     caller.ended?.(attempt)
     if (!this.#isOver) {
       this.#isOver = true

@@ -8,7 +8,7 @@ import { isConfident } from '../base/choices'
 import type { Clock } from '../base/clock'
 import { ApproxiferError } from '../base/errors'
 import { Payload } from '../base/payload'
-import type { RecoveryReport } from '../base/prediction'
+import type { RecoveryCause } from '../base/prediction'
 import { type TensorSpec, toNamed } from '../base/tensor'
 import { type BestRecovery, bestRecovery } from '../memory/best-recovery'
 import type { MemoryService, RecalledAnswer } from '../memory/service'
@@ -65,12 +65,12 @@ const OFFERED = 1
 const LATE = 2
 const LOST = 3
 const DUE = 4
+const CAUSES: readonly RecoveryCause[] = ['offered', 'offered', 'late', 'lost', 'deadline']
 
 /** What the query may be given, and what it was chosen from. */
 interface ChosenRecovery extends BestRecovery {
   readonly said: RecalledAnswer | undefined
   readonly offer: Offer | undefined
-  readonly report: RecoveryReport
 }
 
 class RecoveredCall implements Call, Caller, Timeable {
@@ -236,7 +236,7 @@ class RecoveredCall implements Call, Caller, Timeable {
   /** What the memory said, unless it follows from what was taken out since. */
   get #current(): RecalledAnswer | undefined {
     const { tried } = this.#query
-    if (tried.recalled && !tried.recovery?.given && !this.#layer.memory.isCurrent(tried.recalled)) {
+    if (tried.recalled && !tried.isRecovered && !this.#layer.memory.isCurrent(tried.recalled)) {
       tried.recalled = undefined
       this.#asked = 0
     }
@@ -255,7 +255,7 @@ class RecoveredCall implements Call, Caller, Timeable {
   /** The surest of what the memory said and what its group decoded, both as they are now; what was given stays. */
   get #best(): ChosenRecovery | undefined {
     const before = this.#chosen
-    if (before?.report.given) return before
+    if (this.#query.tried.isRecovered) return before
     const said = this.#uncontradicted
     const offer = this.#decode?.()
     if (before && before.said === said && before.offer === offer) return before
@@ -263,8 +263,7 @@ class RecoveredCall implements Call, Caller, Timeable {
     const best = offer
       ? this.#bestOf(offer, said)
       : said && { recovery: said, confidence: said.confidence, all: [said] }
-    this.#chosen = best && { ...best, said, offer, report: reportOf(best) }
-    this.#query.tried.recovery = this.#chosen?.report
+    this.#chosen = best && { ...best, said, offer }
     return this.#chosen
   }
 
@@ -272,14 +271,18 @@ class RecoveredCall implements Call, Caller, Timeable {
     return bestRecovery(recoveries, said, { mixed: isMixed, missing }, this.#layer.memory)
   }
 
-  #give({ recovery, confidence, report, offer }: ChosenRecovery): void {
+  #give({ recovery, confidence, offer }: ChosenRecovery): void {
     const { budget, errors, outputs } = this.#layer
+    const { tried } = this.#query
     if (this.#pressing === LATE) budget.take()
-    report.given = true
+    tried.isRecovered = true
     this.#told = errors?.recover()
     const answer = Payload.of(recovery.answer, outputs)
-    const by = recovery.source === 'code' ? (offer?.by ?? NONE) : NONE
-    const given: Answer = { kind: 'answer', answer, status: 'recovered', confidence, by }
+    const { source } = recovery
+    const by = source === 'code' ? (offer?.by ?? NONE) : NONE
+    const why = CAUSES[this.#pressing]
+    tried.trace?.recovered(source, why, confidence)
+    const given: Answer = { kind: 'answer', answer, status: 'recovered', confidence, by, recovery: { source, why } }
     this.#close(given)
     this.#call.drop('teach')
   }
@@ -308,14 +311,15 @@ class RecoveredCall implements Call, Caller, Timeable {
     const { memory, isProven } = this.#layer
     const best = this.#best
     const by = isProven ? undefined : from
-    if (best && (!isProven || best.report.given)) {
+    const { payload, tried } = this.#query
+    if (best && (!isProven || tried.isRecovered)) {
+      let agreed = false
       for (const each of best.all) {
         const isRight = memory.grade(each, own, by)
-        if (each === best.recovery) best.report.agreed = isRight
+        if (each === best.recovery) agreed = isRight === true
       }
-      this.#told?.(best.report.agreed === true)
+      this.#told?.(agreed)
     }
-    const { payload, tried } = this.#query
     // Without values it teaches what answers are like, and is not remembered.
     memory.learn(tried.isPassedOver ? NO_VALUES : payload.vector, own, by, isProven ? this.#current : undefined)
   }
@@ -326,10 +330,4 @@ class RecoveredCall implements Call, Caller, Timeable {
     this.#layer.timers.remove(this)
     if (outcome) this.#caller.settled(outcome)
   }
-}
-
-/** Each by its name: what a memory says has more than is reported. */
-function reportOf({ recovery, confidence }: BestRecovery): RecoveryReport {
-  const { source, missing, variance, error, errors, odds, margin } = recovery
-  return { query: 0, source, missing, variance, error, errors, odds, margin, confidence, given: false }
 }

@@ -42,6 +42,7 @@ export function audit(
     choices: { ...choices, policy: 'retry' as const },
     turn: { ...turn, rank: 0 as const }, // until its outcome is known nothing may be given
     dueAt,
+    why: 'audit' as const,
     refusal: false as const, // refused, it would count as an error
   }
   call.start(next, changed(query, asking))

@@ -135,8 +135,7 @@ class VouchedQuery implements Apart {
   }
 
   #measure(attempt: Attempt, right: Payload): void {
-    const isLie = this.#options.trust.measure(attempt, right, attempt === this.#checked)
-    if (isLie) this.#tried.lies = append(this.#tried.lies as Attempt[], attempt)
+    this.#options.trust.measure(attempt, right, attempt === this.#checked)
   }
 }
 
@@ -160,7 +159,7 @@ class VouchedCall extends OutgoingCall {
     this.#vouched = vouched
     this.#caller = caller
     vouched.began()
-    this.#ask(query.priority)
+    this.#ask(query.priority, query.why)
   }
 
   override drop(why: Drop): void {
@@ -194,7 +193,7 @@ class VouchedCall extends OutgoingCall {
     if (trust.doubts(worker)) return this.#end(notGiven('its worker is not believed'))
     if (trust.checks(worker)) {
       this.#vouched.check(attempt)
-      return this.#vouched.isAsked ? this.#end(notGiven('it is checked')) : this.#ask('high')
+      return this.#vouched.isAsked ? this.#end(notGiven('it is checked')) : this.#ask('high', 'check')
     }
     const status = trust.worth(worker)
     this.#end(
@@ -211,9 +210,9 @@ class VouchedCall extends OutgoingCall {
     this.#caller.done?.()
   }
 
-  #ask(priority: Priority): void {
+  #ask(priority: Priority, why: Query['why']): void {
     this.#running++
-    this.send(this.#next, changed(this.#query, { priority, apart: [...this.#query.apart, this.#vouched] }))
+    this.send(this.#next, changed(this.#query, { priority, why, apart: [...this.#query.apart, this.#vouched] }))
   }
 
   #end(outcome: Outcome): void {

@@ -100,6 +100,8 @@ export interface Submission<P = unknown> {
   readonly dueAt?: number
   /** Of those of normal priority. Default: `NORMAL`. */
   readonly turn?: Turn
+  /** W3C Trace Context, for the worker. */
+  readonly traceparent?: string | undefined
 }
 
 /** What owners of attempts use of the pool. */

@@ -201,10 +201,14 @@ export function send(worker: ModelWorker, { attempts }: Batch, together?: Join):
   try {
     if (attempts.length === 1) {
       const [attempt] = attempts
-      const { tensors: query } = attempt.row.payload as Payload
-      return [Promise.resolve(isTold ? worker.infer(query, new CallOptions(attempt)) : worker.infer(query))]
+      const { payload, traceparent } = attempt.row
+      const { tensors: query } = payload as Payload
+      const options = isTold ? new CallOptions(attempt, traceparent) : traceparent && { traceparent }
+      return [Promise.resolve(options ? worker.infer(query, options) : worker.infer(query))]
     }
-    const options = isTold ? { signals: attempts.map(({ cancellation }) => cancellation.signal) } : {}
+    const traceparent = attempts.find(({ row }) => row.traceparent !== undefined)?.row.traceparent
+    const signals = isTold ? attempts.map(({ cancellation }) => cancellation.signal) : undefined
+    const options = { ...(signals && { signals }), ...(traceparent !== undefined && { traceparent }) }
     const queries = attempts.map(({ row }) => (row.payload as Payload).tensors)
     const alike = together?.(queries)
     const answers = worker.inferBatch?.(alike?.queries ?? queries, options)

@@ -52,6 +52,8 @@ export class Member {
   rest: Rest | undefined
   /** Written by the roster alone. */
   state: MemberState = 'gone'
+  /** It could not be reached, and was not heard of since. */
+  isLost = false
   /** Shared with the other workers of its identity from when it joins. */
   machine = new Machine()
   /** Of its latest entry among those with a free slot: older ones do not count. 0: it has none. */

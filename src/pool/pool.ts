@@ -12,7 +12,7 @@ import type { Forecast } from './forecast'
 import type { IdentitiesView } from './identities'
 import { Member, type PoolStats } from './member'
 import { Queue } from './queue'
-import { Roster } from './roster'
+import { Roster, type WorkerChanged } from './roster'
 
 export type { Attempt, AttemptOutcome, Owner, Priority } from './attempt'
 export type { WorkerStats } from './member'
@@ -21,6 +21,8 @@ export interface PoolOptions<A> extends DispatchOptions {
   accept: (answer: unknown) => A
   /** Told a little later when fewer workers may take attempts: some that are queued may have no worker left. */
   fewer?: () => void
+  /** A worker cannot be reached, or is back, or takes so many calls at once from now on. */
+  changed?: WorkerChanged
   /** Attempts that a worker gets in one run at most. Default: as many as it takes. */
   maxBatch?: number
   /** Of a worker: whether it gets one attempt at a time, alone, and none that another has, so that nothing tells a trial from another. Default: none does. */
@@ -43,13 +45,14 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
 
   constructor(workers: readonly ModelWorker[], options: PoolOptions<A>) {
     const { clock, maxBatch = Number.POSITIVE_INFINITY, fewer = () => {}, plain = () => false } = options
+    const { changed = () => {} } = options
     this.#clock = clock
     this.#plain = plain
     this.#maxBatch = maxBatch
     this.#closing = new Closing(clock)
     const strand = inAMoment(() => this.#strand(fewer)) // when workers leave, many do
     const left = (member: Member) => this.#closing.close(member)
-    this.#roster = new Roster(clock, strand, left, (member) => this.#dispatcher.freed(member))
+    this.#roster = new Roster(clock, strand, left, (member) => this.#dispatcher.freed(member), changed)
     this.#dispatcher = new Dispatcher(this.#queue, this.#roster, options)
     this.#execution = this.#dispatcher.execution
     this.forecast = this.#dispatcher.forecast

@@ -2,6 +2,7 @@
 
 import TinyQueue from 'tinyqueue'
 import type { Clock } from '../base/clock'
+import type { ModelWorker } from '../workers/worker'
 import type { Identity } from './attempt'
 import { Identities } from './identities'
 import type { Machine } from './machine'
@@ -13,6 +14,9 @@ const OUT_OF_DATE = 1000
 
 /** Of how long ago the utilisation tells, ms: older times count for less by a factor of e. */
 const RECENT_MS = 500
+
+/** @param what  it cannot be reached, it is back, or it takes so many calls at once */
+export type WorkerChanged = (worker: ModelWorker, identity: Identity, what: 'lost' | 'back' | number) => void
 
 export class Roster {
   readonly identities = new Identities()
@@ -39,6 +43,7 @@ export class Roster {
     readonly strand: () => void,
     private readonly left: (member: Member) => void,
     readonly freed: (member?: Member) => void,
+    private readonly changed: WorkerChanged = () => {},
   ) {
     this.utilisation = new Utilisation(clock, this.capacity)
   }
@@ -170,6 +175,7 @@ export class Roster {
     this.utilisation.add(0)
     this.capacity.count(member, -1)
     member.slots.limit = slots
+    this.changed(member.worker, member.identity, slots)
     this.capacity.count(member, 1)
   }
 
@@ -226,9 +232,17 @@ export class Roster {
     this.capacity.count(member, -1)
     member.state = state
     this.capacity.count(member, 1)
+    this.#tellReach(member)
     if (isUsable(state) === wasUsable) return
     this.identities.use(member.worker, !wasUsable)
     if (wasUsable) this.strand()
+  }
+
+  #tellReach(member: Member): void {
+    const { state, isLost, worker, identity } = member
+    if (isLost ? !isUsable(state) : state !== 'gone') return
+    member.isLost = !isLost
+    this.changed(worker, identity, isLost ? 'back' : 'lost')
   }
 
   /** Those that are down may be free, and have forgotten to say so. @param most  of them that are asked, in turn */

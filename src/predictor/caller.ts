@@ -4,10 +4,11 @@ import { aborted, onAbort } from '../base/abort'
 import type { Choices, OwnChoices } from '../base/choices'
 import type { ApproxiferError } from '../base/errors'
 import type { Ending, Prediction } from '../base/prediction'
+import type { Trace } from '../events'
 import { NORMAL, type Turn } from '../pool/attempt'
 
-/** Told how a query ended, and whose it was. */
-export type Ended = (ending: Ending, turn: Turn) => void
+/** Told how a query ended, and whose it was: `caller.ending` is known then. */
+export type Ended = (caller: WaitingCaller, outcome: Prediction | ApproxiferError) => void
 
 const NOTHING: OwnChoices = Object.freeze({})
 
@@ -17,6 +18,10 @@ export class WaitingCaller {
   readonly choices: Required<Choices>
   readonly turn: Turn
   readonly said: OwnChoices
+  /** Of its events. */
+  readonly query: number
+  readonly trace: Trace | undefined
+  readonly traceparent: string | undefined
   #resolve: ((prediction: Prediction) => void) | undefined
   #reject: ((error: ApproxiferError) => void) | undefined
   #unlisten: (() => void) | undefined
@@ -37,9 +42,14 @@ export class WaitingCaller {
     resolve: (prediction: Prediction) => void,
     reject: (error: ApproxiferError) => void,
     turn = NORMAL,
-    said: OwnChoices = NOTHING,
+    said: OwnChoices & { traceparent?: string } = NOTHING,
+    query = 0,
+    trace?: Trace,
   ) {
     this.said = said
+    this.query = query
+    this.trace = trace
+    this.traceparent = said.traceparent
     this.choices = choices
     this.turn = turn
     this.since = since
@@ -75,22 +85,22 @@ export class WaitingCaller {
   /** Settles the promise. @param ended  told before the promise is */
   answer(prediction: Prediction, ended: Ended): void {
     const resolve = this.#resolve
-    this.#end(prediction.status, ended)
+    this.#end(prediction.status, prediction, ended)
     resolve?.(prediction)
   }
 
   fail(error: ApproxiferError, ended: Ended): void {
     const reject = this.#reject
-    this.#end(error.code, ended)
+    this.#end(error.code, error, ended)
     reject?.(error)
   }
 
-  #end(ending: Ending, ended: Ended): void {
+  #end(ending: Ending, outcome: Prediction | ApproxiferError, ended: Ended): void {
     this.ending = ending
     this.#resolve = this.#reject = undefined
     this.#unlisten?.()
     this.#unlisten = this.#leave = undefined
-    ended(ending, this.turn)
+    ended(this, outcome)
   }
 }
 
@@ -100,12 +110,13 @@ const nobody = () => {}
 export class SharedCaller extends WaitingCaller {
   /** @param first  whose choices and deadline it has @param since  now */
   constructor(
-    first: Pick<WaitingCaller, 'choices' | 'dueAt' | 'turn'> & Partial<Pick<WaitingCaller, 'said'>>,
+    first: Pick<WaitingCaller, 'choices' | 'dueAt' | 'turn'> & Partial<Pick<WaitingCaller, 'said' | 'query' | 'trace'>>,
     since: number,
     resolve: (prediction: Prediction) => void,
     reject: (error: ApproxiferError) => void,
   ) {
-    super(first.choices, since, first.dueAt - since, resolve, reject, first.turn, first.said)
+    const { choices, dueAt, turn, said, query, trace } = first
+    super(choices, since, dueAt - since, resolve, reject, turn, said, query, trace)
   }
 
   /** Those that it asks for are counted, not it. */

@@ -6,11 +6,13 @@ import type { ModelVersion } from './version'
 
 /** @param generations  whatever model a machine has, it is ejected with all of its workers, and what they taught is forgotten */
 export function judge(verdict: Verdict, generations: readonly ModelVersion[], settings: Settings): void {
-  const { warn, onVerdict } = settings
+  const { warn, events, onVerdict } = settings
   const { worker, identity, kind, evidence } = verdict
   onVerdict(verdict)
   if (kind === 'kept')
     return warn('workers disagree so often that hardly any would be left: does the model answer the same twice?')
+  if (kind === 'readmitted') events.tell({ event: kind, worker, identity })
+  else events.tell({ event: 'ejected', worker, identity, why: kind === 'deviant' ? 'deviant' : 'lied' })
   for (const { means } of generations) means.trust.follow(identity)
   if (kind === 'readmitted') return
   const { lies, proven, deviating } = evidence

@@ -73,7 +73,7 @@ export function meansOf(
   told: Told,
   { reputation: Believed = Reputation, sampling, given, before }: MeansOptions = {},
 ): Means {
-  const { clock, hangMs, limits, scheme, verify, seed, warn, coin = secret } = settings
+  const { clock, events, hangMs, limits, scheme, verify, seed, warn, coin = secret } = settings
   const [{ signature, hints }] = workers
   const readings = readingsOf(signature.outputs, settings.right, hints)
   const criterion = criterionFrom(signature.outputs, readings)
@@ -90,6 +90,12 @@ export function meansOf(
     plain: (worker) => verify.trust === 'open' && !worker.trusted,
     accept: acceptAnswers(signature, vectors !== undefined && !isPlain),
     fewer: () => told.fewer(),
+    changed: ({ name: worker }, identity, what) =>
+      events.tell(
+        typeof what === 'number'
+          ? { event: 'slots', worker, identity, slots: what }
+          : { event: what, worker, identity },
+      ),
     lateMs: () => lateness.ages?.hedgeMs,
   })
   const trust = new Believed({
@@ -98,6 +104,7 @@ export function meansOf(
     liars: coder.scheme.byzantine,
     ejects: coder.code === 'systematic',
     judged: (verdict) => told.judged(verdict),
+    liar: ({ name: worker }, identity) => events.tell({ event: 'lied', worker, identity }),
     recall: (worker, place) => {
       const [identity, { name }] = [identityOf(worker), worker]
       for (const [tenant, all] of given?.recall(identity, place) ?? [])

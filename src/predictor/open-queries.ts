@@ -4,16 +4,15 @@ import { Bag } from '../base/arrays'
 import type { Clock } from '../base/clock'
 import type { ApproxiferError } from '../base/errors'
 import type { Payload } from '../base/payload'
-import type { GroupReport, Prediction, Status } from '../base/prediction'
+import type { Prediction, Status } from '../base/prediction'
 import { toNamed } from '../base/tensor'
 import type { Identity } from '../pool/attempt'
-import { queryReport } from '../report'
 import { type Answer, type Outcome, OutgoingCall, type Query, type Service, Tried } from '../service'
 import { identityOf } from '../workers/worker'
 import type { WaitingCaller } from './caller'
 import type { Means } from './means'
 
-type OpenMeans = Pick<Means, 'pool' | 'signature' | 'buffers' | 'ended' | 'coder'>
+type OpenMeans = Pick<Means, 'pool' | 'signature' | 'buffers' | 'ended'>
 
 /** What is to be asked of another model. */
 export interface DetachedQuery {
@@ -66,19 +65,21 @@ export class OpenQuery extends OutgoingCall implements Query {
   place = 0
   readonly payload: Payload
   readonly priority = 'normal'
-  readonly tried = new Tried()
-  readonly apart = [this.tried]
+  readonly why = 'first'
+  readonly tried: Tried
+  readonly apart: readonly Tried[]
   readonly #caller: WaitingCaller
   readonly #open: OpenQueries
   /** Its caller is another call's, or it was ended: its answers tell nothing. */
   #isVoid = false
-  #reported: ((report: GroupReport) => void) | undefined
   #refusal: Query['refusal']
   #isForeseen: boolean
 
   constructor(payload: Payload, caller: WaitingCaller, pending: OpenQueries, refusal: Query['refusal']) {
     super()
     this.payload = payload
+    this.tried = new Tried(caller.trace, caller.traceparent)
+    this.apart = [this.tried]
     this.#caller = caller
     this.#open = pending
     this.#refusal = refusal
@@ -154,25 +155,16 @@ export class OpenQuery extends OutgoingCall implements Query {
   done(): void {
     this.#open.open.remove(this)
     this.#open.means.buffers?.free(this.payload)
-    this.#reported?.(this.#report)
-    this.tried.onDone?.()
   }
 
   #fail(error: ApproxiferError): void {
-    this.tried.ending = error.code
     this.#caller.fail(error, this.#open.means.ended)
   }
 
-  #answer({ answer: { tensors }, status, confidence, by, id, reused }: Answer): void {
+  #answer({ answer: { tensors }, status, confidence, by, id, reused, recovery }: Answer): void {
     const { means, model } = this.#open
     const { signature, ended } = means
     const { hedged } = this.tried
-    const group =
-      this.tried.group ??
-      new Promise<GroupReport>((resolve) => {
-        this.#reported = resolve
-      })
-    this.tried.ending = status
     const own = status === 'recovered' ? undefined : by[0]
     const now = own ? 0 : this.#open.clock.now()
     const sentAt = own ? own.startedAt : this.#sentAt(status, now)
@@ -199,7 +191,8 @@ export class OpenQuery extends OutgoingCall implements Query {
       identities,
       fingerprint,
       id,
-      group,
+      query: this.#caller.query,
+      recovery,
     }
     if (reused) prediction.reused = true
     this.#caller.answer(prediction, ended)
@@ -208,10 +201,5 @@ export class OpenQuery extends OutgoingCall implements Query {
   /** What was recovered has taken as long as its first attempt has; what was remembered as long as the lookup. */
   #sentAt(status: Status, now: number): number {
     return this.tried.attempts[0]?.startedAt || (status === 'remembered' ? this.since : now)
-  }
-
-  get #report(): GroupReport {
-    const { core, scheme } = this.#open.means.coder
-    return queryReport(this.tried, core, scheme.byzantine + 1)
   }
 }

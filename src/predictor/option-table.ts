@@ -4,7 +4,7 @@
  */
 
 import { checkSignal } from '../base/abort'
-import { checkBoolean, checkMs, checkShare, checkString, expected, isObject } from '../base/check'
+import { checkBoolean, checkMs, checkShare, checkString, expected, isObject, outOfRange } from '../base/check'
 import type { Choices } from '../base/choices'
 import { atDeadlines, onOverloads, policies } from '../base/choices'
 import { type Clock, systemClock } from '../base/clock'
@@ -25,23 +25,24 @@ import {
 import { checkRight } from '../base/reading'
 import { MOST } from '../base/scheme'
 import type { CoreOptions } from '../core/load'
+import { isTraceparent, type ModelReport, type PredictorEvent } from '../events'
 import { priorities } from '../pool/attempt'
 import type { Recall } from '../trust/given-answers'
 import type { Verdict } from '../trust/reputation'
 import { type LocalOptions, threadOptions } from '../workers/local/options'
-import {
-  type GenerationReport,
-  type MemoryChoices,
-  type PredictOptions,
-  type PredictorOptions,
-  type SchemeChoices,
-  trusts,
-} from './options'
+import { type MemoryChoices, type PredictOptions, type PredictorOptions, type SchemeChoices, trusts } from './options'
 
 type Workers = NonNullable<PredictorOptions['workers']>
 /** With less a span would be longer than what a memory is used for; with more nothing is promised that is worth it. */
 const [LEAST_ERROR, MOST_ERROR] = [1e-4, 0.5]
 const probability = (field: string, value: unknown) => checkShare(field, value, 'a probability')
+
+const checkTraceparent = (field: string, value: unknown): string => {
+  if (isTraceparent(value)) return value
+  throw outOfRange(
+    expected(field, "a W3C traceparent, as '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'", value),
+  )
+}
 
 const choices = {
   policy: open(
@@ -88,6 +89,11 @@ export const predictOptions = {
     integer(1, 1000),
     1,
     'of its tenant or caller, where queries wait: turns that it has for one of another’s',
+  ),
+  traceparent: open(
+    checkTraceparent,
+    'none',
+    'W3C Trace Context of who asks: workers behind HTTP and on machines get it, and `onEvent` names it',
   ),
   ask: option(checkBoolean, false, 'whether a worker is asked, whatever is remembered: see [reuse.md](reuse.md)'),
   ...choices,
@@ -243,8 +249,13 @@ export const predictorOptions = {
     'what a query goes through, from what it would go through: see [below](#layers-of-your-own)',
   ),
   onWarning: open(callback<(text: string) => void>, '`console.warn`', 'told once per thing worth knowing'),
+  onEvent: open(
+    callback<(event: PredictorEvent) => void>,
+    'none',
+    'told what happens to queries, workers and models: see [below](#events)',
+  ),
   onGeneration: open(
-    callback<(told: GenerationReport) => void>,
+    callback<(told: ModelReport) => void>,
     'none',
     'told how a new model fares: see [serving.md](serving.md#a-new-model)',
   ),

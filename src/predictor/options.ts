@@ -6,6 +6,7 @@ import type { Right } from '../base/reading'
 import type { Tensors } from '../base/tensor'
 import type { CodecOptions } from '../codec/codec'
 import type { CoreOptions } from '../core/load'
+import type { ModelReport, PredictorEvent } from '../events'
 import type { MemoryOptions } from '../memory/memory'
 import type { Priority } from '../pool/attempt'
 import type { Layer } from '../service'
@@ -27,6 +28,8 @@ export interface PredictOptions extends Choices {
   caller?: string
   /** Of its tenant or caller, where queries wait: turns that it has for one of another with 1. As of the first of those that wait. Default 1. */
   weight?: number
+  /** W3C Trace Context of who asks: it goes on to workers behind HTTP and on machines. */
+  traceparent?: string
   /** It is asked, however much is remembered: see `reuse.maxError`. */
   ask?: boolean
 }
@@ -77,7 +80,9 @@ export interface PredictorOptions extends Choices {
   /** Those that a query goes through, the outermost first, from those that it would go through: see docs/reference.md. */
   layers?: (own: readonly Layer[]) => readonly Layer[]
   onWarning?: (text: string) => void
-  onGeneration?: (told: GenerationReport) => void
+  /** Told what happens, in a moment and in order: see `PredictorEvent`. */
+  onEvent?: (event: PredictorEvent) => void
+  onGeneration?: (told: ModelReport) => void
   onVerdict?: (verdict: Verdict) => void
   onRecall?: (recall: Recall) => void
   /** For simulations, and to choose between cores. */
@@ -88,23 +93,6 @@ export interface PredictorOptions extends Choices {
     coin?: () => number
     memoryThread?: (onDeath: (why: string) => void) => object
   }
-}
-
-/**
- * Of workers that have one model. `gathering`: it has too few of them to answer, or to take over; `shadow`, `canary`: it is asked
- * as well, or answers some; `refused`: it does not take over by itself; `gone`: it has no worker left.
- */
-export interface GenerationReport {
-  /** The model's fingerprint or, where workers do not tell it, what tells its answers from another's. */
-  readonly id: string
-  readonly state: 'gathering' | 'shadow' | 'canary' | 'serving' | 'refused' | 'gone'
-  readonly workers: number
-  /** Of its answers, those that were compared with the serving model's, and those that were right by them. */
-  readonly compared: number
-  readonly agreed: number
-  /** Queries of callers that it answered, and those that it failed on, before it took over. */
-  readonly answered: number
-  readonly failed: number
 }
 
 /** `open`: anybody may join, and a worker's word counts only once it is earned. `closed`: at most `byzantine` workers lie. */

@@ -5,8 +5,9 @@ import { checkNames, checkString, outOfRange } from '../base/check'
 import type { TensorData } from '../base/element'
 import { ApproxiferError } from '../base/errors'
 import { Payload } from '../base/payload'
-import type { Prediction } from '../base/prediction'
+import type { Ending, Prediction } from '../base/prediction'
 import { type QueryTensors, type Signature, toTensors } from '../base/tensor'
+import type { ModelReport, Trace } from '../events'
 import type { GivenAnswers } from '../trust/given-answers'
 import type { Reputation } from '../trust/reputation'
 import { identityOf, type ModelChange, type ModelWorker } from '../workers/worker'
@@ -18,10 +19,10 @@ import { judge } from './ejection'
 import { meansOf, type SamplingOf, type Told } from './means'
 import type { Members, Membership, Takes } from './membership'
 import { predictOptions } from './option-table'
-import type { GenerationReport, PredictOptions } from './options'
+import type { PredictOptions } from './options'
 import type { UnaskedParts } from './reuse'
 import type { Rollout } from './rollout'
-import { checkTenant, chosen, type Settings } from './settings'
+import { checkTenant, chosen, type Settings, tellModel } from './settings'
 import type { TrustLayers } from './stack'
 import { type PredictorStats, statsOf } from './stats'
 import { type Coder, NOBODY } from './tenants'
@@ -75,8 +76,10 @@ export class Predictor {
         fewer: () => (this.#rollout ? this.#rollout.fewer(generation) : generation.reconsider()),
         judged: (verdict) => judge(verdict, this.#all, settings),
         recalled: settings.onRecall,
-        ended: (ending, turn) => {
-          if (this.#admission.leave(ending, turn)) generation.tenants.known(turn.tenant)?.errors?.count()
+        ended: (caller, outcome) => {
+          const { ending, turn, trace, since } = caller
+          if (trace) tellEnd(trace, outcome, since)
+          if (this.#admission.leave(ending as Ending, turn)) generation.tenants.known(turn.tenant)?.errors?.count()
           this.#room.look()
         },
       }
@@ -84,6 +87,8 @@ export class Predictor {
       for (let i = 0; i < workers.length && !probed; i++) probed = workers[i].probed
       const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
       const model = { model: fingerprint, modelId: workers[0].modelId, probed }
+      for (const worker of workers)
+        settings.events.tell({ event: 'joined', worker: worker.name, identity: identityOf(worker) })
       const means = meansOf(coder, workers, settings, told, {
         reputation,
         sampling,
@@ -121,7 +126,8 @@ export class Predictor {
   /** All workers have another model. */
   #renew(change: ModelChange): void {
     this.#generation.renew(change)
-    this.#settings.onGeneration(this.generations()[0])
+    const [serving] = this.generations()
+    tellModel(this.#settings, serving)
   }
 
   get #generation(): ModelVersion {
@@ -176,10 +182,18 @@ export class Predictor {
     const own = options === NO_CHOICE ? settings.usual : chosen(options, coder, settings)
     const { choices, turn, signal } = own
     if (signal?.aborted) throw aborted(signal)
-    this.#admission.enter(turn, () => this.#generation.means.pool.forecast.waitMs(turn))
     const now = settings.clock.now()
+    const { events } = settings
+    const number = events.next()
+    const trace = events.asked(number, turn.tenant, options.traceparent)
+    try {
+      this.#admission.enter(turn, () => this.#generation.means.pool.forecast.waitMs(turn))
+    } catch (error) {
+      trace?.failed(error as ApproxiferError, now)
+      throw error
+    }
     const deadlineMs = many && many.demand.dueAt < Infinity ? many.demand.dueAt - now : own.deadlineMs
-    const caller = new WaitingCaller(choices, now, deadlineMs, resolve, reject, turn, options)
+    const caller = new WaitingCaller(choices, now, deadlineMs, resolve, reject, turn, options, number, trace)
     const serving = this.#rollout ?? this.#first
     serving.take({ payload, caller, signal, refusal: many?.demand.isWhole ? false : undefined })
   }
@@ -264,7 +278,7 @@ export class Predictor {
   }
 
   /** The models that workers have, the one that serves first: see the option `rollout`. */
-  generations(): GenerationReport[] {
+  generations(): ModelReport[] {
     if (this.#rollout) return this.#rollout.reports
     const { fingerprint: id = 'unknown', means } = this.#first
     return [{ id, state: 'serving', workers: means.pool.size, compared: 0, agreed: 0, answered: 0, failed: 0 }]
@@ -304,4 +318,9 @@ export class Predictor {
     this.#rollout?.close()
     await Promise.all(this.#all.map((generation) => generation.close(error)))
   }
+}
+
+function tellEnd(trace: Trace, outcome: Prediction | ApproxiferError, since: number): void {
+  if (outcome instanceof ApproxiferError) trace.failed(outcome, since)
+  else trace.answered(outcome, since)
 }

@@ -10,11 +10,11 @@ import { Payload } from '../base/payload'
 import type { Prediction } from '../base/prediction'
 import { type Random, seeded } from '../base/random'
 import type { TensorList } from '../base/tensor'
+import type { ModelReport } from '../events'
 import { identityOf, type ModelWorker, modelIdOf } from '../workers/worker'
 import { SharedCaller, type WaitingCaller } from './caller'
 import { type Takes, YOURS } from './membership'
-import type { GenerationReport } from './options'
-import type { Settings } from './settings'
+import { type Settings, tellModel } from './settings'
 import { candidateOf, isFit, type ModelCandidate, reportOf, stateOf } from './takeover'
 import type { ModelVersion, Request } from './version'
 
@@ -63,7 +63,7 @@ export class Rollout {
     return [this.serving, ...Array.from(this.#others.values(), ({ generation }) => generation)]
   }
 
-  get reports(): GenerationReport[] {
+  get reports(): ModelReport[] {
     return [this.#serving, ...this.#others.values()].map(reportOf)
   }
 
@@ -211,7 +211,7 @@ export class Rollout {
     )
   }
 
-  #stateOf(entry: ModelCandidate): GenerationReport['state'] {
+  #stateOf(entry: ModelCandidate): ModelReport['state'] {
     const { since = Number.POSITIVE_INFINITY } = this.#outage ?? {}
     const isOver = this.#options.settings.clock.now() - since >= GONE_MS
     return stateOf(entry, this.#serving, { ...this.#rules, needs: this.#options.needs, isOver })
@@ -245,7 +245,7 @@ export class Rollout {
     this.#watch()
   }
 
-  #move(entry: ModelCandidate, state: GenerationReport['state']): void {
+  #move(entry: ModelCandidate, state: ModelReport['state']): void {
     if (entry.state === state) return
     entry.state = state
     if (state === 'refused') {
@@ -272,7 +272,7 @@ export class Rollout {
   }
 
   #tell(entry: ModelCandidate): void {
-    this.#options.settings.onGeneration(reportOf(entry))
+    tellModel(this.#options.settings, reportOf(entry))
   }
 
   /** Nothing is waited for any more. Its generations are the caller's to close. */

@@ -1,12 +1,14 @@
 /** What a predictor does: its options with their defaults, those included that depend on each other. */
 
 import { expected, outOfRange } from '../base/check'
-import type { Choices } from '../base/choices'
-import { checkPolicy, defaultPolicy } from '../base/choices'
+import { type Choices, checkPolicy, defaultPolicy } from '../base/choices'
+import { systemClock } from '../base/clock'
 import type { Guard } from '../base/errors'
 import { guarded, threw, type Warn, warnOnce } from '../base/notices'
 import { read, type ValuesOf } from '../base/option'
 import type { Codec } from '../codec/codec'
+import type { ModelReport } from '../events'
+import { Events } from '../events'
 import { NORMAL, priorities, type Turn } from '../pool/attempt'
 import { hedge as hedgeOptions, predictOptions, predictorOptions } from './option-table'
 import type { MemoryChoices, PredictOptions, PredictorOptions } from './options'
@@ -76,10 +78,20 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     memory: memory === false || bytes === 0 || (!memory && !learns) ? (false as const) : memory && chosen,
     states: statesOf(state, limits.tenants),
     warn,
+    events: new Events(
+      options.testing.clock ?? systemClock,
+      options.onEvent && guarded(options.onEvent, threw('onEvent', warn)),
+    ),
     onGeneration: guarded(options.onGeneration ?? (() => {}), threw('onGeneration', warn)),
     onVerdict: guarded(options.onVerdict ?? (() => {}), threw('onVerdict', warn)),
     onRecall: guarded(options.onRecall ?? (() => {}), threw('onRecall', warn)),
   }
+}
+
+/** A model of the workers is something else than before. */
+export function tellModel({ events, onGeneration }: Settings, report: ModelReport): void {
+  events.tell({ event: 'model', ...report })
+  onGeneration(report)
 }
 
 /** Where outputs are read by a guess nothing is recovered, and nothing remembered unless that is said. @param guess  what is to be said */
@@ -166,13 +178,14 @@ export function chosen(options: PredictOptions, coded: Coded, settings: Settings
   const choices = checkChoices(options, coded, others)
   const deadlineMs = predictOptions.deadlineMs.check('deadlineMs', options.deadlineMs ?? ms)
   const tenant = checkTenant(options.tenant ?? '', limits.tenants)
-  const { priority, signal, ask, weight } = options
+  const { priority, signal, ask, weight, traceparent } = options
   const caller = predictOptions.caller.check('caller', options.caller ?? '')
   const rank =
     priority === undefined ? NORMAL.rank : priorities.indexOf(predictOptions.priority.check('priority', priority))
   if (signal !== undefined) predictOptions.signal.check('signal', signal)
   if (ask !== undefined) predictOptions.ask.check('ask', ask)
   if (weight !== undefined) predictOptions.weight.check('weight', weight)
+  if (traceparent !== undefined) predictOptions.traceparent.check('traceparent', traceparent)
   const turn: Turn = {
     ...{ rank: rank as Turn['rank'], tenant, weight },
     ...(caller && !tenant && { caller: `${APART}${caller}` }),

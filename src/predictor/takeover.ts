@@ -1,10 +1,10 @@
 /** A generation beside others: how it fares, and what it should be. */
 
 import { wilson } from '../base/stats'
+import type { ModelReport } from '../events'
 import type { IdentitiesView } from '../pool/identities'
 import { Comparison } from './comparison'
 import type { Takes } from './membership'
-import type { GenerationReport } from './options'
 import type { ModelVersion } from './version'
 
 /** Answers that are compared, and queries that are answered, before a model may take over. */
@@ -27,7 +27,7 @@ export interface ModelCandidate {
   readonly machines: Pick<IdentitiesView, 'size' | 'usable' | 'trusted'>
   readonly comparison: Comparison
   readonly canary: { answered: number; failed: number }
-  state: GenerationReport['state']
+  state: ModelReport['state']
   /** It has served. */
   isProven: boolean
   /** By somebody, or since it answers otherwise: until somebody wants it all the same. */
@@ -44,7 +44,7 @@ export function candidateOf(id: string, generation: ModelVersion, { counted }: T
   return { id, generation, count, machines: pool.identities, comparison, state: 'gathering', ...rest }
 }
 
-export function reportOf({ id, state, generation, comparison, canary }: ModelCandidate): GenerationReport {
+export function reportOf({ id, state, generation, comparison, canary }: ModelCandidate): ModelReport {
   const { compared, agreed } = comparison
   return { id, state, workers: generation.means.pool.size, compared, agreed, ...canary }
 }
@@ -72,11 +72,7 @@ function deciding(one: ModelCandidate, other: ModelCandidate, { liars }: Takes):
 }
 
 /** What a generation should be now; `serving`: it takes over. */
-export function stateOf(
-  entry: ModelCandidate,
-  serving: ModelCandidate,
-  rules: TakeoverRules,
-): GenerationReport['state'] {
+export function stateOf(entry: ModelCandidate, serving: ModelCandidate, rules: TakeoverRules): ModelReport['state'] {
   if (!entry.count.size) return 'gone'
   if (entry.isRefused) return 'refused'
   const [{ usable }, { size }] = deciding(entry, serving, rules.needs)
@@ -91,11 +87,7 @@ export function stateOf(
 }
 
 /** @param isMore  more machines have it than have the one that serves */
-function trialOf(
-  { comparison, canary }: ModelCandidate,
-  isMore: boolean,
-  rules: TakeoverRules,
-): GenerationReport['state'] {
+function trialOf({ comparison, canary }: ModelCandidate, isMore: boolean, rules: TakeoverRules): ModelReport['state'] {
   const { compared, agreed } = comparison
   const { answered, failed } = canary
   const disagrees = compared >= ENOUGH && wilson(agreed, compared)[1] < rules.agreement

@@ -8,7 +8,7 @@ import type { Payload } from '../base/payload'
 import { Budget } from '../layers/query-share'
 import type { Identity } from '../pool/attempt'
 import type { Query, Service } from '../service'
-import type { ModelChange, ModelWorker } from '../workers/worker'
+import { identityOf, type ModelChange, type ModelWorker } from '../workers/worker'
 import type { WaitingCaller } from './caller'
 import type { Means } from './means'
 import { type DetachedQuery, OpenQueries } from './open-queries'
@@ -47,6 +47,7 @@ export class ModelVersion {
   readonly means: Means
   readonly reuse: Unasked | undefined
   readonly #shared: Shared
+  readonly #events: Settings['events']
   readonly #open: OpenQueries
   /** What a query gets that comes when it is closed. */
   #closed: ApproxiferError | undefined
@@ -62,6 +63,7 @@ export class ModelVersion {
     this.#told = told
     this.#model = { fingerprint: told.model ?? told.modelId }
     this.means = means
+    this.#events = settings.events
     this.#shared = this.#share(settings, before)
     const mended = () => {
       for (const { errors } of this.tenants) errors?.mended()
@@ -174,6 +176,7 @@ export class ModelVersion {
 
   join(worker: ModelWorker): void {
     const { pool, trust, buffers, sampled } = this.means
+    this.#events.tell({ event: 'joined', worker: worker.name, identity: identityOf(worker) })
     pool.add(worker, !trust.joined(worker))
     sampled?.changed()
     buffers?.joined(worker)
@@ -183,7 +186,10 @@ export class ModelVersion {
   leave(name: string, how: 'remove' | 'drain'): void {
     const { pool, trust, sampled } = this.means
     const worker = pool.worker(name)
-    if (pool[how](name) && worker) trust.left(worker)
+    if (pool[how](name) && worker) {
+      trust.left(worker)
+      this.#events.tell({ event: 'left', worker: name, identity: identityOf(worker), how })
+    }
     sampled?.changed()
   }
 

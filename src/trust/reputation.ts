@@ -48,6 +48,8 @@ export interface ReputationOptions {
   /** Whether a worker that lied gets no more attempts; the paper's code needs one for each row. */
   ejects: boolean
   judged(verdict: Verdict): void
+  /** An answer of a worker was shown to be a lie. */
+  liar?(worker: ModelWorker, identity: Identity): void
   /** Of what a worker's identity gave, what nothing has proven. @param place  of the one answer that is meant */
   recall(worker: ModelWorker, place?: number): void
 }
@@ -65,6 +67,7 @@ export class Reputation {
   readonly #random: Random
   readonly #ejects: boolean
   readonly #judged: (verdict: Verdict) => void
+  readonly #liar: ReputationOptions['liar']
   protected readonly recall: ReputationOptions['recall']
 
   constructor({ pool, criterion, signature, evidence, liars, seed, rounding, ...rest }: ReputationOptions) {
@@ -77,6 +80,7 @@ export class Reputation {
     this.#random = seeded(seed)
     this.#ejects = rest.ejects
     this.#judged = rest.judged
+    this.#liar = rest.liar
     this.recall = rest.recall
   }
 
@@ -187,6 +191,7 @@ export class Reputation {
   lied(worker: ModelWorker, by?: 'anchor'): void {
     const identity = identityOf(worker)
     this.#pool.suspect(worker)
+    this.#liar?.(worker, identity)
     if (!by && !this.canSpare(identity)) return this.tell(worker, 'kept')
     const wasTrusted = this.evidence.lied(identity)
     this.tidy(identity)

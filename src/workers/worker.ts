@@ -124,21 +124,24 @@ export interface ModelWorker {
    *
    * @param query  a tensor for each input, in the signature's order; perhaps parts of larger buffers. The caller keeps them and
    *   may reuse them once the promise has settled
-   * @param options  `signal` aborts the call: nobody wants its answer any more
+   * @param options  `signal` aborts the call: nobody wants its answer any more; `traceparent` is the W3C Trace Context of who asks, to be passed on
    * @returns a tensor for each output, in the signature's order; the caller owns them, and checks that their values are finite
    * @throws ApproxiferError WORKER, PROTOCOL, OVERLOADED, ABORTED, CLOSED
    */
-  infer(query: TensorList, options?: { signal?: AbortSignal }): Promise<TensorList>
+  infer(query: TensorList, options?: { signal?: AbortSignal; traceparent?: string }): Promise<TensorList>
 
   /**
    * Runs the model once on several queries, of which no two are of one group. It counts as one call, and each query has an outcome as
    * if it had been alone: what is wrong with one, or an abort of it, costs no other its answer.
    *
    * @param queries  2 to `maxBatch`, each as for `infer`
-   * @param options  `signals` one a query, in their order
+   * @param options  `signals` one a query, in their order; `traceparent` of the first query that has one
    * @returns an outcome a query, in their order; it never throws
    */
-  inferBatch?(queries: readonly TensorList[], options?: { signals?: readonly AbortSignal[] }): Promise<TensorList>[]
+  inferBatch?(
+    queries: readonly TensorList[],
+    options?: { signals?: readonly AbortSignal[]; traceparent?: string },
+  ): Promise<TensorList>[]
 
   /** Stops a worker that hangs, rejects its open calls with WORKER, and starts it again off the critical path. */
   restart?: (why: string) => void

@@ -1,95 +1,115 @@
-import { afterEach, describe, expect, it, vi } from 'vitest'
-import { ApproxiferError } from '../../src/base/errors'
-import type { GroupReport } from '../../src/base/prediction'
-import { Events } from '../../src/cli/serve/events'
+import { describe, expect, it } from 'vitest'
+import { EventFeed } from '../../src/cli/serve/events'
+import type { PredictorEvent } from '../../src/events'
+import type { RequestEvent } from '../../src/gateway/event'
 
-afterEach(() => vi.useRealTimers())
-
-const report = (text = ''): GroupReport => ({
-  queries: 1,
-  workers: 1,
-  quorum: 1,
-  core: 'js',
-  outcome: 'decoded',
-  rows: [
-    {
-      row: 0,
-      worker: 'a',
-      outcome: 'failed',
-      suspected: false,
-      ms: 1,
-      error: new ApproxiferError('WORKER', 'your input was 42'),
-    },
-    { row: 1, worker: text, outcome: 'onTime', suspected: false, ms: 1 },
-  ],
-  recoveries: [],
-  survivors: [1],
-  encodeMs: 0,
-  waitMs: 0,
-  decodeMs: 0,
+const joined = (worker = 'a', at = performance.now()): PredictorEvent => ({
+  ...{ event: 'joined', worker, identity: worker, at },
 })
 
-function connect(events: Events, query = '') {
+function connect(events: EventFeed, query = '') {
   const client = { destroyed: 0, destroy: () => client.destroyed++ }
   const response = events.response(new Request(`http://localhost/events${query}`), client)
   return { client, response }
 }
 
+interface Told {
+  model: string
+  events: (PredictorEvent & Record<string, unknown>)[]
+}
+
+/** What was told until the end of the stream. */
+async function told(response: Response): Promise<Told[]> {
+  return [...(await response.text()).matchAll(/^event: batch\ndata: (.*)$/gm)].map(([, json]) => JSON.parse(json))
+}
+
 describe('events', () => {
   it('drop a client that does not read, and nobody else', async () => {
     let dropped = 0
-    const events = new Events(() => dropped++)
+    const events = new EventFeed(() => dropped++)
     const [slow, quick] = [connect(events), connect(events)]
     const reader = (quick.response.body as ReadableStream<Uint8Array>).getReader()
-    for (let i = 0; i < 20; i++) {
-      events.send('m', report('x'.repeat(20_000)), i)
+    await reader.read() // the greeting
+    for (let batch = 0; batch < 10; batch++) {
+      for (let i = 0; i < 2000; i++) events.tell('m', joined('x'.repeat(200))) // these are told at once
       await reader.read()
     }
     expect([slow.client.destroyed, quick.client.destroyed, dropped, events.clients]).toEqual([1, 0, 1, 1])
     events.close()
   })
 
-  it('tell a worker’s error by its code alone', async () => {
-    vi.useFakeTimers({ toFake: ['Date'], now: 0 }) // in the time of a report may be any number
-    const events = new Events(() => {})
+  it('are told together, in order, with their time since 1970', async () => {
+    const events = new EventFeed(() => {})
     const { response } = connect(events)
-    events.send('m', report(), 1)
+    events.tell('m', joined('a', 5))
+    events.tell('m', joined('b', 6))
     events.close()
-    const told = await response.text()
-    expect(told).toContain('"error":"WORKER"')
-    expect(told).not.toContain('was 42')
+    const [{ model, events: all }, ...others] = await told(response)
+    expect([model, all.map(({ worker }) => worker), others]).toEqual(['m', ['a', 'b'], []])
+    expect(all[0].at).toBeCloseTo(performance.timeOrigin + 5, 2)
   })
 
   it('are of one model, if that is asked for', async () => {
-    const events = new Events(() => {})
+    const events = new EventFeed(() => {})
     const { response } = connect(events, '?model=b')
-    events.send('a', report(), 1)
-    events.send('b', report(), 2)
+    events.tell('a', joined())
+    events.tell('b', joined())
     events.close()
-    expect([...(await response.text()).matchAll(/"model":"(.)"/g)].map(([, name]) => name)).toEqual(['b'])
+    expect((await told(response)).map(({ model }) => model)).toEqual(['b'])
   })
 
-  it('tell what requests came to, and which groups they were in, to who asks for it, and nobody else', async () => {
-    const events = new Events(() => {})
-    const [all, groups] = [connect(events, '?requests&model=m'), connect(events)]
+  it('of the last ten seconds are kept for who comes later and says since when, and for nobody else', async () => {
+    const events = new EventFeed(() => {})
+    const now = performance.now()
+    for (const ago of [30_000, 8000, 4000, 1]) events.tell('m', joined(`${ago}`, now - ago))
+    const since = performance.timeOrigin + now - 5000
+    const clients = [`?since=${since}`, `?since=${new Date(since).toISOString()}`, '', '?since=0'].map((query) => connect(events, query)) // biome-ignore format: one line
+    events.tell('m', joined('new'))
+    events.close()
+    const workers = await Promise.all(
+      clients.map(async ({ response }) =>
+        (await told(response)).flatMap((each) => each.events).map((each) => each.worker),
+      ),
+    )
+    expect(workers.slice(0, 3)).toEqual([['4000', '1', 'new'], ['4000', '1', 'new'], ['new']])
+    expect(workers[3].slice(-4)).toEqual(['8000', '4000', '1', 'new'])
+  })
+
+  it('are kept up to a number, however many there are in ten seconds', async () => {
+    const events = new EventFeed(() => {})
+    for (let i = 0; i < 50_000; i++) events.tell('m', joined(`${i}`))
+    const { response } = connect(events, '?since=0')
+    events.close()
+    const kept = (await told(response)).flatMap((each) => each.events)
+    expect([kept.length, kept[0].worker, kept.at(-1)?.worker]).toEqual([20_000, '30000', '49999'])
+  })
+
+  it('since no time at all are refused, with what was meant', async () => {
+    const events = new EventFeed(() => {})
+    const { response } = connect(events, '?since=yesterday')
+    expect([response.status, await response.text()]).toEqual([400, expect.stringContaining('got \\"yesterday\\"')])
+    events.close()
+  })
+
+  it('tell what requests came to, without what was sent', async () => {
+    const events = new EventFeed(() => {})
+    const { response } = connect(events)
     const statuses = { exact: 1, checked: 0, recovered: 0, remembered: 0, unverified: 0, audited: 0 }
     const request = new Request('http://localhost/v2/models/m/infer')
-    const event = { request, route: 'infer' as const, status: 200, ms: 2, queries: 1, statuses, groups: [], id: 'one' }
-    events.request('m', { ...event, error: 'your input was 42' }, [1])
-    events.request('other', event, [2])
-    events.request('m', { ...event, route: 'health' }, [])
-    events.send('m', report(), 1)
+    const outcomes = [{ query: 7, status: 'exact' as const, workers: ['a'] }] as unknown as RequestEvent['outcomes']
+    const event = { request, route: 'infer' as const, status: 200, ms: 2, queries: 1, statuses, outcomes, id: 'one' }
+    events.request('m', { ...event, error: 'your input was 42' })
+    events.request('m', { ...event, route: 'health' })
     events.close()
-    const told = (text: string) => [...text.matchAll(/event: (\w+)/g)].map(([, kind]) => kind)
-    const text = await all.response.text()
-    expect(told(text)).toEqual(['request', 'group'])
-    expect(text).toMatch(/"id":"one","status":200,"ms":2,"queries":1,"statuses":{"exact":1,.*"groups":\[1\]}/)
+    const text = await response.clone().text()
+    expect((await told(response)).flatMap((each) => each.events)).toMatchObject([
+      { event: 'request', id: 'one', status: 200, ms: 2, rows: 1, queries: [7] },
+    ])
     expect(text).not.toContain('was 42')
-    expect(told(await groups.response.text())).toEqual(['group'])
   })
 
   it('are for so many clients at a time', () => {
-    const events = new Events(() => {})
+    const events = new EventFeed(() => {})
     const all = Array.from({ length: 33 }, () => connect(events).response)
     expect(all.map(({ status }) => status)).toEqual([...Array(32).fill(200), 503])
     events.close()

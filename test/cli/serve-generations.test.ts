@@ -7,6 +7,7 @@ import { scratch } from '../shared/cli'
 import { type Model, QuirkServer } from '../shared/oip-quirks'
 import { served } from '../shared/rollout-digits'
 import { follow, json, LENET, Served } from '../shared/served-process'
+import { until } from '../shared/waiting'
 
 const { folder } = scratch()
 const ends: (() => unknown)[] = []
@@ -37,7 +38,7 @@ async function threeServers(flags: readonly string[]) {
   ends.push(() => Promise.all(servers.map((server) => server.kill().catch(() => {}))))
   const gateway = await Served.start(['digits', '--workers', servers.map(({ url }) => url).join(), ...flags])
   ends.push(() => gateway.stop())
-  const { told: events, stop } = await follow<Told>(gateway, 'generation', '?model=digits')
+  const { told: events, stop } = await follow<Told>(gateway, 'model', '?model=digits')
   ends.push(stop)
   const statuses = new Set<number>()
   /** Asks until it is so. */
@@ -58,7 +59,7 @@ it('a model that disagrees is refused, and one that agrees is shadowed, answers 
   const flags = ['--shadow', '1', '--canary', '0.5', '--agreement', '0.9']
   const { gateway, servers, events, statuses, asking, roll, gauge } = await threeServers(flags)
   const { generations } = await (await fetch(`${gateway.url}/v2/models/digits/generations`)).json()
-  expect(await gauge(generations[0].id, 'serving')).toBe(3)
+  await until(async () => (await gauge(generations[0].id, 'serving')) === 3) // it is ready before all have joined
   await roll(servers[0], served('new'))
   await asking(() => events.at(-1)?.state === 'refused')
   expect(events.map(({ state }) => state)).toEqual(['gathering', 'shadow', 'refused'])

@@ -138,7 +138,7 @@ describe('SIGHUP, where names stay and what is in the files changes', () => {
     expect((await reloaded(served)).msg).toBe('reloaded')
     await served.infer(json(), { headers: { authorization: 'Bearer new' } })
     expect((await revoked.read()).done).toBe(true)
-    expect(new TextDecoder().decode((await kept.read()).value)).toMatch(/^event: group/)
+    expect(new TextDecoder().decode((await kept.read()).value)).toMatch(/^event: batch/)
     expect(await served.stop()).toBe(0)
   })
 

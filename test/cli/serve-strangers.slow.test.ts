@@ -64,7 +64,7 @@ describe('one of two servers that lies', () => {
     const where = `${honest.url},${liar.url}`
     const gateway = await Served.start([`digits=${LENET}`, '--workers', where, '--verify', 'sampled', '--verify-rate', '0.2']) // biome-ignore format: one line
     ends.push(() => gateway.stop())
-    const { told: events, stop } = await follow(gateway, 'recall')
+    const { told: events, stop } = await follow(gateway, 'recalled')
     ends.push(stop)
     const began = Date.now()
     const wrong: (number | undefined)[] = []

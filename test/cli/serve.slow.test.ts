@@ -105,26 +105,28 @@ describe('a server of one model', () => {
     expect([...(await served.metrics()).keys()].join()).not.toContain('no-such-model')
   })
 
-  it('streams reports of groups, without inputs or outputs', async () => {
+  it('streams what happens, without inputs or outputs', async () => {
     const gone = new AbortController()
     const response = await fetch(`${served.url}/events?model=digits`, { signal: gone.signal })
     expect(response.headers.get('content-type')).toBe('text/event-stream')
     const reader = (response.body as ReadableStream<Uint8Array>).getReader()
     let told = ''
     await served.infer()
-    while (!told.includes('"outcome"') || !told.endsWith('\n\n')) {
+    while (!told.includes('"event":"request"') || !told.endsWith('\n\n')) {
       told += new TextDecoder().decode((await reader.read()).value)
     }
-    const [, event, data] = /event: (\w+)\nid: \d+\ndata: (.*)\n\n/.exec(told) ?? []
-    const report = JSON.parse(data)
-    expect(event).toBe('group')
-    expect(report).toMatchObject({
-      model: 'digits',
-      queries: 1,
-      outcome: 'decoded',
-      rows: [{ row: 0, outcome: 'onTime' }],
-    })
-    expect(Object.keys(report).filter((key) => /input|output|answer|data/.test(key))).toEqual([])
+    const batches = [...told.matchAll(/event: batch\ndata: (.*)\n\n/g)].map(([, data]) => JSON.parse(data))
+    const events = batches.flatMap((batch) => batch.events)
+    const [{ query }] = events
+    expect([...new Set(batches.map(({ model }) => model))]).toEqual(['digits'])
+    expect(events).toMatchObject([
+      { event: 'asked', query, kind: 'query', traceparent: expect.stringMatching(/^00-/) },
+      { event: 'began', query, attempt: 0, why: 'first' },
+      { event: 'answered', query, attempt: 0, onTime: true },
+      { event: 'ended', query, status: 'exact', hedged: false },
+      { event: 'request', status: 200, rows: 1, queries: [query] },
+    ])
+    expect(told).not.toMatch(/"(inputs?|outputs?|data)"/)
     expect((await served.metrics()).get('approxifer_events_clients')).toBe(1)
     gone.abort()
     await until(async () => (await served.metrics()).get('approxifer_events_clients') === 0)

@@ -1,12 +1,7 @@
 import { once } from 'node:events'
 import { Agent, request } from 'node:http'
 import { afterEach, expect, it } from 'vitest'
-import type { GroupReport } from '../../src/base/prediction'
-import type { Events } from '../../src/cli/serve/events'
 import { type Listening, listen } from '../../src/cli/serve/listen'
-import type { Metrics } from '../../src/cli/serve/metrics'
-import { type Log, observer, type Spans } from '../../src/cli/serve/observe'
-import type { RequestEvent } from '../../src/gateway/event'
 
 const MOST = 8
 const limits = {
@@ -68,31 +63,4 @@ it('a request whose client is gone before its turn disturbs nobody', async () =>
   for (const each of leaving) each.end('{}').destroy()
   expect(await Promise.all(staying)).toEqual(Array(50).fill(200))
   agent.destroy()
-})
-
-it('reports of the thousand groups of one request are told a hundred at a time, each once', async () => {
-  const [told, own] = [[] as number[], [] as number[]]
-  const metrics = { request() {}, group: () => told.push(turn) } as unknown as Metrics
-  const events = { send() {}, request: (...[, , groups]: [string, RequestEvent, number[]]) => own.push(...groups) }
-  const observe = observer(
-    { isLevelEnabled: () => false } as unknown as Log,
-    metrics,
-    { request() {} } as unknown as Spans,
-    events as unknown as Events,
-    () => true,
-  )
-  let turn = 0
-  const report = {} as GroupReport
-  const groups = Array.from({ length: 1000 }, () => Promise.resolve(report))
-  const event = { route: 'infer', model: 'm', status: 200, groups: [...groups, groups[0]] }
-  const count = () => {
-    turn++
-    if (!own.length) setImmediate(count)
-  }
-  setImmediate(count) // in each turn before what comes then
-  observe(event as unknown as RequestEvent)
-  while (!own.length) await new Promise((resolve) => setImmediate(resolve))
-  const perTurn = told.reduce((counts, at) => counts.set(at, (counts.get(at) ?? 0) + 1), new Map<number, number>())
-  expect([told.length, Math.max(...perTurn.values())]).toEqual([1000, 100])
-  expect([own.length, own[1000], new Set(own).size]).toEqual([1001, own[0], 1000])
 })

@@ -2,7 +2,6 @@
 
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Policy } from '../../src/base/choices'
-import type { GroupReport } from '../../src/base/prediction'
 import { Codec } from '../../src/codec/codec'
 import { type ParityOptions, parity, sendsParities } from '../../src/layers/parity'
 import type { Rehearsal } from '../../src/memory/service'
@@ -668,38 +667,20 @@ describe('the lesson of a group', () => {
   })
 })
 
-it('payloads are the group’s until its last attempt has ended; then there is a report', async () => {
+it('payloads are the group’s until its last attempt has ended', async () => {
   const { clock, join, asked, parities } = grouping(3, 1)
   const all = [join(), join(), join()]
-  let report: GroupReport | undefined
-  void all[0].query.tried.group?.then((told) => {
-    report = told
-  })
-  const turn = () => clock.run(clock.now())
   const [one, two, three] = all
   answer(asked[0].begin('a'))
   answer(asked[1].begin('b'))
   await clock.run(3)
   answer(parities[0].begin('c'))
   three.offers[0].decode()
-  three.query.tried.recovery = { query: 0, source: 'code', missing: 1, given: true }
   asked[2].begin('d')
   three.call.drop('teach')
   expect([one.log.at(-1), two.log.at(-1)]).toEqual(['exact 2,2', 'exact 4,2'])
   answer(asked[2])
   expect(all.map(({ log }) => log.at(-1))).toEqual(['done', 'done', 'done'])
-  await turn()
-  expect(report).toBe(undefined) // a memory may yet be asked for one of them
-  for (const { query } of all) {
-    query.tried.ending = 'exact'
-    query.tried.onDone?.()
-  }
-  await turn()
-  expect(report).toMatchObject({
-    ...{ queries: 3, workers: 4, quorum: 3, outcome: 'decoded', survivors: [0, 1, 3], waitMs: 3 },
-    recoveries: [{ query: 2, given: true }],
-  })
-  expect(report?.rows.map(({ row, worker }) => `${row} ${worker}`)).toEqual(['0 a', '1 b', '2 d', '3 c'])
 })
 
 it('a thousand queries take a few looks at each', () => {

@@ -71,7 +71,8 @@ describe('a late answer', () => {
     expect(outcomes).toMatchObject([{ confidence: 0.95, by: [] }])
     asked[0].answer(5, 6)
     expect(memory.log).toEqual(['graded by 5,6', 'learned 5,6'])
-    expect([log.slice(2), query.tried.recovery]).toMatchObject([['ended a', 'done'], { given: true, agreed: true, confidence: 0.95 }]) // biome-ignore format: one line
+    expect([log.slice(2), query.tried.isRecovered]).toEqual([['ended a', 'done'], true])
+    expect(outcomes).toMatchObject([{ recovery: { source: 'memory', why: 'late' } }])
   })
 
   it.each<[string, Policy, number, Partial<RecoverOptions>, string]>([
@@ -162,7 +163,7 @@ it('what was given is graded and told though something was taken out of the memo
   await clock.run(20)
   memory.epoch = 1
   asked[0].answer(3, 4)
-  expect([told, query.tried.recovery]).toMatchObject([[true], { given: true, agreed: true }])
+  expect([told, query.tried.isRecovered]).toEqual([[true], true])
 })
 
 it('what was taken out before it was given is asked for again', async () => {
@@ -347,7 +348,7 @@ describe('what a group decoded', () => {
     expect([log.at(-1), outcomes]).toMatchObject(['recovered 7,8', [{ confidence: 0.95, by }]])
     asked[0].answer(5, 6)
     expect(memory.log).toEqual(['graded by 5,6', 'graded by 5,6', 'learned 5,6'])
-    expect(query.tried.recovery).toMatchObject({ source: 'code', missing: 2, given: true, agreed: true })
+    expect(outcomes).toMatchObject([{ recovery: { source: 'code', why: 'late' } }])
   })
 
   it('is not given where the memory is surer: that is nobody’s', async () => {
@@ -520,6 +521,6 @@ describe('where answers come proven', () => {
     ask(query, caller)
     asked[0].begin('a')
     await clock.run(20)
-    expect([log, memory.wants.length, query.tried.recovery]).toMatchObject([['began a', 'recovered 3,4'], 0, { given: true }]) // biome-ignore format: one line
+    expect([log, memory.wants.length, query.tried.isRecovered]).toEqual([['began a', 'recovered 3,4'], 0, true])
   })
 })

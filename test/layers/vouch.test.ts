@@ -127,13 +127,6 @@ describe('an answer that is checked', () => {
     expect(told).toEqual(['began a', 'began own', 'answered own', 'measured a by 5,6, checked'])
   })
 
-  it('and is a lie is reported', () => {
-    const { asked, query } = checked()
-    asked[0].answer(-1, 0)
-    asked[1].begin('own').answer(5, 6)
-    expect(query.tried.lies).toEqual([asked[0]])
-  })
-
   it('is owed a check where no trusted worker answers; and not where one does', () => {
     const { asked, told, outcomes } = checked()
     asked[0].answer(7, 7)

@@ -1,6 +1,7 @@
 import { ApproxiferError } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { house, query, settled, turn } from '../shared/hand-predictor'
+import { HeardEvents } from '../shared/heard-events'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -9,7 +10,9 @@ afterEach(() => {
 
 describe('the paper’s scheme', () => {
   it('answers at the quorum, and goes on listening', async () => {
-    const { predictor, workers } = await house(5, { scheme: { queries: 4, stragglers: 1, preset: 'aaai22' } })
+    const heard = new HeardEvents()
+    const scheme = { queries: 4, stragglers: 1, preset: 'aaai22' } as const
+    const { predictor, workers } = await house(5, { scheme, onEvent: heard.onEvent })
     const predictions = predictor.predictAll([1, 2, 3, 4].map(query))
     for (const i of [0, 1, 3]) workers[i].calls[0].answer()
     expect(await settled(predictions)).toBe('open')
@@ -17,13 +20,18 @@ describe('the paper’s scheme', () => {
     const [first] = await predictions
     expect(first.status).toBe('recovered')
     expect(first.output.y.shape).toEqual([2])
-    expect(await settled(first.group)).toBe('open')
+    expect(first.recovery).toEqual({ source: 'code', why: 'scheme' })
     workers[2].calls[0].answer()
-    const report = await first.group
-    expect(report).toMatchObject({ queries: 4, workers: 5, quorum: 4, outcome: 'decoded' })
-    expect(report.rows.map((row) => row.outcome).sort()).toEqual(['late', 'onTime', 'onTime', 'onTime', 'onTime'])
-    expect(report.rows.find((row) => row.outcome === 'late')?.worker).toBe('w2')
-    expect(report.survivors.length).toBe(4)
+    await turn()
+    expect(heard.attempts).toEqual(['w0 onTime', 'w1 onTime', 'w3 onTime', 'w4 onTime', 'w2 late'])
+    expect(heard.of('decoded')).toMatchObject([{ queries: [1, 2, 3, 4], survivors: 4 }])
+    expect(heard.of('asked').map(({ kind, mixes }) => mixes ?? kind)).toEqual([
+      ...Array(4).fill('query'),
+      ...Array(5).fill([1, 2, 3, 4]),
+    ])
+    expect(heard.of('ended').map(({ query, status }) => [query, status])).toEqual(
+      [1, 2, 3, 4].map((i) => [i, 'recovered']),
+    )
     expect(predictor.stats().workers[2]).toMatchObject({ worker: 'w2', onTime: 0, late: 1 })
     await predictor.close()
   })
@@ -47,14 +55,16 @@ describe('the paper’s scheme', () => {
   })
 
   it('an answer that is garbage counts for neither quorum nor liars', async () => {
-    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1, preset: 'aaai22' } })
+    const heard = new HeardEvents()
+    const scheme = { queries: 2, stragglers: 1, preset: 'aaai22' } as const
+    const { predictor, workers } = await house(3, { scheme, onEvent: heard.onEvent })
     const predictions = predictor.predictAll([1, 2].map(query))
     workers[0].calls[0].answer(new Float32Array(7))
     workers[1].calls[0].answer()
     expect(await settled(predictions)).toBe('open')
     workers[2].calls[0].answer()
-    const report = await (await predictions)[0].group
-    expect(report.rows.map((row) => row.outcome).sort()).toEqual(['onTime', 'onTime', 'rejected'])
+    await predictions
+    expect(heard.attempts).toEqual(['w0 PROTOCOL', 'w1 onTime', 'w2 onTime'])
     expect(predictor.stats().workers[0].rejected).toBe(1)
     await predictor.close()
   })
@@ -103,7 +113,9 @@ describe('a row of it whose worker is full', () => {
   /** Three workers of one call each; w0 and w1 have answered in 10 ms, w2 has been silent for a second. */
   const oneLate = async () => {
     vi.useFakeTimers()
-    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1, preset: 'aaai22' } })
+    const heard = new HeardEvents()
+    const scheme = { queries: 2, stragglers: 1, preset: 'aaai22' } as const
+    const { predictor, workers } = await house(3, { scheme, onEvent: heard.onEvent })
     for (const worker of workers) worker.capacity = 1
     const first = predictor.predictAll([1, 2].map(query))
     await vi.advanceTimersByTimeAsync(10)
@@ -111,11 +123,12 @@ describe('a row of it whose worker is full', () => {
     workers[1].calls[0].answer()
     await first
     await vi.advanceTimersByTimeAsync(1000)
-    return { predictor, workers }
+    heard.all.length = 0
+    return { predictor, workers, heard }
   }
 
   it('waits for whoever gets free: a failed worker and a silent one do not fail the group', async () => {
-    const { predictor, workers } = await oneLate()
+    const { predictor, workers, heard } = await oneLate()
     const second = predictor.predictAll([3, 4].map(query))
     expect(workers.map((worker) => worker.calls.length)).toEqual([1, 1, 1])
     workers[0].calls[0].fail(new ApproxiferError('WORKER', 'out of memory'))
@@ -124,21 +137,20 @@ describe('a row of it whose worker is full', () => {
     workers[1].calls[0].answer()
     await turn()
     workers[1].calls[0].answer()
-    const report = await (await second)[0].group
-    expect(report.rows.map((row) => row.outcome).sort()).toEqual(['failed', 'onTime', 'onTime'])
+    await second
+    expect(heard.attempts).toEqual(['w0 WORKER', 'w1 onTime', 'w1 onTime'])
     await predictor.close()
   })
 
   it('is dropped once the group is decided', async () => {
-    const { predictor, workers } = await oneLate()
+    const { predictor, workers, heard } = await oneLate()
     const second = predictor.predictAll([3, 4].map(query))
     for (const worker of workers.slice(0, 2)) {
       worker.capacity = 0
       worker.calls[0].answer()
     }
-    const report = await (await second)[0].group
-    const [unsent] = report.rows.filter((row) => row.outcome === 'failed')
-    expect(unsent).toMatchObject({ worker: '', error: { code: 'OVERLOADED' } })
+    await second
+    expect(heard.attempts).toEqual(['w0 onTime', 'w1 onTime', 'undefined ABORTED'])
     workers[2].calls[0].answer()
     await turn()
     expect(workers[2].calls.length).toBe(0)
@@ -148,16 +160,17 @@ describe('a row of it whose worker is full', () => {
 
 describe('workers that may lie, with the paper’s scheme', () => {
   it('are dropped, reported and counted', async () => {
+    const heard = new HeardEvents()
     const { predictor, workers } = await house(7, {
       scheme: { queries: 2, stragglers: 1, byzantine: 1, preset: 'aaai22' },
+      onEvent: heard.onEvent,
     })
     const predictions = predictor.predictAll([1, 2].map(query))
     for (const worker of workers) worker.calls[0].answer(worker.name === 'w4' ? Float32Array.of(90, -90) : undefined)
-    const [{ output, group }] = await predictions
+    const [{ output }] = await predictions
     expect(Math.abs(output.y.data[0] - 2)).toBeLessThan(0.6) // Berrut's error; with the lie it were tens
-    const report = await group
-    expect(report.rows.filter((row) => row.suspected).map((row) => row.worker)).toEqual(['w4'])
-    expect(report.survivors.length).toBe(5)
+    expect(heard.of('suspected').map(({ worker }) => worker)).toEqual(['w4'])
+    expect(heard.of('decoded')).toMatchObject([{ survivors: 5 }])
     expect(predictor.stats().workers.map((worker) => worker.suspected)).toEqual([0, 0, 0, 0, 1, 0, 0])
     await predictor.close()
   })
@@ -190,17 +203,18 @@ describe('workers that may lie, with the paper’s scheme', () => {
 })
 
 describe('callers of the paper’s scheme that leave', () => {
-  it('before their group is full make room for others, who are numbered from 0', async () => {
-    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1, preset: 'aaai22' } })
+  it('before their group is full make room for others', async () => {
+    const heard = new HeardEvents()
+    const scheme = { queries: 2, stragglers: 1, preset: 'aaai22' } as const
+    const { predictor, workers } = await house(3, { scheme, onEvent: heard.onEvent })
     const controller = new AbortController()
     const gone = predictor.predict(query(9), { signal: controller.signal }).catch(({ code }) => code)
     controller.abort()
     expect(await gone).toBe('ABORTED')
     const stay = [1, 2].map((x) => predictor.predict(query(x)))
     for (const worker of workers) worker.calls[0].answer()
-    const { group } = await stay[0]
-    const { queries, recoveries, outcome } = await group
-    expect([queries, recoveries.map(({ query }) => query), outcome]).toEqual([2, [0, 1], 'decoded'])
+    await Promise.all(stay)
+    expect(heard.of('decoded').map(({ queries }) => queries)).toEqual([[2, 3]])
     await predictor.close()
   })
 })

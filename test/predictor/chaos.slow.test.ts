@@ -4,6 +4,7 @@ import { seeded } from '../../src/base/random'
 import { createPredictor as compose } from '../../src/predictor/create'
 import { OpenQuery } from '../../src/predictor/open-queries'
 import { VirtualClock } from '../../src/testing/virtual-clock'
+import { HeardEvents } from '../shared/heard-events'
 import { type Mood, MoodyWorker, moods } from '../shared/troubled-worker'
 
 const HANG_MS = 200
@@ -13,7 +14,7 @@ const DEADLINE_MS = 400
 const QUERIES = Number(process.env.QUERIES ?? (process.env.CI ? 150_000 : 60_000))
 const EACH = 150
 
-/** What becomes of queries: promises settle in time, an exact answer is the model's own, groups are reported, nothing is left. */
+/** What becomes of queries: promises settle in time, an exact answer is the model's own, each query and each attempt has one end, nothing is left. */
 async function episode(seed: number): Promise<void> {
   const random = seeded(seed)
   const clock = new VirtualClock()
@@ -24,6 +25,7 @@ async function episode(seed: number): Promise<void> {
   const workers = Array.from({ length: count }, (_, i) => new MoodyWorker(i, clock, seeded(seed + i)))
   const isCoded = random.next() < 0.8
   const isPaper = isCoded && random.next() < 0.2
+  const heard = new HeardEvents(false)
   const options: PredictorOptions = {
     ...(isCoded && { scheme: { queries: K, stragglers: S, ...(isPaper && { preset: 'aaai22' as const }) } }),
     workers,
@@ -36,11 +38,11 @@ async function episode(seed: number): Promise<void> {
     right: 'label',
     ...(random.next() < 0.9 && { memory: false as const }), // learning takes three times all the rest
     onWarning: () => {},
+    onEvent: heard.onEvent,
   }
   const predictor = await createPredictor(options)
   // Where nothing is coded a NaN is an answer like any other.
   const bad = options.scheme ? moods : moods.filter((mood) => mood !== 'nan')
-  const groups: Promise<unknown>[] = []
   let [open, overdue, wrong] = [0, 0, 0]
   const ask = async () => {
     const row = Float32Array.of(random.gauss(), random.gauss())
@@ -54,8 +56,7 @@ async function episode(seed: number): Promise<void> {
     const deadlineMs = random.next() < 0.1 ? 30 * random.next() : DEADLINE_MS
     open++
     try {
-      const { status, output, group } = await predictor.predict(row, { signal: abort.signal, deadlineMs })
-      groups.push(group)
+      const { status, output } = await predictor.predict(row, { signal: abort.signal, deadlineMs })
       if (status === 'exact' && !output.y.data.every((y, i) => y === 2 * row[i])) wrong++
     } catch {}
     open--
@@ -93,20 +94,16 @@ async function episode(seed: number): Promise<void> {
   const ended = exact + recovered + Object.values(failed).reduce((sum, count) => sum + count, 0)
   expect({ seed, ended }).toEqual({ seed, ended: EACH + 1 - predictor.stats().open })
   await predictor.close()
-  const reported = await Promise.race([
-    Promise.all(groups).then(() => 'all reported'),
-    new Promise((resolve) => setTimeout(resolve, 0, 'some not')),
-  ])
   for (const worker of workers) worker.mood = 'well' // whatever they planned for themselves is over
   await clock.run(clock.now() + 1000)
-  expect({ seed, reported, timers: clock.pending }).toEqual({ seed, reported: 'all reported', timers: 0 })
+  expect({ seed, unended: heard.unended, timers: clock.pending }).toEqual({ seed, unended: 0, timers: 0 })
 }
 
 /** With half a million, beside other tests, each part has the limit of a test that hangs. */
 const PARTS = 5
 
 it.each(Array.from({ length: PARTS }, (_, part) => part + 1))(
-  'moody workers, callers that abort: every promise settles in time, exact is exact, every group is reported; part %i',
+  'moody workers, callers that abort: every promise settles in time, exact is exact, each query and each attempt has one end; part %i',
   async (part) => {
     for (let seed = part; seed <= QUERIES / EACH; seed += PARTS) await episode(seed)
   },

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { house, query } from '../shared/hand-predictor'
+import { HeardEvents } from '../shared/heard-events'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -91,16 +92,18 @@ describe('deadlines', () => {
 
   it('a call longer than hangMs fails and its worker is restarted', async () => {
     vi.useFakeTimers()
+    const heard = new HeardEvents()
     const { predictor, workers } = await house(3, {
       scheme: { queries: 2, stragglers: 1, preset: 'aaai22' },
       hangMs: 100,
+      onEvent: heard.onEvent,
     })
     const predictions = predictor.predictAll([1, 2].map(query))
     workers[0].calls[0].answer()
     workers[1].calls[0].answer()
-    const { group } = (await predictions)[0]
+    await predictions
     await vi.advanceTimersByTimeAsync(100)
-    expect((await group).rows.find((row) => row.worker === 'w2')).toMatchObject({ outcome: 'failed' })
+    expect(heard.attempts).toEqual(['w0 onTime', 'w1 onTime', 'w2 WORKER'])
     expect(workers.map((worker) => worker.restarts)).toEqual([[], [], ['hung for 100 ms']])
     workers[2].calls[0].answer() // far too late: nobody is there to hear it
     await predictor.close()

@@ -7,6 +7,7 @@ import { laws } from '../../bench/laws-run'
 import { ApproxiferError } from '../../src/base/errors'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { HandWorker, query, turn } from '../shared/hand-predictor'
+import { HeardEvents } from '../shared/heard-events'
 
 class Worker extends HandWorker {
   interruptible: boolean | undefined = true
@@ -32,11 +33,15 @@ it('the loser of a race is told to stop, and its worker is free as soon as it sa
     new ApproxiferError('ABORTED', 'stopped'),
     new DOMException('This operation was aborted', 'AbortError'),
   ]) {
-    const { predictor, asked, loser, workers } = await raced()
+    const heard = new HeardEvents()
+    const { predictor, asked, loser, workers } = await raced(undefined, { onEvent: heard.onEvent })
     expect(loser.signal?.aborted).toBe(true)
     expect(workers[0].free).toBe(false)
     loser.fail(error as ApproxiferError)
-    expect((await (await asked).group).rows).toMatchObject([{ worker: 'w0', error: { code: 'ABORTED' }, ms: 57 }, { worker: 'w1', outcome: 'onTime' }]) // biome-ignore format: one line
+    await asked
+    await turn()
+    expect(heard.attempts).toEqual(['w1 onTime', 'w0 ABORTED'])
+    expect(heard.of('failed')).toMatchObject([{ ms: 57 }])
     expect(predictor.stats().workers[0]).toMatchObject({ failed: 0, late: 0 })
     const more = Array.from({ length: 40 }, () => predictor.predict(query(2))) // so many that a slow worker is of use
     expect(workers.map(({ calls }) => calls.length)).toEqual([1, 1, 1, 1])

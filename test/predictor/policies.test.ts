@@ -1,6 +1,7 @@
 import { ApproxiferError, type PredictorOptions } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type HandWorker, house, query, settled, turn } from '../shared/hand-predictor'
+import { HeardEvents } from '../shared/heard-events'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -25,23 +26,17 @@ describe('policies: what becomes of a query whose answer is missing', () => {
   }
 
   it('auto, never sure: it is not given, nobody else is asked yet; where the worker fails another one is, at once', async () => {
-    const { predictor, late, again, lost } = await group({ minConfidence: 1 })
+    const heard = new HeardEvents()
+    const { predictor, late, again, lost } = await group({ minConfidence: 1, onEvent: heard.onEvent })
     expect([await settled(lost), again()]).toEqual(['open', []])
     late.fail(dead)
     await turn()
     expect(again().length).toBe(1)
     again()[0].answer()
-    const { status, confidence, output, group: report, workers: who, hedged } = await lost
+    const { status, confidence, output, workers: who, hedged } = await lost
     expect([status, confidence, ...output.y.data, who, hedged]).toEqual(['exact', 1, 6, 2, ['w4'], false])
-    const { rows, recoveries } = await report
-    expect(rows.map(({ row, outcome }) => [row, outcome])).toEqual([
-      [0, 'onTime'],
-      [1, 'onTime'],
-      [2, 'failed'],
-      [3, 'onTime'],
-      [4, 'onTime'],
-    ])
-    expect(recoveries).toMatchObject([{ query: 2, source: 'code', missing: 1, given: false, agreed: true }])
+    expect(heard.attempts).toEqual(['w0 onTime', 'w1 onTime', 'w3 onTime', 'w2 WORKER', 'w4 onTime'])
+    expect([heard.of('hedged').length, heard.of('decoded').length]).toEqual([1, 1])
     expect(predictor.stats().agreements).toMatchObject([{ source: 'code', missing: 1, graded: 1, agreed: 1 }])
     await predictor.close()
   })
@@ -50,7 +45,6 @@ describe('policies: what becomes of a query whose answer is missing', () => {
     const { predictor, late, lost } = await group({}, { minConfidence: 1 })
     late.answer()
     expect((await lost).status).toBe('exact')
-    await (await lost).group
     expect(predictor.stats()).toMatchObject({ exact: 3, recovered: 0, agreements: [{ graded: 1 }] })
     await predictor.close()
   })
@@ -166,8 +160,6 @@ describe('policies: what becomes of a query whose answer is missing', () => {
     expect(await settled(predictions[2])).toBe('open')
     controller.abort()
     await expect(predictions[2]).rejects.toMatchObject({ code: 'ABORTED' })
-    const report = (await predictions[0]).group
-    expect(await settled(report)).toBe('answered') // the group does not wait for a retry that nobody wants
     await predictor.close()
   })
 

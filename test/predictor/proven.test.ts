@@ -2,6 +2,7 @@
 
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { house, query, settled, turn } from '../shared/hand-predictor'
+import { HeardEvents } from '../shared/heard-events'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -12,7 +13,9 @@ describe('where workers may lie', () => {
   const liars = { queries: 1, byzantine: 1 } as const
 
   it('with liars expected, an answer waits until another worker gives the same; a third tells who of two lies', async () => {
-    const { predictor, workers } = await house(8, { scheme: liars, memory: false, onWarning: () => {} })
+    const heard = new HeardEvents()
+    const { onEvent } = heard
+    const { predictor, workers } = await house(8, { scheme: liars, memory: false, onWarning: () => {}, onEvent })
     const asked = predictor.predict(query(1))
     const [liar, honest] = workers.filter(({ calls }) => calls.length)
     liar.calls[0].answer(Float32Array.of(90, -90))
@@ -20,9 +23,11 @@ describe('where workers may lie', () => {
     honest.calls[0].answer()
     expect(await settled(asked)).toBe('open')
     workers.find(({ calls }) => calls.length)?.calls[0].answer()
-    const { status, confidence, output, group } = await asked
+    const { status, confidence, output } = await asked
+    await turn()
     expect([status, confidence, output.y.data[0]]).toEqual(['exact', 1, 2])
-    expect((await group).rows.filter(({ suspected }) => suspected).map(({ worker }) => worker)).toEqual([liar.name])
+    expect(heard.of('lied').map(({ worker }) => worker)).toEqual([liar.name])
+    expect(heard.of('ejected')).toMatchObject([{ worker: liar.name, why: 'lied' }])
     expect(predictor.stats().workers.flatMap(({ worker, ejections }) => (ejections ? worker : []))).toEqual([liar.name])
     expect(liar.restarts).toEqual(['gave an answer that was proven wrong'])
     await predictor.close()
@@ -49,7 +54,9 @@ describe('where workers may lie', () => {
 
   it('an answer that was given unverified is still compared: who lied is found out', async () => {
     vi.useFakeTimers()
-    const { predictor, workers } = await house(6, { scheme: liars, memory: false, onWarning: () => {} })
+    const heard = new HeardEvents()
+    const { onEvent } = heard
+    const { predictor, workers } = await house(6, { scheme: liars, memory: false, onWarning: () => {}, onEvent })
     const asked = predictor.predict(query(1), { atDeadline: 'give', deadlineMs: 50 })
     const [liar, honest] = workers.filter(({ calls }) => calls.length)
     liar.calls[0].answer(Float32Array.of(90, -90))
@@ -58,8 +65,8 @@ describe('where workers may lie', () => {
     honest.calls[0].answer()
     await turn()
     for (const { calls } of workers) calls[0]?.answer()
-    const { rows } = await (await asked).group
-    expect(rows.filter(({ suspected }) => suspected).map(({ worker }) => worker)).toEqual([liar.name])
+    await turn()
+    expect(heard.of('lied').map(({ worker }) => worker)).toEqual([liar.name])
     await predictor.close()
   })
 

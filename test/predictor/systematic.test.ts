@@ -1,6 +1,7 @@
 import { ApproxiferError, createPredictor } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { HandWorker, house, query, settled, turn } from '../shared/hand-predictor'
+import { HeardEvents } from '../shared/heard-events'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -17,17 +18,17 @@ describe('the systematic code', () => {
     const [worker] = workers.filter((each) => each.calls.length)
     expect([...worker.calls[0].row]).toEqual([3, 1])
     worker.calls[0].answer(Float32Array.of(0.1, 0.2))
-    const { status, output, group } = await prediction
+    const { status, output } = await prediction
     expect([status, output.y.data]).toEqual(['exact', Float32Array.of(0.1, 0.2)])
     await vi.advanceTimersByTimeAsync(5) // its group closes: nothing is missing, nothing is sent
     expect(workers.every((each) => !each.calls.length)).toBe(true)
-    expect(await group).toMatchObject({ queries: 1, outcome: 'decoded', rows: [{ row: 0, outcome: 'onTime' }] })
     await predictor.close()
   })
 
   it('a parity goes out when the group closes, of what is unanswered then; it recovers the one that is lost', async () => {
     vi.useFakeTimers()
-    const { predictor, workers } = await house(5, { scheme, policy: 'recover' })
+    const heard = new HeardEvents()
+    const { predictor, workers } = await house(5, { scheme, policy: 'recover', onEvent: heard.onEvent })
     const predictions = [1, 2, 3].map((x) => predictor.predict(query(x)))
     const asked = workers.filter((worker) => worker.calls.length)
     expect(asked.length).toBe(3)
@@ -39,11 +40,14 @@ describe('the systematic code', () => {
     parity.calls[0].answer()
     asked[1].calls[0].answer()
     expect((await predictions[1]).status).toBe('exact')
-    const { status, output, group } = await predictions[2]
-    expect(status).toBe('recovered')
+    const { status, output, recovery } = await predictions[2]
+    expect([status, recovery?.source]).toEqual(['recovered', 'code'])
     expect(Math.abs(output.y.data[0] - 6)).toBeLessThan(0.5)
     asked[2].calls[0].answer()
-    expect((await group).rows.map((row) => row.outcome)).toEqual(['onTime', 'onTime', 'late', 'onTime'])
+    await turn()
+    expect(heard.attempts.map((each) => each.split(' ')[1])).toEqual(['onTime', 'onTime', 'onTime', 'late'])
+    expect(heard.of('asked').at(-1)).toMatchObject({ kind: 'parity', mixes: [2, 3] })
+    expect(heard.unended).toBe(0)
     expect(predictor.stats()).toMatchObject({ exact: 2, recovered: 1 })
     await predictor.close()
   })
@@ -75,19 +79,18 @@ describe('the systematic code', () => {
 
   it('who only takes recoveries and is alone in a group has a second worker asked: its answer is exact', async () => {
     vi.useFakeTimers()
-    const { predictor, workers } = await house(5, { scheme, policy: 'recover' })
+    const heard = new HeardEvents()
+    const { predictor, workers } = await house(5, { scheme, policy: 'recover', onEvent: heard.onEvent })
     const prediction = predictor.predict(query(7))
     const [first] = workers.filter((worker) => worker.calls.length)
     await vi.advanceTimersByTimeAsync(5)
     const [second] = workers.filter((worker) => worker.calls.length && worker !== first)
     second.calls[0].answer()
-    const { status, output, group } = await prediction
+    const { status, output } = await prediction
     expect([status, ...output.y.data]).toEqual(['exact', 14, 2])
     first.calls[0].answer()
-    expect((await group).rows).toMatchObject([
-      { row: 0, outcome: 'late' },
-      { row: 1, outcome: 'onTime' },
-    ])
+    await turn()
+    expect(heard.attempts).toEqual([`${second.name} onTime`, `${first.name} late`])
     await predictor.close()
   })
 
@@ -259,16 +262,19 @@ describe('a query that is lost is recovered when as many rows were answered as t
 
 describe('a group', () => {
   it('is of the queries of one turn where nobody waits for others', async () => {
+    const heard = new HeardEvents()
     const { predictor, workers } = await house(4, {
       scheme: { queries: 3, stragglers: 1 },
       maxWaitMs: 0,
+      policy: 'recover',
+      onEvent: heard.onEvent,
     })
     const predictions = [1, 2, 3].map((x) => predictor.predict(query(x)))
-    for (const worker of workers.slice(0, 3)) worker.calls[0].answer()
-    const [{ group }] = await Promise.all(predictions)
+    expect(heard.of('asked').length).toBe(0)
     await turn()
-    workers[3].calls[0]?.answer()
-    expect((await group).queries).toBe(3)
+    expect(heard.of('asked').at(-1)).toMatchObject({ kind: 'parity', mixes: [1, 2, 3] })
+    for (const worker of workers) worker.calls[0].answer()
+    await Promise.all(predictions)
     await predictor.close()
   })
 })

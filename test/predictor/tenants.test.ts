@@ -6,6 +6,7 @@ import { seeded } from '../../src/base/random'
 import { type Tenant, Tenants } from '../../src/predictor/tenants'
 import { SimulatedThread } from '../../src/testing/simulated-thread'
 import { VirtualClock } from '../../src/testing/virtual-clock'
+import { HeardEvents } from '../shared/heard-events'
 import { MoodyWorker } from '../shared/troubled-worker'
 
 const scheme = { queries: 2, stragglers: 1 } as const
@@ -27,15 +28,17 @@ async function house(options: object = {}, count = 5) {
 const row = (i: number) => Float32Array.of(Math.sin(1.7 * i), Math.cos(2.3 * i))
 
 it('queries of different tenants never share a group: it closes short', async () => {
-  const { clock, predictor } = await house()
+  const heard = new HeardEvents()
+  const { clock, predictor } = await house({ right: 'label', onEvent: heard.onEvent })
   const asked = [0, 1, 2, 3].map((i) => predictor.predict(row(i), { tenant: i % 2 ? 'a' : 'b' }))
   const lonely = predictor.predict(row(4), { tenant: 'c' })
   await clock.run()
-  const groups = await Promise.all([...asked, lonely].map(async (each) => (await each).group))
-  const { queries } = await groups[4]
-  expect([(await groups[0]).queries, (await groups[1]).queries, queries]).toEqual([2, 2, 1])
-  expect(await groups[0]).toBe(await groups[2])
-  expect(await groups[1]).toBe(await groups[3])
+  await Promise.all([...asked, lonely])
+  const parities = heard.of('asked').filter(({ kind }) => kind === 'parity')
+  expect(parities.map(({ mixes }) => mixes)).toEqual([
+    [1, 3],
+    [2, 5], // the first parity is number 4
+  ])
   await predictor.close()
 })
 

@@ -18,7 +18,16 @@ export function failure(code: Code, blame: Failure['blame'], message = 'broke'):
 export function queryOf(over: Partial<Query> & { choices?: Partial<Query['choices']> } = {}): Query {
   const tried = over.tried ?? new Tried()
   return {
-    ...{ payload: payload(1), said: {}, turn: NORMAL, since: 0, dueAt: 1000, priority: 'normal', refusal: undefined },
+    ...{
+      payload: payload(1),
+      said: {},
+      turn: NORMAL,
+      since: 0,
+      dueAt: 1000,
+      priority: 'normal',
+      refusal: undefined,
+      why: 'first',
+    },
     ...{ apart: [tried], tried, ...over },
     choices: { policy: 'auto', minConfidence: 0.9, atDeadline: 'fail', onOverload: 'fail', ...over.choices },
   }

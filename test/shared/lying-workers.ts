@@ -6,6 +6,7 @@ import { vectorOf } from '../../src/base/payload'
 import { type Random, seeded } from '../../src/base/random'
 import type { TensorList } from '../../src/base/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
+import { HeardEvents } from './heard-events'
 import { type Lie, truth } from './lying-answers'
 import { MoodyWorker } from './troubled-worker'
 import { listOf } from './vectors'
@@ -47,8 +48,8 @@ export interface Ended {
   overdue: number
   workers: Witness[]
   saved: Uint8Array
-  /** Groups of which no report came. */
-  unreported: number
+  /** Queries, and attempts at workers, of which no end was told. */
+  unended: number
 }
 
 /** A stream of queries through some workers of which the first E lie. */
@@ -69,7 +70,9 @@ export async function stream(
   const clock = new VirtualClock()
   const workers = Array.from({ length: count }, (_, i) => new Witness(i, clock, seeded(seed + i), i % 3 ? 0 : 1e-6))
   for (const worker of workers.slice(0, liars)) Object.assign(worker, { lie, share })
+  const heard = new HeardEvents(false)
   const predictor = await createPredictor({
+    onEvent: heard.onEvent,
     scheme: { queries: Math.min(4, count), byzantine: Math.max(1, liars) },
     workers,
     testing: { clock, seed },
@@ -80,7 +83,7 @@ export async function stream(
     ...options,
   })
   const [wrong, answered]: Ended['wrong'][] = [{}, {}]
-  let [open, overdue, unreported] = [0, 0, 0]
+  let [open, overdue] = [0, 0]
   const ask = async () => {
     const row = same ? Float32Array.of(0.3, 0.7) : Float32Array.of(random.gauss(), random.gauss())
     const start = clock.now()
@@ -88,9 +91,7 @@ export async function stream(
     if (during && random.next() < 0.05) clock.after(40 * random.next(), () => abort.abort())
     open++
     try {
-      const { status, output, group } = await predictor.predict(row, { signal: abort.signal })
-      unreported++
-      group.then(() => unreported--)
+      const { status, output } = await predictor.predict(row, { signal: abort.signal })
       const [own, got] = [truth(row), output.y.data]
       answered[status] = (answered[status] ?? 0) + 1
       const isOff = status === 'exact' && Math.hypot(own[0] - got[0], own[1] - got[1]) > 0.01
@@ -110,7 +111,7 @@ export async function stream(
   expect({ seed, open }).toEqual({ seed, open: 0 })
   const saved = await predictor.save()
   await predictor.close()
-  return { wrong, answered, stats, overdue, workers, saved, unreported }
+  return { wrong, answered, stats, overdue, workers, saved, unended: heard.unended }
 }
 
 export const ejected = ({ stats }: Ended) =>

@@ -98,8 +98,8 @@ export class Served {
   }
 }
 
-/** What /events tells of this kind, as it comes, until it is stopped. */
-export async function follow<Told = Record<string, unknown>>(gateway: Served, kind: string, query = '') {
+/** Events of this name, as they come, each with its model, until it is stopped. */
+export async function follow<Told = Record<string, unknown>>(gateway: Served, name: string, query = '') {
   const abort = new AbortController()
   const { body } = await fetch(`${gateway.url}/events${query}`, { signal: abort.signal })
   const told: Told[] = []
@@ -109,8 +109,9 @@ export async function follow<Told = Record<string, unknown>>(gateway: Served, ki
       const events = (text + new TextDecoder().decode(bytes)).split('\n\n')
       text = events.pop() as string
       for (const event of events) {
-        const [, name, data] = /^event: (\w+)\n(?:id: .*\n)?data: (.*)$/s.exec(event) ?? []
-        if (name === kind) told.push(JSON.parse(data))
+        const [, data] = /^event: batch\ndata: (.*)$/s.exec(event) ?? []
+        const { model, events = [] } = data ? JSON.parse(data) : {}
+        for (const each of events) if (each.event === name) told.push({ model, ...each })
       }
     }
   }

@@ -42,7 +42,7 @@ export const defects: readonly Defect[] = [
   defect('a worker has several rows of a group', 'layers/parity.ts', 'if (!this.#failed.includes(identity) && !(this.#promised && this.#isAtWork(identity))) return false', 'if (!this.#failed.includes(identity)) return false'),
   defect('what rejects an abort as fetch does has failed', 'pool/execution.ts', "return code === 'ABORTED' || (cause as Error | undefined)?.name === 'AbortError'", "return code === 'ABORTED'"),
   defect('a contradicted recovery is given', 'layers/recover.ts', '? undefined : said\n', '? said : said\n'),
-  defect('a group is never reported', 'predictor/open-queries.ts', 'this.tried.onDone?.()', ''),
+  defect('the end of an attempt is never told', 'layers/pool-service.ts', 'tried.trace?.settled(attempt, tried.attempts.indexOf(attempt))', ''),
   defect('queries of other tenants are equal', 'layers/exact-cache.ts', 'return payload.digest + tenant', 'return payload.digest'),
   defect('an answer outlives its model', 'predictor/reuse.ts', '  renew(): void {\n    this.#cache.clear()', '  renew(): void {'),
   defect('answers of a tenant that is forgotten are given', 'predictor/version.ts', 'this.reuse?.forget({ tenant })', '{}'),

@@ -24,7 +24,7 @@ const answered = (query: number, at: number, more = {}): Entry => {
   return { at, what: 'answered', query, status: 'exact', confidence: 1, workers: ['a'], off: 0, label: true, ...more }
 }
 const over = (at: number, more = {}): Entry => {
-  return { at, what: 'over', ended: 1, timers: 0, running: 0, unreported: 0, ...more }
+  return { at, what: 'over', ended: 1, timers: 0, running: 0, unended: 0, ...more }
 }
 const proven = [asked(1, 0), given(1, 0, 'a'), given(1, 0, 'b'), replied(1, 5, 'a'), replied(1, 6, 'b'), answered(1, 6)]
 
@@ -140,7 +140,7 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
       { at: 2, what: 'fares', model: 'new', state: 'serving' },
     ],
   ],
-  ['every group is reported', [...proven, over(200, { unreported: 1 })]],
+  ['each query and each attempt has one end', [...proven, over(200, { unended: 1 })]],
 ]
 
 it.each(forged)('a forged history breaks "%s"', (line, entries, more = {}) => {

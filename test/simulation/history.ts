@@ -358,7 +358,7 @@ class Checker {
     if (sent > most + TICK) this.#breaks(at, 'hedges keep to their budget', `${sent} of ${most}`)
   }
 
-  #over({ at, ended, timers, running, unreported }: Entry & { what: 'over' }): void {
+  #over({ at, ended, timers, running, unended }: Entry & { what: 'over' }): void {
     for (const [query, { ended: end }] of this.#queries) {
       if (end === undefined) this.#breaks(at, 'every promise settles', `query ${query} has no end`)
     }
@@ -368,6 +368,6 @@ class Checker {
       this.#breaks(at, 'stats add up', `${ended} of ${this.#queries.size} queries`)
     if (timers) this.#breaks(at, 'nothing is left', `${timers} timers`)
     if (running) this.#breaks(at, 'nothing is left', `${running} calls`)
-    if (unreported) this.#breaks(at, 'every group is reported', `${unreported} are not`)
+    if (unended) this.#breaks(at, 'each query and each attempt has one end', `${unended} are not`)
   }
 }

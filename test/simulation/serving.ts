@@ -1,11 +1,12 @@
 /** What serves queries in the simulation: a predictor, alone or behind a gateway. */
 
-import type { GroupReport, Prediction } from '../../src/base/prediction'
+import type { Prediction } from '../../src/base/prediction'
 import { seeded } from '../../src/base/random'
+import type { ModelReport } from '../../src/events'
 import { createGateway, type GatewayModel } from '../../src/gateway/create'
 import type { Gateway } from '../../src/gateway/gateway'
 import { createPredictor } from '../../src/predictor/create'
-import type { GenerationReport, PredictOptions, PredictorOptions } from '../../src/predictor/options'
+import type { PredictOptions, PredictorOptions } from '../../src/predictor/options'
 import type { Predictor } from '../../src/predictor/predictor'
 import type { PredictorStats } from '../../src/predictor/stats'
 import { SimulatedThread } from '../../src/testing/simulated-thread'
@@ -13,6 +14,7 @@ import type { VirtualClock } from '../../src/testing/virtual-clock'
 import type { Recall } from '../../src/trust/given-answers'
 import type { Verdict } from '../../src/trust/reputation'
 import type { WorkerChanges } from '../../src/workers/worker'
+import { HeardEvents } from '../shared/heard-events'
 import { Disk, type Found } from './disk'
 import { dataOf, textsOf } from './elements'
 import { learned } from './learned'
@@ -57,7 +59,8 @@ export class Serving {
   readonly #starts = { count: 0, serving: 0, loading: 0 }
   #known: Pick<PredictorOptions, 'memory'> = {}
   #warnings: string[] = []
-  #unreported = 0
+  /** Of each predictor: queries are numbered anew there. */
+  readonly #heard: HeardEvents[] = []
 
   constructor(
     private readonly schedule: Schedule,
@@ -69,7 +72,7 @@ export class Serving {
       ejected(): readonly string[]
       recalled(recall: Recall): void
       /** @param report  its id says of which start */
-      fares(report: GenerationReport): void
+      fares(report: ModelReport): void
       loads(entry: Loads): void
     },
   ) {
@@ -137,7 +140,6 @@ export class Serving {
         ...{ clock: this.clock, maxBytes: MOST_BYTES, maxTotalBytes: MOST_BYTES, onWarning: this.#warn },
         ...(this.schedule.wire?.callers.packs && { packFrom: 300 }),
         ...(this.disk && { store: this.disk, saveEveryMs: this.schedule.wire?.disk?.saveEveryMs as number }),
-        observe: ({ groups }) => groups.forEach((group) => this.#reports(group)),
       })
       await this.#gateway.ready()
       this.#predictors.push(this.#gateway.predictor('m'))
@@ -191,6 +193,8 @@ export class Serving {
     const { options, seed, element } = this.schedule
     const { clock, transport, told } = this
     const place = ++this.#starts.count
+    const heard = new HeardEvents(false)
+    this.#heard.push(heard)
     let [release, isApart] = [() => {}, false]
     const workers: WorkerChanges = {
       apart() {
@@ -209,9 +213,10 @@ export class Serving {
       ...(!element && { right: 'label' as const }), // of other elements nothing is learned
       testing: { clock, seed, coin: seeded(seed).next, memoryThread: this.#memoryThread(seed) },
       onWarning: this.#warn,
+      onEvent: heard.onEvent,
       onVerdict: (verdict: Verdict) => told.verdict(verdict, place >= this.#starts.serving),
       ...(options.rollout && {
-        onGeneration: (report: GenerationReport) => told.fares({ ...report, id: `${place} ${report.id}` }),
+        onGeneration: (report: ModelReport) => told.fares({ ...report, id: `${place} ${report.id}` }),
       }),
       ...(options.verify?.mode === 'sampled' && { onRecall: (recall: Recall) => told.recalled(recall) }),
       get workers() {
@@ -283,14 +288,7 @@ export class Serving {
   predict(row: Float32Array, options: PredictOptions): Promise<Prediction> {
     const { element } = this.schedule
     const query = element ? { x: row, z: dataOf(element, textsOf(element, row)) } : row
-    const given = (this.predictor as Predictor).predict(query, options)
-    void given.then(({ group }) => this.#reports(group), () => {}) // biome-ignore format: one line
-    return given
-  }
-
-  #reports(group: Promise<GroupReport>): void {
-    this.#unreported++
-    void group.then(() => this.#unreported--)
+    return (this.predictor as Predictor).predict(query, options)
   }
 
   /** Lets time pass until it is up, and all that are there can be reached. @returns those that cannot */
@@ -324,7 +322,7 @@ export class Serving {
   }
 
   /** Ends it. @returns what is left to say of it */
-  async end(): Promise<{ sent: number; ended: number | undefined; unreported: number }> {
+  async end(): Promise<{ sent: number; ended: number | undefined; unended: number }> {
     let isClosed = false
     void this.#close().then(() => (isClosed = true))
     await this.#until(() => isClosed)
@@ -333,7 +331,7 @@ export class Serving {
     const sent = all.reduce((sum, { hedges }) => sum + hedges.sent, 0)
     const { wire, events } = this.schedule
     const isAll = !events.some(({ what }) => what === 'restart') && !(wire?.callers.batches && wire.isServed)
-    return { sent, ended: isAll ? ended : undefined, unreported: this.#unreported }
+    return { sent, ended: isAll ? ended : undefined, unended: this.#heard.reduce((sum, each) => sum + each.unended, 0) }
   }
 }
 

@@ -36,6 +36,7 @@ const reasons = {
   nobody: 'somebody can always be asked: test/predictor/all-lost.test.ts has nobody',
   fails: 'few of its workers fail on a query: test/layers/hedge.test.ts has queries on which all do',
   one: 'one of its workers may lie, and is ejected by then: the simulation has more liars',
+  unheard: 'nobody hears of events: the simulation and test/predictor/events.test.ts do',
   taken: 'nobody takes an attempt back but the call that asked for it',
 }
 
@@ -43,6 +44,14 @@ type Why = keyof typeof reasons
 
 // biome-ignore format: a line each
 const unreached: Record<string, Why> = {
+  'pool/roster changed: ()=>{}': 'unheard',
+  'pool/roster tellReach: ?!isUsable(state)': 'plain',
+  'pool/roster tellReach: member.isLost=!isLost;this.changed(worker,identity,isLost?': 'plain',
+  'layers/hedge failed: ?.hedged': 'unheard',
+  'layers/hedge hedge: return;budget.take();tried.hedges++;tried.trace?.hedged': 'hedges',
+  'layers/hedge hedge: ?.worth??0': 'time',
+  'layers/pool-service began: ?.began': 'unheard',
+  'layers/pool-service settled: ?.settled': 'unheard',
   'layers/limit due: const ms=Math.round(this.clock.now()-this.query.since);thi': 'memory',
   'layers/limit expire: return;': 'settled',
   'layers/agree AgreedCall: &&this.memory?.isWarm': 'memory',

@@ -94,7 +94,7 @@ class World {
     for (const event of events) this.clock.after(event.at, () => this.#happens(event))
     await this.#settled(start + Math.max(0, ...events.map(({ at }) => at)))
     await this.#lively()
-    const { sent, ended, unreported } = await this.#serving.end()
+    const { sent, ended, unended } = await this.#serving.end()
     this.#note({ what: 'hedges', sent })
     const closed = this.#transport.close()
     await this.clock.run(this.clock.now() + HANG_MS)
@@ -102,7 +102,7 @@ class World {
     await this.#settled(this.clock.now())
     await closed
     const running = runningOf([...this.#actors.values(), ...this.#retired])
-    this.#note({ what: 'over', ended, timers: this.clock.pending, running, unreported })
+    this.#note({ what: 'over', ended, timers: this.clock.pending, running, unended })
     return { promised: promisedBy(this.#schedule), entries: this.entries }
   }
 

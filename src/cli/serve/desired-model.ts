@@ -3,9 +3,9 @@
 import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { ApproxiferError } from '../../base/errors'
+import type { PredictorEvent } from '../../events'
 import type { GatewayModel } from '../../gateway/create'
 import type { Gateway } from '../../gateway/gateway'
-import type { GenerationReport } from '../../predictor/options'
 import { mayRecall } from '../../predictor/settings'
 import type { Recall } from '../../trust/given-answers'
 import { filesOf, isElsewhere, type ModelConfig } from './config'
@@ -32,8 +32,8 @@ export interface Serving {
   readonly warn: (model: string, text: string) => void
   /** Told which answers of a model are recalled. */
   readonly recalled: (model: string, recall: Recall) => void
-  /** Told how a new model of the workers fares. */
-  readonly rolled: (model: string, generation: GenerationReport) => void
+  /** Told what happens at a model. */
+  readonly happened: (model: string, event: PredictorEvent) => void
   /** Another model is served, or none any more. */
   onChange(): void
   /** The first attempt at a model failed. @returns whether that is the end of it */
@@ -138,12 +138,12 @@ export class DesiredModel {
 
   async #load(model: ModelConfig, signal: AbortSignal): Promise<void> {
     const { name } = this
-    const { gateway, warn, recalled, rolled } = this.context
+    const { gateway, warn, recalled, happened } = this.context
     const options = await predictorOptions(name, model, (text) => warn(name, text), signal)
     signal.throwIfAborted()
     const onRecall = (recall: Recall) => recalled(name, recall)
-    const onGeneration = (generation: GenerationReport) => rolled(name, generation)
-    await gateway.load(name, { ...options, onGeneration, ...(mayRecall(options) && { onRecall }) })
+    const onEvent = (event: PredictorEvent) => happened(name, event)
+    await gateway.load(name, { ...options, onEvent, ...(mayRecall(options) && { onRecall }) })
   }
 
   async #unload(): Promise<void> {

@@ -1,57 +1,101 @@
-/** /events: reports of groups, recalled answers, how new models fare and, with '?requests', what each request came to. Without inputs, outputs, or workers' own words. */
+/**
+ * /events: what happens to queries, workers, models and requests, ten times a second. Without inputs, outputs, or workers' own words. The last ten
+ * seconds are kept for who comes later.
+ */
 
-import type { GroupReport } from '../../base/prediction'
+import type { PredictorEvent } from '../../events'
 import { isInference, type RequestEvent } from '../../gateway/event'
-import type { GenerationReport } from '../../predictor/options'
 import type { Recall } from '../../trust/given-answers'
 import { type Connection, problem } from './listen'
 import { tokenOf } from './tokens'
 
+/** How often clients are told, ms. */
+const EVERY_MS = 100
+/** EventFeed that are told without waiting for that. */
+const AT_ONCE = 2000
+/** How long events are kept for clients that come later, ms; and how many at most: more of them cost the garbage collector more than they tell. */
+const KEPT_MS = 10_000
+const MOST_KEPT = 20_000
 /** Bytes that may wait for a client; one that is further behind is dropped. */
-const MOST_BEHIND = 256 * 1024
+const MOST_BEHIND = 4 * 1024 * 1024
 const MOST_CLIENTS = 32
-/** Between two comments that keep proxies from closing a stream without reports. */
+/** Between two comments that keep proxies from closing a stream without events. */
 const HEARTBEAT_MS = 15_000
 
-interface Client {
-  /** Of which it wants reports; null: of all. */
-  model: string | null
-  /** Whether it wants requests, too. */
-  requests: boolean
-  /** That its request brought, if any. */
-  token: string | undefined
-  stream: ReadableStreamDefaultController<Uint8Array>
-  connection: Connection
+/** What a request came to. `queries`: the numbers of its queries' events, where these were answered. */
+interface RequestTold {
+  readonly event: 'request'
+  readonly at: number
+  readonly id: string | undefined
+  readonly status: number
+  readonly ms: number
+  readonly rows: number
+  readonly queries: readonly number[]
+  readonly traceparent: string | undefined
 }
 
-export class Events {
+type ServerEvent = PredictorEvent | RequestTold | (Recall & { event: 'recalled'; at: number; of: number })
+
+/** EventFeed of one model that are told together. */
+interface EventBatch {
+  readonly model: string
+  readonly events: readonly ServerEvent[]
+}
+
+interface Client {
+  /** Of which it wants events; null: of all. */
+  readonly model: string | null
+  /** That its request brought, if any. */
+  readonly token: string | undefined
+  readonly stream: ReadableStreamDefaultController<Uint8Array>
+  readonly connection: Connection
+}
+
+export class EventFeed {
   readonly #clients = new Set<Client>()
   readonly #encoder = new TextEncoder()
   readonly #heartbeat
-  #sent = 0
+  /** By model: what is told in a moment. */
+  readonly #waiting = new Map<string, ServerEvent[]>()
+  #count = 0
+  #timer: NodeJS.Timeout | undefined
+  /** The latest, the oldest first. */
+  #kept: EventBatch[] = []
+  #keptCount = 0
 
   constructor(private readonly onDrop: () => void) {
-    this.#heartbeat = setInterval(() => this.#tell(': still here\n\n'), HEARTBEAT_MS).unref()
+    this.#heartbeat = setInterval(() => this.#send(this.#encoder.encode(': still here\n\n')), HEARTBEAT_MS).unref()
   }
 
   get clients(): number {
     return this.#clients.size
   }
 
-  /** A stream of what is reported from now on; '?model=NAME' is of that one alone. */
+  /** A stream of what happens from now on, or since a moment of the last ten seconds: '?since='; '?model=NAME' is of that one alone. */
   response(request: Request, connection: Connection): Response {
     if (this.#clients.size >= MOST_CLIENTS) {
       return problem(503, `events: expected at most ${MOST_CLIENTS} clients, got one more`, { 'retry-after': '60' })
     }
     const { searchParams } = new URL(request.url)
-    const [model, requests] = [searchParams.get('model'), searchParams.has('requests')]
+    const model = searchParams.get('model')
+    const since = momentOf(searchParams.get('since'))
+    if (Number.isNaN(since)) {
+      const got = JSON.stringify(searchParams.get('since'))
+      return problem(400, `since: expected milliseconds since 1970 or a time as 2026-12-01T12:00:00Z, got ${got}`)
+    }
     let client: Client | undefined
     const body = new ReadableStream<Uint8Array>(
       {
         start: (stream) => {
-          client = { model, requests, token: tokenOf(request, connection), stream, connection }
+          this.#flush() // else it would be told of what was before
+          client = { model, token: tokenOf(request, connection), stream, connection }
+          stream.enqueue(this.#encoder.encode(': approxifer events\n\n'))
+          for (const batch of this.#kept) {
+            const events = batch.events.filter(({ at }) => at >= since)
+            if (events.length && (model === null || batch.model === model))
+              stream.enqueue(this.#encode({ model: batch.model, events }))
+          }
           this.#clients.add(client)
-          stream.enqueue(this.#encoder.encode(': approxifer group reports\n\n'))
         },
         cancel: () => {
           if (client) this.#clients.delete(client)
@@ -62,35 +106,23 @@ export class Events {
     return new Response(body, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' } })
   }
 
-  /** @param group  its number */
-  send(model: string, report: GroupReport, group: number): void {
-    if (!this.#clients.size) return
-    const rows = report.rows.map(({ error, ...row }) => (error ? { ...row, error: error.code } : row))
-    const data = JSON.stringify({ model, time: new Date().toISOString(), group, ...report, rows })
-    this.#tell(`event: group\nid: ${++this.#sent}\ndata: ${data}\n\n`, model)
+  /** @param event  is given away: its time becomes milliseconds since 1970 */
+  tell(model: string, event: PredictorEvent): void {
+    const told = event as { at: number }
+    told.at = sinceEpoch(event.at)
+    this.#push(model, event)
   }
 
-  /** @param groups  numbers of those that its rows were in */
-  request(model: string, { route, id, status, ms, queries, statuses }: RequestEvent, groups: readonly number[]): void {
-    if (!isInference(route) || !this.#clients.size) return
-    const data = JSON.stringify({ model, time: new Date().toISOString(), id, status, ms, queries, statuses, groups })
-    this.#tell(`event: request\ndata: ${data}\n\n`, model, ({ requests }) => requests)
+  request(model: string, { route, id, status, ms, queries: rows, outcomes, traceparent }: RequestEvent): void {
+    if (!isInference(route)) return
+    const queries = outcomes.flatMap((outcome) => ('query' in outcome ? outcome.query : []))
+    const at = sinceEpoch(performance.now())
+    this.#push(model, { event: 'request', at, id, status, ms, rows, queries, traceparent })
   }
 
   /** @param part  of the answers that a worker gave before it was found to lie: `recall_id` of replies */
-  recall(part: Recall & { model: string; of: number }): void {
-    this.#tellOf('recall', part)
-  }
-
-  /** Of a model of the workers, when it is something else than before. */
-  generation(report: GenerationReport & { model: string }): void {
-    this.#tellOf('generation', report)
-  }
-
-  #tellOf(event: string, what: { model: string }): void {
-    if (!this.#clients.size) return
-    const data = JSON.stringify({ time: new Date().toISOString(), ...what })
-    this.#tell(`event: ${event}\ndata: ${data}\n\n`, what.model)
+  recall(model: string, part: Recall & { of: number }): void {
+    this.#push(model, { event: 'recalled', at: sinceEpoch(performance.now()), ...part })
   }
 
   /** Ends the streams of clients that are no longer allowed. */
@@ -104,13 +136,47 @@ export class Events {
 
   close(): void {
     clearInterval(this.#heartbeat)
+    this.#flush()
     this.keep(() => false)
   }
 
-  #tell(text: string, model?: string, wants = (_: Client) => true): void {
-    const bytes = this.#encoder.encode(text)
+  #push(model: string, event: ServerEvent): void {
+    const waiting = this.#waiting.get(model)
+    if (waiting) waiting.push(event)
+    else this.#waiting.set(model, [event])
+    if (++this.#count >= AT_ONCE) this.#flush()
+    else this.#timer ??= setTimeout(() => this.#flush(), EVERY_MS).unref()
+  }
+
+  #flush(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    for (const [model, events] of this.#waiting) {
+      const batch = { model, events }
+      this.#kept.push(batch)
+      if (this.#clients.size) this.#send(this.#encode(batch), model)
+    }
+    this.#keptCount += this.#count
+    this.#count = 0
+    this.#waiting.clear()
+    const oldest = sinceEpoch(performance.now()) - KEPT_MS
+    let gone = 0
+    for (const { events } of this.#kept) {
+      if (this.#keptCount <= MOST_KEPT && (events.at(-1) as ServerEvent).at >= oldest) break
+      this.#keptCount -= events.length
+      gone++
+    }
+    if (gone) this.#kept = this.#kept.slice(gone)
+  }
+
+  #encode(batch: EventBatch): Uint8Array {
+    return this.#encoder.encode(`event: batch\ndata: ${JSON.stringify(batch)}\n\n`)
+  }
+
+  /** All clients get the same bytes. */
+  #send(bytes: Uint8Array, model?: string): void {
     for (const client of this.#clients) {
-      if ((model !== undefined && client.model !== null && client.model !== model) || !wants(client)) continue
+      if (model !== undefined && client.model !== null && client.model !== model) continue
       if ((client.stream.desiredSize ?? 0) >= bytes.length) client.stream.enqueue(bytes)
       else {
         this.#clients.delete(client)
@@ -119,4 +185,15 @@ export class Events {
       }
     }
   }
+}
+
+/** In microseconds: more digits tell nothing. */
+function sinceEpoch(ms: number): number {
+  return Math.round((performance.timeOrigin + ms) * 1000) / 1000
+}
+
+/** @returns Infinity where it is not said; NaN where it is no time */
+function momentOf(text: string | null): number {
+  if (text === null) return Number.POSITIVE_INFINITY
+  return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : Date.parse(text)
 }

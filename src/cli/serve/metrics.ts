@@ -2,9 +2,8 @@
 
 import { setImmediate } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { GroupReport } from '../../base/prediction'
+import type { ModelReport, PredictorEvent } from '../../events'
 import { isInference, type RequestEvent } from '../../gateway/event'
-import type { GenerationReport } from '../../predictor/options'
 import type { PredictorStats } from '../../predictor/stats'
 
 /** Seconds: from a small model in memory to the longest deadline. */
@@ -16,7 +15,7 @@ const MOST_WORKERS = 200
 const OTHER = 'other'
 
 /** Of a predictor, and of the models that its workers have. */
-export type ServedStats = PredictorStats & { generations: readonly GenerationReport[] }
+export type ServedStats = PredictorStats & { generations: readonly ModelReport[] }
 
 type Stats = Iterable<[model: string, stats: ServedStats]>
 type Worker = PredictorStats['workers'][number]
@@ -49,9 +48,8 @@ export class Metrics {
     this.#rowSeconds = newHistogram('row_seconds', 'From sending a row to its outcome', ['model'])
     const phases = 'Of a group: encode its rows, wait for answers, decode'
     this.#groupSeconds = newHistogram('group_seconds', phases, ['model', 'phase'], SHORT.concat(BUCKETS.slice(6)))
-    this.#recoveries = newCounter('recoveries_total', 'Answers recovered, and whether the caller got them', [
-      ...(['model', 'source', 'given'] as const),
-    ])
+    const recovered = 'Answers recovered, by what they were made from and why'
+    this.#recoveries = newCounter('recoveries_total', recovered, ['model', 'source', 'why'])
     this.#drops = newCounter('events_dropped_total', 'Clients of /events that were too slow', [])
     const newGauge = (name: string, help: string, value: () => number) =>
       new Gauge({
@@ -99,14 +97,21 @@ export class Metrics {
     this.#requests.inc({ route: 'refused', model: '', code })
   }
 
-  group(model: string, { rows, recoveries, encodeMs, waitMs, decodeMs }: GroupReport): void {
-    for (const { outcome, ms } of rows) {
-      this.#rows.inc({ model, outcome: outcomes[outcome] })
-      this.#rowSeconds.observe({ model }, ms / 1000)
+  /** What happens at a predictor. */
+  event(model: string, told: PredictorEvent): void {
+    if (told.event === 'answered') this.#attempt(model, told.onTime ? 'on_time' : 'late', told.ms)
+    else if (told.event === 'failed') this.#attempt(model, told.code === 'PROTOCOL' ? 'rejected' : 'failed', told.ms)
+    else if (told.event === 'recovered') this.#recoveries.inc({ model, source: told.source, why: told.why })
+    else if (told.event === 'decoded') {
+      const { encodeMs: encode, waitMs: wait, decodeMs: decode } = told
+      for (const [phase, ms] of Object.entries({ encode, wait, decode }))
+        this.#groupSeconds.observe({ model, phase }, ms / 1000)
     }
-    for (const { source, given } of recoveries) this.#recoveries.inc({ model, source, given: String(given) })
-    const phases = { encode: encodeMs, wait: waitMs, decode: decodeMs }
-    for (const [phase, ms] of Object.entries(phases)) this.#groupSeconds.observe({ model, phase }, ms / 1000)
+  }
+
+  #attempt(model: string, outcome: string, ms: number): void {
+    this.#rows.inc({ model, outcome })
+    this.#rowSeconds.observe({ model }, ms / 1000)
   }
 
   dropped(): void {

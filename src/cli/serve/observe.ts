@@ -1,62 +1,38 @@
-/** Everything that is told of a request: a log line, metrics, a span, and reports of its groups as events. */
+/** Everything that is told of a request: a log line, metrics, a span, an event. */
 
 import { setImmediate } from 'node:timers/promises'
-import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import pino from 'pino'
-import type { GroupReport } from '../../base/prediction'
 import { clientOf } from '../../gateway/body'
-import type { RequestEvent } from '../../gateway/event'
+import type { QueryEnd, RequestEvent } from '../../gateway/event'
 import { pathOf } from '../../gateway/routes'
 import { PROBE } from '../../oip/write'
 import type { Recall } from '../../trust/given-answers'
-import type { Events } from './events'
+import type { EventFeed } from './events'
 import type { Metrics } from './metrics'
 import type { logLevels } from './options'
 import type { RefusedRequest } from './tokens'
-
-/** Groups of a request whose reports are told at one go, a millisecond of it: a request of 10,000 rows has as many groups. */
-const AT_ONCE = 100
 
 /** @param isModel  whether there is a model of this name: others, which anybody may invent, are no label */
 export function observer(
   log: Log,
   metrics: Metrics,
   spans: Spans,
-  events: Events,
+  events: EventFeed,
   isModel: (name: string) => boolean,
 ): (event: RequestEvent) => void {
-  /** A group may have queries of several requests. */
-  const numbers = new WeakMap<Promise<GroupReport>, number>()
-  let groups = 0
-  const numberOf = (group: Promise<GroupReport>, model: string) => {
-    const known = numbers.get(group)
-    if (known !== undefined) return known
-    const number = ++groups
-    numbers.set(group, number)
-    group.then((report) => {
-      metrics.group(model, report)
-      events.send(model, report, number)
-    })
-    return number
-  }
-  const tell = async (event: RequestEvent, model: string) => {
-    const own: number[] = []
-    for (const group of event.groups) {
-      if (own.length && own.length % AT_ONCE === 0) await setImmediate()
-      own.push(numberOf(group, model))
-    }
-    events.request(model, event, own)
-  }
   return (event) => {
     const model = event.model !== undefined && isModel(event.model) ? event.model : ''
     metrics.request(event, model)
-    spans.request(event)
+    spans.ended(event)
     logRequest(log, event)
-    void tell(event, model)
+    events.request(model, event)
   }
 }
 
 const MOST_TOLD = 200
+/** Of a request's rows, and of an answer's workers, those that stand in its log line. */
+const MOST_ANSWERS = 20
 
 /** Of requests that nobody looked at. */
 export function refusals(log: Log, metrics: Metrics): (refused: RefusedRequest) => void {
@@ -73,7 +49,7 @@ const MOST_IDS = 1000
 /** Answers of a convict that nothing has proven, in pieces, so that readers can keep up. */
 export async function tellRecall(
   log: Log,
-  events: Events,
+  events: EventFeed,
   model: string,
   { ids, times, ...who }: Recall,
 ): Promise<void> {
@@ -81,14 +57,15 @@ export async function tellRecall(
     const [some, given] = [ids, times].map((all) => all.slice(from, from + MOST_IDS))
     const part = { model, ...who, ids: some, times: given, of: ids.length }
     log.warn(part, 'answers of a worker that lied are recalled')
-    events.recall(part)
+    const { model: _, ...told } = part
+    events.recall(model, told)
     await setImmediate()
   }
 }
 
 /** Probes come every second; they are told at 'debug'. */
 function logRequest(log: Log, event: RequestEvent): void {
-  const { route, principal, id, model, version, status, ms, queries, statuses, error } = event
+  const { route, principal, id, model, version, status, ms, queries, statuses, outcomes, error } = event
   const level = route === 'health' ? 'debug' : status >= 500 ? 'error' : 'info'
   if (!log.isLevelEnabled(level)) return
   const reason = error?.replace(/, got .*/s, '') // what came is nobody's business
@@ -99,12 +76,35 @@ function logRequest(log: Log, event: RequestEvent): void {
     model: cut(model),
     version: cut(version),
     status,
-    ms: Math.round(ms * 1000) / 1000,
+    ms: rounded(ms),
     rows: queries,
     statuses,
+    answers: outcomes.length ? outcomes.slice(0, MOST_ANSWERS).map(told) : undefined,
+    trace: event.traceparent?.split('-')[1],
     reason,
     probe: event.request.headers.has(PROBE) || undefined,
   })
+}
+
+/** Of a query: who answered, after how long, whether a second worker was asked; of a recovered one what it was made from, why, and how sure that is. */
+function told(outcome: QueryEnd) {
+  if (!('workers' in outcome)) return outcome
+  const { query, status, confidence, workers, hedged, reused, recovery, queuedMs, ranMs } = outcome
+  return {
+    query,
+    status,
+    ...(confidence !== undefined && confidence < 1 && { confidence: rounded(confidence) }),
+    ...(workers.length && { workers: workers.slice(0, MOST_ANSWERS) }),
+    ...(hedged && { hedged }),
+    ...(reused && { reused }),
+    ...(recovery && { recovered: recovery.why, from: recovery.source }),
+    queuedMs: rounded(queuedMs),
+    ranMs: rounded(ranMs),
+  }
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 1000) / 1000
 }
 
 function cut(text: string | undefined): string | undefined {
@@ -119,14 +119,24 @@ const headers = {
 /** A span per request and an event per row: they go wherever the process has an SDK of OpenTelemetry send them. */
 export class Spans {
   readonly #tracer = trace.getTracer('approxifer')
+  /** Of requests under way, where somebody records them. */
+  readonly #open = new WeakMap<Request, Span>()
 
-  /** The request was answered just now. The span ends then, though it is told of when its groups are complete. */
-  request({ request, route, model, version, status, ms, queries, groups }: RequestEvent): void {
-    const end = Date.now()
+  /** Begins a request's span. @returns its W3C Trace Context, for the workers; undefined where nobody records it */
+  begin(request: Request): string | undefined {
     const parent = propagation.extract(context.active(), request, headers)
+    const span = this.#tracer.startSpan('infer', { kind: SpanKind.SERVER }, parent)
+    if (!span.isRecording()) return undefined
+    this.#open.set(request, span)
+    const { traceId, spanId, traceFlags } = span.spanContext()
+    return `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`
+  }
+
+  ended({ request, route, model, version, status, ms, queries, outcomes }: RequestEvent): void {
+    const end = Date.now()
     const name = model === undefined ? route : `${route} ${model}`
-    const span = this.#tracer.startSpan(name, { kind: SpanKind.SERVER, startTime: end - ms }, parent)
-    if (!span.isRecording()) return span.end(end)
+    const span = this.#open.get(request) ?? this.#begun(request, end - ms) // one that is not for inference
+    span.updateName(name)
     span.setAttributes({
       'http.request.method': request.method,
       'http.response.status_code': status,
@@ -135,12 +145,14 @@ export class Spans {
       ...(version !== undefined && { 'approxifer.version': version }),
     })
     if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
-    Promise.all(groups).then((reports) => {
-      for (const { row, worker, outcome, ms, error } of [...new Set(reports)].flatMap(({ rows }) => rows)) {
-        span.addEvent('row', { row, worker, outcome, ms, ...(error && { error: error.code }) })
-      }
-      span.end(end)
-    })
+    for (const outcome of span.isRecording() ? outcomes.slice(0, MOST_ANSWERS) : [])
+      span.addEvent('row', { ...told(outcome) })
+    span.end(end)
+  }
+
+  #begun(request: Request, startTime: number): Span {
+    const parent = propagation.extract(context.active(), request, headers)
+    return this.#tracer.startSpan('other', { kind: SpanKind.SERVER, startTime }, parent)
   }
 }
 

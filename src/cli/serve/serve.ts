@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expected } from '../../base/check'
+import type { PredictorEvent } from '../../events'
 import { createGateway, fileStore, type GatewayModel } from '../../gateway/create'
 import type { Gateway } from '../../gateway/gateway'
 import type { Principal } from '../../gateway/principal'
@@ -10,7 +11,7 @@ import type { Recall } from '../../trust/given-answers'
 import { note } from '../terminal'
 import { adminOptions, forOperators, onAdminPort } from './admin'
 import { type Config, type Flags, readConfig, remoteFilesOf } from './config'
-import { Events } from './events'
+import { EventFeed } from './events'
 import { type Certificate, readCertificate, withOrigins } from './guard'
 import { leave } from './leave'
 import { type Connection, type Listening, listen, problem } from './listen'
@@ -77,7 +78,7 @@ class ModelServer {
   readonly #tokens: Tokens
   readonly #logging: Logging
   readonly #metrics: Metrics
-  readonly #events: Events
+  readonly #events: EventFeed
   readonly #gateway: Gateway<GatewayModel>
   readonly #models: ServedModels
   /** On `--port`, and on `--admin-port` where that is given. */
@@ -91,15 +92,17 @@ class ModelServer {
     this.#config = config
     this.#logging = logging
     this.#tokens = new Tokens(config.server.tlsClientCa !== undefined)
-    this.#events = new Events(() => this.#metrics.dropped())
+    this.#events = new EventFeed(() => this.#metrics.dropped())
     this.#metrics = new Metrics(
       () => this.#models.stats(),
       () => this.#listening[0]?.connections ?? 0,
       () => this.#events.clients,
     )
+    const spans = new Spans()
     this.#gateway = createGateway({
       models: {},
-      observe: observer(log, this.#metrics, new Spans(), this.#events, (model) => this.#gateway.names.includes(model)),
+      observe: observer(log, this.#metrics, spans, this.#events, (model) => this.#gateway.names.includes(model)),
+      traceparent: (request) => spans.begin(request),
       ...(state !== undefined && { store: fileStore(state) }),
       saveEveryMs: saveEvery * 1000,
       maxBytes: Math.floor(maxBody * MIB),
@@ -111,10 +114,11 @@ class ModelServer {
     const warn = (model: string, text: string) => log.warn({ model, url: this.#listening[0]?.url }, text)
     const recalled = (...what: [string, Recall]) => void tellRecall(log, this.#events, ...what)
     const context = { gateway: this.#gateway, log, warn, recalled }
-    this.#models = new ServedModels(
-      { ...context, rolled: (model, generation) => this.#events.generation({ model, ...generation }) },
-      config.server.ready,
-    )
+    const happened = (model: string, event: PredictorEvent) => {
+      this.#metrics.event(model, event)
+      this.#events.tell(model, event)
+    }
+    this.#models = new ServedModels({ ...context, happened }, config.server.ready)
   }
 
   /** First, so that an address that is taken is known at once, and probes have an answer while models load. */

@@ -70,6 +70,11 @@ export function faultOf(error: unknown): Readonly<ServerFault> {
   return error instanceof ServerError ? error.fault : {}
 }
 
+/** A call for queries: what ends it, and the W3C Trace Context of who asks. */
+export interface ServerCall extends Cancellation {
+  readonly traceparent?: string | undefined
+}
+
 export class OipServer {
   /** Whether its model takes any number of rows at once, by its metadata. */
   takesBatches = false
@@ -140,15 +145,16 @@ export class OipServer {
     queries: readonly TensorList[],
     signature: Signature,
     binary: boolean,
-    abort: Cancellation,
+    abort: ServerCall,
     isProbe = false,
   ): Promise<ServerReply> {
     const id = randomToken() // of all clients: a broken proxy may mix up their replies
     const { body, headerLength } = await writeRequest(signature, { id, queries, binary })
     abort.throwIfAborted()
     const { outputs } = signature
-    const headers =
-      headerLength === undefined ? this.#inJson : { ...this.#inBytes, [HEADER_LENGTH]: String(headerLength) }
+    const { traceparent } = abort
+    const own = headerLength === undefined ? this.#inJson : { ...this.#inBytes, [HEADER_LENGTH]: String(headerLength) }
+    const headers = traceparent === undefined ? own : { ...own, traceparent }
     const response = await this.#request({
       method: 'POST',
       path: `${this.#path}/infer`,

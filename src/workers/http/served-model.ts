@@ -8,7 +8,7 @@ import type { Probed } from '../../base/saved'
 import type { Signature, TensorList } from '../../base/tensor'
 import { machineOf } from '../remote/endpoints'
 import { anotherQuery, isSameModel, type ModelIdentity } from '../remote/model'
-import { faultOf, type OipServer, ServerError, type ServerReply } from './oip-server'
+import { faultOf, type OipServer, type ServerCall, ServerError, type ServerReply } from './oip-server'
 import type { HttpSettings } from './options'
 import { probedOf, queryFor } from './probed'
 
@@ -70,7 +70,7 @@ export class ServedModel {
   }
 
   /** One for each query: its answer, or what is wrong with it. @throws ServerError; ApproxiferError PROTOCOL */
-  infer(queries: readonly TensorList[], abort: Cancellation): Promise<ServerReply['outcomes']> {
+  infer(queries: readonly TensorList[], abort: ServerCall): Promise<ServerReply['outcomes']> {
     const { server, signature } = this
     return server.infer(queries, signature, this.#binary === true, abort).then((reply) => this.#own(reply))
   }

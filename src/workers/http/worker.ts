@@ -17,7 +17,7 @@ import { MeasuredWindow } from '../remote/window'
 import { type ModelWorker, wrongQueries } from '../worker'
 import { Allowance } from './allowance'
 import { Health, type ServerEvents } from './health'
-import { faultOf, OipServer, type ServerReply } from './oip-server'
+import { faultOf, OipServer, type ServerCall, type ServerReply } from './oip-server'
 import { checkHttpOptions, type HttpOptions, type HttpSettings } from './options'
 import { ServedModel } from './served-model'
 
@@ -172,15 +172,15 @@ export class HttpWorker implements ModelWorker {
     else this.health.refuse(this.model.difference())
   }
 
-  infer(query: TensorList, options: { signal?: AbortSignal } = {}): Promise<TensorList> {
-    return this.#call([query], [abortOf(options)])[0]
+  infer(query: TensorList, options: { signal?: AbortSignal; traceparent?: string } = {}): Promise<TensorList> {
+    return this.#call([query], [abortOf(options)], options.traceparent)[0]
   }
 
   inferBatch(
     queries: readonly TensorList[],
-    { signals = [] }: { signals?: readonly (AbortSignal | undefined)[] } = {},
+    { signals = [], traceparent }: { signals?: readonly (AbortSignal | undefined)[]; traceparent?: string } = {},
   ): Promise<TensorList>[] {
-    return this.#call(queries, signals)
+    return this.#call(queries, signals, traceparent)
   }
 
   close(): Promise<void> {
@@ -198,10 +198,14 @@ export class HttpWorker implements ModelWorker {
   }
 
   /** @param aborts  what tells of each query's abort */
-  #call(queries: readonly TensorList[], aborts: readonly (Abort | undefined)[]): Promise<TensorList>[] {
+  #call(
+    queries: readonly TensorList[],
+    aborts: readonly (Abort | undefined)[],
+    traceparent: string | undefined,
+  ): Promise<TensorList>[] {
     const refusal = this.#refusal(queries, aborts)
     if (refusal) return queries.map(() => Promise.reject(refusal))
-    const call = new Cancellation()
+    const call: ServerCall = Object.assign(new Cancellation(), { traceparent })
     const outcomes = this.#outcomes(queries, call)
     let wanted = queries.length
     return queries.map((_, i) => {
@@ -236,7 +240,7 @@ export class HttpWorker implements ModelWorker {
   }
 
   /** Of each query. What the call says about the server is known before anybody hears of the outcomes. */
-  async #outcomes(queries: readonly TensorList[], call: Cancellation): Promise<ServerReply['outcomes']> {
+  async #outcomes(queries: readonly TensorList[], call: ServerCall): Promise<ServerReply['outcomes']> {
     this.#open.add(call)
     const { clock } = this.#settings
     const since = clock.now()
@@ -268,7 +272,7 @@ export class HttpWorker implements ModelWorker {
   }
 
   /** All queries at once; where that fails and the server is not to blame each alone, so that one costs no other its answer. */
-  async #askAll(queries: readonly TensorList[], abort: Cancellation): Promise<ServerReply['outcomes']> {
+  async #askAll(queries: readonly TensorList[], abort: ServerCall): Promise<ServerReply['outcomes']> {
     const throwUnlessTheirs = (error: unknown) => {
       const { down, busy, replaced } = faultOf(error)
       if (abort.aborted || down || busy || replaced || this.health.isDue) throw error
@@ -290,7 +294,7 @@ export class HttpWorker implements ModelWorker {
   }
 
   /** Twice, on a new connection, where the server had closed an old one, if the server at its other end has the model. */
-  async #askOnce(queries: readonly TensorList[], abort: Cancellation): Promise<ServerReply['outcomes']> {
+  async #askOnce(queries: readonly TensorList[], abort: ServerCall): Promise<ServerReply['outcomes']> {
     let outcomes: ServerReply['outcomes']
     try {
       outcomes = await this.model.infer(queries, abort)

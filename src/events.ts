@@ -1,0 +1,271 @@
+/**
+ * What happens, as it happens. Layers, the pool's owner and models tell it; `onEvent` hears of it, and logs, metrics and `/events` are made of what
+ * it hears. Events carry ids, names, times and reasons, and no inputs or outputs. Where nobody listens no event is made.
+ */
+
+import type { Clock } from './base/clock'
+import type { ApproxiferError, Code } from './base/errors'
+import type { Prediction, RecoveryCause, RecoverySource, Status } from './base/prediction'
+import type { Attempt, Identity } from './pool/attempt'
+
+/**
+ * Why a worker is asked. `first`: nobody was asked before. `hedge`: another worker is late. `retry`: another worker failed. `vote`: workers have to
+ * agree. `check`: a worker's answer was drawn for a check. `audit`: the memory could have answered. `parity`, `coded`: it is a mixture of queries.
+ */
+export type Reason = 'first' | 'hedge' | 'retry' | 'vote' | 'check' | 'audit' | 'parity' | 'coded'
+
+/** `query`: its number, by which all of its events go; `attempt`: the number of the attempt among the query's. */
+export type QueryEvent =
+  | {
+      readonly event: 'asked'
+      readonly query: number
+      /** A parity and a coded query are mixtures of queries. */
+      readonly kind: 'query' | 'parity' | 'coded'
+      readonly mixes?: readonly number[]
+      readonly tenant?: string
+      readonly traceparent?: string
+    }
+  /** A worker has begun with an attempt; told again where it lost it, or was too busy for it, and another one has begun. */
+  | {
+      readonly event: 'began'
+      readonly query: number
+      readonly attempt: number
+      readonly worker: string
+      readonly identity: Identity
+      readonly why: Reason
+    }
+  /** A worker's answer. `ms`: since that worker began; `onTime`: somebody waited for it. */
+  | {
+      readonly event: 'answered'
+      readonly query: number
+      readonly attempt: number
+      readonly worker: string
+      readonly ms: number
+      readonly onTime: boolean
+    }
+  /** An attempt without an answer. `PROTOCOL`: what the worker gave is none; `ABORTED`: nobody waits for it any more. */
+  | {
+      readonly event: 'failed'
+      readonly query: number
+      readonly attempt: number
+      readonly worker: string | undefined
+      readonly ms: number
+      readonly code: Code
+    }
+  | { readonly event: 'hedged'; readonly query: number; readonly why: 'late' | 'failed' }
+  | {
+      readonly event: 'recovered'
+      readonly query: number
+      readonly source: RecoverySource
+      readonly why: RecoveryCause
+      readonly confidence: number | undefined
+    }
+  /** It shares the call of an equal query. */
+  | { readonly event: 'coalesced'; readonly query: number; readonly into: number }
+  /** The locator of the paper's code dropped an answer: as many as may lie are, whether anybody lies. */
+  | { readonly event: 'suspected'; readonly query: number; readonly worker: string }
+  /** The queries of a group that had no answer were decoded from those of the others. Milliseconds. */
+  | {
+      readonly event: 'decoded'
+      readonly queries: readonly number[]
+      readonly survivors: number
+      readonly encodeMs: number
+      readonly waitMs: number
+      readonly decodeMs: number
+    }
+  /** Its caller has an answer, or an error. `ms`: since it was asked. */
+  | {
+      readonly event: 'ended'
+      readonly query: number
+      readonly ms: number
+      readonly status: Status | Code
+      readonly confidence?: number | undefined
+      readonly workers?: readonly string[]
+      readonly hedged?: boolean
+      readonly reused?: boolean
+      readonly queuedMs?: number
+      readonly ranMs?: number
+    }
+
+/** Of workers, each with its name and its identity. */
+export type WorkerEvent = { readonly worker: string; readonly identity: Identity } & (
+  | { readonly event: 'joined' }
+  /** It left: it was removed, or has answered what it was at. */
+  | { readonly event: 'left'; readonly how: 'remove' | 'drain' }
+  /** It cannot be reached, and is tried again; and it is back. */
+  | { readonly event: 'lost' | 'back' }
+  /** It takes so many calls at once from now on. */
+  | { readonly event: 'slots'; readonly slots: number }
+  /** An answer of it was shown to be a lie. */
+  | { readonly event: 'lied' }
+  /** It gets no queries any more since it lied, or since it answers unlike the others; and it gets them again. */
+  | { readonly event: 'ejected'; readonly why: 'lied' | 'deviant' }
+  | { readonly event: 'readmitted' }
+)
+
+/** A model that workers have is something else than before: see `ModelReport`. */
+export type ModelEvent = { readonly event: 'model' } & ModelReport
+
+/**
+ * Of workers that have one model. `gathering`: it has too few of them to answer, or to take over; `shadow`, `canary`: it is asked
+ * as well, or answers some; `refused`: it does not take over by itself; `gone`: it has no worker left.
+ */
+export interface ModelReport {
+  /** The model's fingerprint or, where workers do not tell it, what tells its answers from another's. */
+  readonly id: string
+  readonly state: 'gathering' | 'shadow' | 'canary' | 'serving' | 'refused' | 'gone'
+  readonly workers: number
+  /** Of its answers, those that were compared with the serving model's, and those that were right by them. */
+  readonly compared: number
+  readonly agreed: number
+  /** Queries of callers that it answered, and those that it failed on, before it took over. */
+  readonly answered: number
+  readonly failed: number
+}
+
+/** `at`: milliseconds by the predictor's clock: those of `performance.now()`. */
+export type PredictorEvent = { readonly at: number } & (QueryEvent | WorkerEvent | ModelEvent)
+
+/** https://www.w3.org/TR/trace-context/#traceparent-header-field-values */
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
+
+export function isTraceparent(value: unknown): value is string {
+  return typeof value === 'string' && TRACEPARENT.test(value)
+}
+
+type Untimed<E> = E extends unknown ? Omit<E, 'at'> : never
+
+/** Where events go. */
+export class Events {
+  readonly clock: Clock
+  readonly #listener: ((event: PredictorEvent) => void) | undefined
+  #queries = 0
+  /** Told in a moment: a listener that closes the predictor, or asks it, must not do so while a layer is at work. */
+  #waiting: PredictorEvent[] = []
+
+  /** @param listener  never throws; undefined: nobody listens */
+  constructor(clock: Clock, listener: ((event: PredictorEvent) => void) | undefined) {
+    this.clock = clock
+    this.#listener = listener
+  }
+
+  get isHeard(): boolean {
+    return this.#listener !== undefined
+  }
+
+  /** The number of the next query. */
+  next(): number {
+    return ++this.#queries
+  }
+
+  /** A query is asked. @returns what its events are told to; undefined where nobody listens */
+  asked(query: number, tenant: string, traceparent: string | undefined): Trace | undefined {
+    if (!this.#listener) return undefined
+    this.tell({
+      event: 'asked',
+      query,
+      kind: 'query',
+      ...(tenant && { tenant }),
+      ...(traceparent !== undefined && { traceparent }),
+    })
+    return new Trace(this, query)
+  }
+
+  tell(event: Untimed<PredictorEvent>): void {
+    if (!this.#listener) return
+    if (this.#waiting.push({ at: this.clock.now(), ...event } as PredictorEvent) > 1) return
+    void Promise.resolve().then(() => this.#flush())
+  }
+
+  #flush(): void {
+    const told = this.#waiting
+    this.#waiting = []
+    for (const event of told) this.#listener?.(event)
+  }
+}
+
+/** Of one query: what its layers tell. */
+export class Trace {
+  readonly query: number
+  readonly #events: Events
+
+  constructor(events: Events, query: number) {
+    this.#events = events
+    this.query = query
+  }
+
+  /** A mixture of queries is asked. @returns what its own events are told to */
+  coded(kind: 'parity' | 'coded', mixes: readonly number[]): Trace {
+    const query = this.#events.next()
+    this.#events.tell({ event: 'asked', query, kind, mixes })
+    return new Trace(this.#events, query)
+  }
+
+  began({ worker, identity }: Attempt, attempt: number, why: Reason): void {
+    const { query } = this
+    this.#events.tell({
+      event: 'began',
+      query,
+      attempt,
+      worker: worker?.name as string,
+      identity: identity as string,
+      why,
+    })
+  }
+
+  /** An attempt has its outcome. */
+  settled({ worker, outcome, ranMs: ms, onTime }: Attempt, attempt: number): void {
+    const { query } = this
+    const name = worker?.name
+    if (outcome?.kind === 'answered')
+      this.#events.tell({ event: 'answered', query, attempt, worker: name as string, ms, onTime })
+    else {
+      const code = outcome?.kind === 'failed' ? outcome.error.code : 'ABORTED'
+      this.#events.tell({ event: 'failed', query, attempt, worker: name, ms, code })
+    }
+  }
+
+  hedged(why: 'late' | 'failed'): void {
+    this.#events.tell({ event: 'hedged', query: this.query, why })
+  }
+
+  recovered(source: RecoverySource, why: RecoveryCause, confidence: number | undefined): void {
+    this.#events.tell({ event: 'recovered', query: this.query, source, why, confidence })
+  }
+
+  coalesced(into: Trace | undefined): void {
+    if (into) this.#events.tell({ event: 'coalesced', query: this.query, into: into.query })
+  }
+
+  suspected(worker: string): void {
+    this.#events.tell({ event: 'suspected', query: this.query, worker })
+  }
+
+  /** @param queries  numbers of those that had no answer */
+  decoded(queries: readonly number[], survivors: number, encodeMs: number, waitMs: number, decodeMs: number): void {
+    this.#events.tell({ event: 'decoded', queries, survivors, encodeMs, waitMs, decodeMs })
+  }
+
+  /** @param since  when it was asked */
+  answered(prediction: Prediction, since: number): void {
+    const { query } = this
+    const { status, confidence, workers, hedged, reused, queuedMs, ranMs } = prediction
+    const ms = this.#events.clock.now() - since
+    this.#events.tell({
+      event: 'ended',
+      query,
+      ms,
+      status,
+      confidence,
+      workers,
+      hedged,
+      reused,
+      queuedMs,
+      ranMs,
+    } as Untimed<PredictorEvent>)
+  }
+
+  failed({ code }: ApproxiferError, since: number): void {
+    this.#events.tell({ event: 'ended', query: this.query, ms: this.#events.clock.now() - since, status: code })
+  }
+}
