@@ -7,6 +7,9 @@ import type { Clock } from './base/clock'
 import type { ApproxiferError, Code } from './base/errors'
 import type { Prediction, RecoveryCause, RecoverySource, Status } from './base/prediction'
 import type { Attempt, Identity } from './pool/attempt'
+import type { ModelWorker } from './workers/worker'
+
+const SOON = Promise.resolve()
 
 /**
  * Why a worker is asked. `first`: nobody was asked before. `hedge`: another worker is late. `retry`: another worker failed. `vote`: workers have to
@@ -22,8 +25,8 @@ export type QueryEvent =
       /** A parity and a coded query are mixtures of queries. */
       readonly kind: 'query' | 'parity' | 'coded'
       readonly mixes?: readonly number[]
-      readonly tenant?: string
-      readonly traceparent?: string
+      readonly tenant?: string | undefined
+      readonly traceparent?: string | undefined
     }
   /** A worker has begun with an attempt; told again where it lost it, or was too busy for it, and another one has begun. */
   | {
@@ -31,7 +34,6 @@ export type QueryEvent =
       readonly query: number
       readonly attempt: number
       readonly worker: string
-      readonly identity: Identity
       readonly why: Reason
     }
   /** A worker's answer. `ms`: since that worker began; `onTime`: somebody waited for it. */
@@ -82,13 +84,15 @@ export type QueryEvent =
       readonly confidence?: number | undefined
       readonly workers?: readonly string[]
       readonly hedged?: boolean
-      readonly reused?: boolean
+      readonly reused?: boolean | undefined
       readonly queuedMs?: number
       readonly ranMs?: number
     }
 
 /** Of workers, each with its name and its identity. */
-export type WorkerEvent = { readonly worker: string; readonly identity: Identity } & (
+export type WorkerEvent = { readonly worker: string; readonly identity: Identity } & WorkerChange
+
+export type WorkerChange =
   | { readonly event: 'joined' }
   /** It left: it was removed, or has answered what it was at. */
   | { readonly event: 'left'; readonly how: 'remove' | 'drain' }
@@ -101,7 +105,6 @@ export type WorkerEvent = { readonly worker: string; readonly identity: Identity
   /** It gets no queries any more since it lied, or since it answers unlike the others; and it gets them again. */
   | { readonly event: 'ejected'; readonly why: 'lied' | 'deviant' }
   | { readonly event: 'readmitted' }
-)
 
 /** A model that workers have is something else than before: see `ModelReport`. */
 export type ModelEvent = { readonly event: 'model' } & ModelReport
@@ -123,7 +126,7 @@ export interface ModelReport {
   readonly failed: number
 }
 
-/** `at`: milliseconds by the predictor's clock: those of `performance.now()`. */
+/** `at`: milliseconds of the predictor's clock, that of `performance.now()`. */
 export type PredictorEvent = { readonly at: number } & (QueryEvent | WorkerEvent | ModelEvent)
 
 /** https://www.w3.org/TR/trace-context/#traceparent-header-field-values */
@@ -133,24 +136,28 @@ export function isTraceparent(value: unknown): value is string {
   return typeof value === 'string' && TRACEPARENT.test(value)
 }
 
-type Untimed<E> = E extends unknown ? Omit<E, 'at'> : never
-
 /** Where events go. */
 export class Events {
-  readonly clock: Clock
+  readonly #clock: Clock
   readonly #listener: ((event: PredictorEvent) => void) | undefined
   #queries = 0
   /** Told in a moment: a listener that closes the predictor, or asks it, must not do so while a layer is at work. */
   #waiting: PredictorEvent[] = []
+  readonly #flush = () => {
+    const told = this.#waiting
+    this.#waiting = []
+    for (const event of told) this.#listener?.(event)
+  }
 
   /** @param listener  never throws; undefined: nobody listens */
   constructor(clock: Clock, listener: ((event: PredictorEvent) => void) | undefined) {
-    this.clock = clock
+    this.#clock = clock
     this.#listener = listener
   }
 
-  get isHeard(): boolean {
-    return this.#listener !== undefined
+  /** In microseconds: more digits tell nothing, and take longer to write. */
+  get now(): number {
+    return rounded(this.#clock.now())
   }
 
   /** The number of the next query. */
@@ -161,111 +168,125 @@ export class Events {
   /** A query is asked. @returns what its events are told to; undefined where nobody listens */
   asked(query: number, tenant: string, traceparent: string | undefined): Trace | undefined {
     if (!this.#listener) return undefined
-    this.tell({
-      event: 'asked',
-      query,
-      kind: 'query',
-      ...(tenant && { tenant }),
-      ...(traceparent !== undefined && { traceparent }),
-    })
-    return new Trace(this, query)
+    const at = this.now
+    this.tell({ at, event: 'asked', query, kind: 'query', tenant: tenant || undefined, traceparent })
+    return new Trace(this, query, at)
   }
 
-  tell(event: Untimed<PredictorEvent>): void {
-    if (!this.#listener) return
-    if (this.#waiting.push({ at: this.clock.now(), ...event } as PredictorEvent) > 1) return
-    void Promise.resolve().then(() => this.#flush())
+  tell(event: PredictorEvent): void {
+    if (this.#listener && this.#waiting.push(event) === 1) void SOON.then(this.#flush)
   }
 
-  #flush(): void {
-    const told = this.#waiting
-    this.#waiting = []
-    for (const event of told) this.#listener?.(event)
+  /** Of a worker. */
+  tellOf(worker: string, identity: Identity, what: WorkerChange): void {
+    if (this.#listener) this.tell({ at: this.now, worker, identity, ...what })
+  }
+
+  tellModel(report: ModelReport): void {
+    if (this.#listener) this.tell({ at: this.now, event: 'model', ...report })
   }
 }
 
-/** Of one query: what its layers tell. */
+/** Of one query: what its layers tell. Each event by its names: a spread takes as long as all the rest. */
 export class Trace {
   readonly query: number
   readonly #events: Events
+  /** When it was asked. */
+  readonly #since: number
 
-  constructor(events: Events, query: number) {
+  constructor(events: Events, query: number, since: number) {
     this.#events = events
     this.query = query
+    this.#since = since
   }
 
   /** A mixture of queries is asked. @returns what its own events are told to */
   coded(kind: 'parity' | 'coded', mixes: readonly number[]): Trace {
     const query = this.#events.next()
-    this.#events.tell({ event: 'asked', query, kind, mixes })
-    return new Trace(this.#events, query)
+    const at = this.#events.now
+    this.#events.tell({ at, event: 'asked', query, kind, mixes })
+    return new Trace(this.#events, query, at)
   }
 
-  began({ worker, identity }: Attempt, attempt: number, why: Reason): void {
+  began({ worker }: Attempt, attempt: number, why: Reason): void {
     const { query } = this
     this.#events.tell({
+      at: this.#events.now,
       event: 'began',
       query,
       attempt,
-      worker: worker?.name as string,
-      identity: identity as string,
+      worker: (worker as ModelWorker).name,
       why,
     })
   }
 
   /** An attempt has its outcome. */
-  settled({ worker, outcome, ranMs: ms, onTime }: Attempt, attempt: number): void {
+  settled({ worker, outcome, ranMs, onTime }: Attempt, attempt: number): void {
     const { query } = this
-    const name = worker?.name
+    const at = this.#events.now
+    const ms = rounded(ranMs)
     if (outcome?.kind === 'answered')
-      this.#events.tell({ event: 'answered', query, attempt, worker: name as string, ms, onTime })
-    else {
-      const code = outcome?.kind === 'failed' ? outcome.error.code : 'ABORTED'
-      this.#events.tell({ event: 'failed', query, attempt, worker: name, ms, code })
-    }
+      return this.#events.tell({
+        at,
+        event: 'answered',
+        query,
+        attempt,
+        worker: (worker as ModelWorker).name,
+        ms,
+        onTime,
+      })
+    const code = outcome?.kind === 'failed' ? outcome.error.code : 'ABORTED'
+    this.#events.tell({ at, event: 'failed', query, attempt, worker: worker?.name, ms, code })
   }
 
   hedged(why: 'late' | 'failed'): void {
-    this.#events.tell({ event: 'hedged', query: this.query, why })
+    this.#events.tell({ at: this.#events.now, event: 'hedged', query: this.query, why })
   }
 
   recovered(source: RecoverySource, why: RecoveryCause, confidence: number | undefined): void {
-    this.#events.tell({ event: 'recovered', query: this.query, source, why, confidence })
+    this.#events.tell({ at: this.#events.now, event: 'recovered', query: this.query, source, why, confidence })
   }
 
   coalesced(into: Trace | undefined): void {
-    if (into) this.#events.tell({ event: 'coalesced', query: this.query, into: into.query })
+    if (into) this.#events.tell({ at: this.#events.now, event: 'coalesced', query: this.query, into: into.query })
   }
 
   suspected(worker: string): void {
-    this.#events.tell({ event: 'suspected', query: this.query, worker })
+    this.#events.tell({ at: this.#events.now, event: 'suspected', query: this.query, worker })
   }
 
   /** @param queries  numbers of those that had no answer */
   decoded(queries: readonly number[], survivors: number, encodeMs: number, waitMs: number, decodeMs: number): void {
-    this.#events.tell({ event: 'decoded', queries, survivors, encodeMs, waitMs, decodeMs })
+    this.#events.tell({ at: this.#events.now, event: 'decoded', queries, survivors, encodeMs, waitMs, decodeMs })
   }
 
-  /** @param since  when it was asked */
-  answered(prediction: Prediction, since: number): void {
+  /** Its caller has an answer. */
+  answered({ status, confidence, workers, hedged, reused, queuedMs, ranMs }: Prediction): void {
     const { query } = this
-    const { status, confidence, workers, hedged, reused, queuedMs, ranMs } = prediction
-    const ms = this.#events.clock.now() - since
+    const at = this.#events.now
     this.#events.tell({
+      at,
       event: 'ended',
       query,
-      ms,
+      ms: rounded(at - this.#since),
       status,
       confidence,
       workers,
       hedged,
       reused,
-      queuedMs,
-      ranMs,
-    } as Untimed<PredictorEvent>)
+      queuedMs: rounded(queuedMs),
+      ranMs: rounded(ranMs),
+    })
   }
 
-  failed({ code }: ApproxiferError, since: number): void {
-    this.#events.tell({ event: 'ended', query: this.query, ms: this.#events.clock.now() - since, status: code })
+  /** Its caller has an error. */
+  failed({ code: status }: ApproxiferError): void {
+    const { query } = this
+    const at = this.#events.now
+    this.#events.tell({ at, event: 'ended', query, ms: rounded(at - this.#since), status })
   }
+}
+
+function rounded(ms: number): number {
+  return Math.round(ms * 1000) / 1000
 }

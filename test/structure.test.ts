@@ -19,7 +19,7 @@ const LAYERS: Record<string, string[]> = {
   memory: ['core', 'platform'],
   workers: ['platform', 'oip'],
   pool: ['workers'],
-  events: ['pool'],
+  events: ['pool', 'workers'],
   service: ['events', 'pool', 'memory'],
   trust: ['service', 'memory', 'workers', 'pool'],
   layers: ['service', 'events', 'memory', 'codec', 'workers', 'pool', 'trust'],

@@ -11,8 +11,8 @@ export function judge(verdict: Verdict, generations: readonly ModelVersion[], se
   onVerdict(verdict)
   if (kind === 'kept')
     return warn('workers disagree so often that hardly any would be left: does the model answer the same twice?')
-  if (kind === 'readmitted') events.tell({ event: kind, worker, identity })
-  else events.tell({ event: 'ejected', worker, identity, why: kind === 'deviant' ? 'deviant' : 'lied' })
+  if (kind === 'readmitted') events.tellOf(worker, identity, { event: kind })
+  else events.tellOf(worker, identity, { event: 'ejected', why: kind === 'deviant' ? 'deviant' : 'lied' })
   for (const { means } of generations) means.trust.follow(identity)
   if (kind === 'readmitted') return
   const { lies, proven, deviating } = evidence

@@ -91,11 +91,7 @@ export function meansOf(
     accept: acceptAnswers(signature, vectors !== undefined && !isPlain),
     fewer: () => told.fewer(),
     changed: ({ name: worker }, identity, what) =>
-      events.tell(
-        typeof what === 'number'
-          ? { event: 'slots', worker, identity, slots: what }
-          : { event: what, worker, identity },
-      ),
+      events.tellOf(worker, identity, typeof what === 'number' ? { event: 'slots', slots: what } : { event: what }),
     lateMs: () => lateness.ages?.hedgeMs,
   })
   const trust = new Believed({
@@ -104,7 +100,7 @@ export function meansOf(
     liars: coder.scheme.byzantine,
     ejects: coder.code === 'systematic',
     judged: (verdict) => told.judged(verdict),
-    liar: ({ name: worker }, identity) => events.tell({ event: 'lied', worker, identity }),
+    liar: ({ name: worker }, identity) => events.tellOf(worker, identity, { event: 'lied' }),
     recall: (worker, place) => {
       const [identity, { name }] = [identityOf(worker), worker]
       for (const [tenant, all] of given?.recall(identity, place) ?? [])

@@ -77,8 +77,8 @@ export class Predictor {
         judged: (verdict) => judge(verdict, this.#all, settings),
         recalled: settings.onRecall,
         ended: (caller, outcome) => {
-          const { ending, turn, trace, since } = caller
-          if (trace) tellEnd(trace, outcome, since)
+          const { ending, turn, trace } = caller
+          if (trace) tellEnd(trace, outcome)
           if (this.#admission.leave(ending as Ending, turn)) generation.tenants.known(turn.tenant)?.errors?.count()
           this.#room.look()
         },
@@ -87,8 +87,7 @@ export class Predictor {
       for (let i = 0; i < workers.length && !probed; i++) probed = workers[i].probed
       const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
       const model = { model: fingerprint, modelId: workers[0].modelId, probed }
-      for (const worker of workers)
-        settings.events.tell({ event: 'joined', worker: worker.name, identity: identityOf(worker) })
+      for (const worker of workers) settings.events.tellOf(worker.name, identityOf(worker), { event: 'joined' })
       const means = meansOf(coder, workers, settings, told, {
         reputation,
         sampling,
@@ -189,7 +188,7 @@ export class Predictor {
     try {
       this.#admission.enter(turn, () => this.#generation.means.pool.forecast.waitMs(turn))
     } catch (error) {
-      trace?.failed(error as ApproxiferError, now)
+      trace?.failed(error as ApproxiferError)
       throw error
     }
     const deadlineMs = many && many.demand.dueAt < Infinity ? many.demand.dueAt - now : own.deadlineMs
@@ -320,7 +319,7 @@ export class Predictor {
   }
 }
 
-function tellEnd(trace: Trace, outcome: Prediction | ApproxiferError, since: number): void {
-  if (outcome instanceof ApproxiferError) trace.failed(outcome, since)
-  else trace.answered(outcome, since)
+function tellEnd(trace: Trace, outcome: Prediction | ApproxiferError): void {
+  if (outcome instanceof ApproxiferError) trace.failed(outcome)
+  else trace.answered(outcome)
 }

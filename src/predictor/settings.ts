@@ -90,7 +90,7 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
 
 /** A model of the workers is something else than before. */
 export function tellModel({ events, onGeneration }: Settings, report: ModelReport): void {
-  events.tell({ event: 'model', ...report })
+  events.tellModel(report)
   onGeneration(report)
 }
 

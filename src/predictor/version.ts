@@ -176,7 +176,7 @@ export class ModelVersion {
 
   join(worker: ModelWorker): void {
     const { pool, trust, buffers, sampled } = this.means
-    this.#events.tell({ event: 'joined', worker: worker.name, identity: identityOf(worker) })
+    this.#events.tellOf(worker.name, identityOf(worker), { event: 'joined' })
     pool.add(worker, !trust.joined(worker))
     sampled?.changed()
     buffers?.joined(worker)
@@ -188,7 +188,7 @@ export class ModelVersion {
     const worker = pool.worker(name)
     if (pool[how](name) && worker) {
       trust.left(worker)
-      this.#events.tell({ event: 'left', worker: name, identity: identityOf(worker), how })
+      this.#events.tellOf(name, identityOf(worker), { event: 'left', how })
     }
     sampled?.changed()
   }

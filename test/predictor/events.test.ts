@@ -27,10 +27,10 @@ describe('events', () => {
     await turn()
     expect(heard.all.filter(({ event }) => event !== 'joined').map(short)).toEqual([
       { event: 'asked', query: 1, kind: 'query', traceparent: TRACE },
-      { event: 'began', query: 1, attempt: 0, worker: first.name, identity: first.name, why: 'first' },
+      { event: 'began', query: 1, attempt: 0, worker: first.name, why: 'first' },
       { event: 'failed', query: 1, attempt: 0, worker: first.name, ms: expect.any(Number), code: 'WORKER' },
       { event: 'hedged', query: 1, why: 'failed' },
-      { event: 'began', query: 1, attempt: 1, worker: second.name, identity: second.name, why: 'retry' },
+      { event: 'began', query: 1, attempt: 1, worker: second.name, why: 'retry' },
       { event: 'answered', query: 1, attempt: 1, worker: second.name, ms: expect.any(Number), onTime: true },
       {
         ...{ event: 'ended', query: 1, status: 'exact', confidence: 1, workers: [second.name], hedged: false },
