@@ -1,6 +1,9 @@
 /** Workers behind NATS: both ends. @module */
 
 export type { KeyPair } from './platform/platform'
+export { type NatsWorkers, natsWorkers } from './workers/machines/fleet'
+export type { NatsOptions, ServeNatsOptions } from './workers/machines/options'
+export { type NatsService, serveNats } from './workers/machines/serve'
 export type {
   NatsConnection,
   NatsConnectOptions,
@@ -8,6 +11,3 @@ export type {
   NatsServer,
   NatsSubscription,
 } from './workers/nats/connection'
-export { type NatsWorkers, natsWorkers } from './workers/nats/fleet'
-export type { NatsOptions, ServeNatsOptions } from './workers/nats/options'
-export { type NatsService, serveNats } from './workers/nats/serve'

@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { ApproxiferError } from '../base/errors'
 import { localWorkers } from '../workers/local/local'
-import { serveNats } from '../workers/nats/serve'
+import { serveNats } from '../workers/machines/serve'
 import { checkFleet } from '../workers/nats/subjects'
 import type { ModelOptions } from './files'
 import { type Access, connectOptions, exposedPassword } from './nats'

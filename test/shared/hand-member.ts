@@ -2,9 +2,9 @@
 
 import type { Msg, NatsConnection } from '@nats-io/transport-node'
 import type { KeyPair } from 'approxifer/nats'
-import { encode, VERSION } from '../../src/workers/nats/frames'
-import { Outbox } from '../../src/workers/nats/outbox'
-import { Seals } from '../../src/workers/nats/seals'
+import { encode, VERSION } from '../../src/workers/machines/frames'
+import { Seals } from '../../src/workers/machines/macs'
+import { Outbox } from '../../src/workers/machines/publisher'
 import { subjectsOf } from '../../src/workers/nats/subjects'
 import { HandWorker } from './hand-predictor'
 

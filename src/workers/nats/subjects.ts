@@ -2,8 +2,8 @@
 
 import { expected } from '../../base/check'
 import { randomToken } from '../../base/random-token'
+import type { Seals } from '../machines/macs'
 import type { NatsLink } from './connection'
-import type { Seals } from './seals'
 
 export const subjectsOf = (fleet: string) => ({
   /** Workers tell here that they are there. */

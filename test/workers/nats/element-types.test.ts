@@ -2,9 +2,9 @@
 
 import { describe, expect, it } from 'vitest'
 import type { Signature, TensorList } from '../../../src/base/tensor'
-import { decode, encodeValues, VERSION } from '../../../src/workers/nats/frames'
-import { decodeHeartbeat } from '../../../src/workers/nats/heartbeat'
-import { assemblyOf, pack, unpack } from '../../../src/workers/nats/packing'
+import { decode, encodeValues, VERSION } from '../../../src/workers/machines/frames'
+import { decodeHeartbeat } from '../../../src/workers/machines/heartbeat'
+import { assemblyOf, pack, unpack } from '../../../src/workers/machines/packing'
 import { EchoWorker } from '../../shared/echo'
 import { bitsOfAll, everyType, everyValue } from '../../shared/element-values'
 import { joined, natsFleets } from '../../shared/nats-fleet'

@@ -1,6 +1,6 @@
 import type { ModelWorker } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import { decode, encodeValues, FOR_EVER, markOf } from '../../../src/workers/nats/frames'
+import { decode, encodeValues, FOR_EVER, markOf } from '../../../src/workers/machines/frames'
 import { HandWorker } from '../../shared/hand-predictor'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'

@@ -5,9 +5,9 @@ import { checkFunction, checkInteger, checkNames, checkString, expected, MOST_MS
 import { type Clock, systemClock } from '../../base/clock'
 import { guarded, warnOnce } from '../../base/notices'
 import type { KeyPair } from '../../platform/platform'
+import { checkFleet, isKey, subjectsOf } from '../nats/subjects'
 import type { ModelWorker } from '../worker'
 import { LEAST_EVERY_MS, MOST_SLOTS } from './heartbeat'
-import { checkFleet, isKey, subjectsOf } from './subjects'
 
 export interface NatsOptions {
   /** Name of the fleet, as `serveNats` and `approxifer work --fleet` have it: letters, digits, `-` and `_`. */

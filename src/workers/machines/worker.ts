@@ -3,14 +3,14 @@
 import { type Abort, aborted, abortOf } from '../../base/abort'
 import { ApproxiferError, asError } from '../../base/errors'
 import type { Signature, TensorList } from '../../base/tensor'
+import type { Conversation } from '../nats/subjects'
 import { OpenCall } from '../open-call'
 import { type ModelWorker, wrongQueries } from '../worker'
+import type { Peer, SentCall, Wire } from './coordinator'
 import { DOWN, decodeError, encode, encodeValues, FOR_EVER, type Frame, frameIn, markOf } from './frames'
 import type { Heartbeat } from './heartbeat'
+import { InTurn, soon } from './maybe-promise'
 import { assemblyOf, pack, unpack } from './packing'
-import { InTurn, soon } from './soon'
-import type { Conversation } from './subjects'
-import type { Peer, SentCall, Wire } from './wire'
 
 /** More than these mean that the call was lost on its way. */
 const IDLE_BEATS = 2

@@ -9,9 +9,9 @@
 
 import { keys } from '#keys'
 import type { Mac, SecretPair, Soon } from '../../platform/platform'
+import { isKey } from '../nats/subjects'
 import { setSequence, split } from './frames'
-import { soon } from './soon'
-import { isKey } from './subjects'
+import { soon } from './maybe-promise'
 
 /** Other ends that are remembered: anybody can name any number of keys, and to agree with one takes as long as a signature. */
 const MOST = 256

@@ -1,11 +1,11 @@
 /** What the workers of a fleet share, and a call of one row to one of them. */
 
+import type { Conversation, Inbox } from '../nats/subjects'
 import type { OpenCall } from '../open-call'
 import type { Assembly } from './frames'
+import type { Channel } from './macs'
 import type { NatsSettings } from './options'
-import type { Channel } from './seals'
-import type { Verify } from './signature'
-import type { Conversation, Inbox } from './subjects'
+import type { Verify } from './signed-heartbeat'
 import type { NatsWorker } from './worker'
 
 export interface Wire {

@@ -1,8 +1,8 @@
 /** Workers with another model than their fleet's, which may be theirs one day (`remote/model-votes.ts`). */
 
 import { MOST_WORKERS } from '../remote/fleet'
+import type { Peer } from './coordinator'
 import type { Heartbeat } from './heartbeat'
-import type { Peer } from './wire'
 
 interface RefusedWorker {
   /** What it said last, and when. */

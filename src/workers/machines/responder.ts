@@ -8,8 +8,8 @@ import type { TensorList } from '../../base/tensor'
 import type { ModelWorker } from '../worker'
 import { DOWN, encode, encodeError, encodeValues, FOR_EVER, type Frame, markOf } from './frames'
 import type { ServeSettings } from './options'
-import type { Outbox } from './outbox'
 import { assemblyOf, pack, unpack } from './packing'
+import type { Outbox } from './publisher'
 import { Requests, type RowRequest } from './requests'
 
 /** For models quicker than this the worker is sent its next row before it has answered the last, which hides the hand-over. */

@@ -1,10 +1,10 @@
 /** Frames that come for a worker. Where its machine has a key only those count that a gateway has sealed, each once. */
 
+import { keyIn } from '../nats/subjects'
 import { type Frame, frameIn } from './frames'
+import type { Seals } from './macs'
+import { InTurn, soon } from './maybe-promise'
 import type { Forgeries } from './options'
-import type { Seals } from './seals'
-import { InTurn, soon } from './soon'
-import { keyIn } from './subjects'
 
 /** Gateways of which it is remembered what they sent last; of one that is forgotten old frames would count once more. */
 const MOST_GATEWAYS = 4096

@@ -1,12 +1,12 @@
 /** One worker of a machine in a fleet: it listens for rows, and says how it is. */
 
+import type { NatsLink } from '../nats/connection'
 import type { ModelWorker } from '../worker'
-import { Arrivals } from './arrivals'
-import type { NatsLink } from './connection'
+import { Arrivals } from './frame-verifier'
 import { type Frame, VERSION } from './frames'
 import type { Heartbeat } from './heartbeat'
 import type { ServeSettings } from './options'
-import { type MachineKeys, Outbox } from './outbox'
+import { type MachineKeys, Outbox } from './publisher'
 import { Responder } from './responder'
 
 /** What the workers of one machine share. */

@@ -2,11 +2,11 @@
 
 import { keys } from '#keys'
 import { ApproxiferError } from '../../base/errors'
-import type { NatsMessage } from './connection'
+import type { NatsMessage } from '../nats/connection'
 import { decodeHeartbeat, type Heartbeat } from './heartbeat'
-import { Names } from './names'
+import { Names } from './name-limit'
 import type { NatsSettings } from './options'
-import { isBeatOf, type Verify } from './signature'
+import { isBeatOf, type Verify } from './signed-heartbeat'
 import type { NatsWorker } from './worker'
 
 /** Signatures under new names that are checked before whatever else waits has its turn: each takes 100 us or more. */

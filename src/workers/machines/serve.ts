@@ -5,12 +5,12 @@ import { checkInteger, MOST_MS } from '../../base/check'
 import { ApproxiferError } from '../../base/errors'
 import { randomToken } from '../../base/random-token'
 import type { KeyPair } from '../../platform/platform'
-import { checkServer, NatsLink, type NatsServer } from './connection'
+import { checkServer, NatsLink, type NatsServer } from '../nats/connection'
+import { tagOf } from '../nats/subjects'
+import { type MachineState, Station } from './endpoint'
+import { Seals } from './macs'
 import { checkServeOptions, type ServeNatsOptions, type ServeSettings } from './options'
-import type { MachineKeys } from './outbox'
-import { Seals } from './seals'
-import { type MachineState, Station } from './station'
-import { tagOf } from './subjects'
+import type { MachineKeys } from './publisher'
 
 export interface NatsService {
   /** The workers' names in the fleet; after a restart they are others. */

@@ -1,11 +1,11 @@
 /** What a worker says, in that order: heartbeats to all, signed with its machine's key; frames to gateways, sealed for each. */
 
 import type { KeyPair } from '../../platform/platform'
-import type { NatsLink } from './connection'
-import type { Seals } from './seals'
-import { signedBeat } from './signature'
-import { InTurn, soon } from './soon'
-import { keyIn } from './subjects'
+import type { NatsLink } from '../nats/connection'
+import { keyIn } from '../nats/subjects'
+import type { Seals } from './macs'
+import { InTurn, soon } from './maybe-promise'
+import { signedBeat } from './signed-heartbeat'
 
 /** Whoever has these is the machine. */
 export interface MachineKeys {

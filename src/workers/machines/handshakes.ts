@@ -4,14 +4,14 @@
  */
 
 import type { Soon } from '../../platform/platform'
+import type { Conversation } from '../nats/subjects'
 import { MOST_WORKERS } from '../remote/fleet'
+import type { Peer, Wire } from './coordinator'
 import { encode, frameIn } from './frames'
 import type { Heartbeat } from './heartbeat'
-import type { Channel } from './seals'
-import type { Verify } from './signature'
-import { soon } from './soon'
-import type { Conversation } from './subjects'
-import type { Peer, Wire } from './wire'
+import type { Channel } from './macs'
+import { soon } from './maybe-promise'
+import type { Verify } from './signed-heartbeat'
 
 interface Newcomer {
   beat: Heartbeat

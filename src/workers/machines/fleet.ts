@@ -3,20 +3,20 @@
  * subject of its own, so that the predictor chooses the worker of each row; `serveNats` answers at the other end.
  */
 
+import { checkServer, NatsLink, type NatsServer } from '../nats/connection'
+import { Inbox } from '../nats/subjects'
 import { fingerprintOf, readModel } from '../onnx/model-file'
 import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
 import { Census } from '../remote/model-votes'
 import type { Change } from '../worker'
-import { checkServer, NatsLink, type NatsServer } from './connection'
-import { Hearing } from './hearing'
+import type { Peer, Wire } from './coordinator'
+import { Newcomers } from './handshakes'
 import { type Heartbeat, isAgain } from './heartbeat'
-import { Newcomers } from './newcomers'
+import { Hearing } from './heartbeat-verifier'
+import { Seals } from './macs'
 import { checkNatsOptions, type NatsOptions, type NatsSettings } from './options'
-import { Refused } from './refused'
-import { Seals } from './seals'
-import type { Verify } from './signature'
-import { Inbox } from './subjects'
-import type { Peer, Wire } from './wire'
+import { Refused } from './refused-workers'
+import type { Verify } from './signed-heartbeat'
 import { NatsWorker } from './worker'
 
 /**

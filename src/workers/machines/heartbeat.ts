@@ -4,9 +4,9 @@ import { checkBoolean, checkInteger, checkNumber, checkString, checkWord, expect
 import { elementTypes } from '../../base/element'
 import { ApproxiferError, asError } from '../../base/errors'
 import { rowLength, type Signature, type TensorSpec } from '../../base/tensor'
+import { isKey, isToken, tagOf } from '../nats/subjects'
 import { VERSION } from './frames'
-import { openBeat } from './signature'
-import { isKey, isToken, tagOf } from './subjects'
+import { openBeat } from './signed-heartbeat'
 
 const states = ['up', 'down', 'draining', 'gone'] as const
 
