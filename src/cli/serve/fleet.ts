@@ -5,8 +5,8 @@ import { withoutPassword } from '../../base/errors'
 import type { PredictorOptions } from '../../predictor/options'
 import type { HttpOptions } from '../../workers/http/options'
 import { localWorkers } from '../../workers/local/local'
-import { type NatsOptions, natsOptions } from '../../workers/machines/options'
 import { addressesIn, SCHEME } from '../../workers/nats/connection'
+import { type NatsOptions, natsOptions } from '../../workers/nats/fleet'
 import type { ModelWorker, WorkerChanges } from '../../workers/worker'
 import { checkModelFile, readNamed } from '../files'
 import { type Access, connectOptions, exposedPassword, natsAccess } from '../nats'
@@ -128,7 +128,7 @@ async function workersAt(where: readonly string[], model: string, remote: Remote
 
 /** @param where  'nats://user:password@host:4222/FLEET', and further servers of the same cluster */
 async function natsFleet(where: readonly string[], model: string, remote: Remote, onWarning: (text: string) => void) {
-  const { natsWorkers } = await import('../../workers/machines/fleet')
+  const { natsWorkers } = await import('../../workers/nats/fleet')
   for (const [option, flag] of [
     ['outputs', '--outputs'],
     ['shapes', '--input-shapes'],

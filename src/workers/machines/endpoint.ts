@@ -1,12 +1,12 @@
 /** One worker of a machine in a fleet: it listens for rows, and says how it is. */
 
-import type { NatsLink } from '../nats/connection'
 import type { ModelWorker } from '../worker'
-import { Arrivals } from './frame-verifier'
-import { type Frame, VERSION } from './frames'
+import { FrameVerifier } from './frame-verifier'
+import { VERSION } from './frames'
 import type { Heartbeat } from './heartbeat'
-import type { ServeSettings } from './options'
-import { type MachineKeys, Outbox } from './publisher'
+import type { Link } from './link'
+import type { MachineSettings } from './options'
+import { type MachineKeys, Publisher } from './publisher'
 import { Responder } from './responder'
 
 /** What the workers of one machine share. */
@@ -15,40 +15,49 @@ export interface MachineState {
   readonly state: 'up' | 'draining' | 'gone'
   /** Counts its connections. */
   readonly connection: number
-  /** Its identity, and whether that is its key. */
-  readonly owner: { identity: string; signed: boolean }
+  readonly identity: string
+  /** Whether that is its key. */
+  readonly signed: boolean
 }
 
-export class Station {
-  readonly outbox: Outbox
+export class Endpoint {
+  readonly publisher: Publisher
   readonly responder: Responder
+  /** Of its heartbeats. */
+  readonly #heartbeat: string
 
+  /** @param keys  undefined: nothing is signed, and any frame counts */
   constructor(
     readonly name: string,
     readonly worker: ModelWorker,
     private readonly machine: MachineState,
-    link: NatsLink,
-    private readonly settings: ServeSettings,
+    link: Link,
+    private readonly settings: MachineSettings,
     keys: MachineKeys | undefined,
   ) {
-    this.outbox = new Outbox(link, this.subject, keys)
-    this.responder = new Responder(worker, settings, this.outbox, () => this.beat())
-    const receive = (frame: Frame, to: string) => this.responder.receive(frame, to)
-    const arrivals = new Arrivals(this.subject, keys?.seals, settings.forgeries, receive)
-    link.needs.add(this.subject).add(this.#beats)
-    link.listen(this.subject, ({ data, reply }) => {
-      if (reply) arrivals.take(data, reply)
+    const { addresses } = link
+    const { identity, signed } = machine
+    const own = addresses.worker({ name, identity, signed })
+    this.#heartbeat = addresses.heartbeat({ name, identity, signed })
+    link.needs.add(own).add(this.#heartbeat)
+    this.publisher = new Publisher(link, own, keys)
+    this.responder = new Responder(worker, settings, this.publisher, () => this.beat())
+    const verifier = new FrameVerifier(own, addresses, keys?.macs, settings.forgeries, (frame, call) =>
+      this.responder.receive(frame, call),
+    )
+    link.listen(own, ({ bytes, reply }) => {
+      if (reply) verifier.take(bytes, reply)
     })
   }
 
   beat(): void {
     const { signature, fingerprint, interruptible, scales } = this.worker
-    const { state, connection } = this.machine
+    const { state, connection, identity } = this.machine
     const { isDown, open, slots, ms } = this.responder
     const beat: Omit<Heartbeat, 'signed'> = {
       version: VERSION,
       name: this.name,
-      identity: this.machine.owner.identity,
+      identity,
       state: state === 'up' && isDown ? 'down' : state,
       everyMs: this.settings.beatMs,
       connection,
@@ -60,18 +69,6 @@ export class Station {
       interruptible,
       scales,
     }
-    this.outbox.beat(this.#beats, beat)
-  }
-
-  get subject(): string {
-    return this.settings.subjects.worker(this.#owner)
-  }
-
-  get #beats(): string {
-    return this.settings.subjects.beat(this.#owner)
-  }
-
-  get #owner() {
-    return { ...this.machine.owner, name: this.name }
+    this.publisher.beat(this.#heartbeat, beat)
   }
 }

@@ -1,53 +1,46 @@
 /**
- * Workers behind a NATS server, found by their heartbeats: machines behind other people's routers, browser tabs, the edge. Each has a
- * subject of its own, so that the predictor chooses the worker of each row; `serveNats` answers at the other end.
+ * Workers on machines that call home, found by their heartbeats, whatever carries their messages. Each has an address of its own, so that the
+ * predictor chooses the worker of each row; `machine.ts` is the other end.
  */
 
-import { checkServer, NatsLink, type NatsServer } from '../nats/connection'
-import { Inbox } from '../nats/subjects'
 import { fingerprintOf, readModel } from '../onnx/model-file'
 import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
 import { Census } from '../remote/model-votes'
 import type { Change } from '../worker'
-import type { Peer, Wire } from './coordinator'
-import { Newcomers } from './handshakes'
+import { Conversations } from './conversations'
+import { Handshakes } from './handshakes'
 import { type Heartbeat, isAgain } from './heartbeat'
-import { Hearing } from './heartbeat-verifier'
-import { Seals } from './macs'
-import { checkNatsOptions, type NatsOptions, type NatsSettings } from './options'
-import { Refused } from './refused-workers'
+import { HeartbeatVerifier } from './heartbeat-verifier'
+import type { Link } from './link'
+import { Macs } from './macs'
+import type { FleetSettings } from './options'
+import { RefusedWorkers } from './refused-workers'
 import type { Verify } from './signed-heartbeat'
-import { NatsWorker } from './worker'
+import { type FleetGateway, MachineWorker, type Peer } from './worker'
+
+export interface MachineChanges extends AsyncIterableIterator<Change> {
+  /** Messages that came in the names of workers without their signatures or MACs, or a second time: they were dropped. */
+  readonly forged: number
+}
 
 /**
- * The workers of a fleet, for a predictor's option `workers`: they join, drain and leave as they are heard. Connects when it is
- * first asked; `return` ends it, closes the workers and the connection, if that was made here.
+ * The workers of a fleet, for a predictor's option `workers`. The link is opened when the first change is asked for, and closed with the
+ * iteration.
  *
- * A server that restarts costs time: open calls wait, and are asked again when their workers are heard again.
- *
- * @throws TypeError, RangeError for a wrong option; the iteration throws ApproxiferError WORKER where no server answers or the client
- *   library is missing, MODEL where the model cannot be read
+ * @param open  a link that is this fleet's alone
+ * @returns the iteration throws ApproxiferError MODEL where the model cannot be read, and what `open` throws
  */
-export function natsWorkers(server: NatsServer, options: NatsOptions): NatsWorkers {
-  checkServer(server)
-  const settings = checkNatsOptions(options)
-  const { clock, report: warn } = settings
-  let opened: Promise<NatsFleet | undefined> | undefined
+export function machineWorkers(settings: FleetSettings, open: () => Promise<Link>): MachineChanges {
+  const { clock, report: warn, forgeries } = settings
+  let opened: Promise<MachineFleet | undefined> | undefined
   const fleet: RemoteFleet<string> = new RemoteFleet({
     ...{ warn, clock },
     onStart() {
-      opened = NatsFleet.open(server, settings, fleet).catch((error) => void fleet.end(error))
+      opened = MachineFleet.open(open, settings, fleet).catch((error) => void fleet.end(error))
     },
     onReturn: async () => (await opened)?.close(),
   })
-  return Object.defineProperty(fleet.changes, 'forged', {
-    get: () => settings.forgeries.count,
-  }) as unknown as NatsWorkers
-}
-
-export interface NatsWorkers extends AsyncIterableIterator<Change> {
-  /** Messages that came in the names of workers without their signatures or seals, or a second time: they were dropped. */
-  readonly forged: number
+  return Object.defineProperty(fleet.changes, 'forged', { get: () => forgeries.count }) as unknown as MachineChanges
 }
 
 /** How often silence is measured. */
@@ -55,48 +48,51 @@ const SWEEP_MS = 100
 /** Heartbeats' times after which a worker with open calls is asked whether it is there. */
 const ASK_AFTER = 1.3
 
-class NatsFleet implements Wire {
+class MachineFleet implements FleetGateway {
+  readonly conversations: Conversations
   /** By name. Closed ones stay for as long as they are heard, so that they do not join again. */
-  readonly #workers = new Map<string, NatsWorker>()
-  readonly #refused = new Refused()
-  readonly #newcomers: Newcomers
-  readonly #hearing: Hearing
+  readonly #workers = new Map<string, MachineWorker>()
+  readonly #refused = new RefusedWorkers()
+  readonly #handshakes: Handshakes
+  readonly #heartbeats: HeartbeatVerifier
   /** Which models machines have: kept as it changes, since a heartbeat must not take longer the more workers there are. */
   readonly #census = new Census<string>()
   #connection: { is: 'there' | 'lost'; since: number } = { is: 'there', since: Number.NEGATIVE_INFINITY }
   #cancelSweep: () => void = () => {}
 
   private constructor(
-    private readonly link: NatsLink,
-    readonly settings: NatsSettings,
+    readonly link: Link,
+    readonly settings: FleetSettings,
+    readonly macs: Macs,
     private readonly fleet: RemoteFleet<string>,
-    readonly inbox: Inbox,
   ) {
-    this.#newcomers = new Newcomers(this, (beat, peer) => this.#proven(beat, peer))
+    this.conversations = new Conversations(link, macs.own)
+    this.#handshakes = new Handshakes(this, (beat, peer) => this.#proven(beat, peer))
     const known = (name: string) => this.#workers.get(name)
-    this.#hearing = new Hearing(settings, known, (beat, verify) => this.#believe(beat, verify))
+    this.#heartbeats = new HeartbeatVerifier(link, settings, known, (beat, verify) => this.#believe(beat, verify))
     this.#census.liars = fleet.liars ?? 0
-    link.listen(settings.subjects.beats, (message) => this.#hearing.hear(message))
-    void link.follow({
+    link.listen(link.addresses.heartbeats, (message) => this.#heartbeats.hear(message))
+    link.follow({
       lost: () => this.#interrupted(),
       back: () => this.#resumed(),
       ended: () => this.#ended(),
+      left: (worker) => this.#left(worker),
     })
-    link.publish(settings.subjects.rollCall)
+    link.say(link.addresses.rollCall)
     this.#sweepLater()
   }
 
   /** @returns undefined where nobody wants it any more */
   static async open(
-    server: NatsServer,
-    settings: NatsSettings,
+    open: () => Promise<Link>,
+    settings: FleetSettings,
     fleet: RemoteFleet<string>,
-  ): Promise<NatsFleet | undefined> {
-    const { model, fingerprint, inboxPrefix, warn } = settings
+  ): Promise<MachineFleet | undefined> {
+    const { model, fingerprint } = settings
     fleet.model = model === undefined ? fingerprint : fingerprintOf(await readModel(model))
-    const seals = await Seals.make('gateway')
-    const link = await NatsLink.open(server, warn)
-    if (!fleet.changes.isOver) return new NatsFleet(link, settings, fleet, new Inbox(link, inboxPrefix, seals))
+    const macs = await Macs.make('gateway')
+    const link = await open()
+    if (!fleet.changes.isOver) return new MachineFleet(link, settings, macs, fleet)
     await link.close()
   }
 
@@ -110,9 +106,9 @@ class NatsFleet implements Wire {
   /** The connection was closed for good: the workers leave. */
   #ended(): void {
     if (this.fleet.changes.isOver) return
-    const why = 'the connection to NATS was closed'
+    const why = 'the connection was closed'
     this.#cancelSweep()
-    this.settings.report(why)
+    this.settings.report(`fleet ${this.settings.fleet}: ${why}`)
     for (const worker of [...this.#workers.values()]) this.#remove(worker, why)
     this.fleet.end()
   }
@@ -138,7 +134,7 @@ class NatsFleet implements Wire {
       if (isRefused) this.#forgetRefused(name)
     } else if (isRefused && refused.beat.fingerprint === beat.fingerprint) this.#proven(beat, refused.peer)
     else if (refused?.beat.signed && !isRefused) this.settings.forgeries.drop(name)
-    else this.#newcomers.hear(beat, verify)
+    else this.#handshakes.hear(beat, verify)
     this.#reconsider()
   }
 
@@ -152,7 +148,7 @@ class NatsFleet implements Wire {
     this.#reconsider()
   }
 
-  #heardAgain(worker: NatsWorker, beat: Heartbeat): void {
+  #heardAgain(worker: MachineWorker, beat: Heartbeat): void {
     const { isClosed, name } = worker
     const before = worker.beat.state
     worker.hear(beat)
@@ -176,7 +172,7 @@ class NatsFleet implements Wire {
     this.fleet.model ??= fingerprint
     this.#census.own = this.fleet.model
     this.#refused.signature ??= JSON.stringify(beat.signature)
-    const worker = new NatsWorker(beat, this, peer)
+    const worker = new MachineWorker(beat, this, peer)
     this.#workers.set(name, worker)
     this.#count(beat, true)
     this.fleet.join(worker)
@@ -232,7 +228,7 @@ class NatsFleet implements Wire {
     for (const worker of old) if (!worker.isClosed) this.#remove(worker, 'has the model of before')
   }
 
-  #remove(worker: NatsWorker, why: string): void {
+  #remove(worker: MachineWorker, why: string): void {
     worker.lose(why)
     this.#workers.delete(worker.name)
     this.#census.forget(worker.name)
@@ -240,18 +236,37 @@ class NatsFleet implements Wire {
   }
 
   /** Its calls are for others. */
-  #lose(worker: NatsWorker, why: string): void {
+  #lose(worker: MachineWorker, why: string): void {
     worker.lose(why)
     this.#count(worker.beat, false)
     this.fleet.lost(worker.name, `${worker.name} was lost: it ${why}`)
   }
 
-  unheard(worker: NatsWorker): void {
-    if (worker.isThere) this.#lose(worker, 'is gone: nobody listens to its subject')
+  unheard(worker: MachineWorker): void {
+    if (worker.isThere) this.#lose(worker, 'is gone: nobody listens at its address')
     this.#reconsider()
   }
 
-  closed({ name }: NatsWorker): void {
+  /** Its machine is not connected any more. What it said before is looked at first. */
+  #left(address: string): void {
+    if (this.fleet.changes.isOver) return
+    this.#handshakes.forget(address)
+    for (const worker of this.#workers.values()) {
+      if (worker.address === address) worker.incoming.run(() => this.#disconnected(worker))
+    }
+    for (const { beat } of this.#refused.values()) {
+      if (this.link.addresses.worker(beat) === address) this.#count(beat, false)
+    }
+    this.#reconsider()
+  }
+
+  #disconnected(worker: MachineWorker): void {
+    if (worker.gone) return
+    this.#lose(worker, 'is gone: its connection was closed')
+    this.#reconsider()
+  }
+
+  closed({ name }: MachineWorker): void {
     this.#census.forget(name)
     this.fleet.left(name)
   }
@@ -272,20 +287,20 @@ class NatsFleet implements Wire {
       const unheard = now - due > SWEEP_MS ? now - due : 0 // this thread had no time to read, or the machine slept
       for (const worker of [...this.#workers.values()]) this.#checkSilence(worker, now, unheard)
     } else if (now - since > expireMs) {
-      for (const worker of this.#workers.values()) worker.lose('cannot be reached: there is no connection to NATS')
+      for (const worker of this.#workers.values()) worker.lose('cannot be reached: there is no connection')
     }
     for (const [name, { beat, heardAt, fits }] of this.#refused) {
       if (now - heardAt > forgetMs) this.#forgetRefused(name)
       else if (fits && now - heardAt > missed * beat.everyMs) this.#count(beat, false)
     }
-    this.#newcomers.sweep()
-    this.#hearing.sweep(now - forgetMs)
+    this.#handshakes.sweep()
+    this.#heartbeats.sweep(now - forgetMs)
     this.#reconsider()
     this.#sweepLater()
   }
 
   /** @param unheard  milliseconds in which nobody could be heard */
-  #checkSilence(worker: NatsWorker, now: number, unheard: number): void {
+  #checkSilence(worker: MachineWorker, now: number, unheard: number): void {
     const { missed, forgetMs } = this.settings
     worker.heardAt += unheard
     const silence = now - worker.heardAt
@@ -303,16 +318,16 @@ class NatsFleet implements Wire {
   #interrupted(): void {
     if (this.#connection.is === 'lost' || this.fleet.changes.isOver) return
     this.#connection = { is: 'lost', since: this.settings.clock.now() }
-    this.settings.report('the connection to NATS was lost: it is tried again for ever')
+    this.settings.report(`fleet ${this.settings.fleet}: the connection was lost; it is tried again for ever`)
     for (const worker of this.#workers.values()) worker.interrupt()
   }
 
   #resumed(): void {
     const now = this.settings.clock.now()
-    if (this.#connection.is === 'lost') this.settings.report('the connection to NATS is back')
+    if (this.#connection.is === 'lost') this.settings.report(`fleet ${this.settings.fleet}: the connection is back`)
     this.#connection = { is: 'there', since: now }
     for (const worker of this.#workers.values()) worker.heardAt = now // they could not be heard before
-    this.link.publish(this.settings.subjects.rollCall)
+    this.link.say(this.link.addresses.rollCall)
   }
 }
 

@@ -1,46 +1,47 @@
-/** Frames that come for a worker. Where its machine has a key only those count that a gateway has sealed, each once. */
+/** Frames that come for a worker. Where they have to have MACs only those count that a gateway has made, each once. */
 
-import { keyIn } from '../nats/subjects'
+import type { Forgeries } from './forgeries'
 import { type Frame, frameIn } from './frames'
-import type { Seals } from './macs'
-import { InTurn, soon } from './maybe-promise'
-import type { Forgeries } from './options'
+import type { Addresses } from './link'
+import type { Macs } from './macs'
+import { andThen, SerialQueue } from './maybe-promise'
 
 /** Gateways of which it is remembered what they sent last; of one that is forgotten old frames would count once more. */
 const MOST_GATEWAYS = 4096
 
-export class Arrivals {
-  readonly #inTurn = new InTurn()
+export class FrameVerifier {
+  readonly #queue = new SerialQueue()
   /** By gateway the highest number of a frame; the one that was heard last is the last. */
   readonly #heard = new Map<string, number>()
 
-  /** @param subject  the worker's own @param seals  undefined: any frame counts */
+  /** @param worker  its address @param macs  undefined: any frame counts */
   constructor(
-    private readonly subject: string,
-    private readonly seals: Seals | undefined,
+    private readonly worker: string,
+    private readonly addresses: Pick<Addresses, 'gatewayOf'>,
+    private readonly macs: Macs | undefined,
     private readonly forgeries: Forgeries,
-    private readonly receive: (frame: Frame, to: string) => void,
+    private readonly receive: (frame: Frame, call: string) => void,
   ) {}
 
-  /** @param bytes  any that came @param to  where answers go; in it the gateway says its public key */
-  take(bytes: Uint8Array, to: string): void {
-    const { seals } = this
-    if (!seals) return this.#read(bytes, to)
-    const gateway = keyIn(to) as string
-    this.#inTurn.take(() =>
-      soon(seals.with(gateway), (channel) =>
-        soon(channel ? channel.isSealed(this.subject, to, bytes) : false, (isSealed) => {
-          if (isSealed) this.#read(bytes, to, gateway)
-          else this.forgeries.drop(this.subject)
+  /** @param bytes  any that came @param call  where answers go */
+  take(bytes: Uint8Array, call: string): void {
+    const { macs } = this
+    if (!macs) return this.#read(bytes, call)
+    const gateway = this.addresses.gatewayOf(call) as string
+    this.#queue.run(() =>
+      andThen(macs.with(gateway), (channel) =>
+        andThen(channel ? channel.verify(this.worker, call, bytes) : false, (isIts) => {
+          if (isIts) this.#read(bytes, call, gateway)
+          else this.forgeries.drop(this.worker)
         }),
       ),
     )
   }
 
-  #read(bytes: Uint8Array, to: string, gateway?: string): void {
+  #read(bytes: Uint8Array, call: string, gateway?: string): void {
     const frame = frameIn(bytes)
-    if (frame && (gateway === undefined || this.#isNew(gateway, frame))) this.receive(frame, to)
-    else this.forgeries.drop(this.subject)
+    if (frame && (gateway === undefined || this.#isNew(gateway, frame))) this.receive(frame, call)
+    else this.forgeries.drop(this.worker)
   }
 
   /** Whether neither this nor what was sent after it has come before. */

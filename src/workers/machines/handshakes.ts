@@ -1,83 +1,83 @@
 /**
- * Workers that were heard, and have yet to answer at their own subject, sealed with the secret of the heartbeat where they have a key: what
+ * Workers that were heard, and have yet to answer at their own address, with a MAC by the secret of the heartbeat where they have a key: what
  * was announced in another's name, or by nobody, never joins, and a heartbeat that is sent again proves nothing.
  */
 
-import type { Soon } from '../../platform/platform'
-import type { Conversation } from '../nats/subjects'
+import type { MaybePromise } from '../../platform/platform'
 import { MOST_WORKERS } from '../remote/fleet'
-import type { Peer, Wire } from './coordinator'
+import type { Conversation } from './conversations'
 import { encode, frameIn } from './frames'
 import type { Heartbeat } from './heartbeat'
 import type { Channel } from './macs'
-import { soon } from './maybe-promise'
+import { andThen } from './maybe-promise'
 import type { Verify } from './signed-heartbeat'
+import type { FleetGateway, Peer } from './worker'
 
-interface Newcomer {
+interface Handshake {
   beat: Heartbeat
   readonly since: number
   readonly question: Conversation
-  /** Undefined: it has no key. */
+  /** Undefined: it needs no signature, or has no key. */
   readonly verify: Verify | undefined
   /** Undefined also where what it calls its key is none. */
-  readonly channel: Soon<Channel | undefined>
+  readonly channel: MaybePromise<Channel | undefined>
 }
 
-export class Newcomers {
-  /** By their subjects, the one first that was heard first. */
-  readonly #asked = new Map<string, Newcomer>()
+export class Handshakes {
+  /** By the workers' addresses, the one first that was heard first. */
+  readonly #open = new Map<string, Handshake>()
 
   /** @param proven  one has answered */
   constructor(
-    private readonly wire: Pick<Wire, 'settings' | 'inbox'>,
+    private readonly gateway: Pick<FleetGateway, 'settings' | 'link' | 'macs' | 'conversations'>,
     private readonly proven: (beat: Heartbeat, peer: Peer | undefined) => void,
   ) {}
 
   hear(beat: Heartbeat, verify: Verify | undefined): void {
-    const subject = this.wire.settings.subjects.worker(beat)
-    const newcomer = this.#asked.get(subject) ?? this.#meet(subject, beat, verify)
-    newcomer.beat = beat
-    const { to, send } = newcomer.question
+    const worker = this.gateway.link.addresses.worker(beat)
+    const handshake = this.#open.get(worker) ?? this.#begin(worker, beat, verify)
+    handshake.beat = beat
+    const { to, send } = handshake.question
     const ping = encode('ping')
-    const sealed = verify ? soon(newcomer.channel, (channel) => channel?.seal(subject, to, ping)) : ping
-    void soon(sealed, (bytes) => {
+    const frame = verify ? andThen(handshake.channel, (channel) => channel?.authenticate(worker, to, ping)) : ping
+    void andThen(frame, (bytes) => {
       try {
         if (bytes) send(bytes)
-      } catch {} // the connection is being closed
+      } catch {} // the link is being closed
     })
   }
 
-  #meet(subject: string, beat: Heartbeat, verify: Verify | undefined): Newcomer {
-    const { settings, inbox } = this.wire
-    const question = inbox.open(subject, (reply) => void this.#heard(subject, reply))
-    const channel = verify && inbox.seals.with(beat.secret)
-    const newcomer = { beat, question, verify, channel, since: settings.clock.now() }
-    this.#asked.set(subject, newcomer)
-    const [first] = this.#asked.keys()
-    if (this.#asked.size > MOST_WORKERS) this.#forget(first)
-    return newcomer
+  #begin(worker: string, beat: Heartbeat, verify: Verify | undefined): Handshake {
+    const { settings, conversations, macs } = this.gateway
+    const question = conversations.open(worker, (reply) => void this.#heard(worker, reply))
+    const channel = verify && macs.with(beat.secret)
+    const handshake = { beat, question, verify, channel, since: settings.clock.now() }
+    this.#open.set(worker, handshake)
+    const [first] = this.#open.keys()
+    if (this.#open.size > MOST_WORKERS) this.forget(first)
+    return handshake
   }
 
-  async #heard(subject: string, reply: Uint8Array | undefined): Promise<void> {
-    const asked = this.#asked.get(subject)
-    if (!asked || !reply) return // it is asked again when it is heard again
-    const { question, verify } = asked
-    const channel = await asked.channel
-    const isIts = !verify || (await channel?.isSealed(subject, question.to, reply))
-    if (!isIts || frameIn(reply)?.kind !== 'pong') return this.wire.settings.forgeries.drop(asked.beat.name)
-    if (this.#asked.get(subject) !== asked) return
-    this.#forget(subject)
-    this.proven(asked.beat, verify && channel && { verify, channel })
+  async #heard(worker: string, reply: Uint8Array | undefined): Promise<void> {
+    const handshake = this.#open.get(worker)
+    if (!handshake || !reply) return // it is asked again when it is heard again
+    const { question, verify } = handshake
+    const channel = await handshake.channel
+    const isIts = !verify || (await channel?.verify(worker, question.to, reply))
+    if (!isIts || frameIn(reply)?.kind !== 'pong') return this.gateway.settings.forgeries.drop(handshake.beat.name)
+    if (this.#open.get(worker) !== handshake) return
+    this.forget(worker)
+    this.proven(handshake.beat, verify && channel && { verify, channel })
   }
 
-  #forget(subject: string): void {
-    this.#asked.get(subject)?.question.close()
-    this.#asked.delete(subject)
+  forget(worker: string): void {
+    this.#open.get(worker)?.question.close()
+    this.#open.delete(worker)
   }
 
   /** Those that never answered are asked anew when they are heard again. */
   sweep(): void {
-    const { clock, forgetMs } = this.wire.settings
-    for (const [subject, { since }] of this.#asked) if (clock.now() - since > forgetMs) this.#forget(subject)
+    const { clock, forgetMs } = this.gateway.settings
+    for (const [worker, { since }] of this.#open) if (clock.now() - since > forgetMs) this.forget(worker)
   }
 }

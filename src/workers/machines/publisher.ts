@@ -1,28 +1,27 @@
-/** What a worker says, in that order: heartbeats to all, signed with its machine's key; frames to gateways, sealed for each. */
+/** What a worker says, in that order: heartbeats to all, signed with its machine's key; frames to gateways, with a MAC for each. */
 
 import type { KeyPair } from '../../platform/platform'
-import type { NatsLink } from '../nats/connection'
-import { keyIn } from '../nats/subjects'
-import type { Seals } from './macs'
-import { InTurn, soon } from './maybe-promise'
+import type { Link } from './link'
+import type { Macs } from './macs'
+import { andThen, SerialQueue } from './maybe-promise'
 import { signedBeat } from './signed-heartbeat'
 
 /** Whoever has these is the machine. */
 export interface MachineKeys {
   key: KeyPair
-  seals: Seals
+  macs: Macs
 }
 
 const text = new TextEncoder()
 
-export class Outbox {
-  readonly #inTurn = new InTurn()
+export class Publisher {
+  readonly #queue = new SerialQueue()
   #beats = 0
 
-  /** @param subject  the worker's own @param keys  undefined: nothing is signed or sealed */
+  /** @param worker  its address @param keys  undefined: nothing is signed or has a MAC */
   constructor(
-    private readonly link: Pick<NatsLink, 'most' | 'publish'>,
-    private readonly subject: string,
+    private readonly link: Pick<Link, 'addresses' | 'most' | 'say'>,
+    private readonly worker: string,
     private readonly keys: MachineKeys | undefined,
   ) {}
 
@@ -31,33 +30,34 @@ export class Outbox {
     return this.link.most
   }
 
-  /** To an address of a call. Where that has no gateway's key nobody is there. */
-  frame(to: string, bytes: Uint8Array): void {
-    const { keys } = this
-    if (!keys) return this.#publish(to, bytes)
-    this.#inTurn.take(() =>
-      soon(keys.seals.with(keyIn(to)), (channel) => {
-        if (channel) return soon(channel.seal(this.subject, to, bytes), (sealed) => this.#publish(to, sealed))
+  /** @param call  the address of its answers; where that has no gateway's key nobody is there */
+  frame(call: string, bytes: Uint8Array): void {
+    const { keys, link } = this
+    if (!keys) return this.#say(call, bytes)
+    this.#queue.run(() =>
+      andThen(keys.macs.with(link.addresses.gatewayOf(call)), (channel) => {
+        if (channel) return andThen(channel.authenticate(this.worker, call, bytes), (frame) => this.#say(call, frame))
       }),
     )
   }
 
+  /** @param to  the address of its heartbeats */
   beat(to: string, beat: object): void {
     const { keys } = this
-    if (!keys) return this.#publish(to, text.encode(JSON.stringify(beat)))
-    const own = { ...beat, secret: keys.seals.own, sequence: ++this.#beats }
+    if (!keys) return this.#say(to, text.encode(JSON.stringify(beat)))
+    const own = { ...beat, secret: keys.macs.own, sequence: ++this.#beats }
     const json = text.encode(JSON.stringify(own))
-    this.#inTurn.take(async () => this.#publish(to, await signedBeat(keys.key, this.subject, json)))
+    this.#queue.run(async () => this.#say(to, await signedBeat(keys.key, this.worker, json)))
   }
 
-  #publish(to: string, bytes: Uint8Array): void {
+  #say(to: string, bytes: Uint8Array): void {
     try {
-      this.link.publish(to, bytes)
-    } catch {} // the connection is closed: the coordinator will notice
+      this.link.say(to, bytes)
+    } catch {} // the link is closed: the gateway will notice
   }
 
   /** Resolves when all that was said is on its way. */
   said(): Promise<void> {
-    return this.#inTurn.taken()
+    return this.#queue.idle()
   }
 }

@@ -1,8 +1,8 @@
 /** Workers with another model than their fleet's, which may be theirs one day (`remote/model-votes.ts`). */
 
 import { MOST_WORKERS } from '../remote/fleet'
-import type { Peer } from './coordinator'
 import type { Heartbeat } from './heartbeat'
+import type { Peer } from './worker'
 
 interface RefusedWorker {
   /** What it said last, and when. */
@@ -13,7 +13,7 @@ interface RefusedWorker {
   fits: boolean
 }
 
-export class Refused extends Map<string, RefusedWorker> {
+export class RefusedWorkers extends Map<string, RefusedWorker> {
   /** How many there are of each machine. */
   readonly #machines = new Map<string, number>()
   /** Of the fleet's first worker: a predictor's is fixed, and a model with another never takes its model's place. */

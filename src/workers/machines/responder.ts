@@ -7,9 +7,9 @@ import { median } from '../../base/stats'
 import type { TensorList } from '../../base/tensor'
 import type { ModelWorker } from '../worker'
 import { DOWN, encode, encodeError, encodeValues, FOR_EVER, type Frame, markOf } from './frames'
-import type { ServeSettings } from './options'
+import type { MachineSettings } from './options'
 import { assemblyOf, pack, unpack } from './packing'
-import type { Outbox } from './publisher'
+import type { Publisher } from './publisher'
 import { Requests, type RowRequest } from './requests'
 
 /** For models quicker than this the worker is sent its next row before it has answered the last, which hides the hand-over. */
@@ -32,8 +32,8 @@ export class Responder {
   /** @param beat  sends a heartbeat: one was asked for, or the worker begins or ceases to take rows */
   constructor(
     private readonly worker: ModelWorker,
-    private readonly settings: ServeSettings,
-    private readonly outbox: Outbox,
+    private readonly settings: MachineSettings,
+    private readonly publisher: Publisher,
     private readonly beat: () => void,
   ) {
     this.slots = worker.slots ?? 1
@@ -54,7 +54,7 @@ export class Responder {
     return !this.#requests.running.size && !this.worker.free && this.#state !== 'lingers'
   }
 
-  /** A frame from a coordinator. @param to  where answers go */
+  /** A frame from a gateway. @param to  where answers go */
   receive(frame: Frame, to: string): void {
     try {
       if (frame.kind === 'row') this.#receiveRow(frame, to)
@@ -191,7 +191,7 @@ export class Responder {
     else {
       const values = pack(outcome, this.worker.signature.outputs)
       const mark = markOf(this.worker.fingerprint)
-      for (const bytes of encodeValues('answer', values, this.outbox.most, mark)) this.#send(to, bytes)
+      for (const bytes of encodeValues('answer', values, this.publisher.most, mark)) this.#send(to, bytes)
     }
   }
 
@@ -200,7 +200,7 @@ export class Responder {
   }
 
   #send(to: string, bytes: Uint8Array): void {
-    if (this.#state !== 'closed') this.outbox.frame(to, bytes)
+    if (this.#state !== 'closed') this.publisher.frame(to, bytes)
   }
 
   #drop(request: RowRequest): void {

@@ -1,5 +1,5 @@
 /**
- * Heartbeats are signed with the machine's key. What is signed names the worker's own subject, in which its fleet, its identity and its run
+ * Heartbeats are signed with the machine's key. What is signed names the worker's own address, in which its fleet, its identity and its run
  * are, so that what it said elsewhere proves nothing here.
  */
 
@@ -14,13 +14,13 @@ const text = new TextEncoder()
 const SIGNED = 1
 const SIGNATURE = 64
 
-function statement(subject: string, json: Uint8Array): Uint8Array {
-  return joined([text.encode(`approxifer beat\n${subject}\n`), json], Uint8Array)
+function statement(worker: string, json: Uint8Array): Uint8Array {
+  return joined([text.encode(`approxifer beat\n${worker}\n`), json], Uint8Array)
 }
 
-/** @param subject  the worker's own */
-export async function signedBeat(key: KeyPair, subject: string, json: Uint8Array): Promise<Uint8Array> {
-  return joined([Uint8Array.of(SIGNED), await key.sign(statement(subject, json)), json], Uint8Array)
+/** @param worker  its address */
+export async function signedBeat(key: KeyPair, worker: string, json: Uint8Array): Promise<Uint8Array> {
+  return joined([Uint8Array.of(SIGNED), await key.sign(statement(worker, json)), json], Uint8Array)
 }
 
 /** A heartbeat's JSON, and its signature where it has one. */
@@ -29,11 +29,11 @@ export function openBeat(bytes: Uint8Array): { json: Uint8Array; signature: Uint
   return { json: bytes.subarray(1 + SIGNATURE), signature: bytes.subarray(1, 1 + SIGNATURE) }
 }
 
-/** Whether its signature is its worker's; what is none, or of no key, is nobody's. @param subject  the worker's own */
-export async function isBeatOf(verify: Verify, subject: string, bytes: Uint8Array): Promise<boolean> {
+/** Whether its signature is its worker's; what is none, or of no key, is nobody's. @param worker  its address */
+export async function isBeatOf(verify: Verify, worker: string, bytes: Uint8Array): Promise<boolean> {
   const { json, signature } = openBeat(bytes)
   try {
-    return await verify(statement(subject, json), signature ?? new Uint8Array())
+    return await verify(statement(worker, json), signature ?? new Uint8Array())
   } catch {
     return false
   }

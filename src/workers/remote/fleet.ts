@@ -1,12 +1,12 @@
 /**
  * What every fleet of remote workers is, whatever carries its rows: workers join and leave, are lost and come back, and all have one
- * model. A transport (HTTP, NATS) finds servers, makes a worker of each and knows how each stands; it tells that here:
+ * model. A transport (HTTP, machines) finds servers, makes a worker of each and knows how each stands; it tells that here:
  *
  *   fleet.model = model              what all workers must have; the transport settles the first one
  *   fleet.join(worker)               it can be reached and has that model: the predictor gets it, and closes it one day
  *   fleet.lost, well, left(name)     it cannot be reached; it can; its worker is closed
  *   fleet.leave(name, 'drain')       the predictor is to close it: when its calls have ended, or ('remove') at once
- *   fleet.succeed(model)             more machines have that (`census.ts`), and the fleet goes on with it
+ *   fleet.succeed(model)             more machines have that (`model-votes.ts`), and the fleet goes on with it
  *   fleet.isApart                    workers with other models join as well, and none takes the others' place
  *   fleet.end(error)                 nothing more will come, or the fleet cannot be used
  *
@@ -69,7 +69,7 @@ export class LossReports {
   }
 }
 
-interface FleetOptions<M> extends Omit<ChangesOptions, 'apart' | 'doubt'> {
+interface RemoteFleetOptions<M> extends Omit<ChangesOptions, 'apart' | 'doubt'> {
   /** From now on workers join with whatever model they have. */
   onApart?: () => void
   /** What a model is called, where that is not what it is told by. */
@@ -88,7 +88,7 @@ export class RemoteFleet<M> extends LossReports {
   /** Machines that may lie; undefined: the reader doubts nobody. */
   liars: number | undefined
 
-  constructor({ nameOf = String, clock, warn, onApart, ...options }: FleetOptions<M>) {
+  constructor({ nameOf = String, clock, warn, onApart, ...options }: RemoteFleetOptions<M>) {
     super(clock, warn)
     this.nameOf = nameOf
     const apart = () => {

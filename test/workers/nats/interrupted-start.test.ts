@@ -2,8 +2,8 @@
 
 import { expect, it } from 'vitest'
 import { VirtualClock } from '../../../src/testing/virtual-clock'
-import { natsWorkers } from '../../../src/workers/machines/fleet'
-import { serveNats } from '../../../src/workers/machines/serve'
+import { natsWorkers } from '../../../src/workers/nats/fleet'
+import { serveNats } from '../../../src/workers/nats/serve'
 import { HandWorker } from '../../shared/hand-predictor'
 import { Broker } from '../../simulation/nats-broker'
 import { CALM, Network } from '../../simulation/network'
