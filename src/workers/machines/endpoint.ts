@@ -28,7 +28,7 @@ export class Endpoint {
 
   /** @param keys  undefined: nothing is signed, and any frame counts */
   constructor(
-    readonly name: string,
+    private readonly name: string,
     readonly worker: ModelWorker,
     private readonly machine: MachineState,
     link: Link,
@@ -42,9 +42,8 @@ export class Endpoint {
     link.needs.add(own).add(this.#heartbeat)
     this.publisher = new Publisher(link, own, keys)
     this.responder = new Responder(worker, settings, this.publisher, () => this.beat())
-    const verifier = new FrameVerifier(own, addresses, keys?.macs, settings.forgeries, (frame, call) =>
-      this.responder.receive(frame, call),
-    )
+    const { responder } = this
+    const verifier = new FrameVerifier(own, addresses, keys?.macs, settings.forgeries, responder)
     link.listen(own, ({ bytes, reply }) => {
       if (reply) verifier.take(bytes, reply)
     })
@@ -55,19 +54,9 @@ export class Endpoint {
     const { state, connection, identity } = this.machine
     const { isDown, open, slots, ms } = this.responder
     const beat: Omit<Heartbeat, 'signed'> = {
-      version: VERSION,
-      name: this.name,
-      identity,
+      ...{ version: VERSION, name: this.name, identity, everyMs: this.settings.beatMs, connection },
       state: state === 'up' && isDown ? 'down' : state,
-      everyMs: this.settings.beatMs,
-      connection,
-      open,
-      slots,
-      ms,
-      signature,
-      fingerprint,
-      interruptible,
-      scales,
+      ...{ open, slots, ms, signature, fingerprint, interruptible, scales },
     }
     this.publisher.beat(this.#heartbeat, beat)
   }

@@ -36,7 +36,7 @@ export function machineWorkers(settings: FleetSettings, open: () => Promise<Link
   const fleet: RemoteFleet<string> = new RemoteFleet({
     ...{ warn, clock },
     onStart() {
-      opened = MachineFleet.open(open, settings, fleet).catch((error) => void fleet.end(error))
+      opened = MachineFleet.open(open, settings, fleet).catch((error) => void fleet.changes.end(error))
     },
     onReturn: async () => (await opened)?.close(),
   })
@@ -57,7 +57,8 @@ class MachineFleet implements FleetGateway {
   readonly #heartbeats: HeartbeatVerifier
   /** Which models machines have: kept as it changes, since a heartbeat must not take longer the more workers there are. */
   readonly #census = new Census<string>()
-  #connection: { is: 'there' | 'lost'; since: number } = { is: 'there', since: Number.NEGATIVE_INFINITY }
+  /** When the connection broke; undefined: it is there. */
+  #lostAt: number | undefined
   #cancelSweep: () => void = () => {}
 
   private constructor(
@@ -98,7 +99,7 @@ class MachineFleet implements FleetGateway {
 
   async close(): Promise<void> {
     this.#cancelSweep()
-    this.fleet.end()
+    this.fleet.changes.end()
     for (const worker of [...this.#workers.values()]) void worker.close()
     await this.link.close()
   }
@@ -110,32 +111,38 @@ class MachineFleet implements FleetGateway {
     this.#cancelSweep()
     this.settings.report(`fleet ${this.settings.fleet}: ${why}`)
     for (const worker of [...this.#workers.values()]) this.#remove(worker, why)
-    this.fleet.end()
+    this.fleet.changes.end()
   }
 
   // What workers say.
 
   #believe(beat: Heartbeat, verify?: Verify): void {
     if (this.fleet.changes.isOver) return
-    const { name, state } = beat
-    const refused = this.#refused.get(name)
-    let known = this.#workers.get(name)
-    const isIts = !known || (known.signed === beat.signed && (!beat.signed || known.identity === beat.identity))
-    if (known && isIts && isAgain(known.beat, beat)) return
-    const isRefused = refused !== undefined && isOneAs(refused.beat, beat)
-    if (isRefused && isAgain(refused.beat, beat)) return
-    if (known && isIts && beat.fingerprint !== known.fingerprint) {
+    const { name, fingerprint } = beat
+    const known = this.#workers.get(name)
+    const isIts = known?.signed === beat.signed && (!beat.signed || known.identity === beat.identity)
+    if (!known) this.#heardNew(beat, verify)
+    else if (isIts && isAgain(known.beat, beat)) return
+    else if (isIts && fingerprint === known.fingerprint) this.#heardAgain(known, beat)
+    else if (isIts) {
       this.#remove(known, 'has another model now')
-      known = undefined // and may join with that
-    }
-    if (known && isIts) this.#heardAgain(known, beat)
-    else if (known?.signed) this.settings.forgeries.drop(name)
-    else if (state !== 'up' && state !== 'down') {
-      if (isRefused) this.#forgetRefused(name)
-    } else if (isRefused && refused.beat.fingerprint === beat.fingerprint) this.#proven(beat, refused.peer)
-    else if (refused?.beat.signed && !isRefused) this.settings.forgeries.drop(name)
-    else this.#handshakes.hear(beat, verify)
+      this.#heardNew(beat, verify)
+    } else if (known.signed) this.settings.forgeries.drop(name)
+    else this.#heardNew(beat, verify)
     this.#reconsider()
+  }
+
+  /** Of a worker that has not joined, or of one with a key that bears the name of one without. */
+  #heardNew(beat: Heartbeat, verify: Verify | undefined): void {
+    const { name, state, fingerprint } = beat
+    const refused = this.#refused.get(name)
+    const isIts = refused !== undefined && isOneAs(refused.beat, beat)
+    if (isIts && isAgain(refused.beat, beat)) return
+    if (state !== 'up' && state !== 'down') {
+      if (isIts) this.#forgetRefused(name)
+    } else if (isIts && refused.beat.fingerprint === fingerprint) this.#proven(beat, refused.peer)
+    else if (refused?.beat.signed && !isIts) this.settings.forgeries.drop(name)
+    else this.#handshakes.hear(beat, verify)
   }
 
   /** A newcomer has proven its name, or has no key. A worker without a key gives way to one with a key, whose name it may have taken. */
@@ -247,22 +254,21 @@ class MachineFleet implements FleetGateway {
     this.#reconsider()
   }
 
-  /** Its machine is not connected any more. What it said before is looked at first. */
+  /** Its machine is not connected any more. */
   #left(address: string): void {
     if (this.fleet.changes.isOver) return
     this.#handshakes.forget(address)
-    for (const worker of this.#workers.values()) {
-      if (worker.address === address) worker.incoming.run(() => this.#disconnected(worker))
+    for (const { beat, fits } of this.#refused.values()) {
+      if (fits && this.link.addresses.worker(beat) === address) this.#count(beat, false)
     }
-    for (const { beat } of this.#refused.values()) {
-      if (this.link.addresses.worker(beat) === address) this.#count(beat, false)
+    for (const worker of this.#workers.values()) {
+      if (worker.address === address) worker.incoming.run(() => this.#disconnected(worker)) // behind what it said before
     }
     this.#reconsider()
   }
 
   #disconnected(worker: MachineWorker): void {
-    if (worker.gone) return
-    this.#lose(worker, 'is gone: its connection was closed')
+    if (!worker.gone) this.#lose(worker, 'is gone: its connection was closed')
     this.#reconsider()
   }
 
@@ -282,11 +288,10 @@ class MachineFleet implements FleetGateway {
   #sweep(due: number): void {
     const { clock, expireMs, forgetMs, missed } = this.settings
     const now = clock.now()
-    const { is, since } = this.#connection
-    if (is === 'there') {
+    if (this.#lostAt === undefined) {
       const unheard = now - due > SWEEP_MS ? now - due : 0 // this thread had no time to read, or the machine slept
       for (const worker of [...this.#workers.values()]) this.#checkSilence(worker, now, unheard)
-    } else if (now - since > expireMs) {
+    } else if (now - this.#lostAt > expireMs) {
       for (const worker of this.#workers.values()) worker.lose('cannot be reached: there is no connection')
     }
     for (const [name, { beat, heardAt, fits }] of this.#refused) {
@@ -312,20 +317,20 @@ class MachineFleet implements FleetGateway {
       this.#remove(worker, why)
     } else if (worker.gone) return
     else if (beats > missed) this.#lose(worker, `missed ${missed} heartbeats`)
-    else if (beats > ASK_AFTER && worker.open && !worker.isAsked) worker.ask()
+    else if (beats > ASK_AFTER && worker.open) worker.ask()
   }
 
   #interrupted(): void {
-    if (this.#connection.is === 'lost' || this.fleet.changes.isOver) return
-    this.#connection = { is: 'lost', since: this.settings.clock.now() }
+    if (this.#lostAt !== undefined || this.fleet.changes.isOver) return
+    this.#lostAt = this.settings.clock.now()
     this.settings.report(`fleet ${this.settings.fleet}: the connection was lost; it is tried again for ever`)
     for (const worker of this.#workers.values()) worker.interrupt()
   }
 
   #resumed(): void {
     const now = this.settings.clock.now()
-    if (this.#connection.is === 'lost') this.settings.report(`fleet ${this.settings.fleet}: the connection is back`)
-    this.#connection = { is: 'there', since: now }
+    if (this.#lostAt !== undefined) this.settings.report(`fleet ${this.settings.fleet}: the connection is back`)
+    this.#lostAt = undefined
     for (const worker of this.#workers.values()) worker.heardAt = now // they could not be heard before
     this.link.say(this.link.addresses.rollCall)
   }

@@ -1,7 +1,7 @@
 /** Frames that come for a worker. Where they have to have MACs only those count that a gateway has made, each once. */
 
 import type { Forgeries } from './forgeries'
-import { type Frame, frameIn } from './frames'
+import { decode, type Frame } from './frames'
 import type { Addresses } from './link'
 import type { Macs } from './macs'
 import { andThen, SerialQueue } from './maybe-promise'
@@ -20,7 +20,7 @@ export class FrameVerifier {
     private readonly addresses: Pick<Addresses, 'gatewayOf'>,
     private readonly macs: Macs | undefined,
     private readonly forgeries: Forgeries,
-    private readonly receive: (frame: Frame, call: string) => void,
+    private readonly receiver: { receive(frame: Frame, call: string): void },
   ) {}
 
   /** @param bytes  any that came @param call  where answers go */
@@ -39,8 +39,8 @@ export class FrameVerifier {
   }
 
   #read(bytes: Uint8Array, call: string, gateway?: string): void {
-    const frame = frameIn(bytes)
-    if (frame && (gateway === undefined || this.#isNew(gateway, frame))) this.receive(frame, call)
+    const frame = decode(bytes)
+    if (frame && (gateway === undefined || this.#isNew(gateway, frame))) this.receiver.receive(frame, call)
     else this.forgeries.drop(this.worker)
   }
 

@@ -29,10 +29,8 @@ export const DOWN = 1
 export interface Frame {
   kind: FrameKind
   flags: number
-  /** Of a row: milliseconds within which its inference has to begin; later it is not run. */
-  budgetMs: number
-  /** Of an answer: the mark of the model that made it. */
-  model: number
+  /** Of a row: milliseconds within which its inference has to begin; later it is not run. Of an answer: the mark of the model that made it. */
+  about: number
   /** Values or bytes of the whole row or answer. */
   total: number
   offset: number
@@ -43,7 +41,7 @@ export interface Frame {
 
 /** A frame without values, such as 'cancel'; of an error, what is wrong. */
 export function encode(kind: FrameKind, { flags = 0, body = new Uint8Array() } = {}): Uint8Array {
-  return frameOf(kind, { flags, about: 0, total: 0, offset: 0 }, body)
+  return frameOf({ kind, flags, about: 0, total: 0, offset: 0, body })
 }
 
 /** A row or an answer in as many frames as it takes. @param most  bytes that a message may have @param about  a row's budget, an answer's model */
@@ -56,18 +54,13 @@ export function* encodeValues(
   const each = Math.max(1, Math.floor((most - HEAD - MAC) / values.BYTES_PER_ELEMENT))
   for (let offset = 0; offset === 0 || offset < values.length; offset += each) {
     const part = values.subarray(offset, offset + each)
-    yield frameOf(kind, { flags: 0, about, total: values.length, offset }, toRaw(part))
+    yield frameOf({ kind, flags: 0, about, total: values.length, offset, body: toRaw(part) })
   }
 }
 
-interface Head {
-  flags: number
-  about: number
-  total: number
-  offset: number
-}
+type Content = Pick<Frame, 'kind' | 'flags' | 'about' | 'total' | 'offset' | 'body'>
 
-function frameOf(kind: FrameKind, { flags, about, total, offset }: Head, body: Uint8Array): Uint8Array {
+function frameOf({ kind, flags, about, total, offset, body }: Content): Uint8Array {
   const bytes = new Uint8Array(HEAD + body.length + MAC)
   const view = new DataView(bytes.buffer)
   view.setUint8(0, VERSION)
@@ -89,32 +82,22 @@ export function split(frame: Uint8Array): { content: Uint8Array; mac: Uint8Array
   return { content: frame.subarray(0, -MAC), mac: frame.subarray(-MAC) }
 }
 
-/** @throws ApproxiferError PROTOCOL for what is no frame of this version */
-export function decode(bytes: Uint8Array): Frame {
+/** What these bytes are; undefined where they are no frame of this version. */
+export function decode(bytes: Uint8Array): Frame | undefined {
   const end = bytes.length - MAC
-  if (end < HEAD) throw wrong(`${HEAD + MAC} bytes or more`, `${bytes.length}`)
+  if (end < HEAD) return undefined
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  if (view.getUint8(0) !== VERSION) throw wrong(`version ${VERSION}`, `${view.getUint8(0)}`)
   const kind = kinds[view.getUint8(1)]
-  if (kind === undefined) throw wrong(`a kind up to ${kinds.length - 1}`, `${view.getUint8(1)}`)
-  const about = view.getUint32(4, true)
+  if (view.getUint8(0) !== VERSION || kind === undefined) return undefined
   return {
     kind,
     flags: view.getUint16(2, true),
-    budgetMs: about,
-    model: about,
+    about: view.getUint32(4, true),
     total: view.getUint32(8, true),
     offset: view.getUint32(12, true),
     sequence: view.getFloat64(SEQUENCE_AT, true),
     body: bytes.subarray(HEAD, end),
   }
-}
-
-/** What these bytes are, where they are a frame of this version. */
-export function frameIn(bytes: Uint8Array): Frame | undefined {
-  try {
-    return decode(bytes)
-  } catch {}
 }
 
 /** The last model's: nearly always the next one's. */

@@ -6,7 +6,7 @@
 import type { MaybePromise } from '../../platform/platform'
 import { MOST_WORKERS } from '../remote/fleet'
 import type { Conversation } from './conversations'
-import { encode, frameIn } from './frames'
+import { decode, encode } from './frames'
 import type { Heartbeat } from './heartbeat'
 import type { Channel } from './macs'
 import { andThen } from './maybe-promise'
@@ -64,7 +64,7 @@ export class Handshakes {
     const { question, verify } = handshake
     const channel = await handshake.channel
     const isIts = !verify || (await channel?.verify(worker, question.to, reply))
-    if (!isIts || frameIn(reply)?.kind !== 'pong') return this.gateway.settings.forgeries.drop(handshake.beat.name)
+    if (!isIts || decode(reply)?.kind !== 'pong') return this.gateway.settings.forgeries.drop(handshake.beat.name)
     if (this.#open.get(worker) !== handshake) return
     this.forget(worker)
     this.proven(handshake.beat, verify && channel && { verify, channel })

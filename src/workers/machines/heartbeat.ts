@@ -1,9 +1,9 @@
 /** What a worker says of itself, in JSON: twice a second, when it joins or is called, and when its state changes. */
 
 import { checkBoolean, checkInteger, checkNumber, checkString, checkWord, expected } from '../../base/check'
-import { elementTypes } from '../../base/element'
 import { ApproxiferError, asError } from '../../base/errors'
 import { rowLength, type Signature, type TensorSpec } from '../../base/tensor'
+import { checkSpecs } from '../worker'
 import { VERSION } from './frames'
 import { isKey, isToken, tagOf } from './names'
 import { openBeat } from './signed-heartbeat'
@@ -78,9 +78,7 @@ function checked(beat: Heartbeat, isProven: boolean): Heartbeat {
   if (!Array.isArray(beat.scales ?? [])) throw new TypeError(expected('scales', 'numbers', beat.scales))
   checkKey(beat, isProven)
   if (signature?.batched !== undefined) checkBoolean('signature.batched', signature.batched)
-  if (!areSpecs(signature?.inputs) || !areSpecs(signature?.outputs)) {
-    throw new TypeError(expected('signature', 'inputs and outputs', signature))
-  }
+  for (const side of ['inputs', 'outputs'] as const) checkTensors(`signature.${side}`, signature?.[side])
   return beat
 }
 
@@ -95,13 +93,10 @@ function checkKey({ name, identity, secret, sequence, signed }: Heartbeat, isPro
   checkInteger('sequence', sequence, 1)
 }
 
-function areSpecs(specs: unknown): boolean {
-  if (!Array.isArray(specs) || !specs.length) return false
-  const isLength = (n: number) => n === -1 || (Number.isInteger(n) && n >= 1)
-  const isSpec = ({ name, shape, type = 'float32' }: TensorSpec) =>
-    typeof name === 'string' && Array.isArray(shape) && shape.every(isLength) && elementTypes.includes(type)
-  if (!specs.every((spec) => spec !== null && isSpec(spec))) return false
-  return rowLength(specs.map(({ name, shape }) => ({ name, shape: shape.map(Math.abs) }))) <= MOST_VALUES
+function checkTensors(field: string, specs: readonly TensorSpec[] | undefined): void {
+  checkSpecs(field, specs)
+  const values = rowLength((specs as TensorSpec[]).map((spec) => ({ ...spec, shape: spec.shape.map(Math.abs) })))
+  if (values > MOST_VALUES) throw new RangeError(expected(field, `${MOST_VALUES} values or fewer`, values))
 }
 
 /** Whether it came before: it is sent again by somebody else. */

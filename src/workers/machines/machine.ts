@@ -37,6 +37,7 @@ const GRACE_MS = 10_000
 export class ServingMachine implements MachineService, MachineState {
   state: MachineState['state'] = 'up'
   connection = 1
+  readonly names: readonly string[]
   readonly identity: string
   readonly signed: boolean
   readonly closed: Promise<void>
@@ -78,7 +79,8 @@ export class ServingMachine implements MachineService, MachineState {
     })
     const run = (key ? tagOf(key.identity) : '') + randomToken().slice(0, 6)
     const own = key && macs && !link.proves ? { key, macs } : undefined
-    this.#endpoints = workers.map((worker, i) => new Endpoint(`${name}-${i}-${run}`, worker, this, link, settings, own))
+    this.names = workers.map((_, i) => `${name}-${i}-${run}`)
+    this.#endpoints = workers.map((worker, i) => new Endpoint(this.names[i], worker, this, link, settings, own))
     link.listen(link.addresses.rollCall, () => this.#beatAll())
     link.follow({
       lost: () => this.connection++,
@@ -91,10 +93,6 @@ export class ServingMachine implements MachineService, MachineState {
 
   get forged(): number {
     return this.#settings.forgeries.count
-  }
-
-  get names(): readonly string[] {
-    return this.#endpoints.map(({ name }) => name)
   }
 
   /** The link has what was said and listened to. Where the connection breaks meanwhile gateways find the workers when it is back. */

@@ -22,9 +22,8 @@ export class NameLimit {
 
   /** It was heard, and it is proven that its machine has said it. */
   hear(identity: string, name: string, now: number): void {
-    const names = this.#machines.get(identity)
-    if (names) names.set(name, now)
-    else this.#machines.set(identity, new Map([[name, now]]))
+    const names = this.#machines.get(identity) ?? new Map<string, number>()
+    this.#machines.set(identity, names.set(name, now))
   }
 
   forget(identity: string, name: string): void {

@@ -20,15 +20,10 @@ export class Publisher {
 
   /** @param worker  its address @param keys  undefined: nothing is signed or has a MAC */
   constructor(
-    private readonly link: Pick<Link, 'addresses' | 'most' | 'say'>,
+    readonly link: Pick<Link, 'addresses' | 'most' | 'say'>,
     private readonly worker: string,
     private readonly keys: MachineKeys | undefined,
   ) {}
-
-  /** Bytes that a frame may have. */
-  get most(): number {
-    return this.link.most
-  }
 
   /** @param call  the address of its answers; where that has no gateway's key nobody is there */
   frame(call: string, bytes: Uint8Array): void {

@@ -13,34 +13,18 @@ interface RefusedWorker {
   fits: boolean
 }
 
+/** By name. */
 export class RefusedWorkers extends Map<string, RefusedWorker> {
-  /** How many there are of each machine. */
-  readonly #machines = new Map<string, number>()
   /** Of the fleet's first worker: a predictor's is fixed, and a model with another never takes its model's place. */
   signature: string | undefined
 
   /** @returns whether none of its machine was refused before */
   hear(beat: Heartbeat, peer: Peer | undefined, heardAt: number): boolean {
-    const { name } = beat
-    const before = this.get(name)
-    if (before) this.#count(before.beat, -1)
-    else if (this.size >= MOST_WORKERS) return false
-    const fits = JSON.stringify(beat.signature) === this.signature
-    this.set(name, { beat, peer, heardAt, fits })
-    const count = this.#count(beat, 1)
-    return !before && count === 1
-  }
-
-  override delete(name: string): boolean {
-    const refused = this.get(name)
-    if (refused) this.#count(refused.beat, -1)
-    return super.delete(name)
-  }
-
-  #count({ identity }: Heartbeat, change: 1 | -1): number {
-    const count = (this.#machines.get(identity) ?? 0) + change
-    if (count) this.#machines.set(identity, count)
-    else this.#machines.delete(identity)
-    return count
+    const { name, identity } = beat
+    const isNew = !this.has(name)
+    if (isNew && this.size >= MOST_WORKERS) return false
+    const isNews = isNew && ![...this.values()].some((refused) => refused.beat.identity === identity)
+    this.set(name, { beat, peer, heardAt, fits: JSON.stringify(beat.signature) === this.signature })
+    return isNews
   }
 }

@@ -6,7 +6,7 @@ import type { Signature, TensorList } from '../../base/tensor'
 import { OpenCall } from '../open-call'
 import { type ModelWorker, wrongQueries } from '../worker'
 import type { Conversation, Conversations } from './conversations'
-import { type Assembly, DOWN, decodeError, encode, encodeValues, FOR_EVER, type Frame, frameIn, markOf } from './frames'
+import { type Assembly, DOWN, decode, decodeError, encode, encodeValues, FOR_EVER, type Frame, markOf } from './frames'
 import type { Heartbeat } from './heartbeat'
 import type { Link } from './link'
 import type { Channel, Macs } from './macs'
@@ -184,12 +184,7 @@ export class MachineWorker implements ModelWorker {
     if (!this.peer) return this.#gateway.unheard(this) // nobody else can say that, or others can say anything in its name
     if (!this.isThere || this.#cancelDoubt) return
     this.#cancelDoubt = this.#gateway.settings.clock.after(UNHEARD_MS, () => this.#gateway.unheard(this), true)
-    if (!this.isAsked) this.ask()
-  }
-
-  #endDoubt(): void {
-    this.#cancelDoubt?.()
-    this.#cancelDoubt = undefined
+    this.ask()
   }
 
   /** Nobody listened when this call was sent, and so when those were that were sent after it. */
@@ -206,7 +201,7 @@ export class MachineWorker implements ModelWorker {
     const { to } = sent.conversation
     this.incoming.run(() =>
       andThen(channel ? channel.verify(this.address, to, bytes) : true, (isIts) => {
-        const frame = isIts ? frameIn(bytes) : undefined
+        const frame = isIts ? decode(bytes) : undefined
         if (!frame || (channel && frame.sequence <= sent.heard)) return this.#gateway.settings.forgeries.drop(this.name)
         sent.heard = frame.sequence
         this.#believe(sent, frame)
@@ -222,8 +217,8 @@ export class MachineWorker implements ModelWorker {
         return this.#done(sent, new ApproxiferError(code, `${this.name}: ${message}`))
       }
       const answer = sent.parts.add(frame)
-      if (frame.model !== FOR_EVER && frame.model !== markOf(this.fingerprint)) {
-        if (!this.isAsked) this.ask() // its next heartbeat says which
+      if (frame.about !== FOR_EVER && frame.about !== markOf(this.fingerprint)) {
+        this.ask() // its next heartbeat says which
         throw new ApproxiferError('WORKER', `${this.name} has another model now`)
       }
       if (answer) this.#done(sent, unpack(answer, this.signature.outputs))
@@ -249,14 +244,16 @@ export class MachineWorker implements ModelWorker {
     if (this.free) this.onFree?.()
   }
 
-  /** Asks for a sign of life: where nobody listens any more, the link may say so at once. */
+  /** Asks for a sign of life, unless it was asked since it was heard: where nobody listens any more, the link may say so at once. */
   ask(): void {
+    if (this.isAsked) return
     this.#question = this.#converse(() => {}) // its next heartbeat is the answer
     this.#say(this.#question, encode('ping'))
   }
 
   #forgetQuestion(): void {
-    this.#endDoubt()
+    this.#cancelDoubt?.()
+    this.#cancelDoubt = undefined
     this.#question?.close()
     this.#question = undefined
   }
@@ -280,7 +277,7 @@ export class MachineWorker implements ModelWorker {
     this.#state = 'closed'
     this.#forgetQuestion()
     this.onFree = undefined
-    for (const sent of this.#calls) if (!sent.call.settled) this.#cancel(sent)
+    for (const sent of this.#calls) if (!sent.call.settled) this.#say(sent.conversation, encode('cancel'))
     this.#endCalls(new ApproxiferError('CLOSED', `${this.name} was closed`))
     this.#gateway.closed(this)
   }
@@ -321,14 +318,10 @@ export class MachineWorker implements ModelWorker {
     this.#send(sent)
   }
 
-  #aborted(sent: SentCall): void {
-    this.#cancel(sent)
-    if (!this.isThere) this.#done(sent, DROPPED)
-  }
-
   /** What still waits at the worker is dropped there. */
-  #cancel(sent: SentCall): void {
+  #aborted(sent: SentCall): void {
     this.#say(sent.conversation, encode('cancel'))
+    if (!this.isThere) this.#done(sent, DROPPED)
   }
 
   /** The worker has nothing more to do for it. */

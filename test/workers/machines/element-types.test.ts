@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import type { Signature } from '../../../src/base/tensor'
-import { decode, encodeValues, VERSION } from '../../../src/workers/machines/frames'
+import { decode, encodeValues, type Frame, VERSION } from '../../../src/workers/machines/frames'
 import { decodeHeartbeat } from '../../../src/workers/machines/heartbeat'
 import { assemblyOf, pack, unpack } from '../../../src/workers/machines/packing'
 import { bitsOfAll, everyType, everyValue } from '../../shared/element-values'
@@ -13,7 +13,7 @@ describe('frames', () => {
     for (const most of [17, 20, 64, 1000, 1e6]) {
       const parts = assemblyOf(inputs)
       const frames = [...encodeValues('row', pack(everyValue(), inputs), most)]
-      const read = frames.map((bytes) => parts.add(decode(bytes)))
+      const read = frames.map((bytes) => parts.add(decode(bytes) as Frame))
       expect(read.slice(0, -1).every((values) => values === undefined)).toBe(true)
       expect(bitsOfAll(unpack(read[read.length - 1] as Uint8Array, inputs))).toEqual(bitsOfAll(everyValue()))
     }
@@ -30,7 +30,9 @@ describe('frames', () => {
     other[0] = 3
     expect(() => unpack(other, specs)).toThrow('message: expected 3 values, got 16 bytes')
     const [frame] = encodeValues('row', new Uint8Array(64 * 2 ** 20 + 1), 1e6)
-    expect(() => assemblyOf(specs).add(decode(frame))).toThrow('message: expected 67108864 values, got 67108865')
+    expect(() => assemblyOf(specs).add(decode(frame) as Frame)).toThrow(
+      'message: expected 67108864 values, got 67108865',
+    )
   })
 })
 

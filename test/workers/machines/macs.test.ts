@@ -7,7 +7,7 @@ import type { Mac } from '../../../src/platform/platform'
 import { webCrypto } from '../../../src/platform/webcrypto'
 import { Forgeries } from '../../../src/workers/machines/forgeries'
 import { FrameVerifier } from '../../../src/workers/machines/frame-verifier'
-import { decode, encode, encodeValues } from '../../../src/workers/machines/frames'
+import { decode, encode, encodeValues, type Frame } from '../../../src/workers/machines/frames'
 import { type Channel, Macs } from '../../../src/workers/machines/macs'
 import { subjectsOf } from '../../../src/workers/nats/subjects'
 
@@ -61,6 +61,8 @@ async function ends() {
   return { gateway, machine, to, there, back }
 }
 
+const numberOf = (bytes: Uint8Array) => (decode(bytes) as Frame).sequence
+
 const answer = () => [...encodeValues('answer', Float32Array.of(1, 2), 1000)][0]
 
 describe('a frame with a MAC', () => {
@@ -99,11 +101,11 @@ describe('a frame with a MAC', () => {
 
   it('has a higher number than all before it, also where the other end was forgotten meanwhile', async () => {
     const { to, machine, gateway, back } = await ends()
-    const first = decode(await back.authenticate(subject, to, answer())).sequence
+    const first = numberOf(await back.authenticate(subject, to, answer()))
     for (let i = 0; i < 300; i++) machine.with((await keys.secret()).own)
     const again = machine.with(gateway.own) as Channel
     expect(again).not.toBe(back)
-    expect(decode(await again.authenticate(subject, to, answer())).sequence).toBeGreaterThan(first)
+    expect(numberOf(await again.authenticate(subject, to, answer()))).toBeGreaterThan(first)
   })
 })
 
@@ -112,7 +114,9 @@ describe('what arrives at a worker', () => {
     const { machine, to, there } = await ends()
     const received = vi.fn()
     const forgeries = new Forgeries('f', () => {}, 'gateways')
-    const verifier = new FrameVerifier(subject, subjectsOf('f'), machine, forgeries, (frame) => received(frame.kind))
+    const verifier = new FrameVerifier(subject, subjectsOf('f'), machine, forgeries, {
+      receive: (frame) => received(frame.kind),
+    })
     return { machine, to, there, received, forgeries, verifier }
   }
 

@@ -36,6 +36,6 @@ describe.skipIf(!natsInstalled)('a machine on NATS whose model is replaced betwe
 
 it('an answer of a worker that does not say its model is as it was', () => {
   const [frame] = encodeValues('answer', Float32Array.of(1), 1000)
-  expect(decode(frame).model).toBe(FOR_EVER)
+  expect(decode(frame)?.about).toBe(FOR_EVER)
   expect([markOf(undefined), markOf('x') === markOf('y')]).toEqual([FOR_EVER, false])
 })
