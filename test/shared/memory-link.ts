@@ -82,7 +82,7 @@ export class MemoryLink implements Link {
     queueMicrotask(() => {
       if (!this.hub.ends.delete(this)) return
       const own = [...this.#listening.keys()].filter((address) => address.startsWith('worker/'))
-      for (const end of this.hub.ends) for (const worker of own) end.#events?.left(worker)
+      for (const end of this.hub.ends) for (const worker of own) end.#events?.left?.(worker)
     })
     this.#events?.lost()
   }

@@ -1,6 +1,6 @@
 /**
- * What carries the messages of a fleet: a broker, sockets, the memory of a test. The gateway has one end of it, each machine another. All
- * that this folder knows of it is below; where messages go are texts that the link makes, and that nothing here looks into.
+ * What carries the messages of a fleet: a broker, sockets, the memory of a test. The gateway has one end of it, each machine another. This
+ * folder knows of it only what stands below. The link makes the addresses; nothing here reads what is in them.
  */
 
 import type { ApproxiferError } from '../../base/errors'
@@ -10,16 +10,16 @@ export interface Link {
   /** Bytes that a message may have. */
   readonly most: number
   /**
-   * Whether the link itself knows which machine is at its other ends: what is said at a worker's addresses, or in reply to what was sent there,
-   * is of the machine whose key is in them. Then heartbeats come without signatures, and frames without MACs.
+   * Whether the link itself knows which machine has which of its ends. Then only a machine with that key gets a worker's addresses, and only the
+   * worker that was asked can reply. Heartbeats have no signatures then, and frames no MACs.
    */
   readonly proves: boolean
-  /** Addresses without which nothing can be done here: who opened the link adds them before they are used. */
+  /** Addresses without which nothing can be done here. A machine adds them before it uses them. */
   readonly needs: Set<string>
   /** The first of `needs` that this end may not use, as far as is known after `flush`. */
   readonly refusal: ApproxiferError | undefined
 
-  /** @param reply  where answers go @throws where the link is closed */
+  /** @param bytes  nobody writes to them any more @param reply  where answers go @throws where the link is closed */
   say(to: string, bytes?: Uint8Array, reply?: string): void
   listen(to: string, heard: (message: LinkMessage) => void): void
   /** Tells of the link's life until it ends. To be called once. */
@@ -37,7 +37,7 @@ export interface LinkMessage {
   to: string
   bytes: Uint8Array
   reply?: string | undefined
-  /** It is no reply: nobody listens where the question was sent. */
+  /** It is no reply: the link says that nobody listens where the question was sent. */
   isUnheard?: boolean
 }
 
@@ -48,8 +48,8 @@ export interface LinkEvents {
   back(): void
   /** It was closed for good. */
   ended(): void
-  /** To a gateway, by a link that can tell: the machine that has this worker's address is not connected any more. */
-  left(worker: string): void
+  /** For a gateway, where the link can tell it: the machine that has this worker's address is not connected any more. */
+  left?(worker: string): void
 }
 
 /** Where messages of one fleet go. */

@@ -86,7 +86,6 @@ export class ServingMachine implements MachineService, MachineState {
       lost: () => this.connection++,
       back: () => this.#beatAll(),
       ended: () => void this.close(),
-      left() {},
     })
     this.#beatOn()
   }

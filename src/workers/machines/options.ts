@@ -11,7 +11,7 @@ import { LEAST_EVERY_MS, MOST_SLOTS } from './heartbeat'
 import { checkFleet, isKey } from './names'
 
 export interface FleetOptions {
-  /** Name of the fleet, as its machines have it (`serveNats`, `approxifer work --fleet`): letters, digits, `-` and `_`. */
+  /** Name of the fleet, as its machines have it (`approxifer work --fleet`): letters, digits, `-` and `_`. */
   fleet: string
   /**
    * The model that workers must have, a path, a URL or its bytes. Default: that of the first worker, and where nobody that is there
@@ -64,8 +64,8 @@ export function checkFleetOptions(options: FleetOptions, more: readonly string[]
   const warn = warnOnce(onWarning)
   return {
     ...{ fleet, model, fingerprint, clock },
-    originOf: (key?: string) => (origin && key !== undefined ? said(origin, key, warn) : undefined),
-    trusts: (key = '') => trusted === true || (trusted !== false && trusted.includes(key)),
+    originOf: (identity: string) => origin && said(origin, identity, warn),
+    trusts: (identity: string) => trusted === true || (trusted !== false && trusted.includes(identity)),
     missed: checkInteger('missed', missed, 1),
     forgetMs: checkInteger('forgetMs', forgetMs, 1, MOST_MS),
     expireMs: checkInteger('expireMs', expireMs, 1, MOST_MS),

@@ -122,7 +122,7 @@ export class NatsLink implements Link {
   }
 
   /** The server does not tell who leaves. */
-  async follow(events: Omit<LinkEvents, 'left'>): Promise<void> {
+  async follow(events: LinkEvents): Promise<void> {
     void this.connection.closed().then(() => events.ended())
     for await (const { type, error } of this.connection.status()) {
       if (type === 'disconnect') events.lost()
