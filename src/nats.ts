@@ -1,6 +1,9 @@
 /** Workers behind NATS: both ends. @module */
 
 export type { KeyPair } from './platform/platform'
+export type { MachineChanges as NatsWorkers } from './workers/machines/fleet'
+export type { MachineService as NatsService } from './workers/machines/machine'
+export type { MachineOptions as ServeNatsOptions } from './workers/machines/options'
 export type {
   NatsConnection,
   NatsConnectOptions,
@@ -8,6 +11,5 @@ export type {
   NatsServer,
   NatsSubscription,
 } from './workers/nats/connection'
-export { type NatsWorkers, natsWorkers } from './workers/nats/fleet'
-export type { NatsOptions, ServeNatsOptions } from './workers/nats/options'
-export { type NatsService, serveNats } from './workers/nats/serve'
+export { type NatsOptions, natsWorkers } from './workers/nats/fleet'
+export { serveNats } from './workers/nats/serve'

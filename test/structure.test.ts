@@ -108,6 +108,12 @@ describe('structure', () => {
     expect(wrongWay(files).sort()).toEqual([])
   })
 
+  it('a fleet of machines does not know what carries its messages', () => {
+    const machines = Object.entries(files).filter(([file]) => file.startsWith('workers/machines/'))
+    expect(machines.length).toBeGreaterThan(10)
+    expect(machines.filter(([, text]) => imports(text).some((to) => to.includes('/nats/')))).toEqual([])
+  })
+
   it('platform differences, memory and cosines stay where they belong', () => {
     expect(misplaced(files)).toEqual([])
   })

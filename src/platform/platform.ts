@@ -104,14 +104,14 @@ export interface SecretPair {
    * What the ends of two public keys make of bytes alike, and nobody else can: for each `info` another one, with a key of HKDF-SHA-256
    * (RFC 5869, no salt) from their secret. Throws or rejects where the other one is no key.
    */
-  agree(other: string, infos: readonly string[]): Soon<Mac[]>
+  agree(other: string, infos: readonly string[]): MaybePromise<Mac[]>
 }
 
 /** HMAC-SHA-256 of the parts, one behind the other: 32 bytes. */
-export type Mac = (...parts: readonly Uint8Array[]) => Soon<Uint8Array>
+export type Mac = (...parts: readonly Uint8Array[]) => MaybePromise<Uint8Array>
 
 /** There at once, or later. */
-export type Soon<T> = T | Promise<T>
+export type MaybePromise<T> = T | Promise<T>
 
 /** Keys and signatures of Ed25519, and secrets. One file per runtime, chosen as the platform is, since few need them. */
 export interface Keys {

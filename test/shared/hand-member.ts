@@ -2,9 +2,9 @@
 
 import type { Msg, NatsConnection } from '@nats-io/transport-node'
 import type { KeyPair } from 'approxifer/nats'
-import { encode, VERSION } from '../../src/workers/nats/frames'
-import { Outbox } from '../../src/workers/nats/outbox'
-import { Seals } from '../../src/workers/nats/seals'
+import { encode, VERSION } from '../../src/workers/machines/frames'
+import { Macs } from '../../src/workers/machines/macs'
+import { type MachineKeys, Publisher } from '../../src/workers/machines/publisher'
 import { subjectsOf } from '../../src/workers/nats/subjects'
 import { HandWorker } from './hand-predictor'
 
@@ -12,13 +12,19 @@ interface HandMember {
   /** Default: it signs nothing. Its name must have the first ten letters of the key then. */
   key?: KeyPair
   /** What it does with a frame that is not asked whether it is there. */
-  received?: (frame: Uint8Array, reply: string, outbox: Outbox) => void
+  received?: (frame: Uint8Array, reply: string, publisher: Publisher) => void
 }
 
 /** The values of a row's frame. */
 export const rowIn = (frame: Uint8Array) => new Float32Array(Uint8Array.from(frame.subarray(24, -32)).buffer)
 
-/** It does not look at seals. @returns says that it is there, and what else it is told to */
+/** What says things as a machine does. @param worker  whose subject it is */
+export function publisherOn(connection: Pick<NatsConnection, 'publish'>, worker: string, keys?: MachineKeys) {
+  const say = (to: string, bytes?: Uint8Array) => connection.publish(to, bytes)
+  return new Publisher({ addresses: subjectsOf('any'), most: 1_048_576, say }, worker, keys)
+}
+
+/** It does not look at MACs. @returns says that it is there, and what else it is told to */
 export function handMember(
   connection: NatsConnection,
   fleet: string,
@@ -29,20 +35,20 @@ export function handMember(
   const { signature } = new HandWorker(name)
   const subjects = subjectsOf(fleet)
   const place = { name, identity: key?.identity ?? name, signed: key !== undefined }
-  const publish = (to: string, bytes?: Uint8Array) => connection.publish(to, bytes)
-  const made = async () => new Outbox({ most: 1_048_576, publish }, subjects.worker(place), key && { key, seals: await Seals.make('machine') }) // biome-ignore format: one line
+  const made = async () =>
+    publisherOn(connection, subjects.worker(place), key && { key, macs: await Macs.make('machine') })
   const ready = made()
   const beat = async (more: object = {}) => {
     const rest = { state: 'up', everyMs: 500, connection: 1, open: 0, slots: 1, ms: 0, signature }
-    const outbox = await ready
-    outbox.beat(subjects.beat(place), { version: VERSION, name, identity: place.identity, ...rest, ...more }) // biome-ignore format: one line
+    const publisher = await ready
+    publisher.beat(subjects.heartbeat(place), { version: VERSION, name, identity: place.identity, ...rest, ...more })
   }
   connection.subscribe(subjects.rollCall, { callback: () => void beat() })
   connection.subscribe(subjects.worker(place), {
     callback: (_, { data, reply = '' }: Msg) => {
-      void ready.then((outbox) => {
-        if (data[1] === 2) outbox.frame(reply, encode('pong'))
-        else received(data, reply, outbox)
+      void ready.then((publisher) => {
+        if (data[1] === 2) publisher.frame(reply, encode('pong'))
+        else received(data, reply, publisher)
       })
     },
   })

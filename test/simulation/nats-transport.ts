@@ -1,10 +1,10 @@
 /** Machines that call home: the real two ends of a fleet on NATS, at connections of the simulation. */
 
 import { seeded } from '../../src/base/random'
-import { natsWorkers } from '../../src/workers/nats/fleet'
-import { encodeValues } from '../../src/workers/nats/frames'
-import type { NatsOptions } from '../../src/workers/nats/options'
-import { type NatsService, serveNats } from '../../src/workers/nats/serve'
+import { encodeValues } from '../../src/workers/machines/frames'
+import type { MachineService } from '../../src/workers/machines/machine'
+import { type NatsOptions, natsWorkers } from '../../src/workers/nats/fleet'
+import { serveNats } from '../../src/workers/nats/serve'
 import type { Change } from '../../src/workers/worker'
 import { keyOf } from '../shared/fixed-keys'
 import type { Actor } from './actor'
@@ -16,7 +16,7 @@ const FLEET = 'simulated'
 interface Member {
   actor: Actor
   connection: Connection
-  service: Promise<NatsService>
+  service: Promise<MachineService>
 }
 
 interface NatsTransportOptions {

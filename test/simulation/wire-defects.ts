@@ -6,9 +6,9 @@ import { type Defect, defect } from './defect'
 export const wireDefects: readonly Defect[] = [
   defect('HTTP: a reply is another request’s', 'workers/http/oip-server.ts', "if (reply.id !== undefined && reply.id !== id) throw this.#error('PROTOCOL', 'answers another request', {})", ''),
   defect('HTTP: a former model answers on', 'workers/http/served-model.ts', 'if (!other) return reply.outcomes', 'if (reply) return reply.outcomes'),
-  defect('NATS: what others say in a worker’s name counts', 'workers/nats/worker.ts', 'const frame = isIts ? frameIn(bytes) : undefined', 'const frame = isIts !== undefined ? frameIn(bytes) : undefined'),
-  defect('NATS: whoever comes is of the fleet’s model', 'workers/nats/fleet.ts', 'if (!this.#isOurs(beat)) return this.#refuse(beat, peer)', ''),
-  defect('NATS: a sweep goes on when all is over', 'workers/nats/fleet.ts', '  async close(): Promise<void> {\n    this.#cancelSweep()', '  async close(): Promise<void> {'),
+  defect('NATS: what others say in a worker’s name counts', 'workers/machines/worker.ts', 'const frame = isIts ? decode(bytes) : undefined', 'const frame = isIts !== undefined ? decode(bytes) : undefined'),
+  defect('NATS: whoever comes is of the fleet’s model', 'workers/machines/fleet.ts', 'if (!this.#isOurs(beat)) return this.#refuse(beat, peer)', ''),
+  defect('NATS: a sweep goes on when all is over', 'workers/machines/fleet.ts', '  async close(): Promise<void> {\n    this.#cancelSweep()', '  async close(): Promise<void> {'),
   defect('gateway: rows change places', 'gateway/batch.ts', 'this.outcomes[row] = { prediction: keep(prediction) }', 'this.outcomes[this.outcomes.length] = { prediction: keep(prediction) }'),
   defect('gateway: a reply has the id of another', 'gateway/infer.ts', "const { model = '', version = '', id } = event", "const { model = '', version = '' } = event\n    const id = event.id?.replace(/9$/, '8')"),
   defect('gateway: bytes are held for ever', 'gateway/infer.ts', 'const done = () => hold(0)', 'const done = () => {}'),

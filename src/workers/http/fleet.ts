@@ -53,6 +53,7 @@ class HttpFleet {
   /** Servers that have answered, those with one model in one group, until it is the fleet's. */
   readonly #votes: FleetServer[][] = []
   readonly #isSame: (a: ModelIdentity, b: ModelIdentity) => boolean
+  readonly #names: ModelNames
   readonly #cancelLate: () => void
   #cancelElection: (() => void) | undefined
   #hasStarted = false
@@ -64,14 +65,13 @@ class HttpFleet {
     this.#isSame = (a, b) => isSameModel(a, b, probe.rounding)
     const most = source ? undefined : new Set(urls.map(nameOf)).size
     this.#settings = settings
-    const [names, onApart] = [new ModelNames(this.#isSame), () => this.#admitOthers()]
-    const called = (model: ModelIdentity) => names.of(model)
+    this.#names = new ModelNames(this.#isSame)
     const beside = async (worker: ModelWorker) => {
-      names.learn(await identityOf(worker, probe))
+      this.#names.learn(await identityOf(worker, probe))
       if (this.fleet.model) this.#admitAll(this.fleet.model) // servers may have answered before
     }
-    const told = { onApart, beside, onReturn: () => this.#close() }
-    this.fleet = new RemoteFleet({ nameOf: called, clock, warn, most, ...told })
+    const told = { onApart: () => this.#admitOthers(), onReturn: () => this.#close() }
+    this.fleet = new RemoteFleet({ clock, warn, most, beside, ...told })
     // The only timer that holds the process: somebody waits for the first workers.
     this.#cancelLate = clock.after(timeoutMs, () => this.#late())
     for (const url of urls) this.#add(url)
@@ -205,7 +205,7 @@ class HttpFleet {
 
   /** By its name answers of one model are told from another's, also where servers tell no fingerprint. */
   #take(model: ModelIdentity): ModelIdentity {
-    this.fleet.model = { ...model, name: this.fleet.nameOf(model) }
+    this.fleet.model = { ...model, name: this.#names.of(model) }
     return this.fleet.model
   }
 
@@ -213,7 +213,7 @@ class HttpFleet {
   #ownOf({ model: { found } }: HttpWorker): ModelIdentity | undefined {
     const { model, isApart } = this.fleet
     const fits = isApart && JSON.stringify(found?.signature) === JSON.stringify(model?.signature)
-    return found && fits ? { ...found, name: this.fleet.nameOf(found) } : undefined
+    return found && fits ? { ...found, name: this.#names.of(found) } : undefined
   }
 
   /** Where models are kept apart: one that was found with another than it had joins anew, with that. @returns whether it does */
@@ -296,7 +296,7 @@ class HttpFleet {
   }
 
   #fail(error: ApproxiferError): void {
-    this.fleet.end(error)
+    this.fleet.changes.end(error)
     this.#close()
   }
 

@@ -3,6 +3,7 @@
 import { platform } from '#platform'
 import { expected } from '../../base/check'
 import { ApproxiferError, asError, withoutPassword } from '../../base/errors'
+import type { Addresses, Link, LinkEvents, LinkMessage } from '../machines/link'
 
 export interface NatsMessage {
   subject: string
@@ -66,22 +67,23 @@ export function checkServer(server: unknown): asserts server is NatsServer {
   throw new TypeError(expected('server', what, typeof server === 'string' ? withoutPassword(server) : server))
 }
 
-export class NatsLink {
-  /** The first of what `needs` names that the server does not let this user do. */
-  refusal: Error | undefined
-  /** Subjects without which nothing can be done here. */
+export class NatsLink implements Link {
+  /** A broker does not tell who has sent a message. */
+  readonly proves = false
   readonly needs = new Set<string>()
+  refusal: ApproxiferError | undefined
   readonly #subscriptions: NatsSubscription[] = []
 
   private constructor(
     private readonly connection: NatsConnection,
     private readonly isOwned: boolean,
+    readonly addresses: Addresses,
     private readonly warn: (text: string) => void,
   ) {}
 
   /** @throws ApproxiferError WORKER where the library is missing, or no server answers */
-  static async open(server: NatsServer, warn: (text: string) => void): Promise<NatsLink> {
-    if (typeof server === 'object' && isConnection(server)) return new NatsLink(server, false, warn)
+  static async open(server: NatsServer, addresses: Addresses, warn: (text: string) => void): Promise<NatsLink> {
+    if (typeof server === 'object' && isConnection(server)) return new NatsLink(server, false, addresses, warn)
     const given = typeof server === 'string' ? { servers: server } : server
     const access = accessOf(given.servers)
     const options = { ...defaults, ...access, ...given, servers: access.servers } // what the caller says goes first
@@ -93,47 +95,48 @@ export class NatsLink {
       throw asError(error, 'WORKER')
     }
     try {
-      return new NatsLink((await connect(options)) as NatsConnection, true, warn)
+      return new NatsLink((await connect(options)) as NatsConnection, true, addresses, warn)
     } catch (error) {
       const { message } = asError(error, 'WORKER')
       throw new ApproxiferError('WORKER', `no connection to NATS at ${access.servers}: ${message}`, { cause: error })
     }
   }
 
-  /** Bytes that a message may have, as the server says. */
+  /** As the server says. */
   get most(): number {
     return this.connection.info?.max_payload ?? 1_048_576
   }
 
-  /** @throws where the connection is closed */
-  publish(subject: string, payload?: Uint8Array, reply?: string): void {
-    this.connection.publish(subject, payload, reply === undefined ? undefined : { reply })
+  say(subject: string, bytes?: Uint8Array, reply?: string): void {
+    this.connection.publish(subject, bytes, reply === undefined ? undefined : { reply })
   }
 
-  listen(subject: string, heard: (message: NatsMessage) => void): void {
+  /** No queue group: all that subscribe hear a message. */
+  listen(subject: string, heard: (message: LinkMessage) => void): void {
     const callback = (error: Error | null, message: NatsMessage) => {
-      if (error) this.#refused(error)
-      else heard(message)
+      if (error) return this.#refused(error)
+      const { subject: to, data: bytes, reply, headers } = message
+      heard({ to, bytes, reply, isUnheard: headers?.code === 503 && !bytes.length })
     }
     this.#subscriptions.push(this.connection.subscribe(subject, { callback }))
   }
 
-  /** Tells of the connection's life until it ends. */
-  async follow(told: { lost(): void; back(): void; ended(): void }): Promise<void> {
-    void this.connection.closed().then(() => told.ended())
+  /** The server does not tell who leaves. */
+  async follow(events: LinkEvents): Promise<void> {
+    void this.connection.closed().then(() => events.ended())
     for await (const { type, error } of this.connection.status()) {
-      if (type === 'disconnect') told.lost()
-      else if (type === 'reconnect') told.back()
+      if (type === 'disconnect') events.lost()
+      else if (type === 'reconnect') events.back()
       else if (type === 'error' && error) this.#refused(error)
     }
   }
 
   #refused(error: Error & { subject?: string }): void {
-    if (this.needs.has(error.subject ?? '')) this.refusal ??= error
-    this.warn(`NATS: ${error.message}`)
+    const text = `NATS: ${error.message}`
+    if (this.needs.has(error.subject ?? '')) this.refusal ??= new ApproxiferError('WORKER', text, { cause: error })
+    this.warn(text)
   }
 
-  /** Resolves when the server has what was published and listened to. */
   async flush(): Promise<void> {
     if (!this.connection.isClosed()) await this.connection.flush()
   }
@@ -143,7 +146,7 @@ export class NatsLink {
     if (!this.connection.isClosed()) for (const subscription of subscriptions) subscription.unsubscribe()
   }
 
-  /** Listens no more; the caller's own connection stays open. */
+  /** The caller's own connection stays open. */
   async close(): Promise<void> {
     this.mute()
     if (this.isOwned) await this.connection.close()

@@ -1,27 +1,13 @@
 /** A queue of changes as an async iterable: the writer never waits for the reader. */
 
-import type { ModelWorker } from '../worker'
-
 export interface ChangesOptions {
   /** Called once, when the reader asks for the first change. */
   onStart?: (() => void) | undefined
   /** Called once, when the reader wants no more; not where the writer has ended it before. */
   onReturn: () => unknown
-  /** At most as many workers will ever have joined; undefined: any number may. */
-  most?: number | undefined
-  /** Called by a reader that keeps workers of several models apart. */
-  apart?: (() => void) | undefined
-  /** Called by a reader where some may lie. */
-  doubt?: ((liars: number) => void) | undefined
-  /** Called before that with a worker that is not of the fleet. */
-  beside?: ((worker: ModelWorker) => Promise<void>) | undefined
 }
 
 export class Changes<T> implements AsyncIterableIterator<T> {
-  readonly most: number | undefined
-  readonly apart: (() => void) | undefined
-  readonly doubt: ((liars: number) => void) | undefined
-  readonly beside: ((worker: ModelWorker) => Promise<void>) | undefined
   /** `taken`: called when the reader has dealt with the change, and asks for the next one. */
   readonly #queue: { change: T; taken: (() => void) | undefined }[] = []
   readonly #reading: AsyncGenerator<T>
@@ -29,11 +15,7 @@ export class Changes<T> implements AsyncIterableIterator<T> {
   #end: { error: unknown } | undefined
   #wake: () => void = () => {}
 
-  constructor({ onStart, onReturn, most, apart, doubt, beside }: ChangesOptions) {
-    this.most = most
-    this.apart = apart
-    this.doubt = doubt
-    this.beside = beside
+  constructor({ onStart, onReturn }: ChangesOptions) {
     this.#onReturn = onReturn
     this.#reading = this.#read(onStart)
   }

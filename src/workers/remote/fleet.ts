@@ -1,21 +1,21 @@
 /**
  * What every fleet of remote workers is, whatever carries its rows: workers join and leave, are lost and come back, and all have one
- * model. A transport (HTTP, NATS) finds servers, makes a worker of each and knows how each stands; it tells that here:
+ * model. A transport (HTTP, machines) finds servers, makes a worker of each and knows how each stands; it tells that here:
  *
  *   fleet.model = model              what all workers must have; the transport settles the first one
  *   fleet.join(worker)               it can be reached and has that model: the predictor gets it, and closes it one day
  *   fleet.lost, well, left(name)     it cannot be reached; it can; its worker is closed
  *   fleet.leave(name, 'drain')       the predictor is to close it: when its calls have ended, or ('remove') at once
- *   fleet.succeed(model)             more machines have that (`census.ts`), and the fleet goes on with it
+ *   fleet.succeed(model)             more machines have that (`model-votes.ts`), and the fleet goes on with it
  *   fleet.isApart                    workers with other models join as well, and none takes the others' place
- *   fleet.end(error)                 nothing more will come, or the fleet cannot be used
+ *   fleet.changes.end(error)         nothing more will come, or the fleet cannot be used
  *
  * `fleet.changes` is what the predictor reads.
  */
 
 import type { Clock } from '../../base/clock'
 import type { Warn } from '../../base/notices'
-import type { Change, ModelWorker } from '../worker'
+import type { Change, ModelWorker, WorkerChanges } from '../worker'
 import { Changes, type ChangesOptions } from './changes'
 
 /** Workers that a fleet may have, and that are remembered as lost: a member that may announce workers can invent any number. */
@@ -69,28 +69,24 @@ export class LossReports {
   }
 }
 
-interface FleetOptions<M> extends Omit<ChangesOptions, 'apart' | 'doubt'> {
+interface RemoteFleetOptions extends ChangesOptions, Pick<WorkerChanges, 'most' | 'beside'> {
   /** From now on workers join with whatever model they have. */
   onApart?: () => void
-  /** What a model is called, where that is not what it is told by. */
-  nameOf?: (model: M) => string
   warn: Warn
   clock: Clock
 }
 
 /** @typeParam M  what tells models apart, for instance a fingerprint */
 export class RemoteFleet<M> extends LossReports {
-  readonly changes: Changes<Change>
-  readonly nameOf: (model: M) => string
+  readonly changes: Changes<Change> & WorkerChanges
   /** The one that all must have; where models are kept apart the first one's. */
   model: M | undefined
   isApart = false
   /** Machines that may lie; undefined: the reader doubts nobody. */
   liars: number | undefined
 
-  constructor({ nameOf = String, clock, warn, onApart, ...options }: FleetOptions<M>) {
+  constructor({ clock, warn, onApart, most, beside, ...options }: RemoteFleetOptions) {
     super(clock, warn)
-    this.nameOf = nameOf
     const apart = () => {
       this.isApart = true
       onApart?.()
@@ -98,7 +94,7 @@ export class RemoteFleet<M> extends LossReports {
     const doubt = (liars: number) => {
       this.liars = liars
     }
-    this.changes = new Changes({ ...options, apart, doubt })
+    this.changes = Object.assign(new Changes<Change>(options), { most, beside, apart, doubt })
   }
 
   join(worker: ModelWorker): void {
@@ -116,9 +112,5 @@ export class RemoteFleet<M> extends LossReports {
     if (this.model === undefined || this.isApart || next === undefined) return undefined
     this.model = next
     return next
-  }
-
-  end(error?: unknown): void {
-    this.changes.end(error)
   }
 }

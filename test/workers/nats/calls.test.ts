@@ -1,7 +1,7 @@
 import type { ModelWorker } from 'approxifer'
 import { natsWorkers } from 'approxifer/nats'
 import { describe, expect, it, vi } from 'vitest'
-import { VERSION } from '../../../src/workers/nats/frames'
+import { VERSION } from '../../../src/workers/machines/frames'
 import { identityOf } from '../../../src/workers/worker'
 import { HandWorker, turn } from '../../shared/hand-predictor'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'

@@ -2,8 +2,8 @@ import { headers, type NatsConnection } from '@nats-io/transport-node'
 import { createPredictor } from 'approxifer'
 import { natsWorkers } from 'approxifer/nats'
 import { describe, expect, it } from 'vitest'
-import { encodeValues } from '../../../src/workers/nats/frames'
-import type { Outbox } from '../../../src/workers/nats/outbox'
+import { encodeValues } from '../../../src/workers/machines/frames'
+import type { Publisher } from '../../../src/workers/machines/publisher'
 import { keyOf } from '../../shared/fixed-keys'
 import { handMember, rowIn } from '../../shared/hand-member'
 import { natsFleets } from '../../shared/nats-fleet'
@@ -20,13 +20,13 @@ const honest = (name: string) => fleets.double(fleet, name)
 
 /** A member that listens to its own subject alone. @param received  what it does with a row and where its answer goes */
 async function member(
-  received: (connection: NatsConnection, frame: Uint8Array, reply: string, outbox: Outbox) => void,
+  received: (connection: NatsConnection, frame: Uint8Array, reply: string, publisher: Publisher) => void,
 ) {
   const connection = await fleets.connect()
   const key = keyOf('forger')
   const beat = handMember(connection, fleet, `forger-${key.identity.slice(0, 10)}`, {
     key,
-    received: (frame, reply, outbox) => frame[1] === 0 && received(connection, frame, reply, outbox),
+    received: (frame, reply, publisher) => frame[1] === 0 && received(connection, frame, reply, publisher),
   })
   const timer = setInterval(beat, 500)
   fleets.end(() => clearInterval(timer))
@@ -60,10 +60,10 @@ async function predictor() {
 describe.skipIf(!natsInstalled)('a member of a fleet on NATS that guesses what others answer to', () => {
   it('forges their answers: no wrong answer is exact, and nobody honest is ejected', async () => {
     const lie = (row: Float32Array) => row.map((value) => 3 * value + 1)
-    await member((_, frame, reply, outbox) => {
+    await member((_, frame, reply, publisher) => {
       const row = rowIn(frame)
       for (const to of [...guesses(reply), reply]) {
-        for (const bytes of encodeValues('answer', lie(row), 1_048_576)) outbox.frame(to, bytes)
+        for (const bytes of encodeValues('answer', lie(row), 1_048_576)) publisher.frame(to, bytes)
       }
     })
     await Promise.all(['a', 'b', 'c', 'd'].map(honest))

@@ -4,11 +4,10 @@ import type { Msg, NatsConnection } from '@nats-io/transport-node'
 import { createPredictor } from 'approxifer'
 import { natsWorkers } from 'approxifer/nats'
 import { describe, expect, it } from 'vitest'
-import { encodeError, encodeValues } from '../../../src/workers/nats/frames'
-import { Outbox } from '../../../src/workers/nats/outbox'
-import { Seals } from '../../../src/workers/nats/seals'
+import { encodeError, encodeValues } from '../../../src/workers/machines/frames'
+import { Macs } from '../../../src/workers/machines/macs'
 import { keyOf } from '../../shared/fixed-keys'
-import { handMember, rowIn } from '../../shared/hand-member'
+import { handMember, publisherOn, rowIn } from '../../shared/hand-member'
 import { natsFleets } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
 
@@ -44,14 +43,13 @@ const outsider = () =>
 async function member() {
   const key = keyOf('framing')
   const own = `member-${key.identity.slice(0, 10)}`
-  const seals = await Seals.make('machine')
+  const macs = await Macs.make('machine')
   let turn = 0
   const connection = await reader(async (to, { subject, data, reply = '' }) => {
     if (subject.endsWith(own)) return
     const row = rowIn(data)
-    const publish = (at: string, bytes?: Uint8Array) => to.publish(at, bytes)
     const [name] = subject.split('.').slice(-1)
-    const impostor = new Outbox({ most: 1_048_576, publish }, subject, { key, seals })
+    const impostor = publisherOn(to, subject, { key, macs })
     for (const bytes of answers(lie(row))) {
       if (turn % 4 === 0) to.publish(reply, bytes)
       else impostor.frame(reply, bytes) // by its own keys
@@ -63,10 +61,10 @@ async function member() {
   })
   const beat = handMember(connection, fleet, own, {
     key,
-    received(frame, reply, outbox) {
+    received(frame, reply, publisher) {
       const row = rowIn(frame)
       if (frame[1] !== 0) return
-      for (const bytes of answers(row.map((value) => 2 * value))) outbox.frame(reply, bytes)
+      for (const bytes of answers(row.map((value) => 2 * value))) publisher.frame(reply, bytes)
     },
   })
   const timer = setInterval(beat, 500)

@@ -3,7 +3,7 @@
 import { createPredictor } from 'approxifer'
 import { natsWorkers } from 'approxifer/nats'
 import { describe, expect, it } from 'vitest'
-import { encode, VERSION } from '../../../src/workers/nats/frames'
+import { encode, VERSION } from '../../../src/workers/machines/frames'
 import { HandWorker } from '../../shared/hand-predictor'
 import { natsFleets } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'

@@ -4,16 +4,11 @@ import { createPredictor } from 'approxifer'
 import { type NatsConnection, type NatsService, natsWorkers, serveNats } from 'approxifer/nats'
 import { describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../../../src/testing/virtual-clock'
+import { VERSION } from '../../../src/workers/machines/frames'
+import { MachineWorker } from '../../../src/workers/machines/worker'
 import { natsWorkers as natsWorkersHere } from '../../../src/workers/nats/fleet'
-import { VERSION } from '../../../src/workers/nats/frames'
-import { Hearing } from '../../../src/workers/nats/hearing'
-import { checkNatsOptions } from '../../../src/workers/nats/options'
-import { Outbox } from '../../../src/workers/nats/outbox'
-import { Seals } from '../../../src/workers/nats/seals'
-import { subjectsOf } from '../../../src/workers/nats/subjects'
-import { NatsWorker } from '../../../src/workers/nats/worker'
 import { keyOf } from '../../shared/fixed-keys'
-import { HandWorker, turn } from '../../shared/hand-predictor'
+import { HandWorker } from '../../shared/hand-predictor'
 import { natsFleets } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
 import { inferring } from '../../shared/vectors'
@@ -191,41 +186,11 @@ it('a heartbeat looks at no other worker: of 4,000 it looked at all', async () =
   for (let i = 0; i < 4000; i++) beat(`w${i}`)
   await first
   for (let joined = 1; joined < 4000; joined++) await changes.next()
-  const looks = (['isClosed', 'gone', 'isThere', 'name'] as const).map((of) =>
-    vi.spyOn(NatsWorker.prototype, of, 'get'),
-  )
+  const looks = (['isClosed', 'gone', 'isThere'] as const).map((of) => vi.spyOn(MachineWorker.prototype, of, 'get'))
   for (let i = 0; i < 10; i++) beat(`w${i}`)
   const count = looks.reduce((sum, { mock }) => sum + mock.calls.length, 0)
   vi.restoreAllMocks()
   expect(count).toBeGreaterThan(0)
   expect(count / 10).toBeLessThan(20)
   await changes.return?.()
-})
-
-it('names that one machine makes up are checked a few at a time, and no more than it may have', async () => {
-  const clock = new VirtualClock()
-  const settings = checkNatsOptions({ fleet: 'f', clock, onWarning() {} })
-  const believed = vi.fn()
-  const hearing = new Hearing(settings, () => undefined, believed)
-  const { signature } = new HandWorker('a')
-  const [key, seals, subjects] = [keyOf('many'), await Seals.make('machine'), subjectsOf('f')]
-  const beats: { subject: string; data: Uint8Array }[] = []
-  const publish = (subject: string, data = new Uint8Array()) => void beats.push({ subject, data })
-  for (let i = 0; i < 10_000; i++) {
-    const place = { name: `w${i}-${key.identity.slice(0, 10)}`, identity: key.identity, signed: true }
-    const own = { version: VERSION, state: 'up', everyMs: 500, connection: 1, open: 0, slots: 1, ms: 0, signature }
-    const outbox = new Outbox({ most: 1_048_576, publish }, subjects.worker(place), { key, seals })
-    outbox.beat(subjects.beat(place), { ...own, name: place.name, identity: key.identity })
-    if (i % 100 === 0) await outbox.said()
-  }
-  await until(() => beats.length === 10_000)
-  for (const beat of beats) hearing.hear(beat)
-  for (let at = 0, before = 0; at < 100; at++, before = believed.mock.calls.length) {
-    for (let turns = 0; turns < 3; turns++) await turn()
-    expect(believed.mock.calls.length - before).toBeLessThanOrEqual(20)
-    await clock.run(at)
-  }
-  expect(believed.mock.calls.length).toBe(256)
-  for (const beat of beats.slice(0, 300)) hearing.hear(beat) // and again: known ones at once
-  await until(() => believed.mock.calls.length === 512)
 })

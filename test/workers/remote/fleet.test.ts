@@ -73,7 +73,7 @@ describe('changes', () => {
     expect(calls).toEqual([])
     expect(await fleet.changes.next()).toEqual({ done: false, value: { add: worker('a') } })
     fleet.leave('a', 'drain')
-    fleet.end(new Error('over'))
+    fleet.changes.end(new Error('over'))
     expect([calls, fleet.changes.unread, fleet.changes.isOver]).toEqual([['start'], [{ drain: 'a' }], true])
     expect(await fleet.changes.next()).toEqual({ done: false, value: { drain: 'a' } })
     await expect(fleet.changes.next()).rejects.toThrow('over')

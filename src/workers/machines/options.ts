@@ -1,4 +1,4 @@
-/** Options of `natsWorkers` and `serveNats`, the two ends of a fleet, and their defaults. */
+/** Options of the two ends of a fleet, whatever carries its messages, and their defaults. What is of one link alone is checked there. */
 
 import { platform } from '#platform'
 import { checkFunction, checkInteger, checkNames, checkString, expected, MOST_MS } from '../../base/check'
@@ -6,11 +6,12 @@ import { type Clock, systemClock } from '../../base/clock'
 import { guarded, warnOnce } from '../../base/notices'
 import type { KeyPair } from '../../platform/platform'
 import type { ModelWorker } from '../worker'
+import { Forgeries } from './forgeries'
 import { LEAST_EVERY_MS, MOST_SLOTS } from './heartbeat'
-import { checkFleet, isKey, subjectsOf } from './subjects'
+import { checkFleet, isKey } from './names'
 
-export interface NatsOptions {
-  /** Name of the fleet, as `serveNats` and `approxifer work --fleet` have it: letters, digits, `-` and `_`. */
+export interface FleetOptions {
+  /** Name of the fleet, as its machines have it (`approxifer work --fleet`): letters, digits, `-` and `_`. */
   fleet: string
   /**
    * The model that workers must have, a path, a URL or its bytes. Default: that of the first worker, and where nobody that is there
@@ -34,54 +35,48 @@ export interface NatsOptions {
   forgetMs?: number
   /** Milliseconds within which an inference must begin at the worker; later nobody wants it. Default 10,000. */
   expireMs?: number
-  /** Calls that may wait at a worker behind the one that runs, of this coordinator; none at one that answers several at once. Default 2. */
+  /** Calls that may wait at a worker behind the one that runs, of this gateway; none at one that answers several at once. Default 2. */
   maxPending?: number
-  /** What answers are addressed to, where the server's permissions ask for a certain prefix. Default '_INBOX'. */
-  inboxPrefix?: string
-  /** Told once per thing worth knowing: a worker with another model, what the server refuses. Default: console.warn. */
+  /** Told once per thing worth knowing: a worker with another model, what is refused. Default: console.warn. */
   onWarning?: (text: string) => void
   /** Time, for tests. Default: the system's. */
   clock?: Clock
 }
 
-export const natsOptions = [
-  ...['fleet', 'model', 'fingerprint', 'missed', 'forgetMs', 'expireMs', 'maxPending', 'inboxPrefix', 'onWarning'],
+export const fleetOptions = [
+  ...['fleet', 'model', 'fingerprint', 'missed', 'forgetMs', 'expireMs', 'maxPending', 'onWarning'],
   ...['trusted', 'origin', 'clock'],
 ]
 
-export type NatsSettings = ReturnType<typeof checkNatsOptions>
+export type FleetSettings = ReturnType<typeof checkFleetOptions>
 
-/** @throws TypeError or RangeError naming the option, expected and got */
-export function checkNatsOptions(options: NatsOptions) {
-  checkNames('', options, natsOptions)
+/** @param more  names of options that its link has @throws TypeError or RangeError naming the option, expected and got */
+export function checkFleetOptions(options: FleetOptions, more: readonly string[] = []) {
+  checkNames('', options, [...fleetOptions, ...more])
   const { fleet, model, fingerprint, missed = 3, forgetMs = 10_000, expireMs = 10_000, maxPending = 2 } = options
-  const { origin, trusted = false, inboxPrefix = '_INBOX', onWarning = console.warn, clock = systemClock } = options
+  const { origin, trusted = false, onWarning = console.warn, clock = systemClock } = options
   checkFleet(fleet)
   if (model !== undefined && fingerprint !== undefined) throw new TypeError('fingerprint: expected none beside model')
   if (fingerprint !== undefined) checkString('fingerprint', fingerprint)
   if (typeof trusted !== 'boolean' && !(Array.isArray(trusted) && trusted.every(isKey)))
     throw new TypeError(expected('trusted', 'true, false, or keys of machines', trusted))
-  if (!/^[\w-]+(\.[\w-]+)*$/.test(inboxPrefix)) {
-    throw new TypeError(expected('inboxPrefix', 'tokens with dots between them', inboxPrefix))
-  }
   if (origin !== undefined) checkFunction('origin', origin, "a function of a machine's key")
   const warn = warnOnce(onWarning)
   return {
-    ...{ model, fingerprint, inboxPrefix, clock },
-    originOf: (key?: string) => (origin && key !== undefined ? said(origin, key, warn) : undefined),
-    trusts: (key = '') => trusted === true || (trusted !== false && trusted.includes(key)),
+    ...{ fleet, model, fingerprint, clock },
+    originOf: (identity: string) => origin && said(origin, identity, warn),
+    trusts: (identity: string) => trusted === true || (trusted !== false && trusted.includes(identity)),
     missed: checkInteger('missed', missed, 1),
     forgetMs: checkInteger('forgetMs', forgetMs, 1, MOST_MS),
     expireMs: checkInteger('expireMs', expireMs, 1, MOST_MS),
     maxPending: checkInteger('maxPending', maxPending, 0),
-    subjects: subjectsOf(fleet),
     /** The caller says which model it must be: there can be no other. */
     isFixed: model !== undefined || fingerprint !== undefined,
     /** Each text as often as it is given. */
     report: guarded(onWarning),
     /** Each text once. */
     warn,
-    forgeries: new Forgeries(guarded(onWarning), 'workers'),
+    forgeries: new Forgeries(fleet, guarded(onWarning), 'workers'),
   }
 }
 
@@ -96,25 +91,7 @@ function said(origin: (identity: string) => string, key: string, warn: (text: st
   }
 }
 
-/** What comes in the names of workers or gateways, and has not their signatures or seals. */
-export class Forgeries {
-  count = 0
-
-  constructor(
-    private readonly report: (text: string) => void,
-    private readonly whose: 'workers' | 'gateways',
-  ) {}
-
-  /** @param name  of the worker that it is said to be of, or was sent to; told of the 1st, the 10th, the 100th and so on */
-  drop(name: string): void {
-    if (!/^10*$/.test(`${++this.count}`)) return
-    this.report(
-      `NATS: ${this.count} dropped that others sent in the names of ${this.whose}, at ${name} the last: see docs/remote.md`,
-    )
-  }
-}
-
-export interface ServeNatsOptions {
+export interface MachineOptions {
   /** Name of the fleet: letters, digits, `-` and `_`. */
   fleet: string
   /** Workers to answer with, for instance those of `localWorkers`, each as many rows at once as its `slots`; `close` closes them. */
@@ -129,23 +106,23 @@ export interface ServeNatsOptions {
   key?: string | KeyPair | false
   /** Milliseconds between two heartbeats. Default 500. */
   beatMs?: number
-  /** Calls of all coordinators that may wait at a worker behind those that run; more are refused. Default 8. */
+  /** Calls of all gateways that may wait at a worker behind those that run; more are refused. Default 8. */
   maxPending?: number
   /** How long an inference may take before its worker is restarted. Default 30,000 ms. */
   hangMs?: number
-  /** Told once per thing worth knowing: what the server refuses. Default: console.warn. */
+  /** Told once per thing worth knowing: what is refused. Default: console.warn. */
   onWarning?: (text: string) => void
   /** Time, for tests. Default: the system's. */
   clock?: Clock
 }
 
-const serveOptions = ['fleet', 'workers', 'name', 'key', 'beatMs', 'maxPending', 'hangMs', 'onWarning', 'clock']
+const machineOptions = ['fleet', 'workers', 'name', 'key', 'beatMs', 'maxPending', 'hangMs', 'onWarning', 'clock']
 
-export type ServeSettings = ReturnType<typeof checkServeOptions>
+export type MachineSettings = ReturnType<typeof checkMachineOptions>
 
 /** @throws TypeError or RangeError naming the option, expected and got */
-export function checkServeOptions(options: ServeNatsOptions) {
-  checkNames('', options, serveOptions)
+export function checkMachineOptions(options: MachineOptions) {
+  checkNames('', options, machineOptions)
   const { fleet, workers, key, beatMs = 500, maxPending = 8, hangMs = 30_000, clock = systemClock } = options
   const { name = platform.identity(), onWarning } = options
   checkFleet(fleet)
@@ -155,15 +132,14 @@ export function checkServeOptions(options: ServeNatsOptions) {
   for (const [i, { slots = 1 }] of workers.entries()) checkInteger(`workers[${i}].slots`, slots, 1, MOST_SLOTS)
   checkString('name', name)
   if (!isPair(key)) throw new TypeError(expected('key', "a file's path, a pair of keys or false", key))
-  const machine = name.replace(/[^\w-]+/g, '_').slice(0, 100)
   return {
-    ...{ fleet, workers: workers as readonly ModelWorker[], machine, clock, key },
+    ...{ fleet, workers: workers as readonly ModelWorker[], clock, key },
+    name: name.replace(/[^\w-]+/g, '_').slice(0, 100),
     beatMs: checkInteger('beatMs', beatMs, LEAST_EVERY_MS, 60_000),
     maxPending: checkInteger('maxPending', maxPending, 0),
     hangMs: checkInteger('hangMs', hangMs, 1, MOST_MS),
-    subjects: subjectsOf(fleet),
     warn: warnOnce(onWarning),
-    forgeries: new Forgeries(guarded(onWarning ?? console.warn), 'gateways'),
+    forgeries: new Forgeries(fleet, guarded(onWarning ?? console.warn), 'gateways'),
   }
 }
 

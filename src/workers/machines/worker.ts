@@ -1,103 +1,118 @@
-/** One worker of a fleet as its coordinator sees it. */
+/** One worker of a fleet as its gateway sees it. */
 
 import { type Abort, aborted, abortOf } from '../../base/abort'
 import { ApproxiferError, asError } from '../../base/errors'
 import type { Signature, TensorList } from '../../base/tensor'
 import { OpenCall } from '../open-call'
 import { type ModelWorker, wrongQueries } from '../worker'
-import { DOWN, decodeError, encode, encodeValues, FOR_EVER, type Frame, frameIn, markOf } from './frames'
+import type { Conversation, Conversations } from './conversations'
+import { type Assembly, DOWN, decode, decodeError, encode, encodeValues, FOR_EVER, type Frame, markOf } from './frames'
 import type { Heartbeat } from './heartbeat'
+import type { Link } from './link'
+import type { Channel, Macs } from './macs'
+import { andThen, SerialQueue } from './maybe-promise'
+import type { FleetSettings } from './options'
 import { assemblyOf, pack, unpack } from './packing'
-import { InTurn, soon } from './soon'
-import type { Conversation } from './subjects'
-import type { Peer, SentCall, Wire } from './wire'
+import type { Verify } from './signed-heartbeat'
+
+/** What the workers of a fleet share. */
+export interface FleetGateway {
+  readonly settings: FleetSettings
+  readonly link: Link
+  readonly macs: Macs
+  readonly conversations: Conversations
+  /** Nobody listens at the worker's address. */
+  unheard(worker: MachineWorker): void
+  closed(worker: MachineWorker): void
+}
+
+/** How a machine with a key is told from others that speak in its name: by its signature in heartbeats, else by its MAC. */
+export interface Peer {
+  verify: Verify
+  channel: Channel
+}
+
+/** A call of one row. One that an abort has settled keeps its place until the worker is done with it. */
+interface SentCall {
+  readonly call: OpenCall
+  readonly conversation: Conversation
+  readonly parts: Assembly
+  readonly expiresAt: number
+  /** The highest number of a frame that came for it: one that is sent again by others does not count twice. */
+  heard: number
+  /** `never`: nobody listened when it was sent. */
+  sent: 'once' | 'again' | 'never'
+  /** Heartbeats since it was sent that told of no call at the worker. */
+  idleBeats: number
+}
 
 /** More than these mean that the call was lost on its way. */
 const IDLE_BEATS = 2
-/** For the heartbeat of a worker that the server says nobody listens to: others can say that as well. */
+/** For the heartbeat of a worker at whose address nobody is said to listen: others can say that as well. */
 const UNHEARD_MS = 250
 const DROPPED = new ApproxiferError('ABORTED', 'nobody waits for it any more')
 
-export class NatsWorker implements ModelWorker {
+export class MachineWorker implements ModelWorker {
+  // What it said when it joined stays.
+  readonly name: string
+  readonly identity: string
+  readonly signed: boolean
+  readonly trusted: boolean
+  readonly origin: string | undefined
+  readonly signature: Signature
+  readonly fingerprint: string | undefined
+  readonly scales: readonly number[] | undefined
+  readonly slots: number
+  /** It is told of aborts in any case: what waits there is dropped. */
+  readonly interruptible: true | undefined
+  /** Where it answers one at a time the next is sent ahead; else several are on their way anyway. */
+  readonly takesNext: boolean
   onFree: (() => void) | undefined
+  /** Of the worker itself, which tells it from others. */
+  readonly address: string
   /** What it said last, and when. */
   beat: Heartbeat
   heardAt: number
-  /** What it said when it joined: its name, identity, model and slots stay. */
-  readonly #joined: Heartbeat
-  readonly #wire: Wire
+  readonly #gateway: FleetGateway
   readonly #calls = new Set<SentCall>()
   /** `down`: what runs its model is; `away`: the way to it is interrupted, and its calls will be sent again; `lost`: it is silent, and its calls were rejected. */
   #state: 'up' | 'down' | 'away' | 'lost' | 'closed'
   /** What came from it is looked at in the order in which it came: its answer goes before its leaving. */
-  readonly inTurn = new InTurn()
-  /** What goes to it is sealed, which may take its time, and sent in the order in which it was said. */
-  readonly #sending = new InTurn()
+  readonly incoming = new SerialQueue()
+  /** What goes to it gets a MAC, which may take its time, and is sent in the order in which it was said. */
+  readonly #outgoing = new SerialQueue()
   /** The question whether it is there, where it was asked since it was heard. */
   #question: Conversation | undefined
   /** Ends the wait for a heartbeat, where it was said that nobody listens to it. */
   #cancelDoubt: (() => void) | undefined
 
-  /** @param peer  its machine; undefined: that has no key */
+  /** @param peer  its machine; undefined: that has no key, or the link proves who speaks */
   constructor(
     beat: Heartbeat,
-    wire: Wire,
+    gateway: FleetGateway,
     readonly peer: Peer | undefined,
   ) {
+    const { settings, link } = gateway
+    this.name = beat.name
+    this.identity = beat.identity
+    this.signed = beat.signed
+    this.trusted = beat.signed && settings.trusts(beat.identity)
+    this.origin = settings.originOf(beat.identity)
+    this.signature = beat.signature
+    this.fingerprint = beat.fingerprint
+    this.scales = beat.scales
+    this.slots = beat.slots
+    this.interruptible = beat.interruptible === true || undefined
+    this.takesNext = beat.slots === 1
+    this.address = link.addresses.worker(beat)
     this.beat = beat
-    this.heardAt = wire.settings.clock.now()
-    this.#joined = beat
-    this.#wire = wire
+    this.heardAt = settings.clock.now()
+    this.#gateway = gateway
     this.#state = beat.state === 'down' ? 'down' : 'up'
   }
 
-  get #subject(): string {
-    return this.#wire.settings.subjects.worker(this.#joined)
-  }
-
-  get name(): string {
-    return this.#joined.name
-  }
-
-  get signature(): Signature {
-    return this.#joined.signature
-  }
-
-  get fingerprint(): string | undefined {
-    return this.#joined.fingerprint
-  }
-
-  get identity(): string {
-    return this.#joined.identity
-  }
-
-  get scales(): readonly number[] | undefined {
-    return this.#joined.scales
-  }
-
-  get signed(): boolean {
-    return this.peer !== undefined
-  }
-
-  get trusted(): boolean {
-    return this.signed && this.#wire.settings.trusts(this.identity)
-  }
-
-  get origin(): string | undefined {
-    return this.#wire.settings.originOf(this.identity)
-  }
-
-  get slots(): number {
-    return this.#joined.slots
-  }
-
-  /** It is told of aborts in any case: what waits there is dropped. */
-  get interruptible(): true | undefined {
-    return this.#joined.interruptible === true || undefined
-  }
-
   get free(): boolean {
-    const most = this.slots + (this.takesNext ? this.#wire.settings.maxPending : 0)
+    const most = this.slots + (this.takesNext ? this.#gateway.settings.maxPending : 0)
     return this.#state === 'up' && !this.#cancelDoubt && this.#calls.size < most
   }
 
@@ -108,11 +123,6 @@ export class NatsWorker implements ModelWorker {
 
   get isClosed(): boolean {
     return this.#state === 'closed'
-  }
-
-  /** Where it answers one at a time the next is sent ahead; else several are on their way anyway. */
-  get takesNext(): boolean {
-    return this.slots === 1
   }
 
   /** Calls that it has, wanted or not. */
@@ -133,7 +143,7 @@ export class NatsWorker implements ModelWorker {
     const abort = abortOf(options)
     const refusal = this.#refusal(query, abort)
     if (refusal) return Promise.reject(refusal)
-    const { clock, expireMs } = this.#wire.settings
+    const { clock, expireMs } = this.#gateway.settings
     const sent: SentCall = {
       call: new OpenCall(query, abort, () => this.#aborted(sent)),
       conversation: this.#converse(
@@ -162,24 +172,19 @@ export class NatsWorker implements ModelWorker {
   }
 
   #converse(heard: (reply: Uint8Array) => void, unheard = () => {}): Conversation {
-    return this.#wire.inbox.open(this.#subject, (reply) => {
+    return this.#gateway.conversations.open(this.address, (reply) => {
       if (reply) return heard(reply)
       unheard()
       this.#doubt()
     })
   }
 
-  /** Somebody says that nobody listens to it: the server, unless the worker itself says something. */
+  /** It is said that nobody listens to it, which is so unless the worker itself says something. */
   #doubt(): void {
-    if (!this.peer) return this.#wire.unheard(this) // others can say anything in its name
+    if (!this.peer) return this.#gateway.unheard(this) // nobody else can say that, or others can say anything in its name
     if (!this.isThere || this.#cancelDoubt) return
-    this.#cancelDoubt = this.#wire.settings.clock.after(UNHEARD_MS, () => this.#wire.unheard(this), true)
-    if (!this.isAsked) this.ask()
-  }
-
-  #endDoubt(): void {
-    this.#cancelDoubt?.()
-    this.#cancelDoubt = undefined
+    this.#cancelDoubt = this.#gateway.settings.clock.after(UNHEARD_MS, () => this.#gateway.unheard(this), true)
+    this.ask()
   }
 
   /** Nobody listened when this call was sent, and so when those were that were sent after it. */
@@ -194,10 +199,10 @@ export class NatsWorker implements ModelWorker {
   #received(sent: SentCall, bytes: Uint8Array): void {
     const { channel } = this.peer ?? {}
     const { to } = sent.conversation
-    this.inTurn.take(() =>
-      soon(channel ? channel.isSealed(this.#subject, to, bytes) : true, (isIts) => {
-        const frame = isIts ? frameIn(bytes) : undefined
-        if (!frame || (channel && frame.sequence <= sent.heard)) return this.#wire.settings.forgeries.drop(this.name)
+    this.incoming.run(() =>
+      andThen(channel ? channel.verify(this.address, to, bytes) : true, (isIts) => {
+        const frame = isIts ? decode(bytes) : undefined
+        if (!frame || (channel && frame.sequence <= sent.heard)) return this.#gateway.settings.forgeries.drop(this.name)
         sent.heard = frame.sequence
         this.#believe(sent, frame)
       }),
@@ -212,8 +217,8 @@ export class NatsWorker implements ModelWorker {
         return this.#done(sent, new ApproxiferError(code, `${this.name}: ${message}`))
       }
       const answer = sent.parts.add(frame)
-      if (frame.model !== FOR_EVER && frame.model !== markOf(this.fingerprint)) {
-        if (!this.isAsked) this.ask() // its next heartbeat says which
+      if (frame.about !== FOR_EVER && frame.about !== markOf(this.fingerprint)) {
+        this.ask() // its next heartbeat says which
         throw new ApproxiferError('WORKER', `${this.name} has another model now`)
       }
       if (answer) this.#done(sent, unpack(answer, this.signature.outputs))
@@ -225,7 +230,7 @@ export class NatsWorker implements ModelWorker {
   hear(beat: Heartbeat): void {
     const isNewWay = this.#state === 'away' || this.beat.connection !== beat.connection
     this.beat = beat
-    this.heardAt = this.#wire.settings.clock.now()
+    this.heardAt = this.#gateway.settings.clock.now()
     this.#forgetQuestion()
     if (this.isClosed) return
     this.#state = beat.state === 'down' ? 'down' : 'up'
@@ -239,14 +244,16 @@ export class NatsWorker implements ModelWorker {
     if (this.free) this.onFree?.()
   }
 
-  /** Asks for a sign of life: where nobody listens any more, the server says so at once. */
+  /** Asks for a sign of life, unless it was asked since it was heard: where nobody listens any more, the link may say so at once. */
   ask(): void {
+    if (this.isAsked) return
     this.#question = this.#converse(() => {}) // its next heartbeat is the answer
     this.#say(this.#question, encode('ping'))
   }
 
   #forgetQuestion(): void {
-    this.#endDoubt()
+    this.#cancelDoubt?.()
+    this.#cancelDoubt = undefined
     this.#question?.close()
     this.#question = undefined
   }
@@ -270,19 +277,19 @@ export class NatsWorker implements ModelWorker {
     this.#state = 'closed'
     this.#forgetQuestion()
     this.onFree = undefined
-    for (const sent of this.#calls) if (!sent.call.settled) this.#cancel(sent)
+    for (const sent of this.#calls) if (!sent.call.settled) this.#say(sent.conversation, encode('cancel'))
     this.#endCalls(new ApproxiferError('CLOSED', `${this.name} was closed`))
-    this.#wire.closed(this)
+    this.#gateway.closed(this)
   }
 
   #send(sent: SentCall): void {
-    const { inbox, settings } = this.#wire
+    const { link, settings } = this.#gateway
     const budgetMs = Math.max(0, sent.expiresAt - settings.clock.now())
     const failed = (error: unknown) => this.#done(sent, asError(error, 'WORKER', `${this.name}: `))
     try {
       const values = pack(sent.call.query, this.signature.inputs)
-      // Each is a copy: the caller's row may be another's before all are sealed.
-      for (const frame of encodeValues('row', values, inbox.link.most, budgetMs)) {
+      // Each is a copy: the caller's row may be another's before all are sent.
+      for (const frame of encodeValues('row', values, link.most, budgetMs)) {
         this.#say(sent.conversation, frame, failed)
       }
     } catch (error) {
@@ -290,11 +297,11 @@ export class NatsWorker implements ModelWorker {
     }
   }
 
-  /** @param failed  told where the connection is closed */
+  /** @param failed  told where the link is closed */
   #say(conversation: Conversation, frame: Uint8Array, failed: (error: unknown) => void = () => {}): void {
-    const sealed = () => this.peer?.channel.seal(this.#subject, conversation.to, frame) ?? frame
-    this.#sending.take(() =>
-      soon(sealed(), (bytes) => {
+    const authentic = () => this.peer?.channel.authenticate(this.address, conversation.to, frame) ?? frame
+    this.#outgoing.run(() =>
+      andThen(authentic(), (bytes) => {
         try {
           conversation.send(bytes)
         } catch (error) {
@@ -311,14 +318,10 @@ export class NatsWorker implements ModelWorker {
     this.#send(sent)
   }
 
-  #aborted(sent: SentCall): void {
-    this.#cancel(sent)
-    if (!this.isThere) this.#done(sent, DROPPED)
-  }
-
   /** What still waits at the worker is dropped there. */
-  #cancel(sent: SentCall): void {
+  #aborted(sent: SentCall): void {
     this.#say(sent.conversation, encode('cancel'))
+    if (!this.isThere) this.#done(sent, DROPPED)
   }
 
   /** The worker has nothing more to do for it. */
@@ -330,7 +333,7 @@ export class NatsWorker implements ModelWorker {
   }
 
   #endCalls(error: ApproxiferError): void {
-    const unasked = new ApproxiferError('OVERLOADED', `${this.name} was not asked: nobody listens to its subject`)
+    const unasked = new ApproxiferError('OVERLOADED', `${this.name} was not asked: nobody listens at its address`)
     for (const sent of [...this.#calls]) this.#done(sent, sent.sent === 'never' ? unasked : error)
   }
 }

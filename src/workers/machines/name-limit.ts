@@ -1,12 +1,12 @@
 /**
  * The names that machines with keys give to their workers. A machine has tens of workers; whoever has its key can make up any number of
- * names, and each costs the coordinator a signature's check at every heartbeat, and a place.
+ * names, and each costs the gateway a signature's check at every heartbeat, and a place.
  */
 
 /** Names of one machine that were heard lately. */
 const MOST_NAMES = 256
 
-export class Names {
+export class NameLimit {
   /** By machine, when each was heard last. */
   readonly #machines = new Map<string, Map<string, number>>()
 
@@ -14,17 +14,16 @@ export class Names {
     return this.#machines.get(identity)?.has(name) === true
   }
 
-  /** Whether one more is one too many. */
-  areMany(identity: string, name: string): boolean {
+  /** Whether this one would be one too many. */
+  isOver(identity: string, name: string): boolean {
     const names = this.#machines.get(identity)
     return names !== undefined && names.size >= MOST_NAMES && !names.has(name)
   }
 
-  /** It was heard, with its machine's signature. */
+  /** It was heard, and it is proven that its machine has said it. */
   hear(identity: string, name: string, now: number): void {
-    const names = this.#machines.get(identity)
-    if (names) names.set(name, now)
-    else this.#machines.set(identity, new Map([[name, now]]))
+    const names = this.#machines.get(identity) ?? new Map<string, number>()
+    this.#machines.set(identity, names.set(name, now))
   }
 
   forget(identity: string, name: string): void {

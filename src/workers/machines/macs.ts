@@ -1,26 +1,26 @@
 /**
- * Calls and answers are sealed: a frame ends with a MAC that only its gateway and its machine can make. Its key comes by HKDF from their
- * X25519 secret, with both public keys and the direction, so that what one end said cannot be sent back to it as the other's. A gateway's
+ * Calls and answers are authenticated: a frame ends with a MAC that only its gateway and its machine can make. The MAC's key comes by HKDF from
+ * their X25519 secret, with both public keys and the direction, so that what one end said cannot be sent back to it as the other's. A gateway's
  * public key is in the address that answers go to, a machine's in its signed heartbeats; each end has a new one whenever it starts.
  *
- * A seal covers the worker's subject, the call's address and the frame with its sequence number: nothing that was said about one call, to
+ * A MAC covers the worker's address, the call's address and the frame with its sequence number: nothing that was said about one call, to
  * one worker, or before, counts for another. In Node it takes 6 us at each end; a signature and its check take 43 and 110.
  */
 
 import { keys } from '#keys'
-import type { Mac, SecretPair, Soon } from '../../platform/platform'
+import type { Mac, MaybePromise, SecretPair } from '../../platform/platform'
 import { setSequence, split } from './frames'
-import { soon } from './soon'
-import { isKey } from './subjects'
+import { andThen } from './maybe-promise'
+import { isKey } from './names'
 
 /** Other ends that are remembered: anybody can name any number of keys, and to agree with one takes as long as a signature. */
 const MOST = 256
 
 const text = new TextEncoder()
 
-export class Seals {
+export class Macs {
   /** By their public keys; the one that was used last is the last. */
-  readonly #channels = new Map<string, Soon<Channel | undefined>>()
+  readonly #channels = new Map<string, MaybePromise<Channel | undefined>>()
   #sequence = 0
 
   private constructor(
@@ -29,8 +29,8 @@ export class Seals {
   ) {}
 
   /** Rejects where the runtime has no such secrets. */
-  static async make(end: 'gateway' | 'machine'): Promise<Seals> {
-    return new Seals(await keys.secret(), end)
+  static async make(end: 'gateway' | 'machine'): Promise<Macs> {
+    return new Macs(await keys.secret(), end)
   }
 
   /** The public key. */
@@ -39,7 +39,7 @@ export class Seals {
   }
 
   /** What is said between this end and the one with that public key; undefined where it is none. */
-  with(other: string | undefined): Soon<Channel | undefined> {
+  with(other: string | undefined): MaybePromise<Channel | undefined> {
     if (!isKey(other)) return undefined
     const known = this.#channels.get(other)
     const channel = known ?? this.#agree(other)
@@ -50,8 +50,9 @@ export class Seals {
     return channel
   }
 
-  #agree(other: string): Soon<Channel | undefined> {
+  #agree(other: string): MaybePromise<Channel | undefined> {
     const [gateway, machine] = this.end === 'gateway' ? [this.own, other] : [other, this.own]
+    // The labels are those of the first link that carried fleets: with others a machine and a gateway of before would not understand each other.
     const infos = ['call', 'answer'].map((what) => `approxifer nats ${what}\n${gateway}\n${machine}`)
     const open = ([call, answer]: Mac[]) =>
       this.end === 'gateway' ? new Channel(call, answer, this.#next) : new Channel(answer, call, this.#next)
@@ -75,23 +76,23 @@ export class Channel {
     private readonly next: () => number,
   ) {}
 
-  /** The frame, with its number and its seal. @param subject  the worker's @param to  the call's address */
-  seal(subject: string, to: string, frame: Uint8Array): Soon<Uint8Array> {
+  /** The same frame, with its number and its MAC. @param worker  its address @param call  the address of its answers */
+  authenticate(worker: string, call: string, frame: Uint8Array): MaybePromise<Uint8Array> {
     setSequence(frame, this.next())
-    const { sealed, seal } = split(frame)
-    return soon(this.own(about(subject, to), sealed), (mac) => {
-      seal.set(mac)
+    const { content, mac } = split(frame)
+    return andThen(this.own(about(worker, call), content), (made) => {
+      mac.set(made)
       return frame
     })
   }
 
-  /** Whether the other end has sealed this. @param frame  any bytes */
-  isSealed(subject: string, to: string, frame: Uint8Array): Soon<boolean> {
-    const { sealed, seal } = split(frame)
-    return soon(this.theirs(about(subject, to), sealed), (mac) => keys.areEqual(mac, seal))
+  /** Whether the other end has said this. @param frame  any bytes */
+  verify(worker: string, call: string, frame: Uint8Array): MaybePromise<boolean> {
+    const { content, mac } = split(frame)
+    return andThen(this.theirs(about(worker, call), content), (made) => keys.areEqual(made, mac))
   }
 }
 
-function about(subject: string, to: string): Uint8Array {
-  return text.encode(`${subject}\n${to}\n`)
+function about(worker: string, call: string): Uint8Array {
+  return text.encode(`${worker}\n${call}\n`)
 }

@@ -1,11 +1,11 @@
 /**
- * Rows, answers and errors on their way over NATS: frames with a head of 24 bytes
+ * Rows, answers and errors on their way: frames with a head of 24 bytes
  *
  *   version u8, kind u8, flags u16, budget or model u32, total u32, offset u32, sequence f64
  *
- * a body, and a seal of 32 bytes; all little-endian. A row or an answer is counted in float32 values where it is a vector, else in
- * bytes. What is longer than a message may be goes in several frames, in order. Which call a frame belongs to is in its reply subject,
- * or in the subject of the reply. Sequence and seal are zeros where the worker's machine has no key; see `seals.ts`.
+ * a body, and a MAC of 32 bytes; all little-endian. A row or an answer is counted in float32 values where it is a vector, else in
+ * bytes. What is longer than a message may be goes in several frames, in order. The address of a call's answers tells which call a frame
+ * belongs to. Sequence and MAC are zeros where none is needed or the worker's machine has no key; see `macs.ts`.
  */
 
 import { checksum } from '../../base/checksum'
@@ -16,7 +16,7 @@ import { toRaw } from '../../oip/elements'
 export const VERSION = 3
 const HEAD = 24
 const SEQUENCE_AT = 16
-const SEAL = 32
+const MAC = 32
 /** A budget without an end; a model that is not told. */
 export const FOR_EVER = 2 ** 32 - 1
 
@@ -29,10 +29,8 @@ export const DOWN = 1
 export interface Frame {
   kind: FrameKind
   flags: number
-  /** Of a row: milliseconds within which its inference has to begin; later it is not run. */
-  budgetMs: number
-  /** Of an answer: the mark of the model that made it. */
-  model: number
+  /** Of a row: milliseconds within which its inference has to begin; later it is not run. Of an answer: the mark of the model that made it. */
+  about: number
   /** Values or bytes of the whole row or answer. */
   total: number
   offset: number
@@ -43,7 +41,7 @@ export interface Frame {
 
 /** A frame without values, such as 'cancel'; of an error, what is wrong. */
 export function encode(kind: FrameKind, { flags = 0, body = new Uint8Array() } = {}): Uint8Array {
-  return frameOf(kind, { flags, about: 0, total: 0, offset: 0 }, body)
+  return frameOf({ kind, flags, about: 0, total: 0, offset: 0, body })
 }
 
 /** A row or an answer in as many frames as it takes. @param most  bytes that a message may have @param about  a row's budget, an answer's model */
@@ -53,22 +51,17 @@ export function* encodeValues(
   most: number,
   about = FOR_EVER,
 ): Generator<Uint8Array> {
-  const each = Math.max(1, Math.floor((most - HEAD - SEAL) / values.BYTES_PER_ELEMENT))
+  const each = Math.max(1, Math.floor((most - HEAD - MAC) / values.BYTES_PER_ELEMENT))
   for (let offset = 0; offset === 0 || offset < values.length; offset += each) {
     const part = values.subarray(offset, offset + each)
-    yield frameOf(kind, { flags: 0, about, total: values.length, offset }, toRaw(part))
+    yield frameOf({ kind, flags: 0, about, total: values.length, offset, body: toRaw(part) })
   }
 }
 
-interface Head {
-  flags: number
-  about: number
-  total: number
-  offset: number
-}
+type Content = Pick<Frame, 'kind' | 'flags' | 'about' | 'total' | 'offset' | 'body'>
 
-function frameOf(kind: FrameKind, { flags, about, total, offset }: Head, body: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(HEAD + body.length + SEAL)
+function frameOf({ kind, flags, about, total, offset, body }: Content): Uint8Array {
+  const bytes = new Uint8Array(HEAD + body.length + MAC)
   const view = new DataView(bytes.buffer)
   view.setUint8(0, VERSION)
   view.setUint8(1, kinds.indexOf(kind))
@@ -84,37 +77,27 @@ export function setSequence(frame: Uint8Array, sequence: number): void {
   new DataView(frame.buffer, frame.byteOffset).setFloat64(SEQUENCE_AT, sequence, true)
 }
 
-/** A frame, and its seal: parts of the same bytes. */
-export function split(frame: Uint8Array): { sealed: Uint8Array; seal: Uint8Array } {
-  return { sealed: frame.subarray(0, -SEAL), seal: frame.subarray(-SEAL) }
+/** What the MAC of a frame is of, and that MAC: parts of the same bytes. */
+export function split(frame: Uint8Array): { content: Uint8Array; mac: Uint8Array } {
+  return { content: frame.subarray(0, -MAC), mac: frame.subarray(-MAC) }
 }
 
-/** @throws ApproxiferError PROTOCOL for what is no frame of this version */
-export function decode(bytes: Uint8Array): Frame {
-  const end = bytes.length - SEAL
-  if (end < HEAD) throw wrong(`${HEAD + SEAL} bytes or more`, `${bytes.length}`)
+/** What these bytes are; undefined where they are no frame of this version. */
+export function decode(bytes: Uint8Array): Frame | undefined {
+  const end = bytes.length - MAC
+  if (end < HEAD) return undefined
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  if (view.getUint8(0) !== VERSION) throw wrong(`version ${VERSION}`, `${view.getUint8(0)}`)
   const kind = kinds[view.getUint8(1)]
-  if (kind === undefined) throw wrong(`a kind up to ${kinds.length - 1}`, `${view.getUint8(1)}`)
-  const about = view.getUint32(4, true)
+  if (view.getUint8(0) !== VERSION || kind === undefined) return undefined
   return {
     kind,
     flags: view.getUint16(2, true),
-    budgetMs: about,
-    model: about,
+    about: view.getUint32(4, true),
     total: view.getUint32(8, true),
     offset: view.getUint32(12, true),
     sequence: view.getFloat64(SEQUENCE_AT, true),
     body: bytes.subarray(HEAD, end),
   }
-}
-
-/** What these bytes are, where they are a frame of this version. */
-export function frameIn(bytes: Uint8Array): Frame | undefined {
-  try {
-    return decode(bytes)
-  } catch {}
 }
 
 /** The last model's: nearly always the next one's. */

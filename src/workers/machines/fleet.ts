@@ -1,0 +1,342 @@
+/**
+ * Workers on machines that call home, found by their heartbeats, whatever carries their messages. Each has an address of its own, so that the
+ * predictor chooses the worker of each row; `machine.ts` is the other end.
+ */
+
+import { fingerprintOf, readModel } from '../onnx/model-file'
+import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
+import { Census } from '../remote/model-votes'
+import type { Change } from '../worker'
+import { Conversations } from './conversations'
+import { Handshakes } from './handshakes'
+import { type Heartbeat, isAgain } from './heartbeat'
+import { HeartbeatVerifier } from './heartbeat-verifier'
+import type { Link } from './link'
+import { Macs } from './macs'
+import type { FleetSettings } from './options'
+import { RefusedWorkers } from './refused-workers'
+import type { Verify } from './signed-heartbeat'
+import { type FleetGateway, MachineWorker, type Peer } from './worker'
+
+export interface MachineChanges extends AsyncIterableIterator<Change> {
+  /** Messages that came in the names of workers without their signatures or MACs, or a second time: they were dropped. */
+  readonly forged: number
+}
+
+/**
+ * The workers of a fleet, for a predictor's option `workers`. The link is opened when the first change is asked for, and closed with the
+ * iteration.
+ *
+ * @param open  a link that is this fleet's alone
+ * @returns the iteration throws ApproxiferError MODEL where the model cannot be read, and what `open` throws
+ */
+export function machineWorkers(settings: FleetSettings, open: () => Promise<Link>): MachineChanges {
+  const { clock, report: warn, forgeries } = settings
+  let opened: Promise<MachineFleet | undefined> | undefined
+  const fleet: RemoteFleet<string> = new RemoteFleet({
+    ...{ warn, clock },
+    onStart() {
+      opened = MachineFleet.open(open, settings, fleet).catch((error) => void fleet.changes.end(error))
+    },
+    onReturn: async () => (await opened)?.close(),
+  })
+  return Object.defineProperty(fleet.changes, 'forged', { get: () => forgeries.count }) as unknown as MachineChanges
+}
+
+/** How often silence is measured. */
+const SWEEP_MS = 100
+/** Heartbeats' times after which a worker with open calls is asked whether it is there. */
+const ASK_AFTER = 1.3
+
+class MachineFleet implements FleetGateway {
+  readonly conversations: Conversations
+  /** By name. Closed ones stay for as long as they are heard, so that they do not join again. */
+  readonly #workers = new Map<string, MachineWorker>()
+  readonly #refused = new RefusedWorkers()
+  readonly #handshakes: Handshakes
+  readonly #heartbeats: HeartbeatVerifier
+  /** Which models machines have: kept as it changes, since a heartbeat must not take longer the more workers there are. */
+  readonly #census = new Census<string>()
+  /** When the connection broke; undefined: it is there. */
+  #lostAt: number | undefined
+  #cancelSweep: () => void = () => {}
+
+  private constructor(
+    readonly link: Link,
+    readonly settings: FleetSettings,
+    readonly macs: Macs,
+    private readonly fleet: RemoteFleet<string>,
+  ) {
+    this.conversations = new Conversations(link, macs.own)
+    this.#handshakes = new Handshakes(this, (beat, peer) => this.#proven(beat, peer))
+    const known = (name: string) => this.#workers.get(name)
+    this.#heartbeats = new HeartbeatVerifier(link, settings, known, (beat, verify) => this.#believe(beat, verify))
+    this.#census.liars = fleet.liars ?? 0
+    link.listen(link.addresses.heartbeats, (message) => this.#heartbeats.hear(message))
+    link.follow({
+      lost: () => this.#interrupted(),
+      back: () => this.#resumed(),
+      ended: () => this.#ended(),
+      left: (worker) => this.#left(worker),
+    })
+    link.say(link.addresses.rollCall)
+    this.#sweepLater()
+  }
+
+  /** @returns undefined where nobody wants it any more */
+  static async open(
+    open: () => Promise<Link>,
+    settings: FleetSettings,
+    fleet: RemoteFleet<string>,
+  ): Promise<MachineFleet | undefined> {
+    const { model, fingerprint } = settings
+    fleet.model = model === undefined ? fingerprint : fingerprintOf(await readModel(model))
+    const macs = await Macs.make('gateway')
+    const link = await open()
+    if (!fleet.changes.isOver) return new MachineFleet(link, settings, macs, fleet)
+    await link.close()
+  }
+
+  async close(): Promise<void> {
+    this.#cancelSweep()
+    this.fleet.changes.end()
+    for (const worker of [...this.#workers.values()]) void worker.close()
+    await this.link.close()
+  }
+
+  /** The connection was closed for good: the workers leave. */
+  #ended(): void {
+    if (this.fleet.changes.isOver) return
+    const why = 'the connection was closed'
+    this.#cancelSweep()
+    this.settings.report(`fleet ${this.settings.fleet}: ${why}`)
+    for (const worker of [...this.#workers.values()]) this.#remove(worker, why)
+    this.fleet.changes.end()
+  }
+
+  // What workers say.
+
+  #believe(beat: Heartbeat, verify?: Verify): void {
+    if (this.fleet.changes.isOver) return
+    const { name, fingerprint } = beat
+    const known = this.#workers.get(name)
+    const isIts = known?.signed === beat.signed && (!beat.signed || known.identity === beat.identity)
+    if (!known) this.#heardNew(beat, verify)
+    else if (isIts && isAgain(known.beat, beat)) return
+    else if (isIts && fingerprint === known.fingerprint) this.#heardAgain(known, beat)
+    else if (isIts) {
+      this.#remove(known, 'has another model now')
+      this.#heardNew(beat, verify)
+    } else if (known.signed) this.settings.forgeries.drop(name)
+    else this.#heardNew(beat, verify)
+    this.#reconsider()
+  }
+
+  /** Of a worker that has not joined, or of one with a key that bears the name of one without. */
+  #heardNew(beat: Heartbeat, verify: Verify | undefined): void {
+    const { name, state, fingerprint } = beat
+    const refused = this.#refused.get(name)
+    const isIts = refused !== undefined && isOneAs(refused.beat, beat)
+    if (isIts && isAgain(refused.beat, beat)) return
+    if (state !== 'up' && state !== 'down') {
+      if (isIts) this.#forgetRefused(name)
+    } else if (isIts && refused.beat.fingerprint === fingerprint) this.#proven(beat, refused.peer)
+    else if (refused?.beat.signed && !isIts) this.settings.forgeries.drop(name)
+    else this.#handshakes.hear(beat, verify)
+  }
+
+  /** A newcomer has proven its name, or has no key. A worker without a key gives way to one with a key, whose name it may have taken. */
+  #proven(beat: Heartbeat, peer: Peer | undefined): void {
+    if (this.fleet.changes.isOver) return
+    const known = this.#workers.get(beat.name)
+    if (known && (known.signed || !beat.signed)) return
+    if (known) this.#remove(known, 'gave way to one that has a key')
+    this.#join(beat, peer)
+    this.#reconsider()
+  }
+
+  #heardAgain(worker: MachineWorker, beat: Heartbeat): void {
+    const { isClosed, name } = worker
+    const before = worker.beat.state
+    worker.hear(beat)
+    if (isClosed) {
+      if (beat.state === 'gone') this.#workers.delete(name)
+    } else if (beat.state === 'gone') this.#remove(worker, 'has left')
+    else {
+      this.#count(beat, true)
+      if (beat.state === 'draining' && before !== 'draining') this.fleet.leave(name, 'drain')
+      else this.fleet.well(name)
+    }
+  }
+
+  #join(beat: Heartbeat, peer: Peer | undefined): void {
+    const { name, fingerprint } = beat
+    if (!this.#isOurs(beat)) return this.#refuse(beat, peer)
+    if (this.#workers.size >= MOST_WORKERS) {
+      return this.settings.warn(`${name} is one worker too many: ${MOST_WORKERS} are known`)
+    }
+    this.#refused.delete(name) // or it joins again when the others of its model do
+    this.fleet.model ??= fingerprint
+    this.#census.own = this.fleet.model
+    this.#refused.signature ??= JSON.stringify(beat.signature)
+    const worker = new MachineWorker(beat, this, peer)
+    this.#workers.set(name, worker)
+    this.#count(beat, true)
+    this.fleet.join(worker)
+  }
+
+  /** Whether its model is the fleet's; of one that does not say its model that is believed, unless the caller wants to know. */
+  #isOurs({ fingerprint }: Heartbeat): boolean {
+    const { model, isApart } = this.fleet
+    if (isApart && !this.settings.isFixed) return true
+    return model === undefined || fingerprint === model || (fingerprint === undefined && !this.settings.isFixed)
+  }
+
+  #refuse(beat: Heartbeat, peer: Peer | undefined): void {
+    const { name, fingerprint = 'unknown' } = beat
+    const isNews = this.#refused.hear(beat, peer, this.settings.clock.now())
+    if (this.#refused.get(name)?.fits) this.#count(beat, true)
+    if (isNews)
+      this.settings.warn(`${name} was refused: its model is another (${fingerprint}, not ${this.fleet.model})`)
+  }
+
+  #forgetRefused(name: string): void {
+    this.#refused.delete(name)
+    this.#census.forget(name)
+  }
+
+  /** A worker counts for its model, also one that was refused. @param there  it can be reached */
+  #count({ name, identity, state, signed, fingerprint = this.fleet.model }: Heartbeat, there: boolean): void {
+    const isDoubted = this.fleet.liars !== undefined && !signed
+    if (fingerprint === undefined || isDoubted || (state !== 'up' && state !== 'down')) this.#census.forget(name)
+    else
+      this.#census.see(name, { identity, trusted: signed && this.settings.trusts(identity), model: fingerprint, there })
+  }
+
+  /** Where more machines have another model that takes the place of the fleet's: their workers join, and the others leave. */
+  #reconsider(): void {
+    if (this.settings.isFixed || this.fleet.changes.isOver) return
+    const before = this.fleet.model
+    const next = this.fleet.succeed(this.#census.successor)
+    if (next === undefined) return
+    this.#census.own = next
+    this.settings.warn(
+      `more machines have the model ${next} than have ${before}: from here on the fleet's is theirs; what was learned of the one before is forgotten`,
+    )
+    // No query may fail: waiting ones are told first, and the new workers are there before the old ones have left.
+    this.fleet.changes.push({ model: next }, () => this.#replace())
+  }
+
+  #replace(): void {
+    const old = [...this.#workers.values()].filter((worker) => !this.#isOurs(worker.beat))
+    for (const { beat, peer } of this.#refused.values()) {
+      if (this.#isOurs(beat)) this.#join(beat, peer)
+    }
+    for (const worker of old) if (!worker.isClosed) this.#remove(worker, 'has the model of before')
+  }
+
+  #remove(worker: MachineWorker, why: string): void {
+    worker.lose(why)
+    this.#workers.delete(worker.name)
+    this.#census.forget(worker.name)
+    this.fleet.leave(worker.name, 'remove')
+  }
+
+  /** Its calls are for others. */
+  #lose(worker: MachineWorker, why: string): void {
+    worker.lose(why)
+    this.#count(worker.beat, false)
+    this.fleet.lost(worker.name, `${worker.name} was lost: it ${why}`)
+  }
+
+  unheard(worker: MachineWorker): void {
+    if (worker.isThere) this.#lose(worker, 'is gone: nobody listens at its address')
+    this.#reconsider()
+  }
+
+  /** Its machine is not connected any more. */
+  #left(address: string): void {
+    if (this.fleet.changes.isOver) return
+    this.#handshakes.forget(address)
+    for (const { beat, fits } of this.#refused.values()) {
+      if (fits && this.link.addresses.worker(beat) === address) this.#count(beat, false)
+    }
+    for (const worker of this.#workers.values()) {
+      if (worker.address === address) worker.incoming.run(() => this.#disconnected(worker)) // behind what it said before
+    }
+    this.#reconsider()
+  }
+
+  #disconnected(worker: MachineWorker): void {
+    if (!worker.gone) this.#lose(worker, 'is gone: its connection was closed')
+    this.#reconsider()
+  }
+
+  closed({ name }: MachineWorker): void {
+    this.#census.forget(name)
+    this.fleet.left(name)
+  }
+
+  // Silence.
+
+  #sweepLater(): void {
+    const { clock } = this.settings
+    const due = clock.now() + SWEEP_MS
+    this.#cancelSweep = clock.after(SWEEP_MS, () => this.#sweep(due), true)
+  }
+
+  #sweep(due: number): void {
+    const { clock, expireMs, forgetMs, missed } = this.settings
+    const now = clock.now()
+    if (this.#lostAt === undefined) {
+      const unheard = now - due > SWEEP_MS ? now - due : 0 // this thread had no time to read, or the machine slept
+      for (const worker of [...this.#workers.values()]) this.#checkSilence(worker, now, unheard)
+    } else if (now - this.#lostAt > expireMs) {
+      for (const worker of this.#workers.values()) worker.lose('cannot be reached: there is no connection')
+    }
+    for (const [name, { beat, heardAt, fits }] of this.#refused) {
+      if (now - heardAt > forgetMs) this.#forgetRefused(name)
+      else if (fits && now - heardAt > missed * beat.everyMs) this.#count(beat, false)
+    }
+    this.#handshakes.sweep()
+    this.#heartbeats.sweep(now - forgetMs)
+    this.#reconsider()
+    this.#sweepLater()
+  }
+
+  /** @param unheard  milliseconds in which nobody could be heard */
+  #checkSilence(worker: MachineWorker, now: number, unheard: number): void {
+    const { missed, forgetMs } = this.settings
+    worker.heardAt += unheard
+    const silence = now - worker.heardAt
+    const beats = silence / worker.beat.everyMs
+    if (silence > forgetMs) {
+      const why = `was not heard for ${forgetMs} ms`
+      if (worker.isClosed) return void this.#workers.delete(worker.name)
+      this.#lose(worker, why)
+      this.#remove(worker, why)
+    } else if (worker.gone) return
+    else if (beats > missed) this.#lose(worker, `missed ${missed} heartbeats`)
+    else if (beats > ASK_AFTER && worker.open) worker.ask()
+  }
+
+  #interrupted(): void {
+    if (this.#lostAt !== undefined || this.fleet.changes.isOver) return
+    this.#lostAt = this.settings.clock.now()
+    this.settings.report(`fleet ${this.settings.fleet}: the connection was lost; it is tried again for ever`)
+    for (const worker of this.#workers.values()) worker.interrupt()
+  }
+
+  #resumed(): void {
+    const now = this.settings.clock.now()
+    if (this.#lostAt !== undefined) this.settings.report(`fleet ${this.settings.fleet}: the connection is back`)
+    this.#lostAt = undefined
+    for (const worker of this.#workers.values()) worker.heardAt = now // they could not be heard before
+    this.link.say(this.link.addresses.rollCall)
+  }
+}
+
+/** Whether a name is still that worker's. */
+function isOneAs(one: Heartbeat, other: Heartbeat): boolean {
+  return one.identity === other.identity && one.signed === other.signed && one.secret === other.secret
+}
