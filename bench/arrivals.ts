@@ -21,9 +21,12 @@ export interface System {
 export type Start = (clock: VirtualClock, workers: SimulatedWorker[]) => Promise<System>
 
 export interface Arrivals {
-  law(random: Random, workers: number): Law
+  /** @param spanMs  how long the arrivals go on, on average */
+  law(random: Random, workers: number, spanMs: number): Law
   /** What an answer takes on average, which the arrivals are reckoned by. */
   meanMs: number
+  /** How many times the mean rate queries arrive at, at a time. Default: always once. */
+  rate?: ((random: Random) => (now: number) => number) | undefined
   workers: number
   load: number
   seed: number
@@ -38,11 +41,13 @@ export interface Arrivals {
 
 export async function tailOf(arrivals: Arrivals, start: Start): Promise<Tail> {
   const { law, meanMs, workers: count, load, seed, queries, warmUp = 0, width, interruptible = false } = arrivals
+  const gapMs = meanMs / (load * count)
+  const rate = arrivals.rate?.(seeded(seed + 2)) ?? (() => 1)
   const clock = new VirtualClock()
   const [arriving, serving] = [seeded(seed), seeded(seed + 1)]
   const simulation = {
     clock,
-    law: law(serving, count),
+    law: law(serving, count, queries * gapMs),
     answer: (row: Float32Array) => row.slice(),
     interruptible,
     signature: { inputs: [{ name: 'x', shape: [width] }], outputs: [{ name: 'y', shape: [width] }] },
@@ -57,7 +62,7 @@ export async function tailOf(arrivals: Arrivals, start: Start): Promise<Tail> {
     const done = () => isCounted && times.push(clock.now() - since)
     const query = Float32Array.from({ length: width }, () => arriving.gauss())
     system.ask(query).then(done, () => times.push(Number.POSITIVE_INFINITY))
-    if (asked < queries) clock.after((-Math.log(1 - arriving.next()) * meanMs) / (load * count), arrive)
+    if (asked < queries) clock.after((-Math.log(1 - arriving.next()) * gapMs) / rate(clock.now()), arrive)
   }
   clock.after(0, arrive)
   await clock.run()

@@ -14,11 +14,11 @@ import { fleet } from './fleet'
 import { kernels } from './kernels'
 import { large } from './large'
 import { latency } from './latency'
-import { anyLaw } from './laws'
+import { laws } from './laws/laws'
+import { losers } from './laws/losers'
 import { liars } from './liars'
 import { looks } from './looks'
 import { loop } from './loop'
-import { losers } from './losers'
 import { memoryThread } from './memory-thread'
 import { natsBench } from './nats'
 import { overload } from './overload'
@@ -52,7 +52,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   fleet,
   large,
   latency,
-  laws: anyLaw,
+  laws,
   liars,
   looks,
   loop,

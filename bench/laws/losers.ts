@@ -4,28 +4,36 @@
  * them. A minute and a half on two cores.
  */
 
-import { markdownTable } from '../src/cli/report'
-import { measures, type Tail } from './arrivals'
+import { markdownTable } from '../../src/cli/report'
+import { measures, type Tail } from '../arrivals'
+import { median } from '../measure'
+import { inPairs } from '../processes'
 import type { Job } from './laws-run'
-import { median } from './measure'
-import { inPairs } from './processes'
 
 const SEEDS = 3
-const LAWS = ['tight 2 %', 'tight 5 %', 'deviation .5', 'deviation 1', 'Pareto 1.5', 'half 3 times slower', 'wandering']
+const WORLDS = [
+  'tight 2 %',
+  'tight 5 %',
+  'deviation .5',
+  'deviation 1',
+  'Pareto 1.5',
+  'half 3 times slower',
+  'wandering',
+]
 const LOADS = [0.3, 0.6, 0.8]
 
-const cellOf = ({ law, load }: Job) => `${law} | load ${load}`
+const cellOf = ({ world, load }: Job) => `${world} | load ${load}`
 const shown = (figures: number[]) => figures.map((ms) => ms.toFixed(1)).join(' / ')
 
 export async function losers(json: boolean, words: string[]): Promise<void> {
   const seeds = Number(words.find((word) => Number(word)) ?? SEEDS)
   const wanted = words.filter((word) => !Number(word))
   const jobs: Job[] = []
-  for (const law of LAWS)
+  for (const world of WORLDS)
     for (const load of LOADS)
       for (const interruptible of [false, true])
         for (let seed = 1; seed <= seeds; seed++)
-          jobs.push({ law, workers: 27, load, system: 'retry', seed: 10 * seed, interruptible })
+          jobs.push({ world, workers: 27, load, system: 'approxifer', seed: 10 * seed, warmUp: 500, interruptible })
   const module = new URL('./laws-run.ts', import.meta.url).href
   const cells = await inPairs<Job, Tail>(module, jobs, wanted, cellOf, ({ interruptible }) => interruptible === true)
   if (json) return console.log(JSON.stringify(Object.fromEntries(cells), null, 1))

@@ -1,0 +1,94 @@
+/**
+ * npm run bench -- laws [SEEDS] [WORD ...] [--json]: the tail in 25 worlds of answer times, in simulated time, without a memory, beside a plain
+ * queue and hedged requests by hand. Prints every cell, and writes the means of them into docs/laws.md. Three seeds of 10,000 queries unless
+ * told otherwise. With words only cells whose names have all of them, and no page. A process a core; five minutes on two.
+ */
+
+import { writeFileSync } from 'node:fs'
+import { markdownTable } from '../../src/cli/report'
+import { measures, type Tail } from '../arrivals'
+import { median } from '../measure'
+import { inProcesses } from '../processes'
+import { page } from './laws-page'
+import { type Job, QUERIES, systems } from './laws-run'
+import { worlds } from './worlds'
+
+const SEEDS = 3
+export const WORKERS = [5, 9, 27, 100]
+export const LOADS = [0.3, 0.6, 0.8, 0.9]
+
+/** One world, fleet and load: medians of the seeds, of each system. The hedge is that of two percentiles with the shorter p99. */
+export interface Cell extends Pick<Job, 'world' | 'workers' | 'load'> {
+  queue: Tail
+  hedge: Tail
+  approxifer: Tail
+  percentile: number
+}
+
+type Place = Pick<Job, 'world' | 'workers' | 'load'>
+export const nameOf = ({ world, workers, load }: Place) => `${world}, ${workers} workers, load ${load}`
+
+function placesWith(words: readonly string[]): Place[] {
+  const places = WORKERS.flatMap((workers) =>
+    Object.keys(worlds).flatMap((world) => LOADS.map((load) => ({ world, workers, load }))),
+  )
+  return places.filter((place) => words.every((word) => nameOf(place).includes(word)))
+}
+
+async function measured(places: readonly Place[], seeds: number): Promise<Cell[]> {
+  const runs = new Map<string, Tail[]>()
+  const keyOf = (place: Place, system: string) => `${nameOf(place)}, ${system}`
+  const jobs: Job[] = []
+  for (const place of places)
+    for (const system of Object.keys(systems)) {
+      runs.set(keyOf(place, system), [])
+      for (let seed = 1; seed <= seeds; seed++) jobs.push({ ...place, system, seed: 10 * seed })
+    }
+  await inProcesses<Job, Tail>(
+    new URL('./laws-run.ts', import.meta.url).href,
+    jobs.map((job) => [job]),
+    (job, figures) => runs.get(keyOf(job, job.system))?.push(figures),
+  )
+  return places.map((place) => {
+    const figuresOf = (system: string) => middle(runs.get(keyOf(place, system)) ?? [])
+    const [at95, at90] = [figuresOf('hedge, 95'), figuresOf('hedge, 90')]
+    const hedge = at90.p99 < at95.p99 ? { hedge: at90, percentile: 90 } : { hedge: at95, percentile: 95 }
+    return { ...place, queue: figuresOf('queue'), ...hedge, approxifer: figuresOf('approxifer') }
+  })
+}
+
+const middle = (runs: readonly Tail[]) =>
+  Object.fromEntries(measures.map((name) => [name, median(runs.map((run) => run[name]))])) as unknown as Tail
+
+/** What the page compares: medians with the queue's, the tail and the machine time with the hedge's. */
+export const comparisons = {
+  'hedge: p50': ({ hedge, queue }: Cell) => hedge.p50 / queue.p50,
+  p50: ({ approxifer, queue }: Cell) => approxifer.p50 / queue.p50,
+  p99: ({ approxifer, hedge }: Cell) => approxifer.p99 / hedge.p99,
+  'p99.9': ({ approxifer, hedge }: Cell) => approxifer.p999 / hedge.p999,
+  'machine time': ({ approxifer, hedge }: Cell) => approxifer.machineMs / hedge.machineMs,
+}
+
+function everyCell(cells: readonly Cell[]): string {
+  const shown = (tail: Tail) => measures.map((name) => tail[name].toFixed(1)).join(' / ')
+  const rows = cells.map((cell) => [
+    nameOf(cell),
+    shown(cell.queue),
+    `${cell.percentile}: ${shown(cell.hedge)}`,
+    shown(cell.approxifer),
+    Object.values(comparisons)
+      .map((of) => of(cell).toFixed(2))
+      .join(' / '),
+  ])
+  const head = ['p50 / p99 / p99.9 / machine time, ms', 'queue', 'percentile: hedge', 'approxifer']
+  return markdownTable([...head, Object.keys(comparisons).join(' / ')], rows)
+}
+
+export async function laws(json: boolean, words: string[]): Promise<void> {
+  const seeds = Number(words.find((word) => Number(word)) ?? SEEDS)
+  const wanted = words.filter((word) => !Number(word))
+  const cells = await measured(placesWith(wanted), seeds)
+  if (json) return console.log(JSON.stringify(cells, null, 1))
+  console.log(everyCell(cells))
+  if (!wanted.length) writeFileSync('docs/laws.md', page(cells, seeds, QUERIES))
+}
