@@ -5,8 +5,8 @@ import { tensorsOf, vectorOf } from '../../src/base/payload'
 import { seeded } from '../../src/base/random'
 import { SlidingQuantile } from '../../src/base/stats'
 import { Budget } from '../../src/layers/query-share'
-import type { System } from '../arrivals'
-import type { SimulatedWorker } from '../simulated'
+import type { System } from '../shared/arrivals'
+import type { SimulatedWorker } from '../shared/simulated'
 
 /** Times of first requests that the percentile is taken of. */
 const WINDOW = 1000

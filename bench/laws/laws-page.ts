@@ -1,7 +1,7 @@
 /** docs/laws.md: what bench laws measured, as geometric means over cells, and where a hedge by hand is better. */
 
 import { markdownTable } from '../../src/cli/report'
-import { type Cell, comparisons, LOADS, nameOf, WORKERS } from './laws'
+import { type Cell, comparisons, LOADS, nameOf, WORKERS } from './cells'
 import { worlds } from './worlds'
 
 type Comparison = keyof typeof comparisons

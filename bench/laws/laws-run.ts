@@ -1,7 +1,7 @@
 /** One run of bench laws: so many queries, in simulated time, to one system. */
 
 import { createPredictor } from 'approxifer'
-import { type Start, type Tail, tailOf } from '../arrivals'
+import { type Start, type Tail, tailOf } from '../shared/arrivals'
 import { Queue } from './hedge'
 import { worlds } from './worlds'
 

@@ -6,28 +6,15 @@
 
 import { writeFileSync } from 'node:fs'
 import { markdownTable } from '../../src/cli/report'
-import { measures, type Tail } from '../arrivals'
-import { median } from '../measure'
-import { inProcesses } from '../processes'
+import { measures, type Tail } from '../shared/arrivals'
+import { median } from '../shared/measure'
+import { inProcesses } from '../shared/processes'
+import { type Cell, comparisons, LOADS, nameOf, type Place, WORKERS } from './cells'
 import { page } from './laws-page'
 import { type Job, QUERIES, systems } from './laws-run'
 import { worlds } from './worlds'
 
 const SEEDS = 3
-export const WORKERS = [5, 9, 27, 100]
-export const LOADS = [0.3, 0.6, 0.8, 0.9]
-
-/** One world, fleet and load: medians of the seeds, of each system. The hedge is that of two percentiles with the shorter p99. */
-export interface Cell extends Pick<Job, 'world' | 'workers' | 'load'> {
-  queue: Tail
-  hedge: Tail
-  approxifer: Tail
-  percentile: number
-}
-
-type Place = Pick<Job, 'world' | 'workers' | 'load'>
-export const nameOf = ({ world, workers, load }: Place) => `${world}, ${workers} workers, load ${load}`
-
 function placesWith(words: readonly string[]): Place[] {
   const places = WORKERS.flatMap((workers) =>
     Object.keys(worlds).flatMap((world) => LOADS.map((load) => ({ world, workers, load }))),
@@ -60,15 +47,6 @@ async function measured(places: readonly Place[], seeds: number): Promise<Cell[]
 const middle = (runs: readonly Tail[]) =>
   Object.fromEntries(measures.map((name) => [name, median(runs.map((run) => run[name]))])) as unknown as Tail
 
-/** What the page compares: medians with the queue's, the tail and the machine time with the hedge's. */
-export const comparisons = {
-  'hedge: p50': ({ hedge, queue }: Cell) => hedge.p50 / queue.p50,
-  p50: ({ approxifer, queue }: Cell) => approxifer.p50 / queue.p50,
-  p99: ({ approxifer, hedge }: Cell) => approxifer.p99 / hedge.p99,
-  'p99.9': ({ approxifer, hedge }: Cell) => approxifer.p999 / hedge.p999,
-  'machine time': ({ approxifer, hedge }: Cell) => approxifer.machineMs / hedge.machineMs,
-}
-
 function everyCell(cells: readonly Cell[]): string {
   const shown = (tail: Tail) => measures.map((name) => tail[name].toFixed(1)).join(' / ')
   const rows = cells.map((cell) => [
@@ -84,7 +62,7 @@ function everyCell(cells: readonly Cell[]): string {
   return markdownTable([...head, Object.keys(comparisons).join(' / ')], rows)
 }
 
-export async function laws(json: boolean, words: string[]): Promise<void> {
+export default async function laws(json: boolean, words: string[]): Promise<void> {
   const seeds = Number(words.find((word) => Number(word)) ?? SEEDS)
   const wanted = words.filter((word) => !Number(word))
   const cells = await measured(placesWith(wanted), seeds)

@@ -5,9 +5,9 @@
  */
 
 import { markdownTable } from '../../src/cli/report'
-import { measures, type Tail } from '../arrivals'
-import { median } from '../measure'
-import { inPairs } from '../processes'
+import { measures, type Tail } from '../shared/arrivals'
+import { median } from '../shared/measure'
+import { inPairs } from '../shared/processes'
 import type { Job } from './laws-run'
 
 const SEEDS = 3
@@ -25,7 +25,7 @@ const LOADS = [0.3, 0.6, 0.8]
 const cellOf = ({ world, load }: Job) => `${world} | load ${load}`
 const shown = (figures: number[]) => figures.map((ms) => ms.toFixed(1)).join(' / ')
 
-export async function losers(json: boolean, words: string[]): Promise<void> {
+export default async function losers(json: boolean, words: string[]): Promise<void> {
   const seeds = Number(words.find((word) => Number(word)) ?? SEEDS)
   const wanted = words.filter((word) => !Number(word))
   const jobs: Job[] = []

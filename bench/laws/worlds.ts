@@ -1,7 +1,7 @@
 /** The worlds of bench laws: how long answers take, and how queries arrive. */
 
 import type { Random } from '../../src/base/random'
-import { type Law, MEDIAN_MS, wanderingTrouble } from '../simulated'
+import { type Law, MEDIAN_MS, wanderingTrouble } from '../shared/simulated'
 
 export interface World {
   /** @param spanMs  how long the run will take */

@@ -2,8 +2,8 @@
 
 import { createPredictor, type ModelWorker, type PredictorOptions } from 'approxifer'
 import { expect, it } from 'vitest'
-import { tailOf } from '../../bench/arrivals'
 import { worlds } from '../../bench/laws/worlds'
+import { tailOf } from '../../bench/shared/arrivals'
 import { ApproxiferError } from '../../src/base/errors'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { HandWorker, query, turn } from '../shared/hand-predictor'
