@@ -4,13 +4,13 @@ import { cpus } from 'node:os'
 
 /** Each bench by its folder; its file is called as it is. */
 const benches: Record<string, string[]> = {
-  latency: ['latency', 'cold', 'simulate', 'stream'],
+  latency: ['latency', 'cold', 'stream'],
   laws: ['laws', 'losers', 'sizes'],
   overload: ['overload', 'overload-memory'],
   accuracy: ['accuracy', 'changes', 'domains', 'summary'],
   liars: ['liars', 'sampled', 'sybils'],
   reuse: ['reuse', 'attacked', 'useless'],
-  memory: ['looks', 'loop', 'memory-thread', 'sections'],
+  memory: ['loop', 'memory-thread'],
   kernels: ['kernels', 'costs'],
   throughput: ['batch', 'coordinator', 'fleet', 'large', 'tokens'],
   concurrency: ['busy', 'slots', 'windows'],

@@ -4,7 +4,7 @@ import { type ApproxiferError, createPredictor } from 'approxifer'
 import { seeded } from '../../src/base/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { SimulatedWorker } from '../shared/simulated'
-import { type Cell, meanOf, type Outcome } from './overload-rules'
+import { type Cell, meanOf } from './overload-bounds'
 
 /** Share of the queries that are not counted: the predictor learns how long they take. */
 const WARM_UP = 0.2
@@ -17,7 +17,13 @@ export interface Job extends Cell {
   by?: 'tenant' | 'priority'
 }
 
-export interface Run extends Outcome {
+export interface Run {
+  /** Answers in time, over what the machines answer at most in that time. */
+  goodput: number
+  /** Share of the machines' time that went to queries that failed. */
+  wasted: number
+  /** Share of all queries that failed, and knew it only after having waited. */
+  toldLate: number
   /** Share of failed queries that knew it after more than 5 ms. */
   after5: number
   /** Answers in time of each load, over its queries. */

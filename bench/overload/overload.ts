@@ -6,7 +6,7 @@
 
 import { markdownTable } from '../../src/cli/report'
 import { inProcesses } from '../shared/processes'
-import { type Cell, clairvoyants, lateOf, lawBound, rules, simulateRule } from './overload-rules'
+import { type Cell, clairvoyant, lateOf, lawBound } from './overload-bounds'
 import type { Job, Run } from './overload-run'
 
 const MODELS = [1, 10, 100, 1000]
@@ -44,11 +44,10 @@ async function overloads(words: string[]): Promise<string[]> {
     const mine = wanted.filter((cell) => nameOf(cell) === name)
     const of = (cell: Cell) => done.flatMap(([job, run]) => (nameOf(job) === name && job.load === cell.load ? run : []))
     const over = (cell: Cell, bound: number) => range(of(cell).map(({ goodput }) => goodput / bound))
-    const knowing = (cell: Cell) => simulateRule(clairvoyants['newest first'](), cell).goodput
     const over1 = mine.filter(({ load }) => load > 1)
     const worst = (figure: (run: Run) => number, all = mine) => percent(Math.max(...all.flatMap(of).map(figure)))
     return [
-      [name, ...mine.map((cell) => over(cell, knowing(cell)))],
+      [name, ...mine.map((cell) => over(cell, clairvoyant(cell)))],
       [name, ...mine.map((cell) => over(cell, lawBound(cell)))],
       [
         name,
@@ -90,29 +89,8 @@ async function floods(by: 'tenant' | 'priority'): Promise<string> {
   return markdownTable([`a ${by} at .2 of the capacity`, 'answered in time, alone', 'beside 5 times the capacity', 'goodput of both'], rows) // biome-ignore format: one line
 }
 
-/** By hand, where all know the law: the share of the most that is to be had. */
-function lost(): string {
-  const rows = Object.entries({ ...rules, ...prefixed }).map(([name, rule]) => {
-    const figures = [0.1, 1].flatMap((deviation) =>
-      [false, true].flatMap((isOver) => {
-        const mine = cells.filter((cell) => cell.deviation === deviation && cell.load > 1 === isOver)
-        const all = mine.map((cell) => ({ ...simulateRule(rule(), cell), bound: lawBound(cell) }))
-        const least = Math.min(...all.map(({ goodput, bound }) => goodput / bound)).toFixed(2)
-        const worst = (of: 'wasted' | 'toldLate') => percent(Math.max(...all.map((each) => each[of])))
-        return isOver ? [least, worst('wasted'), worst('toldLate')] : [least]
-      }),
-    )
-    const mixed = { deviation: 1, load: 2, deadlines: [2, 20], stops: false, workers: 10, queries: 20_000, seed: 10 }
-    return [name, ...figures, simulateRule(rule(), mixed).goodput.toFixed(2)]
-  })
-  const heads = ['.1', '1'].flatMap((deviation) => [`deviation ${deviation}: worst at .9 and 1`, 'at 2 to 10', 'wasted', 'told late']) // biome-ignore format: one line
-  return markdownTable(['rule', ...heads, 'deadlines of 2 and 20 by turns, load 2'], rows)
-}
-
-const prefixed = Object.fromEntries(Object.entries(clairvoyants).map(([name, rule]) => [`clairvoyant, ${name}`, rule]))
-
 export default async function overload(json: boolean, words: string[]): Promise<void> {
   const tables = await overloads(words)
-  if (!words.length) tables.push(await floods('tenant'), await floods('priority'), lost())
+  if (!words.length) tables.push(await floods('tenant'), await floods('priority'))
   console.log(json ? JSON.stringify(tables) : tables.join('\n\n'))
 }
