@@ -1,7 +1,7 @@
 /**
  * npm run bench -- costs [--json]: what a group costs beside the model: parity, Gram, decode (K = 8, N = 9), against one
- * inference of the MNIST model in this process; what a lost query costs the memory, against one pass over as many bytes;
- * likeness. Variants take turns. Needs `npm run data`.
+ * inference of the MNIST model in this process; what a lost query costs the memory, against one pass over as many bytes.
+ * Variants take turns. Needs `npm run data`.
  */
 
 import { seeded } from '../../src/base/random'
@@ -14,7 +14,6 @@ import { Memory } from '../../src/memory/memory'
 import { PATCH_FEATURES } from '../../src/memory/mirror'
 import { OnnxModel } from '../../src/workers/onnx/model'
 import { readModel } from '../../src/workers/onnx/model-file'
-import { Likeness } from '../accuracy/likeness'
 import { measure, type Timing } from '../shared/measure'
 
 const random = seeded(1)
@@ -33,10 +32,7 @@ export default async function costs(json: boolean): Promise<void> {
   )
   const memories = []
   for (const pairs of [1000, 4000]) memories.push({ pairs, ...(await remembering(core, pairs)) })
-  const pool = rows(128, 784)
-  const likeness = new Likeness(core, 784, 128)
-  const { path } = measure({ path: () => likeness.order(pool) })
-  if (json) return console.log(JSON.stringify({ groups, searches, memories, likeness: path }, null, 2))
+  if (json) return console.log(JSON.stringify({ groups, searches, memories }, null, 2))
 
   const out = table(['K = 8, N = 9', 'parity', 'Gram', 'decode', 'together', 'of a LeNet inference'])
   for (const { D, C, parity, gram, decode } of groups) {
@@ -61,7 +57,7 @@ export default async function costs(json: boolean): Promise<void> {
   for (const { pairs, recover, remember, features } of memories) {
     whole.push([String(pairs), us(recover), us(remember), us(features)])
   }
-  console.log(`${whole}\n\nlikeness, 128 queries of 784: ${us(path.median)}`)
+  console.log(String(whole))
 }
 
 /** One inference of the MNIST model, median of 200, one at a time. */
