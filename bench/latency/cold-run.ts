@@ -1,4 +1,4 @@
-/** One run of bench cold: 40,000 queries in made time, with a memory or without. */
+/** One run of bench cold: 40,000 queries in simulated time, with a memory or without. */
 
 import { seeded } from '../../src/base/random'
 import { createPredictor } from '../../src/predictor/create'

@@ -1,6 +1,6 @@
 /**
  * npm run bench -- cold [SEEDS] [--json]: a memory that begins with nothing, whose costs are charged from the first query on, beside the
- * same pool without one, in made time: 27 workers, 2 % of calls ten times as long, 40,000 queries of three models, told of 5,000 at a time.
+ * same pool without one, in simulated time: 27 workers, 2 % of calls ten times as long, 40,000 queries of three models, told of 5,000 at a time.
  * The queries are the 10,000 test images, and each moved by a pixel in three directions, with the model's own answers. One seed unless told
  * otherwise; a process a core, ten minutes on two. Needs `npm run data`.
  */

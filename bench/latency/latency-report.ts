@@ -134,7 +134,7 @@ export async function report(results: Results): Promise<void> {
 
   const text = `# Latency
 
-\`npm run data && npm run bench -- latency\` writes this page. ${WORKERS} workers and one queue in made time: Poisson arrivals, answers lognormal with a median of
+\`npm run data && npm run bench -- latency\` writes this page. ${WORKERS} workers and one queue in simulated time: Poisson arrivals, answers lognormal with a median of
 10 ms and a sigma of .1, and trouble. **random**: 2 % of calls take ten times as long. **wandering**: at any time two workers are five times slower, others every five
 seconds. The answers are those of real models to their 10,000 test images; a seed is one pass, the first 1,000 of which are remembered and not counted. Predictor, pool and memory are the
 real ones; what the memory costs the coordinator is charged to the clock as processor time measured at the start of the bench (with 1,000 pairs):

@@ -1,4 +1,4 @@
-/** One run of bench latency: one pass over a model's test images, in made time, by one system. */
+/** One run of bench latency: one pass over a model's test images, in simulated time, by one system. */
 
 import { labelAt } from '../../src/base/criterion'
 import { type Random, seeded } from '../../src/base/random'

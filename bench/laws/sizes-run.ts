@@ -1,4 +1,4 @@
-/** One run of bench sizes: queries of lengths that tell how long they take, in made time, with and without that being learned. */
+/** One run of bench sizes: queries of lengths that tell how long they take, in simulated time, with and without that being learned. */
 
 import { Payload } from '../../src/base/payload'
 import { type Random, seeded } from '../../src/base/random'

@@ -62,7 +62,7 @@ export async function report({ runs, passing, neighbours }: Results): Promise<vo
   const levels = (model: ModelName, attack: string) => passing[`${model} ${attack}`] as Verified | undefined
   const text = `# Workers that lie
 
-\`npm run data && npm run bench -- liars\` writes this page. Workers in made time, answers of about 10 ms of which 2 % take ten times as long, one call in a thousand that dies, and every second worker
+\`npm run data && npm run bench -- liars\` writes this page. Workers in simulated time, answers of about 10 ms of which 2 % take ten times as long, one call in a thousand that dies, and every second worker
 another runtime whose last digits differ; the answers are those of real models to their 10,000 test images, the predictor, its memory and its pool are the real ones. One worker of nine lies unless it says
 otherwise, \`verify.integrity\` is .9, and the memory begins with 1,000 answers. At most ${Math.max(...Object.values(runs).map((all) => all.length))} seeds a cell; "-" is not measured. Nobody honest was ejected: ${framed} in ${sum(Object.values(runs).map((all) => all.length))} runs and ${sum(
     Object.values(runs)
@@ -227,7 +227,7 @@ they answer is taken for the model's. Without one that can be reached nobody is 
 - Of one [\`origin\`](remote.md#where-a-worker-comes-from) only the best counts, whoever else comes from there: the others are not examined, and so not believed. What an identity has earned stays when it leaves (the 1,000 that have most), and in \`save()\`; a new key leaves nothing behind.
 
 Promised, and shown in \`src/trust/credibility.ts\`: of the answers that are given at most 1 - \`integrity\` are expected to be wrong, however many strangers lie, together or alone, at once or after being honest for as long as they like, seldom or always, under old or new keys.
-\`npm run bench -- sybils\`: CIFAR's answers, made time, one trusted worker, nine honest ones, 20 callers, 100,000 queries; sybils know of each other which queries they have seen, and tell the same lie.
+\`npm run bench -- sybils\`: CIFAR's answers, simulated time, one trusted worker, nine honest ones, 20 callers, 100,000 queries; sybils know of each other which queries they have seen, and tell the same lie.
 
 | wrong answers given, of 100,000; goodput over what it is without sybils; inferences an answer | 1 sybil | 3 | 5 | 9 | 20 |
 | --- | --- | --- | --- | --- | --- |

@@ -1,4 +1,4 @@
-/** One run of bench liars: queries through a pool of which some lie, in made time, with the answers of a real model. */
+/** One run of bench liars: queries through a pool of which some lie, in simulated time, with the answers of a real model. */
 
 import { createPredictor, type PredictorOptions } from 'approxifer'
 import { labelAt } from '../../src/base/criterion'

@@ -1,6 +1,6 @@
 /**
  * npm run bench -- liars [SEEDS] [WORD ...] [--json]: what becomes of workers that lie and of the queries that they are asked, in
- * made time, with the answers of real models and a real predictor. Runs are kept in build/liars.json and not made again; with
+ * simulated time, with the answers of real models and a real predictor. Runs are kept in build/liars.json and not made again; with
  * words only cells that have all of them in their names. A process a core. Needs `npm run data`.
  */
 

@@ -1,4 +1,4 @@
-/** One run of bench sampled: a pool of which a quarter lies, in made time, with the answers of a real model. A query is the number of its answer. */
+/** One run of bench sampled: a pool of which a quarter lies, in simulated time, with the answers of a real model. A query is the number of its answer. */
 
 import { createPredictor, localWorkers } from 'approxifer'
 import { seeded } from '../../src/base/random'

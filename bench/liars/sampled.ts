@@ -1,6 +1,6 @@
 /**
  * npm run bench -- sampled [SEEDS] [WORD ...] [--json]: what sampled verification costs and finds. Three image models and an embedder of texts, ten attacks,
- * a quarter of the workers lying always, one time in 10, one in 100, in made time. One seed unless it says otherwise; with words only cells that have all of them in
+ * a quarter of the workers lying always, one time in 10, one in 100, in simulated time. One seed unless it says otherwise; with words only cells that have all of them in
  * their names. A process a core. Needs `npm run data`.
  */
 

@@ -1,4 +1,4 @@
-/** One run of bench sybils: a fleet that anybody joins, in made time, with the answers of a real model. */
+/** One run of bench sybils: a fleet that anybody joins, in simulated time, with the answers of a real model. */
 
 import { type Change, createPredictor, type PredictorOptions } from 'approxifer'
 import { type Random, seeded } from '../../src/base/random'
@@ -43,7 +43,7 @@ export interface Figures {
   given: number
   wrong: number
   failed: number
-  /** Given and right, a second of made time. */
+  /** Given and right, a second of simulated time. */
   goodput: number
   /** Inferences for each answer, of all workers and of the honest ones; and of the last fifth of the queries, of all. */
   inferences: number

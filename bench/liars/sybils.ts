@@ -1,5 +1,5 @@
 /**
- * npm run bench -- sybils [QUERIES] [--json]: a fleet that anybody may join (`verify: { trust: 'open' }`), in made time, with the answers of
+ * npm run bench -- sybils [QUERIES] [--json]: a fleet that anybody may join (`verify: { trust: 'open' }`), in simulated time, with the answers of
  * CIFAR's model: one trusted worker, nine honest ones, and sybils, which know all of each other and tell the same lie. Beside it what an honest
  * fleet of ten costs with `byzantine: 1` and with duplicate and compare. Needs `npm run data`.
  */

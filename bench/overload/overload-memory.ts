@@ -1,5 +1,5 @@
 /**
- * npm run bench -- overload-memory [SEEDS] [MODEL ..] [--json]: answers from memory under overload, in made time: 27 workers of 10 ms, 2 % of calls ten times
+ * npm run bench -- overload-memory [SEEDS] [MODEL ..] [--json]: answers from memory under overload, in simulated time: 27 workers of 10 ms, 2 % of calls ten times
  * as long; lookups and learning are charged, but for one row where a lookup costs .05 ms, as of a table. A memory that was taught 1,000 images, then
  * 12,000 queries at a load of .7: images and images moved by a pixel. Then 5,000 within 50 ms, offered 1.5 and 2.5 times what the workers can
  * do. Without; where only those are looked up that would be refused (`ask` and `onOverload: 'remember'`); and where all are, before they are

@@ -1,4 +1,4 @@
-/** One run of bench overload: so many queries, in made time, to the predictor. */
+/** One run of bench overload: so many queries, in simulated time, to the predictor. */
 
 import { type ApproxiferError, createPredictor } from 'approxifer'
 import { seeded } from '../../src/base/random'

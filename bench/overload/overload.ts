@@ -1,5 +1,5 @@
 /**
- * npm run bench -- overload [WORD ...] [--json]: what is answered in time under overload, in made time, beside who knows each time beforehand and
+ * npm run bench -- overload [WORD ...] [--json]: what is answered in time under overload, in simulated time, beside who knows each time beforehand and
  * beside the most that can be had of machines by who knows their law alone. Ten workers, Poisson arrivals, lognormal times with medians of 1, 10,
  * 100 and 1,000 ms; deadlines in services (means). With words only cells whose names have all of them. Four minutes on two cores.
  */

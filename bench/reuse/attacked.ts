@@ -1,6 +1,6 @@
 /**
  * npm run bench -- attacked [SEEDS] [--json]: answers before asking beside somebody who works against them, digits, `maxError` .01, nine workers of 10 ms in
- * made time; 10 seeds unless told otherwise. A tenant's 6,000 queries alone, beside a tenant of the same kind, and beside one that attacks: from a third of the
+ * simulated time; 10 seeds unless told otherwise. A tenant's 6,000 queries alone, beside a tenant of the same kind, and beside one that attacks: from a third of the
  * run on the memory is as confident of what he asks as ever, and always wrong. And answers that are proven (`byzantine` 1), all workers honest, or one of the
  * nine soon answering what a memory of all that it was asked would say. Of the tenant's answers the shares given unasked in
  * the second half and wrong; of all answers those that are `exact` and wrong; who was ejected. Means, and twice their standard errors. Needs `npm run data`.

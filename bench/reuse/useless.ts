@@ -1,5 +1,5 @@
 /**
- * npm run bench -- useless [WORDS ..] [--json]: answers before asking where they save nothing, in made time, beside the same pool without: images whose
+ * npm run bench -- useless [WORDS ..] [--json]: answers before asking where they save nothing, in simulated time, beside the same pool without: images whose
  * label is the parity of their bright pixels, or a hash of their bytes; digits on two workers of half a millisecond; CIFAR. 20,000 queries from nothing at a
  * load of .6, 27 workers of 10 ms where nothing else is said, what lookups and learning take charged. After how many queries nothing is looked up any
  * more but now and then; p50 and p99; the process's time a query from the 1,000th on: of the simulation, which both have alike, and of the memory's simulated thread, which is no time of the loop. Three

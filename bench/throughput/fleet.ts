@@ -1,6 +1,6 @@
 /**
  * npm run bench -- fleet [QUERIES] [--json]: what one coordinator costs as its fleet grows. 10, 100, 1,000 and 5,000 workers in
- * made time, a million queries each, Poisson arrivals at 70 % of what the workers can do; an answer takes about 10 ms, one in
+ * simulated time, a million queries each, Poisson arrivals at 70 % of what the workers can do; an answer takes about 10 ms, one in
  * fifty ten times as long, and one call in ten thousand takes its worker down for a second. Coordinator: the real processor
  * time a query, less what the same arrivals and workers take with a list of idle workers in the predictor's
  * place, which is the clock's and the simulated workers' own. Memory off: what that takes does not know of the fleet.
