@@ -5,8 +5,6 @@ import { type Start, type Tail, tailOf } from '../shared/arrivals'
 import { Queue } from './hedge'
 import { worlds } from './worlds'
 
-export const QUERIES = 10_000
-
 const queue =
   (percentile?: number): Start =>
   async (clock, workers) =>
@@ -30,6 +28,7 @@ export interface Job {
   load: number
   system: string
   seed: number
+  queries: number
   /** The first queries, which are not counted. Default 0. */
   warmUp?: number
   /** Whether an abort frees a worker. */
@@ -38,5 +37,5 @@ export interface Job {
 
 export function simulate({ world, system, ...at }: Job): Promise<Tail> {
   const { law, meanMs, rate } = worlds[world]
-  return tailOf({ ...at, law, meanMs: meanMs(at.workers), rate, queries: QUERIES, width: 1 }, systems[system])
+  return tailOf({ ...at, law, meanMs: meanMs(at.workers), rate, width: 1 }, systems[system])
 }

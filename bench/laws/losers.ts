@@ -33,7 +33,16 @@ export default async function losers(json: boolean, words: string[]): Promise<vo
     for (const load of LOADS)
       for (const interruptible of [false, true])
         for (let seed = 1; seed <= seeds; seed++)
-          jobs.push({ world, workers: 27, load, system: 'approxifer', seed: 10 * seed, warmUp: 500, interruptible })
+          jobs.push({
+            world,
+            workers: 27,
+            load,
+            system: 'approxifer',
+            seed: 10 * seed,
+            queries: 10_000,
+            warmUp: 500,
+            interruptible,
+          })
   const module = new URL('./laws-run.ts', import.meta.url).href
   const cells = await inPairs<Job, Tail>(module, jobs, wanted, cellOf, ({ interruptible }) => interruptible === true)
   if (json) return console.log(JSON.stringify(Object.fromEntries(cells), null, 1))
