@@ -62,8 +62,11 @@ const retry = async (workers: ModelWorker[], clock: VirtualClock) => {
   return createPredictor({ workers, testing: { clock }, ...options })
 }
 
+/** One run's p99 is off by up to a tenth. */
+const SEEDS = [10, 20, 30]
+
 /** Runs a world twice, where losers go on and where they are cancelled. @returns the ratios of p99, machine time, and the mean age of a hedge */
-async function compared(world: string, load: number) {
+async function compared(world: string, load: number, seed: number) {
   const { law, meanMs } = worlds[world]
   const run = async (interruptible: boolean) => {
     const ages: number[] = []
@@ -72,7 +75,7 @@ async function compared(world: string, load: number) {
       meanMs: meanMs(27),
       workers: 27,
       load,
-      seed: 10,
+      seed,
       queries: 6000,
       warmUp: 500,
       width: 1,
@@ -99,7 +102,9 @@ it.each([
   ['deviation 1', 0.3, 0.85],
   ['wandering', 0.6, 1],
 ] as const)('%s: p99 and what is late stay what they are, for less machine time', async (world, load, most) => {
-  const { p99, machine, age } = await compared(world, load)
+  const runs = await Promise.all(SEEDS.map((seed) => compared(world, load, seed)))
+  const mean = (name: keyof (typeof runs)[number]) => runs.reduce((sum, run) => sum + run[name], 0) / runs.length
+  const [p99, machine, age] = [mean('p99'), mean('machine'), mean('age')]
   expect(p99).toBeLessThan(1.06)
   expect(machine).toBeLessThan(most)
   expect(age).toBeGreaterThan(0.95)
