@@ -1,92 +1,35 @@
-/** npm run bench -- attacked | batch | busy | kernels | costs | domains | changes | cold | coordinator | fleet | large | latency | laws | liars | looks | loop | losers | memory-thread | nats | overload | overload-memory | reuse | sampled | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | sybils | tokens | useless | windows | accuracy [--json] */
+/** npm run bench -- NAME [WORD ...] [--json]: runs one bench. Without a name it lists them; each says in its first lines what it measures. */
 
 import { cpus } from 'node:os'
-import { accuracy } from './accuracy'
-import { attacked } from './attacked'
-import { batch } from './batch'
-import { busy } from './busy'
-import { changesBench } from './changes'
-import { cold } from './cold'
-import { coordinator } from './coordinator'
-import { costs } from './costs'
-import { domainsBench } from './domains'
-import { fleet } from './fleet'
-import { kernels } from './kernels'
-import { large } from './large'
-import { latency } from './latency'
-import { anyLaw } from './laws'
-import { liars } from './liars'
-import { looks } from './looks'
-import { loop } from './loop'
-import { losers } from './losers'
-import { memoryThread } from './memory-thread'
-import { natsBench } from './nats'
-import { overload } from './overload'
-import { overloadMemory } from './overload-memory'
-import { reuseBench } from './reuse'
-import { sampled } from './sampled'
-import { sections } from './sections'
-import { serveBench } from './serve'
-import { serveSoak } from './serve-soak'
-import { signatures } from './signatures'
-import { simulateAll } from './simulate'
-import { sizesBench } from './sizes'
-import { slots } from './slots'
-import { stream } from './stream'
-import { summary } from './summary'
-import { sybils } from './sybils'
-import { tokens } from './tokens'
-import { useless } from './useless'
-import { windows } from './windows'
 
-const benches: Record<string, (json: boolean, names: string[]) => Promise<void>> = {
-  attacked,
-  batch,
-  busy,
-  kernels,
-  costs,
-  domains: domainsBench,
-  changes: changesBench,
-  cold,
-  coordinator,
-  fleet,
-  large,
-  latency,
-  laws: anyLaw,
-  liars,
-  looks,
-  loop,
-  losers,
-  'memory-thread': memoryThread,
-  nats: natsBench,
-  overload,
-  'overload-memory': overloadMemory,
-  reuse: reuseBench,
-  sampled,
-  sections,
-  serve: serveBench,
-  'serve-soak': serveSoak,
-  signatures,
-  simulate: simulateAll,
-  sizes: sizesBench,
-  slots,
-  stream,
-  summary,
-  sybils,
-  tokens,
-  useless,
-  windows,
-  accuracy,
+/** Each bench by its folder; its file is called as it is. */
+const benches: Record<string, string[]> = {
+  latency: ['latency', 'cold', 'stream'],
+  laws: ['laws', 'losers', 'sizes'],
+  overload: ['overload', 'overload-memory'],
+  accuracy: ['accuracy', 'changes', 'domains', 'summary'],
+  liars: ['liars', 'sampled', 'sybils'],
+  reuse: ['reuse', 'attacked', 'useless'],
+  memory: ['loop', 'memory-thread'],
+  kernels: ['kernels', 'costs'],
+  throughput: ['batch', 'coordinator', 'fleet', 'large', 'tokens'],
+  concurrency: ['busy', 'slots', 'windows'],
+  gateway: ['serve'],
+  nats: ['nats', 'signatures'],
+  soak: ['serve-soak'],
 }
-const [name, ...rest] = process.argv.slice(2)
-const bench = Object.hasOwn(benches, name ?? '') ? benches[name] : undefined
-const names = rest.filter((word) => word !== '--json')
 
-if (!bench || names.some((word) => word.startsWith('-'))) {
-  console.error(`usage: npm run bench -- ${Object.keys(benches).join('|')} [--json]`)
+const [name = '', ...rest] = process.argv.slice(2)
+const folder = Object.keys(benches).find((each) => benches[each].includes(name))
+const words = rest.filter((word) => word !== '--json')
+
+if (!folder || words.some((word) => word.startsWith('-'))) {
+  const lines = Object.entries(benches).map(([each, names]) => `  ${each}: ${names.join(', ')}`)
+  console.error(['usage: npm run bench -- NAME [WORD ...] [--json]', ...lines].join('\n'))
   process.exitCode = 2
 } else {
   const json = rest.includes('--json')
   if (!json) console.log(`${cpus()[0].model}, ${cpus().length} cores, Node ${process.version}`)
-  await bench(json, names)
+  const { default: bench } = await import(`./${folder}/${name}.ts`)
+  await bench(json, words)
 }

@@ -4,9 +4,9 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../../test/shared/nats-server'
 import type { Entry, History } from '../../test/simulation/history'
-import { freePort } from '../serve'
-import { ready, startGateway, startWorker, WORKERS } from '../serve-soak'
+import { ready, startGateway, startWorker, WORKERS } from '../soak/serve-soak'
 import { compared, type Question } from './log'
 import type { Told } from './threads'
 
@@ -134,7 +134,7 @@ async function asked(port: number, amount: number, first: number): Promise<Excha
   return exchanges
 }
 
-/** An image of its own, and what bench/oip-worker.js makes of it. */
+/** An image of its own, and what bench/soak/oip-worker.js makes of it. */
 function questionOf(query: number): Question {
   const image = Float32Array.from({ length: 784 }, (_, i) => (i ? ((i + query) % 9) / 9 : (query + 1) / 2 ** 20))
   const own = new Float32Array(10)

@@ -1,7 +1,7 @@
 /** What the process holds. */
 
 import { existsSync, readdirSync } from 'node:fs'
-import { collectGarbage } from '../measure'
+import { collectGarbage } from '../shared/measure'
 
 const MB = 2 ** 20
 

@@ -43,7 +43,7 @@ function sumsOf(data: readonly number[]): number[] {
 
 const labelOf = (output: readonly number[]) => output.indexOf(Math.max(...output))
 
-/** By which power of two the model of bench/oip-worker.js multiplies its sums, if all are by the same: to the bit. */
+/** By which power of two the model of bench/soak/oip-worker.js multiplies its sums, if all are by the same: to the bit. */
 function generationOf(output: readonly number[], sums: readonly number[]): number | undefined {
   const generation = Math.log2(output[0] / sums[0])
   const isOne = output.every((value, i) => value === sums[i] * 2 ** generation)

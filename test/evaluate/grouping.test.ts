@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { byLikeness, Likeness } from '../../bench/likeness'
+import { byLikeness, Likeness } from '../../bench/accuracy/likeness'
 import { seeded } from '../../src/base/random'
 import { Codec } from '../../src/codec/codec'
 import { loadCore } from '../../src/core/load'

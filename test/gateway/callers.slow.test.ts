@@ -2,7 +2,7 @@
 
 import type { Gateway, GatewayModel, Principal } from 'approxifer/gateway'
 import { expect, it } from 'vitest'
-import { SimulatedWorker } from '../../bench/simulated'
+import { SimulatedWorker } from '../../bench/shared/simulated'
 import { seeded } from '../../src/base/random'
 import { tellClient } from '../../src/gateway/body'
 import { createGateway } from '../../src/gateway/create'

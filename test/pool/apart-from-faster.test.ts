@@ -1,7 +1,7 @@
 /** Attempts that only slow workers may take. */
 
 import { expect, it } from 'vitest'
-import { SimulatedWorker } from '../../bench/simulated'
+import { SimulatedWorker } from '../../bench/shared/simulated'
 import type { Payload } from '../../src/base/payload'
 import { Pool } from '../../src/pool/pool'
 import { VirtualClock } from '../../src/testing/virtual-clock'

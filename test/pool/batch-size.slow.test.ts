@@ -1,7 +1,7 @@
 /** How many rows share a run: as many as pay, which is measured. */
 
 import { describe, expect, it } from 'vitest'
-import { type Law, MEDIAN_MS, randomTrouble, SimulatedWorker } from '../../bench/simulated'
+import { type Law, MEDIAN_MS, randomTrouble, SimulatedWorker } from '../../bench/shared/simulated'
 import { seeded } from '../../src/base/random'
 import { Batching } from '../../src/pool/batching'
 import { createPredictor } from '../../src/predictor/create'

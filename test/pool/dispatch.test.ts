@@ -2,7 +2,7 @@
 
 import { ApproxiferError, createPredictor } from 'approxifer'
 import { expect, it, vi } from 'vitest'
-import { type Law, SimulatedWorker } from '../../bench/simulated'
+import { type Law, SimulatedWorker } from '../../bench/shared/simulated'
 import type { Payload } from '../../src/base/payload'
 import { seeded } from '../../src/base/random'
 import type { Apart, Attempt, Priority } from '../../src/pool/attempt'

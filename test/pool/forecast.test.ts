@@ -1,7 +1,7 @@
 /** What cannot be answered in time is refused, and begun by nobody. */
 
 import { describe, expect, it } from 'vitest'
-import { SimulatedWorker } from '../../bench/simulated'
+import { SimulatedWorker } from '../../bench/shared/simulated'
 import type { Payload } from '../../src/base/payload'
 import { type Attempt, NORMAL, type Owner } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'

@@ -2,7 +2,7 @@
 
 import { createPredictor } from 'approxifer'
 import { expect, it } from 'vitest'
-import { SimulatedWorker } from '../../bench/simulated'
+import { SimulatedWorker } from '../../bench/shared/simulated'
 import type { Payload } from '../../src/base/payload'
 import type { Attempt } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'

@@ -1,7 +1,7 @@
 /** How what the size of a payload tells of its time is learned, and what it changes. */
 
 import { expect, it } from 'vitest'
-import { simulate } from '../../bench/sizes-run'
+import { simulate } from '../../bench/laws/sizes-run'
 import { type Random, seeded } from '../../src/base/random'
 import { type LastTime, Scaling } from '../../src/pool/time-by-size'
 

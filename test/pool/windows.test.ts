@@ -1,7 +1,7 @@
 /** Workers of which nobody says how many attempts they take at once. */
 
 import { expect, it } from 'vitest'
-import { QueueingServer, type ServerOptions } from '../../bench/windows-run'
+import { QueueingServer, type ServerOptions } from '../../bench/concurrency/windows-run'
 import { acceptAnswers, type Payload } from '../../src/base/payload'
 import { seeded } from '../../src/base/random'
 import { Member } from '../../src/pool/member'

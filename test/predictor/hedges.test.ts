@@ -2,7 +2,7 @@
 
 import { ApproxiferError, createPredictor, type PredictorOptions } from 'approxifer'
 import { expect, it } from 'vitest'
-import { SimulatedWorker } from '../../bench/simulated'
+import { SimulatedWorker } from '../../bench/shared/simulated'
 import { seeded } from '../../src/base/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { house, query, turn } from '../shared/hand-predictor'

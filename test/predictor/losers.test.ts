@@ -2,8 +2,8 @@
 
 import { createPredictor, type ModelWorker, type PredictorOptions } from 'approxifer'
 import { expect, it } from 'vitest'
-import { tailOf } from '../../bench/arrivals'
-import { laws } from '../../bench/laws-run'
+import { worlds } from '../../bench/laws/worlds'
+import { tailOf } from '../../bench/shared/arrivals'
 import { ApproxiferError } from '../../src/base/errors'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { HandWorker, query, turn } from '../shared/hand-predictor'
@@ -67,17 +67,20 @@ const retry = async (workers: ModelWorker[], clock: VirtualClock) => {
   return createPredictor({ workers, testing: { clock }, ...options })
 }
 
-/** Runs a law twice, where losers go on and where they are cancelled. @returns the ratios of p99, machine time, and the mean age of a hedge */
-async function compared(law: string, load: number) {
-  const { make, meanMs } = laws[law]
+/** One run's p99 is off by up to a tenth. */
+const SEEDS = [10, 20, 30]
+
+/** Runs a world twice, where losers go on and where they are cancelled. @returns the ratios of p99, machine time, and the mean age of a hedge */
+async function compared(world: string, load: number, seed: number) {
+  const { law, meanMs } = worlds[world]
   const run = async (interruptible: boolean) => {
     const ages: number[] = []
     const arrivals = {
-      law: make,
-      meanMs,
+      law,
+      meanMs: meanMs(27),
       workers: 27,
       load,
-      seed: 10,
+      seed,
       queries: 6000,
       warmUp: 500,
       width: 1,
@@ -103,8 +106,10 @@ it.each([
   ['spread 5 %', 0.3, 0.75],
   ['deviation 1', 0.3, 0.85],
   ['wandering', 0.6, 1],
-] as const)('%s: p99 and what is late stay what they are, for less machine time', async (law, load, most) => {
-  const { p99, machine, age } = await compared(law, load)
+] as const)('%s: p99 and what is late stay what they are, for less machine time', async (world, load, most) => {
+  const runs = await Promise.all(SEEDS.map((seed) => compared(world, load, seed)))
+  const mean = (name: keyof (typeof runs)[number]) => runs.reduce((sum, run) => sum + run[name], 0) / runs.length
+  const [p99, machine, age] = [mean('p99'), mean('machine'), mean('age')]
   expect(p99).toBeLessThan(1.06)
   expect(machine).toBeLessThan(most)
   expect(age).toBeGreaterThan(0.95)

@@ -1,7 +1,7 @@
 /** More is asked than workers can answer: what the memory answers in the place of an error, within the same budget. */
 
 import { beforeAll, describe, expect, it } from 'vitest'
-import { SimulatedWorker } from '../../bench/simulated'
+import { SimulatedWorker } from '../../bench/shared/simulated'
 import { seeded } from '../../src/base/random'
 import { createPredictor } from '../../src/predictor/create'
 import type { PredictOptions, PredictorOptions } from '../../src/predictor/options'

@@ -2,7 +2,7 @@
 
 import { ApproxiferError, createPredictor, type PredictOptions, type PredictorOptions } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import { SimulatedWorker } from '../../bench/simulated'
+import { SimulatedWorker } from '../../bench/shared/simulated'
 import { seeded } from '../../src/base/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 

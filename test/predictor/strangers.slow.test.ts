@@ -2,7 +2,7 @@
 
 import { ApproxiferError, createPredictor, type PredictorOptions } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import { type Figures, type Job, simulate } from '../../bench/sybils-run'
+import { type Figures, type Job, simulate } from '../../bench/liars/sybils-run'
 import { seeded } from '../../src/base/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { HandWorker, turn } from '../shared/hand-predictor'

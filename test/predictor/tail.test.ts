@@ -1,7 +1,7 @@
 /** What a late query gets and when, in made time, with a memory that has learned. */
 
 import { afterEach, expect, it, vi } from 'vitest'
-import { SimulatedWorker, type Simulation } from '../../bench/simulated'
+import { SimulatedWorker, type Simulation } from '../../bench/shared/simulated'
 import { createPredictor } from '../../src/predictor/create'
 import type { PredictorOptions } from '../../src/predictor/options'
 import type { Predictor } from '../../src/predictor/predictor'

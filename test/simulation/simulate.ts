@@ -9,7 +9,7 @@
 
 import { createHash } from 'node:crypto'
 import { parseArgs } from 'node:util'
-import { inProcesses } from '../../bench/processes'
+import { inProcesses } from '../../bench/shared/processes'
 import { corpus } from './corpus'
 import { drawn, type Schedule } from './schedule'
 import type { Job, Outcome } from './seed'

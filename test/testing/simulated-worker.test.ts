@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { randomTrouble, SimulatedWorker, wanderingTrouble } from '../../bench/simulated'
+import { randomTrouble, SimulatedWorker, wanderingTrouble } from '../../bench/shared/simulated'
 import { seeded } from '../../src/base/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { inferRow } from '../shared/vectors'

@@ -187,9 +187,9 @@ export class EventFeed {
   }
 }
 
-/** In microseconds: more digits tell nothing. */
+/** In whole milliseconds: with more digits to write a batch takes twice as long. Events stand in their order. */
 function sinceEpoch(ms: number): number {
-  return Math.round((performance.timeOrigin + ms) * 1000) / 1000
+  return Math.round(performance.timeOrigin + ms)
 }
 
 /** @returns Infinity where it is not said; NaN where it is no time */

@@ -1,7 +1,7 @@
 /** Two gateways before four real servers with bounded queues: `npm run bench -- busy` is the same for longer, and prints what it found. */
 
 import { expect, it } from 'vitest'
-import { type BusyPlan, runBusy } from '../../../bench/busy-run'
+import { type BusyPlan, runBusy } from '../../../bench/concurrency/busy-run'
 
 /** Of what a loop by hand answers: in twelve seconds it is .95 and more, and two vary by a tenth. */
 const SHARE = 0.8

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { trial } from '../../../bench/nats'
+import { trial } from '../../../bench/nats/nats'
 import { natsInstalled } from '../../shared/nats-server'
 
 describe.skipIf(!natsInstalled)('approxifer work: 9 workers in 3 processes', () => {
