@@ -77,7 +77,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   }
 
   get utilisation(): number {
-    return this.#roster.utilisation.value
+    return this.#roster.utilisation.soFar
   }
 
   get waiting(): number {

@@ -11,11 +11,12 @@ import { tokenOf } from './tokens'
 
 /** How often clients are told, ms. */
 const EVERY_MS = 100
-/** EventFeed that are told without waiting for that. */
-const AT_ONCE = 2000
-/** How long events are kept for clients that come later, ms; and how many at most: more of them cost the garbage collector more than they tell. */
+/** Events of a model that are told without waiting for that; and that are written at a time: objects that live for longer take the garbage collector as long as writing them. */
+const AT_ONCE = 4000
+const WRITTEN = 100
+/** How long events are kept for clients that come later, ms; and how many at most: some 6 MB. */
 const KEPT_MS = 10_000
-const MOST_KEPT = 20_000
+const MOST_KEPT = 50_000
 /** Bytes that may wait for a client; one that is further behind is dropped. */
 const MOST_BEHIND = 4 * 1024 * 1024
 const MOST_CLIENTS = 32
@@ -36,10 +37,43 @@ interface RequestTold {
 
 type ServerEvent = PredictorEvent | RequestTold | (Recall & { event: 'recalled'; at: number; of: number })
 
-/** EventFeed of one model that are told together. */
-interface EventBatch {
+/** Events of one model that wait to be told. */
+class WaitingEvents {
+  readonly #model: string
+  #events: ServerEvent[] = []
+  #written: string[] = []
+  count = 0
+  /** Time of the latest. */
+  at = 0
+
+  constructor(model: string) {
+    this.#model = model
+  }
+
+  push(event: ServerEvent): void {
+    this.count++
+    this.at = event.at
+    if (this.#events.push(event) === WRITTEN) this.#write()
+  }
+
+  #write(): void {
+    if (this.#events.length) this.#written.push(JSON.stringify(this.#events).slice(1, -1))
+    this.#events = []
+  }
+
+  /** As they are sent. */
+  get text(): string {
+    this.#write()
+    return `event: batch\ndata: {"model":${JSON.stringify(this.#model)},"events":[${this.#written}]}\n\n`
+  }
+}
+
+/** What was told of a model, and until when. */
+interface KeptBatch {
   readonly model: string
-  readonly events: readonly ServerEvent[]
+  readonly bytes: Uint8Array
+  readonly count: number
+  readonly at: number
 }
 
 interface Client {
@@ -56,11 +90,10 @@ export class EventFeed {
   readonly #encoder = new TextEncoder()
   readonly #heartbeat
   /** By model: what is told in a moment. */
-  readonly #waiting = new Map<string, ServerEvent[]>()
-  #count = 0
+  readonly #waiting = new Map<string, WaitingEvents>()
   #timer: NodeJS.Timeout | undefined
   /** The latest, the oldest first. */
-  #kept: EventBatch[] = []
+  #kept: KeptBatch[] = []
   #keptCount = 0
 
   constructor(private readonly onDrop: () => void) {
@@ -71,7 +104,7 @@ export class EventFeed {
     return this.#clients.size
   }
 
-  /** A stream of what happens from now on, or since a moment of the last ten seconds: '?since='; '?model=NAME' is of that one alone. */
+  /** A stream of what happens from now on, or since a moment of the last ten seconds ('?since=', and what was told together with that); '?model=NAME' is of that one alone. */
   response(request: Request, connection: Connection): Response {
     if (this.#clients.size >= MOST_CLIENTS) {
       return problem(503, `events: expected at most ${MOST_CLIENTS} clients, got one more`, { 'retry-after': '60' })
@@ -90,11 +123,8 @@ export class EventFeed {
           this.#flush() // else it would be told of what was before
           client = { model, token: tokenOf(request, connection), stream, connection }
           stream.enqueue(this.#encoder.encode(': approxifer events\n\n'))
-          for (const batch of this.#kept) {
-            const events = batch.events.filter(({ at }) => at >= since)
-            if (events.length && (model === null || batch.model === model))
-              stream.enqueue(this.#encode({ model: batch.model, events }))
-          }
+          for (const batch of this.#kept)
+            if (batch.at >= since && (model === null || batch.model === model)) stream.enqueue(batch.bytes)
           this.#clients.add(client)
         },
         cancel: () => {
@@ -141,36 +171,35 @@ export class EventFeed {
   }
 
   #push(model: string, event: ServerEvent): void {
-    const waiting = this.#waiting.get(model)
-    if (waiting) waiting.push(event)
-    else this.#waiting.set(model, [event])
-    if (++this.#count >= AT_ONCE) this.#flush()
+    let waiting = this.#waiting.get(model)
+    if (!waiting) {
+      waiting = new WaitingEvents(model)
+      this.#waiting.set(model, waiting)
+    }
+    waiting.push(event)
+    if (waiting.count >= AT_ONCE) this.#flush()
     else this.#timer ??= setTimeout(() => this.#flush(), EVERY_MS).unref()
   }
 
   #flush(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    for (const [model, events] of this.#waiting) {
-      const batch = { model, events }
-      this.#kept.push(batch)
-      if (this.#clients.size) this.#send(this.#encode(batch), model)
+    for (const [model, waiting] of this.#waiting) {
+      const bytes = this.#encoder.encode(waiting.text)
+      const { count, at } = waiting
+      this.#kept.push({ model, bytes, count, at })
+      this.#keptCount += count
+      this.#send(bytes, model)
     }
-    this.#keptCount += this.#count
-    this.#count = 0
     this.#waiting.clear()
     const oldest = sinceEpoch(performance.now()) - KEPT_MS
     let gone = 0
-    for (const { events } of this.#kept) {
-      if (this.#keptCount <= MOST_KEPT && (events.at(-1) as ServerEvent).at >= oldest) break
-      this.#keptCount -= events.length
+    for (const { count, at } of this.#kept) {
+      if (this.#keptCount <= MOST_KEPT && at >= oldest) break
+      this.#keptCount -= count
       gone++
     }
     if (gone) this.#kept = this.#kept.slice(gone)
-  }
-
-  #encode(batch: EventBatch): Uint8Array {
-    return this.#encoder.encode(`event: batch\ndata: ${JSON.stringify(batch)}\n\n`)
   }
 
   /** All clients get the same bytes. */
