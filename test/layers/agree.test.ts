@@ -324,6 +324,20 @@ describe('a memory that is sure', () => {
     expect([outcomes[0], told, learned]).toMatchObject([{ confidence: 0.97 }, ['a passed 1.4'], ['rehearsed 2,1 of a']])
   })
 
+  it.each([
+    [0.95, ['exact 2,1'], 2],
+    [0.96, ['checked 2,1'], 1],
+  ])('from the confidence `integrity` on, here .96: %f', (confidence, given, count) => {
+    const { memory, tell } = memoryOf(remembered(confidence, 3, 1))
+    const { asked, ask, log } = agreeing({ memory, integrity: 0.96 })
+    ask()
+    asked[0].begin('a').answer(...right)
+    tell()
+    asked[1]?.begin('b').answer(...right)
+    expect(log).toEqual(expect.arrayContaining(given))
+    expect(asked.length).toBe(count)
+  })
+
   it('and says something else: workers have to agree; it proves no lie', () => {
     const { memory, tell } = memoryOf(remembered(0.97, 1, 3))
     const { asked, ask, told, log } = agreeing({ memory })
