@@ -9,9 +9,14 @@ import { copyOf, filesIn } from './changed-copy'
 import { type Mutation, withProbes } from './mutations'
 
 /** Those that could be about it. */
-const TESTS = ['trust', 'layers', 'pool', 'memory', 'predictor', 'simulation', 'evaluate']
-/** Of those the ones that start threads, which only what was built has. */
+const TESTS = [
+  ...['base', 'codec', 'core', 'oip', 'trust', 'layers', 'pool', 'memory', 'predictor', 'gateway', 'workers', 'cli'],
+  ...['simulation', 'evaluate'],
+]
+/** Tests that start threads, which only what was built has. */
 const BUILT = ['test/predictor/let-go.test.ts', 'test/evaluate/digits.slow.test.ts', 'test/memory/state.test.ts']
+/** Tests that start programs: these run what was built, which no change comes to. */
+const STARTS_PROGRAMS = /shared\/(served-process|cli)'|from 'node:child_process'/
 /** A test that hangs has noticed. */
 const MOST_MS = 120_000
 
@@ -132,7 +137,9 @@ export function reachOf(folder: string, byFile: ReadonlyMap<string, readonly Mut
   const about = hash(...filesIn('src').map(textOf), ...byFile.keys()) // biome-ignore format: one line
   const kept = existsSync(path) ? JSON.parse(textOf(path)) : {}
   const reach: Record<string, Reach & { text: string }> = kept.about === about ? kept.reach : {}
-  const tests = TESTS.flatMap((name) => filesIn(join('test', name))).filter((file) => file.endsWith('.test.ts') && !BUILT.includes(file)) // biome-ignore format: one line
+  const all = TESTS.filter((name) => existsSync(join('test', name))).flatMap((name) => filesIn(join('test', name)))
+  const isBuilt = (test: string) => BUILT.includes(test) || STARTS_PROGRAMS.test(textOf(test))
+  const tests = all.filter((file) => file.endsWith('.test.ts') && !isBuilt(file))
   for (const test of Object.keys(reach)) if (!tests.includes(test)) delete reach[test]
   const anew = tests.filter((test) => reach[test]?.text !== hash(textOf(test)))
   if (anew.length) {
