@@ -353,4 +353,25 @@ export const knownMutations: readonly KnownMutation[] = [
     to: ' - coming <= 0',
     tests: ['layers/agree', 'trust/disputes'],
   },
+  {
+    name: 'a query that takes workers down is hedged',
+    file: 'layers/hedge.ts',
+    from: "priority === 'low' || this.#isDeadly) return",
+    to: "priority === 'low') return",
+    tests: ['layers/hedge'],
+  },
+  {
+    name: 'a hedge that waits is given a query that took two workers down',
+    file: 'layers/hedge.ts',
+    from: 'if (this.#isDeadly) for',
+    to: 'if (!this.layer) for',
+    tests: ['layers/hedge'],
+  },
+  {
+    name: 'a voter that waits is given a query that took E + 1 workers down',
+    file: 'layers/agree.ts',
+    from: '      if (this.#query.tried.downs >= this.#layer.mostDowns) this.#takeBack()\n',
+    to: '',
+    tests: ['layers/agree'],
+  },
 ]

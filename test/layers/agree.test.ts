@@ -266,8 +266,18 @@ describe('workers that fail', () => {
     asked[0].begin('a').fail('worker', { lost: 'down' })
     expect(asked.length).toBe(3)
     asked[1].begin('b').fail('worker', { lost: 'down' })
-    expect(asked.length).toBe(3)
-    asked[2].begin('c').fail()
+    expect([asked.length, asked[2].dropped]).toEqual([3, 'over']) // nobody has it yet, and nobody is to
+    expect(outcomes).toMatchObject([{ error: { code: 'QUORUM', ofQuery: true } }])
+  })
+
+  it('and go down with it: who has it already may answer', () => {
+    const { asked, ask, outcomes } = agreeing()
+    ask()
+    asked[0].begin('a').fail('worker', { lost: 'down' })
+    asked[2].begin('c')
+    asked[1].begin('b').fail('worker', { lost: 'down' })
+    expect([asked.length, asked[2].dropped, outcomes]).toEqual([3, undefined, []])
+    asked[2].fail('worker', { lost: 'down' })
     expect(outcomes).toMatchObject([{ error: { code: 'QUORUM', ofQuery: true } }])
   })
 

@@ -93,7 +93,8 @@ export class Serving {
 
   /** Starts it, and lets as much time pass as that takes. */
   async start(): Promise<void> {
-    if (this.schedule.options.reuse?.maxError !== undefined || this.schedule.isTaught) this.#known = { memory: { state: await learned() } }
+    if (this.schedule.options.reuse?.maxError !== undefined || this.schedule.isTaught)
+      this.#known = { memory: { state: await learned() } }
     let failure: { error: unknown } | undefined
     const started = this.#started().catch((error) => (failure = { error }))
     if (this.schedule.wire) await this.#until(() => this.isUp || failure !== undefined)
