@@ -155,7 +155,11 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
     'who is refused is told to come back when what waits is done',
     [asked(1, 0), asked(2, 0), { at: 0, what: 'failed', query: 2, code: 'OVERLOADED', retryMs: 101 }],
   ],
-  ['who comes back when it was told to is let in', [...Array.from({ length: 8 }, (_, i) => back(i)).flat(), over(900)]],
+  [
+    'who comes back when it was told to is let in',
+    [...Array.from({ length: 8 }, (_, i) => back(i)).flat(), over(900)],
+    { limit: 100 },
+  ],
   [
     'few checked answers are wrong',
     [...Array.from({ length: 9 }, (_, i) => [asked(i, i), answered(i, i, { status: 'checked', confidence: 0.98, label: i < 3 })]).flat(), over(200)], // biome-ignore format: one line

@@ -22,6 +22,9 @@ const TIMER_MS = 1 // of real ones, twice: also what has passed since the loop l
 const FIRST_BUDGET = 20
 const MUCH = 3
 
+/** Of the limit, from where on a caller may be refused for how many of its queries are under way. */
+const CROWDED = 0.9
+
 const STATUSES = new Set(['exact', 'checked', 'recovered', 'remembered', 'unverified', 'audited'])
 
 interface Asking {
@@ -327,8 +330,8 @@ class Checker {
     this.#reused.failed(query)
     const asking = this.#ends(at, query)
     if (!asking) return
-    this.#returning.failed(entry, asking.at)
     const { limit } = this.#promised
+    this.#returning.failed(entry, asking.at, open >= CROWDED * limit)
     if (code !== 'OVERLOADED' && code !== 'ABORTED') this.#isIn(at, query, asking)
     if (asking.lively) this.#breaks(at, 'where all is well queries are answered', `query ${query}: ${code}`)
     const isBeyond = open > limit && at <= asking.at + this.#tick

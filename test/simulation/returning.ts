@@ -9,8 +9,8 @@ const FEW = 3
 export class Returning {
   /** The longest that any query was given. */
   #longestMs = 0
-  /** Who was refused, and when; whether anybody else has asked since. */
-  readonly #refused = new Map<number, { at: number; retryMs: number; asked: number }>()
+  /** Of each that was refused, how many had asked by then. */
+  readonly #refused = new Map<number, number>()
   #asked = 0
   /** Those who came back though nobody else had asked since, and those of them who were refused at once. */
   readonly #quiet = new Set<number>()
@@ -25,17 +25,16 @@ export class Returning {
 
   asked({ at, query, dueAt, before }: Entry & { what: 'asked' }): void {
     this.#longestMs = Math.max(this.#longestMs, dueAt - at)
-    const refused = this.#refused.get(before ?? Number.NaN)
-    if (refused?.asked === this.#asked && dueAt - at > this.ampleMs) this.#quiet.add(query)
+    if (this.#refused.get(before ?? Number.NaN) === this.#asked && dueAt - at > this.ampleMs) this.#quiet.add(query)
     this.#asked++
   }
 
-  /** @param since  when it was asked */
-  failed({ at, query, code, retryMs }: Entry & { what: 'failed' }, since: number): void {
+  /** @param since  when it was asked @param isCrowded  as many are under way as may be: when one ends is not foretold */
+  failed({ at, query, code, retryMs }: Entry & { what: 'failed' }, since: number, isCrowded: boolean): void {
     if (code !== 'OVERLOADED') return
-    if (this.#quiet.has(query) && at <= since + this.tick) this.#again++
+    if (this.#quiet.has(query) && at <= since + this.tick && !isCrowded) this.#again++
     if (retryMs === undefined) return
-    this.#refused.set(query, { at, retryMs, asked: this.#asked })
+    if (!isCrowded) this.#refused.set(query, this.#asked)
     if (!(retryMs >= 0 && retryMs <= this.#longestMs + this.tick))
       this.breaks(at, 'who is refused is told to come back when what waits is done', `query ${query}: ${retryMs} ms`)
   }
@@ -43,9 +42,5 @@ export class Returning {
   over(at: number): void {
     if (this.#again > FEW + REFUSED * this.#quiet.size)
       this.breaks(at, 'who comes back when it was told to is let in', `${this.#again} of ${this.#quiet.size} are not`)
-  }
-
-  get counts() {
-    return { quiet: this.#quiet.size, again: this.#again }
   }
 }
