@@ -93,8 +93,8 @@ export type Entry = {
   | { what: 'closes' | 'closed' }
   /** @param retryMs  after which it is worth another try */
   | { what: 'failed'; query: number; code: string; retryMs?: number }
-  /** It went down with that query. */
-  | { what: 'killed'; query: number | undefined; worker: string }
+  /** It went down with that query. @param isLeaving  it had been told to leave, and might have gone down for that */
+  | { what: 'killed'; query: number | undefined; worker: string; isLeaving?: boolean }
   | { what: 'verdict'; identity: string; kind: string }
   /** Nothing is wrong with it any more, and it cannot be reached. */
   | { what: 'missing'; worker: string }

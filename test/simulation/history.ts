@@ -182,8 +182,9 @@ class Checker {
     if (at > (this.#gone.get(worker) ?? at) + this.#tick) this.#breaks(at, 'who has left gets nothing', worker)
   }
 
-  #killed({ at, query }: Entry & { what: 'killed' }): void {
-    if (query === undefined) return
+  /** What an ejected one does proves nothing: it is only tried. */
+  #killed({ at, query, worker, isLeaving }: Entry & { what: 'killed' }): void {
+    if (query === undefined || isLeaving || this.#ejected.has(this.#identities.get(worker) ?? '')) return
     const kills = this.#kills.get(query) ?? { count: 0, enoughAt: Number.POSITIVE_INFINITY }
     this.#kills.set(query, kills)
     if (++kills.count === this.#promised.kills) kills.enoughAt = at

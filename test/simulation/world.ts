@@ -97,7 +97,8 @@ class World {
     await this.#serving.start()
     const start = this.clock.now()
     for (const event of events) this.clock.after(event.at, () => this.#happens(event))
-    await this.#settled(start + Math.max(0, ...events.map(({ at }) => at)))
+    const pausedMs = events.reduce((sum, event) => sum + (event.what === 'pause' ? event.forMs : 0), 0)
+    await this.#settled(start + pausedMs + Math.max(0, ...events.map(({ at }) => at)))
     await this.#lively()
     await this.clock.run(start + (this.#schedule.wire?.disk?.hangs?.until ?? 0))
     const { sent, ended, unreported } = await this.#serving.end()
@@ -159,7 +160,7 @@ class World {
       },
       isDeadly: (row: Float32Array) => this.#deadly.has(row.join()),
       killed: ({ name }: Actor, row: Float32Array) =>
-        void this.#note({ what: 'killed', query: queryOf(row), worker: name }),
+        void this.#note({ what: 'killed', query: queryOf(row), worker: name, isLeaving: !this.#present.has(name) }),
       given: ({ name }: Actor, row: Float32Array, fits: boolean) =>
         void this.#note({ what: 'given', query: queryOf(row), worker: name, identity, fits }),
       replied: ({ name }: Actor, row: Float32Array, told: Float32Array, how: { lied: boolean; isNear: boolean }) =>
