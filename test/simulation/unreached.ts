@@ -35,6 +35,8 @@ const reasons = {
   hears: 'one layer relays, to a caller who hears of no attempts: test/layers has others',
   nobody: 'somebody can always be asked: test/predictor/all-lost.test.ts has nobody',
   fails: 'few of its workers fail on a query: test/layers/hedge.test.ts has queries on which all do',
+  deadly:
+    'a query fails when it has taken two workers down, and is taken back from all who wait: test/layers/agree.test.ts and hedge.test.ts have voters that fail',
   one: 'one of its workers may lie, and is ejected by then: the simulation has more liars',
   taken: 'nobody takes an attempt back but the call that asked for it',
 }
@@ -45,6 +47,12 @@ type Why = keyof typeof reasons
 const unreached: Record<string, Why> = {
   'layers/limit due: const ms=Math.round(this.clock.now()-this.query.since);thi': 'memory',
   'layers/limit expire: return;': 'settled',
+  'layers/agree failed: failed(failure){if(failure.blame==="load"||failure.blame==': 'deadly',
+  'layers/agree settled: this.agreed.failed(outcome)': 'deadly',
+  'layers/hedge settled: {for(const other of this.sent)if(!other.attempt)other.drop': 'hedges',
+  'layers/hedge failed: :void 0': 'deadly',
+  'layers/hedge failed: else if(outcome.blame==="load")this.end(outcome);else this': 'deadly',
+  'layers/pool-service leave: ?.interruptible': 'hedges',
   'layers/agree AgreedCall: &&this.memory?.isWarm': 'memory',
   'layers/agree drop: this.done()': 'plain',
   'layers/agree AgreedCall: this.proof="open";': 'memory',
