@@ -39,7 +39,7 @@ const strains: Record<Kind, Strain> = {
   paper: ({ options, machines, isSpared, ...rest }, _, isCalm) => {
     const { scheme, reuse, verify, ...others } = options
     if (!scheme || reuse?.maxError || verify?.mode || verify?.trust || rest.element) return undefined
-    if (rest.wire?.disk) return undefined // it saves nothing, and takes no state where some may lie
+    if (rest.wire?.disk || others.rollout) return undefined // it has no rollout, saves nothing, and takes no state where some may lie
     const { stragglers: S = 0, byzantine: E = 0 } = scheme
     let { queries: K = 1 } = scheme
     while (K && defaultWorkers(K, S, E) > machines.length) K--
