@@ -1,9 +1,9 @@
 /**
- * npm run mutate -- [COUNT] [--seed SEED] [--seconds SECONDS] [--skip N] [--only N,N] [FOLDER | FILE ...]: changes one condition or one
- * sum in a copy of the sources, runs the tests that come to it, and puts it back; so many times (200 unless told otherwise), drawn from
- * the folders and files (trust, layers, pool and the memory's confidence unless told otherwise). Of the tests the ones in the same folder
- * go first, and no more than take SECONDS (60) together. --skip leaves out the first N, --only all but these, by the number told of each.
- * Prints which changes no test noticed, and the share that was noticed by folder. Ends with 1 below 95 %.
+ * npm run mutate -- [COUNT] [--seed SEED] [--seconds SECONDS] [--tests FOLDER,FOLDER] [--skip N] [--only N,N] [FOLDER | FILE ...]: changes
+ * one condition or one sum in a copy of the sources, runs the tests that come to it, and puts it back; so many times (200 unless told
+ * otherwise), drawn from the folders and files of src (trust, layers, pool, gateway, workers and the memory's confidence unless told otherwise; `.`
+ * is all of it). Of the tests the ones in the same folder go first, and no more than take SECONDS (60) together; --tests has only those of these
+ * folders of test/ measured and run. --skip leaves out the first N, --only all but these, by the number told of each. Prints which changes no test noticed, and the share that was noticed by folder. Ends with 1 below 95 %.
  *
  * npm run mutate -- known: instead those of known-mutations.ts; ends with 1 where one was not noticed.
  */
@@ -12,23 +12,35 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { seeded } from '../src/base/random'
-import { aimedAt, type End, Runner, reachOf, testedCopy } from './aimed-tests'
+import { aimedAt, type End, Runner, reachOf, TESTS, testedCopy } from './aimed-tests'
 import { changed, filesIn } from './changed-copy'
 import { knownMutations } from './known-mutations'
 import { type Mutation, mutationsOf } from './mutations'
 
 const CONFIDENCE = ['confidence', 'calibration', 'logistic', 'odds', 'confidence-state']
-const PLACES = ['trust', 'layers', 'pool', ...CONFIDENCE.map((name) => `memory/${name}.ts`)]
+const PLACES = ['trust', 'layers', 'pool', 'gateway', 'workers', ...CONFIDENCE.map((name) => `memory/${name}.ts`)]
 const LEAST = 0.95
 /** A change that makes the tests run for ever was noticed: for so long, or twice as long as they take. These are told, since the machine may have been slow. */
 const MOST_MS = 100_000
+
+const ends: Record<Exclude<End, 'failed'>, string> = {
+  passed: 'not noticed',
+  hung: 'noticed by running for ever',
+  died: 'noticed: the process that ran the tests died of it, twice',
+}
 
 /** Of a folder: how many changes were tried, and how many of these noticed. */
 type Scores = Record<string, { noticed: number; all: number }>
 
 async function main(): Promise<void> {
   const number = (value: string) => ({ type: 'string', default: value }) as const
-  const options = { seed: number('1'), seconds: number('60'), skip: number('0'), only: number('') }
+  const options = {
+    seed: number('1'),
+    seconds: number('60'),
+    skip: number('0'),
+    only: number(''),
+    tests: number(TESTS.join()),
+  }
   const { values, positionals } = parseArgs({ allowPositionals: true, options })
   const folder = testedCopy()
   process.once('SIGINT', () => process.exit(130)).once('SIGTERM', () => process.exit(143))
@@ -41,7 +53,7 @@ async function main(): Promise<void> {
   const byFile = new Map(files.map((file) => [file, mutationsOf(file, readFileSync(file, 'utf8'))] as const))
   const all = [...byFile.values()].flat()
   const chosen = seeded(Number(values.seed)).choose(all.length, Math.min(count, all.length))
-  const reach = reachOf(folder, byFile)
+  const reach = reachOf(folder, byFile, values.tests.split(','))
   const scores: Scores = {}
   const only = values.only.split(',').filter(Boolean).map(Number)
   const entries = [...chosen.entries()].slice(Number(values.skip))
@@ -107,7 +119,7 @@ function tell(i: number, mutation: Mutation, tests: string[], end: End, scores: 
   const own = readFileSync(file, 'utf8')
   const before = own.slice(whole.from, whole.to)
   const after = own.slice(whole.from, from) + instead + own.slice(to, whole.to)
-  const what = end === 'hung' ? 'noticed by running for ever' : 'not noticed'
+  const what = ends[end]
   console.log(`${i}: ${what}, ${tests.length} files: ${file}:${line}  ${text}\n  ${before}\n  ${after}`)
 }
 

@@ -53,7 +53,7 @@ it(`${REFERENCE} has every line that histories are checked for, and every assump
   const lines = rows.flatMap(([checked]) =>
     checked.map((line) => line.replace(/^of a (gateway|fleet that anybody may join): /, '')),
   )
-  const source = ['history', 'exchanges', 'strangers', 'audited', 'reused']
+  const source = ['history', 'exchanges', 'strangers', 'audited', 'reused', 'returning']
     .map((name) => readFileSync(`test/simulation/${name}.ts`, 'utf8'))
     .join('')
   const checked = [...source.matchAll(/reaks\([\w.]+,\s*'([^']+)'/g)].map(([, line]) => line)

@@ -173,6 +173,7 @@ class AgreedCall implements Call, Timeable {
     else {
       if (outcome?.kind === 'failed' && outcome.blame !== 'nobody' && worker) this.#layer.trust.silent(worker)
       this.#caller.ended?.(attempt)
+      if (this.#query.tried.downs >= this.#layer.mostDowns) this.#takeBack()
       const isTakenBack = !this.#isOpen && outcome?.kind === 'cancelled'
       if (voter.isSettled && !isTakenBack) this.#look() // else its voter asks another worker, or fails
     }
@@ -200,6 +201,11 @@ class AgreedCall implements Call, Timeable {
     if (!this.#isVoid && outcome?.kind === 'failed' && outcome.blame !== 'nobody' && worker) trust.silent(worker)
     if (!this.#isVoid && answerOf(attempt) && typeof this.#proof !== 'string') this.#compare(attempt, this.#proof)
     this.done()
+  }
+
+  /** It takes down whoever has it: nobody gets it any more. */
+  #takeBack(): void {
+    for (const voter of [...this.#voters]) if (!voter.isSettled && !voter.running.length) voter.drop('over')
   }
 
   #vote(vote: Vote, voter: VotingCall): void {

@@ -130,8 +130,17 @@ class HedgedCall implements Call, Timeable {
       this.#end(outcome)
       const why = this.layer.compares ? 'teach' : 'over'
       for (const other of this.#sent) if (other !== attempt) other.drop(why)
-    } else if (this.#sent.some(({ isSettled }) => !isSettled)) this.due(this.layer.clock.now())
+      return
+    }
+    if (this.#isDeadly) for (const other of this.#sent) if (!other.attempt) other.drop('over')
+    if (this.#sent.some(({ isSettled }) => !isSettled)) this.due(this.layer.clock.now())
     else this.#failed(outcome)
+  }
+
+  /** It has taken down as many workers as it may: no other gets it. */
+  get #isDeadly(): boolean {
+    const { mostDowns = MOST.downs } = this.layer
+    return this.query.tried.downs >= mostDowns
   }
 
   done(): void {
@@ -141,7 +150,7 @@ class HedgedCall implements Call, Timeable {
   }
 
   #failed(outcome: Failure): void {
-    const { pool, compares, mostDowns = MOST.downs, mostFailures = MOST.failures } = this.layer
+    const { pool, compares, mostFailures = MOST.failures } = this.layer
     const { tried, choices, priority } = this.query
     if (this.#isOver) return
     if (!tried.isLive) tried.onNeed?.()
@@ -153,7 +162,7 @@ class HedgedCall implements Call, Timeable {
     const mayRetry =
       (outcome.blame === 'worker' || outcome.blame === 'nobody') &&
       (compares || (choices.policy !== 'recover' && tried.failures < mostFailures)) &&
-      tried.downs < mostDowns &&
+      !this.#isDeadly &&
       (tried.left(pool) > 0 || (pool.usable > 0 && tried.forgive()))
     const refusal = mayRetry ? pool.tooLate(this.query) : undefined
     if (refusal) this.#end({ kind: 'failure', error: refusal, blame: 'load' })
@@ -161,7 +170,7 @@ class HedgedCall implements Call, Timeable {
       tried.trace?.hedged('failed')
       this.#ask(priority === 'low' ? 'low' : pool.isOverloaded ? 'normal' : 'high', 'retry')
     } else if (outcome.blame === 'load') this.#end(outcome)
-    else this.#end({ ...outcome, error: whyFailed(tried, pool, tried.downs >= mostDowns) })
+    else this.#end({ ...outcome, error: whyFailed(tried, pool, this.#isDeadly) })
   }
 
   #goOn(outcome: Failure): void {
@@ -206,7 +215,7 @@ class HedgedCall implements Call, Timeable {
   #hedge(): void {
     const { budget, pool, lateness } = this.layer
     const { tried, priority } = this.query
-    if (priority === 'low') return // nobody waits for it
+    if (priority === 'low' || this.#isDeadly) return // nobody waits for it, or it takes down whoever has it
     if (tried.hedges >= MOST.hedges || !budget.has || pool.isOverloaded || tried.left(pool) < 1) return
     tried.onNeed?.()
     if (this.#isOver || tried.waits(() => this.due(this.layer.clock.now()))) return
@@ -231,6 +240,7 @@ class HedgedAttempt extends OutgoingCall {
   readonly isHedge: boolean
   /** undefined before a worker has begun with it. */
   attempt: Attempt | undefined
+  /** It has answered, failed or was dropped. */
   isSettled = false
 
   constructor(hedged: HedgedCall, isHedge: boolean) {
@@ -241,6 +251,11 @@ class HedgedAttempt extends OutgoingCall {
 
   ask(query: Query): void {
     this.send(this.#hedged.layer.next, query)
+  }
+
+  override drop(why: Drop): void {
+    this.isSettled = true
+    super.drop(why)
   }
 
   began(attempt: Attempt): void {

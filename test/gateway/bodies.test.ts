@@ -1,5 +1,6 @@
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
+import { ByteBudget, SMALL, tellClient } from '../../src/gateway/body'
 import { turn } from '../shared/hand-predictor'
 import { answerOf, hang, inputOf, model, post, refusal, request, started, workersOf } from '../shared/started-gateway'
 
@@ -106,6 +107,25 @@ describe('bodies', () => {
       expect((await refusal(gateway, post('x'.repeat(200_000), { 'content-length': '200000' })))[0]).toBe(400)
     }
     await gateway.close()
+  })
+
+  it('of one address together have half of the limit, or are one request: others find room', () => {
+    const half = 2 * SMALL
+    const budget = new ByteBudget(2 * half)
+    const from = (address: string) => {
+      const request = post(inputOf(1))
+      tellClient(request, { address, cut() {} })
+      return budget.open(request)
+    }
+    const [first, second] = [from('10.0.0.1'), from('10.0.0.1')]
+    first(half)
+    expect(() => second(half - 1)).toThrow(`requests of one address and their answers: expected at most ${half} bytes`)
+    second(SMALL) // as much always has room
+    from('10.0.0.2')(half)
+    first(0)
+    second(half)
+    second(0)
+    from('10.0.0.1')(half + 1 - SMALL)
   })
 
   it.each([

@@ -44,6 +44,12 @@ describe('who asks, where that is said', () => {
     expect(await ask({ tenant: 'a' }, { wieght: 3, weight: 3 })).toMatchObject({ status: 200 }) // it is no parameter
   })
 
+  it('has the priority of its token where the request says none, and a lower one where it asks for that', () => {
+    expect(permitted({}, { priority: 'low' })).toEqual({ priority: 'low' })
+    expect(permitted({ priority: 'low' }, { priority: 'normal' })).toEqual({ priority: 'low' })
+    expect(permitted({}, {})).toEqual({})
+  })
+
   it('has no metadata of others either', async () => {
     const { gateway } = await started({}, { m: model(), n: model() })
     const status = async (path: string) => (await gateway(request(path), { models: ['n'] })).status

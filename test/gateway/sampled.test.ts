@@ -98,6 +98,16 @@ describe('recalls', () => {
     await gateway.close()
   })
 
+  it('are kept as long as there are a million of them', () => {
+    const recalls = new Recalls(() => Date.parse('2030-01-01'))
+    recalls.add({ tenant: 'a', ids: [1] })
+    const others = Array.from({ length: 999_999 }, (_, i) => i)
+    recalls.add({ ids: others })
+    expect(recalls.read('a').ids).toEqual([1])
+    recalls.add({ ids: [1] })
+    expect(recalls.read('a').ids).toEqual([])
+  })
+
   it('are kept up to a bound and told in pieces, of which none is told twice or left out; what was forgotten is said', () => {
     let now = Date.parse('2030-01-01')
     const recalls = new Recalls(() => now)

@@ -266,8 +266,18 @@ describe('workers that fail', () => {
     asked[0].begin('a').fail('worker', { lost: 'down' })
     expect(asked.length).toBe(3)
     asked[1].begin('b').fail('worker', { lost: 'down' })
-    expect(asked.length).toBe(3)
-    asked[2].begin('c').fail()
+    expect([asked.length, asked[2].dropped]).toEqual([3, 'over']) // nobody has it yet, and nobody is to
+    expect(outcomes).toMatchObject([{ error: { code: 'QUORUM', ofQuery: true } }])
+  })
+
+  it('and go down with it: who has it already may answer', () => {
+    const { asked, ask, outcomes } = agreeing()
+    ask()
+    asked[0].begin('a').fail('worker', { lost: 'down' })
+    asked[2].begin('c')
+    asked[1].begin('b').fail('worker', { lost: 'down' })
+    expect([asked.length, asked[2].dropped, outcomes]).toEqual([3, undefined, []])
+    asked[2].fail('worker', { lost: 'down' })
     expect(outcomes).toMatchObject([{ error: { code: 'QUORUM', ofQuery: true } }])
   })
 
@@ -322,6 +332,20 @@ describe('a memory that is sure', () => {
     tell()
     expect(log).toEqual(['began a', 'checked 2,1', 'done'])
     expect([outcomes[0], told, learned]).toMatchObject([{ confidence: 0.97 }, ['a passed 1.4'], ['rehearsed 2,1 of a']])
+  })
+
+  it.each([
+    [0.95, ['exact 2,1'], 2],
+    [0.96, ['checked 2,1'], 1],
+  ])('from the confidence `integrity` on, here .96: %f', (confidence, given, count) => {
+    const { memory, tell } = memoryOf(remembered(confidence, 3, 1))
+    const { asked, ask, log } = agreeing({ memory, integrity: 0.96 })
+    ask()
+    asked[0].begin('a').answer(...right)
+    tell()
+    asked[1]?.begin('b').answer(...right)
+    expect(log).toEqual(expect.arrayContaining(given))
+    expect(asked.length).toBe(count)
   })
 
   it('and says something else: workers have to agree; it proves no lie', () => {

@@ -146,6 +146,32 @@ describe('where workers fail', () => {
     ])
   })
 
+  it('a query that takes two down is hedged no more, and a hedge that waits is taken back', async () => {
+    const { clock, asked, ask } = hedged()
+    const { outcomes, caller } = listener()
+    ask(queryOf(), caller)
+    asked[0].begin('a')
+    await pass(clock, 30)
+    asked[1].begin('b')
+    await pass(clock, 30)
+    expect(asked.length).toBe(3)
+    for (const each of asked.slice(0, 2)) each.fail('worker', { lost: 'down' })
+    expect(asked[2].dropped).toBe('over')
+    expect(outcomes).toMatchObject([{ error: { code: 'WORKER', ofQuery: true } }])
+  })
+
+  it('a query of which another voter took two down is not hedged where it is late', async () => {
+    const { clock, asked, ask } = hedged()
+    const query = queryOf()
+    ask(query, listener().caller)
+    asked[0].begin('a')
+    const down = { outcome: { kind: 'failed', lost: 'down' } } as Attempt
+    query.tried.add(down)
+    query.tried.add({ ...down } as Attempt)
+    await pass(clock, 60)
+    expect(asked.length).toBe(1)
+  })
+
   it('they are forgiven, once, where nobody else is left', () => {
     const { asked, ask } = hedged({ pool: poolOf('a') })
     const { log, outcomes, caller } = listener()

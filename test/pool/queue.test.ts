@@ -86,6 +86,16 @@ it('whoever has turns left and something queued keeps it where another’s goes 
   expect(served(queue).length).toBe(3)
 })
 
+it('a tenant that had nothing queued for the rest of its turns gives up its weight with them', () => {
+  const queue = waiting(['a', 1, 3], ...Array.from({ length: 9 }, () => ['b', 1, 1] as [string, 1, number]))
+  for (const tenant of ['a', 'b']) {
+    const attempt = queue.first as PooledAttempt
+    expect(attempt.turn.tenant).toBe(tenant)
+    queue.remove(attempt, [attempt])
+  }
+  expect(queue.before({ rank: 1, tenant: 'c' })).toBe(1) // one of b's, whose weight is 1, as c's
+})
+
 it('how many go before one that comes now: of its own tenant all, of another as many at most as itself', () => {
   const queue = waiting(...Array.from({ length: 9 }, () => ['flood'] as [string]), ['b'], ['c', 0], ['c', 2])
   expect(queue.before({ rank: 1, tenant: 'flood' })).toBe(11) // all of rank 1, and the one above

@@ -27,6 +27,9 @@ export interface Lying {
 export interface Witnessed {
   /** Which model all have now. */
   readonly model: number
+  /** Whether a worker that runs it goes down. */
+  isDeadly(row: Float32Array): boolean
+  killed(actor: Actor, row: Float32Array): void
   /** @param fits  whether it takes one more */
   given(actor: Actor, row: Float32Array, fits: boolean): void
   /** @param how  whether the answer is another than its model's, and within rounding of that */
@@ -168,6 +171,8 @@ export class Actor implements ModelWorker {
     this.#doneAt = clock.now() + ms
     cancel = clock.after(ms, () => {
       if (!this.#open.has(call)) return
+      const deadly = rows.find((row) => this.witnessed.isDeadly(row))
+      if (deadly) return this.#crash(deadly)
       for (const [i, row] of rows.entries()) this.#tell(mood, row, i, settles[i])
       this.#end(call)
     })
@@ -219,6 +224,13 @@ export class Actor implements ModelWorker {
     this.#buffers[place] ??= new Float32Array(2)
     this.#buffers[place].set(told)
     settle(listOf(this.#buffers[place]))
+  }
+
+  /** It goes down with what it runs, and is started again. */
+  #crash(row: Float32Array): void {
+    this.witnessed.killed(this, row)
+    this.#restart('it went down with the query')
+    this.onFree?.()
   }
 
   #restart(why: string): void {

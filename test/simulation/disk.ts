@@ -13,6 +13,8 @@ export interface DiskTrouble {
   full: number
   /** Whether it keeps no promise: what was being written at the end of the process is a mixture. */
   tears: boolean
+  /** Calls in that time settle at its end. */
+  hangs?: { from: number; until: number }
 }
 
 /** What is found on the disk at a start. */
@@ -76,7 +78,10 @@ export class Disk implements Store {
   }
 
   #wait(): Promise<void> {
-    return new Promise((resolve) => this.clock.after(this.trouble.mostMs * this.#random.next(), resolve))
+    const { mostMs, hangs = { from: 0, until: 0 } } = this.trouble
+    const now = this.clock.now()
+    const hungMs = now >= hangs.from ? Math.max(0, hangs.until - now) : 0
+    return new Promise((resolve) => this.clock.after(hungMs + mostMs * this.#random.next(), resolve))
   }
 
   #found(): Version | undefined {

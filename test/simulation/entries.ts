@@ -24,6 +24,8 @@ export interface Promised {
   /** Queries under way at most. */
   limit: number
   minConfidence: number
+  /** Workers that a query may take down before it is given to no other. */
+  kills?: number
   /** Second requests that may be saved up, and their share of the queries. */
   hedges: { burst: number; share: number }
   /** How far a proven answer may be from the model's own. */
@@ -38,8 +40,8 @@ export interface Promised {
 
 export type Entry = {
   at: number
-} /** @param lively  whether all is well again, so that it must be answered */ /** @param like  the first query that it equals, maybe itself, where answers are used again for the same tenant */ & (
-  | { what: 'asked'; query: number; dueAt: number; policy: string; gives: boolean; lively: boolean; like?: number; tenant?: string } // biome-ignore format: one line
+} /** @param lively  whether all is well again, so that it must be answered */ /** @param before  the query that its caller was refused, who comes back when it was told to @param like  the first query that it equals, maybe itself, where answers are used again for the same tenant */ & (
+  | { what: 'asked'; query: number; dueAt: number; policy: string; gives: boolean; lively: boolean; like?: number; tenant?: string; before?: number } // biome-ignore format: one line
   | { what: 'left'; query: number }
   | { what: 'joins' | 'leaves'; worker: string }
   /** A worker gets it, and answers. @param query  undefined: a row that was mixed, or a probe @param fits  whether it takes one more */
@@ -89,7 +91,10 @@ export type Entry = {
   | { what: 'unloaded'; unload: number; running: number }
   /** The gateway closes, whatever is under way, and has closed. */
   | { what: 'closes' | 'closed' }
-  | { what: 'failed'; query: number; code: string }
+  /** @param retryMs  after which it is worth another try */
+  | { what: 'failed'; query: number; code: string; retryMs?: number }
+  /** It went down with that query. @param isLeaving  it had been told to leave, and might have gone down for that */
+  | { what: 'killed'; query: number | undefined; worker: string; isLeaving?: boolean }
   | { what: 'verdict'; identity: string; kind: string }
   /** Nothing is wrong with it any more, and it cannot be reached. */
   | { what: 'missing'; worker: string }

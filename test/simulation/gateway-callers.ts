@@ -65,7 +65,7 @@ export class GatewayCallers {
       const [a, b] = event.row
       return i ? { ...event, query: event.query + i * NEXT_ROW, row: [a + i / 8, b - i / 8] } : event
     })
-    const { tenant, deadlineMs, policy, atDeadline } = event
+    const { tenant, deadlineMs, policy, atDeadline, priority } = event
     const good = request({
       id: `q${event.query}`,
       rows: asks.map(({ row }) => Float32Array.from(row)),
@@ -74,6 +74,7 @@ export class GatewayCallers {
         ...{ deadline_ms: deadlineMs, ...(tenant && { tenant }), ...(policy && { policy }) },
         ...(atDeadline && { at_deadline: atDeadline }),
         ...(partial && { allow_partial: true }),
+        ...(priority && { priority }),
       },
       raw,
     })

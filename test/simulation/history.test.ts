@@ -65,6 +65,12 @@ const EQUAL = 'a reused answer is that of an equal query'
 const wrong = (query: number, at = query): Entry[] => {
   return [asked(query, at), given(query, at, 'a'), replied(query, at, 'a', true), answered(query, at, { ...audited, id: query })] // biome-ignore format: one line
 }
+/** One is refused, comes back alone, and is refused again. */
+const back = (i: number): Entry[] => {
+  const [at, query] = [100 * i, 2 * i + 10]
+  const refused = (query: number, at: number): Entry => ({ at, what: 'failed', query, code: 'OVERLOADED', retryMs: 5 })
+  return [asked(query, at), refused(query, at), asked(query + 1, at + 5, { before: query }), refused(query + 1, at + 5)]
+}
 const convicted: Entry = { at: 50, what: 'verdict', identity: 'a', kind: 'ejected' }
 const recalled = (...ids: number[]): Entry => ({ at: 50, what: 'recalled', identity: 'a', ids })
 const sampled = { byzantine: 0, sampled: { rate: 1 } }
@@ -139,6 +145,24 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
       { at: 1, what: 'fares', model: 'new', state: 'refused' },
       { at: 2, what: 'fares', model: 'new', state: 'serving' },
     ],
+  ],
+  [
+    'a query that takes workers down is given to no other',
+    [asked(1, 0), ...['a', 'b', 'c'].flatMap((worker, i): Entry[] => [given(1, 2 * i, worker), { at: 2 * i + 1, what: 'killed', query: 1, worker }])], // biome-ignore format: one line
+    { kills: 2 },
+  ],
+  [
+    'who is refused is told to come back when what waits is done',
+    [asked(1, 0), asked(2, 0), { at: 0, what: 'failed', query: 2, code: 'OVERLOADED', retryMs: 101 }],
+  ],
+  [
+    'who comes back when it was told to is let in',
+    [...Array.from({ length: 8 }, (_, i) => back(i)).flat(), over(900)],
+    { limit: 100 },
+  ],
+  [
+    'few checked answers are wrong',
+    [...Array.from({ length: 9 }, (_, i) => [asked(i, i), answered(i, i, { status: 'checked', confidence: 0.98, label: i < 3 })]).flat(), over(200)], // biome-ignore format: one line
   ],
   ['each query and each attempt has one end', [...proven, over(200, { unended: 1 })]],
 ]

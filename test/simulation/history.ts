@@ -4,8 +4,10 @@
  */
 
 import { Audited } from './audited'
+import { Checked } from './checked'
 import type { Entry, History, Promised } from './entries'
 import { Exchanges } from './exchanges'
+import { Returning } from './returning'
 import { Reused } from './reused'
 import { Strangers } from './strangers'
 
@@ -19,6 +21,9 @@ const TIMER_MS = 1 // of real ones, twice: also what has passed since the loop l
 /** Wrong answers of the first span of a ledger, which each further one has twice as many of; and what is too many of them. */
 const FIRST_BUDGET = 20
 const MUCH = 3
+
+/** Of the limit, from where on a caller may be refused for how many of its queries are under way. */
+const CROWDED = 0.9
 
 const STATUSES = new Set(['exact', 'checked', 'recovered', 'remembered', 'unverified', 'audited'])
 
@@ -67,6 +72,10 @@ class Checker {
   readonly #reused: Reused
   readonly #audits: Audited
   readonly #strangers = new Strangers((at, line, why) => this.#breaks(at, line, why))
+  readonly #checked = new Checked()
+  readonly #returning: Returning
+  /** Of each query that takes workers down: how many, and when the last that it may. */
+  readonly #kills = new Map<number, { count: number; enoughAt: number }>()
   readonly #stalls: { at: number; ms: number }[] = []
   #open = 0
   /** Those that came in this moment, in their order. */
@@ -79,6 +88,7 @@ class Checker {
     this.#tick = promised.slackMs ?? promised.turnMs ?? TICK
     const { rounding, sampled } = promised
     const breaks = (at: number, line: string, why: string) => this.#breaks(at, line, why)
+    this.#returning = new Returning(this.#tick, promised.hangMs, breaks)
     const { maxError, isRolled = false, turnMs = 0 } = promised
     this.#reused = new Reused({ isRemembered: Boolean(maxError), isCompared: isRolled, turnMs }, breaks)
     this.#audits = new Audited(sampled && { ...sampled, rounding, tick: this.#tick }, breaks)
@@ -98,6 +108,8 @@ class Checker {
         return this.#given(entry)
       case 'replied':
         return this.#replied(entry)
+      case 'killed':
+        return this.#killed(entry)
       case 'hung':
         return this.#hung(entry)
       case 'answered':
@@ -150,6 +162,7 @@ class Checker {
   #asked(entry: Entry & { what: 'asked' }): void {
     const { at, query, dueAt, policy, gives, lively, like = query } = entry
     this.#reused.asked(entry)
+    this.#returning.asked(entry)
     if (this.#queries.has(query)) this.#breaks(at, 'the history', `query ${query} is asked twice`)
     const isBehind = this.#open > 0
     const replied = this.#of(like)?.replied ?? new Map()
@@ -163,8 +176,18 @@ class Checker {
     const asking = this.#promised.open?.own === identity ? undefined : this.#of(query)
     if (asking && this.#promised.open && (asking.stranger ??= identity) !== identity) this.#breaks(at, 'a query is seen by one stranger at most', `query ${query}`) // biome-ignore format: one line
     this.#identities.set(worker, identity)
+    if (at > (this.#kills.get(query ?? Number.NaN)?.enoughAt ?? at) + this.#tick)
+      this.#breaks(at, 'a query that takes workers down is given to no other', `query ${query}, ${worker}`)
     if (!fits) this.#breaks(at, 'a worker gets no more than it takes', worker)
     if (at > (this.#gone.get(worker) ?? at) + this.#tick) this.#breaks(at, 'who has left gets nothing', worker)
+  }
+
+  /** What an ejected one does proves nothing: it is only tried. */
+  #killed({ at, query, worker, isLeaving }: Entry & { what: 'killed' }): void {
+    if (query === undefined || isLeaving || this.#ejected.has(this.#identities.get(worker) ?? '')) return
+    const kills = this.#kills.get(query) ?? { count: 0, enoughAt: Number.POSITIVE_INFINITY }
+    this.#kills.set(query, kills)
+    if (++kills.count === this.#promised.kills) kills.enoughAt = at
   }
 
   #replied({ query, identity, lied, isNear, says }: Entry & { what: 'replied' }): void {
@@ -176,7 +199,7 @@ class Checker {
 
   #hung({ at, worker, ms, restarts }: Entry & { what: 'hung' }): void {
     const { hangMs, turnMs = 0 } = this.#promised
-    if (restarts && ms > hangMs + TIMER_MS + turnMs) this.#breaks(at, 'who hangs is restarted', `${worker} was at it for ${ms.toFixed(3)} ms`) // biome-ignore format: one line
+    if (restarts && ms - this.#awayMs(at - ms) > hangMs + TIMER_MS + turnMs) this.#breaks(at, 'who hangs is restarted', `${worker} was at it for ${ms.toFixed(3)} ms`) // biome-ignore format: one line
   }
 
   /** A promise settles once, by its deadline; at once for who leaves. */
@@ -200,9 +223,14 @@ class Checker {
 
   /** Beyond what the machine was away for. */
   #isLate(at: number, due: number): boolean {
+    return at > due + this.#awayMs(due) + this.#tick
+  }
+
+  /** For how long the machine was away since then. */
+  #awayMs(since: number): number {
     let away = 0
-    for (let i = this.#stalls.length - 1; i >= 0 && this.#stalls[i].at > due; i--) away += this.#stalls[i].ms
-    return at > due + away + this.#tick
+    for (let i = this.#stalls.length - 1; i >= 0 && this.#stalls[i].at > since; i--) away += this.#stalls[i].ms
+    return away
   }
 
   /** Of a query that is not refused. Those that fail at once, since nobody can be reached, are heard of after others were let in. */
@@ -230,6 +258,7 @@ class Checker {
     if (status === 'recovered' && !preset && byzantine && !asking.isEqual) this.#contradicted(entry, asking)
     if (status === 'remembered' || (status === 'recovered' && maxError)) this.#unasked(at, query, label)
     if (status === 'checked' && !byzantine) this.#breaks(at, 'checked is for workers that may lie', `query ${query} is`)
+    this.#checked.answered(entry)
     this.#reused.answered(entry)
     if (!open) this.#audits.answered(entry, workers.map((name) => this.#identities.get(name) ?? name)) // biome-ignore format: one line
     for (const worker of workers) {
@@ -296,12 +325,14 @@ class Checker {
     }
   }
 
-  #failed({ at, query, code }: Entry & { what: 'failed' }): void {
+  #failed(entry: Entry & { what: 'failed' }): void {
+    const { at, query, code } = entry
     const open = this.#open
     this.#reused.failed(query)
     const asking = this.#ends(at, query)
     if (!asking) return
     const { limit } = this.#promised
+    this.#returning.failed(entry, asking.at, open >= CROWDED * limit)
     if (code !== 'OVERLOADED' && code !== 'ABORTED') this.#isIn(at, query, asking)
     if (asking.lively) this.#breaks(at, 'where all is well queries are answered', `query ${query}: ${code}`)
     const isBeyond = open > limit && at <= asking.at + this.#tick
@@ -314,7 +345,7 @@ class Checker {
       this.#breaks(at, 'DEADLINE comes at the deadline', `query ${query}, ${(asking.dueAt - at).toFixed(3)} ms before`)
     if (code === 'ABORTED' && asking.leftAt === undefined) this.#breaks(at, 'ABORTED is for who left', `query ${query}`)
     const isAlone = open < 2 && !asking.isBehind && asking.dueAt - asking.at > this.#promised.hangMs
-    if (code === 'OVERLOADED' && !isBeyond && (isAlone || at > asking.dueAt + TICK + turnMs + overtimeMs)) {
+    if (code === 'OVERLOADED' && !isBeyond && (isAlone || this.#isLate(at - turnMs - overtimeMs, asking.dueAt))) {
       this.#breaks(at, 'OVERLOADED beyond the limit, or behind others before the deadline', `query ${query}, with ${open - 1} others`) // biome-ignore format: one line
     }
     if (code === 'PROTOCOL' || code === 'MODEL' || !/^[A-Z]+$/.test(code))
@@ -364,6 +395,9 @@ class Checker {
     }
     this.#exchanges.over(at)
     this.#audits.over(at)
+    this.#returning.over(at)
+    const { wrong, expected, answers, isTooWrong } = this.#checked
+    if (isTooWrong) this.#breaks(at, 'few checked answers are wrong', `${wrong} of ${answers}, promised ${expected.toFixed(2)}`) // biome-ignore format: one line
     if (ended !== undefined && ended !== this.#queries.size)
       this.#breaks(at, 'stats add up', `${ended} of ${this.#queries.size} queries`)
     if (timers) this.#breaks(at, 'nothing is left', `${timers} timers`)

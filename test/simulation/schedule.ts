@@ -6,10 +6,12 @@
 
 import type { PredictorOptions } from 'approxifer'
 import { type Random, seeded } from '../../src/base/random'
+import { defaultWorkers } from '../../src/base/scheme'
 import { moods } from './actor'
 import { repeated, sampled, steered, typed } from './chosen'
 import type { Other } from './elements'
 import { strategies } from './model'
+import { strained } from './strained'
 import { loaded, packed, type Wire, type WireEvent, wired } from './wire'
 
 /** A worker at its start. */
@@ -50,6 +52,17 @@ export type Event = { at: number } & (
       leavesAfter?: number
       /** Nothing is wrong any more. */
       lively?: boolean
+      priority?: 'high' | 'normal' | 'low'
+      /** Of its tenant. */
+      weight?: number
+      /** Its caller asks with `predictAll`. */
+      isTogether?: boolean
+      /** A caller who is refused comes back when it is told to. */
+      comesBack?: boolean
+      /** Each worker that runs it goes down. */
+      isDeadly?: boolean
+      /** The query that its caller was refused before. */
+      before?: number
     }
   | { what: 'mood'; worker: string; mood: Mood; forMs: number }
   | { what: 'lie'; identity: string; strategy: string | undefined; share: number }
@@ -58,6 +71,8 @@ export type Event = { at: number } & (
   | { what: 'forget'; tenant: string }
   /** All workers have another model from now on. */
   | { what: 'renew' }
+  /** What serves stands still for so long: all that is due, or comes, meanwhile is late. */
+  | { what: 'pause'; forMs: number }
   | WireEvent
 )
 
@@ -71,6 +86,7 @@ export interface Schedule {
     | 'deadlineMs'
     | 'maxWaitMs'
     | 'policy'
+    | 'onOverload'
     | 'hedge'
     | 'memory'
     | 'limits'
@@ -83,6 +99,10 @@ export interface Schedule {
   isSpared: boolean
   /** What goes over a network. */
   wire?: Wire
+  /** The memory knows the model when it begins. */
+  isTaught?: boolean
+  /** Another predictor has the same machines, and queries of its own. */
+  isShared?: boolean
   /** Of further values that the model takes and gives. */
   element?: Other
   /** What each look at the clock takes: else no time passes within a turn, as it does on real machines. */
@@ -159,10 +179,10 @@ export function drawn(seed: number, queries: number): Schedule {
   const isSpared = isCalm || !(on.has('moods') || options.verify || others.some((each) => on.has(each)))
   const plain: Schedule = { seed, options, machines, events: events.sort((a, b) => a.at - b.at), isSpared }
   const apart = seeded(~seed + 2)
-  if (!E && apart.next() < OPEN) return steered(opened(plain, end, apart))
+  if (!E && apart.next() < OPEN) return strained(steered(opened(plain, end, apart)))
   const audited = E ? undefined : sampled(plain, end)
   const schedule = audited ?? typed(packed(loaded(wired(plain))))
-  return ticking(repeated(steered(on.has('renewing') && !audited ? rolled(schedule) : schedule)))
+  return strained(ticking(repeated(steered(on.has('renewing') && !audited ? rolled(schedule) : schedule))), isCalm)
 }
 
 /** Whether time passes within a turn: drawn apart. */
@@ -319,6 +339,7 @@ function comings(end: number, machines: readonly Machine[], { random, pick, chan
 
 /** Workers without which a predictor does not begin. */
 export function least({ options: { scheme } }: Schedule): number {
-  const { queries = 1, stragglers = 0, byzantine = 0 } = scheme ?? {}
+  const { queries = 1, stragglers = 0, byzantine = 0, preset } = scheme ?? {}
+  if (preset) return defaultWorkers(queries, stragglers, byzantine)
   return byzantine ? Math.max(2 * byzantine + 1 + stragglers, queries + 2 * byzantine) : queries + stragglers
 }

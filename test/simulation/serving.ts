@@ -19,7 +19,7 @@ import { Disk, type Found } from './disk'
 import { dataOf, textsOf } from './elements'
 import { learned } from './learned'
 import { MOST_BYTES } from './requests'
-import { type Schedule, threadDraw } from './schedule'
+import { type Event, type Schedule, threadDraw } from './schedule'
 import type { Transport } from './transport'
 
 /** Steps in which workers are waited for, at the start and where all is well again; and the longest wait. */
@@ -88,9 +88,16 @@ export class Serving {
     return this.#predictors.at(-1)
   }
 
+  /** By number: where two have one fleet they are asked by turns. */
+  #predictorFor(query: number): Predictor {
+    const { isShared } = this.schedule
+    return this.#predictors.at(isShared ? query % 2 : -1) as Predictor
+  }
+
   /** Starts it, and lets as much time pass as that takes. */
   async start(): Promise<void> {
-    if (this.schedule.options.reuse?.maxError !== undefined) this.#known = { memory: { state: await learned() } }
+    if (this.schedule.options.reuse?.maxError !== undefined || this.schedule.isTaught)
+      this.#known = { memory: { state: await learned() } }
     let failure: { error: unknown } | undefined
     const started = this.#started().catch((error) => (failure = { error }))
     if (this.schedule.wire) await this.#until(() => this.isUp || failure !== undefined)
@@ -128,9 +135,10 @@ export class Serving {
     const state = await this.disk?.read('')
     const { memory: options } = this.schedule.options
     const memory = state ? { memory: { ...(options ?? { bytes: 0 }), state } } : {}
-    await this.#starting(
-      async (options) => void this.#predictors.push(await createPredictor({ ...options, ...memory })),
-    )
+    const start = () =>
+      this.#starting(async (options) => void this.#predictors.push(await createPredictor({ ...options, ...memory })))
+    await start()
+    if (this.schedule.isShared) await start()
   }
 
   async #startGateway(): Promise<void> {
@@ -277,6 +285,8 @@ export class Serving {
   }
 
   async #close(): Promise<void> {
+    const others = this.schedule.isShared ? this.#predictors.slice(0, -1) : []
+    for (const other of others) await other.close()
     await (this.#gateway ?? (this.predictor as Predictor)).close()
   }
 
@@ -285,10 +295,18 @@ export class Serving {
     while (!is() && this.clock.now() < end) await this.clock.run(this.clock.now() + STEP_MS)
   }
 
-  predict(row: Float32Array, options: PredictOptions): Promise<Prediction> {
+  /** @param number  of the query */
+  predict(number: number, row: Float32Array, options: PredictOptions): Promise<Prediction> {
+    return this.#predictorFor(number).predict(this.#queryOf(row), options)
+  }
+
+  predictAll(number: number, rows: readonly Float32Array[], options: PredictOptions): Promise<Prediction[]> {
+    return this.#predictorFor(number).predictAll(rows.map((row) => this.#queryOf(row)), options) // biome-ignore format: one line
+  }
+
+  #queryOf(row: Float32Array) {
     const { element } = this.schedule
-    const query = element ? { x: row, z: dataOf(element, textsOf(element, row)) } : row
-    return (this.predictor as Predictor).predict(query, options)
+    return element ? { x: row, z: dataOf(element, textsOf(element, row)) } : row
   }
 
   /** Lets time pass until it is up, and all that are there can be reached. @returns those that cannot */
@@ -330,7 +348,8 @@ export class Serving {
     const ended = all.reduce((sum, stats) => sum + endedOf(stats), 0)
     const sent = all.reduce((sum, { hedges }) => sum + hedges.sent, 0)
     const { wire, events } = this.schedule
-    const isAll = !events.some(({ what }) => what === 'restart') && !(wire?.callers.batches && wire.isServed)
+    const isPart = (event: Event) => event.what === 'restart' || (event.what === 'ask' && event.isTogether)
+    const isAll = !events.some(isPart) && !(wire?.callers.batches && wire.isServed)
     return { sent, ended: isAll ? ended : undefined, unended: this.#heard.reduce((sum, each) => sum + each.unended, 0) }
   }
 }

@@ -8,7 +8,7 @@ const SEEDS = process.env.CI ? 150 : 40
 const QUERIES = 300
 
 /** Kinds of trouble, and of endings. */
-const kinds = ['asked', 'left', 'given', 'joins', 'leaves', 'a lie', 'ejected', 'readmitted', 'exact', 'checked', 'recovered', 'unverified', 'DEADLINE', 'OVERLOADED', 'ABORTED', 'QUORUM', 'WORKER'] // biome-ignore format: one line
+const kinds = ['asked', 'left', 'given', 'joins', 'leaves', 'a lie', 'ejected', 'readmitted', 'exact', 'checked', 'recovered', 'unverified', 'DEADLINE', 'OVERLOADED', 'ABORTED', 'QUORUM', 'WORKER', 'killed', 'stalled', 'a return'] // biome-ignore format: one line
 const seen = new Set<string>()
 
 /** A run, of which it is noted what it had. */
@@ -18,6 +18,7 @@ async function watched(schedule: Schedule) {
     seen.add(entry.what)
     if (entry.what === 'answered') seen.add(entry.status)
     if (entry.what === 'failed') seen.add(entry.code)
+    if (entry.what === 'asked' && entry.before !== undefined) seen.add('a return')
     if (entry.what === 'verdict') seen.add(entry.kind)
     if (entry.what === 'replied' && entry.lied) seen.add('a lie')
   }

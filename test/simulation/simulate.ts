@@ -10,6 +10,7 @@
 import { createHash } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { inProcesses } from '../../bench/shared/processes'
+import { Checked } from './checked'
 import { corpus } from './corpus'
 import { drawn, type Schedule } from './schedule'
 import type { Job, Outcome } from './seed'
@@ -42,7 +43,12 @@ async function simulateAll(): Promise<void> {
   const seed = new URL('./seed.ts', import.meta.url).href
   await inProcesses<Job, Outcome>(seed, jobs.map((job) => [job]), (job, outcome) => outcomes.set(job.seed, outcome)) // biome-ignore format: one line
   const hash = createHash('sha256')
-  for (const { seed } of jobs) hash.update(outcomes.get(seed)?.hash ?? '')
+  const checked = new Checked()
+  for (const { seed } of jobs) {
+    const outcome = outcomes.get(seed) as Outcome
+    hash.update(outcome.hash)
+    checked.add(outcome.checked)
+  }
   const failed = jobs.filter(({ seed }) => outcomes.get(seed)?.found.length)
   for (const { seed } of failed) {
     const { found } = outcomes.get(seed) as Outcome
@@ -51,7 +57,9 @@ async function simulateAll(): Promise<void> {
   }
   const histories = hash.digest('hex').slice(0, 16)
   console.log(`${seeds} seeds, ${seeds * queries} queries, ${failed.length} with a violation; histories ${histories}`)
-  if (failed.length) process.exitCode = 1
+  const { answers, wrong, expected, isTooWrong } = checked
+  console.log(`${answers} checked answers, ${wrong} wrong, ${expected.toFixed(1)} promised${isTooWrong ? ': too many' : ''}`) // biome-ignore format: one line
+  if (failed.length || isTooWrong) process.exitCode = 1
 }
 
 async function simulateKept(): Promise<void> {

@@ -29,6 +29,9 @@ const SAVED_MS = 31_000
 /** After the last event over a network, by which all that was asked has had its end. */
 const SETTLED_MS = 1500
 
+/** Queries of callers who come back are numbered from here on. */
+const BACK = 2e6
+
 type Ask = Event & { what: 'ask' }
 
 class World {
@@ -41,6 +44,8 @@ class World {
   readonly #actors = new Map<string, Actor>()
   readonly #retired: Actor[] = []
   readonly #queries = new Map<string, number>()
+  /** Rows that take workers down. */
+  readonly #deadly = new Set<string>()
   readonly #transport: Transport
   readonly #serving: Serving
   readonly #callers: GatewayCallers | undefined
@@ -92,8 +97,10 @@ class World {
     await this.#serving.start()
     const start = this.clock.now()
     for (const event of events) this.clock.after(event.at, () => this.#happens(event))
-    await this.#settled(start + Math.max(0, ...events.map(({ at }) => at)))
+    const pausedMs = events.reduce((sum, event) => sum + (event.what === 'pause' ? event.forMs : 0), 0)
+    await this.#settled(start + pausedMs + Math.max(0, ...events.map(({ at }) => at)))
     await this.#lively()
+    await this.clock.run(start + (this.#schedule.wire?.disk?.hangs?.until ?? 0))
     const { sent, ended, unended } = await this.#serving.end()
     this.#note({ what: 'hedges', sent })
     const closed = this.#transport.close()
@@ -151,6 +158,9 @@ class World {
       get model() {
         return model()
       },
+      isDeadly: (row: Float32Array) => this.#deadly.has(row.join()),
+      killed: ({ name }: Actor, row: Float32Array) =>
+        void this.#note({ what: 'killed', query: queryOf(row), worker: name, isLeaving: !this.#present.has(name) }),
       given: ({ name }: Actor, row: Float32Array, fits: boolean) =>
         void this.#note({ what: 'given', query: queryOf(row), worker: name, identity, fits }),
       replied: ({ name }: Actor, row: Float32Array, told: Float32Array, how: { lied: boolean; isNear: boolean }) =>
@@ -197,7 +207,8 @@ class World {
   #happens(event: Event): void {
     if (event.what === 'ask') {
       const rows = [event.row, ...(event.more ?? [])]
-      for (const [i, row] of rows.entries()) this.#ask({ ...event, query: event.query + i, row })
+      if (event.isTogether) void this.#predictsAll(event, rows)
+      else for (const [i, row] of rows.entries()) this.#ask({ ...event, query: event.query + i, row })
     } else if (event.what === 'mood') {
       const mood = event.mood === 'nan' && !this.#judges ? 'short' : event.mood
       this.#actors.get(event.worker)?.fall(mood, event.forMs)
@@ -205,6 +216,7 @@ class World {
     else if (event.what === 'leave') this.#leaves(event)
     else if (event.what === 'join') this.#joins(event.machine)
     else if (event.what === 'forget') this.#forgets(event.tenant)
+    else if (event.what === 'pause') this.#pauses(event.forMs)
     else if (event.what === 'bounce') this.#transport.restart(event.worker, event.forMs)
     else if (event.what === 'cut') this.#transport.cut?.(event.worker, event.forMs)
     else if (event.what === 'restart') void this.#restarts(event.isKilled, event.found)
@@ -215,6 +227,12 @@ class World {
   #reloads(event: Event & { what: 'load' | 'unload' }): void {
     if (!this.#serving.isUp) return // it begins with one
     void (event.what === 'load' ? this.#serving.load(event.fails === true) : this.#serving.unload())
+  }
+
+  #pauses(ms: number): void {
+    this.clock.spend(ms)
+    this.clock.turn = this.clock.now()
+    this.#note({ what: 'stalled', ms })
   }
 
   #forgets(tenant: string): void {
@@ -283,15 +301,16 @@ class World {
   }
 
   /** Notes that a query is asked now. @returns notes how it ends */
-  #asks({ query, row, tenant, deadlineMs, policy, atDeadline, lively = false }: Ask) {
+  #asks({ query, row, tenant, deadlineMs, policy, atDeadline, lively = false, isDeadly, before }: Ask) {
     const values = Float32Array.from(row)
+    if (isDeadly) this.#deadly.add(values.join())
     const first = Math.min(...this.#models.values())
     const repeats = this.#schedule.options.reuse?.exact
     const like = repeats ? (this.#queries.get(values.join()) ?? query) : query
     this.#queries.set(values.join(), like)
     const dueAt = this.clock.now() + deadlineMs
     const chosen = policy ?? this.#schedule.options.policy ?? 'auto'
-    this.#note({ what: 'asked', query, dueAt, policy: chosen, gives: atDeadline === 'give', lively, ...(repeats && { like, tenant }) }) // biome-ignore format: one line
+    this.#note({ what: 'asked', query, dueAt, policy: chosen, gives: atDeadline === 'give', lively, ...(repeats && { like, tenant }), ...(before !== undefined && { before }) }) // biome-ignore format: one line
     let isOpen = true
     return {
       answered: ({ status, confidence, values: told, bits, workers: names, id, reused }: Told) => {
@@ -302,9 +321,9 @@ class World {
         const more = { ...(id !== undefined && { id }), ...(repeats && { reused: reused === true, told: told.join() }) }
         this.#note({ what: 'answered', query, status, confidence, workers, ...compared, says: this.#says(told), ...more }) // biome-ignore format: one line
       },
-      failed: (code: string) => {
+      failed: (code: string, retryMs?: number) => {
         isOpen = false
-        this.#note({ what: 'failed', query, code })
+        this.#note({ what: 'failed', query, code, ...(retryMs !== undefined && { retryMs }) })
       },
       left: () => {
         if (isOpen) this.#note({ what: 'left', query })
@@ -313,25 +332,55 @@ class World {
   }
 
   async #predicts(event: Ask): Promise<void> {
-    const { tenant, deadlineMs, policy, atDeadline, leavesAfter } = event
-    const leaving = new AbortController()
     const asked = this.#asks(event)
-    if (leavesAfter !== undefined) {
-      this.clock.after(leavesAfter, () => {
-        asked.left()
-        leaving.abort()
-      })
-    }
+    const options = this.#optionsOf(event, asked.left)
     try {
-      const choices = { deadlineMs, ...(policy && { policy }), ...(atDeadline && { atDeadline }) }
-      const given = this.#serving.predict(Float32Array.from(event.row), { ...choices, signal: leaving.signal, ...(tenant && { tenant }) }) // biome-ignore format: one line
-      const { output, ...rest } = await given
+      const { output, ...rest } = await this.#serving.predict(event.query, Float32Array.from(event.row), options)
       const bits = output.w && bitsOfData(output.w.data)
       asked.answered({ ...rest, values: output.y.data as Float32Array, bits })
     } catch (error) {
-      const { code = `${(error as Error).message}` } = error as { code?: string }
-      asked.failed(code)
+      const { code = `${(error as Error).message}`, retryMs } = error as { code?: string; retryMs?: number }
+      asked.failed(code, retryMs)
+      if (code === 'OVERLOADED' && retryMs !== undefined && event.comesBack) this.#comesBack(event, retryMs)
     }
+  }
+
+  /** All of them end when the last one does, as their caller hears of it. */
+  async #predictsAll(event: Ask, rows: readonly [number, number][]): Promise<void> {
+    if (!this.#serving.isUp) return
+    const all = rows.map((row, i) => this.#asks({ ...event, query: event.query + i, row }))
+    const options = this.#optionsOf(event, () => {
+      for (const { left } of all) left()
+    })
+    try {
+      const values = rows.map((row) => Float32Array.from(row))
+      for (const [i, { output, ...rest }] of (await this.#serving.predictAll(event.query, values, options)).entries())
+        all[i].answered({ ...rest, values: output.y.data as Float32Array, bits: output.w && bitsOfData(output.w.data) })
+    } catch (error) {
+      const { code = `${(error as Error).message}` } = error as { code?: string }
+      for (const { failed } of all) failed(code)
+    }
+  }
+
+  /** @param left  told when its caller leaves */
+  #optionsOf({ tenant, deadlineMs, policy, atDeadline, leavesAfter, priority, weight }: Ask, left: () => void) {
+    const leaving = new AbortController()
+    if (leavesAfter !== undefined) {
+      this.clock.after(leavesAfter, () => {
+        left()
+        leaving.abort()
+      })
+    }
+    return {
+      ...{ deadlineMs, signal: leaving.signal, ...(policy && { policy }), ...(atDeadline && { atDeadline }) },
+      ...{ ...(tenant && { tenant }), ...(priority && { priority }), ...(weight && { weight }) },
+    }
+  }
+
+  /** With another query, since nobody else's is equal. */
+  #comesBack({ query, row: [a, b], ...event }: Ask, afterMs: number): void {
+    const again: Ask = { ...event, query: query + BACK, row: [a, b + 1 / 16], comesBack: false, before: query }
+    this.clock.after(afterMs, () => this.#ask(again))
   }
 }
 
@@ -345,6 +394,7 @@ function promisedBy({
   machines,
   tickMs,
   seed,
+  isShared,
 }: Schedule): Promised {
   const byzantine = scheme?.byzantine ?? 0
   return {
@@ -359,8 +409,13 @@ function promisedBy({
     hangMs: HANG_MS,
     limit: limits?.queries ?? Number.POSITIVE_INFINITY,
     minConfidence: byzantine ? 0.98 : 0.9,
+    // Where a worker has one query at a time: else nothing tells which one it died of.
+    ...(machines.every(({ slots, batch, takesNext }) => slots * batch === 1 && !takesNext) && {
+      kills: Math.max(2, (scheme?.stragglers ?? 0) + byzantine + 1),
+    }),
     hedges: {
-      burst: BURST * (1 + events.filter(({ what }) => ['restart', 'load', 'unload'].includes(what)).length),
+      burst:
+        BURST * ((isShared ? 2 : 1) + events.filter(({ what }) => ['restart', 'load', 'unload'].includes(what)).length),
       share: hedge ? (hedge.budget ?? 0.2) : 0,
     },
     rounding: ROUNDING,

@@ -128,6 +128,36 @@ it.each([
   await predictor.close()
 })
 
+it('of three machines one that tells how large answers are does not decide while the others have not answered', async () => {
+  const fleet = new Fleet()
+  const lie = (y: Float32Array) => y.map((value) => value + 5)
+  const liar = Object.assign(fleet.worker('liar', { lie }), { scales: [1e30] })
+  let release = () => {}
+  const released = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const honest = ['a', 'b'].map((name) => {
+    const worker = fleet.worker(name)
+    const { infer } = worker
+    return Object.assign(worker, {
+      slots: 2,
+      infer: async (query: TensorList) => {
+        if (isProbe(vectorOf(query))) await released
+        return infer(query)
+      },
+    })
+  })
+  const { predictor } = await serve([liar, ...honest], { ...byzantine, policy: 'retry' })
+  for (let i = 0; i < 10; i++) {
+    const row = query(1)
+    const { output, status } = await predictor.predict(row)
+    expect([status, output.y.data[0]]).toEqual(['exact', expect.closeTo(2 * row[0], 4)])
+  }
+  expect(fleet.probes).toEqual([])
+  release()
+  await predictor.close()
+})
+
 it('a machine that comes later is asked where fewer were there than it takes, and all anew where the model is another', async () => {
   const fleet = new Fleet()
   const changes = new Feed<Change>()

@@ -2,6 +2,7 @@
 
 import { createPredictor, type Verdict } from 'approxifer'
 import { afterEach, expect, it, vi } from 'vitest'
+import { Evidence } from '../../src/trust/evidence'
 import { HandWorker, query, turn } from '../shared/hand-predictor'
 import { Feed } from '../shared/worker-changes'
 
@@ -23,6 +24,16 @@ async function renewed(options: { byzantine?: number; audit: number }) {
   await turn() // all have joined
   return { workers, feed, verdicts, predictor }
 }
+
+it('a suspicion ends with the model that it was about, a conviction does not', () => {
+  const evidence = new Evidence()
+  for (let i = 0; i < 60; i++) evidence.checked(i % 2 ? 'a' : 'b', true, i % 3)
+  for (let i = 0; i < 3; i++) evidence.checked('far', false, 1e6)
+  evidence.lied('liar')
+  expect([evidence.isSuspect('far'), evidence.isTrusted('liar')]).toEqual([true, false])
+  evidence.renew()
+  expect([evidence.isSuspect('far'), evidence.isTrusted('liar')]).toEqual([false, false])
+})
 
 const old = Float32Array.of(2, 1)
 const fresh = Float32Array.of(-7, 5)

@@ -43,6 +43,16 @@ describe('one address that stands for many', () => {
     await predictor.close()
   })
 
+  it('a 502 for one query alone, always: its server may die of it, so that no other try is made after two', async () => {
+    const { server, predictor, ask } = await alone()
+    let failures = 0
+    server.instead = (asked) =>
+      isQuery(asked, 3) ? (failures++, new Reply('Bad Gateway', { status: 502 })) : undefined
+    expect([await ask(3), failures]).toEqual(['WORKER', 2])
+    expect(await ask(4)).toBe(8)
+    await predictor.close()
+  })
+
   it('always: an error after two tries', async () => {
     const { server, predictor, ask } = await alone()
     let failures = 0
