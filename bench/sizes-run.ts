@@ -3,7 +3,7 @@
 import { Payload } from '../src/base/payload'
 import { type Random, seeded } from '../src/base/random'
 import { WaitingCaller } from '../src/predictor/caller'
-import { meansOf } from '../src/predictor/means'
+import { dependenciesOf } from '../src/predictor/dependencies'
 import { checkOptions, settingsOf } from '../src/predictor/settings'
 import { noCoder } from '../src/predictor/tenants'
 import { ModelVersion } from '../src/predictor/version'
@@ -109,7 +109,7 @@ function asking(clock: VirtualClock, workers: SimulatedWorker[]) {
   const options = checkOptions({ workers, testing: { clock }, limits: { queries: 1e6 }, onWarning() {} })
   const settings = settingsOf(options, coder)
   const told = { fewer() {}, judged() {}, recalled() {}, ended() {} }
-  const generation: ModelVersion = new ModelVersion(meansOf(coder, workers, settings, told), settings, {
+  const generation: ModelVersion = new ModelVersion(dependenciesOf(coder, workers, settings, told), settings, {
     told: { model: undefined },
   })
   return (payload: Payload, done: () => void, failed: () => void) => {

@@ -80,7 +80,7 @@ async function partsFor(given: Checked, coded: Coded) {
   const { exact, maxError } = given.reuse
   return {
     given: mayRecall(given) ? await givenAnswers(given) : undefined,
-    Room: (await import('./batch-admission')).Room,
+    BatchAdmission: (await import('./batch-admission')).BatchAdmission,
     unasked: exact || maxError !== undefined ? await (await import('./reuse')).unaskedFor(maxError) : undefined,
     rollout: given.rollout ? (await import('./rollout')).Rollout : undefined,
     sampling:

@@ -4,29 +4,29 @@ import type { Verdict } from '../trust/reputation'
 import type { Settings } from './settings'
 import type { ModelVersion } from './version'
 
-/** @param generations  whatever model a machine has, it is ejected with all of its workers, and what they taught is forgotten */
-export function judge(verdict: Verdict, generations: readonly ModelVersion[], settings: Settings): void {
+/** @param versions  whatever model a machine has, it is ejected with all of its workers, and what they taught is forgotten */
+export function judge(verdict: Verdict, versions: readonly ModelVersion[], settings: Settings): void {
   const { warn, onVerdict } = settings
   const { worker, identity, kind, evidence } = verdict
   onVerdict(verdict)
   if (kind === 'kept')
     return warn('workers disagree so often that hardly any would be left: does the model answer the same twice?')
-  for (const { means } of generations) means.trust.follow(identity)
+  for (const { dependencies } of versions) dependencies.trust.follow(identity)
   if (kind === 'readmitted') return
   const { lies, proven, deviating } = evidence
   if (kind === 'deviant') {
     warn(
       `${worker} answers unlike the others (in ${deviating} answers, ${proven} proven ones so far), by more than verify.rounding, less than a lie: it is passed over until it does not`,
     )
-    for (const generation of generations) {
-      generation.reuse?.forget({ identity }) // what the memory learned is an approximation all the same
-      generation.reconsider(identity)
+    for (const version of versions) {
+      version.reuse?.forget({ identity }) // what the memory learned is an approximation all the same
+      version.reconsider(identity)
     }
     return
   }
   warn(`${worker} lied, with proof (${lies} lies, ${proven} proven answers so far): it is ejected`)
-  for (const generation of generations) {
-    generation.forget(identity)
-    generation.reconsider(identity)
+  for (const version of versions) {
+    version.forget(identity)
+    version.reconsider(identity)
   }
 }

@@ -63,7 +63,7 @@ export class Membership {
   /** What the first of them is like: all others must be. */
   #signature: string | undefined
   #fingerprint: string | undefined
-  /** Whether workers with other models are members as well, of a generation of their own. */
+  /** Whether workers with other models are members as well, as a version of their own. */
   readonly #apart: boolean
   /** Those that came before the members were there, and have another model than most had. */
   #early: ModelWorker[] = []

@@ -11,9 +11,9 @@ import { queryReport } from '../report'
 import { type Answer, type Outcome, OutgoingCall, type Query, type Service, Tried } from '../service'
 import { identityOf } from '../workers/worker'
 import type { WaitingCaller } from './caller'
-import type { Means } from './means'
+import type { Dependencies } from './dependencies'
 
-type OpenMeans = Pick<Means, 'pool' | 'signature' | 'buffers' | 'ended' | 'coder'>
+type OpenDependencies = Pick<Dependencies, 'pool' | 'signature' | 'buffers' | 'ended' | 'coder'>
 
 /** What is to be asked of another model. */
 export interface DetachedQuery {
@@ -25,15 +25,20 @@ export interface DetachedQuery {
 
 export class OpenQueries {
   readonly #service: Service
-  readonly means: OpenMeans
+  readonly dependencies: OpenDependencies
   readonly model: { readonly fingerprint: string | undefined }
   readonly clock: Clock
   readonly open = new Bag<OpenQuery>()
 
-  constructor(answering: Service, means: OpenMeans, model: { readonly fingerprint: string | undefined }, clock: Clock) {
+  constructor(
+    answering: Service,
+    dependencies: OpenDependencies,
+    model: { readonly fingerprint: string | undefined },
+    clock: Clock,
+  ) {
     this.#service = answering
     this.clock = clock
-    this.means = means
+    this.dependencies = dependencies
     this.model = model
   }
 
@@ -89,9 +94,9 @@ export class OpenQuery extends OutgoingCall implements Query {
   get refusal(): Query['refusal'] {
     if (this.#isForeseen) return this.#refusal
     this.#isForeseen = true
-    const { clock, means } = this.#open
+    const { clock, dependencies } = this.#open
     const { dueAt, turn } = this.#caller
-    this.#refusal = means.pool.forecast.refusal(dueAt - clock.now(), turn)
+    this.#refusal = dependencies.pool.forecast.refusal(dueAt - clock.now(), turn)
     return this.#refusal
   }
 
@@ -139,7 +144,7 @@ export class OpenQuery extends OutgoingCall implements Query {
   detach(): DetachedQuery {
     const caller = this.#caller
     const payload = this.payload.kept()
-    caller.relisten((error) => caller.fail(error, this.#open.means.ended))
+    caller.relisten((error) => caller.fail(error, this.#open.dependencies.ended))
     this.#isVoid = true
     this.drop('void')
     return { payload, caller, refusal: this.#refusal === false ? false : undefined }
@@ -153,19 +158,19 @@ export class OpenQuery extends OutgoingCall implements Query {
 
   done(): void {
     this.#open.open.remove(this)
-    this.#open.means.buffers?.free(this.payload)
+    this.#open.dependencies.buffers?.free(this.payload)
     this.#reported?.(this.#report)
     this.tried.onDone?.()
   }
 
   #fail(error: ApproxiferError): void {
     this.tried.ending = error.code
-    this.#caller.fail(error, this.#open.means.ended)
+    this.#caller.fail(error, this.#open.dependencies.ended)
   }
 
   #answer({ answer: { tensors }, status, confidence, by, id, reused }: Answer): void {
-    const { means, model } = this.#open
-    const { signature, ended } = means
+    const { dependencies, model } = this.#open
+    const { signature, ended } = dependencies
     const { hedged } = this.tried
     const group =
       this.tried.group ??
@@ -211,7 +216,7 @@ export class OpenQuery extends OutgoingCall implements Query {
   }
 
   get #report(): GroupReport {
-    const { core, scheme } = this.#open.means.coder
+    const { core, scheme } = this.#open.dependencies.coder
     return queryReport(this.tried, core, scheme.byzantine + 1)
   }
 }

@@ -30,8 +30,8 @@ import type { Recall } from '../trust/given-answers'
 import type { Verdict } from '../trust/reputation'
 import { type LocalOptions, threadOptions } from '../workers/local/options'
 import {
-  type GenerationReport,
   type MemoryChoices,
+  type ModelVersionReport,
   type PredictOptions,
   type PredictorOptions,
   type SchemeChoices,
@@ -243,8 +243,8 @@ export const predictorOptions = {
     'what a query goes through, from what it would go through: see [below](#layers-of-your-own)',
   ),
   onWarning: open(callback<(text: string) => void>, '`console.warn`', 'told once per thing worth knowing'),
-  onGeneration: open(
-    callback<(told: GenerationReport) => void>,
+  onModelVersion: open(
+    callback<(told: ModelVersionReport) => void>,
     'none',
     'told how a new model fares: see [serving.md](serving.md#a-new-model)',
   ),

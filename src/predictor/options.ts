@@ -77,7 +77,7 @@ export interface PredictorOptions extends Choices {
   /** Those that a query goes through, the outermost first, from those that it would go through: see docs/reference.md. */
   layers?: (own: readonly Layer[]) => readonly Layer[]
   onWarning?: (text: string) => void
-  onGeneration?: (told: GenerationReport) => void
+  onModelVersion?: (told: ModelVersionReport) => void
   onVerdict?: (verdict: Verdict) => void
   onRecall?: (recall: Recall) => void
   /** For simulations, and to choose between cores. */
@@ -94,7 +94,7 @@ export interface PredictorOptions extends Choices {
  * Of workers that have one model. `gathering`: it has too few of them to answer, or to take over; `shadow`, `canary`: it is asked
  * as well, or answers some; `refused`: it does not take over by itself; `gone`: it has no worker left.
  */
-export interface GenerationReport {
+export interface ModelVersionReport {
   /** The model's fingerprint or, where workers do not tell it, what tells its answers from another's. */
   readonly id: string
   readonly state: 'gathering' | 'shadow' | 'canary' | 'serving' | 'refused' | 'gone'

@@ -12,13 +12,13 @@ import type { Reputation } from '../trust/reputation'
 import { identityOf, type ModelChange, type ModelWorker } from '../workers/worker'
 import { type Abilities, abilitiesOf } from './abilities'
 import { Admission } from './admission'
-import type { Many, Room } from './batch-admission'
+import type { BatchAdmission, QueryBatch } from './batch-admission'
 import { WaitingCaller } from './caller'
+import { type Callbacks, dependenciesOf, type SamplingOf } from './dependencies'
 import { judge } from './ejection'
-import { meansOf, type SamplingOf, type Told } from './means'
 import type { Members, Membership, Takes } from './membership'
 import { predictOptions } from './option-table'
-import type { GenerationReport, PredictOptions } from './options'
+import type { ModelVersionReport, PredictOptions } from './options'
 import type { UnaskedParts } from './reuse'
 import type { Rollout } from './rollout'
 import { checkTenant, chosen, type Settings } from './settings'
@@ -36,7 +36,7 @@ const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 /** What only some predictors need, loaded where it is wanted. */
 interface PredictorParts {
   /** For callers with many queries. */
-  Room: typeof Room
+  BatchAdmission: typeof BatchAdmission
   /** Tells of workers that come and go. */
   membership?: Membership | undefined
   unasked?: UnaskedParts | undefined
@@ -60,43 +60,43 @@ export class Predictor {
   /** Where a new model stands beside the one that serves. */
   readonly #rollout: Rollout | undefined
   readonly #admission: Admission
-  readonly #room: Room
+  readonly #batches: BatchAdmission
   readonly #membership: Membership | undefined
   #closing: Promise<void> | undefined
 
   constructor(coder: Coder, workers: readonly ModelWorker[], settings: Settings, parts: PredictorParts) {
-    const { Room: Places, membership, unasked, rollout, sampling, given, reputation, trustLayers } = parts
+    const { BatchAdmission, membership, unasked, rollout, sampling, given, reputation, trustLayers } = parts
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
     this.abilities = abilitiesOf(workers[0], settings.right)
     this.#settings = settings
     const begin = (workers: readonly ModelWorker[], before?: ModelVersion): ModelVersion => {
-      const told: Told = {
-        fewer: () => (this.#rollout ? this.#rollout.fewer(generation) : generation.reconsider()),
+      const callbacks: Callbacks = {
+        fewer: () => (this.#rollout ? this.#rollout.fewer(version) : version.reconsider()),
         judged: (verdict) => judge(verdict, this.#all, settings),
         recalled: settings.onRecall,
         ended: (ending, turn) => {
-          if (this.#admission.leave(ending, turn)) generation.tenants.known(turn.tenant)?.errors?.count()
-          this.#room.look()
+          if (this.#admission.leave(ending, turn)) version.tenants.known(turn.tenant)?.errors?.count()
+          this.#batches.giveSlots()
         },
       }
       let probed: ModelChange['probed'] // made when it is asked for
       for (let i = 0; i < workers.length && !probed; i++) probed = workers[i].probed
       const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
       const model = { model: fingerprint, modelId: workers[0].modelId, probed }
-      const means = meansOf(coder, workers, settings, told, {
+      const dependencies = dependenciesOf(coder, workers, settings, callbacks, {
         reputation,
         sampling,
         given,
-        before: before?.means,
+        before: before?.dependencies,
       })
-      const generation = new ModelVersion(means, settings, { told: model, unasked, trustLayers, before })
-      return generation
+      const version = new ModelVersion(dependencies, settings, { told: model, unasked, trustLayers, before })
+      return version
     }
     this.#admission = new Admission(settings.limits)
-    this.#room = new Places(settings.clock, this.#admission, () => this.#generation)
+    this.#batches = new BatchAdmission(settings.clock, this.#admission, () => this.#version)
     this.#first = begin(workers)
-    this.#first.means.trust.resume()
+    this.#first.dependencies.trust.resume()
     const needs = parts.needs ?? { least: 1, counted: 'workers', liars: 0 }
     const others = { settings, needs, begin: (worker: ModelWorker, before: ModelVersion) => begin([worker], before) }
     this.#rollout = rollout && new rollout(this.#first, workers[0], others)
@@ -109,32 +109,32 @@ export class Predictor {
     return {
       join: (worker) => {
         own.join(worker)
-        this.#room.look() // more may be under way
+        this.#batches.giveSlots() // more may be under way
       },
       leave: (name, how) => own.leave(name, how),
       renew: (change) => this.#renew(change),
-      worker: (name) => this.#all.map(({ means }) => means.pool.worker(name)).find((worker) => worker),
-      isEmpty: () => this.#all.every(({ means }) => means.pool.size === 0),
+      worker: (name) => this.#all.map(({ dependencies }) => dependencies.pool.worker(name)).find((worker) => worker),
+      isEmpty: () => this.#all.every(({ dependencies }) => dependencies.pool.size === 0),
     }
   }
 
   /** All workers have another model. */
   #renew(change: ModelChange): void {
-    this.#generation.renew(change)
-    this.#settings.onGeneration(this.generations()[0])
+    this.#version.renew(change)
+    this.#settings.onGeneration(this.modelVersions()[0])
   }
 
-  get #generation(): ModelVersion {
+  get #version(): ModelVersion {
     return this.#rollout?.serving ?? this.#first
   }
 
   get #all(): readonly ModelVersion[] {
-    return this.#rollout?.generations ?? [this.#first]
+    return this.#rollout?.versions ?? [this.#first]
   }
 
   /** How often the model was replaced. */
   get renewals(): number {
-    return this.#generation.counts.renewals
+    return this.#version.counts.renewals
   }
 
   /**
@@ -162,21 +162,21 @@ export class Predictor {
     given: boolean,
     resolve: (prediction: Prediction) => void,
     reject: (error: ApproxiferError) => void,
-    many?: Many,
+    many?: QueryBatch,
   ): void {
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the predictor is closed')
     const unfit = this.#settings.guard?.()
     if (unfit) throw unfit
     if (options !== NO_CHOICE) checkNames('', options, predictNames)
     const settings = this.#settings
-    const { isMixed, vectors, buffers, shapeKeyOf, coder } = this.#generation.means
+    const { isMixed, vectors, buffers, shapeKeyOf, coder } = this.#version.dependencies
     const copy = given ? (data: TensorData) => data : buffers?.copy
     const tensors = toTensors(query, this.signature.inputs, isMixed, copy)
     const payload = new Payload(tensors, shapeKeyOf?.(tensors), vectors?.of)
     const own = options === NO_CHOICE ? settings.usual : chosen(options, coder, settings)
     const { choices, turn, signal } = own
     if (signal?.aborted) throw aborted(signal)
-    this.#admission.enter(turn, () => this.#generation.means.pool.forecast.waitMs(turn))
+    this.#admission.enter(turn, () => this.#version.dependencies.pool.forecast.waitMs(turn))
     const now = settings.clock.now()
     const deadlineMs = many && many.demand.dueAt < Infinity ? many.demand.dueAt - now : own.deadlineMs
     const caller = new WaitingCaller(choices, now, deadlineMs, resolve, reject, turn, options)
@@ -191,39 +191,39 @@ export class Predictor {
   async predictAll(queries: Iterable<QueryTensors>, options: PredictOptions = {}): Promise<Prediction[]> {
     checkNames('', options, predictNames)
     if (options.signal !== undefined) predictOptions.signal.check('signal', options.signal)
-    return this.#room.each(this, queries, options)
+    return this.#batches.each(this, queries, options)
   }
 
   /** One caller's many queries, for `predictOf`. @param rows  Infinity where nobody knows @param isTimed  the deadline is of all together, from now on @throws TypeError, RangeError for a wrong option */
-  many(options: PredictOptions, rows: number, isTimed = true): Many {
+  many(options: PredictOptions, rows: number, isTimed = true): QueryBatch {
     const unfit = this.#settings.guard?.()
     if (unfit) throw unfit
-    const own = chosen(options, this.#generation.means.coder, this.#settings)
-    return this.#room.open(own, rows, isTimed, options.deadlineMs !== undefined)
+    const own = chosen(options, this.#version.dependencies.coder, this.#settings)
+    return this.#batches.open(own, rows, isTimed, options.deadlineMs !== undefined)
   }
 
   /** As `predict`, of many: a place was taken for it. */
-  predictOf(many: Many, query: QueryTensors, options: PredictOptions): Promise<Prediction> {
+  predictOf(many: QueryBatch, query: QueryTensors, options: PredictOptions): Promise<Prediction> {
     return many.sent(new Promise((resolve, reject) => this.#admit(query, options, false, resolve, reject, many)))
   }
 
   /** Those of which something may be learned, for `save`, nobody's among them, which holds the workers' record: none with the paper's code. */
   get tenants(): string[] {
-    const { tenants, means } = this.#generation
+    const { tenants, dependencies } = this.#version
     const { names } = tenants
-    if (means.coder.code !== 'systematic') return []
+    if (dependencies.coder.code !== 'systematic') return []
     return names.length && !names.includes(NOBODY) ? [NOBODY, ...names] : names
   }
 
   /** Why no query can be answered now: no worker is left, or can be reached, or is trusted. Undefined while one may take queries. */
   get unready(): string | undefined {
-    const { pool } = this.#generation.means
+    const { pool } = this.#version.dependencies
     return pool.usable ? undefined : pool.nobody
   }
 
   /** @param name  of the tenant whose memory it tells of */
   stats(name = NOBODY): PredictorStats {
-    return statsOf(this.#generation, this.#admission, name)
+    return statsOf(this.#version, this.#admission, name)
   }
 
   /**
@@ -234,7 +234,7 @@ export class Predictor {
    * @throws RangeError for one that is not known; ApproxiferError WORKER where the memory's thread is lost meanwhile
    */
   async save(name = NOBODY): Promise<Uint8Array> {
-    const state = this.#generation.tenants.save(name)
+    const state = this.#version.tenants.save(name)
     if (!state) throw outOfRange(`tenant: expected one that was asked for, got ${JSON.stringify(name)}`)
     return state
   }
@@ -260,14 +260,14 @@ export class Predictor {
     checkString('identity', identity, 'that of a worker')
     const named = this.#members.worker(identity)
     const all = new Set([identity, ...(named ? [identityOf(named)] : [])])
-    for (const generation of this.#all) for (const each of all) generation.forget(each)
+    for (const version of this.#all) for (const each of all) version.forget(each)
   }
 
   /** The models that workers have, the one that serves first: see the option `rollout`. */
-  generations(): GenerationReport[] {
+  modelVersions(): ModelVersionReport[] {
     if (this.#rollout) return this.#rollout.reports
-    const { fingerprint: id = 'unknown', means } = this.#first
-    return [{ id, state: 'serving', workers: means.pool.size, compared: 0, agreed: 0, answered: 0, failed: 0 }]
+    const { fingerprint: id = 'unknown', dependencies } = this.#first
+    return [{ id, state: 'serving', workers: dependencies.pool.size, compared: 0, agreed: 0, answered: 0, failed: 0 }]
   }
 
   /** A model that gathers takes over now, whatever is known of it. @throws RangeError for one that does not, or has too few workers */
@@ -281,9 +281,9 @@ export class Predictor {
   }
 
   #gathering(id: string): Rollout {
-    checkString('generation', id)
+    checkString('model version', id)
     if (this.#rollout) return this.#rollout
-    throw outOfRange(`generation: expected one that gathers, which the option rollout has them do, got '${id}'`)
+    throw outOfRange(`the model version: expected a candidate (see the option rollout), got '${id}'`)
   }
 
   /** It takes no queries any more. */
@@ -299,9 +299,9 @@ export class Predictor {
 
   async #close(): Promise<void> {
     const error = new ApproxiferError('CLOSED', 'the predictor was closed')
-    this.#room.close()
+    this.#batches.close()
     this.#membership?.close()
     this.#rollout?.close()
-    await Promise.all(this.#all.map((generation) => generation.close(error)))
+    await Promise.all(this.#all.map((version) => version.close(error)))
   }
 }

@@ -11,7 +11,7 @@ import { Repeats, type SavingStats, Savings } from '../layers/savings'
 import { SecondOpinion } from '../layers/second-opinion'
 import type { Identity } from '../pool/attempt'
 import type { Query } from '../service'
-import type { Means } from './means'
+import type { Dependencies } from './dependencies'
 import { isVerified, type Settings } from './settings'
 import type { ReuseLayers } from './stack'
 import type { Tenant } from './tenants'
@@ -39,16 +39,16 @@ interface Consequences {
 /** Makes it for each model. */
 export type UnaskedParts = (
   settings: Settings,
-  means: Means,
+  dependencies: Dependencies,
   own: Consequences & { tenantOf(query: Query): Tenant | undefined },
 ) => Unasked
 
 export async function unaskedFor(maxError: number | undefined): Promise<UnaskedParts> {
   const remember = maxError === undefined ? undefined : (await import('../layers/remember')).remember
-  return (settings, means, own) => new LayeredReuse(settings, means, own, remember)
+  return (settings, dependencies, own) => new LayeredReuse(settings, dependencies, own, remember)
 }
 
-function opinionOf(clock: Settings['clock'], { pool, trust, sampled, coder }: Means): SecondOpinion {
+function opinionOf(clock: Settings['clock'], { pool, trust, sampled, coder }: Dependencies): SecondOpinion {
   return new SecondOpinion({ clock, pool, trust, sampled, isProven: isVerified(coder) })
 }
 
@@ -72,15 +72,15 @@ class LayeredReuse implements Unasked {
 
   constructor(
     { clock, reuse, warn, testing }: Settings,
-    means: Means,
+    dependencies: Dependencies,
     { tenantOf, replaced, mended }: Consequences & { tenantOf(query: Query): Tenant | undefined },
     remember: typeof import('../layers/remember').remember | undefined,
   ) {
-    const { lateness, trust, signature, first } = means
+    const { lateness, trust, signature, first } = dependencies
     const inferenceMs = () => lateness.medianMs
     const equality = () => trust.equality
     const counts = this.#counts
-    const opinion = opinionOf(clock, means)
+    const opinion = opinionOf(clock, dependencies)
     const kept = cacheOf(reuse, remember !== undefined, inferenceMs)
     const forget = () => {
       kept.clear()

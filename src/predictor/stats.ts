@@ -48,16 +48,16 @@ export interface PredictorStats {
   workers: (WorkerStats & WorkerEvidence)[]
 }
 
-export interface GenerationCounts {
+export interface VersionCounts {
   /** How often the model was replaced. */
   renewals: number
   readonly hedges: { sent: number; won: number }
 }
 
 /** @param tenant  whose memory it tells of */
-export function statsOf(generation: ModelVersion, admission: Admission, tenant: string): PredictorStats {
-  const { coder, pool, lateness, trust, criterion } = generation.means
-  const { learned, errors } = generation.tenants.known(tenant) ?? {}
+export function statsOf(version: ModelVersion, admission: Admission, tenant: string): PredictorStats {
+  const { coder, pool, lateness, trust, criterion } = version.dependencies
+  const { learned, errors } = version.tenants.known(tenant) ?? {}
   const memory = learned?.stats()
   const { remembered: unasked, ...counts } = admission.stats()
   return {
@@ -65,15 +65,15 @@ export function statsOf(generation: ModelVersion, admission: Admission, tenant: 
     ...counts,
     unasked,
     budget: errors?.stats,
-    saving: generation.reuse?.saving(errors),
-    recalled: generation.means.given?.recalled ?? 0,
-    reused: generation.reuse?.given ?? 0,
-    hedges: { ...generation.counts.hedges },
+    saving: version.reuse?.saving(errors),
+    recalled: version.dependencies.given?.recalled ?? 0,
+    reused: version.reuse?.given ?? 0,
+    hedges: { ...version.counts.hedges },
     lateMs: lateness.ages?.hedgeMs,
     remembered: memory?.remembered ?? 0,
     tolerance: memory?.tolerance ?? (criterion.kind === 'tolerance' ? criterion.tolerance : undefined),
     tolerances: memory?.tolerances ?? {},
-    doubt: generation.means.first.doubt,
+    doubt: version.dependencies.first.doubt,
     agreements: memory?.agreements ?? [],
     workers: pool
       .stats()

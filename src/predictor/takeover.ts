@@ -1,10 +1,10 @@
-/** A generation beside others: how it fares, and what it should be. */
+/** The states of a candidate model: when it shadows, serves as a canary, takes over or is refused. */
 
 import { wilson } from '../base/stats'
 import type { IdentitiesView } from '../pool/identities'
 import { Comparison } from './comparison'
 import type { Takes } from './membership'
-import type { GenerationReport } from './options'
+import type { ModelVersionReport } from './options'
 import type { ModelVersion } from './version'
 
 /** Answers that are compared, and queries that are answered, before a model may take over. */
@@ -20,14 +20,14 @@ interface Count {
 
 export interface ModelCandidate {
   readonly id: string
-  readonly generation: ModelVersion
+  readonly version: ModelVersion
   /** Of its workers, or where some may lie of their machines: what can answer. */
   readonly count: Count
   /** They decide which model serves, however many workers each has. */
   readonly machines: Pick<IdentitiesView, 'size' | 'usable' | 'trusted'>
   readonly comparison: Comparison
   readonly canary: { answered: number; failed: number }
-  state: GenerationReport['state']
+  state: ModelVersionReport['state']
   /** It has served. */
   isProven: boolean
   /** By somebody, or since it answers otherwise: until somebody wants it all the same. */
@@ -36,17 +36,17 @@ export interface ModelCandidate {
   unseen: number
 }
 
-export function candidateOf(id: string, generation: ModelVersion, { counted }: Takes): ModelCandidate {
-  const { criterion, signature, pool } = generation.means
+export function candidateOf(id: string, version: ModelVersion, { counted }: Takes): ModelCandidate {
+  const { criterion, signature, pool } = version.dependencies
   const count = counted === 'machines' ? pool.identities : pool
   const comparison = new Comparison(criterion, signature.outputs)
   const rest = { canary: { answered: 0, failed: 0 }, isProven: false, isRefused: false, unseen: 0 }
-  return { id, generation, count, machines: pool.identities, comparison, state: 'gathering', ...rest }
+  return { id, version, count, machines: pool.identities, comparison, state: 'gathering', ...rest }
 }
 
-export function reportOf({ id, state, generation, comparison, canary }: ModelCandidate): GenerationReport {
+export function reportOf({ id, state, version, comparison, canary }: ModelCandidate): ModelVersionReport {
   const { compared, agreed } = comparison
-  return { id, state, workers: generation.means.pool.size, compared, agreed, ...canary }
+  return { id, state, workers: version.dependencies.pool.size, compared, agreed, ...canary }
 }
 
 interface TakeoverRules {
@@ -60,8 +60,8 @@ interface TakeoverRules {
 }
 
 /** Whether it can answer as was asked for; where answers are sampled somebody has to prove them. */
-export function isFit({ count, generation }: ModelCandidate, { least }: Takes): boolean {
-  return count.usable >= least && generation.means.sampled?.isAnchored !== false
+export function isFit({ count, version }: ModelCandidate, { least }: Takes): boolean {
+  return count.usable >= least && version.dependencies.sampled?.isAnchored !== false
 }
 
 /** Machines of two that decide between them: the user's own alone where there are any, or where any number of others may lie. */
@@ -71,12 +71,12 @@ function deciding(one: ModelCandidate, other: ModelCandidate, { liars }: Takes):
   return isByTrust ? [own.trusted, its.trusted] : [own, its]
 }
 
-/** What a generation should be now; `serving`: it takes over. */
+/** The state that a candidate should be in now; `serving`: it takes over. */
 export function stateOf(
   entry: ModelCandidate,
   serving: ModelCandidate,
   rules: TakeoverRules,
-): GenerationReport['state'] {
+): ModelVersionReport['state'] {
   if (!entry.count.size) return 'gone'
   if (entry.isRefused) return 'refused'
   const [{ usable }, { size }] = deciding(entry, serving, rules.needs)
@@ -95,7 +95,7 @@ function trialOf(
   { comparison, canary }: ModelCandidate,
   isMore: boolean,
   rules: TakeoverRules,
-): GenerationReport['state'] {
+): ModelVersionReport['state'] {
   const { compared, agreed } = comparison
   const { answered, failed } = canary
   const disagrees = compared >= ENOUGH && wilson(agreed, compared)[1] < rules.agreement

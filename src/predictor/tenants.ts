@@ -14,7 +14,7 @@ import type { MemoryService } from '../memory/service'
 import type { Identity } from '../pool/attempt'
 import type { Layer } from '../service'
 import type { Reputation } from '../trust/reputation'
-import type { Means } from './means'
+import type { Dependencies } from './dependencies'
 import type { Coded, Settings } from './settings'
 import type { Layered } from './stack'
 import type { Vectors } from './vectors'
@@ -102,7 +102,7 @@ function end(tenant: Tenant): void {
 }
 
 /** What all tenants share. */
-export interface Shared extends Means {
+export interface Shared extends Dependencies {
   readonly clock: Clock
   /** Its fingerprint, where it is known: another one where it is replaced. */
   readonly model: { readonly fingerprint: string | undefined }

@@ -10,12 +10,12 @@ import type { Identity } from '../pool/attempt'
 import type { Query, Service } from '../service'
 import type { ModelChange, ModelWorker } from '../workers/worker'
 import type { WaitingCaller } from './caller'
-import type { Means } from './means'
+import type { Dependencies } from './dependencies'
 import { type DetachedQuery, OpenQueries } from './open-queries'
 import type { Unasked, UnaskedParts } from './reuse'
 import type { Settings } from './settings'
 import { type ReuseLayers, stackOf, type TrustLayers } from './stack'
-import type { GenerationCounts } from './stats'
+import type { VersionCounts } from './stats'
 import { NOBODY, type Shared, Tenants } from './tenants'
 
 /** Hedges that may be saved up where few queries are under way. Of 256 that began together ten had a second worker, and 25 of 9,000 waited ten times as long as others. */
@@ -31,7 +31,7 @@ export interface Request {
   readonly refusal?: false | undefined
 }
 
-interface GenerationOptions {
+interface VersionOptions {
   /** What its workers say of their model. */
   told: ModelChange
   /** What may answer queries that nobody is asked for. */
@@ -42,9 +42,9 @@ interface GenerationOptions {
 }
 
 export class ModelVersion {
-  readonly counts: GenerationCounts
+  readonly counts: VersionCounts
   readonly tenants: Tenants
-  readonly means: Means
+  readonly dependencies: Dependencies
   readonly reuse: Unasked | undefined
   readonly #shared: Shared
   readonly #open: OpenQueries
@@ -57,26 +57,26 @@ export class ModelVersion {
   /** What was learned of it is known by that. */
   #told: ModelChange
 
-  constructor(means: Means, settings: Settings, { told, before, unasked, trustLayers }: GenerationOptions) {
+  constructor(dependencies: Dependencies, settings: Settings, { told, before, unasked, trustLayers }: VersionOptions) {
     this.counts = before?.counts ?? { renewals: 0, hedges: { sent: 0, won: 0 } }
     this.#told = told
     this.#model = { fingerprint: told.model ?? told.modelId }
-    this.means = means
+    this.dependencies = dependencies
     this.#shared = this.#share(settings, before)
     const mended = () => {
       for (const { errors } of this.tenants) errors?.mended()
     }
     const replaced = () => this.#replaced()
     const tenantOf = ({ turn }: Query) => this.tenants.known(turn.tenant) && this.tenants.of(turn.tenant) // a refused query makes none
-    this.reuse = unasked?.(settings, means, { tenantOf, mended, replaced })
+    this.reuse = unasked?.(settings, dependencies, { tenantOf, mended, replaced })
     this.#open = new OpenQueries(
       this.#stack(settings, this.reuse?.layers, trustLayers),
-      means,
+      dependencies,
       this.#model,
       settings.clock,
     )
     const make = (name: string) =>
-      means.coder.newTenant(name, this.#shared, settings, { ...this.#told, fingerprint: this.#told.model })
+      dependencies.coder.newTenant(name, this.#shared, settings, { ...this.#told, fingerprint: this.#told.model })
     this.tenants = new Tenants(settings.limits.tenants, make, (tenant) => this.reuse?.forget({ tenant }))
     for (const name of Object.keys(settings.states)) this.tenants.of(name) // what cannot be read is refused now
     const { limits, reuse } = settings
@@ -85,7 +85,7 @@ export class ModelVersion {
 
   #stack({ layers, warn }: Settings, reuse: ReuseLayers | undefined, trustLayers: TrustLayers | undefined): Service {
     const { clock, lateness, hedges } = this.#shared
-    const { pool, coder, trust, sampled, first } = this.means
+    const { pool, coder, trust, sampled, first } = this.dependencies
     const isPaper = coder.code !== 'systematic'
     const { strangers } = trust
     return stackOf({
@@ -119,7 +119,7 @@ export class ModelVersion {
 
   #share({ clock, hedge }: Settings, before: ModelVersion | undefined): Shared {
     return {
-      ...this.means,
+      ...this.dependencies,
       clock,
       model: this.#model,
       hedges: before ? before.#shared.hedges : new Budget(hedge.budget, BURST), // one of all models
@@ -137,7 +137,7 @@ export class ModelVersion {
     this.#model.fingerprint = told.model ?? told.modelId ?? `unnamed ${this.counts.renewals}` // its answers are another's than before
     this.handOver(this)
     this.reuse?.renew()
-    this.means.trust.renew()
+    this.dependencies.trust.renew()
     for (const name of this.tenants.names) {
       this.tenants.forget(name)
       if (name === NOBODY) this.tenants.of(name)
@@ -152,7 +152,7 @@ export class ModelVersion {
     }
   }
 
-  /** Who waits for an answer asks another generation, in a moment. */
+  /** Queries without an answer go to another version, in the next turn of the clock. */
   handOver(other: ModelVersion): void {
     const waiting = [...this.#waiting.splice(0), ...this.#open.detach()]
     this.end(new ApproxiferError('WORKER', 'the model of the workers was replaced'))
@@ -173,7 +173,7 @@ export class ModelVersion {
   }
 
   join(worker: ModelWorker): void {
-    const { pool, trust, buffers, sampled } = this.means
+    const { pool, trust, buffers, sampled } = this.dependencies
     pool.add(worker, !trust.joined(worker))
     sampled?.changed()
     buffers?.joined(worker)
@@ -181,7 +181,7 @@ export class ModelVersion {
   }
 
   leave(name: string, how: 'remove' | 'drain'): void {
-    const { pool, trust, sampled } = this.means
+    const { pool, trust, sampled } = this.dependencies
     const worker = pool.worker(name)
     if (pool[how](name) && worker) trust.left(worker)
     sampled?.changed()
@@ -202,18 +202,18 @@ export class ModelVersion {
 
   /** A throw on a query's way costs that one, and nobody else. */
   #fail(caller: WaitingCaller, error: unknown): void {
-    if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
+    if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.dependencies.ended)
   }
 
   /** Whether a memory may answer a caller that no worker can in time. */
   mayRecall({ choices, turn }: Pick<WaitingCaller, 'choices' | 'turn'>): boolean {
-    if (this.means.first.doubt !== undefined && choices.policy === 'auto') return false
+    if (this.dependencies.first.doubt !== undefined && choices.policy === 'auto') return false
     return choices.policy !== 'retry' && this.tenants.known(turn.tenant)?.memory?.isWarm === true
   }
 
   /** There are fewer workers. @param ejected  the identity that is believed no more, if that is why */
   reconsider(ejected?: Identity): void {
-    this.means.sampled?.look()
+    this.dependencies.sampled?.look()
     if (ejected !== undefined) for (const tenant of this.tenants) tenant.forget?.(ejected)
   }
 
@@ -231,14 +231,14 @@ export class ModelVersion {
     this.#closed = error
     this.end(error)
     for (const { learned } of this.tenants) learned?.close()
-    this.means.sampled?.close()
+    this.dependencies.sampled?.close()
     this.reuse?.close()
-    await this.means.pool.close(error)
+    await this.dependencies.pool.close(error)
   }
 
   /** Every query gets this error, and attempts are given up. */
   end(error: ApproxiferError): void {
     this.#open.end(error)
-    for (const { caller } of this.#waiting.splice(0)) if (caller.isOpen) caller.fail(error, this.means.ended)
+    for (const { caller } of this.#waiting.splice(0)) if (caller.isOpen) caller.fail(error, this.dependencies.ended)
   }
 }

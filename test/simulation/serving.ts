@@ -5,7 +5,7 @@ import { seeded } from '../../src/base/random'
 import { createGateway, type GatewayModel } from '../../src/gateway/create'
 import type { Gateway } from '../../src/gateway/gateway'
 import { createPredictor } from '../../src/predictor/create'
-import type { GenerationReport, PredictOptions, PredictorOptions } from '../../src/predictor/options'
+import type { ModelVersionReport, PredictOptions, PredictorOptions } from '../../src/predictor/options'
 import type { Predictor } from '../../src/predictor/predictor'
 import type { PredictorStats } from '../../src/predictor/stats'
 import { SimulatedThread } from '../../src/testing/simulated-thread'
@@ -69,7 +69,7 @@ export class Serving {
       ejected(): readonly string[]
       recalled(recall: Recall): void
       /** @param report  its id says of which start */
-      fares(report: GenerationReport): void
+      fares(report: ModelVersionReport): void
       loads(entry: Loads): void
     },
   ) {
@@ -211,7 +211,7 @@ export class Serving {
       onWarning: this.#warn,
       onVerdict: (verdict: Verdict) => told.verdict(verdict, place >= this.#starts.serving),
       ...(options.rollout && {
-        onGeneration: (report: GenerationReport) => told.fares({ ...report, id: `${place} ${report.id}` }),
+        onModelVersion: (report: ModelVersionReport) => told.fares({ ...report, id: `${place} ${report.id}` }),
       }),
       ...(options.verify?.mode === 'sampled' && { onRecall: (recall: Recall) => told.recalled(recall) }),
       get workers() {
@@ -307,8 +307,8 @@ export class Serving {
     if (wire.transport === 'direct') return []
     const missing = () => {
       const predictor = this.predictor as Predictor
-      const gathered = predictor.generations().reduce((sum, { workers }) => sum + workers, 0)
-      if (predictor.generations().length > 1 && gathered >= names.size) return [] // those of a model on trial have no names
+      const gathered = predictor.modelVersions().reduce((sum, { workers }) => sum + workers, 0)
+      if (predictor.modelVersions().length > 1 && gathered >= names.size) return [] // those of a model on trial have no names
       const here = predictor.stats().workers.filter(({ gone }) => !gone)
       const known = new Set(here.map(({ worker }) => this.transport.nameOf(worker)))
       return [...names].filter((name) => !known.has(name))
@@ -319,7 +319,7 @@ export class Serving {
 
   /** Where nobody has the model that serves, and the one that all have was refused, it is an operator's to decide. */
   get isStuck(): boolean {
-    const [serving, ...others] = this.predictor?.generations() ?? []
+    const [serving, ...others] = this.predictor?.modelVersions() ?? []
     return serving?.workers === 0 && others.some(({ state }) => state === 'refused')
   }
 

@@ -52,7 +52,7 @@ export interface Flags extends Partial<ServerSettings> {
 /** Functions, objects with methods, and what the server itself sets. */
 const noData = [
   'onWarning',
-  'onGeneration',
+  'onModelVersion',
   'layers',
   'onVerdict',
   'onRecall',

@@ -5,7 +5,7 @@ import { stat } from 'node:fs/promises'
 import { ApproxiferError } from '../../base/errors'
 import type { GatewayModel } from '../../gateway/create'
 import type { Gateway } from '../../gateway/gateway'
-import type { GenerationReport } from '../../predictor/options'
+import type { ModelVersionReport } from '../../predictor/options'
 import { mayRecall } from '../../predictor/settings'
 import type { Recall } from '../../trust/given-answers'
 import { filesOf, isElsewhere, type ModelConfig } from './config'
@@ -33,7 +33,7 @@ export interface Serving {
   /** Told which answers of a model are recalled. */
   readonly recalled: (model: string, recall: Recall) => void
   /** Told how a new model of the workers fares. */
-  readonly rolled: (model: string, generation: GenerationReport) => void
+  readonly rolled: (model: string, report: ModelVersionReport) => void
   /** Another model is served, or none any more. */
   onChange(): void
   /** The first attempt at a model failed. @returns whether that is the end of it */
@@ -142,8 +142,8 @@ export class DesiredModel {
     const options = await predictorOptions(name, model, (text) => warn(name, text), signal)
     signal.throwIfAborted()
     const onRecall = (recall: Recall) => recalled(name, recall)
-    const onGeneration = (generation: GenerationReport) => rolled(name, generation)
-    await gateway.load(name, { ...options, onGeneration, ...(mayRecall(options) && { onRecall }) })
+    const onModelVersion = (report: ModelVersionReport) => rolled(name, report)
+    await gateway.load(name, { ...options, onModelVersion, ...(mayRecall(options) && { onRecall }) })
   }
 
   async #unload(): Promise<void> {

@@ -2,7 +2,7 @@
 
 import type { GroupReport } from '../../base/prediction'
 import { isInference, type RequestEvent } from '../../gateway/event'
-import type { GenerationReport } from '../../predictor/options'
+import type { ModelVersionReport } from '../../predictor/options'
 import type { Recall } from '../../trust/given-answers'
 import { type Connection, problem } from './listen'
 import { tokenOf } from './tokens'
@@ -83,8 +83,8 @@ export class Events {
   }
 
   /** Of a model of the workers, when it is something else than before. */
-  generation(report: GenerationReport & { model: string }): void {
-    this.#tellOf('generation', report)
+  modelVersion(report: ModelVersionReport & { model: string }): void {
+    this.#tellOf('model_version', report)
   }
 
   #tellOf(event: string, what: { model: string }): void {

@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { GroupReport } from '../../base/prediction'
 import { isInference, type RequestEvent } from '../../gateway/event'
-import type { GenerationReport } from '../../predictor/options'
+import type { ModelVersionReport } from '../../predictor/options'
 import type { PredictorStats } from '../../predictor/stats'
 
 /** Seconds: from a small model in memory to the longest deadline. */
@@ -16,7 +16,7 @@ const MOST_WORKERS = 200
 const OTHER = 'other'
 
 /** Of a predictor, and of the models that its workers have. */
-export type ServedStats = PredictorStats & { generations: readonly GenerationReport[] }
+export type ServedStats = PredictorStats & { modelVersions: readonly ModelVersionReport[] }
 
 type Stats = Iterable<[model: string, stats: ServedStats]>
 type Worker = PredictorStats['workers'][number]
@@ -241,8 +241,8 @@ const families: Family[] = [
         workers.filter((worker) => stateOf(worker) === state).length,
       ]),
   ),
-  gauge('generation_workers', 'Workers that have a model, and what that is', ['generation', 'state'], (stats) =>
-    stats.generations.map(({ id, state, workers }) => [{ generation: id, state }, workers]),
+  gauge('model_version_workers', 'Workers that have a model, and its state', ['model_version', 'state'], (stats) =>
+    stats.modelVersions.map(({ id, state, workers }) => [{ model_version: id, state }, workers]),
   ),
 ]
 

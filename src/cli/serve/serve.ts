@@ -112,7 +112,7 @@ class ModelServer {
     const recalled = (...what: [string, Recall]) => void tellRecall(log, this.#events, ...what)
     const context = { gateway: this.#gateway, log, warn, recalled }
     this.#models = new ServedModels(
-      { ...context, rolled: (model, generation) => this.#events.generation({ model, ...generation }) },
+      { ...context, rolled: (model, report) => this.#events.modelVersion({ model, ...report }) },
       config.server.ready,
     )
   }

@@ -20,7 +20,7 @@ import type { Settings } from './settings'
 import type { Coder } from './tenants'
 import type { Vectors } from './vectors'
 
-export interface Means {
+export interface Dependencies {
   readonly coder: Coder
   readonly signature: Signature
   /** Of a query: those of equal keys may share a run. Absent where all shapes are fixed. */
@@ -45,7 +45,7 @@ export interface Means {
 }
 
 /** Who is told of what. */
-export interface Told {
+export interface Callbacks {
   /** There are fewer workers. */
   fewer(): void
   judged(verdict: Verdict): void
@@ -56,28 +56,28 @@ export interface Told {
 /** Makes what samples answers. */
 export type SamplingOf = ReturnType<typeof samplingOf>
 
-interface MeansOptions {
+interface DependencyOptions {
   /** What is believed of workers; default: as many lie as is said. */
   reputation?: typeof Reputation | undefined
   sampling?: SamplingOf | undefined
   given?: GivenAnswers | undefined
   /** Of another model: its workers' records are shared. */
-  before?: Means | undefined
+  before?: Dependencies | undefined
 }
 
 /** @param workers  at least one */
-export function meansOf(
+export function dependenciesOf(
   coder: Coder,
   workers: readonly ModelWorker[],
   settings: Settings,
-  told: Told,
-  { reputation: Believed = Reputation, sampling, given, before }: MeansOptions = {},
-): Means {
+  callbacks: Callbacks,
+  { reputation: Believed = Reputation, sampling, given, before }: DependencyOptions = {},
+): Dependencies {
   const { clock, hangMs, limits, scheme, verify, seed, warn, coin = secret } = settings
   const [{ signature, hints }] = workers
-  const readings = readingsOf(signature.outputs, settings.right, hints)
-  const criterion = criterionFrom(signature.outputs, readings)
-  const first = new FirstAnswers(signature.outputs, readings, warn)
+  const outputKinds = readingsOf(signature.outputs, settings.right, hints)
+  const criterion = criterionFrom(signature.outputs, outputKinds)
+  const first = new FirstAnswers(signature.outputs, outputKinds, warn)
   const padding = limits.pad ? Padding.for(workers[0]) : undefined
   const vectors = coder.vectorsOf(signature, settings)
   // Where answers are neither mixed nor held against each other NaN is the model's answer like any other, not its worker's fault.
@@ -89,7 +89,7 @@ export function meansOf(
     ...{ clock, hangMs, maxBatch: limits.batch, together: padding?.together },
     plain: (worker) => verify.trust === 'open' && !worker.trusted,
     accept: acceptAnswers(signature, vectors !== undefined && !isPlain),
-    fewer: () => told.fewer(),
+    fewer: () => callbacks.fewer(),
     lateMs: () => lateness.ages?.hedgeMs,
   })
   const trust = new Believed({
@@ -97,16 +97,16 @@ export function meansOf(
     signature,
     liars: coder.scheme.byzantine,
     ejects: coder.code === 'systematic',
-    judged: (verdict) => told.judged(verdict),
+    judged: (verdict) => callbacks.judged(verdict),
     recall: (worker, place) => {
       const [identity, { name }] = [identityOf(worker), worker]
       for (const [tenant, all] of given?.recall(identity, place) ?? [])
-        told.recalled({ worker: name, identity, ...(tenant && { tenant }), ...all })
+        callbacks.recalled({ worker: name, identity, ...(tenant && { tenant }), ...all })
     },
   })
   const shapeKey = signature.inputs.some(isOpen) ? (padding?.keyOf ?? shapeKeyOf) : undefined
   const sampled = given && sampling?.({ pool, trust, given })
   const isMixed = vectors !== undefined && hasVectors(signature)
   const known = { coder, signature, shapeKeyOf: shapeKey, vectors, isMixed, buffers }
-  return { ...known, pool, lateness, criterion, first, trust, sampled, given, ended: told.ended }
+  return { ...known, pool, lateness, criterion, first, trust, sampled, given, ended: callbacks.ended }
 }
