@@ -40,7 +40,7 @@ export interface AgreeOptions {
   readonly mostDowns: number
   readonly pool: Pick<
     Attempts<Payload, Payload>,
-    'available' | 'cancel' | 'isOverloaded' | 'nobody' | 'tell' | 'trial' | 'usable'
+    'available' | 'cancel' | 'isOverloaded' | 'nobody' | 'record' | 'trial' | 'usable'
   >
   readonly lateness: Pick<Lateness, 'ages'>
   readonly trust: Witnesses
@@ -197,7 +197,7 @@ class AgreedCall implements Call, Timeable {
   tested(attempt: Vote): void {
     const { pool, trust } = this.#layer
     const { outcome, worker } = attempt
-    pool.tell({ attempt, onTime: false })
+    pool.record({ attempt, onTime: false })
     if (!this.#isVoid && outcome?.kind === 'failed' && outcome.blame !== 'nobody' && worker) trust.silent(worker)
     if (!this.#isVoid && answerOf(attempt) && typeof this.#proof !== 'string') this.#compare(attempt, this.#proof)
     this.done()

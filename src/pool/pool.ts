@@ -194,7 +194,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   }
 
   /** Counts an attempt's answer, by whether somebody waited for it. */
-  tell({ attempt, onTime }: { attempt: Attempt; onTime: boolean }): void {
+  record({ attempt, onTime }: { attempt: Attempt; onTime: boolean }): void {
     const own = attempt as PooledAttempt
     own.onTime = onTime
     if (own.outcome?.kind === 'answered') (own.batch as Batch).slot.member.counts[onTime ? 'onTime' : 'late']++

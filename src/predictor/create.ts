@@ -41,7 +41,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const least = leastOf(coder, needed)
   const counted = coder.scheme.byzantine || parts.reputation ? 'machines' : 'workers'
   const liars = parts.sampling || parts.reputation ? Number.POSITIVE_INFINITY : coder.scheme.byzantine
-  const needs: Needs = { needed, least, counted, liars, anchored: parts.sampling !== undefined }
+  const needs: Needs = { needed, least, counted, liars, needsTrusted: parts.sampling !== undefined }
   const { workers = needed } = given
   if (Array.isArray(workers) || isIterable(workers)) {
     const name = (['model', 'onnx'] as const).find((each) => options[each] !== undefined)
@@ -108,16 +108,16 @@ async function openReputation(given: Checked) {
   return OpenReputation
 }
 
-function checkReady(workers: readonly ModelWorker[], { needed, counted, anchored }: Needs): void {
+function checkReady(workers: readonly ModelWorker[], { needed, counted, needsTrusted }: Needs): void {
   if (workers.length < needed) throw new RangeError(`workers: expected >= ${needed}, got ${workers.length}`)
   checkAlike(workers)
   const machines = machinesOf(workers)
   if (counted === 'machines' && machines < needed) {
     throw new RangeError(`workers: expected >= ${needed} machines, got ${machines} (${workers.length} workers)`)
   }
-  const unsigned = counted === 'machines' || anchored ? workers.findIndex(({ signed }) => signed === false) : -1
+  const unsigned = counted === 'machines' || needsTrusted ? workers.findIndex(({ signed }) => signed === false) : -1
   if (unsigned >= 0) throw new RangeError(expected(`workers[${unsigned}].signed`, 'true, since some may lie', false))
-  if (!anchored || workers.some(({ trusted }) => trusted)) return
+  if (!needsTrusted || workers.some(({ trusted }) => trusted)) return
   throw new RangeError(
     `workers: expected one at least that is yours (trusted), whom verify.mode 'sampled' asks for proof, got none of ${workers.length}`,
   )

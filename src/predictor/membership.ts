@@ -36,7 +36,7 @@ export interface Members {
 }
 
 /** What it takes to answer, once it runs. */
-export type Takes = Pick<Needs, 'least' | 'counted' | 'liars' | 'anchored'>
+export type Takes = Pick<Needs, 'least' | 'counted' | 'liars' | 'needsTrusted'>
 
 /** How many workers are waited for at the start. */
 export interface Needs {
@@ -48,7 +48,7 @@ export interface Needs {
   /** Machines that may lie; Infinity: any number of strangers. No more than these have a model that takes over. */
   liars: number
   /** One of them has to be the user's own: nobody else's word is proof. */
-  anchored?: boolean
+  needsTrusted?: boolean
 }
 
 /** No more workers can join. */
@@ -93,18 +93,18 @@ export class Membership {
    *   are closed then
    */
   async gather(needs: Needs, clock: Clock): Promise<ModelWorker[]> {
-    const { needed, least, counted, liars, anchored } = needs
-    this.#isDoubted = counted === 'machines' || anchored === true
+    const { needed, least, counted, liars, needsTrusted } = needs
+    this.#isDoubted = counted === 'machines' || needsTrusted === true
     if (this.#isDoubted) this.#source.doubt?.(liars)
     const gathered = new Map<string, ModelWorker>()
     const members = this.#gathering(gathered)
     const joined = () => this.#count(gathered, needs)
     const isEnough = (count: number) =>
-      joined() >= count && (!anchored || this.#alike(gathered).some(({ trusted }) => trusted))
+      joined() >= count && (!needsTrusted || this.#alike(gathered).some(({ trusted }) => trusted))
     const all = () => (counted === 'workers' ? '' : ` (${gathered.size} workers)`)
     const stop = remind(clock, () =>
       this.#warn(
-        `waits for workers: ${joined()} of the ${needed} ${counted}${anchored ? `${YOURS},` : ''} that the scheme needs have joined${all()}`,
+        `waits for workers: ${joined()} of the ${needed} ${counted}${needsTrusted ? `${YOURS},` : ''} that the scheme needs have joined${all()}`,
       ),
     )
     const grace = graceOf(clock)
@@ -136,8 +136,8 @@ export class Membership {
     return this.#beginning(gathered)
   }
 
-  #failure(error: unknown, joined: number, { needed, counted, anchored }: Needs): Error {
-    const yours = anchored ? `${YOURS},` : ','
+  #failure(error: unknown, joined: number, { needed, counted, needsTrusted }: Needs): Error {
+    const yours = needsTrusted ? `${YOURS},` : ','
     if (error instanceof TooFew) {
       this.close()
       return new RangeError(`workers: expected >= ${needed} ${counted}${yours} got ${error.message}`)

@@ -113,7 +113,7 @@ const verify = {
   trust: option(
     words(trusts),
     'closed',
-    "`'open'`: anybody may join, and earns trust: see [liars.md](liars.md#strangers)",
+    "`'open'`: anybody may join, and earns trust: see [liars.md](liars.md#open-fleets)",
     '--trust <whom>',
   ),
   mode: option(
@@ -125,7 +125,7 @@ const verify = {
   rate: open(
     shareOf,
     "0.05 with `'sampled'`",
-    'share of a worker’s answers that an anchor is asked for as well',
+    'share of each worker’s answers that a trusted worker is asked about as well',
     '--verify-rate <share>',
   ),
   integrity: open(
@@ -242,17 +242,17 @@ export const predictorOptions = {
     'its own',
     'what a query goes through, from what it would go through: see [below](#layers-of-your-own)',
   ),
-  onWarning: open(callback<(text: string) => void>, '`console.warn`', 'told once per thing worth knowing'),
+  onWarning: open(callback<(text: string) => void>, '`console.warn`', 'called once for each warning'),
   onModelVersion: open(
     callback<(told: ModelVersionReport) => void>,
     'none',
-    'told how a new model fares: see [serving.md](serving.md#a-new-model)',
+    'called with the state of a new model: see [serving.md](serving.md#a-new-model)',
   ),
-  onVerdict: open(callback<(verdict: Verdict) => void>, 'none', 'told of liars: see [below](#workers-that-lie)'),
+  onVerdict: open(callback<(verdict: Verdict) => void>, 'none', 'called when a worker is ejected or readmitted: see [below](#workers-that-lie)'),
   onRecall: open(
     callback<(recall: Recall) => void>,
     'none',
-    'told which unproven answers a convict gave: see [liars.md](liars.md#sampled-verification)',
+    'called with the unproven answers of an ejected worker: see [liars.md](liars.md#sampled-verification)',
   ),
   testing: group('for simulations', testing),
 } satisfies TableOf<PredictorOptions>

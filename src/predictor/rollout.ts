@@ -74,7 +74,7 @@ export class Rollout {
     const known = id === this.#serving.id ? this.#serving : this.#others.get(id)
     if (known) known.version.join(worker)
     else this.#begin(id, worker)
-    this.look()
+    this.update()
   }
 
   #begin(id: string, worker: ModelWorker): void {
@@ -91,13 +91,13 @@ export class Rollout {
 
   leave(name: string, how: 'remove' | 'drain'): void {
     for (const version of this.versions) version.leave(name, 'drain')
-    this.look() // who waits for the last one of a model asks another before that is taken away
+    this.update() // who waits for the last one of a model asks another before that is taken away
     if (how === 'remove') for (const version of this.versions) version.leave(name, how)
   }
 
   /** A version has fewer workers. A candidate without any hands its waiting queries over to the version that serves. */
   fewer(version: ModelVersion): void {
-    this.look()
+    this.update()
     if (version !== this.serving && !version.dependencies.pool.usable) version.handOver(this.serving)
     version.reconsider()
   }
@@ -106,7 +106,7 @@ export class Rollout {
 
   take(request: Request): void {
     if (!this.#others.size) return this.serving.take(request)
-    this.look()
+    this.update()
     const next = this.#next
     const { shadow, canary } = this.#rules
     if (next?.state === 'canary' && this.#random.next() < canary) return this.#give(next, request)
@@ -128,7 +128,7 @@ export class Rollout {
     }
     const failed = (error: ApproxiferError) => {
       canary.failed += Number(isCanary && !['ABORTED', 'CLOSED', 'OVERLOADED'].includes(error.code))
-      this.look()
+      this.update()
       const isFinal = ['ABORTED', 'CLOSED', 'DEADLINE'].includes(error.code) || entry === this.#serving
       if (isFinal) caller.fail(this.#explained(error), ended)
       else this.serving.take(request)
@@ -176,7 +176,7 @@ export class Rollout {
         own,
         signature.outputs.map(({ name }) => output[name]),
       )
-      this.look()
+      this.update()
     }
     const caller = new SharedCaller(first, now, compared, () => void entry.unseen--)
     entry.unseen++
@@ -190,7 +190,7 @@ export class Rollout {
   }
 
   /** Something has changed. */
-  look(): void {
+  update(): void {
     const before = this.#outage
     this.#watch()
     for (const entry of this.#others.values()) {
@@ -223,7 +223,7 @@ export class Rollout {
     const isOut = !this.#isClosed && this.#others.size > 0 && !this.serving.dependencies.pool.usable
     if (isOut === (this.#outage !== undefined)) return
     this.#outage?.cancel()
-    this.#outage = isOut ? { since: clock.now(), cancel: clock.after(GONE_MS, () => this.look(), true) } : undefined
+    this.#outage = isOut ? { since: clock.now(), cancel: clock.after(GONE_MS, () => this.update(), true) } : undefined
   }
 
   #serve(entry: ModelCandidate): void {
@@ -291,19 +291,19 @@ export class Rollout {
       throw outOfRange(
         expected(
           'the model version',
-          `one of >= ${needs.least} ${needs.counted}${needs.anchored ? YOURS : ''}`,
+          `one of >= ${needs.least} ${needs.counted}${needs.needsTrusted ? YOURS : ''}`,
           `${entry.count.usable} of '${id}'`,
         ),
       )
     this.#serving.isRefused = true // it would take over again with its next worker
     this.#serve(entry)
-    this.look()
+    this.update()
   }
 
   /** It does not take over by itself, and has to show itself anew when it is gone and comes back. @throws RangeError for one that is not known, or serves */
   refuse(id: string): void {
     Object.assign(this.#find(id), { isRefused: true, isProven: false })
-    this.look()
+    this.update()
   }
 
   #find(id: string): ModelCandidate {

@@ -57,7 +57,7 @@ export interface StackOptions extends Omit<HedgeOptions, 'pool' | 'compares' | '
   /** Where answers are given as they come, and some are audited. */
   readonly sampled?: SampleOptions['sampling'] | undefined
   /** Where anybody may join. */
-  readonly strangers?: VouchOptions['trust'] | undefined
+  readonly openTrust?: VouchOptions['trust'] | undefined
   /** Those to go through, from those that queries would go through. */
   readonly layers?: ((own: readonly Layer[]) => readonly Layer[]) | undefined
   /** Told of what those of the user throw. */
@@ -81,7 +81,7 @@ export function stackOf({
   layers,
   trust,
   sampled,
-  strangers,
+  openTrust,
   scheme = { byzantine: 0, stragglers: 0 },
   isDoubted = () => false,
   reuse,
@@ -94,7 +94,7 @@ export function stackOf({
   const workers = poolService(pool)
   const parities = sampled && sample ? stack(workers, sample({ sampling: sampled })) : workers
   const compares = trust !== undefined && scheme.byzantine > 0
-  const audits = trust !== undefined && !compares && !sampled && !strangers
+  const audits = trust !== undefined && !compares && !sampled && !openTrust
   const { byzantine: liars, stragglers } = scheme
   const most = { mostDowns: Math.max(MOST_DOWNS, stragglers + liars + 1), mostFailures: stragglers + MORE_FAILURES }
   const own = [
@@ -107,7 +107,7 @@ export function stackOf({
     sampled && sample?.({ sampling: sampled, memoryOf }),
     audits && audit({ trust }),
     isHedged && hedge({ ...options, ...most, compares }),
-    strangers && vouch?.({ trust: strangers, pool }),
+    openTrust && vouch?.({ trust: openTrust, pool }),
   ].filter((each) => typeof each === 'function')
   const all = layers ? layers(own) : own
   if (!Array.isArray(all) || !all.every((each) => typeof each === 'function'))

@@ -61,7 +61,7 @@ interface TakeoverRules {
 
 /** Whether it can answer as was asked for; where answers are sampled somebody has to prove them. */
 export function isFit({ count, version }: ModelCandidate, { least }: Takes): boolean {
-  return count.usable >= least && version.dependencies.sampled?.isAnchored !== false
+  return count.usable >= least && version.dependencies.sampled?.hasTrusted !== false
 }
 
 /** Machines of two that decide between them: the user's own alone where there are any, or where any number of others may lie. */

@@ -87,7 +87,7 @@ export class ModelVersion {
     const { clock, lateness, hedges } = this.#shared
     const { pool, coder, trust, sampled, first } = this.dependencies
     const isPaper = coder.code !== 'systematic'
-    const { strangers } = trust
+    const { openTrust } = trust
     return stackOf({
       ...{
         clock,
@@ -104,7 +104,7 @@ export class ModelVersion {
         trust,
         trustLayers,
         sampled,
-        strangers,
+        openTrust,
         scheme: coder.scheme,
         isDoubted: () => first.doubt !== undefined,
       }),
@@ -213,7 +213,7 @@ export class ModelVersion {
 
   /** There are fewer workers. @param ejected  the identity that is believed no more, if that is why */
   reconsider(ejected?: Identity): void {
-    this.dependencies.sampled?.look()
+    this.dependencies.sampled?.sendAudits()
     if (ejected !== undefined) for (const tenant of this.tenants) tenant.forget?.(ejected)
   }
 

@@ -110,7 +110,7 @@ function trusting(mode: 'closed' | 'sampled' | 'open', pool: Pool<Payload, Paylo
     warn() {},
   })
   trust.resume()
-  if (mode === 'open') return { strangers: trust.strangers, given }
+  if (mode === 'open') return { strangers: trust.openTrust, given }
   const draws = new AuditDraws(0.2, random.next)
   return { sampled: new Sampling({ pool, trust, draws, given }), given }
 }
