@@ -2,7 +2,7 @@
 
 import { type Random, seeded } from '../src/base/random'
 import { VirtualClock } from '../src/testing/virtual-clock'
-import { type Law, SimulatedWorker } from './simulated'
+import { type ServiceTime, SimulatedWorker } from './simulated'
 
 /** In ms. */
 export interface Tail {
@@ -21,7 +21,7 @@ export interface System {
 export type Start = (clock: VirtualClock, workers: SimulatedWorker[]) => Promise<System>
 
 export interface Arrivals {
-  law(random: Random, workers: number): Law
+  law(random: Random, workers: number): ServiceTime
   /** What an answer takes on average, which the arrivals are reckoned by. */
   meanMs: number
   workers: number
@@ -42,7 +42,7 @@ export async function tailOf(arrivals: Arrivals, start: Start): Promise<Tail> {
   const [arriving, serving] = [seeded(seed), seeded(seed + 1)]
   const simulation = {
     clock,
-    law: law(serving, count),
+    serviceMs: law(serving, count),
     answer: (row: Float32Array) => row.slice(),
     interruptible,
     signature: { inputs: [{ name: 'x', shape: [width] }], outputs: [{ name: 'y', shape: [width] }] },

@@ -22,10 +22,10 @@ import type { Tail } from './arrivals'
 import { Blind, ByHand, type ByHandOptions } from './by-hand'
 import {
   bimodal,
-  type Law,
   MEDIAN_MS,
   pauses,
   randomTrouble,
+  type ServiceTime,
   SimulatedWorker,
   type Simulation,
   slowPool,
@@ -48,7 +48,7 @@ const troubles = {
   bimodal: { law: bimodal, meanMs: 15.4 },
   pauses: { law: pauses, meanMs: 10.6 },
   'pool slow': { law: slowPool, meanMs: 11.8 },
-} satisfies Record<string, { law(random: Random, workers: number): Law; meanMs: number }>
+} satisfies Record<string, { law(random: Random, workers: number): ServiceTime; meanMs: number }>
 
 /** What the second half is: `clothes`, images of another set; `mix`, nine in ten of other classes than in the first. */
 export type Shift = 'none' | 'clothes' | 'mix'
@@ -177,7 +177,7 @@ export async function measureCosts(name: ModelName): Promise<ThreadCosts> {
   const data = await dataOf(name)
   const memory = await experienceFor(data)
   remember(memory, data, [...Array(FIRST).keys()])
-  const times: Record<keyof Charges, number[][]> = { look: [], comparing: [], step: [] }
+  const times: Record<keyof Charges, number[][]> = { lookUp: [], comparing: [], step: [] }
   const timed = <T>(what: keyof Charges, run: () => T): T => {
     const before = process.cpuUsage()
     const result = run()
@@ -189,14 +189,14 @@ export async function measureCosts(name: ModelName): Promise<ThreadCosts> {
     for (const each of Object.values(times)) each.push([])
     for (let i = 0; i < 100; i++) {
       const at = FIRST + 100 * round + i
-      timed('look', () => memory.recall(data.inputs[at]))
+      timed('lookUp', () => memory.recall(data.inputs[at]))
       const lesson = memory.train(data.inputs[at], data.answers[at])
       timed('comparing', () => lesson.next())
       while (!timed('step', () => lesson.next()).done) {}
     }
   }
   const least = (what: keyof Charges) => Math.min(...times[what].map(mean))
-  return { look: least('look'), comparing: least('comparing'), step: least('step'), ...MESSAGES }
+  return { lookUp: least('lookUp'), comparing: least('comparing'), step: least('step'), ...MESSAGES }
 }
 
 interface System {
@@ -270,7 +270,7 @@ export async function simulate(job: Job & { costs: ThreadCosts }): Promise<Figur
   const [arriving, serving] = [seeded(1000 * seed), seeded(1000 * seed + 1)]
   const simulation: Simulation = {
     clock,
-    law: law(serving, WORKERS),
+    serviceMs: law(serving, WORKERS),
     answer: (row) => {
       const index = data.indexOf(row)
       return index === undefined ? modelled(job.model, row, clock) : data.answers[index].slice()

@@ -4,11 +4,11 @@ import { createPredictor, type PredictorOptions } from 'approxifer'
 import type { Random } from '../src/base/random'
 import { type Start, type Tail, tailOf } from './arrivals'
 import { Blind, ByHand, type ByHandOptions } from './by-hand'
-import { type Law, MEDIAN_MS, wanderingTrouble } from './simulated'
+import { MEDIAN_MS, type ServiceTime, wanderingTrouble } from './simulated'
 
 const QUERIES = 10_000
 
-type Make = (random: Random, workers: number) => Law
+type Make = (random: Random, workers: number) => ServiceTime
 
 const scaled =
   (draw: (random: Random) => number): Make =>

@@ -109,7 +109,7 @@ async function measured(each: Case): Promise<{ ours: Sections; bare: Sections; r
   const scheme = { queries: K, stragglers: 1 }
   const predictor = await createPredictor({ scheme, workers: workers(), memory: each.memory, onWarning: () => {} })
   const ours = await sectionsOf(each.queries, fresh, (query) => predictor.predict(query))
-  const { remembered } = predictor.stats()
+  const { memoryPairs: remembered } = predictor.stats()
   await predictor.close()
   return { ours, bare, remembered }
 }

@@ -12,7 +12,7 @@ import { table } from '../src/cli/table'
 import { measures, type Start, type Tail, tailOf } from './arrivals'
 import { ByHand } from './by-hand'
 import { median } from './measure'
-import { type Law, randomTrouble, wanderingTrouble } from './simulated'
+import { randomTrouble, type ServiceTime, wanderingTrouble } from './simulated'
 
 const WORKERS = 27
 
@@ -21,7 +21,7 @@ const SEEDS = 10
 
 interface Trouble {
   name: string
-  law(random: Random): Law
+  law(random: Random): ServiceTime
   /** What an answer takes on average, the trouble included. */
   meanMs: number
   loads: number[]

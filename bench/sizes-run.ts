@@ -78,7 +78,7 @@ export async function simulate(job: SizedJob): Promise<SizedTail> {
   const [arriving, serving] = [seeded(seed), seeded(seed + 1)]
   const simulation: Simulation = {
     clock,
-    law: (index, _, size) => (tells ? (size * MEAN_MS) / ((1 + MOST) / 2) : MEAN_MS) * law(serving, index),
+    serviceMs: (index, _, size) => (tells ? (size * MEAN_MS) / ((1 + MOST) / 2) : MEAN_MS) * law(serving, index),
     answer: (row) => row.slice(0, 1),
     signature: { inputs: [{ name: 'x', shape: [MOST] }], outputs: [{ name: 'y', shape: [1] }] },
     ...(batches && { batches }),
@@ -110,7 +110,7 @@ function asking(clock: VirtualClock, workers: SimulatedWorker[]) {
   const settings = settingsOf(options, coder)
   const told = { fewer() {}, judged() {}, recalled() {}, ended() {} }
   const generation: ModelVersion = new ModelVersion(dependenciesOf(coder, workers, settings, told), settings, {
-    told: { model: undefined },
+    model: { model: undefined },
   })
   return (payload: Payload, done: () => void, failed: () => void) => {
     const caller = new WaitingCaller(settings.choices, clock.now(), 1e6, done, failed)

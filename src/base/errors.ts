@@ -52,14 +52,14 @@ export class ApproxiferError extends Error {
 export type Guard = () => ApproxiferError | undefined
 
 /** Letters of somebody else's error that are told: a worker may send a megabyte. */
-const MOST_TOLD = 500
+const MOST_LETTERS = 500
 
 /** Any thrown value as one of ours; what already is one stays as it is, but for its length. */
 export function asError(error: unknown, code: Code, prefix = ''): ApproxiferError {
   const isOurs = error instanceof ApproxiferError
   const text = messageOf(error)
-  if (isOurs && text.length <= MOST_TOLD) return error
-  const message = text.length > MOST_TOLD ? `${text.slice(0, MOST_TOLD)}...` : text
+  if (isOurs && text.length <= MOST_LETTERS) return error
+  const message = text.length > MOST_LETTERS ? `${text.slice(0, MOST_LETTERS)}...` : text
   if (isOurs) return new ApproxiferError(error.code, message)
   return new ApproxiferError(code, prefix + message, { cause: error })
 }

@@ -27,11 +27,11 @@ export function threw(name: string, warn: Warn): (error: unknown) => void {
 
 /** Tells each different warning once, and never throws. */
 export function warnOnce(onWarning: Warn = console.warn): Warn {
-  const told = new Set<string>()
+  const warned = new Set<string>()
   const warn = guarded(onWarning)
   return (text) => {
-    if (told.has(text) || told.size >= MOST_WARNINGS) return
-    told.add(text)
+    if (warned.has(text) || warned.size >= MOST_WARNINGS) return
+    warned.add(text)
     warn(text)
   }
 }

@@ -247,7 +247,7 @@ class AgreedCall implements Call, Timeable {
     this.#give(right[0], 'exact', 1)
     this.#release(voter)
     for (const vote of right) this.#confirm(vote)
-    for (const i of lies) this.#convict(believed[i])
+    for (const i of lies) this.#lied(believed[i])
     for (const vote of this.#votes)
       if (!right.includes(vote) && !lies.includes(believed.indexOf(vote))) this.#compare(vote, proof)
     if (trial && answerOf(trial)) this.#compare(trial as Vote, proof)
@@ -258,7 +258,7 @@ class AgreedCall implements Call, Timeable {
     const { trust } = this.#layer
     const finding = findingOf(answerIn(vote), proof, trust.equality)
     if (finding === 'right') this.#confirm(vote)
-    if (finding === 'lie') this.#convict(vote)
+    if (finding === 'lie') this.#lied(vote)
     if (finding === 'deviant') trust.deviated(vote.worker as ModelWorker)
   }
 
@@ -267,7 +267,7 @@ class AgreedCall implements Call, Timeable {
     if (vote !== this.#query.tried.trial) this.#caller.ended?.(vote)
   }
 
-  #convict(vote: Vote): void {
+  #lied(vote: Vote): void {
     const { tried } = this.#query
     tried.lies = append(tried.lies as Attempt[], vote)
     this.#layer.trust.lied(vote.worker as ModelWorker)

@@ -28,7 +28,7 @@ export interface ExperienceState {
   model: LearnedModel
   worth: ConfidenceState
   evidence?: unknown
-  ledger?: unknown
+  errorBudget?: unknown
 }
 
 export function learnedModel({ inputs, outputs }: Signature, { fingerprint, probed }: ModelMarks): LearnedModel {
@@ -41,9 +41,12 @@ export function learnedModel({ inputs, outputs }: Signature, { fingerprint, prob
 export function packed(
   model: LearnedModel,
   { worth, memory }: { worth: ConfidenceState; memory?: Uint8Array | undefined },
-  { evidence, ledger }: { evidence?: Persistent | undefined; ledger?: Persistent | undefined },
+  { evidence, errorBudget }: { evidence?: Persistent | undefined; errorBudget?: Persistent | undefined },
 ): Uint8Array {
-  const others = { ...(evidence && { evidence: evidence.save() }), ...(ledger && { ledger: ledger.save() }) }
+  const others = {
+    ...(evidence && { evidence: evidence.save() }),
+    ...(errorBudget && { errorBudget: errorBudget.save() }),
+  }
   const content: ExperienceState = { model, worth, ...others }
   return pack('predictor', content, memory ? { memory } : {})
 }

@@ -6,7 +6,7 @@ import type { Core } from '../core/core'
 import type { Graded } from './calibration'
 import { Confidence } from './confidence'
 import { type LearnedModel, learnedModel, type ModelMarks, type Persistent, packed } from './experience-state'
-import { learnedFrom, type SavedParts } from './learned'
+import { learnedFrom, type SavedState } from './learned'
 import { Memory, type MemoryOptions, type Recollection } from './memory'
 import { finished } from './steps'
 
@@ -15,13 +15,13 @@ export interface ExperienceOptions extends ModelMarks {
   /** What is known of workers, unless another tenant's experience saves it. */
   evidence?: Persistent | undefined
   /** What counts its answers that were given unasked. */
-  ledger?: Persistent | undefined
+  errorBudget?: Persistent | undefined
   /** Default: on, unless queries or answers are too large for it. */
   memory?: false | Pick<MemoryOptions, 'bytes' | 'features'> | undefined
   /** Of `save`. */
   state?: Uint8Array | undefined
   /** Or the parts of one that has been read. */
-  learned?: SavedParts | undefined
+  learned?: SavedState | undefined
   /** Called once if the memory has to be given up, since the user's own `features` throw, or where nothing says whose the state is. */
   warn: (text: string) => void
 }
@@ -33,16 +33,16 @@ export class Experience {
   readonly #anew: () => { confidence: Confidence; memory: Memory | undefined }
   readonly #model: LearnedModel
   readonly #evidence: Persistent | undefined
-  readonly #ledger: Persistent | undefined
+  readonly #errorBudget: Persistent | undefined
   readonly #warn: (text: string) => void
   #memory: Memory | undefined
 
   /** @throws RangeError for a state that is damaged, or of another model, code or memory: nothing of it is taken */
   constructor(core: Core, { inputs, outputs }: Signature, options: ExperienceOptions) {
-    const { criterion, evidence, ledger, memory, state } = options
+    const { criterion, evidence, errorBudget, memory, state } = options
     this.#model = learnedModel({ inputs, outputs }, options)
     this.#evidence = evidence
-    this.#ledger = ledger
+    this.#errorBudget = errorBudget
     this.#warn = options.warn
     const learned = state === undefined ? options.learned : learnedFrom(state, this.#model, options)
     this.confidence = new Confidence(core, criterion, learned?.worth, rowLength(outputs) || undefined)
@@ -53,7 +53,7 @@ export class Experience {
       memory: all && new Memory(core, all),
     })
     if (learned?.evidence !== undefined) evidence?.load(learned.evidence)
-    if (learned?.ledger !== undefined) ledger?.load(learned.ledger)
+    if (learned?.errorBudget !== undefined) errorBudget?.load(learned.errorBudget)
   }
 
   /** Whether there is a memory, and whether it can recover something. */
@@ -115,7 +115,7 @@ export class Experience {
 
   /** All that was learned, for the option `state`. */
   save(): Uint8Array {
-    const others = { evidence: this.#evidence, ledger: this.#ledger }
+    const others = { evidence: this.#evidence, errorBudget: this.#errorBudget }
     return packed(this.#model, { worth: this.confidence.save(), memory: this.#memory?.save() }, others)
   }
 

@@ -12,7 +12,7 @@ export interface Rated extends Recollection {
 }
 
 /** A query, or what makes of one what it is compared by, and the model's own answer to it. */
-export interface Lesson<Q = Float32Array> {
+export interface TrainingStep<Q = Float32Array> {
   query: Q
   own: Float32Array
   /** The identity of the worker that answered. */
@@ -29,28 +29,28 @@ export interface Taken {
 
 export interface MemoryHost {
   readonly isWarm: boolean
-  readonly remembered: number
+  readonly pairs: number
   /** Moving average of what a lookup takes, ms; Infinity before the first. */
-  readonly lookMs: number
+  readonly lookupMs: number
   /**
    * @param query   makes what the query is compared by, where there is time; empty where that cannot be
    * @param spread  how much the model's answers differ by now
-   * @param told    once, before this returns or later
+   * @param done    once, before this returns or later
    */
   recall(
     query: () => Float32Array,
     spread: Spread,
     withinMs: number,
-    told: (found: Rated | undefined, ms: number | undefined) => void,
+    done: (found: Rated | undefined, ms: number | undefined) => void,
   ): void
   /** Whether one more lesson would be taken. */
   readonly mayLearn: boolean
   /** @param bytes  that it holds on to  @returns whether there is time for it; else it is passed over */
-  learn(lesson: Lesson<() => Float32Array>, bytes?: number): boolean
+  learn(step: TrainingStep<() => Float32Array>, bytes?: number): boolean
   /** Whether a recollection was right. */
   grade(graded: Graded): void
-  /** @param told  how much the answers differ that are left; not told where the host is lost */
-  forget(from: string, told: (left: DeviationState[]) => void): void
+  /** @param done  how much the answers differ that are left; not told where the host is lost */
+  forget(from: string, done: (left: DeviationState[]) => void): void
   renew(): void
   /** Behind the lessons that were given before. */
   take(): Promise<Taken>

@@ -12,7 +12,7 @@ import { type GivenFeatures, type OwnFeatures, ownFeatures } from './domain'
 import { Experience } from './experience'
 import { type LearnedModel, type Persistent, packed } from './experience-state'
 import type { MemoryHost } from './host'
-import { BESIDE_OTHERS, InlineMemory } from './inline'
+import { InlineMemory, SHARED_THREAD } from './inline'
 import type { MemoryPlan } from './messages'
 import type { MemoryService, MemoryStats, RecalledAnswer, Rehearsal } from './service'
 import type { MemoryThread } from './thread'
@@ -31,7 +31,7 @@ export interface HostedOptions {
   readonly thread: MemoryThread | undefined
   /** Whose answers they are, what else is saved with them, and what sees the model's first ones. */
   readonly model: LearnedModel
-  readonly saved: { readonly evidence?: Persistent | undefined; readonly ledger?: Persistent | undefined }
+  readonly saved: { readonly evidence?: Persistent | undefined; readonly errorBudget?: Persistent | undefined }
   readonly first?: Pick<FirstAnswers, 'see'> | undefined
   /** Part of the time that this memory may take of what all have. */
   readonly part: number
@@ -51,7 +51,7 @@ export class HostedMemory implements MemoryService {
     this.#options = options
     this.#confidence = this.#newConfidence(plan)
     if (remembers) this.#host = thread && !thread.isLost ? this.#inThread(thread) : this.#inline(plan)
-    const share = () => part * BESIDE_OTHERS[this.isWarm ? 'warm' : 'cold']
+    const share = () => part * SHARED_THREAD[this.isWarm ? 'warm' : 'cold']
     this.#studies = new Training(clock, share, (why) => warn(`nothing was learned from a group: ${why}`))
   }
 
@@ -62,7 +62,7 @@ export class HostedMemory implements MemoryService {
   #inline({ signature, criterion, memory, learned }: MemoryPlan): InlineMemory {
     const { core, clock, warn, part } = this.#options
     const experience = new Experience(core, signature, { criterion, memory, learned, warn })
-    return new InlineMemory(experience, { clock, shares: BESIDE_OTHERS, part, warn })
+    return new InlineMemory(experience, { clock, shares: SHARED_THREAD, part, warn })
   }
 
   #inThread(thread: MemoryThread): MemoryHost {
@@ -79,21 +79,21 @@ export class HostedMemory implements MemoryService {
     return this.#host?.isWarm === true
   }
 
-  get lookMs(): number {
-    return this.#host?.lookMs ?? Number.POSITIVE_INFINITY
+  get lookupMs(): number {
+    return this.#host?.lookupMs ?? Number.POSITIVE_INFINITY
   }
 
   recall(
     query: Float32Array,
     withinMs: number,
-    told: (said: RecalledAnswer | undefined, ms: number | undefined) => void,
+    done: (said: RecalledAnswer | undefined, ms: number | undefined) => void,
   ): void {
     const epoch = this.#epoch
-    if (!this.#host || !query.length || this.#isClosed) return told(undefined, undefined)
+    if (!this.#host || !query.length || this.#isClosed) return done(undefined, undefined)
     const compared = () => this.#comparedBy(query)
     this.#host.recall(compared, this.#confidence.spread, withinMs, (found, ms) => {
       const isCurrent = epoch === this.#epoch && !this.#isClosed
-      told(found && isCurrent ? { ...found, missing: 1, epoch } : undefined, ms)
+      done(found && isCurrent ? { ...found, missing: 1, epoch } : undefined, ms)
     })
   }
 
@@ -136,10 +136,10 @@ export class HostedMemory implements MemoryService {
     if (this.#isClosed || !allFinite(own)) return
     this.#options.first?.see(own)
     this.#confidence.observe(own)
-    const lesson = () => ({ query: () => this.#comparedBy(query), own, from, spread: this.#confidence.spread })
+    const step = () => ({ query: () => this.#comparedBy(query), own, from, spread: this.#confidence.spread })
     // Most answers are passed over: a lesson is made where there is room for one.
     const isTaken =
-      query.length > 0 && this.#host?.mayLearn && this.#host.learn(lesson(), query.byteLength + own.byteLength)
+      query.length > 0 && this.#host?.mayLearn && this.#host.learn(step(), query.byteLength + own.byteLength)
     // What a confident lookup got wrong is told also where there is no time: what it got right is told every time.
     if (!isTaken && said) this.rehearse(said, own, from)
   }
@@ -193,7 +193,7 @@ export class HostedMemory implements MemoryService {
 
   stats(): MemoryStats {
     const { tolerance, tolerances, agreements } = this.#confidence
-    return { remembered: this.#host?.remembered ?? 0, tolerance, tolerances, agreements }
+    return { pairs: this.#host?.pairs ?? 0, tolerance, tolerances, agreements }
   }
 
   close(): void {

@@ -22,7 +22,7 @@ export interface Rehearsal {
 
 export interface MemoryStats {
   /** Queries remembered. */
-  readonly remembered: number
+  readonly pairs: number
   /** How far off an answer without a label may be to agree; undefined where there are labels, or nothing learned it yet. */
   readonly tolerance: number | undefined
   /** The same of each of several outputs. */
@@ -36,17 +36,17 @@ export interface MemoryService {
   /** Whether it knows enough to be asked. */
   readonly isWarm: boolean
   /** Moving average of what a lookup takes, ms; Infinity before the first. */
-  readonly lookMs: number
+  readonly lookupMs: number
   /**
    * What it knows of a query.
    *
    * @param withinMs  where the lookups before it would take longer, it is not looked up
-   * @param told      once, before this returns or later; undefined where nothing is known of the query, or there is no time. And what the lookup took, ms; undefined where there was none
+   * @param done      once, before this returns or later; undefined where nothing is known of the query, or there is no time. And what the lookup took, ms; undefined where there was none
    */
   recall(
     query: Float32Array,
     withinMs: number,
-    told: (said: RecalledAnswer | undefined, ms: number | undefined) => void,
+    done: (said: RecalledAnswer | undefined, ms: number | undefined) => void,
   ): void
   /** Whether what was recalled may still be given and graded. */
   isCurrent(said: RecalledAnswer): boolean

@@ -140,7 +140,7 @@ export interface Attempts<P = unknown, A = unknown> {
   /** Usable identities that are not among these: identities, not slots. */
   available(blocked: Iterable<Identity>): number
   /** What became of an attempt, where that is known to its owner only: whether somebody waited for its answer. */
-  record(asked: { readonly attempt: Attempt; readonly onTime: boolean }): void
+  record(report: { readonly attempt: Attempt; readonly onTime: boolean }): void
   /** A worker's answer is taken for a lie. */
   suspect(worker: ModelWorker): void
 }

@@ -197,14 +197,14 @@ export type Join = (queries: readonly TensorList[]) => Together
  * @param together  makes queries of one shape of several
  */
 export function send(worker: ModelWorker, { attempts }: Batch, together?: Join): Promise<unknown>[] {
-  const isTold = worker.interruptible !== false
+  const isInterruptible = worker.interruptible !== false
   try {
     if (attempts.length === 1) {
       const [attempt] = attempts
       const { tensors: query } = attempt.row.payload as Payload
-      return [Promise.resolve(isTold ? worker.infer(query, new CallOptions(attempt)) : worker.infer(query))]
+      return [Promise.resolve(isInterruptible ? worker.infer(query, new CallOptions(attempt)) : worker.infer(query))]
     }
-    const options = isTold ? { signals: attempts.map(({ cancellation }) => cancellation.signal) } : {}
+    const options = isInterruptible ? { signals: attempts.map(({ cancellation }) => cancellation.signal) } : {}
     const queries = attempts.map(({ row }) => (row.payload as Payload).tensors)
     const alike = together?.(queries)
     const answers = worker.inferBatch?.(alike?.queries ?? queries, options)

@@ -102,8 +102,8 @@ export class Dispatcher {
         if (!this.#queue.needed && !(this.#queue.low.size && this.#canSpare)) break
         const member = this.#roster.takeFastest()
         if (!member) break
-        member.patience = this.#speeds.patience(member.speed)
-        const skip = member.patience && this.#overdueIn(member) > 0 ? this.#skipFor(member) : 0
+        member.passOver = this.#speeds.passOverThreshold(member.speed)
+        const skip = member.passOver && this.#overdueIn(member) > 0 ? this.#skipFor(member) : 0
         const startsAt = this.#clock.now()
         const attempt = this.#attemptFor(member, skip, now) ?? (skip ? this.#strandedFor(member) : undefined)
         if (attempt) this.execution.start(member, this.#packing.pack(member, attempt, startsAt), startsAt)
@@ -148,7 +148,7 @@ export class Dispatcher {
       for (const attempt of late) this.#refuse(attempt)
       return this.#attemptFor(member, skip, startsAt) // an owner may have cancelled it
     }
-    if (needed || (member.patience && (skip || busy)) || !this.#canSpare) return needed
+    if (needed || (member.passOver && (skip || busy)) || !this.#canSpare) return needed
     return this.#queue.low.find(0, LOOKAHEAD, (attempt) => attempt.mayGoTo(member.identity, busy))
   }
 
@@ -179,17 +179,17 @@ export class Dispatcher {
   }
 
   /** How many others it leaves to faster workers: as few as it must, and of those that are left the last one, which waits longest otherwise. */
-  #skipFor({ speed, patience }: Member): number {
+  #skipFor({ speed, passOver }: Member): number {
     const { utilisation, capacity } = this.#roster
-    const waitedMs = this.#waiting.msOf(this.#speeds.patienceMs(speed))
-    const least = this.#speeds.patience(speed, utilisation.value * capacity.slots, waitedMs)
-    return Math.max(least, Math.min(patience, this.#queue.needed - 1))
+    const waitedMs = this.#waiting.msOf(this.#speeds.passOverMs(speed))
+    const least = this.#speeds.passOverThreshold(speed, utilisation.value * capacity.slots, waitedMs)
+    return Math.max(least, Math.min(passOver, this.#queue.needed - 1))
   }
 
   /** Whatever was expected of faster workers, which may hang, no attempt waits for them for longer than an idle one would take. */
   #overdueIn({ speed }: Member): number {
     const { first } = this.#queue
-    return first ? first.queuedAt + this.#speeds.patienceMs(speed) - this.#clock.now() : Number.POSITIVE_INFINITY
+    return first ? first.queuedAt + this.#speeds.passOverMs(speed) - this.#clock.now() : Number.POSITIVE_INFINITY
   }
 
   /** Looks again when the first attempt has waited long enough for a worker that was passed over. */

@@ -115,10 +115,10 @@ export class Execution {
 
   /** Owners learn that a worker has begun with their attempts. */
   #tell(batch: Batch): void {
-    const { patience, isPlain } = batch.slot.member
+    const { passOver, isPlain } = batch.slot.member
     for (const attempt of batch.attempts) {
       if (batch.has(attempt)) attempt.row.owner.began?.(attempt)
-      if (this.#slow.size && attempt.priority === 'normal' && !patience && !isPlain)
+      if (this.#slow.size && attempt.priority === 'normal' && !passOver && !isPlain)
         this.#tryAgain(attempt, batch.startedAt)
     }
   }
@@ -154,10 +154,10 @@ export class Execution {
   #failed(batch: Batch, attempt: PooledAttempt, error: ApproxiferError, lost?: FailedOutcome['lost']): void {
     // It was given up or taken back, or the pool is closed.
     if (!batch.has(attempt)) return this.#heardOf(batch)
-    const isUnasked = error.code === 'OVERLOADED'
+    const isRefused = error.code === 'OVERLOADED'
     const { isGone, isFree } = batch.slot.member
     // One that says both that it is gone and that it is free would be asked again at once, for ever.
-    if (isUnasked && (!isGone || isFree)) return this.#refused(batch, attempt, error)
+    if (isRefused && (!isGone || isFree)) return this.#refused(batch, attempt, error)
     const now = this.#options.clock.now()
     const slot = batch.slot
     const { counts, slots, state } = slot.member
@@ -176,8 +176,8 @@ export class Execution {
       batch.isLost = true
       return this.#askAgain(batch, attempt, now)
     } else {
-      if (!isUnasked) counts[error.code === 'PROTOCOL' ? 'rejected' : 'failed']++
-      attempt.settle({ kind: 'failed', error, blame: isUnasked ? 'nobody' : 'worker', lost }, now)
+      if (!isRefused) counts[error.code === 'PROTOCOL' ? 'rejected' : 'failed']++
+      attempt.settle({ kind: 'failed', error, blame: isRefused ? 'nobody' : 'worker', lost }, now)
     }
     this.#left(batch, now, attempt)
   }
@@ -225,10 +225,10 @@ export class Execution {
     const isLate =
       batch.phase === 'running' && batch.comparable && ms / batch.factor > (member.speed.ms ?? speeds.typicalMs)
     // A refusal that comes late is as good as silence: a machine could hold up queries with it, and lose nothing.
-    const isUnheard =
+    const isUnreached =
       batch.best === 'cancelled' || batch.best === 'refused' || (batch.best === 'failed' && member.state === 'leaving')
     if (batch.best === 'answered') this.#options.roster.answered(member)
-    else if (member.machine.earns && (batch.phase === 'silent' || (isLate && isUnheard))) {
+    else if (member.machine.earns && (batch.phase === 'silent' || (isLate && isUnreached))) {
       slot.silentMs = ms
     }
     this.#learn(batch, ms, isLate)
@@ -253,8 +253,8 @@ export class Execution {
   #learn({ slot, attempts, phase, measured, best, factor, comparable }: Batch, ms: number, isLate: boolean): void {
     if (best === 'refused') return
     const { member } = slot
-    const { pace, scaling } = this.#options.speeds
-    if (phase !== 'ahead') pace.add(ms / attempts.length, attempts.length)
+    const { serviceTimes, scaling } = this.#options.speeds
+    if (phase !== 'ahead') serviceTimes.add(ms / attempts.length, attempts.length)
     if (best === 'cancelled') return isLate ? this.#rate(member, (LONGER * ms) / factor) : undefined
     const sized = scaling.factor(attempts)
     if (measured && best === 'answered') member.batching?.add(attempts.length, ms / sized)
@@ -271,7 +271,7 @@ export class Execution {
     if (member.state === 'leaving') return
     const { speeds } = this.#options
     speeds.add(member.speed, ms, member.limit)
-    member.patience = speeds.patience(member.speed)
+    member.passOver = speeds.passOverThreshold(member.speed)
     if (member.speed.slowness > 1 && !member.isPlain) this.#slow.add(member)
   }
 
@@ -282,7 +282,7 @@ export class Execution {
     const { slots, machine, state, speed } = member
     const { speeds, roster } = this.#options
     this.#slow.delete(member)
-    if (speed.slowness < Infinity && !speeds.patience(speed)) return // it has recovered, or others are as slow
+    if (speed.slowness < Infinity && !speeds.passOverThreshold(speed)) return // it has recovered, or others are as slow
     this.#slow.add(member)
     if (state !== 'ready' || slots.busy || machine.room < 1 || !member.isFree) return
     const expectedMs = speed.ms as number

@@ -70,40 +70,40 @@ export class Forecast {
   /** Queries were refused a moment ago: what can be done without waits until none is. */
   get isOverloaded(): boolean {
     if (this.#refusedAt === Number.NEGATIVE_INFINITY) return false
-    return this.clock.now() - this.#refusedAt < LASTS * (this.speeds.pace.meanMs ?? 0)
+    return this.clock.now() - this.#refusedAt < LASTS * (this.speeds.serviceTimes.meanMs ?? 0)
   }
 
   /** Why a query should not wait; undefined where it may well be answered in time, or nobody knows. @param ahead  where it is the last of several */
   refusal(leftMs: number, turn: Turn, ahead?: Ahead): ApproxiferError | undefined {
-    const { pace } = this.speeds
+    const { serviceTimes } = this.speeds
     const { free, slots } = this.roster.capacity
     this.#longestMs = this.queue.needed ? Math.max(this.#longestMs, leftMs) : leftMs
-    if (pace.meanMs === undefined || !slots) return undefined
+    if (serviceTimes.meanMs === undefined || !slots) return undefined
     const before = this.#before(turn, ahead)
     const last = ahead ? this.#before(turn, { ...ahead, own: ahead.own + ahead.rows - 1 }) : before
-    const firstMs = free && !before ? 0 : ((before + 0.5) * pace.meanMs) / slots
-    const waitMs = !before && last < free ? 0 : ((last + 0.5 - (before ? 0 : free)) * pace.meanMs) / slots
+    const firstMs = free && !before ? 0 : ((before + 0.5) * serviceTimes.meanMs) / slots
+    const waitMs = !before && last < free ? 0 : ((last + 0.5 - (before ? 0 : free)) * serviceTimes.meanMs) / slots
     const lengths = this.#lengths[turn.rank]
-    if (!lengths.size && leftMs - waitMs > AMPLE * pace.meanMs) return undefined
-    const chance = pace.chance(leftMs)
+    if (!lengths.size && leftMs - waitMs > AMPLE * serviceTimes.meanMs) return undefined
+    const chance = serviceTimes.chance(leftMs)
     if (chance < HOPELESS && this.roster.utilisation.value > BUSY)
-      return this.refused(told(leftMs, 0), this.waitMs(turn, ahead), chance)
+      return this.refused(refusalText(leftMs, 0), this.waitMs(turn, ahead), chance)
     const length = lengths.get(callerOf(turn)) ?? 1
     const least = ADMITTED.refusing + length * (ADMITTED.least - ADMITTED.refusing)
     const isShort = before < this.#shortest || this.queue.lacks(turn)
     const margin = !ahead || !before ? 1 : ahead.isIn ? MANY.waiting : MANY.admitted
     const mayWait = ahead?.isIn || isShort || firstMs <= length * leftMs
-    const isIn = !waitMs || (mayWait && pace.chance(leftMs - margin * waitMs) >= least * chance)
+    const isIn = !waitMs || (mayWait && serviceTimes.chance(leftMs - margin * waitMs) >= least * chance)
     if (!isIn) this.#lengthen(turn, length - (chance * SHORTER) / (LONGER * slots))
     else if (isShort && length < 1) this.#lengthen(turn, length + 1 / (LONGER * slots))
     if (isIn) return undefined
-    return this.refused(told(leftMs, waitMs, ahead?.rows), this.waitMs(turn, ahead), chance)
+    return this.refused(refusalText(leftMs, waitMs, ahead?.rows), this.waitMs(turn, ahead), chance)
   }
 
   /** Milliseconds until `rows` are answered where nothing else is to do, with the margin of admission; undefined where nobody knows. */
   aloneMs(rows: number): number | undefined {
     const { slots } = this.roster.capacity
-    const { meanMs } = this.speeds.pace
+    const { meanMs } = this.speeds.serviceTimes
     return meanMs === undefined || !slots ? undefined : (MANY.admitted * rows * meanMs) / slots
   }
 
@@ -113,17 +113,17 @@ export class Forecast {
 
   /** Why one that was let in is not to be asked again: it would have to wait, and that is too long for most. */
   tooLate(leftMs: number, turn: Turn): ApproxiferError | undefined {
-    const { pace } = this.speeds
+    const { serviceTimes } = this.speeds
     const { free } = this.roster.capacity
-    const waitMs = free && !this.#before(turn) ? 0 : this.waitMs(turn, undefined, pace.meanMs)
-    if (!waitMs || pace.chance(leftMs - waitMs) >= BEGUN * pace.chance(leftMs)) return undefined
-    return this.refused(told(leftMs, waitMs), this.waitMs(turn))
+    const waitMs = free && !this.#before(turn) ? 0 : this.waitMs(turn, undefined, serviceTimes.meanMs)
+    if (!waitMs || serviceTimes.chance(leftMs - waitMs) >= BEGUN * serviceTimes.chance(leftMs)) return undefined
+    return this.refused(refusalText(leftMs, waitMs), this.waitMs(turn))
   }
 
   /** When what waits before a query that comes now is done, by what the last answers took, or given up by its deadlines; undefined where nobody knows. @param ms  what one takes */
-  waitMs(turn: Turn, ahead?: Ahead, ms = this.speeds.pace.latelyMs): number | undefined {
+  waitMs(turn: Turn, ahead?: Ahead, ms = this.speeds.serviceTimes.latelyMs): number | undefined {
     const { slots } = this.roster.capacity
-    const { meanMs } = this.speeds.pace
+    const { meanMs } = this.speeds.serviceTimes
     if (meanMs === undefined || !slots) return undefined
     return Math.min(this.#longestMs, ((this.#before(turn, ahead) + 0.5) * ms) / slots)
   }
@@ -131,7 +131,7 @@ export class Forecast {
   /** Attempts that must wait for no worker to be idle: more of them where several go in one run. */
   get #shortest(): number {
     const { slots, mostRows } = this.roster.capacity
-    return Math.max(2, slots * (mostRows > 1 ? 3 * this.speeds.pace.rows : 0.5))
+    return Math.max(2, slots * (mostRows > 1 ? 3 * this.speeds.serviceTimes.rows : 0.5))
   }
 
   #lengthen(turn: Turn, length: number): void {
@@ -145,10 +145,10 @@ export class Forecast {
   /** Whether an attempt that has waited is not worth beginning by now. @param startsAt  when the worker gets round to it */
   isHopeless({ dueAt, queuedAt, row }: PooledAttempt, { speed: { slowness } }: Member, startsAt: number): boolean {
     if (dueAt === Number.POSITIVE_INFINITY) return false
-    const { pace, scaling } = this.speeds
-    if (dueAt - startsAt > AMPLE * (pace.meanMs ?? 0)) return false
+    const { serviceTimes, scaling } = this.speeds
+    if (dueAt - startsAt > AMPLE * (serviceTimes.meanMs ?? 0)) return false
     const factor = scaling.factor([row.payload as { size: number }]) * (slowness < Infinity ? slowness || 1 : 1)
-    return pace.chance((dueAt - startsAt) / factor) < BEGUN * pace.chance((dueAt - queuedAt) / factor)
+    return serviceTimes.chance((dueAt - startsAt) / factor) < BEGUN * serviceTimes.chance((dueAt - queuedAt) / factor)
   }
 
   /**
@@ -162,7 +162,7 @@ export class Forecast {
 }
 
 /** @param rows  that are asked together */
-function told(leftMs: number, waitMs: number, rows = 1): string {
+function refusalText(leftMs: number, waitMs: number, rows = 1): string {
   const [they, who] = rows > 1 ? [`${rows} queries have`, 'the last of them'] : ['it has', '']
   return `${they} ${Math.round(leftMs)} ms, and ${who && `${who} `}would wait ${Math.round(waitMs)} ms for workers before it is begun: too late for most`
 }

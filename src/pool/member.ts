@@ -59,7 +59,7 @@ export class Member {
   /** Among those that wait for a slot of their machine; undefined: it does not. */
   place: number | undefined
   /** Attempts that have to be queued before it gets one: 0 unless others are faster. */
-  patience = 0
+  passOver = 0
 
   /** @param mostRows  in one run, whatever the worker says @param isPlain  it gets one attempt at a time, and none that another has */
   constructor(

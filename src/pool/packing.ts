@@ -41,7 +41,7 @@ export class Packing {
   #most(member: Member, first: PooledAttempt, startsAt: number): number {
     const rows = member.batching?.most ?? 1
     const share = Math.min(rows, this.queue.needed / Math.max(1, this.roster.capacity.slots))
-    if (share < 2 || member.patience || first.isAlone || first.priority === 'low') return 1
+    if (share < 2 || member.passOver || first.isAlone || first.priority === 'low') return 1
     const leftMs = Math.min(first.dueAt - startsAt, SAFE * this.hangMs)
     let most = 2 ** Math.floor(Math.log2(share))
     const each = this.scaling.factor([first])

@@ -111,8 +111,8 @@ export class Pipeline {
 }
 
 /** Whether its next batch may be on its way while it is at work. */
-function maySendAhead({ worker, speed, patience, state, isPlain }: Member): boolean {
-  if (isPlain || patience || state !== 'ready') return false
+function maySendAhead({ worker, speed, passOver, state, isPlain }: Member): boolean {
+  if (isPlain || passOver || state !== 'ready') return false
   const { ms = Number.POSITIVE_INFINITY } = speed
   const { roundTripMs = 0 } = worker
   return ms < QUICK_MS || roundTripMs > LONG_WAY * (ms - roundTripMs)

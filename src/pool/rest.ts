@@ -9,7 +9,7 @@ import type { Clock } from '../base/clock'
 const LEAST_MS = 10
 const MOST_MS = 160
 /** It is asked again after so long, whatever it said, unless another worker is free. */
-const MOST_ASKED_MS = 1000
+const MOST_RETRY_MS = 1000
 
 export class Rest {
   /** It gets nothing. */
@@ -40,7 +40,7 @@ export class Rest {
   #begin(now: number): void {
     this.isOn = true
     const backoff = Math.min(MOST_MS, LEAST_MS * 2 ** (this.#refusals - 1))
-    const ms = Math.max(backoff, Math.min(MOST_ASKED_MS, this.#until - now))
+    const ms = Math.max(backoff, Math.min(MOST_RETRY_MS, this.#until - now))
     this.#unplan = this.clock.after(ms, () => this.#look(), true)
   }
 

@@ -91,7 +91,7 @@ const BINS_AN_OCTAVE = 4
  */
 export class Speeds {
   readonly scaling = new Scaling()
-  readonly pace = new Pace()
+  readonly serviceTimes = new ServiceTimes()
   readonly #slots = new Uint32Array(BINS)
   /** Answers per millisecond of a bin's slots together. */
   readonly #rates = new Float64Array(BINS)
@@ -117,7 +117,7 @@ export class Speeds {
     if (!isFailing) this.#sum(speed, 1)
     speed.slowness = isFailing ? Number.POSITIVE_INFINITY : this.#slowness(speed)
     speed.ms = speed.slowness * this.typicalMs
-    if (log !== undefined) this.pace.see(speed.slowness < Infinity ? log - Math.log(speed.slowness) : log)
+    if (log !== undefined) this.serviceTimes.see(speed.slowness < Infinity ? log - Math.log(speed.slowness) : log)
     this.#bin(speed, 1)
   }
 
@@ -145,7 +145,7 @@ export class Speeds {
    * millisecond, so that one with q others before it gets an answer from one of them in (q + 1 + F) / R. Where as many slots are at work on
    * average as there are faster ones, these alone are not enough: that others have waited for so long counts as well.
    */
-  patience({ ms = 0 }: Speed, atWork = 0, waitedMs = 0): number {
+  passOverThreshold({ ms = 0 }: Speed, atWork = 0, waitedMs = 0): number {
     let [faster, rate] = [0, 0]
     for (let bin = binOf(ms / ALIKE) - 1; bin >= 0; bin--) {
       faster += this.#slots[bin]
@@ -161,7 +161,7 @@ export class Speeds {
   }
 
   /** How long an attempt waits for faster workers at most, whatever was expected of them, while one of this speed is idle. */
-  patienceMs({ ms = 0 }: Speed): number {
+  passOverMs({ ms = 0 }: Speed): number {
     if (Number.isFinite(ms)) return ms
     const fastest = this.#slots.findIndex((count) => count > 0)
     return FAILURE * (fastest < 0 ? 1 : this.#slots[fastest] / this.#rates[fastest])
@@ -190,7 +190,7 @@ function binOf(ms: number): number {
 }
 
 /** Attempts that `Pace` averages over; with fewer than these nothing is known. */
-const PACED = 100
+const AVERAGED = 100
 const ENOUGH = 20
 /** The same for what is told of the time until what waits is done: a slow spell that is over is over for those who come back. */
 const LATELY = 5
@@ -198,7 +198,7 @@ const LATELY = 5
 const LEAST_DEVIATION = 0.03
 
 /** How long attempts keep a slot busy, and how much what they take differs: what tells whether one that waits can be answered in time. */
-export class Pace {
+export class ServiceTimes {
   readonly #busy = { count: 0, ms: 0 }
   /** Milliseconds that an attempt keeps a slot busy; undefined while nobody knows. Written here alone. */
   meanMs: number | undefined
@@ -207,12 +207,12 @@ export class Pace {
   /** How many go in one run. */
   rows = 1
   /** Logarithms of what attempts of typical size take at workers of typical speed. */
-  readonly #law = { count: 0, mean: 0, variance: 0 }
+  readonly #logs = { count: 0, mean: 0, variance: 0 }
 
   /** Attempts kept a slot busy for so long, each. */
   add(ms: number, count: number): void {
     const busy = this.#busy
-    busy.count = Math.max(count, Math.min(PACED, busy.count + count))
+    busy.count = Math.max(count, Math.min(AVERAGED, busy.count + count))
     busy.ms += (count / busy.count) * (ms - busy.ms)
     if (busy.count >= ENOUGH) this.meanMs = busy.ms
     this.latelyMs += (count / Math.max(count, Math.min(busy.count, LATELY))) * (ms - this.latelyMs)
@@ -221,12 +221,12 @@ export class Pace {
 
   /** @param log  of the milliseconds that one took */
   see(log: number): void {
-    observe(this.#law, log, PACED)
+    observe(this.#logs, log, AVERAGED)
   }
 
   /** Share of attempts that are answered within `ms`, were their times lognormal. */
   chance(ms: number): number {
-    const { count, mean, variance } = this.#law
+    const { count, mean, variance } = this.#logs
     if (count < ENOUGH) return 1
     if (ms <= 0) return 0
     const z = (Math.log(ms) - mean) / Math.max(LEAST_DEVIATION, Math.sqrt(variance))

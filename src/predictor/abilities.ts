@@ -1,8 +1,8 @@
 /** What can be done with a model, by what it takes and gives; and why the rest cannot. */
 
 import { isReal } from '../base/element'
+import { type OutputKind, outputKindsOf, type Right } from '../base/output-kind'
 import { areReadAsVectors } from '../base/payload'
-import { type Right, type RightReading, readingsOf } from '../base/reading'
 import { isOpen, isReadAsVector, type Signature, shownShape, type TensorSpec } from '../base/tensor'
 import type { ModelWorker } from '../workers/worker'
 
@@ -22,7 +22,7 @@ export interface Abilities {
   /** Why there is no agreement and no exact reuse; undefined where there is. */
   readonly whyNotEqual: string | undefined
   /** When each output of a recovery is right, and why it is read like that. */
-  readonly right: readonly RightReading[]
+  readonly right: readonly OutputKind[]
 }
 
 /** @param model  `repeats`: whether it answers the same query in the same way twice @param said  `right` of a predictor */
@@ -41,7 +41,7 @@ export function abilitiesOf(
     whyNotEqual: repeats
       ? undefined
       : 'the model answered the same query in two ways, as layers with random numbers do',
-    right: readingsOf(signature.outputs, said, hints),
+    right: outputKindsOf(signature.outputs, said, hints),
   }
 }
 

@@ -19,7 +19,7 @@ export class Comparison {
   }
 
   /** Two answers to one query; not counted before it is known how far off they may be. */
-  tell(own: TensorList, other: TensorList): void {
+  add(own: TensorList, other: TensorList): void {
     const outputs = judgedOf(this.#criterion).map((_, i) => this.#agrees(i, own, other))
     if (outputs.includes(undefined)) return
     this.compared++

@@ -1,7 +1,7 @@
 /** Composes local workers with a predictor, so that serving knows no threads. */
 
 import { checkInteger, expected, isObject } from '../base/check'
-import { doubtsOf } from '../base/reading'
+import { doubtsOf } from '../base/output-kind'
 import { verifiedWorkers } from '../base/scheme'
 import { CheckedWorker } from '../workers/checked'
 import { localWorkers, mostThreads } from '../workers/local/local'
@@ -36,12 +36,12 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const given = checkOptions(options)
   const coder = isCoded(given) ? await (await import('./coder')).loadCoder(given) : noCoder()
   const settings = settingsOf(given, coder, guard)
-  const parts = await partsFor(given, coder)
+  const dependencies = await dependenciesFor(given, coder)
   const needed = workersNeeded(coder)
   const least = leastOf(coder, needed)
-  const counted = coder.scheme.byzantine || parts.reputation ? 'machines' : 'workers'
-  const liars = parts.sampling || parts.reputation ? Number.POSITIVE_INFINITY : coder.scheme.byzantine
-  const needs: Needs = { needed, least, counted, liars, needsTrusted: parts.sampling !== undefined }
+  const counted = coder.scheme.byzantine || dependencies.reputation ? 'machines' : 'workers'
+  const liars = dependencies.sampling || dependencies.reputation ? Number.POSITIVE_INFINITY : coder.scheme.byzantine
+  const needs: Needs = { needed, least, counted, liars, needsTrusted: dependencies.sampling !== undefined }
   const { workers = needed } = given
   if (Array.isArray(workers) || isIterable(workers)) {
     const name = (['model', 'onnx'] as const).find((each) => options[each] !== undefined)
@@ -50,17 +50,17 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   if (Array.isArray(workers)) {
     const ready = workers.map((worker, i) => new CheckedWorker(`workers[${i}]`, worker, settings.warn))
     checkReady(ready, needs)
-    return remembering(coder, new Predictor(coder, ready, ableTo(given, settings, coder, ready[0]), parts))
+    return remembering(coder, new Predictor(coder, ready, ableTo(given, settings, coder, ready[0]), dependencies))
   }
   const membership = isIterable(workers)
-    ? new (await import('./membership')).Membership(workers, settings.warn, parts.rollout !== undefined)
+    ? new (await import('./membership')).Membership(workers, settings.warn, dependencies.rollout !== undefined)
     : undefined
   const started = await (membership?.gather(needs, settings.clock) ??
     startThreads(given, checkInteger('workers', workers, needed)))
   try {
     const able = ableTo(given, settings, coder, started[0])
     const isProven = isVerified(coder) || coder.code !== 'systematic'
-    const all = { ...parts, membership, needs: { ...needs, least: isProven ? least : 1 } }
+    const all = { ...dependencies, membership, needs: { ...needs, least: isProven ? least : 1 } }
     return await remembering(coder, new Predictor(coder, started, able, all))
   } catch (error) {
     membership?.close()
@@ -76,12 +76,12 @@ async function remembering(coder: Coder, predictor: Predictor): Promise<Predicto
 }
 
 /** What only some predictors need, and what none needs before it is there. */
-async function partsFor(given: Checked, coded: Coded) {
+async function dependenciesFor(given: Checked, coded: Coded) {
   const { exact, maxError } = given.reuse
   return {
     given: mayRecall(given) ? await givenAnswers(given) : undefined,
     BatchAdmission: (await import('./batch-admission')).BatchAdmission,
-    unasked: exact || maxError !== undefined ? await (await import('./reuse')).unaskedFor(maxError) : undefined,
+    unasked: exact || maxError !== undefined ? await (await import('./reuse')).reuseFor(maxError) : undefined,
     rollout: given.rollout ? (await import('./rollout')).Rollout : undefined,
     sampling:
       given.verify.mode === 'sampled' ? (await import('../trust/sampling')).samplingOf(given, coded) : undefined,

@@ -1,9 +1,9 @@
 /** What queries are answered with: the workers, what is known of them, and when an answer is right. */
 
 import { type Criterion, criterionFrom } from '../base/criterion'
+import { outputKindsOf } from '../base/output-kind'
 import { acceptAnswers, hasVectors, type Payload, shapeKeyOf } from '../base/payload'
 import { secret } from '../base/random'
-import { readingsOf } from '../base/reading'
 import { FirstAnswers } from '../base/refutation'
 import { isOpen, type Signature, type TensorList } from '../base/tensor'
 import { Lateness } from '../layers/lateness'
@@ -75,7 +75,7 @@ export function dependenciesOf(
 ): Dependencies {
   const { clock, hangMs, limits, scheme, verify, seed, warn, coin = secret } = settings
   const [{ signature, hints }] = workers
-  const outputKinds = readingsOf(signature.outputs, settings.right, hints)
+  const outputKinds = outputKindsOf(signature.outputs, settings.right, hints)
   const criterion = criterionFrom(signature.outputs, outputKinds)
   const first = new FirstAnswers(signature.outputs, outputKinds, warn)
   const padding = limits.pad ? Padding.for(workers[0]) : undefined

@@ -98,7 +98,7 @@ class FencedCall extends Relay implements Call {
     if (this.#isBroken && !this.#running) this.done()
   }
 
-  asked(): void {
+  sent(): void {
     this.#running++
   }
 
@@ -116,7 +116,7 @@ class FencedCaller implements Caller {
   constructor(call: FencedCall, caller: Caller) {
     this.#call = call
     this.#caller = caller
-    call.asked()
+    call.sent()
   }
 
   began(attempt: Attempt): void {

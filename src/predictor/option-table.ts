@@ -22,7 +22,7 @@ import {
   type TableOf,
   words,
 } from '../base/option'
-import { checkRight } from '../base/reading'
+import { checkRight } from '../base/output-kind'
 import { MOST } from '../base/scheme'
 import type { CoreOptions } from '../core/load'
 import { priorities } from '../pool/attempt'
@@ -244,11 +244,15 @@ export const predictorOptions = {
   ),
   onWarning: open(callback<(text: string) => void>, '`console.warn`', 'called once for each warning'),
   onModelVersion: open(
-    callback<(told: ModelVersionReport) => void>,
+    callback<(report: ModelVersionReport) => void>,
     'none',
     'called with the state of a new model: see [serving.md](serving.md#a-new-model)',
   ),
-  onVerdict: open(callback<(verdict: Verdict) => void>, 'none', 'called when a worker is ejected or readmitted: see [below](#workers-that-lie)'),
+  onVerdict: open(
+    callback<(verdict: Verdict) => void>,
+    'none',
+    'called when a worker is ejected or readmitted: see [below](#workers-that-lie)',
+  ),
   onRecall: open(
     callback<(recall: Recall) => void>,
     'none',

@@ -2,7 +2,7 @@
 
 import type { Choices } from '../base/choices'
 import type { Clock } from '../base/clock'
-import type { Right } from '../base/reading'
+import type { Right } from '../base/output-kind'
 import type { Tensors } from '../base/tensor'
 import type { CodecOptions } from '../codec/codec'
 import type { CoreOptions } from '../core/load'
@@ -77,7 +77,7 @@ export interface PredictorOptions extends Choices {
   /** Those that a query goes through, the outermost first, from those that it would go through: see docs/reference.md. */
   layers?: (own: readonly Layer[]) => readonly Layer[]
   onWarning?: (text: string) => void
-  onModelVersion?: (told: ModelVersionReport) => void
+  onModelVersion?: (report: ModelVersionReport) => void
   onVerdict?: (verdict: Verdict) => void
   onRecall?: (recall: Recall) => void
   /** For simulations, and to choose between cores. */

@@ -19,7 +19,7 @@ import { judge } from './ejection'
 import type { Members, Membership, Takes } from './membership'
 import { predictOptions } from './option-table'
 import type { ModelVersionReport, PredictOptions } from './options'
-import type { UnaskedParts } from './reuse'
+import type { ReuseFactory } from './reuse'
 import type { Rollout } from './rollout'
 import { checkTenant, chosen, type Settings } from './settings'
 import type { TrustLayers } from './stack'
@@ -34,12 +34,12 @@ const predictNames = Object.keys(predictOptions)
 const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
 /** What only some predictors need, loaded where it is wanted. */
-interface PredictorParts {
+interface PredictorDependencies {
   /** For callers with many queries. */
   BatchAdmission: typeof BatchAdmission
   /** Tells of workers that come and go. */
   membership?: Membership | undefined
-  unasked?: UnaskedParts | undefined
+  reuse?: ReuseFactory | undefined
   rollout?: typeof Rollout | undefined
   sampling?: SamplingOf | undefined
   given?: GivenAnswers | undefined
@@ -64,8 +64,8 @@ export class Predictor {
   readonly #membership: Membership | undefined
   #closing: Promise<void> | undefined
 
-  constructor(coder: Coder, workers: readonly ModelWorker[], settings: Settings, parts: PredictorParts) {
-    const { BatchAdmission, membership, unasked, rollout, sampling, given, reputation, trustLayers } = parts
+  constructor(coder: Coder, workers: readonly ModelWorker[], settings: Settings, dependencies: PredictorDependencies) {
+    const { BatchAdmission, membership, reuse, rollout, sampling, given, reputation, trustLayers } = dependencies
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
     this.abilities = abilitiesOf(workers[0], settings.right)
@@ -90,14 +90,14 @@ export class Predictor {
         given,
         before: before?.dependencies,
       })
-      const version = new ModelVersion(dependencies, settings, { told: model, unasked, trustLayers, before })
+      const version = new ModelVersion(dependencies, settings, { model: model, reuse, trustLayers, before })
       return version
     }
     this.#admission = new Admission(settings.limits)
     this.#batches = new BatchAdmission(settings.clock, this.#admission, () => this.#version)
     this.#first = begin(workers)
     this.#first.dependencies.trust.resume()
-    const needs = parts.needs ?? { least: 1, counted: 'workers', liars: 0 }
+    const needs = dependencies.needs ?? { least: 1, counted: 'workers', liars: 0 }
     const others = { settings, needs, begin: (worker: ModelWorker, before: ModelVersion) => begin([worker], before) }
     this.#rollout = rollout && new rollout(this.#first, workers[0], others)
     this.#membership = membership

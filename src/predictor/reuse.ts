@@ -17,7 +17,7 @@ import type { ReuseLayers } from './stack'
 import type { Tenant } from './tenants'
 
 /** What is kept and remembered of one model. */
-export interface Unasked {
+export interface Reuse {
   readonly layers: ReuseLayers
   /** Queries that had the answer to an equal one. */
   readonly given: number
@@ -37,13 +37,13 @@ interface Consequences {
 }
 
 /** Makes it for each model. */
-export type UnaskedParts = (
+export type ReuseFactory = (
   settings: Settings,
   dependencies: Dependencies,
   own: Consequences & { tenantOf(query: Query): Tenant | undefined },
-) => Unasked
+) => Reuse
 
-export async function unaskedFor(maxError: number | undefined): Promise<UnaskedParts> {
+export async function reuseFor(maxError: number | undefined): Promise<ReuseFactory> {
   const remember = maxError === undefined ? undefined : (await import('../layers/remember')).remember
   return (settings, dependencies, own) => new LayeredReuse(settings, dependencies, own, remember)
 }
@@ -58,7 +58,7 @@ function cacheOf({ exact, bytes }: Settings['reuse'], remembers: boolean, infere
 }
 
 /** The layers, and what they share. */
-class LayeredReuse implements Unasked {
+class LayeredReuse implements Reuse {
   readonly layers: ReuseLayers
   readonly #cache: ExactCache
   readonly #repeatability: Repeatability

@@ -34,7 +34,7 @@ interface RolloutOptions {
 }
 
 /** No memory answers in the model's place. */
-const ASKED = Object.freeze({ ask: true, policy: 'retry' as const })
+const MODEL_ONLY = Object.freeze({ ask: true, policy: 'retry' as const })
 
 export class Rollout {
   #serving: ModelCandidate
@@ -168,11 +168,11 @@ export class Rollout {
     const first = {
       ...{ choices: { ...choices, policy: 'retry' as const, atDeadline: 'fail' as const }, dueAt: now + deadlineMs },
       turn: { ...turn, rank: 2 as const },
-      said: ASKED,
+      said: MODEL_ONLY,
     }
     const compared = ({ output }: Prediction) => {
       entry.unseen--
-      entry.comparison.tell(
+      entry.comparison.add(
         own,
         signature.outputs.map(({ name }) => output[name]),
       )

@@ -17,7 +17,7 @@ export const CONFIDENT = 0.9
  * The same where workers may lie: no worker's word stands behind it. At .9 .19 % of all answers of an honest pool had a wrong label
  * (CIFAR, 20,000 queries), now .03 %.
  */
-const UNHEARD = 0.98
+const UNVERIFIED = 0.98
 /** Confidence from which a memory makes one worker enough; share of right answers in an open fleet. */
 const CHECKED = 0.95
 const OPEN = 0.999
@@ -93,7 +93,7 @@ export function withoutRecoveries(settings: Settings, guess: string, remembers: 
 function defaultChoices({ scheme, atDeadline, onOverload }: Checked, coded: Coded): Required<Choices> {
   const verified = isVerified(coded)
   const policy = scheme ? defaultPolicy(coded.code, verified ? 0 : coded.scheme.byzantine) : 'retry'
-  return { policy, minConfidence: verified ? UNHEARD : CONFIDENT, atDeadline, onOverload }
+  return { policy, minConfidence: verified ? UNVERIFIED : CONFIDENT, atDeadline, onOverload }
 }
 
 /** Whether every answer is proven or checked, rather than decoded from answers that may be lies. */

@@ -21,7 +21,7 @@ export interface PredictorStats {
   /** Of these, and of unverified and recovered ones, those that were recalled: see `onRecall`. */
   recalled: number
   /** The memory's, which nobody was asked for: see `reuse.maxError`. */
-  unasked: number
+  remembered: number
   /** How many of the remembered answers may be wrong, and what is known of them. */
   budget: BudgetStats | undefined
   /** What reuse spares, and what it costs; `off` where it gives nothing for now, since that would not pay or the model does not answer the same twice. Undefined without `reuse`. */
@@ -35,7 +35,7 @@ export interface PredictorStats {
   /** How long a query waits until it is late; undefined before enough were answered. */
   lateMs: number | undefined
   /** Queries remembered. */
-  remembered: number
+  memoryPairs: number
   /** How far off an answer without a label may be to agree; undefined where there are labels, or nothing learned it yet. */
   tolerance: number | undefined
   /** The same of each of several outputs. */
@@ -59,18 +59,18 @@ export function statsOf(version: ModelVersion, admission: Admission, tenant: str
   const { coder, pool, lateness, trust, criterion } = version.dependencies
   const { learned, errors } = version.tenants.known(tenant) ?? {}
   const memory = learned?.stats()
-  const { remembered: unasked, ...counts } = admission.stats()
+  const { remembered, ...counts } = admission.stats()
   return {
     core: coder.core,
     ...counts,
-    unasked,
+    remembered,
     budget: errors?.stats,
     saving: version.reuse?.saving(errors),
     recalled: version.dependencies.given?.recalled ?? 0,
     reused: version.reuse?.given ?? 0,
     hedges: { ...version.counts.hedges },
     lateMs: lateness.ages?.hedgeMs,
-    remembered: memory?.remembered ?? 0,
+    memoryPairs: memory?.pairs ?? 0,
     tolerance: memory?.tolerance ?? (criterion.kind === 'tolerance' ? criterion.tolerance : undefined),
     tolerances: memory?.tolerances ?? {},
     doubt: version.dependencies.first.doubt,

@@ -47,11 +47,11 @@ export function memoryFor(
       ...{ core, clock, warn, model, features, thread, first, part: 1 / limits.tenants },
       plan: { core: core.kind, signature, criterion, memory, learned },
       remembers: remembered !== undefined,
-      saved: { evidence, ledger: errors },
+      saved: { evidence, errorBudget: errors },
     })
     try {
       if (learned?.evidence !== undefined) evidence?.load(learned.evidence)
-      if (learned?.ledger !== undefined) errors?.load(learned.ledger)
+      if (learned?.errorBudget !== undefined) errors?.load(learned.errorBudget)
     } catch (error) {
       made.close() // else its thread would be kept for nobody
       throw error

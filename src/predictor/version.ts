@@ -12,7 +12,7 @@ import type { ModelChange, ModelWorker } from '../workers/worker'
 import type { WaitingCaller } from './caller'
 import type { Dependencies } from './dependencies'
 import { type DetachedQuery, OpenQueries } from './open-queries'
-import type { Unasked, UnaskedParts } from './reuse'
+import type { Reuse, ReuseFactory } from './reuse'
 import type { Settings } from './settings'
 import { type ReuseLayers, stackOf, type TrustLayers } from './stack'
 import type { VersionCounts } from './stats'
@@ -33,9 +33,9 @@ export interface Request {
 
 interface VersionOptions {
   /** What its workers say of their model. */
-  told: ModelChange
+  model: ModelChange
   /** What may answer queries that nobody is asked for. */
-  unasked?: UnaskedParts | undefined
+  reuse?: ReuseFactory | undefined
   trustLayers?: TrustLayers | undefined
   /** The one that serves before it: what was counted goes on. */
   before?: ModelVersion | undefined
@@ -45,7 +45,7 @@ export class ModelVersion {
   readonly counts: VersionCounts
   readonly tenants: Tenants
   readonly dependencies: Dependencies
-  readonly reuse: Unasked | undefined
+  readonly reuse: Reuse | undefined
   readonly #shared: Shared
   readonly #open: OpenQueries
   /** What a query gets that comes when it is closed. */
@@ -55,12 +55,16 @@ export class ModelVersion {
   /** What its workers call it. */
   readonly #model: { fingerprint: string | undefined }
   /** What was learned of it is known by that. */
-  #told: ModelChange
+  #change: ModelChange
 
-  constructor(dependencies: Dependencies, settings: Settings, { told, before, unasked, trustLayers }: VersionOptions) {
+  constructor(
+    dependencies: Dependencies,
+    settings: Settings,
+    { model, before, reuse: makeReuse, trustLayers }: VersionOptions,
+  ) {
     this.counts = before?.counts ?? { renewals: 0, hedges: { sent: 0, won: 0 } }
-    this.#told = told
-    this.#model = { fingerprint: told.model ?? told.modelId }
+    this.#change = model
+    this.#model = { fingerprint: model.model ?? model.modelId }
     this.dependencies = dependencies
     this.#shared = this.#share(settings, before)
     const mended = () => {
@@ -68,7 +72,7 @@ export class ModelVersion {
     }
     const replaced = () => this.#replaced()
     const tenantOf = ({ turn }: Query) => this.tenants.known(turn.tenant) && this.tenants.of(turn.tenant) // a refused query makes none
-    this.reuse = unasked?.(settings, dependencies, { tenantOf, mended, replaced })
+    this.reuse = makeReuse?.(settings, dependencies, { tenantOf, mended, replaced })
     this.#open = new OpenQueries(
       this.#stack(settings, this.reuse?.layers, trustLayers),
       dependencies,
@@ -76,7 +80,7 @@ export class ModelVersion {
       settings.clock,
     )
     const make = (name: string) =>
-      dependencies.coder.newTenant(name, this.#shared, settings, { ...this.#told, fingerprint: this.#told.model })
+      dependencies.coder.newTenant(name, this.#shared, settings, { ...this.#change, fingerprint: this.#change.model })
     this.tenants = new Tenants(settings.limits.tenants, make, (tenant) => this.reuse?.forget({ tenant }))
     for (const name of Object.keys(settings.states)) this.tenants.of(name) // what cannot be read is refused now
     const { limits, reuse } = settings
@@ -131,10 +135,10 @@ export class ModelVersion {
    * The workers have another model: answers of the one before teach nothing of it, nor may a group have some of each. Who waits for an
    * answer asks again, once all changes of this turn are known: which workers have that model, and which do not.
    */
-  renew(told: ModelChange): void {
+  renew(model: ModelChange): void {
     this.counts.renewals++
-    this.#told = told
-    this.#model.fingerprint = told.model ?? told.modelId ?? `unnamed ${this.counts.renewals}` // its answers are another's than before
+    this.#change = model
+    this.#model.fingerprint = model.model ?? model.modelId ?? `unnamed ${this.counts.renewals}` // its answers are another's than before
     this.handOver(this)
     this.reuse?.renew()
     this.dependencies.trust.renew()

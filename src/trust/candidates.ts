@@ -11,7 +11,7 @@ import type { Evidence } from './evidence'
 /** More right answers than any worker has. */
 const MOST_COUNT = 2 ** 40
 
-export interface Candidate {
+export interface UntrustedWorker {
   readonly worker: ModelWorker
   readonly origin: string
   /** It is working on a spot check. */
@@ -22,16 +22,16 @@ export interface Candidate {
 
 export class Candidates {
   readonly #evidence: Pick<Evidence, 'of' | 'isTrusted'>
-  readonly #all = new Map<Identity, Candidate>()
-  readonly #origins = new Map<string, Set<Candidate>>()
+  readonly #all = new Map<Identity, UntrustedWorker>()
+  readonly #origins = new Map<string, Set<UntrustedWorker>>()
   /** Ordered by rank, the highest first. */
-  readonly #line: Candidate[] = []
+  readonly #line: UntrustedWorker[] = []
 
   constructor(evidence: Pick<Evidence, 'of' | 'isTrusted'>) {
     this.#evidence = evidence
   }
 
-  get(identity: Identity): Candidate | undefined {
+  get(identity: Identity): UntrustedWorker | undefined {
     return this.#all.get(identity)
   }
 
@@ -78,7 +78,7 @@ export class Candidates {
     const line = this.#line
     const at = line.findIndex((each) => each.origin === origin)
     if (at >= 0) line.splice(at, 1)
-    let best: Candidate | undefined
+    let best: UntrustedWorker | undefined
     for (const each of this.#origins.get(origin) ?? []) {
       const isReachable = !each.worker.gone
       const isBetter = !best || (best.worker.gone ? isReachable : isReachable && each.rank > best.rank)
@@ -99,7 +99,7 @@ export class Candidates {
   }
 
   /** The first worker in line that is free; among those of equal rank a random one. @param coin  uniform, from 0 to 1 */
-  next(coin: number, isFree: (candidate: Candidate) => boolean): Candidate | undefined {
+  next(coin: number, isFree: (candidate: UntrustedWorker) => boolean): UntrustedWorker | undefined {
     for (let from = 0; from < this.#line.length; ) {
       const end = this.#end(this.#line[from].rank)
       const first = Math.floor(coin * (end - from))
@@ -113,7 +113,7 @@ export class Candidates {
   }
 
   /** Whether it is gone while another worker of its origin is not. */
-  #isReplaced({ origin }: Candidate): boolean {
+  #isReplaced({ origin }: UntrustedWorker): boolean {
     if ([...(this.#origins.get(origin) ?? [])].every(({ worker }) => worker.gone)) return false
     this.#list(origin)
     return true

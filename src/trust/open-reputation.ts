@@ -14,11 +14,11 @@ import type { Status } from '../base/prediction'
 import type { Attempt, Identity } from '../pool/attempt'
 import { answerOf } from '../service'
 import { identityOf, type ModelWorker } from '../workers/worker'
-import { Candidates, type Candidate } from './candidates'
+import { Candidates, type UntrustedWorker } from './candidates'
 import { answersFor, checkShare, credibility, originOf } from './credibility'
 import { agree, isLie, isNear } from './equality'
-import { type SpotCheck, SpotChecks } from './spot-checks'
 import { Reputation, type ReputationOptions } from './reputation'
+import { type SpotCheck, SpotChecks } from './spot-checks'
 
 /**
  * Checks that may be due for each trusted worker: beyond, untrusted workers get no queries. CHECK is what an expected check counts as; with 1 the
@@ -288,7 +288,7 @@ export class OpenReputation extends Reputation {
   /** Sends a spot check to the next candidate. */
   #examine(): void {
     const { identities } = this.#pool
-    const isFree = ({ isExamined, worker }: Candidate) =>
+    const isFree = ({ isExamined, worker }: UntrustedWorker) =>
       !isExamined && worker.free && identities.workersOf(identityOf(worker)).size < 2
     const candidate = this.#all.next(this.#options.coin(), isFree)
     if (!candidate) return
@@ -303,7 +303,7 @@ export class OpenReputation extends Reputation {
     if (!candidate.isExamined) this.#spotChecks.keep(check)
   }
 
-  #examined(attempt: Attempt, candidate: Candidate, renewals: number, right: Payload): void {
+  #examined(attempt: Attempt, candidate: UntrustedWorker, renewals: number, right: Payload): void {
     this.#pool.record({ attempt, onTime: false })
     candidate.isExamined = false
     const [answer, identity] = [answerOf(attempt), identityOf(candidate.worker)]

@@ -110,7 +110,7 @@ export class Serving {
     if (!random) return undefined
     const { clock } = this
     const thread = new SimulatedThread(clock, {
-      look: 0.2,
+      lookUp: 0.2,
       comparing: 0.3,
       step: 0.1,
       way: random.next(),
@@ -337,8 +337,8 @@ export class Serving {
   }
 }
 
-function endedOf({ exact, checked, recovered, unasked, unverified, audited, failed }: PredictorStats): number {
-  const answered = exact + checked + recovered + unasked + unverified + audited
+function endedOf({ exact, checked, recovered, remembered, unverified, audited, failed }: PredictorStats): number {
+  const answered = exact + checked + recovered + remembered + unverified + audited
   return Object.values(failed).reduce((sum, n) => sum + n, answered)
 }
 
