@@ -1,10 +1,10 @@
-/** What follows when a worker was shown to lie, or is believed again. */
+/** What follows when a worker is ejected or readmitted. */
 
 import type { Verdict } from '../trust/reputation'
 import type { Settings } from './settings'
 import type { ModelVersion } from './version'
 
-/** @param versions  whatever model a machine has, it is ejected with all of its workers, and what they taught is forgotten */
+/** @param versions  the machine is ejected in all model versions, with all of its workers, and what its answers taught is forgotten */
 export function judge(verdict: Verdict, versions: readonly ModelVersion[], settings: Settings): void {
   const { warn, onVerdict } = settings
   const { worker, identity, kind, evidence } = verdict
@@ -19,7 +19,7 @@ export function judge(verdict: Verdict, versions: readonly ModelVersion[], setti
       `${worker} answers unlike the others (in ${deviating} answers, ${proven} proven ones so far), by more than verify.rounding, less than a lie: it is passed over until it does not`,
     )
     for (const version of versions) {
-      version.reuse?.forget({ identity }) // what the memory learned is an approximation all the same
+      version.reuse?.forget({ identity }) // the memory is approximate anyway: it keeps what it learned
       version.reconsider(identity)
     }
     return

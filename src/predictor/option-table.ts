@@ -1,6 +1,6 @@
 /**
- * The options of `createPredictor` and `predict`, said once: checks, flags of `approxifer serve` and the tables of docs/ are made of these.
- * Defaults that depend on other options are in settings.ts.
+ * The options of `createPredictor` and `predict`: checks, the flags of `approxifer serve` and the tables in docs/ are generated from this. Defaults
+ * that depend on other options are in settings.ts.
  */
 
 import { checkSignal } from '../base/abort'
@@ -39,7 +39,7 @@ import {
 } from './options'
 
 type Workers = NonNullable<PredictorOptions['workers']>
-/** With less a span would be longer than what a memory is used for; with more nothing is promised that is worth it. */
+/** With less a window would be longer than a memory is used for; more is no useful promise. */
 const [LEAST_ERROR, MOST_ERROR] = [1e-4, 0.5]
 const probability = (field: string, value: unknown) => checkShare(field, value, 'a probability')
 

@@ -1,4 +1,4 @@
-/** predict(query) -> answer: gives every query a place in a group, a deadline, and an end. */
+/** predict(query) -> answer: checks a query, and sees that it is answered or fails by its deadline. */
 
 import { aborted } from '../base/abort'
 import { checkNames, checkString, outOfRange } from '../base/check'
@@ -30,14 +30,14 @@ import { ModelVersion } from './version'
 const NO_CHOICE: PredictOptions = Object.freeze({})
 const predictNames = Object.keys(predictOptions)
 
-// Browsers without the symbol: what compilers of `await using` take in its place.
+// For browsers without the symbol: what compilers of `await using` use instead.
 const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
-/** What only some predictors need, loaded where it is wanted. */
+/** Modules that only some predictors need; loaded when an option asks for them. */
 interface PredictorDependencies {
   /** For callers with many queries. */
   BatchAdmission: typeof BatchAdmission
-  /** Tells of workers that come and go. */
+  /** Workers that join and leave. */
   membership?: Membership | undefined
   reuse?: ReuseFactory | undefined
   rollout?: typeof Rollout | undefined
@@ -53,11 +53,11 @@ export class Predictor {
   readonly signature: Signature
   /** What can be done with the model. */
   readonly abilities: Abilities
-  /** `await using` closes it at the end of its block. No method: bundlers would keep the class in every bundle for its computed name. */
+  /** `await using` closes it at the end of its block. Not a method: for its computed name bundlers would keep the class in every bundle. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>
   readonly #settings: Settings
   readonly #first: ModelVersion
-  /** Where a new model stands beside the one that serves. */
+  /** Undefined if a new model takes over without a rollout. */
   readonly #rollout: Rollout | undefined
   readonly #admission: Admission
   readonly #batches: BatchAdmission
@@ -80,7 +80,7 @@ export class Predictor {
           this.#batches.giveSlots()
         },
       }
-      let probed: ModelChange['probed'] // made when it is asked for
+      let probed: ModelChange['probed'] // computed when it is needed
       for (let i = 0; i < workers.length && !probed; i++) probed = workers[i].probed
       const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
       const model = { model: fingerprint, modelId: workers[0].modelId, probed }
@@ -109,7 +109,7 @@ export class Predictor {
     return {
       join: (worker) => {
         own.join(worker)
-        this.#batches.giveSlots() // more may be under way
+        this.#batches.giveSlots() // more queries may be in flight
       },
       leave: (name, how) => own.leave(name, how),
       renew: (change) => this.#renew(change),
@@ -138,19 +138,19 @@ export class Predictor {
   }
 
   /**
-   * One query's answer.
+   * Predicts one query.
    *
    * @param query  read before this returns, never kept
-   * @throws TypeError, RangeError for a query that does not fit the signature or is not finite;
-   *   ApproxiferError QUORUM, DEADLINE, WORKER, OVERLOADED, ABORTED, CLOSED
+   * @throws TypeError, RangeError for a query that does not fit the signature or is not finite; ApproxiferError QUORUM, DEADLINE, WORKER,
+   * OVERLOADED, ABORTED, CLOSED
    */
   predict(query: QueryTensors, options: PredictOptions = NO_CHOICE): Promise<Prediction> {
     return new Promise((resolve, reject) => this.#admit(query, options, false, resolve, reject))
   }
 
   /**
-   * The same for a query that is given away, which saves a copy: nobody may write to its
-   * memory from here on. That, and what it is a view of, is kept as long as the query is used, also after its answer.
+   * As `predict`, but takes the query over, which saves a copy: nobody may write to its buffer from here on. The buffer is kept as long as the
+   * query is used, which may be longer than its answer takes.
    */
   predictGiven(query: QueryTensors, options: PredictOptions = NO_CHOICE): Promise<Prediction> {
     return new Promise((resolve, reject) => this.#admit(query, options, true, resolve, reject))
@@ -185,8 +185,8 @@ export class Predictor {
   }
 
   /**
-   * The answers to all queries, in their order; rejects with the first error, if there is one. So many are under way at a
-   * time that all workers have something to do; the others wait here, and other callers need not wait behind them.
+   * Predicts all queries, in order; rejects with the first error. Enough queries are in flight to keep all workers busy; the others wait here, so
+   * that other callers need not wait behind them.
    */
   async predictAll(queries: Iterable<QueryTensors>, options: PredictOptions = {}): Promise<Prediction[]> {
     checkNames('', options, predictNames)
@@ -194,7 +194,10 @@ export class Predictor {
     return this.#batches.each(this, queries, options)
   }
 
-  /** One caller's many queries, for `predictOf`. @param rows  Infinity where nobody knows @param isTimed  the deadline is of all together, from now on @throws TypeError, RangeError for a wrong option */
+  /**
+   * Opens a batch of one caller, for `predictOf`. @param rows  Infinity if unknown @param isTimed  one deadline for the whole batch, from now on
+   * @throws TypeError, RangeError for a wrong option
+   */
   many(options: PredictOptions, rows: number, isTimed = true): QueryBatch {
     const unfit = this.#settings.guard?.()
     if (unfit) throw unfit
@@ -202,12 +205,12 @@ export class Predictor {
     return this.#batches.open(own, rows, isTimed, options.deadlineMs !== undefined)
   }
 
-  /** As `predict`, of many: a place was taken for it. */
+  /** As `predict`, for a query of a batch that has taken a slot. */
   predictOf(many: QueryBatch, query: QueryTensors, options: PredictOptions): Promise<Prediction> {
     return many.sent(new Promise((resolve, reject) => this.#admit(query, options, false, resolve, reject, many)))
   }
 
-  /** Those of which something may be learned, for `save`, nobody's among them, which holds the workers' record: none with the paper's code. */
+  /** The tenants whose state `save` can save, the nameless one included, which has the workers' records; none with the paper's code. */
   get tenants(): string[] {
     const { tenants, dependencies } = this.#version
     const { names } = tenants
@@ -215,23 +218,22 @@ export class Predictor {
     return names.length && !names.includes(NOBODY) ? [NOBODY, ...names] : names
   }
 
-  /** Why no query can be answered now: no worker is left, or can be reached, or is trusted. Undefined while one may take queries. */
+  /** Why no query can be answered now: no worker is left, reachable or trusted. Undefined while one may take queries. */
   get unready(): string | undefined {
     const { pool } = this.#version.dependencies
     return pool.usable ? undefined : pool.nobody
   }
 
-  /** @param name  of the tenant whose memory it tells of */
+  /** @param name  the tenant whose memory and budget are described */
   stats(name = NOBODY): PredictorStats {
     return statsOf(this.#version, this.#admission, name)
   }
 
   /**
-   * What was learned so far, for the option `state` of a predictor with the same model, code and memory: remembered
-   * queries, what recovered answers are worth, the kernel.
+   * The learned state, for the option `memory.state` of a predictor with the same model, code and memory: pairs, calibration, kernel.
    *
-   * @param name  of the tenant
-   * @throws RangeError for one that is not known; ApproxiferError WORKER where the memory's thread is lost meanwhile
+   * @param name  the tenant
+   * @throws RangeError for an unknown tenant; ApproxiferError WORKER if the memory's thread dies meanwhile
    */
   async save(name = NOBODY): Promise<Uint8Array> {
     const state = this.#version.tenants.save(name)
@@ -239,7 +241,7 @@ export class Predictor {
     return state
   }
 
-  /** Forgets all that was learned of a tenant's queries. @returns whether it was known */
+  /** Forgets all that was learned from a tenant's queries. @returns whether the tenant was known */
   forgetTenant(name: string): boolean {
     checkTenant(name, this.#settings.limits.tenants)
     const known = this.#all.map(({ tenants }) => {
@@ -251,10 +253,10 @@ export class Predictor {
   }
 
   /**
-   * Takes out what a machine's answers taught, as if they had never come; call it when you learn that they were wrong. What is left is looked at
-   * anew, in steps of a few milliseconds; until that is done nothing is recovered from memory.
+   * Removes what a machine's answers taught, as if they had never come; call it when they turn out to be wrong. The rest is learned again in steps
+   * of a few milliseconds; until then nothing is recovered from the memory.
    *
-   * @param identity  see `ModelWorker.identity` and `Prediction.identities`, also of one that has left; or the name of a worker that is there
+   * @param identity  see `ModelWorker.identity` and `Prediction.identities`, also of a machine that has left; or the name of a worker
    */
   forget(identity: string): void {
     checkString('identity', identity, 'that of a worker')
@@ -263,19 +265,19 @@ export class Predictor {
     for (const version of this.#all) for (const each of all) version.forget(each)
   }
 
-  /** The models that workers have, the one that serves first: see the option `rollout`. */
+  /** The models that workers have, the serving one first: see the option `rollout`. */
   modelVersions(): ModelVersionReport[] {
     if (this.#rollout) return this.#rollout.reports
     const { fingerprint: id = 'unknown', dependencies } = this.#first
     return [{ id, state: 'serving', workers: dependencies.pool.size, compared: 0, agreed: 0, answered: 0, failed: 0 }]
   }
 
-  /** A model that gathers takes over now, whatever is known of it. @throws RangeError for one that does not, or has too few workers */
+  /** Makes a candidate take over now, whatever is known of it. @throws RangeError for an unknown one, or one with too few workers */
   promote(id: string): void {
     this.#gathering(id).promote(id)
   }
 
-  /** A model that gathers is not to take over by itself. @throws RangeError for one that does not gather */
+  /** Keeps a candidate from taking over by itself. @throws RangeError for an unknown one */
   refuse(id: string): void {
     this.#gathering(id).refuse(id)
   }
@@ -286,7 +288,7 @@ export class Predictor {
     throw outOfRange(`the model version: expected a candidate (see the option rollout), got '${id}'`)
   }
 
-  /** It takes no queries any more. */
+  /** Whether it takes no more queries. */
   get isClosed(): boolean {
     return this.#closing !== undefined
   }

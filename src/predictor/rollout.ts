@@ -18,33 +18,33 @@ import type { Settings } from './settings'
 import { candidateOf, isFit, type ModelCandidate, reportOf, stateOf } from './takeover'
 import type { ModelVersion, Request } from './version'
 
-/** What serves and cannot be reached for so long counts as gone. */
+/** A serving model that cannot be reached for this long counts as gone. */
 const GONE_MS = 30_000
-/** Queries that it is asked unseen at a time, by its slots: it may be slower than the one that serves. */
+/** Shadow queries at a time for each slot: a new model may be slower than the serving one. */
 const AT_ONCE = 2
-/** Models that have served, of which it is remembered when nobody has them any more. */
+/** Models that have served and that no worker has any more: so many are remembered. */
 const MOST_SERVED = 100
 
 interface RolloutOptions {
   settings: Settings
-  /** What it takes to answer. */
+  /** What a model needs to answer. */
   needs: Takes
   /** Makes a version of this worker's model. @param before  the version that serves */
   begin(worker: ModelWorker, before: ModelVersion): ModelVersion
 }
 
-/** No memory answers in the model's place. */
+/** Only the model answers, not the memory. */
 const MODEL_ONLY = Object.freeze({ ask: true, policy: 'retry' as const })
 
 export class Rollout {
   #serving: ModelCandidate
-  /** The one that is asked beside it. */
+  /** The candidate that gets shadow or canary queries. */
   #next: ModelCandidate | undefined
-  /** When it was found that what serves cannot be reached, and what ends the waiting for it. */
+  /** Since when the serving model cannot be reached, and what cancels the timer for it. */
   #outage: { since: number; cancel: () => void } | undefined
   #isClosed = false
   readonly #others = new Map<string, ModelCandidate>()
-  /** Models that have served and that nobody has. */
+  /** Models that have served and that no worker has now. */
   readonly #served = new Set<string>()
   readonly #random: Random
   readonly #options: RolloutOptions
@@ -91,7 +91,7 @@ export class Rollout {
 
   leave(name: string, how: 'remove' | 'drain'): void {
     for (const version of this.versions) version.leave(name, 'drain')
-    this.update() // who waits for the last one of a model asks another before that is taken away
+    this.update() // queries that wait for the last worker of a model move to another model before it leaves
     if (how === 'remove') for (const version of this.versions) version.leave(name, how)
   }
 
@@ -115,7 +115,10 @@ export class Rollout {
     this.#give(this.#serving, request, isSeenByBoth ? next : undefined)
   }
 
-  /** What it fails on is asked of the one that serves, if that is another by then. @param other  is asked as well, when its caller has the answer */
+  /**
+   * What a canary fails on is asked of the serving model, if that is another one by then. @param other  gets the query, too, once the caller has
+   * its answer
+   */
   #give(entry: ModelCandidate, request: Request, other?: ModelCandidate): void {
     const { caller } = request
     const { canary, version } = entry
@@ -137,7 +140,7 @@ export class Rollout {
     version.take({ ...request, caller: shared })
   }
 
-  /** Where nobody has the model that serves, and others are there: why they do not answer. */
+  /** Says why queries fail though workers with another model are there. */
   #explained(error: ApproxiferError): ApproxiferError {
     if (error.code !== 'WORKER' || this.serving.dependencies.pool.usable || !this.#others.size) return error
     return new ApproxiferError('WORKER', `${error.message}; ${this.#beside}`, { cause: error })
@@ -154,12 +157,12 @@ export class Rollout {
   #compare(other: ModelCandidate, { payload, caller }: Request, { status, output }: Prediction): void {
     if (status !== 'exact' && status !== 'checked') return
     const { outputs } = this.serving.dependencies.signature
-    // The caller owns the answer, and gets it in a moment.
+    // A copy: the caller owns the answer.
     const own = new Payload(outputs.map(({ name }) => output[name])).copy().tensors
     this.#ask(other, payload.kept(), caller, own)
   }
 
-  /** @param own  the answer of the one that serves */
+  /** @param own  the answer of the serving model */
   #ask(entry: ModelCandidate, payload: Payload, { choices, turn }: WaitingCaller, own: TensorList): void {
     if (entry.state === 'gone') return
     const { clock, deadlineMs } = this.#options.settings
@@ -183,13 +186,13 @@ export class Rollout {
     entry.version.take({ payload, caller, signal: undefined })
   }
 
-  // Who takes over.
+  // Taking over.
 
   get #rules() {
     return this.#options.settings.rollout as NonNullable<Settings['rollout']>
   }
 
-  /** Something has changed. */
+  /** Something has changed: moves candidates to their states. */
   update(): void {
     const before = this.#outage
     this.#watch()
@@ -217,7 +220,7 @@ export class Rollout {
     return stateOf(entry, this.#serving, { ...this.#rules, needs: this.#options.needs, isOver })
   }
 
-  /** How long the one that serves is out of reach. */
+  /** Watches for how long the serving model cannot be reached. */
   #watch(): void {
     const { clock } = this.#options.settings
     const isOut = !this.#isClosed && this.#others.size > 0 && !this.serving.dependencies.pool.usable
@@ -250,7 +253,7 @@ export class Rollout {
     entry.state = state
     if (state === 'refused') {
       entry.isRefused = true
-      if (!entry.isProven) this.#warnOf(entry) // else somebody has promoted another
+      if (!entry.isProven) this.#warnOf(entry) // else an operator has promoted another one
     }
     if (state === 'gone') this.#end(entry)
     this.#tell(entry)
@@ -283,7 +286,7 @@ export class Rollout {
 
   // By hand.
 
-  /** @throws RangeError for one that is not known, or cannot answer */
+  /** @throws RangeError for an unknown candidate, or one that cannot answer */
   promote(id: string): void {
     const entry = this.#find(id)
     const { needs } = this.#options
@@ -295,12 +298,15 @@ export class Rollout {
           `${entry.count.usable} of '${id}'`,
         ),
       )
-    this.#serving.isRefused = true // it would take over again with its next worker
+    this.#serving.isRefused = true // else it would take over again with its next worker
     this.#serve(entry)
     this.update()
   }
 
-  /** It does not take over by itself, and has to show itself anew when it is gone and comes back. @throws RangeError for one that is not known, or serves */
+  /**
+   * The candidate does not take over by itself; if it comes back after it was gone, it has to prove itself again. @throws RangeError for an unknown
+   * candidate, or the serving model
+   */
   refuse(id: string): void {
     Object.assign(this.#find(id), { isRefused: true, isProven: false })
     this.update()

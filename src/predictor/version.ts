@@ -1,6 +1,6 @@
 /**
- * One model at work: its workers, how long they take, what was learned of its answers, the queries under way. A query belongs to one;
- * what is known of the honesty of workers spans them.
+ * One model at work: its workers, their service times, what was learned from its answers, and its queries in flight. Each query belongs to one
+ * version; the workers' records of lies are shared by all.
  */
 
 import { ApproxiferError, asError } from '../base/errors'
@@ -18,26 +18,32 @@ import { type ReuseLayers, stackOf, type TrustLayers } from './stack'
 import type { VersionCounts } from './stats'
 import { NOBODY, type Shared, Tenants } from './tenants'
 
-/** Hedges that may be saved up where few queries are under way. Of 256 that began together ten had a second worker, and 25 of 9,000 waited ten times as long as others. */
+/**
+ * Hedges that may be saved up while few queries are in flight. With 10, of 256 queries that began together ten were hedged; 25 of 9,000 waited ten
+ * times as long as others.
+ */
 const BURST = 10
-/** Late queries that may be recovered, as a share of all; unused, it is saved up over this many queries. A pool that slows down as a whole must not turn every answer into a recovery. */
+/**
+ * Late queries that may be recovered, as a share of all, saved up over this many queries: when the whole fleet slows down, not every answer should
+ * be a recovery.
+ */
 const RECOVERED = { share: 0.3, queries: 500 }
 /** A caller's query. */
 export interface Request {
   readonly payload: Payload
   readonly caller: WaitingCaller
   readonly signal: AbortSignal | undefined
-  /** False: it is let in however much waits. */
+  /** False: it is admitted however long the queue is. */
   readonly refusal?: false | undefined
 }
 
 interface VersionOptions {
-  /** What its workers say of their model. */
+  /** What the workers report of their model. */
   model: ModelChange
-  /** What may answer queries that nobody is asked for. */
+  /** Makes what answers queries without workers. */
   reuse?: ReuseFactory | undefined
   trustLayers?: TrustLayers | undefined
-  /** The one that serves before it: what was counted goes on. */
+  /** The version that serves before it: its counts go on. */
   before?: ModelVersion | undefined
 }
 
@@ -48,13 +54,13 @@ export class ModelVersion {
   readonly reuse: Reuse | undefined
   readonly #shared: Shared
   readonly #open: OpenQueries
-  /** What a query gets that comes when it is closed. */
+  /** The error for queries that come after `close`. */
   #closed: ApproxiferError | undefined
-  /** Who is to ask again, of the workers with the new model. */
+  /** Queries that wait to be sent to the workers with the new model. */
   readonly #waiting: DetachedQuery[] = []
-  /** What its workers call it. */
+  /** The fingerprint that workers report. */
   readonly #model: { fingerprint: string | undefined }
-  /** What was learned of it is known by that. */
+  /** The model that the learned state belongs to. */
   #change: ModelChange
 
   constructor(
@@ -71,7 +77,7 @@ export class ModelVersion {
       for (const { errors } of this.tenants) errors?.mended()
     }
     const replaced = () => this.#replaced()
-    const tenantOf = ({ turn }: Query) => this.tenants.known(turn.tenant) && this.tenants.of(turn.tenant) // a refused query makes none
+    const tenantOf = ({ turn }: Query) => this.tenants.known(turn.tenant) && this.tenants.of(turn.tenant) // a refused query makes no tenant
     this.reuse = makeReuse?.(settings, dependencies, { tenantOf, mended, replaced })
     this.#open = new OpenQueries(
       this.#stack(settings, this.reuse?.layers, trustLayers),
@@ -82,9 +88,9 @@ export class ModelVersion {
     const make = (name: string) =>
       dependencies.coder.newTenant(name, this.#shared, settings, { ...this.#change, fingerprint: this.#change.model })
     this.tenants = new Tenants(settings.limits.tenants, make, (tenant) => this.reuse?.forget({ tenant }))
-    for (const name of Object.keys(settings.states)) this.tenants.of(name) // what cannot be read is refused now
+    for (const name of Object.keys(settings.states)) this.tenants.of(name) // a state that cannot be read is refused now
     const { limits, reuse } = settings
-    if (limits.tenants === 1 || reuse.maxError !== undefined) this.tenants.of(NOBODY) // without room for a memory it is refused now
+    if (limits.tenants === 1 || reuse.maxError !== undefined) this.tenants.of(NOBODY) // a memory without enough bytes is refused now
   }
 
   #stack({ layers, warn }: Settings, reuse: ReuseLayers | undefined, trustLayers: TrustLayers | undefined): Service {
@@ -126,19 +132,19 @@ export class ModelVersion {
       ...this.dependencies,
       clock,
       model: this.#model,
-      hedges: before ? before.#shared.hedges : new Budget(hedge.budget, BURST), // one of all models
+      hedges: before ? before.#shared.hedges : new Budget(hedge.budget, BURST), // one budget for all models
       recoveries: new Budget(RECOVERED.share, RECOVERED.share * RECOVERED.queries),
     }
   }
 
   /**
-   * The workers have another model: answers of the one before teach nothing of it, nor may a group have some of each. Who waits for an
-   * answer asks again, once all changes of this turn are known: which workers have that model, and which do not.
+   * The workers have another model: answers of the old one teach nothing about it, and a group must not mix both. Open queries are sent again in
+   * the next turn, when it is known which workers have which model.
    */
   renew(model: ModelChange): void {
     this.counts.renewals++
     this.#change = model
-    this.#model.fingerprint = model.model ?? model.modelId ?? `unnamed ${this.counts.renewals}` // its answers are another's than before
+    this.#model.fingerprint = model.model ?? model.modelId ?? `unnamed ${this.counts.renewals}` // a name of its own, since its answers differ from those before
     this.handOver(this)
     this.reuse?.renew()
     this.dependencies.trust.renew()
@@ -148,7 +154,7 @@ export class ModelVersion {
     }
   }
 
-  /** The model was replaced, and nobody said so: tenants learn anew. Their budgets go on, else each replacement would be one more. */
+  /** The model was replaced without notice: tenants learn anew. Their error budgets go on: otherwise each replacement would grant a new one. */
   #replaced(): void {
     for (const { learned, errors } of this.tenants) {
       learned?.renew()
@@ -191,37 +197,37 @@ export class ModelVersion {
     sampled?.changed()
   }
 
-  /** Has a query answered. */
+  /** Sends a query into the stack. */
   take({ payload, signal, refusal, caller }: Request): void {
     try {
-      if (this.#closed) throw this.#closed // by what was read of the query
+      if (this.#closed) throw this.#closed // closed by a getter of the query
       const call = this.#open.ask(payload, caller, refusal)
       if (this.#closed)
-        call.end(this.#closed) // by what made features of it
+        call.end(this.#closed) // closed by the user's feature function
       else if (signal && caller.isOpen) caller.listen(signal, (error) => call.leave(error))
     } catch (error) {
       this.#fail(caller, error)
     }
   }
 
-  /** A throw on a query's way costs that one, and nobody else. */
+  /** An exception fails this query only. */
   #fail(caller: WaitingCaller, error: unknown): void {
     if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.dependencies.ended)
   }
 
-  /** Whether a memory may answer a caller that no worker can in time. */
+  /** Whether a memory may answer a caller when no worker can do it in time. */
   mayRecall({ choices, turn }: Pick<WaitingCaller, 'choices' | 'turn'>): boolean {
     if (this.dependencies.first.doubt !== undefined && choices.policy === 'auto') return false
     return choices.policy !== 'retry' && this.tenants.known(turn.tenant)?.memory?.isWarm === true
   }
 
-  /** There are fewer workers. @param ejected  the identity that is believed no more, if that is why */
+  /** Workers have left. @param ejected  the identity that was ejected, if that is why */
   reconsider(ejected?: Identity): void {
     this.dependencies.sampled?.sendAudits()
     if (ejected !== undefined) for (const tenant of this.tenants) tenant.forget?.(ejected)
   }
 
-  /** Takes out what an identity's answers taught, and what open queries would get of it. */
+  /** Removes what an identity's answers taught, also from open queries. */
   forget(identity: Identity): void {
     this.reuse?.forget({ identity })
     for (const tenant of this.tenants) {
@@ -230,7 +236,7 @@ export class ModelVersion {
     }
   }
 
-  /** Ends all that is open, and closes the workers. */
+  /** Ends all open queries, and closes the workers. */
   async close(error: ApproxiferError): Promise<void> {
     this.#closed = error
     this.end(error)
@@ -240,7 +246,7 @@ export class ModelVersion {
     await this.dependencies.pool.close(error)
   }
 
-  /** Every query gets this error, and attempts are given up. */
+  /** Fails all queries with this error, and gives up their attempts. */
   end(error: ApproxiferError): void {
     this.#open.end(error)
     for (const { caller } of this.#waiting.splice(0)) if (caller.isOpen) caller.fail(error, this.dependencies.ended)

@@ -66,7 +66,7 @@ it('what is spared and what that takes is counted, at what an answer takes at th
   spared.gave(10)
   spared.addLookup(0.25)
   spared.gave(undefined)
-  expect({ ...spared }).toEqual({ looks: 3, lookedMs: 1, spared: 3, sparedMs: 15 })
+  expect({ ...spared }).toEqual({ lookups: 3, lookupMs: 1, saved: 3, savedMs: 15 })
 })
 
 /** Whether answers are kept after each of these keys. */
