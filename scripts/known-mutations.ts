@@ -258,7 +258,7 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'the tenant that came first is forgotten',
     file: 'predictor/tenants.ts',
-    from: '    this.#all.delete(name) // and in again, as the last\n',
+    from: '    this.#all.delete(name) // reinserted as the most recently used\n',
     to: '',
     tests: ['predictor/tenants'],
   },
