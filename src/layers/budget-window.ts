@@ -63,6 +63,9 @@ export function termsOf(
   return best as Terms
 }
 
+/** Path of its fields in errors about a saved state. */
+const AT = 'errorBudget.window'
+
 export class BudgetWindow {
   answers = 0
   detected = 0
@@ -141,11 +144,11 @@ export class BudgetWindow {
   static load(state: unknown, maxError: number): BudgetWindow {
     const terms = ['length', 'budget', 'kept', 'rate', 'mostDetected', 'expectedShare'] as const
     const names = ['number', 'answers', 'given', 'caught', 'mayEndAfter', ...terms] as const
-    const all = saved.object('errorBudget.window', state, names)
+    const all = saved.object(AT, state, names)
     const count = (name: (typeof names)[number]) =>
-      saved.integer(`errorBudget.window.${name}`, all[name], 0, saved.MOST_COUNT)
+      saved.integer(`${AT}.${name}`, all[name], 0, saved.MOST_COUNT)
     const share = (name: (typeof names)[number], least = 0) =>
-      saved.number(`errorBudget.window.${name}`, all[name], least, 1)
+      saved.number(`${AT}.${name}`, all[name], least, 1)
     const [length, budget, kept, mostDetected] = [
       count('length'),
       count('budget'),
@@ -153,7 +156,7 @@ export class BudgetWindow {
       count('mostDetected'),
     ]
     if (budget > Math.ceil(maxError * length) || kept > budget)
-      throw saved.refused('errorBudget.window.budget', 'one for its length', budget)
+      throw saved.refused(`${AT}.budget`, 'one for its length', budget)
     const rate = share('rate', Math.max(FLOOR, auditRate(mostDetected, budget - kept) - 1e-9))
     const loaded = new BudgetWindow(count('number'), {
       length,

@@ -249,5 +249,5 @@ export interface WorkerChanges extends AsyncIterable<Change> {
    */
   readonly doubt?: ((liars: number) => void) | undefined
   /** Called before `apart` with a worker that is not one of these, and joins the same predictor: a model that answers alike is called by that one's fingerprint. */
-  readonly whileStarting?: ((worker: ModelWorker) => Promise<void>) | undefined
+  readonly alongside?: ((worker: ModelWorker) => Promise<void>) | undefined
 }

@@ -76,7 +76,7 @@ async function beside(others: WorkerChanges, start: () => Promise<ModelWorker[]>
     await end()
     throw error
   })
-  await others.whileStarting?.(threads[0]).catch(() => {}) // where its model takes no such query, that of the servers has a name of its own
+  await others.alongside?.(threads[0]).catch(() => {}) // where its model takes no such query, that of the servers has a name of its own
   const next = async () => {
     const add = threads.shift()
     return add ? { value: { add } } : reading.next()
