@@ -143,12 +143,10 @@ export class BudgetWindow {
   /** @throws RangeError for what `save` never gave: with more than a coin allows for, or another coin */
   static load(state: unknown, maxError: number): BudgetWindow {
     const terms = ['length', 'budget', 'kept', 'rate', 'mostDetected', 'expectedShare'] as const
-    const names = ['number', 'answers', 'given', 'caught', 'mayEndAfter', ...terms] as const
+    const names = ['number', 'answers', 'given', 'detected', 'mayEndAfter', ...terms] as const
     const all = saved.object(AT, state, names)
-    const count = (name: (typeof names)[number]) =>
-      saved.integer(`${AT}.${name}`, all[name], 0, saved.MOST_COUNT)
-    const share = (name: (typeof names)[number], least = 0) =>
-      saved.number(`${AT}.${name}`, all[name], least, 1)
+    const count = (name: (typeof names)[number]) => saved.integer(`${AT}.${name}`, all[name], 0, saved.MOST_COUNT)
+    const share = (name: (typeof names)[number], least = 0) => saved.number(`${AT}.${name}`, all[name], least, 1)
     const [length, budget, kept, mostDetected] = [
       count('length'),
       count('budget'),
@@ -168,7 +166,7 @@ export class BudgetWindow {
     })
     loaded.answers = count('answers')
     loaded.given = count('given')
-    loaded.detected = count('caught')
+    loaded.detected = count('detected')
     if (all.mayEndAfter !== undefined) loaded.mayEndAfter = count('mayEndAfter')
     return loaded
   }

@@ -47,7 +47,8 @@ export class Audited {
     if (!isOnes) this.breaks(at, 'audited is one worker’s word', `query ${query} is of ${workers.length}`)
     const { tick = 0 } = this.promised ?? {}
     const convict = identities.find((identity) => at > (this.#convicts.get(identity) ?? at) + tick)
-    if (convict) this.breaks(at, 'an ejected worker’s answers are not given', `query ${query} is answered by ${convict}`)
+    if (convict)
+      this.breaks(at, 'an ejected worker’s answers are not given', `query ${query} is answered by ${convict}`)
   }
 
   convicted(at: number, identity: string): void {

@@ -130,9 +130,17 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   [EQUAL, [...twice({}), { at: 9, what: 'forgets', tenant: 'a' }, reused()]],
   [EQUAL, [...twice({}), { at: 9, what: 'renews' }, reused()]],
   ['wrong answers of an ejected worker are recalled', [...wrong(1), convicted, over(200)], sampled],
-  ['wrong answers of an ejected worker are recalled', [...wrong(1), ...wrong(2), convicted, recalled(2), over(200)], sampled],
+  [
+    'wrong answers of an ejected worker are recalled',
+    [...wrong(1), ...wrong(2), convicted, recalled(2), over(200)],
+    sampled,
+  ],
   ['only an ejected worker’s answers are recalled', [...wrong(1), asked(2, 2), given(2, 2, 'b'), answered(2, 3, { ...audited, id: 2, workers: ['b'], off: 0, label: true }), convicted, recalled(1, 2), over(200)], sampled], // biome-ignore format: one line
-  ['a worker that always lies is ejected', [...Array.from({ length: 9 }, (_, i) => wrong(i)).flat(), over(200)], sampled],
+  [
+    'a worker that always lies is ejected',
+    [...Array.from({ length: 9 }, (_, i) => wrong(i)).flat(), over(200)],
+    sampled,
+  ],
   [
     'a refused model does not serve',
     [
