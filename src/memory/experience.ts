@@ -12,24 +12,24 @@ import { finished } from './steps'
 
 export interface ExperienceOptions extends ModelMarks {
   criterion: Criterion
-  /** What is known of workers, unless another tenant's experience saves it. */
+  /** The workers' records, unless another tenant saves them. */
   evidence?: Persistent | undefined
-  /** What counts its answers that were given unasked. */
+  /** The error budget of remembered answers. */
   errorBudget?: Persistent | undefined
   /** Default: on, unless queries or answers are too large for it. */
   memory?: false | Pick<MemoryOptions, 'bytes' | 'features'> | undefined
   /** Of `save`. */
   state?: Uint8Array | undefined
-  /** Or the parts of one that has been read. */
+  /** The parts of a state that was read already. */
   learned?: SavedState | undefined
-  /** Called once if the memory has to be given up, since the user's own `features` throw, or where nothing says whose the state is. */
+  /** Called if the memory is given up because the user's `features` throws, or if it is unknown which model a state belongs to. */
   warn: (text: string) => void
 }
 
 export class Experience {
-  /** How likely recovered answers are right. Replaced here alone, by `renew`. */
+  /** The confidence of recoveries. Replaced by `renew` only. */
   confidence: Confidence
-  /** A memory and a confidence that know nothing yet. */
+  /** Makes an empty memory and confidence. */
   readonly #anew: () => { confidence: Confidence; memory: Memory | undefined }
   readonly #model: LearnedModel
   readonly #evidence: Persistent | undefined
@@ -37,7 +37,7 @@ export class Experience {
   readonly #warn: (text: string) => void
   #memory: Memory | undefined
 
-  /** @throws RangeError for a state that is damaged, or of another model, code or memory: nothing of it is taken */
+  /** @throws RangeError for a state that is damaged, or of another model, code or memory: nothing of it is loaded */
   constructor(core: Core, { inputs, outputs }: Signature, options: ExperienceOptions) {
     const { criterion, evidence, errorBudget, memory, state } = options
     this.#model = learnedModel({ inputs, outputs }, options)
@@ -61,12 +61,12 @@ export class Experience {
     return !this.#memory ? 'none' : this.#memory.ready ? 'warm' : 'cold'
   }
 
-  /** Queries remembered. */
+  /** Pairs in the memory. */
   get remembered(): number {
     return this.#memory?.size ?? 0
   }
 
-  /** What the memory recovers for a query; undefined where there is none, or it knows too little. */
+  /** What the memory predicts for a query; undefined if there is none, or it knows too little. */
   recall(query: Float32Array): Recollection | undefined {
     return this.#guarded((memory) => memory.recover(query))
   }
@@ -85,8 +85,8 @@ export class Experience {
   }
 
   /**
-   * Takes out what was learned from a worker's answers, as if they had never come: at once, but what is left is solved anew in steps of a few
-   * milliseconds, until the last of which the memory recovers nothing.
+   * Removes what a worker's answers taught, as if they had never come. The remaining pairs are solved again in steps of a few milliseconds; until
+   * the last one nothing is recovered.
    */
   forget(from: string): Generator<void> {
     const left = this.#guarded((memory) => memory.forget(from).left)
@@ -100,14 +100,14 @@ export class Experience {
     yield* this.#working()
   }
 
-  /** Forgets all pairs, and how often recoveries were right: the model is another. */
+  /** Forgets all pairs and grades: the model is another. */
   renew(): void {
     const { confidence, memory } = this.#anew()
     this.confidence = confidence
-    if (this.#memory) this.#memory = memory // one that was given up stays so
+    if (this.#memory) this.#memory = memory // a memory that was given up stays so
   }
 
-  /** Solves all that training left to be solved. */
+  /** Finishes all pending training at once. */
   settle(): void {
     finished(this.#working())
     this.#memory?.settle()

@@ -1,4 +1,6 @@
-/** What the engine asks of a memory, whichever host keeps it. How sure decoded answers are is learned here; of remembered ones, by the host. */
+/**
+ * The memory as the engine sees it, whichever host runs it. The confidence of decoded answers is learned here, that of remembered ones by the host.
+ */
 
 import { NO_VALUES } from '../base/arrays'
 import type { Clock } from '../base/clock'
@@ -25,15 +27,15 @@ export interface HostedOptions {
   readonly plan: MemoryPlan
   /** Whether queries are remembered. */
   readonly remembers: boolean
-  /** The user's function, where they are remembered by what it makes of them: no thread can be given it. */
+  /** The user's feature function, which cannot be sent to a thread. */
   readonly features?: OwnFeatures | undefined
-  /** Where they are, unless it is this thread. */
+  /** The thread that runs it; default: this one. */
   readonly thread: MemoryThread | undefined
-  /** Whose answers they are, what else is saved with them, and what sees the model's first ones. */
+  /** The model, what else is saved with its memory, and what checks the model's first answers. */
   readonly model: LearnedModel
   readonly saved: { readonly evidence?: Persistent | undefined; readonly errorBudget?: Persistent | undefined }
   readonly first?: Pick<FirstAnswers, 'see'> | undefined
-  /** Part of the time that this memory may take of what all have. */
+  /** This memory's share of the time for all memories. */
   readonly part: number
 }
 
@@ -45,7 +47,7 @@ export class HostedMemory implements MemoryService {
   readonly #studies: Training
   #isClosed = false
 
-  /** @throws RangeError for options, or what was learned, that do not fit: in a thread's memory that is a warning */
+  /** @throws RangeError for options or a state that do not fit; from a thread's memory that comes as a warning */
   constructor(options: HostedOptions) {
     const { clock, plan, remembers, thread, part, warn } = options
     this.#options = options
@@ -137,14 +139,14 @@ export class HostedMemory implements MemoryService {
     this.#options.first?.see(own)
     this.#confidence.observe(own)
     const step = () => ({ query: () => this.#comparedBy(query), own, from, spread: this.#confidence.spread })
-    // Most answers are passed over: a lesson is made where there is room for one.
+    // Most answers are not learned: the training step is only made if it is accepted.
     const isTaken =
       query.length > 0 && this.#host?.mayLearn && this.#host.learn(step(), query.byteLength + own.byteLength)
-    // What a confident lookup got wrong is told also where there is no time: what it got right is told every time.
+    // A lookup's error is recorded even if there is no time to learn, as its successes always are.
     if (!isTaken && said) this.rehearse(said, own, from)
   }
 
-  /** What a query is remembered by; empty where there is nothing. A function of the user that throws costs the memory, not the queries. */
+  /** A query's features; empty if there are none. If the user's function throws, the memory is given up, and queries go on. */
   #comparedBy(query: Float32Array): Float32Array {
     const { features, warn, plan } = this.#options
     if (!features || !query.length || !this.#host) return query

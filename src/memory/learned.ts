@@ -1,4 +1,4 @@
-/** Reads what was learned, as experience-state.ts writes it, and refuses what is of another model. */
+/** Reads the state that experience-state.ts writes, and refuses that of another model. */
 
 import * as saved from '../base/saved'
 import type { ConfidenceState } from './confidence-state'
@@ -14,9 +14,9 @@ export interface SavedState {
 }
 
 interface StateOptions extends ModelMarks {
-  /** Whether it takes what was known of workers: then it matters more whose it is. */
+  /** If the state has workers' records, they matter only for the right model. */
   evidence?: Persistent | undefined
-  /** Told where nothing says whose the state is. */
+  /** Called if it is unknown which model the state belongs to. */
   warn(text: string): void
 }
 
@@ -29,7 +29,7 @@ export function learnedFrom(state: Uint8Array, own: LearnedModel, reading: State
   return { memory, worth, evidence, errorBudget }
 }
 
-/** What was saved beside the memory, if it is of this model. */
+/** The rest of the state, if it belongs to this model. */
 function checked(value: unknown, own: LearnedModel, reading: StateOptions): ExperienceState {
   const content = saved.object('content', value, ['model', 'worth', 'evidence', 'errorBudget'])
   const model = saved.object('model', content.model, ['inputs', 'outputs', 'fingerprint', 'probed'])
@@ -41,7 +41,7 @@ function checked(value: unknown, own: LearnedModel, reading: StateOptions): Expe
   return { model: own, worth: content.worth as ConfidenceState, evidence, errorBudget }
 }
 
-/** Equal fingerprints are one model's. Others say less than the answers to one query; where nothing can be compared, names and shapes have to do. */
+/** Equal fingerprints mean one model. Otherwise the answers to the probe query are compared; without these, names and shapes. */
 function checkSame(model: Record<string, unknown>, own: LearnedModel, { probed, evidence, warn }: StateOptions): void {
   const { fingerprint } = model
   if (fingerprint !== null) saved.text('model.fingerprint', fingerprint)

@@ -1,15 +1,15 @@
-/** The memory's one face: what the engine asks of what the model answered before, wherever that is kept. */
+/** The engine's interface to a memory, wherever it runs. */
 
 import type { Recovered } from '../base/prediction'
 import type { Agreement } from './agreements'
 
-/** What the memory says of a query. */
+/** What the memory predicts for a query. */
 export interface RecalledAnswer extends Recovered {
-  /** The probability that the model's own answer would be as right; undefined until enough late answers have shown that. */
+  /** The probability that the model's own answer would be as right; undefined until enough late answers have come. */
   readonly confidence: number | undefined
-  /** What the confidence goes by, for `grade`. */
+  /** The signals that the confidence is computed from, for `grade`. */
   readonly signals: readonly number[] | undefined
-  /** Of what it was recalled: what an identity taught may have been taken out since. */
+  /** Increases with each `forget`: older recollections are neither given nor graded. */
   readonly epoch: number
 }
 
