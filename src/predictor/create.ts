@@ -81,7 +81,7 @@ async function dependenciesFor(given: Checked, coded: Coded) {
   return {
     given: mayRecall(given) ? await givenAnswers(given) : undefined,
     BatchAdmission: (await import('./batch-admission')).BatchAdmission,
-    unasked: exact || maxError !== undefined ? await (await import('./reuse')).reuseFor(maxError) : undefined,
+    reuse: exact || maxError !== undefined ? await (await import('./reuse')).reuseFor(maxError) : undefined,
     rollout: given.rollout ? (await import('./rollout')).Rollout : undefined,
     sampling:
       given.verify.mode === 'sampled' ? (await import('../trust/sampling')).samplingOf(given, coded) : undefined,

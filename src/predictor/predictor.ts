@@ -121,7 +121,7 @@ export class Predictor {
   /** All workers have another model. */
   #renew(change: ModelChange): void {
     this.#version.renew(change)
-    this.#settings.onGeneration(this.modelVersions()[0])
+    this.#settings.onModelVersion(this.modelVersions()[0])
   }
 
   get #version(): ModelVersion {

@@ -275,7 +275,7 @@ export class Rollout {
   }
 
   #tell(entry: ModelCandidate): void {
-    this.#options.settings.onGeneration(reportOf(entry))
+    this.#options.settings.onModelVersion(reportOf(entry))
   }
 
   /** Stops all timers. The caller closes the versions. */

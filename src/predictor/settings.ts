@@ -76,7 +76,7 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     memory: memory === false || bytes === 0 || (!memory && !learns) ? (false as const) : memory && chosen,
     states: statesOf(state, limits.tenants),
     warn,
-    onGeneration: guarded(options.onModelVersion ?? (() => {}), threw('onModelVersion', warn)),
+    onModelVersion: guarded(options.onModelVersion ?? (() => {}), threw('onModelVersion', warn)),
     onVerdict: guarded(options.onVerdict ?? (() => {}), threw('onVerdict', warn)),
     onRecall: guarded(options.onRecall ?? (() => {}), threw('onRecall', warn)),
   }

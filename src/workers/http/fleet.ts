@@ -66,11 +66,11 @@ class HttpFleet {
     this.#settings = settings
     const [names, onApart] = [new ModelNames(this.#isSame), () => this.#admitOthers()]
     const called = (model: ModelIdentity) => names.of(model)
-    const beside = async (worker: ModelWorker) => {
+    const alongside = async (worker: ModelWorker) => {
       names.learn(await identityOf(worker, probe))
       if (this.fleet.model) this.#admitAll(this.fleet.model) // servers may have answered before
     }
-    const options = { onApart, beside, onReturn: () => this.#close() }
+    const options = { onApart, alongside, onReturn: () => this.#close() }
     this.fleet = new RemoteFleet({ nameOf: called, clock, warn, most, ...options })
     // The only timer that holds the process: somebody waits for the first workers.
     this.#cancelLate = clock.after(timeoutMs, () => this.#late())

@@ -14,14 +14,14 @@ export interface ChangesOptions {
   /** Called by a reader where some may lie. */
   doubt?: ((liars: number) => void) | undefined
   /** Called before that with a worker that is not of the fleet. */
-  beside?: ((worker: ModelWorker) => Promise<void>) | undefined
+  alongside?: ((worker: ModelWorker) => Promise<void>) | undefined
 }
 
 export class Changes<T> implements AsyncIterableIterator<T> {
   readonly most: number | undefined
   readonly apart: (() => void) | undefined
   readonly doubt: ((liars: number) => void) | undefined
-  readonly beside: ((worker: ModelWorker) => Promise<void>) | undefined
+  readonly alongside: ((worker: ModelWorker) => Promise<void>) | undefined
   /** `taken`: called when the reader has dealt with the change, and asks for the next one. */
   readonly #queue: { change: T; taken: (() => void) | undefined }[] = []
   readonly #reading: AsyncGenerator<T>
@@ -29,11 +29,11 @@ export class Changes<T> implements AsyncIterableIterator<T> {
   #end: { error: unknown } | undefined
   #wake: () => void = () => {}
 
-  constructor({ onStart, onReturn, most, apart, doubt, beside }: ChangesOptions) {
+  constructor({ onStart, onReturn, most, apart, doubt, alongside }: ChangesOptions) {
     this.most = most
     this.apart = apart
     this.doubt = doubt
-    this.beside = beside
+    this.alongside = alongside
     this.#onReturn = onReturn
     this.#reading = this.#read(onStart)
   }
