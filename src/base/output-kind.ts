@@ -294,7 +294,7 @@ function labelsOf(spec: TensorSpec, axis = spec.shape.findLastIndex((n) => n > 1
   return { kind: 'label', positions: size(spec) / classes, classes, ...(step > 1 && { step }) }
 }
 
-/** What is to be said where readings are guesses. */
+/** What the user has to say if it is a guess what outputs mean. */
 export const doubtsOf = (kinds: readonly OutputKind[]): string[] => kinds.flatMap(({ doubt }) => doubt ?? [])
 
 /** In words, when an output is right. */

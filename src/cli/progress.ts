@@ -101,10 +101,7 @@ class Average {
   }
 }
 
-/**
- * How long the rest will take: rows through the model, inputs that are looked at for the first time, to be remembered or
- * compared, and what else there is to do for a group; each at its pace so far.
- */
+/** Estimates the remaining time from the pace so far of each kind of work: inferences, inputs that are learned or looked up, and groups. */
 export class RemainingTime {
   readonly #rows = new Average()
   readonly #inputs = new Average()

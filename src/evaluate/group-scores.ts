@@ -18,7 +18,7 @@ export interface Rules {
   learn: number
 }
 
-/** What an answer says of its own confidence, and whether it agrees with the model. */
+/** An answer's stated confidence, and whether it agrees with the model. */
 export type StatedFigure = Stated & Drawn
 
 export interface GroupScores {

@@ -4,7 +4,7 @@ import * as saved from '../base/saved'
 
 /** Queries that count. */
 const WINDOW = 3000
-/** Thresholds that are told apart: eight for each factor of two of 1 - confidence, from 1 down to a millionth; repeats are above all of them. */
+/** Thresholds are distinguished in steps of an eighth of an octave of 1 - confidence, from 1 down to a millionth; repeats rank above all of them. */
 const BINS = 160
 const REPEATS = BINS
 const BINS_AN_OCTAVE = 8

@@ -13,7 +13,7 @@ export interface RecalledAnswer extends Recovered {
   readonly epoch: number
 }
 
-/** A recovery that nobody was given, and the model's own answer to the same query. */
+/** A recovery that was not given, and the model's own answer to the same query. */
 export interface Rehearsal {
   readonly recovered: Recovered
   readonly own: Float32Array
@@ -21,11 +21,11 @@ export interface Rehearsal {
 }
 
 export interface MemoryStats {
-  /** Queries remembered. */
+  /** Pairs of query and answer in the memory. */
   readonly pairs: number
-  /** How far off an answer without a label may be to agree; undefined where there are labels, or nothing learned it yet. */
+  /** How far answers without labels may differ to agree; undefined with labels, or until it is learned. */
   readonly tolerance: number | undefined
-  /** The same of each of several outputs. */
+  /** The same for each of several outputs. */
   readonly tolerances: Record<string, number | undefined>
   /** How often recovered answers agreed with the model's own, which came late. */
   readonly agreements: Agreement[]

@@ -122,7 +122,7 @@ export class MemoryThread {
   close(of: number): void {
     this.#memories.delete(of)
     if (this.#memories.size) return this.order({ is: 'close', of })
-    this.#end(new ApproxiferError('CLOSED', 'the memory was closed')) // another thread is started when there is something to keep again
+    this.#end(new ApproxiferError('CLOSED', 'the memory was closed')) // a new thread is started when there is something to remember again
   }
 
   #flush(): void {
