@@ -74,7 +74,7 @@ export interface Recovered {
 export interface RowReport {
   /** 0 .. N-1 as encoded; hedges and retries count on from N. */
   row: number
-  /** Empty where no worker had room for it while somebody wanted it. */
+  /** Empty if no worker began with it. */
   worker: string
   /** `late`: it came when nobody waited for it any more. `rejected`: it was no answer. */
   outcome: 'onTime' | 'late' | 'failed' | 'rejected'

@@ -259,7 +259,7 @@ export class ThreadMemory implements MemoryHost {
     return this.#thread.lookMs
   }
 
-  /** The thread is started, and told what it keeps, when there is something to keep. */
+  /** The thread is started when there is something to remember. */
   #order(order: Order): void {
     if (!this.#isOpen && order.is !== 'open') this.#thread.order({ is: 'open', of: this.of, plan: this.#plan })
     this.#isOpen = true
