@@ -25,7 +25,7 @@ const OUTSIDE = /^onnxruntime-web/
 
 /** Modules that only their own options load, or a model that is none. */
 const APART =
-  /group\/aaai22|error-budget|query\/vote|remember|predictor\/(open|membership|unasked|rollout|comparison)|onnx\/kinds|trust\/sampling|remote\/model/
+  /group\/aaai22|error-budget|query\/vote|remember|predictor\/(open|membership|remembered|rollout|comparison)|onnx\/kinds|trust\/sampling|remote\/model/
 
 /** Each gives the files of a bundle by name: { code, isEntry, isApart, imports, later }, the latter names of others, behind `import()` or not. */
 const bundlers = {

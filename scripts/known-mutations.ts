@@ -63,7 +63,7 @@ export const knownMutations: readonly KnownMutation[] = [
     name: 'attempts that wait are not taken back',
     file: 'layers/pool-service.ts',
     from: "this.#pool[isTold ? 'cancel' : 'release'](attempt)",
-    to: 'if (isTold) this.#pool.cancel(attempt)',
+    to: 'if (isInterruptible) this.#pool.cancel(attempt)',
     tests: ['layers/pool-service', 'predictor/hedges'],
   },
   {
@@ -90,7 +90,7 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'late lies are forgiven',
     file: 'layers/agree.ts',
-    from: "    if (finding === 'lie') this.#convict(vote)\n",
+    from: "    if (finding === 'lie') this.#lied(vote)\n",
     to: '',
     tests: ['layers/agree'],
   },
@@ -109,9 +109,9 @@ export const knownMutations: readonly KnownMutation[] = [
     tests: ['layers/recover'],
   },
   {
-    name: 'strangers tell how large answers are',
+    name: 'untrusted workers tell how large answers are',
     file: 'trust/scales.ts',
-    from: 'return this.#isAnchored ? own : ',
+    from: 'return this.#hasTrusted ? own : ',
     to: 'return ',
     tests: ['trust/told-scales'],
   },
@@ -258,7 +258,7 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'the tenant that came first is forgotten',
     file: 'predictor/tenants.ts',
-    from: '    this.#all.delete(name) // and in again, as the last\n',
+    from: '    this.#all.delete(name) // reinserted as the most recently used\n',
     to: '',
     tests: ['predictor/tenants'],
   },

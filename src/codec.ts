@@ -12,7 +12,7 @@ export type {
   Tags,
   Tolerance,
 } from './base/criterion'
-export type { Right, RightOutput } from './base/reading'
+export type { Right, RightOutput } from './base/output-kind'
 export { type Points, Scheme, type SchemeOptions } from './base/scheme'
 export { Codec, type CodecOptions } from './codec/codec'
 export type { CodedRow, Recovery } from './codec/decode'

@@ -106,14 +106,14 @@ export type WorkerChange =
   | { readonly event: 'ejected'; readonly why: 'lied' | 'deviant' }
   | { readonly event: 'readmitted' }
 
-/** A model that workers have is something else than before: see `ModelReport`. */
-export type ModelEvent = { readonly event: 'model' } & ModelReport
+/** A model that workers have is something else than before: see `ModelVersionReport`. */
+export type ModelEvent = { readonly event: 'model' } & ModelVersionReport
 
 /**
  * Of workers that have one model. `gathering`: it has too few of them to answer, or to take over; `shadow`, `canary`: it is asked
  * as well, or answers some; `refused`: it does not take over by itself; `gone`: it has no worker left.
  */
-export interface ModelReport {
+export interface ModelVersionReport {
   /** The model's fingerprint or, where workers do not tell it, what tells its answers from another's. */
   readonly id: string
   readonly state: 'gathering' | 'shadow' | 'canary' | 'serving' | 'refused' | 'gone'
@@ -182,7 +182,7 @@ export class Events {
     if (this.#listener) this.tell({ at: this.now, worker, identity, ...what })
   }
 
-  tellModel(report: ModelReport): void {
+  tellModel(report: ModelVersionReport): void {
     if (this.#listener) this.tell({ at: this.now, event: 'model', ...report })
   }
 }

@@ -3,5 +3,5 @@
 export type { Clock } from './base/clock'
 export type { Faults } from './testing/faults'
 export { FaultyWorker } from './testing/faulty'
-export { type Law, SimulatedWorker } from './testing/simulated-worker'
+export { type ServiceTime, SimulatedWorker } from './testing/simulated-worker'
 export { VirtualClock } from './testing/virtual-clock'

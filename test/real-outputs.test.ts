@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest'
 import type { OutputCriterion } from '../src/base/criterion'
-import { readingsOf } from '../src/base/reading'
+import { outputKindsOf } from '../src/base/output-kind'
 import { FIRST_ANSWERS, FirstAnswers } from '../src/base/refutation'
 import { size, type TensorSpec } from '../src/base/tensor'
 import { kinds, type Meant, type RealOutput, realOutputs } from './shared/real-outputs'
@@ -12,7 +12,7 @@ function readingOf({ output, shape, op, axis, config, type, beside = {}, values 
   const others = Object.entries(beside).map(([name, shape]) => ({ name, shape }))
   const outputs: TensorSpec[] = [{ name: output, shape, ...(type && { type }) }, ...others]
   const hints = { config, ...(op && { node: { op, axis } }) }
-  const readings = readingsOf(outputs, undefined, [hints, ...others.map(() => ({ config }))])
+  const readings = outputKindsOf(outputs, undefined, [hints, ...others.map(() => ({ config }))])
   const [reading] = readings
   const first = new FirstAnswers(outputs.slice(0, 1), [reading], () => {})
   const isLarge = size({ shape }) > 20_000 // maps, which no answer speaks against

@@ -50,9 +50,7 @@ it(`${REFERENCE} has every line that histories are checked for, and every assump
     readFileSync(REFERENCE, 'utf8'),
   )
   const rows = (table?.[1] ?? '').trim().split('\n').map((row) => row.split('|').slice(1, 3).map((cell) => cell.trim().split('; '))) // biome-ignore format: one line
-  const lines = rows.flatMap(([checked]) =>
-    checked.map((line) => line.replace(/^of a (gateway|fleet that anybody may join): /, '')),
-  )
+  const lines = rows.flatMap(([checked]) => checked.map((line) => line.replace(/^of an? (gateway|open fleet): /, '')))
   const source = ['history', 'exchanges', 'strangers', 'audited', 'reused', 'returning']
     .map((name) => readFileSync(`test/simulation/${name}.ts`, 'utf8'))
     .join('')

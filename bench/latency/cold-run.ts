@@ -40,7 +40,7 @@ export async function simulate({ model, load, policy, seed, costs }: Job): Promi
   const clock = new VirtualClock()
   const [arriving, serving] = [seeded(1000 * seed), seeded(1000 * seed + 1)]
   const answer = (row: Float32Array) => answers[known.get(keyOf(row)) as number].slice()
-  const simulation = { clock, law: randomTrouble(serving), answer, signature }
+  const simulation = { clock, serviceMs: randomTrouble(serving), answer, signature }
   const workers = Array.from({ length: WORKERS }, (_, i) => new SimulatedWorker(i, simulation))
   const scheme = { queries: 1 }
   const predictor = await createPredictor({ workers, scheme, policy, testing: { clock, memoryThread: new SimulatedThread(clock, costs).spawn }, limits: { queries: 1e5 }, onWarning() {} }) // biome-ignore format: one line

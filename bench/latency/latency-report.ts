@@ -124,8 +124,8 @@ export async function report(results: Results): Promise<void> {
   )
 
   const costs = names.map((name) => {
-    const { look, comparing, step } = results.costs[name]
-    return [TITLES[name], ...[look, comparing, step].map((ms) => `${ms.toFixed(3)} ms`)]
+    const { lookUp, comparing, step } = results.costs[name]
+    return [TITLES[name], ...[lookUp, comparing, step].map((ms) => `${ms.toFixed(3)} ms`)]
   })
   const other = ([['bimodal', 0.6], ['pauses', 0.6], ['pool slow', 0.3]] as const).map(([trouble, load]) => {
     const where = at(trouble, load)

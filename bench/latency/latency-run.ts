@@ -11,10 +11,10 @@ import { Blind, ByHand, type ByHandOptions } from '../shared/by-hand'
 import { type Data, dataOf, experienceFor, type ModelName, modelled, remember } from '../shared/models'
 import {
   bimodal,
-  type Law,
   MEDIAN_MS,
   pauses,
   randomTrouble,
+  type ServiceTime,
   SimulatedWorker,
   type Simulation,
   slowPool,
@@ -37,7 +37,7 @@ const troubles = {
   bimodal: { law: bimodal, meanMs: 15.4 },
   pauses: { law: pauses, meanMs: 10.6 },
   'pool slow': { law: slowPool, meanMs: 11.8 },
-} satisfies Record<string, { law(random: Random, workers: number): Law; meanMs: number }>
+} satisfies Record<string, { law(random: Random, workers: number): ServiceTime; meanMs: number }>
 
 /** What the second half is: `clothes`, images of another set; `mix`, nine in ten of other classes than in the first. */
 export type Shift = 'none' | 'clothes' | 'mix'
@@ -163,7 +163,7 @@ export async function simulate(job: Job & { costs: ThreadCosts }): Promise<Figur
   const [arriving, serving] = [seeded(1000 * seed), seeded(1000 * seed + 1)]
   const simulation: Simulation = {
     clock,
-    law: law(serving, WORKERS),
+    serviceMs: law(serving, WORKERS),
     answer: (row) => {
       const index = data.indexOf(row)
       return index === undefined ? modelled(job.model, row, clock) : data.answers[index].slice()

@@ -3,32 +3,32 @@
 import { Payload } from '../../src/base/payload'
 import { type Random, seeded } from '../../src/base/random'
 import { WaitingCaller } from '../../src/predictor/caller'
-import { meansOf } from '../../src/predictor/means'
+import { dependenciesOf } from '../../src/predictor/dependencies'
 import { checkOptions, settingsOf } from '../../src/predictor/settings'
 import { noCoder } from '../../src/predictor/tenants'
 import { ModelVersion } from '../../src/predictor/version'
 import { SimulatedWorker, type Simulation } from '../../src/testing/simulated-worker'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 
-type Law = (random: Random, index: number) => number
+type ServiceTime = (random: Random, index: number) => number
 
 const around =
-  (deviation: number): Law =>
+  (deviation: number): ServiceTime =>
   (random) =>
     Math.exp(deviation * random.gauss())
 const tight =
-  (share: number): Law =>
+  (share: number): ServiceTime =>
   (random) =>
     around(0.1)(random, 0) * (random.next() < share ? 10 : 1)
 const half =
-  (law: Law): Law =>
+  (law: ServiceTime): ServiceTime =>
   (random, index) =>
     law(random, index) * (index % 2 ? 3 : 1)
 /** As models gain by runs of several rows. */
 const batches = { most: 8, factor: (rows: number) => 1 + 0.3 * (rows - 1) }
 
 /** How times vary beside the size, as a factor, and the mean of that at the machines' speed together. With batches more are asked than could be answered one by one. */
-export const worlds: Record<string, { law: Law; mean: number; batches?: typeof batches }> = {
+export const worlds: Record<string, { law: ServiceTime; mean: number; batches?: typeof batches }> = {
   'deviation .1': { law: around(0.1), mean: 1.005 },
   'deviation .5': { law: around(0.5), mean: 1.133 },
   'deviation 1': { law: around(1), mean: 1.649 },
@@ -78,7 +78,7 @@ export async function simulate(job: SizedJob): Promise<SizedTail> {
   const [arriving, serving] = [seeded(seed), seeded(seed + 1)]
   const simulation: Simulation = {
     clock,
-    law: (index, _, size) => (tells ? (size * MEAN_MS) / ((1 + MOST) / 2) : MEAN_MS) * law(serving, index),
+    serviceMs: (index, _, size) => (tells ? (size * MEAN_MS) / ((1 + MOST) / 2) : MEAN_MS) * law(serving, index),
     answer: (row) => row.slice(0, 1),
     signature: { inputs: [{ name: 'x', shape: [MOST] }], outputs: [{ name: 'y', shape: [1] }] },
     ...(batches && { batches }),
@@ -109,8 +109,8 @@ function asking(clock: VirtualClock, workers: SimulatedWorker[]) {
   const options = checkOptions({ workers, testing: { clock }, limits: { queries: 1e6 }, onWarning() {} })
   const settings = settingsOf(options, coder)
   const told = { fewer() {}, judged() {}, recalled() {}, ended() {} }
-  const generation: ModelVersion = new ModelVersion(meansOf(coder, workers, settings, told), settings, {
-    told: { model: undefined },
+  const generation: ModelVersion = new ModelVersion(dependenciesOf(coder, workers, settings, told), settings, {
+    model: { model: undefined },
   })
   return (payload: Payload, done: () => void, failed: () => void) => {
     const caller = new WaitingCaller(settings.choices, clock.now(), 1e6, done, failed)

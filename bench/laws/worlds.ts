@@ -1,11 +1,11 @@
 /** The worlds of bench laws: how long answers take, and how queries arrive. */
 
 import type { Random } from '../../src/base/random'
-import { type Law, MEDIAN_MS, wanderingTrouble } from '../shared/simulated'
+import { MEDIAN_MS, type ServiceTime, wanderingTrouble } from '../shared/simulated'
 
 export interface World {
   /** @param spanMs  how long the run will take */
-  law(random: Random, workers: number, spanMs: number): Law
+  law(random: Random, workers: number, spanMs: number): ServiceTime
   /** What an answer takes on average at the speed of all machines together, in ms: the arrivals are reckoned by it. */
   meanMs(workers: number): number
   /** How many times the mean rate queries arrive at, at a time. Default: always once. */

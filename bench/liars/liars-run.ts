@@ -124,7 +124,7 @@ export async function simulate(job: Job): Promise<Figures> {
   const [arriving, serving, lying, crashing] = [0, 1, 2, 3].map((i) => seeded(100 * seed + i))
   const simulation: Simulation = {
     clock,
-    law: randomTrouble(serving),
+    serviceMs: randomTrouble(serving),
     answer: (row) => {
       const index = data.indexOf(row)
       return index === undefined ? modelled(model, row, clock) : data.answers[index].slice()

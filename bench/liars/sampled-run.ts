@@ -108,7 +108,7 @@ export async function simulate({ model, share, each: ofOne, seed }: Job): Promis
   )
   const simulation: Simulation = {
     clock,
-    law: () => lognormal(serving),
+    serviceMs: () => lognormal(serving),
     answer: ([number]) => answers[number].slice(),
     signature: {
       inputs: [{ name: 'number', shape: [1] }],

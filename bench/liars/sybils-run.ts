@@ -162,7 +162,7 @@ function swapped(own: Float32Array): Float32Array {
 function simulationOf(clock: VirtualClock, answers: readonly Float32Array[], seed: number): Simulation {
   return {
     clock,
-    law: randomTrouble(seeded(seed)),
+    serviceMs: randomTrouble(seeded(seed)),
     answer: ([image]) => answers[image].slice(),
     // A query is the number of an image, and its own.
     signature: { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [answers[0].length] }] },

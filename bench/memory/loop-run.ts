@@ -171,12 +171,12 @@ export async function simulate(job: Job): Promise<Run> {
     }
   }
   await Promise.all(Array.from({ length: job.reuse ? CALLERS : 1 }, caller))
-  const remembered = predictor.stats().remembered
+  const remembered = predictor.stats().memoryPairs
   const turns = watch.held('turns')
   const kinds = [...watch.times.keys()].filter((what) => what !== 'turns').map((what) => watch.held(what))
   watch.times.clear()
   watch.timed('forget', () => predictor.forget('worker 3'))
-  for (let least = 0; least < 100; least = predictor.stats().remembered === 0 ? 0 : least + 1) await after(20)
+  for (let least = 0; least < 100; least = predictor.stats().memoryPairs === 0 ? 0 : least + 1) await after(20)
   isOpen = false
   const forgot = [...watch.times.keys()].filter((what) => what !== 'turns').map((what) => watch.held(what))
   const spent = [...watch.times].filter(([what]) => what !== 'turns').flatMap(([, times]) => times)
@@ -188,7 +188,7 @@ export async function simulate(job: Job): Promise<Run> {
     median: median(latencies.slice(latencies.length >> 1)),
     forgot: {
       before: remembered,
-      after: predictor.stats().remembered,
+      after: predictor.stats().memoryPairs,
       ms: spent.reduce((a, b) => a + b, 0),
       longest: Math.max(...forgot.map(({ longest }) => longest)),
     },

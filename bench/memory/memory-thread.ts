@@ -18,7 +18,7 @@ const ROUNDS = 3
 // As it is built, which is what users run.
 const built = <T>(path: string) => import(new URL(`../../dist/${path}.js`, import.meta.url).href) as Promise<T>
 const { MemoryThread } = await built<typeof import('../../src/memory/thread')>('memory/thread')
-const { InlineMemory, BESIDE_OTHERS } = await built<typeof import('../../src/memory/inline')>('memory/inline')
+const { InlineMemory, SHARED_THREAD } = await built<typeof import('../../src/memory/inline')>('memory/inline')
 const { Experience } = await built<typeof import('../../src/memory/experience')>('memory/experience')
 const { platform } = await built<typeof import('../../src/platform/node')>('platform.node')
 
@@ -43,7 +43,7 @@ export default async function memoryThread(json: boolean): Promise<void> {
   const plan = { core: core.kind, signature, criterion, memory: {}, learned: undefined }
   const warn = (text: string) => console.warn(text)
   const experience = new Experience(core, signature, { criterion, warn })
-  const near = new InlineMemory(experience, { clock, shares: { ...BESIDE_OTHERS, lookups: 1, cold: 1, warm: 1 }, warn })
+  const near = new InlineMemory(experience, { clock, shares: { ...SHARED_THREAD, lookups: 1, cold: 1, warm: 1 }, warn })
   const far = new MemoryThread(clock, (onDeath) => platform.spawn(undefined, onDeath)).open(plan, warn, warn)
   for (const memory of [near, far])
     for (let i = 0; i < PAIRS; i++) {
@@ -53,7 +53,7 @@ export default async function memoryThread(json: boolean): Promise<void> {
   await Promise.all([near.take(), far.take()])
   const query = (i: number) => inputs[PAIRS + (i % (inputs.length - PAIRS))]
   for (let i = 0; i < 20; i++) {
-    const said = near.look(query(i), [])
+    const said = near.lookUp(query(i), [])
     const other = await new Promise((resolve) => far.recall(() => query(i), [], 1000, resolve))
     if (JSON.stringify(said) !== JSON.stringify(other)) throw new Error('the two say different things')
   }
@@ -62,7 +62,7 @@ export default async function memoryThread(json: boolean): Promise<void> {
     const before = threadTime()
     for (let i = 0; i < LOOKUPS; i++) {
       const start = performance.now()
-      near.look(query(i), [])
+      near.lookUp(query(i), [])
       times.push(performance.now() - start)
     }
     return figuresOf(times, threadTime() - before)

@@ -105,7 +105,10 @@ async function offer(
   const clock = new VirtualClock()
   const [arriving, serving, tossing] = [2, 3, 4].map((part) => seeded(10 * seed + part))
   const law = randomTrouble(serving)
-  const workers = Array.from({ length: WORKERS }, (_, i) => new SimulatedWorker(i, { clock, law, answer, signature }))
+  const workers = Array.from(
+    { length: WORKERS },
+    (_, i) => new SimulatedWorker(i, { clock, serviceMs: law, answer, signature }),
+  )
   const common = { workers, limits: { queries: 1e5 }, deadlineMs: DEADLINE_MS, onWarning() {} }
   const predictor = await createPredictor({
     ...common,
@@ -169,7 +172,7 @@ export default async function overloadMemory(json: boolean, words: string[]): Pr
   const runs: Offered[] = []
   for (const job of jobs.filter(({ model }) => !models.length || models.some((word) => model.includes(word)))) {
     const costs = await measureCosts(job.model)
-    const charges = { ...costs, look: job.look ?? costs.look }
+    const charges = { ...costs, look: job.look ?? costs.lookUp }
     const world = await worldOf(job.model)
     const first = await taught(job, world)
     for (let seed = 1; seed <= seeds; seed++) {
@@ -188,7 +191,7 @@ export default async function overloadMemory(json: boolean, words: string[]): Pr
 function tableOf(runs: readonly Offered[]) {
   const out = table(['model, maxError', 'a look, ms', 'offered', 'looked up', 'answered', 'of seeds', 'refused', 'too late', 'remembered', 'wrong', 'p50, ms', 'p99', 'inferences a query']) // biome-ignore format: one line
   const percent = (part: number) => `${(100 * part).toFixed(1)} %`
-  const cellOf = ({ model, maxError, charges, load, way }: Offered) => [`${model}, ${maxError}`, charges.look.toFixed(2), `${load}x`, way] // biome-ignore format: one line
+  const cellOf = ({ model, maxError, charges, load, way }: Offered) => [`${model}, ${maxError}`, charges.lookUp.toFixed(2), `${load}x`, way] // biome-ignore format: one line
   const cells = new Map<string, Offered[]>()
   for (const run of runs) {
     const name = cellOf(run).join()

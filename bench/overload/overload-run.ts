@@ -41,7 +41,7 @@ export async function simulate(job: Job): Promise<Run> {
   const meanMs = ms * meanOf(deviation)
   const law = () => ms * Math.exp(deviation * serving.gauss())
   const answer = (row: Float32Array) => row.slice()
-  const simulation = { clock, law, answer, interruptible: stops, signature }
+  const simulation = { clock, serviceMs: law, answer, interruptible: stops, signature }
   const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, simulation))
   const limits = { queries: 1e6, ...(by === 'tenant' && { tenants: 10 }) }
   const begun = { at: 0, workedMs: 0 }

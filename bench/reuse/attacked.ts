@@ -89,7 +89,7 @@ async function run(world: World, { neighbour, byzantine, lies }: Plan, seed: num
   const model = modelOf(world)
   const clock = new VirtualClock()
   const [arriving, serving, tossing] = [1, 2, 3].map((part) => seeded(10 * seed + part))
-  const simulation = { clock, law: randomTrouble(serving), answer: model, signature }
+  const simulation = { clock, serviceMs: randomTrouble(serving), answer: model, signature }
   const workers = Array.from(
     { length: WORKERS },
     (_, i) => new (lies && i === 0 ? Repeating : SimulatedWorker)(i, simulation),

@@ -11,8 +11,8 @@ import { loadInputs } from '../../src/cli/npy'
 import { markdownTable, svg } from '../../src/cli/report'
 import { table } from '../../src/cli/table'
 import { loadCore } from '../../src/core/load'
+import { addTo, nothingSpent, type Recorded, Recorder, type Spending, spend } from '../../src/evaluate/error-budgets'
 import { answersOf } from '../../src/evaluate/model'
-import { addTo, nothingSpent, type Recorded, Recorder, type Spending, spend } from '../../src/evaluate/unasked'
 import { OnnxModel } from '../../src/workers/onnx/model'
 import { readModel } from '../../src/workers/onnx/model-file'
 import { newExperience } from '../shared/models'
@@ -119,9 +119,9 @@ async function rowsOf(name: string, coins: number, tell: (row: Row) => void): Pr
 
 function cells({ name, order, maxError, memory, neighbour }: Row): string[] {
   const percent = (part: number, all: number) => ((100 * part) / all).toFixed(2)
-  const { queries, audits, wrong, over, spans } = memory
-  const spent = [percent(audits, queries), percent(wrong, queries), `${over} of ${spans}`]
-  return [name, order, `${maxError}`, share(memory), ...spent, share(neighbour), `${neighbour.over} of ${neighbour.spans}`] // biome-ignore format: one line
+  const { queries, audits, wrong, over, windows } = memory
+  const spent = [percent(audits, queries), percent(wrong, queries), `${over} of ${windows}`]
+  return [name, order, `${maxError}`, share(memory), ...spent, share(neighbour), `${neighbour.over} of ${neighbour.windows}`] // biome-ignore format: one line
 }
 
 const share = ({ asked, queries }: Spending) => (queries ? (asked / queries).toFixed(2) : '-')

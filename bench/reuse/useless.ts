@@ -78,7 +78,10 @@ async function run(
   const [arriving, serving, tossing] = [1, 2, 3].map((part) => seeded(10 * seed + part))
   const slow = randomTrouble(serving)
   const law = (index: number, now: number) => slow(index, now) / quicker
-  const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, { clock, law, answer, signature }))
+  const workers = Array.from(
+    { length: count },
+    (_, i) => new SimulatedWorker(i, { clock, serviceMs: law, answer, signature }),
+  )
   const reuse = maxError === undefined ? {} : { reuse: { maxError } }
   const predictor = await createPredictor({ workers, ...reuse, limits: { queries: 1e5 }, onWarning() {}, testing: { clock, coin: tossing.next, memoryThread: new SimulatedThread(clock, charges).spawn } }) // biome-ignore format: one line
   const order = arriving.choose(inputs.length, QUERIES)
@@ -90,7 +93,7 @@ async function run(
     const since = due
     predictor.predict(inputs[order[next++]]).then(() => times.push(clock.now() - since))
     if (next === FIRST) before = cpuUsage()
-    if (next === QUERIES / 2) half = predictor.stats().unasked
+    if (next === QUERIES / 2) half = predictor.stats().remembered
     if (off === undefined && next % 64 === 0 && predictor.stats().saving?.off) off = next
     if (next === QUERIES) return
     due += (-Math.log(1 - arriving.next()) * MEAN_MS) / (LOAD * count * quicker)
@@ -99,7 +102,7 @@ async function run(
   clock.after(0, arrive)
   await clock.run()
   const { user, system } = cpuUsage(before)
-  const unasked = (predictor.stats().unasked - half) / (QUERIES / 2)
+  const unasked = (predictor.stats().remembered - half) / (QUERIES / 2)
   await predictor.close()
   times.sort((a, b) => a - b)
   const quantile = (q: number) => times[Math.floor(q * (times.length - 1))]

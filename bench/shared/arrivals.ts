@@ -2,7 +2,7 @@
 
 import { type Random, seeded } from '../../src/base/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { type Law, SimulatedWorker } from './simulated'
+import { type ServiceTime, SimulatedWorker } from './simulated'
 
 /** In ms. */
 export interface Tail {
@@ -22,7 +22,7 @@ export type Start = (clock: VirtualClock, workers: SimulatedWorker[]) => Promise
 
 export interface Arrivals {
   /** @param spanMs  how long the arrivals go on, on average */
-  law(random: Random, workers: number, spanMs: number): Law
+  law(random: Random, workers: number, spanMs: number): ServiceTime
   /** What an answer takes on average, which the arrivals are reckoned by. */
   meanMs: number
   /** How many times the mean rate queries arrive at, at a time. Default: always once. */
@@ -47,7 +47,7 @@ export async function tailOf(arrivals: Arrivals, start: Start): Promise<Tail> {
   const [arriving, serving] = [seeded(seed), seeded(seed + 1)]
   const simulation = {
     clock,
-    law: law(serving, count, queries * gapMs),
+    serviceMs: law(serving, count, queries * gapMs),
     answer: (row: Float32Array) => row.slice(),
     interruptible,
     signature: { inputs: [{ name: 'x', shape: [width] }], outputs: [{ name: 'y', shape: [width] }] },

@@ -16,7 +16,7 @@ export async function measureCosts(name: ModelName): Promise<ThreadCosts> {
   const data = await dataOf(name)
   const memory = await experienceFor(data)
   remember(memory, data, [...Array(PAIRS).keys()])
-  const times: Record<keyof Charges, number[][]> = { look: [], comparing: [], step: [] }
+  const times: Record<keyof Charges, number[][]> = { lookUp: [], comparing: [], step: [] }
   const timed = <T>(what: keyof Charges, run: () => T): T => {
     const before = process.cpuUsage()
     const result = run()
@@ -28,12 +28,12 @@ export async function measureCosts(name: ModelName): Promise<ThreadCosts> {
     for (const each of Object.values(times)) each.push([])
     for (let i = 0; i < 100; i++) {
       const at = PAIRS + 100 * round + i
-      timed('look', () => memory.recall(data.inputs[at]))
+      timed('lookUp', () => memory.recall(data.inputs[at]))
       const lesson = memory.train(data.inputs[at], data.answers[at])
       timed('comparing', () => lesson.next())
       while (!timed('step', () => lesson.next()).done) {}
     }
   }
   const least = (what: keyof Charges) => Math.min(...times[what].map(mean))
-  return { look: least('look'), comparing: least('comparing'), step: least('step'), ...MESSAGES }
+  return { lookUp: least('lookUp'), comparing: least('comparing'), step: least('step'), ...MESSAGES }
 }

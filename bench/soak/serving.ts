@@ -68,7 +68,7 @@ export async function serve(
   const serving = await start(configuration, options, load.random)
   const { predictor, callers, trouble, verdicts, warnings, checks } = serving
   const wandering = trouble.wander(troubled, liars)
-  await arrive(callers, load, queries, () => arrived(() => predictor.stats().remembered))
+  await arrive(callers, load, queries, () => arrived(() => predictor.stats().memoryPairs))
   if (closing) await closeUnderLoad(serving, load.digits)
   trouble.stop()
   await wandering

@@ -115,7 +115,7 @@ export async function run(count: number, queries: number, options?: Partial<Pred
   const answer = new Float32Array(WIDTH).fill(1)
   const spec = (name: string) => [{ name, shape: [WIDTH] }]
   const signature = { inputs: spec('x'), outputs: spec('y') }
-  const simulation: Simulation = { clock, law: randomTrouble(random), answer: () => answer.slice(), signature }
+  const simulation: Simulation = { clock, serviceMs: randomTrouble(random), answer: () => answer.slice(), signature }
   const workers = Array.from({ length: count }, (_, i) => new MortalWorker(i, simulation, random))
   const system = options ? await served(workers, clock, options) : listOfIdle(workers)
   const all = FIRST + queries

@@ -1,4 +1,4 @@
-/** Checks of what users give: each returns the value, or throws an error that names the field, what was expected and what came. */
+/** Checks of users' values: each returns the value, or throws an error that names the field, what was expected and what was given. */
 
 import leven from 'leven'
 import { shown } from './errors'
@@ -6,7 +6,7 @@ import { shown } from './errors'
 /** The longest delay that setTimeout takes. */
 export const MOST_MS = 2 ** 31 - 1
 
-/** Letters of a text that an error repeats. */
+/** Characters of a text that an error repeats. */
 const MOST_SHOWN = 500
 
 /** "field: expected E, got G" */
@@ -22,11 +22,11 @@ const misuse = <E extends Error>(error: E): E => {
   misuses.add(error)
   return error
 }
-// What a request may get wrong is refused with these two alone: other errors of their kind are defects, ours or those of a user's function.
+// Errors about a request are made by these two only: any other TypeError or RangeError is a defect of ours or of a user's function.
 export const wrongType = (message: string) => misuse(new TypeError(message))
 export const outOfRange = (message: string) => misuse(new RangeError(message))
 
-/** Whether it is the caller's fault, by who has made the error. */
+/** Whether an error is the caller's fault, by which function has made it. */
 export const isMisuse = (error: unknown) => misuses.has(error as object)
 
 export function isObject(value: unknown): value is Record<string, unknown> {
@@ -89,10 +89,10 @@ export function checkWord<T extends string>(field: string, value: unknown, words
 }
 
 /**
- * An object of options with no other names than these: a misspelt one would silently mean its default.
+ * Checks that an object has only known names: a misspelt option would silently keep its default.
  *
- * @param field  what the object is called, in front of its options' names; '' where it is the only argument
- * @throws TypeError for what is no object, or naming the unknown option and the nearest known one
+ * @param field  the object's name, which precedes its options' names; '' if it is the only argument
+ * @throws TypeError for anything but an object, or naming the unknown option and the nearest known one
  */
 export function checkNames(field: string, options: unknown, known: readonly string[]): void {
   const unknown = Object.keys(checkObject(field || 'options', options)).find((name) => !known.includes(name))
@@ -107,9 +107,9 @@ export function checkNames(field: string, options: unknown, known: readonly stri
 const FEWEST_LETTERS = 5
 
 /**
- * As `checkNames`, of a message: clients send what other servers know to all of them. Names near a known one are misspelt all the same.
+ * As `checkNames`, for a message: clients send all servers parameters that only some know. Only names close to a known one are refused.
  *
- * @returns names that are passed over
+ * @returns names that are ignored
  */
 export function foreignNames(field: string, options: unknown, known: readonly string[]): string[] {
   const names = Object.keys(checkObject(field, options)).filter((name) => !known.includes(name))

@@ -1,11 +1,10 @@
-/** What a caller chooses for a query: what becomes of it where its answer is missing. */
+/** What a caller may choose for a query: what it gets when its answer is late or lost. */
 
 import { checkWord, outOfRange } from './check'
 
 /**
- * What becomes of a query whose answer is missing. `recover`: what is recovered is given. `retry`: another worker is asked, at
- * once where the first one failed, from a budget where it is late; exact, or an error. `auto`: recover where the
- * confidence is enough, else retry.
+ * What a query gets when its answer is late or lost. `recover`: a recovery. `retry`: another worker's answer, at once if the first one failed,
+ * within a budget if it is late; exact, or an error. `auto`: a recovery if it is confident enough, else as `retry`.
  */
 export type Policy = 'recover' | 'retry' | 'auto'
 
@@ -22,19 +21,19 @@ export function checkPolicy(policy: Policy, code: string, byzantine: number): Po
   throw outOfRange(`policy: expected 'recover' with ${where}, got '${policy}'`)
 }
 
-/** The policy where none is chosen: an exact answer may be asked for again where there are any, and nobody lies. */
+/** The default: `retry` or `auto` where queries have answers of their own, else `recover`. */
 export function defaultPolicy(code: string, byzantine: number): Policy {
   return code === 'systematic' && !byzantine ? 'auto' : 'recover'
 }
 
-/** What becomes of a recovery that is not confident enough when the deadline comes: an error that has it, or the answer. */
+/** What becomes of a recovery that is not confident enough at the deadline: an error that contains it, or the answer. */
 export const atDeadlines = ['fail', 'give'] as const
 export type AtDeadline = (typeof atDeadlines)[number]
 
-/** What becomes of a query that no worker can answer in time: an error, or what a memory gives within `reuse.maxError`. */
+/** What a query gets if no worker can answer it in time: an error, or the memory's answer within `reuse.maxError`. */
 export const onOverloads = ['fail', 'remember'] as const
 
-/** What a caller chooses for a query, or for all that do not say otherwise. */
+/** A caller's choices for a query, or the defaults for all queries. */
 export interface Choices {
   /**
    * What becomes of a query whose answer is missing; see `Policy`. Default 'auto' with a scheme and where some may lie, 'retry' without,
@@ -58,11 +57,11 @@ export interface Choices {
 
 /** What a caller says of one query; what it does not say are the predictor's options. */
 export interface OwnChoices extends Choices {
-  /** A worker is asked in any case. */
+  /** A worker answers in any case. */
   ask?: boolean
 }
 
-/** Whether a recovered answer is confident enough to be given: the one question that `evaluate` asks as well. */
+/** Whether a recovery is confident enough to be given; `evaluate` uses the same rule. */
 export function isConfident(policy: Policy, minConfidence: number, confidence: number | undefined): boolean {
   return policy === 'recover' || (policy === 'auto' && (confidence ?? 0) >= minConfidence)
 }

@@ -1,4 +1,4 @@
-/** Time, so that it can be made: whatever waits or measures asks a clock, never the system. */
+/** Time behind an interface, so that it can be simulated: nothing in the package reads the system's time directly. */
 
 export interface Clock {
   /** Milliseconds since some moment that never changes. */
@@ -10,17 +10,14 @@ export interface Clock {
    * @returns cancels it; may be called at any time, also twice
    */
   after(ms: number, f: () => void, quiet?: boolean): () => void
-  /**
-   * Calls `f` when everything has been heard that has arrived already, which takes no time where nothing has. Absent where nobody can
-   * tell.
-   */
+  /** Calls `f` after all events that have arrived already; at once if there are none. Undefined where the runtime has no such call. */
   readonly soon?: ((f: () => void) => void) | undefined
 }
 
-/** Node's and its likes; browsers have none. */
+/** In Node, Deno and Bun; browsers have none. */
 const { setImmediate } = globalThis as { setImmediate?: (f: () => void) => unknown }
 
-/** The system's. */
+/** The system's clock. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   after(ms, f, quiet = false) {

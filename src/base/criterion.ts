@@ -1,6 +1,6 @@
 /** When a recovered answer counts as right: it makes the model's own choice (a label, tags, a ranking), or its values are near the model's own. */
 
-import { type OutputHints, type Right, type RightReading, readingsOf } from './reading'
+import { type OutputHints, type OutputKind, outputKindsOf, type Right } from './output-kind'
 import { varianceOf } from './stats'
 import { isOpen, size, type TensorSpec } from './tensor'
 
@@ -64,14 +64,14 @@ export type Criterion = OutputCriterion | Outputs
 
 /** The criterion for a model with these outputs. @throws as `readingsOf` */
 export function criterionOf(outputs: readonly TensorSpec[], right?: Right, hints?: readonly OutputHints[]): Criterion {
-  return criterionFrom(outputs, readingsOf(outputs, right, hints))
+  return criterionFrom(outputs, outputKindsOf(outputs, right, hints))
 }
 
 /** The same of outputs that were read. */
-export function criterionFrom(outputs: readonly TensorSpec[], readings: readonly RightReading[]): Criterion {
-  if (readings.length === 1) return readings[0].right
+export function criterionFrom(outputs: readonly TensorSpec[], kinds: readonly OutputKind[]): Criterion {
+  if (kinds.length === 1) return kinds[0].right
   let to = 0
-  const judged = readings.map(({ output: name, right }, i): JudgedOutput => {
+  const judged = kinds.map(({ output: name, right }, i): JudgedOutput => {
     const length = isOpen(outputs[i]) ? 0 : size(outputs[i]) // nobody looks for it in a vector then
     to += length
     return { name, from: to - length, size: length, right }

@@ -15,7 +15,7 @@ export const codes = ['QUORUM', 'DEADLINE', 'OVERLOADED', 'ABORTED', 'CLOSED', '
 
 export type Code = (typeof codes)[number]
 
-/** What was recovered of an answer, of which nobody can be sure. */
+/** A recovered answer that was not confident enough to be given. */
 export interface Unsure {
   /** The outputs by name; the caller owns them. */
   output: Record<string, { data: Float32Array; shape: readonly number[] }>
@@ -26,13 +26,13 @@ export interface Unsure {
 export class ApproxiferError extends Error {
   /** 'AbortError' where the caller's signal fired, since that is what people check for; else 'ApproxiferError'. */
   override readonly name: 'ApproxiferError' | 'AbortError'
-  /** Of `DEADLINE`: what there was at the deadline, and was not given since it is not confident enough; see the option `atDeadline`. */
+  /** For `DEADLINE`: the recovery that was not confident enough to be given; see the option `atDeadline`. */
   readonly recovery?: Unsure | undefined
 
-  /** Of `WORKER` and `QUORUM`: workers were there, and failed on this query, as they might on its next try; over HTTP 500 in place of 503. */
+  /** For `WORKER` and `QUORUM`: workers were there and failed on this query; over HTTP 500 instead of 503. */
   readonly ofQuery: boolean
 
-  /** Of `OVERLOADED`: milliseconds after which those before it are done, as far as is known. */
+  /** For `OVERLOADED`: milliseconds until the queue is expected to be empty. */
   readonly retryMs?: number
 
   constructor(
@@ -48,23 +48,23 @@ export class ApproxiferError extends Error {
   }
 }
 
-/** What stands in the way of the request under way, where anything does. */
+/** Why a request must not use an object that belongs to another request; undefined if it may. */
 export type Guard = () => ApproxiferError | undefined
 
-/** Letters of somebody else's error that are told: a worker may send a megabyte. */
-const MOST_TOLD = 500
+/** Characters of a foreign error's message that are kept: a worker may send a megabyte. */
+const MOST_LETTERS = 500
 
-/** Any thrown value as one of ours; what already is one stays as it is, but for its length. */
+/** Any thrown value as an ApproxiferError; one that is already one only has its message shortened. */
 export function asError(error: unknown, code: Code, prefix = ''): ApproxiferError {
   const isOurs = error instanceof ApproxiferError
   const text = messageOf(error)
-  if (isOurs && text.length <= MOST_TOLD) return error
-  const message = text.length > MOST_TOLD ? `${text.slice(0, MOST_TOLD)}...` : text
+  if (isOurs && text.length <= MOST_LETTERS) return error
+  const message = text.length > MOST_LETTERS ? `${text.slice(0, MOST_LETTERS)}...` : text
   if (isOurs) return new ApproxiferError(error.code, message)
   return new ApproxiferError(code, prefix + message, { cause: error })
 }
 
-/** What was thrown may be anything: also what cannot be read. */
+/** The message of any thrown value, also one that cannot be read. */
 export function messageOf(error: unknown): string {
   try {
     return error instanceof Error ? String(error.message) : shown(error)
@@ -73,12 +73,12 @@ export function messageOf(error: unknown): string {
   }
 }
 
-/** A URL, or several, for people to read: also one that is written wrongly, with slashes in its password or none in front. */
+/** Hides the password in one or several URLs for logs, also in malformed ones. */
 export function withoutPassword(url: string): string {
   return url.replace(/^(\w+:\/+)?.*@/s, '$1...@')
 }
 
-/** Any value in a word; what has no name or no text of its own must not turn an error into another. */
+/** Any value as one word; never throws. */
 export function shown(value: unknown): string {
   if (typeof value !== 'object' && typeof value !== 'function') return String(value)
   try {

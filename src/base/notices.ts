@@ -1,11 +1,11 @@
-/** Telling the user: neither a warning nor a callback of his that fails may end a query or the program. */
+/** Warnings and the user's callbacks: if one fails, no query and no process may end. */
 
 export type Warn = (text: string) => void
 
-/** Different warnings that are told; further ones are dropped. */
+/** Different warnings that are given; further ones are dropped. */
 const MOST_WARNINGS = 100
 
-/** A user's callback that never throws, and whose promise, if it returns one, never rejects unheard. @param failed  told of the error instead */
+/** A user's callback that never throws, and whose promise never rejects unhandled. @param failed  called with the error instead */
 export function guarded<T>(
   callback: (what: T) => unknown,
   failed: (error: unknown) => void = () => {},
@@ -25,13 +25,13 @@ export function threw(name: string, warn: Warn): (error: unknown) => void {
   return (error) => warn(`${name} threw: ${(error as Error | undefined)?.message ?? error}`)
 }
 
-/** Tells each different warning once, and never throws. */
+/** Gives each different warning once, and never throws. */
 export function warnOnce(onWarning: Warn = console.warn): Warn {
-  const told = new Set<string>()
+  const warned = new Set<string>()
   const warn = guarded(onWarning)
   return (text) => {
-    if (told.has(text) || told.size >= MOST_WARNINGS) return
-    told.add(text)
+    if (warned.has(text) || warned.size >= MOST_WARNINGS) return
+    warned.add(text)
     warn(text)
   }
 }

@@ -1,4 +1,4 @@
-/** What nobody can guess. */
+/** Tokens that nobody can guess. */
 
 const BYTES = 16
 /** Tokens for which random bytes are fetched at a time: each fetch asks the operating system, which takes 2 to 8 us. */

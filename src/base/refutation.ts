@@ -2,7 +2,7 @@
 
 import { criterionFrom, type JudgedOutput, judgedOf, outputIn } from './criterion'
 import type { Warn } from './notices'
-import { choicesOf, doubtsOf, type RightReading } from './reading'
+import { choicesOf, doubtsOf, type OutputKind } from './output-kind'
 import type { TensorSpec } from './tensor'
 
 /** So many answers are looked at. */
@@ -34,17 +34,17 @@ export class FirstAnswers {
   doubt: string | undefined
   readonly #warn: Warn
   /** Of each output that answers can speak against. */
-  readonly #open: { reading: RightReading; choices: string; output: JudgedOutput; seen: Seen[] }[]
+  readonly #open: { kind: OutputKind; choices: string; output: JudgedOutput; seen: Seen[] }[]
   #count = 0
 
-  constructor(outputs: readonly TensorSpec[], readings: readonly RightReading[], warn: Warn) {
+  constructor(outputs: readonly TensorSpec[], kinds: readonly OutputKind[], warn: Warn) {
     this.#warn = warn
-    this.doubt = doubtsOf(readings).join('; ') || undefined
+    this.doubt = doubtsOf(kinds).join('; ') || undefined
     const choices = (i: number) =>
       choicesOf(outputs[i], outputs.length > 1 ? `right.outputs.${outputs[i].name}` : 'right')
-    const judged = judgedOf(criterionFrom(outputs, readings))
-    this.#open = readings.flatMap((reading, i) =>
-      isRefutable(reading) ? [{ reading, choices: choices(i), output: judged[i], seen: [] }] : [],
+    const judged = judgedOf(criterionFrom(outputs, kinds))
+    this.#open = kinds.flatMap((kind, i) =>
+      isRefutable(kind) ? [{ kind, choices: choices(i), output: judged[i], seen: [] }] : [],
     )
   }
 
@@ -62,23 +62,23 @@ export class FirstAnswers {
 
   /** What the answers so far say against how outputs are read, and what is to be said. */
   against(): string | undefined {
-    const all = this.#open.flatMap(({ reading, choices, seen }) => {
-      const why = seen.length ? refutationOf(reading, seen) : undefined
-      const word = reading.right.kind === 'labels' ? 'tags' : 'classes'
-      return why ? `${choices}: it was read as ${word}, since ${reading.why}, but ${why}` : []
+    const all = this.#open.flatMap(({ kind, choices, seen }) => {
+      const why = seen.length ? refutationOf(kind, seen) : undefined
+      const word = kind.right.kind === 'labels' ? 'tags' : 'classes'
+      return why ? `${choices}: it was read as ${word}, since ${kind.why}, but ${why}` : []
     })
     return all.join('; ') || undefined
   }
 }
 
 /** What is said, and what the graph computes, is certain; of several positions no rule holds. */
-function isRefutable({ right, evidence, doubt }: RightReading): boolean {
+function isRefutable({ right, evidence, doubt }: OutputKind): boolean {
   if (evidence === 'right' || doubt) return false
   return right.kind === 'labels' || (right.kind === 'label' && right.positions === 1 && evidence !== 'graph')
 }
 
 /** @returns why an output is something else; undefined where nothing speaks against it */
-function refutationOf({ right }: RightReading, all: readonly Seen[]): string | undefined {
+function refutationOf({ right }: OutputKind, all: readonly Seen[]): string | undefined {
   const share = (is: (each: Seen) => boolean) => all.filter(is).length / all.length
   const areUnit = share(({ isUnit }) => isUnit) === 1
   const distributions = share(({ isDistribution }) => isDistribution)

@@ -183,13 +183,13 @@ function checkShape(tensor: Exclude<QueryTensor, TensorData>, spec: TensorSpec, 
   if (isPlain) checkNames(field, tensor, ['data', 'shape', 'dims', 'type'])
   const { type = spec.type ?? 'float32' } = tensor
   if (type !== (spec.type ?? 'float32')) throw wrongType(expected(`${field}.type`, `'${spec.type ?? 'float32'}'`, type))
-  const told = [tensor.shape, tensor.dims].filter((shape) => shape !== undefined)
-  for (const shape of told) {
+  const given = [tensor.shape, tensor.dims].filter((shape) => shape !== undefined)
+  for (const shape of given) {
     if (isShapeOf(shape, spec, 1)) continue
     const right = [shownShape(spec), ['1', shownShape(spec)].filter(Boolean).join()].join('] or [')
     throw outOfRange(`${field}: expected shape [${right}], got [${shape}]`)
   }
-  const [shape] = told
+  const [shape] = given
   if (!shape || !isOpen(spec)) return shape ? spec.shape : inferred(spec, count)
   return shape.slice(shape.length - spec.shape.length)
 }

@@ -3,7 +3,7 @@
 import { basename } from 'node:path'
 import type { Policy } from '../base/choices'
 import { ApproxiferError } from '../base/errors'
-import { doubtsOf, type RightReading } from '../base/reading'
+import { doubtsOf, type OutputKind } from '../base/output-kind'
 import { FIRST_ANSWERS, FirstAnswers } from '../base/refutation'
 import { rowShape } from '../base/tensor'
 import { Codec, type CodecOptions } from '../codec/codec'
@@ -88,13 +88,13 @@ export async function evaluateCommand(path: string, options: Arguments): Promise
     progress.stop()
     await Promise.all([inputs?.close(), model.close()])
   }
-  await tell(measured, options)
+  await print(measured, options)
 }
 
 /** What the first answers say against how outputs are read. */
 async function refuted(
   { signature }: OnnxModel,
-  right: readonly RightReading[],
+  right: readonly OutputKind[],
   own: OwnAnswers,
   inputs: number,
 ): Promise<string[]> {
@@ -129,14 +129,14 @@ async function measureAll(
   return { results, verified, saving: saving ?? (whyNot && options.stream ? { why: whyNot } : undefined) }
 }
 
-async function tell({ results, verified, saving }: Measurements, options: Arguments): Promise<void> {
+async function print({ results, verified, saving }: Measurements, options: Arguments): Promise<void> {
   const measured = results.map((each) => ({ ...each.scheme, code: each.code, memory: each.memory, evaluation: each }))
   const candidates = results.some(({ scheme }) => scheme.byzantine) ? [] : recommend(measured, options)
   if (options.report) await writeReport(options.report, results, candidates, options, saving)
   if (options.json) {
-    const told = options.grid ? { results } : results[0]
+    const shown = options.grid ? { results } : results[0]
     console.log(
-      JSON.stringify({ ...told, candidates, ...(verified && { verified }), ...(saving && { saving }) }, null, 2),
+      JSON.stringify({ ...shown, candidates, ...(verified && { verified }), ...(saving && { saving }) }, null, 2),
     )
     return
   }
@@ -211,6 +211,6 @@ function shownBy(progress: ProgressBar, model: TimedModel, at: string, start: nu
     if (stage !== reached.stage) progress.start(`${at}${reached.stage}`, reached.total, start)
     stage = reached.stage
     progress.update(reached.done, left)
-    progress.tell(left, () => firstFigures(reached, at, progress.seconds, model))
+    progress.show(left, () => firstFigures(reached, at, progress.seconds, model))
   }
 }

@@ -1,6 +1,6 @@
 /** What evaluate measured, as tables and sentences for the terminal and the report. */
 
-import { sayRight } from '../base/reading'
+import { sayRight } from '../base/output-kind'
 import type { Codec } from '../codec/codec'
 import type { EvaluationProgress, Rightness } from '../evaluate/experiment'
 import { advice, type Candidate, lateSentence, type Wishes, worthOf } from '../evaluate/recommend'
@@ -181,7 +181,7 @@ export function recommendation(result: Result, candidates: readonly Candidate[],
   for (const candidate of candidates) rows.push(candidateRow(candidate))
   const right = wishes.right === undefined ? [] : [`right: ${sayRight(wishes.right)}`]
   const call = `  createPredictor({ ${['model', candidates[0].use, ...right].join(', ')} })`
-  const told = [verdict(candidates, wishes), worthOf(candidates), lateSentence(candidates)]
-  const lines = told.filter((line) => line !== undefined).map((line) => wrap(line))
+  const sentences = [verdict(candidates, wishes), worthOf(candidates), lateSentence(candidates)]
+  const lines = sentences.filter((line) => line !== undefined).map((line) => wrap(line))
   return [...lines, wrap(call, 2), rows].join('\n')
 }

@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { expected } from '../base/check'
 import { ApproxiferError } from '../base/errors'
-import { doubtsOf } from '../base/reading'
+import { doubtsOf } from '../base/output-kind'
 import { rowShape } from '../base/tensor'
 import { loadCore } from '../core/load'
 import type { Rightness } from '../evaluate/experiment'
@@ -50,7 +50,7 @@ export async function learn(text: string, options: LearnArguments): Promise<void
     if (!state) throw new RangeError(expected('--inputs', enough, inputs.length))
     await store.write(name, state)
     progress.stop()
-    tell(name, path, { inputs: inputs.length, bytes: state.length, ...counts }, options)
+    print(name, path, { inputs: inputs.length, bytes: state.length, ...counts }, options)
   } finally {
     progress.stop()
     await Promise.all([inputs?.close(), model.close()])
@@ -67,14 +67,14 @@ function checkMemory(model: OnnxModel, { right: said, features, json }: LearnArg
 
 type Counts = Omit<Taught, 'state'> & { inputs: number; bytes: number }
 
-function tell(name: string, path: string, counts: Counts, { output, json }: LearnArguments): void {
+function print(name: string, path: string, counts: Counts, { output, json }: LearnArguments): void {
   const { inputs, remembered, last, sure, right } = counts
   const file = join(output, `${name.replaceAll('.', '%2E')}.state`) // as of `fileStore`
   if (json) return console.log(JSON.stringify({ name, file, ...counts }, null, 2))
   const wrong = sure ? `, ${percent(1 - right / sure)} of these wrong` : ''
-  const told = `of the last ${last} the memory was sure (${SURE}) of ${percent(sure / last)}${wrong}`
+  const sentence = `of the last ${last} the memory was sure (${SURE}) of ${percent(sure / last)}${wrong}`
   const options = `reuse: { maxError: 0.01 }, memory: { state: await readFile('${file}') }`
-  console.log(wrap(`${file}: ${remembered} of ${inputs} answers; ${told}`))
+  console.log(wrap(`${file}: ${remembered} of ${inputs} answers; ${sentence}`))
   console.log(wrap(`  approxifer serve ${name}=${path} --state ${output} --max-error 0.01`, 2))
   console.log(wrap(`  createPredictor({ model, ${options} })`, 2))
 }

@@ -3,7 +3,7 @@
 import { Option as Flag, InvalidArgumentError } from 'commander'
 import { nearest } from '../base/check'
 import type { Option } from '../base/option'
-import { checkRight, type Right, type RightOutput } from '../base/reading'
+import { checkRight, type Right, type RightOutput } from '../base/output-kind'
 import { attackForms, parseAttack } from '../testing/faults'
 import { addressesIn, SCHEME } from '../workers/nats/connection'
 

@@ -2,7 +2,7 @@
 
 import { basename } from 'node:path'
 import { ApproxiferError } from '../base/errors'
-import { doubtsOf, type RightReading, sayCriterion } from '../base/reading'
+import { doubtsOf, type OutputKind, sayCriterion } from '../base/output-kind'
 import type { SchemeOptions } from '../base/scheme'
 import { isOpen, type Signature } from '../base/tensor'
 import type { Codec, CodecOptions } from '../codec/codec'
@@ -26,7 +26,7 @@ const TIMED_RUNS = 15
 const TIMED_MS = 1000
 const UNTIMED = { inferenceMs: null, inferenceShapes: null }
 /** What a lookup in a memory takes at most, as a rule (docs/reuse.md). */
-const LOOK_MS = 0.5
+const LOOKUP_MS = 0.5
 
 export interface PlanOptions extends SchemeOptions, Pick<CodecOptions, 'preset'>, ModelOptions {
   model?: string
@@ -125,7 +125,7 @@ function verdict(name: string, judged: Judged): string {
       ]
     : [`${name} can be served, coded and remembered`]
   if (whyNotEqual) able.push(`  does not: agreement (--byzantine) and reuse.exact: ${whyNotEqual}`)
-  const rights = abilities.right.map((each) => `  right: ${readingSentence(each)}`)
+  const rights = abilities.right.map((each) => `  right: ${kindSentence(each)}`)
   const signature = [`  takes ${shapes(inputs)}`, `  gives ${shapes(outputs)}`, ...(isRemembered ? rights : [])]
   return wrap(
     [...able, ...signature, ...adviceFor(judged), ...warnings.map((text) => `  warning: ${text}`)].join('\n'),
@@ -139,16 +139,16 @@ function adviceFor({ inputs, abilities, inferenceMs: ms, inferenceShapes }: Judg
   const tried = inputs.flatMap((input, i) => (isOpen(input) ? `${input.name} ${inferenceShapes?.[i].join('x')}` : []))
   const ofLength = tried.length ? `, with ${tried.join(', ')}` : ''
   const pays =
-    ms > LOOK_MS ? 'may spare more than its lookups take' : 'pays only where inference runs on other machines'
+    ms > LOOKUP_MS ? 'may spare more than its lookups take' : 'pays only where inference runs on other machines'
   return [
     `  an inference takes ${Number(ms.toPrecision(2))} ms on one thread here${ofLength}`,
     ...(abilities?.memory === 'vector'
-      ? [`  reuse.maxError, answers before asking (.05 to ${LOOK_MS} ms a lookup): ${pays}`]
+      ? [`  reuse.maxError, answers before asking (.05 to ${LOOKUP_MS} ms a lookup): ${pays}`]
       : []),
   ]
 }
 
-function readingSentence({ output, right, why }: RightReading): string {
+function kindSentence({ output, right, why }: OutputKind): string {
   return `${output} where ${sayCriterion(right)}, since ${why}`
 }
 

@@ -53,7 +53,7 @@ export class ProgressBar {
   }
 
   /** A line of figures, where it is time for one; the text is only made then. */
-  tell(left: number, text: () => string): void {
+  show(left: number, text: () => string): void {
     if (!this.shown || this.seconds < this.#next || left < LEAST_LEFT) return
     while (this.#next <= this.seconds) this.#next *= 2
     this.stop()
@@ -101,10 +101,7 @@ class Average {
   }
 }
 
-/**
- * How long the rest will take: rows through the model, inputs that are looked at for the first time, to be remembered or
- * compared, and what else there is to do for a group; each at its pace so far.
- */
+/** Estimates the remaining time from the pace so far of each kind of work: inferences, inputs that are learned or looked up, and groups. */
 export class RemainingTime {
   readonly #rows = new Average()
   readonly #inputs = new Average()
@@ -116,13 +113,13 @@ export class RemainingTime {
     this.#last = this.#now()
   }
 
-  step({ stage, done, looked, left }: Pick<EvaluationProgress, 'stage' | 'done' | 'looked' | 'left'>): number {
+  step({ stage, done, lookedUp, left }: Pick<EvaluationProgress, 'stage' | 'done' | 'lookedUp' | 'left'>): number {
     const [before, now] = [this.#last, this.#now()]
     const ms = now.ms - before.ms
     const others = now.now - before.now - ms
     this.#rows.add(ms, now.rows - before.rows)
-    if (stage === 'inputs') this.#inputs.add(others, looked)
-    else this.#groups.add(others - looked * this.#inputs.ms, done - this.#done)
+    if (stage === 'inputs') this.#inputs.add(others, lookedUp)
+    else this.#groups.add(others - lookedUp * this.#inputs.ms, done - this.#done)
     this.#done = stage === 'groups' ? done : 0
     this.#last = now
     const rest = left.inputs * this.#inputs.ms + left.groups * this.#groups.ms

@@ -1,7 +1,7 @@
 /** approxifer evaluate: what answers before asking would save, for the terminal and the report. */
 
+import { firstWindow } from '../evaluate/error-budgets'
 import type { Saving, SavingLevel, SavingTrial } from '../evaluate/saving'
-import { firstSpan } from '../evaluate/unasked'
 import { percent } from './figures'
 import type { ProgressBar } from './progress'
 import { table } from './table'
@@ -60,7 +60,7 @@ const share = (part: number) => `${(100 * part).toFixed(2)} %`
 
 /** What the table is about, and what it leaves open. */
 export function savingTitle({ queries, levels }: Saving): string {
-  const short = levels.filter(({ maxError }) => firstSpan(maxError) > queries).map(({ maxError }) => maxError)
+  const short = levels.filter(({ maxError }) => firstWindow(maxError) > queries).map(({ maxError }) => maxError)
   const more = short.length ? `; too few for a whole span at ${short.join(', ')}: more would show more` : ''
   return `answers before asking: ${queries} queries in their order, nothing known at first${more}`
 }

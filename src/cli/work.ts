@@ -37,23 +37,23 @@ export async function work(model: string, options: WorkOptions): Promise<void> {
     const [{ fingerprint }] = workers
     const joined = `joined fleet ${fleet} as ${names.join(', ')}, which is ${identity}; the model is ${fingerprint}`
     say('joined', { fleet, names, identity, fingerprint }, joined)
-    const told = await Promise.race([stop, service.closed])
-    if (told) {
-      say('draining', { fleet }, `${told}: leaving in good order (once more: at once)`)
+    const why = await Promise.race([stop, service.closed])
+    if (why) {
+      say('draining', { fleet }, `${why}: leaving in good order (once more: at once)`)
       await Promise.race([service.drain(1000 * grace), signalled().then(() => service.close())])
     }
     await service.closed
     say('left', { fleet }, `left fleet ${fleet}`)
-    if (!told) throw new ApproxiferError('WORKER', 'the connection to NATS was closed for good')
+    if (!why) throw new ApproxiferError('WORKER', 'the connection to NATS was closed for good')
   } finally {
     await Promise.all(workers.map((worker) => worker.close()))
   }
 }
 
 async function signalled(): Promise<NodeJS.Signals> {
-  const told = new AbortController()
-  const signals = ['SIGTERM', 'SIGINT'].map((name) => once(process, name, { signal: told.signal }))
+  const ending = new AbortController()
+  const signals = ['SIGTERM', 'SIGINT'].map((name) => once(process, name, { signal: ending.signal }))
   const [name] = await Promise.race(signals)
-  told.abort()
+  ending.abort()
   return name
 }

@@ -20,7 +20,7 @@ const ASK_EVERY = 8
 /** After this many inputs a group of the last ones is decoded while the memory can say nothing yet: a first figure. */
 const DECODE_EVERY = 32
 /** Answers that tell how much all of them differ where there is no label: the tolerance to some percent. */
-const TELLING = 128
+const REPORT_EVERY = 128
 
 /**
  * Groups of K random inputs, each coded, answered, robbed of S random results, and decoded. The same seed draws the
@@ -73,7 +73,7 @@ async function learnFrom(known: readonly number[], course: Course, random: Rando
   const { experiment, scores, progress, others } = course
   const { inputs, own, criterion, experience } = experiment
   const labels = chooses(criterion)
-  const first = labels ? [] : others.slice(0, Math.max(0, TELLING - known.length))
+  const first = labels ? [] : others.slice(0, Math.max(0, REPORT_EVERY - known.length))
   const all = [...first, ...known]
   for (const [n, input] of all.entries()) {
     const [answer] = await own.of([input])
@@ -135,7 +135,7 @@ function progressOf(
     return (done ? mixed / done : planned) + Number(hasSumParity(codec))
   }
   /** @param known  inputs that are still to be remembered */
-  const tell = (progress: Pick<EvaluationProgress, 'stage' | 'done' | 'total' | 'looked'>, known = 0) => {
+  const report = (progress: Pick<EvaluationProgress, 'stage' | 'done' | 'total' | 'lookedUp'>, known = 0) => {
     const unanswered = all.length - own.count
     const first = Math.min(known, unanswered)
     const share = 1 - (1 - queries / others) ** (groups - done) // of what groups are drawn from, in any of them
@@ -145,16 +145,17 @@ function progressOf(
   }
   return {
     /** One more input was answered, and remembered if there is a memory. */
-    input: (count: number, total: number) => tell({ stage: 'inputs', done: count, total, looked: 1 }, total - count),
+    input: (count: number, total: number) =>
+      report({ stage: 'inputs', done: count, total, lookedUp: 1 }, total - count),
     /** One more input was answered on the way. */
-    alone: () => tell({ stage: 'groups', done, total: groups, looked: 0 }),
+    alone: () => report({ stage: 'groups', done, total: groups, lookedUp: 0 }),
     /** One more group was measured. @param more  mixed rows */
     group(more: number, chosen: readonly number[]) {
       const before = drawn.size
       for (const input of chosen) drawn.add(input)
       done++
       mixed += more
-      tell({ stage: 'groups', done, total: groups, looked: drawn.size - before })
+      report({ stage: 'groups', done, total: groups, lookedUp: drawn.size - before })
     },
   }
 }

@@ -3,7 +3,7 @@
 import { checkInteger, checkNames } from '../base/check'
 import type { Policy } from '../base/choices'
 import { type Criterion, criterionOf, judgedOf, labelAt } from '../base/criterion'
-import type { Right } from '../base/reading'
+import type { Right } from '../base/output-kind'
 import { rowLength } from '../base/tensor'
 import type { Codec } from '../codec/codec'
 import type { Core } from '../core/core'
@@ -21,7 +21,7 @@ export interface EvaluationProgress {
   done: number
   total: number
   /** Inputs that were looked at for the first time since the last call. */
-  looked: number
+  lookedUp: number
   /** What is still to be done, by what takes the time. */
   left: {
     /** Through the model, as is to be expected. */
@@ -145,7 +145,7 @@ export interface Experiment {
 }
 
 /** An input and the model's own answer to it. */
-export interface AskedInput {
+export interface QueriedInput {
   input: number
   own: Float32Array
 }
@@ -194,7 +194,7 @@ export function memoryOptionsOf(
 export function right(
   { criterion, labels, experience }: Experiment,
   answer: Float32Array | undefined,
-  asked: AskedInput,
+  asked: QueriedInput,
 ): number {
   if (!answer) return 0
   const isRight = judgedOf(criterion).every(({ right }, i) => {

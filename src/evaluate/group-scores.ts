@@ -6,7 +6,7 @@ import type { Scheme } from '../base/scheme'
 import { mean } from '../base/stats'
 import type { Recollection } from '../memory/memory'
 import type { Draws } from './draws'
-import { type AskedInput, chanceOf, type Experiment, right } from './experiment'
+import { chanceOf, type Experiment, type QueriedInput, right } from './experiment'
 import { answersOf } from './model'
 import type { Drawn, Figure, Stated } from './statistics'
 import { type QueryOutcome, Trial } from './trial'
@@ -18,7 +18,7 @@ export interface Rules {
   learn: number
 }
 
-/** What an answer says of its own confidence, and whether it agrees with the model. */
+/** An answer's stated confidence, and whether it agrees with the model. */
 export type StatedFigure = Stated & Drawn
 
 export interface GroupScores {
@@ -103,7 +103,7 @@ export class GroupScorer {
     return this.#group > this.#rules.learn
   }
 
-  #figure({ input }: AskedInput, value: number): Figure {
+  #figure({ input }: QueriedInput, value: number): Figure {
     return { query: input, group: this.#group, value }
   }
 
@@ -163,7 +163,7 @@ export class GroupScorer {
     return scores
   }
 
-  #stated({ input, own }: AskedInput, answer: Float32Array, confidence: number | undefined): StatedFigure[] {
+  #stated({ input, own }: QueriedInput, answer: Float32Array, confidence: number | undefined): StatedFigure[] {
     if (confidence === undefined || !this.#isTested) return []
     const agrees = this.#experiment.experience.confidence.agrees(answer, own) === true
     return [{ query: input, group: this.#group, confidence, right: agrees }]

@@ -4,10 +4,10 @@ import { secret } from '../base/random'
 import type { Core } from '../core/core'
 import { ErrorBudget } from '../layers/error-budget'
 import type { Features } from '../memory/memory'
+import { Pupil } from './error-budgets'
 import { criterionFor, experienceOf, type Rightness } from './experiment'
 import { type BatchModel, OwnAnswers, type Rows } from './model'
 import type { Said } from './neighbours'
-import { Pupil } from './unasked'
 
 /** The report covers this many of the last inputs: how sure the memory was before it learned their answers, and the confidence that counts as sure. */
 const LAST = 1000
@@ -37,16 +37,16 @@ export interface Taught {
 
 export async function learnFrom(options: LearnOptions): Promise<Taught> {
   const { core, model, inputs, fingerprint, features } = options
-  const ledger = new ErrorBudget({ maxError: ANY_ERROR, recovers: false, coin: secret })
+  const budget = new ErrorBudget({ maxError: ANY_ERROR, recovers: false, coin: secret })
   const criterion = criterionFor(model, options)
   const memory = features && { features }
-  const experience = experienceOf(core, model, { criterion, fingerprint, ledger, memory })
+  const experience = experienceOf(core, model, { criterion, fingerprint, errorBudget: budget, memory })
   const [pupil, own] = [new Pupil(experience), new OwnAnswers(model, inputs)]
   const all: Said[] = []
   for (let i = 0; i < inputs.length; i++) {
     const [answer] = await own.of([i])
     const said = pupil.next(inputs.at(i) as Float32Array, answer)
-    if (said) ledger.see(said)
+    if (said) budget.see(said)
     if (said) all.push(said)
     options.onProgress(i + 1)
   }

@@ -1,7 +1,7 @@
 /** A model as `evaluate` asks it: in process, in batches; and what it answered. */
 
 import { joined } from '../base/arrays'
-import type { OutputHints } from '../base/reading'
+import type { OutputHints } from '../base/output-kind'
 import { allFinite, rowLength, rowShape, type Signature } from '../base/tensor'
 
 /** Anything that runs rows of a model in batches; `OnnxModel` does. */

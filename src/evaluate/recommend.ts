@@ -57,7 +57,7 @@ const LEAST_RIGHT = 2 / 3
 /** Where fewer recovered answers are sure, asking for all of them again costs about the same and is exact. */
 const LEAST_SURE = 0.1
 /** A smaller share of late queries is not told of: it would be next to none. */
-const LEAST_TOLD = 0.005
+const LEAST_SHARE = 0.005
 
 /** All candidates that were measured, the cheapest that serves within the tolerance first, then the others. */
 export function recommend(measured: readonly Measurement[], wishes: Wishes): Candidate[] {
@@ -179,8 +179,8 @@ export function advice(candidates: readonly Candidate[]): string {
   )
   const these = !sure.length ? 'too few of them are sure' : 'those that are sure no less so'
   const seldom = 'of those that are sure too few were measured: more groups may tell'
-  const untold = sure.some(({ agreement = 0, ci95: [low] = [0] }) => agreement >= LEAST_RIGHT && low < LEAST_RIGHT)
-  return `retry, do not recover; recovered answers are wrong too often, and ${untold ? seldom : these}`
+  const unclear = sure.some(({ agreement = 0, ci95: [low] = [0] }) => agreement >= LEAST_RIGHT && low < LEAST_RIGHT)
+  return `retry, do not recover; recovered answers are wrong too often, and ${unclear ? seldom : these}`
 }
 
 /** What a late query gets by the policy `auto` of the best candidate that has it, how often, and what that costs. */
@@ -192,8 +192,8 @@ export function lateSentence(candidates: readonly Candidate[]): string | undefin
     [recovered, 'at once what is recovered, since it is sure'],
     [again, 'another worker’s answer, exact, after another turn'],
   ]
-  const told = parts.filter(([share]) => share >= LEAST_TOLD).map(([share, what]) => `${what} (${percent(share)})`)
-  return `a late query gets, with ${auto.name} and the policy auto: ${told.join(', ')}; ${auto.cost.toFixed(3)} inferences a query`
+  const listed = parts.filter(([share]) => share >= LEAST_SHARE).map(([share, what]) => `${what} (${percent(share)})`)
+  return `a late query gets, with ${auto.name} and the policy auto: ${listed.join(', ')}; ${auto.cost.toFixed(3)} inferences a query`
 }
 
 /** What the recovered answers of the first candidate are worth; where it recovers none, those that agree most often. */

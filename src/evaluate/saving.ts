@@ -5,10 +5,10 @@ import { seeded } from '../base/random'
 import { median } from '../base/stats'
 import type { Core } from '../core/core'
 import { type Features, Memory } from '../memory/memory'
+import { addTo, firstWindow, nothingSpent, type Recorded, Recorder, spend } from './error-budgets'
 import { criterionFor, experienceOf, type Rightness } from './experiment'
 import { type BatchModel, type OwnAnswers, type Rows, sizesOf } from './model'
 import { percent } from './statistics'
-import { addTo, firstSpan, nothingSpent, type Recorded, Recorder, spend } from './unasked'
 
 export interface SavingOptions extends Rightness {
   core: Core
@@ -46,7 +46,7 @@ export interface Saving {
   exact: Spent
   levels: SavingLevel[]
   /** Milliseconds of a lookup, of learning an answer, and of the model for one query. */
-  ms: { look: number; lesson: number; inference: number }
+  ms: { lookup: number; trainingStep: number; inference: number }
   advice: string
 }
 
@@ -55,7 +55,7 @@ const COINS = 10
 /** Queries that tell what one inference takes. */
 const TIMED = 20
 /** Fewer are no stream: no span would be over. */
-const ENOUGH = firstSpan(Math.max(...LEVELS))
+const ENOUGH = firstWindow(Math.max(...LEVELS))
 /** Share of the inferences that has to be saved beyond those of equal queries. */
 const WORTH = 0.05
 
@@ -86,9 +86,9 @@ export class SavingTrial {
   }
 
   /** Goes on, to the end or for some time. */
-  async go(ms = Number.POSITIVE_INFINITY, told = () => {}): Promise<void> {
+  async go(ms = Number.POSITIVE_INFINITY, onProgress = () => {}): Promise<void> {
     const { inputs, own } = this.#options
-    for (const start = performance.now(); this.done < this.total && performance.now() - start < ms; told()) {
+    for (const start = performance.now(); this.done < this.total && performance.now() - start < ms; onProgress()) {
       const [answer] = await own.of([this.done])
       this.#recorder.next(inputs.at(this.done) as Float32Array, answer)
     }
@@ -111,7 +111,11 @@ export class SavingTrial {
   async summary(): Promise<Saving> {
     const { memory, ms } = this.#recorder
     const inferences = memory.filter(({ first }, i) => first === i).length / this.total
-    const each = { look: ms.look / this.total, lesson: ms.lesson / this.total, inference: await this.#inferenceMs() }
+    const each = {
+      lookup: ms.look / this.total,
+      trainingStep: ms.lesson / this.total,
+      inference: await this.#inferenceMs(),
+    }
     const levels = LEVELS.map((maxError) => this.level(maxError))
     const saving = { queries: this.total, exact: { inferences, wrong: 0 }, levels, ms: each }
     return { ...saving, advice: adviceOf(saving) }
@@ -132,8 +136,8 @@ export class SavingTrial {
 }
 
 /** Milliseconds from which an inference costs more than a lookup and what has to be learned. */
-export function breakEven({ look, lesson }: Saving['ms'], inferences: number): number {
-  return (look + inferences * lesson) / (1 - inferences)
+export function breakEven({ lookup, trainingStep }: Saving['ms'], inferences: number): number {
+  return (lookup + inferences * trainingStep) / (1 - inferences)
 }
 
 function adviceOf({ queries, exact, levels, ms }: Omit<Saving, 'advice'>): string {

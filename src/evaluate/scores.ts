@@ -4,7 +4,7 @@ import type { Policy } from '../base/choices'
 import type { OutputCriterion, Outputs } from '../base/criterion'
 import { mean } from '../base/stats'
 import type { MemoryOptions } from '../memory/memory'
-import { type AskedInput, chanceOf, type Experiment, right } from './experiment'
+import { chanceOf, type Experiment, type QueriedInput, right } from './experiment'
 import {
   type GroupScores,
   guessLost,
@@ -112,13 +112,13 @@ export class EvaluationScores {
   }
 
   /** Takes the model's own answer to an input. */
-  alone(asked: AskedInput): void {
-    this.#alone.set(asked.input, right(this.#experiment, asked.own, asked))
+  alone(queried: QueriedInput): void {
+    this.#alone.set(queried.input, right(this.#experiment, queried.own, queried))
   }
 
   /** What the memory said of an input that it did not know. */
-  remembered(answer: Float32Array, asked: AskedInput): void {
-    this.#remembered.push(once(asked.input, right(this.#experiment, answer, asked)))
+  remembered(answer: Float32Array, queried: QueriedInput): void {
+    this.#remembered.push(once(queried.input, right(this.#experiment, answer, queried)))
   }
 
   /** A group that was decoded while the memory could say nothing yet. */

@@ -5,11 +5,11 @@ import type { Group } from '../codec/group'
 import { sendsParities } from '../layers/parity'
 import { type BestRecovery, bestRecovery } from '../memory/best-recovery'
 import type { Recollection } from '../memory/memory'
-import type { AskedInput, Experiment } from './experiment'
+import type { Experiment, QueriedInput } from './experiment'
 import { answersOf } from './model'
 
 /** What came of one query. */
-export interface QueryOutcome extends AskedInput {
+export interface QueryOutcome extends QueriedInput {
   /** The answer to a row that equals the query. */
   exact?: Float32Array | undefined
   /** What was recovered where there is none. */

@@ -7,7 +7,7 @@ import { type ApproxiferError, asError } from '../base/errors'
 import type { Prediction } from '../base/prediction'
 import type { QueryTensor, QueryTensors } from '../base/tensor'
 import { turn } from '../oip/json'
-import type { Many } from '../predictor/batch-admission'
+import type { QueryBatch } from '../predictor/batch-admission'
 import type { PredictOptions } from '../predictor/options'
 import type { Predictor } from '../predictor/predictor'
 import { messageOf } from './refusal'
@@ -113,7 +113,7 @@ class RowBatch {
   readonly stop = new AbortController()
   /** The model that answered first. */
   older: Pick<Prediction, 'fingerprint'> | undefined
-  #many: Many | undefined
+  #many: QueryBatch | undefined
   readonly #choices: PredictOptions
 
   constructor(
@@ -152,7 +152,7 @@ class RowBatch {
     await Promise.all(sent)
   }
 
-  #open(rows: number): Many {
+  #open(rows: number): QueryBatch {
     try {
       this.#many = this.predictor.many(this.#choices, rows)
       return this.#many
@@ -161,7 +161,7 @@ class RowBatch {
     }
   }
 
-  async #predict(many: Many, row: number, query: QueryTensors, late: unknown): Promise<void> {
+  async #predict(many: QueryBatch, row: number, query: QueryTensors, late: unknown): Promise<void> {
     const { partial, keep = whole } = this.options
     try {
       if (late) throw late

@@ -48,11 +48,11 @@ export function fileStore(folder: string): Store {
 /** @param onWarning  for models that have none of their own */
 async function start(
   onWarning: ((text: string) => void) | undefined,
-  ...[model, states, told]: Parameters<Start<GatewayModel>>
+  ...[model, states, recalls]: Parameters<Start<GatewayModel>>
 ): Promise<Started> {
   if (model instanceof Predictor) return { predictor: model, text: 'it was given as a ready predictor' }
   const { version: _, text, ...own } = model
-  const options = { ...(onWarning && { onWarning }), ...own, ...recalling(own, told) }
+  const options = { ...(onWarning && { onWarning }), ...own, ...recallOptions(own, recalls) }
   const predictor = await createPredictor(states ? withStates(options, states) : options)
   try {
     const warn = guarded(options.onWarning ?? console.warn)
@@ -64,10 +64,13 @@ async function start(
 }
 
 /** Who asks the gateway is told what a model's own listener is, if it has one. */
-function recalling({ verify, onRecall }: PredictorOptions, told: Recalling): Pick<PredictorOptions, 'onRecall'> {
+function recallOptions(
+  { verify, onRecall }: PredictorOptions,
+  recalling: Recalling,
+): Pick<PredictorOptions, 'onRecall'> {
   if (!mayRecall({ verify })) return {}
-  told.recalls ??= new Recalls()
-  const { recalls } = told
+  recalling.recalls ??= new Recalls()
+  const { recalls } = recalling
   const tell: typeof onRecall = (recall) => {
     recalls.add(recall)
     onRecall?.(recall)

@@ -135,9 +135,9 @@ class GatewayServer<Model> {
       const served = this.#find(place, event)
       return this.inference.admit(event, (exchange) => infer(exchange, served))
     },
-    generations: (place, event) => this.#generations(place, event),
-    promote: (place, event) => this.#generations(place, event, 'promote'),
-    refuse: (place, event) => this.#generations(place, event, 'refuse'),
+    modelVersions: (place, event) => this.#modelVersions(place, event),
+    promote: (place, event) => this.#modelVersions(place, event, 'promote'),
+    refuse: (place, event) => this.#modelVersions(place, event, 'refuse'),
     recalls: (place, event) => this.#recalls(place, event),
     embeddings: (_, event) => this.#texts(event, answerEmbeddings),
     embed: (_, event) => this.#texts(event, answerEmbed),
@@ -226,22 +226,22 @@ class GatewayServer<Model> {
   }
 
   /** The models that workers have, after what was done with one. */
-  #generations(place: Place, event: RequestEvent, what?: 'promote' | 'refuse'): Response {
+  #modelVersions(place: Place, event: RequestEvent, what?: 'promote' | 'refuse'): Response {
     const { predictor } = this.#find(place, event)
-    const { generation = '' } = place
+    const { modelVersion = '' } = place
     if (what) checkOperator(event)
-    if (what && !predictor.generations().some(({ id }) => id === generation)) {
+    if (what && !predictor.modelVersions().some(({ id }) => id === modelVersion)) {
       throw notFound(
-        'the generation',
+        'the model version',
         predictor
-          .generations()
+          .modelVersions()
           .map(({ id }) => `'${id}'`)
           .join(', '),
-        generation,
+        modelVersion,
       )
     }
-    if (what) predictor[what](generation)
-    return json({ name: place.model, generations: predictor.generations() })
+    if (what) predictor[what](modelVersion)
+    return json({ name: place.model, model_versions: predictor.modelVersions() })
   }
 
   /** Which answers were recalled of those that its tenant was given. */

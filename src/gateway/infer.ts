@@ -63,7 +63,7 @@ const ROW = 2048
 /** Of the requests that there is room for, those that one client may have under way: a token, else an address. */
 const OF_ONE = 0.75
 /** Ignored parameters that are told of, and letters of each. */
-const [MOST_TOLD, MOST_LETTERS] = [20, 100]
+const [MOST_LISTED, MOST_LETTERS] = [20, 100]
 /** Of a request, beside those of the protocol. */
 export const PARAMETERS = [
   'deadline_ms',
@@ -166,7 +166,7 @@ export async function infer(exchange: Exchange, served: Served): Promise<Message
   const foreign = foreignNames('parameters', asked.parameters, PARAMETERS)
   const own = { ...asked.parameters }
   for (const name of foreign) delete own[name]
-  const ignored = [...foreign, ...asked.ignored].slice(0, MOST_TOLD).map((name) => name.slice(0, MOST_LETTERS))
+  const ignored = [...foreign, ...asked.ignored].slice(0, MOST_LISTED).map((name) => name.slice(0, MOST_LETTERS))
   const outcomes = await outcomesOf(exchange, served, asked.queries, choicesOf(own))
   const { model = '', version = '', id } = event
   const parameters = { ignored: ignored.length ? ignored : undefined, ...provenance(outcomes) }

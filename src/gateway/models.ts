@@ -26,7 +26,7 @@ export interface Recalling {
 export type Start<Model> = (
   model: Model,
   states: Record<string, Uint8Array> | undefined,
-  told: Recalling,
+  recalls: Recalling,
 ) => Promise<Started>
 
 interface ModelsOptions<Model> {
@@ -85,7 +85,7 @@ export class Models<Model> {
   /** Of models that give this of texts; of all where none does. */
   giving(gives: 'vector' | 'score'): string[] {
     const all = [...this.#slots]
-    const givesIt = (text: TextModel | string = '') => typeof text === 'object' && text.reading.gives === gives
+    const givesIt = (text: TextModel | string = '') => typeof text === 'object' && text.use.gives === gives
     const giving = all.filter(([, { served }]) => givesIt(served?.text))
     return (giving.length ? giving : all).map(([name]) => name)
   }

@@ -8,7 +8,7 @@ import { Refusal } from './refusal'
 const MOST_IDS = 1_000_000
 const MOST_PIECES = 65_536
 /** Ids of a piece, and of a reply: a millisecond to write. */
-const MOST_TOLD = 10_000
+const MOST_IDS_A_PIECE = 10_000
 
 interface Piece {
   /** Milliseconds since 1970, as those below; each piece has its own, so that whoever has read it asks for what came after. */
@@ -43,9 +43,9 @@ export class Recalls {
   }
 
   add({ tenant = '', ids }: { tenant?: string; ids: readonly number[] }): void {
-    for (let i = 0; i < ids.length; i += MOST_TOLD) {
+    for (let i = 0; i < ids.length; i += MOST_IDS_A_PIECE) {
       this.#last = Math.max(this.#last + 1, this.#now())
-      this.#pieces.push({ at: this.#last, tenant, ids: ids.slice(i, i + MOST_TOLD) })
+      this.#pieces.push({ at: this.#last, tenant, ids: ids.slice(i, i + MOST_IDS_A_PIECE) })
     }
     this.#count += ids.length
     while (this.#count > MOST_IDS || this.#pieces.size > MOST_PIECES) {
@@ -63,12 +63,12 @@ export class Recalls {
       throw new Refusal(400, expected('since', 'a time, such as 2030-01-31T12:00:00.000Z', since))
     const all = [...this.#pieces].filter((piece) => piece.at > after && piece.tenant === tenant)
     let count = 0
-    const told = all.filter(({ ids }) => {
+    const listed = all.filter(({ ids }) => {
       count += ids.length
-      return count <= MOST_TOLD
+      return count <= MOST_IDS_A_PIECE
     })
-    const until = new Date(told.at(-1)?.at ?? after).toISOString()
+    const until = new Date(listed.at(-1)?.at ?? after).toISOString()
     const from = new Date(this.#from).toISOString()
-    return { from, until, ids: told.flatMap(({ ids }) => ids), more: told.length < all.length }
+    return { from, until, ids: listed.flatMap(({ ids }) => ids), more: listed.length < all.length }
   }
 }

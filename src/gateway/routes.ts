@@ -5,18 +5,18 @@ import type { Route } from './event'
 import { notFound, Refusal } from './refusal'
 
 type OipResource = 'server' | 'live' | 'ready' | 'model' | 'modelReady' | 'infer' | 'recalls'
-type GenerationResource = 'generations' | 'promote' | 'refuse'
-export type Resource = OipResource | GenerationResource | 'embeddings' | 'embed' | 'rerank'
+type ModelVersionResource = 'modelVersions' | 'promote' | 'refuse'
+export type Resource = OipResource | ModelVersionResource | 'embeddings' | 'embed' | 'rerank'
 
 export interface Place {
   resource: Resource
   route: Route
   model: string
   version: string | undefined
-  generation: string | undefined
+  modelVersion: string | undefined
 }
 
-/** `:model`, `:version` and `:generation` stand for any one part; last is under which heading a request is counted. */
+/** `:model`, `:version` and `:modelVersion` stand for any one part; last is under which heading a request is counted. */
 const ROUTES: readonly (readonly ['GET' | 'POST', string, Resource, Route])[] = [
   ['GET', '/v2', 'server', 'metadata'],
   ['GET', '/v2/', 'server', 'metadata'], // so the OpenAPI file has it
@@ -28,9 +28,9 @@ const ROUTES: readonly (readonly ['GET' | 'POST', string, Resource, Route])[] = 
   ['GET', '/v2/models/:model/versions/:version/ready', 'modelReady', 'health'],
   ['POST', '/v2/models/:model/infer', 'infer', 'infer'],
   ['POST', '/v2/models/:model/versions/:version/infer', 'infer', 'infer'],
-  ['GET', '/v2/models/:model/generations', 'generations', 'metadata'],
-  ['POST', '/v2/models/:model/generations/:generation/promote', 'promote', 'metadata'],
-  ['POST', '/v2/models/:model/generations/:generation/refuse', 'refuse', 'metadata'],
+  ['GET', '/v2/models/:model/model-versions', 'modelVersions', 'metadata'],
+  ['POST', '/v2/models/:model/model-versions/:modelVersion/promote', 'promote', 'metadata'],
+  ['POST', '/v2/models/:model/model-versions/:modelVersion/refuse', 'refuse', 'metadata'],
   ['GET', '/v2/models/:model/recalls', 'recalls', 'metadata'],
   ['POST', '/v1/embeddings', 'embeddings', 'embeddings'],
   ['POST', '/embed', 'embed', 'embeddings'],
@@ -66,7 +66,13 @@ export function placeOf(request: Pick<Request, 'method' | 'url'>): Place {
     const at = found.parts.indexOf(name)
     return at < 0 ? undefined : unescaped(parts[at])
   }
-  return { resource, route, model: part(':model') ?? '', version: part(':version'), generation: part(':generation') }
+  return {
+    resource,
+    route,
+    model: part(':model') ?? '',
+    version: part(':version'),
+    modelVersion: part(':modelVersion'),
+  }
 }
 
 function unescaped(part: string): string {

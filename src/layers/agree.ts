@@ -39,7 +39,7 @@ export interface AgreeOptions {
   readonly mostDowns: number
   readonly pool: Pick<
     Attempts<Payload, Payload>,
-    'available' | 'cancel' | 'isOverloaded' | 'nobody' | 'tell' | 'trial' | 'usable'
+    'available' | 'cancel' | 'isOverloaded' | 'nobody' | 'record' | 'trial' | 'usable'
   >
   readonly lateness: Pick<Lateness, 'ages'>
   readonly trust: Witnesses
@@ -197,7 +197,7 @@ class AgreedCall implements Call, Timeable {
   tested(attempt: Vote): void {
     const { pool, trust } = this.#layer
     const { outcome, worker } = attempt
-    pool.tell({ attempt, onTime: false })
+    pool.record({ attempt, onTime: false })
     if (!this.#isVoid && outcome?.kind === 'failed' && outcome.blame !== 'nobody' && worker) trust.silent(worker)
     if (!this.#isVoid && answerOf(attempt) && typeof this.#proof !== 'string') this.#compare(attempt, this.#proof)
     this.done()
@@ -252,7 +252,7 @@ class AgreedCall implements Call, Timeable {
     this.#give(right[0], 'exact', 1)
     this.#release(voter)
     for (const vote of right) this.#confirm(vote)
-    for (const i of lies) this.#convict(believed[i])
+    for (const i of lies) this.#lied(believed[i])
     for (const vote of this.#votes)
       if (!right.includes(vote) && !lies.includes(believed.indexOf(vote))) this.#compare(vote, proof)
     if (trial && answerOf(trial)) this.#compare(trial as Vote, proof)
@@ -263,7 +263,7 @@ class AgreedCall implements Call, Timeable {
     const { trust } = this.#layer
     const finding = findingOf(answerIn(vote), proof, trust.equality)
     if (finding === 'right') this.#confirm(vote)
-    if (finding === 'lie') this.#convict(vote)
+    if (finding === 'lie') this.#lied(vote)
     if (finding === 'deviant') trust.deviated(vote.worker as ModelWorker)
   }
 
@@ -272,7 +272,7 @@ class AgreedCall implements Call, Timeable {
     if (vote !== this.#query.tried.trial) this.#caller.ended?.(vote)
   }
 
-  #convict(vote: Vote): void {
+  #lied(vote: Vote): void {
     this.#layer.trust.lied(vote.worker as ModelWorker)
   }
 

@@ -10,7 +10,7 @@ const FLOOR = 0.005
 const MOST_RATE = 0.8
 /** A window is drawn for this many times the queries that come during an audit now, where it can bear them: audits take longer under more load. */
 const MORE = 4
-const CATCHES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96]
+const MOST_DETECTED = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96]
 
 /** What was drawn for a window when it began. */
 export interface Terms {
@@ -22,9 +22,9 @@ export interface Terms {
   /** Probability that a confident one is asked all the same. */
   readonly rate: number
   /** Detected errors after which nothing is given any more. */
-  readonly catches: number
-  /** Part of the window that is answered unasked, as far as can be foretold. */
-  readonly foretold: number
+  readonly mostDetected: number
+  /** Part of the window that is answered by the memory, as far as can be predicted. */
+  readonly expectedShare: number
 }
 
 /**
@@ -43,26 +43,33 @@ export function termsOf(
   const mayKeep = Math.floor(budget / 4)
   const enough = delay ? Math.min(mayKeep, 2 * delay.most) : mayKeep
   for (const kept of delay && enough ? [enough, 0] : [enough]) {
-    for (const catches of CATCHES) {
-      const rate = Math.max(FLOOR, auditRate(catches, budget - kept))
+    for (const mostDetected of MOST_DETECTED) {
+      const rate = Math.max(FLOOR, auditRate(mostDetected, budget - kept))
       if (rate > MOST_RATE) continue
       const spare = delay && kept < delay.most ? Math.ceil(rate * more * delay.mean) : 0
-      let foretold = 0
+      let expectedShare = 0
       for (const { share, wrong } of points) {
-        if (wrong > maxError || spare >= catches) continue
-        foretold = Math.max(foretold, (1 - rate) * share * partBefore(catches - spare, rate * length * wrong))
+        if (wrong > maxError || spare >= mostDetected) continue
+        expectedShare = Math.max(
+          expectedShare,
+          (1 - rate) * share * partBefore(mostDetected - spare, rate * length * wrong),
+        )
       }
-      if (!best || foretold > best.foretold) best = { length, budget, kept, rate, catches, foretold }
+      if (!best || expectedShare > best.expectedShare)
+        best = { length, budget, kept, rate, mostDetected, expectedShare }
     }
   }
-  if (!best?.foretold && more > 1) return termsOf({ length, maxError, budget }, points, delay, more / 2)
+  if (!best?.expectedShare && more > 1) return termsOf({ length, maxError, budget }, points, delay, more / 2)
   return best as Terms
 }
 
+/** Path of its fields in errors about a saved state. */
+const AT = 'errorBudget.window'
+
 export class BudgetWindow {
   answers = 0
-  caught = 0
-  /** Answers that were given unasked. */
+  detected = 0
+  /** Answers that were given by the memory. */
   given = 0
   /** Once its detected errors are used up it ends after this many answers: what they were about is gone. */
   mayEndAfter = Number.POSITIVE_INFINITY
@@ -78,18 +85,18 @@ export class BudgetWindow {
   }
 
   get isOver(): boolean {
-    const { answers, caught, terms } = this
-    return answers >= terms.length || (caught >= terms.catches && answers >= this.mayEndAfter)
+    const { answers, detected, terms } = this
+    return answers >= terms.length || (detected >= terms.mostDetected && answers >= this.mayEndAfter)
   }
 
   /** Whether a confident one may be given now. */
   get mayGive(): boolean {
-    return this.caught < this.terms.catches && !this.isHeld
+    return this.detected < this.terms.mostDetected && !this.isHeld
   }
 
   /** Nothing may be given until an audit that is under way has its outcome. */
   get isHeld(): boolean {
-    return this.#open.sinceLast(this.terms.catches - this.caught) > this.terms.kept
+    return this.#open.sinceLast(this.terms.mostDetected - this.detected) > this.terms.kept
   }
 
   get delay(): Delay | undefined {
@@ -98,8 +105,8 @@ export class BudgetWindow {
 
   /** Detected errors that may be used up: while no more are left than audits are under way, nothing is given. */
   get left(): number {
-    const { catches, rate } = this.terms
-    const left = catches - this.caught
+    const { mostDetected, rate } = this.terms
+    const left = mostDetected - this.detected
     return left && Math.max(1, left - Math.ceil(2 * rate * (this.delay?.mean ?? 0)))
   }
 
@@ -112,7 +119,7 @@ export class BudgetWindow {
   audit(): (right: boolean) => void {
     const end = this.#open.begin()
     return (right) => {
-      if (end() && !right) this.caught++
+      if (end() && !right) this.detected++
     }
   }
 
@@ -122,12 +129,12 @@ export class BudgetWindow {
   }
 
   save(): unknown {
-    const { number, terms, answers, given, caught, open, mayEndAfter } = this
+    const { number, terms, answers, given, detected, open, mayEndAfter } = this
     return {
       number,
       answers,
       given,
-      caught: caught + open,
+      detected: detected + open,
       ...(mayEndAfter < terms.length && { mayEndAfter }),
       ...terms,
     }
@@ -135,32 +142,37 @@ export class BudgetWindow {
 
   /** @throws RangeError for what `save` never gave: with more than a coin allows for, or another coin */
   static load(state: unknown, maxError: number): BudgetWindow {
-    const terms = ['length', 'budget', 'kept', 'rate', 'catches', 'foretold'] as const
-    const names = ['number', 'answers', 'given', 'caught', 'mayEndAfter', ...terms] as const
-    const all = saved.object('ledger.span', state, names)
-    const count = (name: (typeof names)[number]) => saved.integer(`ledger.span.${name}`, all[name], 0, saved.MOST_COUNT)
-    const share = (name: (typeof names)[number], least = 0) => saved.number(`ledger.span.${name}`, all[name], least, 1)
-    const [length, budget, kept, catches] = [count('length'), count('budget'), count('kept'), count('catches')]
+    const terms = ['length', 'budget', 'kept', 'rate', 'mostDetected', 'expectedShare'] as const
+    const names = ['number', 'answers', 'given', 'detected', 'mayEndAfter', ...terms] as const
+    const all = saved.object(AT, state, names)
+    const count = (name: (typeof names)[number]) => saved.integer(`${AT}.${name}`, all[name], 0, saved.MOST_COUNT)
+    const share = (name: (typeof names)[number], least = 0) => saved.number(`${AT}.${name}`, all[name], least, 1)
+    const [length, budget, kept, mostDetected] = [
+      count('length'),
+      count('budget'),
+      count('kept'),
+      count('mostDetected'),
+    ]
     if (budget > Math.ceil(maxError * length) || kept > budget)
-      throw saved.refused('ledger.span.budget', 'one for its length', budget)
-    const rate = share('rate', Math.max(FLOOR, auditRate(catches, budget - kept) - 1e-9))
+      throw saved.refused(`${AT}.budget`, 'one for its length', budget)
+    const rate = share('rate', Math.max(FLOOR, auditRate(mostDetected, budget - kept) - 1e-9))
     const loaded = new BudgetWindow(count('number'), {
       length,
       budget,
       kept,
       rate,
-      catches,
-      foretold: share('foretold'),
+      mostDetected,
+      expectedShare: share('expectedShare'),
     })
     loaded.answers = count('answers')
     loaded.given = count('given')
-    loaded.caught = count('caught')
+    loaded.detected = count('detected')
     if (all.mayEndAfter !== undefined) loaded.mayEndAfter = count('mayEndAfter')
     return loaded
   }
 
   /** Of answers so far those that were wrong, at most, with a probability of 95 %. */
   get wrongAtMost(): number {
-    return Math.min(this.terms.budget, mostGiven(this.caught, this.terms.rate))
+    return Math.min(this.terms.budget, mostGiven(this.detected, this.terms.rate))
   }
 }

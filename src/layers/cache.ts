@@ -29,8 +29,8 @@ import { Timers } from './timers'
 /** Without an error budget: share of the repeats that are asked all the same. */
 const ASKED = 0.01
 
-const GIVE: Draw = { is: 'remember', told() {} }
-const ASK: Draw = { is: 'ask', told() {} }
+const GIVE: Draw = { is: 'remember', grade() {} }
+const ASK: Draw = { is: 'ask', grade() {} }
 
 export interface CacheOptions {
   readonly clock: Clock
@@ -81,10 +81,10 @@ function repeat(layer: CacheLayer, key: string, kept: Kept, query: Query, caller
     return new SettledCall(caller, { kind: 'answer', answer, status: 'exact', confidence: 1, by: [by], reused: true })
   }
   const grade = (own: Answer | undefined) => {
-    if (own?.status !== 'exact') return draw.is === 'audit' ? draw.told(false) : undefined
+    if (own?.status !== 'exact') return draw.is === 'audit' ? draw.grade(false) : undefined
     const isAsRight = memory?.agrees(kept.answer.vector, own.answer.vector) === true
-    if (isAsRight) draw.told(true)
-    const told = (isRight: boolean) => isAsRight || draw.told(isRight)
+    if (isAsRight) draw.grade(true)
+    const told = (isRight: boolean) => isAsRight || draw.grade(isRight)
     repeatability.compare(key, kept, own.answer, own.by[0].identity as string, told)
   }
   if (draw.is === 'ask') return new CachedCall(layer, key, changed(query, { said: askedOf(query) }), caller, grade)

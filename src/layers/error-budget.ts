@@ -27,7 +27,7 @@ const NOTHING = Number.POSITIVE_INFINITY
 export interface Draw {
   readonly is: 'remember' | 'audit' | 'ask'
   /** The model's answer came: whether the memory was right. Of an audit, also that none ever came: false. */
-  told(right: boolean): void
+  grade(right: boolean): void
 }
 
 export interface ErrorBudgetOptions {
@@ -42,7 +42,7 @@ export interface ErrorBudgetOptions {
 /** Where an error budget stands, for `stats`. */
 export interface BudgetStats {
   /** Windows so far, this one included; how many answers it has, and had. */
-  span: number
+  window: number
   length: number
   answers: number
   /** Wrong answers that it may have, and has at most with a probability of 95 %. */
@@ -50,8 +50,8 @@ export interface BudgetStats {
   wrongAtMost: number
   /** Of confident ones those that are asked all the same; detected errors so far, and after which nothing more is given. */
   rate: number
-  catches: number
-  allowedCatches: number
+  detectedErrors: number
+  allowedDetectedErrors: number
   /** Confidence from which the memory's answer is given; undefined while none is. */
   threshold: number | undefined
   /** Of this window's answers those that were given unasked, the share of them that may be wrong (95 %), and of all answers; undefined before the first. */
@@ -87,7 +87,7 @@ export class ErrorBudget {
   }
 
   /** Which window it is, from 1 on. */
-  get span(): number {
+  get window(): number {
     return this.#current.number
   }
 
@@ -111,17 +111,17 @@ export class ErrorBudget {
   #draw(number: number, isCandidate: boolean, kind: 'remembered' | 'repeats'): Draw {
     const [current, observations] = [this.#current, this.#observations]
     if (isCandidate) current.count()
-    if (!isCandidate || !current.mayGive) return { is: 'ask', told: (right) => observations.learn(number, 1, right) }
+    if (!isCandidate || !current.mayGive) return { is: 'ask', grade: (right) => observations.learn(number, 1, right) }
     if (this.#options.coin() >= current.terms.rate) {
       current.given++
       this.#counts[kind]++
-      return { is: 'remember', told() {} }
+      return { is: 'remember', grade() {} }
     }
     this.#counts.audits++
     const end = current.audit()
     return {
       is: 'audit',
-      told: (right) => {
+      grade: (right) => {
         observations.learn(number, 1 / current.terms.rate, right)
         end(right)
         if (!right && current === this.#current) this.#look()
@@ -196,7 +196,7 @@ export class ErrorBudget {
   /** Where it stands, for `load`: audits under way count as caught. Who goes on from one state twice may have twice as many wrong answers. */
   save(): unknown {
     const { maxError } = this.#options
-    return { maxError, span: this.#current.save(), late: this.#late.save(), sightings: this.#observations.save() }
+    return { maxError, window: this.#current.save(), late: this.#late.save(), observations: this.#observations.save() }
   }
 
   /**
@@ -204,33 +204,38 @@ export class ErrorBudget {
    * memory. @throws RangeError for what it never gave
    */
   load(state: unknown): void {
-    const { maxError, span, late, sightings } = saved.object('ledger', state, ['maxError', 'span', 'late', 'sightings'])
-    const known = Observations.load(sightings)
-    const isSame = saved.number('ledger.maxError', maxError, 0, 1) === this.#options.maxError
-    const loaded = isSame ? BudgetWindow.load(span, maxError as number) : undefined
+    const { maxError, window, late, observations } = saved.object('errorBudget', state, [
+      'maxError',
+      'window',
+      'late',
+      'observations',
+    ])
+    const known = Observations.load(observations)
+    const isSame = saved.number('errorBudget.maxError', maxError, 0, 1) === this.#options.maxError
+    const loaded = isSame ? BudgetWindow.load(window, maxError as number) : undefined
     if (loaded) this.#late.load(late)
     this.#observations = known
-    const isBegun = loaded && (loaded.answers || loaded.caught || this.#late.spent)
+    const isBegun = loaded && (loaded.answers || loaded.detected || this.#late.spent)
     this.#current = isBegun ? loaded : this.#begin()
     this.#look()
   }
 
   /** Part of the queries that are looked up that would be answered unasked in a window like this one, by what is known now. */
-  foretell(): number {
+  expectedShare(): number {
     const { length, budget } = this.#current.terms
     const { maxError } = this.#options
     const points = this.#observations.points().map((point) => ({ ...point, share: point.lookedUp }))
-    return termsOf({ length, maxError, budget }, points, this.#current.delay).foretold
+    return termsOf({ length, maxError, budget }, points, this.#current.delay).expectedShare
   }
 
   get stats(): BudgetStats {
-    const { number, answers, caught, terms } = this.#current
-    const { length, budget, rate, catches } = terms
+    const { number, answers, detected, terms } = this.#current
+    const { length, budget, rate, mostDetected } = terms
     const given = this.#current.given + this.#late.given
     const wrongAtMost = Math.min(this.#current.wrongAtMost, this.#current.given) + this.#late.spent
     const share = (of: number) => (of ? Math.min(1, wrongAtMost / of) : undefined)
     return {
-      ...{ span: number, length, answers, rate, catches: caught, allowedCatches: catches },
+      ...{ window: number, length, answers, rate, detectedErrors: detected, allowedDetectedErrors: mostDetected },
       allowed: budget + this.#late.allowed,
       ...{ wrongAtMost, given, shareWrongOfGiven: share(given), shareWrong: share(answers) },
       threshold: this.#threshold === NOTHING ? undefined : this.#threshold,
@@ -270,10 +275,10 @@ class LateRecoveries {
   }
 
   load(state: unknown): void {
-    const { allowed, spent, given } = saved.object('ledger.late', state, ['allowed', 'spent', 'given'])
-    this.allowed = saved.integer('ledger.late.allowed', allowed, 0, BUDGETS.most)
-    this.spent = saved.integer('ledger.late.spent', spent, 0, saved.MOST_COUNT)
-    this.given = saved.integer('ledger.late.given', given, 0, saved.MOST_COUNT)
+    const { allowed, spent, given } = saved.object('errorBudget.late', state, ['allowed', 'spent', 'given'])
+    this.allowed = saved.integer('errorBudget.late.allowed', allowed, 0, BUDGETS.most)
+    this.spent = saved.integer('errorBudget.late.spent', spent, 0, saved.MOST_COUNT)
+    this.given = saved.integer('errorBudget.late.given', given, 0, saved.MOST_COUNT)
   }
 
   give(): (right: boolean) => void {

@@ -11,11 +11,11 @@ export const ALPHA = 0.0235
 const READING = 0.05
 
 /**
- * The lowest probability of heads with which more than `budget` wrong answers are given before the `catches`-th is detected with probability
- * ALPHA at most, whatever the queries are: P(Bin(budget + catches, a) < catches) <= ALPHA.
+ * The lowest probability of heads with which more than `budget` wrong answers are given before the `errors`-th is detected with probability
+ * ALPHA at most, whatever the queries are: P(Bin(budget + errors, a) < errors) <= ALPHA.
  */
-export function auditRate(catches: number, budget: number): number {
-  return bisect((a) => binomialBelow(catches, budget + catches, a) <= ALPHA)
+export function auditRate(errors: number, budget: number): number {
+  return bisect((a) => binomialBelow(errors, budget + errors, a) <= ALPHA)
 }
 
 /** P(Bin(count, a) < k). */
@@ -43,15 +43,15 @@ export function poisson(k: number, mean: number): { above: number; mean: number 
   return { above, mean: sum + k * above }
 }
 
-/** Which part of a window comes before the `catches`-th detected error in the mean, where as many as `mean` are to be expected in all of it. */
-export function partBefore(catches: number, mean: number): number {
-  return mean < 1e-6 ? 1 : Math.min(1, poisson(catches, mean).mean / mean)
+/** Which part of a window comes before the `errors`-th detected error in the mean, where as many as `mean` are to be expected in all of it. */
+export function partBefore(errors: number, mean: number): number {
+  return mean < 1e-6 ? 1 : Math.min(1, poisson(errors, mean).mean / mean)
 }
 
-/** The mean of a Poisson distribution that reaches `catches` with this probability. */
-export function poissonMean(catches: number, probability: number): number {
-  const most = 10 * catches + 10
-  return most * bisect((part) => poisson(catches, part * most).above >= probability)
+/** The mean of a Poisson distribution that reaches `errors` with this probability. */
+export function poissonMean(errors: number, probability: number): number {
+  const most = 10 * errors + 10
+  return most * bisect((part) => poisson(errors, part * most).above >= probability)
 }
 
 /** Upper bound on the wrong answers given where `caught` were caught, with a probability of 95 % (Clopper and Pearson, 1934). */

@@ -115,7 +115,9 @@ export class ExactCache {
     for (const keeping of this.open.all) keeping.isForgotten = true
   }
 
-  /** What an identity answered, or what a tenant asked; answers that come to what is asked by now may be that identity's. */
+  /**
+   * Removes an identity's answers or a tenant's queries; answers to open queries are not cached any more either, since they may be that identity's.
+   */
   forget({ identity, tenant }: { identity?: Identity; tenant?: string }): void {
     for (const [key, kept] of this.#all) {
       if (kept.tenant === tenant || (identity !== undefined && kept.by.identity === identity)) this.drop(key)

@@ -4,7 +4,7 @@ import * as saved from '../base/saved'
 
 /** Queries that count. */
 const WINDOW = 3000
-/** Thresholds that are told apart: eight for each factor of two of 1 - confidence, from 1 down to a millionth; repeats are above all of them. */
+/** Thresholds are distinguished in steps of an eighth of an octave of 1 - confidence, from 1 down to a millionth; repeats rank above all of them. */
 const BINS = 160
 const REPEATS = BINS
 const BINS_AN_OCTAVE = 8
@@ -86,11 +86,13 @@ export class Observations {
 
   /** @throws RangeError for what `save` never gave */
   static load(state: unknown): Observations {
-    const { doubts, weights } = saved.object('ledger.sightings', state, ['doubts', 'weights'])
-    const all = saved.list('ledger.sightings.doubts', doubts, WINDOW)
-    const told = saved.numbers('ledger.sightings.weights', weights, all.length, -MOST_WEIGHT, MOST_WEIGHT)
+    const { doubts, weights } = saved.object('errorBudget.observations', state, ['doubts', 'weights'])
+    const all = saved.list('errorBudget.observations.doubts', doubts, WINDOW)
+    const told = saved.numbers('errorBudget.observations.weights', weights, all.length, -MOST_WEIGHT, MOST_WEIGHT)
     const loaded = new Observations()
-    for (const [i, doubt] of saved.numbers('ledger.sightings.doubts', doubts, all.length, REPEAT, 1).entries()) {
+    for (const [i, doubt] of saved
+      .numbers('errorBudget.observations.doubts', doubts, all.length, REPEAT, 1)
+      .entries()) {
       const number = doubt < 0 ? loaded.seeRepeat() : loaded.see(1 - doubt)
       loaded.learn(number, Math.abs(told[i]), told[i] >= 0)
     }

@@ -8,7 +8,7 @@ import type { Call, Caller, Drop, Outcome, Query, Service } from '../service'
 /** `queueMicrotask` makes an object for async hooks each time. */
 const SOON = Promise.resolve()
 
-type AttemptsPool = Pick<Attempts<Payload, Payload>, 'submit' | 'cancel' | 'release' | 'tell'>
+type AttemptsPool = Pick<Attempts<Payload, Payload>, 'submit' | 'cancel' | 'release' | 'record'>
 
 export function poolService(pool: AttemptsPool): Service {
   return (query, caller) => new AttemptCall(pool, query, caller)
@@ -53,7 +53,7 @@ class AttemptCall implements Call, Owner {
     this.#tellBegun()
     const caller = this.#caller
     const attempt = this.#attempt
-    this.#pool.tell({ attempt, onTime: !this.#isOver })
+    this.#pool.record({ attempt, onTime: !this.#isOver })
     const { tried } = this.#query
     tried.trace?.settled(attempt, tried.attempts.indexOf(attempt))
     caller.ended?.(attempt)

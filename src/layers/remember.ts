@@ -38,7 +38,7 @@ export interface RememberOptions {
   tenantOf(query: Query):
     | {
         readonly memory?: RememberMemory | undefined
-        readonly errors?: Pick<ErrorBudget, 'isHeld' | 'draw' | 'foretell'> | undefined
+        readonly errors?: Pick<ErrorBudget, 'isHeld' | 'draw' | 'expectedShare'> | undefined
       }
     | undefined
   /** Nothing is given: the model does not answer the same twice, or its first answers speak against how they are read. */
@@ -49,7 +49,7 @@ export interface RememberOptions {
   wrong(): void
 }
 
-type RememberMemory = Pick<MemoryService, 'isWarm' | 'recall' | 'agrees' | 'lookMs'>
+type RememberMemory = Pick<MemoryService, 'isWarm' | 'recall' | 'agrees' | 'lookupMs'>
 
 /** Of one error budget. */
 export interface Account {
@@ -84,7 +84,7 @@ class RememberLayer {
     const { payoff, savings } = this.#accountOf(errors, memory)
     const isAsked = said.ask === true || said.policy === 'retry'
     const mayLook = memory.isWarm && !errors.isHeld
-    const looks = !isAsked && mayLook && payoff.looks()
+    const looks = !isAsked && mayLook && payoff.mayLookUp()
     const onOverload = said.onOverload ?? (isAsked ? 'fail' : choices.onOverload)
     const isRefused = !looks && mayLook && onOverload === 'remember' && Boolean(query.refusal)
     if (payoff.isOff && mayLook && !isAsked && !looks) query.tried.isPassedOver = true
@@ -95,11 +95,11 @@ class RememberLayer {
     return call
   }
 
-  #accountOf(errors: Pick<ErrorBudget, 'foretell'>, memory: RememberMemory): Account {
+  #accountOf(errors: Pick<ErrorBudget, 'expectedShare'>, memory: RememberMemory): Account {
     const { accounts, inferenceMs } = this.options
     const known = accounts.get(errors)
     if (known) return known
-    const costs = () => ({ lookMs: memory.lookMs, inferenceMs: inferenceMs(), share: errors.foretell() })
+    const costs = () => ({ lookupMs: memory.lookupMs, inferenceMs: inferenceMs(), share: errors.expectedShare() })
     const account = { payoff: new Payoff(costs), savings: new Savings() }
     accounts.set(errors, account)
     return account
@@ -140,7 +140,7 @@ class RememberedCall extends OutgoingCall {
     const { memory, savings } = this.#by
     const withinMs = this.#layer.options.inferenceMs() ?? Number.POSITIVE_INFINITY
     memory.recall(this.#query.payload.vector, withinMs, (said, ms) => {
-      if (ms !== undefined) savings.looked(ms)
+      if (ms !== undefined) savings.addLookup(ms)
       this.#isLooking = false
       if (this.#isKnown) this.#goOnLater(said)
       else this.#goOn(said)
@@ -182,11 +182,11 @@ class RememberedCall extends OutgoingCall {
     const agrees = ({ vector }: Payload) => this.#by.memory.agrees(said.answer, vector) === true
     return audit({ clock: options.clock, timers, next }, query, caller, (own) => {
       const isOwn = own?.status === 'exact'
-      if (!isOwn || agrees(own.answer)) return draw.told(isOwn)
+      if (!isOwn || agrees(own.answer)) return draw.grade(isOwn)
       const { answer, by } = own
       const differing = { payload: query.payload.kept(), answer, from: by[0].identity as string, isAsBefore: agrees }
       options.opinion.judge(differing, (of) => {
-        draw.told(of === 'refuted')
+        draw.grade(of === 'refuted')
         if (of !== 'refuted') options.wrong()
       })
     })
@@ -215,7 +215,7 @@ class RememberedCall extends OutgoingCall {
     this.#isOpen = false
     if (this.#asked && outcome.kind === 'answer' && outcome.status === 'exact') {
       const { said, draw } = this.#asked
-      draw.told(this.#by.memory.agrees(said.answer, outcome.answer.vector) === true)
+      draw.grade(this.#by.memory.agrees(said.answer, outcome.answer.vector) === true)
     }
     this.#caller.settled(outcome)
   }

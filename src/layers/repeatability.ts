@@ -16,7 +16,7 @@ import type { Opinion, SecondOpinion } from './second-opinion'
 /** So many differences in so many repeats that were asked again, and so many but for one machine's: reuse is off. It is on again after as many repeats that were all answered alike. */
 const UNSTEADY = { differences: 3, ofOthers: 2, repeats: 300 }
 
-/** A difference that others are asked about. */
+/** A difference between two answers, about which other workers are asked. */
 interface OpenDifference {
   /** Who differs: the machine that answered, and the one whose answer was kept. */
   readonly between: readonly Identity[]

@@ -11,8 +11,8 @@ const CLEARLY = 1.1
 /** A millisecond of a lookup has to spare so much of the workers' time: every query waits for it, and for the message that brings it. */
 const WAITED = 2
 
-export interface LookCosts {
-  lookMs: number
+export interface LookupCosts {
+  lookupMs: number
   /** Of a worker's answer. */
   inferenceMs: number | undefined
   /** Part of the queries that are answered unasked. */
@@ -22,26 +22,26 @@ export interface LookCosts {
 /** What answers that were given unasked spared, and what looking for them took. */
 export class Savings {
   /** Queries that were looked up, and the memory's time that it took, ms. */
-  looks = 0
-  lookedMs = 0
+  lookups = 0
+  lookupMs = 0
   /** Inferences that were spared, and the workers' time that they would have taken, ms. */
-  spared = 0
-  sparedMs = 0
+  saved = 0
+  savedMs = 0
 
-  looked(ms: number): void {
-    this.looks++
-    this.lookedMs += ms
+  addLookup(ms: number): void {
+    this.lookups++
+    this.lookupMs += ms
   }
 
   /** @param inferenceMs  what an answer takes at that time; undefined while nobody knows */
   gave(inferenceMs = 0): void {
-    this.spared++
-    this.sparedMs += inferenceMs
+    this.saved++
+    this.savedMs += inferenceMs
   }
 }
 
 /** Where `off`, looks do not pay for now: nothing is given unasked, and one query in 16 at most is looked up. */
-export type SavingStats = Pick<Savings, 'looks' | 'lookedMs' | 'spared' | 'sparedMs'> & { off: boolean }
+export type SavingStats = Pick<Savings, 'lookups' | 'lookupMs' | 'saved' | 'savedMs'> & { off: boolean }
 
 /**
  * What it takes to keep an answer for an equal query, ms: this much, and so much a byte of the query (`bench useless`: 20 to 40 us for 3 KB, copies
@@ -85,24 +85,24 @@ export class Repeats {
 export class Payoff {
   /** Nothing is given unasked. */
   isOff = false
-  readonly #costs: () => LookCosts
+  readonly #costs: () => LookupCosts
   #queries = 0
   #seldom = SELDOM
 
-  constructor(costs: () => LookCosts) {
+  constructor(costs: () => LookupCosts) {
     this.#costs = costs
   }
 
   /** Whether one more query is looked up. */
-  looks(): boolean {
+  mayLookUp(): boolean {
     if (++this.#queries % EVERY === 0) this.#judge()
     return !this.isOff || this.#queries % this.#seldom === 0
   }
 
   #judge(): void {
-    const { lookMs, inferenceMs, share } = this.#costs()
-    if (inferenceMs === undefined || !Number.isFinite(lookMs)) return
-    this.#seldom = Math.max(SELDOM, Math.ceil(lookMs / (LITTLE * inferenceMs)))
-    this.isOff = share * inferenceMs <= lookMs * WAITED * (this.isOff ? CLEARLY : 1)
+    const { lookupMs, inferenceMs, share } = this.#costs()
+    if (inferenceMs === undefined || !Number.isFinite(lookupMs)) return
+    this.#seldom = Math.max(SELDOM, Math.ceil(lookupMs / (LITTLE * inferenceMs)))
+    this.isOff = share * inferenceMs <= lookupMs * WAITED * (this.isOff ? CLEARLY : 1)
   }
 }

@@ -35,7 +35,7 @@ export interface Differing {
 
 interface SecondOpinionOptions {
   readonly clock: Clock
-  readonly pool: Pick<Pool<Payload, Payload>, 'identities' | 'submit' | 'cancel' | 'tell'>
+  readonly pool: Pick<Pool<Payload, Payload>, 'identities' | 'submit' | 'cancel' | 'record'>
   readonly trust: { readonly equality: Equality }
   /** Where answers are sampled: what a worker's is worth. */
   readonly sampled?: { worth(worker: NonNullable<Attempt['worker']>): Status } | undefined
@@ -86,7 +86,7 @@ export class SecondOpinion {
       this.#open.delete(one)
       stop()
       const { outcome, identity = '' } = attempt
-      this.#options.pool.tell({ attempt, onTime: false })
+      this.#options.pool.record({ attempt, onTime: false })
       if (outcome?.kind === 'answered') return told(outcome.answer, identity)
       const isGivenUp = outcome?.kind !== 'failed' || apart.length >= MOST_FAILED + 1
       if (isGivenUp) return told(undefined, '')

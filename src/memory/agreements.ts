@@ -1,34 +1,34 @@
-/** How often recovered answers were right, counted. */
+/** Counts how often recovered answers were right. */
 
 import type { RecoverySource } from '../base/prediction'
 import { wilson } from '../base/stats'
 
 export const sources: readonly RecoverySource[] = ['code', 'memory']
 
-/** Queries of a group that can be missing. */
+/** Queries of one group that can be missing at most. */
 export const MOST_MISSING = 1000
-/** Tallies that are kept. Beyond them the older half is added up without the workers' names. */
+/** Tallies that are kept; beyond, the older half is merged, without the workers' names. */
 export const MOST_TALLIES = 2 * sources.length * MOST_MISSING
 
-/** How often recovered answers were right: had the model's own label, or lay within the tolerance. */
+/** How often recovered answers were right: they had the model's own label, or were within the tolerance. */
 export interface Agreement {
   source: RecoverySource
   missing: number
   /** Recoveries whose own answer came later. */
   graded: number
-  /** Those of them that were right. */
+  /** How many of them were right. */
   agreed: number
   /** Wilson's 95 % interval of agreed / graded. */
   ci95: [low: number, high: number]
 }
 
-/** Agreements by the worker whose late answers showed them; undefined where that is not known. */
+/** Agreements by the worker whose late answers showed them; undefined if unknown. */
 export interface Tally extends Omit<Agreement, 'ci95'> {
   from: string | undefined
 }
 
 export class Agreements {
-  /** One of each source, number missing and worker, in the order of their first. */
+  /** One for each source, number of missing queries and worker, the oldest first. */
   readonly #tallies = new Map<string, Tally>()
 
   constructor(tallies: Iterable<Tally> = []) {
@@ -53,7 +53,7 @@ export class Agreements {
     return [...this.#tallies.values()]
   }
 
-  /** Of all workers together. */
+  /** The sum over all workers. */
   get all(): Agreement[] {
     const { tallies } = new Agreements(this.tallies.map((tally) => ({ ...tally, from: undefined })))
     return tallies.map(({ from: _, ...each }) => ({ ...each, ci95: wilson(each.agreed, each.graded) }))

@@ -1,4 +1,4 @@
-/** The dual coefficients of all pairs at once, where sweeps over the blocks of their matrix would take many times as long. */
+/** Computes the dual coefficients of all pairs in one go, where sweeps over the blocks of the kernel matrix would take many times as long. */
 
 import type { Core } from '../core/core'
 import type { KernelMatrix } from '../core/kernel-matrix'
@@ -34,14 +34,14 @@ export function* solvedAtOnce(
   }
 }
 
-/** An answer's values first .. last - 1 less the mean; a loop, since `map` takes twenty times as long. */
+/** An answer's values first .. last - 1 minus the mean; a loop, since `map` takes twenty times as long. */
 function centred(answer: Float32Array, mean: Float64Array, [first, last]: [number, number]): Float32Array {
   const rest = new Float32Array(last - first)
   for (let c = first; c < last; c++) rest[c - first] = answer[c] - mean[c]
   return rest
 }
 
-/** (K + noise I)^-1 of the pairs at some places, row-major. */
+/** (K + noise I)^-1 of the pairs at these places, row-major. */
 function* inverseOf(matrix: KernelMatrix, noise: number, places: readonly number[]): Generator<void, Float32Array> {
   const n = places.length
   const inverse = new Float64Array(n * n)

@@ -1,12 +1,12 @@
-/** The surest of what was decoded and what is remembered. */
+/** Chooses between recoveries from a group and from the memory, by confidence. */
 
 import type { Recovered } from '../base/prediction'
 import { allFinite } from '../base/tensor'
 import type { Confidence } from './confidence'
 
-/** What a query can get in the place of its own answer. */
+/** The recoveries of a query without an answer. */
 export interface BestRecovery {
-  /** Of the highest confidence. */
+  /** The one of the highest confidence. */
   readonly recovery: Recovered
   readonly confidence: number | undefined
   /** All that it was chosen from. */
@@ -14,11 +14,11 @@ export interface BestRecovery {
 }
 
 /**
- * The best of what was decoded and what is remembered; only of the latter, if there is any and no parity has the query in it.
+ * The best recovery. If no parity contains the query, a decoded value says little about it: then the memory's is preferred.
  *
- * @param mixed       whether a parity has the query in it
+ * @param mixed       whether a parity contains the query
  * @param confidence  without it the first is taken
- * @returns undefined where nothing finite was recovered
+ * @returns undefined if there is no finite recovery
  */
 export function bestRecovery(
   decoded: readonly Recovered[],

@@ -1,47 +1,47 @@
-/** The probability that a recovered answer is right: logistic regression on line, with an intercept for each label. */
+/** The probability that a recovered answer is right: online logistic regression, with an intercept for each label. */
 
 import { wilson } from '../base/stats'
 import type { Core } from '../core/core'
 import { type Examples, type Fit, fitted, logOdds, logOddsAt, sigmoid, standardised } from './logistic'
 import { finished, inSlices, perStep } from './steps'
 
-/** Recoveries that are kept; older ones are dropped, so that it follows a stream that changes. */
+/** The last recoveries, from which it learns: so it follows a stream that changes. */
 export const WINDOW = 2000
-/** Fewer give no probability. */
+/** With fewer recoveries there is no probability. */
 const ENOUGH = 30
-/** Fitted anew when this share of them is new. */
+/** It is fitted again when this share of the recoveries is new. */
 const RENEW = 1 / 16
-/** After RECENT further recoveries one counts for less by a factor of e: a memory that grows gets better. */
+/** A recovery's weight falls by a factor of e with every RECENT further ones: a growing memory gets better. */
 const RECENT = 2000
-/** Weight of the prior for inputs out of distribution, as a share of that of all recoveries. */
+/** Weight of the prior for queries unlike any other, as a share of the weight of all recoveries. */
 const PRIOR_SHARE = 1 / 30
 
 /**
- * A label's intercept, added to the log odds of all: its standard deviation among labels; the variance that it gains
- * with each recovery of that label, so that it follows a stream that changes within tens of answers; and its largest
- * value. Without intercepts, of 500 queries after 95 % of one class, 15 to 30 were confident and wrong.
+ * A label's intercept is added to the log odds: its standard deviation between labels; the variance that it gains with each recovery of the label,
+ * so that it follows changes within tens of answers; its largest value. Without intercepts 15 to 30 of 500 queries were confident and wrong after
+ * 95 % of the queries had been of one class.
  */
 const INTERCEPT = { deviation: 0.8, drift: 0.0127, most: 4 }
 /**
- * Of so many recoveries at least that are as sure the share that was right bounds a probability, by the low end of its 95 % interval. A logistic fit goes
- * on beyond what was seen: of rankings that it gave .95 on average (MNIST's first three), 86 % were right.
+ * A probability is bounded by the recoveries of at least the same odds, if there are this many: by the lower end of the 95 % interval of the share
+ * that was right. A logistic fit extrapolates: of rankings with an average confidence of .95 (MNIST's first three), 86 % were right.
  */
 const BOUNDED_BY = 100
-/** How often weights and intercepts are fitted in turns; more changes nothing. */
+/** Rounds of fitting weights and intercepts in turn; more changes nothing. */
 const TURNS = 3
 
-/** A recovery, and whether it was right, as its own answer showed in the end. */
+/** A recovery, and whether the model's own answer showed that it was right. */
 export interface Graded {
-  /** What was seen of it, always as many values. */
+  /** The inputs of the regression; always the same number. */
   signals: readonly number[]
   right: boolean
-  /** Of the answer, where it has one. */
+  /** The label of the answer, if it has one. */
   label?: number | undefined
-  /** The worker whose answer showed it. */
+  /** The worker whose answer graded it. */
   from?: string | undefined
 }
 
-/** The probability that something with these signals is right, before any recovery was graded. */
+/** The probability for these signals before any recovery was graded. */
 export interface Prior {
   signals: readonly number[]
   probability: number
@@ -57,15 +57,18 @@ export class Calibration {
   /** Oldest first. */
   #graded: Graded[]
   #fit: Fit | undefined
-  /** Recoveries since that was fitted, or is being. */
+  /** Recoveries since the last fit. */
   #since = 0
-  /** By the fit there is: log odds, the surest first, and how many up to each were right. */
+  /** By the current fit: log odds, the highest first, and how many recoveries up to each were right. */
   #seen: { odds: number; right: number }[] = []
   readonly #isBounded: boolean
-  /** To the fit there is. */
+  /** By the current fit. */
   #intercepts: Intercepts = new Map()
 
-  /** @param late  by how much more than is due: where nobody took the steps of `renew` till then, it is fitted all at once @param isBounded  by what those that are as sure have shown */
+  /**
+   * @param late  if this share of further recoveries comes before `renew` has ended, it is fitted in one go @param isBounded  by the outcomes of
+   * recoveries of at least the same odds
+   */
   constructor(core: Core, graded: readonly Graded[] = [], prior?: Prior, late = 1, isBounded = false) {
     this.#isBounded = isBounded
     this.#core = core
@@ -82,7 +85,7 @@ export class Calibration {
     this.#since++
   }
 
-  /** Takes back what a worker's answers showed, as if they had never come. @returns how many there were */
+  /** Removes what a worker's answers showed, as if they had never come. @returns the number of recoveries removed */
   forget(from: string): number {
     const left = this.#graded.filter((each) => each.from !== from)
     const gone = this.#graded.length - left.length
@@ -91,19 +94,19 @@ export class Calibration {
     return gone
   }
 
-  /** All that it follows from, oldest first. It is fitted anew after this, as one that is made of it would be. */
+  /** The recoveries that it learns from, the oldest first. It is fitted anew afterwards, so that a calibration made of them is equal. */
   save(): readonly Graded[] {
     this.#fit = undefined
     return this.#graded
   }
 
-  /** Share of the recoveries that were right, by Laplace's rule of succession: one half before the first. */
+  /** The share of recoveries that were right, by Laplace's rule of succession: one half before the first. */
   get rate(): number {
     const right = this.#graded.reduce((sum, each) => sum + Number(each.right), 0)
     return (right + 1) / (this.#graded.length + 2)
   }
 
-  /** Undefined before 30 recoveries. @param label  of the answer, where it has one */
+  /** Undefined before 30 recoveries. @param label  of the answer, if it has one */
   probability(signals: readonly number[], label?: number): number | undefined {
     const odds = this.#odds(signals)
     if (odds === undefined) return undefined
@@ -124,14 +127,14 @@ export class Calibration {
     this.#seen = all
   }
 
-  /** Log odds, of all labels alike. */
+  /** Log odds without the label's intercept. */
   #odds(signals: readonly number[]): number | undefined {
     if (this.#graded.length < ENOUGH) return undefined
     if (!this.#fit || this.#since > this.#late * RENEW * this.#graded.length) finished(this.renew())
     return logOdds(this.#fit as Fit, signals)
   }
 
-  /** Fits weights and intercepts in turns, each to what the others leave over, if that is due. In steps. */
+  /** Fits weights and intercepts in turn, if that is due. In steps. */
   *renew(): Generator<void> {
     const graded = this.#graded.slice()
     if (graded.length < ENOUGH || (this.#fit && this.#since <= RENEW * graded.length)) return
@@ -144,7 +147,7 @@ export class Calibration {
       const last: Fit = yield* fitted(this.#core, examples, fit?.weights)
       fit = last
       intercepts.clear()
-      // Without labels no intercept moves.
+      // Without labels there are no intercepts.
       if (turns > 1)
         yield* inSlices(graded.length, perStep(64), (from, to) =>
           adaptAll(intercepts, graded, last, examples, from, to),
@@ -153,15 +156,15 @@ export class Calibration {
     this.#fit = fit
     this.#intercepts = intercepts
     if (this.#isBounded) this.#see(fit as Fit, graded)
-    // Those that were learned meanwhile.
+    // Recoveries that came meanwhile.
     const later = this.#graded.slice(Math.max(0, this.#graded.length - this.#since))
     for (const each of later) adapt(intercepts, each, logOdds(fit as Fit, each.signals))
   }
 }
 
 /**
- * One step of an extended Kalman filter: whether an answer was right moves the intercept of its label. It is not
- * drawn back to 0, or a label of nearly all queries, nearly always right, could not keep its own.
+ * One step of an extended Kalman filter: an answer's outcome moves the intercept of its label. Intercepts do not decay towards 0: a label of nearly
+ * all queries that is nearly always right would lose its own.
  *
  * @returns the intercept before
  */
@@ -176,7 +179,10 @@ function adapt(intercepts: Intercepts, { right, label }: Graded, odds: number): 
   return mean
 }
 
-/** Those from `from` to `to` - 1, one after the other; what the intercept of each was before is added to its log odds in the next turn. */
+/**
+ * Adapts to the recoveries `from` to `to` - 1 in order, and records the intercept before each, which the next round of fitting adds to its log
+ * odds.
+ */
 function adaptAll(
   intercepts: Intercepts,
   graded: readonly Graded[],
@@ -189,7 +195,7 @@ function adaptAll(
   for (let i = from; i < to; i++) offsets[i] = adapt(intercepts, graded[i], logOddsAt(fit, xs, i * n))
 }
 
-/** One for each recovery, and the last for the prior: it must differ from a signal that never varies. */
+/** One example for each recovery, and the prior as the last: it must differ from a signal that never varies. */
 function examplesOf(graded: readonly Graded[], prior: Prior | undefined): Examples {
   const inputs = graded.map(({ signals }) => signals)
   const targets = graded.map(({ right }) => Number(right))
@@ -202,7 +208,7 @@ function examplesOf(graded: readonly Graded[], prior: Prior | undefined): Exampl
   return { ...standardised(inputs), targets, counts, offsets: new Float64Array(inputs.length) }
 }
 
-/** What each counts: older ones less; those of one label together no more than the average label, to hear rare ones. */
+/** The weights of recoveries: older ones weigh less, and each label weighs at most as much as the average label, so that rare labels count. */
 function weigh(graded: readonly Graded[]): number[] {
   const counts = graded.map((_, i) => Math.exp((i + 1 - graded.length) / RECENT))
   const sums = new Map<number | undefined, number>()

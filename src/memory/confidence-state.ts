@@ -1,4 +1,4 @@
-/** What confidence is learned from, as it is saved, and the checks of what is read: it may come from anywhere. */
+/** The saved state of confidence, with checks, since a state may come from anywhere. */
 
 import { type Criterion, chooses, labelled } from '../base/criterion'
 import type { RecoverySource } from '../base/prediction'
@@ -11,7 +11,7 @@ import { savedDeviations } from './deviations'
 /** Larger signals would have no finite variance. */
 const MOST_SIGNAL = 1e100
 
-/** Plain data, for `JSON.stringify`. `from` is a place in the list of workers, and `kind` the label; -1: none. */
+/** Plain data, for `JSON.stringify`. `from` is an index into the list of workers, `kind` the label; -1: none. */
 export interface ConfidenceState {
   criterion: Criterion
   workers: string[]
@@ -20,7 +20,7 @@ export interface ConfidenceState {
   spread: DeviationState[]
 }
 
-/** All that confidence is learned from. */
+/** All that confidence learns from. */
 interface Learned {
   tallies: readonly Tally[]
   graded: Record<RecoverySource, readonly Graded[]>
@@ -45,10 +45,10 @@ export function confidenceState(criterion: Criterion, { tallies, graded, spread 
 }
 
 /**
- * A fresh copy of a saved state.
+ * Checks a saved state and copies it.
  *
- * @param outputs  values in an answer, where that is known
- * @throws RangeError for what `confidenceState` never gave, or gave for another criterion
+ * @param outputs  values in an answer, if known
+ * @throws RangeError for a state that `confidenceState` never made, or made for another criterion
  */
 export function savedConfidence(value: unknown, criterion: Criterion, outputs: number | undefined): Learned {
   const state = saved.object('worth', value, ['criterion', 'workers', 'agreements', 'outcomes', 'spread'])
@@ -78,7 +78,7 @@ function savedFrom(field: string, value: unknown, workers: readonly string[]): s
   return workers[saved.integer(field, value, -1, workers.length - 1)]
 }
 
-/** @param signals  how many each has  @param labels  how many there are */
+/** @param signals  signals of a recovery  @param labels  number of labels */
 function savedGraded(field: string, value: unknown, signals: number, labels: number, workers: string[]): Graded[] {
   return saved.list(field, value, WINDOW).map((each, i) => {
     const at = `${field}[${i}]`

@@ -1,4 +1,4 @@
-/** How likely recovered answers are right, by how often they agreed with the model's own answers that came late. */
+/** How likely a recovered answer is right, learned from the model's own answers that came late. */
 
 import { NONE } from '../base/arrays'
 import {
@@ -26,20 +26,17 @@ import { CERTAIN, choiceLead, jointOdds, relativeOdds, withinOdds } from './odds
 import { LEAST_VARIANCE } from './regression'
 import { finished } from './steps'
 
-/**
- * For an input unlike anything remembered the confidence is one in ten, whatever late answers have shown so far: without a
- * margin or, where there is no label, of variance 1.
- */
+/** A query unlike all that is remembered (no margin, or a variance of 1) has a confidence of one in ten, whatever late answers have shown. */
 const OUT_OF_DISTRIBUTION: Prior = { signals: [Math.log(1 / 9), 0], probability: 0.1 }
 
-/** How much the model's answers differ from each other, each output by itself; undefined until that is known. Empty where only choices count. */
+/** How much the model's answers differ from each other, for each output; undefined until known. Empty if only labels count. */
 export type Spread = readonly (number | undefined)[]
 
-/** Whether it takes several things at once to be right, so that errors which have to do with each other count for more than is reckoned. */
+/** Whether several outputs must be right at once: then correlated errors make the odds too optimistic. */
 const hasParts = (criterion: Criterion) =>
   judgedOf(criterion).some(({ right }) => right.kind === 'labels' || right.kind === 'top' || right.kind === 'relative')
 
-/** Of several recoveries that of the highest confidence. @param all  at least one */
+/** The recovery of the highest confidence. @param all  at least one */
 export function surest<T>(
   all: readonly T[],
   confidenceOf: (recovery: T) => number | undefined,
@@ -60,9 +57,9 @@ export class Confidence {
 
   /**
    * @param criterion  when a recovered answer is right
-   * @param state      of `save`
-   * @param outputs    values in an answer; default: as many as the state was learned from
-   * @throws RangeError for a state that is none, or of another criterion: what was right then may be wrong now
+   * @param state      made by `save`
+   * @param outputs    values in an answer; default: as in the state
+   * @throws RangeError for a state that `save` never made, or made for another criterion
    */
   constructor(core: Core, criterion: Criterion, state?: ConfidenceState, outputs?: number) {
     const learned = state === undefined ? undefined : savedConfidence(state, criterion, outputs)
@@ -77,12 +74,12 @@ export class Confidence {
     this.#deviations = new Deviations(criterion, learned?.spread)
   }
 
-  /** The probability that an answer is right; what its source reckons, if it does, before enough late answers came. */
+  /** The probability that a recovery is right; before enough late answers have come, its source's own estimate, if there is one. */
   of(recovered: Recovered): number | undefined {
     return this.rated(recovered).confidence
   }
 
-  /** The same, and what it goes by. */
+  /** The same, with the signals that it is computed from. */
   rated(recovered: Recovered): { confidence: number | undefined; signals: readonly number[] | undefined } {
     const signals = this.#signals(recovered)
     if (!signals?.every(Number.isFinite)) return { confidence: undefined, signals: undefined }
@@ -91,12 +88,12 @@ export class Confidence {
     return { confidence, signals }
   }
 
-  /** For `assume` of another one. */
+  /** For `assume` of another confidence. */
   get spread(): Spread {
     return chooses(this.#criterion) ? NONE : this.#judged.map((_, i) => this.#spreadOf(i))
   }
 
-  /** Takes how much answers differ from another one, which sees all of them. */
+  /** Takes the spread of answers from another confidence, which sees all answers. */
   assume(spread: Spread): void {
     this.#assumed = spread
   }
@@ -105,12 +102,12 @@ export class Confidence {
     return this.#assumed ? this.#assumed[output] : this.#deviations.of(output)
   }
 
-  /** How far off an answer without a label may be; undefined where there are labels or several outputs, or until it was learned. */
+  /** How far an answer without a label may be off; undefined with labels, with several outputs, or until it is learned. */
   get tolerance(): number | undefined {
     return this.#judged.length > 1 ? undefined : this.#tolerance(0)
   }
 
-  /** The same of each of several outputs. */
+  /** The same for each of several outputs. */
   get tolerances(): Record<string, number | undefined> {
     const several = this.#judged.length > 1 ? this.#judged : []
     return Object.fromEntries(several.map(({ name }, i) => [name, this.#tolerance(i)]))
@@ -122,17 +119,17 @@ export class Confidence {
     return toleranceOf(right, this.#spreadOf(output))
   }
 
-  /** Takes one of the model's own answers: how much these differ says what is a large error. */
+  /** Sees one of the model's own answers: their spread decides which errors are large. */
   observe(own: Float32Array): void {
     if (!chooses(this.#criterion)) this.#deviations.add(own)
   }
 
-  /** Whether a recovered answer is right, with all of its outputs; undefined until it is known how far off these may be. */
+  /** Whether a recovery is right in all of its outputs; undefined until their tolerances are known. */
   agrees(answer: Float32Array, own: Float32Array): boolean | undefined {
     let isRight = true
     for (let i = 0; i < this.#judged.length; i++) {
       const isOne = this.outputAgrees(i, answer, own)
-      if (isOne === undefined) return undefined // those that are known so far would be the wrong ones
+      if (isOne === undefined) return undefined // a verdict by the known outputs alone would be biased
       isRight &&= isOne
     }
     return isRight
@@ -148,12 +145,12 @@ export class Confidence {
     return tolerance === undefined ? undefined : rmsDifference(a, b) <= tolerance
   }
 
-  /** Of several recoveries of one query the one of the highest confidence. */
+  /** The recovery of the highest confidence. */
   best<T extends Recovered>(all: readonly T[]): { recovery: T; confidence: number | undefined } {
     return surest(all, (recovery) => this.of(recovery))
   }
 
-  /** The model's own answer came: was the recovery right that was given? As `agrees`. @param from  the identity of its worker */
+  /** Grades a recovery that was given, by the model's own answer. @param from  the identity of its worker @returns as `agrees` */
   grade(recovered: Recovered, own: Float32Array, from?: string): boolean | undefined {
     const agreed = this.rehearse(recovered, own, from)
     if (agreed !== undefined) this.count(recovered, agreed, from)
@@ -168,7 +165,7 @@ export class Confidence {
     return right
   }
 
-  /** What a recovery that was right, or not, shows; undefined where nothing can be told from it. @param signals  as it was rated */
+  /** A graded recovery as an example; undefined if it teaches nothing. @param signals  as it was rated */
   graded(
     recovered: Recovered,
     right: boolean,
@@ -187,27 +184,27 @@ export class Confidence {
   }
 
   /**
-   * Takes back what a worker's answers showed of recoveries, as if they had never come.
+   * Removes what a worker's answers showed about recoveries.
    *
-   * @returns how many recoveries were graded by its answers
+   * @returns how many recoveries it had graded
    */
   forget(from: string): number {
     this.#agreements.forget(from)
     return sources.reduce((sum, source) => sum + this.#calibrations[source].forget(from), 0)
   }
 
-  /** Fits anew what is due to be: else a caller would wait for it, sooner or later. In steps. */
+  /** Fits again what is due, so that no caller waits for it. In steps. */
   *renew(): Generator<void> {
     for (const source of sources) yield* this.#calibrations[source].renew()
   }
 
-  /** How much answers differ is learned again from the last of some, oldest first: else what a worker added to that fades with the next thousand. */
+  /** Learns the spread of answers again from these, the oldest first: what a removed worker added would only fade with the next thousand answers. */
   differ(answers: readonly Float32Array[]): void {
     if (chooses(this.#criterion)) return
     this.#deviations = finished(Deviations.over(this.#criterion, answers.slice(-DEVIATION_WINDOW)))
   }
 
-  /** How much answers differ, for `spreadFrom` of another one. */
+  /** For `assume`, after `forget`. */
   get deviations(): DeviationState[] {
     return this.#deviations.save()
   }
@@ -220,32 +217,33 @@ export class Confidence {
     return this.#agreements.all
   }
 
-  /** What of recoveries from one source was graded, oldest first. */
+  /** The graded recoveries from one source, the oldest first. */
   gradedOf(source: RecoverySource): readonly Graded[] {
     return this.#calibrations[source].save()
   }
 
-  /** @param memory  what was graded of the memory's recoveries, where another one learns from them */
+  /** @param memory  the memory's graded recoveries, if another confidence learns from them */
   save(memory = this.gradedOf('memory')): ConfidenceState {
     const graded = { code: this.gradedOf('code'), memory }
     const { tallies } = this.#agreements
     return confidenceState(this.#criterion, { tallies, graded, spread: this.#deviations.save() })
   }
 
-  /** The first label of a remembered answer: the memory knows some better than others. A parity does not. */
+  /** The first label of a remembered answer, since the memory knows some labels better than others; a parity does not. */
   #label({ answer, source }: Recovered): number | undefined {
     const first = source === 'memory' ? this.#labelled : undefined
     return first && labelAt(outputIn(answer, first), first.right)
   }
 
   /**
-   * What is seen of a recovery. Of a choice: of a remembered one its odds and its margin; of a decoded one variance, margin,
-   * height, and how many were missing. Of values, or of several outputs: the odds that all of these are right by the errors to be expected, and its variance or how many were missing.
+   * The inputs of the calibration. For a label from the memory: odds and margin; from a group: variance, margin, height and number of missing
+   * queries. For values or several outputs: the odds that all are right given their expected errors, and the variance or the number of missing
+   * queries.
    */
   #signals(recovered: Recovered): number[] | undefined {
     const { source, answer, variance = 0, missing, odds } = recovered
     if (chooses(this.#criterion)) {
-      // Near-duplicates on both sides of a decision border have no margin to speak of, however well they are known.
+      // Near-duplicates on both sides of a decision boundary have no margin, however well they are known.
       if (odds !== undefined) return [Math.min(odds, CERTAIN), recovered.margin ?? lead(answer, this.#criterion).margin]
       const { margin, height } = lead(answer, this.#criterion)
       return [variance, margin, height, missing]
@@ -253,11 +251,11 @@ export class Confidence {
     const each = this.#judged.map((_, i) => this.#oddsOf(i, recovered))
     if (each.includes(undefined)) return undefined
     const within = Math.min(each.length > 1 ? jointOdds(each as number[]) : (each[0] as number), CERTAIN)
-    // The odds assume normal errors; those of answers that jump are not normal, and the variance shows by how much.
+    // The odds assume normal errors; where answers jump they are not normal, and the variance tells by how much.
     return source === 'memory' ? [within, Math.log(Math.max(variance, LEAST_VARIANCE))] : [within, missing]
   }
 
-  /** Log odds that an output is right; undefined until it is known how far off it may be. */
+  /** Log odds that an output is right; undefined until its tolerance is known. */
   #oddsOf(
     output: number,
     { answer, source, variance = 0, error, errors = error === undefined ? [] : [error] }: Recovered,
@@ -267,7 +265,7 @@ export class Confidence {
     if (chooses(right)) return choiceLead(outputIn(answer, place), right, expected).odds
     if (right.kind === 'relative') {
       const values = outputIn(answer, place)
-      // What is decoded is in units of its own: its error in those of the smallest value.
+      // A group's error is in units of its own, scaled by the smallest value.
       const unit =
         source === 'memory'
           ? 1

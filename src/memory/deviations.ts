@@ -1,4 +1,4 @@
-/** How much a model's answers differ from each other, each output by itself. */
+/** How much a model's answers differ from each other, for each output. */
 
 import { type Criterion, type JudgedOutput, judgedOf, outputIn } from '../base/criterion'
 import * as saved from '../base/saved'
@@ -21,17 +21,17 @@ export class Deviations {
     return deviations
   }
 
-  /** Takes one of the model's own answers. */
+  /** Sees one of the model's own answers. */
   add(answer: Float32Array): void {
     for (let i = 0; i < this.#all.length; i++) this.#all[i].add(outputIn(answer, this.#outputs[i]))
   }
 
-  /** Of an output's values; undefined before 30 answers. */
+  /** The deviation of an output's values; undefined before 30 answers. */
   of(output: number): number | undefined {
     return this.#all[output].deviation
   }
 
-  /** Whether some output is unlike all others of it so far. */
+  /** Whether an output is unlike all earlier ones. */
   isOutlier(answer: Float32Array): boolean {
     return this.#all.some((each, i) => each.isOutlier(outputIn(answer, this.#outputs[i])))
   }
@@ -41,7 +41,7 @@ export class Deviations {
   }
 }
 
-/** @param values  in an answer, where that is known  @throws RangeError for what `save` never gave */
+/** @param values  in an answer, if known  @throws RangeError for what `save` never made */
 export function savedDeviations(field: string, value: unknown, criterion: Criterion, values?: number) {
   const outputs = judgedOf(criterion)
   const states = saved.list(field, value, outputs.length, outputs.length)

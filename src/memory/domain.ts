@@ -1,4 +1,7 @@
-/** What a memory is made for: shapes of queries and answers, how queries are compared, how many there is room for, also while it is decided how they are compared. */
+/**
+ * The problem that a memory is made for: shapes of queries and answers, the features that queries are compared by, and how many pairs fit, also
+ * while the features are still being chosen.
+ */
 
 import { checkInteger, checkLengths, checkNames, checkWord, expected } from '../base/check'
 import { type Criterion, criterionFor, type JudgedOutput, judgedOf } from '../base/criterion'
@@ -15,7 +18,7 @@ import type { Compared } from './similarity'
 
 export type OwnFeatures = (query: Float32Array) => Float32Array
 
-/** Queries come as the user's own features of them, which are made elsewhere; of `certainQuery` these are `sample`. */
+/** Queries arrive as the user's own features, computed elsewhere; `sample` has the features of a fixed query. */
 export interface GivenFeatures {
   readonly sample: Float32Array
 }
@@ -32,25 +35,25 @@ export interface MemoryOptions {
   parts?: readonly number[] | undefined
   /** Values in an answer. */
   outputs: number
-  /** When a recovered answer is right. Default: when its largest value is the model's; one value has no label. */
+  /** When a recovered answer is right. Default: when it has the model's label; an answer of one value has none. */
   criterion?: Criterion | undefined
-  /** What it may hold, all in all. Default 64 MiB. */
+  /** Bytes that it may hold in all. Default 64 MiB. */
   bytes?: number | undefined
   /**
-   * Default: 'patches' for images of 12 x 12 or more, channels first or last; 'raw' or 'signals', whichever predicts
-   * the first answers better, for signals of 256 samples or more, [L] or [C, L] with up to 4 channels; else 'raw'. How
-   * much each of the values or features counts is learned, but for 'patches'.
+   * Default: 'patches' for images of 12 x 12 or more, channels first or last; for signals of 256 samples or more ([L], or [C, L] with up to 4
+   * channels) 'raw' or 'signals', whichever predicts the first answers better; else 'raw'. How much each value or feature counts is learned, except
+   * for 'patches'.
    */
   features?: Features | undefined
 }
 
 const optionNames = ['shape', 'parts', 'outputs', 'criterion', 'bytes', 'features']
 
-/** What a memory may hold where nothing else is said. */
+/** Default size of a memory. */
 export const DEFAULT_BYTES = 64 * 2 ** 20
-/** Fewer pairs are of no use: a full memory has to do without the block that is being written over. */
+/** With fewer pairs a memory is useless: a full one cannot use the block that is being overwritten. */
 export const LEAST_PAIRS = 2 * BLOCK
-/** Share of its bytes that the first queries may take; larger ones are kept as the user's own features of them. */
+/** The first queries may take this share of its bytes; of larger ones only the user's features are kept. */
 const EARLY = 1 / 8
 
 export interface Domain extends Readonly<Required<MemoryOptions>> {

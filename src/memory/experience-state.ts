@@ -1,4 +1,6 @@
-/** What was learned, as it is saved; also the state of a predictor that learns nothing. In a file of its own, since `Experience` imports the whole memory. */
+/**
+ * The saved state of all that was learned, also of a predictor that learns nothing. A file of its own, since `Experience` imports the whole memory.
+ */
 
 import { type Criterion, judgedOf } from '../base/criterion'
 import type * as saved from '../base/saved'
@@ -7,17 +9,17 @@ import { type Signature, type TensorSpec, typed } from '../base/tensor'
 import type { ConfidenceState } from './confidence-state'
 import { pack } from './pack'
 
-/** Something that others learn, and that is saved with the rest. */
+/** Something else that is saved with it. */
 export interface Persistent {
   save(): unknown
-  /** @throws RangeError for what `save` never gave; then all is as it was */
+  /** @throws RangeError for a state that `save` never made; nothing is changed then */
   load(state: unknown): void
 }
 
-/** The model that gave the answers; its fingerprint is null where it is not known. */
+/** The model that gave the answers; its fingerprint is null if unknown. */
 export type LearnedModel = Signature & { fingerprint: string | null; probed?: unknown }
 
-/** What tells a model from others with its signature, where that is known. */
+/** What tells the model from others of the same signature, if known. */
 export interface ModelMarks {
   fingerprint?: string | undefined
   probed?: saved.Probed | undefined
@@ -28,7 +30,7 @@ export interface ExperienceState {
   model: LearnedModel
   worth: ConfidenceState
   evidence?: unknown
-  ledger?: unknown
+  errorBudget?: unknown
 }
 
 export function learnedModel({ inputs, outputs }: Signature, { fingerprint, probed }: ModelMarks): LearnedModel {
@@ -41,9 +43,12 @@ export function learnedModel({ inputs, outputs }: Signature, { fingerprint, prob
 export function packed(
   model: LearnedModel,
   { worth, memory }: { worth: ConfidenceState; memory?: Uint8Array | undefined },
-  { evidence, ledger }: { evidence?: Persistent | undefined; ledger?: Persistent | undefined },
+  { evidence, errorBudget }: { evidence?: Persistent | undefined; errorBudget?: Persistent | undefined },
 ): Uint8Array {
-  const others = { ...(evidence && { evidence: evidence.save() }), ...(ledger && { ledger: ledger.save() }) }
+  const others = {
+    ...(evidence && { evidence: evidence.save() }),
+    ...(errorBudget && { errorBudget: errorBudget.save() }),
+  }
   const content: ExperienceState = { model, worth, ...others }
   return pack('predictor', content, memory ? { memory } : {})
 }

@@ -6,43 +6,43 @@ import type { Core } from '../core/core'
 import type { Graded } from './calibration'
 import { Confidence } from './confidence'
 import { type LearnedModel, learnedModel, type ModelMarks, type Persistent, packed } from './experience-state'
-import { learnedFrom, type SavedParts } from './learned'
+import { learnedFrom, type SavedState } from './learned'
 import { Memory, type MemoryOptions, type Recollection } from './memory'
 import { finished } from './steps'
 
 export interface ExperienceOptions extends ModelMarks {
   criterion: Criterion
-  /** What is known of workers, unless another tenant's experience saves it. */
+  /** The workers' records, unless another tenant saves them. */
   evidence?: Persistent | undefined
-  /** What counts its answers that were given unasked. */
-  ledger?: Persistent | undefined
+  /** The error budget of remembered answers. */
+  errorBudget?: Persistent | undefined
   /** Default: on, unless queries or answers are too large for it. */
   memory?: false | Pick<MemoryOptions, 'bytes' | 'features'> | undefined
   /** Of `save`. */
   state?: Uint8Array | undefined
-  /** Or the parts of one that has been read. */
-  learned?: SavedParts | undefined
-  /** Called once if the memory has to be given up, since the user's own `features` throw, or where nothing says whose the state is. */
+  /** The parts of a state that was read already. */
+  learned?: SavedState | undefined
+  /** Called if the memory is given up because the user's `features` throws, or if it is unknown which model a state belongs to. */
   warn: (text: string) => void
 }
 
 export class Experience {
-  /** How likely recovered answers are right. Replaced here alone, by `renew`. */
+  /** The confidence of recoveries. Replaced by `renew` only. */
   confidence: Confidence
-  /** A memory and a confidence that know nothing yet. */
+  /** Makes an empty memory and confidence. */
   readonly #anew: () => { confidence: Confidence; memory: Memory | undefined }
   readonly #model: LearnedModel
   readonly #evidence: Persistent | undefined
-  readonly #ledger: Persistent | undefined
+  readonly #errorBudget: Persistent | undefined
   readonly #warn: (text: string) => void
   #memory: Memory | undefined
 
-  /** @throws RangeError for a state that is damaged, or of another model, code or memory: nothing of it is taken */
+  /** @throws RangeError for a state that is damaged, or of another model, code or memory: nothing of it is loaded */
   constructor(core: Core, { inputs, outputs }: Signature, options: ExperienceOptions) {
-    const { criterion, evidence, ledger, memory, state } = options
+    const { criterion, evidence, errorBudget, memory, state } = options
     this.#model = learnedModel({ inputs, outputs }, options)
     this.#evidence = evidence
-    this.#ledger = ledger
+    this.#errorBudget = errorBudget
     this.#warn = options.warn
     const learned = state === undefined ? options.learned : learnedFrom(state, this.#model, options)
     this.confidence = new Confidence(core, criterion, learned?.worth, rowLength(outputs) || undefined)
@@ -53,7 +53,7 @@ export class Experience {
       memory: all && new Memory(core, all),
     })
     if (learned?.evidence !== undefined) evidence?.load(learned.evidence)
-    if (learned?.ledger !== undefined) ledger?.load(learned.ledger)
+    if (learned?.errorBudget !== undefined) errorBudget?.load(learned.errorBudget)
   }
 
   /** Whether there is a memory, and whether it can recover something. */
@@ -61,12 +61,12 @@ export class Experience {
     return !this.#memory ? 'none' : this.#memory.ready ? 'warm' : 'cold'
   }
 
-  /** Queries remembered. */
+  /** Pairs in the memory. */
   get remembered(): number {
     return this.#memory?.size ?? 0
   }
 
-  /** What the memory recovers for a query; undefined where there is none, or it knows too little. */
+  /** What the memory predicts for a query; undefined if there is none, or it knows too little. */
   recall(query: Float32Array): Recollection | undefined {
     return this.#guarded((memory) => memory.recover(query))
   }
@@ -85,8 +85,8 @@ export class Experience {
   }
 
   /**
-   * Takes out what was learned from a worker's answers, as if they had never come: at once, but what is left is solved anew in steps of a few
-   * milliseconds, until the last of which the memory recovers nothing.
+   * Removes what a worker's answers taught, as if they had never come. The remaining pairs are solved again in steps of a few milliseconds; until
+   * the last one nothing is recovered.
    */
   forget(from: string): Generator<void> {
     const left = this.#guarded((memory) => memory.forget(from).left)
@@ -100,14 +100,14 @@ export class Experience {
     yield* this.#working()
   }
 
-  /** Forgets all pairs, and how often recoveries were right: the model is another. */
+  /** Forgets all pairs and grades: the model is another. */
   renew(): void {
     const { confidence, memory } = this.#anew()
     this.confidence = confidence
-    if (this.#memory) this.#memory = memory // one that was given up stays so
+    if (this.#memory) this.#memory = memory // a memory that was given up stays so
   }
 
-  /** Solves all that training left to be solved. */
+  /** Finishes all pending training at once. */
   settle(): void {
     finished(this.#working())
     this.#memory?.settle()
@@ -115,7 +115,7 @@ export class Experience {
 
   /** All that was learned, for the option `state`. */
   save(): Uint8Array {
-    const others = { evidence: this.#evidence, ledger: this.#ledger }
+    const others = { evidence: this.#evidence, errorBudget: this.#errorBudget }
     return packed(this.#model, { worth: this.confidence.save(), memory: this.#memory?.save() }, others)
   }
 

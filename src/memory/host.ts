@@ -1,18 +1,18 @@
-/** Where pairs are remembered: in this thread (inline.ts) or in one of their own (thread.ts). */
+/** Where the memory runs: in this thread (inline.ts) or in one of its own (thread.ts). */
 
 import type { DeviationState } from '../base/stats'
 import type { Graded } from './calibration'
 import type { Spread } from './confidence'
 import type { Recollection } from './memory'
 
-/** A recollection, how sure it is, and what that goes by. */
+/** A recollection with its confidence, and the signals that it is computed from. */
 export interface Rated extends Recollection {
   confidence: number | undefined
   signals: readonly number[] | undefined
 }
 
-/** A query, or what makes of one what it is compared by, and the model's own answer to it. */
-export interface Lesson<Q = Float32Array> {
+/** A query, or a function that computes its features, and the model's own answer. */
+export interface TrainingStep<Q = Float32Array> {
   query: Q
   own: Float32Array
   /** The identity of the worker that answered. */
@@ -21,43 +21,43 @@ export interface Lesson<Q = Float32Array> {
 }
 
 export interface Taken {
-  /** As it is saved; undefined where nothing is remembered any more. */
+  /** The saved memory; undefined if there is none any more. */
   memory: Uint8Array | undefined
-  /** What was graded of its recoveries. */
+  /** The graded recoveries. */
   graded: readonly Graded[]
 }
 
 export interface MemoryHost {
   readonly isWarm: boolean
-  readonly remembered: number
-  /** Moving average of what a lookup takes, ms; Infinity before the first. */
-  readonly lookMs: number
+  readonly pairs: number
+  /** Moving average of the time of a lookup, ms; Infinity before the first. */
+  readonly lookupMs: number
   /**
-   * @param query   makes what the query is compared by, where there is time; empty where that cannot be
-   * @param spread  how much the model's answers differ by now
-   * @param told    once, before this returns or later
+   * @param query   computes the query's features, if there is time; empty if that fails
+   * @param spread  how much the model's answers differ
+   * @param done    called once, before this returns or later
    */
   recall(
     query: () => Float32Array,
     spread: Spread,
     withinMs: number,
-    told: (found: Rated | undefined, ms: number | undefined) => void,
+    done: (found: Rated | undefined, ms: number | undefined) => void,
   ): void
-  /** Whether one more lesson would be taken. */
+  /** Whether one more training step would be accepted. */
   readonly mayLearn: boolean
-  /** @param bytes  that it holds on to  @returns whether there is time for it; else it is passed over */
-  learn(lesson: Lesson<() => Float32Array>, bytes?: number): boolean
+  /** @param bytes  that it holds  @returns whether it is accepted; else the answer is not learned */
+  learn(step: TrainingStep<() => Float32Array>, bytes?: number): boolean
   /** Whether a recollection was right. */
   grade(graded: Graded): void
-  /** @param told  how much the answers differ that are left; not told where the host is lost */
-  forget(from: string, told: (left: DeviationState[]) => void): void
+  /** @param done  called with the spread of the remaining answers; not called if the host is lost */
+  forget(from: string, done: (left: DeviationState[]) => void): void
   renew(): void
-  /** Behind the lessons that were given before. */
+  /** After all training steps before it. */
   take(): Promise<Taken>
   close(): void
 }
 
-/** Answers that may wait to be remembered: while a memory is cold, and later, when there are enough others. */
+/** Training steps that may wait: while the memory is cold, and when it is warm. */
 export const WAITING = { cold: 32, warm: 2 }
 
 export const averaged = (mean: number, ms: number) => (Number.isFinite(mean) ? 0.9 * mean + 0.1 * ms : ms)

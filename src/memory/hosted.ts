@@ -1,4 +1,6 @@
-/** What the engine asks of a memory, whichever host keeps it. How sure decoded answers are is learned here; of remembered ones, by the host. */
+/**
+ * The memory as the engine sees it, whichever host runs it. The confidence of decoded answers is learned here, that of remembered ones by the host.
+ */
 
 import { NO_VALUES } from '../base/arrays'
 import type { Clock } from '../base/clock'
@@ -12,7 +14,7 @@ import { type GivenFeatures, type OwnFeatures, ownFeatures } from './domain'
 import { Experience } from './experience'
 import { type LearnedModel, type Persistent, packed } from './experience-state'
 import type { MemoryHost } from './host'
-import { BESIDE_OTHERS, InlineMemory } from './inline'
+import { InlineMemory, SHARED_THREAD } from './inline'
 import type { MemoryPlan } from './messages'
 import type { MemoryService, MemoryStats, RecalledAnswer, Rehearsal } from './service'
 import type { MemoryThread } from './thread'
@@ -25,15 +27,15 @@ export interface HostedOptions {
   readonly plan: MemoryPlan
   /** Whether queries are remembered. */
   readonly remembers: boolean
-  /** The user's function, where they are remembered by what it makes of them: no thread can be given it. */
+  /** The user's feature function, which cannot be sent to a thread. */
   readonly features?: OwnFeatures | undefined
-  /** Where they are, unless it is this thread. */
+  /** The thread that runs it; default: this one. */
   readonly thread: MemoryThread | undefined
-  /** Whose answers they are, what else is saved with them, and what sees the model's first ones. */
+  /** The model, what else is saved with its memory, and what checks the model's first answers. */
   readonly model: LearnedModel
-  readonly saved: { readonly evidence?: Persistent | undefined; readonly ledger?: Persistent | undefined }
+  readonly saved: { readonly evidence?: Persistent | undefined; readonly errorBudget?: Persistent | undefined }
   readonly first?: Pick<FirstAnswers, 'see'> | undefined
-  /** Part of the time that this memory may take of what all have. */
+  /** This memory's share of the time for all memories. */
   readonly part: number
 }
 
@@ -45,13 +47,13 @@ export class HostedMemory implements MemoryService {
   readonly #studies: Training
   #isClosed = false
 
-  /** @throws RangeError for options, or what was learned, that do not fit: in a thread's memory that is a warning */
+  /** @throws RangeError for options or a state that do not fit; from a thread's memory that comes as a warning */
   constructor(options: HostedOptions) {
     const { clock, plan, remembers, thread, part, warn } = options
     this.#options = options
     this.#confidence = this.#newConfidence(plan)
     if (remembers) this.#host = thread && !thread.isLost ? this.#inThread(thread) : this.#inline(plan)
-    const share = () => part * BESIDE_OTHERS[this.isWarm ? 'warm' : 'cold']
+    const share = () => part * SHARED_THREAD[this.isWarm ? 'warm' : 'cold']
     this.#studies = new Training(clock, share, (why) => warn(`nothing was learned from a group: ${why}`))
   }
 
@@ -62,7 +64,7 @@ export class HostedMemory implements MemoryService {
   #inline({ signature, criterion, memory, learned }: MemoryPlan): InlineMemory {
     const { core, clock, warn, part } = this.#options
     const experience = new Experience(core, signature, { criterion, memory, learned, warn })
-    return new InlineMemory(experience, { clock, shares: BESIDE_OTHERS, part, warn })
+    return new InlineMemory(experience, { clock, shares: SHARED_THREAD, part, warn })
   }
 
   #inThread(thread: MemoryThread): MemoryHost {
@@ -79,21 +81,21 @@ export class HostedMemory implements MemoryService {
     return this.#host?.isWarm === true
   }
 
-  get lookMs(): number {
-    return this.#host?.lookMs ?? Number.POSITIVE_INFINITY
+  get lookupMs(): number {
+    return this.#host?.lookupMs ?? Number.POSITIVE_INFINITY
   }
 
   recall(
     query: Float32Array,
     withinMs: number,
-    told: (said: RecalledAnswer | undefined, ms: number | undefined) => void,
+    done: (said: RecalledAnswer | undefined, ms: number | undefined) => void,
   ): void {
     const epoch = this.#epoch
-    if (!this.#host || !query.length || this.#isClosed) return told(undefined, undefined)
+    if (!this.#host || !query.length || this.#isClosed) return done(undefined, undefined)
     const compared = () => this.#comparedBy(query)
     this.#host.recall(compared, this.#confidence.spread, withinMs, (found, ms) => {
       const isCurrent = epoch === this.#epoch && !this.#isClosed
-      told(found && isCurrent ? { ...found, missing: 1, epoch } : undefined, ms)
+      done(found && isCurrent ? { ...found, missing: 1, epoch } : undefined, ms)
     })
   }
 
@@ -136,15 +138,15 @@ export class HostedMemory implements MemoryService {
     if (this.#isClosed || !allFinite(own)) return
     this.#options.first?.see(own)
     this.#confidence.observe(own)
-    const lesson = () => ({ query: () => this.#comparedBy(query), own, from, spread: this.#confidence.spread })
-    // Most answers are passed over: a lesson is made where there is room for one.
+    const step = () => ({ query: () => this.#comparedBy(query), own, from, spread: this.#confidence.spread })
+    // Most answers are not learned: the training step is only made if it is accepted.
     const isTaken =
-      query.length > 0 && this.#host?.mayLearn && this.#host.learn(lesson(), query.byteLength + own.byteLength)
-    // What a confident lookup got wrong is told also where there is no time: what it got right is told every time.
+      query.length > 0 && this.#host?.mayLearn && this.#host.learn(step(), query.byteLength + own.byteLength)
+    // A lookup's error is recorded even if there is no time to learn, as its successes always are.
     if (!isTaken && said) this.rehearse(said, own, from)
   }
 
-  /** What a query is remembered by; empty where there is nothing. A function of the user that throws costs the memory, not the queries. */
+  /** A query's features; empty if there are none. If the user's function throws, the memory is given up, and queries go on. */
   #comparedBy(query: Float32Array): Float32Array {
     const { features, warn, plan } = this.#options
     if (!features || !query.length || !this.#host) return query
@@ -193,7 +195,7 @@ export class HostedMemory implements MemoryService {
 
   stats(): MemoryStats {
     const { tolerance, tolerances, agreements } = this.#confidence
-    return { remembered: this.#host?.remembered ?? 0, tolerance, tolerances, agreements }
+    return { pairs: this.#host?.pairs ?? 0, tolerance, tolerances, agreements }
   }
 
   close(): void {

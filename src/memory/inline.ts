@@ -1,4 +1,4 @@
-/** A memory in the thread that asks it: a lookup is a function, a lesson takes its steps in turns with everything else. */
+/** A memory in the calling thread: a lookup is a function call, training takes its steps between other work. */
 
 import type { Clock } from '../base/clock'
 import type { Warn } from '../base/notices'
@@ -6,30 +6,30 @@ import type { DeviationState } from '../base/stats'
 import type { Graded } from './calibration'
 import type { Spread } from './confidence'
 import type { Experience } from './experience'
-import { averaged, type Lesson, type MemoryHost, type Rated, type Taken, WAITING } from './host'
+import { averaged, type MemoryHost, type Rated, type Taken, type TrainingStep, WAITING } from './host'
 import { TimeBudget } from './time-budget'
 import { Training } from './training'
 
-/** Parts of a thread's time. */
+/** Shares of a thread's time. */
 export interface Shares {
   /** For lookups. */
   readonly lookups: number
-  /** For lessons, of what lookups leave: while a memory is cold, and later. */
+  /** For training, of the time that lookups leave: while the memory is cold, and when it is warm. */
   readonly cold: number
   readonly warm: number
 }
 
 /**
- * Of a thread that serves queries as well. A fifth for lessons of a warm memory made the median answer of a model of .1 ms a tenth slower; lookups
- * without a bound held everything where more queries came than workers could answer.
+ * For a thread that serves queries as well. A fifth for training a warm memory made the median answer of a model of .1 ms a tenth slower; unbounded
+ * lookups blocked everything when queries came faster than workers answered.
  */
-export const BESIDE_OTHERS: Shares = { lookups: 0.5, cold: 0.5, warm: 0.05 }
-/** Lookups that may be saved up, ms. */
+export const SHARED_THREAD: Shares = { lookups: 0.5, cold: 0.5, warm: 0.05 }
+/** Time for lookups that may be saved up, ms. */
 const BURST_MS = 10
 
-/** Milliseconds that a lookup takes, and of a lesson to compare an answer with what is remembered, and each further step. */
+/** Simulated milliseconds: of a lookup, of comparing an answer with the memory, and of each further training step. */
 export interface Charges {
-  readonly look: number
+  readonly lookUp: number
   readonly comparing: number
   readonly step: number
 }
@@ -37,19 +37,19 @@ export interface Charges {
 export interface InlineOptions {
   readonly clock: Clock
   readonly shares: Shares
-  /** Part of the shares that is this memory's. Default: all. */
+  /** This memory's part of the shares. Default: all. */
   readonly part?: number
-  /** Told of a lesson that failed; it costs nothing else. */
+  /** Called when a training step failed, which has no other effect. */
   readonly warn: Warn
-  /** What work takes where time is made, and what is told of it. */
+  /** The simulated time of work, and who is told of it. */
   readonly charges?: Charges | undefined
   readonly spend?: ((ms: number) => void) | undefined
-  /** Told when a lesson has come to its end, or all is solved without what was forgotten. */
+  /** Called when training has finished a pair, or has solved the pairs that are left after `forget`. */
   readonly learned?: () => void
 }
 
 export class InlineMemory implements MemoryHost {
-  lookMs = Number.POSITIVE_INFINITY
+  lookupMs = Number.POSITIVE_INFINITY
   readonly #experience: Experience
   readonly #clock: Clock
   readonly #training: Training
@@ -72,11 +72,11 @@ export class InlineMemory implements MemoryHost {
     return this.#experience.memory === 'warm'
   }
 
-  get remembered(): number {
+  get pairs(): number {
     return this.#experience.remembered
   }
 
-  /** Lessons that wait, the one under way included. */
+  /** Training steps that wait, the current one included. */
   get waiting(): number {
     return this.#training.waiting
   }
@@ -85,27 +85,27 @@ export class InlineMemory implements MemoryHost {
     query: () => Float32Array,
     spread: Spread,
     _withinMs: number,
-    told: (found: Rated | undefined, ms: number | undefined) => void,
+    done: (found: Rated | undefined, ms: number | undefined) => void,
   ): void {
-    if (!this.isWarm || !this.#looking.has) return told(undefined, undefined)
+    if (!this.isWarm || !this.#looking.has) return done(undefined, undefined)
     const start = this.#clock.now()
     const compared = query()
-    const found = compared.length ? this.look(compared, spread) : undefined
+    const found = compared.length ? this.lookUp(compared, spread) : undefined
     const ms = this.#clock.now() - start
     this.#looking.take(ms)
-    told(found, ms)
+    done(found, ms)
   }
 
-  /** The same, whatever time there is. */
-  look(query: Float32Array, spread: Spread): Rated | undefined {
+  /** As `recall`, whatever time there is. */
+  lookUp(query: Float32Array, spread: Spread): Rated | undefined {
     const { confidence } = this.#experience
     const start = this.#clock.now()
-    this.#spend('look')
+    this.#spend('lookUp')
     confidence.assume(spread)
     const said = this.#experience.recall(query)
     const rated = said && { ...said, ...confidence.rated({ ...said, missing: 1 }) }
     const ms = this.#clock.now() - start
-    this.lookMs = averaged(this.lookMs, ms)
+    this.lookupMs = averaged(this.lookupMs, ms)
     this.#training.time.yield(ms)
     return rated
   }
@@ -115,11 +115,11 @@ export class InlineMemory implements MemoryHost {
   }
 
   /** @param bytes  that it holds on to */
-  learn(lesson: Lesson<() => Float32Array>, bytes = lesson.own.byteLength): boolean {
-    return this.mayLearn && this.#training.add(this.#lesson(lesson), bytes)
+  learn(step: TrainingStep<() => Float32Array>, bytes = step.own.byteLength): boolean {
+    return this.mayLearn && this.#training.add(this.#train(step), bytes)
   }
 
-  *#lesson({ query, own, from, spread }: Lesson<() => Float32Array>): Generator<void> {
+  *#train({ query, own, from, spread }: TrainingStep<() => Float32Array>): Generator<void> {
     const compared = query()
     if (!compared.length) return
     this.#experience.confidence.assume(spread)
@@ -135,11 +135,11 @@ export class InlineMemory implements MemoryHost {
     this.#experience.confidence.learn('memory', graded)
   }
 
-  /** Also what waits to be learned, with what else does. */
-  forget(from: string, told: (left: DeviationState[]) => void): void {
+  /** Also removes pairs that wait to be learned. */
+  forget(from: string, done: (left: DeviationState[]) => void): void {
     this.#training.stop()
     this.#training.add(this.#solving(this.#experience.forget(from)), 0)
-    told(this.#experience.confidence.deviations)
+    done(this.#experience.confidence.deviations)
   }
 
   *#solving(steps: Generator<void>): Generator<void> {

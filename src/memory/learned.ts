@@ -1,4 +1,4 @@
-/** Reads what was learned, as experience-state.ts writes it, and refuses what is of another model. */
+/** Reads the state that experience-state.ts writes, and refuses that of another model. */
 
 import * as saved from '../base/saved'
 import type { ConfidenceState } from './confidence-state'
@@ -6,43 +6,43 @@ import type { ExperienceState, LearnedModel, ModelMarks, Persistent } from './ex
 import { unpack } from './unpack'
 
 /** The parts of a state; each is checked where it is used. */
-export interface SavedParts {
+export interface SavedState {
   readonly memory?: Uint8Array | undefined
   readonly worth: ConfidenceState
   readonly evidence?: unknown
-  readonly ledger?: unknown
+  readonly errorBudget?: unknown
 }
 
-interface StateReading extends ModelMarks {
-  /** Whether it takes what was known of workers: then it matters more whose it is. */
+interface StateOptions extends ModelMarks {
+  /** If the state has workers' records, they matter only for the right model. */
   evidence?: Persistent | undefined
-  /** Told where nothing says whose the state is. */
+  /** Called if it is unknown which model the state belongs to. */
   warn(text: string): void
 }
 
 /** @throws RangeError for a state that is damaged, or of another model */
-export function learnedFrom(state: Uint8Array, own: LearnedModel, reading: StateReading): SavedParts {
+export function learnedFrom(state: Uint8Array, own: LearnedModel, reading: StateOptions): SavedState {
   const archive = unpack('predictor', state)
-  const { worth, evidence, ledger } = checked(archive.content, own, reading)
+  const { worth, evidence, errorBudget } = checked(archive.content, own, reading)
   const memory = archive.has('memory') ? archive.take('memory', 'u1') : undefined
   archive.end()
-  return { memory, worth, evidence, ledger }
+  return { memory, worth, evidence, errorBudget }
 }
 
-/** What was saved beside the memory, if it is of this model. */
-function checked(value: unknown, own: LearnedModel, reading: StateReading): ExperienceState {
-  const content = saved.object('content', value, ['model', 'worth', 'evidence', 'ledger'])
+/** The rest of the state, if it belongs to this model. */
+function checked(value: unknown, own: LearnedModel, reading: StateOptions): ExperienceState {
+  const content = saved.object('content', value, ['model', 'worth', 'evidence', 'errorBudget'])
   const model = saved.object('model', content.model, ['inputs', 'outputs', 'fingerprint', 'probed'])
   saved.same('model.inputs', own.inputs, model.inputs)
   saved.same('model.outputs', own.outputs, model.outputs)
   if (content.worth === undefined) throw saved.refused('worth', 'an object', 'none')
   checkSame(model, own, reading)
-  const { evidence, ledger } = content
-  return { model: own, worth: content.worth as ConfidenceState, evidence, ledger }
+  const { evidence, errorBudget } = content
+  return { model: own, worth: content.worth as ConfidenceState, evidence, errorBudget }
 }
 
-/** Equal fingerprints are one model's. Others say less than the answers to one query; where nothing can be compared, names and shapes have to do. */
-function checkSame(model: Record<string, unknown>, own: LearnedModel, { probed, evidence, warn }: StateReading): void {
+/** Equal fingerprints mean one model. Otherwise the answers to the probe query are compared; without these, names and shapes. */
+function checkSame(model: Record<string, unknown>, own: LearnedModel, { probed, evidence, warn }: StateOptions): void {
   const { fingerprint } = model
   if (fingerprint !== null) saved.text('model.fingerprint', fingerprint)
   const areKnown = fingerprint !== null && own.fingerprint !== null

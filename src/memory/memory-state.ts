@@ -25,12 +25,12 @@ interface MemoryState extends SimilarityState {
   size: number
   next: number
   /** Sums of each output's errors, and of variances of predictions. */
-  told: Known['errors']
+  errors: Known['errors']
   /** Those that pairs came from. */
   workers: string[]
 }
 
-const fields = ['options', 'size', 'next', 'unit', 'mirror', 'told', 'fading', 'compared', 'workers'] as const
+const fields = ['options', 'size', 'next', 'unit', 'mirror', 'errors', 'fading', 'compared', 'workers'] as const
 
 /** What a state must have in common with a memory that takes it. */
 function optionsOf({ shape, outputs, judged, features, open, sample }: Domain) {
@@ -46,7 +46,7 @@ export function saveMemory(domain: Domain, known: Known | undefined): Uint8Array
   if (!known) return pack('memory', { options, size: 0 }, {})
   const { similarity, regression, from, errors, next, size } = known
   const workers = [...new Set(from)].filter((worker) => worker !== undefined).slice(0, MOST_WORKERS)
-  const state: MemoryState = { ...similarity.state, options, size, next, told: errors, workers }
+  const state: MemoryState = { ...similarity.state, options, size, next, errors, workers }
   const indices = new Map(workers.map((worker, i) => [worker, i + 1]))
   return pack('memory', state, {
     ...regression.save(),
@@ -61,7 +61,7 @@ export function loadMemory(core: Core, domain: Domain, bytes: Uint8Array): Known
   const archive = unpack('memory', bytes)
   const state = checked(archive.content, domain)
   if (!state) return void archive.end()
-  const { size, next, told, workers } = state
+  const { size, next, errors, workers } = state
   checkSample(domain, archive)
   const similarity = Similarity.load(core, domain, state, archive, size)
   const regression = KernelRegression.load(core, domain.outputs, similarity.noise, archive, size)
@@ -73,7 +73,7 @@ export function loadMemory(core: Core, domain: Domain, bytes: Uint8Array): Known
     if (regression.agrees(place, similarity.at(place, size).similarities)) continue
     throw saved.refused('kernel', `the similarities of pair ${place} to the others`, 'others')
   }
-  return new Known(domain, similarity, regression, from, size < domain.capacity ? size : next % size, told)
+  return new Known(domain, similarity, regression, from, size < domain.capacity ? size : next % size, errors)
 }
 
 /** @throws RangeError for a state that is damaged, or of another memory */
@@ -95,7 +95,7 @@ function checked(value: unknown, domain: Domain) {
   }
   if (!size) return undefined
   if (size < BLOCK) throw saved.refused('memory.size', `0, or ${BLOCK} or more`, size)
-  const told = saved.object('memory.told', state.told, ['error', 'variance'])
+  const errors = saved.object('memory.errors', state.errors, ['error', 'variance'])
   const mirror = saved.flag('memory.mirror', state.mirror)
   if (mirror && domain.features !== 'patches') throw saved.refused('memory.mirror', 'false without patches', 'true')
   return {
@@ -104,9 +104,9 @@ function checked(value: unknown, domain: Domain) {
     next: saved.integer('memory.next', state.next, 0, size),
     unit: saved.number('memory.unit', state.unit, saved.LEAST, saved.MOST),
     mirror,
-    told: {
-      error: saved.numbers('memory.told.error', told.error, domain.judged.length, 0, saved.MOST_SQUARE),
-      variance: saved.number('memory.told.variance', told.variance, LEAST_SUM, MOST_SUM),
+    errors: {
+      error: saved.numbers('memory.errors.error', errors.error, domain.judged.length, 0, saved.MOST_SQUARE),
+      variance: saved.number('memory.errors.variance', errors.variance, LEAST_SUM, MOST_SUM),
     },
     fading: saved.word('memory.fading', state.fading, kernelNames),
     compared: saved.word('memory.compared', state.compared, comparable),

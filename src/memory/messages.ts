@@ -7,8 +7,8 @@ import type { Core } from '../core/core'
 import type { Graded } from './calibration'
 import type { Spread } from './confidence'
 import type { ExperienceOptions } from './experience'
-import type { Lesson, Rated, Taken } from './host'
-import type { SavedParts } from './learned'
+import type { Rated, Taken, TrainingStep } from './host'
+import type { SavedState } from './learned'
 
 /** All that a memory is made of. */
 export interface MemoryPlan {
@@ -16,7 +16,7 @@ export interface MemoryPlan {
   readonly signature: Signature
   readonly criterion: Criterion
   readonly memory: ExperienceOptions['memory']
-  readonly learned: SavedParts | undefined
+  readonly learned: SavedState | undefined
 }
 
 /** `of`: which of the thread's memories; `forgets`: how often it was told to forget or renew, so that nothing is said by a memory that did not hear of one. */
@@ -29,7 +29,7 @@ export type Order = { readonly of: number } & (
       readonly spread: Spread
       readonly forgets: number
     }
-  | { readonly is: 'learn'; readonly lesson: Lesson }
+  | { readonly is: 'learn'; readonly step: TrainingStep }
   | { readonly is: 'grade'; readonly graded: Graded }
   | { readonly is: 'forget'; readonly id: number; readonly from: string }
   | { readonly is: 'take'; readonly id: number }
@@ -37,9 +37,9 @@ export type Order = { readonly of: number } & (
 )
 
 /** What a memory tells of itself: lessons that came since it was opened, and those of them that still wait. */
-export interface KeptState {
+export interface MemorySnapshot {
   readonly isWarm: boolean
-  readonly remembered: number
+  readonly pairs: number
   readonly came: number
   readonly waiting: number
 }
@@ -48,7 +48,7 @@ export type Report = { readonly of: number } & (
   | { readonly is: 'found'; readonly id: number; readonly found: Rated | undefined; readonly ms: number }
   | { readonly is: 'forgotten'; readonly id: number; readonly left: DeviationState[] }
   | { readonly is: 'taken'; readonly id: number; readonly taken: Taken }
-  | { readonly is: 'state'; readonly state: KeptState }
+  | { readonly is: 'state'; readonly state: MemorySnapshot }
   | { readonly is: 'warning'; readonly text: string }
 )
 

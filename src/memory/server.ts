@@ -18,20 +18,20 @@ export class MemoryServer {
   readonly #clock: Clock
   readonly #tell: (reports: readonly Report[]) => void
   readonly #charged: Pick<InlineOptions, 'charges' | 'spend'>
-  readonly #memories = new Map<number, Promise<KeptMemory>>()
+  readonly #memories = new Map<number, Promise<ServedMemory>>()
   /** Orders are followed one after the other: some wait for the core to load. */
   #last = Promise.resolve()
 
   /** @param charges, spend  what work takes where time is made */
   constructor(
     clock: Clock,
-    tell: (reports: readonly Report[]) => void,
+    send: (reports: readonly Report[]) => void,
     charges?: Charges,
     spend?: (ms: number) => void,
   ) {
     this.#charged = { charges, spend }
     this.#clock = clock
-    this.#tell = tell
+    this.#tell = send
   }
 
   /** @returns resolves when it has */
@@ -67,17 +67,17 @@ export class MemoryServer {
     if (reports.length) this.#tell(reports)
   }
 
-  async #obey({ inline, came }: KeptMemory, order: Order, reports: Report[]): Promise<void> {
+  async #obey({ inline, came }: ServedMemory, order: Order, reports: Report[]): Promise<void> {
     const { of } = order
     if (order.is === 'recall') {
       const start = this.#clock.now()
-      const mayLook = inline.isWarm && order.forgets === came.forgets
-      const found: Rated | undefined = mayLook ? inline.look(order.query, order.spread) : undefined
+      const mayLookUp = inline.isWarm && order.forgets === came.forgets
+      const found: Rated | undefined = mayLookUp ? inline.lookUp(order.query, order.spread) : undefined
       reports.push({ is: 'found', of, id: order.id, found, ms: this.#clock.now() - start })
     } else if (order.is === 'learn') {
-      came.lessons++
-      const { lesson } = order
-      inline.learn({ ...lesson, query: () => lesson.query }, lesson.query.byteLength + lesson.own.byteLength)
+      came.steps++
+      const { step } = order
+      inline.learn({ ...step, query: () => step.query }, step.query.byteLength + step.own.byteLength)
     } else if (order.is === 'grade') inline.grade(order.graded)
     else if (order.is === 'forget') {
       came.forgets++
@@ -89,7 +89,7 @@ export class MemoryServer {
   }
 
   /** What does not fit is told, and nothing of it is taken. */
-  async #open(of: number, plan: MemoryPlan): Promise<KeptMemory> {
+  async #open(of: number, plan: MemoryPlan): Promise<ServedMemory> {
     const warn = (text: string) => this.#tell([{ is: 'warning', of, text }])
     const { signature, learned, criterion, memory } = plan
     const core = await loadCore(plan.core === 'js' ? { prefer: 'js' } : {})
@@ -102,7 +102,7 @@ export class MemoryServer {
       warn(`nothing is taken over from what was learned before: ${(error as Error).message}`)
       experience = make(undefined)
     }
-    const came = { lessons: 0, forgets: 0 }
+    const came = { steps: 0, forgets: 0 }
     const inline = new InlineMemory(experience, {
       ...this.#charged,
       clock: this.#clock,
@@ -110,12 +110,12 @@ export class MemoryServer {
       warn,
       learned: () => this.#tell([kept.state]),
     })
-    const kept: KeptMemory = {
+    const kept: ServedMemory = {
       inline,
       came,
       get state() {
-        const { isWarm, remembered, waiting } = inline
-        return { is: 'state', of, state: { isWarm, remembered, waiting, came: came.lessons } } as const
+        const { isWarm, pairs, waiting } = inline
+        return { is: 'state', of, state: { isWarm, pairs, waiting, came: came.steps } } as const
       },
     }
     return kept
@@ -131,8 +131,8 @@ export function serveMemories(parent: Endpoint): void {
   })
 }
 
-interface KeptMemory {
+interface ServedMemory {
   readonly inline: InlineMemory
-  readonly came: { lessons: number; forgets: number }
+  readonly came: { steps: number; forgets: number }
   readonly state: Report
 }

@@ -1,19 +1,19 @@
-/** The memory's one face: what the engine asks of what the model answered before, wherever that is kept. */
+/** The engine's interface to a memory, wherever it runs. */
 
 import type { Recovered } from '../base/prediction'
 import type { Agreement } from './agreements'
 
-/** What the memory says of a query. */
+/** What the memory predicts for a query. */
 export interface RecalledAnswer extends Recovered {
-  /** The probability that the model's own answer would be as right; undefined until enough late answers have shown that. */
+  /** The probability that the model's own answer would be as right; undefined until enough late answers have come. */
   readonly confidence: number | undefined
-  /** What the confidence goes by, for `grade`. */
+  /** The signals that the confidence is computed from, for `grade`. */
   readonly signals: readonly number[] | undefined
-  /** Of what it was recalled: what an identity taught may have been taken out since. */
+  /** Increases with each `forget`: older recollections are neither given nor graded. */
   readonly epoch: number
 }
 
-/** A recovery that nobody was given, and the model's own answer to the same query. */
+/** A recovery that was not given, and the model's own answer to the same query. */
 export interface Rehearsal {
   readonly recovered: Recovered
   readonly own: Float32Array
@@ -21,11 +21,11 @@ export interface Rehearsal {
 }
 
 export interface MemoryStats {
-  /** Queries remembered. */
-  readonly remembered: number
-  /** How far off an answer without a label may be to agree; undefined where there are labels, or nothing learned it yet. */
+  /** Pairs of query and answer in the memory. */
+  readonly pairs: number
+  /** How far answers without labels may differ to agree; undefined with labels, or until it is learned. */
   readonly tolerance: number | undefined
-  /** The same of each of several outputs. */
+  /** The same for each of several outputs. */
   readonly tolerances: Record<string, number | undefined>
   /** How often recovered answers agreed with the model's own, which came late. */
   readonly agreements: Agreement[]
@@ -36,17 +36,17 @@ export interface MemoryService {
   /** Whether it knows enough to be asked. */
   readonly isWarm: boolean
   /** Moving average of what a lookup takes, ms; Infinity before the first. */
-  readonly lookMs: number
+  readonly lookupMs: number
   /**
    * What it knows of a query.
    *
    * @param withinMs  where the lookups before it would take longer, it is not looked up
-   * @param told      once, before this returns or later; undefined where nothing is known of the query, or there is no time. And what the lookup took, ms; undefined where there was none
+   * @param done      once, before this returns or later; undefined where nothing is known of the query, or there is no time. And what the lookup took, ms; undefined where there was none
    */
   recall(
     query: Float32Array,
     withinMs: number,
-    told: (said: RecalledAnswer | undefined, ms: number | undefined) => void,
+    done: (said: RecalledAnswer | undefined, ms: number | undefined) => void,
   ): void
   /** Whether what was recalled may still be given and graded. */
   isCurrent(said: RecalledAnswer): boolean

@@ -6,8 +6,8 @@ import type { DeviationState } from '../base/stats'
 import type { Thread } from '../platform/platform'
 import type { Graded } from './calibration'
 import type { Spread } from './confidence'
-import { averaged, type Lesson, type MemoryHost, type Rated, type Taken, WAITING } from './host'
-import { type Envelope, type KeptState, type MemoryPlan, type Order, ordersIn, type Report } from './messages'
+import { averaged, type MemoryHost, type Rated, type Taken, type TrainingStep, WAITING } from './host'
+import { type Envelope, type MemoryPlan, type MemorySnapshot, type Order, ordersIn, type Report } from './messages'
 
 /** Of queries and answers that are on their way or wait there; one is always sent. */
 const MOST_BYTES = 2 ** 24
@@ -85,16 +85,16 @@ export class MemoryThread {
     query: () => Float32Array,
     spread: Spread,
     withinMs: number,
-    told: TellFound,
+    done: OnFound,
   ): void {
     const size = this.#lookups.size
-    if (this.isLost || (size > 0 && size * this.#paceMs > QUEUED * withinMs)) return told(undefined, undefined)
+    if (this.isLost || (size > 0 && size * this.#paceMs > QUEUED * withinMs)) return done(undefined, undefined)
     const compared = query()
     const { byteLength: bytes } = compared
-    if (!bytes || (size > 0 && this.#lookupBytes + bytes > MOST_BYTES)) return told(undefined, undefined)
+    if (!bytes || (size > 0 && this.#lookupBytes + bytes > MOST_BYTES)) return done(undefined, undefined)
     const id = this.#ids++
     const stop = this.#clock.after(ofUse(withinMs), () => tell(lookup))
-    const lookup: Lookup = { told, bytes, since: this.#clock.now(), ahead: size, stop }
+    const lookup: Lookup = { done, bytes, since: this.#clock.now(), ahead: size, stop }
     this.#lookups.set(id, lookup)
     this.#lookupBytes += bytes
     this.order({ is: 'recall', of, id, query: unshared(compared), spread, forgets })
@@ -113,16 +113,16 @@ export class MemoryThread {
     })
   }
 
-  forget(of: number, from: string, told: (left: DeviationState[]) => void): void {
+  forget(of: number, from: string, done: (left: DeviationState[]) => void): void {
     const id = this.#ids++
-    this.#forgotten.set(id, told)
+    this.#forgotten.set(id, done)
     this.order({ is: 'forget', of, id, from })
   }
 
   close(of: number): void {
     this.#memories.delete(of)
     if (this.#memories.size) return this.order({ is: 'close', of })
-    this.#end(new ApproxiferError('CLOSED', 'the memory was closed')) // another thread is started when there is something to keep again
+    this.#end(new ApproxiferError('CLOSED', 'the memory was closed')) // a new thread is started when there is something to remember again
   }
 
   #flush(): void {
@@ -198,11 +198,11 @@ export class MemoryThread {
   }
 }
 
-type TellFound = (found: Rated | undefined, ms: number | undefined) => void
+type OnFound = (found: Rated | undefined, ms: number | undefined) => void
 
 interface Lookup {
   /** Undefined once it was told. */
-  told: TellFound | undefined
+  done: OnFound | undefined
   readonly bytes: number
   readonly since: number
   /** Lookups that were under way before it. */
@@ -212,16 +212,16 @@ interface Lookup {
 }
 
 function tell(lookup: Lookup, found?: Rated, ms?: number): void {
-  const { told } = lookup
-  lookup.told = undefined
+  const { done } = lookup
+  lookup.done = undefined
   lookup.stop()
-  told?.(found, ms)
+  done?.(found, ms)
 }
 
 /** One of a thread's memories. */
 export class ThreadMemory implements MemoryHost {
   isWarm = false
-  remembered = 0
+  pairs = 0
   readonly lost: (why: string) => void
   readonly warn: (text: string) => void
   /** How often something was forgotten. */
@@ -255,28 +255,28 @@ export class ThreadMemory implements MemoryHost {
     if (plan.learned) this.#order({ is: 'open', of, plan })
   }
 
-  get lookMs(): number {
+  get lookupMs(): number {
     return this.#thread.lookMs
   }
 
-  /** The thread is started, and told what it keeps, when there is something to keep. */
+  /** The thread is started when there is something to remember. */
   #order(order: Order): void {
     if (!this.#isOpen && order.is !== 'open') this.#thread.order({ is: 'open', of: this.of, plan: this.#plan })
     this.#isOpen = true
     this.#thread.order(order)
   }
 
-  tell({ isWarm, remembered, came, waiting }: KeptState): void {
+  tell({ isWarm, pairs, came, waiting }: MemorySnapshot): void {
     this.isWarm = isWarm
-    this.remembered = remembered
+    this.pairs = pairs
     this.#came = came
     this.#waiting = waiting
     this.#told?.()
   }
 
-  recall(query: () => Float32Array, spread: Spread, withinMs: number, told: TellFound): void {
-    if (this.isWarm) this.#thread.recall(this, query, spread, withinMs, told)
-    else told(undefined, undefined)
+  recall(query: () => Float32Array, spread: Spread, withinMs: number, done: OnFound): void {
+    if (this.isWarm) this.#thread.recall(this, query, spread, withinMs, done)
+    else done(undefined, undefined)
   }
 
   get mayLearn(): boolean {
@@ -288,14 +288,14 @@ export class ThreadMemory implements MemoryHost {
     return this.#sent - this.#came + this.#waiting
   }
 
-  learn({ query, own, from, spread }: Lesson<() => Float32Array>): boolean {
+  learn({ query, own, from, spread }: TrainingStep<() => Float32Array>): boolean {
     if (!this.mayLearn) return false
     const compared = query()
     const bytes = compared.byteLength + own.byteLength
     if (!compared.length || (this.#unlearned > 0 && (this.#unlearned + 1) * bytes > MOST_BYTES)) return false
     this.#sent++
-    const lesson = { query: unshared(compared), own: unshared(own), from, spread }
-    this.#order({ is: 'learn', of: this.of, lesson })
+    const step = { query: unshared(compared), own: unshared(own), from, spread }
+    this.#order({ is: 'learn', of: this.of, step })
     return true
   }
 
@@ -303,15 +303,15 @@ export class ThreadMemory implements MemoryHost {
     this.#order({ is: 'grade', of: this.of, graded })
   }
 
-  forget(from: string, told: (left: DeviationState[]) => void): void {
+  forget(from: string, done: (left: DeviationState[]) => void): void {
     if (!this.#isOpen) return
     this.forgets++
-    this.#thread.forget(this.of, from, told)
+    this.#thread.forget(this.of, from, done)
   }
 
   renew(): void {
     this.isWarm = false
-    this.remembered = 0
+    this.pairs = 0
     if (!this.#isOpen) return
     this.forgets++
     this.#order({ is: 'renew', of: this.of })

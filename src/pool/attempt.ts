@@ -1,31 +1,34 @@
-/** One payload at one worker: what its owner sees of it. Only the pool writes. */
+/** One payload at one worker, as its owner sees it. Only the pool changes it. */
 
 import type { ApproxiferError } from '../base/errors'
 import type { ModelWorker } from '../workers/worker'
 
-/** A worker's: a key that it proved to hold, else its name. Workers of one machine share it. */
+/** A key that the worker proved to hold, else its name. Workers of one machine share it. */
 export type Identity = string
 
-/** In this order: hedges that save more than they cost, and retries; queries; parities and copies, which nobody waits for. */
+/** In this order: hedges that save more than they cost, and retries; queries; parities and audits, which no caller waits for. */
 export const priorities = ['high', 'normal', 'low'] as const
 export type Priority = (typeof priorities)[number]
 
-/** Whose turn a query's attempts are: a lower rank goes first, and of one rank callers take turns, as many in a row as their weight (default 1). */
+/**
+ * The place of a query's attempts in the queue: a lower rank goes first; within a rank callers take turns, as many in a row as their weight
+ * (default 1).
+ */
 export interface Turn {
   readonly rank: 0 | 1 | 2
-  /** Whose memory and groups it uses. */
+  /** The tenant whose memory and groups it uses. */
   readonly tenant: string
-  /** Where no tenant is named: the caller that takes turns with others. It has no memory of its own. */
+  /** Without a tenant: the caller that takes turns with others. It has no memory of its own. */
   readonly caller?: string | undefined
   readonly weight?: number | undefined
 }
 
-/** What tells callers that take turns apart: a tenant is one. */
+/** The key by which callers take turns; a tenant is one. */
 export function callerOf({ tenant, caller }: Turn): string {
   return caller ?? tenant
 }
 
-/** Of queries that say nothing else. */
+/** For queries without options. */
 export const NORMAL: Turn = Object.freeze({ rank: 1, tenant: '' })
 
 export type AttemptOutcome<A = unknown> =
@@ -36,11 +39,11 @@ export type AttemptOutcome<A = unknown> =
 export interface FailedOutcome {
   readonly kind: 'failed'
   readonly error: ApproxiferError
-  /** Whose fault it was. `payload`: no worker would answer it. `nobody`: the worker was taken away, was too busy to begin, or none may take it. */
+  /** `payload`: no worker would answer it. `nobody`: the worker was taken away, was too busy to begin, or none may take it. */
   readonly blame: 'worker' | 'payload' | 'nobody'
   /**
-   * `down`: the worker went down with it while it had no other attempt, or it hung. `silent`: it hung and nobody restarts its worker. A
-   * worker that takes several at once and goes down does not tell with which.
+   * `down`: the worker crashed or hung while this was its only attempt. `silent`: it hung, and cannot be restarted. A worker that crashes with
+   * several attempts does not show which one is to blame.
    */
   readonly lost: 'down' | 'silent' | undefined
 }
@@ -48,44 +51,44 @@ export interface FailedOutcome {
 export interface Attempt<P = unknown, A = unknown> {
   readonly payload: P
   readonly priority: Priority
-  /** `running`: a worker has it, perhaps behind another. */
+  /** `running`: a worker has it, perhaps behind another attempt. */
   readonly phase: 'queued' | 'running' | 'settled'
   /** The worker that runs or ran it; undefined while it is queued. */
   readonly worker: ModelWorker | undefined
-  /** Of that worker. */
+  /** The identity of that worker. */
   readonly identity: Identity | undefined
-  /** Identities of strangers that were sent it, also those that refused it, in turn. */
+  /** The untrusted identities that got it, in order, also those that refused it. */
   readonly seenBy: readonly Identity[]
   readonly queuedAt: number
-  /** When its worker began with it; NaN while it is queued or behind another attempt. */
+  /** When its worker began; NaN while it is queued or behind another attempt. */
   readonly startedAt: number
-  /** Milliseconds from then to the outcome; a cancelled one would have taken longer. 0 before, and if it never started. */
+  /** Milliseconds from then to the outcome, or to its cancellation. 0 before, and if it never started. */
   readonly ranMs: number
-  /** How many times as long as one of typical size alone it is expected to take, by its size and since it shares its batch. */
+  /** Its expected time relative to an attempt of typical size that runs alone: by its size, and by the batch that it shares. */
   readonly factor: number
-  /** Whether that factor was measured, so that `ranMs / factor` is what one of typical size takes alone. */
+  /** Whether that factor was measured: then `ranMs / factor` is what a typical attempt would take alone. */
   readonly comparable: boolean
-  /** Whether it was asked again alone, since the batch that it shared failed. */
+  /** Whether it runs again alone, because its batch failed. */
   readonly isAlone: boolean
-  /** Somebody waited for its answer when it came, as the owner says. */
+  /** Whether its answer came while its query still waited, as its owner says. */
   readonly onTime: boolean
-  /** undefined until it is settled. */
+  /** Undefined until it is settled. */
   readonly outcome: AttemptOutcome<A> | undefined
 }
 
-/** Workers that an attempt must keep away from. Two attempts with one `Apart` never share a batch. */
+/** Workers that an attempt must keep away from. Two attempts that share an `Apart` never share a batch. */
 export interface Apart {
   blocks(identity: Identity): boolean
 }
 
-/** Whose an attempt is. The pool cancels nothing by itself. */
+/** The owner of an attempt. The pool cancels nothing by itself. */
 export interface Owner {
   /**
-   * A worker has begun with it. Where one is free at once this is called before `submit` returns. It is called again if its worker lost it
-   * to no fault of its own, or was too busy for it, and another one has begun with it, or the same one later.
+   * A worker has begun with it; called before `submit` returns if one is free. Called again if the worker lost it or was too busy, and another
+   * worker, or the same one later, has begun.
    */
   began?(attempt: Attempt): void
-  /** It has an outcome, and its slot is free but not filled again: the owner can still cancel what the outcome makes needless. */
+  /** It has an outcome. Its slot is free but not filled again yet: the owner can still cancel what the outcome makes needless. */
   settled(attempt: Attempt): void
 }
 
@@ -94,55 +97,58 @@ export interface Submission<P = unknown> {
   readonly owner: Owner
   readonly apart: readonly Apart[]
   readonly priority: Priority
-  /** It fails where none of the workers that are left may take it; else it waits for others to come back. */
+  /** Whether it fails when no remaining worker may take it; otherwise it waits for others to come back. */
   readonly isStranded?: boolean
-  /** When its caller's deadline is: it is not begun where it would hardly be met, and shares no batch that is expected to take longer. Default: none. */
+  /** The deadline of its caller: it is not begun if it would hardly be met, and shares no batch that is expected to take longer. Default: none. */
   readonly dueAt?: number
-  /** Of those of normal priority. Default: `NORMAL`. */
+  /** For attempts of normal priority. Default: `NORMAL`. */
   readonly turn?: Turn
   /** W3C Trace Context, for the worker. */
   readonly traceparent?: string | undefined
 }
 
-/** What owners of attempts use of the pool. */
+/** The part of the pool that owners of attempts use. */
 export interface Attempts<P = unknown, A = unknown> {
-  /** Workers, and those that may take attempts now or in a moment: they are neither ejected nor gone. */
+  /** Workers; and those that may take attempts now or soon: neither ejected nor gone. */
   readonly size: number
   readonly usable: number
   /** Workers that could take an attempt now. */
   readonly free: number
-  /** Attempts that its usable workers take at once, all together. */
+  /** Attempts that all usable workers take at once. */
   readonly slots: number
-  /** Share of the slots that were at work on what cannot be done without, in the last half second or so. */
+  /** Share of the slots that was busy with queries, hedges and retries during the last half second or so. */
   readonly utilisation: number
-  /** Attempts that wait and cannot be done without, for each slot. */
+  /** Waiting queries, hedges and retries for each slot. */
   readonly waiting: number
-  /** Whether no more attempts of low priority are queued than the pool may soon get round to. */
+  /** Whether the queue of low-priority attempts is short enough to be reached soon. */
   readonly hasSpare: boolean
   /** Queries were refused a moment ago, since they could not have been answered in time. */
   readonly isOverloaded: boolean
   /** A sentence that says why no worker may take an attempt. */
   readonly nobody: string
-  /** Under overload: why a query should not be asked again, which would not be answered in time. */
+  /** Under overload: why a query should not be sent again, since it would not be answered in time. */
   tooLate(query: { readonly dueAt: number; readonly turn: Turn }): ApproxiferError | undefined
   submit(row: Submission<P>): Attempt<P, A>
-  /** Nobody wants it. Queued: it is settled as cancelled, and its owner is not told. Running: its worker is told, and its outcome still comes. */
+  /**
+   * Nobody wants it. If it is queued, it settles as cancelled, without a call to its owner. If it runs, its worker is told, and its outcome still
+   * comes.
+   */
   cancel(attempt: Attempt<P, A>): void
-  /** Nobody waits for it. As `cancel`, but where it runs its worker goes on; should the worker lose it, it settles as cancelled. */
+  /** Nobody waits for it. As `cancel`, but a worker that runs it goes on; if that worker loses it, it settles as cancelled. */
   release(attempt: Attempt<P, A>): void
-  /** A queued one of low priority can no longer be done without: it is of high priority. */
+  /** Raises a queued attempt from low to high priority. */
   promote(attempt: Attempt<P, A>): void
   /** An attempt at an ejected worker that is free and not blocked, if there is one. */
   trial(row: Submission<P>): Attempt<P, A> | undefined
-  /** The workers of this identity get nothing but trials, until they are readmitted. What they are at goes on. */
+  /** The workers of this identity get only trials until they are readmitted. Their running attempts go on. */
   suspend(identity: Identity): void
-  /** The same, and what they are at fails, through nobody's fault: they are believed no more. */
+  /** As `suspend`, but their running attempts fail, with `blame: 'nobody'`. */
   eject(identity: Identity): void
   readmit(identity: Identity): void
-  /** Usable identities that are not among these: identities, not slots. */
+  /** How many usable identities are not blocked: identities, not slots. */
   available(blocked: Iterable<Identity>): number
-  /** What became of an attempt, where that is known to its owner only: whether somebody waited for its answer. */
-  tell(asked: { readonly attempt: Attempt; readonly onTime: boolean }): void
-  /** A worker's answer is taken for a lie. */
+  /** Whether a query waited for the answer of an attempt, which only its owner knows. */
+  record(report: { readonly attempt: Attempt; readonly onTime: boolean }): void
+  /** A worker's answer counts as a lie. */
   suspect(worker: ModelWorker): void
 }

@@ -1,4 +1,4 @@
-/** Attempts as the pool has them, and what a worker is at work on, or has next: one attempt, or several that go through its model in one run. */
+/** Attempts inside the pool, and batches: one or several attempts that a worker runs in one go, now or next. */
 
 import { CallOptions, Cancellation } from '../base/abort'
 import { NONE } from '../base/arrays'
@@ -27,23 +27,23 @@ export function nobodysFault(error: ApproxiferError): AttemptOutcome {
   return { kind: 'failed', error, blame: 'nobody', lost: undefined }
 }
 
-/** One that is queued, then in a batch, and in the end has an outcome. */
+/** An attempt: queued first, then in a batch, at last settled. */
 export class PooledAttempt implements Attempt {
   readonly dueAt: number
   readonly turn: Turn
-  /** Less than that of all that came later. */
+  /** Increases with each attempt made. */
   readonly order = made++
   priority: Priority
   isAlone = false
-  /** In the queue, while it is there. */
+  /** Its index in the queue, while it is queued. */
   place: number | undefined
-  /** The one that has or had it; undefined while it is queued, and from when its worker lost it. */
+  /** The batch that has or had it; undefined while it is queued, and after its worker lost it. */
   batch: Batch | undefined
   seenBy: readonly Identity[] = NONE
   /** Nobody waits for it. */
   isReleased = false
   onTime = false
-  /** These are written by `settle` alone. */
+  /** Set by `settle` only. */
   ranMs = 0
   outcome: AttemptOutcome | undefined
   #cancellation: Cancellation | undefined
@@ -97,34 +97,34 @@ export class PooledAttempt implements Attempt {
 
   settle(outcome: AttemptOutcome, now: number): void {
     const since = outcome.kind !== 'cancelled' && this.batch ? this.batch.startedAt : this.startedAt
-    this.ranMs = now - since || 0 // 0 in the queue, or cancelled behind another one
+    this.ranMs = now - since || 0 // 0 if it was queued, or cancelled behind another attempt
     this.outcome = outcome
   }
 
-  /** Whether a worker may take it, behind what it has in a slot. */
+  /** Whether a worker may take it, behind the batch in that slot. */
   mayGoTo(identity: Identity, busy?: WorkerSlot): boolean {
     for (const apart of this.row.apart) if (apart.blocks(identity)) return false
     return !busy?.batch?.isApartFrom(this)
   }
 
-  /** Whether it must not be in one batch with another, nor behind it. */
+  /** Whether it must not share a batch with another attempt, nor go behind it. */
   isApartFrom({ row }: PooledAttempt): boolean {
     for (const apart of this.row.apart) if (row.apart.includes(apart)) return true
     return false
   }
 
-  /** Of what one worker was told. Made when it is asked for: one for each attempt made a .1 ms model 8 % slower. */
+  /** The cancellation at its current worker. Made on demand: one for each attempt made a model of .1 ms 8 % slower. */
   get cancellation(): Cancellation {
     this.#cancellation ??= new Cancellation()
     return this.#cancellation
   }
 
-  /** Its worker is told that nobody wants it. */
+  /** Tells its worker that nobody wants it. */
   abort(): void {
     this.cancellation.abort()
   }
 
-  /** Nobody wants it of this worker any more; another one has a cancellation of its own. */
+  /** Its current worker is done with it; another one will have a cancellation of its own. */
   withdraw(): void {
     this.#cancellation?.abort()
     this.#cancellation = undefined
@@ -132,28 +132,28 @@ export class PooledAttempt implements Attempt {
 }
 
 export class Batch {
-  /** Of the worker that has it, from when it is sent. */
+  /** The slot of the worker that has it; set when it is sent. */
   slot!: WorkerSlot
-  /** `ahead`: its worker has it behind another. `silent`: it hung, nobody restarts its worker, and its attempts were settled. */
+  /** `ahead`: it waits at its worker behind another batch. `silent`: the worker hung and cannot be restarted; the attempts were settled. */
   phase: 'ahead' | 'running' | 'silent' = 'running'
-  /** When the worker began with it, as far as can be told; while it is ahead, when it was sent. */
+  /** When the worker began, as far as that is known; while it is ahead, when it was sent. */
   startedAt = Number.NaN
-  /** The best outcome so far; `cancelled`: none but of attempts that nobody wanted; `refused`: its worker did not begin with it. */
+  /** The best outcome so far; `cancelled`: only of unwanted attempts; `refused`: the worker did not begin. */
   best: 'cancelled' | 'refused' | 'failed' | 'answered' = 'cancelled'
-  /** Whether the worker went down with it, or hung. */
+  /** Whether the worker crashed or hung with it. */
   isDown = false
-  /** Whether several attempts were lost together: that is one failure. */
+  /** Whether several attempts were lost together, which counts as one failure. */
   isLost = false
-  /** Attempts that its worker lost, or was too busy for: they are queued again when all have left it. */
+  /** Attempts that the worker lost, or was too busy for: they are queued again once all have left it. */
   again: PooledAttempt[] = NONE
-  /** Whether it is something that cannot be done without. */
+  /** Whether it has queries, hedges or retries. */
   readonly isNeeded: boolean
 
   /**
    * @param attempts    at least one
-   * @param factor      how many times as long as one row of typical size it is expected to take
-   * @param comparable  whether that was measured
-   * @param measured    whether it tells what batches gain: others were queued, and there was a choice
+   * @param factor      expected time relative to one attempt of typical size
+   * @param comparable  whether that factor was measured
+   * @param measured    whether its time shows what batching gains: others were queued, and there was a choice
    */
   constructor(
     readonly attempts: PooledAttempt[],
@@ -164,7 +164,7 @@ export class Batch {
     this.isNeeded = attempts[0].priority !== 'low'
   }
 
-  /** Whether one of its attempts must not be with this one. */
+  /** Whether one of its attempts must not share a batch with this one. */
   isApartFrom(attempt: PooledAttempt): boolean {
     return this.attempts.some((each) => each.isApartFrom(attempt))
   }
@@ -183,7 +183,7 @@ export class Batch {
   }
 }
 
-/** Queries as they can share a run, and of what is answered there what each would have got alone. */
+/** Combines queries so that they can share a run, and cuts the answers back to what each would have got alone. */
 export interface Together {
   readonly queries: readonly TensorList[]
   cut(answer: unknown, query: number): unknown
@@ -192,22 +192,22 @@ export interface Together {
 export type Join = (queries: readonly TensorList[]) => Together
 
 /**
- * Sends it: an outcome an attempt. A worker that throws instead of rejecting rejects all the same.
+ * Sends a batch to a worker, which returns one outcome for each attempt. A worker that throws counts as one that rejects.
  *
- * @param together  makes queries of one shape of several
+ * @param together  gives several queries one shape
  */
 export function send(worker: ModelWorker, { attempts }: Batch, together?: Join): Promise<unknown>[] {
-  const isTold = worker.interruptible !== false
+  const isInterruptible = worker.interruptible !== false
   try {
     if (attempts.length === 1) {
       const [attempt] = attempts
       const { payload, traceparent } = attempt.row
       const { tensors: query } = payload as Payload
-      const options = isTold ? new CallOptions(attempt, traceparent) : traceparent && { traceparent }
+      const options = isInterruptible ? new CallOptions(attempt, traceparent) : traceparent && { traceparent }
       return [Promise.resolve(options ? worker.infer(query, options) : worker.infer(query))]
     }
     const traceparent = attempts.find(({ row }) => row.traceparent !== undefined)?.row.traceparent
-    const signals = isTold ? attempts.map(({ cancellation }) => cancellation.signal) : undefined
+    const signals = isInterruptible ? attempts.map(({ cancellation }) => cancellation.signal) : undefined
     const options = { ...(signals && { signals }), ...(traceparent !== undefined && { traceparent }) }
     const queries = attempts.map(({ row }) => (row.payload as Payload).tensors)
     const alike = together?.(queries)

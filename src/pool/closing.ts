@@ -3,7 +3,7 @@
 import type { Clock } from '../base/clock'
 import type { Member } from './member'
 
-/** How long a worker may take over it; it goes on unseen. */
+/** A worker may take this long to close; then it is not waited for. */
 const CLOSE_MS = 5000
 
 export class Closing {

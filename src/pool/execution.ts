@@ -1,4 +1,4 @@
-/** What becomes of batches: each is sent, begins, and has its attempts settled; then its slot is free, or begins with the next. */
+/** Runs batches: sends each, reports when it begins, and settles its attempts; then its slot is free, or begins with the next batch. */
 
 import { append, NONE } from '../base/arrays'
 import type { Clock } from '../base/clock'
@@ -14,33 +14,33 @@ import type { Speeds } from './speed'
 import { Watchdog } from './watchdog'
 
 /**
- * An attempt cancelled when it was late is counted as if it had taken LONGER times its age. With 1 the p99.9 of two requests at once was
- * 1.5 times as much where slow machines wander.
+ * An attempt that is cancelled when it is late counts as if it had taken LONGER times its age. With 1, the p99.9 of two requests at once was 1.5
+ * times as high where slow machines change.
  */
 const LONGER = 1.5
 
 /**
- * Share of the pool's time for copies of queries that show whether a slow worker has recovered. Without them one that was slow by chance
- * stayed away until queries queued: where one call in ten takes ten times as long p99 was 51 ms, not 35 (27 workers, load .6).
+ * Share of the pool's time for copies of queries that test whether a slow worker has recovered. Without them a worker that was slow by chance got
+ * nothing until queries queued up: p99 51 ms instead of 35, where one call in ten takes ten times as long (27 workers, load .6).
  */
 const TRIED = 0.01
-/** A copy that failed counts as so many milliseconds at least: a worker that fails at once would be tried with every query. */
+/** A copy that failed counts as at least this long: otherwise a worker that fails at once would be tested with every query. */
 const FAILED_MS = 10
 
 export interface ExecutionOptions {
   readonly clock: Clock
-  /** What a worker is restarted after, if it has an attempt and gives no sign. */
+  /** A worker that has an attempt and is silent for this long is restarted. */
   readonly hangMs: number
   readonly queue: Queue
   readonly roster: Roster
   readonly speeds: Speeds
-  /** How long one attempt takes until it is late, as far as is known. */
+  /** After this time an attempt is late, if it is known. */
   lateMs(): number | undefined
-  /** Makes an answer of what a worker gave, which the worker may change later, or throws PROTOCOL. */
+  /** Makes an answer of a worker's output, which the worker may change later; throws PROTOCOL if it is none. */
   accept(answer: unknown): unknown
-  /** Makes queries of equal shape keys equal in shape. Default: they are. */
+  /** Gives queries of equal shape keys one shape. Default: they have one. */
   together?: Join | undefined
-  /** Told when attempts are queued again. */
+  /** Called when attempts are queued again. */
   queued(): void
 }
 
@@ -48,7 +48,7 @@ export class Execution {
   readonly pipeline: Pipeline
   readonly #watchdog: Watchdog
   readonly #options: ExecutionOptions
-  /** Workers that were slow or failed, the next one to be tried first; and from when on that is due. */
+  /** Workers that were slow or failed, the next one to be tested first; and when that is due. */
   readonly #slow = new Set<Member>()
   #triedAt = 0
 
@@ -73,7 +73,7 @@ export class Execution {
     this.start(member, new Batch([attempt], this.#options.speeds.scaling.factor([attempt])))
   }
 
-  /** A slot gets its next batch while it is at work. */
+  /** Gives a slot its next batch while it works on another. */
   startAhead(slot: WorkerSlot, batch: Batch): void {
     batch.phase = 'ahead'
     batch.startedAt = this.#options.clock.now()
@@ -99,13 +99,13 @@ export class Execution {
     })
   }
 
-  /** A slot is at work on a batch, as far as can be told, or on none. */
+  /** A slot begins with a batch, as far as can be known, or is idle. */
   #begin(slot: WorkerSlot, batch: Batch | undefined, now: number): void {
     const more = Number(batch?.isNeeded ?? false) - Number(slot.batch?.isNeeded ?? false)
     if (more) this.#options.roster.utilisation.add(more, now)
     slot.isDoubted = false
     if (!batch) return
-    const arrivedAt = now - (slot.member.worker.roundTripMs ?? 0) // one sent ahead has made its way already
+    const arrivedAt = now - (slot.member.worker.roundTripMs ?? 0) // it was sent ahead, and has arrived already
     batch.startedAt = batch.phase === 'ahead' ? Math.max(batch.startedAt, arrivedAt) : now
     batch.phase = 'running'
     batch.slot = slot
@@ -113,21 +113,21 @@ export class Execution {
     if (slot.member.worker.takesNext) this.pipeline.began(slot)
   }
 
-  /** Owners learn that a worker has begun with their attempts. */
+  /** Tells owners that a worker has begun with their attempts. */
   #tell(batch: Batch): void {
-    const { patience, isPlain } = batch.slot.member
+    const { passOver, isPlain } = batch.slot.member
     for (const attempt of batch.attempts) {
       if (batch.has(attempt)) attempt.row.owner.began?.(attempt)
-      if (this.#slow.size && attempt.priority === 'normal' && !patience && !isPlain)
+      if (this.#slow.size && attempt.priority === 'normal' && !passOver && !isPlain)
         this.#tryAgain(attempt, batch.startedAt)
     }
   }
 
-  /** A worker's attempts fail, through nobody's fault: it leaves, or is believed no more. It is told, and keeps its slots until it is free. */
+  /** Fails a worker's attempts, with `blame: 'nobody'`, when it leaves or is ejected. Its slots stay taken until it is free. */
   end({ slots }: Member, error: ApproxiferError): void {
     for (const attempt of slots.all.flatMap(({ batch, next }) => [...(next?.open ?? NONE), ...(batch?.open ?? NONE)])) {
       const { batch } = attempt
-      if (!batch?.has(attempt)) continue // what was told of another one has ended it
+      if (!batch?.has(attempt)) continue // the owner of another attempt has ended it meanwhile
       const now = this.#options.clock.now()
       attempt.withdraw()
       if (batch.best !== 'answered') batch.best = 'cancelled'
@@ -154,10 +154,10 @@ export class Execution {
   #failed(batch: Batch, attempt: PooledAttempt, error: ApproxiferError, lost?: FailedOutcome['lost']): void {
     // It was given up or taken back, or the pool is closed.
     if (!batch.has(attempt)) return this.#heardOf(batch)
-    const isUnasked = error.code === 'OVERLOADED'
+    const isRefused = error.code === 'OVERLOADED'
     const { isGone, isFree } = batch.slot.member
-    // One that says both that it is gone and that it is free would be asked again at once, for ever.
-    if (isUnasked && (!isGone || isFree)) return this.#refused(batch, attempt, error)
+    // A worker that says both that it is gone and that it is free would be asked again at once, for ever.
+    if (isRefused && (!isGone || isFree)) return this.#refused(batch, attempt, error)
     const now = this.#options.clock.now()
     const slot = batch.slot
     const { counts, slots, state } = slot.member
@@ -165,10 +165,10 @@ export class Execution {
     const isLost = error.code === 'WORKER' && state !== 'leaving'
     const isUnwanted = attempt.isReleased && isAbort(error)
     if (batch.best !== 'answered' && !isUnwanted) batch.best = 'failed'
-    // With the one that it was at work on, where it was not sent away.
+    // A batch sent ahead is lost with the current one, unless it was never sent.
     batch.isDown ||= isLost && batch === slot.batch && !isFree
     lost ??= batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined
-    // Whose fault it is that a batch was lost shows when each attempt has a run of its own.
+    // Which attempt crashed the worker shows when each has a run of its own.
     const isShared = isLost && !isSingle
     if (isUnwanted || (isShared && attempt.isReleased)) attempt.settle(CANCELLED, now)
     else if (isShared) {
@@ -176,15 +176,15 @@ export class Execution {
       batch.isLost = true
       return this.#askAgain(batch, attempt, now)
     } else {
-      if (!isUnasked) counts[error.code === 'PROTOCOL' ? 'rejected' : 'failed']++
-      attempt.settle({ kind: 'failed', error, blame: isUnasked ? 'nobody' : 'worker', lost }, now)
+      if (!isRefused) counts[error.code === 'PROTOCOL' ? 'rejected' : 'failed']++
+      attempt.settle({ kind: 'failed', error, blame: isRefused ? 'nobody' : 'worker', lost }, now)
     }
     this.#left(batch, now, attempt)
   }
 
   /**
-   * Its worker is too busy for it, and has not failed: it waits again in its place, and goes to whichever worker may take it first. What can be
-   * done without is dropped, so that it keeps no busy worker from what cannot.
+   * Its worker is too busy, and has not failed: the attempt returns to its place in the queue, for any worker. Attempts of low priority are
+   * dropped, so that they keep no busy worker from queries.
    */
   #refused(batch: Batch, attempt: PooledAttempt, error: ApproxiferError): void {
     const now = this.#options.clock.now()
@@ -197,7 +197,10 @@ export class Execution {
     this.#left(batch, now, attempt)
   }
 
-  /** It is queued again when the whole batch is over. One that shared it gets a run of its own: it may be at fault, or its worker have room for a few. */
+  /**
+   * The attempt is queued again when the whole batch is over. If it shared the batch it gets a run of its own: it may be at fault, or its worker
+   * may have too little room.
+   */
   #askAgain(batch: Batch, attempt: PooledAttempt, now: number): void {
     attempt.withdraw()
     attempt.batch = undefined
@@ -206,29 +209,29 @@ export class Execution {
     this.#left(batch, now)
   }
 
-  /** A batch has an attempt less. @param settled  its owner is told before the slot is filled again */
+  /** A batch has one attempt less. @param settled  called before the slot is filled again */
   #left(batch: Batch, now: number, settled?: PooledAttempt): void {
     if (!batch.isOver) return settled?.row.owner.settled(settled)
     const { slot } = batch
     const next = this.#leave(slot, batch, now)
-    if (batch.attempts.length > 1) batch.attempts.length = 0 // who holds one of them need not hold all
+    if (batch.attempts.length > 1) batch.attempts.length = 0 // an owner that holds one attempt must not keep all of them alive
     settled?.row.owner.settled(settled)
     this.#options.roster.freed(slot.member)
     if (next) this.#tell(next)
   }
 
-  /** A worker has done with a batch, and begins with the next, is free, or gone. @returns the next */
+  /** A worker has finished a batch, and begins with the next, is free, or is gone. @returns the next batch */
   #leave(slot: WorkerSlot, batch: Batch, now: number): Batch | undefined {
     const { member } = slot
     const { speeds } = this.#options
     const ms = now - batch.startedAt
     const isLate =
       batch.phase === 'running' && batch.comparable && ms / batch.factor > (member.speed.ms ?? speeds.typicalMs)
-    // A refusal that comes late is as good as silence: a machine could hold up queries with it, and lose nothing.
-    const isUnheard =
+    // A late refusal counts as silence: otherwise a machine could hold up queries at no cost.
+    const isUnreached =
       batch.best === 'cancelled' || batch.best === 'refused' || (batch.best === 'failed' && member.state === 'leaving')
     if (batch.best === 'answered') this.#options.roster.answered(member)
-    else if (member.machine.earns && (batch.phase === 'silent' || (isLate && isUnheard))) {
+    else if (member.machine.earns && (batch.phase === 'silent' || (isLate && isUnreached))) {
       slot.silentMs = ms
     }
     this.#learn(batch, ms, isLate)
@@ -242,19 +245,19 @@ export class Execution {
     const next = this.pipeline.waiting.size ? this.pipeline.next(slot) : undefined
     this.#begin(slot, next, now)
     if (next) return next
-    // A worker that rejects what was cancelled may be at work on it all the same, or hang: it is watched until it is free.
+    // A worker that rejects a cancelled call may still work on it, or hang: it is watched until it is free.
     const mayWork = batch.best === 'cancelled' && member.state !== 'leaving' && !member.isFree
     if (mayWork || batch.phase === 'silent') this.#options.roster.hold(slot)
     else this.#options.roster.vacate(slot)
     return undefined
   }
 
-  /** What a run took tells how long one attempt takes alone, however many there were. @param isLate  it took longer than expected */
+  /** Learns from the time of a run how long one attempt takes alone. @param isLate  it took longer than expected */
   #learn({ slot, attempts, phase, measured, best, factor, comparable }: Batch, ms: number, isLate: boolean): void {
     if (best === 'refused') return
     const { member } = slot
-    const { pace, scaling } = this.#options.speeds
-    if (phase !== 'ahead') pace.add(ms / attempts.length, attempts.length)
+    const { serviceTimes, scaling } = this.#options.speeds
+    if (phase !== 'ahead') serviceTimes.add(ms / attempts.length, attempts.length)
     if (best === 'cancelled') return isLate ? this.#rate(member, (LONGER * ms) / factor) : undefined
     const sized = scaling.factor(attempts)
     if (measured && best === 'answered') member.batching?.add(attempts.length, ms / sized)
@@ -266,30 +269,30 @@ export class Execution {
     }
   }
 
-  /** What an attempt of typical size took that a worker had for itself; Infinity: it failed. */
+  /** Records the time of an attempt of typical size that runs alone; Infinity: it failed. */
   #rate(member: Member, ms: number): void {
     if (member.state === 'leaving') return
     const { speeds } = this.#options
     speeds.add(member.speed, ms, member.limit)
-    member.patience = speeds.patience(member.speed)
+    member.passOver = speeds.passOverThreshold(member.speed)
     if (member.speed.slowness > 1 && !member.isPlain) this.#slow.add(member)
   }
 
-  /** The next slow worker, if it is idle, gets a copy of a query that has begun elsewhere: it may have recovered. @param now  the time */
+  /** Sends a copy of a query that has begun elsewhere to the next slow worker that is idle: it may have recovered. @param now  the time */
   #tryAgain({ row }: PooledAttempt, now: number): void {
     if (now < this.#triedAt) return
     const [member] = this.#slow
     const { slots, machine, state, speed } = member
     const { speeds, roster } = this.#options
     this.#slow.delete(member)
-    if (speed.slowness < Infinity && !speeds.patience(speed)) return // it has recovered, or others are as slow
+    if (speed.slowness < Infinity && !speeds.passOverThreshold(speed)) return // it has recovered, or others are as slow
     this.#slow.add(member)
     if (state !== 'ready' || slots.busy || machine.room < 1 || !member.isFree) return
     const expectedMs = speed.ms as number
     const settled = ({ ranMs, factor, outcome }: Attempt) => {
       const seemsFast = outcome?.kind === 'answered' && ranMs < (factor * expectedMs) / 2
       const tookMs = outcome?.kind === 'answered' ? ranMs : Math.max(FAILED_MS, ranMs)
-      this.#triedAt = seemsFast ? now : now + tookMs / (TRIED * roster.capacity.slots) // another one will tell
+      this.#triedAt = seemsFast ? now : now + tookMs / (TRIED * roster.capacity.slots) // another worker will be tested
     }
     this.#triedAt = Number.POSITIVE_INFINITY
     const payload = (row.payload as Payload).kept()
@@ -302,7 +305,7 @@ export class Execution {
     this.#slow.delete(member)
   }
 
-  /** What is behind late batches is to go elsewhere. */
+  /** Attempts behind late batches are to go to other workers. */
   #takeBackAll(late: readonly WorkerSlot[]): void {
     for (const slot of late) this.#takeBack(slot)
     this.#options.roster.freed()
@@ -320,7 +323,7 @@ export class Execution {
     this.#requeue([...again, ...open])
   }
 
-  /** Attempts wait again, before all that came later. */
+  /** Attempts are queued again, before all that came later. */
   #requeue(attempts: readonly PooledAttempt[]): void {
     const { queue, clock, queued } = this.#options
     for (const attempt of attempts) {
@@ -333,7 +336,7 @@ export class Execution {
     queued()
   }
 
-  /** A worker is restarted, where somebody may. Where nobody does, it is slow until it has shown otherwise, whatever its last answers took. */
+  /** Restarts a worker, if that is possible. Otherwise it counts as slow until it answers, however fast it was. */
   #hung(slot: WorkerSlot, why: string): void {
     const { member } = slot
     const { worker } = member
@@ -355,7 +358,7 @@ export class Execution {
     for (const attempt of open) this.#failed(batch, attempt, error, lost)
   }
 
-  /** What a worker had in other slots while it was restarted is not to blame. */
+  /** Attempts in a worker's other slots are not to blame for its restart. */
   #loseOthers(hung: WorkerSlot): void {
     for (const slot of hung.member.slots.all) {
       const { batch } = slot
@@ -368,11 +371,11 @@ export class Execution {
     }
   }
 
-  /** An attempt that was given up, or taken back, has settled after all. */
+  /** An attempt that was given up or taken back has settled after all. */
   #heardOf(batch: Batch, isAnswer = false): void {
     const slot = batch.slot
     const { isFree, slots } = slot.member
-    const isHeld = batch.phase === 'silent' || (slots.held.has(slot) && isFree) // else it says so when it is free
+    const isHeld = batch.phase === 'silent' || (slots.held.has(slot) && isFree) // else the worker says so when it is free
     if (!isHeld || slot.batch !== batch) return
     if (isAnswer) slot.silentMs = 0
     this.#options.roster.vacate(slot)
@@ -381,7 +384,7 @@ export class Execution {
 
   /** A worker says that it may be free. */
   free(member: Member, isRestarted = false): void {
-    // It may say something else, as that it takes fewer, while it hangs with what was cancelled.
+    // It may report something else while it hangs with a cancelled call, for instance fewer slots.
     if (isRestarted || member.isFree) for (const slot of member.slots.held) this.#options.roster.vacate(slot)
     if (!member.slots.hasRoom) return
     this.#options.roster.update(member)
@@ -389,7 +392,7 @@ export class Execution {
   }
 }
 
-/** What a worker says of a call that was aborted: our error, or what `fetch` and others throw. */
+/** Whether an error means that the call was aborted: our own error, or what `fetch` and others throw. */
 function isAbort({ code, cause }: ApproxiferError): boolean {
   return code === 'ABORTED' || (cause as Error | undefined)?.name === 'AbortError'
 }

@@ -1,21 +1,21 @@
-/** Whose the workers of a pool are. Those of one machine share its identity, and count as one where votes are counted. */
+/** The identities of a pool's workers. Workers of one machine share an identity, and have one vote. */
 
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { Machine } from './machine'
 
-/** Machines that have left, of which is remembered what they earned and owe. A new key is as good as one that is forgotten. */
+/** Machines that have left and whose earned and lost slots are remembered: a machine that is forgotten is like one with a new key. */
 const MOST_LEFT = 1000
 
 const NOBODY: ReadonlySet<ModelWorker> = new Set()
 
-/** What others may ask. */
+/** The part that others may use. */
 export type IdentitiesView = Pick<Identities, 'size' | 'usable' | 'trusted' | 'has' | 'all' | 'workersOf' | 'isUsable'>
 
 export class Identities {
   readonly #machines = new Map<string, Machine>()
-  /** Without workers, the one first that left first. */
+  /** Machines without workers, the one that left earliest first. */
   readonly #left = new Map<string, Machine>()
-  /** How many of them have a worker that may take rows. */
+  /** How many have a worker that may take attempts. */
   usable = 0
   /** The same of the user's own. */
   readonly trusted = { size: 0, usable: 0 }
@@ -32,7 +32,7 @@ export class Identities {
     return worker.trusted ? new Machine() : machine
   }
 
-  /** @param worker  one that may take no rows any more */
+  /** @param worker  one that may take no attempts any more */
   remove(worker: ModelWorker): void {
     const identity = identityOf(worker)
     const machine = this.#machines.get(identity)
@@ -45,7 +45,7 @@ export class Identities {
     if (this.#left.size > MOST_LEFT) this.#left.delete(oldest)
   }
 
-  /** A worker may take rows from now on, or may not any more. */
+  /** A worker may take attempts from now on, or may not any more. */
   use(worker: ModelWorker, usable: boolean): void {
     const machine = this.#machines.get(identityOf(worker))
     if (!machine) return

@@ -1,4 +1,4 @@
-/** A worker of a pool: its state, its slots, how fast it is, and what became of its attempts. */
+/** A worker of a pool: its state, slots and speed, and the outcomes of its attempts. */
 
 import { identityOf, type ModelWorker } from '../workers/worker'
 import type { Identity } from './attempt'
@@ -8,62 +8,68 @@ import { Machine } from './machine'
 import type { Rest } from './rest'
 import { Speed } from './speed'
 
-/** What became of a worker's attempts, and how fast it is. */
+/** The outcomes of a worker's attempts, and its speed. */
 export interface WorkerStats {
   worker: string
-  /** Of its machine; see `ModelWorker.identity`. */
+  /** The identity of its machine; see `ModelWorker.identity`. */
   identity: string
-  /** Answers that somebody waited for. */
+  /** Answers that a query still waited for. */
   onTime: number
-  /** Answers that came when nobody did any more. */
+  /** Answers that came when their query had ended. */
   late: number
   /** Attempts that ended in a crash, a hang or an error. */
   failed: number
-  /** Answers that were none: wrong length, NaN, Inf. */
+  /** Replies that were no answers: wrong length, NaN, Inf. */
   rejected: number
   /** Answers dropped as lies. */
   suspected: number
-  /** Attempts that it was too busy to begin with: they went elsewhere, or waited. */
+  /** Attempts that it was too busy to begin: they went elsewhere, or waited. */
   refused: number
-  /** Milliseconds that it takes, by its last 16 answers and as much of all others' as chance explains; Infinity where it fails; undefined before the first. */
+  /**
+   * Expected milliseconds: its last 16 answers, shrunk towards all workers' mean as far as chance explains the difference; Infinity if it fails;
+   * undefined before the first answer.
+   */
   expectedMs: number | undefined
   /** It cannot be reached, and is tried again in the background. */
   gone: boolean
 }
 
 export interface PoolStats extends WorkerStats {
-  /** Attempts that it takes at once, those that it is at work on, and those that it answered. */
+  /** Attempts that it takes at once, that it is running, and that it answered. */
   slots: number
   running: number
   answered: number
 }
 
-/** `ready`: takes attempts from the queue while a slot is free. `leaving`: no member any more; closed when it has no attempt. Others take none now. */
+/**
+ * `ready`: takes attempts while a slot is free. `leaving`: not a member any more; closed once it has no attempt. Workers in other states take none
+ * now.
+ */
 export type MemberState = 'ready' | 'ejected' | 'gone' | 'down' | 'leaving'
 
 export class Member {
   readonly identity: Identity
   readonly slots: Slots
   readonly speed = new Speed()
-  /** How many rows it gets in one run, where it takes several. */
+  /** Chooses how many queries it gets in one run, if it takes several. */
   readonly batching: Batching | undefined
   readonly counts = { answered: 0, failed: 0, rejected: 0, onTime: 0, late: 0, suspected: 0, refused: 0 }
-  /** From when it has refused a call until it answers one. */
+  /** From a refused call until its next answer. */
   rest: Rest | undefined
-  /** Written by the roster alone. */
+  /** Set by the roster only. */
   state: MemberState = 'gone'
   /** It could not be reached, and was not heard of since. */
   isLost = false
-  /** Shared with the other workers of its identity from when it joins. */
+  /** Shared with the other workers of its identity once it joins. */
   machine = new Machine()
-  /** Of its latest entry among those with a free slot: older ones do not count. 0: it has none. */
+  /** The stamp of its latest entry in the list of free workers: older entries are invalid. 0: none. */
   stamp = 0
-  /** Among those that wait for a slot of their machine; undefined: it does not. */
+  /** Its index among workers that wait for a slot of their machine; undefined: it does not wait. */
   place: number | undefined
   /** Attempts that have to be queued before it gets one: 0 unless others are faster. */
-  patience = 0
+  passOver = 0
 
-  /** @param mostRows  in one run, whatever the worker says @param isPlain  it gets one attempt at a time, and none that another has */
+  /** @param mostRows  in one run, whatever the worker says @param isPlain  it gets one attempt at a time, and none that another worker has */
   constructor(
     readonly worker: ModelWorker,
     mostRows: number,
@@ -80,12 +86,12 @@ export class Member {
     return this.isPlain ? 1 : (this.worker.slots ?? 1)
   }
 
-  /** Calls that it can have at once: its machine may not have more. */
+  /** Calls that it may have at once; its machine may have fewer. */
   get limit(): number {
     return Math.min(this.slots.limit, this.machine.limit)
   }
 
-  /** Milliseconds that a run of `rows` rows is expected to take. */
+  /** Expected milliseconds of a run of `rows` queries. */
   runMs(rows: number): number {
     return (this.speed.ms ?? Number.POSITIVE_INFINITY) * (this.batching?.factor(rows) ?? rows)
   }
@@ -113,35 +119,35 @@ export class Member {
   }
 }
 
-/** What a worker does one batch at a time in. */
+/** A slot of a worker: it runs one batch at a time. */
 export class WorkerSlot {
-  /** What it is at work on, as far as can be told. */
+  /** The batch that it runs, as far as is known. */
   batch: Batch | undefined
-  /** The one behind it, where the worker has that already. */
+  /** The batch that the worker has behind it. */
   next: Batch | undefined
-  /** Among those that may get a next one, or undefined. */
+  /** Its index among slots that may get a next batch, or undefined. */
   place: number | undefined
   unwatch: (() => void) | undefined
-  /** How long its machine was silent on what it did not answer, if that was longer than it takes. */
+  /** How long its machine was silent about an unanswered attempt, if that was longer than usual. */
   silentMs = 0
-  /** It seems to hang; it is given a little time to be heard. */
+  /** It seems to hang; its replies are read before it is restarted. */
   isDoubted = false
 
   constructor(readonly member: Member) {}
 }
 
-/** A worker's slots, made as they are needed. Written by the roster alone. */
+/** A worker's slots, made as they are needed. Changed by the roster only. */
 class Slots {
   readonly all: WorkerSlot[] = []
   readonly free: WorkerSlot[] = []
-  /** Those whose attempts are settled, while the worker may yet be at work on them, and has to say first that it is free. */
+  /** Slots whose attempts are settled while the worker may still work on them: it has to say first that it is free. */
   readonly held = new Set<WorkerSlot>()
   busy = 0
 
-  /** @param limit  where it falls more may be busy for a while */
+  /** @param limit  when it falls, more slots may be busy for a while */
   constructor(public limit: number) {}
 
-  /** Busy ones with attempts that are not settled. */
+  /** Busy slots with open attempts. */
   get open(): number {
     return this.busy - this.held.size
   }

@@ -1,4 +1,4 @@
-/** Which attempts go through a worker's model in one run: one, or several where that pays. */
+/** Decides which attempts share a run of the model. */
 
 import { Batch, type PooledAttempt } from './batch'
 import type { Member, WorkerSlot } from './member'
@@ -6,10 +6,10 @@ import { LOOKAHEAD, type Queue } from './queue'
 import type { Roster } from './roster'
 import type { Scaling } from './time-by-size'
 
-/** A run takes at most this share of the time after which its worker hangs. */
+/** A run may take at most this share of the time after which its worker counts as hanging. */
 const SAFE = 0.25
 
-/** Makes batches: one attempt, or several where that pays. */
+/** Makes batches of one attempt, or of several if that pays. */
 export class Packing {
   constructor(
     private readonly hangMs: number,
@@ -19,11 +19,11 @@ export class Packing {
   ) {}
 
   /**
-   * Takes what a worker gets now from the queue.
+   * Takes a batch for a worker from the queue.
    *
-   * @param first     queued; it goes in any case
-   * @param startsAt  when the worker gets round to it
-   * @param busy      what it is sent ahead to, if it is
+   * @param first     queued; part of the batch in any case
+   * @param startsAt  when the worker can begin
+   * @param busy      the slot that it is sent ahead to
    */
   pack(member: Member, first: PooledAttempt, startsAt: number, busy?: WorkerSlot): Batch {
     const { batching } = member
@@ -37,11 +37,11 @@ export class Packing {
     return new Batch(attempts, batching.factor(length) * each, batching.knows(length), true)
   }
 
-  /** Rows that may go in one run now, a power of two: no more than are queued for each slot, nor than the first one has time for. */
+  /** The number of queries that may share a run now, a power of two: no more than are queued for each slot, nor than the first one has time for. */
   #most(member: Member, first: PooledAttempt, startsAt: number): number {
     const rows = member.batching?.most ?? 1
     const share = Math.min(rows, this.queue.needed / Math.max(1, this.roster.capacity.slots))
-    if (share < 2 || member.patience || first.isAlone || first.priority === 'low') return 1
+    if (share < 2 || member.passOver || first.isAlone || first.priority === 'low') return 1
     const leftMs = Math.min(first.dueAt - startsAt, SAFE * this.hangMs)
     let most = 2 ** Math.floor(Math.log2(share))
     const each = this.scaling.factor([first])
@@ -49,7 +49,7 @@ export class Packing {
     return most
   }
 
-  /** An attempt and others that may go with it: of the next ones, so that nobody is overtaken for long. */
+  /** An attempt and those that may join it, among the next ones, so that none is overtaken for long. */
   #together(
     member: Member,
     first: PooledAttempt,

@@ -1,4 +1,4 @@
-/** Batches sent ahead: a worker that is at work on one may have its next one already, which is taken back where the first is late. */
+/** Sends batches ahead: a busy worker may have its next batch already, which is taken back if the current one is late. */
 
 import { Deque } from '../base/arrays'
 import type { Clock } from '../base/clock'
@@ -6,30 +6,30 @@ import type { Batch } from './batch'
 import type { Member, WorkerSlot } from './member'
 
 /**
- * Where an inference takes less, and more attempts are queued than there are slots, a worker gets its next row while it is at work:
- * the way to a thread and back takes .05 to .1 ms. With less to do the row could wait behind a straggler for nothing (27
- * workers of 3 ms at 80 % load: p99 13.0 ms instead of 8.2).
+ * If an inference takes less than this, and more attempts are queued than there are slots, a worker gets its next batch while it is busy, since the
+ * way to a thread and back takes .05 to .1 ms. With a shorter queue the batch could wait behind a straggler for nothing (27 workers of 3 ms at 80 %
+ * load: p99 13.0 ms instead of 8.2).
  */
 export const QUICK_MS = 5
-/** As well where its round trip takes more than this share of an inference, since the worker is idle meanwhile. */
+/** The same if its round trip takes more than this share of an inference, since the worker would be idle meanwhile. */
 const LONG_WAY = 0.5
-/** What is behind a late batch is taken back; later by this factor where the worker cannot be told, and runs it all the same. */
+/** A batch behind a late one is taken back; later by this factor if the worker cannot be interrupted, and runs it all the same. */
 const UNINTERRUPTIBLE = 2
-/** Time for replies that wait to be read, before that is done. */
+/** Before that, replies that wait to be read get this time. */
 const READ_MS = 1
 
 export class Pipeline {
-  /** Busy slots that may get their next batch, those first that have been at work longest. */
+  /** Busy slots that may get their next batch, those that have been busy longest first. */
   readonly #ready = new Deque<WorkerSlot>()
-  /** Those that have it, and whether the batch before it seems to be late. Written here alone. */
+  /** Slots that have a next batch, and whether the current one seems to be late. Set here only. */
   readonly waiting = new Map<WorkerSlot, boolean>()
-  /** When the first attempt of the pipeline is late. */
+  /** When the first current batch will be late. */
   #checkAt = Number.POSITIVE_INFINITY
   #unplan: (() => void) | undefined
 
   /**
-   * @param lateMs    how long one row takes until it is late, as far as is known
-   * @param takeBack  told of those whose next batches should go elsewhere
+   * @param lateMs    after this time a query is late, if it is known
+   * @param takeBack  called with slots whose next batches should go elsewhere
    */
   constructor(
     private readonly clock: Clock,
@@ -37,17 +37,17 @@ export class Pipeline {
     private readonly takeBack: (late: readonly WorkerSlot[]) => void,
   ) {}
 
-  /** A worker that takes a second call has begun with a batch, and gets another where that pays. */
+  /** A worker that takes a second call has begun with a batch, and gets another if that pays. */
   began(slot: WorkerSlot): void {
     if (maySendAhead(slot.member)) slot.place = this.#ready.push(slot)
   }
 
-  /** The one that should get its next batch first. */
+  /** The slot that should get its next batch first. */
   get first(): WorkerSlot | undefined {
     return this.#ready.first
   }
 
-  /** It gets none: it has it, or is about to be free. */
+  /** The slot gets no next batch: it has one, or will be free soon. */
   unlist(slot: WorkerSlot): void {
     if (slot.place !== undefined) this.#ready.remove(slot.place)
     slot.place = undefined
@@ -61,7 +61,7 @@ export class Pipeline {
     if (at < this.#checkAt) this.#plan(at)
   }
 
-  /** It is to begin with its next batch, has done with it, or loses it. @returns the batch, if there is one */
+  /** The slot begins with its next batch, has finished it, or loses it. @returns that batch */
   end(slot: WorkerSlot): Batch | undefined {
     const { next } = slot
     slot.next = undefined
@@ -69,7 +69,7 @@ export class Pipeline {
     return next
   }
 
-  /** As `end`, for a slot that is done. A worker of several slots may begin with what is behind another one. */
+  /** As `end`, for a slot that is done. A worker with several slots may begin with the batch behind another one. */
   next(slot: WorkerSlot): Batch | undefined {
     const { slots } = slot.member
     const from = slot.next || slots.limit === 1 ? slot : slots.all.find(({ next }) => next)
@@ -80,7 +80,7 @@ export class Pipeline {
     this.#unplan?.()
   }
 
-  /** When a worker is late with what it is at work on; Infinity where that is not known. */
+  /** When a worker's current batch is late; Infinity if unknown. */
   #lateAt({ batch, member }: WorkerSlot): number {
     const lateMs = this.lateMs()
     if (!batch || lateMs === undefined) return Number.POSITIVE_INFINITY
@@ -110,9 +110,9 @@ export class Pipeline {
   }
 }
 
-/** Whether its next batch may be on its way while it is at work. */
-function maySendAhead({ worker, speed, patience, state, isPlain }: Member): boolean {
-  if (isPlain || patience || state !== 'ready') return false
+/** Whether a worker may get its next batch while it is busy. */
+function maySendAhead({ worker, speed, passOver, state, isPlain }: Member): boolean {
+  if (isPlain || passOver || state !== 'ready') return false
   const { ms = Number.POSITIVE_INFINITY } = speed
   const { roundTripMs = 0 } = worker
   return ms < QUICK_MS || roundTripMs > LONG_WAY * (ms - roundTripMs)

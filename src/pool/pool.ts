@@ -1,4 +1,4 @@
-/** The workers, and one queue of attempts for all of them. It knows nothing of queries, groups, lies or numbers. */
+/** The workers, and one queue of attempts for all of them. It knows nothing about queries, groups, lies or numbers. */
 
 import type { Clock } from '../base/clock'
 import { ApproxiferError } from '../base/errors'
@@ -19,13 +19,15 @@ export type { WorkerStats } from './member'
 
 export interface PoolOptions<A> extends DispatchOptions {
   accept: (answer: unknown) => A
-  /** Told a little later when fewer workers may take attempts: some that are queued may have no worker left. */
+  /** Called a little later when fewer workers may take attempts: some queued ones may have no worker left. */
   fewer?: () => void
   /** A worker cannot be reached, or is back, or takes so many calls at once from now on. */
   changed?: WorkerChanged
-  /** Attempts that a worker gets in one run at most. Default: as many as it takes. */
+  /** Attempts in one run at most. Default: as many as the worker takes. */
   maxBatch?: number
-  /** Of a worker: whether it gets one attempt at a time, alone, and none that another has, so that nothing tells a trial from another. Default: none does. */
+  /**
+   * Whether a worker gets one attempt at a time, alone, and none that another worker has, so that it cannot tell a trial from a query. Default: no.
+   */
   plain?: (worker: ModelWorker) => boolean
 }
 
@@ -50,7 +52,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     this.#plain = plain
     this.#maxBatch = maxBatch
     this.#closing = new Closing(clock)
-    const strand = inAMoment(() => this.#strand(fewer)) // when workers leave, many do
+    const strand = inAMoment(() => this.#strand(fewer)) // workers often leave in numbers
     const left = (member: Member) => this.#closing.close(member)
     this.#roster = new Roster(clock, strand, left, (member) => this.#dispatcher.freed(member), changed)
     this.#dispatcher = new Dispatcher(this.#queue, this.#roster, options)
@@ -100,7 +102,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     return this.#roster.nobody
   }
 
-  /** Of its workers: those of one machine share it. */
+  /** The identities of its workers. */
   get identities(): IdentitiesView {
     return this.#roster.identities
   }
@@ -109,7 +111,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     return this.#roster.members.get(name)?.worker
   }
 
-  /** A worker joins. @param worker  of a name that no other has @param ejected  it gets nothing but trials at first */
+  /** A worker joins. @param worker  with a name that no other has @param ejected  it only gets trials at first */
   add(worker: ModelWorker, ejected = false): void {
     if (this.#isClosed) throw new ApproxiferError('CLOSED', 'the pool is closed')
     const member = new Member(worker, this.#maxBatch, this.#plain(worker))
@@ -118,7 +120,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     this.#dispatcher.dispatch()
   }
 
-  /** A worker gets no more attempts, and is closed when it has none. @returns whether there is one of this name */
+  /** A worker gets no more attempts, and is closed when it has none. @returns whether a worker has this name */
   drain(name: string): boolean {
     const member = this.#roster.members.get(name)
     if (!member) return false
@@ -127,7 +129,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     return true
   }
 
-  /** A worker's attempts fail, and it is closed, also where it drains. @returns whether there is one of this name */
+  /** Fails a worker's attempts and closes it. @returns whether a worker has this name */
   remove(name: string): boolean {
     const leaving = this.#roster.all.filter(({ worker }) => worker.name === name)
     this.drain(name)
@@ -196,14 +198,14 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     return available
   }
 
-  /** Counts an attempt's answer, by whether somebody waited for it. */
-  tell({ attempt, onTime }: { attempt: Attempt; onTime: boolean }): void {
+  /** Counts an attempt's answer, by whether a query still waited for it. */
+  record({ attempt, onTime }: { attempt: Attempt; onTime: boolean }): void {
     const own = attempt as PooledAttempt
     own.onTime = onTime
     if (own.outcome?.kind === 'answered') (own.batch as Batch).slot.member.counts[onTime ? 'onTime' : 'late']++
   }
 
-  /** Counts an answer that is taken for a lie; of a worker that has left nobody asks. */
+  /** Counts an answer that is taken for a lie. */
   suspect(worker: ModelWorker): void {
     const member = this.#roster.members.get(worker.name)
     if (member?.worker === worker) member.counts.suspected++
@@ -213,7 +215,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     return Array.from(this.#roster.members.values(), (member) => member.stats)
   }
 
-  /** Attempts that no worker may take, and nobody knows when one will, fail rather than wait for their deadlines. */
+  /** Fails queued attempts that no worker may take now or later, instead of letting them wait for their deadlines. */
   #strand(fewer: () => void): void {
     if (this.#isClosed || !(this.#queue.needed + this.#queue.low.size)) return
     fewer()
@@ -238,7 +240,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     }
   }
 
-  /** Ends every attempt that runs with this error and closes the workers, those that take too long unseen. */
+  /** Fails all attempts with this error and closes the workers; slow ones are not waited for. */
   async close(error: ApproxiferError): Promise<void> {
     this.#isClosed = true
     this.#dispatcher.close()
@@ -253,7 +255,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   }
 }
 
-/** Calls it once, however often that is asked for until then. */
+/** Calls `f` once in a moment, however often it is asked for until then. */
 function inAMoment(f: () => void): () => void {
   let isPlanned = false
   return () => {

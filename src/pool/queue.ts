@@ -1,6 +1,6 @@
 /**
- * Attempts that wait for a worker: those of high priority, those of queries by their rank, those of low priority. On each of these levels
- * callers take turns, as many as their weight in a row, and of one caller the first come is the first served.
+ * Attempts that wait for a worker, on levels: high priority, queries by rank, low priority. On each level callers take turns, as many in a row as
+ * their weight; each caller's attempts are in order.
  */
 
 import { Deque } from '../base/arrays'
@@ -8,12 +8,12 @@ import type { Clock } from '../base/clock'
 import { callerOf, type Turn } from './attempt'
 import type { PooledAttempt } from './batch'
 
-/** Attempts to try on a worker, so that one it may not take blocks nobody behind it and a deep queue is never scanned. */
+/** Attempts that are tried on a worker: one that it may not take must not block others, and a long queue is never scanned as a whole. */
 export const LOOKAHEAD = 256
 
-/** A caller's. */
+/** One caller's attempts. */
 class Line extends Deque<PooledAttempt> {
-  /** Turns in a row that it had, and what was taken in the last. */
+  /** Turns that it had in a row, and what was taken in the last one. */
   turns = 0
   taken: readonly PooledAttempt[] | undefined
 
@@ -24,7 +24,7 @@ class Line extends Deque<PooledAttempt> {
     super()
   }
 
-  /** In front of those that came later. @returns its place */
+  /** Puts it before those that came later. @returns its index */
   putBack(attempt: PooledAttempt): number {
     const earlier: PooledAttempt[] = []
     for (let { first } = this; first && first.order < attempt.order; first = this.first) {
@@ -36,7 +36,7 @@ class Line extends Deque<PooledAttempt> {
     return place
   }
 
-  /** Others are next. @param taken  by a worker at a time: one turn */
+  /** Whether the caller's turns are over. @param taken  attempts that a worker took at once: one turn */
   isOver(taken: readonly PooledAttempt[]): boolean {
     if (this.taken !== taken) this.turns = (this.turns + 1) % this.weight
     this.taken = taken
@@ -44,11 +44,11 @@ class Line extends Deque<PooledAttempt> {
   }
 }
 
-/** Attempts of one level, by caller: whose turn it is comes first. */
+/** One level, by caller, the next one first. */
 class Level {
   readonly #lines = new Map<string, Line>()
   #weights = 0
-  /** That of the only caller, as often there is one: a map costs as much as all else here. */
+  /** The line of the only caller, the usual case: a map costs as much as all else here. */
   #only: Line | undefined
   size = 0
 
@@ -76,13 +76,13 @@ class Level {
     this.size--
     if (this.#only) return
     if (taken) this.#forfeit(line)
-    if (taken ? !line.isOver(taken) : line.size) return // its turns go on, also where its next one is yet to come
-    this.#lines.delete(line.caller) // and in again as the last
+    if (taken ? !line.isOver(taken) : line.size) return // its turns go on, also while its next attempt is still to come
+    this.#lines.delete(line.caller) // reinserted as the last
     if (line.size) this.#lines.set(line.caller, line)
     else this.#weights -= line.weight
   }
 
-  /** A caller that had nothing queued while it had turns left loses these: it is another's turn. */
+  /** A caller without queued attempts loses its remaining turns to the next one. */
   #forfeit(other: Line): void {
     for (const line of this.#lines.values()) {
       if (line === other || line.size || !line.turns) return
@@ -96,7 +96,7 @@ class Level {
     return undefined
   }
 
-  /** How many have their turn before one that comes now. @param more, others  that come before it, its caller's and others' */
+  /** How many attempts come before a new one. @param more, others  to be queued before it, by its caller and by others */
   before(turn: Turn, more = 0, others = 0): number {
     const caller = callerOf(turn)
     if (this.#only?.caller === caller) return this.size + more
@@ -106,14 +106,14 @@ class Level {
     return Math.min(this.size + more + others, (turns * this.#weights) / weight + (own ? 0 : more))
   }
 
-  /** Whether a caller has fewer than its turns in a row, where some have more than others: it would have to forfeit some. */
+  /** Whether a caller has queued fewer attempts than its turns, where weights differ: it would lose some. */
   lacks(turn: Turn): boolean {
     if (this.#only || this.#weights === this.#lines.size) return false
     const own = this.#lines.get(callerOf(turn))
     return (own?.size ?? 0) < (own?.weight ?? turn.weight ?? 1)
   }
 
-  /** In their order as far as lines are equally long. */
+  /** In order, as long as all callers have equally many. */
   find(skip: number, lookahead: number, willDo: (attempt: PooledAttempt) => boolean): PooledAttempt | undefined {
     if (this.#only) return this.#only.find(skip, lookahead, willDo)
     if (skip >= this.size) return undefined
@@ -133,20 +133,20 @@ class Level {
 
 export class Queue {
   readonly #high = new Level()
-  /** Of queries, the highest first. */
+  /** Queries, the highest rank first. */
   readonly #ranks = [new Level(), new Level(), new Level()] as const
-  /** Those that can be done without. */
+  /** Low priority. */
   readonly low = new Level()
-  /** How many there are of all others; written here alone. */
+  /** How many attempts are not of low priority; set here only. */
   needed = 0
 
-  /** One of low priority only where no other waits. */
+  /** The first attempt; one of low priority only if no other waits. */
   get first(): PooledAttempt | undefined {
     const [first, second, third] = this.#ranks
     return this.#high.first ?? first.first ?? second.first ?? third.first ?? this.low.first
   }
 
-  /** How many queued attempts, parities aside, have their turn before a query that comes now. @param more, others  queries that come with it and before it, of its own caller and of others */
+  /** How many attempts, low priority aside, come before a new query. @param more, others  to be queued before it, by its caller and by others */
   before(turn: Turn, more?: number, others?: number): number {
     const { rank } = turn
     let before = this.#high.size + this.#ranks[rank].before(turn, more, others)
@@ -154,7 +154,7 @@ export class Queue {
     return before
   }
 
-  /** Whether too few wait for a caller to have its share, where weights differ. */
+  /** Whether a caller has queued too few attempts for its share, where weights differ. */
   lacks(turn: Turn): boolean {
     return this.#ranks[turn.rank].lacks(turn)
   }
@@ -164,7 +164,7 @@ export class Queue {
     return priority === 'high' ? this.#high : this.low
   }
 
-  /** @param isAgain  it was queued before, and keeps its place among those of its level and caller */
+  /** @param isAgain  it was queued before, and keeps its place among its caller's */
   push(attempt: PooledAttempt, isAgain = false): void {
     if (attempt.priority !== 'low') this.needed++
     this.#levelOf(attempt).add(attempt, isAgain)
@@ -176,7 +176,7 @@ export class Queue {
     this.#levelOf(attempt).remove(attempt, taken)
   }
 
-  /** The first needed one that will do, behind `skip` others. */
+  /** The first attempt above low priority that will do, after skipping `skip`. */
   find(skip: number, willDo: (attempt: PooledAttempt) => boolean, lookahead = LOOKAHEAD): PooledAttempt | undefined {
     let attempt = skip < this.#high.size ? this.#high.find(skip, lookahead, willDo) : undefined
     let left = Math.max(0, skip - this.#high.size)
@@ -187,13 +187,13 @@ export class Queue {
     return attempt
   }
 
-  /** All, high before normal before low. */
+  /** All attempts, high before normal before low. */
   get all(): PooledAttempt[] {
     return [this.#high, ...this.#ranks, this.low].flatMap((level) => [...level])
   }
 }
 
-/** For how long attempts have waited, less for how long none has. */
+/** For how long attempts have been waiting; decreases while none waits. */
 export class Waiting {
   #ms = 0
   #at: number
@@ -203,14 +203,14 @@ export class Waiting {
     this.#at = clock.now()
   }
 
-  /** Whether any waits from now on. */
+  /** Whether attempts wait from now on. */
   set isAny(isAny: boolean) {
-    if (!isAny && !this.#isAny && !this.#ms) return // most of the time, and a clock costs as much as all else here
+    if (!isAny && !this.#isAny && !this.#ms) return // the usual case, and reading a clock costs as much as all else here
     this.#proceed()
     this.#isAny = isAny
   }
 
-  /** @param mostMs  what counts: it is forgotten as soon */
+  /** @param mostMs  the most that counts; it also takes this long to be forgotten */
   msOf(mostMs: number): number {
     this.#proceed()
     this.#ms = Math.min(mostMs, this.#ms)

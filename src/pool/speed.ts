@@ -1,51 +1,60 @@
 /**
- * How fast workers are, so that attempts go to those that answer first and a slow one is passed over, but not forgotten. Answer times may
- * vary by a factor of ten by chance: a worker is slow only where it is beyond what chance explains.
+ * How fast workers are: attempts go to the workers that answer first, and slow ones are passed over but not forgotten. Service times may vary by a
+ * factor of ten by chance: a worker is slow only if chance does not explain it.
  */
 
 import { observe } from '../base/stats'
 import { type LastTime, LEAST_MS, Scaling } from './time-by-size'
 
-/** An attempt is kept from workers that fail for this many times what the fastest takes, in case another gets free. */
+/** A worker that fails gets no attempt until it has waited this many times the fastest worker's time for another. */
 const FAILURE = 20
-/** A worker within this factor of another is as fast as it. */
+/** Workers within this factor of each other count as equally fast. */
 const ALIKE = 2
-/** One within this factor of a typical worker is none the later: queries go round, and no estimate grows old. */
+/** Workers within this factor of a typical one get no later turn: queries go round, and no estimate grows old. */
 const EQUAL = 1.2
-/** Standard deviations of one time, of which half are a change of pace where three times in a row are so far off on one side. */
+/**
+ * In standard deviations, half of which are a change of speed: three times in a row this far off on one side mean that the worker's speed has
+ * changed.
+ */
 const CHANGE = 3
-/** With fewer answers a worker is as fast as all, unless it is ALIKE times slower: one that came last once would never be asked again. */
+/**
+ * With fewer answers a worker counts as fast as all, unless it is ALIKE times slower: a worker whose first answer came last would never be asked
+ * again.
+ */
 const FEW = 3
-/** Answers that a worker's mean is taken over. */
+/** A worker's mean is over this many answers. */
 const RECENT = 16
-/** Answers of all workers over which the variance of one worker's times is averaged. */
+/** The variance of one worker's times is averaged over this many answers of all workers. */
 const WINDOW = 200
 
-/** The variance before there are answers, and how many differences it counts for: a first answer a third slower than another's proves nothing. */
+/**
+ * The variance before there are answers, and the number of differences that it counts for: a first answer a third slower than another's proves
+ * nothing.
+ */
 const UNKNOWN = { variance: 0.05, count: 8 }
 
-/** One worker's recent times, since its pace last changed. */
+/** One worker's recent times, since its speed last changed. */
 export class Speed {
-  /** What its next answer will take: Infinity for a worker that fails, undefined before the first outcome. Written by `Speeds`. */
+  /** Its expected time: Infinity for a worker that fails, undefined before the first outcome. Set by `Speeds`. */
   ms: number | undefined
-  /** That over what workers take typically, to rank those by that are listed at different times: 0 for a new one. */
+  /** Its expected time relative to a typical worker's, by which workers are ranked; 0 for a new one. */
   slowness = 0
   /** Logarithms of its last times, the newest at the end. */
   readonly logs: number[] = []
-  /** Their mean, but for the largest. */
+  /** Their mean without the largest. */
   mean = Number.NaN
-  /** Written by `Scaling`. */
+  /** Set by `Scaling`. */
   readonly last: LastTime = { size: 0, ms: 0 }
-  /** Which of its last three outcomes were failures: bits, the newest the lowest. */
+  /** Which of its last three outcomes were failures: one bit each, the newest the lowest. */
   #failures = 0
 
-  /** Attempts that the worker took at once when it was counted last. */
+  /** Its slots when it was last counted. */
   slots = 1
 
   /**
-   * @param log   of its time; undefined: it failed
-   * @param pace  its pace has changed if its last three times are all further off than this on one side: others are forgotten
-   * @returns whether most of its last outcomes were failures: failing fast is not being fast. One alone is none
+   * @param log   logarithm of its time; undefined: it failed
+   * @param pace  if its last three times are further off than this on one side, its speed has changed, and older times are forgotten
+   * @returns whether most of its last outcomes were failures: a worker that fails fast is not fast. A single one is no failure yet
    */
   add(log: number | undefined, pace: number): boolean {
     const { logs } = this
@@ -63,13 +72,16 @@ export class Speed {
   }
 }
 
-/** Whether the last three are all further off than a pace on one side. Apart: what closures read is allocated at each call of the function that has them. */
+/**
+ * Whether the last three times are all further off than `pace` on one side. A separate function: what closures read is allocated at each call of
+ * the function around them.
+ */
 function hasChanged(logs: readonly number[], usual: number, pace: number): boolean {
   const last = logs.slice(-3)
   return last.every((log) => log - usual > pace) || last.every((log) => usual - log > pace)
 }
 
-/** Without the largest, where there are more: one slow answer is chance. A plain loop: an iterator allocates each number. */
+/** The mean, without the largest if there are several: one slow answer is chance. A plain loop, since an iterator allocates each number. */
 function typical(logs: readonly number[]): number {
   let sum = 0
   let most = Number.NEGATIVE_INFINITY
@@ -80,29 +92,31 @@ function typical(logs: readonly number[]): number {
   return logs.length > 1 ? (sum - most) / (logs.length - 1) : sum
 }
 
-/** Bins of times from LEAST_MS on, BINS_AN_OCTAVE for every factor of two: 100 hours are in the last one. */
+/** Bins of times from LEAST_MS on, BINS_AN_OCTAVE for each factor of two: the last one holds 100 hours. */
 const BINS = 128
 const BINS_AN_OCTAVE = 4
 
 /**
- * What all slots take, counted in bins, so that to rank one costs the same whether there are ten or a thousand. A worker's time is the
- * geometric mean of its own, drawn towards that of all workers by as much as chance explains how far they are apart (the estimate of
- * James and Stein, 1961): in a fleet of equal machines all count as equally fast, however much their times vary.
+ * The speeds of all slots, counted in bins, so that ranking a worker costs the same for ten workers or a thousand. A worker's time is the geometric
+ * mean of its own times, shrunk towards the mean of all workers as far as chance explains their differences (James and Stein, 1961). In a fleet of
+ * equal machines all count as equally fast, however much their times vary.
  */
 export class Speeds {
   readonly scaling = new Scaling()
-  readonly pace = new Pace()
+  readonly serviceTimes = new ServiceTimes()
   readonly #slots = new Uint32Array(BINS)
-  /** Answers per millisecond of a bin's slots together. */
+  /** Answers per millisecond of all slots in a bin. */
   readonly #rates = new Float64Array(BINS)
-  /** Of the workers that answer: how many there are, the sums of their mean logarithms, of its square, and of one over their answers. */
+  /**
+   * Sums over the workers that answer: their number, their mean logarithms, the squares of these, and the reciprocals of their numbers of answers.
+   */
   readonly #sums = { workers: 0, log: 0, square: 0, inverse: 0 }
-  /** What an answer of theirs takes, and one of a new worker will; Infinity where nobody knows. Written by `#sum`. */
+  /** The expected time of a typical worker, and of a new one; Infinity while it is unknown. Set by `#sum`. */
   typicalMs = Number.POSITIVE_INFINITY
-  /** Of the logarithm of one worker's times, by the differences of two in a row; and how many these were. */
+  /** The variance of the logarithm of one worker's times, from the differences of successive times; and how many these were. */
   readonly #within = { ...UNKNOWN }
 
-  /** Counts a worker's answer by its time, or its failure: Infinity. @param slots  attempts that it takes at once */
+  /** Counts a worker's answer by its time; Infinity: a failure. @param slots  attempts that it takes at once */
   add(speed: Speed, ms: number, slots = 1): void {
     this.forget(speed)
     speed.slots = slots
@@ -117,7 +131,7 @@ export class Speeds {
     if (!isFailing) this.#sum(speed, 1)
     speed.slowness = isFailing ? Number.POSITIVE_INFINITY : this.#slowness(speed)
     speed.ms = speed.slowness * this.typicalMs
-    if (log !== undefined) this.pace.see(speed.slowness < Infinity ? log - Math.log(speed.slowness) : log)
+    if (log !== undefined) this.serviceTimes.see(speed.slowness < Infinity ? log - Math.log(speed.slowness) : log)
     this.#bin(speed, 1)
   }
 
@@ -141,11 +155,11 @@ export class Speeds {
   }
 
   /**
-   * How many attempts have to be queued before a worker of this speed is of use: the F faster slots together answer R attempts per
-   * millisecond, so that one with q others before it gets an answer from one of them in (q + 1 + F) / R. Where as many slots are at work on
-   * average as there are faster ones, these alone are not enough: that others have waited for so long counts as well.
+   * How many attempts must be queued before a worker of this speed is useful. The F faster slots together answer R attempts per millisecond, so an
+   * attempt behind q others gets an answer from one of them after (q + 1 + F) / R. Where on average at least as many slots are busy as are faster,
+   * these alone are not enough: then the time that attempts have waited counts as well.
    */
-  patience({ ms = 0 }: Speed, atWork = 0, waitedMs = 0): number {
+  passOverThreshold({ ms = 0 }: Speed, atWork = 0, waitedMs = 0): number {
     let [faster, rate] = [0, 0]
     for (let bin = binOf(ms / ALIKE) - 1; bin >= 0; bin--) {
       faster += this.#slots[bin]
@@ -155,13 +169,16 @@ export class Speeds {
     return faster ? Math.max(0, Math.ceil(leftMs * rate - faster - 1)) : 0
   }
 
-  /** As they are listed: by their times, of which some were taken when others seemed typical, it may be the other way round, and each would wait for the other. */
+  /**
+   * By the ranks under which workers are listed. By their times, some of which were measured against another typical time, two workers might each
+   * wait for the other.
+   */
   isFaster({ slowness: one }: Speed, { slowness: other }: Speed): boolean {
     return (one || 1) < (other || 1) / ALIKE
   }
 
-  /** How long an attempt waits for faster workers at most, whatever was expected of them, while one of this speed is idle. */
-  patienceMs({ ms = 0 }: Speed): number {
+  /** The longest time that an attempt waits for faster workers while a worker of this speed is idle, whatever was expected. */
+  passOverMs({ ms = 0 }: Speed): number {
     if (Number.isFinite(ms)) return ms
     const fastest = this.#slots.findIndex((count) => count > 0)
     return FAILURE * (fastest < 0 ? 1 : this.#slots[fastest] / this.#rates[fastest])
@@ -189,47 +206,47 @@ function binOf(ms: number): number {
   return Math.min(BINS - 1, bin)
 }
 
-/** Attempts that `Pace` averages over; with fewer than these nothing is known. */
-const PACED = 100
+/** Attempts that `ServiceTimes` averages over; with fewer than ENOUGH nothing is known. */
+const AVERAGED = 100
 const ENOUGH = 20
-/** The same for what is told of the time until what waits is done: a slow spell that is over is over for those who come back. */
+/** The same for estimates of when waiting attempts are done: callers who come back should not pay for a slow phase that is over. */
 const LATELY = 5
-/** Times do not differ by less than this, in logarithms: they are not known better. */
+/** The least standard deviation of logarithms of times: they are not known more precisely. */
 const LEAST_DEVIATION = 0.03
 
-/** How long attempts keep a slot busy, and how much what they take differs: what tells whether one that waits can be answered in time. */
-export class Pace {
+/** How long attempts keep a slot busy, and how much that varies: shows whether a waiting attempt can be answered in time. */
+export class ServiceTimes {
   readonly #busy = { count: 0, ms: 0 }
-  /** Milliseconds that an attempt keeps a slot busy; undefined while nobody knows. Written here alone. */
+  /** Milliseconds that an attempt keeps a slot busy; undefined while it is unknown. Set here only. */
   meanMs: number | undefined
-  /** The same of the last ones. */
+  /** The same for the last few attempts. */
   latelyMs = 0
-  /** How many go in one run. */
+  /** Mean number of queries in one run. */
   rows = 1
-  /** Logarithms of what attempts of typical size take at workers of typical speed. */
-  readonly #law = { count: 0, mean: 0, variance: 0 }
+  /** Logarithms of the times of attempts of typical size at workers of typical speed. */
+  readonly #logs = { count: 0, mean: 0, variance: 0 }
 
-  /** Attempts kept a slot busy for so long, each. */
+  /** `count` attempts kept a slot busy for `ms` each. */
   add(ms: number, count: number): void {
     const busy = this.#busy
-    busy.count = Math.max(count, Math.min(PACED, busy.count + count))
+    busy.count = Math.max(count, Math.min(AVERAGED, busy.count + count))
     busy.ms += (count / busy.count) * (ms - busy.ms)
     if (busy.count >= ENOUGH) this.meanMs = busy.ms
     this.latelyMs += (count / Math.max(count, Math.min(busy.count, LATELY))) * (ms - this.latelyMs)
     this.rows += (count / busy.count) * (count - this.rows)
   }
 
-  /** @param log  of the milliseconds that one took */
+  /** @param log  logarithm of an attempt's time */
   see(log: number): void {
-    observe(this.#law, log, PACED)
+    observe(this.#logs, log, AVERAGED)
   }
 
-  /** Share of attempts that are answered within `ms`, were their times lognormal. */
+  /** The share of attempts that are answered within `ms`, if their times are lognormal. */
   chance(ms: number): number {
-    const { count, mean, variance } = this.#law
+    const { count, mean, variance } = this.#logs
     if (count < ENOUGH) return 1
     if (ms <= 0) return 0
     const z = (Math.log(ms) - mean) / Math.max(LEAST_DEVIATION, Math.sqrt(variance))
-    return 1 / (1 + Math.exp(-z * (1.5976 + 0.07056 * z * z))) // the normal distribution, within .0002 (Bowling and others, 2009)
+    return 1 / (1 + Math.exp(-z * (1.5976 + 0.07056 * z * z))) // the normal distribution, to .0002 (Bowling and others, 2009)
   }
 }

@@ -1,23 +1,23 @@
 /**
- * What the size of a payload tells of how long it takes: times grow with a power of it, the same for all workers. That is learned from pairs
- * of times in a row of one worker, since long payloads would else be taken for slow workers.
+ * How service times depend on the size of a payload: they grow with a power of it, the same for all workers. The power is learned from successive
+ * times of one worker; without it, workers with long payloads would count as slow.
  */
 
 import { mean } from '../base/stats'
 
-/** Clocks tick, some of them in steps of .1 ms: nothing counts as faster than this. */
+/** The resolution of some clocks is .1 ms: no time counts as shorter. */
 export const LEAST_MS = 0.1
-/** Pairs of times that are averaged over; with fewer than these nothing is known. */
+/** Pairs of times that are averaged over; with fewer than ENOUGH nothing is known. */
 const WINDOW = 400
 const ENOUGH = 16
-/** A power within SURE standard errors of 0 is taken for chance; others are shrunk towards 0 by as much. */
+/** A power within SURE standard errors of 0 counts as chance; others are shrunk towards 0 by as much. */
 const SURE = 4
-/** Attention takes the square of a length; what is beyond is chance, too. */
+/** Attention grows with the square of a length; more is chance. */
 const MOST = 2
-/** Payloads whose times are within this factor of another share a run: a short one would wait for a long one. */
+/** Payloads share a run only if their times are within this factor: a short one would wait for a long one. */
 const ALIKE = 2
 
-/** Values in a payload. */
+/** A payload's number of values. */
 interface Sized {
   readonly size: number
 }
@@ -29,26 +29,26 @@ export interface LastTime {
 }
 
 export class Scaling {
-  /** 0: sizes tell nothing. */
+  /** 0: times do not depend on size. */
   #power = 0
-  /** Logarithm of the size that counts as 1: the geometric mean until there is a power, so that what was learned of times still holds. */
+  /** Logarithm of the size whose factor is 1: the geometric mean until the power is known, and fixed then, so that learned times stay comparable. */
   #typical = 0
-  /** Moving averages, of differences of logarithms: their squares, and the product of both. */
+  /** Moving averages of the squares and products of differences of logarithms. */
   readonly #means = { count: 0, size: 0, time: 0, both: 0 }
 
-  /** How many times as long as one of typical size these take, each. @param payloads  one or more */
+  /** The expected time of these payloads relative to one of typical size. @param payloads  one or more */
   factor(payloads: readonly Sized[]): number {
     return this.#power
       ? mean(payloads.map(({ size }) => Math.exp(this.#power * (Math.log(size || 1) - this.#typical))))
       : 1
   }
 
-  /** Whether two take about as long. */
+  /** Whether two payloads take about as long. */
   areAlike(a: Sized, b: Sized): boolean {
     return Math.abs(Math.log(this.factor([a]) / this.factor([b]))) <= Math.log(ALIKE)
   }
 
-  /** @param last  of the worker; it is replaced @param payloads  in one run @param ms  that one of them would have taken alone */
+  /** @param last  the worker's last time; it is replaced @param payloads  in one run @param ms  what one of them would have taken alone */
   add(last: LastTime, payloads: readonly Sized[], ms: number): void {
     const before = last.size
     const took = Math.max(LEAST_MS, ms)

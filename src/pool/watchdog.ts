@@ -1,9 +1,9 @@
-/** Silence since a worker began with a batch is a hang. */
+/** Notices a worker that hangs: it is silent for too long after it began with a batch. */
 
 import type { Clock } from '../base/clock'
 import type { WorkerSlot } from './member'
 
-/** Time for replies that wait to be read, before a worker that seems to hang is restarted: this thread may have stalled. */
+/** Before a worker that seems to hang is restarted, replies that wait to be read get this time: this thread may have stalled. */
 const GRACE_MS = 10
 
 export class Watchdog {
@@ -13,7 +13,7 @@ export class Watchdog {
     private readonly hung: (slot: WorkerSlot, why: string) => void,
   ) {}
 
-  /** One timer a slot, which is set anew only when it fires: batches are many, hangs are few. */
+  /** One timer for each slot, set again only when it fires: batches are many, hangs are few. */
   watch(slot: WorkerSlot): void {
     slot.unwatch = this.clock.after(this.hangMs, () => this.#check(slot), true)
   }

@@ -1,31 +1,31 @@
-/** What can be done with a model, by what it takes and gives; and why the rest cannot. */
+/** What can be done with a model, judged by its inputs and outputs, and why the rest cannot. */
 
 import { isReal } from '../base/element'
+import { type OutputKind, outputKindsOf, type Right } from '../base/output-kind'
 import { areReadAsVectors } from '../base/payload'
-import { type Right, type RightReading, readingsOf } from '../base/reading'
 import { isOpen, isReadAsVector, type Signature, shownShape, type TensorSpec } from '../base/tensor'
 import type { ModelWorker } from '../workers/worker'
 
 export interface Abilities {
   /** Hedges, retries, deadlines, batches, workers that come and go: with any model. */
   readonly pool: true
-  /** Liars can be told by comparing several workers' answers (`scheme.byzantine`). */
+  /** Liars can be found by comparing several workers' answers (`scheme.byzantine`). */
   readonly agreement: boolean
-  /** A query that equals an earlier one can have its answer (`reuse.exact`). */
+  /** A query that equals an earlier one can get the same answer (`reuse.exact`). */
   readonly exactReuse: boolean
   /** Queries can be mixed, and answers decoded (`scheme.stragglers`, `scheme.preset`). */
   readonly coding: boolean
-  /** Lost answers can be recovered from earlier ones: by the values of queries, by numbers that `memory.features` makes of them, or not. */
+  /** Lost answers can be recovered from earlier ones: by the values of queries, by features that `memory.features` computes, or not at all. */
   readonly memory: 'vector' | 'features' | false
-  /** Why there is no coding; undefined where there is. */
+  /** Why there is no coding; undefined if there is. */
   readonly why: string | undefined
-  /** Why there is no agreement and no exact reuse; undefined where there is. */
+  /** Why there is no agreement and no exact reuse; undefined if there is. */
   readonly whyNotEqual: string | undefined
-  /** When each output of a recovery is right, and why it is read like that. */
-  readonly right: readonly RightReading[]
+  /** For each output when a recovery of it is right, and why. */
+  readonly right: readonly OutputKind[]
 }
 
-/** @param model  `repeats`: whether it answers the same query in the same way twice @param said  `right` of a predictor */
+/** @param model  `repeats`: whether it answers the same query twice in the same way @param said  the predictor's option `right` */
 export function abilitiesOf(
   { signature, repeats = true, hints }: Pick<ModelWorker, 'signature' | 'repeats' | 'hints'>,
   said?: Right,
@@ -41,11 +41,11 @@ export function abilitiesOf(
     whyNotEqual: repeats
       ? undefined
       : 'the model answered the same query in two ways, as layers with random numbers do',
-    right: readingsOf(signature.outputs, said, hints),
+    right: outputKindsOf(signature.outputs, said, hints),
   }
 }
 
-/** Where a classifier gives its label beside its scores, as scikit-learn's do, the scores alone can be mixed. */
+/** A classifier that gives its label beside its scores, as scikit-learn's do: the scores alone can be mixed. */
 function besides(outputs: Signature['outputs']): string {
   const scores = outputs.filter(({ type }) => isReal(type)).map(({ name }) => name)
   return scores.length && scores.length < outputs.length
@@ -53,7 +53,7 @@ function besides(outputs: Signature['outputs']): string {
     : ''
 }
 
-/** What keeps queries and answers from being vectors of real numbers: first what no option changes. */
+/** Why queries and answers are not vectors of real numbers; first the reasons that no option changes. */
 function obstacle({ inputs, outputs, batched = true }: Signature): string | undefined {
   const named = (kind: string) => (spec: TensorSpec) => [`${kind} '${spec.name}'`, spec] as const
   const all = [...inputs.map(named('input')), ...outputs.map(named('output'))]

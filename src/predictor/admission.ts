@@ -1,24 +1,27 @@
-/** Queries under way, and how others ended. */
+/** Counts queries in flight, and how queries ended. */
 
 import { ApproxiferError } from '../base/errors'
 import { type Ending, noAnswers, type Status } from '../base/prediction'
 import { callerOf, type Turn } from '../pool/attempt'
 
-/** A caller has at most SHARE times as many queries under way as there is room left, so that others always find room (Choudhury and Hahne, 1998). */
+/**
+ * A caller may have at most SHARE times as many queries in flight as there are free places, so that others always find one (Choudhury and Hahne,
+ * 1998).
+ */
 const SHARE = 9
 
 export class Admission {
   readonly #most: number
-  /** Whether there are others to leave room for where nobody says who asks. */
+  /** Whether queries without a tenant have to leave places for others. */
   readonly #isShared: boolean
-  /** Queries of each caller under way. */
+  /** Queries in flight for each caller. */
   readonly #callers = new Map<string, number>()
   readonly #answered = noAnswers()
   readonly #failed: Record<string, number> = {}
   #open = 0
 
   /**
-   * @param queries  under way, beyond which none is let in
+   * @param queries  in flight at most
    * @param tenants  that may share them
    */
   constructor({ queries: most, tenants }: { queries: number; tenants: number }) {
@@ -26,7 +29,7 @@ export class Admission {
     this.#isShared = tenants > 1
   }
 
-  /** @param retryMs  after which it is worth another try @throws ApproxiferError OVERLOADED */
+  /** @param retryMs  after which a caller should try again @throws ApproxiferError OVERLOADED */
   enter(turn: Turn, retryMs: () => number | undefined): void {
     const caller = callerOf(turn)
     const own = this.#callers.get(caller) ?? 0
@@ -39,13 +42,13 @@ export class Admission {
     this.#open++
   }
 
-  /** Whether one more of a caller is let in. @param promised  are let in before it */
+  /** Whether one more query of a caller is admitted. @param promised  places that are granted already */
   admits(turn: Turn, promised = 0): boolean {
     const left = this.#most - this.#open - promised
     return left > 0 && (this.#callers.get(callerOf(turn)) ?? 0) <= SHARE * left
   }
 
-  /** So many were not let in. */
+  /** These queries were not admitted. */
   refused(queries = 1): void {
     this.#count('OVERLOADED', queries)
   }

@@ -1,4 +1,4 @@
-/** Room for callers with many queries: enough of them are under way to keep all workers busy, shared among callers, and others need not wait behind them. */
+/** Fair admission of large batches: enough queries are in flight to keep all workers busy, shared among callers, so that single queries need not wait behind a batch. */
 
 import { onAbort } from '../base/abort'
 import type { Clock } from '../base/clock'
@@ -9,18 +9,18 @@ import { predictEach } from './predict-each'
 import type { chosen } from './settings'
 import type { ModelVersion } from './version'
 
-/** Queries per slot of a worker that are kept under way. */
+/** Queries in flight for each slot of a worker. */
 const AHEAD = 4
-/** Part of the time that is left after which one that waits is looked at again. */
+/** A waiting batch is checked again after this part of the time that is left. */
 const AGAIN = 1 / 4
 
-/** What one caller asks for with one rank: its requests take turns, query by query. */
-class Lane {
-  /** Places that they have. */
+/** One caller's batches of one priority: they take turns, query by query. */
+class CallerShare {
+  /** Queries in flight. */
   taken = 0
-  readonly callers = new Set<Many>()
+  readonly callers = new Set<QueryBatch>()
   /** The longest first. */
-  readonly waiting = new Set<Many>()
+  readonly waiting = new Set<QueryBatch>()
 
   constructor(
     readonly key: string,
@@ -29,15 +29,15 @@ class Lane {
   ) {}
 }
 
-export class Room {
+export class BatchAdmission {
   readonly each = predictEach
   readonly clock: Clock
-  /** Places of which nothing was sent so far. */
+  /** Slots that were granted, and whose query is not sent yet. */
   promised = 0
   readonly #admission: Admission
   readonly #serving: () => ModelVersion
-  readonly #lanes = new Map<string, Lane>()
-  /** Of all lanes together. */
+  readonly #shares = new Map<string, CallerShare>()
+  /** Of all callers together. */
   #weights = 0
   #isClosed = false
 
@@ -48,60 +48,65 @@ export class Room {
   }
 
   /**
-   * With a memory that may answer in the workers' place each query is let in for itself. The predictor's own deadline is a query's: many have
-   * as much more as they take by themselves, or where nobody knows how long that is each its own from when it is sent.
+   * A batch is admitted as a whole, unless a memory may answer queries of it. The predictor's default deadline is meant for one query: a batch has
+   * as much more time as it takes by itself; where that is unknown, each query has its own deadline from when it is sent.
    *
-   * @param isOwn  whether they chose the deadline
+   * @param isOwn  whether the caller chose the deadline
    */
-  open({ choices, deadlineMs, turn }: ReturnType<typeof chosen>, rows: number, mayEnd: boolean, isOwn: boolean): Many {
+  open(
+    { choices, deadlineMs, turn }: ReturnType<typeof chosen>,
+    rows: number,
+    mayEnd: boolean,
+    isOwn: boolean,
+  ): QueryBatch {
     const serving = this.#serving()
-    const moreMs = isOwn ? 0 : serving.means.pool.forecast.aloneMs(rows)
+    const moreMs = isOwn ? 0 : serving.dependencies.pool.forecast.aloneMs(rows)
     const isTimed = mayEnd && moreMs !== undefined
     const isWhole = isTimed && rows < Infinity && !serving.reuse && !serving.mayRecall({ choices, turn })
     const dueAt = isTimed ? this.clock.now() + deadlineMs + moreMs : Infinity
-    return new Many(this, this.#lane(turn), { rows, dueAt, isWhole })
+    return new QueryBatch(this, this.#lane(turn), { rows, dueAt, isWhole })
   }
 
-  #lane(turn: Turn): Lane {
+  #lane(turn: Turn): CallerShare {
     const { rank, weight = 1 } = turn
     const key = rank + callerOf(turn)
-    const known = this.#lanes.get(key)
+    const known = this.#shares.get(key)
     if (known) return known
-    const lane = new Lane(key, turn, weight)
-    this.#lanes.set(key, lane)
+    const share = new CallerShare(key, turn, weight)
+    this.#shares.set(key, share)
     this.#weights += weight
-    return lane
+    return share
   }
 
-  has({ taken, weight, turn }: Lane): boolean {
+  has({ taken, weight, turn }: CallerShare): boolean {
     if (this.#isClosed) return true
-    const { pool, coder } = this.#serving().means
+    const { pool, coder } = this.#serving().dependencies
     const most = AHEAD * pool.slots + coder.scheme.queries
     return taken * this.#weights < most * weight && this.#admission.admits(turn, this.promised)
   }
 
-  /** All that wait learn of it when they ask. */
+  /** Waiting batches find out when they next send. */
   close(): void {
     this.#isClosed = true
-    this.look()
+    this.giveSlots()
   }
 
-  /** Those that wait get the places that there are. @param left  has one more, or fewer callers */
-  look(left?: Lane): void {
-    if (left && !left.taken && !left.callers.size && this.#lanes.delete(left.key)) this.#weights -= left.weight
-    for (const lane of this.#lanes.values()) {
-      for (const many of lane.waiting) if (this.has(lane)) many.give()
+  /** Grants free slots to waiting batches. @param left  a share that has a slot more, or a caller less */
+  giveSlots(left?: CallerShare): void {
+    if (left && !left.taken && !left.callers.size && this.#shares.delete(left.key)) this.#weights -= left.weight
+    for (const share of this.#shares.values()) {
+      for (const many of share.waiting) if (this.has(share)) many.give()
     }
   }
 
   /** @throws ApproxiferError OVERLOADED where the last query of a caller cannot be answered in time */
-  check({ lane, rows, isIn }: Many, leftMs: number): void {
+  check({ share, rows, isIn }: QueryBatch, leftMs: number): void {
     let [own, others] = [-rows, 0]
-    for (const many of lane.callers) own += Math.min(many.rows, rows)
-    for (const other of this.#lanes.values()) {
-      if (other !== lane && other.turn.rank === lane.turn.rank) for (const many of other.callers) others += many.rows
+    for (const many of share.callers) own += Math.min(many.rows, rows)
+    for (const other of this.#shares.values()) {
+      if (other !== share && other.turn.rank === share.turn.rank) for (const many of other.callers) others += many.rows
     }
-    const error = this.#serving().means.pool.forecast.refusal(leftMs, lane.turn, { own, others, rows, isIn })
+    const error = this.#serving().dependencies.pool.forecast.refusal(leftMs, share.turn, { own, others, rows, isIn })
     if (!error) return
     this.#admission.refused(rows)
     throw error
@@ -109,54 +114,54 @@ export class Room {
 }
 
 interface Demand {
-  /** Infinity where nobody knows. */
+  /** Infinity where it is unknown. */
   readonly rows: number
-  /** Of all together; Infinity: each has its own from when it is sent. */
+  /** Of the whole batch; Infinity: each query has its own, from when it is sent. */
   readonly dueAt: number
-  /** Whether all of them are let in, or none; else each for itself. */
+  /** Whether all queries are admitted or none; else each by itself. */
   readonly isWhole: boolean
 }
 
-/** One caller. */
-export class Many {
-  readonly lane: Lane
+/** One batch of a caller. */
+export class QueryBatch {
+  readonly share: CallerShare
   readonly demand: Demand
-  /** That are not sent yet. */
+  /** Queries that are not sent yet. */
   rows: number
-  /** It was let in. */
+  /** It was admitted. */
   isIn = false
-  readonly #room: Room
+  readonly #admission: BatchAdmission
   readonly #since: number
   #hasPlace = false
   #wake = () => {}
 
-  constructor(room: Room, lane: Lane, demand: Demand) {
-    this.#room = room
-    this.#since = room.clock.now()
+  constructor(admission: BatchAdmission, share: CallerShare, demand: Demand) {
+    this.#admission = admission
+    this.#since = admission.clock.now()
     this.demand = demand
     this.rows = demand.rows
-    this.lane = lane
-    lane.callers.add(this)
+    this.share = share
+    share.callers.add(this)
   }
 
-  /** Takes a place for its next query, where there is one. @throws ApproxiferError OVERLOADED before the first is sent, DEADLINE */
+  /** Takes a slot for its next query, if one is free. @throws ApproxiferError OVERLOADED before the first is sent, DEADLINE */
   take(): boolean {
     this.#check()
-    const isFree = !this.lane.waiting.size && this.#room.has(this.lane)
+    const isFree = !this.share.waiting.size && this.#admission.has(this.share)
     if (isFree) this.give()
     return isFree
   }
 
   /** Milliseconds since it was opened. */
   get ageMs(): number {
-    return this.#room.clock.now() - this.#since
+    return this.#admission.clock.now() - this.#since
   }
 
-  /** Waits for a place, unless the signal fires. @throws as `take` */
+  /** Waits for a slot, unless the signal fires. @throws as `take` */
   async wait(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return
-    const { clock } = this.#room
-    const { waiting } = this.lane
+    const { clock } = this.#admission
+    const { waiting } = this.share
     const forget = onAbort(signal, () => this.#wake())
     waiting.add(this)
     try {
@@ -176,18 +181,18 @@ export class Many {
   }
 
   give(): void {
-    this.lane.waiting.delete(this)
-    this.lane.taken++
-    this.#room.promised++
+    this.share.waiting.delete(this)
+    this.share.taken++
+    this.#admission.promised++
     this.#hasPlace = true
     this.#wake()
   }
 
-  /** A query was sent, and keeps its place until it ends. */
+  /** A query was sent; it keeps its slot until it ends. */
   sent<T>(prediction: Promise<T>): Promise<T> {
     this.rows--
     if (!this.#hasPlace) return prediction // its signal has fired
-    this.#room.promised--
+    this.#admission.promised--
     this.#hasPlace = false
     const free = () => this.#free()
     prediction.then(free, free)
@@ -196,23 +201,23 @@ export class Many {
 
   /** It sends nothing more. */
   end(): void {
-    this.lane.callers.delete(this)
-    if (!this.#hasPlace) return this.#room.look(this.lane)
-    this.#room.promised--
+    this.share.callers.delete(this)
+    if (!this.#hasPlace) return this.#admission.giveSlots(this.share)
+    this.#admission.promised--
     this.#free()
   }
 
   #free(): void {
-    this.lane.taken--
-    this.#room.look(this.lane)
+    this.share.taken--
+    this.#admission.giveSlots(this.share)
   }
 
   #check(): void {
     const { dueAt, isWhole, rows } = this.demand
-    const leftMs = dueAt - this.#room.clock.now()
+    const leftMs = dueAt - this.#admission.clock.now()
     if (leftMs <= 0)
       throw new ApproxiferError('DEADLINE', `no room for it within ${Math.round(dueAt - this.#since)} ms`)
-    if (isWhole && this.rows === rows) this.#room.check(this, leftMs)
+    if (isWhole && this.rows === rows) this.#admission.check(this, leftMs)
     this.isIn = true
   }
 }

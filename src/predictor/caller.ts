@@ -1,4 +1,4 @@
-/** Who asked a query: its promise, its deadline and its signal. It settles once. */
+/** The caller of a query: its promise, deadline and signal. It settles once. */
 
 import { aborted, onAbort } from '../base/abort'
 import type { Choices, OwnChoices } from '../base/choices'
@@ -7,7 +7,7 @@ import type { Ending, Prediction } from '../base/prediction'
 import type { Trace } from '../events'
 import { NORMAL, type Turn } from '../pool/attempt'
 
-/** Told how a query ended, and whose it was: `caller.ending` is known then. */
+/** Called with how a query ended, and whose it was: `caller.ending` is known then. */
 export type Ended = (caller: WaitingCaller, outcome: Prediction | ApproxiferError) => void
 
 const NOTHING: OwnChoices = Object.freeze({})
@@ -26,14 +26,14 @@ export class WaitingCaller {
   #reject: ((error: ApproxiferError) => void) | undefined
   #unlisten: (() => void) | undefined
   #leave: ((error: ApproxiferError) => void) | undefined
-  /** How it ended; undefined while it waits. Written here alone. */
+  /** How it ended; undefined while it waits. Set here only. */
   ending: Ending | undefined
 
   /**
    * @param since       now
    * @param deadlineMs  how long it waits at most
-   * @param turn        whose query it is, and before which others it goes
-   * @param said        of the choices what the caller said of this query
+   * @param turn        its tenant or caller, and its priority
+   * @param said        the choices of this query alone
    */
   constructor(
     choices: Required<Choices>,
@@ -62,27 +62,27 @@ export class WaitingCaller {
     return this.ending === undefined
   }
 
-  /** @param leave  told once if it leaves: its signal fires, also where it has by now, or who asks for others says so */
+  /** @param leave  called once when its signal fires, at once if it has already */
   listen(signal: AbortSignal | undefined, leave: (error: ApproxiferError) => void): void {
     this.relisten(leave)
     this.#unlisten?.()
     if (!signal) return
     const abort = () => this.leave(aborted(signal))
     this.#unlisten = onAbort(signal, abort)
-    if (signal.aborted) abort() // while it was being sent
+    if (signal.aborted) abort() // the signal fired while the query was being sent
   }
 
-  /** Another query is asked for it: that is told if it leaves. */
+  /** Another call was made for it: `leave` ends that one from now on. */
   relisten(leave: (error: ApproxiferError) => void): void {
     this.#leave = leave
   }
 
-  /** It wants no answer any more: what is asked for it by now is told. */
+  /** It does not want an answer any more: its call is dropped. */
   leave(error: ApproxiferError): void {
     this.#leave?.(error)
   }
 
-  /** Settles the promise. @param ended  told before the promise is */
+  /** Settles the promise. @param ended  called first */
   answer(prediction: Prediction, ended: Ended): void {
     const resolve = this.#resolve
     this.#end(prediction.status, prediction, ended)
@@ -106,9 +106,9 @@ export class WaitingCaller {
 
 const nobody = () => {}
 
-/** Who asks in the place of others, as of several callers that have the same query: it is told how that ends, and tells them. */
+/** A caller that stands for others, for instance for several callers with the same query: it passes the outcome on to them. */
 export class SharedCaller extends WaitingCaller {
-  /** @param first  whose choices and deadline it has @param since  now */
+  /** @param first  the caller whose choices and deadline it takes @param since  now */
   constructor(
     first: Pick<WaitingCaller, 'choices' | 'dueAt' | 'turn'> & Partial<Pick<WaitingCaller, 'said' | 'query' | 'trace'>>,
     since: number,
@@ -119,7 +119,7 @@ export class SharedCaller extends WaitingCaller {
     super(choices, since, dueAt - since, resolve, reject, turn, said, query, trace)
   }
 
-  /** Those that it asks for are counted, not it. */
+  /** The callers that it stands for are counted, not this one. */
   override answer(prediction: Prediction): void {
     super.answer(prediction, nobody)
   }

@@ -1,4 +1,4 @@
-/** Codes and learns, with the numerical core: half of the package, loaded only for options that ask for it. */
+/** Coding and learning, with the numerical core: half of the package, loaded only if an option needs it. */
 
 import { platform } from '#platform'
 import { systemClock } from '../base/clock'
@@ -16,7 +16,7 @@ import { memoryFor } from './tenant-memory'
 import { type Coder, recalls } from './tenants'
 import { vectorsOf } from './vectors'
 
-/** What a predictor codes with: the systematic code, also where workers may lie, unless the preset is named. */
+/** The codec of a predictor: the systematic code, unless the preset is named. */
 export function codecFor(core: Core, scheme: Omit<CodecOptions, 'code'> = { queries: 1 }): Codec {
   return new Codec(core, { ...scheme, code: scheme.preset ? undefined : 'systematic' })
 }
@@ -33,7 +33,7 @@ export async function loadCoder(given: Checked): Promise<Coder> {
   const Kind = reuse.maxError === undefined ? undefined : (await import('../layers/error-budget')).ErrorBudget
   return {
     ...{ code, scheme, core: core.kind, learns: true },
-    ready: async () => (testing.memoryThread ? undefined : thread?.ready()), // made time has to go on meanwhile
+    ready: async () => (testing.memoryThread ? undefined : thread?.ready()), // simulated time must not wait for a real thread
     vectorsOf: (signature, { memory, warn }) => vectorsOf(signature, memory, warn),
     newTenant(name, shared, settings, { fingerprint, probed }) {
       const { clock, vectors } = shared
@@ -71,7 +71,7 @@ export async function loadCoder(given: Checked): Promise<Coder> {
   }
 }
 
-/** Of all tenants' memories; undefined where the runtime has none, or where time is made. */
+/** The thread for all tenants' memories; undefined if the runtime has none, or time is simulated. */
 function threadFor({ testing, onnx }: Checked): MemoryThread | undefined {
   const { clock = systemClock, memoryThread } = testing
   if (memoryThread) return new MemoryThread(clock, memoryThread as Spawn)
@@ -79,7 +79,7 @@ function threadFor({ testing, onnx }: Checked): MemoryThread | undefined {
   return new MemoryThread(clock, (onDeath) => platform.spawn(onnx.createWorker, onDeath))
 }
 
-/** What a memory may answer unasked. */
+/** The error budget of the memory's answers. */
 function budgetOf(Kind: typeof ErrorBudget, { reuse, choices, testing: { coin = secret } }: Settings): ErrorBudget {
   return new Kind({ maxError: reuse.maxError as number, coin, recovers: choices.policy !== 'retry' })
 }

@@ -1,4 +1,4 @@
-/** How often a new model's answers are right by those of the one that serves. */
+/** How often a candidate's answers agree with those of the model that serves. */
 
 import { type Criterion, chooses, isWithinShare, judgedOf, sameChoice, toleranceOf } from '../base/criterion'
 import { isEqual, realsOf } from '../base/element'
@@ -18,8 +18,8 @@ export class Comparison {
     this.#deviations = outputs.map(() => new RunningDeviation())
   }
 
-  /** Two answers to one query; not counted before it is known how far off they may be. */
-  tell(own: TensorList, other: TensorList): void {
+  /** Compares two answers to one query; not counted until the tolerance is known. */
+  add(own: TensorList, other: TensorList): void {
     const outputs = judgedOf(this.#criterion).map((_, i) => this.#agrees(i, own, other))
     if (outputs.includes(undefined)) return
     this.compared++

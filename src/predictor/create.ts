@@ -1,7 +1,7 @@
-/** Composes local workers with a predictor, so that serving knows no threads. */
+/** Makes a predictor with its workers, so that the predictor itself knows nothing about threads. */
 
 import { checkInteger, expected, isObject } from '../base/check'
-import { doubtsOf } from '../base/reading'
+import { doubtsOf } from '../base/output-kind'
 import { verifiedWorkers } from '../base/scheme'
 import { CheckedWorker } from '../workers/checked'
 import { localWorkers, mostThreads } from '../workers/local/local'
@@ -26,22 +26,22 @@ import type { TrustLayers } from './stack'
 import { type Coder, noCoder } from './tenants'
 
 /**
- * Starts workers and returns when all have loaded the model and run it once. In workerd the predictor serves the request, or the Durable
- * Object, that made it, and throws CLOSED in others.
+ * Starts the workers and resolves when all have loaded the model and run it once. In workerd the predictor belongs to the request or Durable Object
+ * that made it, and throws CLOSED in others.
  *
- * @throws TypeError, RangeError for a wrong option; ApproxiferError MODEL, WORKER where the start fails
+ * @throws TypeError, RangeError for a wrong option; ApproxiferError MODEL, WORKER if the start fails
  */
 export async function createPredictor(options: PredictorOptions): Promise<Predictor> {
   const guard = ownRequest('the predictor')
   const given = checkOptions(options)
   const coder = isCoded(given) ? await (await import('./coder')).loadCoder(given) : noCoder()
   const settings = settingsOf(given, coder, guard)
-  const parts = await partsFor(given, coder)
+  const dependencies = await dependenciesFor(given, coder)
   const needed = workersNeeded(coder)
   const least = leastOf(coder, needed)
-  const counted = coder.scheme.byzantine || parts.reputation ? 'machines' : 'workers'
-  const liars = parts.sampling || parts.reputation ? Number.POSITIVE_INFINITY : coder.scheme.byzantine
-  const needs: Needs = { needed, least, counted, liars, anchored: parts.sampling !== undefined }
+  const counted = coder.scheme.byzantine || dependencies.reputation ? 'machines' : 'workers'
+  const liars = dependencies.sampling || dependencies.reputation ? Number.POSITIVE_INFINITY : coder.scheme.byzantine
+  const needs: Needs = { needed, least, counted, liars, needsTrusted: dependencies.sampling !== undefined }
   const { workers = needed } = given
   if (Array.isArray(workers) || isIterable(workers)) {
     const name = (['model', 'onnx'] as const).find((each) => options[each] !== undefined)
@@ -50,17 +50,17 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   if (Array.isArray(workers)) {
     const ready = workers.map((worker, i) => new CheckedWorker(`workers[${i}]`, worker, settings.warn))
     checkReady(ready, needs)
-    return remembering(coder, new Predictor(coder, ready, ableTo(given, settings, coder, ready[0]), parts))
+    return remembering(coder, new Predictor(coder, ready, ableTo(given, settings, coder, ready[0]), dependencies))
   }
   const membership = isIterable(workers)
-    ? new (await import('./membership')).Membership(workers, settings.warn, parts.rollout !== undefined)
+    ? new (await import('./membership')).Membership(workers, settings.warn, dependencies.rollout !== undefined)
     : undefined
   const started = await (membership?.gather(needs, settings.clock) ??
     startThreads(given, checkInteger('workers', workers, needed)))
   try {
     const able = ableTo(given, settings, coder, started[0])
     const isProven = isVerified(coder) || coder.code !== 'systematic'
-    const all = { ...parts, membership, needs: { ...needs, least: isProven ? least : 1 } }
+    const all = { ...dependencies, membership, needs: { ...needs, least: isProven ? least : 1 } }
     return await remembering(coder, new Predictor(coder, started, able, all))
   } catch (error) {
     membership?.close()
@@ -69,19 +69,19 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   }
 }
 
-/** Once it remembers what was saved. */
+/** Resolves once the memory has loaded its saved state. */
 async function remembering(coder: Coder, predictor: Predictor): Promise<Predictor> {
   await coder.ready()
   return predictor
 }
 
-/** What only some predictors need, and what none needs before it is there. */
-async function partsFor(given: Checked, coded: Coded) {
+/** Imports the modules that only some predictors need. */
+async function dependenciesFor(given: Checked, coded: Coded) {
   const { exact, maxError } = given.reuse
   return {
     given: mayRecall(given) ? await givenAnswers(given) : undefined,
-    Room: (await import('./batch-admission')).Room,
-    unasked: exact || maxError !== undefined ? await (await import('./reuse')).unaskedFor(maxError) : undefined,
+    BatchAdmission: (await import('./batch-admission')).BatchAdmission,
+    reuse: exact || maxError !== undefined ? await (await import('./reuse')).reuseFor(maxError) : undefined,
     rollout: given.rollout ? (await import('./rollout')).Rollout : undefined,
     sampling:
       given.verify.mode === 'sampled' ? (await import('../trust/sampling')).samplingOf(given, coded) : undefined,
@@ -108,22 +108,22 @@ async function openReputation(given: Checked) {
   return OpenReputation
 }
 
-function checkReady(workers: readonly ModelWorker[], { needed, counted, anchored }: Needs): void {
+function checkReady(workers: readonly ModelWorker[], { needed, counted, needsTrusted }: Needs): void {
   if (workers.length < needed) throw new RangeError(`workers: expected >= ${needed}, got ${workers.length}`)
   checkAlike(workers)
   const machines = machinesOf(workers)
   if (counted === 'machines' && machines < needed) {
     throw new RangeError(`workers: expected >= ${needed} machines, got ${machines} (${workers.length} workers)`)
   }
-  const unsigned = counted === 'machines' || anchored ? workers.findIndex(({ signed }) => signed === false) : -1
+  const unsigned = counted === 'machines' || needsTrusted ? workers.findIndex(({ signed }) => signed === false) : -1
   if (unsigned >= 0) throw new RangeError(expected(`workers[${unsigned}].signed`, 'true, since some may lie', false))
-  if (!anchored || workers.some(({ trusted }) => trusted)) return
+  if (!needsTrusted || workers.some(({ trusted }) => trusted)) return
   throw new RangeError(
     `workers: expected one at least that is yours (trusted), whom verify.mode 'sampled' asks for proof, got none of ${workers.length}`,
   )
 }
 
-/** Ready workers: each with a name of its own, no other predictor's, and all with the same model. */
+/** Checks that each worker has a name of its own, belongs to no other predictor, and has the same model. */
 function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
   workers.forEach((worker, i) => {
     if (worker.onFree) throw new RangeError(`workers[${i}].onFree: expected none, got that of another predictor`)
@@ -139,16 +139,16 @@ function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
   return workers
 }
 
-/** What of the settings can be done with the model. @throws RangeError for options that it is not able to, with what works without */
+/** Adapts the settings to what can be done with the model. @throws RangeError for options that the model does not support, with an alternative */
 function ableTo(given: Checked, settings: Settings, coder: Coder, worker: ModelWorker): Settings {
   checkAbilities(given, coder, worker)
   return readable(given, settings, coder, worker)
 }
 
 /**
- * Where outputs are read by a guess what is sure would mislead: what goes by it is refused where it is said, and else left out.
+ * If it is a guess what outputs mean, a confidence would mislead: options that rely on it are refused if they were given, and left out otherwise.
  *
- * @throws RangeError with what is to be said
+ * @throws RangeError with what the user has to say
  */
 function readable(given: Checked, settings: Settings, { code, learns }: Coder, worker: ModelWorker): Settings {
   const { policy, memory, reuse, right: said } = given
@@ -191,13 +191,13 @@ function checkAbilities(given: Checked, coded: Coded, worker: ModelWorker): void
   if (coded.code !== 'systematic') refuse('scheme', 'the systematic code', scheme?.preset)
   if (coded.scheme.stragglers) refuse('scheme.stragglers', '0', coded.scheme.stragglers)
   if (isRemembered) return
-  // A state has more than a memory: what is known of workers.
+  // A state has more than a memory: the workers' records.
   if (memory && (memory.bytes || memory.features || !memory.state)) refuse('memory', 'false', memory)
   if (maxError) refuse('reuse.maxError', 'none', maxError)
   if (policy === 'recover') refuse('policy', "'auto' | 'retry'", policy)
 }
 
-/** So many workers of its own. */
+/** Starts this many local workers. */
 function startThreads(
   { model, onnx, onWarning, verify: { rounding } }: Checked,
   workers: number,
@@ -207,19 +207,19 @@ function startThreads(
   return localWorkers({ ...onnx, rounding: onnx.rounding ?? rounding, model, workers, ...(onWarning && { onWarning }) })
 }
 
-/** Whether there is something to code, to learn, or to compute with. */
+/** Whether something is coded, learned or computed. */
 function isCoded({ scheme, policy = 'retry', memory, testing, reuse }: Checked): boolean {
   return policy !== 'retry' || Boolean(scheme || memory || testing.core || reuse.maxError)
 }
 
-/** The fewest workers that a predictor with this code starts on; where some may lie the fewest machines. */
+/** The fewest workers that a predictor with this code starts on; with liars, the fewest machines. */
 export function workersNeeded(coded: Coded): number {
   return isVerified(coded) ? verifiedWorkers(coded.scheme) : coded.scheme.workers
 }
 
 /**
- * The least to start with where the others do not come: S may be missing, and E, since a liar may be refused at its first
- * answer. With the paper's code none may be missing, since each row of a group needs a worker.
+ * The fewest workers to start on if the others do not come: S may be missing, and E, since a liar may be ejected after its first answer. With the
+ * paper's code none may be missing: each coded query of a group needs a worker.
  */
 function leastOf({ code, scheme }: Coded, needed: number): number {
   return code === 'systematic' ? Math.max(1, needed - scheme.stragglers - scheme.byzantine) : needed

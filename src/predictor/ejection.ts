@@ -1,11 +1,11 @@
-/** What follows when a worker was shown to lie, or is believed again. */
+/** What follows when a worker is ejected or readmitted. */
 
 import type { Verdict } from '../trust/reputation'
 import type { Settings } from './settings'
 import type { ModelVersion } from './version'
 
-/** @param generations  whatever model a machine has, it is ejected with all of its workers, and what they taught is forgotten */
-export function judge(verdict: Verdict, generations: readonly ModelVersion[], settings: Settings): void {
+/** @param versions  the machine is ejected in all model versions, with all of its workers, and what its answers taught is forgotten */
+export function judge(verdict: Verdict, versions: readonly ModelVersion[], settings: Settings): void {
   const { warn, events, onVerdict } = settings
   const { worker, identity, kind, evidence } = verdict
   onVerdict(verdict)
@@ -13,22 +13,22 @@ export function judge(verdict: Verdict, generations: readonly ModelVersion[], se
     return warn('workers disagree so often that hardly any would be left: does the model answer the same twice?')
   if (kind === 'readmitted') events.tellOf(worker, identity, { event: kind })
   else events.tellOf(worker, identity, { event: 'ejected', why: kind === 'deviant' ? 'deviant' : 'lied' })
-  for (const { means } of generations) means.trust.follow(identity)
+  for (const { dependencies } of versions) dependencies.trust.follow(identity)
   if (kind === 'readmitted') return
   const { lies, proven, deviating } = evidence
   if (kind === 'deviant') {
     warn(
       `${worker} answers unlike the others (in ${deviating} answers, ${proven} proven ones so far), by more than verify.rounding, less than a lie: it is passed over until it does not`,
     )
-    for (const generation of generations) {
-      generation.reuse?.forget({ identity }) // what the memory learned is an approximation all the same
-      generation.reconsider(identity)
+    for (const version of versions) {
+      version.reuse?.forget({ identity }) // the memory is approximate anyway: it keeps what it learned
+      version.reconsider(identity)
     }
     return
   }
   warn(`${worker} lied, with proof (${lies} lies, ${proven} proven answers so far): it is ejected`)
-  for (const generation of generations) {
-    generation.forget(identity)
-    generation.reconsider(identity)
+  for (const version of versions) {
+    version.forget(identity)
+    version.reconsider(identity)
   }
 }

@@ -1,4 +1,4 @@
-/** A layer of the user's own may throw: that costs the query that it was asked, and a warning. */
+/** Guards the user's own layers: one that throws costs its query and a warning. */
 
 import { ApproxiferError, messageOf } from '../base/errors'
 import type { Warn } from '../base/notices'
@@ -32,11 +32,11 @@ export function fenced(layer: Layer, warn: Warn): Layer {
   }
 }
 
-/** What its layer around is told of: no throw of its layer passes it. */
+/** The call around a user's layer: nothing that the layer throws gets out. */
 class FencedCall extends Relay implements Call {
   readonly #warn: Warn
   #call: Call | undefined
-  /** Calls that its layer makes beneath it, and that are not done. */
+  /** Calls that the layer has made and that are not done. */
   #running = 0
   #isOpen = true
   #isDone = false
@@ -53,7 +53,7 @@ class FencedCall extends Relay implements Call {
     })
   }
 
-  /** Runs code of its layer. */
+  /** Runs code of the layer. */
   try(run: () => void): void {
     try {
       run()
@@ -61,7 +61,7 @@ class FencedCall extends Relay implements Call {
       this.#warn(`a layer of your own failed: ${messageOf(error)}`)
       if (this.#isBroken) return
       this.#isBroken = true
-      void Promise.resolve().then(() => this.#fail(error)) // its caller may not know the call yet
+      void Promise.resolve().then(() => this.#fail(error)) // the caller may not know the call yet
     }
   }
 
@@ -93,12 +93,12 @@ class FencedCall extends Relay implements Call {
     this.caller.done?.()
   }
 
-  /** A layer that has thrown does not say any more when it is done. */
+  /** A layer that has thrown cannot be relied on to say when it is done. */
   #finish(): void {
     if (this.#isBroken && !this.#running) this.done()
   }
 
-  asked(): void {
+  sent(): void {
     this.#running++
   }
 
@@ -108,7 +108,7 @@ class FencedCall extends Relay implements Call {
   }
 }
 
-/** Tells the layer of what it asks beneath it. */
+/** Passes on to the layer what becomes of its own calls. */
 class FencedCaller implements Caller {
   readonly #call: FencedCall
   readonly #caller: Caller
@@ -116,7 +116,7 @@ class FencedCaller implements Caller {
   constructor(call: FencedCall, caller: Caller) {
     this.#call = call
     this.#caller = caller
-    call.asked()
+    call.sent()
   }
 
   began(attempt: Attempt): void {

@@ -1,4 +1,4 @@
-/** Workers that come and go: reads what an iterable tells of them, and lets none in that is not alike. */
+/** Workers that join and leave: reads changes from an iterable, and admits only workers with the same model. */
 
 import { expected, isObject } from '../base/check'
 import type { Clock } from '../base/clock'
@@ -14,64 +14,64 @@ import {
   type WorkerChanges,
 } from '../workers/worker'
 
-/** Changes after which whatever else happens has its turn: an iterable may have thousands ready. */
+/** Changes that are read in a row before the event loop gets its turn: an iterable may have thousands ready. */
 const AT_A_TIME = 20
-/** The wait for the first workers before a warning names the missing ones, and between two such warnings. */
+/** How long it waits for the first workers before a warning names the missing ones, and between two warnings. */
 const WAIT_MS = 3000
 const AGAIN_MS = 60_000
-/** For the last workers to join, where those that are there can do without: with the start of a process less than six seconds on a machine that is busy. */
+/** How long it waits for the last workers when it could start without them: on a busy machine a process starts in up to six seconds. */
 const GRACE_MS = 4000
 
-/** Where an anchor is needed. */
+/** For a fleet that needs a trusted worker. */
 export const YOURS = ', one of them yours (trusted)'
 
-/** Whose workers they are. */
+/** What joins and leaves is passed on to these methods. */
 export interface Members {
   join(worker: ModelWorker): void
   leave(name: string, how: 'remove' | 'drain'): void
-  /** Those that are there, and that come, have another model than before. */
+  /** All workers, also those that come later, have another model than before. */
   renew(change: ModelChange): void
   worker(name: string): ModelWorker | undefined
   isEmpty(): boolean
 }
 
-/** What it takes to answer, once it runs. */
-export type Takes = Pick<Needs, 'least' | 'counted' | 'liars' | 'anchored'>
+/** What a model needs to answer, once the predictor runs. */
+export type Takes = Pick<Needs, 'least' | 'counted' | 'liars' | 'needsTrusted'>
 
-/** How many workers are waited for at the start. */
+/** How many workers it waits for at the start. */
 export interface Needs {
   needed: number
-  /** These will do where the others do not come within `GRACE_MS`. */
+  /** These will do if the others do not come within `GRACE_MS`. */
   least: number
-  /** Where some may lie their machines count. */
+  /** Where some may lie, machines are counted instead of workers. */
   counted: 'workers' | 'machines'
-  /** Machines that may lie; Infinity: any number of strangers. No more than these have a model that takes over. */
+  /** Machines that may lie; Infinity: any number of untrusted workers. A model takes over only with more machines than that. */
   liars: number
-  /** One of them has to be the user's own: nobody else's word is proof. */
-  anchored?: boolean
+  /** One of them has to be trusted: only its answers are proof. */
+  needsTrusted?: boolean
 }
 
-/** No more workers can join. */
+/** Too few workers are left that could still join. */
 class TooFew extends Error {}
 
 export class Membership {
   readonly #source: WorkerChanges
   readonly #changes: AsyncIterator<Change>
-  /** Workers that will ever have joined, at most. */
+  /** Workers that can have joined at most, now or later. */
   readonly #most: number
   readonly #warn: (text: string) => void
-  /** What the first of them is like: all others must be. */
+  /** The signature of the first worker: all others must have it. */
   #signature: string | undefined
   #fingerprint: string | undefined
-  /** Whether workers with other models are members as well, of a generation of their own. */
+  /** Whether workers with other models are admitted, as a model version of their own. */
   readonly #apart: boolean
-  /** Those that came before the members were there, and have another model than most had. */
+  /** Workers that came before the predictor was made, with another model than most. */
   #early: ModelWorker[] = []
-  /** Some may lie: workers that others can speak for are not let in. */
+  /** Some may lie: a worker without a key is refused, since any other machine could speak for it. */
   #isDoubted = false
-  /** Workers that were let in: one that is told again is not closed. */
+  /** Workers that were admitted: one that is added twice is not closed. */
   readonly #known = new WeakSet<ModelWorker>()
-  /** What comes next, where that is waited for already. */
+  /** The next change, if it is being waited for. */
   #next: Promise<IteratorResult<Change>> | undefined
   #closed = false
 
@@ -86,25 +86,24 @@ export class Membership {
   }
 
   /**
-   * Waits until `needed` workers are there; after a few seconds `least` of them will do. Changes that bring that
-   * no nearer, which an iterable may have without end, leave others their turns. Where that takes long a warning says what is waited for.
+   * Waits until `needed` workers have joined; after a few seconds `least` of them will do. Between changes the event loop gets its turn, since an
+   * iterable may have changes without end. A warning says what is missing if it takes long.
    *
-   * @throws RangeError where that many can never join; ApproxiferError WORKER when the changes end before, or throw; the workers that came
-   *   are closed then
+   * @throws RangeError if that many can never join; ApproxiferError WORKER if the changes end or fail before; the workers are closed then
    */
   async gather(needs: Needs, clock: Clock): Promise<ModelWorker[]> {
-    const { needed, least, counted, liars, anchored } = needs
-    this.#isDoubted = counted === 'machines' || anchored === true
+    const { needed, least, counted, liars, needsTrusted } = needs
+    this.#isDoubted = counted === 'machines' || needsTrusted === true
     if (this.#isDoubted) this.#source.doubt?.(liars)
     const gathered = new Map<string, ModelWorker>()
     const members = this.#gathering(gathered)
     const joined = () => this.#count(gathered, needs)
     const isEnough = (count: number) =>
-      joined() >= count && (!anchored || this.#alike(gathered).some(({ trusted }) => trusted))
+      joined() >= count && (!needsTrusted || this.#alike(gathered).some(({ trusted }) => trusted))
     const all = () => (counted === 'workers' ? '' : ` (${gathered.size} workers)`)
     const stop = remind(clock, () =>
       this.#warn(
-        `waits for workers: ${joined()} of the ${needed} ${counted}${anchored ? `${YOURS},` : ''} that the scheme needs have joined${all()}`,
+        `waits for workers: ${joined()} of the ${needed} ${counted}${needsTrusted ? `${YOURS},` : ''} that the scheme needs have joined${all()}`,
       ),
     )
     const grace = graceOf(clock)
@@ -136,8 +135,8 @@ export class Membership {
     return this.#beginning(gathered)
   }
 
-  #failure(error: unknown, joined: number, { needed, counted, anchored }: Needs): Error {
-    const yours = anchored ? `${YOURS},` : ','
+  #failure(error: unknown, joined: number, { needed, counted, needsTrusted }: Needs): Error {
+    const yours = needsTrusted ? `${YOURS},` : ','
     if (error instanceof TooFew) {
       this.close()
       return new RangeError(`workers: expected >= ${needed} ${counted}${yours} got ${error.message}`)
@@ -152,14 +151,14 @@ export class Membership {
     return counted === 'workers' ? alike.length : machinesOf(alike)
   }
 
-  /** Those with which it begins; the others come later. */
+  /** The workers that it starts with; the others join later. */
   #beginning(gathered: ReadonlyMap<string, ModelWorker>): ModelWorker[] {
     const own = this.#alike(gathered)
     this.#early = [...gathered.values()].filter((worker) => !own.includes(worker))
     return own
   }
 
-  /** Those with the model that most of their machines have; the user's own decide where there are any. */
+  /** The workers with the model that most machines have; if some are trusted, these decide. */
   #alike(gathered: ReadonlyMap<string, ModelWorker>): ModelWorker[] {
     const groups: ModelWorker[][] = []
     const isAlike = (a: ModelWorker, b: ModelWorker) => !this.#apart || modelIdOf(a) === modelIdOf(b)
@@ -168,13 +167,13 @@ export class Membership {
     return [...largest(groups, (group) => machinesOf(isAnyTrusted ? group.filter(({ trusted }) => trusted) : group))]
   }
 
-  /** What comes next: the same until it was taken, which `#next = undefined` says. */
+  /** The next change; the same one until `#next = undefined` marks it as taken. */
   #change(): Promise<IteratorResult<Change>> {
     this.#next ??= this.#changes.next()
     return this.#next
   }
 
-  /** Members of no predictor yet. */
+  /** Collects workers until enough have joined. */
   #gathering(gathered: Map<string, ModelWorker>): Members {
     return {
       join: (worker) => gathered.set(worker.name, worker),
@@ -190,7 +189,7 @@ export class Membership {
     }
   }
 
-  /** From now on the changes are these members'. Returns at once; an iterable that ends or throws changes nothing for those that it has. */
+  /** From now on changes go to these members. Returns at once; if the iterable ends or fails, the members stay. */
   async follow(clock: Clock, members: Members): Promise<void> {
     try {
       for (const worker of this.#early.splice(0)) members.join(worker)
@@ -208,11 +207,11 @@ export class Membership {
     }
   }
 
-  /** Tells the iterable that nobody listens any more; a worker that it has under way is closed when it comes. */
+  /** Ends the iterable; a worker that still comes is closed. */
   close(): void {
     this.#closed = true
-    const leave = async () => this.#changes.return?.() // what throws rejects, and keeps no worker from being closed
-    // It is not waited for: a generator that waits for its next change returns only after that.
+    const leave = async () => this.#changes.return?.() // if `return` throws, workers are closed all the same
+    // Not awaited: a generator that waits for its next change returns only after that.
     leave().catch(() => {})
   }
 
@@ -242,7 +241,7 @@ export class Membership {
     members.join(own)
   }
 
-  /** The first worker says what the model is, and so does one that joins when none is left. */
+  /** The first worker determines the model; so does the next one after all have left. */
   #welcome({ name, fingerprint }: ModelWorker, members: Members): void {
     const known = this.#fingerprint
     this.#fingerprint ??= fingerprint
@@ -258,7 +257,7 @@ export class Membership {
     members.renew(change)
   }
 
-  /** @throws RangeError where a worker cannot be one of the members */
+  /** @throws RangeError for a worker that cannot be a member */
   #checkAlike({ name, signature, fingerprint, onFree, signed }: ModelWorker, members: Members): void {
     const known = this.#fingerprint
     const own = JSON.stringify(signature)
@@ -278,7 +277,7 @@ export class Membership {
   }
 }
 
-/** Whether another predictor has it. */
+/** Whether the worker belongs to another predictor. */
 function isInUse(worker: ModelWorker): boolean {
   try {
     return worker.onFree !== undefined
@@ -287,12 +286,12 @@ function isInUse(worker: ModelWorker): boolean {
   }
 }
 
-/** Whatever else waits has its turn. */
+/** Gives the event loop a turn. */
 function breath(clock: Clock, isIdle = false): Promise<void> {
   return new Promise((resolve) => clock.after(0, resolve, isIdle))
 }
 
-/** Says it after a while, and again and again. @returns ends that */
+/** Calls `say` after a while, and then repeatedly. @returns ends that */
 function remind(clock: Clock, say: () => void): () => void {
   const again = () => {
     say()
@@ -310,7 +309,7 @@ function graceOf(clock: Clock): { over: Promise<undefined>; cancel: () => void }
   return { over, cancel }
 }
 
-/** What cannot be closed stays as it is. */
+/** Closes a worker; one that cannot be closed is left as it is. */
 async function shut(worker: ModelWorker): Promise<void> {
   try {
     await worker.close()

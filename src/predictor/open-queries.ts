@@ -1,4 +1,4 @@
-/** What is under way through a stack of layers, each call for a caller who waits for a prediction. */
+/** The queries in flight: each is a call through the stack of layers, whose outcome becomes its caller's prediction. */
 
 import { Bag } from '../base/arrays'
 import type { Clock } from '../base/clock'
@@ -10,29 +10,34 @@ import type { Identity } from '../pool/attempt'
 import { type Answer, type Outcome, OutgoingCall, type Query, type Service, Tried } from '../service'
 import { identityOf } from '../workers/worker'
 import type { WaitingCaller } from './caller'
-import type { Means } from './means'
+import type { Dependencies } from './dependencies'
 
-type OpenMeans = Pick<Means, 'pool' | 'signature' | 'buffers' | 'ended'>
+type OpenDependencies = Pick<Dependencies, 'pool' | 'signature' | 'buffers' | 'ended'>
 
-/** What is to be asked of another model. */
+/** A query that is to be sent to another model. */
 export interface DetachedQuery {
   readonly payload: Payload
   readonly caller: WaitingCaller
-  /** False: it is let in however much waits. */
+  /** False: it is admitted however long the queue is. */
   readonly refusal: false | undefined
 }
 
 export class OpenQueries {
   readonly #service: Service
-  readonly means: OpenMeans
+  readonly dependencies: OpenDependencies
   readonly model: { readonly fingerprint: string | undefined }
   readonly clock: Clock
   readonly open = new Bag<OpenQuery>()
 
-  constructor(answering: Service, means: OpenMeans, model: { readonly fingerprint: string | undefined }, clock: Clock) {
+  constructor(
+    answering: Service,
+    dependencies: OpenDependencies,
+    model: { readonly fingerprint: string | undefined },
+    clock: Clock,
+  ) {
     this.#service = answering
     this.clock = clock
-    this.means = means
+    this.dependencies = dependencies
     this.model = model
   }
 
@@ -42,26 +47,26 @@ export class OpenQueries {
     try {
       call.start(this.#service)
     } catch (error) {
-      this.open.remove(call) // its tenant cannot be made
+      this.open.remove(call) // no room for its tenant
       throw error
     }
     return call
   }
 
-  /** What waits for an answer is another model's to answer. */
+  /** Takes out the queries without an answer, for another model. */
   detach(): DetachedQuery[] {
     return this.open.all.filter(({ isOpen }) => isOpen).map((call) => call.detach())
   }
 
-  /** Each gets this error, and what runs is given up. */
+  /** Fails all queries with this error, and gives up their attempts. */
   end(error: ApproxiferError): void {
     for (const call of this.open.all) call.end(error)
   }
 }
 
-/** A query and who hears of it: one object for both, since each of a million queries has them. */
+/** A query and its listener in one object, to save memory: each query has one. */
 export class OpenQuery extends OutgoingCall implements Query {
-  /** Among those under way; -1 once it is done. */
+  /** Its index among the queries in flight; -1 once it is done. */
   place = 0
   readonly payload: Payload
   readonly priority = 'normal'
@@ -70,7 +75,7 @@ export class OpenQuery extends OutgoingCall implements Query {
   readonly apart: readonly Tried[]
   readonly #caller: WaitingCaller
   readonly #open: OpenQueries
-  /** Its caller is another call's, or it was ended: its answers tell nothing. */
+  /** It was detached or ended: its answers teach nothing. */
   #isVoid = false
   #refusal: Query['refusal']
   #isForeseen: boolean
@@ -86,13 +91,13 @@ export class OpenQuery extends OutgoingCall implements Query {
     this.#isForeseen = refusal !== undefined
   }
 
-  /** The pool is asked once, and only for a query that is not answered without it: what it refuses counts as overload. */
+  /** Computed on first use, since the pool counts a refusal as overload: only queries that are not answered otherwise ask for it. */
   get refusal(): Query['refusal'] {
     if (this.#isForeseen) return this.#refusal
     this.#isForeseen = true
-    const { clock, means } = this.#open
+    const { clock, dependencies } = this.#open
     const { dueAt, turn } = this.#caller
-    this.#refusal = means.pool.forecast.refusal(dueAt - clock.now(), turn)
+    this.#refusal = dependencies.pool.forecast.refusal(dueAt - clock.now(), turn)
     return this.#refusal
   }
 
@@ -124,7 +129,7 @@ export class OpenQuery extends OutgoingCall implements Query {
     return !this.#isVoid && this.#caller.isOpen
   }
 
-  /** The caller wants no answer any more. */
+  /** The caller does not want an answer any more. */
   leave(error: ApproxiferError): void {
     if (this.isOpen) this.#fail(error)
     this.drop('left')
@@ -136,11 +141,11 @@ export class OpenQuery extends OutgoingCall implements Query {
     this.drop('void')
   }
 
-  /** @returns what is to be asked again, for the caller who waits on */
+  /** @returns the query, to be sent again for the same caller */
   detach(): DetachedQuery {
     const caller = this.#caller
     const payload = this.payload.kept()
-    caller.relisten((error) => caller.fail(error, this.#open.means.ended))
+    caller.relisten((error) => caller.fail(error, this.#open.dependencies.ended))
     this.#isVoid = true
     this.drop('void')
     return { payload, caller, refusal: this.#refusal === false ? false : undefined }
@@ -154,21 +159,21 @@ export class OpenQuery extends OutgoingCall implements Query {
 
   done(): void {
     this.#open.open.remove(this)
-    this.#open.means.buffers?.free(this.payload)
+    this.#open.dependencies.buffers?.free(this.payload)
   }
 
   #fail(error: ApproxiferError): void {
-    this.#caller.fail(error, this.#open.means.ended)
+    this.#caller.fail(error, this.#open.dependencies.ended)
   }
 
   #answer({ answer: { tensors }, status, confidence, by, id, reused, recovery }: Answer): void {
-    const { means, model } = this.#open
-    const { signature, ended } = means
+    const { dependencies, model } = this.#open
+    const { signature, ended } = dependencies
     const { hedged } = this.tried
     const own = status === 'recovered' ? undefined : by[0]
     const now = own ? 0 : this.#open.clock.now()
     const sentAt = own ? own.startedAt : this.#sentAt(status, now)
-    // An attempt may have begun for an equal query that came before.
+    // An equal query that came before may have begun an attempt already.
     const queuedMs = reused ? 0 : Math.max(0, sentAt - this.#caller.since)
     const ranMs = reused ? 0 : own ? own.ranMs : now - sentAt
     const workers: string[] = []
@@ -179,7 +184,7 @@ export class OpenQuery extends OutgoingCall implements Query {
     }
     const output = toNamed(tensors, signature.outputs)
     const { fingerprint } = model
-    // Each by its name: a spread costs 1 kB.
+    // Property by property: a spread costs 1 kB.
     const prediction: Prediction = {
       output,
       status,
@@ -198,7 +203,7 @@ export class OpenQuery extends OutgoingCall implements Query {
     this.#caller.answer(prediction, ended)
   }
 
-  /** What was recovered has taken as long as its first attempt has; what was remembered as long as the lookup. */
+  /** A recovery has taken as long as its first attempt; a remembered answer as long as its lookup. */
   #sentAt(status: Status, now: number): number {
     return this.tried.attempts[0]?.startedAt || (status === 'remembered' ? this.since : now)
   }

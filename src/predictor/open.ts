@@ -1,4 +1,4 @@
-/** A fleet that anybody may join: what takes part in it, and what does not go with it. */
+/** Open fleets, which anybody may join: the parts that they need, and the options that do not go with them. */
 
 import { expected } from '../base/check'
 import type { Checked } from './settings'
@@ -6,9 +6,9 @@ import type { Checked } from './settings'
 export { OpenReputation } from '../trust/open-reputation'
 
 /**
- * Every answer is a worker's own, none is kept, since a lie would be given again, and a query is seen by one stranger, whatever model he has.
+ * In an open fleet every answer is a worker's own. None is cached, since a lie would be given again, and one untrusted worker sees a query at most.
  *
- * @throws RangeError for options that do not go with it
+ * @throws RangeError for options that contradict this
  */
 export function checkOpen({ scheme, memory, policy, reuse, rollout, verify }: Checked): void {
   const refuse = (field: string, what: string, got: unknown) => {

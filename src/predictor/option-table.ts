@@ -1,6 +1,6 @@
 /**
- * The options of `createPredictor` and `predict`, said once: checks, flags of `approxifer serve` and the tables of docs/ are made of these.
- * Defaults that depend on other options are in settings.ts.
+ * The options of `createPredictor` and `predict`: checks, the flags of `approxifer serve` and the tables in docs/ are generated from this. Defaults
+ * that depend on other options are in settings.ts.
  */
 
 import { checkSignal } from '../base/abort'
@@ -22,10 +22,10 @@ import {
   type TableOf,
   words,
 } from '../base/option'
-import { checkRight } from '../base/reading'
+import { checkRight } from '../base/output-kind'
 import { MOST } from '../base/scheme'
 import type { CoreOptions } from '../core/load'
-import { isTraceparent, type ModelReport, type PredictorEvent } from '../events'
+import { isTraceparent, type ModelVersionReport, type PredictorEvent } from '../events'
 import { priorities } from '../pool/attempt'
 import type { Recall } from '../trust/given-answers'
 import type { Verdict } from '../trust/reputation'
@@ -33,7 +33,7 @@ import { type LocalOptions, threadOptions } from '../workers/local/options'
 import { type MemoryChoices, type PredictOptions, type PredictorOptions, type SchemeChoices, trusts } from './options'
 
 type Workers = NonNullable<PredictorOptions['workers']>
-/** With less a span would be longer than what a memory is used for; with more nothing is promised that is worth it. */
+/** With less a window would be longer than a memory is used for; more is no useful promise. */
 const [LEAST_ERROR, MOST_ERROR] = [1e-4, 0.5]
 const probability = (field: string, value: unknown) => checkShare(field, value, 'a probability')
 
@@ -60,42 +60,34 @@ const choices = {
   atDeadline: option(
     words(atDeadlines),
     'fail',
-    'what a query gets at its deadline that has no answer: an error, or what there is instead',
+    'what a query without an answer gets at its deadline: an error, or the best recovery',
     '--at-deadline <what>',
   ),
   onOverload: option(
     words(onOverloads),
     'fail',
-    'what a query gets that no worker can answer in time: an error, or what is remembered',
+    'what a query gets if no worker can answer it in time: an error, or the memory’s answer',
     '--on-overload <what>',
   ),
 } satisfies TableOf<Choices>
 
 export const predictOptions = {
   deadlineMs: open(checkMs, 'the predictor’s', 'how long it may take'),
-  signal: open(checkSignal, 'none', 'rejects it with ABORTED when it fires'),
-  priority: open(
-    words(priorities),
-    "`'normal'`",
-    'before which others it goes where queries wait: see [overload](serving.md#overload)',
-  ),
+  signal: open(checkSignal, 'none', 'rejects the query with ABORTED when it fires'),
+  priority: open(words(priorities), "`'normal'`", 'its place in the queue: see [overload](serving.md#overload)'),
   tenant: open(checkString, 'none', 'whose query it is: see [below](#tenants)'),
   caller: open(
     checkString,
     'none',
-    'who asks, where no tenant is named: takes turns with others where queries wait, and has no memory of its own',
+    'who sends it, if it has no tenant: callers take turns in the queue, and share the memory',
   ),
-  weight: option(
-    integer(1, 1000),
-    1,
-    'of its tenant or caller, where queries wait: turns that it has for one of another’s',
-  ),
+  weight: option(integer(1, 1000), 1, 'turns of its tenant or caller in the queue, for each turn of another'),
   traceparent: open(
     checkTraceparent,
     'none',
     'W3C Trace Context of who asks: workers behind HTTP and on machines get it, and `onEvent` names it',
   ),
-  ask: option(checkBoolean, false, 'whether a worker is asked, whatever is remembered: see [reuse.md](reuse.md)'),
+  ask: option(checkBoolean, false, 'whether a worker answers, even if the memory could: see [reuse.md](reuse.md)'),
   ...choices,
 } satisfies TableOf<PredictOptions>
 
@@ -103,7 +95,11 @@ const scheme = {
   queries: open(integer(1, MOST.queries), 'none', 'K: queries that are coded together', '--queries <K>'),
   stragglers: option(integer(0, MOST.stragglers), 0, 'S: results that may be late or missing', '--stragglers <S>'),
   byzantine: option(integer(0, MOST.byzantine), 0, 'E: results that may be lies', '--byzantine <E>'),
-  workers: open(integer(1, MOST.workers), 'K + S; of the paper’s code 2(K + E) + S where E > 0', 'N: rows of a group'),
+  workers: open(
+    integer(1, MOST.workers),
+    'K + S; of the paper’s code 2(K + E) + S where E > 0',
+    'N: coded queries of a group',
+  ),
   preset: open(words(['aaai22']), 'none', 'the paper’s code, decoder and locator'),
 } satisfies TableOf<SchemeChoices>
 
@@ -111,7 +107,7 @@ export const hedge = {
   budget: option(
     checkShare,
     0.2,
-    'second requests for late queries at most, as a share of all; when they pay is learned',
+    'second requests for late queries, as a share of all queries at most; when they pay is learned',
   ),
 } satisfies TableOf<Exclude<PredictorOptions['hedge'], false | undefined>>
 
@@ -119,60 +115,72 @@ const verify = {
   trust: option(
     words(trusts),
     'closed',
-    "`'open'`: anybody may join, and earns trust: see [liars.md](liars.md#strangers)",
+    "`'open'`: anybody may join, and earns trust: see [liars.md](liars.md#open-fleets)",
     '--trust <whom>',
   ),
   mode: option(
     words(['every', 'sampled']),
     'every',
-    'whether each answer is proven where some may lie, or given as it comes and some are audited: see [liars.md](liars.md#sampled-verification)',
+    'where workers may lie: whether each answer is proven, or answers are given as they come and some are audited: see [liars.md](liars.md#sampled-verification)',
     '--verify <which>',
   ),
   rate: open(
     shareOf,
     "0.05 with `'sampled'`",
-    'share of a worker’s answers that an anchor is asked for as well',
+    'share of each worker’s answers that a trusted worker is asked about as well',
     '--verify-rate <share>',
   ),
   integrity: open(
     checkShare,
     "0.95; 0.999 with trust `'open'`",
-    'confidence from which a memory makes one worker enough; 1: all is proven. In an open fleet what is right, of all',
+    'confidence from which the memory’s agreement makes one worker enough; 1: every answer is proven. In an open fleet the share of right answers',
     '--integrity <p>',
   ),
-  audit: open(checkShare, '0.01; 0 without hedges', 'share of queries that several are asked for, to find liars'),
-  rounding: option(checkShare, ROUNDING, 'how far values of honest answers may differ, over the size of their output'),
+  audit: open(checkShare, '0.01; 0 without hedges', 'share of queries that go to several workers, to find liars'),
+  rounding: option(
+    checkShare,
+    ROUNDING,
+    'how far values of honest answers may differ, relative to the size of their output',
+  ),
 } satisfies TableOf<NonNullable<PredictorOptions['verify']>>
 
 const memory = {
-  bytes: open(integer(0), '64 MiB', 'what it may hold; with 0 the rest of a `state` counts'),
+  bytes: open(
+    integer(0),
+    '64 MiB',
+    'bytes that it may hold; with 0 it holds no pairs, and a `state` only has the workers’ records',
+  ),
   features: open(any<NonNullable<MemoryChoices['features']>>, 'see [below](#memory)', 'how queries are compared'),
   state: open(state, 'none', 'what `save()` gave, or one by tenant: see [below](#saved-state)'),
 } satisfies TableOf<MemoryChoices>
 
 const limits = {
-  queries: option(integer(1), 1000, 'queries under way; more are refused: OVERLOADED (HTTP 429)', '--max-queries <n>'),
-  batch: open(integer(1), 'as many as the worker takes', 'rows in one run of the model: see [batches.md](batches.md)'),
+  queries: option(integer(1), 1000, 'queries in flight; more are refused: OVERLOADED (HTTP 429)', '--max-queries <n>'),
+  batch: open(
+    integer(1),
+    'as many as the worker takes',
+    'queries in one run of the model: see [batches.md](batches.md)',
+  ),
   pad: option(
     checkBoolean,
     false,
     'whether sequences of tokens that differ in length share a run: see [batches.md](batches.md)',
   ),
-  tenants: option(integer(1, 10_000), 1, 'callers that are kept apart: see [below](#tenants)', '--tenants <n>'),
+  tenants: option(integer(1, 10_000), 1, 'tenants, which are kept apart: see [below](#tenants)', '--tenants <n>'),
 } satisfies TableOf<NonNullable<PredictorOptions['limits']>>
 
 const rollout = {
   shadow: option(
     checkShare,
     0,
-    'share of the queries that a new model is asked as well, unseen by callers',
+    'share of the queries that a new model gets as well, while callers get the old one’s answers',
     '--shadow <share>',
   ),
   canary: option(checkShare, 0, 'share of the queries that it answers before it takes over', '--canary <share>'),
   agreement: option(
     checkShare,
     0.95,
-    'share of its answers that have to be as those of the model that serves; with less it does not take over',
+    'share of its answers that must agree with the serving model’s; with less it is refused',
     '--agreement <share>',
   ),
 } satisfies TableOf<NonNullable<PredictorOptions['rollout']>>
@@ -181,15 +189,15 @@ const reuse = {
   exact: option(
     checkBoolean,
     false,
-    'whether equal queries have the model’s answer to the first one: see [below](#equal-queries)',
+    'whether equal queries get the model’s answer to the first one: see [below](#equal-queries)',
   ),
   maxError: open(
     number(LEAST_ERROR, MOST_ERROR),
     'none',
-    'answers that the memory may give unasked and wrong at most, as a share of all: see [reuse.md](reuse.md)',
+    'lets the memory answer; share of all answers that may be wrong at most: see [reuse.md](reuse.md)',
     '--max-error <share>',
   ),
-  bytes: option(integer(0), 64 * 2 ** 20, 'what queries and answers that are kept for that may take'),
+  bytes: option(integer(0), 64 * 2 ** 20, 'bytes of cached queries and answers'),
 } satisfies TableOf<NonNullable<PredictorOptions['reuse']>>
 
 const testing = {
@@ -209,61 +217,65 @@ export const predictorOptions = {
   workers: open(
     any<Workers>,
     'as many as are needed',
-    'how many local ones, or others: see [below](#workers-elsewhere)',
+    'how many local ones to start, or remote ones: see [below](#workers-elsewhere)',
   ),
   scheme: {
     ...open(
       (field, value) => read(scheme, field, value) as SchemeChoices,
       'none',
-      'what is coded; without one late queries are hedged',
+      'how queries are coded; without a scheme late queries are hedged',
     ),
     options: scheme,
   },
   ...choices,
   deadlineMs: option(checkMs, 10_000, 'how long a query may take', '--deadline <ms>'),
   maxWaitMs: option(checkMs, 5, 'how long a query may wait for others to fill its group'),
-  hangMs: option(checkMs, 30_000, 'after which a silent worker is restarted'),
-  hedge: switchable('on', '`false` for workers that must not be asked twice', hedge),
-  verify: group('where workers may lie: see [below](#workers-that-lie)', verify),
+  hangMs: option(checkMs, 30_000, 'a worker that is silent for this long is restarted'),
+  hedge: switchable('on', '`false`: no query is sent twice', hedge),
+  verify: group('for workers that may lie: see [below](#workers-that-lie)', verify),
   memory: switchable("on; off with policy `'retry'` and the paper’s code", '`false`: nothing is remembered', memory),
-  limits: group('how much at a time', limits),
+  limits: group('bounds', limits),
   right: open(
     checkRight,
     'as its outputs are read',
     "when an answer is right: `'label'`, `'labels'`, `'equal'`, `axis`, `threshold`, `top`, `within` or `relative` (as a flag: `top:3`); of several outputs `{ outputs: { name: .. } }`: see [below](#what-counts-as-right)",
     '--right <what>',
   ),
-  reuse: group('answers without asking', reuse),
+  reuse: group('answers without workers', reuse),
   rollout: {
     ...open(
       (field, value) => read(rollout, field, value),
       'it takes over when more machines have it, at once',
-      'of a new model of workers elsewhere, which gathers beside the one that serves: see [serving.md](serving.md#a-new-model)',
+      'how a new model of remote workers takes over: see [serving.md](serving.md#a-new-model)',
     ),
     options: rollout,
   },
-  onnx: group('of the workers that it starts', threadOptions),
+  onnx: group('for the workers that it starts', threadOptions),
   layers: open(
     callback<NonNullable<PredictorOptions['layers']>>,
     'its own',
-    'what a query goes through, from what it would go through: see [below](#layers-of-your-own)',
+    'returns the layers that a query goes through, given the standard ones: see [below](#layers-of-your-own)',
   ),
-  onWarning: open(callback<(text: string) => void>, '`console.warn`', 'told once per thing worth knowing'),
+  onWarning: open(callback<(text: string) => void>, '`console.warn`', 'called once for each warning'),
   onEvent: open(
     callback<(event: PredictorEvent) => void>,
     'none',
     'told what happens to queries, workers and models: see [below](#events)',
   ),
-  onGeneration: open(
-    callback<(told: ModelReport) => void>,
+  onModelVersion: open(
+    callback<(report: ModelVersionReport) => void>,
     'none',
-    'told how a new model fares: see [serving.md](serving.md#a-new-model)',
+    'called with the state of a new model: see [serving.md](serving.md#a-new-model)',
   ),
-  onVerdict: open(callback<(verdict: Verdict) => void>, 'none', 'told of liars: see [below](#workers-that-lie)'),
+  onVerdict: open(
+    callback<(verdict: Verdict) => void>,
+    'none',
+    'called when a worker is ejected or readmitted: see [below](#workers-that-lie)',
+  ),
   onRecall: open(
     callback<(recall: Recall) => void>,
     'none',
-    'told which unproven answers a convict gave: see [liars.md](liars.md#sampled-verification)',
+    'called with the unproven answers of an ejected worker: see [liars.md](liars.md#sampled-verification)',
   ),
   testing: group('for simulations', testing),
 } satisfies TableOf<PredictorOptions>

@@ -1,12 +1,12 @@
-/** What callers may ask of a predictor; checks, defaults and what the tables of docs/ say are in option-table.ts. */
+/** Types of the options; checks, defaults and documentation are in option-table.ts. */
 
 import type { Choices } from '../base/choices'
 import type { Clock } from '../base/clock'
-import type { Right } from '../base/reading'
+import type { Right } from '../base/output-kind'
 import type { Tensors } from '../base/tensor'
 import type { CodecOptions } from '../codec/codec'
 import type { CoreOptions } from '../core/load'
-import type { ModelReport, PredictorEvent } from '../events'
+import type { ModelVersionReport, PredictorEvent } from '../events'
 import type { MemoryOptions } from '../memory/memory'
 import type { Priority } from '../pool/attempt'
 import type { Layer } from '../service'
@@ -20,44 +20,44 @@ export type { Priority }
 export interface PredictOptions extends Choices {
   deadlineMs?: number
   signal?: AbortSignal
-  /** Before which others it is answered where queries wait. Default 'normal'. */
+  /** Default 'normal'. */
   priority?: Priority
-  /** Whose query it is: see `limits.tenants`. */
+  /** See `limits.tenants`. */
   tenant?: string
-  /** Who asks, where no tenant is named: callers take turns where queries wait, and share memory and groups. */
+  /** Who sends the query, if it has no tenant: callers take turns in the queue, and share memory and groups. */
   caller?: string
-  /** Of its tenant or caller, where queries wait: turns that it has for one of another with 1. As of the first of those that wait. Default 1. */
+  /** Turns in the queue for each turn of another tenant or caller; the first waiting query's weight counts. Default 1. */
   weight?: number
   /** W3C Trace Context of who asks: it goes on to workers behind HTTP and on machines. */
   traceparent?: string
-  /** It is asked, however much is remembered: see `reuse.maxError`. */
+  /** The model answers, not the memory: see `reuse.maxError`. */
   ask?: boolean
 }
 
-/** Other codes, decoders and locators are a `Codec`'s. */
+/** For other codes, decoders and locators use a `Codec`. */
 export type SchemeChoices = Pick<CodecOptions, 'queries' | 'stragglers' | 'byzantine' | 'workers' | 'preset'>
 
-/** Each with its default in docs/reference.md. */
+/** Defaults are in docs/reference.md. */
 export interface PredictorOptions extends Choices {
   model?: LocalOptions['model']
   /**
-   * How many local ones to start (default: as many as the scheme has rows; more are spares), or ready ones, which `close` closes. Or an
-   * iterable that tells of those that come and go: see `Change`. The predictor is there when as many have joined as the scheme needs, and
-   * takes further changes as they come; should there be no more, it goes on with the workers that it has. `close` calls its `return`.
-   * With `byzantine` > 0 machines count, not workers: see `ModelWorker.identity`.
+   * How many local workers to start (default: as many as the scheme needs; more are spares), or a list of workers, which `close` closes, or an
+   * iterable of workers that join and leave: see `Change`. With an iterable the predictor starts when as many have joined as the scheme needs, and
+   * goes on with its workers when the iterable ends; `close` calls its `return`. With `byzantine` > 0 machines are counted, not workers: see
+   * `ModelWorker.identity`.
    */
   workers?: number | readonly ModelWorker[] | WorkerChanges
   /**
-   * How many queries are coded together, and how many results may be late or wrong. Without one queries go out one by one, and late ones
-   * are hedged. The code is the systematic one: exact answers when nobody is late; with byzantine > 0 every answer is proven or checked.
+   * How many queries are coded together, and how many results may be late or wrong. Without a scheme each query is sent by itself, and late ones
+   * are hedged. The code is systematic: answers are exact when no worker is late; with `byzantine` > 0 each answer is proven or checked.
    */
   scheme?: SchemeChoices
   deadlineMs?: number
   maxWaitMs?: number
   hangMs?: number
-  /** Second requests for late queries; `false` for workers that must not be asked twice. */
+  /** Second requests for late queries; `false`: no query is sent twice. */
   hedge?: false | { budget?: number }
-  /** Where workers may lie. */
+  /** For workers that may lie. */
   verify?: {
     trust?: TrustIn
     mode?: 'every' | 'sampled'
@@ -66,26 +66,26 @@ export interface PredictorOptions extends Choices {
     audit?: number
     rounding?: number
   }
-  /** Queries and the model's own answers to them, from which lost ones are recovered. `state` is what `save` gave, one by tenant. */
+  /** Pairs of query and answer, from which lost answers are recovered. `state` is what `save` gave, or one state for each tenant. */
   memory?: false | MemoryChoices
   limits?: { queries?: number; batch?: number; pad?: boolean; tenants?: number }
-  /** When a recovered answer is right. */
+  /** When a recovered answer counts as right. */
   right?: Right
-  /** Answers without asking: to equal queries, and of a memory that is wrong so often at most; see docs/reference.md. */
+  /** Answers without workers: to equal queries, and by a memory with a bounded share of errors; see docs/reference.md. */
   reuse?: { exact?: boolean; maxError?: number; bytes?: number }
-  /** Of the threads that it starts. */
+  /** For the threads that it starts. */
   onnx?: Omit<ThreadOptions, 'maxPending'>
-  /** How a new model of workers that come and go takes over. */
+  /** How a new model of workers that join and leave takes over. */
   rollout?: { shadow?: number; canary?: number; agreement?: number }
-  /** Those that a query goes through, the outermost first, from those that it would go through: see docs/reference.md. */
+  /** Returns the layers to use, the outermost first, given the standard ones: see docs/reference.md. */
   layers?: (own: readonly Layer[]) => readonly Layer[]
   onWarning?: (text: string) => void
   /** Told what happens, in a moment and in order: see `PredictorEvent`. */
   onEvent?: (event: PredictorEvent) => void
-  onGeneration?: (told: ModelReport) => void
+  onModelVersion?: (report: ModelVersionReport) => void
   onVerdict?: (verdict: Verdict) => void
   onRecall?: (recall: Recall) => void
-  /** For simulations, and to choose between cores. */
+  /** For simulations, and to choose a core. */
   testing?: {
     clock?: Clock
     seed?: number
@@ -95,11 +95,11 @@ export interface PredictorOptions extends Choices {
   }
 }
 
-/** `open`: anybody may join, and a worker's word counts only once it is earned. `closed`: at most `byzantine` workers lie. */
+/** `open`: anybody may join, and a worker's answers count only once it has earned trust. `closed`: at most `byzantine` workers lie. */
 export type TrustIn = (typeof trusts)[number]
 export const trusts = ['closed', 'open'] as const
 
-/** Of a query that is no vector, for instance one of tokens. */
+/** Makes a vector of a query that is none, for instance one of tokens. */
 export type QueryFeatures = (query: Tensors) => Float32Array
 
 export interface MemoryChoices extends Pick<MemoryOptions, 'bytes'> {

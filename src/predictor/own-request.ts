@@ -1,13 +1,13 @@
-/** Where a request cannot wait for what another one began, predictors and gateways serve the request that made them. */
+/** On runtimes where one request cannot wait for another's work, predictors and gateways only serve the request that made them. */
 
 import { platform } from '#platform'
 import { ApproxiferError, type Guard } from '../base/errors'
 
 /**
- * Remembers the request under way.
+ * Remembers the current request.
  *
  * @param what  is made in it
- * @returns refuses all other requests; undefined where one can wait for what another one began
+ * @returns a function that refuses all other requests; undefined where a request can wait for another's work
  */
 export function ownRequest(what: string): Guard | undefined {
   const isThisOne = platform.thisRequest?.()

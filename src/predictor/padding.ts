@@ -1,6 +1,6 @@
 /**
- * Sequences of tokens that differ in length share a run: with zeros behind them, which the model's `attention_mask` hides, each is as long as the
- * longest one that it shares its run with, which is less than twice as long. Answers are cut back. A query that goes alone is not touched.
+ * Lets token sequences of different lengths share a run: each is padded with zeros, which the model's `attention_mask` hides, to the longest one of
+ * its run, which is less than twice as long. Answers are cut back. A query that runs alone is not changed.
  */
 
 import { flawOf, shapeKeyOf } from '../base/payload'
@@ -26,7 +26,7 @@ export class Padding {
     private readonly outputs: readonly TensorSpec[],
   ) {}
 
-  /** Undefined where the inputs are not equally long, as the model may want it. */
+  /** Undefined if the inputs differ in length, which a model may allow. */
   #lengthOf(query: TensorList): number | undefined {
     const { inputs } = this.axes
     const length = query[this.mask].shape[inputs[this.mask][0]]
@@ -34,7 +34,7 @@ export class Padding {
     return isSame ? length : undefined
   }
 
-  /** Queries of equal keys may share a run: their lengths have the next power of two in common. */
+  /** Queries of equal keys may share a run: their lengths have the same next power of two. */
   readonly keyOf = (query: TensorList): string => {
     const length = this.#lengthOf(query)
     if (length === undefined) return shapeKeyOf(query)
@@ -43,7 +43,7 @@ export class Padding {
     return shapeKeyOf(shapes.map((shape) => ({ shape })))
   }
 
-  /** Makes queries of one key equally long. */
+  /** Pads queries of one key to one length. */
   readonly together = (queries: readonly TensorList[]): Together => {
     const lengths = queries.map((query) => this.#lengthOf(query))
     const longest = Math.max(...lengths.map((length = 0) => length))
@@ -56,7 +56,7 @@ export class Padding {
     }
   }
 
-  /** What is no answer stays as it is, to be refused. */
+  /** Anything that is not an answer is passed on, to be refused. */
   #cut(answer: unknown, from: number, to: number): unknown {
     if (flawOf(answer, this.outputs, false)) return answer
     return (answer as TensorList).map((tensor, i) => {

@@ -1,4 +1,4 @@
-/** Many queries of one caller: as many under way as keep all workers busy, so that others need not wait behind them. */
+/** Predicts many queries of one caller: enough are in flight to keep all workers busy, so that other callers need not wait behind them. */
 
 import { onAbort } from '../base/abort'
 import { expected } from '../base/check'
@@ -7,7 +7,7 @@ import type { QueryTensors } from '../base/tensor'
 import type { PredictOptions } from './options'
 import type { Predictor } from './predictor'
 
-/** The answers, in order; rejects with the first error, if there is one. */
+/** The answers, in order; rejects with the first error. */
 export async function predictEach(
   predictor: Predictor,
   queries: Iterable<QueryTensors>,
@@ -42,7 +42,7 @@ export async function predictEach(
   return Promise.all(predictions)
 }
 
-/** An error that says which of them does not fit. */
+/** Adds the position of the query to its error. */
 function placed(error: unknown, place: number): unknown {
   if (!(error instanceof TypeError || error instanceof RangeError)) return error
   error.message = error.message.replace(/^query\b/, `queries[${place}]`)

@@ -1,4 +1,4 @@
-/** predict(query) -> answer: gives every query a place in a group, a deadline, and an end. */
+/** predict(query) -> answer: checks a query, and sees that it is answered or fails by its deadline. */
 
 import { aborted } from '../base/abort'
 import { checkNames, checkString, outOfRange } from '../base/check'
@@ -7,20 +7,20 @@ import { ApproxiferError } from '../base/errors'
 import { Payload } from '../base/payload'
 import type { Ending, Prediction } from '../base/prediction'
 import { type QueryTensors, type Signature, toTensors } from '../base/tensor'
-import type { ModelReport, Trace } from '../events'
+import type { ModelVersionReport, Trace } from '../events'
 import type { GivenAnswers } from '../trust/given-answers'
 import type { Reputation } from '../trust/reputation'
 import { identityOf, type ModelChange, type ModelWorker } from '../workers/worker'
 import { type Abilities, abilitiesOf } from './abilities'
 import { Admission } from './admission'
-import type { Many, Room } from './batch-admission'
+import type { BatchAdmission, QueryBatch } from './batch-admission'
 import { WaitingCaller } from './caller'
+import { type Callbacks, dependenciesOf, type SamplingOf } from './dependencies'
 import { judge } from './ejection'
-import { meansOf, type SamplingOf, type Told } from './means'
 import type { Members, Membership, Takes } from './membership'
 import { predictOptions } from './option-table'
 import type { PredictOptions } from './options'
-import type { UnaskedParts } from './reuse'
+import type { ReuseFactory } from './reuse'
 import type { Rollout } from './rollout'
 import { checkTenant, chosen, type Settings, tellModel } from './settings'
 import type { TrustLayers } from './stack'
@@ -31,16 +31,16 @@ import { ModelVersion } from './version'
 const NO_CHOICE: PredictOptions = Object.freeze({})
 const predictNames = Object.keys(predictOptions)
 
-// Browsers without the symbol: what compilers of `await using` take in its place.
+// For browsers without the symbol: what compilers of `await using` use instead.
 const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
-/** What only some predictors need, loaded where it is wanted. */
-interface PredictorParts {
+/** Modules that only some predictors need; loaded when an option asks for them. */
+interface PredictorDependencies {
   /** For callers with many queries. */
-  Room: typeof Room
-  /** Tells of workers that come and go. */
+  BatchAdmission: typeof BatchAdmission
+  /** Workers that join and leave. */
   membership?: Membership | undefined
-  unasked?: UnaskedParts | undefined
+  reuse?: ReuseFactory | undefined
   rollout?: typeof Rollout | undefined
   sampling?: SamplingOf | undefined
   given?: GivenAnswers | undefined
@@ -54,54 +54,54 @@ export class Predictor {
   readonly signature: Signature
   /** What can be done with the model. */
   readonly abilities: Abilities
-  /** `await using` closes it at the end of its block. No method: bundlers would keep the class in every bundle for its computed name. */
+  /** `await using` closes it at the end of its block. Not a method: for its computed name bundlers would keep the class in every bundle. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>
   readonly #settings: Settings
   readonly #first: ModelVersion
-  /** Where a new model stands beside the one that serves. */
+  /** Undefined if a new model takes over without a rollout. */
   readonly #rollout: Rollout | undefined
   readonly #admission: Admission
-  readonly #room: Room
+  readonly #batches: BatchAdmission
   readonly #membership: Membership | undefined
   #closing: Promise<void> | undefined
 
-  constructor(coder: Coder, workers: readonly ModelWorker[], settings: Settings, parts: PredictorParts) {
-    const { Room: Places, membership, unasked, rollout, sampling, given, reputation, trustLayers } = parts
+  constructor(coder: Coder, workers: readonly ModelWorker[], settings: Settings, dependencies: PredictorDependencies) {
+    const { BatchAdmission, membership, reuse, rollout, sampling, given, reputation, trustLayers } = dependencies
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
     this.abilities = abilitiesOf(workers[0], settings.right)
     this.#settings = settings
     const begin = (workers: readonly ModelWorker[], before?: ModelVersion): ModelVersion => {
-      const told: Told = {
-        fewer: () => (this.#rollout ? this.#rollout.fewer(generation) : generation.reconsider()),
+      const callbacks: Callbacks = {
+        fewer: () => (this.#rollout ? this.#rollout.fewer(version) : version.reconsider()),
         judged: (verdict) => judge(verdict, this.#all, settings),
         recalled: settings.onRecall,
         ended: (caller, outcome) => {
           const { ending, turn, trace } = caller
           if (trace) tellEnd(trace, outcome)
-          if (this.#admission.leave(ending as Ending, turn)) generation.tenants.known(turn.tenant)?.errors?.count()
-          this.#room.look()
+          if (this.#admission.leave(ending as Ending, turn)) version.tenants.known(turn.tenant)?.errors?.count()
+          this.#batches.giveSlots()
         },
       }
-      let probed: ModelChange['probed'] // made when it is asked for
+      let probed: ModelChange['probed'] // computed when it is needed
       for (let i = 0; i < workers.length && !probed; i++) probed = workers[i].probed
       const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
       const model = { model: fingerprint, modelId: workers[0].modelId, probed }
       for (const worker of workers) settings.events.tellOf(worker.name, identityOf(worker), { event: 'joined' })
-      const means = meansOf(coder, workers, settings, told, {
+      const dependencies = dependenciesOf(coder, workers, settings, callbacks, {
         reputation,
         sampling,
         given,
-        before: before?.means,
+        before: before?.dependencies,
       })
-      const generation = new ModelVersion(means, settings, { told: model, unasked, trustLayers, before })
-      return generation
+      const version = new ModelVersion(dependencies, settings, { model: model, reuse, trustLayers, before })
+      return version
     }
     this.#admission = new Admission(settings.limits)
-    this.#room = new Places(settings.clock, this.#admission, () => this.#generation)
+    this.#batches = new BatchAdmission(settings.clock, this.#admission, () => this.#version)
     this.#first = begin(workers)
-    this.#first.means.trust.resume()
-    const needs = parts.needs ?? { least: 1, counted: 'workers', liars: 0 }
+    this.#first.dependencies.trust.resume()
+    const needs = dependencies.needs ?? { least: 1, counted: 'workers', liars: 0 }
     const others = { settings, needs, begin: (worker: ModelWorker, before: ModelVersion) => begin([worker], before) }
     this.#rollout = rollout && new rollout(this.#first, workers[0], others)
     this.#membership = membership
@@ -113,49 +113,49 @@ export class Predictor {
     return {
       join: (worker) => {
         own.join(worker)
-        this.#room.look() // more may be under way
+        this.#batches.giveSlots() // more queries may be in flight
       },
       leave: (name, how) => own.leave(name, how),
       renew: (change) => this.#renew(change),
-      worker: (name) => this.#all.map(({ means }) => means.pool.worker(name)).find((worker) => worker),
-      isEmpty: () => this.#all.every(({ means }) => means.pool.size === 0),
+      worker: (name) => this.#all.map(({ dependencies }) => dependencies.pool.worker(name)).find((worker) => worker),
+      isEmpty: () => this.#all.every(({ dependencies }) => dependencies.pool.size === 0),
     }
   }
 
   /** All workers have another model. */
   #renew(change: ModelChange): void {
-    this.#generation.renew(change)
-    const [serving] = this.generations()
+    this.#version.renew(change)
+    const [serving] = this.modelVersions()
     tellModel(this.#settings, serving)
   }
 
-  get #generation(): ModelVersion {
+  get #version(): ModelVersion {
     return this.#rollout?.serving ?? this.#first
   }
 
   get #all(): readonly ModelVersion[] {
-    return this.#rollout?.generations ?? [this.#first]
+    return this.#rollout?.versions ?? [this.#first]
   }
 
   /** How often the model was replaced. */
   get renewals(): number {
-    return this.#generation.counts.renewals
+    return this.#version.counts.renewals
   }
 
   /**
-   * One query's answer.
+   * Predicts one query.
    *
    * @param query  read before this returns, never kept
-   * @throws TypeError, RangeError for a query that does not fit the signature or is not finite;
-   *   ApproxiferError QUORUM, DEADLINE, WORKER, OVERLOADED, ABORTED, CLOSED
+   * @throws TypeError, RangeError for a query that does not fit the signature or is not finite; ApproxiferError QUORUM, DEADLINE, WORKER,
+   * OVERLOADED, ABORTED, CLOSED
    */
   predict(query: QueryTensors, options: PredictOptions = NO_CHOICE): Promise<Prediction> {
     return new Promise((resolve, reject) => this.#admit(query, options, false, resolve, reject))
   }
 
   /**
-   * The same for a query that is given away, which saves a copy: nobody may write to its
-   * memory from here on. That, and what it is a view of, is kept as long as the query is used, also after its answer.
+   * As `predict`, but takes the query over, which saves a copy: nobody may write to its buffer from here on. The buffer is kept as long as the
+   * query is used, which may be longer than its answer takes.
    */
   predictGiven(query: QueryTensors, options: PredictOptions = NO_CHOICE): Promise<Prediction> {
     return new Promise((resolve, reject) => this.#admit(query, options, true, resolve, reject))
@@ -167,14 +167,14 @@ export class Predictor {
     given: boolean,
     resolve: (prediction: Prediction) => void,
     reject: (error: ApproxiferError) => void,
-    many?: Many,
+    many?: QueryBatch,
   ): void {
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the predictor is closed')
     const unfit = this.#settings.guard?.()
     if (unfit) throw unfit
     if (options !== NO_CHOICE) checkNames('', options, predictNames)
     const settings = this.#settings
-    const { isMixed, vectors, buffers, shapeKeyOf, coder } = this.#generation.means
+    const { isMixed, vectors, buffers, shapeKeyOf, coder } = this.#version.dependencies
     const copy = given ? (data: TensorData) => data : buffers?.copy
     const tensors = toTensors(query, this.signature.inputs, isMixed, copy)
     const payload = new Payload(tensors, shapeKeyOf?.(tensors), vectors?.of)
@@ -186,7 +186,7 @@ export class Predictor {
     const number = events.next()
     const trace = events.asked(number, turn.tenant, options.traceparent)
     try {
-      this.#admission.enter(turn, () => this.#generation.means.pool.forecast.waitMs(turn))
+      this.#admission.enter(turn, () => this.#version.dependencies.pool.forecast.waitMs(turn))
     } catch (error) {
       trace?.failed(error as ApproxiferError)
       throw error
@@ -198,61 +198,63 @@ export class Predictor {
   }
 
   /**
-   * The answers to all queries, in their order; rejects with the first error, if there is one. So many are under way at a
-   * time that all workers have something to do; the others wait here, and other callers need not wait behind them.
+   * Predicts all queries, in order; rejects with the first error. Enough queries are in flight to keep all workers busy; the others wait here, so
+   * that other callers need not wait behind them.
    */
   async predictAll(queries: Iterable<QueryTensors>, options: PredictOptions = {}): Promise<Prediction[]> {
     checkNames('', options, predictNames)
     if (options.signal !== undefined) predictOptions.signal.check('signal', options.signal)
-    return this.#room.each(this, queries, options)
-  }
-
-  /** One caller's many queries, for `predictOf`. @param rows  Infinity where nobody knows @param isTimed  the deadline is of all together, from now on @throws TypeError, RangeError for a wrong option */
-  many(options: PredictOptions, rows: number, isTimed = true): Many {
-    const unfit = this.#settings.guard?.()
-    if (unfit) throw unfit
-    const own = chosen(options, this.#generation.means.coder, this.#settings)
-    return this.#room.open(own, rows, isTimed, options.deadlineMs !== undefined)
-  }
-
-  /** As `predict`, of many: a place was taken for it. */
-  predictOf(many: Many, query: QueryTensors, options: PredictOptions): Promise<Prediction> {
-    return many.sent(new Promise((resolve, reject) => this.#admit(query, options, false, resolve, reject, many)))
-  }
-
-  /** Those of which something may be learned, for `save`, nobody's among them, which holds the workers' record: none with the paper's code. */
-  get tenants(): string[] {
-    const { tenants, means } = this.#generation
-    const { names } = tenants
-    if (means.coder.code !== 'systematic') return []
-    return names.length && !names.includes(NOBODY) ? [NOBODY, ...names] : names
-  }
-
-  /** Why no query can be answered now: no worker is left, or can be reached, or is trusted. Undefined while one may take queries. */
-  get unready(): string | undefined {
-    const { pool } = this.#generation.means
-    return pool.usable ? undefined : pool.nobody
-  }
-
-  /** @param name  of the tenant whose memory it tells of */
-  stats(name = NOBODY): PredictorStats {
-    return statsOf(this.#generation, this.#admission, name)
+    return this.#batches.each(this, queries, options)
   }
 
   /**
-   * What was learned so far, for the option `state` of a predictor with the same model, code and memory: remembered
-   * queries, what recovered answers are worth, the kernel.
+   * Opens a batch of one caller, for `predictOf`. @param rows  Infinity if unknown @param isTimed  one deadline for the whole batch, from now on
+   * @throws TypeError, RangeError for a wrong option
+   */
+  many(options: PredictOptions, rows: number, isTimed = true): QueryBatch {
+    const unfit = this.#settings.guard?.()
+    if (unfit) throw unfit
+    const own = chosen(options, this.#version.dependencies.coder, this.#settings)
+    return this.#batches.open(own, rows, isTimed, options.deadlineMs !== undefined)
+  }
+
+  /** As `predict`, for a query of a batch that has taken a slot. */
+  predictOf(many: QueryBatch, query: QueryTensors, options: PredictOptions): Promise<Prediction> {
+    return many.sent(new Promise((resolve, reject) => this.#admit(query, options, false, resolve, reject, many)))
+  }
+
+  /** The tenants whose state `save` can save, the nameless one included, which has the workers' records; none with the paper's code. */
+  get tenants(): string[] {
+    const { tenants, dependencies } = this.#version
+    const { names } = tenants
+    if (dependencies.coder.code !== 'systematic') return []
+    return names.length && !names.includes(NOBODY) ? [NOBODY, ...names] : names
+  }
+
+  /** Why no query can be answered now: no worker is left, reachable or trusted. Undefined while one may take queries. */
+  get unready(): string | undefined {
+    const { pool } = this.#version.dependencies
+    return pool.usable ? undefined : pool.nobody
+  }
+
+  /** @param name  the tenant whose memory and budget are described */
+  stats(name = NOBODY): PredictorStats {
+    return statsOf(this.#version, this.#admission, name)
+  }
+
+  /**
+   * The learned state, for the option `memory.state` of a predictor with the same model, code and memory: pairs, calibration, kernel.
    *
-   * @param name  of the tenant
-   * @throws RangeError for one that is not known; ApproxiferError WORKER where the memory's thread is lost meanwhile
+   * @param name  the tenant
+   * @throws RangeError for an unknown tenant; ApproxiferError WORKER if the memory's thread dies meanwhile
    */
   async save(name = NOBODY): Promise<Uint8Array> {
-    const state = this.#generation.tenants.save(name)
+    const state = this.#version.tenants.save(name)
     if (!state) throw outOfRange(`tenant: expected one that was asked for, got ${JSON.stringify(name)}`)
     return state
   }
 
-  /** Forgets all that was learned of a tenant's queries. @returns whether it was known */
+  /** Forgets all that was learned from a tenant's queries. @returns whether the tenant was known */
   forgetTenant(name: string): boolean {
     checkTenant(name, this.#settings.limits.tenants)
     const known = this.#all.map(({ tenants }) => {
@@ -264,42 +266,42 @@ export class Predictor {
   }
 
   /**
-   * Takes out what a machine's answers taught, as if they had never come; call it when you learn that they were wrong. What is left is looked at
-   * anew, in steps of a few milliseconds; until that is done nothing is recovered from memory.
+   * Removes what a machine's answers taught, as if they had never come; call it when they turn out to be wrong. The rest is learned again in steps
+   * of a few milliseconds; until then nothing is recovered from the memory.
    *
-   * @param identity  see `ModelWorker.identity` and `Prediction.identities`, also of one that has left; or the name of a worker that is there
+   * @param identity  see `ModelWorker.identity` and `Prediction.identities`, also of a machine that has left; or the name of a worker
    */
   forget(identity: string): void {
     checkString('identity', identity, 'that of a worker')
     const named = this.#members.worker(identity)
     const all = new Set([identity, ...(named ? [identityOf(named)] : [])])
-    for (const generation of this.#all) for (const each of all) generation.forget(each)
+    for (const version of this.#all) for (const each of all) version.forget(each)
   }
 
-  /** The models that workers have, the one that serves first: see the option `rollout`. */
-  generations(): ModelReport[] {
+  /** The models that workers have, the serving one first: see the option `rollout`. */
+  modelVersions(): ModelVersionReport[] {
     if (this.#rollout) return this.#rollout.reports
-    const { fingerprint: id = 'unknown', means } = this.#first
-    return [{ id, state: 'serving', workers: means.pool.size, compared: 0, agreed: 0, answered: 0, failed: 0 }]
+    const { fingerprint: id = 'unknown', dependencies } = this.#first
+    return [{ id, state: 'serving', workers: dependencies.pool.size, compared: 0, agreed: 0, answered: 0, failed: 0 }]
   }
 
-  /** A model that gathers takes over now, whatever is known of it. @throws RangeError for one that does not, or has too few workers */
+  /** Makes a candidate take over now, whatever is known of it. @throws RangeError for an unknown one, or one with too few workers */
   promote(id: string): void {
     this.#gathering(id).promote(id)
   }
 
-  /** A model that gathers is not to take over by itself. @throws RangeError for one that does not gather */
+  /** Keeps a candidate from taking over by itself. @throws RangeError for an unknown one */
   refuse(id: string): void {
     this.#gathering(id).refuse(id)
   }
 
   #gathering(id: string): Rollout {
-    checkString('generation', id)
+    checkString('model version', id)
     if (this.#rollout) return this.#rollout
-    throw outOfRange(`generation: expected one that gathers, which the option rollout has them do, got '${id}'`)
+    throw outOfRange(`the model version: expected a candidate (see the option rollout), got '${id}'`)
   }
 
-  /** It takes no queries any more. */
+  /** Whether it takes no more queries. */
   get isClosed(): boolean {
     return this.#closing !== undefined
   }
@@ -312,10 +314,10 @@ export class Predictor {
 
   async #close(): Promise<void> {
     const error = new ApproxiferError('CLOSED', 'the predictor was closed')
-    this.#room.close()
+    this.#batches.close()
     this.#membership?.close()
     this.#rollout?.close()
-    await Promise.all(this.#all.map((generation) => generation.close(error)))
+    await Promise.all(this.#all.map((version) => version.close(error)))
   }
 }
 

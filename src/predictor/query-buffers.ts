@@ -1,23 +1,23 @@
 /**
- * Where large queries are while they are asked: in memory that threads read as well, so that they are copied once, and that is used again.
- * Fresh memory costs more than the copy (150,528 values: 170 us, and 23 into memory that was there).
+ * Buffers for large queries, in shared memory that threads can read: a query is copied once, and buffers are used again. Allocating costs more than
+ * the copy (150,528 values: 170 us, and 23 us into a used buffer).
  */
 
 import { type ArrayKind, copyOf, isNumeric, isShared, type TensorData } from '../base/element'
 import type { Payload } from '../base/payload'
 import { LARGE, type ModelWorker } from '../workers/worker'
 
-/** Bytes that are kept for queries to come. */
+/** Bytes of free buffers that are kept. */
 const MOST_BYTES = 2 ** 26
 
 export class QueryBuffers {
-  /** Those that were made here: a query that was given away may be in the caller's. */
+  /** Buffers that were made here: a query that was given away may be in a buffer of its caller. */
   readonly #own = new WeakSet<ArrayBufferLike>()
   readonly #unused: SharedArrayBuffer[] = []
   #bytes = 0
   #make: ModelWorker['sharedMemory']
 
-  /** @param worker  one of several; all of them, and each that joins, must read shared memory */
+  /** @param worker  any of them; all of them, and all that join, must read shared memory */
   constructor(worker: ModelWorker) {
     this.#make = worker.sharedMemory
   }
@@ -26,7 +26,7 @@ export class QueryBuffers {
     if (!worker.sharedMemory) this.#make = undefined
   }
 
-  /** A copy of a query's, until it is done. */
+  /** Copies a query into a buffer, which is its own until `free`. */
   readonly copy = (data: TensorData): TensorData => {
     const buffer = isNumeric(data) && data.byteLength >= LARGE ? this.#take(data.byteLength) : undefined
     if (!buffer) return copyOf(data)
@@ -44,7 +44,7 @@ export class QueryBuffers {
     return buffer
   }
 
-  /** A query is done: a thread that is still at work on it was told that nobody wants the answer. */
+  /** A query is done: threads that still work on it were told to stop. */
   free({ tensors }: Payload): void {
     for (const { data } of tensors) {
       if (!isShared(data) || !this.#own.has(data.buffer) || this.#bytes >= MOST_BYTES) continue

@@ -1,4 +1,4 @@
-/** What answers queries that nobody is asked for: those that equal earlier ones, and those that a memory is confident of. Loaded where an option asks for it. */
+/** Answers without workers: from the cache for queries that equal earlier ones, and from a confident memory. Loaded only if an option asks for it. */
 
 import { secret } from '../base/random'
 import { cache } from '../layers/cache'
@@ -11,76 +11,76 @@ import { Repeats, type SavingStats, Savings } from '../layers/savings'
 import { SecondOpinion } from '../layers/second-opinion'
 import type { Identity } from '../pool/attempt'
 import type { Query } from '../service'
-import type { Means } from './means'
+import type { Dependencies } from './dependencies'
 import { isVerified, type Settings } from './settings'
 import type { ReuseLayers } from './stack'
 import type { Tenant } from './tenants'
 
-/** What is kept and remembered of one model. */
-export interface Unasked {
+/** The cache and the memory of one model version. */
+export interface Reuse {
   readonly layers: ReuseLayers
-  /** Queries that had the answer to an equal one. */
+  /** Queries that got the answer to an equal one. */
   readonly given: number
-  /** Of a tenant: what was spared, and what that cost. */
+  /** What a tenant saved, and what that cost. */
   saving(errors: ErrorBudget | undefined): SavingStats
   /** The workers have another model. */
   renew(): void
-  /** Forgets what an identity answered, or what a tenant asked. */
+  /** Forgets the answers of an identity, or the queries of a tenant. */
   forget(which: { identity?: Identity; tenant?: string }): void
   close(): void
 }
 
-/** What was learned is of a model before; what was wrong of what was kept is gone. */
+/** What happens when the model turns out to be another one than before. */
 interface Consequences {
   replaced(): void
   mended(): void
 }
 
-/** Makes it for each model. */
-export type UnaskedParts = (
+/** Makes the reuse of a model version. */
+export type ReuseFactory = (
   settings: Settings,
-  means: Means,
+  dependencies: Dependencies,
   own: Consequences & { tenantOf(query: Query): Tenant | undefined },
-) => Unasked
+) => Reuse
 
-export async function unaskedFor(maxError: number | undefined): Promise<UnaskedParts> {
+export async function reuseFor(maxError: number | undefined): Promise<ReuseFactory> {
   const remember = maxError === undefined ? undefined : (await import('../layers/remember')).remember
-  return (settings, means, own) => new LayeredReuse(settings, means, own, remember)
+  return (settings, dependencies, own) => new LayeredReuse(settings, dependencies, own, remember)
 }
 
-function opinionOf(clock: Settings['clock'], { pool, trust, sampled, coder }: Means): SecondOpinion {
+function opinionOf(clock: Settings['clock'], { pool, trust, sampled, coder }: Dependencies): SecondOpinion {
   return new SecondOpinion({ clock, pool, trust, sampled, isProven: isVerified(coder) })
 }
 
-/** Whoever asks for it has it; else equal queries have to be frequent enough to pay. */
+/** With `exact: true` answers are always cached; otherwise only while equal queries are frequent enough to pay. */
 function cacheOf({ exact, bytes }: Settings['reuse'], remembers: boolean, inferenceMs: () => number | undefined) {
   return new ExactCache({ bytes, repeats: remembers && !exact ? new Repeats(inferenceMs) : undefined })
 }
 
 /** The layers, and what they share. */
-class LayeredReuse implements Unasked {
+class LayeredReuse implements Reuse {
   readonly layers: ReuseLayers
   readonly #cache: ExactCache
   readonly #repeatability: Repeatability
   readonly #opinion: SecondOpinion
   readonly #counts = { reused: 0 }
-  /** Of repeats, where nothing is remembered. */
+  /** Savings from equal queries, if no memory answers. */
   readonly #savings = new Savings()
-  /** By the error budgets of tenants. */
+  /** By the error budget of a tenant. */
   readonly #accounts = new WeakMap<object, Account>()
   readonly #remembers: boolean
 
   constructor(
     { clock, reuse, warn, testing }: Settings,
-    means: Means,
+    dependencies: Dependencies,
     { tenantOf, replaced, mended }: Consequences & { tenantOf(query: Query): Tenant | undefined },
     remember: typeof import('../layers/remember').remember | undefined,
   ) {
-    const { lateness, trust, signature, first } = means
+    const { lateness, trust, signature, first } = dependencies
     const inferenceMs = () => lateness.medianMs
     const equality = () => trust.equality
     const counts = this.#counts
-    const opinion = opinionOf(clock, means)
+    const opinion = opinionOf(clock, dependencies)
     const kept = cacheOf(reuse, remember !== undefined, inferenceMs)
     const forget = () => {
       kept.clear()

@@ -1,7 +1,7 @@
 /**
- * A new model beside the one that serves. Workers that have it are a generation of their own, with a pool, a memory and times of its own: it
- * gathers, is asked some queries unseen and compared, answers some, and takes over when enough workers have it. That
- * serves until then. One that has served needs no proof: so a roll back is a roll.
+ * Rolls a new model out. Its workers form a model version of their own, with its own pool, memory and service times. This candidate gathers workers,
+ * answers some queries in the shadow and some as a canary, and takes over when enough workers have it; until then the old model serves. A model that
+ * has served before needs no proof, so that rolling back is as quick as rolling out.
  */
 
 import { expected, outOfRange } from '../base/check'
@@ -10,7 +10,7 @@ import { Payload } from '../base/payload'
 import type { Prediction } from '../base/prediction'
 import { type Random, seeded } from '../base/random'
 import type { TensorList } from '../base/tensor'
-import type { ModelReport } from '../events'
+import type { ModelVersionReport } from '../events'
 import { identityOf, type ModelWorker, modelIdOf } from '../workers/worker'
 import { SharedCaller, type WaitingCaller } from './caller'
 import { type Takes, YOURS } from './membership'
@@ -18,33 +18,33 @@ import { type Settings, tellModel } from './settings'
 import { candidateOf, isFit, type ModelCandidate, reportOf, stateOf } from './takeover'
 import type { ModelVersion, Request } from './version'
 
-/** What serves and cannot be reached for so long counts as gone. */
+/** A serving model that cannot be reached for this long counts as gone. */
 const GONE_MS = 30_000
-/** Queries that it is asked unseen at a time, by its slots: it may be slower than the one that serves. */
+/** Shadow queries at a time for each slot: a new model may be slower than the serving one. */
 const AT_ONCE = 2
-/** Models that have served, of which it is remembered when nobody has them any more. */
+/** Models that have served and that no worker has any more: so many are remembered. */
 const MOST_SERVED = 100
 
 interface RolloutOptions {
   settings: Settings
-  /** What it takes to answer. */
+  /** What a model needs to answer. */
   needs: Takes
-  /** A generation of this worker. @param before  that serves */
+  /** Makes a version of this worker's model. @param before  the version that serves */
   begin(worker: ModelWorker, before: ModelVersion): ModelVersion
 }
 
-/** No memory answers in the model's place. */
-const ASKED = Object.freeze({ ask: true, policy: 'retry' as const })
+/** Only the model answers, not the memory. */
+const MODEL_ONLY = Object.freeze({ ask: true, policy: 'retry' as const })
 
 export class Rollout {
   #serving: ModelCandidate
-  /** The one that is asked beside it. */
+  /** The candidate that gets shadow or canary queries. */
   #next: ModelCandidate | undefined
-  /** When it was found that what serves cannot be reached, and what ends the waiting for it. */
+  /** Since when the serving model cannot be reached, and what cancels the timer for it. */
   #outage: { since: number; cancel: () => void } | undefined
   #isClosed = false
   readonly #others = new Map<string, ModelCandidate>()
-  /** Models that have served and that nobody has. */
+  /** Models that have served and that no worker has now. */
   readonly #served = new Set<string>()
   readonly #random: Random
   readonly #options: RolloutOptions
@@ -56,14 +56,14 @@ export class Rollout {
   }
 
   get serving(): ModelVersion {
-    return this.#serving.generation
+    return this.#serving.version
   }
 
-  get generations(): ModelVersion[] {
-    return [this.serving, ...Array.from(this.#others.values(), ({ generation }) => generation)]
+  get versions(): ModelVersion[] {
+    return [this.serving, ...Array.from(this.#others.values(), ({ version }) => version)]
   }
 
-  get reports(): ModelReport[] {
+  get reports(): ModelVersionReport[] {
     return [this.#serving, ...this.#others.values()].map(reportOf)
   }
 
@@ -72,54 +72,57 @@ export class Rollout {
   join(worker: ModelWorker): void {
     const id = modelIdOf(worker)
     const known = id === this.#serving.id ? this.#serving : this.#others.get(id)
-    if (known) known.generation.join(worker)
+    if (known) known.version.join(worker)
     else this.#begin(id, worker)
-    this.look()
+    this.update()
   }
 
   #begin(id: string, worker: ModelWorker): void {
     const entry = candidateOf(id, this.#options.begin(worker, this.serving), this.#options.needs)
     entry.isProven = this.#served.delete(id)
-    const { pool, trust } = entry.generation.means
+    const { pool, trust } = entry.version.dependencies
     if (!trust.joined(worker)) pool.suspend(identityOf(worker))
     this.#others.set(id, entry)
     this.#options.settings.warn(
-      `${worker.name} has the model ${id}, and ${this.#serving.id} serves: it gathers beside that`,
+      `${worker.name} has the model ${id}, and ${this.#serving.id} serves: the new one is a candidate`,
     )
     this.#tell(entry)
   }
 
   leave(name: string, how: 'remove' | 'drain'): void {
-    for (const generation of this.generations) generation.leave(name, 'drain')
-    this.look() // who waits for the last one of a model asks another before that is taken away
-    if (how === 'remove') for (const generation of this.generations) generation.leave(name, how)
+    for (const version of this.versions) version.leave(name, 'drain')
+    this.update() // queries that wait for the last worker of a model move to another model before it leaves
+    if (how === 'remove') for (const version of this.versions) version.leave(name, how)
   }
 
-  /** A generation has fewer workers. Where it has none left and does not serve, its waiting queries are asked of the one that does. */
-  fewer(generation: ModelVersion): void {
-    this.look()
-    if (generation !== this.serving && !generation.means.pool.usable) generation.handOver(this.serving)
-    generation.reconsider()
+  /** A version has fewer workers. A candidate without any hands its waiting queries over to the version that serves. */
+  fewer(version: ModelVersion): void {
+    this.update()
+    if (version !== this.serving && !version.dependencies.pool.usable) version.handOver(this.serving)
+    version.reconsider()
   }
 
   // Queries.
 
   take(request: Request): void {
     if (!this.#others.size) return this.serving.take(request)
-    this.look()
+    this.update()
     const next = this.#next
     const { shadow, canary } = this.#rules
     if (next?.state === 'canary' && this.#random.next() < canary) return this.#give(next, request)
-    const slots = next?.generation.means.pool.slots ?? 0
+    const slots = next?.version.dependencies.pool.slots ?? 0
     const isSeenByBoth = next && this.#random.next() < shadow && next.unseen < AT_ONCE * slots
     this.#give(this.#serving, request, isSeenByBoth ? next : undefined)
   }
 
-  /** What it fails on is asked of the one that serves, if that is another by then. @param other  is asked as well, when its caller has the answer */
+  /**
+   * What a canary fails on is asked of the serving model, if that is another one by then. @param other  gets the query, too, once the caller has
+   * its answer
+   */
   #give(entry: ModelCandidate, request: Request, other?: ModelCandidate): void {
     const { caller } = request
-    const { canary, generation } = entry
-    const { ended } = generation.means
+    const { canary, version } = entry
+    const { ended } = version.dependencies
     const isCanary = entry !== this.#serving
     const answered = (prediction: Prediction) => {
       canary.answered += Number(isCanary)
@@ -128,69 +131,69 @@ export class Rollout {
     }
     const failed = (error: ApproxiferError) => {
       canary.failed += Number(isCanary && !['ABORTED', 'CLOSED', 'OVERLOADED'].includes(error.code))
-      this.look()
+      this.update()
       const isFinal = ['ABORTED', 'CLOSED', 'DEADLINE'].includes(error.code) || entry === this.#serving
       if (isFinal) caller.fail(this.#explained(error), ended)
       else this.serving.take(request)
     }
     const shared = new SharedCaller(caller, this.#options.settings.clock.now(), answered, failed)
-    generation.take({ ...request, caller: shared })
+    version.take({ ...request, caller: shared })
   }
 
-  /** Where nobody has the model that serves, and others are there: why they do not answer. */
+  /** Says why queries fail though workers with another model are there. */
   #explained(error: ApproxiferError): ApproxiferError {
-    if (error.code !== 'WORKER' || this.serving.means.pool.usable || !this.#others.size) return error
+    if (error.code !== 'WORKER' || this.serving.dependencies.pool.usable || !this.#others.size) return error
     return new ApproxiferError('WORKER', `${error.message}; ${this.#beside}`, { cause: error })
   }
 
   get #beside(): string {
     const others = Array.from(
       this.#others.values(),
-      (each) => `${each.generation.means.pool.usable} with the model ${each.id}, ${each.state}`,
+      (each) => `${each.version.dependencies.pool.usable} with the model ${each.id}, ${each.state}`,
     )
     return `beside it there are ${others.join(', ')}`
   }
 
   #compare(other: ModelCandidate, { payload, caller }: Request, { status, output }: Prediction): void {
     if (status !== 'exact' && status !== 'checked') return
-    const { outputs } = this.serving.means.signature
-    // The caller owns the answer, and gets it in a moment.
+    const { outputs } = this.serving.dependencies.signature
+    // A copy: the caller owns the answer.
     const own = new Payload(outputs.map(({ name }) => output[name])).copy().tensors
     this.#ask(other, payload.kept(), caller, own)
   }
 
-  /** @param own  the answer of the one that serves */
+  /** @param own  the answer of the serving model */
   #ask(entry: ModelCandidate, payload: Payload, { choices, turn }: WaitingCaller, own: TensorList): void {
     if (entry.state === 'gone') return
     const { clock, deadlineMs } = this.#options.settings
-    const { signature } = entry.generation.means
+    const { signature } = entry.version.dependencies
     const now = clock.now()
     const first = {
       ...{ choices: { ...choices, policy: 'retry' as const, atDeadline: 'fail' as const }, dueAt: now + deadlineMs },
       turn: { ...turn, rank: 2 as const },
-      said: ASKED,
+      said: MODEL_ONLY,
     }
     const compared = ({ output }: Prediction) => {
       entry.unseen--
-      entry.comparison.tell(
+      entry.comparison.add(
         own,
         signature.outputs.map(({ name }) => output[name]),
       )
-      this.look()
+      this.update()
     }
     const caller = new SharedCaller(first, now, compared, () => void entry.unseen--)
     entry.unseen++
-    entry.generation.take({ payload, caller, signal: undefined })
+    entry.version.take({ payload, caller, signal: undefined })
   }
 
-  // Who takes over.
+  // Taking over.
 
   get #rules() {
     return this.#options.settings.rollout as NonNullable<Settings['rollout']>
   }
 
-  /** Something has changed. */
-  look(): void {
+  /** Something has changed: moves candidates to their states. */
+  update(): void {
     const before = this.#outage
     this.#watch()
     for (const entry of this.#others.values()) {
@@ -211,19 +214,19 @@ export class Rollout {
     )
   }
 
-  #stateOf(entry: ModelCandidate): ModelReport['state'] {
+  #stateOf(entry: ModelCandidate): ModelVersionReport['state'] {
     const { since = Number.POSITIVE_INFINITY } = this.#outage ?? {}
     const isOver = this.#options.settings.clock.now() - since >= GONE_MS
     return stateOf(entry, this.#serving, { ...this.#rules, needs: this.#options.needs, isOver })
   }
 
-  /** How long the one that serves is out of reach. */
+  /** Watches for how long the serving model cannot be reached. */
   #watch(): void {
     const { clock } = this.#options.settings
-    const isOut = !this.#isClosed && this.#others.size > 0 && !this.serving.means.pool.usable
+    const isOut = !this.#isClosed && this.#others.size > 0 && !this.serving.dependencies.pool.usable
     if (isOut === (this.#outage !== undefined)) return
     this.#outage?.cancel()
-    this.#outage = isOut ? { since: clock.now(), cancel: clock.after(GONE_MS, () => this.look(), true) } : undefined
+    this.#outage = isOut ? { since: clock.now(), cancel: clock.after(GONE_MS, () => this.update(), true) } : undefined
   }
 
   #serve(entry: ModelCandidate): void {
@@ -233,7 +236,7 @@ export class Rollout {
     this.#serving = entry
     entry.isProven = true
     entry.isRefused = false
-    entry.generation.counts.renewals++
+    entry.version.counts.renewals++
     const { compared, agreed } = entry.comparison
     const share = compared ? `; ${agreed} of ${compared} of its answers were right by those of that` : ''
     this.#options.settings.warn(
@@ -241,16 +244,16 @@ export class Rollout {
     )
     this.#move(entry, 'serving')
     this.#move(before, this.#stateOf(before))
-    if (!before.generation.means.pool.usable) before.generation.handOver(entry.generation)
+    if (!before.version.dependencies.pool.usable) before.version.handOver(entry.version)
     this.#watch()
   }
 
-  #move(entry: ModelCandidate, state: ModelReport['state']): void {
+  #move(entry: ModelCandidate, state: ModelVersionReport['state']): void {
     if (entry.state === state) return
     entry.state = state
     if (state === 'refused') {
       entry.isRefused = true
-      if (!entry.isProven) this.#warnOf(entry) // else somebody has promoted another
+      if (!entry.isProven) this.#warnOf(entry) // else an operator has promoted another one
     }
     if (state === 'gone') this.#end(entry)
     this.#tell(entry)
@@ -263,19 +266,19 @@ export class Rollout {
     )
   }
 
-  #end({ id, generation, isProven }: ModelCandidate): void {
+  #end({ id, version, isProven }: ModelCandidate): void {
     this.#others.delete(id)
     if (isProven) this.#served.add(id)
     if (this.#served.size > MOST_SERVED) this.#served.delete(this.#served.keys().next().value as string)
-    generation.handOver(this.serving)
-    void generation.close(new ApproxiferError('CLOSED', `no worker has the model ${id} any more`))
+    version.handOver(this.serving)
+    void version.close(new ApproxiferError('CLOSED', `no worker has the model ${id} any more`))
   }
 
   #tell(entry: ModelCandidate): void {
     tellModel(this.#options.settings, reportOf(entry))
   }
 
-  /** Nothing is waited for any more. Its generations are the caller's to close. */
+  /** Stops all timers. The caller closes the versions. */
   close(): void {
     this.#isClosed = true
     this.#watch()
@@ -283,32 +286,37 @@ export class Rollout {
 
   // By hand.
 
-  /** @throws RangeError for one that is not known, or cannot answer */
+  /** @throws RangeError for an unknown candidate, or one that cannot answer */
   promote(id: string): void {
     const entry = this.#find(id)
     const { needs } = this.#options
     if (!isFit(entry, needs))
       throw outOfRange(
         expected(
-          'generation',
-          `one of >= ${needs.least} ${needs.counted}${needs.anchored ? YOURS : ''}`,
+          'the model version',
+          `one of >= ${needs.least} ${needs.counted}${needs.needsTrusted ? YOURS : ''}`,
           `${entry.count.usable} of '${id}'`,
         ),
       )
-    this.#serving.isRefused = true // it would take over again with its next worker
+    this.#serving.isRefused = true // else it would take over again with its next worker
     this.#serve(entry)
-    this.look()
+    this.update()
   }
 
-  /** It does not take over by itself, and has to show itself anew when it is gone and comes back. @throws RangeError for one that is not known, or serves */
+  /**
+   * The candidate does not take over by itself; if it comes back after it was gone, it has to prove itself again. @throws RangeError for an unknown
+   * candidate, or the serving model
+   */
   refuse(id: string): void {
     Object.assign(this.#find(id), { isRefused: true, isProven: false })
-    this.look()
+    this.update()
   }
 
   #find(id: string): ModelCandidate {
     const entry = this.#others.get(id)
     if (entry) return entry
-    throw outOfRange(expected('generation', `one of ${[...this.#others.keys()].join(', ') || 'none that gathers'}`, id))
+    throw outOfRange(
+      expected('the model version', `one of ${[...this.#others.keys()].join(', ') || 'no candidates'}`, id),
+    )
   }
 }

@@ -1,4 +1,4 @@
-/** What a predictor does: its options with their defaults, those included that depend on each other. */
+/** The predictor's options with their defaults, also those that depend on other options. */
 
 import { expected, outOfRange } from '../base/check'
 import { type Choices, checkPolicy, defaultPolicy } from '../base/choices'
@@ -7,7 +7,7 @@ import type { Guard } from '../base/errors'
 import { guarded, threw, type Warn, warnOnce } from '../base/notices'
 import { read, type ValuesOf } from '../base/option'
 import type { Codec } from '../codec/codec'
-import type { ModelReport } from '../events'
+import type { ModelVersionReport } from '../events'
 import { Events } from '../events'
 import { NORMAL, priorities, type Turn } from '../pool/attempt'
 import { hedge as hedgeOptions, predictOptions, predictorOptions } from './option-table'
@@ -16,18 +16,18 @@ import type { MemoryChoices, PredictOptions, PredictorOptions } from './options'
 /** Confidence from which a recovery is given. */
 export const CONFIDENT = 0.9
 /**
- * The same where workers may lie: no worker's word stands behind it. At .9 .19 % of all answers of an honest pool had a wrong label
- * (CIFAR, 20,000 queries), now .03 %.
+ * The same where workers may lie, since no worker confirms a recovery. At .9, .19 % of all answers of an honest fleet had a wrong label (CIFAR,
+ * 20,000 queries); at .98, .03 %.
  */
-const UNHEARD = 0.98
-/** Confidence from which a memory makes one worker enough; share of right answers in an open fleet. */
+const UNVERIFIED = 0.98
+/** Confidence from which the memory's agreement makes one worker enough; in an open fleet the share of right answers. */
 const CHECKED = 0.95
 const OPEN = 0.999
 
-/** In front of a caller's name: no tenant begins like that, whose turns it could have. */
+/** Prefix of callers' names: no tenant's name begins with it, so that no caller takes a tenant's turns. */
 const APART = '\0'
 
-/** Options that can be what they are, each by itself. */
+/** Options, each checked by itself. */
 export type Checked = ValuesOf<typeof predictorOptions>
 
 /** @throws TypeError, RangeError naming the option, what was expected and what came */
@@ -35,7 +35,7 @@ export function checkOptions(options: PredictorOptions): Checked {
   return read(predictorOptions, '', options)
 }
 
-/** What a predictor codes with, as far as options depend on it. */
+/** The part of the codec that options depend on. */
 export type Coded = Pick<Codec, 'code' | 'scheme'>
 
 export type Settings = ReturnType<typeof settingsOf>
@@ -56,24 +56,24 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
   const { maxError } = options.reuse
   const learns = coded.code === 'systematic' && (choices.policy !== 'retry' || maxError !== undefined)
   const { bytes, features, state } = memory || {}
-  // What was saved is taken up whether or not the queries are too large to be remembered.
+  // A saved memory is loaded even if the queries are too large to be remembered.
   const chosen = state && bytes === undefined && !features ? undefined : { bytes, features }
   return {
     ...options,
     ...options.testing,
     guard,
-    /** What is to be said of outputs that are read by a guess; without it `auto` means nothing. */
+    /** If the meaning of outputs is a guess: what the user has to say. Until then `auto` acts like `retry`. */
     guess: undefined as string | undefined,
     choices,
-    /** What a query is asked with that chooses nothing. */
+    /** The choices of a query that makes none. */
     usual: { choices, deadlineMs: options.deadlineMs, turn: NORMAL, signal: undefined },
     hedge: { budget },
     verify: {
       ...verify,
       integrity: verify.integrity ?? (verify.trust === 'open' ? OPEN : CHECKED),
-      // Workers that must not be asked twice are not, nor where an anchor is.
+      // Audits send a query twice: not without hedges, and not where trusted workers do them.
       audit: verify.audit ?? (budget && verify.mode === 'every' ? 0.01 : 0),
-      ...(maxError !== undefined && { integrity: 1 }), // a memory must not check what shows whether it is right
+      ...(maxError !== undefined && { integrity: 1 }), // the memory must not confirm answers that show whether it is right
     },
     memory: memory === false || bytes === 0 || (!memory && !learns) ? (false as const) : memory && chosen,
     states: statesOf(state, limits.tenants),
@@ -82,30 +82,33 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
       options.testing.clock ?? systemClock,
       options.onEvent && guarded(options.onEvent, threw('onEvent', warn)),
     ),
-    onGeneration: guarded(options.onGeneration ?? (() => {}), threw('onGeneration', warn)),
+    onModelVersion: guarded(options.onModelVersion ?? (() => {}), threw('onModelVersion', warn)),
     onVerdict: guarded(options.onVerdict ?? (() => {}), threw('onVerdict', warn)),
     onRecall: guarded(options.onRecall ?? (() => {}), threw('onRecall', warn)),
   }
 }
 
-/** A model of the workers is something else than before. */
-export function tellModel({ events, onGeneration }: Settings, report: ModelReport): void {
+/** A model that workers have changed its state. */
+export function tellModel({ events, onModelVersion }: Settings, report: ModelVersionReport): void {
   events.tellModel(report)
-  onGeneration(report)
+  onModelVersion(report)
 }
 
-/** Where outputs are read by a guess nothing is recovered, and nothing remembered unless that is said. @param guess  what is to be said */
+/**
+ * If the meaning of outputs is a guess, nothing is recovered, and nothing remembered unless the user asks for it. @param guess  what the user has
+ * to say
+ */
 export function withoutRecoveries(settings: Settings, guess: string, remembers: boolean): Settings {
   const choices = { ...settings.choices, policy: 'retry' as const }
   const memory = remembers && settings.memory
   return { ...settings, guess, choices, usual: { ...settings.usual, choices }, memory }
 }
 
-/** Without a scheme there is nothing to recover from; elsewhere an exact answer may be asked for again if nobody lies. */
+/** Without a scheme the default is `retry`; with the paper's code `recover`; else `auto`. */
 function defaultChoices({ scheme, atDeadline, onOverload }: Checked, coded: Coded): Required<Choices> {
   const verified = isVerified(coded)
   const policy = scheme ? defaultPolicy(coded.code, verified ? 0 : coded.scheme.byzantine) : 'retry'
-  return { policy, minConfidence: verified ? UNHEARD : CONFIDENT, atDeadline, onOverload }
+  return { policy, minConfidence: verified ? UNVERIFIED : CONFIDENT, atDeadline, onOverload }
 }
 
 /** Whether every answer is proven or checked, rather than decoded from answers that may be lies. */
@@ -113,7 +116,7 @@ export function isVerified({ code, scheme }: Coded): boolean {
   return code === 'systematic' && scheme.byzantine > 0
 }
 
-/** What is remembered must be proven, and asked for. */
+/** What the memory may answer must be right and may be audited: refuses options that prevent that. */
 function checkMemory({ memory, onOverload, reuse: { maxError } }: Checked, { scheme, code }: Coded, warn: Warn): void {
   if (maxError === undefined && onOverload === 'remember')
     throw new RangeError(expected('onOverload', "'fail' without reuse.maxError", onOverload))
@@ -132,7 +135,7 @@ function checkMemory({ memory, onOverload, reuse: { maxError } }: Checked, { sch
   }
 }
 
-/** Whether answers are given that nothing has proven, and recalled where their worker turns out to lie. */
+/** Whether unproven answers are given, and recalled if their worker turns out to lie. */
 export function mayRecall({ verify }: Pick<PredictorOptions, 'verify'>): boolean {
   return verify?.mode === 'sampled' || verify?.trust === 'open'
 }
@@ -150,7 +153,7 @@ function checkUnsampled({ verify, onRecall }: Checked): void {
 function statesOf(state: MemoryChoices['state'] = {}, most: number): Record<string, Uint8Array> {
   const states: Record<string, Uint8Array> = state instanceof Uint8Array ? { '': state } : { ...state }
   const names = Object.keys(states).map((tenant) => checkTenant(tenant, most))
-  // Nobody's has the workers' record, and is there beside as many others.
+  // The nameless tenant's state has the workers' records, and does not count.
   if (names.filter((name) => name !== '').length > most)
     throw new RangeError(`memory.state: expected at most ${most} tenants, got ${names.length}`)
   return states
@@ -167,11 +170,11 @@ function checkChoices(choices: Choices, coded: Coded, others: Required<Choices>)
   return { policy, minConfidence, atDeadline, onOverload }
 }
 
-/** Why an option is refused that goes by what counts as right. */
+/** Why an option is refused that depends on when an answer is right. */
 export const unread = (field: string, value: unknown, guess: string) =>
   `${guess}; without it there is no ${field} ${value}`
 
-/** What a query is asked with. @throws TypeError, RangeError naming the option, what was expected and what came */
+/** The choices of a query. @throws TypeError, RangeError naming the option, what was expected and what came */
 export function chosen(options: PredictOptions, coded: Coded, settings: Settings) {
   const { choices: others, deadlineMs: ms, limits, guess } = settings
   if (guess !== undefined && options.policy === 'auto') throw new RangeError(unread('policy', "'auto'", guess))

@@ -1,4 +1,4 @@
-/** The stack of layers from the pool up: what a query goes through, from the outside in. */
+/** The stack of layers above the pool: what a query goes through, from the outside in. */
 
 import { expected } from '../base/check'
 import type { Clock } from '../base/clock'
@@ -16,11 +16,11 @@ import type { Pool } from '../pool/pool'
 import { type Layer, type Query, type Service, SettledCall, stack } from '../service'
 import { fenced } from './fence'
 
-/** Workers that a query may take down, and that may fail on it, at least or beyond those that the scheme allows for: with more the fault is its own. */
+/** Workers that may crash or fail on a query, at least, or beyond the liars of the scheme; then the query itself is at fault. */
 const MOST_DOWNS = 2
 const MORE_FAILURES = 3
 
-/** Those that each tenant has of its own; the paper's scheme has one alone. */
+/** The layers that each tenant has for itself; with the paper's scheme only one. */
 export interface TenantLayers {
   readonly recallable?: Layer | undefined
   readonly recover?: Layer | undefined
@@ -28,21 +28,24 @@ export interface TenantLayers {
   readonly paper?: Layer | undefined
 }
 
-/** What answers queries that no worker is asked for. Each query has a coin of its own before equal ones are asked together: else one toss would stand for all of them. */
+/**
+ * The layers that answer without workers. Each query has a coin of its own before equal ones share a call: else one toss would decide for all of
+ * them.
+ */
 export interface ReuseLayers {
   readonly cache: Layer
   readonly remember?: Layer | undefined
   readonly coalesce: Layer
 }
 
-/** Whose a query is: each tenant has layers of its own, and what its answers taught. */
+/** The layers and the memory of a query's tenant. */
 export interface Layered {
-  /** @param workers  attempts that nobody hedges are asked of it */
+  /** @param workers  a service for attempts without hedges */
   layers(workers: Service): TenantLayers
   readonly memory?: MemoryService | undefined
 }
 
-/** What only fleets need in which some may lie: the one that is needed is loaded. */
+/** Layers for fleets with liars; only the one that is needed is loaded. */
 export interface TrustLayers {
   readonly agree?: typeof agree | undefined
   readonly sample?: typeof sample | undefined
@@ -52,36 +55,36 @@ export interface TrustLayers {
 export interface StackOptions extends Omit<HedgeOptions, 'pool' | 'compares' | 'mostDowns' | 'mostFailures'> {
   readonly clock: Clock
   readonly pool: Pool<Payload, Payload>
-  /** Not with the paper's scheme, which asks nobody twice. */
+  /** Not with the paper's scheme, which sends no query twice. */
   readonly isHedged: boolean
-  /** Where answers are given as they come, and some are audited. */
+  /** For sampled verification. */
   readonly sampled?: SampleOptions['sampling'] | undefined
-  /** Where anybody may join. */
-  readonly strangers?: VouchOptions['trust'] | undefined
-  /** Those to go through, from those that queries would go through. */
+  /** For open fleets. */
+  readonly openTrust?: VouchOptions['trust'] | undefined
+  /** Returns the layers to use, given the standard ones. */
   readonly layers?: ((own: readonly Layer[]) => readonly Layer[]) | undefined
-  /** Told of what those of the user throw. */
+  /** Called with what the user's layers throw. */
   warn?: Warn
   readonly trustLayers?: TrustLayers | undefined
-  /** What is believed of workers. Default: all. */
+  /** Which workers are trusted. Default: all. */
   readonly trust?: (Witnesses & AuditOptions['trust']) | undefined
-  /** What workers' faults a query has to live with. Default: none. */
+  /** How many faulty workers a query has to cope with. Default: none. */
   readonly scheme?: { readonly byzantine: number; readonly stragglers: number }
-  /** Whether the model's first answers speak against how they are read. Default: nothing does. */
+  /** Whether the model's first answers contradict the assumed meaning of its outputs. Default: no. */
   readonly isDoubted?: () => boolean
   readonly reuse?: ReuseLayers | undefined
-  /** undefined: it has none yet, and is refused. */
+  /** Undefined: the tenant does not exist yet, and the query is refused. */
   tenantOf(query: Query): Layered | undefined
 }
 
-/** @throws TypeError where `layers` gives anything but layers */
+/** @throws TypeError if `layers` returns anything but layers */
 export function stackOf({
   tenantOf,
   isHedged,
   layers,
   trust,
   sampled,
-  strangers,
+  openTrust,
   scheme = { byzantine: 0, stragglers: 0 },
   isDoubted = () => false,
   reuse,
@@ -94,7 +97,7 @@ export function stackOf({
   const workers = poolService(pool)
   const parities = sampled && sample ? stack(workers, sample({ sampling: sampled })) : workers
   const compares = trust !== undefined && scheme.byzantine > 0
-  const audits = trust !== undefined && !compares && !sampled && !strangers
+  const audits = trust !== undefined && !compares && !sampled && !openTrust
   const { byzantine: liars, stragglers } = scheme
   const most = { mostDowns: Math.max(MOST_DOWNS, stragglers + liars + 1), mostFailures: stragglers + MORE_FAILURES }
   const own = [
@@ -107,7 +110,7 @@ export function stackOf({
     sampled && sample?.({ sampling: sampled, memoryOf }),
     audits && audit({ trust }),
     isHedged && hedge({ ...options, ...most, compares }),
-    strangers && vouch?.({ trust: strangers, pool }),
+    openTrust && vouch?.({ trust: openTrust, pool }),
   ].filter((each) => typeof each === 'function')
   const all = layers ? layers(own) : own
   if (!Array.isArray(all) || !all.every((each) => typeof each === 'function'))
@@ -115,7 +118,7 @@ export function stackOf({
   return stack(workers, ...all.map((each) => (own.includes(each) ? each : fenced(each, warn))))
 }
 
-/** @param parities  asked of coded queries that are nobody's @param order  the outermost first */
+/** @param parities  the service for coded queries, which belong to no caller @param order  the outermost first */
 function byTenant(
   tenantOf: StackOptions['tenantOf'],
   parities: Service,

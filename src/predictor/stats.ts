@@ -1,4 +1,4 @@
-/** What a predictor tells of itself. */
+/** The statistics of a predictor. */
 
 import type { BudgetStats } from '../layers/error-budget'
 import type { SavingStats } from '../layers/savings'
@@ -11,69 +11,74 @@ import type { ModelVersion } from './version'
 export interface PredictorStats {
   /** 'js' also where nothing is coded or learned: no core is loaded then. */
   core: 'wasm' | 'js'
-  /** Queries waiting or under way. */
+  /** Queries waiting or in flight. */
   open: number
   exact: number
   recovered: number
   checked: number
   unverified: number
   audited: number
-  /** Of these, and of unverified and recovered ones, those that were recalled: see `onRecall`. */
+  /** Audited, unverified and recovered answers that were recalled: see `onRecall`. */
   recalled: number
-  /** The memory's, which nobody was asked for: see `reuse.maxError`. */
-  unasked: number
-  /** How many of the remembered answers may be wrong, and what is known of them. */
+  /** Answers that the memory gave without a worker: see `reuse.maxError`. */
+  remembered: number
+  /** The error budget of the memory's answers. */
   budget: BudgetStats | undefined
-  /** What reuse spares, and what it costs; `off` where it gives nothing for now, since that would not pay or the model does not answer the same twice. Undefined without `reuse`. */
+  /**
+   * What reuse saves and costs; `off` while it gives nothing, since it would not pay or the model is not deterministic. Undefined without `reuse`.
+   */
   saving: SavingStats | undefined
-  /** Of all these, queries that had the answer to an equal one. */
+  /** Queries that got the answer to an equal one; they are counted by status, too. */
   reused: number
   /** Queries that ended in an error, by its code. */
   failed: Record<string, number>
-  /** Second requests for late queries, and those of them that were answered first. */
+  /** Second requests for late queries, and those that were answered first. */
   hedges: { sent: number; won: number }
-  /** How long a query waits until it is late; undefined before enough were answered. */
+  /** After this time a query is late; undefined until enough were answered. */
   lateMs: number | undefined
-  /** Queries remembered. */
-  remembered: number
-  /** How far off an answer without a label may be to agree; undefined where there are labels, or nothing learned it yet. */
+  /** Pairs of query and answer in the memory. */
+  memoryPairs: number
+  /** How far answers without labels may differ to agree; undefined where there are labels, or until it is learned. */
   tolerance: number | undefined
-  /** The same of each of several outputs. */
+  /** The same for each of several outputs. */
   tolerances: Record<string, number | undefined>
-  /** Why nothing approximate is given: what is to be said of outputs that are read by a guess, or against the model's first answers. Undefined: nothing. */
+  /**
+   * Why nothing approximate is given: it is a guess what the outputs mean, or the model's first answers contradict it. Undefined: nothing speaks
+   * against it.
+   */
   doubt: string | undefined
   /** How often recovered answers agreed with the model's own, which came late. */
   agreements: Agreement[]
-  /** Each worker, and what is held against it; see `WorkerEvidence`. */
+  /** Each worker, with its record: see `WorkerEvidence`. */
   workers: (WorkerStats & WorkerEvidence)[]
 }
 
-export interface GenerationCounts {
+export interface VersionCounts {
   /** How often the model was replaced. */
   renewals: number
   readonly hedges: { sent: number; won: number }
 }
 
-/** @param tenant  whose memory it tells of */
-export function statsOf(generation: ModelVersion, admission: Admission, tenant: string): PredictorStats {
-  const { coder, pool, lateness, trust, criterion } = generation.means
-  const { learned, errors } = generation.tenants.known(tenant) ?? {}
+/** @param tenant  whose memory and budget it describes */
+export function statsOf(version: ModelVersion, admission: Admission, tenant: string): PredictorStats {
+  const { coder, pool, lateness, trust, criterion } = version.dependencies
+  const { learned, errors } = version.tenants.known(tenant) ?? {}
   const memory = learned?.stats()
-  const { remembered: unasked, ...counts } = admission.stats()
+  const { remembered, ...counts } = admission.stats()
   return {
     core: coder.core,
     ...counts,
-    unasked,
+    remembered,
     budget: errors?.stats,
-    saving: generation.reuse?.saving(errors),
-    recalled: generation.means.given?.recalled ?? 0,
-    reused: generation.reuse?.given ?? 0,
-    hedges: { ...generation.counts.hedges },
+    saving: version.reuse?.saving(errors),
+    recalled: version.dependencies.given?.recalled ?? 0,
+    reused: version.reuse?.given ?? 0,
+    hedges: { ...version.counts.hedges },
     lateMs: lateness.ages?.hedgeMs,
-    remembered: memory?.remembered ?? 0,
+    memoryPairs: memory?.pairs ?? 0,
     tolerance: memory?.tolerance ?? (criterion.kind === 'tolerance' ? criterion.tolerance : undefined),
     tolerances: memory?.tolerances ?? {},
-    doubt: generation.means.first.doubt,
+    doubt: version.dependencies.first.doubt,
     agreements: memory?.agreements ?? [],
     workers: pool
       .stats()

@@ -1,4 +1,4 @@
-/** What a tenant learns: its memory, where that is, and what it takes up of what was saved. */
+/** The memory of a tenant: where it runs, and what it loads of a saved state. */
 
 import { type Signature, size } from '../base/tensor'
 import type { Core } from '../core/core'
@@ -15,11 +15,11 @@ import { evidenceOf, type Shared } from './tenants'
 
 interface TenantMemoryOptions {
   readonly core: Core
-  /** Of all tenants; undefined where the runtime has none. */
+  /** One thread for all tenants; undefined if the runtime has none. */
   readonly thread: MemoryThread | undefined
-  /** Of the vectors that queries are remembered by. */
+  /** The vectors that queries are compared by. */
   readonly signature: Signature
-  /** What the memory's answers count in; saved with it. */
+  /** The error budget of the memory's answers; saved with it. */
   readonly errors: ErrorBudget | undefined
   readonly marks: ModelMarks
   readonly choices: ExperienceOptions['memory']
@@ -42,25 +42,25 @@ export function memoryFor(
   return taught(settings, name, (state) => {
     const learned = state && learnedFrom(state, model, { ...marks, evidence, warn })
     const checked = thread && memoryOf(signature, criterion, memory)
-    if (checked) Memory.check(checked, learned?.memory) // else it is made here, which does
+    if (checked) Memory.check(checked, learned?.memory) // else the memory is made here, which checks the state
     const made = new HostedMemory({
       ...{ core, clock, warn, model, features, thread, first, part: 1 / limits.tenants },
       plan: { core: core.kind, signature, criterion, memory, learned },
       remembers: remembered !== undefined,
-      saved: { evidence, ledger: errors },
+      saved: { evidence, errorBudget: errors },
     })
     try {
       if (learned?.evidence !== undefined) evidence?.load(learned.evidence)
-      if (learned?.ledger !== undefined) errors?.load(learned.ledger)
+      if (learned?.errorBudget !== undefined) errors?.load(learned.errorBudget)
     } catch (error) {
-      made.close() // else its thread would be kept for nobody
+      made.close() // else its thread would stay
       throw error
     }
     return made
   })
 }
 
-/** The user's function stays here: what it makes of queries is remembered. */
+/** The user's function runs here: the memory gets the features that it returns. */
 function givenFeatures(
   memory: Exclude<ExperienceOptions['memory'], false | undefined>,
   features: OwnFeatures,
@@ -70,13 +70,13 @@ function givenFeatures(
   return { ...memory, features: { sample: sampleFeatures(features, values) } }
 }
 
-/** A tenant's state is taken up once: what is forgotten later stays so. One that does not fit is a warning, and nothing of it is taken. */
+/** A tenant's state is loaded once: what is forgotten later stays forgotten. A state that does not fit is a warning, and nothing of it is loaded. */
 function taught(
   { states, warn }: Settings,
   name: string,
   make: (state: Uint8Array | undefined) => HostedMemory,
 ): HostedMemory {
-  const state = Object.hasOwn(states, name) ? states[name] : undefined // one may be named __proto__
+  const state = Object.hasOwn(states, name) ? states[name] : undefined // a tenant may be named __proto__
   delete states[name]
   try {
     return make(state)

@@ -1,6 +1,6 @@
 /**
- * Callers whose queries must tell each other nothing: each tenant has groups, a memory, a calibration and a kernel of its own.
- * Workers, budgets and times are everybody's.
+ * Tenants, whose queries must reveal nothing to each other: each has its own groups, memory, calibration and kernel. Workers, budgets and service
+ * times are shared.
  */
 
 import type { Clock } from '../base/clock'
@@ -14,7 +14,7 @@ import type { MemoryService } from '../memory/service'
 import type { Identity } from '../pool/attempt'
 import type { Layer } from '../service'
 import type { Reputation } from '../trust/reputation'
-import type { Means } from './means'
+import type { Dependencies } from './dependencies'
 import type { Coded, Settings } from './settings'
 import type { Layered } from './stack'
 import type { Vectors } from './vectors'
@@ -23,19 +23,19 @@ import type { Vectors } from './vectors'
 export const NOBODY = ''
 
 export interface Tenant {
-  /** What it learns; undefined where nothing is learned. */
+  /** Its memory; undefined if nothing is learned. */
   readonly learned?: MemoryService
-  /** What answers that no worker gave count in, where these may be wrong so often. */
+  /** The error budget of answers without workers, if these may be wrong. */
   readonly errors?: ErrorBudget | undefined
-  /** Its own, around what all tenants share: what recovers, and what codes. */
+  /** Its own layers, for recovery and coding. */
   layers: Layered['layers']
-  /** The same, where queries are remembered. */
+  /** Its memory, if it holds pairs. */
   readonly memory?: MemoryService | undefined
-  /** Nobody asks for it any more: what it has open comes to its end. */
+  /** The tenant is forgotten: its open groups end. */
   close?(): void
-  /** What follows from an identity's answers so far is given no more, also of what the memory has not learned. */
+  /** Withdraws what follows from an identity's answers so far, also from those that the memory has not learned yet. */
   forget?(identity: Identity): void
-  /** What was learned, for the option `state`. */
+  /** The learned state, for the option `state`. */
   save(): Promise<Uint8Array>
 }
 
@@ -43,40 +43,42 @@ export class Tenants {
   readonly #make: (name: string) => Tenant
   readonly #forgotten: (name: string) => void
   readonly #most: number
-  /** The one first that was asked longest ago. */
+  /** The least recently used first. */
   readonly #all = new Map<string, Tenant>()
 
-  /** @param most  beyond these the one is forgotten that was asked longest ago */
-  /** @param forgotten  one is, by hand or since there are more */
+  /** @param most  beyond, the least recently used tenant is forgotten */
+  /** @param forgotten  called when a tenant is forgotten */
   constructor(most: number, make: (name: string) => Tenant, forgotten: (name: string) => void = () => {}) {
     this.#make = make
     this.#most = most
     this.#forgotten = forgotten
   }
 
-  /** A tenant, new or as it was. */
+  /** The tenant of this name; made if it is new. */
   of(name: string): Tenant {
     const known = this.#all.get(name)
     if (known && this.#all.size === 1) return known
     const tenant = known ?? this.#make(name)
-    this.#all.delete(name) // and in again, as the last
+    this.#all.delete(name) // reinserted as the most recently used
     this.#all.set(name, tenant)
     const [oldest] = this.#all.keys()
     if (this.#all.size > this.#most) this.forget(oldest)
     return tenant
   }
 
-  /** One that is known; asking so changes nothing. */
+  /** A known tenant; does not count as a use. */
   known(name: string): Tenant | undefined {
     return this.#all.get(name)
   }
 
-  /** What one learned; undefined where it is not known. Nobody's holds what is known of the workers as well, and is always to be had. */
+  /**
+   * A tenant's learned state; undefined for an unknown tenant. The nameless tenant's state also has the workers' records, and can always be saved.
+   */
   save(name: string): Promise<Uint8Array> | undefined {
     const known = this.#all.get(name)
     if (known || name !== NOBODY) return known?.save()
     const made = this.#make(name)
-    return made.save().finally(() => end(made)) // else its memory would be kept for nobody
+    return made.save().finally(() => end(made)) // else its memory's thread would stay
   }
 
   get names(): string[] {
@@ -102,29 +104,32 @@ function end(tenant: Tenant): void {
 }
 
 /** What all tenants share. */
-export interface Shared extends Means {
+export interface Shared extends Dependencies {
   readonly clock: Clock
-  /** Its fingerprint, where it is known: another one where it is replaced. */
+  /** The model's fingerprint, if it is known; changes when the model is replaced. */
   readonly model: { readonly fingerprint: string | undefined }
-  /** Second requests for late queries, and recoveries given to them. */
+  /** Budgets of hedges, and of recoveries for late queries. */
   readonly hedges: Budget
   readonly recoveries: Budget
 }
 
-/** What queries are coded with, and what learns from them. */
+/** Codes queries, and makes tenants that learn from them. */
 export interface Coder extends Coded {
   /** Whether anything is coded or learned. */
   readonly learns: boolean
   readonly core: 'wasm' | 'js'
-  /** Resolves when what was saved of tenants may be recalled. */
+  /** Resolves when the saved states of tenants are loaded. */
   ready(): Promise<void>
-  /** What queries are mixed, remembered and compared by; undefined where none is. @throws TypeError where the user's function gives no numbers */
+  /**
+   * The vectors that queries are mixed, remembered and compared by; undefined if none of this is done. @throws TypeError if the user's function
+   * returns no numbers
+   */
   vectorsOf(signature: Signature, settings: Settings): Vectors | undefined
-  /** A tenant of this model that has learned what its state says, or nothing where that does not fit. */
+  /** Makes a tenant, with what its saved state has learned, unless that does not fit this model. */
   newTenant(name: string, shared: Shared, settings: Settings, model: ModelMarks): Tenant
 }
 
-/** Codes and learns nothing: each query goes out by itself, and the little that is computed is computed in JavaScript. */
+/** Codes and learns nothing: each query is sent by itself, and the few computations run in JavaScript. */
 export function noCoder(): Coder {
   return {
     ...{ scheme: new Scheme({ queries: 1 }), code: 'systematic', core: 'js', learns: false },
@@ -138,12 +143,12 @@ export function noCoder(): Coder {
   }
 }
 
-/** Beneath what gives one answer to several callers, above what recovers. */
+/** The layer that makes answers recallable: below the layer that shares calls, above the one that recovers. */
 export function recalls({ given }: Pick<Shared, 'given'>): Layer | undefined {
   return given && recallable({ given })
 }
 
-/** What a tenant saves of what is known of workers: it is nobody's in particular, and saved with what that one learned. */
+/** The workers' records, which are saved with the nameless tenant's state only. */
 export function evidenceOf(name: string, { evidence }: Reputation): Persistent | undefined {
   return name === NOBODY ? evidence : undefined
 }

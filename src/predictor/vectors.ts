@@ -1,4 +1,4 @@
-/** What a memory compares queries by: their values where these are real numbers, else numbers that the user makes of each. */
+/** The vectors that a memory compares queries by: their values if these are real numbers, else features that the user computes. */
 
 import { NO_VALUES } from '../base/arrays'
 import type { Warn } from '../base/notices'
@@ -10,21 +10,21 @@ import type { MemoryOptions } from '../memory/memory'
 import type { MemoryChoices, QueryFeatures } from './options'
 
 export interface Vectors {
-  /** What they are made of. */
+  /** The specs of the vectors' parts. */
   readonly inputs: readonly TensorSpec[]
-  /** What the memory makes of them. */
+  /** The features that the memory computes of the vectors. */
   readonly features: MemoryOptions['features']
-  /** A query's; empty where the user's function failed on it, or it is not finite: nothing is learned from it, and nothing recovered. */
+  /** A query's vector; empty if the user's function failed on it, or a value is not finite: then nothing is learned or recovered. */
   of(query: TensorList): Float32Array
 }
 
-/** Where queries are not mixed, values that are not finite are the model's business: such a query is not remembered. */
+/** If queries are not mixed, values that are not finite are allowed: such a query is not remembered. */
 function finiteVectorOf(query: TensorList): Float32Array {
   const vector = vectorOf(query)
   return allFinite(vector) ? vector : NO_VALUES
 }
 
-/** @returns undefined where nothing can be remembered @throws TypeError where the user's function gives no numbers */
+/** @returns undefined where nothing can be remembered @throws TypeError if the user's function returns no numbers */
 export function vectorsOf(
   signature: Signature,
   memory: MemoryChoices | false | undefined,

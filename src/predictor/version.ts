@@ -1,6 +1,6 @@
 /**
- * One model at work: its workers, how long they take, what was learned of its answers, the queries under way. A query belongs to one;
- * what is known of the honesty of workers spans them.
+ * One model at work: its workers, their service times, what was learned from its answers, and its queries in flight. Each query belongs to one
+ * version; the workers' records of lies are shared by all.
  */
 
 import { ApproxiferError, asError } from '../base/errors'
@@ -10,86 +10,96 @@ import type { Identity } from '../pool/attempt'
 import type { Query, Service } from '../service'
 import { identityOf, type ModelChange, type ModelWorker } from '../workers/worker'
 import type { WaitingCaller } from './caller'
-import type { Means } from './means'
+import type { Dependencies } from './dependencies'
 import { type DetachedQuery, OpenQueries } from './open-queries'
-import type { Unasked, UnaskedParts } from './reuse'
+import type { Reuse, ReuseFactory } from './reuse'
 import type { Settings } from './settings'
 import { type ReuseLayers, stackOf, type TrustLayers } from './stack'
-import type { GenerationCounts } from './stats'
+import type { VersionCounts } from './stats'
 import { NOBODY, type Shared, Tenants } from './tenants'
 
-/** Hedges that may be saved up where few queries are under way. Of 256 that began together ten had a second worker, and 25 of 9,000 waited ten times as long as others. */
+/**
+ * Hedges that may be saved up while few queries are in flight. With 10, of 256 queries that began together ten were hedged; 25 of 9,000 waited ten
+ * times as long as others.
+ */
 const BURST = 10
-/** Late queries that may be recovered, as a share of all; unused, it is saved up over this many queries. A pool that slows down as a whole must not turn every answer into a recovery. */
+/**
+ * Late queries that may be recovered, as a share of all, saved up over this many queries: when the whole fleet slows down, not every answer should
+ * be a recovery.
+ */
 const RECOVERED = { share: 0.3, queries: 500 }
 /** A caller's query. */
 export interface Request {
   readonly payload: Payload
   readonly caller: WaitingCaller
   readonly signal: AbortSignal | undefined
-  /** False: it is let in however much waits. */
+  /** False: it is admitted however long the queue is. */
   readonly refusal?: false | undefined
 }
 
-interface GenerationOptions {
-  /** What its workers say of their model. */
-  told: ModelChange
-  /** What may answer queries that nobody is asked for. */
-  unasked?: UnaskedParts | undefined
+interface VersionOptions {
+  /** What the workers report of their model. */
+  model: ModelChange
+  /** Makes what answers queries without workers. */
+  reuse?: ReuseFactory | undefined
   trustLayers?: TrustLayers | undefined
-  /** The one that serves before it: what was counted goes on. */
+  /** The version that serves before it: its counts go on. */
   before?: ModelVersion | undefined
 }
 
 export class ModelVersion {
-  readonly counts: GenerationCounts
+  readonly counts: VersionCounts
   readonly tenants: Tenants
-  readonly means: Means
-  readonly reuse: Unasked | undefined
+  readonly dependencies: Dependencies
+  readonly reuse: Reuse | undefined
   readonly #shared: Shared
   readonly #events: Settings['events']
   readonly #open: OpenQueries
-  /** What a query gets that comes when it is closed. */
+  /** The error for queries that come after `close`. */
   #closed: ApproxiferError | undefined
-  /** Who is to ask again, of the workers with the new model. */
+  /** Queries that wait to be sent to the workers with the new model. */
   readonly #waiting: DetachedQuery[] = []
-  /** What its workers call it. */
+  /** The fingerprint that workers report. */
   readonly #model: { fingerprint: string | undefined }
-  /** What was learned of it is known by that. */
-  #told: ModelChange
+  /** The model that the learned state belongs to. */
+  #change: ModelChange
 
-  constructor(means: Means, settings: Settings, { told, before, unasked, trustLayers }: GenerationOptions) {
+  constructor(
+    dependencies: Dependencies,
+    settings: Settings,
+    { model, before, reuse: makeReuse, trustLayers }: VersionOptions,
+  ) {
     this.counts = before?.counts ?? { renewals: 0, hedges: { sent: 0, won: 0 } }
-    this.#told = told
-    this.#model = { fingerprint: told.model ?? told.modelId }
-    this.means = means
+    this.#change = model
+    this.#model = { fingerprint: model.model ?? model.modelId }
+    this.dependencies = dependencies
     this.#events = settings.events
     this.#shared = this.#share(settings, before)
     const mended = () => {
       for (const { errors } of this.tenants) errors?.mended()
     }
     const replaced = () => this.#replaced()
-    const tenantOf = ({ turn }: Query) => this.tenants.known(turn.tenant) && this.tenants.of(turn.tenant) // a refused query makes none
-    this.reuse = unasked?.(settings, means, { tenantOf, mended, replaced })
+    const tenantOf = ({ turn }: Query) => this.tenants.known(turn.tenant) && this.tenants.of(turn.tenant) // a refused query makes no tenant
+    this.reuse = makeReuse?.(settings, dependencies, { tenantOf, mended, replaced })
     this.#open = new OpenQueries(
       this.#stack(settings, this.reuse?.layers, trustLayers),
-      means,
+      dependencies,
       this.#model,
       settings.clock,
     )
     const make = (name: string) =>
-      means.coder.newTenant(name, this.#shared, settings, { ...this.#told, fingerprint: this.#told.model })
+      dependencies.coder.newTenant(name, this.#shared, settings, { ...this.#change, fingerprint: this.#change.model })
     this.tenants = new Tenants(settings.limits.tenants, make, (tenant) => this.reuse?.forget({ tenant }))
-    for (const name of Object.keys(settings.states)) this.tenants.of(name) // what cannot be read is refused now
+    for (const name of Object.keys(settings.states)) this.tenants.of(name) // a state that cannot be read is refused now
     const { limits, reuse } = settings
-    if (limits.tenants === 1 || reuse.maxError !== undefined) this.tenants.of(NOBODY) // without room for a memory it is refused now
+    if (limits.tenants === 1 || reuse.maxError !== undefined) this.tenants.of(NOBODY) // a memory without enough bytes is refused now
   }
 
   #stack({ layers, warn }: Settings, reuse: ReuseLayers | undefined, trustLayers: TrustLayers | undefined): Service {
     const { clock, lateness, hedges } = this.#shared
-    const { pool, coder, trust, sampled, first } = this.means
+    const { pool, coder, trust, sampled, first } = this.dependencies
     const isPaper = coder.code !== 'systematic'
-    const { strangers } = trust
+    const { openTrust } = trust
     return stackOf({
       ...{
         clock,
@@ -106,7 +116,7 @@ export class ModelVersion {
         trust,
         trustLayers,
         sampled,
-        strangers,
+        openTrust,
         scheme: coder.scheme,
         isDoubted: () => first.doubt !== undefined,
       }),
@@ -121,32 +131,32 @@ export class ModelVersion {
 
   #share({ clock, hedge }: Settings, before: ModelVersion | undefined): Shared {
     return {
-      ...this.means,
+      ...this.dependencies,
       clock,
       model: this.#model,
-      hedges: before ? before.#shared.hedges : new Budget(hedge.budget, BURST), // one of all models
+      hedges: before ? before.#shared.hedges : new Budget(hedge.budget, BURST), // one budget for all models
       recoveries: new Budget(RECOVERED.share, RECOVERED.share * RECOVERED.queries),
     }
   }
 
   /**
-   * The workers have another model: answers of the one before teach nothing of it, nor may a group have some of each. Who waits for an
-   * answer asks again, once all changes of this turn are known: which workers have that model, and which do not.
+   * The workers have another model: answers of the old one teach nothing about it, and a group must not mix both. Open queries are sent again in
+   * the next turn, when it is known which workers have which model.
    */
-  renew(told: ModelChange): void {
+  renew(model: ModelChange): void {
     this.counts.renewals++
-    this.#told = told
-    this.#model.fingerprint = told.model ?? told.modelId ?? `unnamed ${this.counts.renewals}` // its answers are another's than before
+    this.#change = model
+    this.#model.fingerprint = model.model ?? model.modelId ?? `unnamed ${this.counts.renewals}` // a name of its own, since its answers differ from those before
     this.handOver(this)
     this.reuse?.renew()
-    this.means.trust.renew()
+    this.dependencies.trust.renew()
     for (const name of this.tenants.names) {
       this.tenants.forget(name)
       if (name === NOBODY) this.tenants.of(name)
     }
   }
 
-  /** The model was replaced, and nobody said so: tenants learn anew. Their budgets go on, else each replacement would be one more. */
+  /** The model was replaced without notice: tenants learn anew. Their error budgets go on: otherwise each replacement would grant a new one. */
   #replaced(): void {
     for (const { learned, errors } of this.tenants) {
       learned?.renew()
@@ -154,7 +164,7 @@ export class ModelVersion {
     }
   }
 
-  /** Who waits for an answer asks another generation, in a moment. */
+  /** Queries without an answer go to another version, in the next turn of the clock. */
   handOver(other: ModelVersion): void {
     const waiting = [...this.#waiting.splice(0), ...this.#open.detach()]
     this.end(new ApproxiferError('WORKER', 'the model of the workers was replaced'))
@@ -175,7 +185,7 @@ export class ModelVersion {
   }
 
   join(worker: ModelWorker): void {
-    const { pool, trust, buffers, sampled } = this.means
+    const { pool, trust, buffers, sampled } = this.dependencies
     this.#events.tellOf(worker.name, identityOf(worker), { event: 'joined' })
     pool.add(worker, !trust.joined(worker))
     sampled?.changed()
@@ -184,7 +194,7 @@ export class ModelVersion {
   }
 
   leave(name: string, how: 'remove' | 'drain'): void {
-    const { pool, trust, sampled } = this.means
+    const { pool, trust, sampled } = this.dependencies
     const worker = pool.worker(name)
     if (pool[how](name) && worker) {
       trust.left(worker)
@@ -193,37 +203,37 @@ export class ModelVersion {
     sampled?.changed()
   }
 
-  /** Has a query answered. */
+  /** Sends a query into the stack. */
   take({ payload, signal, refusal, caller }: Request): void {
     try {
-      if (this.#closed) throw this.#closed // by what was read of the query
+      if (this.#closed) throw this.#closed // closed by a getter of the query
       const call = this.#open.ask(payload, caller, refusal)
       if (this.#closed)
-        call.end(this.#closed) // by what made features of it
+        call.end(this.#closed) // closed by the user's feature function
       else if (signal && caller.isOpen) caller.listen(signal, (error) => call.leave(error))
     } catch (error) {
       this.#fail(caller, error)
     }
   }
 
-  /** A throw on a query's way costs that one, and nobody else. */
+  /** An exception fails this query only. */
   #fail(caller: WaitingCaller, error: unknown): void {
-    if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
+    if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.dependencies.ended)
   }
 
-  /** Whether a memory may answer a caller that no worker can in time. */
+  /** Whether a memory may answer a caller when no worker can do it in time. */
   mayRecall({ choices, turn }: Pick<WaitingCaller, 'choices' | 'turn'>): boolean {
-    if (this.means.first.doubt !== undefined && choices.policy === 'auto') return false
+    if (this.dependencies.first.doubt !== undefined && choices.policy === 'auto') return false
     return choices.policy !== 'retry' && this.tenants.known(turn.tenant)?.memory?.isWarm === true
   }
 
-  /** There are fewer workers. @param ejected  the identity that is believed no more, if that is why */
+  /** Workers have left. @param ejected  the identity that was ejected, if that is why */
   reconsider(ejected?: Identity): void {
-    this.means.sampled?.look()
+    this.dependencies.sampled?.sendAudits()
     if (ejected !== undefined) for (const tenant of this.tenants) tenant.forget?.(ejected)
   }
 
-  /** Takes out what an identity's answers taught, and what open queries would get of it. */
+  /** Removes what an identity's answers taught, also from open queries. */
   forget(identity: Identity): void {
     this.reuse?.forget({ identity })
     for (const tenant of this.tenants) {
@@ -232,19 +242,19 @@ export class ModelVersion {
     }
   }
 
-  /** Ends all that is open, and closes the workers. */
+  /** Ends all open queries, and closes the workers. */
   async close(error: ApproxiferError): Promise<void> {
     this.#closed = error
     this.end(error)
     for (const { learned } of this.tenants) learned?.close()
-    this.means.sampled?.close()
+    this.dependencies.sampled?.close()
     this.reuse?.close()
-    await this.means.pool.close(error)
+    await this.dependencies.pool.close(error)
   }
 
-  /** Every query gets this error, and attempts are given up. */
+  /** Fails all queries with this error, and gives up their attempts. */
   end(error: ApproxiferError): void {
     this.#open.end(error)
-    for (const { caller } of this.#waiting.splice(0)) if (caller.isOpen) caller.fail(error, this.means.ended)
+    for (const { caller } of this.#waiting.splice(0)) if (caller.isOpen) caller.fail(error, this.dependencies.ended)
   }
 }

@@ -43,7 +43,7 @@ export function drawFaults(faults: Faults, random: Random) {
     crashes: crashes < crash,
     delayMs: typeof delayMs === 'number' ? delayMs : delayMs[0] + delay * (delayMs[1] - delayMs[0]),
     /** What is given in the place of an answer, which may be changed. */
-    told(answer: Float32Array): Float32Array {
+    answered(answer: Float32Array): Float32Array {
       if (spoils < garbage) return answer.fill(Number.NaN)
       return lies < lie ? lieOf([answer], random)[0] : answer
     },

@@ -86,11 +86,11 @@ export class FaultyWorker implements ModelWorker {
   }
 
   async infer(query: TensorList, options: { signal?: AbortSignal } = {}): Promise<TensorList> {
-    const { hangs, crashes, delayMs, told } = drawFaults(this.faults, this.#random)
+    const { hangs, crashes, delayMs, answered } = drawFaults(this.faults, this.#random)
     if (hangs && !this.#closed) await this.#hold(this.#opened(query, options.signal).answer)
     const answering = delayMs > 0 ? this.#slowly(query, delayMs, options.signal) : this.#inner.infer(query, options)
     if (crashes) this.#crash(answering)
-    return tensorsOf(told(vectorOf(await answering)), this.signature.outputs)
+    return tensorsOf(answered(vectorOf(await answering)), this.signature.outputs)
   }
 
   /** A worker that nobody can restart cannot be killed either: the call fails. */

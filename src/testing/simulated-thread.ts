@@ -14,7 +14,7 @@ export interface ThreadCosts extends Charges {
   readonly way: number
 }
 
-const FREE: ThreadCosts = { look: 0, comparing: 0, step: 0, message: 0, way: 0 }
+const FREE: ThreadCosts = { lookUp: 0, comparing: 0, step: 0, message: 0, way: 0 }
 
 export class SimulatedThread {
   readonly #clock: VirtualClock
@@ -38,7 +38,7 @@ export class SimulatedThread {
     const deliver = (deliverTo: () => void, from: Clock) => {
       if (!this.isLost()) clock.after(from.now() - clock.now() + way, () => isAlive && deliverTo())
     }
-    const tell = (memory: readonly Report[]) => {
+    const send = (memory: readonly Report[]) => {
       const copy = structuredClone(memory)
       own.spend(message)
       deliver(() => {
@@ -46,7 +46,7 @@ export class SimulatedThread {
         listener?.({ data: { memory: copy } } as MessageEvent)
       }, own)
     }
-    const server = new MemoryServer(own, tell, this.#costs, (ms) => own.spend(ms))
+    const server = new MemoryServer(own, send, this.#costs, (ms) => own.spend(ms))
     this.#die = (why) => {
       if (isAlive) onDeath(why)
       isAlive = false
@@ -58,8 +58,8 @@ export class SimulatedThread {
           const orders = structuredClone(ordersIn<Order>(data)) as readonly Order[]
           deliver(() => own.after(0, () => isAlive && void server.follow(orders).then(clock.hold())), clock)
         },
-        addEventListener: (_: string, heard: typeof listener) => {
-          listener = heard
+        addEventListener: (_: string, listening: typeof listener) => {
+          listener = listening
         },
         removeEventListener: () => {},
       } as Endpoint,

@@ -8,13 +8,13 @@ import type { TensorList } from '../base/tensor'
 import type { ModelWorker } from '../workers/worker'
 
 /** Milliseconds that worker `index` takes for an answer which it begins at `now`. */
-export type Law = (index: number, now: number) => number
+export type ServiceTime = (index: number, now: number) => number
 
 /** What all workers of a simulation share. Unless it says that they are interruptible, nothing ends a call sooner. */
 export interface Simulation extends Pick<ModelWorker, 'signature' | 'slots' | 'interruptible' | 'scales'> {
   readonly clock: Clock
   /** @param size  values in the query, in a batch those of the longest */
-  law(index: number, now: number, size: number): number
+  serviceMs(index: number, now: number, size: number): number
   /** The answer to a query, as vectors; the caller owns it. Or a promise: while that is open the clock has to be held. */
   answer(vector: Float32Array): Float32Array | Promise<Float32Array>
   /** Rows in a batch at most, and how much longer a batch takes than one row. Default: no batches. */
@@ -84,11 +84,11 @@ export class SimulatedWorker implements ModelWorker {
 
   #work(queries: readonly TensorList[], abort?: Abort): Promise<void> {
     if (this.#open >= this.slots) return Promise.reject(new Error(`${this.name} is at work`))
-    const { clock, law, batches } = this.#simulation
+    const { clock, serviceMs, batches } = this.#simulation
     const rows = queries.length
     let size = 0
     for (const query of queries) size = Math.max(size, vectorOf(query).length)
-    const ms = law(this.#index, clock.now(), size) * (rows > 1 && batches ? batches.factor(rows) : 1)
+    const ms = serviceMs(this.#index, clock.now(), size) * (rows > 1 && batches ? batches.factor(rows) : 1)
     this.#open++
     this.workedMs += ms
     this.calls += rows
@@ -126,6 +126,6 @@ export const MEDIAN_MS = 10
 export const lognormal = (random: Random) => MEDIAN_MS * Math.exp(0.1 * random.gauss())
 
 /** 2 % of calls take ten times as long. */
-export function randomTrouble(random: Random): Law {
+export function randomTrouble(random: Random): ServiceTime {
   return () => lognormal(random) * (random.next() < 0.02 ? 10 : 1)
 }

@@ -1,6 +1,6 @@
 /**
- * When the answers to a query are good enough, and which of them are lies. Pure. Where E workers may lie, also together, E + 1 that agree
- * prove an answer, since one of them at least is honest.
+ * Decides when the answers to a query are good enough, and which of them are lies. Pure. Where E workers may lie, even in collusion, E + 1 answers
+ * that agree prove an answer: at least one of them is honest.
  */
 
 import type { Payload } from '../base/payload'
@@ -8,13 +8,13 @@ import { agree, type Equality, isLie } from './equality'
 
 /** What several workers' answers to one query show. */
 export interface Judgement {
-  /** Positions of the largest set of answers that agree with one another; each stands for all. */
+  /** Positions of the largest set of answers that all agree with one another. */
   readonly agreeing: readonly number[]
-  /** Whether they are right. */
+  /** Whether the agreeing answers are proven right. */
   readonly isProven: boolean
-  /** Positions of answers that are lies, with proof. */
+  /** Positions of answers that are proven to be lies. */
   readonly lies: readonly number[]
-  /** How many answers more it takes, were all to agree with these. */
+  /** How many more answers a proof takes, if all of them agree. */
   readonly lacking: number
 }
 
@@ -24,7 +24,7 @@ export interface Acceptance {
   judge(answers: readonly Payload[], equality: Equality): Judgement
 }
 
-/** @param liars  E: workers that may lie, also together */
+/** @param liars  E: workers that may lie, even in collusion */
 export function agreement(liars: number): Acceptance {
   return { needed: liars + 1, judge: (answers, equality) => judged(answers, liars, equality) }
 }
@@ -46,7 +46,7 @@ function judged(answers: readonly Payload[], liars: number, equality: Equality):
   }
 }
 
-/** The answer at `from`, and those behind it that agree with it and with one another. */
+/** The answer at `from`, and all later ones that agree with it and with one another. */
 function agreeingWith(answers: readonly Payload[], from: number, equality: Equality): number[] {
   const set = [from]
   for (let i = from + 1; i < answers.length; i++) {

@@ -1,19 +1,22 @@
-/** Which of each worker's answers are audited: that cannot be foretold, nor tells of others. */
+/** Draws which answers of each worker are audited. A draw cannot be predicted, and does not depend on other workers. */
 
 import type { Identity } from '../pool/attempt'
 
-/** Workers of which is known how far they are in their blocks. */
+/** Workers whose blocks are kept in memory. */
 const MOST_WORKERS = 10_000
 
 /** The last ten audits of a worker, as bits. */
 const LAST = 2 ** 10 - 1
-/** This many of them may have found an answer of another length. */
+/** From this many audits with an output of another length on, the worker counts as lying. */
 const MOST_LONG = 3
 
 export class AuditDraws {
   readonly #length: number
   readonly #coin: () => number
-  /** Of each worker: answers left of its block, with how many left one is audited, and a bit for each of its last audits, 1 for another length. */
+  /**
+   * For each worker: the answers left in its block, at which of them the audit is due, and one bit for each of its last audits (1: an output of
+   * another length).
+   */
   readonly #blocks = new Map<Identity, { left: number; at: number; long: number }>()
 
   /** @param rate  share of the answers @param coin  uniform, from 0 to 1 */
@@ -23,8 +26,8 @@ export class AuditDraws {
   }
 
   /**
-   * One of each block of 1 / rate answers of a worker. As likely for each as by a coin of its own, and however a worker lies it lies no more often
-   * until one is audited: of m lies in a block of n none is with probability 1 - m / n, which is at most (1 - 1 / n) ^ m.
+   * Draws one answer in each block of 1 / rate. Every answer is equally likely to be drawn, and a block is never worse than independent draws: m
+   * lies in a block of n all escape with probability 1 - m / n <= (1 - 1 / n) ^ m.
    */
   draw(identity: Identity): boolean {
     const block = this.#blocks.get(identity) ?? this.#begin(identity)
@@ -35,7 +38,10 @@ export class AuditDraws {
     return --block.left === block.at
   }
 
-  /** Of one more audit. @returns whether outputs of three of the worker's last ten were of another length than an anchor's, which honest rounding makes of none in a thousand */
+  /**
+   * Records one more audit. @returns whether three of the worker's last ten audits found an output of another length than the trusted worker's.
+   * Honest rounding changes fewer than one length in a thousand.
+   */
   isLong(identity: Identity, isLong: boolean): boolean {
     const block = this.#blocks.get(identity) ?? this.#begin(identity)
     block.long = ((block.long << 1) | Number(isLong)) & LAST

@@ -1,6 +1,6 @@
 /**
- * One query that several workers answer though one would do, to find liars. It goes on asking until enough agree to prove an
- * answer, an ejected worker as well. Nobody waits for it.
+ * Sends one query to several workers, though one would do, to find liars. It asks further workers until enough agree to prove an answer, and tries
+ * an ejected worker as well. No caller waits for it.
  */
 
 import type { Payload } from '../base/payload'
@@ -11,23 +11,26 @@ import { agreement } from './acceptance'
 import { findingOf } from './equality'
 import type { Reputation } from './reputation'
 
-/** Workers that an audit asks at least before it gives up: where answers never agree, the model is not the same everywhere, or draws lots. */
+/**
+ * An audit asks at least this many workers before it gives up. Answers that never agree mean that workers run different models, or that the model
+ * is random.
+ */
 const MOST = 5
 
 export class Audit implements Owner, Apart {
   readonly #pool: Attempts<Payload, Payload>
   readonly #reputation: Reputation
   readonly #payload: Payload
-  /** Those that answered, before it and since; and all that it asked. */
+  /** Attempts that were answered before the audit, and in it; and all attempts of the audit. */
   readonly #answered: Attempt<Payload, Payload>[]
   readonly #asked: Attempt<Payload, Payload>[] = []
-  /** To an ejected worker: what it answers is only compared. */
+  /** An attempt at an ejected worker: its answer is only compared. */
   readonly #trial: Attempt<Payload, Payload> | undefined
   readonly #renewals: number
-  /** The answers that agree, and prove each other. */
+  /** The answers that agree, and so prove each other. */
   #proven: readonly Payload[] | undefined
 
-  /** @param answered  attempts for the query, at least one */
+  /** @param answered  the attempts for the query so far, at least one */
   constructor(
     pool: Attempts<Payload, Payload>,
     reputation: Reputation,
@@ -43,7 +46,7 @@ export class Audit implements Owner, Apart {
     this.#trial = pool.trial({ ...trial, apart: [...trial.apart, reputation.trials] })
   }
 
-  /** Asks one more worker, where it takes one and there is one. */
+  /** Asks one more worker if a proof needs one and one is available. */
   proceed(): void {
     if (this.#proven) return
     const { liars, equality } = this.#reputation
@@ -64,7 +67,7 @@ export class Audit implements Owner, Apart {
     this.#asked.push(this.#pool.submit(this.#submission('low')))
   }
 
-  /** @param isAlike  nobody disagrees: that is not worth an attempt that must wait for a worker */
+  /** @param isAlike  all answers so far agree: then the audit only takes a free worker */
   #mayAsk(isAlike: boolean): boolean {
     const most = Math.max(MOST, 2 * this.#reputation.liars + 2)
     const asked = this.#answered.length + this.#asked.filter((each) => !answerOf(each)).length
@@ -93,8 +96,8 @@ export class Audit implements Owner, Apart {
 
   settled(attempt: Attempt<Payload, Payload>): void {
     if (attempt !== this.#trial && !this.#asked.includes(attempt)) return
-    this.#pool.tell({ attempt, onTime: false })
-    if (this.#renewals !== this.#reputation.evidence.renewals) return // of another model than those before
+    this.#pool.record({ attempt, onTime: false })
+    if (this.#renewals !== this.#reputation.evidence.renewals) return // another model by now
     if (attempt === this.#trial) return this.#compare()
     if (answerOf(attempt)) this.#answered.push(attempt)
     this.proceed()

@@ -1,83 +1,84 @@
 /**
- * Strangers that are there, and which of those that are not believed is examined next: of each origin the best that can be reached, of equal ones
- * the first, since the others may be the same person. These stand in a line, so that a query looks at few, however many there are.
+ * The untrusted workers of an open fleet, and which of them is spot-checked next: from each origin one, since all workers of an origin may belong
+ * to one person. That is the best one that can be reached; among equals, the first that came. They stand in a line ordered by rank, so that a query
+ * looks at few of them, however many there are.
  */
 
 import type { Identity } from '../pool/attempt'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import type { Evidence } from './evidence'
 
-/** More right answers than anybody has. */
+/** More right answers than any worker has. */
 const MOST_COUNT = 2 ** 40
 
-export interface Stranger {
+export interface UntrustedWorker {
   readonly worker: ModelWorker
   readonly origin: string
-  /** It is at work on a quiz. */
+  /** It is working on a spot check. */
   isExamined: boolean
-  /** Right answers when it was placed; who lied comes last. */
+  /** Right answers when it was placed; a worker that lied ranks last. */
   rank: number
 }
 
 export class Candidates {
   readonly #evidence: Pick<Evidence, 'of' | 'isTrusted'>
-  readonly #all = new Map<Identity, Stranger>()
-  readonly #origins = new Map<string, Set<Stranger>>()
-  /** By rank, the highest first. */
-  readonly #line: Stranger[] = []
+  readonly #all = new Map<Identity, UntrustedWorker>()
+  readonly #origins = new Map<string, Set<UntrustedWorker>>()
+  /** Ordered by rank, the highest first. */
+  readonly #line: UntrustedWorker[] = []
 
   constructor(evidence: Pick<Evidence, 'of' | 'isTrusted'>) {
     this.#evidence = evidence
   }
 
-  get(identity: Identity): Stranger | undefined {
+  get(identity: Identity): UntrustedWorker | undefined {
     return this.#all.get(identity)
   }
 
-  /** Whether anybody is to be examined. */
+  /** Whether a worker waits for a spot check. */
   get isAny(): boolean {
     return this.#line.length > 0
   }
 
-  /** A worker has come, or is left, of its identity; it is the last of its origin. */
+  /** Adds a worker, or replaces another one of its identity; it becomes the last of its origin. */
   add(worker: ModelWorker, origin: string): void {
     const identity = identityOf(worker)
     this.delete(identity)
-    const stranger = { worker, origin, isExamined: false, rank: 0 }
-    this.#all.set(identity, stranger)
-    const friends = this.#origins.get(origin) ?? new Set()
-    this.#origins.set(origin, friends.add(stranger))
+    const candidate = { worker, origin, isExamined: false, rank: 0 }
+    this.#all.set(identity, candidate)
+    const sameOrigin = this.#origins.get(origin) ?? new Set()
+    this.#origins.set(origin, sameOrigin.add(candidate))
     this.place(identity)
   }
 
   delete(identity: Identity): void {
-    const stranger = this.#all.get(identity)
-    if (!stranger) return
-    const { origin } = stranger
-    const friends = this.#origins.get(origin)
+    const candidate = this.#all.get(identity)
+    if (!candidate) return
+    const { origin } = candidate
+    const sameOrigin = this.#origins.get(origin)
     this.#all.delete(identity)
-    friends?.delete(stranger)
-    if (!friends?.size) this.#origins.delete(origin)
+    sameOrigin?.delete(candidate)
+    if (!sameOrigin?.size) this.#origins.delete(origin)
     this.#list(origin)
   }
 
-  /** What it has earned has changed. @param isLast  of equal ones of its origin it is the last now */
+  /** Ranks a worker anew after its record has changed. @param isLast  whether it goes behind equal ones of its origin */
   place(identity: Identity, isLast = false): void {
-    const stranger = this.#all.get(identity)
-    if (!stranger) return
+    const candidate = this.#all.get(identity)
+    if (!candidate) return
     const { lies, proven } = this.#evidence.of(identity)
-    stranger.rank = proven - MOST_COUNT * Math.sign(lies)
-    const friends = this.#origins.get(stranger.origin)
-    if (isLast && friends?.delete(stranger)) friends.add(stranger)
-    this.#list(stranger.origin)
+    candidate.rank = proven - MOST_COUNT * Math.sign(lies)
+    const sameOrigin = this.#origins.get(candidate.origin)
+    if (isLast && sameOrigin?.delete(candidate)) sameOrigin.add(candidate)
+    this.#list(candidate.origin)
   }
 
-  /** The best of an origin stands in line, unless it is believed; behind those of its rank. */
+  /** Puts the best worker of an origin in line behind those of equal rank, unless it is believed already. */
   #list(origin: string): void {
     const line = this.#line
     const at = line.findIndex((each) => each.origin === origin)
     if (at >= 0) line.splice(at, 1)
-    let best: Stranger | undefined
+    let best: UntrustedWorker | undefined
     for (const each of this.#origins.get(origin) ?? []) {
       const isReachable = !each.worker.gone
       const isBetter = !best || (best.worker.gone ? isReachable : isReachable && each.rank > best.rank)
@@ -86,7 +87,7 @@ export class Candidates {
     if (best && !this.#evidence.isTrusted(identityOf(best.worker))) line.splice(this.#end(best.rank), 0, best)
   }
 
-  /** Where in line those end that have such a rank or a higher one. */
+  /** The position in line behind all workers of this rank or a higher one. */
   #end(rank: number): number {
     let [from, to] = [0, this.#line.length]
     while (from < to) {
@@ -97,22 +98,22 @@ export class Candidates {
     return from
   }
 
-  /** The first in line that could take a row; of those of its rank any. @param coin  uniform, from 0 to 1 */
-  next(coin: number, isFree: (stranger: Stranger) => boolean): Stranger | undefined {
+  /** The first worker in line that is free; among those of equal rank a random one. @param coin  uniform, from 0 to 1 */
+  next(coin: number, isFree: (candidate: UntrustedWorker) => boolean): UntrustedWorker | undefined {
     for (let from = 0; from < this.#line.length; ) {
       const end = this.#end(this.#line[from].rank)
       const first = Math.floor(coin * (end - from))
       for (let i = 0; i < end - from; i++) {
-        const stranger = this.#line[from + ((first + i) % (end - from))]
-        if (isFree(stranger)) return stranger
-        if (stranger.worker.gone && this.#isReplaced(stranger)) return this.next(coin, isFree)
+        const candidate = this.#line[from + ((first + i) % (end - from))]
+        if (isFree(candidate)) return candidate
+        if (candidate.worker.gone && this.#isReplaced(candidate)) return this.next(coin, isFree)
       }
       from = end
     }
   }
 
-  /** It is gone, and another one of its origin is not. */
-  #isReplaced({ origin }: Stranger): boolean {
+  /** Whether it is gone while another worker of its origin is not. */
+  #isReplaced({ origin }: UntrustedWorker): boolean {
     if ([...(this.#origins.get(origin) ?? [])].every(({ worker }) => worker.gone)) return false
     this.#list(origin)
     return true

@@ -1,36 +1,37 @@
 /**
- * What the word of a stranger is worth, where anybody may join under any number of names (after Sarmenta, "Sabotage-tolerance mechanisms for
- * volunteer computing systems", 2002). Pure. A stranger's credibility after `right` answers is 1 - f / right. f, the share of strangers that
- * would lie, is 1: one adversary can be every stranger, since names are free. For the same reason the agreement of strangers adds nothing.
+ * How much the answer of an untrusted worker is worth where anybody may join under any number of names (after Sarmenta, "Sabotage-tolerance
+ * mechanisms for volunteer computing systems", 2002). Pure. After `right` right answers its credibility is 1 - f / right. The share f of workers
+ * that would lie is taken as 1, since names are free: one adversary can be every untrusted worker. For the same reason, agreement among untrusted
+ * workers proves nothing.
  *
- * What is promised: where each answer that is given is credited to one identity at most, and nothing tells which of its queries are checked, at
- * most 1 - integrity of the given answers are expected to be wrong, whatever strangers do, together or alone. For with N = `answersFor(integrity)`
- * and n right answers credited, a query is checked with probability p = (N + 1) / (N + 1 + n). A lie is caught with p, else one wrong answer is
- * given: (1 - p) (1 + (n + 1) / N) = n / N, so that no way to mix lies with right answers has more than n / N of them to expect. A lie that is
- * caught costs all n, and a lie is whatever is no rounding, also where it is too little to convict.
+ * The guarantee: if each given answer is credited to at most one identity, and a worker cannot tell which of its queries are checked, then the
+ * expected share of wrong answers is at most 1 - integrity, whatever untrusted workers do, alone or in collusion. With N = `answersFor(integrity)`
+ * and n credited right answers, a query is checked with probability p = (N + 1) / (N + 1 + n). A lie is caught with probability p and costs all n;
+ * otherwise it is one wrong answer. So (1 - p) (1 + (n + 1) / N) = n / N: no mix of lies and right answers has more than n / N expected lies.
+ * Everything beyond rounding counts as a lie here, also where it is too little to eject a worker.
  */
 
-/** Never more than a count that can be saved. */
+/** The largest count that can be saved. */
 const MOST = 2 ** 40
 
-/** Right answers after which an identity is believed; twice as many after each time that it lied. */
+/** Right answers from which on an identity is believed; each lie doubles them. */
 export function answersFor(integrity: number, lies = 0): number {
   return Math.min(MOST, Math.ceil(2 ** lies / (1 - integrity) - 1e-6))
 }
 
-/** From 0, of a newcomer, up; never 1. */
+/** From 0 for a new worker, rising; never 1. */
 export function credibility(right: number, lies = 0): number {
   return Math.max(0, 1 - 2 ** lies / right)
 }
 
-/** The probability with which a query of an identity has to be checked. */
+/** The probability with which an answer of an identity has to be checked. */
 export function checkShare(right: number, needed: number): number {
   return (needed + 1) / (needed + 1 + right)
 }
 
 /**
- * Where workers come from that may be one person: the /24 or /56 of a public address, or what else the transport or the user says; each alone
- * where that is a private address, or nothing is known.
+ * The origin of a worker: workers of one origin may belong to one person. It is what the transport or the user says, or the /24 or /56 network of a
+ * public address. A worker with a private or unknown address is an origin of its own.
  */
 export function originOf(origin: string | undefined, identity: string): string {
   if (!origin) return identity

@@ -1,4 +1,4 @@
-/** How far an answer is from what a memory says: what suspicion goes by. */
+/** The distance of an answer from the memory's prediction, by which workers are suspected. */
 
 import { judgedOf, outputIn } from '../base/criterion'
 import type { Recovered } from '../base/prediction'
@@ -6,10 +6,10 @@ import { rmsDifference, rootMeanSquare } from '../base/stats'
 import { inUnits } from '../memory/units'
 import type { Equality } from './equality'
 
-/** No error is smaller. */
+/** Smaller errors count as this large. */
 const LEAST = 1e-9
 
-/** The distance over the error that the memory expected, over all outputs; no error is smaller than what counts as the same. */
+/** The mean over all outputs of the distance divided by the error that the memory expected, which counts at least as large as the tolerance. */
 export function distanceFrom(
   { answer: said, error = 0, errors }: Pick<Recovered, 'answer' | 'error' | 'errors'>,
   answer: Float32Array,

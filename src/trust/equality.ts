@@ -1,8 +1,7 @@
 /**
- * When two answers are the same, and when they cannot both be honest. Each output is judged by itself, in a unit that no caller and no worker
- * moves: the size of that output in the very answers that are compared, and in the answer to a fixed query, as most workers tell it or give it. How
- * much answers differ from query to query decides nothing: 1,000 queries with values 255 times too large once made a lie of a tenth of the usual
- * deviation pass for everybody.
+ * When two answers are the same, and when they cannot both be honest. Each output is judged in a unit that neither a caller nor a worker can move:
+ * the size of that output in the two answers, and in the answer to a fixed query as most workers report it. The spread of answers over queries is
+ * not used: 1,000 queries with values 255 times too large once hid a lie of a tenth of the usual deviation.
  */
 
 import { type Criterion, chooses, FAR, judgedOf, sameChoice } from '../base/criterion'
@@ -13,18 +12,21 @@ import type { TensorSpec } from '../base/tensor'
 export interface Equality {
   readonly criterion: Criterion
   readonly outputs: readonly Pick<TensorSpec, 'type'>[]
-  /** How far honest values may be apart, over the size of their output: engines and machines round in their own ways. */
+  /** How far values of honest answers may differ, relative to the size of their output: engines and machines round differently. */
   readonly rounding: number
-  /** Of each output its size in the answer to a fixed query; 0 or none where that is not known. */
+  /** The size of each output in the answer to a fixed query; 0 or missing where it is unknown. */
   readonly scales: readonly number[]
 }
 
-/** Values near 0 are rounded all the same: an output counts as large as this share of its scale. */
+/** Values near 0 are rounded, too: an output counts as at least this share of its scale. */
 const FLOOR = 0.1
-/** Positions of equal integers that are looked at, evenly spread, to tell whether the integers are labels: all of a mask of a million pixels and 20 classes took 475 ms, these take 5. */
+/**
+ * To tell whether integers are labels, this many positions are compared, evenly spread: comparing all of a mask of a million pixels and 20 classes
+ * took 475 ms, these take 5.
+ */
 const MOST_EQUAL = 1000
 
-/** Whether two answers are the same; what they choose as well: a liar could else tip the scales between two near ones. */
+/** Whether two answers are the same, labels included: otherwise a liar could decide between two classes of nearly equal score. */
 export function agree(a: Payload, b: Payload, equality: Equality): boolean {
   const { outputs, criterion } = equality
   if (!isNear(a, b, equality)) return false
@@ -36,7 +38,7 @@ export function agree(a: Payload, b: Payload, equality: Equality): boolean {
   })
 }
 
-/** Whether two answers are the same but for rounding, which may tip a label, be it an output of its own. */
+/** Whether two answers are the same but for rounding. Rounding may change a label, also one that is an output of its own. */
 export function isNear(a: Payload, b: Payload, equality: Equality): boolean {
   return equality.outputs.every((_, i) => isNearIn(i, a, b, equality))
 }
@@ -46,14 +48,14 @@ function isNearIn(output: number, a: Payload, b: Payload, equality: Equality): b
   const [own, other] = [a.tensors[output].data, b.tensors[output].data]
   if (!isShapedAs(a, b, output)) return false
   if (!isReal(type)) return isEqual(own, other) || isTie(output, a, b, equality)
-  // By the smaller of the two: no answer may decide by its size what is the same for others.
+  // The smaller of the two: no answer may widen the tolerance by being large.
   const least = Math.min(a.sizeIn(output, type), b.sizeIn(output, type))
   return isWithin(type, own, other, Math.max(least, floorOf(equality, output)), equality.rounding)
 }
 
 /**
- * Whether an answer is no rounding of a right one. Outputs of another length prove nothing: rounding may tip which boxes a detector
- * keeps. Nor do numbers without labels before their scale is known: a value near 0 has no size to go by.
+ * Whether an answer is too far from the right one to be rounding. An output of another length is no proof: rounding may decide which boxes a
+ * detector keeps. Nor are numbers without labels as long as their scale is unknown: a value near 0 has no size to compare with.
  */
 export function isLie(answer: Payload, right: Payload, equality: Equality): boolean {
   const { outputs, criterion, scales } = equality
@@ -70,8 +72,9 @@ export function isLie(answer: Payload, right: Payload, equality: Equality): bool
 }
 
 /**
- * What an answer is beside several that agree, of which one at least is right. `deviant`: it is beyond rounding from each of them, and no lie.
- * From each: among two that agree may be a liar's, just so far from the other one that a third, as right as that, is too far from the liar's.
+ * Compares an answer with several that agree, of which at least one is right. `deviant`: it differs from each of them by more than rounding, but
+ * not enough to be a lie. It must differ from each: one of two that agree may be a liar's, placed so that an honest third answer is too far from
+ * it.
  */
 export function findingOf(
   answer: Payload,
@@ -84,15 +87,18 @@ export function findingOf(
   return agreeing.some((each) => isNear(answer, each, equality)) ? 'unclear' : 'deviant'
 }
 
-/** Whether an output of one has more values than the other's: no proof, but rounding tips that seldom. */
+/** Whether an output has more values in one answer than in the other: no proof, but rounding rarely does that. */
 export function isOtherwiseLong(a: Payload, b: Payload): boolean {
   return a.tensors.some(({ data }, i) => data.length !== b.tensors[i].data.length)
 }
 
-/** Whether integers are labels, each the place of the largest of its scores, counted from 0, and told ones are as large but for rounding: it may be either's. */
+/**
+ * Whether the integers are labels (the positions of the largest scores, from 0), and the labels of both answers have equal scores but for rounding:
+ * then either label is right.
+ */
 function isTie(output: number, a: Payload, b: Payload, { outputs, rounding }: Equality): boolean {
   if (!outputs[output].type?.includes('int')) return false
-  const { data: told, shape } = a.tensors[output]
+  const { data: labels, shape } = a.tensors[output]
   const right = b.tensors[output].data
   return outputs.some(({ type = 'float32' }, i) => {
     const { data, shape: all } = b.tensors[i]
@@ -101,22 +107,22 @@ function isTie(output: number, a: Payload, b: Payload, { outputs, rounding }: Eq
     const scores = realsOf(type, data)
     const classes = isLast ? all[all.length - 1] : all[0]
     const least = -2 * rounding * b.sizeIn(i, type)
-    const scoreOf = (label: number, at: number) => scores[isLast ? at * classes + label : label * told.length + at]
+    const scoreOf = (label: number, at: number) => scores[isLast ? at * classes + label : label * labels.length + at]
     const isLargest = (label: number, at: number) => {
       if (!(label >= 0 && label < classes)) return false
       for (let c = 0; c < classes; c++) if (!(scoreOf(label, at) - scoreOf(c, at) >= least)) return false
       return true
     }
-    const every = Math.ceil(told.length / MOST_EQUAL)
-    for (let at = 0; at < told.length; at++) {
-      if (told[at] === right[at] && at % every) continue
-      if (!isLargest(Number(told[at]), at) || !isLargest(Number(right[at]), at)) return false
+    const every = Math.ceil(labels.length / MOST_EQUAL)
+    for (let at = 0; at < labels.length; at++) {
+      if (labels[at] === right[at] && at % every) continue
+      if (!isLargest(Number(labels[at]), at) || !isLargest(Number(right[at]), at)) return false
     }
     return true
   })
 }
 
-/** Whether shapes are the same but for lengths of 1. */
+/** Whether two shapes are the same but for dimensions of 1. */
 function isSame(one: readonly number[], other: readonly number[]): boolean {
   return String(one.filter((length) => length !== 1)) === String(other.filter((length) => length !== 1))
 }
@@ -129,8 +135,8 @@ function isShapedAs(a: Payload, b: Payload, output: number): boolean {
 }
 
 /**
- * Whether no value is further off than a share of the size: of many values one that is counts as much as all. Those that stand for none (-1e9 in the place of -Inf), by
- * which the size does not go, may be off by a share of their own.
+ * Whether every value is within a share of the size: one wrong value among many counts as much as all. Placeholders (-1e9 instead of -Inf) are not
+ * part of the size, and may differ by a share of their own value.
  */
 function isWithin(type: ElementType, a: TensorData, b: TensorData, size: number, share: number): boolean {
   if (a.length !== b.length) return false

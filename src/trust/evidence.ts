@@ -1,60 +1,63 @@
 /**
- * What is held against each worker, and what was proven. Suspicion only decides which worker is examined more often; a verdict rests on
- * proof alone, so that no worker can frame another. Bounded by the workers, serialisable, without a clock.
+ * The record of each worker: what was proven, and what speaks against it. Suspicion only decides which workers are audited more often; an ejection
+ * rests on proof alone, so that no worker can frame another. Bounded in size, serialisable, without a clock.
  */
 
 import * as saved from '../base/saved'
 import { cusum, observe, type RunningMoments } from '../base/stats'
 
 /**
- * CUSUM of how far a worker's answers are from what the memory says, in standard deviations of that distance over the whole pool: what
- * each exceeds the drift by adds up, and from SUSPECT on its worker is suspected.
+ * CUSUM of how far a worker's answers are from the memory's predictions, in standard deviations of that distance over all workers. What exceeds
+ * DRIFT adds up; from SUSPECT on the worker is suspected.
  */
 const DRIFT = 0.5
 const SUSPECT = 8
-/** No single answer counts for more. */
+/** No answer adds more than this many standard deviations. */
 const MOST = 4
-/** Answers that the pool's usual distance is averaged over; below ENOUGH nobody is suspected. */
+/** The mean distance runs over this many answers; below ENOUGH answers no worker is suspected. */
 const WINDOW = 1000
 const ENOUGH = 50
-/** Logarithms of floats are smaller. */
+/** No logarithm of a float is larger. */
 const MOST_LOG = 100
 /**
- * Another CUSUM, of answers that are unlike all of several that agree, though no lies: the log likelihood ratio of a worker of which half of the
- * answers are to an honest one of which a tenth are, whose rounding that is. At DEVIANT its worker is passed over: after 9 in a row, or 27 of
- * 54. An honest worker of another runtime is unlike others in less than one answer in a hundred. Were it one in ten, that would happen once in
- * 15 million answers; of one in four or fewer that a liar makes so, seldom.
+ * A second CUSUM, of answers that differ from several agreeing ones but are no lies. It adds the log likelihood ratio of two hypotheses: half of
+ * the worker's answers deviate (a liar's), or a tenth do (an honest worker that rounds differently). From DEVIANT on the worker is ejected: after 9
+ * deviating answers in a row, or 27 of 54. Honest workers on another runtime deviate in less than one answer in a hundred; even at one in ten,
+ * DEVIANT would be reached once in 15 million answers. A liar that deviates in a quarter of its answers or less seldom reaches it.
  */
 const [UNLIKE, ALIKE] = [Math.log(0.5 / 0.1), Math.log(0.5 / 0.9)]
 const DEVIANT = 14
-/** Share of its chances to show that it answers as others do that a worker gets which is passed over, until it does: each one costs an inference. */
+/**
+ * A worker that was ejected as deviant gets this share of the usual trials until one of them shows that it answers as others do: each trial costs
+ * an inference.
+ */
 const RETRIED = 1 / 16
-/** Share of a suspect's answers that are looked at. */
+/** Share of a suspect's answers that are audited. */
 const CLOSELY = 0.5
-/** Workers that have left of which is remembered what is held against them. */
+/** Workers that have left and whose records are kept. */
 const MOST_LEFT = 1000
-/** Right answers in a row that end a first ejection; twice as many for every further one, at most LONGEST. */
+/** Right answers in a row that end a first ejection; they double with each further one, up to LONGEST. */
 const FIRST = 20
 const LONGEST = 20 * 2 ** 10
 
 /** One worker's record; plain data. */
 export interface WorkerEvidence {
-  /** Answers that were proven, and lies. */
+  /** Answers that were proven, and answers that were lies. */
   proven: number
   lies: number
-  /** Answers of which a sure memory shares the label, and those of which it does not. */
+  /** Answers with the label that a confident memory expects, and with another one. */
   checksPassed: number
   checksFailed: number
-  /** Answers that differ by more than rounding from such that agree, and are no lies. */
+  /** Answers that differ from several agreeing ones by more than rounding, and are no lies. */
   deviating: number
-  /** CUSUM of these, from 0. */
+  /** CUSUM of the deviating answers, from 0. */
   deviation: number
   /** Calls without an answer. */
   silent: number
-  /** CUSUM of the distances, from 0. */
+  /** CUSUM of the distances from the memory's predictions, from 0. */
   suspicion: number
   ejections: number
-  /** Right answers in a row that it still has to give before it is trusted again; 0: it is trusted. */
+  /** Right answers in a row that it still has to give until it is trusted again; 0: it is trusted. */
   rightAnswersLeft: number
 }
 
@@ -77,36 +80,36 @@ const blank = (): WorkerEvidence => ({
 })
 
 export class Evidence {
-  /** How often the model was replaced: answers of two of them are not compared. */
+  /** How often the model was replaced: answers of different models are not compared. */
   renewals = 0
   readonly #workers: Map<string, WorkerEvidence>
-  /** Those that have left, the one first that did so longest ago. */
+  /** Workers that have left, the earliest first. */
   readonly #left: Set<string>
-  /** Logarithms of the distances of answers from what the memory said, over the error it expected. */
+  /** Logarithms of the distances between answers and the memory's predictions, relative to the expected error. */
   #distance: RunningMoments = { count: 0, mean: 0, variance: 0 }
 
-  /** @param other  of another model; workers' records are shared with it, since a liar is one with any model */
+  /** @param other  the evidence of another model version: the workers' records are shared with it, since a liar lies with any model */
   constructor(other?: Evidence) {
     this.#workers = other ? other.#workers : new Map()
     this.#left = other ? other.#left : new Set()
   }
 
-  /** A stranger begins with nothing, and goes on with what it has earned. @param needed  right answers until it is trusted */
+  /** An untrusted worker starts without credit, or with what it earned before. @param needed  right answers until it is trusted */
   meet(worker: string, needed: number): void {
     const record = this.#record(worker)
     record.rightAnswersLeft = Math.max(0, needed - record.proven)
   }
 
-  /** What it has earned is lost, or a share of it. */
+  /** It loses a share of its credited answers. */
   lose(worker: string, share: number): void {
     const record = this.#record(worker)
     record.proven = Math.floor(record.proven * (1 - share))
   }
 
   /**
-   * Takes what was saved in the place of all that is known.
+   * Replaces all records by saved ones.
    *
-   * @throws RangeError for what `save` never gave; then all is as it was
+   * @throws RangeError for a state that `save` never made; nothing is changed then
    */
   load(state: unknown): void {
     const { workers, distance } = savedEvidence(state)
@@ -127,21 +130,21 @@ export class Evidence {
     return record
   }
 
-  /** Those of which there is a record. */
+  /** The workers that have a record. */
   get workers(): string[] {
     return [...this.#workers.keys()]
   }
 
-  /** A worker has come, or has come back: its record goes on. */
+  /** A worker has joined, or come back: its record is kept. */
   join(worker: string): void {
     this.#left.delete(worker)
   }
 
   /**
-   * A worker has left. Who lied, or is under suspicion, must not begin anew by coming back under the same name; of all others nothing is
-   * kept, so that a million of them that come and go take no room.
+   * A worker has left. The record of a liar or a suspect is kept, so that it cannot start anew under the same name. Other records are deleted, so
+   * that a million workers that come and go take no memory.
    *
-   * @param earned  a stranger's right answers are kept: those are forgotten first that have fewest
+   * @param earned  keep records with credited answers, too; those with the fewest are deleted first
    */
   leave(worker: string, earned = false): void {
     this.#left.delete(worker)
@@ -162,7 +165,7 @@ export class Evidence {
     return !this.#workers.get(worker)?.rightAnswersLeft
   }
 
-  /** Share of its answers to look at, where `usual` is everybody's. */
+  /** The share of its answers to audit; `usual` is the share of workers that are not suspected. */
   audits(worker: string, usual: number): number {
     return this.isSuspect(worker) ? Math.max(CLOSELY, usual) : usual
   }
@@ -172,7 +175,7 @@ export class Evidence {
     return Math.max(suspicion, deviation) >= SUSPECT
   }
 
-  /** The share of its chances to end an ejection that a worker gets. */
+  /** The share of the usual trials that an ejected worker gets. */
   trials(worker: string): number {
     const { deviation, rightAnswersLeft } = this.#record(worker)
     return deviation < DEVIANT || rightAnswersLeft < FIRST ? 1 : RETRIED
@@ -188,7 +191,7 @@ export class Evidence {
     return true
   }
 
-  /** An answer is unlike all of several that agree, and no lie. @returns whether its worker, which is not ejected, is to be passed over for it */
+  /** An answer deviates from several agreeing ones, and is no lie. @returns whether its worker is to be ejected for it */
   deviated(worker: string): boolean {
     const record = this.#record(worker)
     record.deviating++
@@ -197,13 +200,13 @@ export class Evidence {
     return !record.rightAnswersLeft && record.deviation >= DEVIANT
   }
 
-  /** It is ejected, though nothing shows that it lied. */
+  /** Ejects it without a proven lie. */
   passOver(worker: string): void {
     const record = this.#record(worker)
     record.rightAnswersLeft = ejectedFor(record)
   }
 
-  /** An answer is a lie, with proof. @returns whether its worker was no convict until now */
+  /** An answer is a proven lie. @returns whether its worker was not ejected until now */
   lied(worker: string): boolean {
     const record = this.#record(worker)
     const isNew = !record.rightAnswersLeft || record.deviation >= DEVIANT
@@ -215,9 +218,9 @@ export class Evidence {
   }
 
   /**
-   * What a sure memory said of an answer.
+   * Compares an answer with the prediction of a confident memory.
    *
-   * @param distance  of the two, over the error that the memory expected
+   * @param distance  of the two, relative to the error that the memory expected
    */
   checked(worker: string, passed: boolean, distance: number): void {
     const record = this.#record(worker)
@@ -232,12 +235,12 @@ export class Evidence {
     observe(this.#distance, log, WINDOW)
   }
 
-  /** A call had no answer, where other workers give one. */
+  /** A call failed on a query that other workers answer. */
   silent(worker: string): void {
     this.#record(worker).silent++
   }
 
-  /** The workers have another model: its answers differ by as much as will be seen. What is held against workers stays. */
+  /** The workers have another model, whose distances are learned anew. Records are kept. */
   renew(): void {
     this.renewals++
     this.#distance = { count: 0, mean: 0, variance: 0 }
@@ -249,14 +252,17 @@ export class Evidence {
 
   save(): EvidenceState {
     const workers = structuredClone(Object.fromEntries(this.#workers))
-    for (const record of Object.values(workers)) record.rightAnswersLeft = Math.min(LONGEST, record.rightAnswersLeft) // a stranger's follow from what it has earned
+    for (const record of Object.values(workers)) record.rightAnswersLeft = Math.min(LONGEST, record.rightAnswersLeft) // an untrusted worker's is computed from its credited answers
     return { workers, distance: { ...this.#distance } }
   }
 }
 
 const MOST_OF: Record<string, number> = { rightAnswersLeft: LONGEST, deviation: DEVIANT }
 
-/** Right answers in a row that end its ejection: of one that did not lie as few as the first time, since a caller may choose queries on which runtimes differ. */
+/**
+ * Right answers in a row that end its ejection. For a deviant worker that never lied as few as the first time, since a caller may choose queries on
+ * which runtimes differ.
+ */
 function ejectedFor({ ejections, deviation }: WorkerEvidence): number {
   if (deviation >= DEVIANT) return FIRST
   return Math.min(LONGEST, FIRST * 2 ** Math.max(0, ejections - 1))

@@ -1,15 +1,18 @@
-/** Who gave the last unproven answers to which tenants, when, and what ids callers have of them: what is not proven of a liar's can be recalled. Not the answers. */
+/**
+ * Which worker gave which tenant which unproven answer, and when: if the worker is found to lie, those answers are recalled. Answers are known by
+ * id; their values are not kept.
+ */
 
 import { secret } from '../base/random'
 import type { Identity } from '../pool/attempt'
 import { identityOf, type ModelWorker } from '../workers/worker'
 
-/** Answers given last of which those of a convict can be recalled: 32 MB, at 32 bytes each. */
+/** The last answers that can be recalled: 32 MB, at 32 bytes each. */
 const RETENTION = 1e6
-/** Entries that it begins with room for. */
+/** Initial capacity. */
 const FIRST = 1024
 
-/** Of a tenant: the first given first. */
+/** One tenant's, the oldest first. */
 export interface Recalled {
   /** `Prediction.id`. */
   ids: number[]
@@ -17,11 +20,11 @@ export interface Recalled {
   times: number[]
 }
 
-/** Answers of a worker that lied, or deviates, which nothing has proven: who was given them may want to take back what followed. Each tenant's are told by themselves. */
+/** Unproven answers of a worker that lied or deviates: their callers may want to undo what followed. One recall for each tenant. */
 export interface Recall extends Recalled {
   worker: string
   identity: Identity
-  /** Whose queries they answered, where that was said. */
+  /** The tenant that got the answers, if it has a name. */
   tenant?: string
 }
 
@@ -29,34 +32,34 @@ export class GivenAnswers {
   readonly #most: number
   readonly #now: () => number
   readonly #coin: () => number
-  /** Of each entry its id and its time. */
+  /** An id and a time for each entry. */
   #entries = new Float64Array(2 * FIRST)
-  /** Undefined: it is proven, or recalled. */
+  /** Undefined: the answer is proven or recalled. */
   readonly #identities: (string | undefined)[] = []
   readonly #tenants: string[] = []
-  /** Unproven entries of each identity that has any: of the others nothing is looked for. */
+  /** How many unproven entries each identity has, if any: others need no search. */
   readonly #unproven = new Map<Identity, number>()
   #count = 0
   /** Ids that were recalled so far. */
   recalled = 0
 
-  /** @param coin  uniform, from 0 to 1, for ids: one must not tell of others @param now  milliseconds since 1970 @param most  entries */
+  /** @param coin  uniform, from 0 to 1, for ids: no id may reveal another @param now  milliseconds since 1970 @param most  entries */
   constructor(coin: () => number = secret, now: () => number = Date.now, most = RETENTION) {
     this.#coin = coin
     this.#now = now
     this.#most = most
   }
 
-  /** One is given that is not proven. @param workers  that made it, also those that have left @returns what its caller knows it by, and where that is kept */
+  /** An unproven answer is given. @param workers  that made it, also those that have left @returns the id for the caller, and the entry */
   give(workers: readonly ModelWorker[], tenant: string): { id: number; place: number } | undefined {
-    if (!workers.length) return undefined // it is the memory's
-    const id = Math.floor(this.#coin() * 2 ** 21) * 2 ** 32 + Math.floor(this.#coin() * 2 ** 32) // a whole number that floats hold
+    if (!workers.length) return undefined // the memory's answer
+    const id = Math.floor(this.#coin() * 2 ** 21) * 2 ** 32 + Math.floor(this.#coin() * 2 ** 32) // an integer that a float holds exactly
     let place = -1
     for (const identity of new Set(workers.map(identityOf))) place = this.add(identity, id, tenant)
     return { id, place }
   }
 
-  /** @returns the place of the entry, counted from the first that ever was */
+  /** @returns the number of the entry, counted from the first ever */
   add(identity: Identity, id: number, tenant: string): number {
     const place = this.#count++ % this.#most
     if (2 * place >= this.#entries.length) {
@@ -72,12 +75,12 @@ export class GivenAnswers {
     return this.#count - 1
   }
 
-  /** It is right. */
+  /** The answer is proven right. */
   prove(place: number): void {
     if (place >= this.#count - this.#most) this.#settle(place % this.#most)
   }
 
-  /** Its entry is an answer of its identity's that is unproven no more. */
+  /** The entry is not unproven any more. */
   #settle(place: number): void {
     const identity = this.#identities[place]
     this.#identities[place] = undefined
@@ -88,9 +91,9 @@ export class GivenAnswers {
   }
 
   /**
-   * Of an identity's answers that are kept and not proven, the first first, by tenant; they are forgotten.
+   * Takes out an identity's unproven answers, by tenant, the oldest first.
    *
-   * @param one  the place of the only one that is meant
+   * @param one  only this entry
    */
   recall(identity: Identity, one?: number): Map<string, Recalled> {
     const recalled = new Map<string, Recalled>()

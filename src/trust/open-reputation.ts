@@ -1,12 +1,12 @@
 /**
- * Trust in a fleet that anybody may join, where nobody can say how many lie. What the user's own workers answer is the model's. A
- * stranger has to earn that his word is taken, in quizzes: queries of callers that a trusted worker has answered, asked once more of
- * him alone. Once believed he has queries instead, and each answer is checked by a coin of its own: a trusted worker is asked as well, whose
- * answer is given. That goes on for ever, ever less often: see credibility.ts.
+ * Trust in an open fleet, which any number of liars may join. Answers of trusted workers, the user's own, are right by definition. Any other worker
+ * has to earn that its answers are given. First it gets spot checks: queries that a trusted worker has answered already, sent once more to this
+ * worker alone. Once it is believed it gets queries of callers, and a coin decides for each of its answers whether it is checked: then a trusted
+ * worker answers the query as well, and its answer is given. Checks never end, but become rarer: see credibility.ts.
  *
- * Nothing tells a query that is checked from another before its answer has come, since the coin is thrown then. While it was thrown as the
- * query was sent, friends could tell from what they got meanwhile, as the trusted worker was busy or not. A stranger has one row at a time, alone,
- * and no other stranger has it.
+ * The coin is tossed when the answer has come. When it was tossed before the query was sent, colluders could tell from the load of the trusted
+ * worker whether a query was checked. For the same reason an untrusted worker has one query at a time, and no other untrusted worker gets the same
+ * one.
  */
 
 import type { Payload } from '../base/payload'
@@ -14,74 +14,79 @@ import type { Status } from '../base/prediction'
 import type { Attempt, Identity } from '../pool/attempt'
 import { answerOf } from '../service'
 import { identityOf, type ModelWorker } from '../workers/worker'
-import { Candidates, type Stranger } from './candidates'
+import { Candidates, type UntrustedWorker } from './candidates'
 import { answersFor, checkShare, credibility, originOf } from './credibility'
 import { agree, isLie, isNear } from './equality'
-import { type Quiz, Quizzes } from './quizzes'
 import { Reputation, type ReputationOptions } from './reputation'
+import { type SpotCheck, SpotChecks } from './spot-checks'
 
-/** Checks that are expected, for each trusted worker, beyond which strangers get no queries; and what one counts as: as 1 their line would have no bound. */
+/**
+ * Checks that may be due for each trusted worker: beyond, untrusted workers get no queries. CHECK is what an expected check counts as; with 1 the
+ * backlog would have no bound.
+ */
 const MOST_EXPECTED = 4
 const CHECK = 1.1
-/** What a stranger loses of what it has earned where it gives no answer to what a trusted worker answers. */
+/** Share of its credited answers that a worker loses when it fails on a query that a trusted worker answers. */
 const FAILURE = 0.02
 
 export class OpenReputation extends Reputation {
   readonly #pool: ReputationOptions['pool']
   readonly #options: ReputationOptions
-  /** Its own. `away`: it hangs, or cannot be reached, and has answered nothing since. */
+  /** The trusted identities. `away`: it hangs or cannot be reached, and has not answered since. */
   readonly #own = new Map<Identity, 'here' | 'away'>()
-  /** Workers of its own, also those that have left with a query. */
+  /** Trusted workers, also those that have left while they answer a query. */
   readonly #accepted = new WeakSet<ModelWorker>()
   readonly #all: Candidates
-  /** Of the strangers those that are believed, and wait for trusted workers to get round to checks. */
+  /** Believed workers that get no queries until trusted workers have caught up with checks. */
   readonly #waiting = new Set<Identity>()
-  /** Whose check came to nothing, since no trusted worker answered: the next answer is checked, also where it has left meanwhile. */
+  /** Workers whose last check failed, since no trusted worker answered: their next answer is checked, also if they have left meanwhile. */
   readonly #owed = new Set<Identity>()
-  /** Checks that trusted workers are expected to have yet to answer. */
+  /** Expected number of checks that trusted workers still have to answer. */
   #expected = 0
-  readonly #quizzes: Quizzes
+  readonly #spotChecks: SpotChecks
 
   constructor(options: ReputationOptions) {
     super(options)
     this.#options = options
     this.#pool = options.pool
     this.#all = new Candidates(this.evidence)
-    this.#quizzes = new Quizzes(this.evidence)
+    this.#spotChecks = new SpotChecks(this.evidence)
   }
 
-  override get strangers(): OpenReputation {
+  override get openTrust(): OpenReputation {
     return this
   }
 
-  /** Whether it is a stranger's. Also of one that has left: a friend that got its query would know that it is one. */
+  /**
+   * Whether it is an untrusted identity, also one that has left: a colluder that got the same query would know that the first worker was untrusted.
+   */
   has(identity: Identity): boolean {
     return !this.#own.has(identity)
   }
 
-  /** Whether what a worker says counts for nothing. */
+  /** Whether a worker's answers count for nothing. */
   doubts(worker: ModelWorker): boolean {
     return !this.#accepted.has(worker) && !this.isTrusted(worker)
   }
 
-  /** What an answer of a worker is by itself. */
+  /** The status of a worker's answer. */
   worth(worker: ModelWorker): Status {
     return this.#accepted.has(worker) ? 'exact' : 'audited'
   }
 
-  /** What a stranger's answer is worth, from 0 to 1. */
+  /** The credibility of a worker's answer, from 0 to 1. */
   credibility(worker: ModelWorker): number {
     const { proven, ejections } = this.evidence.of(identityOf(worker))
     return credibility(proven, ejections)
   }
 
-  /** How many trusted identities, and of these strangers, can be reached, but for those blocked. */
-  among(strangers: readonly Identity[], blocked: readonly Identity[]): number {
-    const all = [...new Set([...this.#own.keys(), ...strangers])]
+  /** How many of the trusted identities and these untrusted ones can be reached and are not blocked. */
+  among(untrusted: readonly Identity[], blocked: readonly Identity[]): number {
+    const all = [...new Set([...this.#own.keys(), ...untrusted])]
     return all.filter((each) => !blocked.includes(each) && this.#pool.identities.isUsable(each)).length
   }
 
-  /** Nobody proves an answer but a worker of its own. */
+  /** Only a trusted worker proves an answer. */
   override compare(): void {}
 
   override isTrusted(worker: ModelWorker): boolean {
@@ -92,7 +97,7 @@ export class OpenReputation extends Reputation {
   override resume(): void {
     for (const identity of this.evidence.workers) this.tidy(identity)
     const workers = this.#pool.identities.all().flatMap((identity) => [...this.#pool.identities.workersOf(identity)])
-    // Its own first, so that nobody takes their place.
+    // Trusted workers first, so that nobody else takes their names.
     for (const worker of workers.sort((a, b) => Number(b.trusted ?? false) - Number(a.trusted ?? false))) {
       if (!this.joined(worker)) this.#pool.suspend(identityOf(worker))
     }
@@ -119,9 +124,9 @@ export class OpenReputation extends Reputation {
     super.left(worker)
     const identity = identityOf(worker)
     const [other] = this.#pool.identities.workersOf(identity)
-    const stranger = this.#all.get(identity)
-    if (other && stranger) {
-      this.#all.add(other, stranger.origin)
+    const candidate = this.#all.get(identity)
+    if (other && candidate) {
+      this.#all.add(other, candidate.origin)
       this.#place(identity)
     }
     if (other) return
@@ -129,7 +134,10 @@ export class OpenReputation extends Reputation {
     if (this.#own.delete(identity)) this.#warnAlone()
   }
 
-  /** It has queries where it is believed, unless checks are behind; of several workers of one identity nobody knows which one has what. */
+  /**
+   * Gives a worker queries if it is believed and checks are not behind. An identity with several workers gets none: it would not be known which of
+   * its workers has which query.
+   */
   #place(identity: Identity): boolean {
     const isBelieved = this.evidence.isTrusted(identity)
     this.#waiting.delete(identity)
@@ -150,7 +158,7 @@ export class OpenReputation extends Reputation {
       )
   }
 
-  /** An attempt has an outcome: where none of its own answers any more this is said, once. */
+  /** Warns once when the last trusted worker stops answering. */
   missed({ worker, outcome }: Attempt): void {
     if (!worker || outcome?.kind !== 'failed') return
     const identity = identityOf(worker)
@@ -167,7 +175,7 @@ export class OpenReputation extends Reputation {
     return answersFor(this.integrity, this.evidence.of(identity).ejections)
   }
 
-  /** The word against it is a trusted worker's. */
+  /** The proof is a trusted worker's answer, so no majority is needed. */
   protected override canSpare(): boolean {
     return true
   }
@@ -176,16 +184,16 @@ export class OpenReputation extends Reputation {
     const identity = identityOf(worker)
     super.lied(worker)
     this.#lose(identity, 1)
-    this.recall(worker) // also where it was believed once, and not any more
+    this.recall(worker) // also if it is no longer believed
   }
 
-  /** Its answer would have been given, so that all is lost as by a lie; but below what is proof nobody is convicted. */
+  /** The answer would have been given: the worker loses all of its credit, as by a lie. But below the bound of a proof it is not ejected. */
   override deviated(worker: ModelWorker): void {
     const identity = identityOf(worker)
     const wasBelieved = this.evidence.isTrusted(identity)
     this.evidence.deviated(identity)
     this.#lose(identity, 1)
-    if (wasBelieved) this.tell(worker, 'deviant')
+    if (wasBelieved) this.report(worker, 'deviant')
     this.recall(worker)
   }
 
@@ -197,7 +205,7 @@ export class OpenReputation extends Reputation {
     this.tidy(identity)
   }
 
-  /** A worker of its own has answered what may have been a check. */
+  /** A trusted worker has answered a query, perhaps for a check. */
   answered(worker: ModelWorker): void {
     this.#catchUp()
     const identity = identityOf(worker)
@@ -205,20 +213,20 @@ export class OpenReputation extends Reputation {
     this.proven(worker)
   }
 
-  /** A stranger's answer was given, and nothing has shown that it is wrong: it counts for him. */
+  /** An untrusted worker's answer was given and is not known to be wrong: it is credited. */
   given(worker: ModelWorker): void {
     this.evidence.proven(identityOf(worker))
   }
 
   /**
-   * What a stranger made of a query that a trusted worker has answered.
+   * Judges an untrusted worker's attempt by a trusted worker's answer to the same query.
    *
-   * @param isChecked  its answer was drawn for a check: it counts for him where it is right
+   * @param isChecked  its answer was drawn for a check: it is credited if right
    * @returns whether it is a lie
    */
   measure(attempt: Attempt, right: Payload, isChecked: boolean): boolean {
     const { worker, identity, outcome } = attempt
-    if (!worker || identity === undefined || this.#own.has(identity)) return false // also one that has left since
+    if (!worker || identity === undefined || this.#own.has(identity)) return false // also a worker that has left since
     const answer = answerOf(attempt)
     if (!answer) {
       if (outcome?.kind === 'failed' && outcome.blame !== 'nobody') this.#lose(identity, FAILURE)
@@ -229,9 +237,9 @@ export class OpenReputation extends Reputation {
     return false
   }
 
-  /** A trusted worker has answered what no stranger has seen. */
-  keep(quiz: Quiz): void {
-    this.#quizzes.keep(quiz)
+  /** A trusted worker has answered a query that no untrusted worker has seen: it can be a spot check. */
+  keep(check: SpotCheck): void {
+    this.#spotChecks.keep(check)
   }
 
   /** @returns whether it is a lie */
@@ -242,10 +250,10 @@ export class OpenReputation extends Reputation {
     return isWrong
   }
 
-  /** A worker has begun with a query, or with one more attempt for it. */
+  /** A worker has begun with an attempt. */
   began(worker: ModelWorker): void {
     const identity = identityOf(worker)
-    if (this.#all.isAny && this.#quizzes.isAny) this.#examine()
+    if (this.#all.isAny && this.#spotChecks.isAny) this.#examine()
     if (!this.#all.get(identity) || !this.evidence.isTrusted(identity)) return
     this.#expected += CHECK * this.#share(identity)
     if (this.#isBehind) this.#place(identity)
@@ -255,7 +263,7 @@ export class OpenReputation extends Reputation {
     return checkShare(this.evidence.of(identity).proven, this.#needed(identity))
   }
 
-  /** Whether an answer that came is checked; drawn anew each time. */
+  /** Tosses the coin whether an answer is checked. */
   checks(worker: ModelWorker): boolean {
     const identity = identityOf(worker)
     if (!this.#all.get(identity)) return false
@@ -263,12 +271,12 @@ export class OpenReputation extends Reputation {
     return this.#options.coin() < this.#share(identity) || isOwed
   }
 
-  /** A check of this one's came to nothing: no trusted worker answered. */
+  /** A check of this identity failed, since no trusted worker answered. */
   owe(identity: Identity): void {
     this.#owed.add(identity)
   }
 
-  /** A trusted worker has answered what may have been a check. */
+  /** A trusted worker has answered a query, perhaps for a check: waiting workers may go on. */
   #catchUp(): void {
     this.#expected = Math.max(0, this.#expected - 1)
     for (const identity of this.#waiting) {
@@ -277,31 +285,31 @@ export class OpenReputation extends Reputation {
     }
   }
 
-  /** A newcomer gets a quiz. */
+  /** Sends a spot check to the next candidate. */
   #examine(): void {
     const { identities } = this.#pool
-    const isFree = ({ isExamined, worker }: Stranger) =>
+    const isFree = ({ isExamined, worker }: UntrustedWorker) =>
       !isExamined && worker.free && identities.workersOf(identityOf(worker)).size < 2
-    const stranger = this.#all.next(this.#options.coin(), isFree)
-    if (!stranger) return
-    const identity = identityOf(stranger.worker)
-    const quiz = this.#quizzes.take(this.#options.coin())
+    const candidate = this.#all.next(this.#options.coin(), isFree)
+    if (!candidate) return
+    const identity = identityOf(candidate.worker)
+    const check = this.#spotChecks.take(this.#options.coin())
     const { renewals } = this.evidence
     const apart = [{ blocks: (other: Identity) => other !== identity }]
-    const settled = (attempt: Attempt) => this.#examined(attempt, stranger, renewals, quiz.answer)
-    stranger.isExamined = true // by the attempt that begins now, if it does
-    stranger.isExamined =
-      this.#pool.trial({ payload: quiz.payload, owner: { settled }, apart, priority: 'low' }) !== undefined
-    if (!stranger.isExamined) this.#quizzes.keep(quiz)
+    const settled = (attempt: Attempt) => this.#examined(attempt, candidate, renewals, check.answer)
+    candidate.isExamined = true // before the trial starts, which may end at once
+    candidate.isExamined =
+      this.#pool.trial({ payload: check.payload, owner: { settled }, apart, priority: 'low' }) !== undefined
+    if (!candidate.isExamined) this.#spotChecks.keep(check)
   }
 
-  #examined(attempt: Attempt, stranger: Stranger, renewals: number, right: Payload): void {
-    this.#pool.tell({ attempt, onTime: false })
-    stranger.isExamined = false
-    const [answer, identity] = [answerOf(attempt), identityOf(stranger.worker)]
-    if (this.#all.get(identity) !== stranger || renewals !== this.evidence.renewals) return
-    if (!answer) return this.#lose(identity, FAILURE) // else who is silent would be asked for ever, before all others
-    if (!agree(answer, right, this.equality)) return void this.#judge(stranger.worker, answer, right)
+  #examined(attempt: Attempt, candidate: UntrustedWorker, renewals: number, right: Payload): void {
+    this.#pool.record({ attempt, onTime: false })
+    candidate.isExamined = false
+    const [answer, identity] = [answerOf(attempt), identityOf(candidate.worker)]
+    if (this.#all.get(identity) !== candidate || renewals !== this.evidence.renewals) return
+    if (!answer) return this.#lose(identity, FAILURE) // else a silent worker would be checked for ever, before all others
+    if (!agree(answer, right, this.equality)) return void this.#judge(candidate.worker, answer, right)
     this.evidence.proven(identity)
     this.#all.place(identity)
     this.#place(identity)

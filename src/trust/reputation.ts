@@ -1,6 +1,6 @@
 /**
- * What is believed of the workers, and what becomes of one that lies: it is ejected until it has answered well for a while. The one
- * that queries tell, and the one that tells the pool.
+ * Which workers are trusted. A worker that is proven to lie is ejected until it has answered right for a while. This class is told what queries
+ * show, and tells the pool.
  */
 
 import type { Criterion } from '../base/criterion'
@@ -17,12 +17,12 @@ import type { OpenReputation } from './open-reputation'
 import { Scales } from './scales'
 
 /**
- * A worker was shown to lie, or has answered well for long enough since; `kept`: it lied, and too few others are left. `deviant`: it is ejected
- * since many of its answers are unlike those of others, though none is shown to be a lie.
+ * `ejected`: a worker was proven to lie; `readmitted`: it has answered right for long enough since. `kept`: it lied, but too few others would be
+ * left. `deviant`: it is ejected since many of its answers differ from those of others, though none is a proven lie.
  */
 export interface Verdict {
   worker: string
-  /** Of its machine, whose workers are all ejected or readmitted with it; see `ModelWorker.identity`. */
+  /** The identity of its machine, whose workers are all ejected or readmitted together; see `ModelWorker.identity`. */
   identity: string
   kind: 'ejected' | 'deviant' | 'readmitted' | 'kept'
   evidence: WorkerEvidence
@@ -35,26 +35,29 @@ export interface ReputationOptions {
   evidence: Evidence
   /** E: workers that may lie. */
   liars: number
-  /** Confidence from which a memory may check; 1: only proof counts. */
+  /** Confidence from which a memory may confirm an answer; 1: only agreement proves. */
   integrity: number
-  /** Share of the queries that more workers are asked for than it takes. */
+  /** Share of the queries that go to more workers than a proof needs. */
   audit: number
-  /** How far honest values may be apart, over the size of their output. */
+  /** How far values of honest answers may differ, relative to the size of their output. */
   rounding: number
   seed: number
   /** Uniform, from 0 to 1, and secret. */
   coin(): number
   warn(text: string): void
-  /** Whether a worker that lied gets no more attempts; the paper's code needs one for each row. */
+  /** Whether a liar gets no more attempts; not so with the paper's code, which needs a worker for each coded query. */
   ejects: boolean
   judged(verdict: Verdict): void
   /** An answer of a worker was shown to be a lie. */
   liar?(worker: ModelWorker, identity: Identity): void
-  /** Of what a worker's identity gave, what nothing has proven. @param place  of the one answer that is meant */
+  /** Recalls unproven answers of a worker's identity. @param place  recalls only this one */
   recall(worker: ModelWorker, place?: number): void
 }
 
-/** Share of the machines that is free from which on all audits are made. At 64 callers for 64 slots one query in a hundred audited made p99 1.8 times as long. */
+/**
+ * From this share of free machines on all audits are made, below fewer: at 64 callers for 64 slots, auditing one query in a hundred made p99 1.8
+ * times as long.
+ */
 const SPARE = 0.1
 
 export class Reputation {
@@ -85,19 +88,22 @@ export class Reputation {
   }
 
   audits(worker?: ModelWorker): boolean {
-    if (this.#pool.identities.size < Math.max(1, this.liars) + 2) return false // nobody could tell who of two lies
+    if (this.#pool.identities.size < Math.max(1, this.liars) + 2) return false // with fewer, nobody could tell which of two answers is the lie
     const share = worker ? this.evidence.audits(identityOf(worker), this.#audit) : this.#audit
     return this.#random.next() < share
   }
 
-  /** Now and then one worker more is asked, though nobody waits for it; where two answered, whether they agree shows at once. */
+  /**
+   * Now and then starts an audit: one worker more is asked, though no caller waits for it. Where two workers have answered, their answers are
+   * compared without asking a third.
+   */
   compare(payload: Payload, answered: readonly Attempt<Payload, Payload>[]): void {
-    if (!this.#audit || answered.length > 2) return // not where workers must not be asked twice
+    if (!this.#audit || answered.length > 2) return // hedges are off: no query may be sent twice
     if (answered.length === 1 && !(this.audits(answered[0].worker) && this.#isAffordable)) return
     new Audit(this.#pool, this, payload.kept(), answered).proceed()
   }
 
-  /** Audits take machines from queries where nearly all are at work: the fewer are free, the more of them are left out. */
+  /** Audits take machines from queries: the fewer machines are free, the more audits are skipped. */
   get #isAffordable(): boolean {
     const free = 1 - this.#pool.utilisation
     return free >= SPARE || this.#random.next() < free / SPARE
@@ -115,34 +121,37 @@ export class Reputation {
     return { ...this.#equal, scales: this.#equal.scales.known }
   }
 
-  /** What keeps trials away from ejected workers that will hardly pass them. */
+  /** Keeps trials away from ejected workers that are unlikely to pass them. */
   readonly trials: Apart = { blocks: (identity) => this.#random.next() >= this.evidence.trials(identity) }
 
-  /** Who has to earn trust: anybody, in an open fleet. */
-  get strangers(): OpenReputation | undefined {
+  /** The trust of an open fleet; undefined in a closed one. */
+  get openTrust(): OpenReputation | undefined {
     return undefined
   }
 
-  /** A worker joins. @returns whether it may have attempts: one that comes back under the identity of an ejected one may not */
+  /** A worker joins. @returns whether it may have attempts: a worker with the identity of an ejected one may not */
   joined(worker: ModelWorker): boolean {
     this.#equal.scales.changed()
     this.evidence.join(identityOf(worker))
     return !this.#ejects || this.isTrusted(worker)
   }
 
-  /** A worker has left; what is held against it stays. */
+  /** A worker has left; its record is kept. */
   left(worker: ModelWorker): void {
     this.#equal.scales.changed()
     this.tidy(identityOf(worker))
   }
 
-  /** Machines are asked how large answers are: until they have answered few can be told to be lies. @param look  is called when one has */
-  isMeasuring(look: () => void): boolean {
-    this.#equal.scales.heard = look
-    return this.#equal.scales.isAsking
+  /**
+   * Whether the scale of answers is still being measured: until then few answers can be proven to be lies. @param onKnown  called when a machine
+   * has answered
+   */
+  isMeasuring(onKnown: () => void): boolean {
+    this.#equal.scales.onAnswer = onKnown
+    return this.#equal.scales.isMeasuring
   }
 
-  /** The workers have another model: how far its answers differ, and how large they are, is found out anew. */
+  /** The workers have another model: the distances and scales of its answers are measured anew. */
   renew(): void {
     this.#equal.scales.renew()
     this.evidence.renew()
@@ -154,7 +163,7 @@ export class Reputation {
     this.tidy(identity)
     if (!isReadmitted) return
     if (this.#ejects) this.#pool.readmit(identity)
-    this.tell(worker, 'readmitted')
+    this.report(worker, 'readmitted')
   }
 
   checked(worker: ModelWorker, passed: boolean, distance: number): void {
@@ -169,12 +178,12 @@ export class Reputation {
     this.tidy(identity)
   }
 
-  /** Of one that has left there is no more to know than that it lied. */
+  /** Deletes what is not worth keeping of a worker that has left. */
   protected tidy(identity: Identity): void {
-    if (!this.#pool.identities.has(identity)) this.evidence.leave(identity, this.strangers !== undefined)
+    if (!this.#pool.identities.has(identity)) this.evidence.leave(identity, this.openTrust !== undefined)
   }
 
-  /** Workers that were ejected before what is known was saved still are. */
+  /** Ejects the workers that were ejected when the state was saved. */
   resume(): void {
     for (const identity of this.evidence.workers) this.tidy(identity)
     for (const identity of this.#ejects ? this.#pool.identities.all() : []) {
@@ -182,41 +191,41 @@ export class Reputation {
     }
   }
 
-  /** What is believed of a machine may have changed elsewhere. */
+  /** Another model version may have ejected or readmitted a machine. */
   follow(identity: Identity): void {
     if (this.#ejects) this.#pool[this.evidence.isTrusted(identity) ? 'readmit' : 'eject'](identity)
   }
 
-  /** @param by  'anchor' where an anchor's answer is the proof, else the agreement of other workers */
-  lied(worker: ModelWorker, by?: 'anchor'): void {
+  /** @param by  'trusted': a trusted worker's answer is the proof; else agreement of other workers */
+  lied(worker: ModelWorker, by?: 'trusted'): void {
     const identity = identityOf(worker)
     this.#pool.suspect(worker)
     this.#liar?.(worker, identity)
-    if (!by && !this.canSpare(identity)) return this.tell(worker, 'kept')
+    if (!by && !this.canSpare(identity)) return this.report(worker, 'kept')
     const wasTrusted = this.evidence.lied(identity)
     this.tidy(identity)
     if (!wasTrusted) return
     if (this.#ejects) this.#pool.eject(identity)
-    // A first time its memory may be corrupt, which is likelier than malice.
+    // The first time, corrupt memory is likelier than malice: a restart may help.
     if (this.evidence.of(identity).ejections === 1) restart(worker)
-    this.tell(worker, 'ejected')
+    this.report(worker, 'ejected')
     this.recall(worker)
   }
 
-  /** @param anchored  where an anchor's answer shows it, to an answer that was given in that place, if it was */
-  deviated(worker: ModelWorker, anchored?: { place: number | undefined }): void {
+  /** @param byTrusted  a trusted worker's answer is the proof; `place` of the given answer, if it was given */
+  deviated(worker: ModelWorker, byTrusted?: { place: number | undefined }): void {
     const identity = identityOf(worker)
-    const isDeviant = this.evidence.deviated(identity) && (anchored !== undefined || this.canSpare(identity))
+    const isDeviant = this.evidence.deviated(identity) && (byTrusted !== undefined || this.canSpare(identity))
     if (isDeviant) this.evidence.passOver(identity)
     this.tidy(identity)
-    if (anchored?.place !== undefined) this.recall(worker, anchored.place)
+    if (byTrusted?.place !== undefined) this.recall(worker, byTrusted.place)
     if (!isDeviant) return
     if (this.#ejects) this.#pool.eject(identity)
-    this.tell(worker, 'deviant')
+    this.report(worker, 'deviant')
     this.recall(worker)
   }
 
-  /** Whether enough would be left: where half of all are shown to lie, the model itself is not the same twice. */
+  /** Whether enough workers would be left. If half of all are shown to lie, the model itself is not deterministic. */
   protected canSpare(identity: Identity): boolean {
     if (!this.evidence.isTrusted(identity)) return true
     const identities = this.#pool.identities.all()
@@ -224,7 +233,7 @@ export class Reputation {
     return trusted > Math.max(this.liars + 1, Math.ceil(identities.length / 2))
   }
 
-  protected tell(worker: ModelWorker, kind: Verdict['kind']): void {
+  protected report(worker: ModelWorker, kind: Verdict['kind']): void {
     const identity = identityOf(worker)
     this.#judged({ worker: worker.name, identity, kind, evidence: { ...this.evidence.of(identity) } })
   }

@@ -1,6 +1,7 @@
 /**
- * Answers are given as they come, and of each worker's a secret draw sends some to an anchor as well, a worker of the user's own, whose word
- * convicts. An audit outlives its caller, its deadline and the worker that it is about, and waits where no anchor can be reached.
+ * Sampled verification: answers are given as they come, and a secret draw sends some of each worker's to a trusted worker as well, one of the
+ * user's own, whose answer is proof. An audit may outlive its caller, its deadline and the audited worker; it waits while no trusted worker can be
+ * reached.
  */
 
 import { expected } from '../base/check'
@@ -16,23 +17,23 @@ import { agree, isLie, isNear, isOtherwiseLong } from './equality'
 import type { GivenAnswers } from './given-answers'
 import type { Reputation } from './reputation'
 
-/** Audits that may wait, and the values in them: beyond, nothing more is said to be audited. */
+/** Audits that may wait, and the values in them: beyond, answers have the status `unverified`, not `audited`. */
 const MOST_WAITING = 256
 const MOST_VALUES = 2 ** 24
-/** Audits that anchors have at a time, by their slots. */
+/** Audits under way for each slot of the trusted workers. */
 const AT_ONCE = 2
-/** Anchors that may fail on a query before it is given up: the fault is its own. */
+/** After failures of this many trusted workers an audit is given up: the query itself is at fault. */
 const MOST_FAILED = 3
 
 interface SamplingOptions {
   readonly pool: Attempts<Payload, Payload> & Pick<Pool, 'identities' | 'worker'>
   readonly trust: Pick<Reputation, 'equality' | 'isMeasuring' | 'evidence' | 'trials' | 'proven' | 'lied' | 'deviated'>
   readonly draws: AuditDraws
-  /** What is known of answers that were given; of another model's, too. */
+  /** The given answers that may be recalled, of all models. */
   readonly given: Pick<GivenAnswers, 'prove'>
 }
 
-/** An answer that an anchor is asked about. */
+/** An answer that a trusted worker is asked about. */
 class Inspection implements Owner, Apart {
   failures = 0
   attempt: Attempt<Payload, Payload> | undefined
@@ -42,16 +43,16 @@ class Inspection implements Owner, Apart {
     readonly worker: ModelWorker,
     readonly payload: Payload,
     readonly answer: Payload,
-    /** Of the model that made it. */
+    /** The model that made it. */
     readonly renewals: number,
-    /** Its entry among the answers that were given, if it was. */
+    /** Its entry among the given answers, if it was given. */
     readonly place: number | undefined,
-    /** What an anchor's answer teaches. */
+    /** Learns the trusted worker's answer. */
     readonly memory: Pick<MemoryService, 'learn'> | undefined,
   ) {}
 
   blocks(identity: Identity): boolean {
-    return !this.sampling.isAnchor(identity)
+    return !this.sampling.isTrusted(identity)
   }
 
   settled(attempt: Attempt<Payload, Payload>): void {
@@ -61,40 +62,40 @@ class Inspection implements Owner, Apart {
 
 export class Sampling {
   readonly #options: SamplingOptions
-  readonly #look = () => this.look()
+  readonly #sendAudits = () => this.sendAudits()
   readonly #waiting: Inspection[] = []
   readonly #underWay = new Set<Inspection>()
-  #anchors: readonly Identity[] | undefined
+  #trusted: readonly Identity[] | undefined
   #isClosed = false
 
   constructor(options: SamplingOptions) {
     this.#options = options
   }
 
-  // Anchors.
+  // Trusted workers.
 
-  /** Whether all of its workers are the user's own: a stranger may take the name of one of them. */
-  isAnchor(identity: Identity): boolean {
+  /** Whether all of its workers are the user's own: an untrusted worker may take the name of one of them. */
+  isTrusted(identity: Identity): boolean {
     const workers = [...this.#options.pool.identities.workersOf(identity)]
     return workers.length > 0 && workers.every(({ trusted }) => trusted === true)
   }
 
   /** Workers came or went. */
   changed(): void {
-    this.#anchors = undefined
-    this.look()
+    this.#trusted = undefined
+    this.sendAudits()
   }
 
-  /** Whether one can be reached. */
-  get isAnchored(): boolean {
+  /** Whether a trusted worker can be reached. */
+  get hasTrusted(): boolean {
     return this.#capacity > 0
   }
 
-  /** Audits that they take at a time. */
+  /** Audits that trusted workers take at a time. */
   get #capacity(): number {
     const { identities } = this.#options.pool
-    this.#anchors ??= identities.all().filter((each) => this.isAnchor(each))
-    const usable = this.#anchors.filter((each) => identities.isUsable(each))
+    this.#trusted ??= identities.all().filter((each) => this.isTrusted(each))
+    const usable = this.#trusted.filter((each) => identities.isUsable(each))
     const slots = usable.flatMap((each) => [...identities.workersOf(each)]).map((worker) => worker.slots ?? 1)
     return AT_ONCE * slots.reduce((sum, each) => sum + each, 0)
   }
@@ -103,30 +104,30 @@ export class Sampling {
 
   /** Whether an answer of this worker is the model's own. */
   isExact(worker: ModelWorker): boolean {
-    return worker.trusted === true && this.isAnchor(identityOf(worker))
+    return worker.trusted === true && this.isTrusted(identityOf(worker))
   }
 
-  /** What an answer of this worker is by itself. */
+  /** The status of a worker's answer. */
   worth(worker: ModelWorker): Status {
     if (this.isExact(worker)) return 'exact'
     return this.#hasRoom ? 'audited' : 'unverified'
   }
 
-  /** Whether one audit more would be made in a while. */
+  /** Whether one more audit would be made soon. */
   get #hasRoom(): boolean {
     const { length, 0: first } = this.#waiting
     return (
       length < MOST_WAITING &&
       !(first && length * (first.payload.size + first.answer.size) > MOST_VALUES) &&
-      this.isAnchored
+      this.hasTrusted
     )
   }
 
   /**
-   * An answer came that may be audited, by its worth.
+   * An answer has come, and is audited if it is drawn.
    *
-   * @param place   where it is kept among those that were given, if it was given
-   * @param memory  learns what an anchor answers
+   * @param place   its entry among the given answers, if it was given
+   * @param memory  learns the trusted worker's answer
    */
   came(
     worker: ModelWorker,
@@ -138,13 +139,16 @@ export class Sampling {
     if (!this.#options.draws.draw(identityOf(worker))) return
     const { renewals } = this.#options.trust.evidence
     this.#waiting.push(new Inspection(this, worker, query.kept(), answer, renewals, place, memory))
-    this.look()
+    this.sendAudits()
   }
 
   // Audits.
 
-  /** Has anchors do what they can; where none can be reached it is taken back, since it would stand before others in the queue. */
-  look(): void {
+  /**
+   * Sends as many audits as trusted workers can take. When none can be reached, queued audits are taken back: they would stand before other queries
+   * in the queue.
+   */
+  sendAudits(): void {
     const { pool, trust } = this.#options
     const capacity = this.#waiting.length || this.#underWay.size ? this.#capacity : 0
     for (const each of capacity ? [] : this.#underWay) {
@@ -154,13 +158,13 @@ export class Sampling {
       this.#underWay.delete(each)
       this.#waiting.unshift(each)
     }
-    const isReady = !this.#isClosed && !trust.isMeasuring(this.#look)
+    const isReady = !this.#isClosed && !trust.isMeasuring(this.#sendAudits)
     while (isReady && this.#underWay.size < capacity) {
       const next = this.#waiting.shift()
       if (!next) return
-      if (next.renewals !== trust.evidence.renewals) continue // anchors have another model by now
+      if (next.renewals !== trust.evidence.renewals) continue // trusted workers have another model by now
       this.#underWay.add(next)
-      // Queries go on meanwhile: anchors are the few that can do this.
+      // High priority: only trusted workers can do it, and others take the queries meanwhile.
       next.attempt = pool.submit({ payload: next.payload, owner: next, apart: [next], priority: 'high' })
     }
   }
@@ -170,7 +174,7 @@ export class Sampling {
     const { outcome } = attempt
     this.#underWay.delete(inspection)
     if (this.#isClosed) return
-    pool.tell({ attempt, onTime: false })
+    pool.record({ attempt, onTime: false })
     if (outcome?.kind !== 'answered') {
       const isItsFault = outcome?.kind === 'failed' && outcome.blame !== 'nobody'
       if (!isItsFault || ++inspection.failures < MOST_FAILED) this.#waiting.unshift(inspection)
@@ -180,36 +184,36 @@ export class Sampling {
       this.#compare(inspection, outcome.answer)
       this.#try(inspection, outcome.answer)
     }
-    this.look()
+    this.sendAudits()
   }
 
-  /** One that was passed over, and never lied, can show that it answers as anchors do. */
+  /** Lets an ejected worker that never lied show that it answers as trusted workers do. */
   #try({ payload, renewals }: Inspection, right: Payload): void {
     const { pool, trust } = this.#options
-    const convicts: Apart = { blocks: (identity) => trust.evidence.of(identity).lies > 0 }
+    const liars: Apart = { blocks: (identity) => trust.evidence.of(identity).lies > 0 }
     const settled = (attempt: Attempt) => {
-      pool.tell({ attempt, onTime: false })
+      pool.record({ attempt, onTime: false })
       const { outcome, worker } = attempt as Attempt<Payload, Payload>
       if (outcome?.kind !== 'answered' || !worker || renewals !== trust.evidence.renewals) return
       this.#judge(worker, outcome.answer, right)
     }
-    pool.trial({ payload, owner: { settled }, apart: [convicts, trust.trials], priority: 'low' })
+    pool.trial({ payload, owner: { settled }, apart: [liars, trust.trials], priority: 'low' })
   }
 
   #compare({ worker, answer, place }: Inspection, right: Payload): void {
     const { trust, given, draws } = this.#options
-    if (draws.isLong(identityOf(worker), isOtherwiseLong(answer, right))) return trust.lied(worker, 'anchor')
+    if (draws.isLong(identityOf(worker), isOtherwiseLong(answer, right))) return trust.lied(worker, 'trusted')
     this.#judge(worker, answer, right, place)
     if (place !== undefined && agree(answer, right, trust.equality)) given.prove(place)
   }
 
-  /** @param place  where the answer was given, if it was */
+  /** @param place  the entry of the given answer, if it was given */
   #judge(worker: ModelWorker, answer: Payload, right: Payload, place?: number): void {
     const { trust } = this.#options
-    if (isLie(answer, right, trust.equality)) return trust.lied(worker, 'anchor')
+    if (isLie(answer, right, trust.equality)) return trust.lied(worker, 'trusted')
     if (!isNear(answer, right, trust.equality)) return trust.deviated(worker, { place })
-    const { lies } = trust.evidence.of(identityOf(worker)) // nothing makes up for one
-    if (!lies && agree(answer, right, trust.equality)) trust.proven(worker) // else rounding has tipped its label, which is nobody's fault
+    const { lies } = trust.evidence.of(identityOf(worker)) // a proven lie is never made up for
+    if (!lies && agree(answer, right, trust.equality)) trust.proven(worker) // else rounding has changed its label: neither proof nor a lie
   }
 
   close(): void {
@@ -224,9 +228,9 @@ interface Chosen {
 }
 
 /**
- * What makes it for each model: its draws go on.
+ * Makes the sampling of each model version; the draws are shared.
  *
- * @throws RangeError for other proof beside an anchor's word, and for what only other proof can bound
+ * @throws RangeError for options that need another kind of proof than a trusted worker's answer
  */
 export function samplingOf(
   { verify, reuse, testing }: Chosen,

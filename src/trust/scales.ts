@@ -1,7 +1,7 @@
 /**
- * How large a model's answers are: by that a lie is told from rounding. It is the size of the answer to a query that no caller chooses. Workers
- * tell it; of those that do not some are asked that query. Where some are the user's own only these count: two strangers of three that said
- * 1e30 once had every lie of theirs taken for rounding.
+ * The size of a model's outputs, by which a lie is told from rounding: the size of the answer to a fixed query, which no caller chooses. Workers
+ * report it; of the others some are asked that query. Where the user has trusted workers, only these count: two untrusted workers of three that
+ * reported 1e30 once made all of their lies pass for rounding.
  */
 
 import { Payload, sizesOf } from '../base/payload'
@@ -12,27 +12,27 @@ import type { Apart, Attempt, Attempts, Identity, Owner } from '../pool/attempt'
 import type { IdentitiesView } from '../pool/identities'
 import { identityOf, type ModelWorker } from '../workers/worker'
 
-/** Machines whose word it takes, where there are as many: of three no single one decides. */
+/** Machines that have a vote, if there are as many: no single one of three decides. */
 const ENOUGH = 3
-/** Times that a machine is asked that gives no answer. */
+/** Failures after which a machine is not asked again. */
 const TRIES = 3
 
 export class Scales implements Owner, Apart {
-  /** Called when a machine that was asked has answered, or has not. */
-  heard = (): void => {}
+  /** Called when a machine that was asked has answered or failed. */
+  onAnswer = (): void => {}
   readonly #pool: Attempts<Payload, Payload> & { readonly identities: IdentitiesView }
   readonly #signature: Signature
   readonly #liars: number
-  /** Undefined where they are to be found out anew. */
+  /** Undefined: to be computed anew. */
   #known: readonly number[] | undefined
-  /** Of machines that tell none: what they answered, and how often one gave no answer. */
+  /** For machines that report no scales: their answers, and their failures. */
   readonly #answered = new Map<Identity, readonly number[]>()
   readonly #failures = new Map<Identity, number>()
-  readonly #asking = new Set<Attempt<Payload, Payload>>()
+  readonly #underWay = new Set<Attempt<Payload, Payload>>()
   /** Machines that may be asked. */
   #silent = new Set<Identity>()
-  /** Some worker was the user's own: what others tell counts no more. */
-  #isAnchored = false
+  /** A trusted worker has been here: other workers' reports do not count any more. */
+  #hasTrusted = false
 
   /** @param liars  E: machines that may lie */
   constructor(
@@ -45,20 +45,20 @@ export class Scales implements Owner, Apart {
     this.#liars = liars
   }
 
-  /** Of each output the median of what machines tell; 0 where it is not known, or not yet. As long as most of them are honest no liar moves it. */
+  /** For each output the median of the machines' reports; 0 while it is unknown. As long as most machines are honest, liars cannot move it. */
   get known(): readonly number[] {
     return this.#known ?? this.#found()
   }
 
-  /** Whether it will be known in a moment. */
-  get isAsking(): boolean {
-    return this.known.includes(0) && this.#asking.size > 0
+  /** Whether a scale is unknown and has been asked for. */
+  get isMeasuring(): boolean {
+    return this.known.includes(0) && this.#underWay.size > 0
   }
 
-  /** Who has not answered yet has a vote, for 0: a liar that keeps silent could else keep it unknown. */
+  /** A machine that has not answered yet votes 0: otherwise a silent liar could keep the scales unknown. */
   #found(): readonly number[] {
     const standards = this.#standards()
-    const votes = standards.map((worker) => this.#toldBy(worker)).filter((scales) => scales !== undefined)
+    const votes = standards.map((worker) => this.#reportedBy(worker)).filter((scales) => scales !== undefined)
     const missing = Math.min(standards.length, Math.max(ENOUGH, 2 * this.#liars + 1)) - votes.length
     for (let i = 0; i < missing; i++) votes.push([])
     const known = this.#signature.outputs.map((_, i) => median(votes.map((scales) => sane(scales[i]))) ?? 0)
@@ -67,8 +67,8 @@ export class Scales implements Owner, Apart {
     return known
   }
 
-  /** Undefined where it may answer yet. */
-  #toldBy(worker: ModelWorker): readonly number[] | undefined {
+  /** Undefined while it may still answer. */
+  #reportedBy(worker: ModelWorker): readonly number[] | undefined {
     const identity = identityOf(worker)
     const isSilent = (this.#failures.get(identity) ?? 0) >= TRIES
     return worker.scales ?? this.#answered.get(identity) ?? (isSilent ? [] : undefined)
@@ -82,44 +82,47 @@ export class Scales implements Owner, Apart {
     const { identities } = this.#pool
     const machines = identities.all().map((each) => identities.workersOf(each))
     const own = machines.flatMap((workers) => trustedOf(workers) ?? [])
-    this.#isAnchored ||= own.length > 0
+    this.#hasTrusted ||= own.length > 0
     const others = machines.length > 2 * this.#liars ? machines.map(([first]) => first) : []
-    return this.#isAnchored ? own : others
+    return this.#hasTrusted ? own : others
   }
 
-  // Asking.
+  // Measuring.
 
-  /** Asks as many as are `missing`, of those that can be reached. Questions that are no longer needed are taken back, since they stand before others in the queue. */
+  /**
+   * Asks `missing` machines that can be reached. Attempts that are not needed any more are taken back: they stand before other queries in the
+   * queue.
+   */
   #ask(standards: readonly ModelWorker[], missing: number): void {
-    const silent = standards.filter((worker) => !this.#toldBy(worker)).map(identityOf)
+    const silent = standards.filter((worker) => !this.#reportedBy(worker)).map(identityOf)
     this.#silent = new Set(silent.filter((each) => this.#pool.identities.isUsable(each)))
     const wanted = Math.min(missing, this.#silent.size)
-    for (const attempt of this.#asking) {
-      if (this.#asking.size <= wanted) break
-      if (attempt.phase === 'queued' && this.#asking.delete(attempt)) this.#pool.cancel(attempt)
+    for (const attempt of this.#underWay) {
+      if (this.#underWay.size <= wanted) break
+      if (attempt.phase === 'queued' && this.#underWay.delete(attempt)) this.#pool.cancel(attempt)
     }
-    for (let more = wanted - this.#asking.size; more > 0; more--) {
+    for (let more = wanted - this.#underWay.size; more > 0; more--) {
       const payload = new Payload(probeQuery(this.#signature))
       const attempt = this.#pool.submit({ payload, owner: this, apart: [this], priority: 'high' })
-      if (attempt.phase !== 'settled') this.#asking.add(attempt)
+      if (attempt.phase !== 'settled') this.#underWay.add(attempt)
     }
   }
 
   blocks(identity: Identity): boolean {
-    return !this.#silent.has(identity) || Array.from(this.#asking).some((each) => each.identity === identity)
+    return !this.#silent.has(identity) || Array.from(this.#underWay).some((each) => each.identity === identity)
   }
 
   settled(attempt: Attempt): void {
     const asked = attempt as Attempt<Payload, Payload>
     const { outcome, identity } = asked
-    if (!this.#asking.delete(asked) || identity === undefined) return
-    this.#silent.delete(identity) // until it is looked again who is
+    if (!this.#underWay.delete(asked) || identity === undefined) return
+    this.#silent.delete(identity) // until `#ask` lists them anew
     if (outcome?.kind === 'answered') {
       this.#answered.set(identity, sizesOf(outcome.answer.tensors, this.#signature.outputs))
     } else if (outcome?.kind === 'failed' && outcome.blame !== 'nobody') {
       this.#failures.set(identity, (this.#failures.get(identity) ?? 0) + 1)
     }
-    this.heard()
+    this.onAnswer()
   }
 
   /** Workers came or went. */
@@ -130,18 +133,18 @@ export class Scales implements Owner, Apart {
     }
   }
 
-  /** The workers have another model: what they are at work on says nothing of it. */
+  /** The workers have another model: answers under way say nothing about it. */
   renew(): void {
-    for (const attempt of this.#asking) this.#pool.cancel(attempt)
-    for (const all of [this.#asking, this.#answered, this.#failures]) all.clear()
+    for (const attempt of this.#underWay) this.#pool.cancel(attempt)
+    for (const all of [this.#underWay, this.#answered, this.#failures]) all.clear()
     this.#known = undefined
   }
 }
 
-/** What a worker says of itself may be anything. */
+/** A worker may report anything. */
 const sane = (scale: unknown) => (typeof scale === 'number' && scale > 0 && scale < Number.MAX_VALUE ? scale : 0)
 
-/** A loop: one machine may have thousands of names, and an array of them for each query took a millisecond. */
+/** A loop: one machine may have thousands of workers, and making an array of them for each query took a millisecond. */
 function trustedOf(workers: Iterable<ModelWorker>): ModelWorker | undefined {
   for (const worker of workers) if (worker.trusted) return worker
 }

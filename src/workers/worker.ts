@@ -2,7 +2,7 @@
 
 import { checkFunction, checkInteger, checkLengths, checkString, checkWord, expected } from '../base/check'
 import { elementTypes, isHeldAs } from '../base/element'
-import type { OutputHints } from '../base/reading'
+import type { OutputHints } from '../base/output-kind'
 import type { Probed } from '../base/saved'
 import {
   type AnyTensor,
@@ -252,5 +252,5 @@ export interface WorkerChanges extends AsyncIterable<Change> {
    */
   readonly doubt?: ((liars: number) => void) | undefined
   /** Called before `apart` with a worker that is not one of these, and joins the same predictor: a model that answers alike is called by that one's fingerprint. */
-  readonly beside?: ((worker: ModelWorker) => Promise<void>) | undefined
+  readonly alongside?: ((worker: ModelWorker) => Promise<void>) | undefined
 }

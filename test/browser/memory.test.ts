@@ -29,7 +29,7 @@ async function taught(more: object = {}) {
     onWarning: (text: string) => warnings.push(text),
     ...more,
   } as never)
-  while (predictor.stats().remembered < 200) {
+  while (predictor.stats().memoryPairs < 200) {
     await predictor.predict(queryOf())
     await new Promise((resolve) => setTimeout(resolve, 1))
   }
@@ -45,10 +45,10 @@ it('predicts what is lost, and what was saved is there again', async () => {
   expect([status, warnings]).toEqual(['recovered', []])
   expect(output.y.data[0]).toBeCloseTo(query[0], 0)
   const state = await predictor.save()
-  const { remembered } = predictor.stats()
+  const { memoryPairs } = predictor.stats()
   await predictor.close()
   const again = await createPredictor({ workers: workers(lost), policy: 'auto', right: 'label', memory: { state } })
-  expect(again.stats().remembered).toBe(remembered)
+  expect(again.stats().memoryPairs).toBe(memoryPairs)
   await again.close()
 })
 

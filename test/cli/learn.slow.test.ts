@@ -52,7 +52,7 @@ describe('learn', () => {
     expect(given((await firstAnswers(join(folder, 'cold'))).statuses)).toBe(0)
   })
 
-  it('a predictor takes it, in a first span of its own', async () => {
+  it('a predictor takes it, in a first window of its own', async () => {
     const memory = { state: readFileSync(file) }
     const predictor = await createPredictor({
       memory,
@@ -61,7 +61,7 @@ describe('learn', () => {
       model: LENET,
       reuse: { maxError: 0.02 },
     })
-    expect(predictor.stats()).toMatchObject({ remembered: expect.any(Number), budget: { span: 1, answers: 0, threshold: expect.any(Number) } }) // biome-ignore format: one line
+    expect(predictor.stats()).toMatchObject({ remembered: expect.any(Number), budget: { window: 1, answers: 0, threshold: expect.any(Number) } }) // biome-ignore format: one line
     await predictor.close()
   })
 

@@ -12,14 +12,14 @@ afterEach(async () => {
 })
 
 /** @returns the models that it knows, when both of its workers have joined */
-async function generations(which: Which, ...more: string[]): Promise<{ id: string; workers: number }[]> {
+async function modelVersions(which: Which, ...more: string[]): Promise<{ id: string; workers: number }[]> {
   const server = await new QuirkServer('triton', served(which)).listen()
   ends.push(() => server.kill())
   const gateway = await Served.start([`digits=${LENET}`, '--workers', `1,${server.url}`, '--shadow', '.1', ...more])
   ends.push(() => gateway.stop())
   let known: { id: string; workers: number }[] = []
   await until(async () => {
-    known = (await (await fetch(`${gateway.url}/v2/models/digits/generations`)).json()).generations
+    known = (await (await fetch(`${gateway.url}/v2/models/digits/model-versions`)).json()).model_versions
     return known.reduce((sum, { workers }) => sum + workers, 0) === 2
   })
   expect((await gateway.infer(json())).status).toBe(200)
@@ -27,14 +27,14 @@ async function generations(which: Which, ...more: string[]): Promise<{ id: strin
 }
 
 it.each([[[]], [['--verify', 'sampled']]])(
-  'a server with the model of the thread is of its generation %j',
+  'a server with the model of the thread is of its model version %j',
   async (more) => {
-    expect(await generations('old', ...more)).toMatchObject([{ id: fingerprints.old, workers: 2 }])
+    expect(await modelVersions('old', ...more)).toMatchObject([{ id: fingerprints.old, workers: 2 }])
   },
 )
 
 it('one with another model has one of its own', async () => {
-  const [own, other] = await generations('new')
+  const [own, other] = await modelVersions('new')
   expect([own, other]).toMatchObject([{ id: fingerprints.old, workers: 1 }, { workers: 1 }])
   expect(other.id).not.toBe(own.id)
 })

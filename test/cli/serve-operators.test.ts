@@ -15,7 +15,7 @@ afterEach(() => served.stop())
 async function verbs(url: string, headers: Record<string, string> = {}): Promise<number[]> {
   const statuses: number[] = []
   for (const verb of ['promote', 'refuse']) {
-    const path = `${url}/v2/models/digits/generations/none/${verb}`
+    const path = `${url}/v2/models/digits/model-versions/none/${verb}`
     // As `fetch` would not: with any Host.
     statuses.push(
       await new Promise<number>((resolve, reject) => {
@@ -60,8 +60,8 @@ it('without tokens nobody on --port, and on --admin-port who names the server as
   ]
   for (const [at, headers, expected] of asked)
     expect([at, headers, await verbs(at, headers)]).toEqual([at, headers, expected])
-  expect((await fetch(`${adminUrl}/v2/models/digits/generations`)).status).toBe(200)
-  const said = await fetch(`${url}/v2/models/digits/generations/none/promote`, { method: 'POST' })
+  expect((await fetch(`${adminUrl}/v2/models/digits/model-versions`)).status).toBe(200)
+  const said = await fetch(`${url}/v2/models/digits/model-versions/none/promote`, { method: 'POST' })
   expect((await said.json()).error).toMatch(
     /expected an operator's, on --admin-port or with a token that has operator: true/,
   )

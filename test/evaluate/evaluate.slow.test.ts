@@ -108,7 +108,7 @@ describe('first figures', () => {
       stage: 'groups',
       done: 2,
       total: 500,
-      looked: 8,
+      lookedUp: 8,
       left: { rows: 0, inputs: 0, groups: 498 },
       figures,
     }
@@ -147,15 +147,15 @@ describe('what is still to be done', () => {
     const input = async (left: EvaluationProgress['left']) => {
       await model.infer(new Float32Array(16), 1)
       vi.advanceTimersByTime(2)
-      return pace.step({ stage: 'inputs', done: 1, looked: 1, left })
+      return pace.step({ stage: 'inputs', done: 1, lookedUp: 1, left })
     }
     await input({ rows: 30, inputs: 15, groups: 4 })
     expect(await input({ rows: 30, inputs: 15, groups: 4 })).toBeCloseTo(0.3 + 0.03, 6)
     vi.advanceTimersByTime(8 * 2 + 7) // eight inputs for the first time, and 7 ms for the group itself
     const left = { rows: 20, inputs: 5, groups: 3 }
-    expect(pace.step({ stage: 'groups', done: 1, looked: 8, left })).toBeCloseTo(0.2 + 0.01 + 0.021, 6)
+    expect(pace.step({ stage: 'groups', done: 1, lookedUp: 8, left })).toBeCloseTo(0.2 + 0.01 + 0.021, 6)
     vi.advanceTimersByTime(7)
-    expect(pace.step({ stage: 'groups', done: 2, looked: 0, left })).toBeCloseTo(0.231, 6)
+    expect(pace.step({ stage: 'groups', done: 2, lookedUp: 0, left })).toBeCloseTo(0.231, 6)
   })
 
   it('is told at the pace of late: the first answers may be slow', async () => {
@@ -167,7 +167,7 @@ describe('what is still to be done', () => {
     for (let i = 0; i < 600; i++) {
       if (i === 100) ms = 10
       await model.infer(new Float32Array(16), 1)
-      seconds = pace.step({ stage: 'inputs', done: 1, looked: 1, left: { rows: 100, inputs: 0, groups: 0 } })
+      seconds = pace.step({ stage: 'inputs', done: 1, lookedUp: 1, left: { rows: 100, inputs: 0, groups: 0 } })
     }
     expect(seconds).toBeLessThan(1.1)
   })
@@ -179,13 +179,13 @@ describe('what is still to be done', () => {
     const at: number[] = []
     for (let second = 1; second <= 45; second++) {
       vi.advanceTimersByTime(1000)
-      bar.tell(second === 10 ? 0.5 : 30, () => String(at.push(second)))
+      bar.show(second === 10 ? 0.5 : 30, () => String(at.push(second)))
     }
     expect(at).toEqual([5, 11, 20, 40])
     expect(error).toHaveBeenCalledTimes(4)
     const silent = new ProgressBar(false)
     vi.advanceTimersByTime(10_000)
-    silent.tell(30, () => String(at.push(0)))
+    silent.show(30, () => String(at.push(0)))
     expect(at.length).toBe(4)
   })
 

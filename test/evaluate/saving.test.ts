@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest'
 import { seeded } from '../../src/base/random'
 import { loadInputs } from '../../src/cli/npy'
 import { loadCore } from '../../src/core/load'
+import { type Recorded, spend } from '../../src/evaluate/error-budgets'
 import { type BatchModel, OwnAnswers } from '../../src/evaluate/model'
 import { Neighbours } from '../../src/evaluate/neighbours'
 import { SavingTrial, whyNothingSaved } from '../../src/evaluate/saving'
-import { type Recorded, spend } from '../../src/evaluate/unasked'
 import { OnnxModel } from '../../src/workers/onnx/model'
 import { readModel } from '../../src/workers/onnx/model-file'
 
@@ -107,10 +107,10 @@ describe('one coin', () => {
 
   it('ends what is wrong within the budget, whatever was said of it', () => {
     const stream = Array.from({ length: 2000 }, (_, i) => sure(i, i < 500))
-    const { asked, wrong, over, spans } = spend(stream, 0.01, seeded(1))
+    const { asked, wrong, over, windows } = spend(stream, 0.01, seeded(1))
     expect(wrong).toBeLessThanOrEqual(20)
     expect(asked).toBeGreaterThan(1400)
-    expect([over, spans]).toEqual([0, 1])
+    expect([over, windows]).toEqual([0, 1])
   })
 })
 

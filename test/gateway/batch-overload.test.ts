@@ -25,7 +25,7 @@ async function house(options: PredictorOptions = {}, known = true) {
   const arriving = seeded(7)
   let slower = 1
   const answer = (row: Float32Array) => row.map((x) => 2 * x)
-  const workers = Array.from({ length: WORKERS }, (_, i) => new SimulatedWorker(i, { clock, law: () => MS * slower, answer, signature })) // biome-ignore format: one line
+  const workers = Array.from({ length: WORKERS }, (_, i) => new SimulatedWorker(i, { clock, serviceMs: () => MS * slower, answer, signature })) // biome-ignore format: one line
   const predictor = await createPredictor({ workers, deadlineMs: 2000, hedge: false, testing: { clock }, onWarning() {}, ...options }) // biome-ignore format: one line
   if (known) await Promise.all([predictor.predictAll(rowsOf(40)), clock.run()])
   const slow = (factor: number) => (slower = factor)

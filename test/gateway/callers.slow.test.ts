@@ -19,7 +19,10 @@ async function house(more: object = {}) {
   const [arriving, serving] = [seeded(7), seeded(8)]
   const law = () => MS * Math.exp(0.1 * serving.gauss())
   const answer = (row: Float32Array) => row.map((x) => 2 * x)
-  const workers = Array.from({ length: WORKERS }, (_, i) => new SimulatedWorker(i, { clock, law, answer, signature }))
+  const workers = Array.from(
+    { length: WORKERS },
+    (_, i) => new SimulatedWorker(i, { clock, serviceMs: law, answer, signature }),
+  )
   const model = { workers, deadlineMs: 100, testing: { clock }, onWarning() {}, ...more } as GatewayModel
   const gateway = createGateway({ models: { m: model as never }, clock }) as unknown as Gateway<GatewayModel>
   await gateway.ready()

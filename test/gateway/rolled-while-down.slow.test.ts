@@ -44,14 +44,14 @@ const fresh = () => Float32Array.of(Math.sin((asked++) ** 2), Math.cos(asked ** 
 
 /** @returns how many queries it remembers */
 async function taught({ gateway, predictor }: Gateway): Promise<number> {
-  for (let round = 0; round < 100 && predictor.stats().remembered < 200; round++) {
+  for (let round = 0; round < 100 && predictor.stats().memoryPairs < 200; round++) {
     for (let i = 0; i < 20; i++) await predictor.predict(fresh())
     await predictor.save() // what it has not yet thought over is done by this
   }
   const inputs = [{ name: 'x', shape: [1, 2], datatype: 'FP32', data: [1, 2] }]
   await gateway(new Request('http://test/v2/models/m/infer', { method: 'POST', body: JSON.stringify({ inputs }) }))
   await gateway.close()
-  return predictor.stats().remembered
+  return predictor.stats().memoryPairs
 }
 
 /** How 30 queries end of which no server answers one in time. */
@@ -63,7 +63,7 @@ async function late({ servers, predictor }: Gateway): Promise<Record<string, num
   return counts
 }
 
-const remembered = ({ predictor }: Gateway) => predictor.stats().remembered
+const remembered = ({ predictor }: Gateway) => predictor.stats().memoryPairs
 const forgot = 'nothing is taken over from what was learned before'
 const untold = 'does not say of which model'
 

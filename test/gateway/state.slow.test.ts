@@ -73,7 +73,7 @@ async function teach(gateway: Started, name: string, tenant?: string) {
   expect(remembered(gateway, name, tenant)).toBeGreaterThanOrEqual(140)
 }
 
-const remembered = (gateway: Started, name = 'm', tenant?: string) => gateway.predictor(name).stats(tenant).remembered
+const remembered = (gateway: Started, name = 'm', tenant?: string) => gateway.predictor(name).stats(tenant).memoryPairs
 
 it('what was learned is there again, also under names that are no file names', async () => {
   const name = '../../ä b/..'

@@ -42,7 +42,7 @@ async function ask(gateway: Gateway, name: string, rows = 10) {
 
 /** Until it has something to save. @returns how many queries it remembers */
 async function teach(gateway: Gateway, name = 'm'): Promise<number> {
-  const remembered = () => gateway.predictor(name).stats().remembered
+  const remembered = () => gateway.predictor(name).stats().memoryPairs
   for (let round = 0; round < 100 && remembered() < 140; round++) {
     await ask(gateway, name)
     await gateway.predictor(name).save()
@@ -120,7 +120,7 @@ it('what is read too late does not replace what was learned since', async () => 
   await gateway.predictor('m').save()
   answer(state)
   expect(await isSettled(gateway.save())).toBe(true)
-  expect(gateway.predictor('m').stats().remembered).toBe(3)
+  expect(gateway.predictor('m').stats().memoryPairs).toBe(3)
   await gateway.close()
 })
 

@@ -44,12 +44,12 @@ it.each(rollouts)(
     const callers = new Callers(predictor, 6)
     await callers.more(300)
     await servers[0].gateway.load('digits', named('new'))
-    await until(() => (rollout ? predictor.generations().length > 1 : warnings.some((text) => text.includes('has another model')))) // biome-ignore format: one line
+    await until(() => (rollout ? predictor.modelVersions().length > 1 : warnings.some((text) => text.includes('has another model')))) // biome-ignore format: one line
     await callers.more(300)
     await callers.stop()
     expect(callers.counts).toMatchObject({ new: 0, neither: 0, failed: 0 })
     const { old, new: other } = fingerprints
-    expect(predictor.generations().map(({ id }) => id)).toEqual(rollout ? [old, other] : [old])
+    expect(predictor.modelVersions().map(({ id }) => id)).toEqual(rollout ? [old, other] : [old])
   },
 )
 
@@ -67,7 +67,7 @@ it('when most gateways have another model, answers say which one', async () => {
   const callers = new Callers(predictor, 2) // so that it is noticed
   await callers.more(30, 'new')
   await callers.stop()
-  expect([await given(), predictor.generations()[0].id]).toEqual([fingerprints.new, fingerprints.new])
+  expect([await given(), predictor.modelVersions()[0].id]).toEqual([fingerprints.new, fingerprints.new])
 })
 
 it('an answer says which model made it', async () => {

@@ -71,7 +71,7 @@ function agreeing(options: Partial<AgreeOptions & Witnesses> & { names?: string;
     usable: names.length,
     available: (blocked: Iterable<string>) => names.length - new Set(blocked).size,
     cancel: (attempt: Attempt) => (attempt as unknown as FakeAttempt).drop('void'),
-    tell() {},
+    record() {},
     trial({ owner, payload }: Submission<Payload>) {
       const caller = { ended: (attempt: Attempt) => owner.settled(attempt), settled() {} }
       if (ejected.has('z')) trials.push(Object.assign(new FakeAttempt(queryOf({ payload }), caller, clock), { identity: 'z', worker: { name: 'z' } })) // biome-ignore format: one line

@@ -26,7 +26,7 @@ function caching(draws?: Draw['is'][]) {
   }
   const draw = (): Draw => {
     const is = draws?.shift() ?? 'remember'
-    return { is, told: (isRight) => told.push([is, isRight]) }
+    return { is, grade: (isRight) => told.push([is, isRight]) }
   }
   const layer = cache({
     ...{ clock, cache: kept, repeatability, counts, savings, equality: () => equality },
@@ -58,7 +58,7 @@ describe('an answer that was given', () => {
     await soon()
     expect(log).toEqual(['exact 3', 'done'])
     expect(outcomes[0]).toMatchObject({ reused: true, by: [{ worker: { name: 'a' }, identity: 'a' }] })
-    expect([asked.length, counts.reused, savings.spared, savings.sparedMs]).toEqual([1, 1, 1, 5])
+    expect([asked.length, counts.reused, savings.saved, savings.savedMs]).toEqual([1, 1, 1, 5])
     ask({ turn: { rank: 1, tenant: 'b' } })
     ask({ payload: payload(2) })
     expect(asked.length).toBe(3)

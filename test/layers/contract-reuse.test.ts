@@ -32,7 +32,14 @@ function worldOf(random: Random): World {
   const clock = new VirtualClock()
   const law = () => 10 * Math.exp(0.3 * random.gauss()) * (random.next() < 0.1 ? 10 : 1)
   const answer = (query: Float32Array) => query.slice()
-  const one = { clock, law, answer, signature, interruptible: random.next() < 0.5, slots: random.next() < 0.5 ? 1 : 3 }
+  const one = {
+    clock,
+    serviceMs: law,
+    answer,
+    signature,
+    interruptible: random.next() < 0.5,
+    slots: random.next() < 0.5 ? 1 : 3,
+  }
   const workers = Array.from({ length: WORKERS }, (_, at) => new SimulatedWorker(at, one))
   const trouble = random.next()
   for (const worker of workers.slice(0, 2)) {
@@ -77,12 +84,12 @@ function reuse(clock: VirtualClock, random: Random, memory: MemoryService): [Reu
   const audits: { told: number }[] = []
   const draw = (): Draw => {
     const is = (['remember', 'audit', 'ask'] as const)[Math.floor(3 * random.next())]
-    if (is !== 'audit') return { is, told() {} }
+    if (is !== 'audit') return { is, grade() {} }
     const audited = { told: 0 }
     audits.push(audited)
-    return { is, told: () => void audited.told++ }
+    return { is, grade: () => void audited.told++ }
   }
-  const errors = { isHeld: false, draw, drawRepeat: draw, foretell: () => 0.5 }
+  const errors = { isHeld: false, draw, drawRepeat: draw, expectedShare: () => 0.5 }
   const tenantOf = () => ({ memory, errors })
   const repeatability: CacheOptions['repeatability'] = {
     isOff: false,

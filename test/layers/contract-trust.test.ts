@@ -39,7 +39,14 @@ async function worldOf(random: Random): Promise<World> {
   const clock = new VirtualClock()
   const law = () => 10 * Math.exp(0.3 * random.gauss()) * (random.next() < 0.1 ? 10 : 1)
   const answer = (query: Float32Array) => query.slice()
-  const one = { clock, law, answer, signature, interruptible: random.next() < 0.5, slots: random.next() < 0.5 ? 1 : 3 }
+  const one = {
+    clock,
+    serviceMs: law,
+    answer,
+    signature,
+    interruptible: random.next() < 0.5,
+    slots: random.next() < 0.5 ? 1 : 3,
+  }
   const workers = Array.from({ length: WORKERS }, (_, at) => new SimulatedWorker(at, one))
   const trouble = random.next()
   for (const worker of workers.slice(0, 2)) {
@@ -110,7 +117,7 @@ function trusting(mode: 'closed' | 'sampled' | 'open', pool: Pool<Payload, Paylo
     warn() {},
   })
   trust.resume()
-  if (mode === 'open') return { strangers: trust.strangers, given }
+  if (mode === 'open') return { strangers: trust.openTrust, given }
   const draws = new AuditDraws(0.2, random.next)
   return { sampled: new Sampling({ pool, trust, draws, given }), given }
 }

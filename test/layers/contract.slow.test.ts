@@ -31,7 +31,14 @@ async function worldOf(random: Random): Promise<World> {
   const clock = new VirtualClock()
   const law = () => 10 * Math.exp(0.3 * random.gauss()) * (random.next() < 0.1 ? 10 : 1)
   const answer = (query: Float32Array) => query.slice()
-  const one = { clock, law, answer, signature, interruptible: random.next() < 0.5, slots: random.next() < 0.5 ? 1 : 3 }
+  const one = {
+    clock,
+    serviceMs: law,
+    answer,
+    signature,
+    interruptible: random.next() < 0.5,
+    slots: random.next() < 0.5 ? 1 : 3,
+  }
   const workers = Array.from({ length: WORKERS }, (_, at) => new SimulatedWorker(at, one))
   const trouble = random.next()
   for (const worker of workers.slice(0, 2)) {

@@ -1,4 +1,4 @@
-/** The promise: whatever is asked, at most one span in twenty has more wrong answers than its budget. */
+/** The promise: whatever is asked, at most one window in twenty has more wrong answers than its budget. */
 
 import { describe, expect, it } from 'vitest'
 import { seeded } from '../../src/base/random'
@@ -10,7 +10,7 @@ const SPANS = 4
 
 /** What an adversary sees: all that has happened. */
 interface View extends BudgetStats {
-  /** Wrong answers given in this span. */
+  /** Wrong answers given in this window. */
   given: number
   /** Queries so far. */
   n: number
@@ -22,11 +22,11 @@ type Adversary = (view: View) => boolean
 const adversaries: Record<string, Adversary> = {
   'always wrong': () => true,
   'wrong where few are asked': ({ rate }) => rate < 0.12,
-  'right for nine tenths of a span, then wrong': ({ answers, length }) => answers > 0.9 * length,
-  'wrong until something is caught': ({ catches }) => catches === 0,
+  'right for nine tenths of a window, then wrong': ({ answers, length }) => answers > 0.9 * length,
+  'wrong until something is caught': ({ detectedErrors }) => detectedErrors === 0,
   'wrong one time in ten': ({ n }) => n % 10 === 0,
   'wrong as often as is allowed': ({ n, length, allowed }) => n % Math.floor(length / allowed) === 0,
-  'wrong once something is caught': ({ catches }) => catches > 0,
+  'wrong once something is caught': ({ detectedErrors }) => detectedErrors > 0,
   'right once it is ahead': ({ given, allowed }) => given < 0.7 * allowed,
 }
 
@@ -44,63 +44,63 @@ interface World {
 const asIs = (draw: Draw) => draw
 
 /** What becomes of one more query, which is answered at once. */
-function drawn(ledger: ErrorBudget, confidence: number): Draw {
-  const draw = ledger.draw(confidence)
-  ledger.count()
+function drawn(budget: ErrorBudget, confidence: number): Draw {
+  const draw = budget.draw(confidence)
+  budget.count()
   return draw
 }
 
-/** One stream of queries: spans, and those of them that had more wrong answers than their budget. */
+/** One stream of queries: windows, and those of them that had more wrong answers than their budget. */
 function stream(
   adversary: Adversary,
   seed: number,
   { maxError = 0.05, underWay = 0, next = () => 0, open = asIs, coin }: World,
 ) {
   const random = seeded(seed)
-  let [n, given, spans, over] = [0, 0, 0, 0]
+  let [n, given, windows, over] = [0, 0, 0, 0]
   const toss = () => (coin ? coin(random.next, n) : random.next())
-  const ledger = new ErrorBudget({ maxError, recovers: false, coin: toss })
+  const budget = new ErrorBudget({ maxError, recovers: false, coin: toss })
   const waiting: (() => void)[] = []
-  let stats = ledger.stats
-  for (; spans < SPANS; n++) {
+  let stats = budget.stats
+  for (; windows < SPANS; n++) {
     const isWrong = adversary({ ...stats, given, n })
     const isLast = stats.answers === stats.length
-    const draw = open(drawn(ledger, 1), n)
+    const draw = open(drawn(budget, 1), n)
     if (isLast) {
-      spans++
+      windows++
       over += Number(given > stats.allowed)
       given = 0
-      stats = ledger.stats // it takes a while
+      stats = budget.stats // it takes a while
     } else stats.answers++
     if (draw.is === 'remember') given += Number(isWrong)
-    waiting.push(() => draw.told(!isWrong))
+    waiting.push(() => draw.grade(!isWrong))
     if (waiting.length <= underWay) continue
     waiting.splice(next(waiting.length), 1)[0]()
-    if (isWrong && draw.is === 'audit') stats = ledger.stats
+    if (isWrong && draw.is === 'audit') stats = budget.stats
   }
-  return { spans, over }
+  return { windows, over }
 }
 
-/** Share of spans over their budget. */
+/** Share of windows over their budget. */
 function play(adversary: Adversary, world: World = {}, seeds = SEEDS) {
-  let [over, spans] = [0, 0]
+  let [over, windows] = [0, 0]
   for (let seed = 1; seed <= seeds; seed++) {
     const own = stream(adversary, seed, world)
     over += own.over
-    spans += own.spans
+    windows += own.windows
   }
-  return { spans, share: over / spans }
+  return { windows, share: over / windows }
 }
 
-/** 5 %, and three deviations of what is seen of so many spans. */
-const most = (spans: number) => 0.05 + 3 * Math.sqrt((0.05 * 0.95) / spans)
+/** 5 %, and three deviations of what is seen of so many windows. */
+const most = (windows: number) => 0.05 + 3 * Math.sqrt((0.05 * 0.95) / windows)
 
-describe('spans over their budget', () => {
+describe('windows over their budget', () => {
   for (const [name, adversary] of Object.entries(adversaries)) {
     it(`${name}: at most 5 %`, () => {
-      const { share, spans } = play(adversary)
+      const { share, windows } = play(adversary)
       if (process.env.APPROXIFER_SEEDS) console.log(name, (100 * share).toFixed(1))
-      expect(share).toBeLessThan(most(spans))
+      expect(share).toBeLessThan(most(windows))
     })
   }
 
@@ -110,9 +110,9 @@ describe('spans over their budget', () => {
 
   for (const underWay of [1, 10, 50, 200]) {
     it(`with ${underWay} under way, whose outcome comes later: at most 5 %`, () => {
-      const { share, spans } = play(adversaries['always wrong'], { underWay })
+      const { share, windows } = play(adversaries['always wrong'], { underWay })
       if (process.env.APPROXIFER_SEEDS) console.log(underWay, (100 * share).toFixed(1))
-      expect(share).toBeLessThan(most(spans))
+      expect(share).toBeLessThan(most(windows))
     })
   }
 
@@ -121,8 +121,8 @@ describe('spans over their budget', () => {
     ['the newest first', (count) => count - 1],
     ['in any order', (count) => random.below(count)],
   ])('with 50 under way, of which %s is known: at most 5 %%', (_, next) => {
-    const { share, spans } = play(adversaries['always wrong'], { underWay: 50, next })
-    expect(share).toBeLessThan(most(spans))
+    const { share, windows } = play(adversaries['always wrong'], { underWay: 50, next })
+    expect(share).toBeLessThan(most(windows))
   })
 })
 
@@ -130,51 +130,51 @@ describe('what is under way', () => {
   it('keeps nothing back as long as the last catch is still to come, were all of it caught; then no more is given than was kept back for that', () => {
     let heads: boolean | undefined
     const random = seeded(1)
-    const ledger = new ErrorBudget({ maxError: 0.05, recovers: false, coin: () => (heads === undefined ? random.next() : heads ? 0 : 1) }) // biome-ignore format: one line
+    const budget = new ErrorBudget({ maxError: 0.05, recovers: false, coin: () => (heads === undefined ? random.next() : heads ? 0 : 1) }) // biome-ignore format: one line
     const waiting: Draw[] = []
     // Spans, from which the next one knows the memory, and that audits take as long as a hundred queries do.
-    for (let n = 0; n < 400 + 20_000; n++) if (waiting.push(drawn(ledger, 1)) > 100) waiting.shift()?.told(true)
-    for (const draw of waiting) draw.told(true)
+    for (let n = 0; n < 400 + 20_000; n++) if (waiting.push(drawn(budget, 1)) > 100) waiting.shift()?.grade(true)
+    for (const draw of waiting) draw.grade(true)
     heads = true
-    drawn(ledger, 1).told(true)
-    const { allowedCatches } = ledger.stats
+    drawn(budget, 1).grade(true)
+    const { allowedDetectedErrors } = budget.stats
     const given = () => {
       heads = false
       let count = 0
-      while (count < 300 && drawn(ledger, 1).is === 'remember') count++
+      while (count < 300 && drawn(budget, 1).is === 'remember') count++
       heads = true
       return count
     }
-    expect(allowedCatches).toBeGreaterThan(1)
-    const audits = Array.from({ length: allowedCatches - 1 }, () => drawn(ledger, 1))
+    expect(allowedDetectedErrors).toBeGreaterThan(1)
+    const audits = Array.from({ length: allowedDetectedErrors - 1 }, () => drawn(budget, 1))
     expect(audits.every(({ is }) => is === 'audit')).toBe(true)
     expect(given()).toBe(300)
-    drawn(ledger, 1)
-    expect(ledger.isHeld).toBe(false)
+    drawn(budget, 1)
+    expect(budget.isHeld).toBe(false)
     const kept = given()
-    expect([kept, ledger.isHeld]).toEqual([expect.any(Number), true])
-    expect(kept).toBeLessThanOrEqual(0.25 * ledger.stats.allowed)
-    audits[0].told(true)
-    expect(ledger.isHeld).toBe(false)
+    expect([kept, budget.isHeld]).toEqual([expect.any(Number), true])
+    expect(kept).toBeLessThanOrEqual(0.25 * budget.stats.allowed)
+    audits[0].grade(true)
+    expect(budget.isHeld).toBe(false)
   })
 })
 
 describe('what is foretold', () => {
-  /** What the ledger foretells in the mean, and what it gives, while the outcome of an audit takes so many queries. */
+  /** What the budget foretells in the mean, and what it gives, while the outcome of an audit takes so many queries. */
   function shares(underWay: number, queries = 60_000) {
     const random = seeded(1)
-    const ledger = new ErrorBudget({ maxError: 0.05, recovers: false, coin: random.next })
+    const budget = new ErrorBudget({ maxError: 0.05, recovers: false, coin: random.next })
     const waiting: (() => void)[] = []
     let [foretold, given] = [0, 0]
     for (let n = 0, from = queries; n < from + queries; n++) {
       const doubt = 0.04 * random.next()
       const right = random.next() > doubt
-      const draw = drawn(ledger, 1 - doubt)
-      waiting.push(() => draw.told(right))
+      const draw = drawn(budget, 1 - doubt)
+      waiting.push(() => draw.grade(right))
       if (waiting.length > underWay) waiting.shift()?.()
       if (n < from) continue
       given += Number(draw.is === 'remember') / queries
-      if (n % 1000 === 0) foretold += (1000 * ledger.foretell()) / queries
+      if (n % 1000 === 0) foretold += (1000 * budget.expectedShare()) / queries
     }
     return { foretold, given }
   }
@@ -206,7 +206,7 @@ describe('what would void the promise', () => {
   })
 
   it('an audit that nobody hears of when its caller has left', () => {
-    const open = (draw: Draw): Draw => (draw.is === 'audit' ? { is: 'audit', told: () => draw.told(true) } : draw)
+    const open = (draw: Draw): Draw => (draw.is === 'audit' ? { is: 'audit', grade: () => draw.grade(true) } : draw)
     expect(share(() => true, { open })).toBeGreaterThan(0.9)
   })
 
@@ -226,10 +226,10 @@ describe('what would void the promise', () => {
 })
 
 describe('late recoveries', () => {
-  const ledger = () => new ErrorBudget({ maxError: 0.05, recovers: true, coin: () => 1 })
+  const budget = () => new ErrorBudget({ maxError: 0.05, recovers: true, coin: () => 1 })
 
   it('count as wrong until the model’s answer has come, and for ever where that was another', () => {
-    const own = ledger()
+    const own = budget()
     const given: ((right: boolean) => void)[] = []
     while (own.mayRecover) given.push(own.recover())
     expect(given.length).toBe(5)
@@ -242,11 +242,11 @@ describe('late recoveries', () => {
   })
 
   it('have more of the next budget where they used this one, and half at most', () => {
-    const own = ledger()
+    const own = budget()
     const told = own.recover()
     for (let n = 0; n < 401; n++) own.count()
-    told(true) // it was in the span before: no matter any more
-    expect(own.stats.span).toBe(2)
+    told(true) // it was in the window before: no matter any more
+    expect(own.stats.window).toBe(2)
     let given = 0
     for (; own.mayRecover; given++) own.recover()
     expect(given).toBe(7)
@@ -258,34 +258,34 @@ describe('what is saved', () => {
     let heads = false
     const make = (maxError = 0.05) => new ErrorBudget({ maxError, recovers: false, coin: () => (heads ? 0 : 1) })
     const own = make()
-    for (let n = 0; n < 200; n++) drawn(own, 1).told(true)
+    for (let n = 0; n < 200; n++) drawn(own, 1).grade(true)
     heads = true
     drawn(own, 1)
     const state = JSON.parse(JSON.stringify(own.save()))
-    const { rate, answers, allowedCatches } = own.stats
+    const { rate, answers, allowedDetectedErrors } = own.stats
     const next = make()
     next.load(state)
-    expect(next.stats).toMatchObject({ span: 1, rate, answers, allowedCatches, catches: 1 })
+    expect(next.stats).toMatchObject({ window: 1, rate, answers, allowedDetectedErrors, detectedErrors: 1 })
     const other = make(0.1)
     other.load(state) // of another promise nothing is known
-    expect(other.stats).toMatchObject({ span: 1, answers: 0, catches: 0 })
+    expect(other.stats).toMatchObject({ window: 1, answers: 0, detectedErrors: 0 })
   })
 
-  it('knows the memory as well: what it was taught by has a first span of its own, with a threshold from its first query', () => {
+  it('knows the memory as well: what it was taught by has a first window of its own, with a threshold from its first query', () => {
     const make = (maxError: number) => new ErrorBudget({ maxError, recovers: false, coin: () => 1 })
     const taught = make(0.01)
     for (let n = 0; n < 3500; n++) taught.see({ confidence: n % 2 ? 0.9999 : 0.2, isRight: n % 2 > 0 })
     const state = JSON.parse(JSON.stringify(taught.save()))
     for (const own of [make(0.01), make(0.05)]) {
       own.load(state)
-      expect(own.stats).toMatchObject({ span: 1, answers: 0, threshold: expect.any(Number) })
+      expect(own.stats).toMatchObject({ window: 1, answers: 0, threshold: expect.any(Number) })
       expect([drawn(own, 0.9999).is, drawn(own, 0.2).is]).toEqual(['remember', 'ask'])
-      expect(own.foretell()).toBeGreaterThan(0.3)
+      expect(own.expectedShare()).toBeGreaterThan(0.3)
     }
     expect(make(0.01).draw(0.9999).is).toBe('ask')
   })
 
-  it('nothing is taken of sightings that no ledger had', () => {
+  it('nothing is taken of sightings that no budget had', () => {
     const own = new ErrorBudget({ maxError: 0.05, recovers: false, coin: () => 1 })
     own.see({ confidence: 0.9, isRight: true })
     const state = own.save() as { sightings: object }
@@ -301,9 +301,11 @@ describe('what is saved', () => {
 
   it('is refused where no coin like that would keep the promise', () => {
     const own = new ErrorBudget({ maxError: 0.05, recovers: false, coin: () => 1 })
-    const state = own.save() as { span: Record<string, number> }
-    for (const wrong of [{ rate: 0.01 }, { budget: 100 }, { kept: 30 }, { answers: -1 }, { catches: 50 }]) {
-      expect(() => own.load({ ...state, span: { ...state.span, ...wrong } }), JSON.stringify(wrong)).toThrow(RangeError)
+    const state = own.save() as { window: Record<string, number> }
+    for (const wrong of [{ rate: 0.01 }, { budget: 100 }, { kept: 30 }, { answers: -1 }, { mostDetected: 50 }]) {
+      expect(() => own.load({ ...state, window: { ...state.window, ...wrong } }), JSON.stringify(wrong)).toThrow(
+        RangeError,
+      )
     }
     expect(own.save()).toEqual(state)
   })

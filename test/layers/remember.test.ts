@@ -36,7 +36,7 @@ function remembering(draws: Draw['is'][] = [], confidence: number | undefined = 
       return state.isWarm
     },
     agrees: ([recalled], [own]) => recalled === own,
-    lookMs: 1,
+    lookupMs: 1,
     recall(_, withinMs, tell) {
       state.looks++
       state.withinMs = withinMs
@@ -48,11 +48,11 @@ function remembering(draws: Draw['is'][] = [], confidence: number | undefined = 
   const draw = (known: number, mayGive?: boolean): Draw => {
     drawn.push([known, mayGive])
     const is = draws.shift() ?? 'remember'
-    return { is, told: (isRight) => told.push([is, isRight]) }
+    return { is, grade: (isRight) => told.push([is, isRight]) }
   }
   const errors = {
     draw,
-    foretell: () => 1,
+    expectedShare: () => 1,
     get isHeld() {
       return state.isHeld
     },
@@ -86,7 +86,7 @@ describe('a query that the memory is confident of', () => {
     await soon()
     expect(log).toEqual(['remembered 3', 'done'])
     expect(outcomes[0]).toMatchObject({ confidence: 0.99, by: [] })
-    expect([asked.length, savings()?.looks, savings()?.spared, savings()?.sparedMs]).toEqual([0, 1, 1, 5])
+    expect([asked.length, savings()?.lookups, savings()?.saved, savings()?.savedMs]).toEqual([0, 1, 1, 5])
     expect(state.withinMs).toBe(5) // an inference takes as long
   })
 
@@ -153,7 +153,7 @@ describe('a query that the pool refused', () => {
     const { ask, savings } = remembering()
     const { log } = ask({ refusal, said: { ask: true, onOverload: 'remember' } })
     await soon()
-    expect([log[0], savings()?.spared]).toEqual(['remembered 3', 0])
+    expect([log[0], savings()?.saved]).toEqual(['remembered 3', 0])
   })
 })
 

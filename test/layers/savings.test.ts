@@ -1,14 +1,15 @@
 /** Whether it pays to look first: switched off where it does not, and on again by itself. */
 
 import { expect, it } from 'vitest'
-import { type LookCosts, Payoff, Repeats, Savings } from '../../src/layers/savings'
+import { type LookupCosts, Payoff, Repeats, Savings } from '../../src/layers/savings'
 
-const cheap: LookCosts = { lookMs: 0.5, inferenceMs: 5, share: 0.8 }
+const cheap: LookupCosts = { lookupMs: 0.5, inferenceMs: 5, share: 0.8 }
 
-function judged(costs: LookCosts) {
+function judged(costs: LookupCosts) {
   const own = { ...costs }
   const worth = new Payoff(() => own)
-  const looks = (count: number) => Array.from({ length: count }, () => worth.looks()).filter((looks) => looks).length
+  const looks = (count: number) =>
+    Array.from({ length: count }, () => worth.mayLookUp()).filter((looks) => looks).length
   return { own, worth, looks }
 }
 
@@ -26,8 +27,8 @@ it('what a model of a tenth of a millisecond takes is not worth half a milliseco
     [cheap, false],
     [{ ...cheap, inferenceMs: 0.1 }, true],
     [{ ...cheap, inferenceMs: undefined }, false],
-    [{ ...cheap, lookMs: Number.POSITIVE_INFINITY }, false],
-  ] as [LookCosts, boolean][]) {
+    [{ ...cheap, lookupMs: Number.POSITIVE_INFINITY }, false],
+  ] as [LookupCosts, boolean][]) {
     const { worth, looks } = judged(costs)
     looks(512)
     expect([costs, worth.isOff]).toEqual([costs, isOff])
@@ -39,14 +40,14 @@ it('a millisecond of a lookup is worth two of the workers', () => {
     [1.2, true],
     [1.4, false],
   ] as const) {
-    const { worth, looks } = judged({ lookMs: 0.5, inferenceMs, share: 0.8 })
+    const { worth, looks } = judged({ lookupMs: 0.5, inferenceMs, share: 0.8 })
     looks(512)
     expect([inferenceMs, worth.isOff]).toEqual([inferenceMs, isOff])
   }
 })
 
 it('comes back by a tenth more than it left: no answer more or less turns it on and off', () => {
-  const { own, worth, looks } = judged({ lookMs: 1, inferenceMs: 20, share: 0.09 })
+  const { own, worth, looks } = judged({ lookupMs: 1, inferenceMs: 20, share: 0.09 })
   looks(512)
   expect(worth.isOff).toBe(true)
   own.share = 0.105
@@ -59,13 +60,13 @@ it('comes back by a tenth more than it left: no answer more or less turns it on 
 
 it('what is spared and what that takes is counted, at what an answer takes at that time', () => {
   const spared = new Savings()
-  spared.looked(0.5)
+  spared.addLookup(0.5)
   spared.gave(5)
-  spared.looked(0.25)
+  spared.addLookup(0.25)
   spared.gave(10)
-  spared.looked(0.25)
+  spared.addLookup(0.25)
   spared.gave(undefined)
-  expect({ ...spared }).toEqual({ looks: 3, lookedMs: 1, spared: 3, sparedMs: 15 })
+  expect({ ...spared }).toEqual({ lookups: 3, lookupMs: 1, saved: 3, savedMs: 15 })
 })
 
 /** Whether answers are kept after each of these keys. */

@@ -5,7 +5,7 @@ import { seeded } from '../../src/base/random'
 import { loadCore } from '../../src/core/load'
 import { Confidence } from '../../src/memory/confidence'
 import { Experience } from '../../src/memory/experience'
-import { BESIDE_OTHERS, InlineMemory } from '../../src/memory/inline'
+import { InlineMemory, SHARED_THREAD } from '../../src/memory/inline'
 import { Memory, type MemoryOptions } from '../../src/memory/memory'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 
@@ -102,7 +102,7 @@ describe('what is learned beside it is bounded', () => {
     const warn = (text: string) => expect.fail(text)
     const criterion = { kind: 'label', positions: 1, classes: 2 } as const
     const experience = new Experience(await loadCore(), signature, { criterion, warn })
-    const own = new InlineMemory(experience, { clock: new VirtualClock(), shares: BESIDE_OTHERS, warn })
+    const own = new InlineMemory(experience, { clock: new VirtualClock(), shares: SHARED_THREAD, warn })
     for (let i = 0; i < 32; i++)
       own.learn(
         { query: () => noise.subarray(i, i + size), own: Float32Array.of(i, 1), from: 'a', spread: [] },

@@ -21,7 +21,7 @@ const model = learnedModel(signature, {})
 /** Of one value, right within a tenth. */
 function hosted({ isThreaded = true, state }: { isThreaded?: boolean; state?: Uint8Array } = {}) {
   const clock = new VirtualClock()
-  const simulated = new SimulatedThread(clock, { look: 0.3, way: 0.1 })
+  const simulated = new SimulatedThread(clock, { lookUp: 0.3, way: 0.1 })
   const learned = state && learnedFrom(state, model, { warn: expect.fail })
   const plan = { core: core.kind, signature, criterion: { kind: 'tolerance', tolerance: 0.1 }, memory: {}, learned } as const // biome-ignore format: one line
   const warnings: string[] = []
@@ -123,5 +123,5 @@ it('of an answer that is not finite, or a query without values, nothing is learn
   memory.learn(queryOf(), Float32Array.of(Number.NaN), 'a')
   memory.learn(new Float32Array(0), Float32Array.of(1), 'a')
   await clock.run()
-  expect(memory.stats().remembered).toBe(0)
+  expect(memory.stats().pairs).toBe(0)
 })

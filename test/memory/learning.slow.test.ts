@@ -38,7 +38,7 @@ describe('memory', () => {
   it('recovers an answer that misses its deadline, and one that is lost for certain', async () => {
     const { predictor, workers } = await lone(2, { scheme, policy: 'recover' })
     await teach({ predictor, workers }, 200)
-    expect(predictor.stats()).toMatchObject({ exact: 200, remembered: 200 })
+    expect(predictor.stats()).toMatchObject({ exact: 200, memoryPairs: 200 })
     const late = predictor.predict(x(1000), { deadlineMs: 20 })
     const lost = predictor.predict(x(1001))
     const [first, second] = workers
@@ -51,7 +51,7 @@ describe('memory', () => {
     await vi.advanceTimersByTimeAsync(20)
     expect((await late).status).toBe('recovered')
     await answerAll([first]) // late, and the model's own: remembered
-    expect(predictor.stats().remembered).toBe(201)
+    expect(predictor.stats().memoryPairs).toBe(201)
     expect(predictor.stats().agreements).toMatchObject([{ source: 'memory', graded: 1, agreed: 1 }])
     await predictor.close()
   })
@@ -59,20 +59,20 @@ describe('memory', () => {
   it('forgets what a worker taught, what waits to be learned included, and goes on learning', async () => {
     const { predictor, workers } = await lone(2, { scheme, policy: 'recover' })
     await teach({ predictor, workers }, 400)
-    const { remembered } = predictor.stats()
+    const { memoryPairs } = predictor.stats()
     predictor.forget('nobody')
-    expect(predictor.stats().remembered).toBe(remembered)
+    expect(predictor.stats().memoryPairs).toBe(memoryPairs)
     const last = predictor.predictAll([x(400), x(401)])
     await vi.advanceTimersByTimeAsync(5)
     for (const call of workers.flatMap((worker) => worker.calls)) call.answer()
     await last
     predictor.forget(workers[0].name)
-    for (let i = 0; i < 10_000 && predictor.stats().remembered < 130; i++) await vi.advanceTimersByTimeAsync(10)
-    const left = predictor.stats().remembered
-    expect(left).toBeGreaterThan(0.4 * remembered)
-    expect(left).toBeLessThan(0.6 * remembered)
+    for (let i = 0; i < 10_000 && predictor.stats().memoryPairs < 130; i++) await vi.advanceTimersByTimeAsync(10)
+    const left = predictor.stats().memoryPairs
+    expect(left).toBeGreaterThan(0.4 * memoryPairs)
+    expect(left).toBeLessThan(0.6 * memoryPairs)
     await teach({ predictor, workers }, 100, 1000)
-    expect(predictor.stats().remembered).toBeGreaterThan(left + 40)
+    expect(predictor.stats().memoryPairs).toBeGreaterThan(left + 40)
     expect(() => predictor.forget(3 as never)).toThrow('identity: expected that of a worker, got 3')
     await predictor.close()
   })
@@ -115,7 +115,7 @@ describe('memory', () => {
       const [start, begun] = [performance.now(), spent]
       await teach({ predictor, workers }, queries, from)
       expect(spent - begun).toBeLessThan(20 + 0.5 * (performance.now() - start) + 2 * 30)
-      return predictor.stats().remembered
+      return predictor.stats().memoryPairs
     }
     const first = await paced(128)
     expect(first).toBeGreaterThan(5)
@@ -130,14 +130,14 @@ describe('memory', () => {
     const state = await first.predictor.save()
     await first.predictor.close()
     const { predictor, workers } = await lone(2, { scheme, memory: { state }, policy: 'recover' })
-    expect(predictor.stats().remembered).toBe(200)
+    expect(predictor.stats().memoryPairs).toBe(200)
     const both = [1000, 1001].map((i) => predictor.predict(x(i)))
     workers[0].calls[0].answer()
     workers[1].calls[0].fail(new ApproxiferError('WORKER', 'dead'))
     expect((await both[1]).status).toBe('recovered')
     await predictor.close()
     const read = await lone(2, { scheme, memory: { state: Buffer.from(state) } }) // as readFileSync gives it
-    expect(read.predictor.stats().remembered).toBe(200)
+    expect(read.predictor.stats().memoryPairs).toBe(200)
     await read.predictor.close()
   })
 
@@ -153,7 +153,7 @@ describe('memory', () => {
     ] as const) {
       const onWarning = vi.fn()
       const { predictor } = await lone(2, { scheme, memory: { state }, onWarning })
-      expect(predictor.stats().remembered).toBe(0)
+      expect(predictor.stats().memoryPairs).toBe(0)
       const warning = `nothing is taken over from what was learned before: state: ${why}`
       expect(onWarning.mock.calls).toEqual([[expect.stringContaining(warning)]])
       await predictor.close()
@@ -170,7 +170,7 @@ describe('memory', () => {
     const { predictor, workers } = await lone(2, { scheme, memory: { features }, onWarning })
     await teach({ predictor, workers }, 200)
     expect(onWarning.mock.calls).toEqual([['the memory is off from here on: out of features']])
-    expect(predictor.stats()).toMatchObject({ exact: 200, remembered: 0 })
+    expect(predictor.stats()).toMatchObject({ exact: 200, memoryPairs: 0 })
     await predictor.close()
   })
 
@@ -224,7 +224,7 @@ describe('memory', () => {
   it('can be turned off', async () => {
     const { predictor, workers } = await lone(2, { scheme, memory: false })
     await teach({ predictor, workers }, 10)
-    expect(predictor.stats().remembered).toBe(0)
+    expect(predictor.stats().memoryPairs).toBe(0)
     await predictor.close()
   })
 

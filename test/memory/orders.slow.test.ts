@@ -142,7 +142,7 @@ class World {
     if (order.is === 'take')
       this.#reports.push({ is: 'taken', of, id: order.id, taken: { memory: undefined, graded: [] } })
     if (order.is !== 'recall' && order.is !== 'take' && order.is !== 'close') {
-      const state = { isWarm: true, remembered: 100, came: thread.lessons, waiting: 0 }
+      const state = { isWarm: true, pairs: 100, came: thread.lessons, waiting: 0 }
       this.#reports.push({ is: 'state', of, state })
     }
   }

@@ -174,13 +174,13 @@ describe('what was learned of several outputs', () => {
         taught(learnable, { state: changed, ...options }, 0)
     const told = (error: unknown) =>
       withMemory(state, (header) => {
-        header.content.told.error = error
+        header.content.errors.error = error
         return header
       })
     expect(read(told([1, 1]))).not.toThrow()
-    expect(read(told([1]))).toThrow('state: memory.told.error: expected a list of 2, got 1')
-    expect(read(told([1, -1]))).toThrow('state: memory.told.error[1]')
-    expect(read(told(1))).toThrow('state: memory.told.error')
+    expect(read(told([1]))).toThrow('state: memory.errors.error: expected a list of 2, got 1')
+    expect(read(told([1, -1]))).toThrow('state: memory.errors.error[1]')
+    expect(read(told(1))).toThrow('state: memory.errors.error')
     const { header, body } = opened(state)
     header.content.worth.spread.pop()
     expect(read(sealed(header, body))).toThrow('state: worth.spread: expected a list of 2, got 1')

@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest'
 import type { Experience } from '../../src/memory/experience'
-import { BESIDE_OTHERS, InlineMemory } from '../../src/memory/inline'
+import { InlineMemory, SHARED_THREAD } from '../../src/memory/inline'
 import { Training } from '../../src/memory/training'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { query } from '../shared/hand-predictor'
@@ -24,7 +24,7 @@ function inline(passMs: number, lookups = 0.5) {
       yield
     },
   }
-  const shares = { ...BESIDE_OTHERS, lookups }
+  const shares = { ...SHARED_THREAD, lookups }
   const memory = new InlineMemory(experience as never as Experience, { clock, shares, warn: (text) => expect.fail(text) }) // biome-ignore format: one line
   return { clock, memory, spent }
 }
@@ -51,7 +51,7 @@ it('lookups and lessons have their shares: both together held the loop all the t
 it('what a lookup takes is known by lookups; beyond their share nothing is said', async () => {
   const { clock, memory } = inline(12)
   const said: unknown[] = []
-  expect(memory.lookMs).toBe(Number.POSITIVE_INFINITY)
+  expect(memory.lookupMs).toBe(Number.POSITIVE_INFINITY)
   for (let i = 0; i < 3; i++)
     memory.recall(
       () => query(1),
@@ -64,7 +64,7 @@ it('what a lookup takes is known by lookups; beyond their share nothing is said'
     [0.9, 12],
     [undefined, undefined],
   ]) // 10 ms were saved up, and 6 earned meanwhile
-  expect(memory.lookMs).toBe(12)
+  expect(memory.lookupMs).toBe(12)
   await clock.run(100)
   memory.recall(
     () => query(1),

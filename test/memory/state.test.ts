@@ -49,7 +49,7 @@ const edits: [string, unknown][] = [
 
 /** What a header may say as well: an own value of the same kind, in its range. */
 const harmless =
-  /^(content\.model\.fingerprint null|content\.worth\.outcomes\.\w+\.\d+ removed|content\.worth\.agreements\.\d+ removed|content\.worth\.(outcomes\.\w+|agreements) list|.*\.signals\.\d+ negative|.*\.right flag|content\.worth\.spread\.\d+\.means\.\d+ (negative|beyond whole numbers)|.*\.signals\.\d+ beyond whole numbers|content\.worth\.spread\.\d+\.variances\.\d+ beyond whole numbers|content\.told\.error\.\d+ beyond whole numbers)$/
+  /^(content\.model\.fingerprint null|content\.worth\.outcomes\.\w+\.\d+ removed|content\.worth\.agreements\.\d+ removed|content\.worth\.(outcomes\.\w+|agreements) list|.*\.signals\.\d+ negative|.*\.right flag|content\.worth\.spread\.\d+\.means\.\d+ (negative|beyond whole numbers)|.*\.signals\.\d+ beyond whole numbers|content\.worth\.spread\.\d+\.variances\.\d+ beyond whole numbers|content\.errors\.error\.\d+ beyond whole numbers)$/
 
 describe('a saved state', () => {
   it.each(Object.keys(kinds) as Kind[])('comes back as it was: %s', (kind) => {

@@ -8,7 +8,7 @@ import { seeded } from '../../src/base/random'
 import { loadCore } from '../../src/core/load'
 import { Experience } from '../../src/memory/experience'
 import type { MemoryHost, Rated } from '../../src/memory/host'
-import { BESIDE_OTHERS, InlineMemory } from '../../src/memory/inline'
+import { InlineMemory, SHARED_THREAD } from '../../src/memory/inline'
 import type { MemoryPlan } from '../../src/memory/messages'
 import { MemoryThread, type Spawn } from '../../src/memory/thread'
 import { platform } from '../../src/platform/node'
@@ -66,7 +66,7 @@ it('says to the bit what a memory in this thread says that has learned the same'
   const { memory } = threaded()
   const experience = new Experience(core, plan.signature, { criterion, warn: (text) => expect.fail(text) })
   const clock = new VirtualClock()
-  const inline = new InlineMemory(experience, { clock, shares: BESIDE_OTHERS, warn: (text) => expect.fail(text) })
+  const inline = new InlineMemory(experience, { clock, shares: SHARED_THREAD, warn: (text) => expect.fail(text) })
   const queries = Array.from({ length: 300 }, () => queryOf())
   await taught(memory, queries)
   for (const query of queries) {
@@ -74,10 +74,10 @@ it('says to the bit what a memory in this thread says that has learned the same'
     await clock.run()
   }
   await inline.take()
-  expect([memory.isWarm, memory.remembered]).toEqual([true, inline.remembered])
+  expect([memory.isWarm, memory.pairs]).toEqual([true, inline.pairs])
   for (let i = 0; i < 20; i++) {
     const query = queryOf()
-    const said = inline.look(query, [])
+    const said = inline.lookUp(query, [])
     expect(said?.confidence).toBeDefined()
     expect(await recalled(memory, query)).toEqual(said)
   }
@@ -94,19 +94,19 @@ it('is started when there is something to keep, and again after all is forgotten
   const next = thread.open(plan, expect.fail, expect.fail)
   ends.push(() => next.close())
   await taught(next, [queryOf(), queryOf()])
-  expect([workers.length, next.remembered]).toEqual([2, 2])
+  expect([workers.length, next.pairs]).toEqual([2, 2])
 })
 
 it('of what an identity taught nothing is left, also of lessons that wait', async () => {
   const { memory } = threaded()
   const queries = Array.from({ length: 300 }, () => queryOf())
   await taught(memory, queries, (i) => (i % 4 ? 'a' : 'liar'))
-  const before = memory.remembered
+  const before = memory.pairs
   memory.learn(lessonOf(queryOf(), 'liar'))
   await new Promise<void>((resolve) => memory.forget('liar', () => resolve()))
   await memory.take()
-  expect(memory.remembered).toBeGreaterThan(0.7 * before)
-  expect(memory.remembered).toBeLessThan(0.8 * before)
+  expect(memory.pairs).toBeGreaterThan(0.7 * before)
+  expect(memory.pairs).toBeLessThan(0.8 * before)
 })
 
 it('where it dies all who wait are told, once; it is asked no more', async () => {
@@ -136,7 +136,7 @@ it.each<[string, Spawn]>([
 
 it('a lookup that nobody limits is answered, however long that takes; of a thread that hangs it is given up in the end', async () => {
   const clock = new VirtualClock()
-  const simulated = new SimulatedThread(clock, { look: 500 })
+  const simulated = new SimulatedThread(clock, { lookUp: 500 })
   const memory = new MemoryThread(clock, simulated.spawn).open(plan, expect.fail, expect.fail)
   for (let i = 0; i < 200; i++) {
     memory.learn(lessonOf(queryOf()))
@@ -156,7 +156,7 @@ it('a lookup that nobody limits is answered, however long that takes; of a threa
 
 it('a thread that hangs keeps nobody waiting longer than an answer takes, and is sent no more than that', async () => {
   const clock = new VirtualClock()
-  const simulated = new SimulatedThread(clock, { look: 0.5 })
+  const simulated = new SimulatedThread(clock, { lookUp: 0.5 })
   const thread = new MemoryThread(clock, simulated.spawn)
   const memory = thread.open(plan, expect.fail, expect.fail)
   for (let i = 0; i < 200; i++) {
@@ -177,7 +177,7 @@ it('a thread that hangs keeps nobody waiting longer than an answer takes, and is
 
 it('a thread that is asked three times as often as it can answer answers in time what it takes', async () => {
   const clock = new VirtualClock()
-  const simulated = new SimulatedThread(clock, { look: 0.5, step: 0.1, message: 0.02, way: 0.1 })
+  const simulated = new SimulatedThread(clock, { lookUp: 0.5, step: 0.1, message: 0.02, way: 0.1 })
   const memory = new MemoryThread(clock, simulated.spawn).open(plan, expect.fail, expect.fail)
   for (let i = 0; i < 200; i++) {
     memory.learn(lessonOf(queryOf()))
@@ -245,7 +245,7 @@ describe('a predictor', () => {
     })
     ends.push(() => predictor.close())
     const learn = async (count: number) => {
-      while (predictor.stats().remembered < count) {
+      while (predictor.stats().memoryPairs < count) {
         await predictor.predict(queryOf())
         await new Promise((resolve) => setTimeout(resolve, 1))
       }
@@ -259,7 +259,7 @@ describe('a predictor', () => {
     const saved = predictor.save()
     await made[0].terminate()
     await expect(saved).rejects.toMatchObject({ code: 'WORKER' })
-    expect(predictor.stats().remembered).toBe(0)
+    expect(predictor.stats().memoryPairs).toBe(0)
     await learn(20)
     expect((await predictor.save()).length).toBeGreaterThan(100)
     expect(warnings).toEqual(['the thread of the memory exited with code 1: it begins anew in this one'])
@@ -288,7 +288,7 @@ describe('a predictor', () => {
     await learn(150)
     const state = await predictor.save()
     const again = await learning({ memory: { state } })
-    await vi.waitFor(() => expect(again.predictor.stats().remembered).toBeGreaterThanOrEqual(150))
+    await vi.waitFor(() => expect(again.predictor.stats().memoryPairs).toBeGreaterThanOrEqual(150))
     const other = await learning({ memory: { state, features: () => Float32Array.of(1, 2) } })
     expect(other.warnings).toEqual([
       expect.stringMatching(/^nothing is taken over .*memory.options.features: expected/),
@@ -307,6 +307,6 @@ describe('a predictor', () => {
       await new Promise((resolve) => setTimeout(resolve, 1))
     }
     expect(warnings).toEqual(['the memory is off from here on: broken'])
-    expect(predictor.stats().remembered).toBe(0)
+    expect(predictor.stats().memoryPairs).toBe(0)
   })
 })

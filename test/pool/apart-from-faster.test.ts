@@ -13,7 +13,7 @@ const often = { everyMs: 500, hangMs: 30_000, untilMs: Number.POSITIVE_INFINITY 
 async function known(count: number, law: (worker: number) => number, { everyMs, hangMs, untilMs } = often) {
   const clock = new VirtualClock()
   const workers = Array.from({ length: count }, (_, i) => {
-    return new SimulatedWorker(i, { clock, law: () => law(i), answer: (data) => data.slice(), signature })
+    return new SimulatedWorker(i, { clock, serviceMs: () => law(i), answer: (data) => data.slice(), signature })
   })
   const pool = new Pool<Payload>(workers, { clock, hangMs, accept })
   for (let i = 0; i < 20; i++) clock.after(i * everyMs, () => pool.submit(row(i)))
@@ -36,7 +36,7 @@ it('what no faster worker may take does not wait for one: a slow one that is idl
 it('nor for one that was said to be slower, when others seemed typical', async () => {
   const clock = new VirtualClock()
   const law = (i: number) => [0.1, 100, 300, 200][i]
-  const workers = [0, 1, 2, 3].map((i) => new SimulatedWorker(i, { clock, law, answer: (data) => data.slice(), signature })) // biome-ignore format: one line
+  const workers = [0, 1, 2, 3].map((i) => new SimulatedWorker(i, { clock, serviceMs: law, answer: (data) => data.slice(), signature })) // biome-ignore format: one line
   const pool = new Pool<Payload>(workers, { clock, hangMs: 1e6, accept })
   const only = (...places: number[]) => ({ apart: [{ blocks: (identity: string) => places.every((i) => workers[i].name !== identity) }] }) // biome-ignore format: one line
   for (const i of [0, 1, 2]) pool.submit(row(i, only(i)))

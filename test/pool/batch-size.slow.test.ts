@@ -1,7 +1,7 @@
 /** How many rows share a run: as many as pay, which is measured. */
 
 import { describe, expect, it } from 'vitest'
-import { type Law, MEDIAN_MS, randomTrouble, SimulatedWorker } from '../../bench/shared/simulated'
+import { MEDIAN_MS, randomTrouble, type ServiceTime, SimulatedWorker } from '../../bench/shared/simulated'
 import { seeded } from '../../src/base/random'
 import { Batching } from '../../src/pool/batching'
 import { createPredictor } from '../../src/predictor/create'
@@ -15,10 +15,10 @@ const lenet = { most: 16, factor: (count: number) => 0.45 + 0.55 * count }
 const resnet = { most: 16, factor: (count: number) => count }
 const single = { most: 1, factor: () => 1 }
 
-async function served(count: number, batches: typeof lenet, law: Law, options: Partial<PredictorOptions> = {}) {
+async function served(count: number, batches: typeof lenet, law: ServiceTime, options: Partial<PredictorOptions> = {}) {
   const clock = new VirtualClock()
   const workers = Array.from({ length: count }, (_, i) => {
-    return new SimulatedWorker(i, { clock, law, answer: (row) => row.slice(), signature, batches })
+    return new SimulatedWorker(i, { clock, serviceMs: law, answer: (row) => row.slice(), signature, batches })
   })
   const rest = { limits: { queries: 1e6 }, deadlineMs: 1e6, memory: false } as const
   const predictor = await createPredictor({ workers, testing: { clock }, ...rest, ...options })

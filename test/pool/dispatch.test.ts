@@ -2,7 +2,7 @@
 
 import { ApproxiferError, createPredictor } from 'approxifer'
 import { expect, it, vi } from 'vitest'
-import { type Law, SimulatedWorker } from '../../bench/shared/simulated'
+import { type ServiceTime, SimulatedWorker } from '../../bench/shared/simulated'
 import type { Payload } from '../../src/base/payload'
 import { seeded } from '../../src/base/random'
 import type { Apart, Attempt, Priority } from '../../src/pool/attempt'
@@ -11,14 +11,14 @@ import { VirtualClock } from '../../src/testing/virtual-clock'
 import { accept, row, signature } from '../shared/batch-worker'
 import { HandWorker, house, query, turn } from '../shared/hand-predictor'
 
-function pool(count: number, law: Law, fails: (index: number) => boolean = () => false) {
+function pool(count: number, law: ServiceTime, fails: (index: number) => boolean = () => false) {
   const clock = new VirtualClock()
   const workers = Array.from({ length: count }, (_, i) => {
     const answer = (data: Float32Array) => {
       if (fails(i)) throw new ApproxiferError('WORKER', 'failed')
       return data.slice()
     }
-    return new SimulatedWorker(i, { clock, law, answer, signature })
+    return new SimulatedWorker(i, { clock, serviceMs: law, answer, signature })
   })
   return { clock, workers, pool: new Pool<Payload>(workers, { clock, hangMs: 30_000, accept }) }
 }
@@ -320,7 +320,7 @@ it('where somebody may lie, no two rows of a group share a worker, however many 
       asked.push([i, String(Math.round(data[1] * 1e3))]) // the second value is the group's
       return data.slice()
     }
-    return new SimulatedWorker(i, { clock, law: () => 5 + ((7 * i) % 11), answer, signature })
+    return new SimulatedWorker(i, { clock, serviceMs: () => 5 + ((7 * i) % 11), answer, signature })
   })
   const predictor = await createPredictor({
     scheme: { queries: 2, stragglers: 2, byzantine: 1, preset: 'aaai22' },

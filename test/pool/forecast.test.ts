@@ -15,7 +15,7 @@ async function known(count: number, slower: number | (() => number) = 1) {
   const factor = () => (typeof slower === 'number' ? slower : slower())
   const clock = new VirtualClock()
   const law = (index: number) => MS * (index && typeof slower === 'number' ? 1 : factor())
-  const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, { clock, law, answer: (data) => data.slice(), signature })) // biome-ignore format: one line
+  const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, { clock, serviceMs: law, answer: (data) => data.slice(), signature })) // biome-ignore format: one line
   const pool = new Pool<Payload, Payload>(workers, { clock, hangMs: 30_000, accept })
   const learn = async () => {
     for (let i = 0; i < 40; i++) {

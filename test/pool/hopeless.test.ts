@@ -18,7 +18,7 @@ const answer = (data: Float32Array) => data.slice()
 async function known(clock: VirtualClock) {
   let calls = 0
   const law = () => MS + (calls++ % 5) / 10
-  const workers = [0, 1].map((i) => new SimulatedWorker(i, { clock, law, answer, signature }))
+  const workers = [0, 1].map((i) => new SimulatedWorker(i, { clock, serviceMs: law, answer, signature }))
   const pool = new Pool<Payload>(workers, { clock, hangMs: 30_000, accept })
   for (let i = 0; i < 60; i++) clock.after(i * MS, () => pool.submit(row(i)))
   await clock.run()
@@ -41,7 +41,10 @@ it('nothing is refused before its owner has it, though time passes while it is s
 it('queries with hardly any time do not bring a predictor to a standstill', async () => {
   const clock = new TickingClock(TICK_MS)
   const law = () => MS
-  const workers = Array.from({ length: 4 }, (_, i) => new SimulatedWorker(i, { clock, law, answer, signature }))
+  const workers = Array.from(
+    { length: 4 },
+    (_, i) => new SimulatedWorker(i, { clock, serviceMs: law, answer, signature }),
+  )
   const predictor = await createPredictor({ workers, testing: { clock }, onWarning() {} })
   const codes: Record<string, number> = {}
   const ask = (deadlineMs: number) => {

@@ -2,10 +2,10 @@
 
 import { expect, it } from 'vitest'
 import { seeded } from '../../src/base/random'
-import { Pace } from '../../src/pool/speed'
+import { ServiceTimes } from '../../src/pool/speed'
 
 function paceOf(deviation: number, count = 5000) {
-  const [pace, random] = [new Pace(), seeded(4)]
+  const [pace, random] = [new ServiceTimes(), seeded(4)]
   for (let i = 0; i < count; i++) {
     const log = Math.log(10) + deviation * random.gauss()
     pace.add(Math.exp(log), 1)
@@ -32,7 +32,7 @@ it.each([
 })
 
 it('within two deviations of the mean are 97.7 of 100 lognormal times', () => {
-  const pace = new Pace()
+  const pace = new ServiceTimes()
   for (let i = 0; i < 1000; i++) {
     pace.add(10, 1)
     pace.see(Math.log(10) + (i % 2 ? 1 : -1))
@@ -53,7 +53,7 @@ it('times that hardly differ are not taken for certain', () => {
 })
 
 it('rows of one run share the time that it takes', () => {
-  const pace = new Pace()
+  const pace = new ServiceTimes()
   for (let run = 0; run < 100; run++) pace.add(5, 8) // 40 ms
   expect(pace.meanMs).toBeCloseTo(5)
   expect(pace.rows).toBeCloseTo(8, 1)

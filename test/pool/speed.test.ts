@@ -21,14 +21,14 @@ it.each([
   ['also where that is as fast as can be told', [0.1], 2],
 ] as const)('rows are kept from a worker that fails %s', (_, times, ms) => {
   const { speeds, failing } = known(...times)
-  expect(speeds.patienceMs(failing)).toBeCloseTo(ms)
+  expect(speeds.passOverMs(failing)).toBeCloseTo(ms)
 })
 
 it('a slow worker is passed over also for ones that are as fast as can be told', () => {
   const { speeds } = known(0.1, 0.1)
   const slow = new Speed()
   for (let i = 0; i < 20; i++) speeds.add(slow, 10)
-  expect(speeds.patience(slow)).toBe(2 * 100 - 2 - 1) // two that answer a hundred times as fast
+  expect(speeds.passOverThreshold(slow)).toBe(2 * 100 - 2 - 1) // two that answer a hundred times as fast
 })
 
 it('one failure among three outcomes is chance; two are not, until two answers have followed', () => {

@@ -27,7 +27,7 @@ it('where all workers are lost queries fail at once, also those that grow late w
     await clock.run(clock.now() + 50)
     await given
   }
-  expect(predictor.stats().remembered).toBeGreaterThan(150)
+  expect(predictor.stats().memoryPairs).toBeGreaterThan(150)
   lookMs = 4 * ANSWER_MS
   for (const worker of workers) Object.assign(worker, { gone: true, capacity: 0 }).onFree?.()
   const from = clock.now()

@@ -59,8 +59,8 @@ async function predictorOf(options: Partial<PredictorOptions>) {
   onTestFinished(() => predictor.close())
   const turn = () => clock.run(clock.now() + 1)
   const learn = async (count: number) => {
-    for (let n = 0; predictor.stats().remembered < count; n++) {
-      if (n > 5000) throw new Error(`${predictor.stats().remembered} are remembered; ${warnings}`)
+    for (let n = 0; predictor.stats().memoryPairs < count; n++) {
+      if (n > 5000) throw new Error(`${predictor.stats().memoryPairs} are remembered; ${warnings}`)
       await predictor.predict(tokens())
       await turn()
     }
@@ -99,9 +99,9 @@ describe('tokens with features of the user', () => {
     await learn(128)
     const state = await predictor.save()
     const again = await predictorOf({ memory: { features: shares, state } })
-    expect(again.predictor.stats().remembered).toBe(predictor.stats().remembered)
+    expect(again.predictor.stats().memoryPairs).toBe(predictor.stats().memoryPairs)
     const other = await predictorOf({ memory: { features: () => new Float32Array(3), state } })
-    expect(other.predictor.stats().remembered).toBe(0)
+    expect(other.predictor.stats().memoryPairs).toBe(0)
     expect(other.warnings).toEqual([expect.stringMatching(/^nothing is taken over .*: expected/)])
   })
 

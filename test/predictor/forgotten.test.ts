@@ -62,7 +62,7 @@ async function untaught(clock: StepClock, scheme: { queries: number; stragglers:
     await turn()
     await clock.run(200)
   }
-  expect(predictor.stats().remembered).toBeGreaterThan(100)
+  expect(predictor.stats().memoryPairs).toBeGreaterThan(100)
   return { ask, calls }
 }
 

@@ -13,7 +13,7 @@ afterEach(() => Promise.all(open.splice(0).map((each) => each.close())))
 async function started(output: string, options: PredictorOptions = {}, values = 3) {
   const clock = new VirtualClock()
   const signature = { inputs: [{ name: 'x', shape: [values] }], outputs: [{ name: output, shape: [values] }] }
-  const simulation = { clock, signature, law: () => 10, answer: (row: Float32Array) => row.slice() }
+  const simulation = { clock, signature, serviceMs: () => 10, answer: (row: Float32Array) => row.slice() }
   const workers = Array.from({ length: 4 }, (_, i) => new SimulatedWorker(i, simulation))
   const onWarning = vi.fn<(text: string) => void>()
   const predictor = await createPredictor({ workers, onWarning, testing: { clock }, ...options })
@@ -38,7 +38,7 @@ it('auto by default is retry, with one warning; a query that says auto is refuse
   const { told, ask, predictor } = await started('dense', { scheme })
   expect(told()).toEqual([`nothing is recovered, and no answer checked by a memory: ${guess}`])
   for (let i = 0; i < 200; i++) expect((await ask(Float32Array.of(i, 1, 2))).status).toBe('exact')
-  expect(predictor.stats()).toMatchObject({ recovered: 0, remembered: 0, doubt: guess })
+  expect(predictor.stats()).toMatchObject({ recovered: 0, memoryPairs: 0, doubt: guess })
   await expect(predictor.predict(Float32Array.of(1, 2, 3), { policy: 'auto' })).rejects.toThrow(guess)
 })
 

@@ -53,8 +53,8 @@ async function predictorOf(type: Real, options: Partial<PredictorOptions> = {}) 
   const predictor = await createPredictor({ workers, policy: 'auto', right: 'label', onWarning() {}, testing: { clock }, ...options }) // biome-ignore format: one line
   onTestFinished(() => predictor.close())
   const turn = () => clock.run(clock.now() + 1)
-  for (let n = 0; predictor.stats().remembered < 128; n++) {
-    if (n > 5000) throw new Error(`${predictor.stats().remembered} are remembered`)
+  for (let n = 0; predictor.stats().memoryPairs < 128; n++) {
+    if (n > 5000) throw new Error(`${predictor.stats().memoryPairs} are remembered`)
     await predictor.predict(drawn(type).query)
     await turn()
   }
@@ -73,7 +73,7 @@ describe.each(KINDS)('%s', (type) => {
     expect([status, labelOf(type, output.logits)]).toEqual(['recovered', larger])
     const state = await predictor.save()
     const again = await predictorOf(type, { memory: { state } })
-    expect(again.predictor.stats().remembered).toBe(predictor.stats().remembered)
+    expect(again.predictor.stats().memoryPairs).toBe(predictor.stats().memoryPairs)
   })
 
   it('is answered before asking, within a budget of errors', async () => {

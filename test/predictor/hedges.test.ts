@@ -17,7 +17,7 @@ async function warm(count: number, options: Partial<PredictorOptions> = {}) {
   /** What the next calls take, whoever runs them. */
   const next: number[] = []
   const law = (i: number) => next.shift() ?? takes.get(i) ?? 10
-  const simulation = { clock, law, answer: (row: Float32Array) => row.slice(), signature }
+  const simulation = { clock, serviceMs: law, answer: (row: Float32Array) => row.slice(), signature }
   const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, simulation))
   const predictor = await createPredictor({ workers, testing: { clock }, verify: { audit: 0 }, ...options })
   for (let i = 0; i < 100; i++) clock.after(10 * i, () => void predictor.predict(Float32Array.of(i)))
@@ -235,7 +235,7 @@ it('K = 1,000 keeps working, and holds the thread for no longer than its encodin
 it('the first query of all, at a worker that hangs, goes to another one when half of its time has passed', async () => {
   const clock = new VirtualClock()
   const law = (i: number) => (i ? 10 : 1e6)
-  const simulation = { clock, law, answer: (row: Float32Array) => row.slice(), signature }
+  const simulation = { clock, serviceMs: law, answer: (row: Float32Array) => row.slice(), signature }
   const workers = [0, 1].map((i) => new SimulatedWorker(i, simulation))
   const predictor = await createPredictor({ workers, testing: { clock }, verify: { audit: 0 } })
   const given = predictor.predict(Float32Array.of(7), { deadlineMs: 200 })

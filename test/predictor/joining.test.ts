@@ -243,7 +243,7 @@ describe('joining', () => {
       await given
       await clock.run(clock.now() + 100)
     }
-    expect(predictor.stats().remembered).toBeGreaterThan(10)
+    expect(predictor.stats().memoryPairs).toBeGreaterThan(10)
   }
   const of = (fingerprint: string, ...names: string[]) => hand(...names).map((worker) => Object.assign(worker, { fingerprint })) // biome-ignore format: one line
 
@@ -255,7 +255,7 @@ describe('joining', () => {
     await tell(add(b))
     expect([listed(), b.closed]).toEqual([['a'], 1]) // one is left
     await tell({ remove: 'a' }, add(c), add(d))
-    expect([listed(), c.closed, d.closed, predictor.stats().remembered]).toEqual([['c'], 0, 1, 0])
+    expect([listed(), c.closed, d.closed, predictor.stats().memoryPairs]).toEqual([['c'], 0, 1, 0])
     expect(warnings.slice(1)).toEqual([
       'workers: none is left with the model x: from here on it is that of c, y; what was learned of the one before is forgotten',
       "a worker was refused: d: fingerprint: expected the model's, y, got x",
@@ -284,7 +284,7 @@ describe('joining', () => {
     const under = predictor.predict(query(1))
     const [before] = workers[0].calls
     await tell({ model: 'y' })
-    expect(predictor.stats().remembered).toBe(0)
+    expect(predictor.stats().memoryPairs).toBe(0)
     expect(before.signal?.aborted).toBe(true)
     expect(predictor.tenants).toEqual([''])
     const [[b], [c]] = [of('y', 'b'), of('x', 'c')]

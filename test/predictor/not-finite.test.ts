@@ -59,7 +59,7 @@ it('teaches a memory nothing', async () => {
   const predictor = await open({ policy: 'auto' }, clock)
   for (let i = 0; i < 20; i++) void predictor.predict(Float32Array.of(i < 10 ? i : 200 + i, 1))
   await clock.run()
-  expect([predictor.stats().exact, predictor.stats().remembered]).toEqual([20, 10])
+  expect([predictor.stats().exact, predictor.stats().memoryPairs]).toEqual([20, 10])
   await predictor.close()
 })
 

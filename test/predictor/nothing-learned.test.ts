@@ -22,7 +22,7 @@ it.each(['retry', 'auto', 'recover'] as const)(
     const predictor = await open()
     const { output, status } = await predictor.predict(query(3), { policy })
     expect([[...output.y.data], status]).toEqual([[6, 2], 'exact'])
-    expect(predictor.stats()).toMatchObject({ core: 'js', remembered: 0, agreements: [], exact: 1 })
+    expect(predictor.stats()).toMatchObject({ core: 'js', memoryPairs: 0, agreements: [], exact: 1 })
     expect(() => predictor.forget('a')).not.toThrow()
     expect(predictor.forgetTenant('')).toBe(true)
     await predictor.close()
@@ -54,7 +54,7 @@ it('saves to the byte what one with a core saves that has learned nothing, and o
   expect(state).toEqual(await other.save())
   const scheme = { queries: 2, stragglers: 1 }
   const again = await open({ scheme, memory: { state } })
-  expect(again.stats()).toMatchObject({ core: 'wasm', remembered: 0 })
+  expect(again.stats()).toMatchObject({ core: 'wasm', memoryPairs: 0 })
   await Promise.all([predictor, other, again].map((each) => each.close()))
 })
 

@@ -22,7 +22,10 @@ async function house(options: PredictorOptions = {}, coin = () => 1) {
   const [arriving, serving] = [seeded(7), seeded(8)]
   const answer = (row: Float32Array) => row.slice()
   const law = () => MS * Math.exp(0.1 * serving.gauss())
-  const workers = Array.from({ length: WORKERS }, (_, i) => new SimulatedWorker(i, { clock, law, answer, signature }))
+  const workers = Array.from(
+    { length: WORKERS },
+    (_, i) => new SimulatedWorker(i, { clock, serviceMs: law, answer, signature }),
+  )
   const predictor = await createPredictor({
     ...{ workers, hedge: false, right: 'label', deadlineMs: 50, onWarning() {} },
     ...{ memory: { state }, reuse: { maxError: 0.05 }, ...options, testing: { clock, coin } },
@@ -54,7 +57,7 @@ beforeAll(async () => {
   state = await predictor.save()
   await predictor.close()
   const { predictor: taught, offer: ask } = await house()
-  await ask(0.5, 500) // until the ledger knows the memory
+  await ask(0.5, 500) // until the budget knows the memory
   state = await taught.save()
   await taught.close()
 })
@@ -108,7 +111,7 @@ describe('an audit under overload', () => {
     const random = seeded(3)
     const { predictor, offer } = await house({}, random.next)
     const ends = await offer(3, 600, { ask: true, onOverload: 'remember' })
-    expect(predictor.stats().budget).toMatchObject({ catches: 0, audits: expect.toSatisfy((n) => n > 5) })
+    expect(predictor.stats().budget).toMatchObject({ detectedErrors: 0, audits: expect.toSatisfy((n) => n > 5) })
     expect(ends.remembered).toBeGreaterThan(50)
     await predictor.close()
   })

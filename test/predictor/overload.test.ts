@@ -27,7 +27,7 @@ async function house(
   const { slowed = () => 1, interruptible = false } = simulation
   const law = (_: number, now: number) => MS * slowed(now) * Math.exp(0.1 * serving.gauss())
   const answer = (row: Float32Array) => row.map((x) => 2 * x)
-  const workers = Array.from({ length: WORKERS }, (_, i) => new SimulatedWorker(i, { clock, law, answer, signature, interruptible })) // biome-ignore format: one line
+  const workers = Array.from({ length: WORKERS }, (_, i) => new SimulatedWorker(i, { clock, serviceMs: law, answer, signature, interruptible })) // biome-ignore format: one line
   const predictor = await createPredictor({ workers, testing: { clock }, onWarning() {}, ...options })
   /** So many times the capacity until a time; how each ended: `code` is the status of an answer. */
   const offer = (load: number, until: number, choices: PredictOptions = {}) => {

@@ -37,7 +37,7 @@ it('no worker is asked for a recovery, however often answers are audited', async
     await clock.run(clock.now() + 20)
     return asked
   }
-  while (predictor.stats().remembered < 128) await ask()
+  while (predictor.stats().memoryPairs < 128) await ask()
   isLate = true
   calls = 0
   expect((await ask({ minConfidence: 0.5 })).status).toBe('recovered')

@@ -41,11 +41,11 @@ describe('a name that comes back', () => {
       await answerAll(workers)
       await given
     }
-    const { remembered } = predictor.stats()
+    const { memoryPairs } = predictor.stats()
     await tell({ remove: 'a' })
     predictor.forget('a')
     await clock.run(clock.now() + 100)
-    expect(predictor.stats().remembered).toBeLessThan(remembered)
+    expect(predictor.stats().memoryPairs).toBeLessThan(memoryPairs)
     await predictor.close()
   })
 

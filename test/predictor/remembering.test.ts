@@ -40,7 +40,7 @@ beforeAll(async () => {
     workers: [new QuickWorker('w0'), new QuickWorker('w1')],
     ...{ policy: 'auto', verify: { audit: 0 }, right: 'label', onWarning() {} },
   })
-  await askUntil(() => predictor.stats().remembered >= 128, () => predictor.predict(drawn())) // biome-ignore format: one line
+  await askUntil(() => predictor.stats().memoryPairs >= 128, () => predictor.predict(drawn())) // biome-ignore format: one line
   state = await predictor.save()
   await predictor.close()
 })
@@ -79,7 +79,7 @@ const wrong = ([a, b]: Float32Array) => Float32Array.of(b, a)
 describe('a query that the memory is confident of', () => {
   it('is answered unasked where the coin says tails, and is the caller’s own', async () => {
     const { predictor, asked } = await house()
-    const before = predictor.stats().unasked
+    const before = predictor.stats().remembered
     const query = drawn()
     const { status, confidence, output, workers } = await predictor.predict(query)
     expect([status, workers, asked()]).toEqual(['remembered', [], 0])
@@ -88,11 +88,11 @@ describe('a query that the memory is confident of', () => {
     output.y.data.fill(9)
     const again = await predictor.predict(query)
     expect([again.status, again.output.y.data[0] === 9, again.reused]).toEqual(['remembered', false, undefined])
-    const { unasked, budget } = predictor.stats()
-    expect([unasked - before, budget]).toMatchObject([2, { remembered: unasked, audits: 0, catches: 0 }])
+    const { remembered, budget } = predictor.stats()
+    expect([remembered - before, budget]).toMatchObject([2, { remembered: remembered, audits: 0, detectedErrors: 0 }])
     const { saving } = predictor.stats()
-    expect(saving).toMatchObject({ off: false, spared: unasked, looks: expect.any(Number) })
-    expect(saving?.looks).toBeGreaterThanOrEqual(unasked)
+    expect(saving).toMatchObject({ off: false, saved: remembered, lookups: expect.any(Number) })
+    expect(saving?.lookups).toBeGreaterThanOrEqual(remembered)
     await predictor.close()
   })
 
@@ -103,11 +103,11 @@ describe('a query that the memory is confident of', () => {
     const answer = predictor.predict(query)
     busy().calls[0].answer()
     expect(await answer).toMatchObject({ status: 'exact', confidence: 1 })
-    expect(budget()).toMatchObject({ audits: 1, catches: 0 })
+    expect(budget()).toMatchObject({ audits: 1, detectedErrors: 0 })
     const other = predictor.predict(drawn())
     await deny()
     expect((await other).status).toBe('exact')
-    expect(budget()).toMatchObject({ audits: 2, catches: 1 })
+    expect(budget()).toMatchObject({ audits: 2, detectedErrors: 1 })
     await predictor.close()
   })
 
@@ -143,7 +143,7 @@ describe('an audit', () => {
     expect(await outcome).toBe('ABORTED')
     expect(busy().calls[0].signal?.aborted ?? false).toBe(false)
     await deny()
-    expect(budget()).toMatchObject({ audits: 1, catches: 1 })
+    expect(budget()).toMatchObject({ audits: 1, detectedErrors: 1 })
     await predictor.close()
   })
 
@@ -151,9 +151,9 @@ describe('an audit', () => {
     const { predictor, clock, outcome, budget, deny } = await audit({}, { deadlineMs: 50 })
     await clock.run(clock.now() + 60)
     expect(await outcome).toBe('DEADLINE')
-    expect(budget()).toMatchObject({ audits: 1, catches: 0 })
+    expect(budget()).toMatchObject({ audits: 1, detectedErrors: 0 })
     await deny()
-    expect(budget()).toMatchObject({ catches: 1 })
+    expect(budget()).toMatchObject({ detectedErrors: 1 })
     await predictor.close()
   })
 
@@ -164,7 +164,7 @@ describe('an audit', () => {
     expect(asked()).toBe(2)
     busy().calls[0].answer()
     expect(await outcome).toBe('exact')
-    expect(budget()).toMatchObject({ audits: 1, catches: 0 })
+    expect(budget()).toMatchObject({ audits: 1, detectedErrors: 0 })
     await predictor.close()
   })
 
@@ -172,7 +172,7 @@ describe('an audit', () => {
     const { predictor, clock, outcome, budget } = await audit({ hangMs: 1e7 }, { deadlineMs: 50 })
     await clock.run(clock.now() + 61_000)
     expect(await outcome).toBe('DEADLINE')
-    expect(budget()).toMatchObject({ audits: 1, catches: 1 })
+    expect(budget()).toMatchObject({ audits: 1, detectedErrors: 1 })
     await predictor.close()
   })
 
@@ -205,11 +205,11 @@ it('equal queries at once have a coin each, and those that are asked are asked t
   expect([tossed, asked()]).toEqual([5, 1])
   busy().calls[0].answer()
   expect((await Promise.all(answers)).map(({ status }) => status)).toEqual(['remembered', 'remembered', 'exact', 'remembered', 'exact']) // biome-ignore format: one line
-  expect(budget()).toMatchObject({ remembered: remembered + 3, audits: 2, catches: 0 })
+  expect(budget()).toMatchObject({ remembered: remembered + 3, audits: 2, detectedErrors: 0 })
   await predictor.close()
 })
 
-it('tenants have a ledger each: one’s catches end nothing for another', async () => {
+it('tenants have a budget each: one’s detected errors end nothing for another', async () => {
   const { predictor, coin, workers, busy } = await house({ limits: { tenants: 3 }, memory: { state: { '': state, b: state } } }) // biome-ignore format: one line
   for (const worker of workers) worker.isQuick = true
   await askUntil(() => predictor.stats('b').budget?.threshold !== undefined, () => predictor.predict(drawn(), { tenant: 'b' })) // biome-ignore format: one line
@@ -246,7 +246,7 @@ it('an audit is right by a proven answer only, where workers may lie', async () 
   expect(asked.length).toBeGreaterThan(1)
   for (const { calls } of asked) calls[0].answer()
   expect((await answer).status).toBe('exact')
-  expect(budget()).toMatchObject({ audits: 1, catches: 0 })
+  expect(budget()).toMatchObject({ audits: 1, detectedErrors: 0 })
   await predictor.close()
 })
 
@@ -267,7 +267,7 @@ it('where it stands is saved with what was learned, audits under way as caught',
     },
     onWarning() {},
   })
-  expect(other.stats().budget).toMatchObject({ span: 1, answers, catches: 1 })
+  expect(other.stats().budget).toMatchObject({ window: 1, answers, detectedErrors: 1 })
   await other.close()
 })
 

@@ -93,9 +93,9 @@ describe('one machine of five', () => {
       lies: liars[name],
     })
     const [usual, given] = [await honest.go(2500), await go(2500)]
-    const { saving, remembered } = predictor.stats()
+    const { saving, memoryPairs } = predictor.stats()
     expect([warnings, saving?.off]).toEqual([[], false])
-    expect(remembered).toBeGreaterThan(0.5 * honest.predictor.stats().remembered)
+    expect(memoryPairs).toBeGreaterThan(0.5 * honest.predictor.stats().memoryPairs)
     expect(given.unasked).toBeGreaterThan(0.6 * usual.unasked)
     await Promise.all([honest.predictor.close(), predictor.close()])
   })

@@ -32,14 +32,14 @@ async function calling(predictor: Predictor): Promise<Callers> {
   const callers = new Callers(predictor, LANES)
   ends.push(() => callers.stop())
   await callers.more(600)
-  expect(predictor.stats().remembered).toBeGreaterThan(100)
+  expect(predictor.stats().memoryPairs).toBeGreaterThan(100)
   return callers
 }
 
 /** The new model answers, also what is recovered since workers are slow; nothing of the old one is left. */
 async function expectNew(callers: Callers, slow: () => void): Promise<void> {
   await callers.more(400, 'new')
-  while (callers.predictor.stats().remembered < 150) await callers.more(50, 'new') // it is learned beside them
+  while (callers.predictor.stats().memoryPairs < 150) await callers.more(50, 'new') // it is learned beside them
   await callers.stop()
   const { counts, relapses, errors } = callers
   expect({ relapses, neither: counts.neither, errors: [...errors.keys()] }).toMatchObject({ relapses: 0, neither: 0 })

@@ -20,12 +20,12 @@ afterEach(async () => {
 /** What was told of each model, as "state of id". */
 function told() {
   const events: string[] = []
-  const onGeneration: PredictorOptions['onGeneration'] = ({ state, id }) => events.push(`${state} ${id}`)
-  return { events, onGeneration }
+  const onModelVersion: PredictorOptions['onModelVersion'] = ({ state, id }) => events.push(`${state} ${id}`)
+  return { events, onModelVersion }
 }
 
-const stateOf = (predictor: Predictor, id: string) => predictor.generations().find((each) => each.id === id)?.state
-const otherOf = (predictor: Predictor) => predictor.generations()[1]
+const stateOf = (predictor: Predictor, id: string) => predictor.modelVersions().find((each) => each.id === id)?.state
+const otherOf = (predictor: Predictor) => predictor.modelVersions()[1]
 
 async function calling(predictor: Predictor): Promise<Callers> {
   ends.push(() => predictor.close())
@@ -51,22 +51,22 @@ describe('five OIP servers that are rolled to other weights', () => {
     const start = () => new QuirkServer('triton', served('old')).listen()
     const servers = await Promise.all(Array.from({ length: 5 }, start))
     ends.push(() => Promise.all(servers.map((server) => server.kill().catch(() => {}))))
-    const { events, onGeneration } = told()
+    const { events, onModelVersion } = told()
     const workers = httpWorkers(servers.map(({ url }) => url), { model: 'digits', onWarning() {} }) // biome-ignore format: one line
-    const predictor = await createPredictor({ scheme, workers, rollout, onGeneration, onWarning() {} })
+    const predictor = await createPredictor({ scheme, workers, rollout, onModelVersion, onWarning() {} })
     const callers = await calling(predictor)
     const answered = () => callers.counts.old + callers.counts.new
     const roll = async (server: QuirkServer, which: Which) => {
-      const workersOf = (at: number) => predictor.generations()[at]?.workers ?? 0
+      const workersOf = (at: number) => predictor.modelVersions()[at]?.workers ?? 0
       const before = workersOf(0)
       await server.kill()
       const enough = answered() + 100
       await until(() => answered() >= enough) // it is missed meanwhile
       server.model = served(which)
       await server.listen()
-      await until(() => workersOf(0) !== before || predictor.generations().length > 1)
+      await until(() => workersOf(0) !== before || predictor.modelVersions().length > 1)
     }
-    const [own] = predictor.generations()
+    const [own] = predictor.modelVersions()
     expect(own).toMatchObject({ id: expect.stringMatching(/^[\da-f]{16}$/), workers: 5 })
     return { servers, predictor, callers, roll, events, own }
   }
@@ -75,7 +75,7 @@ describe('five OIP servers that are rolled to other weights', () => {
     const { servers, predictor, callers, roll, events, own } = await fiveServers({ shadow: 0.5, canary: 0.2, agreement: 0 }) // biome-ignore format: one line
     for (const [at, server] of servers.slice(0, 3).entries()) {
       await roll(server, 'new')
-      await until(() => otherOf(predictor)?.workers === at + 1 || predictor.generations()[0].id !== own.id)
+      await until(() => otherOf(predictor)?.workers === at + 1 || predictor.modelVersions()[0].id !== own.id)
       if (at) continue
       await until(() => otherOf(predictor).answered > 20)
       const { old, new: share } = callers.counts
@@ -84,17 +84,17 @@ describe('five OIP servers that are rolled to other weights', () => {
       expect(canary).toBeGreaterThan(0.08)
       expect(canary).toBeLessThan(0.4)
     }
-    await until(() => predictor.generations()[0].id !== own.id)
-    expect(predictor.generations()[0].compared).toBeGreaterThanOrEqual(100)
+    await until(() => predictor.modelVersions()[0].id !== own.id)
+    expect(predictor.modelVersions()[0].compared).toBeGreaterThanOrEqual(100)
     expect(otherOf(predictor)).toMatchObject({ id: own.id, state: 'gathering', workers: 2 })
     for (const server of servers.slice(3)) await roll(server, 'new')
-    await until(() => predictor.generations().length === 1)
+    await until(() => predictor.modelVersions().length === 1)
     await callers.more(200, 'new')
     await callers.stop()
     expect(callers.counts).toMatchObject({ neither: 0, failed: 0 })
     const { 'recovered old': stale = 0, 'exact old': wrong = 0 } = await asked(predictor)
     expect([stale <= 5, wrong]).toEqual([true, 0])
-    const [{ id }] = predictor.generations()
+    const [{ id }] = predictor.modelVersions()
     expect(events).toEqual([
       ...['gathering', 'shadow', 'canary', 'serving'].map((state) => `${state} ${id}`),
       ...['gathering', 'gone'].map((state) => `${state} ${own.id}`),
@@ -117,7 +117,7 @@ describe('five OIP servers that are rolled to other weights', () => {
     await callers.stop()
     expect(callers.counts).toMatchObject({ neither: 0, failed: 0 })
     expect(events.filter((event) => /serving/.test(event))).toEqual([`serving ${id}`, `serving ${own.id}`])
-    expect(() => predictor.promote('x')).toThrow(`generation: expected one of ${id}, got "x"`)
+    expect(() => predictor.promote('x')).toThrow(`the model version: expected one of ${id}, got "x"`)
   })
 
   it('that have shown themselves take over at once when those that serve are gone, if as many; refused ones say why they do not answer', async () => {
@@ -140,14 +140,14 @@ describe('five OIP servers that are rolled to other weights', () => {
     await until(() => (otherOf(predictor)?.answered ?? 0) > 20)
     const { id } = otherOf(predictor)
     for (const server of servers.slice(0, 2)) await roll(server, 'old')
-    await until(() => predictor.generations().length === 1 && predictor.generations()[0].workers === 5)
+    await until(() => predictor.modelVersions().length === 1 && predictor.modelVersions()[0].workers === 5)
     const { new: before } = callers.counts
     await callers.more(100)
     await callers.stop()
     expect(callers.counts).toMatchObject({ new: before, neither: 0, failed: 0 })
     // Whose last worker is gone and not yet found to be another's gathers again.
     expect([...new Set(events)]).toEqual([`gathering ${id}`, `canary ${id}`, `gone ${id}`])
-    expect(predictor.generations()[0]).toMatchObject({ id: own.id, state: 'serving' })
+    expect(predictor.modelVersions()[0]).toMatchObject({ id: own.id, state: 'serving' })
   })
 
   it('rolled back after it was complete: the old model answers everything again, and has nothing to prove', async () => {
@@ -156,22 +156,22 @@ describe('five OIP servers that are rolled to other weights', () => {
     await until(() => otherOf(predictor)?.state === 'refused')
     const { id } = otherOf(predictor)
     predictor.promote(id)
-    const having = (id: string) => predictor.generations().find((each) => each.id === id)?.workers ?? 0
+    const having = (id: string) => predictor.modelVersions().find((each) => each.id === id)?.workers ?? 0
     for (const [at, server] of servers.slice(2).entries()) {
       await roll(server, 'new')
       await until(() => having(id) === at + 3)
     }
-    await until(() => predictor.generations().length === 1)
+    await until(() => predictor.modelVersions().length === 1)
     await callers.more(100, 'new')
     for (const [at, server] of servers.entries()) {
       await roll(server, 'old')
       await until(() => having(own.id) === at + 1) // else the next one goes before this one is back
     }
-    await until(() => predictor.generations().length === 1)
+    await until(() => predictor.modelVersions().length === 1)
     await callers.more(100, 'old')
     await callers.stop()
     expect(callers.counts).toMatchObject({ neither: 0, failed: 0 })
-    expect(predictor.generations()).toMatchObject([{ id: own.id, state: 'serving', workers: 5, compared: 0 }])
+    expect(predictor.modelVersions()).toMatchObject([{ id: own.id, state: 'serving', workers: 5, compared: 0 }])
     const ofOld = events.filter((event) => event.endsWith(own.id)).map((event) => event.split(' ')[0])
     expect(ofOld).toEqual(['refused', 'gone', 'gathering', 'serving'])
   })
@@ -185,7 +185,7 @@ describe('five OIP servers that are rolled to other weights', () => {
     await callers.more(100, 'new')
     await callers.stop()
     expect(callers.counts.neither).toBe(0)
-    await until(() => predictor.generations()[0].workers === 5)
+    await until(() => predictor.modelVersions()[0].workers === 5)
   })
 })
 
@@ -205,12 +205,12 @@ describe.skipIf(!natsInstalled)('five machines on NATS that are rolled to other 
       return { service, kill: () => connection.close() }
     }
     const machines = await Promise.all(Array.from({ length: 5 }, () => start('old')))
-    const { events, onGeneration } = told()
+    const { events, onModelVersion } = told()
     const workers = natsWorkers(server.url, { fleet, forgetMs: 3000, onWarning() {} })
     const rollout = { shadow: 0.5, canary: 0.2, agreement: 0 }
-    const predictor = await createPredictor({ scheme, workers, rollout, onGeneration, onWarning() {} })
+    const predictor = await createPredictor({ scheme, workers, rollout, onModelVersion, onWarning() {} })
     const callers = await calling(predictor)
-    const total = () => predictor.generations().reduce((sum, each) => sum + each.workers, 0)
+    const total = () => predictor.modelVersions().reduce((sum, each) => sum + each.workers, 0)
     for (const machine of machines) {
       await machine.kill()
       await until(() => total() === 4)
@@ -218,7 +218,7 @@ describe.skipIf(!natsInstalled)('five machines on NATS that are rolled to other 
       await until(() => total() === 5)
       await until(() => ['canary', 'serving'].includes(stateOf(predictor, fingerprints.new) ?? ''))
     }
-    await until(() => predictor.generations().length === 1)
+    await until(() => predictor.modelVersions().length === 1)
     await callers.more(100, 'new')
     await callers.stop()
     expect(callers.counts).toMatchObject({ neither: 0, failed: 0 })

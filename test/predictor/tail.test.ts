@@ -30,7 +30,7 @@ async function house(options: Partial<PredictorOptions>, count = 9, more: Partia
     if (fail.has(row[0])) throw new Error('failed')
     return row.map((value) => 2 * value)
   }
-  const simulation = { clock, law, answer, signature, ...more }
+  const simulation = { clock, serviceMs: law, answer, signature, ...more }
   const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, simulation))
   const predictor = await createPredictor({
     workers,
@@ -225,7 +225,12 @@ it('what is audited is proven, however sure the memory is', async () => {
 it('before 50 answers were seen, what takes three medians is late; one that waits since before it was known, too', async () => {
   const clock = new VirtualClock()
   const next = [500]
-  const simulation = { clock, law: () => next.shift() ?? 10, answer: (row: Float32Array) => row.slice(), signature }
+  const simulation = {
+    clock,
+    serviceMs: () => next.shift() ?? 10,
+    answer: (row: Float32Array) => row.slice(),
+    signature,
+  }
   const workers = [0, 1, 2].map((i) => new SimulatedWorker(i, simulation))
   const predictor = await createPredictor({ workers, testing: { clock }, right: 'label', verify: { audit: 0 } })
   const first = predictor.predict(x(0)).then(({ hedged }) => ({ hedged, at: clock.now() }))
@@ -275,7 +280,7 @@ it.each([
 async function slow(options: Partial<PredictorOptions> = {}) {
   const thread: { made?: SimulatedThread } = {}
   const made = await warm(options, {}, (clock) => {
-    thread.made = new SimulatedThread(clock, { look: 9 })
+    thread.made = new SimulatedThread(clock, { lookUp: 9 })
     return thread.made.spawn
   })
   return { ...made, thread: thread.made as SimulatedThread }

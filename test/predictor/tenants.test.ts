@@ -77,7 +77,7 @@ it('what one is asked changes nothing of what is learned of another, to the byte
       await own
     }
     const bytes = await predictor.save('victim')
-    expect(predictor.stats('victim').remembered).toBeGreaterThan(300)
+    expect(predictor.stats('victim').memoryPairs).toBeGreaterThan(300)
     await predictor.close()
     return bytes
   }
@@ -136,13 +136,13 @@ it('a saved tenant goes on where it was; the one that was asked longest ago make
     await clock.run()
   }
   const state = { a: await predictor.save('a') }
-  const { remembered } = predictor.stats('a')
+  const { memoryPairs } = predictor.stats('a')
   for (const tenant of ['b', 'c', 'd', 'e']) predictor.predict(row(1), { tenant })
   await clock.run()
   await expect(predictor.save('a')).rejects.toThrow('tenant: expected one that was asked for, got "a"')
   await predictor.close()
   const again = await house({ memory: { state } })
-  expect(again.predictor.stats('a').remembered).toBe(remembered)
+  expect(again.predictor.stats('a').memoryPairs).toBe(memoryPairs)
   await again.predictor.close()
 })
 
@@ -157,7 +157,7 @@ it('what was forgotten does not come back from the saved state; more states than
   const again = (await house({ memory: { state: { a: saved } } })).predictor
   expect(again.forgetTenant('a')).toBe(true)
   again.predict(row(1), { tenant: 'a' }).catch(() => {})
-  expect(again.stats('a').remembered).toBe(0)
+  expect(again.stats('a').memoryPairs).toBe(0)
   await again.close()
   await expect(house({ limits: { tenants: 2 }, memory: { state: { a: saved, b: saved, c: saved } } })).rejects.toThrow(
     'memory.state: expected at most 2 tenants',

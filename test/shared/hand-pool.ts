@@ -61,7 +61,7 @@ export class HandPool implements Attempts<Payload, Payload> {
   isOverloaded = false
   tooLate = (): ApproxiferError | undefined => undefined
   waiting = 0
-  tell: Attempts['tell'] = () => {}
+  record: Attempts['record'] = () => {}
   suspect: Attempts['suspect'] = () => {}
   readonly #workers: readonly ModelWorker[]
 

@@ -247,7 +247,7 @@ export class Mutations {
       '..',
       '__proto__',
       'constructor',
-      'generations',
+      'modelVersions',
       'recalls',
       'infer',
       'versions',

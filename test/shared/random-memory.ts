@@ -21,7 +21,7 @@ export function randomMemory(clock: Clock, random: Random, over: Partial<MemoryS
   }
   return {
     isWarm: true,
-    lookMs: 0.1,
+    lookupMs: 0.1,
     isCurrent: () => random.next() < 0.9,
     best: (all) => ({ recovery: all[0], confidence: random.next() }),
     grade: () => true,
@@ -33,7 +33,7 @@ export function randomMemory(clock: Clock, random: Random, over: Partial<MemoryS
     forget() {},
     renew() {},
     save: async () => new Uint8Array(),
-    stats: () => ({ remembered: 0, tolerance: undefined, tolerances: {}, agreements: [] }),
+    stats: () => ({ pairs: 0, tolerance: undefined, tolerances: {}, agreements: [] }),
     close() {},
     ...over,
   }

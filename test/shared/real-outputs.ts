@@ -3,8 +3,8 @@
  * torchvision, ultralytics, the ONNX model zoo), what is beside the file, values of their kind, and what their users mean by a right answer.
  */
 
+import type { HubConfig } from '../../src/base/output-kind'
 import { seeded } from '../../src/base/random'
-import type { HubConfig } from '../../src/base/reading'
 
 /** What users mean. `near`: all values together, as embeddings are compared. `value`: how far off a value may be, which only they know. */
 export type Meant = 'label' | 'labels' | 'top' | 'near' | 'value' | 'equal' | { axis: number }

@@ -53,7 +53,7 @@ export async function stream({
     at.model % 2 ? Float32Array.of(x[1] + at.model, x[0] + at.model) : x.map((v) => v + at.model)
   const simulation = {
     ...{ clock, signature, slots: Math.ceil(callers / count) + 2, interruptible: true },
-    law: () => 10 * Math.exp(0.2 * times.gauss()),
+    serviceMs: () => 10 * Math.exp(0.2 * times.gauss()),
     answer: modelOf,
   }
   const workers = Array.from({ length: count }, (_, i) => new OwnWorker(i, simulation, (x) => lies(i, modelOf(x), deceit.next))) // biome-ignore format: one line

@@ -47,7 +47,8 @@ export class Audited {
     if (!isOnes) this.breaks(at, 'audited is one worker’s word', `query ${query} is of ${workers.length}`)
     const { tick = 0 } = this.promised ?? {}
     const convict = identities.find((identity) => at > (this.#convicts.get(identity) ?? at) + tick)
-    if (convict) this.breaks(at, 'a convict’s answers are not given', `query ${query} is answered by ${convict}`)
+    if (convict)
+      this.breaks(at, 'an ejected worker’s answers are not given', `query ${query} is answered by ${convict}`)
   }
 
   convicted(at: number, identity: string): void {
@@ -72,14 +73,14 @@ export class Audited {
       for (const [id, each] of this.#given) {
         const isTheirs = each.identities.includes(identity)
         if (isTheirs && each.at <= convictedAt && each.isDoubtful && !ids.has(id))
-          this.breaks(at, 'wrong answers of a convict are recalled', `query ${each.query}, by ${identity}`)
+          this.breaks(at, 'wrong answers of an ejected worker are recalled', `query ${each.query}, by ${identity}`)
         if (!isTheirs && ids.has(id))
-          this.breaks(at, 'of a convict’s answers alone some are recalled', `query ${each.query}, not by ${identity}`)
+          this.breaks(at, 'only an ejected worker’s answers are recalled', `query ${each.query}, not by ${identity}`)
       }
     }
     for (const [identity, lies] of this.#lies) {
       const isLong = lies > BLOCKS * (1 + 1 / this.promised.rate)
-      if (isLong && !this.#convicts.has(identity)) this.breaks(at, 'who always lies is convicted', `${identity}, of ${lies} lies`) // biome-ignore format: one line
+      if (isLong && !this.#convicts.has(identity)) this.breaks(at, 'a worker that always lies is ejected', `${identity}, of ${lies} lies`) // biome-ignore format: one line
     }
   }
 }

@@ -21,7 +21,7 @@ export const defects: readonly Defect[] = [
   defect('a newcomer is believed', 'trust/evidence.ts', 'Math.max(0, needed - record.proven)', '0'),
   defect('a worker under two names is two', 'workers/worker.ts', 'return worker.identity ?? worker.name', 'return worker.name'),
   defect('E that agree prove an answer', 'trust/acceptance.ts', 'isProven: agreeing.length > liars,', 'isProven: agreeing.length >= liars,'),
-  defect('strangers tell how large answers are', 'trust/scales.ts', 'return this.#isAnchored ? own : ', 'return '),
+  defect('untrusted workers tell how large answers are', 'trust/scales.ts', 'return this.#hasTrusted ? own : ', 'return '),
   defect('far is near', 'trust/equality.ts', 'Math.max(least, floorOf(equality, output)), equality.rounding)', 'Math.max(least, floorOf(equality, output)), equality.rounding * 1000)'),
   defect('rounding is a lie', 'trust/equality.ts', 'isWithin(type, own, other, size, FAR *', 'isWithin(type, own, other, size, 1e-6 *'),
   defect('answers of the convicted are believed', 'layers/agree.ts', 'trust.isTrusted(worker as ModelWorker))\n', 'trust && worker)\n'),

@@ -1,6 +1,6 @@
 /** What a history is made of. */
 
-import type { ModelReport } from '../../src/events'
+import type { ModelVersionReport } from '../../src/events'
 
 /** What was promised for this run. */
 export interface Promised {
@@ -79,7 +79,7 @@ export type Entry = {
   | { what: 'forgets'; tenant: string }
   | { what: 'renews' }
   /** A new model of workers elsewhere, beside the one that serves. */
-  | { what: 'fares'; model: string; state: ModelReport['state'] }
+  | { what: 'fares'; model: string; state: ModelVersionReport['state'] }
   /** A request to a gateway, and its response. @param why  of nonsense, which; or that its body was cut, what serves closed, or the workers failed on its query @param version  of the model that answered */
   | { what: 'sent'; exchange: number; kind: string }
   | { what: 'told'; exchange: number; status: number; why: string; version?: string }

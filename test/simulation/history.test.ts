@@ -90,7 +90,7 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
     { byzantine: 0 },
   ],
   ['audited is one worker’s word', [asked(1, 0), given(1, 0, 'a'), answered(1, 6, { ...audited, confidence: 1 })], { byzantine: 0, sampled: { rate: 1 } }], // biome-ignore format: one line
-  ['a convict’s answers are not given', [asked(1, 0), given(1, 0, 'a'), replied(1, 1, 'a', true), { at: 2, what: 'verdict', identity: 'a', kind: 'ejected' }, answered(1, 6, audited)], { byzantine: 0, sampled: { rate: 1 } }], // biome-ignore format: one line
+  ['an ejected worker’s answers are not given', [asked(1, 0), given(1, 0, 'a'), replied(1, 1, 'a', true), { at: 2, what: 'verdict', identity: 'a', kind: 'ejected' }, answered(1, 6, audited)], { byzantine: 0, sampled: { rate: 1 } }], // biome-ignore format: one line
   ['an answer has a status', [...proven.slice(0, -1), answered(1, 6, { status: 'sure' })]],
   ['exact is proven by E + 1', [...proven.slice(0, -2), answered(1, 6)]],
   ['exact is proven by E + 1', [asked(1, 0), given(1, 0, 'a'), replied(1, 5, 'a', true), replied(1, 5, 'b', true), answered(1, 6)]], // biome-ignore format: one line
@@ -135,10 +135,18 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   [EQUAL, [...twice({}, { status: 'recovered', workers: [] }), reused({ status: 'recovered', workers: [] })]],
   [EQUAL, [...twice({}), { at: 9, what: 'forgets', tenant: 'a' }, reused()]],
   [EQUAL, [...twice({}), { at: 9, what: 'renews' }, reused()]],
-  ['wrong answers of a convict are recalled', [...wrong(1), convicted, over(200)], sampled],
-  ['wrong answers of a convict are recalled', [...wrong(1), ...wrong(2), convicted, recalled(2), over(200)], sampled],
-  ['of a convict’s answers alone some are recalled', [...wrong(1), asked(2, 2), given(2, 2, 'b'), answered(2, 3, { ...audited, id: 2, workers: ['b'], off: 0, label: true }), convicted, recalled(1, 2), over(200)], sampled], // biome-ignore format: one line
-  ['who always lies is convicted', [...Array.from({ length: 9 }, (_, i) => wrong(i)).flat(), over(200)], sampled],
+  ['wrong answers of an ejected worker are recalled', [...wrong(1), convicted, over(200)], sampled],
+  [
+    'wrong answers of an ejected worker are recalled',
+    [...wrong(1), ...wrong(2), convicted, recalled(2), over(200)],
+    sampled,
+  ],
+  ['only an ejected worker’s answers are recalled', [...wrong(1), asked(2, 2), given(2, 2, 'b'), answered(2, 3, { ...audited, id: 2, workers: ['b'], off: 0, label: true }), convicted, recalled(1, 2), over(200)], sampled], // biome-ignore format: one line
+  [
+    'a worker that always lies is ejected',
+    [...Array.from({ length: 9 }, (_, i) => wrong(i)).flat(), over(200)],
+    sampled,
+  ],
   [
     'a refused model does not serve',
     [

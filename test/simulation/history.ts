@@ -174,7 +174,7 @@ class Checker {
 
   #given({ at, query, worker, identity, fits }: Entry & { what: 'given' }): void {
     const asking = this.#promised.open?.own === identity ? undefined : this.#of(query)
-    if (asking && this.#promised.open && (asking.stranger ??= identity) !== identity) this.#breaks(at, 'a query is seen by one stranger at most', `query ${query}`) // biome-ignore format: one line
+    if (asking && this.#promised.open && (asking.stranger ??= identity) !== identity) this.#breaks(at, 'a query is seen by one untrusted worker at most', `query ${query}`) // biome-ignore format: one line
     this.#identities.set(worker, identity)
     if (at > (this.#kills.get(query ?? Number.NaN)?.enoughAt ?? at) + this.#tick)
       this.#breaks(at, 'a query that takes workers down is given to no other', `query ${query}, ${worker}`)
@@ -279,7 +279,7 @@ class Checker {
     const [first, answers] = [FIRST_BUDGET / maxError, this.#queries.size]
     const spans = Math.ceil(Math.log2(answers / first + 1))
     const allowed = FIRST_BUDGET * (2 ** Math.max(1, spans) - 1)
-    if (this.#wrong > MUCH * ledgers * allowed) this.#breaks(at, 'few answers that nobody was asked for are wrong', `${this.#wrong} of ${answers}`) // biome-ignore format: one line
+    if (this.#wrong > MUCH * ledgers * allowed) this.#breaks(at, 'few answers of the memory are wrong', `${this.#wrong} of ${answers}`) // biome-ignore format: one line
   }
 
   /** Who asks after the first answer of a new model gets none of an old one. */

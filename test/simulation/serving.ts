@@ -2,7 +2,7 @@
 
 import type { Prediction } from '../../src/base/prediction'
 import { seeded } from '../../src/base/random'
-import type { ModelReport } from '../../src/events'
+import type { ModelVersionReport } from '../../src/events'
 import { createGateway, type GatewayModel } from '../../src/gateway/create'
 import type { Gateway } from '../../src/gateway/gateway'
 import { createPredictor } from '../../src/predictor/create'
@@ -72,7 +72,7 @@ export class Serving {
       ejected(): readonly string[]
       recalled(recall: Recall): void
       /** @param report  its id says of which start */
-      fares(report: ModelReport): void
+      fares(report: ModelVersionReport): void
       loads(entry: Loads): void
     },
   ) {
@@ -120,7 +120,7 @@ export class Serving {
     if (!random) return undefined
     const { clock } = this
     const thread = new SimulatedThread(clock, {
-      look: 0.2,
+      lookUp: 0.2,
       comparing: 0.3,
       step: 0.1,
       way: random.next(),
@@ -224,7 +224,7 @@ export class Serving {
       onEvent: heard.onEvent,
       onVerdict: (verdict: Verdict) => told.verdict(verdict, place >= this.#starts.serving),
       ...(options.rollout && {
-        onGeneration: (report: ModelReport) => told.fares({ ...report, id: `${place} ${report.id}` }),
+        onModelVersion: (report: ModelVersionReport) => told.fares({ ...report, id: `${place} ${report.id}` }),
       }),
       ...(options.verify?.mode === 'sampled' && { onRecall: (recall: Recall) => told.recalled(recall) }),
       get workers() {
@@ -323,8 +323,8 @@ export class Serving {
     if (wire.transport === 'direct') return []
     const missing = () => {
       const predictor = this.predictor as Predictor
-      const gathered = predictor.generations().reduce((sum, { workers }) => sum + workers, 0)
-      if (predictor.generations().length > 1 && gathered >= names.size) return [] // those of a model on trial have no names
+      const gathered = predictor.modelVersions().reduce((sum, { workers }) => sum + workers, 0)
+      if (predictor.modelVersions().length > 1 && gathered >= names.size) return [] // those of a model on trial have no names
       const here = predictor.stats().workers.filter(({ gone }) => !gone)
       const known = new Set(here.map(({ worker }) => this.transport.nameOf(worker)))
       return [...names].filter((name) => !known.has(name))
@@ -335,7 +335,7 @@ export class Serving {
 
   /** Where nobody has the model that serves, and the one that all have was refused, it is an operator's to decide. */
   get isStuck(): boolean {
-    const [serving, ...others] = this.predictor?.generations() ?? []
+    const [serving, ...others] = this.predictor?.modelVersions() ?? []
     return serving?.workers === 0 && others.some(({ state }) => state === 'refused')
   }
 
@@ -354,8 +354,8 @@ export class Serving {
   }
 }
 
-function endedOf({ exact, checked, recovered, unasked, unverified, audited, failed }: PredictorStats): number {
-  const answered = exact + checked + recovered + unasked + unverified + audited
+function endedOf({ exact, checked, recovered, remembered, unverified, audited, failed }: PredictorStats): number {
+  const answered = exact + checked + recovered + remembered + unverified + audited
   return Object.values(failed).reduce((sum, n) => sum + n, answered)
 }
 

@@ -24,10 +24,12 @@ export class Strangers {
   ): void {
     const isEarned = (this.#earned.get(identity) ?? 0) * (1 - integrity) > 1 - TICK
     const isWrong = identity === own ? off > 0 : !isEarned
-    if (isWrong) this.breaks(at, 'who is not believed gives no answer', `query ${query}, by ${identity}, off by ${off}`)
+    if (isWrong)
+      this.breaks(at, 'a worker without trust gives no answer', `query ${query}, by ${identity}, off by ${off}`)
     const isTold = identity === own ? status === 'exact' : status === 'audited' && confidence < 1 && id !== undefined
-    if (!isTold) this.breaks(at, 'a stranger’s word is audited', `query ${query}, by ${identity}, is ${status}`)
+    if (!isTold)
+      this.breaks(at, 'an untrusted worker’s answer is audited', `query ${query}, by ${identity}, is ${status}`)
     this.#wrong += Number(off > rounding)
-    if (this.#wrong > (1 - integrity) * queries + CHANCE) this.breaks(at, 'few answers of strangers are wrong', `${this.#wrong}`) // biome-ignore format: one line
+    if (this.#wrong > (1 - integrity) * queries + CHANCE) this.breaks(at, 'few answers of untrusted workers are wrong', `${this.#wrong}`) // biome-ignore format: one line
   }
 }

@@ -14,7 +14,7 @@ export const wireDefects: readonly Defect[] = [
   defect('gateway: bytes are held for ever', 'gateway/infer.ts', 'const done = () => hold(0)', 'const done = () => {}'),
   defect('gateway: raw NaN is a defect of ours', 'gateway/refusal.ts', 'if (isMisuse(error)) return new Refusal(400, message)', ''),
   defect('gateway: who takes no gzip gets it', 'gateway/body.ts', 'return weight(best) > 0 && weight(best) >=', 'return weight(best) >= 0 || weight(best) >='),
-  defect('gateway: who leaves is waited for', 'gateway/body.ts', 'const parts = await orAborted(signal, reading)', 'const parts = await reading'),
+  defect('gateway: who leaves is waited for', 'gateway/body.ts', 'const parts = await orAborted(signal, reading)', 'const dependencies = await outputKind'),
   defect('gateway: a deadline is in seconds', 'gateway/infer.ts', 'const ms = deadline_ms ??', 'const ms = (deadline_ms as number) * 1000 ||'),
   defect('gateway: an unload ends queries', 'gateway/models.ts', 'await served.inFlight.ended()\n    await', 'await'),
   defect('gateway: an unloaded model is never closed', 'gateway/models.ts', 'await served.predictor.close()\n    this.#draining', 'this.#draining'),

@@ -9,7 +9,12 @@ describe('SimulatedWorker', () => {
 
   it('is at work on one call at a time, for as long as its law says', async () => {
     const clock = new VirtualClock()
-    const worker = new SimulatedWorker(0, { clock, law: () => 7, answer: (row) => row.map((x) => 2 * x), signature })
+    const worker = new SimulatedWorker(0, {
+      clock,
+      serviceMs: () => 7,
+      answer: (row) => row.map((x) => 2 * x),
+      signature,
+    })
     const freed: number[] = []
     worker.onFree = () => freed.push(clock.now())
     const answer = inferRow(worker, Float32Array.of(3))
@@ -23,7 +28,7 @@ describe('SimulatedWorker', () => {
     const clock = new VirtualClock()
     const laws = [7, 3, 5]
     const law = () => laws.shift() as number
-    const worker = new SimulatedWorker(0, { clock, law, answer: (row) => row.slice(), signature, slots: 2 })
+    const worker = new SimulatedWorker(0, { clock, serviceMs: law, answer: (row) => row.slice(), signature, slots: 2 })
     const ended: number[] = []
     const ask = (x: number) => inferRow(worker, Float32Array.of(x)).then(([x]) => ended.push(x))
     const first = [ask(1), ask(2)]

@@ -110,7 +110,7 @@ describe('an audit', () => {
       deviated: ({ name }: HandWorker) => told.push(`${name} deviates`),
       trials: { blocks: () => false },
     }
-    pool.tell = ({ attempt }) => counted.push(attempt.worker?.name)
+    pool.record = ({ attempt }) => counted.push(attempt.worker?.name)
     const asked = [first]
     new Audit(pool, reputation as never, payloadOf(query(1)), asked).proceed()
     const of = (name: string) => pool.attempts.find(({ worker }) => worker?.name === name) as HandAttempt

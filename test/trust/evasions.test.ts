@@ -96,7 +96,7 @@ describe.each<[string, Partial<PredictorOptions>]>([
     }
     const { predictor } = await house(clock, random, { workers: changes(), rollout: {}, ...options })
     await clock.run(1000)
-    expect(predictor.generations().map(({ id, state, workers }) => [id, state, workers])).toEqual([
+    expect(predictor.modelVersions().map(({ id, state, workers }) => [id, state, workers])).toEqual([
       ['A', 'serving', 4],
       ['B', 'gathering', 8],
     ])

@@ -106,16 +106,16 @@ describe('a liar that is convicted under a name of later', () => {
     const options = { policy: 'auto', verify: { audit: 1 } } as const
     const before = await fleet([liar, new Machine('a', clock)], clock, options)
     for (const row of rows(200, 1)) await before.ask(row)
-    expect([liar.heard > 50, before.predictor.stats().remembered > 100]).toEqual([true, true])
+    expect([liar.heard > 50, before.predictor.stats().memoryPairs > 100]).toEqual([true, true])
     const state = await before.predictor.save()
     await before.predictor.close()
     const again = new Machine('second', clock, 'liar')
     const others = ['a', 'b', 'c'].map((name) => new Machine(name, clock))
     const { predictor, ejected, ask } = await fleet([again, ...others], clock, { ...options, memory: { state } })
-    const remembered = predictor.stats().remembered
+    const remembered = predictor.stats().memoryPairs
     while (!ejected.length) await ask(rows(1, again.heard)[0])
     await clock.run(clock.now() + 200) // it is taken out in steps
-    expect(remembered - predictor.stats().remembered).toBeGreaterThan(0.8 * liar.heard)
+    expect(remembered - predictor.stats().memoryPairs).toBeGreaterThan(0.8 * liar.heard)
     await predictor.close()
   })
 })

@@ -431,7 +431,7 @@ describe('the memory', () => {
     const late = predictor.predict(Float32Array.of(Math.sin(0.5), Math.cos(0.5)), { deadlineMs: 100 })
     const told = late.then(({ status, output }) => [status, ...output.y.data], ({ code }) => code) // biome-ignore format: one line
     await clock.run(clock.now() + 1000)
-    expect([predictor.stats().remembered, await told]).toEqual([0, 'DEADLINE'])
+    expect([predictor.stats().memoryPairs, await told]).toEqual([0, 'DEADLINE'])
     await predictor.close()
   })
 
@@ -442,7 +442,7 @@ describe('the memory', () => {
       await turn()
       await clock.run(clock.now() + 10)
     }
-    expect(predictor.stats().remembered).toBeGreaterThan(5)
+    expect(predictor.stats().memoryPairs).toBeGreaterThan(5)
     await predictor.close()
   })
 })

@@ -59,7 +59,7 @@ export const IN_TIME_MS = 2 * MEDIAN_MS
 /** What an answer takes on average, by `randomTrouble`. */
 const MEAN_MS = 11.8
 /** As measured by `npm run bench -- latency`, with a memory of 1,000 pairs. */
-const COSTS: ThreadCosts = { look: 0.18, comparing: 0.25, step: 0.1, message: 0.02, way: 0.1 }
+const COSTS: ThreadCosts = { lookUp: 0.18, comparing: 0.25, step: 0.1, message: 0.02, way: 0.1 }
 
 export const byHand =
   (options: ByHandOptions): System =>
@@ -157,11 +157,15 @@ async function once(
 }
 
 /** Machines that give the model's own answers; nothing here is coded, so that they are asked for nothing but these images. */
-function simulationOf({ images, answers, signature }: Digits, clock: VirtualClock, law: Simulation['law']): Simulation {
+function simulationOf(
+  { images, answers, signature }: Digits,
+  clock: VirtualClock,
+  serviceMs: Simulation['serviceMs'],
+): Simulation {
   const keyOf = ({ buffer, byteOffset, byteLength }: Float32Array) =>
     Buffer.from(buffer, byteOffset, byteLength).toString('latin1')
   const known = new Map(images.map((image, i) => [keyOf(image), answers[i]]))
-  return { clock, law, signature, answer: (row) => (known.get(keyOf(row)) as Float32Array).slice() }
+  return { clock, serviceMs, signature, answer: (row) => (known.get(keyOf(row)) as Float32Array).slice() }
 }
 
 class Liar extends SimulatedWorker {

@@ -5,7 +5,8 @@ import { pathOf } from '../../gateway/routes'
 import { type Handler, type ListenOptions, problem } from './listen'
 import type { Answering } from './tokens'
 
-const PATHS = /^\/(metrics|events|v2\/(.+\/)?(live|ready)|v2\/models\/[^/]+\/generations(\/[^/]+\/(promote|refuse))?)$/
+const PATHS =
+  /^\/(metrics|events|v2\/(.+\/)?(live|ready)|v2\/models\/[^/]+\/model-versions(\/[^/]+\/(promote|refuse))?)$/
 /** What changes which model serves. */
 const VERBS = /\/(promote|refuse)$/
 /** Probes, scrapers, and clients of /events. */
@@ -21,7 +22,7 @@ export function onAdminPort(handle: Handler): Handler {
     if (PATHS.test(path)) return handle(request, connection)
     return problem(
       404,
-      'the path: expected health, /metrics, /events or generations of a model on --admin-port; models are asked on --port',
+      'the path: expected health, /metrics, /events or /model-versions of a model on --admin-port; models are asked on --port',
       {},
       path,
     )

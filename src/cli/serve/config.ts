@@ -3,7 +3,7 @@
 import { basename, dirname, resolve } from 'node:path'
 import { checkNames, checkObject, checkText, expected, nearest } from '../../base/check'
 import { type AnyOptions, type Option, read } from '../../base/option'
-import { placesBeside } from '../../gateway/text/files'
+import { placesNear } from '../../gateway/text/files'
 import { type TextOptions, textOptions } from '../../gateway/text/options'
 import { predictorOptions } from '../../predictor/option-table'
 import type { PredictorOptions } from '../../predictor/options'
@@ -53,7 +53,7 @@ export interface Flags extends Partial<ServerSettings> {
 const noData = [
   'onWarning',
   'onEvent',
-  'onGeneration',
+  'onModelVersion',
   'layers',
   'onVerdict',
   'onRecall',
@@ -144,7 +144,7 @@ export function filesOf(described: ModelConfig): string[] {
   const own = isFile(model) || !isElsewhere(workers)
   const path = !own || model.startsWith('data:') ? [] : [model]
   const isAsked = text !== false && own && (text || !/^(https?|data):/.test(model))
-  const folders = text && typeof text.files === 'string' ? [`${text.files}/`] : isAsked ? placesBeside(model) : []
+  const folders = text && typeof text.files === 'string' ? [`${text.files}/`] : isAsked ? placesNear(model) : []
   const texts = folders.map((folder) => `${folder}tokenizer.json`)
   return [...path, ...texts, ...remoteFilesOf(described)]
 }

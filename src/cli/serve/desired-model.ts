@@ -54,7 +54,7 @@ export class DesiredModel {
   /** The state of what is served. */
   #served: Step['state']
   #wishes = 0
-  #failed = { times: 0, message: '', toldAt: 0 }
+  #failed = { times: 0, message: '', loggedAt: 0 }
 
   constructor(
     readonly name: string,
@@ -152,12 +152,12 @@ export class DesiredModel {
 
   #retry(err: Error, model: ModelConfig | undefined): void {
     const most = model && comesFromElsewhere(model) ? ELSEWHERE_MS : HERE_MS
-    const { times, toldAt } = this.#failed
+    const { times, loggedAt } = this.#failed
     const retryMs = Math.min(most, RETRY_MS * 2 ** times)
-    const isTold = times > 0 && Date.now() - toldAt < AGAIN_MS
-    this.#failed = { times: times + 1, message: err.message, toldAt: isTold ? toldAt : Date.now() }
+    const isLogged = times > 0 && Date.now() - loggedAt < AGAIN_MS
+    this.#failed = { times: times + 1, message: err.message, loggedAt: isLogged ? loggedAt : Date.now() }
     const text = 'loading failed; it is tried again, and what was served is served on'
-    if (!isTold) this.context.log.error({ model: this.name, err, retryMs }, text)
+    if (!isLogged) this.context.log.error({ model: this.name, err, retryMs }, text)
     const wish = this.#wishes
     const again = () => wish === this.#wishes && void this.become(model)
     setTimeout(again, retryMs).unref()

@@ -24,7 +24,7 @@ export async function predictorOptions(
 ): Promise<PredictorOptions & { version?: string }> {
   if (isElsewhere(workers)) {
     const all = typeof workers === 'string' ? addresses(workers) : (workers as readonly unknown[]).map(String)
-    const threads = Number(all[0]) || anchors(options, remote)
+    const threads = Number(all[0]) || needsTrusted(options, remote)
     const where = Number(all[0]) ? all.slice(1) : all
     if (threads) await checkOwn(model)
     const { onnx = {}, ...rest } = options
@@ -58,7 +58,7 @@ function addresses(text: string): readonly string[] {
 }
 
 /** How many threads there are where nobody says: one, where the word of a worker of the user's own is proof, and no other is said to be his. */
-const anchors = ({ verify }: Pick<ModelConfig, 'verify'>, { trusted }: Remote) =>
+const needsTrusted = ({ verify }: Pick<ModelConfig, 'verify'>, { trusted }: Remote) =>
   Number((verify?.mode === 'sampled' || verify?.trust === 'open') && !trusted)
 
 function checkOwn(model: string): Promise<void> | undefined {
@@ -76,7 +76,7 @@ async function beside(others: WorkerChanges, start: () => Promise<ModelWorker[]>
     await end()
     throw error
   })
-  await others.beside?.(threads[0]).catch(() => {}) // where its model takes no such query, that of the servers has a name of its own
+  await others.alongside?.(threads[0]).catch(() => {}) // where its model takes no such query, that of the servers has a name of its own
   const next = async () => {
     const add = threads.shift()
     return add ? { value: { add } } : reading.next()

@@ -10,7 +10,7 @@ import { spaceBefore, tellClient } from '../../gateway/body'
 import { errorBody, Refusal } from '../../gateway/refusal'
 import { addressOf, OpenConnections } from './connections'
 import type { Certificate } from './guard'
-import { Turns } from './turns'
+import { AcceptThrottle } from './turns'
 
 /** The socket's end of a request, which may have to be cut off. */
 export interface Connection {
@@ -59,7 +59,7 @@ export async function listen(handle: Handler, options: ListenOptions): Promise<L
   const server = certificate ? createSecureServer({ ...settings, ...secure }) : createServer(settings)
   const listening = new Listening(server, handle, options)
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(unheard(error as NodeJS.ErrnoException, host, port, flag)))
+    server.once('error', (error) => reject(listenError(error as NodeJS.ErrnoException, host, port, flag)))
     server.listen(port, host, resolve)
   })
   const { port: taken } = server.address() as AddressInfo
@@ -67,7 +67,7 @@ export async function listen(handle: Handler, options: ListenOptions): Promise<L
   return listening
 }
 
-function unheard(error: NodeJS.ErrnoException, host: string, port: number, flag: string): Error {
+function listenError(error: NodeJS.ErrnoException, host: string, port: number, flag: string): Error {
   const reasons: Record<string, string> = {
     EADDRINUSE: `port ${port} of ${host} is in use: stop who uses it, or choose another with ${flag}`,
     EACCES: `port ${port} of ${host} is not for this user: choose one from 1024 on with ${flag}`,
@@ -105,7 +105,7 @@ export class Listening {
       },
       { hostname: 'localhost', errorHandler: (error) => failure(error, onError) },
     ) as (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>
-    const turns = new Turns()
+    const turns = new AcceptThrottle()
     server.on('request', (incoming, outgoing) => {
       if (this.#admits(incoming, outgoing)) turns.begin(() => void listener(incoming, outgoing))
     })

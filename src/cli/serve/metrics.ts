@@ -2,7 +2,7 @@
 
 import { setImmediate } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { ModelReport, PredictorEvent } from '../../events'
+import type { ModelVersionReport, PredictorEvent } from '../../events'
 import { isInference, type RequestEvent } from '../../gateway/event'
 import type { PredictorStats } from '../../predictor/stats'
 
@@ -15,7 +15,7 @@ const MOST_WORKERS = 200
 const OTHER = 'other'
 
 /** Of a predictor, and of the models that its workers have. */
-export type ServedStats = PredictorStats & { generations: readonly ModelReport[] }
+export type ServedStats = PredictorStats & { modelVersions: readonly ModelVersionReport[] }
 
 type Stats = Iterable<[model: string, stats: ServedStats]>
 type Worker = PredictorStats['workers'][number]
@@ -172,7 +172,7 @@ const outcomes = {
 
 const families: Family[] = [
   counter('queries_total', 'Queries answered, by how: as `status` of a reply', ['status'], (stats) => {
-    const { exact, checked, recovered, unasked: remembered, unverified, audited } = stats
+    const { exact, checked, recovered, remembered, unverified, audited } = stats
     return by('status', { exact, checked, recovered, remembered, unverified, audited })
   }),
   counter('queries_reused_total', 'Queries answered by the answer to an equal one', [], ({ reused }) => [[{}, reused]]),
@@ -194,8 +194,8 @@ const families: Family[] = [
   ),
   gauge('late_seconds', 'After which a query is late', [], ({ lateMs }) => [[{}, seconds(lateMs)]]),
   gauge(
-    'unasked_wrong',
-    'Of this span, without a tenant: wrong answers allowed, and at most given (95 %)',
+    'remembered_wrong',
+    'Without a tenant, in this window: wrong remembered answers allowed, and given at most (95 %)',
     ['kind'],
     (stats) => {
       const { budget } = stats
@@ -203,12 +203,12 @@ const families: Family[] = [
     },
   ),
   counter(
-    'unasked_seconds_total',
-    'Without a tenant: of the workers, spared by remembered answers; and of this process, for lookups',
+    'reuse_seconds_total',
+    'Without a tenant: time of workers saved by remembered answers, and time of lookups',
     ['kind'],
-    ({ saving }) => (saving ? by('kind', { spared: saving.sparedMs / 1000, lookups: saving.lookedMs / 1000 }) : []),
+    ({ saving }) => (saving ? by('kind', { saved: saving.savedMs / 1000, lookups: saving.lookupMs / 1000 }) : []),
   ),
-  gauge('remembered_queries', 'Queries in the memory', [], ({ remembered }) => [[{}, remembered]]),
+  gauge('memory_pairs', 'Pairs of query and answer in the memory', [], ({ memoryPairs }) => [[{}, memoryPairs]]),
   counter(
     'recoveries_graded_total',
     'Recovered answers whose own came later, and whether they agreed',
@@ -246,8 +246,8 @@ const families: Family[] = [
         workers.filter((worker) => stateOf(worker) === state).length,
       ]),
   ),
-  gauge('generation_workers', 'Workers that have a model, and what that is', ['generation', 'state'], (stats) =>
-    stats.generations.map(({ id, state, workers }) => [{ generation: id, state }, workers]),
+  gauge('model_version_workers', 'Workers that have a model, and its state', ['model_version', 'state'], (stats) =>
+    stats.modelVersions.map(({ id, state, workers }) => [{ model_version: id, state }, workers]),
   ),
 ]
 

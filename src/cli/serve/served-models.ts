@@ -93,7 +93,7 @@ export class ServedModels {
     for (const name of this.#context.gateway.names) {
       try {
         const predictor = this.#context.gateway.predictor(name)
-        yield [name, { ...predictor.stats(), generations: predictor.generations() }]
+        yield [name, { ...predictor.stats(), modelVersions: predictor.modelVersions() }]
       } catch {} // it is loading
     }
   }

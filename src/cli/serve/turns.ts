@@ -8,7 +8,7 @@ import { Deque } from '../../base/arrays'
  */
 const AT_ONCE = 8
 
-export class Turns {
+export class AcceptThrottle {
   readonly #waiting = new Deque<() => void>()
   /** Below `AT_ONCE` from the first of a turn on, until the next turn. */
   #left = AT_ONCE

@@ -57,7 +57,7 @@ export async function readTextFiles(places: readonly TextPlace[]): Promise<TextF
 }
 
 /** Where files of a model may be: beside it, or one above where that is a folder `onnx`, as in exports for the Hub. */
-export function placesBeside(model: string): string[] {
+export function placesNear(model: string): string[] {
   const folder = model.replace(/[?#].*$/s, '').replace(/[^/\\]*$/, '')
   return [folder, ...(/(^|[/\\])onnx[/\\]$/.test(folder) ? [folder.replace(/onnx[/\\]$/, '')] : [])]
 }

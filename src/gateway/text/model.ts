@@ -12,12 +12,12 @@ import {
   type TensorSpec,
   type Tensors,
 } from '../../base/tensor'
-import { placesBeside, readTextFiles, type TextFiles } from './files'
+import { placesNear, readTextFiles, type TextFiles } from './files'
 import { type Pooling, type TextOptions, textOptions } from './options'
 import { TextTokens, type Tokenizer, type TokenRow } from './tokens'
 
 /** How an output is read: as a vector or a score, as it is; or as vectors of tokens, where there is a pooling. */
-interface OutputReading {
+interface OutputUse {
   output: string
   gives: 'vector' | 'score'
   /** How many values; -1 where that is not known. */
@@ -50,7 +50,7 @@ export async function textModelOf(
   try {
     const given = read(textOptions, 'text', options ?? {})
     const own = given.files
-    const files = await readTextFiles(own !== undefined ? [own] : isSought ? placesBeside(path) : [])
+    const files = await readTextFiles(own !== undefined ? [own] : isSought ? placesNear(path) : [])
     if (!options && !files.tokenizer) return 'no tokenizer.json lies beside it, and it has no option text'
     return await TextModel.load(given, files, signature, warn)
   } catch (error) {
@@ -67,7 +67,7 @@ export class TextModel {
     readonly longTexts: 'refuse' | 'truncate',
     /** Whether the first values of a vector can be had alone. */
     readonly dimensions: boolean,
-    readonly reading: OutputReading,
+    readonly use: OutputUse,
     private readonly inputs: readonly TensorSpec[],
   ) {}
 
@@ -83,11 +83,11 @@ export class TextModel {
     if (batched === false || !inputs.every(isToken) || !inputs.some(({ name }) => name === IDS)) {
       throw new RangeError(`text: expected inputs ${IDS}, ${MASK}, ${TYPES} of any length, got ${shown(inputs)}`)
     }
-    const reading = readingOf(outputs, options, files, warn)
+    const use = useOf(outputs, options, files, warn)
     const own = tokenizer ?? (await tokenizerOf(files))
     if (maxTokens === undefined) warn(`texts have ${WITHOUT_FILES} tokens at most, since no file says: see maxTokens`)
     if (files.prompt) warn('no prompt stands in front of texts: config_sentence_transformers.json has one for callers')
-    return new TextModel(new TextTokens(own, maxTokens ?? WITHOUT_FILES), longTexts, dimensions, reading, inputs)
+    return new TextModel(new TextTokens(own, maxTokens ?? WITHOUT_FILES), longTexts, dimensions, use, inputs)
   }
 
   query({ ids, types }: TokenRow): QueryTensors {
@@ -100,8 +100,8 @@ export class TextModel {
     return Object.fromEntries(tensors)
   }
 
-  vector(outputs: Tensors, dimensions?: number, normalize = this.reading.normalize): Float32Array {
-    const { output, pooling } = this.reading
+  vector(outputs: Tensors, dimensions?: number, normalize = this.use.normalize): Float32Array {
+    const { output, pooling } = this.use
     const whole = pooled(outputs[output], pooling)
     const isCut = dimensions !== undefined && dimensions < whole.length
     const values = isCut ? whole.subarray(0, dimensions) : whole
@@ -111,17 +111,17 @@ export class TextModel {
   }
 
   score(outputs: Tensors): number {
-    return pooled(outputs[this.reading.output], undefined)[0]
+    return pooled(outputs[this.use.output], undefined)[0]
   }
 }
 
 /** @param warn  told what is done where nobody said how. @throws RangeError for outputs of another kind */
-function readingOf(
+function useOf(
   outputs: readonly TensorSpec[],
   options: TextChoices,
   files: TextFiles,
   warn: (text: string) => void,
-): OutputReading {
+): OutputUse {
   const real = outputs.filter(({ type }) => isReal(type))
   const find = (rank: number, ...names: string[]) => {
     const all = real.filter(({ shape }) => shape.length === rank)
@@ -140,10 +140,10 @@ function readingOf(
     const what = 'vectors of texts or tokens, or one score of a pair of texts'
     throw new RangeError(`text: expected outputs that are ${what}, got ${shown(outputs)}`)
   }
-  const told = options.pooling ?? files.pooling()
+  const named = options.pooling ?? files.pooling()
   const guess = `the mean of '${tokens.name}' over the tokens is the vector of a text, since no file says: see pooling`
-  if (told === undefined) warn(guess)
-  const pooling = told ?? 'mean'
+  if (named === undefined) warn(guess)
+  const pooling = named ?? 'mean'
   return { output: tokens.name, gives: 'vector', width: tokens.shape[1], pooling, normalize: normalize ?? true }
 }
 

@@ -119,8 +119,8 @@ class TextRequest {
   ) {
     const { text } = served
     const what = gives === 'vector' ? 'vectors of texts' : 'one score of a pair of texts, as a re-ranker does'
-    const got = typeof text === 'string' ? `one that takes no texts: ${text}` : `one that gives a ${text.reading.gives}`
-    if (typeof text === 'string' || text.reading.gives !== gives) {
+    const got = typeof text === 'string' ? `one that takes no texts: ${text}` : `one that gives a ${text.use.gives}`
+    if (typeof text === 'string' || text.use.gives !== gives) {
       throw new Refusal(statuses.unable, `the model: expected one that gives ${what}, got ${got}`)
     }
     exchange.enter(served)
@@ -147,7 +147,7 @@ class TextRequest {
   async vectors(field: string, input: unknown): Promise<[TokenRow[], Prediction[]]> {
     const { dimensions: wanted, normalize } = this.json
     const text = this.#text
-    const { width } = text.reading
+    const { width } = text.use
     const dimensions = wanted == null ? undefined : checkInteger('dimensions', wanted, 1, width > 0 ? width : undefined)
     if (dimensions !== undefined && dimensions !== width && !text.dimensions) {
       throw outOfRange(expected('dimensions', `${width}, as this model gives`, dimensions))

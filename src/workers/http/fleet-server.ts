@@ -3,7 +3,7 @@
 import type { ApproxiferError } from '../../base/errors'
 import { machineOf } from '../remote/endpoints'
 import type { ModelIdentity } from '../remote/model'
-import type { Sighting } from '../remote/model-votes'
+import type { ModelVote } from '../remote/model-votes'
 import type { HttpWorker } from './worker'
 
 export interface FleetServer {
@@ -27,11 +27,11 @@ export function machinesOf(servers: readonly FleetServer[]): number {
 }
 
 /** What is known of the servers' models; one that was down for long will not come back as it was. */
-export function* sightingsOf(
+export function* votesOf(
   servers: Iterable<FleetServer>,
   timeoutMs: number,
   counts: (model: ModelIdentity) => boolean,
-): Generator<Sighting<ModelIdentity>> {
+): Generator<ModelVote<ModelIdentity>> {
   for (const { worker, state } of servers) {
     const model = worker?.model.found
     if (!worker || !model || state === 'leaving' || !counts(model)) continue

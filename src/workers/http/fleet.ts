@@ -5,9 +5,9 @@ import { ApproxiferError, asError } from '../../base/errors'
 import { checkUrl, type EndpointChange, followEndpoints, nameOf } from '../remote/endpoints'
 import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
 import { addToGroup, isSameModel, largest, type ModelIdentity, ModelNames } from '../remote/model'
-import { type Sighting, successor } from '../remote/model-votes'
+import { type ModelVote, successor } from '../remote/model-votes'
 import type { ModelWorker, WorkerChanges } from '../worker'
-import { beginning, type FleetServer, machinesOf, sightingsOf } from './fleet-server'
+import { beginning, type FleetServer, machinesOf, votesOf } from './fleet-server'
 import { checkHttpOptions, type HttpOptions, type HttpSettings } from './options'
 import { identityOf, probedOf } from './probed'
 import { HttpWorker, lossOf } from './worker'
@@ -66,12 +66,12 @@ class HttpFleet {
     const most = source ? undefined : new Set(urls.map(nameOf)).size
     this.#settings = settings
     this.#names = new ModelNames(this.#isSame)
-    const beside = async (worker: ModelWorker) => {
+    const alongside = async (worker: ModelWorker) => {
       this.#names.learn(await identityOf(worker, probe))
       if (this.fleet.model) this.#admitAll(this.fleet.model) // servers may have answered before
     }
     const told = { onApart: () => this.#admitOthers(), onReturn: () => this.#close() }
-    this.fleet = new RemoteFleet({ clock, warn, most, beside, ...told })
+    this.fleet = new RemoteFleet({ clock, warn, most, alongside, ...told })
     // The only timer that holds the process: somebody waits for the first workers.
     this.#cancelLate = clock.after(timeoutMs, () => this.#late())
     for (const url of urls) this.#add(url)
@@ -185,12 +185,12 @@ class HttpFleet {
     const servers = [...this.#servers.values()]
     const most = largest(this.#votes, machinesOf)
     const [winner] = most
-    const isHeard = this.#areAll(({ outcome }) => outcome)
+    const isAnswered = this.#areAll(({ outcome }) => outcome)
     const [first] = servers
     // No server can be used, and to ask again will not help.
     const isHopeless = first && this.#areAll(({ outcome }) => /MODEL|PROTOCOL/.test((outcome as ApproxiferError)?.code))
     if (!winner) return isHopeless ? this.#fail(first.outcome as ApproxiferError) : undefined
-    if (!isHeard && !isLate && 2 * machinesOf(most) <= machinesOf(servers)) {
+    if (!isAnswered && !isLate && 2 * machinesOf(most) <= machinesOf(servers)) {
       this.#cancelElection ??= this.#settings.clock.after(ELECTION_MS, () => this.#elect(true), true)
       return
     }
@@ -245,7 +245,7 @@ class HttpFleet {
     const before = this.fleet.model
     if (!before || this.fleet.changes.isOver || this.fleet.isApart) return
     const isFitting = ({ signature }: ModelIdentity) => JSON.stringify(signature) === JSON.stringify(before.signature)
-    const found = this.fleet.succeed(successor(before, this.#sightings(isFitting), this.#isSame, this.fleet.liars))
+    const found = this.fleet.succeed(successor(before, this.#modelVotes(isFitting), this.#isSame, this.fleet.liars))
     if (!found) return this.#isStuck ? undefined : this.#warnIfStuck(before)
     const next = this.#take(found)
     this.#settings.warn(
@@ -258,12 +258,12 @@ class HttpFleet {
     })
   }
 
-  #sightings(counts: (model: ModelIdentity) => boolean): Iterable<Sighting<ModelIdentity>> {
-    return sightingsOf(this.#servers.values(), this.#settings.timeoutMs, counts)
+  #modelVotes(counts: (model: ModelIdentity) => boolean): Iterable<ModelVote<ModelIdentity>> {
+    return votesOf(this.#servers.values(), this.#settings.timeoutMs, counts)
   }
 
   #warnIfStuck(model: ModelIdentity): void {
-    const all = [...this.#sightings(() => true)]
+    const all = [...this.#modelVotes(() => true)]
     const next = successor(model, all, this.#isSame)
     if (!next || all.some((each) => each.there && this.#isSame(each.model, model))) return
     this.#isStuck = true

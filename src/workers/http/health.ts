@@ -139,7 +139,7 @@ export class Health {
     return isDoubtful ? this.examine() : undefined
   }
 
-  heard(): void {
+  answered(): void {
     this.#failures = 0
     this.#refused = undefined
     this.#heardAt = this.settings.clock.now()

@@ -44,7 +44,7 @@ interface ServerFault {
   /** The next call would go no better. */
   down?: boolean
   /** The model was not even asked: the row is not to blame. */
-  unasked?: boolean
+  notSent?: boolean
   /** The reply is of another model, or another version of it, than before. */
   replaced?: boolean
   /** The connection had been used before, and was closed before a reply came: a new one may do. */
@@ -196,8 +196,8 @@ export class OipServer {
     }
     return this.connections.request(request).then(replied, (error) => {
       request.abort.throwIfAborted()
-      const unasked = UNREACHED.includes(error.code ?? error.cause?.code)
-      const fault = { down: true, stale: error.stale === true, unasked, cause: error }
+      const notSent = UNREACHED.includes(error.code ?? error.cause?.code)
+      const fault = { down: true, stale: error.stale === true, notSent, cause: error }
       throw this.#error('WORKER', `cannot be reached: ${reason(error)}${platform.isPage ? FOR_PAGES : ''}`, fault)
     })
   }
@@ -207,12 +207,12 @@ export class OipServer {
     const says = `answers ${status}${text && `: ${text}`}`
     const after = header('retry-after')
     const retryMs = retryMsOf(after, header('date'))
-    if (status === 429) return this.#error('OVERLOADED', says, { busy: 'surely', unasked: true, retryMs })
+    if (status === 429) return this.#error('OVERLOADED', says, { busy: 'surely', notSent: true, retryMs })
     if (status === 503 && isInference)
-      return this.#error('OVERLOADED', says, { busy: 'perhaps', unasked: true, retryMs })
+      return this.#error('OVERLOADED', says, { busy: 'perhaps', notSent: true, retryMs })
     const down = status < 400 || GONE.includes(status)
     // Behind a proxy's 502 a server may have died of what it was sent.
-    return this.#error('WORKER', says, { down, unasked: down && status !== 502, retryMs })
+    return this.#error('WORKER', says, { down, notSent: down && status !== 502, retryMs })
   }
 
   #error(code: Code, text: string, fault: ServerFault): ServerError {

@@ -257,13 +257,13 @@ export class HttpWorker implements ModelWorker {
     } catch (thrown) {
       const error = asError(thrown, 'WORKER', `${this.name}: `)
       this.health.failed(error, since)
-      const { unasked, busy, retryMs } = faultOf(error)
+      const { notSent, busy, retryMs } = faultOf(error)
       if (busy) {
         this.#window?.refused()
         this.#allowance.refused(clock.now(), since, this.slots, this.#open.size - 1)
       }
-      const told = `${error.message}; it is tried again later`
-      return queries.map(() => (unasked ? new ApproxiferError('OVERLOADED', told, { retryMs }) : error))
+      const text = `${error.message}; it is tried again later`
+      return queries.map(() => (notSent ? new ApproxiferError('OVERLOADED', text, { retryMs }) : error))
     } finally {
       this.#open.delete(call)
       if (measured) this.#window?.end(measured, clock.now(), answered)
@@ -305,7 +305,7 @@ export class HttpWorker implements ModelWorker {
     const error = await this.health.verify()
     if (error) throw new ApproxiferError('WORKER', error.message)
     if (queries.length === 1 && outcomes[0] instanceof Error) throw outcomes[0]
-    this.health.heard()
+    this.health.answered()
     return outcomes
   }
 }

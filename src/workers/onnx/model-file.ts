@@ -4,7 +4,7 @@ import { platform } from '#platform'
 import { expected, isObject } from '../../base/check'
 import { checksum } from '../../base/checksum'
 import { ApproxiferError, asError, withoutPassword } from '../../base/errors'
-import type { HubConfig } from '../../base/reading'
+import type { HubConfig } from '../../base/output-kind'
 import { besideModel, locate, weightFiles } from './external-data'
 import type { OnnxOptions } from './options'
 

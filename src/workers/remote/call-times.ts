@@ -12,7 +12,7 @@ export function errorOf(a: Calls, b: Calls): number {
 
 /** A time counts for at most CUT means: at a deviation of 1 that tells one slot from two in a third of the calls that a cut at 4 takes. */
 const CUT = 2
-/** Variance over the square of the mean before there are times, and how many it counts for. */
+/** The prior of the squared coefficient of variation, and the number of times that it counts for. */
 const UNKNOWN = { square: 0.1, count: 4 }
 
 /** What calls took: of the last ones, about. */

@@ -69,7 +69,7 @@ export class LossReports {
   }
 }
 
-interface RemoteFleetOptions extends ChangesOptions, Pick<WorkerChanges, 'most' | 'beside'> {
+interface RemoteFleetOptions extends ChangesOptions, Pick<WorkerChanges, 'most' | 'alongside'> {
   /** From now on workers join with whatever model they have. */
   onApart?: () => void
   warn: Warn
@@ -85,7 +85,7 @@ export class RemoteFleet<M> extends LossReports {
   /** Machines that may lie; undefined: the reader doubts nobody. */
   liars: number | undefined
 
-  constructor({ clock, warn, onApart, most, beside, ...options }: RemoteFleetOptions) {
+  constructor({ clock, warn, onApart, most, alongside, ...options }: RemoteFleetOptions) {
     super(clock, warn)
     const apart = () => {
       this.isApart = true
@@ -94,7 +94,7 @@ export class RemoteFleet<M> extends LossReports {
     const doubt = (liars: number) => {
       this.liars = liars
     }
-    this.changes = Object.assign(new Changes<Change>(options), { most, beside, apart, doubt })
+    this.changes = Object.assign(new Changes<Change>(options), { most, alongside, apart, doubt })
   }
 
   join(worker: ModelWorker): void {

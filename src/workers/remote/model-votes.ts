@@ -4,7 +4,7 @@
  */
 
 /** What is known of a worker. */
-export interface Sighting<M> {
+export interface ModelVote<M> {
   /** Of its machine. */
   identity: string
   /** The machine is the user's own. */
@@ -28,7 +28,7 @@ interface Voter<M> {
 export class Census<M extends string | number> {
   /** By model, of machines that count. To be read only. */
   readonly votes = new Map<M, number>()
-  readonly #workers = new Map<string, Sighting<M>>()
+  readonly #workers = new Map<string, ModelVote<M>>()
   readonly #machines = new Map<string, Voter<M>>()
   #own: M | undefined
   #liars = 0
@@ -50,13 +50,13 @@ export class Census<M extends string | number> {
   }
 
   /** A worker has joined, was heard, or cannot be reached. */
-  see(name: string, sighting: Sighting<M>): void {
+  see(name: string, vote: ModelVote<M>): void {
     const before = this.#workers.get(name)
-    if (before && isEqual(before, sighting)) return
+    if (before && isEqual(before, vote)) return
     if (before) this.#count(before, -1)
-    this.#workers.set(name, sighting)
-    if (sighting.trusted) this.#decideByTrust()
-    this.#count(sighting, 1)
+    this.#workers.set(name, vote)
+    if (vote.trusted) this.#decideByTrust()
+    this.#count(vote, 1)
   }
 
   /** It is no worker of the fleet any more, and will not come back as it was. */
@@ -74,7 +74,7 @@ export class Census<M extends string | number> {
     this.#recount()
   }
 
-  #count({ identity, trusted, model, there }: Sighting<M>, change: 1 | -1): void {
+  #count({ identity, trusted, model, there }: ModelVote<M>, change: 1 | -1): void {
     const machine = this.#machines.get(identity) ?? { trusted, there: new Map(), lost: new Map(), vote: undefined }
     this.#machines.set(identity, machine)
     machine.trusted = trusted
@@ -129,7 +129,7 @@ export class Census<M extends string | number> {
 /** The same for a list of what is known, in which models are told apart otherwise than by a name. */
 export function successor<M>(
   own: M,
-  seen: Iterable<Sighting<M>>,
+  seen: Iterable<ModelVote<M>>,
   isSame: (a: M, b: M) => boolean,
   liars = 0,
 ): M | undefined {
@@ -153,7 +153,7 @@ function add<K>(counts: Map<K, number>, key: K, change: 1 | -1): void {
   else counts.delete(key)
 }
 
-function isEqual<M>(one: Sighting<M>, other: Sighting<M>): boolean {
+function isEqual<M>(one: ModelVote<M>, other: ModelVote<M>): boolean {
   return (
     one.identity === other.identity &&
     one.trusted === other.trusted &&

@@ -214,7 +214,7 @@ export class MeasuredWindow {
     this.#next = NARROW
     this.#settle(this.#sizeFor(atWork, error, size), error, calls.count)
     if (this.#size === 1 && this.#base.count < ENOUGH) this.#gap.left = ENOUGH - this.#base.count
-    else if (this.#base.error > GOOD) this.#gap.left = this.#size > 1 ? 0 : MOST_CALLS / 2 // what calls take that do not wait is learned first
+    else if (this.#base.error > GOOD) this.#gap.left = this.#size > 1 ? 0 : MOST_CALLS / 2 // first learn what a call takes that does not wait
   }
 
   #judgeFewer(calls: Calls, size: number): void {

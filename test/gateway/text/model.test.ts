@@ -178,7 +178,7 @@ describe('files', () => {
 
 it('one score of a pair is a score', async () => {
   const { text } = await loaded({}, encoder([logit]))
-  expect(text.reading.gives).toBe('score')
+  expect(text.use.gives).toBe('score')
   expect(text.score({ logits: { data: Float32Array.of(-2), shape: [1] } })).toBe(-2)
 })
 

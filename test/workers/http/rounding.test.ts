@@ -12,7 +12,7 @@ afterEach(async () => {
 })
 
 /** What it answers to [x, ..] is so many times that. @returns how many workers have each model */
-async function generationsOf(
+async function modelVersionsOf(
   factors: readonly number[],
   probe?: { rounding: number },
   more: Partial<PredictorOptions> = {},
@@ -34,31 +34,34 @@ async function generationsOf(
   const predictor = await start
   await clock.run(clock.now() + 10_000) // modules are loaded outside of made time
   closing.push(() => predictor.close())
-  const generations = () => predictor.generations().map(({ state, workers }) => `${workers} ${state}`)
-  return { servers, clock, predictor, generations }
+  const modelVersions = () => predictor.modelVersions().map(({ state, workers }) => `${workers} ${state}`)
+  return { servers, clock, predictor, modelVersions }
 }
 
-it('answers that differ by less than a thousandth are of one model: all join one generation', async () => {
-  const { generations } = await generationsOf([2, 2.0008, 1.9993, 2])
-  expect(generations()).toEqual(['4 serving'])
+it('answers that differ by less than a thousandth are of one model: all are one model version', async () => {
+  const { modelVersions } = await modelVersionsOf([2, 2.0008, 1.9993, 2])
+  expect(modelVersions()).toEqual(['4 serving'])
 })
 
 it('answers that differ by more are of another, which gathers beside the one that most have', async () => {
-  const { generations } = await generationsOf([2, 2.0025, 2, 2.0025, 2])
-  expect(generations()).toEqual(['3 serving', '2 gathering'])
+  const { modelVersions } = await modelVersionsOf([2, 2.0025, 2, 2.0025, 2])
+  expect(modelVersions()).toEqual(['3 serving', '2 gathering'])
 })
 
 it('how much is said by probe.rounding', async () => {
-  expect((await generationsOf([2, 2.0015, 2], { rounding: 1e-4 })).generations()).toEqual(['2 serving', '1 gathering'])
-  expect((await generationsOf([2, 2.05, 2], { rounding: 0.03 })).generations()).toEqual(['3 serving'])
+  expect((await modelVersionsOf([2, 2.0015, 2], { rounding: 1e-4 })).modelVersions()).toEqual([
+    '2 serving',
+    '1 gathering',
+  ])
+  expect((await modelVersionsOf([2, 2.05, 2], { rounding: 0.03 })).modelVersions()).toEqual(['3 serving'])
 })
 
 it('a server that comes back with other hardware is of the model that it had', async () => {
-  const { servers, clock, generations } = await generationsOf([2, 2, 2])
+  const { servers, clock, modelVersions } = await modelVersionsOf([2, 2, 2])
   servers[0].factor = 2.001
   await clock.run(clock.now() + 60_000) // it is examined
-  expect(generations()).toEqual(['3 serving'])
+  expect(modelVersions()).toEqual(['3 serving'])
   servers[0].factor = 2.01
   await clock.run(clock.now() + 60_000)
-  expect(generations()).toEqual(['2 serving', '1 gathering'])
+  expect(modelVersions()).toEqual(['2 serving', '1 gathering'])
 })

@@ -98,10 +98,10 @@ describe.skipIf(!natsInstalled)('beside five honest machines one key', () => {
     const { attack, predictor, warnings } = await honestFleet({ rollout: {} })
     const attacker = await attack(12)
     fleets.end(() => attacker.close())
-    await until(() => predictor.generations()[1]?.workers === 12)
+    await until(() => predictor.modelVersions()[1]?.workers === 12)
     for (let x = 1; x <= QUERIES; x++)
       expect((await predictor.predict(Float32Array.of(x, 1))).output.y.data[0]).toBe(2 * x)
-    expect(predictor.generations().map(({ id, state }) => [id, state])).toEqual([
+    expect(predictor.modelVersions().map(({ id, state }) => [id, state])).toEqual([
       ['x', 'serving'],
       ['y', 'gathering'],
     ])

@@ -2,17 +2,17 @@
 
 import { describe, expect, it } from 'vitest'
 import { seeded } from '../../../src/base/random'
-import { Census, type Sighting, successor } from '../../../src/workers/remote/model-votes'
+import { Census, type ModelVote, successor } from '../../../src/workers/remote/model-votes'
 
 const isSame = (a: string, b: string) => a === b
-const sighting = (identity: string, model: string, { there = true, trusted = false } = {}): Sighting<string> => ({ identity, trusted, model, there }) // biome-ignore format: one line
+const sighting = (identity: string, model: string, { there = true, trusted = false } = {}): ModelVote<string> => ({ identity, trusted, model, there }) // biome-ignore format: one line
 const of = (model: string, ...identities: string[]) => identities.map((identity) => sighting(identity, model))
 const lost = (model: string, ...identities: string[]) => identities.map((identity) => sighting(identity, model, { there: false })) // biome-ignore format: one line
 const yours = (model: string, ...identities: string[]) => identities.map((identity) => sighting(identity, model, { trusted: true })) // biome-ignore format: one line
 const names = (many: number, identity: string, model: string) => Array.from({ length: many }, () => sighting(identity, model)) // biome-ignore format: one line
 
 describe('the model', () => {
-  it.each<[string, Sighting<string>[], string | undefined, number?]>([
+  it.each<[string, ModelVote<string>[], string | undefined, number?]>([
     ['stays while as many machines have it', [...of('old', 'a'), ...of('new', 'b')], undefined],
     ['is that of the others when they are more', [...of('old', 'a'), ...of('new', 'b', 'c')], 'new'],
     ['is that of most others when none has', [...of('b', 'a'), ...of('new', 'b', 'c')], 'new'],
@@ -85,7 +85,7 @@ describe('the model', () => {
     const pick = (many: number) => Math.floor(random.next() * many)
     for (let run = 0; run < 200; run++) {
       const census = new Census<string>()
-      const seen = new Map<string, Sighting<string>>()
+      const seen = new Map<string, ModelVote<string>>()
       const liars = pick(3)
       let own = 'm0'
       census.own = own

@@ -10,9 +10,9 @@ const named = (fingerprint: string, ...names: string[]) => names.map((name) => O
 /** Three workers with the old model, of which one is asked at a time; and some with a new one. */
 async function both(rollout: NonNullable<PredictorOptions['rollout']>, count = 1, more: PredictorOptions = {}) {
   const events: string[] = []
-  const onGeneration: PredictorOptions['onGeneration'] = ({ state, id }) => events.push(`${state} ${id}`)
+  const onModelVersion: PredictorOptions['onModelVersion'] = ({ state, id }) => events.push(`${state} ${id}`)
   const old = named('old', 'a', 'b', 'c')
-  const setup = await open(old, { scheme: undefined, hedge: false, rollout, onGeneration, ...more })
+  const setup = await open(old, { scheme: undefined, hedge: false, rollout, onModelVersion, ...more })
   const next = named('new', ...['x', 'y', 'z', 'w'].slice(0, count))
   await setup.tell(...next.map(add))
   const { predictor } = setup
@@ -23,7 +23,7 @@ async function both(rollout: NonNullable<PredictorOptions['rollout']>, count = 1
     await answerAll(old)
     return prediction
   }
-  return { ...setup, events, old, next, asked, answered, other: () => predictor.generations()[1] }
+  return { ...setup, events, old, next, asked, answered, other: () => predictor.modelVersions()[1] }
 }
 
 it('a query that is asked of the new model as well has its answer without that, and after it is not waited for', async () => {
@@ -73,12 +73,12 @@ it('a roll that was complete is taken back without proof: one that has served ne
   const { predictor, next, tell, events, other } = await both({ shadow: 1 })
   predictor.promote('new')
   await tell({ remove: 'a' }, { remove: 'b' }, { remove: 'c' })
-  expect(predictor.generations().map(({ id }) => id)).toEqual(['new'])
+  expect(predictor.modelVersions().map(({ id }) => id)).toEqual(['new'])
   const back = named('old', 'd', 'e')
   await tell(add(back[0]))
   expect(other()).toMatchObject({ id: 'old', state: 'gathering', compared: 0 })
   await tell(add(back[1]))
-  expect(predictor.generations()).toMatchObject([{ id: 'old', state: 'serving' }, { id: 'new', state: 'gathering' }]) // biome-ignore format: one line
+  expect(predictor.modelVersions()).toMatchObject([{ id: 'old', state: 'serving' }, { id: 'new', state: 'gathering' }]) // biome-ignore format: one line
   await tell({ remove: next[0].name })
   const prediction = predictor.predict(query(3))
   await answerAll(back)
@@ -136,7 +136,7 @@ it('a canary whose last worker leaves costs nobody an answer', async () => {
   await clock.run(clock.now() + 1)
   await answerAll(old)
   expect(await prediction).toMatchObject({ fingerprint: 'old' })
-  expect(predictor.generations().map(({ id }) => id)).toEqual(['old'])
+  expect(predictor.modelVersions().map(({ id }) => id)).toEqual(['old'])
   expect(next[0].closed).toBe(1)
 })
 
@@ -148,7 +148,7 @@ it('who waits for the old model when its last worker leaves asks the new one, wh
   await clock.run(clock.now() + 1)
   await answerAll(next)
   expect(await prediction).toMatchObject({ fingerprint: 'new' })
-  expect(predictor.generations()).toMatchObject([{ id: 'new', state: 'serving' }])
+  expect(predictor.modelVersions()).toMatchObject([{ id: 'new', state: 'serving' }])
 })
 
 it('one worker takes over from three that are out of reach after half a minute, and gives back when they are there', async () => {
@@ -166,7 +166,7 @@ it('one worker takes over from three that are out of reach after half a minute, 
     /^no worker with the model old, which serves, can be reached; beside it there are 1 with the model new, shadow: /,
   )
   await clock.run(clock.now() + 29_000)
-  expect(predictor.generations()[0].id).toBe('old')
+  expect(predictor.modelVersions()[0].id).toBe('old')
   await clock.run(clock.now() + 2000)
   const second = predictor.predict(query(3))
   await answerAll(next)
@@ -195,7 +195,7 @@ it('nobody takes over from one that is out of reach once the predictor is closed
 it('equal queries have the answer of the model that they are asked of', async () => {
   const { predictor, next, answered } = await both({}, 4, { reuse: { exact: true } })
   // Four have it, and three the other.
-  expect(predictor.generations()[0].id).toBe('new')
+  expect(predictor.modelVersions()[0].id).toBe('new')
   const first = predictor.predict(query(3))
   await turn()
   for (const { calls } of next) for (const call of [...calls]) call.answer(Float32Array.of(9, 9))
@@ -224,7 +224,7 @@ it('no model takes over with fewer workers than the scheme needs to answer', asy
   await tell({ remove: 'a' }, { remove: 'b' }, { remove: 'c' })
   expect(other()).toMatchObject({ id: 'new', state: 'gathering', workers: 1 })
   await tell(...named('new', 'y').map(add))
-  expect(predictor.generations()[0].id).toBe('new')
+  expect(predictor.modelVersions()[0].id).toBe('new')
 })
 
 it('answers that are decoded are none to compare with', async () => {

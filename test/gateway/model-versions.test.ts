@@ -7,7 +7,7 @@ import { turn } from '../shared/hand-predictor'
 import { answerOf, inputOf, model, post, refusal, request, started, workersOf } from '../shared/started-gateway'
 import { Feed } from '../shared/worker-changes'
 
-const PATH = '/v2/models/m/generations'
+const PATH = '/v2/models/m/model-versions'
 
 /** Workers of two models, the old one's twice what is asked, the new one's three times. */
 async function twoModels(more: object = {}) {
@@ -38,24 +38,24 @@ it('says which models there are, and lets one that gathers take over, or be refu
   const { json } = await answerOf(gateway, request(PATH))
   expect(json).toEqual({
     name: 'm',
-    generations: [
+    model_versions: [
       { ...x, state: 'serving' },
       { ...y, state: 'gathering' },
     ],
   })
   expect(await answer()).toMatchObject({ outputs: [{ data: [2, 4] }], parameters: { fingerprint: 'x' } })
-  expect((await steer('y/refuse')).json.generations[1]).toEqual({ ...y, state: 'refused' })
-  expect((await steer('y/promote')).json.generations).toEqual([{ ...y, state: 'serving' }, { ...x, state: 'refused' }]) // biome-ignore format: one line
+  expect((await steer('y/refuse')).json.model_versions[1]).toEqual({ ...y, state: 'refused' })
+  expect((await steer('y/promote')).json.model_versions).toEqual([{ ...y, state: 'serving' }, { ...x, state: 'refused' }]) // biome-ignore format: one line
   expect(await answer()).toMatchObject({ outputs: [{ data: [3, 6] }], parameters: { fingerprint: 'y' } })
 })
 
 it('refuses what cannot be', async () => {
   const { gateway, steer } = await twoModels()
-  expect((await steer('z/promote')).json.error).toBe("the generation: expected 'x', 'y', got \"z\"")
+  expect((await steer('z/promote')).json.error).toBe("the model version: expected 'x', 'y', got \"z\"")
   expect((await steer('z/promote')).status).toBe(404)
   expect((await steer('x/refuse')).status).toBe(400)
   expect((await refusal(gateway, request(`${PATH}/y/promote`)))[0]).toBe(405)
-  expect((await refusal(gateway, request('/v2/models/no/generations')))[0]).toBe(404)
+  expect((await refusal(gateway, request('/v2/models/no/model-versions')))[0]).toBe(404)
 })
 
 describe('which model serves is changed by nobody', () => {
@@ -91,15 +91,15 @@ describe('which model serves is changed by nobody', () => {
 
 it('a model without the option says that it serves, and steers nothing', async () => {
   const { gateway } = await started()
-  expect((await answerOf(gateway, request(PATH))).json.generations).toMatchObject([{ id: 'unknown', state: 'serving', workers: 2 }]) // biome-ignore format: one line
+  expect((await answerOf(gateway, request(PATH))).json.model_versions).toMatchObject([{ id: 'unknown', state: 'serving', workers: 2 }]) // biome-ignore format: one line
   expect((await gateway(request(`${PATH}/unknown/promote`, { method: 'POST' }), { operator: true })).status).toBe(400)
 })
 
 it('a callback that throws costs a warning', async () => {
-  const onGeneration = () => {
+  const onModelVersion = () => {
     throw new Error('no!')
   }
-  const { warnings, answer } = await twoModels({ onGeneration })
-  expect(warnings).toContain('onGeneration threw: no!')
+  const { warnings, answer } = await twoModels({ onModelVersion })
+  expect(warnings).toContain('onModelVersion threw: no!')
   expect(await answer()).toMatchObject({ outputs: [{ data: [2, 4] }] })
 })

@@ -51,15 +51,17 @@ async function threeServers(flags: readonly string[]) {
     await server.listen()
   }
   const gauge = async (id: string, state: string) =>
-    (await gateway.metrics()).get(`approxifer_generation_workers{model="digits",generation="${id}",state="${state}"}`)
+    (await gateway.metrics()).get(
+      `approxifer_model_version_workers{model="digits",model_version="${id}",state="${state}"}`,
+    )
   return { gateway, servers, events, statuses, asking, roll, gauge }
 }
 
 it('a model that disagrees is refused, and one that agrees is shadowed, answers a share and takes over: events and metrics say so', async () => {
   const flags = ['--shadow', '1', '--canary', '0.5', '--agreement', '0.9']
   const { gateway, servers, events, statuses, asking, roll, gauge } = await threeServers(flags)
-  const { generations } = await (await fetch(`${gateway.url}/v2/models/digits/generations`)).json()
-  await until(async () => (await gauge(generations[0].id, 'serving')) === 3) // it is ready before all have joined
+  const { model_versions: versions } = await (await fetch(`${gateway.url}/v2/models/digits/model-versions`)).json()
+  await until(async () => (await gauge(versions[0].id, 'serving')) === 3) // it is ready before all have joined
   await roll(servers[0], served('new'))
   await asking(() => events.at(-1)?.state === 'refused')
   expect(events.map(({ state }) => state)).toEqual(['gathering', 'shadow', 'refused'])
@@ -73,15 +75,15 @@ it('a model that disagrees is refused, and one that agrees is shadowed, answers 
   await roll(servers[1], retrained())
   await asking(() => events.some((each) => each.state === 'serving'))
   expect(events.findLast(({ state }) => state === 'serving')).toMatchObject({ id: next.id, workers: 2 })
-  expect([await gauge(next.id, 'serving'), await gauge(generations[0].id, 'gathering')]).toEqual([2, 1])
+  expect([await gauge(next.id, 'serving'), await gauge(versions[0].id, 'gathering')]).toEqual([2, 1])
   expect([...statuses]).toEqual([200])
 })
 
 it('a callback is no data that a file can have', async () => {
   const config = join(folder, 'callback.json')
-  writeFileSync(config, JSON.stringify({ models: { digits: { model: LENET, onGeneration: 'x' } } }))
+  writeFileSync(config, JSON.stringify({ models: { digits: { model: LENET, onModelVersion: 'x' } } }))
   const refused = new Served(['--config', config])
   await expect(refused.line(() => false)).rejects.toThrow(
-    /models\.digits\.onGeneration: expected .*, got an unknown option/,
+    /models\.digits\.onModelVersion: expected .*, got an unknown option/,
   )
 })

@@ -1,9 +1,9 @@
-/** What queries are answered with: the workers, what is known of them, and when an answer is right. */
+/** What a model version answers queries with: its workers, what is known of them, and when an answer is right. */
 
 import { type Criterion, criterionFrom } from '../base/criterion'
+import { outputKindsOf } from '../base/output-kind'
 import { acceptAnswers, hasVectors, type Payload, shapeKeyOf } from '../base/payload'
 import { secret } from '../base/random'
-import { readingsOf } from '../base/reading'
 import { FirstAnswers } from '../base/refutation'
 import { isOpen, type Signature, type TensorList } from '../base/tensor'
 import { Lateness } from '../layers/lateness'
@@ -20,67 +20,67 @@ import type { Settings } from './settings'
 import type { Coder } from './tenants'
 import type { Vectors } from './vectors'
 
-export interface Means {
+export interface Dependencies {
   readonly coder: Coder
   readonly signature: Signature
-  /** Of a query: those of equal keys may share a run. Absent where all shapes are fixed. */
+  /** Queries of equal keys may share a run of the model. Undefined if all shapes are fixed. */
   readonly shapeKeyOf: ((query: TensorList) => string) | undefined
-  /** What queries are mixed, remembered and compared by. Absent where none is. */
+  /** Queries as vectors, by which they are mixed, remembered and compared. Undefined if none of this is done. */
   readonly vectors: Vectors | undefined
-  /** Whether queries are taken for vectors, which have to be finite: to be mixed, decoded and remembered. */
+  /** Whether queries are used as vectors, which must be finite. */
   readonly isMixed: boolean
-  /** Absent where queries are used for longer than it takes to answer them, or workers read no memory of others. */
+  /** Undefined if queries are used longer than their answer takes, or if workers cannot read shared memory. */
   readonly buffers: QueryBuffers | undefined
   readonly pool: Pool<Payload, Payload>
   readonly lateness: Lateness
   readonly criterion: Criterion
-  /** What speaks against it. While something does nothing approximate is given. */
+  /** What speaks against the assumed meaning of outputs: while there is something, no approximate answer is given. */
   readonly first: FirstAnswers
   readonly trust: Reputation
   readonly sampled: Sampling | undefined
-  /** Answers that may be recalled, of whatever model; absent where none is. */
+  /** Answers that may be recalled, of all model versions; undefined if none is. */
   readonly given: GivenAnswers | undefined
-  /** A caller's query ended. */
+  /** Called when a caller's query has ended. */
   readonly ended: Ended
 }
 
-/** Who is told of what. */
-export interface Told {
-  /** There are fewer workers. */
+/** What a model version reports. */
+export interface Callbacks {
+  /** Workers have left. */
   fewer(): void
   judged(verdict: Verdict): void
   recalled(recall: Recall): void
   readonly ended: Ended
 }
 
-/** Makes what samples answers. */
+/** Makes the sampling of a model version. */
 export type SamplingOf = ReturnType<typeof samplingOf>
 
-interface MeansOptions {
-  /** What is believed of workers; default: as many lie as is said. */
+interface DependencyOptions {
+  /** Which workers are trusted; default: all but `byzantine` liars. */
   reputation?: typeof Reputation | undefined
   sampling?: SamplingOf | undefined
   given?: GivenAnswers | undefined
-  /** Of another model: its workers' records are shared. */
-  before?: Means | undefined
+  /** The version before: its workers' records are shared. */
+  before?: Dependencies | undefined
 }
 
 /** @param workers  at least one */
-export function meansOf(
+export function dependenciesOf(
   coder: Coder,
   workers: readonly ModelWorker[],
   settings: Settings,
-  told: Told,
-  { reputation: Believed = Reputation, sampling, given, before }: MeansOptions = {},
-): Means {
+  callbacks: Callbacks,
+  { reputation: Believed = Reputation, sampling, given, before }: DependencyOptions = {},
+): Dependencies {
   const { clock, events, hangMs, limits, scheme, verify, seed, warn, coin = secret } = settings
   const [{ signature, hints }] = workers
-  const readings = readingsOf(signature.outputs, settings.right, hints)
-  const criterion = criterionFrom(signature.outputs, readings)
-  const first = new FirstAnswers(signature.outputs, readings, warn)
+  const outputKinds = outputKindsOf(signature.outputs, settings.right, hints)
+  const criterion = criterionFrom(signature.outputs, outputKinds)
+  const first = new FirstAnswers(signature.outputs, outputKinds, warn)
   const padding = limits.pad ? Padding.for(workers[0]) : undefined
   const vectors = coder.vectorsOf(signature, settings)
-  // Where answers are neither mixed nor held against each other NaN is the model's answer like any other, not its worker's fault.
+  // If answers are neither mixed nor compared, NaN is an answer like any other, not its worker's fault.
   const isPlain = !scheme && verify.mode === 'every' && verify.trust === 'closed'
   const keeps = coder.learns || settings.reuse.exact
   const buffers = !keeps && workers.every((each) => each.sharedMemory) ? new QueryBuffers(workers[0]) : undefined
@@ -89,7 +89,7 @@ export function meansOf(
     ...{ clock, hangMs, maxBatch: limits.batch, together: padding?.together },
     plain: (worker) => verify.trust === 'open' && !worker.trusted,
     accept: acceptAnswers(signature, vectors !== undefined && !isPlain),
-    fewer: () => told.fewer(),
+    fewer: () => callbacks.fewer(),
     changed: ({ name: worker }, identity, what) =>
       events.tellOf(worker, identity, typeof what === 'number' ? { event: 'slots', slots: what } : { event: what }),
     lateMs: () => lateness.ages?.hedgeMs,
@@ -99,17 +99,17 @@ export function meansOf(
     signature,
     liars: coder.scheme.byzantine,
     ejects: coder.code === 'systematic',
-    judged: (verdict) => told.judged(verdict),
+    judged: (verdict) => callbacks.judged(verdict),
     liar: ({ name: worker }, identity) => events.tellOf(worker, identity, { event: 'lied' }),
     recall: (worker, place) => {
       const [identity, { name }] = [identityOf(worker), worker]
       for (const [tenant, all] of given?.recall(identity, place) ?? [])
-        told.recalled({ worker: name, identity, ...(tenant && { tenant }), ...all })
+        callbacks.recalled({ worker: name, identity, ...(tenant && { tenant }), ...all })
     },
   })
   const shapeKey = signature.inputs.some(isOpen) ? (padding?.keyOf ?? shapeKeyOf) : undefined
   const sampled = given && sampling?.({ pool, trust, given })
   const isMixed = vectors !== undefined && hasVectors(signature)
   const known = { coder, signature, shapeKeyOf: shapeKey, vectors, isMixed, buffers }
-  return { ...known, pool, lateness, criterion, first, trust, sampled, given, ended: told.ended }
+  return { ...known, pool, lateness, criterion, first, trust, sampled, given, ended: callbacks.ended }
 }

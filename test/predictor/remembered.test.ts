@@ -1,4 +1,4 @@
-/** Answers without asking, beside each other: equal callers and the budget, whose floor a query chooses, what ends a span, and what is forgotten. */
+/** Answers without asking, beside each other: equal callers and the budget, whose floor a query chooses, what ends a window, and what is forgotten. */
 
 import { beforeAll, expect, it } from 'vitest'
 import { seeded } from '../../src/base/random'
@@ -20,7 +20,7 @@ async function world(options: Partial<PredictorOptions> = {}, coin: () => number
   const model = (x: Float32Array) => (at.swapped ? Float32Array.of(x[1], x[0]) : x.slice())
   const answer = (x: Float32Array) => (at.calls++, model(x))
   const law = () => at.ms * Math.exp(0.1 * random.gauss())
-  const workers = Array.from({ length: 4 }, (_, i) => new SimulatedWorker(i, { clock, law, answer, signature, interruptible: true })) // biome-ignore format: one line
+  const workers = Array.from({ length: 4 }, (_, i) => new SimulatedWorker(i, { clock, serviceMs: law, answer, signature, interruptible: true })) // biome-ignore format: one line
   const predictor = await createPredictor({
     ...{ workers, hedge: false, verify: { audit: 0 }, right: 'label', onWarning() {} },
     ...{ testing: { clock, coin }, ...options },
@@ -72,7 +72,7 @@ it('an audit whose query is under way for another caller has the model’s own a
   await clock.run(clock.now() + 2000)
   await first
   expect((await Promise.all(others)).map(({ status }) => status)).not.toContain('remembered')
-  expect(budget()?.catches).toBe(0)
+  expect(budget()?.detectedErrors).toBe(0)
   await predictor.close()
 })
 
@@ -88,7 +88,7 @@ it('a query’s own minConfidence is a floor, however many have one', async () =
   await predictor.close()
 })
 
-it('callers that leave end no span, and make none begin anew after a restart', async () => {
+it('callers that leave end no window, and make none begin anew after a restart', async () => {
   const { clock, predictor, ask, budget } = await world(remembering({ limits: { queries: 10_000 } }))
   for (let i = 0; i < 50; i++) await ask()
   const before = budget()
@@ -97,10 +97,10 @@ it('callers that leave end no span, and make none begin anew after a restart', a
   stop.abort()
   await Promise.allSettled(all)
   await clock.run(clock.now() + 100)
-  expect(before).toMatchObject({ span: 1, answers: 50 })
-  expect(budget()).toMatchObject({ span: 1, answers: 50 })
+  expect(before).toMatchObject({ window: 1, answers: 50 })
+  expect(budget()).toMatchObject({ window: 1, answers: 50 })
   const next = await world(remembering({ memory: { state: await predictor.save() } }))
-  expect(next.budget()).toMatchObject({ span: 1, answers: 50 })
+  expect(next.budget()).toMatchObject({ window: 1, answers: 50 })
   await Promise.all([predictor.close(), next.predictor.close()])
 })
 

@@ -10,7 +10,7 @@ import type { Experience } from '../memory/experience'
 import { Neighbours, type Said } from './neighbours'
 
 /** Answers in the first span. */
-export const firstSpan = (maxError: number) => Math.round(BUDGETS.first / maxError)
+export const firstWindow = (maxError: number) => Math.round(BUDGETS.first / maxError)
 
 /** A query of a stream. */
 export interface Recorded {
@@ -75,12 +75,12 @@ export interface Spending {
   asked: number
   audits: number
   wrong: number
-  spans: number
+  windows: number
   /** Those with more wrong answers than allowed. */
   over: number
 }
 
-export const nothingSpent = (): Spending => ({ queries: 0, asked: 0, audits: 0, wrong: 0, spans: 0, over: 0 })
+export const nothingSpent = (): Spending => ({ queries: 0, asked: 0, audits: 0, wrong: 0, windows: 0, over: 0 })
 
 export function addTo(to: Spending, more: Spending): Spending {
   for (const name of Object.keys(to) as (keyof Spending)[]) to[name] += more[name]
@@ -93,26 +93,26 @@ export function addTo(to: Spending, more: Spending): Spending {
  * @param from  where counting begins
  */
 export function spend(stream: readonly Recorded[], maxError: number, random: Random, from = 0): Spending {
-  const ledger = new ErrorBudget({ maxError, recovers: false, coin: random.next })
+  const budget = new ErrorBudget({ maxError, recovers: false, coin: random.next })
   const spent = nothingSpent()
   const kept = new Set<number>()
-  let [{ span, allowed }, wrong] = [ledger.stats, 0]
+  let [{ window, allowed }, wrong] = [budget.stats, 0]
   const close = () => {
-    spent.spans++
+    spent.windows++
     spent.over += Number(wrong > allowed)
   }
   for (const [i, { first, said }] of stream.entries()) {
     if (i === from) Object.assign(spent, { queries: 0, asked: 0, audits: 0, wrong: 0 })
     spent.queries++
     const isRepeat = kept.has(first)
-    const draw = isRepeat ? ledger.drawRepeat() : said && ledger.draw(said.confidence)
-    if (ledger.span !== span) {
+    const draw = isRepeat ? budget.drawRepeat() : said && budget.draw(said.confidence)
+    if (budget.window !== window) {
       close()
-      ;[{ span, allowed }, wrong] = [ledger.stats, 0]
+      ;[{ window, allowed }, wrong] = [budget.stats, 0]
     }
-    ledger.count()
+    budget.count()
     const isRight = isRepeat || said?.isRight === true
-    draw?.told(isRight)
+    draw?.grade(isRight)
     spent.audits += Number(draw?.is === 'audit')
     if (draw?.is === 'remember') {
       wrong += Number(!isRight)

@@ -1,21 +1,21 @@
-/** Queries of callers that a trusted worker has answered, and no stranger has seen: what newcomers are asked. */
+/** Queries that a trusted worker has answered and no untrusted worker has seen: candidates are tested with them. */
 
 import type { Payload } from '../base/payload'
 import type { Evidence } from './evidence'
 
-/** Kept at most, and values in them. */
+/** Spot checks that are kept, and the values in them. */
 const MOST_KEPT = 256
 const MOST_VALUES = 2 ** 23
 
-export interface Quiz {
+export interface SpotCheck {
   readonly payload: Payload
   readonly answer: Payload
 }
 
-export class Quizzes {
+export class SpotChecks {
   readonly #evidence: Pick<Evidence, 'renewals'>
-  #kept: Quiz[] = []
-  /** Of which model they are. */
+  #kept: SpotCheck[] = []
+  /** The model that answered them. */
   #renewals: number
 
   constructor(evidence: Pick<Evidence, 'renewals'>) {
@@ -27,16 +27,16 @@ export class Quizzes {
     return this.#kept.length > 0 && this.#renewals === this.#evidence.renewals
   }
 
-  keep(quiz: Quiz): void {
+  keep(check: SpotCheck): void {
     if (this.#renewals !== this.#evidence.renewals) this.#kept = []
     this.#renewals = this.#evidence.renewals
-    this.#kept.push(quiz)
-    const most = Math.max(2, Math.min(MOST_KEPT, Math.floor(MOST_VALUES / (quiz.payload.size + quiz.answer.size))))
+    this.#kept.push(check)
+    const most = Math.max(2, Math.min(MOST_KEPT, Math.floor(MOST_VALUES / (check.payload.size + check.answer.size))))
     this.#kept.splice(0, this.#kept.length - most)
   }
 
-  /** One of them, which is asked once. @param coin  uniform, from 0 to 1 */
-  take(coin: number): Quiz {
+  /** Takes out a random one. @param coin  uniform, from 0 to 1 */
+  take(coin: number): SpotCheck {
     return this.#kept.splice(Math.floor(coin * this.#kept.length), 1)[0]
   }
 }

@@ -45,7 +45,7 @@ export interface OutputHints {
 
 type EvidenceKind = 'right' | 'config' | 'graph' | 'name' | 'type' | 'shape'
 
-export interface RightReading {
+export interface OutputKind {
   output: string
   right: OutputCriterion
   /** What the reading follows from; of a guess what suggests it. */
@@ -79,16 +79,16 @@ const PROBABILITIES = /prob|softmax|sigmoid|confidence/i
  * @param hints  of each output, in the order of the signature
  * @throws TypeError, RangeError for `right`, where it is wrong or not of this model
  */
-export function readingsOf(
+export function outputKindsOf(
   outputs: readonly TensorSpec[],
   right?: Right,
   hints: readonly (OutputHints | undefined)[] = [],
-): RightReading[] {
+): OutputKind[] {
   const { stated, fieldOf } = statedOf(outputs, right)
-  return outputs.map((spec, i): RightReading => {
+  return outputs.map((spec, i): OutputKind => {
     const said = Object.hasOwn(stated, spec.name) ? stated[spec.name] : undefined
     const facts = { spec, outputs, field: fieldOf(spec.name), ...hints[i] }
-    return said === undefined ? readingOf(facts) : saidOf(facts, said)
+    return said === undefined ? outputKindOf(facts) : saidOf(facts, said)
   })
 }
 
@@ -116,10 +116,10 @@ function statedOf(outputs: readonly TensorSpec[], right: Right | undefined) {
 }
 
 /** As the user says. */
-function saidOf(facts: OutputFacts, said: RightOutput): RightReading {
+function saidOf(facts: OutputFacts, said: RightOutput): OutputKind {
   const { spec, field } = facts
   const { name: output, type } = spec
-  const read = (right: OutputCriterion) => reading(facts, 'right', right, 'it is said to be')
+  const read = (right: OutputCriterion) => outputKind(facts, 'right', right, 'it is said to be')
   if (said === 'equal') return read({ kind: 'equal' })
   if (!isReal(type)) throw new RangeError(expected(field, `'equal' for ${type}`, said))
   if (said === 'labels') return read({ kind: 'labels', threshold: thresholdSaid(facts) })
@@ -147,19 +147,19 @@ function thresholdSaid({ node, spec, config, field }: OutputFacts): number {
 }
 
 /** Evidence in its order: each rule that does not apply leaves it to the next. */
-function readingOf(facts: OutputFacts): RightReading {
+function outputKindOf(facts: OutputFacts): OutputKind {
   const { spec } = facts
-  if (!isReal(spec.type)) return reading(facts, 'type', { kind: 'equal' }, `${spec.type} is no real number`)
-  if (isOpen(spec)) return reading(facts, 'shape', { kind: 'tolerance' }, 'its shape may differ') // nothing is recovered
+  if (!isReal(spec.type)) return outputKind(facts, 'type', { kind: 'equal' }, `${spec.type} is no real number`)
+  if (isOpen(spec)) return outputKind(facts, 'shape', { kind: 'tolerance' }, 'its shape may differ') // nothing is recovered
   return byConfig(facts) ?? byGraph(facts) ?? byName(facts)
 }
 
-function byConfig(facts: OutputFacts): RightReading | undefined {
+function byConfig(facts: OutputFacts): OutputKind | undefined {
   const { spec, config, node } = facts
   const { problemType, labels = 0, vocabulary = 0 } = config ?? {}
   if (EMBEDDINGS.test(spec.name) || QUANTITIES.test(spec.name)) return undefined // it is of the head alone
   const n = vectorLength(spec)
-  const known = (right: OutputCriterion, why: string) => reading(facts, 'config', right, why)
+  const known = (right: OutputCriterion, why: string) => outputKind(facts, 'config', right, why)
   if (problemType === 'regression') return doubted(facts, 'config', 'config.json says regression')
   if (problemType === 'multi_label_classification' && n) {
     const threshold = node?.op === 'Sigmoid' ? 0.5 : 0
@@ -199,7 +199,7 @@ const MEASURING = [
   'TopK',
 ]
 
-function byGraph(facts: OutputFacts): RightReading | undefined {
+function byGraph(facts: OutputFacts): OutputKind | undefined {
   const { spec, outputs, node } = facts
   if (!node) return undefined
   const { op, axis } = node
@@ -208,15 +208,15 @@ function byGraph(facts: OutputFacts): RightReading | undefined {
   if (QUANTITIES.test(spec.name) && !PROBABILITIES.test(spec.name)) return undefined
   if (op === 'Softmax' || op === 'LogSoftmax') {
     const right = labelsOf(spec, n ? undefined : axis)
-    return right && reading(facts, 'graph', right, why)
+    return right && outputKind(facts, 'graph', right, why)
   }
-  if (CLASSIFIERS.includes(op) && n) return reading(facts, 'graph', { kind: 'label', positions: 1, classes: n }, why)
+  if (CLASSIFIERS.includes(op) && n) return outputKind(facts, 'graph', { kind: 'label', positions: 1, classes: n }, why)
   if (REGRESSORS.includes(op)) return doubted(facts, 'graph', why)
   if (op === 'Sigmoid') {
-    if (n && outputs.length === 1) return reading(facts, 'graph', { kind: 'labels', threshold: 0.5 }, why)
+    if (n && outputs.length === 1) return outputKind(facts, 'graph', { kind: 'labels', threshold: 0.5 }, why)
     return doubted(facts, 'graph', why, n ? { kind: 'labels', threshold: 0.5 } : undefined)
   }
-  if (EMBEDDERS.includes(op)) return reading(facts, 'graph', { kind: 'tolerance' }, why)
+  if (EMBEDDERS.includes(op)) return outputKind(facts, 'graph', { kind: 'tolerance' }, why)
   if (PROBABILITIES.test(spec.name) || EMBEDDINGS.test(spec.name)) return undefined
   if (MEASURING.includes(op) && !(n && IMAGENET.includes(n))) {
     return doubted(facts, 'graph', why)
@@ -224,13 +224,13 @@ function byGraph(facts: OutputFacts): RightReading | undefined {
   return undefined
 }
 
-function byName(facts: OutputFacts): RightReading {
+function byName(facts: OutputFacts): OutputKind {
   const { spec, outputs } = facts
   const { name, shape } = spec
   const n = vectorLength(spec)
   const rows = n && outputs.find((other) => other !== spec && other.shape.length > 1 && other.shape[0] === n)
   if (rows) return doubted(facts, 'shape', `it has as many values as '${rows.name}' has rows`)
-  if (EMBEDDINGS.test(name)) return reading(facts, 'name', { kind: 'tolerance' }, 'its name says embeddings')
+  if (EMBEDDINGS.test(name)) return outputKind(facts, 'name', { kind: 'tolerance' }, 'its name says embeddings')
   if (QUANTITIES.test(name)) return doubted(facts, 'name', 'its name says quantities')
   if (!n) {
     if (!lengthsOf(spec).length) return doubted(facts, 'shape', 'it is one value')
@@ -239,13 +239,13 @@ function byName(facts: OutputFacts): RightReading {
   const label = { kind: 'label', positions: 1, classes: n } as const
   if (RANKED.test(name)) return doubted(facts, 'name', 'its name says a ranking', label)
   if (TAGS.test(name)) return doubted(facts, 'name', 'its name says tags', label)
-  if (IMAGENET.includes(n)) return reading(facts, 'shape', label, `ImageNet has ${n} classes`)
+  if (IMAGENET.includes(n)) return outputKind(facts, 'shape', label, `ImageNet has ${n} classes`)
   if (!SCORES.test(name)) return doubted(facts, 'shape', 'nothing tells what its values are', label)
   if (n > MOST_CLASSES) return doubted(facts, 'name', `${n} values may be a ranking, or words`, label)
-  return reading(facts, 'name', label, 'its name says scores of classes')
+  return outputKind(facts, 'name', label, 'its name says scores of classes')
 }
 
-function reading({ spec }: OutputFacts, evidence: EvidenceKind, right: OutputCriterion, why: string): RightReading {
+function outputKind({ spec }: OutputFacts, evidence: EvidenceKind, right: OutputCriterion, why: string): OutputKind {
   return { output: spec.name, right, evidence, why }
 }
 
@@ -268,8 +268,8 @@ function doubted(
   evidence: EvidenceKind,
   why: string,
   right: OutputCriterion = { kind: 'tolerance' },
-): RightReading {
-  const guess = reading(facts, evidence, right, why)
+): OutputKind {
+  const guess = outputKind(facts, evidence, right, why)
   return { ...guess, doubt: `${choicesOf(facts.spec, facts.field)}, got none: ${why}` }
 }
 
@@ -294,8 +294,8 @@ function labelsOf(spec: TensorSpec, axis = spec.shape.findLastIndex((n) => n > 1
   return { kind: 'label', positions: size(spec) / classes, classes, ...(step > 1 && { step }) }
 }
 
-/** What is to be said where readings are guesses. */
-export const doubtsOf = (readings: readonly RightReading[]): string[] => readings.flatMap(({ doubt }) => doubt ?? [])
+/** What the user has to say if it is a guess what outputs mean. */
+export const doubtsOf = (kinds: readonly OutputKind[]): string[] => kinds.flatMap(({ doubt }) => doubt ?? [])
 
 /** In words, when an output is right. */
 export function sayCriterion(right: OutputCriterion): string {

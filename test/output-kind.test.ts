@@ -2,14 +2,14 @@
 
 import { expect, it } from 'vitest'
 import { criterionOf } from '../src/base/criterion'
-import { type OutputHints, type Right, readingsOf } from '../src/base/reading'
+import { type OutputHints, outputKindsOf, type Right } from '../src/base/output-kind'
 import type { TensorSpec } from '../src/base/tensor'
 
 const specs = (outputs: Record<string, readonly number[]>): TensorSpec[] =>
   Object.entries(outputs).map(([name, shape]) => ({ name, shape }))
 const detector = specs({ boxes: [32, 4], scores: [32] })
 const kinds = (outputs: readonly TensorSpec[], right?: Right, hints?: OutputHints[]) =>
-  readingsOf(outputs, right, hints).map(({ right, doubt }) => `${right.kind}${doubt ? '?' : ''}`)
+  outputKindsOf(outputs, right, hints).map(({ right, doubt }) => `${right.kind}${doubt ? '?' : ''}`)
 
 it.each([
   [{ logits: [10] }, ['label']],
@@ -45,7 +45,8 @@ it('the graph’s last node goes before the name', () => {
 
 it('config.json goes before the graph', () => {
   const logits = specs({ logits: [6] })
-  const read = (config: OutputHints['config']) => readingsOf(logits, undefined, [{ config, node: { op: 'Gemm' } }])[0]
+  const read = (config: OutputHints['config']) =>
+    outputKindsOf(logits, undefined, [{ config, node: { op: 'Gemm' } }])[0]
   expect(read({ problemType: 'multi_label_classification', labels: 6 }).right).toEqual({ kind: 'labels', threshold: 0 })
   expect(read({ problemType: 'regression', labels: 6 }).doubt).toMatch('config.json says regression')
   expect(read({ labels: 6 }).evidence).toBe('config')
@@ -57,16 +58,17 @@ it('config.json goes before the graph', () => {
 })
 
 it('a guess says what is to be said', () => {
-  const [{ doubt }] = readingsOf(specs({ dense: [10] }))
+  const [{ doubt }] = outputKindsOf(specs({ dense: [10] }))
   expect(doubt).toBe(
     "right: expected 'label', { top: k }, 'labels', { within: x } or { relative: x } for output 'dense' of [10], got none: nothing tells what its values are",
   )
-  const [, { doubt: named }] = readingsOf(detector)
+  const [, { doubt: named }] = outputKindsOf(detector)
   expect(named).toMatch(/^right\.outputs\.scores: expected .* it has as many values as 'boxes' has rows$/)
 })
 
 it('the threshold of tags is .5 of probabilities, 0 of logits; where nothing tells it is to be said', () => {
-  const read = (name: string, hints: OutputHints = {}) => readingsOf(specs({ [name]: [6] }), 'labels', [hints])[0].right
+  const read = (name: string, hints: OutputHints = {}) =>
+    outputKindsOf(specs({ [name]: [6] }), 'labels', [hints])[0].right
   expect(read('logits')).toEqual({ kind: 'labels', threshold: 0 })
   expect(read('probabilities')).toEqual({ kind: 'labels', threshold: 0.5 })
   expect(read('logits', { node: { op: 'Sigmoid' } })).toEqual({ kind: 'labels', threshold: 0.5 })
@@ -108,5 +110,5 @@ it.each([
   ['label', "right: expected { outputs: { boxes: .., scores: .., area: .., words: .., ids: .. } } for a model of 5 outputs, got 'label'"], // biome-ignore format: one line
 ])('%j is refused', (right, message) => {
   const all = [...detector, ...specs({ area: [1], words: [-1] }), { name: 'ids', shape: [3], type: 'int64' } as const]
-  expect(() => readingsOf(all, right as never)).toThrow(message)
+  expect(() => outputKindsOf(all, right as never)).toThrow(message)
 })
