@@ -17,7 +17,9 @@ describe('OpenTelemetry', () => {
     const { span } = (await served.line(({ span }) => span !== undefined)) as { span: Record<string, unknown> }
     expect(span).toMatchObject({ name: 'infer digits', parent: 'b'.repeat(16), ended: true })
     expect(span.attributes).toMatchObject({ 'http.response.status_code': 200, 'approxifer.queries': 1 })
-    expect(span.events).toEqual([['row', expect.objectContaining({ row: 0, outcome: 'onTime', worker: 'worker 0' })]])
+    expect(span.events).toEqual([['row', expect.objectContaining({ status: 'exact', workers: ['worker 0'] })]])
+    const { trace } = await served.line(({ route }) => route === 'infer')
+    expect(trace).toBe('a'.repeat(32))
     expect(await served.stop()).toBe(0)
   })
 })
@@ -34,9 +36,12 @@ propagation.setGlobalPropagator({
   },
 })
 const startSpan = (name, { attributes }, context) => {
-  const span = { name, parent: trace.getSpanContext(context)?.spanId, attributes: { ...attributes }, events: [] }
+  const parent = trace.getSpanContext(context)
+  const span = { name, parent: parent?.spanId, attributes: { ...attributes }, events: [] }
   return {
     isRecording: () => true,
+    spanContext: () => ({ traceId: parent?.traceId ?? '${'c'.repeat(32)}', spanId: '${'d'.repeat(16)}', traceFlags: 1 }),
+    updateName: (name) => Object.assign(span, { name }),
     setAttributes: (more) => Object.assign(span.attributes, more),
     setStatus() {},
     addEvent: (event, about) => span.events.push([event, about]),
