@@ -1,21 +1,12 @@
 /** What became of a request, for logs and metrics. */
 
-import type { Code } from '../base/errors'
-import type { Prediction, Status } from '../base/prediction'
+import type { Status } from '../base/prediction'
 import type { Principal } from './principal'
 
 export type Route = 'infer' | 'embeddings' | 'rerank' | 'metadata' | 'health' | 'other'
 
 /** Whether a model is asked there. */
 export const isInference = (route: Route) => ['infer', 'embeddings', 'rerank'].includes(route)
-
-/** What became of one query of a request: how it was answered, or the code of its error. */
-export type QueryEnd =
-  | Pick<
-      Prediction,
-      'query' | 'status' | 'confidence' | 'workers' | 'hedged' | 'recovery' | 'reused' | 'queuedMs' | 'ranMs'
-    >
-  | { readonly status: Code }
 
 /** What became of a request. */
 export interface RequestEvent {
@@ -34,9 +25,7 @@ export interface RequestEvent {
   queries: number
   /** How many of them ended how; those that failed are in none. */
   statuses: Record<Status, number>
-  /** Of each row, where not all failed. */
-  outcomes: readonly QueryEnd[]
-  /** W3C Trace Context of its queries: the client's, or a new one. Of requests for inference. */
+  /** W3C Trace Context of its queries, by which their events name them: the client's, or a new one. Of requests for inference. */
   traceparent?: string
   /** The client's. */
   id?: string

@@ -177,7 +177,6 @@ class GatewayServer<Model> {
       ms: 0,
       queries: 0,
       statuses: noAnswers(),
-      outcomes: [],
     }
     if (principal) event.principal = principal
     let response: Response

@@ -25,7 +25,7 @@ import type { Priority } from '../predictor/options'
 import type { Predictor } from '../predictor/predictor'
 import { type BatchOptions, bytesOf, predictBatch, RowError, type RowOutcome, recallIds, whole } from './batch'
 import { ByteBudget, readBody } from './body'
-import type { QueryEnd, RequestEvent } from './event'
+import type { RequestEvent } from './event'
 import { InFlight, type Served } from './models'
 import { clientKeyOf, permitted, priorities } from './principal'
 import { overloaded, Refusal, refusalOf, unavailable } from './refusal'
@@ -197,25 +197,7 @@ export async function outcomesOf(
   event.principal?.onQueries?.(queries.length)
   const outcomes = await predictBatch(predictor, queries, options).catch(rethrown)
   for (const outcome of outcomes) if ('prediction' in outcome) event.statuses[outcome.prediction.status]++
-  event.outcomes = outcomes.map((each) =>
-    'prediction' in each ? outcomeOf(each.prediction) : { status: each.error.code },
-  )
   return outcomes
-}
-
-/** Without the answer: whoever keeps this for a while must not keep that. */
-function outcomeOf({
-  query,
-  status,
-  confidence,
-  workers,
-  hedged,
-  recovery,
-  reused,
-  queuedMs,
-  ranMs,
-}: Prediction): QueryEnd {
-  return { query, status, confidence, workers, hedged, recovery, reused, queuedMs, ranMs }
 }
 
 /** The client's, or a new one. */

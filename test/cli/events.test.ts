@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { EventFeed } from '../../src/cli/serve/events'
 import type { PredictorEvent } from '../../src/events'
-import type { RequestEvent } from '../../src/gateway/event'
 
 const joined = (worker = 'a', at = performance.now()): PredictorEvent => ({
   ...{ event: 'joined', worker, identity: worker, at },
@@ -99,10 +98,9 @@ describe('events', () => {
     const { response } = connect(events)
     const statuses = { exact: 1, checked: 0, recovered: 0, remembered: 0, unverified: 0, audited: 0 }
     const request = new Request('http://localhost/v2/models/m/infer')
-    const outcomes = [{ query: 7, status: 'exact' as const, workers: ['a'] }] as unknown as RequestEvent['outcomes']
-    const event = { request, route: 'infer' as const, status: 200, ms: 2, queries: 1, statuses, outcomes, id: 'one' }
-    events.request('m', { ...event, error: 'your input was 42' })
-    events.request('m', { ...event, route: 'health' })
+    const event = { request, route: 'infer' as const, status: 200, ms: 2, queries: 1, statuses, id: 'one' }
+    events.request('m', { ...event, error: 'your input was 42' }, [{ query: 7, attempts: [] }])
+    events.request('m', { ...event, route: 'health' }, [])
     events.close()
     const text = await response.clone().text()
     expect((await told(response)).flatMap((each) => each.events)).toMatchObject([

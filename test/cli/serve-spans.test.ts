@@ -17,7 +17,9 @@ describe('OpenTelemetry', () => {
     const { span } = (await served.line(({ span }) => span !== undefined)) as { span: Record<string, unknown> }
     expect(span).toMatchObject({ name: 'infer digits', parent: 'b'.repeat(16), ended: true })
     expect(span.attributes).toMatchObject({ 'http.response.status_code': 200, 'approxifer.queries': 1 })
-    expect(span.events).toEqual([['row', expect.objectContaining({ status: 'exact', workers: ['worker 0'] })]])
+    expect(span.events).toEqual([
+      ['row', expect.objectContaining({ status: 'exact', attempts: ['worker 0, first: answered'] })],
+    ])
     const { trace } = await served.line(({ route }) => route === 'infer')
     expect(trace).toBe('a'.repeat(32))
     expect(await served.stop()).toBe(0)

@@ -32,8 +32,8 @@ export interface Serving {
   readonly warn: (model: string, text: string) => void
   /** Told which answers of a model are recalled. */
   readonly recalled: (model: string, recall: Recall) => void
-  /** Told what happens at a model. */
-  readonly happened: (model: string, event: PredictorEvent) => void
+  /** What hears of a model that is loaded. */
+  readonly listener: (model: string) => (event: PredictorEvent) => void
   /** Another model is served, or none any more. */
   onChange(): void
   /** The first attempt at a model failed. @returns whether that is the end of it */
@@ -138,12 +138,11 @@ export class DesiredModel {
 
   async #load(model: ModelConfig, signal: AbortSignal): Promise<void> {
     const { name } = this
-    const { gateway, warn, recalled, happened } = this.context
+    const { gateway, warn, recalled, listener } = this.context
     const options = await predictorOptions(name, model, (text) => warn(name, text), signal)
     signal.throwIfAborted()
     const onRecall = (recall: Recall) => recalled(name, recall)
-    const onEvent = (event: PredictorEvent) => happened(name, event)
-    await gateway.load(name, { ...options, onEvent, ...(mayRecall(options) && { onRecall }) })
+    await gateway.load(name, { ...options, onEvent: listener(name), ...(mayRecall(options) && { onRecall }) })
   }
 
   async #unload(): Promise<void> {

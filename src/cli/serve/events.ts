@@ -6,6 +6,7 @@
 import type { PredictorEvent } from '../../events'
 import { isInference, type RequestEvent } from '../../gateway/event'
 import type { Recall } from '../../trust/given-answers'
+import type { QueryRecord } from './journal'
 import { type Connection, problem } from './listen'
 import { tokenOf } from './tokens'
 
@@ -23,7 +24,7 @@ const MOST_CLIENTS = 32
 /** Between two comments that keep proxies from closing a stream without events. */
 const HEARTBEAT_MS = 15_000
 
-/** What a request came to. `queries`: the numbers of its queries' events, where these were answered. */
+/** What a request came to. `queries`: their numbers, by which events tell of them. */
 interface RequestTold {
   readonly event: 'request'
   readonly at: number
@@ -143,9 +144,10 @@ export class EventFeed {
     this.#push(model, event)
   }
 
-  request(model: string, { route, id, status, ms, queries: rows, outcomes, traceparent }: RequestEvent): void {
+  request(model: string, event: RequestEvent, told: readonly QueryRecord[]): void {
+    const { route, id, status, ms, queries: rows, traceparent } = event
     if (!isInference(route)) return
-    const queries = outcomes.flatMap((outcome) => ('query' in outcome ? outcome.query : []))
+    const queries = told.map(({ query }) => query)
     const at = sinceEpoch(performance.now())
     this.#push(model, { event: 'request', at, id, status, ms, rows, queries, traceparent })
   }

@@ -4,11 +4,12 @@ import { setImmediate } from 'node:timers/promises'
 import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import pino from 'pino'
 import { clientOf } from '../../gateway/body'
-import type { QueryEnd, RequestEvent } from '../../gateway/event'
+import type { RequestEvent } from '../../gateway/event'
 import { pathOf } from '../../gateway/routes'
 import { PROBE } from '../../oip/write'
 import type { Recall } from '../../trust/given-answers'
 import type { EventFeed } from './events'
+import type { Journal, QueryRecord } from './journal'
 import type { Metrics } from './metrics'
 import type { logLevels } from './options'
 import type { RefusedRequest } from './tokens'
@@ -19,14 +20,16 @@ export function observer(
   metrics: Metrics,
   spans: Spans,
   events: EventFeed,
+  journal: Pick<Journal, 'take'>,
   isModel: (name: string) => boolean,
 ): (event: RequestEvent) => void {
   return (event) => {
     const model = event.model !== undefined && isModel(event.model) ? event.model : ''
+    const queries = journal.take(event.traceparent)
     metrics.request(event, model)
-    spans.ended(event)
-    logRequest(log, event)
-    events.request(model, event)
+    spans.ended(event, queries)
+    logRequest(log, event, queries)
+    events.request(model, event, queries)
   }
 }
 
@@ -64,8 +67,9 @@ export async function tellRecall(
 }
 
 /** Probes come every second; they are told at 'debug'. */
-function logRequest(log: Log, event: RequestEvent): void {
-  const { route, principal, id, model, version, status, ms, queries, statuses, outcomes, error } = event
+function logRequest(log: Log, event: RequestEvent, told: readonly QueryRecord[]): void {
+  const { route, principal, id, model, version, status, ms, queries, error } = event
+  const statuses = Object.fromEntries(Object.entries(event.statuses).filter(([, count]) => count))
   const level = route === 'health' ? 'debug' : status >= 500 ? 'error' : 'info'
   if (!log.isLevelEnabled(level)) return
   const reason = error?.replace(/, got .*/s, '') // what came is nobody's business
@@ -79,27 +83,26 @@ function logRequest(log: Log, event: RequestEvent): void {
     ms: rounded(ms),
     rows: queries,
     statuses,
-    answers: outcomes.length ? outcomes.slice(0, MOST_ANSWERS).map(told) : undefined,
+    answers: told.length ? told.slice(0, MOST_ANSWERS).map(answerOf) : undefined,
     trace: event.traceparent?.split('-')[1],
     reason,
     probe: event.request.headers.has(PROBE) || undefined,
   })
 }
 
-/** Of a query: who answered, after how long, whether a second worker was asked; of a recovered one what it was made from, why, and how sure that is. */
-function told(outcome: QueryEnd) {
-  if (!('workers' in outcome)) return outcome
-  const { query, status, confidence, workers, hedged, reused, recovery, queuedMs, ranMs } = outcome
+/** Of a query: how it ended, who was asked for it, why, and what came of it; of a recovered one what it was made from, why, and how sure that is. */
+function answerOf({ query, ended, recovered, attempts }: QueryRecord) {
+  const { status, confidence = 1, workers = [], reused, queuedMs, ranMs } = ended ?? {}
   return {
     query,
     status,
-    ...(confidence !== undefined && confidence < 1 && { confidence: rounded(confidence) }),
-    ...(workers.length && { workers: workers.slice(0, MOST_ANSWERS) }),
-    ...(hedged && { hedged }),
+    ...(confidence < 1 && { confidence: rounded(confidence) }),
+    ...(recovered && { recovered: recovered.why, from: recovered.source }),
     ...(reused && { reused }),
-    ...(recovery && { recovered: recovery.why, from: recovery.source }),
-    queuedMs: rounded(queuedMs),
-    ranMs: rounded(ranMs),
+    ...(workers.length && { workers: workers.slice(0, MOST_ANSWERS) }),
+    queuedMs,
+    ranMs,
+    ...(attempts.length && { attempts: attempts.slice(0, MOST_ANSWERS) }),
   }
 }
 
@@ -132,7 +135,7 @@ export class Spans {
     return `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`
   }
 
-  ended({ request, route, model, version, status, ms, queries, outcomes }: RequestEvent): void {
+  ended({ request, route, model, version, status, ms, queries }: RequestEvent, told: readonly QueryRecord[]): void {
     const end = Date.now()
     const name = model === undefined ? route : `${route} ${model}`
     const span = this.#open.get(request) ?? this.#begun(request, end - ms) // one that is not for inference
@@ -145,8 +148,10 @@ export class Spans {
       ...(version !== undefined && { 'approxifer.version': version }),
     })
     if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
-    for (const outcome of span.isRecording() ? outcomes.slice(0, MOST_ANSWERS) : [])
-      span.addEvent('row', { ...told(outcome) })
+    for (const record of span.isRecording() ? told.slice(0, MOST_ANSWERS) : []) {
+      const { attempts = [], ...answer } = answerOf(record)
+      span.addEvent('row', { ...answer, attempts: attempts.map(({ worker, why, was }) => `${worker}, ${why}: ${was}`) })
+    }
     span.end(end)
   }
 

@@ -13,6 +13,7 @@ import { adminOptions, forOperators, onAdminPort } from './admin'
 import { type Config, type Flags, readConfig, remoteFilesOf } from './config'
 import { EventFeed } from './events'
 import { type Certificate, readCertificate, withOrigins } from './guard'
+import { Journal } from './journal'
 import { leave } from './leave'
 import { type Connection, type Listening, listen, problem } from './listen'
 import { Metrics } from './metrics'
@@ -99,9 +100,12 @@ class ModelServer {
       () => this.#events.clients,
     )
     const spans = new Spans()
+    const journal = new Journal()
     this.#gateway = createGateway({
       models: {},
-      observe: observer(log, this.#metrics, spans, this.#events, (model) => this.#gateway.names.includes(model)),
+      observe: observer(log, this.#metrics, spans, this.#events, journal, (model) =>
+        this.#gateway.names.includes(model),
+      ),
       traceparent: (request) => spans.begin(request),
       ...(state !== undefined && { store: fileStore(state) }),
       saveEveryMs: saveEvery * 1000,
@@ -114,11 +118,15 @@ class ModelServer {
     const warn = (model: string, text: string) => log.warn({ model, url: this.#listening[0]?.url }, text)
     const recalled = (...what: [string, Recall]) => void tellRecall(log, this.#events, ...what)
     const context = { gateway: this.#gateway, log, warn, recalled }
-    const happened = (model: string, event: PredictorEvent) => {
-      this.#metrics.event(model, event)
-      this.#events.tell(model, event)
+    const listener = (model: string) => {
+      const record = journal.listener()
+      return (event: PredictorEvent) => {
+        record(event)
+        this.#metrics.event(model, event)
+        this.#events.tell(model, event)
+      }
     }
-    this.#models = new ServedModels({ ...context, happened }, config.server.ready)
+    this.#models = new ServedModels({ ...context, listener }, config.server.ready)
   }
 
   /** First, so that an address that is taken is known at once, and probes have an answer while models load. */
