@@ -56,9 +56,9 @@ export type RecoverySource = 'code' | 'memory'
 
 /**
  * Why an answer was recovered. `late`: its worker takes longer than usual. `lost`: no worker that may be asked is left. `deadline`: its time was up.
- * `offered`: its group was decoded before anybody knew what is late. `scheme`: the paper's code decodes every answer.
+ * `decodable`: its group was decoded before anybody knew what is late. `scheme`: the paper's code decodes every answer.
  */
-export type RecoveryCause = 'late' | 'lost' | 'deadline' | 'offered' | 'scheme'
+export type RecoveryCause = 'late' | 'lost' | 'deadline' | 'decodable' | 'scheme'
 
 /** An answer that was predicted from others. */
 export interface Recovered {

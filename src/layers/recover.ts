@@ -65,7 +65,7 @@ const OFFERED = 1
 const LATE = 2
 const LOST = 3
 const DUE = 4
-const CAUSES: readonly RecoveryCause[] = ['offered', 'offered', 'late', 'lost', 'deadline']
+const CAUSES: readonly RecoveryCause[] = ['decodable', 'decodable', 'late', 'lost', 'deadline']
 
 /** What the query may be given, and what it was chosen from. */
 interface ChosenRecovery extends BestRecovery {

@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest'
-import { Journal } from '../../src/cli/serve/journal'
+import { RequestJournal } from '../../src/cli/serve/journal'
 import type { PredictorEvent } from '../../src/events'
 
 const [ONE, OTHER] = ['a', 'b'].map((id) => `00-${id.repeat(32)}-${id.repeat(16)}-00`)
 
 it('tells of a request who was asked, why, and what came of it by then; once, and of no other request', () => {
-  const journal = new Journal()
+  const journal = new RequestJournal()
   const hear = journal.listener()
   const told: PredictorEvent[] = [
     { at: 0, event: 'asked', query: 1, kind: 'query', traceparent: ONE },
@@ -36,7 +36,7 @@ it('tells of a request who was asked, why, and what came of it by then; once, an
 })
 
 it('queries of a predictor that takes another’s place may have the same numbers', () => {
-  const journal = new Journal()
+  const journal = new RequestJournal()
   const [before, after] = [journal.listener(), journal.listener()]
   before({ at: 0, event: 'asked', query: 1, kind: 'query', traceparent: ONE })
   after({ at: 1, event: 'asked', query: 1, kind: 'query', traceparent: OTHER })

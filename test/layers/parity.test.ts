@@ -45,7 +45,7 @@ function grouping(queries: number, stragglers: number, over: Partial<ParityOptio
     const offers: { decode: () => Offer | undefined; isLost: boolean }[] = []
     const query = queryOf({ payload: payload(asked.length + 1, 1), ...over, choices: { policy } as never })
     const offer = (decode: () => Offer | undefined, isLost: boolean) => {
-      log.push(isLost ? 'offered, lost' : 'offered')
+      log.push(isLost ? 'offered, lost' : 'decodable')
       offers.push({ decode, isLost })
       const decoded = takes ? decode() : undefined
       if (!decoded) return

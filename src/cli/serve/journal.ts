@@ -21,7 +21,7 @@ export interface QueryRecord {
 /** Of requests that are told of nothing. */
 const NOTHING: readonly QueryRecord[] = []
 
-export class Journal {
+export class RequestJournal {
   /** By the W3C Trace Context in which they were asked, which is a request's own. */
   readonly #requests = new Map<string, QueryRecord[]>()
 

@@ -3,13 +3,14 @@
 import { setImmediate } from 'node:timers/promises'
 import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import pino from 'pino'
+import { noAnswers } from '../../base/prediction'
 import { clientOf } from '../../gateway/body'
 import type { RequestEvent } from '../../gateway/event'
 import { pathOf } from '../../gateway/routes'
 import { PROBE } from '../../oip/write'
 import type { Recall } from '../../trust/given-answers'
 import type { EventFeed } from './events'
-import type { Journal, QueryRecord } from './journal'
+import type { QueryRecord, RequestJournal } from './journal'
 import type { Metrics } from './metrics'
 import type { logLevels } from './options'
 import type { RefusedRequest } from './tokens'
@@ -20,7 +21,7 @@ export function observer(
   metrics: Metrics,
   spans: Spans,
   events: EventFeed,
-  journal: Pick<Journal, 'take'>,
+  journal: Pick<RequestJournal, 'take'>,
   isModel: (name: string) => boolean,
 ): (event: RequestEvent) => void {
   return (event) => {
@@ -90,13 +91,16 @@ function logRequest(log: Log, event: RequestEvent, told: readonly QueryRecord[])
   })
 }
 
+const NO_ANSWERS = noAnswers()
+
 /** Of a query: how it ended, who was asked for it, why, and what came of it; of a recovered one what it was made from, why, and how sure that is. */
 function answerOf({ query, ended, recovered, attempts }: QueryRecord) {
-  const { status, confidence = 1, workers = [], reused, queuedMs, ranMs } = ended ?? {}
+  const { status, confidence, workers = [], reused, queuedMs, ranMs } = ended ?? {}
+  const isSure = status === undefined || !(status in NO_ANSWERS) || confidence === 1
   return {
     query,
     status,
-    ...(confidence < 1 && { confidence: rounded(confidence) }),
+    ...(!isSure && { confidence: confidence === undefined ? 'unknown' : rounded(confidence) }),
     ...(recovered && { recovered: recovered.why, from: recovered.source }),
     ...(reused && { reused }),
     ...(workers.length && { workers: workers.slice(0, MOST_ANSWERS) }),

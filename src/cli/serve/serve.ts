@@ -13,7 +13,7 @@ import { adminOptions, forOperators, onAdminPort } from './admin'
 import { type Config, type Flags, readConfig, remoteFilesOf } from './config'
 import { EventFeed } from './events'
 import { type Certificate, readCertificate, withOrigins } from './guard'
-import { Journal } from './journal'
+import { RequestJournal } from './journal'
 import { leave } from './leave'
 import { type Connection, type Listening, listen, problem } from './listen'
 import { Metrics } from './metrics'
@@ -100,7 +100,7 @@ class ModelServer {
       () => this.#events.clients,
     )
     const spans = new Spans()
-    const journal = new Journal()
+    const journal = new RequestJournal()
     this.#gateway = createGateway({
       models: {},
       observe: observer(log, this.#metrics, spans, this.#events, journal, (model) =>
