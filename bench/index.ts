@@ -14,7 +14,7 @@ const benches: Record<string, string[]> = {
   kernels: ['kernels', 'costs'],
   throughput: ['batch', 'coordinator', 'fleet', 'large', 'tokens'],
   concurrency: ['busy', 'slots', 'windows'],
-  gateway: ['serve'],
+  gateway: ['serve', 'events'],
   nats: ['nats', 'signatures'],
   soak: ['serve-soak'],
 }

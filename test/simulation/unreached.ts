@@ -47,6 +47,7 @@ type Why = keyof typeof reasons
 // biome-ignore format: a line each
 const unreached: Record<string, Why> = {
   'pool/roster changed: ()=>{}': 'unheard',
+  'pool/roster get soFar: get soFar(){return this.value/(1-Math.exp((this.since-this': 'hedges',
   'pool/roster tellReach: ?!isUsable(state)': 'plain',
   'pool/roster tellReach: member.isLost=!isLost;this.changed(worker,identity,isLost?': 'plain',
   'layers/hedge failed: ?.hedged': 'unheard',
