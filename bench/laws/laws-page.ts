@@ -95,8 +95,8 @@ Both pay with the median, since a second request makes others wait. If only the 
 ## Where the hedge is better
 
 - **The first seconds of a large, busy fleet.** approxifer makes second requests rarer where workers are busy. It takes the load as a mean of the last
-  half second, which begins at 0. A hundred workers of 10 ms get thousands of queries before that mean is right; until then too many are sent twice,
-  and the queue that this builds up takes seconds to go. With 100 workers at load .9 p50 is ${mean(hundred, 'p50')} of the queue's, after ${start} queries ${mean(settled, 'p50')} (the
+  half second, which begins as if the workers had been idle for a tenth. A hundred workers of 10 ms get thousands of queries before that mean is right;
+  until then too many are sent twice, and the queue that this builds up takes seconds to go. With 100 workers at load .9 p50 is ${mean(hundred, 'p50')} of the queue's, after ${start} queries ${mean(settled, 'p50')} (the
   hedge ${mean(hundred, 'hedge: p50')} and ${mean(settled, 'hedge: p50')}).
 - **p99 at load .8 and .9.** There approxifer makes about as many second requests as a hedge at the 95th percentile. One at the 90th makes twice as
   many. Where one call in twenty is a straggler, and in \`steps\` after the jump, that gives a shorter p99, in some cells at a longer p50.
