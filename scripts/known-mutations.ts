@@ -361,6 +361,20 @@ export const knownMutations: readonly KnownMutation[] = [
     tests: ['layers/hedge'],
   },
   {
+    name: 'a query that takes down workers of several slots is not to blame',
+    file: 'service.ts',
+    from: "outcome.lost === 'shared' ? 0.5 : 1",
+    to: "outcome.lost === 'shared' ? 0 : 1",
+    tests: ['layers/hedge'],
+  },
+  {
+    name: 'a worker of several slots goes down with nobody',
+    file: 'pool/execution.ts',
+    from: "slots.limit === 1 ? 'down' : 'shared'",
+    to: "slots.limit === 1 ? 'down' : undefined",
+    tests: ['pool/slots'],
+  },
+  {
     name: 'a hedge that waits is given a query that took two workers down',
     file: 'layers/hedge.ts',
     from: 'if (this.#isDeadly) for',

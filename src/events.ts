@@ -129,13 +129,6 @@ export interface ModelVersionReport {
 /** `at`: milliseconds of the predictor's clock, that of `performance.now()`. */
 export type PredictorEvent = { readonly at: number } & (QueryEvent | WorkerEvent | ModelEvent)
 
-/** https://www.w3.org/TR/trace-context/#traceparent-header-field-values */
-const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
-
-export function isTraceparent(value: unknown): value is string {
-  return typeof value === 'string' && TRACEPARENT.test(value)
-}
-
 /** Where events go. */
 export class Events {
   readonly #clock: Clock

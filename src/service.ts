@@ -258,15 +258,18 @@ export class Tried implements Apart {
     return this.attempts.filter(({ outcome }) => outcome?.kind === 'failed' && outcome.blame !== 'nobody').length
   }
 
-  /** How many workers went down with it. */
+  /** How many workers went down with it. One that may have gone down with another query counts half: twice as many show that it was this one. */
   get downs(): number {
-    return this.attempts.filter(({ outcome }) => outcome?.kind === 'failed' && outcome.lost).length
+    let downs = 0
+    for (const { outcome } of this.attempts)
+      if (outcome?.kind === 'failed' && outcome.lost) downs += outcome.lost === 'shared' ? 0.5 : 1
+    return downs
   }
 
   /** Workers that were there answered it with an error, all of them: another server's would fare no better. */
   get isFaulty(): boolean {
     const isFault = ({ outcome }: Attempt) =>
-      outcome?.kind === 'failed' && !outcome.lost && outcome.error.code !== 'OVERLOADED'
+      outcome?.kind === 'failed' && (outcome.lost ?? 'shared') === 'shared' && outcome.error.code !== 'OVERLOADED'
     return this.attempts.length > 0 && this.attempts.every(isFault)
   }
 

@@ -42,10 +42,10 @@ export interface FailedOutcome {
   /** `payload`: no worker would answer it. `nobody`: the worker was taken away, was too busy to begin, or none may take it. */
   readonly blame: 'worker' | 'payload' | 'nobody'
   /**
-   * `down`: the worker crashed or hung while this was its only attempt. `silent`: it hung, and cannot be restarted. A worker that crashes with
-   * several attempts does not show which one is to blame.
+   * `down`: the worker crashed or hung while this was its only attempt. `shared`: it crashed, and has slots for several, so that it does not show
+   * which one is to blame. `silent`: it hung, and cannot be restarted.
    */
-  readonly lost: 'down' | 'silent' | undefined
+  readonly lost: 'down' | 'shared' | 'silent' | undefined
 }
 
 export interface Attempt<P = unknown, A = unknown> {

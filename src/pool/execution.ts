@@ -167,7 +167,7 @@ export class Execution {
     if (batch.best !== 'answered' && !isUnwanted) batch.best = 'failed'
     // A batch sent ahead is lost with the current one, unless it was never sent.
     batch.isDown ||= isLost && batch === slot.batch && !isFree
-    lost ??= batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined
+    if (batch.isDown && isSingle) lost ??= slots.limit === 1 ? 'down' : 'shared'
     // Which attempt crashed the worker shows when each has a run of its own.
     const isShared = isLost && !isSingle
     if (isUnwanted || (isShared && attempt.isReleased)) attempt.settle(CANCELLED, now)

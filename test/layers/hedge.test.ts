@@ -146,6 +146,16 @@ describe('where workers fail', () => {
     ])
   })
 
+  it('a query that takes down workers of several slots is given up after twice as many', () => {
+    const { asked, ask } = hedged({ mostFailures: 9 })
+    const { outcomes, caller } = listener()
+    ask(queryOf(), caller)
+    for (let at = 0; at < 3; at++) asked[at].begin('abc'[at]).fail('worker', { lost: 'shared' })
+    expect(outcomes).toEqual([])
+    asked[3].begin('d').fail('worker', { lost: 'shared' })
+    expect([asked.length, outcomes]).toMatchObject([4, [{ error: { code: 'WORKER', ofQuery: true } }]])
+  })
+
   it('a query that takes two down is hedged no more, and a hedge that waits is taken back', async () => {
     const { clock, asked, ask } = hedged()
     const { outcomes, caller } = listener()

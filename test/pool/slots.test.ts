@@ -124,8 +124,8 @@ it('a worker that goes down with several does not tell with which', async () => 
   for (const run of [...worker.runs]) run.fail(died)
   await pass(0)
   expect(attempts.map(failureOf)).toMatchObject([
-    { blame: 'worker', lost: undefined },
-    { blame: 'worker', lost: undefined },
+    { blame: 'worker', lost: 'shared' },
+    { blame: 'worker', lost: 'shared' },
   ])
 })
 

@@ -80,7 +80,7 @@ export class FakeAttempt {
     this.#end({ kind: 'answer', answer, status: 'exact', confidence: 1, by: [this.own] })
   }
 
-  fail(blame: Failure['blame'] = 'worker', over: { code?: Code; lost?: 'down' | 'silent' } = {}): void {
+  fail(blame: Failure['blame'] = 'worker', over: { code?: Code; lost?: 'down' | 'shared' | 'silent' } = {}): void {
     const { code = 'WORKER', lost } = over
     const failed = failure(code, blame)
     this.outcome = { kind: 'failed', blame, error: failed.error, lost }

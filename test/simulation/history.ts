@@ -134,6 +134,7 @@ class Checker {
       case 'forgets':
         return this.#reused.forgets(entry.tenant)
       case 'renews':
+        this.#kills.clear() // what is under way is asked again, of another model
         this.#audits.renews()
         return this.#reused.renews()
       case 'missing':

@@ -96,13 +96,14 @@ const strains: Record<Kind, Strain> = {
     if (!asks.length) return undefined
     const chosen = new Set(random.choose(asks.length, Math.min(asks.length, pick([1, 3, 10]))).map((i) => asks[i]))
     const all = withAsks(schedule, (ask) => (chosen.has(ask) ? { ...ask, isDeadly: true } : ask))
-    // Of several that a worker had nothing tells which one took it down: half of the fleets have one query at a time.
-    const single = (machine: Machine): Machine => ({ ...machine, slots: 1, batch: 1, takesNext: false })
-    const isSingle = random.next() < 0.5
-    const each = (event: Event): Event =>
-      isSingle && event.what === 'join' ? { ...event, machine: single(event.machine) } : event
-    const machines = isSingle ? all.machines.map(single) : all.machines
-    return { ...all, machines, events: all.events.map(each), isSpared: false }
+    // Of several that a worker had nothing tells which one took it down: half of the fleets have one query at a time, and a quarter one in each slot.
+    const draw = random.next()
+    const plain = (machine: Machine): Machine => {
+      if (draw >= 0.75) return machine
+      return { ...machine, slots: draw < 0.5 ? 1 : machine.slots, batch: 1, takesNext: false }
+    }
+    const each = (event: Event): Event => (event.what === 'join' ? { ...event, machine: plain(event.machine) } : event)
+    return { ...all, machines: all.machines.map(plain), events: all.events.map(each), isSpared: false }
   },
 
   pauses: (schedule, { random, pick }) => {

@@ -409,9 +409,9 @@ function promisedBy({
     hangMs: HANG_MS,
     limit: limits?.queries ?? Number.POSITIVE_INFINITY,
     minConfidence: byzantine ? 0.98 : 0.9,
-    // Where a worker has one query at a time: else nothing tells which one it died of.
-    ...(machines.every(({ slots, batch, takesNext }) => slots * batch === 1 && !takesNext) && {
-      kills: Math.max(2, (scheme?.stragglers ?? 0) + byzantine + 1),
+    // Twice as many where a worker has several: it does not tell which one it died of. Of a batch each is asked again alone, and counts then.
+    ...(machines.every(({ batch, takesNext }) => batch === 1 && !takesNext) && {
+      kills: Math.max(2, (scheme?.stragglers ?? 0) + byzantine + 1) * (machines.some(({ slots }) => slots > 1) ? 2 : 1),
     }),
     hedges: {
       burst:

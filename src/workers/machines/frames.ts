@@ -5,11 +5,13 @@
  *
  * a body, and a MAC of 32 bytes; all little-endian. A row or an answer is counted in float32 values where it is a vector, else in
  * bytes. What is longer than a message may be goes in several frames, in order. The address of a call's answers tells which call a frame
- * belongs to. Sequence and MAC are zeros where none is needed or the worker's machine has no key; see `macs.ts`.
+ * belongs to. Sequence and MAC are zeros where none is needed or the worker's machine has no key; see `macs.ts`. Behind the values of a row's first
+ * frame stands the traceparent of who asks, where there is one and the machine has said that it reads it.
  */
 
 import { checksum } from '../../base/checksum'
 import { ApproxiferError, type Code, codes } from '../../base/errors'
+import { isTraceparent, TRACEPARENT_LENGTH } from '../../base/traceparent'
 import { toRaw } from '../../oip/elements'
 
 /** Of frames and heartbeats. What is of another version is ignored. */
@@ -25,6 +27,8 @@ export type FrameKind = (typeof kinds)[number]
 
 /** Flag of answers and errors: the worker takes no rows until its next heartbeat, since what runs its model has died. */
 export const DOWN = 1
+/** Flag of rows: a traceparent ends the body. */
+const TRACED = 2
 
 export interface Frame {
   kind: FrameKind
@@ -37,6 +41,8 @@ export interface Frame {
   /** Higher than that of all frames that its sender sent before: one that is sent again by somebody else does not count twice. */
   sequence: number
   body: Uint8Array
+  /** W3C Trace Context of who asks, of a row. */
+  traceparent: string | undefined
 }
 
 /** A frame without values, such as 'cancel'; of an error, what is wrong. */
@@ -44,24 +50,30 @@ export function encode(kind: FrameKind, { flags = 0, body = new Uint8Array() } =
   return frameOf({ kind, flags, about: 0, total: 0, offset: 0, body })
 }
 
-/** A row or an answer in as many frames as it takes. @param most  bytes that a message may have @param about  a row's budget, an answer's model */
+/**
+ * A row or an answer in as many frames as it takes.
+ *
+ * @param most  bytes that a message may have @param about  a row's budget, an answer's model @param traceparent  a row's, for who reads it
+ */
 export function* encodeValues(
   kind: 'row' | 'answer',
   values: Float32Array | Uint8Array,
   most: number,
   about = FOR_EVER,
+  traceparent = '',
 ): Generator<Uint8Array> {
-  const each = Math.max(1, Math.floor((most - HEAD - MAC) / values.BYTES_PER_ELEMENT))
+  const each = Math.max(1, Math.floor((most - HEAD - MAC - traceparent.length) / values.BYTES_PER_ELEMENT))
   for (let offset = 0; offset === 0 || offset < values.length; offset += each) {
     const part = values.subarray(offset, offset + each)
-    yield frameOf({ kind, flags: 0, about, total: values.length, offset, body: toRaw(part) })
+    const trace = offset ? '' : traceparent
+    yield frameOf({ kind, flags: trace ? TRACED : 0, about, total: values.length, offset, body: toRaw(part) }, trace)
   }
 }
 
 type Content = Pick<Frame, 'kind' | 'flags' | 'about' | 'total' | 'offset' | 'body'>
 
-function frameOf({ kind, flags, about, total, offset, body }: Content): Uint8Array {
-  const bytes = new Uint8Array(HEAD + body.length + MAC)
+function frameOf({ kind, flags, about, total, offset, body }: Content, trace = ''): Uint8Array {
+  const bytes = new Uint8Array(HEAD + body.length + trace.length + MAC)
   const view = new DataView(bytes.buffer)
   view.setUint8(0, VERSION)
   view.setUint8(1, kinds.indexOf(kind))
@@ -70,6 +82,7 @@ function frameOf({ kind, flags, about, total, offset, body }: Content): Uint8Arr
   view.setUint32(8, total, true)
   view.setUint32(12, offset, true)
   bytes.set(body, HEAD)
+  if (trace) bytes.set(text.encode.encode(trace), HEAD + body.length)
   return bytes
 }
 
@@ -84,19 +97,24 @@ export function split(frame: Uint8Array): { content: Uint8Array; mac: Uint8Array
 
 /** What these bytes are; undefined where they are no frame of this version. */
 export function decode(bytes: Uint8Array): Frame | undefined {
-  const end = bytes.length - MAC
-  if (end < HEAD) return undefined
+  const last = bytes.length - MAC
+  if (last < HEAD) return undefined
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const kind = kinds[view.getUint8(1)]
   if (view.getUint8(0) !== VERSION || kind === undefined) return undefined
+  const flags = view.getUint16(2, true)
+  const end = flags & TRACED ? last - TRACEPARENT_LENGTH : last
+  if (end < HEAD) return undefined
+  const trace = end < last ? text.decode.decode(bytes.subarray(end, last)) : undefined
   return {
     kind,
-    flags: view.getUint16(2, true),
+    flags,
     about: view.getUint32(4, true),
     total: view.getUint32(8, true),
     offset: view.getUint32(12, true),
     sequence: view.getFloat64(SEQUENCE_AT, true),
     body: bytes.subarray(HEAD, end),
+    traceparent: isTraceparent(trace) ? trace : undefined,
   }
 }
 

@@ -29,6 +29,8 @@ export interface Heartbeat {
   interruptible?: boolean | undefined
   signature: Signature
   fingerprint?: string | undefined
+  /** Whether it reads the traceparent of a row. Absent: one that it does not expect would spoil the row. */
+  traced?: boolean | undefined
   /** As those of a `ModelWorker`: what counts as a lie goes by them, where it would else go by what callers ask. */
   scales?: readonly number[] | undefined
   /** Of the machine, the same for all its workers: its public key where it has one. */

@@ -22,6 +22,7 @@ interface RowRequest {
   readonly call: string
   readonly parts: Assembly
   readonly expiresAt: number
+  readonly traceparent: string | undefined
   /** Once all of it is here. */
   row: TensorList | undefined
   cancellation: Cancellation | undefined
@@ -116,7 +117,7 @@ export class Responder {
     this.#runNext()
   }
 
-  #admit({ about: budgetMs, offset }: Frame, call: string): RowRequest | undefined {
+  #admit({ about: budgetMs, offset, traceparent }: Frame, call: string): RowRequest | undefined {
     if (offset) return undefined // the rest of one that was refused, or dropped
     const { clock, maxPending } = this.settings
     this.#expire()
@@ -127,7 +128,7 @@ export class Responder {
     const parts = assemblyOf(this.worker.signature.inputs)
     const expiresAt = budgetMs === FOR_EVER ? Number.POSITIVE_INFINITY : clock.now() + budgetMs
     const rest = { row: undefined, cancellation: undefined, startedAt: 0, isCancelled: false }
-    const request: RowRequest = { call, parts, expiresAt, ...rest }
+    const request: RowRequest = { call, parts, expiresAt, traceparent, ...rest }
     this.#queued.set(call, request)
     return request
   }
@@ -184,10 +185,11 @@ export class Responder {
     this.#ran(request, await this.#outcome(request))
   }
 
-  async #outcome({ row, cancellation }: RowRequest): Promise<TensorList | ApproxiferError> {
+  async #outcome({ row, cancellation, traceparent }: RowRequest): Promise<TensorList | ApproxiferError> {
     const { signature } = this.worker
     try {
-      const answer = await this.worker.infer(row as TensorList, cancellation && new CallOptions({ cancellation }))
+      const options = cancellation ? new CallOptions({ cancellation }, traceparent) : traceparent && { traceparent }
+      const answer = await this.worker.infer(row as TensorList, options || undefined)
       return flawOf(answer, signature.outputs, false) ?? answer
     } catch (error) {
       return asError(error, 'WORKER')

@@ -3,6 +3,7 @@
 import { type Abort, aborted, abortOf } from '../../base/abort'
 import { ApproxiferError, asError } from '../../base/errors'
 import type { Signature, TensorList } from '../../base/tensor'
+import { isTraceparent } from '../../base/traceparent'
 import { OpenCall } from '../open-call'
 import { type ModelWorker, wrongQueries } from '../worker'
 import type { Conversation, Conversations } from './conversations'
@@ -38,6 +39,8 @@ interface SentCall {
   readonly conversation: Conversation
   readonly parts: Assembly
   readonly expiresAt: number
+  /** Of who asks, where the worker reads it. */
+  readonly traceparent: string | undefined
   /** The highest number of a frame that came for it: one that is sent again by others does not count twice. */
   heard: number
   /** `never`: nobody listened when it was sent. */
@@ -139,11 +142,12 @@ export class MachineWorker implements ModelWorker {
     return this.#state === 'up' || this.#state === 'down'
   }
 
-  infer(query: TensorList, options: { signal?: AbortSignal } = {}): Promise<TensorList> {
+  infer(query: TensorList, options: { signal?: AbortSignal; traceparent?: string } = {}): Promise<TensorList> {
     const abort = abortOf(options)
     const refusal = this.#refusal(query, abort)
     if (refusal) return Promise.reject(refusal)
     const { clock, expireMs } = this.#gateway.settings
+    const { traceparent } = options
     const sent: SentCall = {
       call: new OpenCall(query, abort, () => this.#aborted(sent)),
       conversation: this.#converse(
@@ -152,6 +156,7 @@ export class MachineWorker implements ModelWorker {
       ),
       parts: assemblyOf(this.signature.outputs),
       expiresAt: clock.now() + expireMs,
+      traceparent: this.beat.traced === true && isTraceparent(traceparent) ? traceparent : undefined,
       heard: 0,
       sent: 'once',
       idleBeats: 0,
@@ -289,7 +294,7 @@ export class MachineWorker implements ModelWorker {
     try {
       const values = pack(sent.call.query, this.signature.inputs)
       // Each is a copy: the caller's row may be another's before all are sent.
-      for (const frame of encodeValues('row', values, link.most, budgetMs)) {
+      for (const frame of encodeValues('row', values, link.most, budgetMs, sent.traceparent)) {
         this.#say(sent.conversation, frame, failed)
       }
     } catch (error) {

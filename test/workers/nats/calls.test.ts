@@ -6,7 +6,8 @@ import { identityOf } from '../../../src/workers/worker'
 import { HandWorker, turn } from '../../shared/hand-predictor'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'
 import { NatsServer, natsInstalled } from '../../shared/nats-server'
-import { inferRow, inferring } from '../../shared/vectors'
+import { TRACE, traced } from '../../shared/traced-worker'
+import { inferRow, inferring, listOf } from '../../shared/vectors'
 import { until } from '../../shared/waiting'
 
 const fleets = natsFleets()
@@ -31,6 +32,14 @@ describe.skipIf(!natsInstalled)('calls over NATS', () => {
     await until(() => hand.calls[0]?.row[0] === 3)
     hand.calls[0].answer()
     expect([...(await third)]).toEqual([6, 2])
+  })
+
+  it('a traceparent reaches the machine’s worker', async () => {
+    const { own, seen } = traced()
+    const { changes } = await fleets.start([own])
+    const worker = await joined(changes)
+    for (const traceparent of [TRACE, undefined]) await worker.infer(listOf(row(1)), { traceparent })
+    expect(seen).toEqual([TRACE, undefined])
   })
 
   it('a row whose time is over when the worker is free is not run', async () => {
