@@ -5,6 +5,7 @@ import { createPredictor } from '../../src/predictor/create'
 import type { Predictor } from '../../src/predictor/predictor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import type { ModelWorker } from '../../src/workers/worker'
+import { verdicts } from '../shared/heard-events'
 import { listOf } from '../shared/vectors'
 import { Feed } from '../shared/worker-changes'
 import { canonical, type Reading, Unordered } from './canonical'
@@ -145,12 +146,12 @@ export class SmallWorld {
         onWarning() {},
       },
       workers: world.#changes,
-      onVerdict: ({ identity, kind }) => {
+      onEvent: verdicts(({ identity, kind }) => {
         world.told.push(kind)
         if (kind === 'ejected') world.#ejected.add(identity)
         else world.#ejected.delete(identity)
         if (!identity.endsWith(String(LIAR))) world.broken.push(`${identity} is ${kind}, and honest`)
-      },
+      }),
     })
     await world.#settle()
     return world

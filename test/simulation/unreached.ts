@@ -38,7 +38,6 @@ const reasons = {
   deadly:
     'a query fails when it has taken two workers down, and is taken back from all who wait: test/layers/agree.test.ts and hedge.test.ts have voters that fail',
   one: 'one of its workers may lie, and is ejected by then: the simulation has more liars',
-  unheard: 'nobody hears of events: the simulation and test/predictor/events.test.ts do',
   taken: 'nobody takes an attempt back but the call that asked for it',
 }
 
@@ -46,14 +45,11 @@ type Why = keyof typeof reasons
 
 // biome-ignore format: a line each
 const unreached: Record<string, Why> = {
-  'pool/roster changed: ()=>{}': 'unheard',
+  'pool/roster changed: ()=>{}': 'told',
   'pool/roster tellReach: ?!isUsable(state)': 'plain',
   'pool/roster tellReach: member.isLost=!isLost;this.changed(worker,identity,isLost?': 'plain',
-  'layers/hedge failed: ?.hedged': 'unheard',
   'layers/hedge hedge: return;budget.take();tried.hedges++;tried.trace?.hedged': 'hedges',
   'layers/hedge hedge: ?.worth??0': 'time',
-  'layers/pool-service began: ?.began': 'unheard',
-  'layers/pool-service settled: ?.settled': 'unheard',
   'layers/limit due: const ms=Math.round(this.clock.now()-this.query.since);thi': 'memory',
   'layers/limit expire: return;': 'settled',
   'layers/agree failed: failed(failure){if(failure.blame==="load"||failure.blame==': 'deadly',
