@@ -102,9 +102,45 @@ export type WorkerChange =
   | { readonly event: 'slots'; readonly slots: number }
   /** An answer of it was shown to be a lie. */
   | { readonly event: 'lied' }
-  /** It gets no queries any more since it lied, or since it answers unlike the others; and it gets them again. */
-  | { readonly event: 'ejected'; readonly why: 'lied' | 'deviant' }
-  | { readonly event: 'readmitted' }
+  /** It gets no queries any more since it lied, or since it answers unlike the others; `evidence`: its record by then. */
+  | { readonly event: 'ejected'; readonly why: 'lied' | 'deviant'; readonly evidence: WorkerEvidence }
+  /** It has answered right for long enough, and gets queries again. */
+  | { readonly event: 'readmitted'; readonly evidence: WorkerEvidence }
+  /** It lied, and gets queries all the same: hardly any worker would be left. That lie is not in its record. */
+  | { readonly event: 'kept'; readonly evidence: WorkerEvidence }
+  /** It lied, or deviates: callers may want to undo what followed from these answers of it, which nothing has proven. Told for each tenant. */
+  | {
+      readonly event: 'recalled'
+      readonly tenant?: string | undefined
+      /** `Prediction.id` of each, the oldest first. */
+      readonly ids: readonly number[]
+      /** When each was given, in milliseconds since 1970. */
+      readonly times: readonly number[]
+    }
+
+/** One worker's record; plain data. */
+export interface WorkerEvidence {
+  /** Answers that were proven, and answers that were lies. */
+  proven: number
+  lies: number
+  /** Answers with the label that a confident memory expects, and with another one. */
+  checksPassed: number
+  checksFailed: number
+  /** Answers that differ from several agreeing ones by more than rounding, and are no lies. */
+  deviating: number
+  /** CUSUM of the deviating answers, from 0. */
+  deviation: number
+  /** Calls without an answer. */
+  silent: number
+  /** CUSUM of the distances from the memory's predictions, from 0. */
+  suspicion: number
+  ejections: number
+  /** Right answers in a row that it still has to give until it is trusted again; 0: it is trusted. */
+  rightAnswersLeft: number
+}
+
+/** Which answers of a worker are recalled. */
+export type RecallEvent = PredictorEvent & { readonly event: 'recalled' }
 
 /** A model that workers have is something else than before: see `ModelVersionReport`. */
 export type ModelEvent = { readonly event: 'model' } & ModelVersionReport

@@ -3,7 +3,7 @@ import { guarded, threw, warnOnce } from '../src/base/notices'
 
 it('a callback that throws, or whose promise rejects, costs a warning and nothing else', async () => {
   const warnings: string[] = []
-  const failed = threw('onVerdict', (text) => warnings.push(text))
+  const failed = threw('onEvent', (text) => warnings.push(text))
   const fail = () => {
     throw new Error('no disk')
   }
@@ -12,7 +12,7 @@ it('a callback that throws, or whose promise rejects, costs a warning and nothin
   guarded(() => Promise.reject(undefined), failed)('c')
   guarded(fail)('d')
   await new Promise((resolve) => setTimeout(resolve))
-  expect(warnings).toEqual(['onVerdict threw: no disk', 'onVerdict threw: no disk', 'onVerdict threw: undefined'])
+  expect(warnings).toEqual(['onEvent threw: no disk', 'onEvent threw: no disk', 'onEvent threw: undefined'])
 })
 
 it('each different warning is told once, a hundred at most, whatever the listener makes of it', () => {

@@ -21,7 +21,7 @@ const LAYERS: Record<string, string[]> = {
   pool: ['workers'],
   events: ['pool', 'workers'],
   service: ['events', 'pool', 'memory'],
-  trust: ['service', 'memory', 'workers', 'pool'],
+  trust: ['service', 'events', 'memory', 'workers', 'pool'],
   layers: ['service', 'events', 'memory', 'codec', 'workers', 'pool', 'trust'],
   predictor: ['service', 'events', 'layers', 'core', 'codec', 'memory', 'workers', 'pool', 'trust'],
   gateway: ['events', 'platform', 'oip', 'workers', 'predictor'],

@@ -8,7 +8,7 @@ import { vectorOf } from '../../src/base/payload'
 import { type Random, seeded } from '../../src/base/random'
 import type { TensorList } from '../../src/base/tensor'
 import type { OnnxModel } from '../../src/workers/onnx/model'
-import { HeardEvents } from '../../test/shared/heard-events'
+import { HeardEvents, together, verdicts } from '../../test/shared/heard-events'
 import type { History, Promised } from '../../test/simulation/history'
 import { MODEL } from '../soak/digits'
 import { Callers, DEADLINE_MS } from './callers'
@@ -109,8 +109,10 @@ export async function ofThreads(
   const predictor = await createPredictor({
     ...setting.options,
     ...{ workers, hangMs: HANG_MS, limits: { queries: LIMIT }, onWarning() {} },
-    onEvent: heard.onEvent,
-    onVerdict: ({ identity, kind }) => log.note({ what: 'verdict', identity, kind }),
+    onEvent: together(
+      heard.onEvent,
+      verdicts(({ identity, kind }) => log.note({ what: 'verdict', identity, kind })),
+    ),
   })
   const lying = setting.lies && setInterval(() => {
     workers[0].faults = workers[0].faults.lie ? {} : { lie: 1, attack: 'flip' }

@@ -6,6 +6,7 @@ import { rootMeanSquare } from '../../src/base/stats'
 import { lognormal } from '../../src/testing/simulated-worker'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { texts } from '../../test/models/texts'
+import { recalls, together, verdicts } from '../../test/shared/heard-events'
 import { dataOf } from '../shared/models'
 import { MEDIAN_MS, SimulatedWorker, type Simulation } from '../shared/simulated'
 import { lieOf } from './liars-run'
@@ -133,17 +134,17 @@ export async function simulate({ model, share, each: ofOne, seed }: Job): Promis
     verify: { mode: 'sampled' },
     ...(!hasLabel && { right: { outputs: { [name]: { within: 0.1 } } } }),
     testing: { clock, seed, coin: tossing.next },
-    onVerdict: ({ worker }) => {
-      convicted.set(worker, workers[Number(worker.split(' ')[1])].lies)
-    },
-    onRecall({ worker, ids }) {
-      const own = given.get(worker) ?? new Set()
-      const recalled = ids.filter((id) => own.has(id)).length
-      wrong.convicts += own.size
-      wrong.recalled += recalled
-      figures.inVain += ids.length - recalled
-      given.delete(worker)
-    },
+    onEvent: together(
+      verdicts(({ worker }) => convicted.set(worker, workers[Number(worker.split(' ')[1])].lies)),
+      recalls(({ worker, ids }) => {
+        const own = given.get(worker) ?? new Set()
+        const recalled = ids.filter((id) => own.has(id)).length
+        wrong.convicts += own.size
+        wrong.recalled += recalled
+        figures.inVain += ids.length - recalled
+        given.delete(worker)
+      }),
+    ),
   })
   const told = (number: number, by: string, id: number | undefined, answer: Float32Array) => {
     if (!isWrong(answer, answers[number], size)) return

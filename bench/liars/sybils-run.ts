@@ -5,6 +5,7 @@ import { type Random, seeded } from '../../src/base/random'
 import { rootMeanSquare } from '../../src/base/stats'
 import type { TensorList } from '../../src/base/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
+import { liars } from '../../test/shared/heard-events'
 import { Feed } from '../../test/shared/worker-changes'
 import { randomTrouble, SimulatedWorker, type Simulation } from '../shared/simulated'
 
@@ -200,11 +201,10 @@ export async function simulate(job: Job): Promise<Figures> {
     right: 'label',
     limits: { queries: 1e5 },
     onWarning: () => {},
-    onVerdict: ({ worker, kind }) => {
-      if (kind !== 'ejected') return
+    onEvent: liars(({ worker }) => {
       if (worker.startsWith('sybil')) convicted++
       else honestConvicted++
-    },
+    }),
     ...job.options,
   })
   const rejoining = (round: number) => {

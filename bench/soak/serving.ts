@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createPredictor, localWorkers, type Predictor } from 'approxifer'
 import type { Random } from '../../src/base/random'
-import { HeardEvents } from '../../test/shared/heard-events'
+import { HeardEvents, verdicts as listener, together } from '../../test/shared/heard-events'
 import { Callers, isInTime } from './callers'
 import { atLeast, type Check, checkCallers, equal, total } from './checks'
 import type { Configuration } from './configurations'
@@ -49,7 +49,6 @@ interface Serving {
   callers: Callers
   trouble: Trouble
   verdicts: Verdicts
-  /** But for those that say what a verdict did. */
   warnings: string[]
   checks: Check[]
 }
@@ -78,7 +77,7 @@ export async function serve(
   checks.push(
     ...checkCallers(callers, stats, agreement),
     equal('workers that lied less often than was found', '', [...verdicts.wronged].join('; ')),
-    equal('warnings that no verdict explains', '', warnings.join('; ')),
+    equal('warnings that no verdict explains', '', warnings.filter((text) => !verdicts.explains(text)).join('; ')),
   )
   const { asked, agreed, endings, times } = callers
   const { ejected } = verdicts.counts
@@ -97,9 +96,11 @@ async function start(
   const predictor = await createPredictor({
     ...options,
     workers,
-    onEvent: heard.onEvent,
-    onVerdict: (verdict) => verdicts.hear(verdict),
-    onWarning: (text) => void (verdicts.explains(text) || warnings.push(text)),
+    onEvent: together(
+      heard.onEvent,
+      listener((verdict) => verdicts.hear(verdict)),
+    ),
+    onWarning: (text) => warnings.push(text),
   })
   const callers = new Callers(predictor, configuration, random, heard)
   const trouble = new Trouble(workers, random, options.scheme !== undefined)

@@ -1,7 +1,8 @@
 /** What a predictor finds out about its workers, beside what they did. */
 
-import type { PredictorStats, TensorList, Verdict } from 'approxifer'
+import type { PredictorStats, TensorList } from 'approxifer'
 import { FaultyWorker } from 'approxifer/testing'
+import type { Verdict } from '../../test/shared/heard-events'
 
 /** A worker that counts the lies it tells. */
 export class CountingWorker extends FaultyWorker {

@@ -41,7 +41,7 @@ export interface Prediction {
   identities: string[]
   /** Of the model that made it, where its workers tell; of servers that do not, a checksum of its answer to the probe query. */
   fingerprint?: string | undefined
-  /** By which it may be recalled, where answers are sampled, or the fleet is open, and this one is not proven: see `onRecall`. */
+  /** By which it may be recalled, where answers are sampled, or the fleet is open, and this one is not proven: see the event `recalled`. */
   id?: number | undefined
   /** It is the answer to an equal query: see the option `reuse`. */
   reused?: boolean

@@ -3,6 +3,7 @@
 import { platform } from '#platform'
 import { checkText, expected } from '../base/check'
 import { guarded } from '../base/notices'
+import type { PredictorEvent } from '../events'
 import { createPredictor } from '../predictor/create'
 import type { PredictorOptions } from '../predictor/options'
 import { ownRequest } from '../predictor/own-request'
@@ -63,19 +64,16 @@ async function start(
   }
 }
 
-/** Who asks the gateway is told what a model's own listener is, if it has one. */
-function recallOptions(
-  { verify, onRecall }: PredictorOptions,
-  recalling: Recalling,
-): Pick<PredictorOptions, 'onRecall'> {
+/** Who asks the gateway is told what is recalled, and the model's own listener hears of everything, if it has one. */
+function recallOptions({ verify, onEvent }: PredictorOptions, recalling: Recalling): Pick<PredictorOptions, 'onEvent'> {
   if (!mayRecall({ verify })) return {}
   recalling.recalls ??= new Recalls()
   const { recalls } = recalling
-  const tell: typeof onRecall = (recall) => {
-    recalls.add(recall)
-    onRecall?.(recall)
+  const tell = (event: PredictorEvent) => {
+    if (event.event === 'recalled') recalls.add(event)
+    return onEvent?.(event)
   }
-  return onRecall === undefined || typeof onRecall === 'function' ? { onRecall: tell } : {} // it is refused
+  return onEvent === undefined || typeof onEvent === 'function' ? { onEvent: tell } : {} // it is refused
 }
 
 function withStates(options: PredictorOptions, states: Readonly<Record<string, Uint8Array>>): PredictorOptions {

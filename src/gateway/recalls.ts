@@ -2,6 +2,7 @@
 
 import { Deque } from '../base/arrays'
 import { expected } from '../base/check'
+import type { RecallEvent } from '../events'
 import { Refusal } from './refusal'
 
 /** Ids that are kept of a model, and the pieces that they come in: the oldest are forgotten. */
@@ -42,7 +43,7 @@ export class Recalls {
     this.#from = this.#last = now()
   }
 
-  add({ tenant = '', ids }: { tenant?: string; ids: readonly number[] }): void {
+  add({ tenant = '', ids }: Pick<RecallEvent, 'tenant' | 'ids'>): void {
     for (let i = 0; i < ids.length; i += MOST_IDS_A_PIECE) {
       this.#last = Math.max(this.#last + 1, this.#now())
       this.#pieces.push({ at: this.#last, tenant, ids: ids.slice(i, i + MOST_IDS_A_PIECE) })

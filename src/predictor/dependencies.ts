@@ -9,7 +9,7 @@ import { isOpen, type Signature, type TensorList } from '../base/tensor'
 import { Lateness } from '../layers/lateness'
 import { Pool } from '../pool/pool'
 import { Evidence } from '../trust/evidence'
-import type { GivenAnswers, Recall } from '../trust/given-answers'
+import type { GivenAnswers } from '../trust/given-answers'
 import { Reputation, type Verdict } from '../trust/reputation'
 import type { Sampling, samplingOf } from '../trust/sampling'
 import { identityOf, type ModelWorker } from '../workers/worker'
@@ -49,7 +49,6 @@ export interface Callbacks {
   /** Workers have left. */
   fewer(): void
   judged(verdict: Verdict): void
-  recalled(recall: Recall): void
   readonly ended: Ended
 }
 
@@ -104,7 +103,7 @@ export function dependenciesOf(
     recall: (worker, place) => {
       const [identity, { name }] = [identityOf(worker), worker]
       for (const [tenant, all] of given?.recall(identity, place) ?? [])
-        callbacks.recalled({ worker: name, identity, ...(tenant && { tenant }), ...all })
+        events.tellOf(name, identity, { event: 'recalled', tenant: tenant || undefined, ...all })
     },
   })
   const shapeKey = signature.inputs.some(isOpen) ? (padding?.keyOf ?? shapeKeyOf) : undefined

@@ -6,13 +6,14 @@ import type { ModelVersion } from './version'
 
 /** @param versions  the machine is ejected in all model versions, with all of its workers, and what its answers taught is forgotten */
 export function judge(verdict: Verdict, versions: readonly ModelVersion[], settings: Settings): void {
-  const { warn, events, onVerdict } = settings
+  const { warn, events } = settings
   const { worker, identity, kind, evidence } = verdict
-  onVerdict(verdict)
+  const isEjected = kind === 'ejected' || kind === 'deviant'
+  const why = kind === 'deviant' ? 'deviant' : 'lied'
+  // First: it is heard before any answer that follows from it.
+  events.tellOf(worker, identity, isEjected ? { event: 'ejected', why, evidence } : { event: kind, evidence })
   if (kind === 'kept')
     return warn('workers disagree so often that hardly any would be left: does the model answer the same twice?')
-  if (kind === 'readmitted') events.tellOf(worker, identity, { event: kind })
-  else events.tellOf(worker, identity, { event: 'ejected', why: kind === 'deviant' ? 'deviant' : 'lied' })
   for (const { dependencies } of versions) dependencies.trust.follow(identity)
   if (kind === 'readmitted') return
   const { lies, proven, deviating } = evidence

@@ -26,10 +26,8 @@ import { checkRight } from '../base/output-kind'
 import { MOST } from '../base/scheme'
 import { isTraceparent } from '../base/traceparent'
 import type { CoreOptions } from '../core/load'
-import type { ModelVersionReport, PredictorEvent } from '../events'
+import type { PredictorEvent } from '../events'
 import { priorities } from '../pool/attempt'
-import type { Recall } from '../trust/given-answers'
-import type { Verdict } from '../trust/reputation'
 import { type LocalOptions, threadOptions } from '../workers/local/options'
 import { type MemoryChoices, type PredictOptions, type PredictorOptions, type SchemeChoices, trusts } from './options'
 
@@ -262,21 +260,6 @@ export const predictorOptions = {
     callback<(event: PredictorEvent) => void>,
     'none',
     'told what happens to queries, workers and models: see [below](#events)',
-  ),
-  onModelVersion: open(
-    callback<(report: ModelVersionReport) => void>,
-    'none',
-    'called with the state of a new model: see [serving.md](serving.md#a-new-model)',
-  ),
-  onVerdict: open(
-    callback<(verdict: Verdict) => void>,
-    'none',
-    'called when a worker is ejected or readmitted: see [below](#workers-that-lie)',
-  ),
-  onRecall: open(
-    callback<(recall: Recall) => void>,
-    'none',
-    'called with the unproven answers of an ejected worker: see [liars.md](liars.md#sampled-verification)',
   ),
   testing: group('for simulations', testing),
 } satisfies TableOf<PredictorOptions>

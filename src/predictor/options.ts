@@ -6,12 +6,10 @@ import type { Right } from '../base/output-kind'
 import type { Tensors } from '../base/tensor'
 import type { CodecOptions } from '../codec/codec'
 import type { CoreOptions } from '../core/load'
-import type { ModelVersionReport, PredictorEvent } from '../events'
+import type { PredictorEvent } from '../events'
 import type { MemoryOptions } from '../memory/memory'
 import type { Priority } from '../pool/attempt'
 import type { Layer } from '../service'
-import type { Recall } from '../trust/given-answers'
-import type { Verdict } from '../trust/reputation'
 import type { LocalOptions, ThreadOptions } from '../workers/local/options'
 import type { ModelWorker, WorkerChanges } from '../workers/worker'
 
@@ -82,9 +80,6 @@ export interface PredictorOptions extends Choices {
   onWarning?: (text: string) => void
   /** Told what happens, in a moment and in order: see `PredictorEvent`. */
   onEvent?: (event: PredictorEvent) => void
-  onModelVersion?: (report: ModelVersionReport) => void
-  onVerdict?: (verdict: Verdict) => void
-  onRecall?: (recall: Recall) => void
   /** For simulations, and to choose a core. */
   testing?: {
     clock?: Clock

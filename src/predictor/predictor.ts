@@ -22,7 +22,7 @@ import { predictOptions } from './option-table'
 import type { PredictOptions } from './options'
 import type { ReuseFactory } from './reuse'
 import type { Rollout } from './rollout'
-import { checkTenant, chosen, type Settings, tellModel } from './settings'
+import { checkTenant, chosen, type Settings } from './settings'
 import type { TrustLayers } from './stack'
 import { type PredictorStats, statsOf } from './stats'
 import { type Coder, NOBODY } from './tenants'
@@ -75,7 +75,6 @@ export class Predictor {
       const callbacks: Callbacks = {
         fewer: () => (this.#rollout ? this.#rollout.fewer(version) : version.reconsider()),
         judged: (verdict) => judge(verdict, this.#all, settings),
-        recalled: settings.onRecall,
         ended: (caller, outcome) => {
           const { ending, turn, trace } = caller
           if (trace) tellEnd(trace, outcome)
@@ -126,7 +125,7 @@ export class Predictor {
   #renew(change: ModelChange): void {
     this.#version.renew(change)
     const [serving] = this.modelVersions()
-    tellModel(this.#settings, serving)
+    this.#settings.events.tellModel(serving)
   }
 
   get #version(): ModelVersion {

@@ -14,7 +14,7 @@ import type { ModelVersionReport } from '../events'
 import { identityOf, type ModelWorker, modelIdOf } from '../workers/worker'
 import { SharedCaller, type WaitingCaller } from './caller'
 import { type Takes, YOURS } from './membership'
-import { type Settings, tellModel } from './settings'
+import type { Settings } from './settings'
 import { candidateOf, isFit, type ModelCandidate, reportOf, stateOf } from './takeover'
 import type { ModelVersion, Request } from './version'
 
@@ -275,7 +275,7 @@ export class Rollout {
   }
 
   #tell(entry: ModelCandidate): void {
-    tellModel(this.#options.settings, reportOf(entry))
+    this.#options.settings.events.tellModel(reportOf(entry))
   }
 
   /** Stops all timers. The caller closes the versions. */

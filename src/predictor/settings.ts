@@ -7,7 +7,6 @@ import type { Guard } from '../base/errors'
 import { guarded, threw, type Warn, warnOnce } from '../base/notices'
 import { read, type ValuesOf } from '../base/option'
 import type { Codec } from '../codec/codec'
-import type { ModelVersionReport } from '../events'
 import { Events } from '../events'
 import { NORMAL, priorities, type Turn } from '../pool/attempt'
 import { hedge as hedgeOptions, predictOptions, predictorOptions } from './option-table'
@@ -82,16 +81,7 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
       options.testing.clock ?? systemClock,
       options.onEvent && guarded(options.onEvent, threw('onEvent', warn)),
     ),
-    onModelVersion: guarded(options.onModelVersion ?? (() => {}), threw('onModelVersion', warn)),
-    onVerdict: guarded(options.onVerdict ?? (() => {}), threw('onVerdict', warn)),
-    onRecall: guarded(options.onRecall ?? (() => {}), threw('onRecall', warn)),
   }
-}
-
-/** A model that workers have changed its state. */
-export function tellModel({ events, onModelVersion }: Settings, report: ModelVersionReport): void {
-  events.tellModel(report)
-  onModelVersion(report)
 }
 
 /**
@@ -140,13 +130,9 @@ export function mayRecall({ verify }: Pick<PredictorOptions, 'verify'>): boolean
   return verify?.mode === 'sampled' || verify?.trust === 'open'
 }
 
-function checkUnsampled({ verify, onRecall }: Checked): void {
-  const { mode, rate } = verify
-  const sampled = "verify.mode 'sampled'"
+function checkUnsampled({ verify: { mode, rate } }: Checked): void {
   if (mode === 'every' && rate !== undefined)
-    throw new RangeError(expected('verify.rate', `none without ${sampled}`, rate))
-  if (onRecall !== undefined && !mayRecall({ verify }))
-    throw new RangeError(expected('onRecall', `none without ${sampled} or verify.trust 'open'`, onRecall))
+    throw new RangeError(expected('verify.rate', "none without verify.mode 'sampled'", rate))
 }
 
 /** @param most  tenants */

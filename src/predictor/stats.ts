@@ -1,10 +1,10 @@
 /** The statistics of a predictor. */
 
+import type { WorkerEvidence } from '../events'
 import type { BudgetStats } from '../layers/error-budget'
 import type { SavingStats } from '../layers/savings'
 import type { Agreement } from '../memory/agreements'
 import type { WorkerStats } from '../pool/pool'
-import type { WorkerEvidence } from '../trust/evidence'
 import type { Admission } from './admission'
 import type { ModelVersion } from './version'
 
@@ -18,7 +18,7 @@ export interface PredictorStats {
   checked: number
   unverified: number
   audited: number
-  /** Audited, unverified and recovered answers that were recalled: see `onRecall`. */
+  /** Audited, unverified and recovered answers that were recalled: see the event `recalled`. */
   recalled: number
   /** Answers that the memory gave without a worker: see `reuse.maxError`. */
   remembered: number

@@ -5,6 +5,7 @@
 
 import * as saved from '../base/saved'
 import { cusum, observe, type RunningMoments } from '../base/stats'
+import type { WorkerEvidence } from '../events'
 
 /**
  * CUSUM of how far a worker's answers are from the memory's predictions, in standard deviations of that distance over all workers. What exceeds
@@ -39,27 +40,6 @@ const MOST_LEFT = 1000
 /** Right answers in a row that end a first ejection; they double with each further one, up to LONGEST. */
 const FIRST = 20
 const LONGEST = 20 * 2 ** 10
-
-/** One worker's record; plain data. */
-export interface WorkerEvidence {
-  /** Answers that were proven, and answers that were lies. */
-  proven: number
-  lies: number
-  /** Answers with the label that a confident memory expects, and with another one. */
-  checksPassed: number
-  checksFailed: number
-  /** Answers that differ from several agreeing ones by more than rounding, and are no lies. */
-  deviating: number
-  /** CUSUM of the deviating answers, from 0. */
-  deviation: number
-  /** Calls without an answer. */
-  silent: number
-  /** CUSUM of the distances from the memory's predictions, from 0. */
-  suspicion: number
-  ejections: number
-  /** Right answers in a row that it still has to give until it is trusted again; 0: it is trusted. */
-  rightAnswersLeft: number
-}
 
 export interface EvidenceState {
   workers: Record<string, WorkerEvidence>

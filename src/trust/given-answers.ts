@@ -20,14 +20,6 @@ export interface Recalled {
   times: number[]
 }
 
-/** Unproven answers of a worker that lied or deviates: their callers may want to undo what followed. One recall for each tenant. */
-export interface Recall extends Recalled {
-  worker: string
-  identity: Identity
-  /** The tenant that got the answers, if it has a name. */
-  tenant?: string
-}
-
 export class GivenAnswers {
   readonly #most: number
   readonly #now: () => number

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { EventFeed } from '../../src/cli/serve/events'
+import { type Log, tellRecall } from '../../src/cli/serve/observe'
 import type { PredictorEvent } from '../../src/events'
 
 const joined = (worker = 'a', at = performance.now()): PredictorEvent => ({
@@ -107,6 +108,22 @@ describe('events', () => {
       { event: 'request', id: 'one', status: 200, ms: 2, rows: 1, queries: [7] },
     ])
     expect(text).not.toContain('was 42')
+  })
+
+  it('tell of many answers that are recalled in pieces, as the log does', async () => {
+    const events = new EventFeed(() => {})
+    const { response } = connect(events)
+    const lines: { ids: number[] }[] = []
+    const log = { warn: (line: { ids: number[] }) => void lines.push(line) } as unknown as Log
+    const ids = Array.from({ length: 2500 }, (_, i) => i)
+    const who = { worker: 'a', identity: 'key', tenant: 't' }
+    await tellRecall(log, events, 'm', { event: 'recalled', at: 5, ...who, ids, times: ids.map((id) => id + 0.5) })
+    events.close()
+    const all = (await told(response)).flatMap((each) => each.events as unknown as { ids: number[]; times: number[] }[])
+    expect(all).toMatchObject([{}, {}, {}].map(() => ({ event: 'recalled', ...who, of: 2500 })))
+    expect(all.map((each) => each.ids.length)).toEqual([1000, 1000, 500])
+    expect([all.flatMap((each) => each.ids), all[2].times.at(-1)]).toEqual([ids, 2499.5])
+    expect(lines).toMatchObject(all.map((each) => ({ model: 'm', ...who, ids: each.ids, times: each.times, of: 2500 })))
   })
 
   it('are for so many clients at a time', () => {

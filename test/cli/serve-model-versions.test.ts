@@ -81,9 +81,7 @@ it('a model that disagrees is refused, and one that agrees is shadowed, answers 
 
 it('a callback is no data that a file can have', async () => {
   const config = join(folder, 'callback.json')
-  writeFileSync(config, JSON.stringify({ models: { digits: { model: LENET, onModelVersion: 'x' } } }))
+  writeFileSync(config, JSON.stringify({ models: { digits: { model: LENET, onEvent: 'x' } } }))
   const refused = new Served(['--config', config])
-  await expect(refused.line(() => false)).rejects.toThrow(
-    /models\.digits\.onModelVersion: expected .*, got an unknown option/,
-  )
+  await expect(refused.line(() => false)).rejects.toThrow(/models\.digits\.onEvent: expected .*, got an unknown option/)
 })

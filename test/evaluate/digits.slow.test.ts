@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { createPredictor, localWorkers, type Verdict } from 'approxifer'
+import { createPredictor, localWorkers } from 'approxifer'
 import { FaultyWorker } from 'approxifer/testing'
 import { expect, it } from 'vitest'
 import { accuracy, digits } from '../shared/digits'
+import { verdicts } from '../shared/heard-events'
 import { inferRow } from '../shared/vectors'
 import { PATIENCE_MS } from '../shared/waiting'
 
@@ -54,16 +55,16 @@ it('a worker with one flipped bit in its weights, which changes no label, is fou
   const alone = honest[4]
   const broken = Object.assign(other, { name: 'broken' }) // every worker has a name of its own
   const told: string[] = []
-  const verdicts: Verdict[] = []
+  const judged: object[] = []
   const predictor = await createPredictor({
     scheme: { queries: 2, byzantine: 1 },
     workers: [...honest.slice(0, 4), broken],
     deadlineMs: PATIENCE_MS,
     onWarning: (text) => told.push(text),
-    onVerdict: (verdict) => {
-      verdicts.push(verdict)
+    onEvent: verdicts((verdict) => {
+      judged.push(verdict)
       throw new Error('a listener that throws costs nothing')
-    },
+    }),
   })
   const predictions = await predictor.predictAll(images.slice(0, 120))
   for (const [i, { status, output }] of predictions.entries()) {
@@ -74,7 +75,7 @@ it('a worker with one flipped bit in its weights, which changes no label, is fou
   expect(told.filter((text) => text.startsWith(`${broken.name} lied, with proof`)).length).toBe(1)
   const evidence = { lies: expect.any(Number), ejections: 1 }
   const { name } = broken
-  expect(verdicts).toEqual([
+  expect(judged).toEqual([
     { worker: name, identity: name, kind: 'ejected', evidence: expect.objectContaining(evidence) },
   ])
   expect(predictor.stats().workers.map(({ ejections }) => ejections)).toEqual([0, 0, 0, 0, 1])

@@ -96,10 +96,10 @@ it('a model without the option says that it serves, and steers nothing', async (
 })
 
 it('a callback that throws costs a warning', async () => {
-  const onModelVersion = () => {
+  const onEvent = () => {
     throw new Error('no!')
   }
-  const { warnings, answer } = await twoModels({ onModelVersion })
-  expect(warnings).toContain('onModelVersion threw: no!')
+  const { warnings, answer } = await twoModels({ onEvent })
+  expect(warnings).toContain('onEvent threw: no!')
   expect(await answer()).toMatchObject({ outputs: [{ data: [2, 4] }] })
 })

@@ -4,13 +4,14 @@ import type { Principal } from 'approxifer/gateway'
 import { describe, expect, it, vi } from 'vitest'
 import { Recalls } from '../../src/gateway/recalls'
 import { HandWorker, turn } from '../shared/hand-predictor'
+import { recalls } from '../shared/heard-events'
 import { answerOf, inputOf, model, post, request, started } from '../shared/started-gateway'
 
 it('a reply has an id for each row that may be recalled, and none where all are exact', async () => {
   const doubles = (name: string, factor: number) => Object.assign(new HandWorker(name), { factor, trusted: factor === 2 }) // biome-ignore format: one line
   const workers = [doubles('w0', 2), doubles('w1', -3)]
   const onRecall = vi.fn()
-  const { gateway } = await started({}, { m: model(workers as never, { verify: { mode: 'sampled', rate: 1 }, onRecall }) }) // biome-ignore format: one line
+  const { gateway } = await started({}, { m: model(workers as never, { verify: { mode: 'sampled', rate: 1 }, onEvent: recalls(onRecall) }) }) // biome-ignore format: one line
   const serve = async () => {
     for (let open = true; open; await turn()) {
       open = workers.some(({ calls }) => calls.length)
@@ -45,7 +46,10 @@ describe('recalls', () => {
     const all = () => [Object.assign(new HandWorker('w0'), { trusted: true }), new HandWorker('w1')]
     const [workers, later] = [all(), all()]
     const [onRecall, limits, verify] = [vi.fn(), { tenants: 3 }, { mode: 'sampled', rate: 1 }]
-    const { gateway } = await started({}, { m: model(workers as never, { verify, onRecall, limits }) })
+    const { gateway } = await started(
+      {},
+      { m: model(workers as never, { verify, onEvent: recalls(onRecall), limits }) },
+    )
     const lied: Record<string, number[]> = { a: [], b: [] }
     const ask = (tenant: string) => {
       const body = { ...inputOf(2, [1, 2, 3, 4]), parameters: { tenant } }
@@ -95,6 +99,26 @@ describe('recalls', () => {
     expect((await refused(`${path}?sinse=1`))[0]).toBe(400)
     expect((await refused('/v2/models/none/recalls'))[0]).toBe(404)
     expect(await refused('/v2/models/plain/recalls')).toEqual([404, expect.stringContaining("verify.mode 'sampled'")])
+    await gateway.close()
+  })
+
+  it('are listened to beside the model’s own listener, which has to be one, and may throw', async () => {
+    const verify = { mode: 'sampled', rate: 1 }
+    const [own, liar] = [Object.assign(new HandWorker('w0'), { trusted: true }), new HandWorker('w1')]
+    await expect(started({}, { m: model([own] as never, { verify, onEvent: 'log' }) })).rejects.toThrow(/^onEvent: expected a function/) // biome-ignore format: one line
+    const onEvent = recalls(() => {
+      throw new Error('no!')
+    })
+    const { gateway } = await started({}, { m: model([own, liar] as never, { verify, onEvent, onWarning() {} }) })
+    const given = answerOf(gateway, post(inputOf(2)))
+    for (let i = 0; i < 9; i++) await turn()
+    liar.calls[0].answer(Float32Array.of(9, -9))
+    for (let i = 0; i < 9; i++) {
+      own.calls[0]?.answer()
+      await turn()
+    }
+    const { recall_id } = (await given).json.parameters
+    expect((await recallsOf(gateway, '')).ids).toEqual(recall_id.filter(Boolean))
     await gateway.close()
   })
 

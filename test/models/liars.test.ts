@@ -5,6 +5,7 @@ import { createPredictor, type ModelWorker, type Query, type TensorList } from '
 import { beforeAll, describe, expect, it } from 'vitest'
 import { loadInputs } from '../../src/cli/npy'
 import { OnnxModel } from '../../src/workers/onnx/model'
+import { liars } from '../shared/heard-events'
 import { texts } from './texts'
 
 type Lie = (answer: TensorList, before: TensorList | undefined) => TensorList
@@ -56,7 +57,7 @@ async function pool(model: OnnxModel, lie: Lie) {
     scheme: { queries: 1, byzantine: 1 },
     memory: false,
     onWarning: () => {},
-    onVerdict: ({ worker, kind }) => kind === 'ejected' && ejectedAfter.push([worker, lies]),
+    onEvent: liars(({ worker }) => ejectedAfter.push([worker, lies])),
   })
   return { predictor, ejectedAfter, own: (query: TensorList) => infer(query, false) }
 }

@@ -8,6 +8,7 @@ import type { ModelWorker, Query, TensorList } from 'approxifer'
 import { expect, it } from 'vitest'
 import { seeded } from '../../src/base/random'
 import { loadInputs } from '../../src/cli/npy'
+import { verdicts } from '../shared/heard-events'
 import { PATIENCE_MS } from '../shared/waiting'
 import { consumer } from './consumer'
 import { texts } from './texts'
@@ -79,12 +80,12 @@ it.each<[name: string, share: number, queries: () => AsyncGenerator<Query>]>([
     const named = two.map((worker, i) => Object.assign(worker, { name: `${name} ${i}` }))
     return name === 'rounding' ? named.map(rounding) : named
   })
-  const verdicts: object[] = []
+  const judged: object[] = []
   const predictor = await createPredictor({
     workers: (await Promise.all(workers)).flat(),
     scheme: { queries: 1, byzantine: 1 },
     memory: false,
-    onVerdict: (verdict) => verdicts.push(verdict),
+    onEvent: verdicts((verdict) => judged.push(verdict)),
   })
   let given = 0
   const source = queries()
@@ -100,5 +101,5 @@ it.each<[name: string, share: number, queries: () => AsyncGenerator<Query>]>([
   await predictor.close()
   expect(Math.min(...answered)).toBeGreaterThan(given / 20) // the slower ones, too
   expect(all.map(({ suspected }) => suspected)).toEqual([0, 0, 0, 0, 0, 0])
-  expect(verdicts).toEqual([])
+  expect(judged).toEqual([])
 })

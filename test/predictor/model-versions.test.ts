@@ -3,6 +3,7 @@
 import { ApproxiferError, type Prediction, type PredictorOptions } from 'approxifer'
 import { expect, it } from 'vitest'
 import { HandWorker, query, settled, turn } from '../shared/hand-predictor'
+import { models } from '../shared/heard-events'
 import { add, answerAll, open } from '../shared/joining-workers'
 
 const named = (fingerprint: string, ...names: string[]) => names.map((name) => Object.assign(new HandWorker(name), { fingerprint })) // biome-ignore format: one line
@@ -10,9 +11,9 @@ const named = (fingerprint: string, ...names: string[]) => names.map((name) => O
 /** Three workers with the old model, of which one is asked at a time; and some with a new one. */
 async function both(rollout: NonNullable<PredictorOptions['rollout']>, count = 1, more: PredictorOptions = {}) {
   const events: string[] = []
-  const onModelVersion: PredictorOptions['onModelVersion'] = ({ state, id }) => events.push(`${state} ${id}`)
+  const onEvent = models(({ state, id }) => events.push(`${state} ${id}`))
   const old = named('old', 'a', 'b', 'c')
-  const setup = await open(old, { scheme: undefined, hedge: false, rollout, onModelVersion, ...more })
+  const setup = await open(old, { scheme: undefined, hedge: false, rollout, onEvent, ...more })
   const next = named('new', ...['x', 'y', 'z', 'w'].slice(0, count))
   await setup.tell(...next.map(add))
   const { predictor } = setup

@@ -43,7 +43,7 @@ describe('bad options are refused with field, expected, got', () => {
     [{ scheme, model: 'm.onnx', deadlineMs: -1 }, 'deadlineMs: expected milliseconds from 0 to 2,147,483,647, got -1'],
     [{ scheme, model: 'm.onnx', hangMs: Number.POSITIVE_INFINITY }, 'hangMs: expected milliseconds'],
     [{ scheme, model: 'm.onnx', limits: { queries: 0 } }, 'limits.queries: expected an integer >= 1, got 0'],
-    [{ scheme, model: 'm.onnx', onVerdict: 'log' }, 'onVerdict: expected a function, got "log"'],
+    [{ scheme, model: 'm.onnx', onEvent: 'log' }, 'onEvent: expected a function, got "log"'],
     [{ scheme, model: 'm.onnx', memory: null }, 'memory: expected an object or false, got null'],
     [
       { scheme: { queries: 2, byzantine: 1, preset: 'aaai22' }, memory: { state: new Uint8Array(9) } },

@@ -5,6 +5,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { QueryBuffers } from '../../src/predictor/query-buffers'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { turn } from '../shared/hand-predictor'
+import { verdicts } from '../shared/heard-events'
 import { Feed } from '../shared/worker-changes'
 
 const LENGTH = 10_000
@@ -101,17 +102,17 @@ describe('a large query', () => {
 
   it('is copied once more for an audit, which lasts longer: an honest worker is no liar', async () => {
     const workers = ['a', 'b', 'c'].map((name) => new PatientWorker(name, true))
-    const verdicts: string[] = []
-    const onVerdict = ({ kind }: { kind: string }) => verdicts.push(kind)
+    const judged: string[] = []
+    const onEvent = verdicts(({ kind }) => judged.push(kind))
     const clock = new VirtualClock()
-    const options = { hedge: { budget: 0.2 }, verify: { audit: 1 }, onVerdict, testing: { clock } }
+    const options = { hedge: { budget: 0.2 }, verify: { audit: 1 }, onEvent, testing: { clock } }
     const predictor = await started(workers, options)
     for (let i = 1; i < 40; i++) {
       await predictor.predict(filled(i))
       await clock.run(clock.now() + 1000) // nothing is at work: there is room for audits
     }
     const audited = workers.flatMap((worker) => worker.asked).filter(({ data }) => data.buffer instanceof ArrayBuffer)
-    expect([audited.length > 10, verdicts]).toEqual([true, []])
+    expect([audited.length > 10, judged]).toEqual([true, []])
     expect(audited.every(({ data }) => data[0] === data[LENGTH - 1])).toBe(true)
     await predictor.close()
   })

@@ -5,6 +5,7 @@ import { createPredictor, type Predictor, type PredictorOptions } from 'approxif
 import { httpWorkers } from 'approxifer/http'
 import { type NatsService, natsWorkers, serveNats } from 'approxifer/nats'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { models } from '../shared/heard-events'
 import { NatsServer, natsInstalled } from '../shared/nats-server'
 import { QuirkServer } from '../shared/oip-quirks'
 import { asked, Callers, fingerprints, served, type Which, worker } from '../shared/rollout-digits'
@@ -20,8 +21,7 @@ afterEach(async () => {
 /** What was told of each model, as "state of id". */
 function told() {
   const events: string[] = []
-  const onModelVersion: PredictorOptions['onModelVersion'] = ({ state, id }) => events.push(`${state} ${id}`)
-  return { events, onModelVersion }
+  return { events, onEvent: models(({ state, id }) => events.push(`${state} ${id}`)) }
 }
 
 const stateOf = (predictor: Predictor, id: string) => predictor.modelVersions().find((each) => each.id === id)?.state
@@ -51,9 +51,9 @@ describe('five OIP servers that are rolled to other weights', () => {
     const start = () => new QuirkServer('triton', served('old')).listen()
     const servers = await Promise.all(Array.from({ length: 5 }, start))
     ends.push(() => Promise.all(servers.map((server) => server.kill().catch(() => {}))))
-    const { events, onModelVersion } = told()
+    const { events, onEvent } = told()
     const workers = httpWorkers(servers.map(({ url }) => url), { model: 'digits', onWarning() {} }) // biome-ignore format: one line
-    const predictor = await createPredictor({ scheme, workers, rollout, onModelVersion, onWarning() {} })
+    const predictor = await createPredictor({ scheme, workers, rollout, onEvent, onWarning() {} })
     const callers = await calling(predictor)
     const answered = () => callers.counts.old + callers.counts.new
     const roll = async (server: QuirkServer, which: Which) => {
@@ -205,10 +205,10 @@ describe.skipIf(!natsInstalled)('five machines on NATS that are rolled to other 
       return { service, kill: () => connection.close() }
     }
     const machines = await Promise.all(Array.from({ length: 5 }, () => start('old')))
-    const { events, onModelVersion } = told()
+    const { events, onEvent } = told()
     const workers = natsWorkers(server.url, { fleet, forgetMs: 3000, onWarning() {} })
     const rollout = { shadow: 0.5, canary: 0.2, agreement: 0 }
-    const predictor = await createPredictor({ scheme, workers, rollout, onModelVersion, onWarning() {} })
+    const predictor = await createPredictor({ scheme, workers, rollout, onEvent, onWarning() {} })
     const callers = await calling(predictor)
     const total = () => predictor.modelVersions().reduce((sum, each) => sum + each.workers, 0)
     for (const machine of machines) {

@@ -6,6 +6,7 @@ import { VirtualClock } from '../../src/testing/virtual-clock'
 import { Changes } from '../../src/workers/remote/changes'
 import type { Change } from '../../src/workers/worker'
 import { HandWorker, query, settled, turn } from '../shared/hand-predictor'
+import { recalls, together, verdicts } from '../shared/heard-events'
 import { until } from '../shared/waiting'
 
 const lie = Float32Array.of(-9, 9)
@@ -17,7 +18,7 @@ function growing(options: PredictorOptions = {}) {
   const changes = new Changes<Change>({ onReturn() {} })
   const [onWarning, onVerdict, onRecall] = [vi.fn(), vi.fn(), vi.fn()]
   const clock = new VirtualClock()
-  const made = createPredictor({ workers: changes, verify: sampled, testing: { clock }, hedge: { budget: 0 }, onWarning, onVerdict, onRecall, ...options }) // biome-ignore format: one line
+  const made = createPredictor({ workers: changes, verify: sampled, testing: { clock }, hedge: { budget: 0 }, onWarning, onEvent: together(verdicts(onVerdict), recalls(onRecall)), ...options }) // biome-ignore format: one line
   const add = async (worker: ModelWorker) => {
     changes.push({ add: worker })
     await turn()
@@ -36,11 +37,6 @@ describe('options', () => {
       /^verify\.rate: expected a number above 0, up to 1, got 1\.1$/,
     ],
     ['rate', { verify: { rate: 0.1 } }, /^verify\.rate: expected none without verify\.mode 'sampled', got 0\.1$/],
-    [
-      'onRecall',
-      { onRecall() {} },
-      /^onRecall: expected none without verify\.mode 'sampled' or verify\.trust 'open', got /,
-    ],
     ['byzantine', { verify: sampled, scheme: { queries: 1, byzantine: 1 } }, /^scheme\.byzantine: expected 0 with verify\.mode 'sampled', got 1$/], // biome-ignore format: one line
     ['the paper’s code', { verify: sampled, scheme: { preset: 'aaai22', queries: 2 } }, /^scheme: expected the systematic code with verify\.mode 'sampled', got /], // biome-ignore format: one line
     ['audit', { verify: { ...sampled, audit: 0.1 } }, /^verify\.audit: expected none, .*verify\.rate.*, got 0\.1$/],

@@ -6,6 +6,7 @@ import { type Figures, type Job, simulate } from '../../bench/liars/sybils-run'
 import { seeded } from '../../src/base/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { HandWorker, turn } from '../shared/hand-predictor'
+import { recalls, together, verdicts } from '../shared/heard-events'
 import { add, code, message } from '../shared/joining-workers'
 import { Feed } from '../shared/worker-changes'
 
@@ -104,15 +105,17 @@ describe('a believed stranger’s answer that is checked', () => {
     const coins = { value: 1 - 1e-9 }
     const own = Object.assign(new HandWorker('own'), { trusted: true })
     const stranger = new HandWorker('a')
-    const verdicts: string[] = []
-    const recalls: { worker: string; ids: number[] }[] = []
+    const judged: string[] = []
+    const recalled: { worker: string; ids: readonly number[] }[] = []
     const predictor = await createPredictor({
       workers: [own, stranger],
       verify: { trust: 'open', integrity: 0.5 }, // two right answers are enough
       testing: { clock: new VirtualClock(), coin: () => coins.value },
       right: 'label',
-      onVerdict: ({ worker, kind }) => verdicts.push(`${worker} ${kind}`),
-      onRecall: ({ worker, ids }) => recalls.push({ worker, ids }),
+      onEvent: together(
+        verdicts(({ worker, kind }) => judged.push(`${worker} ${kind}`)),
+        recalls(({ worker, ids }) => recalled.push({ worker, ids })),
+      ),
       onWarning() {},
     })
     for (let i = 0; i < 3; i++) {
@@ -135,7 +138,17 @@ describe('a believed stranger’s answer that is checked', () => {
     await turn()
     // Friends could tell from what they get that the trusted worker is busy.
     expect(own.calls).toEqual([])
-    return { predictor, own, stranger, call: stranger.calls[0], given, other, verdicts, recalls, coins }
+    return {
+      predictor,
+      own,
+      stranger,
+      call: stranger.calls[0],
+      given,
+      other,
+      verdicts: judged,
+      recalls: recalled,
+      coins,
+    }
   }
   const state = async (given: Promise<unknown>) => Promise.race([given.then(() => 'given'), turn().then(() => 'waits')])
 

@@ -1,6 +1,50 @@
 /** What `onEvent` tells, and what follows from it. */
 
-import type { PredictorEvent } from '../../src/events'
+import type { ModelVersionReport, PredictorEvent, RecallEvent } from '../../src/events'
+import type { Verdict } from '../../src/trust/reputation'
+
+export type { Verdict }
+
+type Listener = (told: PredictorEvent) => void
+
+/** A listener of the verdicts on workers. */
+export const verdicts =
+  (heard: (verdict: Verdict) => unknown): Listener =>
+  (told) => {
+    if (told.event !== 'ejected' && told.event !== 'readmitted' && told.event !== 'kept') return
+    const { worker, identity, evidence } = told
+    const kind = told.event === 'ejected' && told.why === 'deviant' ? told.why : told.event
+    return heard({ worker, identity, kind, evidence })
+  }
+
+/** A listener of who is proven to lie. */
+export const liars = (heard: (liar: Verdict) => unknown): Listener =>
+  verdicts((verdict) => verdict.kind === 'ejected' && heard(verdict))
+
+/** A listener of what becomes of models. */
+export const models =
+  (heard: (report: ModelVersionReport) => unknown): Listener =>
+  (told) =>
+    told.event === 'model' && heard(told)
+
+/** What is recalled of a worker's answers for one tenant. */
+export type Recall = Omit<RecallEvent, 'event' | 'at'>
+
+/** A listener of what is recalled. */
+export const recalls =
+  (heard: (recall: Recall) => unknown): Listener =>
+  (told) => {
+    if (told.event !== 'recalled') return
+    const { event: _, at, ...recall } = told
+    return heard(recall)
+  }
+
+/** One for several. */
+export const together =
+  (...listeners: readonly Listener[]): Listener =>
+  (told) => {
+    for (const listener of listeners) listener(told)
+  }
 
 type Named<N extends PredictorEvent['event']> = Extract<PredictorEvent, { event: N }>
 

@@ -11,10 +11,8 @@ import type { Predictor } from '../../src/predictor/predictor'
 import type { PredictorStats } from '../../src/predictor/stats'
 import { SimulatedThread } from '../../src/testing/simulated-thread'
 import type { VirtualClock } from '../../src/testing/virtual-clock'
-import type { Recall } from '../../src/trust/given-answers'
-import type { Verdict } from '../../src/trust/reputation'
 import type { WorkerChanges } from '../../src/workers/worker'
-import { HeardEvents } from '../shared/heard-events'
+import { HeardEvents, models, type Recall, recalls, together, type Verdict, verdicts } from '../shared/heard-events'
 import { Disk, type Found } from './disk'
 import { dataOf, textsOf } from './elements'
 import { learned } from './learned'
@@ -221,12 +219,12 @@ export class Serving {
       ...(!element && { right: 'label' as const }), // of other elements nothing is learned
       testing: { clock, seed, coin: seeded(seed).next, memoryThread: this.#memoryThread(seed) },
       onWarning: this.#warn,
-      onEvent: heard.onEvent,
-      onVerdict: (verdict: Verdict) => told.verdict(verdict, place >= this.#starts.serving),
-      ...(options.rollout && {
-        onModelVersion: (report: ModelVersionReport) => told.fares({ ...report, id: `${place} ${report.id}` }),
-      }),
-      ...(options.verify?.mode === 'sampled' && { onRecall: (recall: Recall) => told.recalled(recall) }),
+      onEvent: together(
+        heard.onEvent,
+        verdicts((verdict) => told.verdict(verdict, place >= this.#starts.serving)),
+        models((report) => options.rollout && told.fares({ ...report, id: `${place} ${report.id}` })),
+        recalls((recall) => options.verify?.mode === 'sampled' && told.recalled(recall)),
+      ),
       get workers() {
         release()
         release = holding(clock)

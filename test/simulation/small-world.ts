@@ -5,6 +5,7 @@ import { createPredictor } from '../../src/predictor/create'
 import type { Predictor } from '../../src/predictor/predictor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import type { ModelWorker } from '../../src/workers/worker'
+import { verdicts } from '../shared/heard-events'
 import { listOf } from '../shared/vectors'
 import { Feed } from '../shared/worker-changes'
 import { canonical, type Reading, Unordered } from './canonical'
@@ -92,7 +93,7 @@ class Puppet implements ModelWorker {
 
 /** What of a predictor is looked at beside what it tells. */
 interface Opened {
-  _first: { means: { pool: { _roster: { capacity: { free: number }; members: Map<string, OpenedMember> } } } }
+  _first: { dependencies: { pool: { _roster: { capacity: { free: number }; members: Map<string, OpenedMember> } } } }
 }
 
 interface OpenedMember {
@@ -145,12 +146,12 @@ export class SmallWorld {
         onWarning() {},
       },
       workers: world.#changes,
-      onVerdict: ({ identity, kind }) => {
+      onEvent: verdicts(({ identity, kind }) => {
         world.told.push(kind)
         if (kind === 'ejected') world.#ejected.add(identity)
         else world.#ejected.delete(identity)
         if (!identity.endsWith(String(LIAR))) world.broken.push(`${identity} is ${kind}, and honest`)
-      },
+      }),
     })
     await world.#settle()
     return world
@@ -202,7 +203,7 @@ export class SmallWorld {
 
   /** Who is ejected gets none but trials, and the count of free slots is that of free slots. */
   #check(): void {
-    const { members, capacity } = (this.#predictor as unknown as Opened)._first.means.pool._roster
+    const { members, capacity } = (this.#predictor as unknown as Opened)._first.dependencies.pool._roster
     let free = 0
     for (const { worker, state, slots } of members.values()) {
       if (state === 'ready') free += Math.max(0, slots.limit - slots.busy)

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { vectorOf } from '../../src/base/payload'
 import { probeQuery } from '../../src/base/probe-query'
 import { seeded } from '../../src/base/random'
+import { liars } from '../shared/heard-events'
 import { Feed } from '../shared/worker-changes'
 
 const signature = { inputs: [{ name: 'x', shape: [4] }], outputs: [{ name: 'y', shape: [4] }] }
@@ -55,7 +56,7 @@ async function serve(workers: PredictorOptions['workers'], options: PredictorOpt
   const ejected: string[] = []
   const predictor = await createPredictor({
     ...{ workers, right: { within: 0.1 }, memory: false, onWarning() {} },
-    onVerdict: ({ worker, kind }) => kind === 'ejected' && ejected.push(worker),
+    onEvent: liars(({ worker }) => ejected.push(worker)),
     ...options,
   })
   return { predictor, ejected }

@@ -1,6 +1,6 @@
 /** A worker whose answers are off by more than rounding and less than a lie: what it costs, and who cannot be made to look like one. */
 
-import { createPredictor, type ModelWorker, type Verdict } from 'approxifer'
+import { createPredictor, type ModelWorker } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { criterionOf } from '../../src/base/criterion'
 import { seeded } from '../../src/base/random'
@@ -8,6 +8,7 @@ import type { TensorList, TensorSpec } from '../../src/base/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { findingOf } from '../../src/trust/equality'
 import { Evidence } from '../../src/trust/evidence'
+import { verdicts } from '../shared/heard-events'
 import { inferring, payloadOf } from '../shared/vectors'
 
 const CLASSES = 10
@@ -53,12 +54,12 @@ class Machine implements ModelWorker {
 async function stream(seed: number, queries: number, off: readonly (() => number)[]) {
   const [clock, random] = [new VirtualClock(), seeded(seed)]
   const workers = off.map((each, i) => new Machine(i, clock, each))
-  const verdicts: string[] = []
+  const judged: string[] = []
   const warnings: string[] = []
   const predictor = await createPredictor({
     ...{ workers, scheme: { queries: 1, byzantine: 1 }, right: 'label', memory: false, testing: { clock, seed } },
     onWarning: (text) => warnings.push(text),
-    onVerdict: ({ worker, kind }: Verdict) => verdicts.push(`${worker} ${kind}`),
+    onEvent: verdicts(({ worker, kind }) => judged.push(`${worker} ${kind}`)),
   })
   const heard = () => workers.reduce((sum, each) => sum + each.heard, 0)
   const half = async () => {
@@ -74,7 +75,7 @@ async function stream(seed: number, queries: number, off: readonly (() => number
   const { workers: told, exact } = predictor.stats()
   await predictor.close()
   expect(exact).toBe(queries)
-  return { inferences, verdicts, warnings, lies: told.reduce((sum, { lies }) => sum + lies, 0) }
+  return { inferences, verdicts: judged, warnings, lies: told.reduce((sum, { lies }) => sum + lies, 0) }
 }
 
 const right = () => 0

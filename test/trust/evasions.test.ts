@@ -7,6 +7,7 @@ import { createPredictor } from '../../src/predictor/create'
 import type { PredictorOptions } from '../../src/predictor/options'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import type { Change, ModelWorker } from '../../src/workers/worker'
+import { recalls, together, verdicts } from '../shared/heard-events'
 
 type Infer = (query: TensorList) => TensorList | Error
 const pair: Signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
@@ -49,11 +50,12 @@ function workerOf(
 async function house(clock: VirtualClock, random: { next(): number }, options: PredictorOptions) {
   const convicted: { name: string; at: number }[] = []
   const recalled = new Set<number>()
-  const isSampled = options.verify?.mode === 'sampled'
   const predictor = await createPredictor({
     ...{ memory: false, right: 'label', onWarning() {}, testing: { clock, coin: random.next } },
-    onVerdict: ({ worker }) => void convicted.push({ name: worker, at: clock.now() }),
-    ...(isSampled && { onRecall: ({ ids }: { ids: number[] }) => ids.forEach((id) => void recalled.add(id)) }),
+    onEvent: together(
+      verdicts(({ worker }) => convicted.push({ name: worker, at: clock.now() })),
+      recalls(({ ids }) => ids.forEach((id) => void recalled.add(id))),
+    ),
     ...options,
   })
   return { predictor, convicted, recalled }

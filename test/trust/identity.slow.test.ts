@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { seeded } from '../../src/base/random'
 import type { TensorList } from '../../src/base/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
+import { liars } from '../shared/heard-events'
 import { inferring } from '../shared/vectors'
 import { Feed } from '../shared/worker-changes'
 
@@ -55,7 +56,7 @@ async function ask(queries: number, seed: number, clock: VirtualClock, workers: 
     workers,
     testing: { clock, seed },
     onWarning: () => {},
-    onVerdict: ({ worker, kind }) => kind === 'ejected' && ejected.add(worker),
+    onEvent: liars(({ worker }) => ejected.add(worker)),
   })
   const told: Told = { exact: 0, wrong: 0, ejected: [] }
   const hear = (row: Float32Array, { status, output }: Prediction) => {

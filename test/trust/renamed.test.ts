@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { seeded } from '../../src/base/random'
 import type { TensorList } from '../../src/base/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
+import { liars } from '../shared/heard-events'
 import { truth } from '../shared/lying-answers'
 import { inferring } from '../shared/vectors'
 import { Feed } from '../shared/worker-changes'
@@ -53,7 +54,7 @@ async function fleet(first: readonly Machine[], clock: VirtualClock, options: Pr
     right: 'label',
     testing: { clock, seed: 1, coin: () => 1 },
     onWarning: () => {},
-    onVerdict: ({ identity, kind }) => kind === 'ejected' && ejected.push(identity),
+    onEvent: liars(({ identity }) => ejected.push(identity)),
     ...options,
   })
   const ask = async (row: Float32Array): Promise<Prediction> => {

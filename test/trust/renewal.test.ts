@@ -1,9 +1,10 @@
 /** A model that is replaced: an answer of the one before is no lie. */
 
-import { createPredictor, type Verdict } from 'approxifer'
+import { createPredictor } from 'approxifer'
 import { afterEach, expect, it, vi } from 'vitest'
 import { Evidence } from '../../src/trust/evidence'
 import { HandWorker, query, turn } from '../shared/hand-predictor'
+import { verdicts } from '../shared/heard-events'
 import { Feed } from '../shared/worker-changes'
 
 afterEach(() => {
@@ -14,15 +15,15 @@ afterEach(() => {
 async function renewed(options: { byzantine?: number; audit: number }) {
   const workers = ['a', 'b', 'c', 'd'].map((name) => Object.assign(new HandWorker(name), { interruptible: false }))
   const feed = new Feed()
-  const verdicts: Verdict[] = []
+  const judged: object[] = []
   feed.tell(...workers.map((add) => ({ add })))
   const { byzantine = 0, audit } = options
   const predictor = await createPredictor({
     ...{ workers: feed, scheme: { queries: 1, byzantine }, memory: false, verify: { audit }, hedge: { budget: 0.1 } },
-    onVerdict: (verdict) => verdicts.push(verdict),
+    onEvent: verdicts((verdict) => judged.push(verdict)),
   })
   await turn() // all have joined
-  return { workers, feed, verdicts, predictor }
+  return { workers, feed, judged, predictor }
 }
 
 it('a suspicion ends with the model that it was about, a conviction does not', () => {
@@ -40,7 +41,7 @@ const fresh = Float32Array.of(-7, 5)
 const busy = (workers: HandWorker[]) => workers.filter(({ calls }) => calls.length)
 
 it('a worker is not ejected since the new model answers otherwise than it did: audits', async () => {
-  const { workers, feed, verdicts, predictor } = await renewed({ audit: 1 })
+  const { workers, feed, judged, predictor } = await renewed({ audit: 1 })
   const given = predictor.predict(query(1))
   busy(workers)[0].calls[0].answer(old)
   expect((await given).status).toBe('exact')
@@ -51,13 +52,13 @@ it('a worker is not ejected since the new model answers otherwise than it did: a
     busy(workers)[0].calls[0].answer(fresh)
     await turn()
   }
-  expect(verdicts).toEqual([])
+  expect(judged).toEqual([])
   await predictor.close()
 })
 
 it('a worker is not ejected since the new model answers otherwise than it did: late answers to a proven query', async () => {
   vi.useFakeTimers()
-  const { workers, feed, verdicts, predictor } = await renewed({ byzantine: 1, audit: 0 })
+  const { workers, feed, judged, predictor } = await renewed({ byzantine: 1, audit: 0 })
   for (let i = 0; i < 12; i++) {
     const given = predictor.predict(query(i))
     await vi.advanceTimersByTimeAsync(5)
@@ -73,6 +74,6 @@ it('a worker is not ejected since the new model answers otherwise than it did: l
   await vi.advanceTimersByTimeAsync(1)
   late.calls[0].answer(fresh)
   await vi.advanceTimersByTimeAsync(1)
-  expect(verdicts).toEqual([])
+  expect(judged).toEqual([])
   await predictor.close()
 })

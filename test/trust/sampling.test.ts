@@ -4,6 +4,7 @@ import { ApproxiferError, createPredictor, type Prediction, type PredictorOption
 import { describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { HandWorker, query, settled, turn } from '../shared/hand-predictor'
+import { recalls, together, verdicts } from '../shared/heard-events'
 
 const [lie, none] = [Float32Array.of(-9, 9), () => {}]
 
@@ -14,7 +15,13 @@ async function fleet(verify: PredictorOptions['verify'] = {}, options: Predictor
   Object.assign(workers[0], { trusted: true })
   const [onVerdict, onRecall, onWarning] = [vi.fn(), vi.fn(), vi.fn()]
   const predictor = await createPredictor({
-    ...{ workers, onVerdict, onRecall, onWarning, hedge: { budget: 0 }, testing: { clock, coin: () => 0 } },
+    ...{
+      workers,
+      onEvent: together(verdicts(onVerdict), recalls(onRecall)),
+      onWarning,
+      hedge: { budget: 0 },
+      testing: { clock, coin: () => 0 },
+    },
     verify: { mode: 'sampled', rate: 1, ...verify },
     ...options,
   })
@@ -27,7 +34,7 @@ async function fleet(verify: PredictorOptions['verify'] = {}, options: Predictor
     call.answer(answer)
     await turn()
   }
-  const verdicts = () => onVerdict.mock.calls.map(([{ worker, kind }]) => `${worker} ${kind}`)
+  const judged = () => onVerdict.mock.calls.map(([{ worker, kind }]) => `${worker} ${kind}`)
   const recalled = () => onRecall.mock.calls.map(([{ worker, identity, ids }]) => ({ worker, identity, ids }))
   /** All answer what they have, and what they get for that, of whom one may lie. */
   const serve = async (liar?: string) => {
@@ -43,7 +50,7 @@ async function fleet(verify: PredictorOptions['verify'] = {}, options: Predictor
       given.catch(none)
       return given
     })
-  return { predictor, workers, clock, at, asked, reply, verdicts, recalled, serve, all, onWarning }
+  return { predictor, workers, clock, at, asked, reply, verdicts: judged, recalled, serve, all, onWarning }
 }
 
 describe('an answer', () => {
@@ -191,7 +198,7 @@ describe('a lie', () => {
 
   it('of one tenant’s is recalled with those of another, each told by themselves', async () => {
     const onRecall = vi.fn()
-    const { predictor, serve } = await fleet({ rate: 0.5 }, { limits: { tenants: 2 }, onRecall })
+    const { predictor, serve } = await fleet({ rate: 0.5 }, { limits: { tenants: 2 }, onEvent: recalls(onRecall) })
     const ids: (number | undefined)[] = []
     for (const tenant of ['a', 'b']) {
       const given = [1, 2, 3].map((x) => predictor.predict(query(x), { tenant }))

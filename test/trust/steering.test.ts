@@ -3,6 +3,7 @@
 import { createPredictor, type ModelWorker, type TensorList } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { seeded } from '../../src/base/random'
+import { liars } from '../shared/heard-events'
 import { listOf } from '../shared/vectors'
 
 const outputs = [{ name: 'y', shape: [4, 2] }] // no labels
@@ -26,7 +27,7 @@ async function pool(change: (answer: Float32Array) => Float32Array, scales: read
   const ejected: string[] = []
   const predictor = await createPredictor({
     ...{ workers: [0, 1, 2, 3, 4].map(worker), scheme: { queries: 1, byzantine: 1 }, memory: false, onWarning() {} },
-    onVerdict: ({ worker, kind }) => kind === 'ejected' && ejected.push(worker),
+    onEvent: liars(({ worker }) => ejected.push(worker)),
   })
   return { predictor, ejected, begin: () => (isChanged = true), told: () => told }
 }

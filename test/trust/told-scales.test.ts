@@ -3,6 +3,7 @@
 import { type Change, createPredictor, type ModelWorker, type PredictorOptions, type TensorList } from 'approxifer'
 import { expect, it } from 'vitest'
 import { seeded } from '../../src/base/random'
+import { liars } from '../shared/heard-events'
 import { Feed } from '../shared/worker-changes'
 
 const shape = [4]
@@ -26,7 +27,7 @@ async function served(scale: number, options: PredictorOptions) {
   const predictor = await createPredictor({
     workers: [worker('own', { trusted: true }), ...['a', 'b'].map((name) => worker(name, { scale, off: 5 }))],
     ...{ right: { within: 0.1 }, onWarning() {}, ...options },
-    onVerdict: ({ worker, kind }) => kind === 'ejected' && ejected.push(worker),
+    onEvent: liars(({ worker }) => ejected.push(worker)),
   })
   let wrong = 0
   for (let i = 0; i < 72; i++) {

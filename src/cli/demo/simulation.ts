@@ -75,7 +75,7 @@ export const predictor =
       workers,
       testing: { clock, memoryThread: new SimulatedThread(clock, COSTS).spawn },
       onWarning() {},
-      onVerdict: ({ worker, kind }) => kind === 'ejected' && ejected(worker),
+      onEvent: (told) => told.event === 'ejected' && told.why === 'lied' && ejected(told.worker),
       ...options,
     })
     return {

@@ -53,10 +53,7 @@ export interface Flags extends Partial<ServerSettings> {
 const noData = [
   'onWarning',
   'onEvent',
-  'onModelVersion',
   'layers',
-  'onVerdict',
-  'onRecall',
   'memory.state',
   'onnx.createWorker',
   'onnx.signal',

@@ -6,8 +6,6 @@ import { ApproxiferError } from '../../base/errors'
 import type { PredictorEvent } from '../../events'
 import type { GatewayModel } from '../../gateway/create'
 import type { Gateway } from '../../gateway/gateway'
-import { mayRecall } from '../../predictor/settings'
-import type { Recall } from '../../trust/given-answers'
 import { filesOf, isElsewhere, type ModelConfig } from './config'
 import { predictorOptions } from './fleet'
 import type { Log } from './observe'
@@ -30,8 +28,6 @@ export interface Serving {
   readonly log: Log
   /** Told of what an operator should know of a model. */
   readonly warn: (model: string, text: string) => void
-  /** Told which answers of a model are recalled. */
-  readonly recalled: (model: string, recall: Recall) => void
   /** What hears of a model that is loaded. */
   readonly listener: (model: string) => (event: PredictorEvent) => void
   /** Another model is served, or none any more. */
@@ -138,11 +134,10 @@ export class DesiredModel {
 
   async #load(model: ModelConfig, signal: AbortSignal): Promise<void> {
     const { name } = this
-    const { gateway, warn, recalled, listener } = this.context
+    const { gateway, warn, listener } = this.context
     const options = await predictorOptions(name, model, (text) => warn(name, text), signal)
     signal.throwIfAborted()
-    const onRecall = (recall: Recall) => recalled(name, recall)
-    await gateway.load(name, { ...options, onEvent: listener(name), ...(mayRecall(options) && { onRecall }) })
+    await gateway.load(name, { ...options, onEvent: listener(name) })
   }
 
   async #unload(): Promise<void> {

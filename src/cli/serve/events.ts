@@ -3,9 +3,8 @@
  * seconds are kept for who comes later.
  */
 
-import type { PredictorEvent } from '../../events'
+import type { PredictorEvent, RecallEvent } from '../../events'
 import { isInference, type RequestEvent } from '../../gateway/event'
-import type { Recall } from '../../trust/given-answers'
 import type { QueryRecord } from './journal'
 import { type Connection, problem } from './listen'
 import { tokenOf } from './tokens'
@@ -36,7 +35,10 @@ interface RequestTold {
   readonly traceparent: string | undefined
 }
 
-type ServerEvent = PredictorEvent | RequestTold | (Recall & { event: 'recalled'; at: number; of: number })
+/** Of answers that are recalled a part, `of` how many. */
+type RecallTold = RecallEvent & { readonly of: number }
+
+type ServerEvent = PredictorEvent | RequestTold | RecallTold
 
 /** Events of one model that wait to be told. */
 class WaitingEvents {
@@ -138,7 +140,7 @@ export class EventFeed {
   }
 
   /** @param event  is given away: its time becomes milliseconds since 1970 */
-  tell(model: string, event: PredictorEvent): void {
+  tell(model: string, event: PredictorEvent | RecallTold): void {
     const told = event as { at: number }
     told.at = sinceEpoch(event.at)
     this.#push(model, event)
@@ -150,11 +152,6 @@ export class EventFeed {
     const queries = told.map(({ query }) => query)
     const at = sinceEpoch(performance.now())
     this.#push(model, { event: 'request', at, id, status, ms, rows, queries, traceparent })
-  }
-
-  /** @param part  of the answers that a worker gave before it was found to lie: `recall_id` of replies */
-  recall(model: string, part: Recall & { of: number }): void {
-    this.#push(model, { event: 'recalled', at: sinceEpoch(performance.now()), ...part })
   }
 
   /** Ends the streams of clients that are no longer allowed. */

@@ -4,11 +4,11 @@ import { setImmediate } from 'node:timers/promises'
 import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import pino from 'pino'
 import { noAnswers } from '../../base/prediction'
+import type { RecallEvent } from '../../events'
 import { clientOf } from '../../gateway/body'
 import type { RequestEvent } from '../../gateway/event'
 import { pathOf } from '../../gateway/routes'
 import { PROBE } from '../../oip/write'
-import type { Recall } from '../../trust/given-answers'
 import type { EventFeed } from './events'
 import type { QueryRecord, RequestJournal } from './journal'
 import type { Metrics } from './metrics'
@@ -55,14 +55,13 @@ export async function tellRecall(
   log: Log,
   events: EventFeed,
   model: string,
-  { ids, times, ...who }: Recall,
+  { event, at: _, worker, identity, tenant, ids, times }: RecallEvent,
 ): Promise<void> {
   for (let from = 0; from < ids.length; from += MOST_IDS) {
     const [some, given] = [ids, times].map((all) => all.slice(from, from + MOST_IDS))
-    const part = { model, ...who, ids: some, times: given, of: ids.length }
-    log.warn(part, 'answers of a worker that lied are recalled')
-    const { model: _, ...told } = part
-    events.recall(model, told)
+    const part = { worker, identity, tenant, ids: some, times: given, of: ids.length }
+    log.warn({ model, ...part }, 'answers of a worker that lied are recalled')
+    events.tell(model, { event, at: performance.now(), ...part })
     await setImmediate()
   }
 }

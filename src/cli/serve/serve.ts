@@ -7,7 +7,6 @@ import { createGateway, fileStore, type GatewayModel } from '../../gateway/creat
 import type { Gateway } from '../../gateway/gateway'
 import type { Principal } from '../../gateway/principal'
 import { pathOf } from '../../gateway/routes'
-import type { Recall } from '../../trust/given-answers'
 import { note } from '../terminal'
 import { adminOptions, forOperators, onAdminPort } from './admin'
 import { type Config, type Flags, readConfig, remoteFilesOf } from './config'
@@ -116,11 +115,11 @@ class ModelServer {
       onWarning: (text) => log.warn(text),
     })
     const warn = (model: string, text: string) => log.warn({ model, url: this.#listening[0]?.url }, text)
-    const recalled = (...what: [string, Recall]) => void tellRecall(log, this.#events, ...what)
-    const context = { gateway: this.#gateway, log, warn, recalled }
+    const context = { gateway: this.#gateway, log, warn }
     const listener = (model: string) => {
       const record = journal.listener()
       return (event: PredictorEvent) => {
+        if (event.event === 'recalled') return void tellRecall(log, this.#events, model, event)
         record(event)
         this.#metrics.event(model, event)
         this.#events.tell(model, event)

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { createPredictor } from '../../../src/predictor/create'
 import type { PredictorOptions } from '../../../src/predictor/options'
+import { verdicts } from '../../shared/heard-events'
 import { readyWorker, row } from '../../shared/http-worker'
 import { Reply } from '../../shared/simulated-server'
 import { inferRow } from '../../shared/vectors'
@@ -13,14 +14,14 @@ it.each<Partial<PredictorOptions>>([
   { scheme: { queries: 1, byzantine: 1 }, memory: false },
 ])('null for a number is no answer: another server’s is given, and nobody lied (%j)', async (options) => {
   const all = await Promise.all([1, 2, 3, 4].map((i) => readyWorker({}, `http://s${i}:8000`)))
-  const verdicts: unknown[] = []
+  const judged: unknown[] = []
   const workers = all.map(({ worker }) => worker)
-  const onVerdict = (verdict: unknown) => void verdicts.push(verdict)
-  const predictor = await createPredictor({ workers, onVerdict, onWarning() {}, verify: { audit: 1 }, ...options })
+  const onEvent = verdicts((verdict) => judged.push(verdict))
+  const predictor = await createPredictor({ workers, onEvent, onWarning() {}, verify: { audit: 1 }, ...options })
   all[0].server.instead = ({ json }) =>
     Reply.json({ id: json?.id, outputs: [{ name: 'y', datatype: 'FP32', shape: [1, 2], data: [null, 8] }] })
   for (let i = 0; i < 20; i++) expect([...(await predictor.predict(row)).output.y.data]).toEqual([6, 8])
-  expect(verdicts).toEqual([])
+  expect(judged).toEqual([])
   expect(predictor.stats().workers[0].rejected).toBeGreaterThan(0)
   await predictor.close()
 })

@@ -8,6 +8,7 @@ import { encodeError, encodeValues } from '../../../src/workers/machines/frames'
 import { Macs } from '../../../src/workers/machines/macs'
 import { keyOf } from '../../shared/fixed-keys'
 import { handMember, publisherOn, rowIn } from '../../shared/hand-member'
+import { liars } from '../../shared/heard-events'
 import { natsFleets } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
 
@@ -79,7 +80,7 @@ async function ask() {
     memory: false, // answers count that workers agree on
     workers,
     onWarning() {},
-    onVerdict: ({ worker, kind }) => kind === 'ejected' && convicted.add(worker),
+    onEvent: liars(({ worker }) => convicted.add(worker)),
   })
   fleets.end(() => predictor.close())
   const counts = { wrong: 0, failed: 0 }

@@ -3,7 +3,7 @@
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createPredictor, type Verdict } from 'approxifer'
+import { createPredictor } from 'approxifer'
 import { type KeyPair, natsWorkers, type ServeNatsOptions, serveNats } from 'approxifer/nats'
 import { afterAll, describe, expect, it, vi } from 'vitest'
 import { keys } from '../../../src/platform/node-keys'
@@ -11,6 +11,7 @@ import { identityOf } from '../../../src/workers/worker'
 import { keyOf } from '../../shared/fixed-keys'
 import { handMember } from '../../shared/hand-member'
 import { HandWorker } from '../../shared/hand-predictor'
+import { type Verdict, verdicts } from '../../shared/heard-events'
 import { joined, natsFleets } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
 import { inferring } from '../../shared/vectors'
@@ -29,21 +30,21 @@ async function machine(fleet: string, factor: number, options: Partial<ServeNats
 }
 
 async function predictorOf(fleet: string, state?: unknown) {
-  const verdicts: Verdict[] = []
+  const judged: Verdict[] = []
   const onWarning = vi.fn()
   const predictor = await createPredictor({
     scheme: { queries: 1, byzantine: 1 },
     memory: state === undefined ? false : { state },
     workers: natsWorkers(fleets.url, { fleet, onWarning }),
     onWarning,
-    onVerdict: (verdict) => void verdicts.push(verdict),
+    onEvent: verdicts((verdict) => judged.push(verdict)),
     deadlineMs: PATIENCE_MS,
   } as Parameters<typeof createPredictor>[0])
   fleets.end(() => predictor.close())
   const ask = async (n: number) => {
     for (let x = 1; x <= n; x++) expect((await predictor.predict(Float32Array.of(x, 1))).output.y.data[0]).toBe(2 * x)
   }
-  return { predictor, verdicts, onWarning, ask }
+  return { predictor, judged, onWarning, ask }
 }
 
 describe.skipIf(!natsInstalled)('a machine on NATS', () => {
@@ -52,8 +53,8 @@ describe.skipIf(!natsInstalled)('a machine on NATS', () => {
     for (const name of ['b', 'c', 'd']) await machine(fleet, 2, { name })
     const key = keyOf('liar')
     const first = await machine(fleet, 3, { name: 'a', key })
-    const { predictor, verdicts, ask } = await predictorOf(fleet)
-    const isEjected = () => verdicts.some(({ kind, identity }) => kind === 'ejected' && identity === key.identity)
+    const { predictor, judged, ask } = await predictorOf(fleet)
+    const isEjected = () => judged.some(({ kind, identity }) => kind === 'ejected' && identity === key.identity)
     for (let tries = 0; tries < 200 && !isEjected(); tries++) await ask(10)
     expect(isEjected()).toBe(true)
     await first.close()
@@ -66,7 +67,7 @@ describe.skipIf(!natsInstalled)('a machine on NATS', () => {
     expect(statsOf(names[0])).toMatchObject({ ejections: 1, rightAnswersLeft: expect.any(Number) })
     expect(statsOf(names[0])?.rightAnswersLeft).toBeGreaterThan(0)
     expect(statsOf(newcomers[0])).toMatchObject({ ejections: 0 })
-    expect(verdicts.filter(({ kind }) => kind === 'ejected').length).toBe(1)
+    expect(judged.filter(({ kind }) => kind === 'ejected').length).toBe(1)
   })
 
   it('that lied is still ejected when the coordinator starts again with what it saved, under any name', async () => {
@@ -75,7 +76,7 @@ describe.skipIf(!natsInstalled)('a machine on NATS', () => {
     const key = keyOf('liar')
     const first = await machine(fleet, 3, { name: 'a', key })
     const before = await predictorOf(fleet)
-    const isEjected = () => before.verdicts.some(({ kind }) => kind === 'ejected')
+    const isEjected = () => before.judged.some(({ kind }) => kind === 'ejected')
     for (let tries = 0; tries < 200 && !isEjected(); tries++) await before.ask(10)
     const state = await before.predictor.save()
     await before.predictor.close()
@@ -106,19 +107,19 @@ describe.skipIf(!natsInstalled)('a machine on NATS', () => {
     const fleet = fleets.newName()
     const own = keyOf('own')
     const liar = await machine(fleet, 3, { name: 'own-too', key: keyOf('liar') })
-    const verdicts: Verdict[] = []
+    const judged: Verdict[] = []
     const made = createPredictor({
       workers: natsWorkers(fleets.url, { fleet, trusted: [own.identity] }),
       verify: { mode: 'sampled', rate: 1 },
-      onVerdict: (verdict) => void verdicts.push(verdict),
+      onEvent: verdicts((verdict) => judged.push(verdict)),
       onWarning() {},
     })
     await machine(fleet, 2, { name: 'own', key: own })
     const predictor = await made
     fleets.end(() => predictor.close())
-    for (let tries = 0; tries < 1000 && !verdicts.length; tries++)
+    for (let tries = 0; tries < 1000 && !judged.length; tries++)
       await Promise.all([1, 2].map((x) => predictor.predict(Float32Array.of(x, 1))))
-    expect(verdicts[0]).toMatchObject({ kind: 'ejected', worker: liar.names[0], identity: keyOf('liar').identity })
+    expect(judged[0]).toMatchObject({ kind: 'ejected', worker: liar.names[0], identity: keyOf('liar').identity })
     expect((await predictor.predict(Float32Array.of(3, 1))).status).toBe('exact')
   })
 
