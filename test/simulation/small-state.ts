@@ -21,7 +21,7 @@ const omitted: Omitted = {
   'InlineMemory._learning': learned,
   'Puppet.signature': fixed,
   'ModelVersion.counts': figures,
-  'ModelVersion.means': 'its calls lead to all of it that counts',
+  'ModelVersion.dependencies': 'its calls lead to all of it that counts',
   'ModelVersion._shared': 'its calls lead to all of it that counts',
   'PooledAttempt.order': 'attempts are queued in that order',
   'Admission._answered': figures,

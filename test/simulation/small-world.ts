@@ -92,7 +92,7 @@ class Puppet implements ModelWorker {
 
 /** What of a predictor is looked at beside what it tells. */
 interface Opened {
-  _first: { means: { pool: { _roster: { capacity: { free: number }; members: Map<string, OpenedMember> } } } }
+  _first: { dependencies: { pool: { _roster: { capacity: { free: number }; members: Map<string, OpenedMember> } } } }
 }
 
 interface OpenedMember {
@@ -202,7 +202,7 @@ export class SmallWorld {
 
   /** Who is ejected gets none but trials, and the count of free slots is that of free slots. */
   #check(): void {
-    const { members, capacity } = (this.#predictor as unknown as Opened)._first.means.pool._roster
+    const { members, capacity } = (this.#predictor as unknown as Opened)._first.dependencies.pool._roster
     let free = 0
     for (const { worker, state, slots } of members.values()) {
       if (state === 'ready') free += Math.max(0, slots.limit - slots.busy)
