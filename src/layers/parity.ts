@@ -173,6 +173,10 @@ class GroupedQuery extends OutgoingCall implements Query, GroupRow {
     return this.isOpen && !this.by && this.choices.policy !== 'retry'
   }
 
+  get isQueued(): boolean {
+    return this.tried.attempts.some(({ phase }) => phase === 'queued')
+  }
+
   override drop(why: Drop): void {
     this.#group.leave(this, why)
   }
@@ -562,7 +566,8 @@ class QueryGroup implements Apart, Timeable {
     }
     if (why === 'void') query.isVoid = true
     if (why === 'void' || (query.isPromised && !this.#wanted)) this.#close(false) // no query of the next model may join
-    query.release(isUseful ? 'teach' : why)
+    // One that is queued would be taken back, and be lost beside S that workers lose.
+    if (!isUseful || !query.isPromised || !query.isQueued) query.release(isUseful ? 'teach' : why)
     if (!this.#wanted) this.#unwanted(why)
   }
 

@@ -499,6 +499,22 @@ describe('a caller that leaves', () => {
     expect(next.attempt.query.apart).not.toEqual(two.attempt.query.apart)
   })
 
+  it('while its row is queued leaves it to those that are promised a recovery, who lose another', () => {
+    const { join, asked, parities } = grouping(3, 1)
+    const [one, two] = [join('recover'), join('recover', {}, true), join('recover')]
+    one.call.drop('left')
+    asked[1].begin('b').fail()
+    expect([asked[0].dropped, two.outcomes]).toEqual([undefined, []])
+    for (const [i, row] of [asked[0], asked[2], parities[0]].entries()) answer(row.begin('acd'[i]))
+    expect(two.log).toContain('recovered 4')
+  })
+
+  it('and was queued has its row taken back where the last one leaves', () => {
+    const { join, asked } = grouping(3, 1)
+    for (const { call } of [join('recover'), join('recover')]) call.drop('left')
+    expect(asked.map(({ dropped }) => dropped)).toEqual(['left', 'left'])
+  })
+
   it('leaves its row running while others wait; the last takes all back', () => {
     const { join, asked, parities } = grouping(3, 1)
     const [one, two, three] = [join(), join(), join()]
