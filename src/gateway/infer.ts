@@ -267,12 +267,8 @@ export function choicesOf(parameters: Record<string, unknown>): RequestChoices {
     ...(priority !== undefined && priority !== 0 && { priority: priorityOf(priority) }),
     ...(ms !== undefined && { deadlineMs: checkMs('parameters.deadline_ms', ms) }),
     ...(min_confidence !== undefined && { minConfidence: checkShare('parameters.min_confidence', min_confidence) }),
-    ...(at_deadline !== undefined && {
-      atDeadline: checkWord('parameters.at_deadline', at_deadline, atDeadlines),
-    }),
-    ...(on_overload !== undefined && {
-      onOverload: checkWord('parameters.on_overload', on_overload, onOverloads),
-    }),
+    ...(at_deadline !== undefined && { atDeadline: checkWord('parameters.at_deadline', at_deadline, atDeadlines) }),
+    ...(on_overload !== undefined && { onOverload: checkWord('parameters.on_overload', on_overload, onOverloads) }),
   }
 }
 

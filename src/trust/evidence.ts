@@ -273,10 +273,7 @@ function savedEvidence(value: unknown): EvidenceState {
   const workers = Object.entries(saved.object('evidence.workers', state.workers)).map(([name, record]) => {
     return [name, savedRecord(`evidence.workers.${name}`, record)] as const
   })
-  return {
-    workers: Object.fromEntries(workers),
-    distance: savedMoments('evidence.distance', state.distance),
-  }
+  return { workers: Object.fromEntries(workers), distance: savedMoments('evidence.distance', state.distance) }
 }
 
 function savedMoments(at: string, value: unknown): RunningMoments {

@@ -77,11 +77,7 @@ export class DesiredModel {
     if (before.is === 'running') before.stop.abort()
     if (before.state !== state) this.#failed.times = 0
     const isServed = before.is === 'failed' && model !== undefined && state === this.#served
-    const step: Step = {
-      state,
-      stop: new AbortController(),
-      is: isServed ? 'done' : 'running',
-    }
+    const step: Step = { state, stop: new AbortController(), is: isServed ? 'done' : 'running' }
     this.#step = step
     return isServed ? 'kept' : this.#take(step, model)
   }
