@@ -50,7 +50,6 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   }
 }
 
-/** An evaluation under way. */
 interface Course {
   experiment: Experiment
   scores: EvaluationScores

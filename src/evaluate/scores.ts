@@ -113,7 +113,6 @@ export class EvaluationScores {
     this.#groups.push(scores)
   }
 
-  /** What is known so far. */
   figures(): Figures {
     const alone = this.#experiment.labels ? [...this.#alone].map(([input, value]) => once(input, value)) : []
     const known = {

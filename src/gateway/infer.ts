@@ -91,7 +91,6 @@ export interface Exchange {
   hold(queries: number, answers: number): void
 }
 
-/** What a request chooses of its queries. */
 export type RequestChoices = Omit<BatchOptions, 'signal'>
 
 export class Inference {

@@ -289,7 +289,6 @@ class PaperGroup implements Apart {
   }
 }
 
-/** One query of a group. */
 class PaperCall implements Call {
   readonly #group: PaperGroup
   readonly query: Query
@@ -319,7 +318,6 @@ class PaperCall implements Call {
   }
 }
 
-/** A coded query at a worker. */
 class CodedQuery extends OutgoingCall {
   readonly #group: PaperGroup
   readonly coded: CodedRow

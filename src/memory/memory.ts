@@ -183,7 +183,6 @@ export class Memory {
     return { kept: true, predicted: this.#told(predicted) }
   }
 
-  /** A pair was added. */
   #advance(phase: Ready): void {
     const { regression, next, size } = phase.known
     const every = size < SMALL && next === size ? SOON : BLOCK

@@ -43,7 +43,6 @@ export interface SimilarityState {
 }
 
 export class Similarity {
-  /** The remembered queries. */
   readonly points: PointTable
   /** Whether mirror images count as alike. */
   mirror = false

@@ -201,7 +201,6 @@ function columnOf(entry: TensorEntry, spec: TensorSpec, rows: number, batched: b
   throw outOfRange(`${field}.shape: expected [${all}], got [${shape}]`)
 }
 
-/** Equal parts. */
 function partsOf(values: TensorData, count: number): TensorData[] {
   if (count === 1) return [values]
   const length = values.length / count

@@ -52,7 +52,6 @@ export interface WorkerEvidence {
   deviating: number
   /** CUSUM of the deviating answers, from 0. */
   deviation: number
-  /** Calls without an answer. */
   silent: number
   /** CUSUM of the distances from the memory's predictions, from 0. */
   suspicion: number
@@ -130,7 +129,6 @@ export class Evidence {
     return record
   }
 
-  /** The workers that have a record. */
   get workers(): string[] {
     return [...this.#workers.keys()]
   }

@@ -28,11 +28,8 @@ export type DesireOutcome = 'loaded' | 'unloaded' | 'kept' | 'superseded' | Erro
 export interface Serving {
   readonly gateway: Gateway<GatewayModel>
   readonly log: Log
-  /** Told of what an operator should know of a model. */
   readonly warn: (model: string, text: string) => void
-  /** Told which answers of a model are recalled. */
   readonly recalled: (model: string, recall: Recall) => void
-  /** Told what happens at a model. */
   readonly happened: (model: string, event: PredictorEvent) => void
   /** Another model is served, or none any more. */
   onChange(): void
@@ -105,7 +102,6 @@ export class DesiredModel {
     }
   }
 
-  /** Does nothing more. */
   stop(): void {
     this.#wishes++
     if (this.#step.is === 'running') this.#step.stop.abort()
