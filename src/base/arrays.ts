@@ -72,7 +72,6 @@ const SLACK = 64
 /** A queue that takes items at both ends, and lets any item leave in constant time. */
 export class Deque<T> {
   #places: (T | undefined)[] = []
-  /** Where the first item is. */
   #head = 0
   /** Places cut off in front so far, less those that were added there: what to subtract from a place to find its item. */
   #moved = 0

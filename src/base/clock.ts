@@ -17,7 +17,6 @@ export interface Clock {
 /** In Node, Deno and Bun; browsers have none. */
 const { setImmediate } = globalThis as { setImmediate?: (f: () => void) => unknown }
 
-/** The system's clock. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   after(ms, f, quiet = false) {

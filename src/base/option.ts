@@ -40,7 +40,6 @@ export const open = <T>(check: Check<T>, otherwise: string, about: string, flags
   ...(flags && { flags }),
 })
 
-/** Options that stand together. */
 export function group<T extends AnyOptions>(about: string, options: T) {
   const check = (field: string, value: unknown) => read(options, field, value)
   return { check, fallback: read(options, '', {}), about, options }

@@ -2,34 +2,11 @@
 
 import { expected } from './check'
 import { checksum } from './checksum'
-import {
-  copyOf,
-  type ElementType,
-  filled,
-  isHeldAs,
-  isNumeric,
-  isReal,
-  isShared,
-  joinedData,
-  realsOf,
-  type TensorData,
-} from './element'
+import type { ElementType, TensorData } from './element'
+import { copyOf, filled, isHeldAs, isNumeric, isReal, isShared, joinedData, realsOf } from './element'
 import { ApproxiferError, shown } from './errors'
-import {
-  type AnyTensor,
-  isOpen,
-  isReadAsVector,
-  isShapeOf,
-  isVector,
-  namesOf,
-  notFinite,
-  type Signature,
-  shownShape,
-  size,
-  type TensorList,
-  type TensorSpec,
-  tensorOf,
-} from './tensor'
+import type { AnyTensor, Signature, TensorList, TensorSpec } from './tensor'
+import { isOpen, isReadAsVector, isShapeOf, isVector, namesOf, notFinite, shownShape, size, tensorOf } from './tensor'
 
 /** A query's inputs or an answer's outputs, in the order of the signature. Nobody writes to them. */
 export class Payload {

@@ -48,7 +48,6 @@ export class FirstAnswers {
     )
   }
 
-  /** Takes one of the model's own answers. */
   see(answer: Float32Array): void {
     if (this.#count === FIRST_ANSWERS || !this.#open.length) return
     this.#count++

@@ -116,7 +116,6 @@ export function typed(name: string, shape: readonly number[], type: ElementType 
   return type === 'float32' ? { name, shape } : { name, shape, type }
 }
 
-/** A tensor that is as a spec says. */
 export function tensorOf({ type, shape: fixed }: TensorSpec, data: TensorData, shape = fixed): AnyTensor {
   return type === undefined || type === 'float32' ? { data, shape } : { data, shape, type }
 }
@@ -206,7 +205,6 @@ export function isShapeOf(shape: readonly number[], spec: Pick<TensorSpec, 'shap
   return spec.shape.every((n, axis) => (n < 0 ? shape[extra + axis] >= 0 : shape[extra + axis] === n))
 }
 
-/** Whether no value is NaN or infinite. */
 export function allFinite(row: Float32Array): boolean {
   return notFinite(row, '') === undefined
 }

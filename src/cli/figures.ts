@@ -134,7 +134,6 @@ export function verifiedTable({ levels, queries, memory, attack }: Verified): st
   return `${wrap(`verified inference, a memory of ${memory}, ${queries} queries:`)}\n${rows}`
 }
 
-/** What the shares are to be held against. */
 export function baseline({ against, accuracy }: Result): string {
   return against === 'labels' ? `The model alone: ${percent(accuracy.base)}` : 'Agreement with the model itself'
 }

@@ -76,15 +76,7 @@ async function judge(path: string, file: ModelFile, options: ModelOptions): Prom
     return { ok: true, ...signature, abilities, ...timed, warnings, reason: null }
   } catch (error) {
     if (!(error instanceof ApproxiferError)) throw error
-    return {
-      ok: false,
-      inputs: [],
-      outputs: [],
-      abilities: null,
-      ...UNTIMED,
-      warnings: [],
-      reason: error.message,
-    }
+    return { ok: false, inputs: [], outputs: [], abilities: null, ...UNTIMED, warnings: [], reason: error.message }
   }
 }
 

@@ -53,7 +53,6 @@ const TOGETHER = 16
 /** Multiplications that the search may take: of many rows only some values are compared, evenly spread. */
 const PRODUCTS = 2 ** 17
 
-/** A closed group. */
 interface Closed extends Pick<Survivors, 'scheme' | 'gram'> {
   codec: Codec
   rows: readonly OwnRow[]

@@ -43,11 +43,7 @@ const RIDGE = 1e-9
 
 export const decoders = {
   /** The paper's: Berrut's interpolant through the survivors' nodes. */
-  berrut: {
-    codes: ['berrut'],
-    data: false,
-    decode: ({ scheme, have }) => ({ weights: scheme.decode(have) }),
-  },
+  berrut: { codes: ['berrut'], data: false, decode: ({ scheme, have }) => ({ weights: scheme.decode(have) }) },
 
   /** Least squares on the rows: exact where the model is affine. */
   'least-squares': {
@@ -57,11 +53,7 @@ export const decoders = {
   },
 
   /** Ordinary kriging: the model as a Gaussian process over its inputs. */
-  kriging: {
-    codes: ['berrut', 'systematic'],
-    data: true,
-    decode: kriged,
-  },
+  kriging: { codes: ['berrut', 'systematic'], data: true, decode: kriged },
 } satisfies Record<DecoderName, Decoder>
 
 /** Points are the returned coded queries and then the queries that are wanted. */

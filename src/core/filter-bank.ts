@@ -118,7 +118,6 @@ export class FilterBank {
   }
 }
 
-/** Where all of it lies. */
 function regions(
   space: Space,
   { channels, height, width, filters }: FilterBankOptions,

@@ -169,7 +169,6 @@ function halvesTable(half: number, unit: number): HalvesTable {
   }
 }
 
-/** The median of a sorted column. */
 const middle = (column: Float64Array): number => (column[(column.length - 1) >> 1] + column[column.length >> 1]) * 0.5
 
 /** A sorted column without one of its values. */

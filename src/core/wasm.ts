@@ -1,14 +1,7 @@
 /** The core in WebAssembly: assembly/ behind the Core interface. The only file that touches its memory. */
 
-import {
-  type AnswerRows,
-  type Core,
-  type FilterBankOptions,
-  type HalvesTable,
-  notDefinite,
-  type Residuals,
-  type RowTable,
-} from './core'
+import type { AnswerRows, Core, FilterBankOptions, HalvesTable, Residuals, RowTable } from './core'
+import { notDefinite } from './core'
 import { FilterBank, type PatchKernels } from './filter-bank'
 import { KernelMatrix, type RegressionKernels } from './kernel-matrix'
 import { type CoreFunction, freshRows, layOut, Space, squaredLengths, strideOf } from './space'

@@ -69,7 +69,6 @@ export class Recorder {
   }
 }
 
-/** What became of the queries of a stream. */
 export interface Spending {
   queries: number
   asked: number

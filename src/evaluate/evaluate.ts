@@ -3,14 +3,8 @@
 import { chooses } from '../base/criterion'
 import { type Random, seeded } from '../base/random'
 import { drawsOf, lossesOf } from './draws'
-import {
-  type EvaluateOptions,
-  type EvaluationProgress,
-  type Experiment,
-  experimentOf,
-  memoryOptionsOf,
-  settingsOf,
-} from './experiment'
+import type { EvaluateOptions, EvaluationProgress, Experiment } from './experiment'
+import { experimentOf, memoryOptionsOf, settingsOf } from './experiment'
 import { GroupScorer, hasSumParity } from './group-scores'
 import { type Evaluation, EvaluationScores } from './scores'
 import { Trial } from './trial'
@@ -56,7 +50,6 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   }
 }
 
-/** An evaluation under way. */
 interface Course {
   experiment: Experiment
   scores: EvaluationScores

@@ -164,7 +164,6 @@ export function experimentOf(
   return { model, codec, inputs, own, criterion, policy: rules.policy, labels, experience, recall }
 }
 
-/** When an answer of a model is right. */
 export function criterionFor({ signature, hints }: BatchModel, { right }: Rightness): Criterion {
   return criterionOf(signature.outputs, right, hints)
 }

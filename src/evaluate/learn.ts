@@ -18,7 +18,6 @@ const ANY_ERROR = 0.01
 export interface LearnOptions extends Rightness {
   core: Core
   model: BatchModel
-  /** Tells the model from others. */
   fingerprint: string
   inputs: Rows
   features?: Features | undefined

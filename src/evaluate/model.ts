@@ -38,7 +38,6 @@ export const sizesOf = ({ signature }: BatchModel) => ({
   outputs: rowLength(signature.outputs),
 })
 
-/** The model's answers to rows, in batches. */
 export async function answersOf(model: BatchModel, rows: readonly Float32Array[]): Promise<Float32Array[]> {
   const answers: Float32Array[] = []
   const width = rowLength(model.signature.outputs)

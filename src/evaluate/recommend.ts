@@ -18,7 +18,6 @@ export interface Wishes {
   minConfidence?: number
 }
 
-/** What was measured of one code. */
 export interface Measurement {
   code: CodeName
   queries: number

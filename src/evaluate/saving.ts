@@ -85,7 +85,6 @@ export class SavingTrial {
     return this.#recorder.memory.length
   }
 
-  /** Goes on, to the end or for some time. */
   async go(ms = Number.POSITIVE_INFINITY, onProgress = () => {}): Promise<void> {
     const { inputs, own } = this.#options
     for (const start = performance.now(); this.done < this.total && performance.now() - start < ms; onProgress()) {

@@ -5,26 +5,10 @@ import type { OutputCriterion, Outputs } from '../base/criterion'
 import { mean } from '../base/stats'
 import type { MemoryOptions } from '../memory/memory'
 import { chanceOf, type Experiment, type QueriedInput, right } from './experiment'
-import {
-  type GroupScores,
-  guessLost,
-  type Rules,
-  replicationWorkers,
-  rightRecovered,
-  type StatedFigure,
-} from './group-scores'
-import {
-  type Bin,
-  brierSkill,
-  calibrationError,
-  type Figure,
-  type Figures,
-  type Interval,
-  reliability,
-  type Sureness,
-  shareOf,
-  surenessOf,
-} from './statistics'
+import type { GroupScores, Rules, StatedFigure } from './group-scores'
+import { guessLost, replicationWorkers, rightRecovered } from './group-scores'
+import type { Bin, Figure, Figures, Interval, Sureness } from './statistics'
+import { brierSkill, calibrationError, reliability, shareOf, surenessOf } from './statistics'
 import type { QueryOutcome } from './trial'
 
 /** Accuracies in 0..1: shares of answers with the right label; without labels, that agree with the model's own. */
@@ -56,11 +40,7 @@ export interface Evaluation {
   /** Inferences on top of N / K, by the policy. */
   retriesPerQuery: number
   /** What recovered answers say of their own worth; with the systematic code, byzantine 0. Agreement is with the model. */
-  confidence?: Sureness & {
-    brierSkill: number
-    calibrationError: number
-    bins: Bin[]
-  }
+  confidence?: Sureness & { brierSkill: number; calibrationError: number; bins: Bin[] }
   /** Only with byzantine > 0. */
   locator?: {
     /** Share of groups in which exactly the liars were found. */
@@ -133,7 +113,6 @@ export class EvaluationScores {
     this.#groups.push(scores)
   }
 
-  /** What is known so far. */
   figures(): Figures {
     const alone = this.#experiment.labels ? [...this.#alone].map(([input, value]) => once(input, value)) : []
     const known = {

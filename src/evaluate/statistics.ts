@@ -151,7 +151,6 @@ export function sureCells({ tested, sure: { share, agreement = 0 } }: Sureness):
   return [percent(share), percent(agreement)]
 }
 
-/** The same as a sentence. */
 export function sureSentence(recovered: Sureness): string {
   const [sure, agree] = sureCells(recovered)
   if (agree === undefined) return `${sure} recovered answers is sure`

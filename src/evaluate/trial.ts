@@ -8,7 +8,6 @@ import type { Recollection } from '../memory/memory'
 import type { Experiment, QueriedInput } from './experiment'
 import { answersOf } from './model'
 
-/** What came of one query. */
 export interface QueryOutcome extends QueriedInput {
   /** The answer to a row that equals the query. */
   exact?: Float32Array | undefined
@@ -53,7 +52,6 @@ export class Trial {
     this.mixed = this.#rows.filter(({ query }) => query === undefined)
   }
 
-  /** The model's answer to every row. */
   async answers(): Promise<Float32Array[]> {
     const mixed = await answersOf(
       this.#experiment.model,

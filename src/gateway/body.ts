@@ -19,7 +19,6 @@ export const SMALL = 64 * 1024
 /** Bytes that are read or unpacked before whatever else waits has its turn: about a millisecond. */
 const SLICE = 2 ** 18
 
-/** Whom a request is of. */
 interface RequestClient {
   address: string
   /** Ends the connection. */
@@ -126,7 +125,6 @@ export function spaceBefore(header: (name: string) => unknown): number {
   return Number.isInteger(json) && json >= 0 ? (ELEMENT - (json % ELEMENT)) % ELEMENT : 0 // `readMessage` says what is wrong
 }
 
-/** Packs what is to be sent, if that was asked for. */
 export async function packBody(body: Uint8Array, coding: ContentCoding): Promise<Uint8Array> {
   const stream = packed(new Blob([body as BlobPart]).stream(), coding)
   return new Uint8Array(await new Response(stream).arrayBuffer())

@@ -91,7 +91,6 @@ export interface Exchange {
   hold(queries: number, answers: number): void
 }
 
-/** What a request chooses of its queries. */
 export type RequestChoices = Omit<BatchOptions, 'signal'>
 
 export class Inference {
@@ -249,12 +248,8 @@ export function choicesOf(parameters: Record<string, unknown>): RequestChoices {
     ...(priority !== undefined && priority !== 0 && { priority: priorityOf(priority) }),
     ...(ms !== undefined && { deadlineMs: checkMs('parameters.deadline_ms', ms) }),
     ...(min_confidence !== undefined && { minConfidence: checkShare('parameters.min_confidence', min_confidence) }),
-    ...(at_deadline !== undefined && {
-      atDeadline: checkWord('parameters.at_deadline', at_deadline, atDeadlines),
-    }),
-    ...(on_overload !== undefined && {
-      onOverload: checkWord('parameters.on_overload', on_overload, onOverloads),
-    }),
+    ...(at_deadline !== undefined && { atDeadline: checkWord('parameters.at_deadline', at_deadline, atDeadlines) }),
+    ...(on_overload !== undefined && { onOverload: checkWord('parameters.on_overload', on_overload, onOverloads) }),
   }
 }
 

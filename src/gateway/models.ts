@@ -272,7 +272,6 @@ export class InFlight {
   readonly #waiting: (() => void)[] = []
   readonly #byClient = new Map<string, number>()
 
-  /** How many of a client there are. */
   of(client: string): number {
     return this.#byClient.get(client) ?? 0
   }

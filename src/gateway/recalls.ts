@@ -18,7 +18,6 @@ interface Piece {
   ids: readonly number[]
 }
 
-/** What a tenant asks for. */
 export interface TenantRecalls {
   /** Recalls up to then are not known here: they are forgotten, or were before the start. */
   from: string

@@ -2,17 +2,8 @@
 
 import type { Payload } from '../base/payload'
 import type { Attempt } from '../pool/attempt'
-import {
-  answerOf,
-  type Call,
-  type Caller,
-  type Drop,
-  type Layer,
-  type Outcome,
-  type Query,
-  Relay,
-  type Service,
-} from '../service'
+import type { Call, Caller, Drop, Layer, Outcome, Query, Service } from '../service'
+import { answerOf, Relay } from '../service'
 
 export interface AuditOptions {
   readonly trust: {

@@ -6,18 +6,8 @@
 import type { Clock } from '../base/clock'
 import type { MemoryService } from '../memory/service'
 import type { Attempt } from '../pool/attempt'
-import {
-  type Answer,
-  type Call,
-  type Caller,
-  changed,
-  type Drop,
-  type Layer,
-  type Outcome,
-  type Query,
-  type Service,
-  SettledCall,
-} from '../service'
+import type { Answer, Call, Caller, Drop, Layer, Outcome, Query, Service } from '../service'
+import { changed, SettledCall } from '../service'
 import { agree, type Equality } from '../trust/equality'
 import type { Draw, ErrorBudget } from './error-budget'
 import { type ExactCache, type Keeping, type Kept, keyOf } from './exact-cache'

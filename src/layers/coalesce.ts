@@ -8,18 +8,8 @@ import type { OwnChoices } from '../base/choices'
 import type { Clock } from '../base/clock'
 import { asError } from '../base/errors'
 import type { Attempt } from '../pool/attempt'
-import {
-  type Answer,
-  type Call,
-  type Caller,
-  type Drop,
-  type Layer,
-  type Outcome,
-  OutgoingCall,
-  type Query,
-  type Service,
-  tooLate,
-} from '../service'
+import type { Answer, Call, Caller, Drop, Layer, Outcome, Query, Service } from '../service'
+import { OutgoingCall, tooLate } from '../service'
 import { isSame, keyOf } from './exact-cache'
 
 export interface CoalesceOptions {

@@ -16,7 +16,6 @@ export interface Kept {
   readonly tenant: string
   readonly query: Payload
   readonly answer: Payload
-  /** Whose answer it is. */
   readonly by: Origin
   readonly bytes: number
 }
@@ -64,12 +63,10 @@ export class ExactCache {
     return kept && isSame(kept.query, payload) ? kept : undefined
   }
 
-  /** Whether this one is there still. */
   has(key: string, kept: Kept): boolean {
     return this.#all.get(key) === kept
   }
 
-  /** Whether one more is kept. */
   get hasRoom(): boolean {
     return this.#most.repeats?.isOn !== false || this.#all.size < WITNESSES
   }

@@ -2,16 +2,8 @@
 
 import type { Clock } from '../base/clock'
 import { ApproxiferError } from '../base/errors'
-import {
-  type Call,
-  type Caller,
-  type Drop,
-  type Layer,
-  type Outcome,
-  type Query,
-  Relay,
-  type Service,
-} from '../service'
+import type { Call, Caller, Drop, Layer, Outcome, Query, Service } from '../service'
+import { Relay } from '../service'
 import { type Timeable, Timers } from './timers'
 
 /** A call that has expired settles within `OVERTIME_MS`; else it is settled here, a little later. */

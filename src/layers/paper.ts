@@ -13,20 +13,8 @@ import type { Codec } from '../codec/codec'
 import type { CodedRow, Recovery } from '../codec/decode'
 import type { Group } from '../codec/group'
 import type { Apart, Attempt, Attempts, Identity } from '../pool/attempt'
-import {
-  answerOf,
-  type Call,
-  type Caller,
-  type Drop,
-  type Failure,
-  type Layer,
-  type Outcome,
-  OutgoingCall,
-  type Query,
-  type Service,
-  SettledCall,
-  Tried,
-} from '../service'
+import type { Call, Caller, Drop, Failure, Layer, Outcome, Query, Service } from '../service'
+import { answerOf, OutgoingCall, SettledCall, Tried } from '../service'
 
 export interface PaperOptions {
   readonly clock: Clock
@@ -301,7 +289,6 @@ class PaperGroup implements Apart {
   }
 }
 
-/** One query of a group. */
 class PaperCall implements Call {
   readonly #group: PaperGroup
   readonly query: Query
@@ -331,7 +318,6 @@ class PaperCall implements Call {
   }
 }
 
-/** A coded query at a worker. */
 class CodedQuery extends OutgoingCall {
   readonly #group: PaperGroup
   readonly coded: CodedRow

@@ -14,20 +14,8 @@ import type { CodedRow } from '../codec/decode'
 import type { Trace } from '../events'
 import type { MemoryService, Rehearsal } from '../memory/service'
 import { type Apart, type Attempt, type Attempts, type Identity, NORMAL } from '../pool/attempt'
-import {
-  type Answer,
-  answerOf,
-  type Caller,
-  type Drop,
-  type Failure,
-  type Layer,
-  type Offer,
-  type Outcome,
-  OutgoingCall,
-  type Query,
-  type Service,
-  Tried,
-} from '../service'
+import type { Answer, Caller, Drop, Failure, Layer, Offer, Outcome, Query, Service } from '../service'
+import { answerOf, OutgoingCall, Tried } from '../service'
 import { type Timeable, Timers } from './timers'
 
 export interface ParityOptions {

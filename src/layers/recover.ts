@@ -13,19 +13,8 @@ import { type TensorSpec, toNamed } from '../base/tensor'
 import { type BestRecovery, bestRecovery } from '../memory/best-recovery'
 import type { MemoryService, RecalledAnswer } from '../memory/service'
 import type { Attempt } from '../pool/attempt'
-import {
-  type Answer,
-  type Call,
-  type Caller,
-  type Drop,
-  type Failure,
-  type Layer,
-  type Offer,
-  type Outcome,
-  OVERTIME_MS,
-  type Query,
-  type Service,
-} from '../service'
+import type { Answer, Call, Caller, Drop, Failure, Layer, Offer, Outcome, Query, Service } from '../service'
+import { OVERTIME_MS } from '../service'
 import type { Lateness } from './lateness'
 import type { Budget } from './query-share'
 import { type Timeable, Timers } from './timers'

@@ -9,19 +9,8 @@ import { Payload } from '../base/payload'
 import type { TensorSpec } from '../base/tensor'
 import type { MemoryService, RecalledAnswer } from '../memory/service'
 import type { Attempt } from '../pool/attempt'
-import {
-  type Answer,
-  type Call,
-  type Caller,
-  type Drop,
-  type Layer,
-  type Outcome,
-  OutgoingCall,
-  type Query,
-  type Service,
-  SettledCall,
-  tooLate,
-} from '../service'
+import type { Answer, Call, Caller, Drop, Layer, Outcome, Query, Service } from '../service'
+import { OutgoingCall, SettledCall, tooLate } from '../service'
 import type { Draw, ErrorBudget } from './error-budget'
 import { audit } from './reuse-audit'
 import { Payoff, Savings } from './savings'

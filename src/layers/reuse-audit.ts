@@ -5,17 +5,8 @@
 
 import type { Clock } from '../base/clock'
 import type { Attempt } from '../pool/attempt'
-import {
-  type Answer,
-  type Caller,
-  changed,
-  type Drop,
-  type Outcome,
-  OutgoingCall,
-  type Query,
-  type Service,
-  tooLate,
-} from '../service'
+import type { Answer, Caller, Drop, Outcome, Query, Service } from '../service'
+import { changed, OutgoingCall, tooLate } from '../service'
 import type { Timeable, Timers } from './timers'
 
 /** How long one may take: as long as it takes that workers die and come back. */

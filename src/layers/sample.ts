@@ -7,18 +7,8 @@
 import type { Payload } from '../base/payload'
 import type { MemoryService } from '../memory/service'
 import type { Attempt } from '../pool/attempt'
-import {
-  type Answer,
-  answerOf,
-  type Call,
-  type Caller,
-  type Drop,
-  type Layer,
-  type Outcome,
-  type Query,
-  Relay,
-  type Service,
-} from '../service'
+import type { Answer, Call, Caller, Drop, Layer, Outcome, Query, Service } from '../service'
+import { answerOf, Relay } from '../service'
 import type { Sampling } from '../trust/sampling'
 import type { ModelWorker } from '../workers/worker'
 

@@ -21,11 +21,9 @@ const MOST_FAILED = 3
  */
 export type Opinion = 'confirmed' | 'refuted' | 'alone' | 'open'
 
-/** An answer that differs. */
 export interface Differing {
   readonly payload: Payload
   readonly answer: Payload
-  /** Whose it is. */
   readonly from: Identity
   /** Whether another answer is what was kept or remembered. */
   isAsBefore(answer: Payload): boolean

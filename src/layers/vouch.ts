@@ -11,19 +11,8 @@ import { append, NONE } from '../base/arrays'
 import { ApproxiferError } from '../base/errors'
 import type { Payload } from '../base/payload'
 import type { Apart, Attempt, Attempts, Identity, Priority } from '../pool/attempt'
-import {
-  answerOf,
-  type Caller,
-  changed,
-  type Drop,
-  type Failure,
-  type Layer,
-  type Outcome,
-  OutgoingCall,
-  type Query,
-  type Service,
-  type Tried,
-} from '../service'
+import type { Caller, Drop, Failure, Layer, Outcome, Query, Service, Tried } from '../service'
+import { answerOf, changed, OutgoingCall } from '../service'
 import type { OpenReputation } from '../trust/open-reputation'
 import type { ModelWorker } from '../workers/worker'
 

@@ -4,7 +4,6 @@ import type { Recovered } from '../base/prediction'
 import { allFinite } from '../base/tensor'
 import type { Confidence } from './confidence'
 
-/** The recoveries of a query without an answer. */
 export interface BestRecovery {
   /** The one of the highest confidence. */
   readonly recovery: Recovered

@@ -21,7 +21,6 @@ export class Deviations {
     return deviations
   }
 
-  /** Sees one of the model's own answers. */
   add(answer: Float32Array): void {
     for (let i = 0; i < this.#all.length; i++) this.#all[i].add(outputIn(answer, this.#outputs[i]))
   }

@@ -159,7 +159,6 @@ export function reduced(query: Float32Array, { shape, features, early, sample }:
   return isLegible(image) ? image : undefined
 }
 
-/** What decides how many bytes a pair takes. */
 export interface Sizes {
   shape: readonly number[]
   outputs: number

@@ -18,7 +18,6 @@ export interface ExperienceOptions extends ModelMarks {
   errorBudget?: Persistent | undefined
   /** Default: on, unless queries or answers are too large for it. */
   memory?: false | Pick<MemoryOptions, 'bytes' | 'features'> | undefined
-  /** Of `save`. */
   state?: Uint8Array | undefined
   /** The parts of a state that was read already. */
   learned?: SavedState | undefined
@@ -61,7 +60,6 @@ export class Experience {
     return !this.#memory ? 'none' : this.#memory.ready ? 'warm' : 'cold'
   }
 
-  /** Pairs in the memory. */
   get remembered(): number {
     return this.#memory?.size ?? 0
   }
@@ -107,7 +105,6 @@ export class Experience {
     if (this.#memory) this.#memory = memory // a memory that was given up stays so
   }
 
-  /** Finishes all pending training at once. */
   settle(): void {
     finished(this.#working())
     this.#memory?.settle()

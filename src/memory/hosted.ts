@@ -25,7 +25,6 @@ export interface HostedOptions {
   readonly clock: Clock
   readonly warn: Warn
   readonly plan: MemoryPlan
-  /** Whether queries are remembered. */
   readonly remembers: boolean
   /** The user's feature function, which cannot be sent to a thread. */
   readonly features?: OwnFeatures | undefined

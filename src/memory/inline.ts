@@ -10,9 +10,7 @@ import { averaged, type MemoryHost, type Rated, type Taken, type TrainingStep, W
 import { TimeBudget } from './time-budget'
 import { Training } from './training'
 
-/** Shares of a thread's time. */
 export interface Shares {
-  /** For lookups. */
   readonly lookups: number
   /** For training, of the time that lookups leave: while the memory is cold, and when it is warm. */
   readonly cold: number

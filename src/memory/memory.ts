@@ -7,18 +7,8 @@ import { size } from '../base/tensor'
 import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
 import { Deviations } from './deviations'
-import {
-  DEFAULT_BYTES,
-  type Domain,
-  domainOf,
-  LEAST_PAIRS,
-  type MemoryOptions,
-  needed,
-  ownSizes,
-  reduced,
-  room,
-  sizesOf,
-} from './domain'
+import type { Domain, MemoryOptions } from './domain'
+import { DEFAULT_BYTES, domainOf, LEAST_PAIRS, needed, ownSizes, reduced, room, sizesOf } from './domain'
 import { checkMemory, loadMemory, saveMemory } from './memory-state'
 import { Renewal, renewed } from './metric-renewal'
 import { begin, collect, type Known, type Pair, type Recollection } from './pairs'
@@ -193,7 +183,6 @@ export class Memory {
     return { kept: true, predicted: this.#told(predicted) }
   }
 
-  /** A pair was added. */
   #advance(phase: Ready): void {
     const { regression, next, size } = phase.known
     const every = size < SMALL && next === size ? SOON : BLOCK

@@ -10,7 +10,6 @@ import type { ExperienceOptions } from './experience'
 import type { Rated, Taken, TrainingStep } from './host'
 import type { SavedState } from './learned'
 
-/** All that a memory is made of. */
 export interface MemoryPlan {
   readonly core: Core['kind']
   readonly signature: Signature

@@ -45,7 +45,6 @@ export class Renewal {
     this.#restudyAt = fits ? next : Number.POSITIVE_INFINITY
   }
 
-  /** Whether the metric is to be chosen again now. */
   isDue(size: number): boolean {
     return size >= this.#restudyAt
   }

@@ -40,7 +40,6 @@ export function toMirror(point: Point): number {
 
 /** The points of remembered queries, with a core that finds distances to them. */
 export class PointTable {
-  /** Values in a point. */
   readonly width: number
   readonly #values: RowTable | undefined
   readonly #parts: HalvesTable | undefined
@@ -52,7 +51,6 @@ export class PointTable {
     this.#parts = width ? undefined : core.halvesTable(HALF, capacity, PART_STEP)
   }
 
-  /** Whether they are of images. */
   get mirrors(): boolean {
     return this.#parts !== undefined
   }

@@ -12,7 +12,6 @@ type Elements = Float32Array | Float64Array | Uint16Array | Uint8Array | Int8Arr
 
 export const kinds = Object.keys(KINDS) as ElementKind[]
 
-/** What was saved. */
 export type What = 'memory' | 'predictor'
 
 export const VERSION = 3

@@ -11,15 +11,8 @@ import { Patches } from './patches'
 import { KernelRegression } from './regression'
 import { SIGNAL_FEATURES, Signals } from './signals'
 import { PRODUCTS, paced, perStep } from './steps'
-import {
-  type Kernel,
-  type KernelName,
-  kernels,
-  type Metric,
-  scaled,
-  squaredLengthScale,
-  type TriedMetric,
-} from './study'
+import type { Kernel, KernelName, Metric, TriedMetric } from './study'
+import { kernels, scaled, squaredLengthScale } from './study'
 import type { Archive } from './unpack'
 
 /** What is compared in the end; the user's own features are values. */
@@ -50,7 +43,6 @@ export interface SimilarityState {
 }
 
 export class Similarity {
-  /** The remembered queries. */
   readonly points: PointTable
   /** Whether mirror images count as alike. */
   mirror = false

@@ -29,11 +29,7 @@ const root = (distance: number) => Math.sqrt(6 * Math.min(distance, FARTHEST))
 export const kernels = {
   smooth: { covariance: (d) => Math.exp(-d), slope: (d) => Math.exp(-d), noise: 0.01 },
   narrow: { covariance: (d) => Math.exp(-2 * d), slope: (d) => 2 * Math.exp(-2 * d), noise: 0.05 },
-  rough: {
-    covariance: (d) => (1 + root(d)) * Math.exp(-root(d)),
-    slope: (d) => 3 * Math.exp(-root(d)),
-    noise: 0.01,
-  },
+  rough: { covariance: (d) => (1 + root(d)) * Math.exp(-root(d)), slope: (d) => 3 * Math.exp(-root(d)), noise: 0.01 },
 } satisfies Record<string, Kernel>
 
 export type KernelName = keyof typeof kernels

@@ -10,7 +10,6 @@ const SEVERAL = 2000
  */
 const MANY = 32
 
-/** What is solved in one go. */
 export type Part = number | 'all'
 
 export class Sweep {

@@ -218,13 +218,11 @@ function tell(lookup: Lookup, found?: Rated, ms?: number): void {
   done?.(found, ms)
 }
 
-/** One of a thread's memories. */
 export class ThreadMemory implements MemoryHost {
   isWarm = false
   pairs = 0
   readonly lost: (why: string) => void
   readonly warn: (text: string) => void
-  /** How often something was forgotten. */
   forgets = 0
   readonly #thread: MemoryThread
   readonly #plan: MemoryPlan

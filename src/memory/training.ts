@@ -56,7 +56,6 @@ export class Training {
     return true
   }
 
-  /** Learns all that waits, now. */
   finish(): void {
     while (this.#waiting.length) this.#step()
   }

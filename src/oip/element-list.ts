@@ -80,7 +80,6 @@ export abstract class ElementList {
 
   protected abstract get values(): TensorData
 
-  /** Arrays that are open. */
   get depth(): number {
     return this.#counts.length
   }

@@ -2,15 +2,8 @@
 
 import { joined } from '../base/arrays'
 import { outOfRange } from '../base/check'
-import {
-  bitsOfHalf,
-  type ElementType,
-  isNumeric,
-  isReal,
-  kindOf,
-  type NumericData,
-  type TensorData,
-} from '../base/element'
+import type { ElementType, NumericData, TensorData } from '../base/element'
+import { bitsOfHalf, isNumeric, isReal, kindOf } from '../base/element'
 
 /** Bytes of an element; those of BYTES have a length each. */
 export const datatypes = {

@@ -30,7 +30,6 @@ export class ArrayReader {
   at: number
   /** Beside blanks. Behind a comma an array may not end. */
   #next: 'element or end' | 'element' | 'comma or end' = 'element or end'
-  /** Where this slice ends. */
   #to = 0
   /** Bytes that could have been read in this slice in place of its slow numbers. */
   #lost = 0

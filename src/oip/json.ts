@@ -105,7 +105,6 @@ function holdersIn(document: unknown): DataHolder[] {
 
 interface ScannedArray {
   elements: JsonElements
-  /** Where it begins. */
   from: number
 }
 

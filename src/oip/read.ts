@@ -18,19 +18,8 @@ import {
 } from '../base/check'
 import { partOf, type TensorData } from '../base/element'
 import { asError } from '../base/errors'
-import {
-  type AnyTensor,
-  isOpen,
-  isShapeOf,
-  namesOf,
-  type QueryTensors,
-  type Signature,
-  shownShape,
-  size,
-  type TensorList,
-  type TensorSpec,
-  tensorOf,
-} from '../base/tensor'
+import type { AnyTensor, QueryTensors, Signature, TensorList, TensorSpec } from '../base/tensor'
+import { isOpen, isShapeOf, namesOf, shownShape, size, tensorOf } from '../base/tensor'
 import { parseJson } from './json'
 import { MOST_LENGTH, parametersOf, readEntries, type TensorEntry, valuesOf } from './tensors'
 
@@ -212,7 +201,6 @@ function columnOf(entry: TensorEntry, spec: TensorSpec, rows: number, batched: b
   throw outOfRange(`${field}.shape: expected [${all}], got [${shape}]`)
 }
 
-/** Equal parts. */
 function partsOf(values: TensorData, count: number): TensorData[] {
   if (count === 1) return [values]
   const length = values.length / count

@@ -2,7 +2,6 @@
 
 import type { Endpoint } from 'comlink'
 
-/** What `onnxruntime-web` exports. */
 export type Ort = typeof import('onnxruntime-web')
 
 /** Packages that run models, all with the interface of `onnxruntime-web`. */
@@ -110,7 +109,6 @@ export interface SecretPair {
 /** HMAC-SHA-256 of the parts, one behind the other: 32 bytes. */
 export type Mac = (...parts: readonly Uint8Array[]) => MaybePromise<Uint8Array>
 
-/** There at once, or later. */
 export type MaybePromise<T> = T | Promise<T>
 
 /** Keys and signatures of Ed25519, and secrets. One file per runtime, chosen as the platform is, since few need them. */
@@ -131,9 +129,7 @@ export interface Platform {
   readonly cores: number | undefined
   /** It is a page's: servers of other origins have to allow each header that is not every page's. */
   readonly isPage?: true
-  /** The numerical core, compiled. */
   coreModule(): Promise<WebAssembly.Module>
-  /** Whether there are threads. */
   readonly threads: boolean
   /**
    * Starts the bundled worker script, or whatever `create` returns.

@@ -7,15 +7,8 @@ import type { ApproxiferError } from '../base/errors'
 import type { Payload } from '../base/payload'
 import type { TensorList } from '../base/tensor'
 import type { ModelWorker } from '../workers/worker'
-import {
-  type Attempt,
-  type AttemptOutcome,
-  type Identity,
-  NORMAL,
-  type Priority,
-  type Submission,
-  type Turn,
-} from './attempt'
+import type { Attempt, AttemptOutcome, Identity, Priority, Submission, Turn } from './attempt'
+import { NORMAL } from './attempt'
 import type { WorkerSlot } from './member'
 
 let made = 0

@@ -63,7 +63,6 @@ export class Batching {
     return true
   }
 
-  /** Records the time of a run. */
   add(rows: number, ms: number): void {
     const factor = this.#trial?.add(rows, ms)
     if (!this.#trial || factor === undefined) return
@@ -113,7 +112,6 @@ class SizeTrial {
 
   constructor(readonly low: number) {}
 
-  /** The step of the next run. */
   next(): number {
     this.#larger = !this.#larger
     return this.low + Number(this.#larger)

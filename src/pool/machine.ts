@@ -9,7 +9,6 @@ import type { Member } from './member'
 
 /** Attempts beyond its slots that a machine may leave unanswered, once it has answered that many. */
 const RESERVE = 10
-/** The longest pause. */
 const MOST_PAUSE_MS = 10_000
 
 export class Machine {
@@ -39,7 +38,6 @@ export class Machine {
     this.earns ||= worker.signed !== undefined || this.workers.size > 1
   }
 
-  /** Slots that it may use. */
   get limit(): number {
     return this.earns ? this.#earned : Number.POSITIVE_INFINITY
   }

@@ -102,7 +102,6 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     return this.#roster.nobody
   }
 
-  /** The identities of its workers. */
   get identities(): IdentitiesView {
     return this.#roster.identities
   }
@@ -205,7 +204,6 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     if (own.outcome?.kind === 'answered') (own.batch as Batch).slot.member.counts[onTime ? 'onTime' : 'late']++
   }
 
-  /** Counts an answer that is taken for a lie. */
   suspect(worker: ModelWorker): void {
     const member = this.#roster.members.get(worker.name)
     if (member?.worker === worker) member.counts.suspected++

@@ -135,7 +135,6 @@ export class Queue {
   readonly #high = new Level()
   /** Queries, the highest rank first. */
   readonly #ranks = [new Level(), new Level(), new Level()] as const
-  /** Low priority. */
   readonly low = new Level()
   /** How many attempts are not of low priority; set here only. */
   needed = 0

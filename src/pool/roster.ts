@@ -90,7 +90,6 @@ export class Roster {
     this.left(member)
   }
 
-  /** Every worker of this identity. */
   eject(identity: string, ejected: boolean): void {
     for (const { name } of [...this.identities.workersOf(identity)]) {
       const member = this.members.get(name) as Member
@@ -100,7 +99,6 @@ export class Roster {
     }
   }
 
-  /** A slot of a worker is taken. */
   occupy(member: Member): WorkerSlot {
     const { machine, slots } = member
     if (member.state === 'ready' && slots.hasRoom) machine.slots.free--
@@ -278,7 +276,6 @@ export class Roster {
     return [...this.members.values(), ...this.leaving]
   }
 
-  /** Workers that could take an attempt now. */
   get free(): number {
     let free = 0
     for (const member of this.members.values()) if (member.slots.hasRoom && member.isFree) free++

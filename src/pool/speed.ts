@@ -147,7 +147,6 @@ export class Speeds {
     return Math.abs(slower) < Math.log(logs.length < FEW ? ALIKE : EQUAL) ? 1 : Math.exp(slower)
   }
 
-  /** A worker has left. */
   forget(speed: Speed): void {
     if (!Number.isFinite(speed.ms)) return
     this.#sum(speed, -1)

@@ -17,7 +17,6 @@ const MOST = 2
 /** Payloads share a run only if their times are within this factor: a short one would wait for a long one. */
 const ALIKE = 2
 
-/** A payload's number of values. */
 interface Sized {
   readonly size: number
 }

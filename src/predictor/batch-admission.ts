@@ -122,7 +122,6 @@ interface Demand {
   readonly isWhole: boolean
 }
 
-/** One batch of a caller. */
 export class QueryBatch {
   readonly share: CallerShare
   readonly demand: Demand
@@ -152,7 +151,6 @@ export class QueryBatch {
     return isFree
   }
 
-  /** Milliseconds since it was opened. */
   get ageMs(): number {
     return this.#admission.clock.now() - this.#since
   }

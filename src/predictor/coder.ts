@@ -79,7 +79,6 @@ function threadFor({ testing, onnx }: Checked): MemoryThread | undefined {
   return new MemoryThread(clock, (onDeath) => platform.spawn(onnx.createWorker, onDeath))
 }
 
-/** The error budget of the memory's answers. */
 function budgetOf(Kind: typeof ErrorBudget, { reuse, choices, testing: { coin = secret } }: Settings): ErrorBudget {
   return new Kind({ maxError: reuse.maxError as number, coin, recovers: choices.policy !== 'retry' })
 }

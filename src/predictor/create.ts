@@ -11,17 +11,8 @@ import type { Needs } from './membership'
 import type { PredictorOptions } from './options'
 import { ownRequest } from './own-request'
 import { Predictor } from './predictor'
-import {
-  type Checked,
-  type Coded,
-  checkOptions,
-  isVerified,
-  mayRecall,
-  type Settings,
-  settingsOf,
-  unread,
-  withoutRecoveries,
-} from './settings'
+import type { Checked, Coded, Settings } from './settings'
+import { checkOptions, isVerified, mayRecall, settingsOf, unread, withoutRecoveries } from './settings'
 import type { TrustLayers } from './stack'
 import { type Coder, noCoder } from './tenants'
 

@@ -52,7 +52,6 @@ export interface Callbacks {
   readonly ended: Ended
 }
 
-/** Makes the sampling of a model version. */
 export type SamplingOf = ReturnType<typeof samplingOf>
 
 interface DependencyOptions {

@@ -3,17 +3,8 @@
 import { ApproxiferError, messageOf } from '../base/errors'
 import type { Warn } from '../base/notices'
 import type { Attempt } from '../pool/attempt'
-import {
-  type Call,
-  type Caller,
-  type Drop,
-  type Layer,
-  type Offer,
-  type Outcome,
-  Relay,
-  type Service,
-  type Tried,
-} from '../service'
+import type { Call, Caller, Drop, Layer, Offer, Outcome, Service, Tried } from '../service'
+import { Relay } from '../service'
 
 export function fenced(layer: Layer, warn: Warn): Layer {
   return (next) => {

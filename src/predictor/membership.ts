@@ -5,14 +5,8 @@ import type { Clock } from '../base/clock'
 import { ApproxiferError, asError } from '../base/errors'
 import { CheckedWorker } from '../workers/checked'
 import { addToGroup, largest } from '../workers/remote/model'
-import {
-  type Change,
-  type ModelChange,
-  type ModelWorker,
-  machinesOf,
-  modelIdOf,
-  type WorkerChanges,
-} from '../workers/worker'
+import type { Change, ModelChange, ModelWorker, WorkerChanges } from '../workers/worker'
+import { machinesOf, modelIdOf } from '../workers/worker'
 
 /** Changes that are read in a row before the event loop gets its turn: an iterable may have thousands ready. */
 const AT_A_TIME = 20

@@ -300,7 +300,6 @@ export class Predictor {
     throw outOfRange(`the model version: expected a candidate (see the option rollout), got '${id}'`)
   }
 
-  /** Whether it takes no more queries. */
   get isClosed(): boolean {
     return this.#closing !== undefined
   }

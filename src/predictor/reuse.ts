@@ -23,7 +23,6 @@ export interface Reuse {
   readonly given: number
   /** What a tenant saved, and what that cost. */
   saving(errors: ErrorBudget | undefined): SavingStats
-  /** The workers have another model. */
   renew(): void
   /** Forgets the answers of an identity, or the queries of a tenant. */
   forget(which: { identity?: Identity; tenant?: string }): void
@@ -36,7 +35,6 @@ interface Consequences {
   mended(): void
 }
 
-/** Makes the reuse of a model version. */
 export type ReuseFactory = (
   settings: Settings,
   dependencies: Dependencies,

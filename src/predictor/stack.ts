@@ -57,9 +57,7 @@ export interface StackOptions extends Omit<HedgeOptions, 'pool' | 'compares' | '
   readonly pool: Pool<Payload, Payload>
   /** Not with the paper's scheme, which sends no query twice. */
   readonly isHedged: boolean
-  /** For sampled verification. */
   readonly sampled?: SampleOptions['sampling'] | undefined
-  /** For open fleets. */
   readonly openTrust?: VouchOptions['trust'] | undefined
   /** Returns the layers to use, given the standard ones. */
   readonly layers?: ((own: readonly Layer[]) => readonly Layer[]) | undefined

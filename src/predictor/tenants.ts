@@ -54,7 +54,6 @@ export class Tenants {
     this.#forgotten = forgotten
   }
 
-  /** The tenant of this name; made if it is new. */
   of(name: string): Tenant {
     const known = this.#all.get(name)
     if (known && this.#all.size === 1) return known

@@ -19,7 +19,6 @@ export interface Judgement {
 }
 
 export interface Acceptance {
-  /** How many workers have to agree. */
   readonly needed: number
   judge(answers: readonly Payload[], equality: Equality): Judgement
 }

@@ -110,7 +110,6 @@ export class Evidence {
     return record
   }
 
-  /** The workers that have a record. */
   get workers(): string[] {
     return [...this.#workers.keys()]
   }
@@ -253,10 +252,7 @@ function savedEvidence(value: unknown): EvidenceState {
   const workers = Object.entries(saved.object('evidence.workers', state.workers)).map(([name, record]) => {
     return [name, savedRecord(`evidence.workers.${name}`, record)] as const
   })
-  return {
-    workers: Object.fromEntries(workers),
-    distance: savedMoments('evidence.distance', state.distance),
-  }
+  return { workers: Object.fromEntries(workers), distance: savedMoments('evidence.distance', state.distance) }
 }
 
 function savedMoments(at: string, value: unknown): RunningMoments {

@@ -9,7 +9,6 @@ import { identityOf, type ModelWorker } from '../workers/worker'
 
 /** The last answers that can be recalled: 32 MB, at 32 bytes each. */
 const RETENTION = 1e6
-/** Initial capacity. */
 const FIRST = 1024
 
 /** One tenant's, the oldest first. */
@@ -32,7 +31,6 @@ export class GivenAnswers {
   /** How many unproven entries each identity has, if any: others need no search. */
   readonly #unproven = new Map<Identity, number>()
   #count = 0
-  /** Ids that were recalled so far. */
   recalled = 0
 
   /** @param coin  uniform, from 0 to 1, for ids: no id may reveal another @param now  milliseconds since 1970 @param most  entries */

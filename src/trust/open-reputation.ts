@@ -250,7 +250,6 @@ export class OpenReputation extends Reputation {
     return isWrong
   }
 
-  /** A worker has begun with an attempt. */
   began(worker: ModelWorker): void {
     const identity = identityOf(worker)
     if (this.#all.isAny && this.#spotChecks.isAny) this.#examine()

@@ -137,7 +137,6 @@ export class Reputation {
     return !this.#ejects || this.isTrusted(worker)
   }
 
-  /** A worker has left; its record is kept. */
   left(worker: ModelWorker): void {
     this.#equal.scales.changed()
     this.tidy(identityOf(worker))

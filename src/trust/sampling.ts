@@ -86,7 +86,6 @@ export class Sampling {
     this.sendAudits()
   }
 
-  /** Whether a trusted worker can be reached. */
   get hasTrusted(): boolean {
     return this.#capacity > 0
   }

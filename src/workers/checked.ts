@@ -222,7 +222,6 @@ export class CheckedWorker implements ModelWorker {
   }
 }
 
-/** What an error says, whatever was thrown. */
 function textOf(error: unknown): string {
   return asError(error, 'WORKER').message
 }

@@ -4,17 +4,8 @@ import { checkFunction, checkInteger, checkLengths, checkString, checkWord, expe
 import { elementTypes, isHeldAs } from '../base/element'
 import type { OutputHints } from '../base/output-kind'
 import type { Probed } from '../base/saved'
-import {
-  type AnyTensor,
-  isOpen,
-  isShapeOf,
-  isVector,
-  type Signature,
-  shownShape,
-  size,
-  type TensorList,
-  type TensorSpec,
-} from '../base/tensor'
+import type { AnyTensor, Signature, TensorList, TensorSpec } from '../base/tensor'
+import { isOpen, isShapeOf, isVector, shownShape, size } from '../base/tensor'
 import type { SequenceAxes } from './sequence'
 
 /** Bytes from which on shared memory gains anything. */

@@ -11,19 +11,8 @@ import { loadInputs } from '../npy'
 import { ProgressBar } from '../progress'
 import { table } from '../table'
 import { isPlain, width, wrap } from '../terminal'
-import {
-  byHand,
-  type Digits,
-  IN_TIME_MS,
-  KNOWN,
-  labelOf,
-  learned,
-  type Measured,
-  predictor,
-  type System,
-  simulate,
-  type World,
-} from './simulation'
+import type { Digits, Measured, System, World } from './simulation'
+import { byHand, IN_TIME_MS, KNOWN, labelOf, learned, predictor, simulate } from './simulation'
 
 interface DemoOptions {
   seed: number

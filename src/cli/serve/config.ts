@@ -36,7 +36,6 @@ export interface Config {
   server: ServerSettings
 }
 
-/** Where a model's workers may be. */
 export const WORKERS = 'N | URL,.. | file:PATH | dns:NAME:PORT | nats://HOST:PORT/FLEET | N,one of these'
 
 /** A flag's value: for all models of the command line, or for the one that is named. */

@@ -26,7 +26,6 @@ export type DesireOutcome = 'loaded' | 'unloaded' | 'kept' | 'superseded' | Erro
 export interface Serving {
   readonly gateway: Gateway<GatewayModel>
   readonly log: Log
-  /** Told of what an operator should know of a model. */
   readonly warn: (model: string, text: string) => void
   /** What hears of a model that is loaded. */
   readonly listener: (model: string) => (event: PredictorEvent) => void
@@ -73,11 +72,7 @@ export class DesiredModel {
     if (before.is === 'running') before.stop.abort()
     if (before.state !== state) this.#failed.times = 0
     const isServed = before.is === 'failed' && model !== undefined && state === this.#served
-    const step: Step = {
-      state,
-      stop: new AbortController(),
-      is: isServed ? 'done' : 'running',
-    }
+    const step: Step = { state, stop: new AbortController(), is: isServed ? 'done' : 'running' }
     this.#step = step
     return isServed ? 'kept' : this.#take(step, model)
   }
@@ -105,7 +100,6 @@ export class DesiredModel {
     }
   }
 
-  /** Does nothing more. */
   stop(): void {
     this.#wishes++
     if (this.#step.is === 'running') this.#step.stop.abort()

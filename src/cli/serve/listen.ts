@@ -19,7 +19,6 @@ export interface Connection {
 export type Handler = (request: Request, connection: Connection) => Promise<Response> | Response
 
 export interface Limits {
-  /** Milliseconds. */
   headerMs: number
   requestMs: number
   /** Beyond which idle ones are closed, the oldest first; where none is, new ones are answered 503. */

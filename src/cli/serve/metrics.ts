@@ -97,7 +97,6 @@ export class Metrics {
     this.#requests.inc({ route: 'refused', model: '', code })
   }
 
-  /** What happens at a predictor. */
   event(model: string, told: PredictorEvent): void {
     if (told.event === 'answered') this.#attempt(model, told.onTime ? 'on_time' : 'late', told.ms)
     else if (told.event === 'failed') this.#attempt(model, told.code === 'PROTOCOL' ? 'rejected' : 'failed', told.ms)

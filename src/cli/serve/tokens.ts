@@ -73,7 +73,6 @@ export function checkTokens(field: string, value: unknown): TokenSettings[] {
   })
 }
 
-/** A token, and what it allows. */
 export interface KnownToken {
   /** Of a certificate its name, as `ofCertificate` writes it. */
   readonly token: string
@@ -151,7 +150,6 @@ class Rate {
 
   constructor(readonly perSecond: number) {}
 
-  /** How long it has to wait before it may ask again. */
   get waitMs(): number {
     return Math.max(0, this.#until - performance.now())
   }

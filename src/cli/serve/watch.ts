@@ -17,7 +17,6 @@ export class WatchedFiles {
 
   constructor(private readonly changed: () => void) {}
 
-  /** Replaces the watched files. */
   watch(files: readonly string[]): void {
     const come = files.filter((file) => !this.#files.includes(file))
     for (const file of this.#files) if (!files.includes(file)) unwatchFile(file, this.#noticed)

@@ -4,14 +4,8 @@ import { platform } from '#platform'
 import { expected } from '../../base/check'
 import { isReal, kindOf, realsOf } from '../../base/element'
 import { read, type ValuesOf } from '../../base/option'
-import {
-  type AnyTensor,
-  type QueryTensors,
-  type Signature,
-  shownShape,
-  type TensorSpec,
-  type Tensors,
-} from '../../base/tensor'
+import type { AnyTensor, QueryTensors, Signature, TensorSpec, Tensors } from '../../base/tensor'
+import { shownShape } from '../../base/tensor'
 import { placesNear, readTextFiles, type TextFiles } from './files'
 import { type Pooling, type TextOptions, textOptions } from './options'
 import { TextTokens, type Tokenizer, type TokenRow } from './tokens'

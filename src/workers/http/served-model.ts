@@ -47,7 +47,6 @@ export class ServedModel {
     return (this.#expected as ModelIdentity).signature
   }
 
-  /** As its fleet calls it. */
   get name(): string | undefined {
     return this.#expected?.name ?? this.#expected?.fingerprint
   }

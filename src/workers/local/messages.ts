@@ -8,15 +8,8 @@
  */
 
 import type { Endpoint } from 'comlink'
-import {
-  type ArrayKind,
-  isNumeric,
-  isShared,
-  joinedData,
-  type NumericData,
-  partOf,
-  type TensorData,
-} from '../../base/element'
+import type { ArrayKind, NumericData, TensorData } from '../../base/element'
+import { isNumeric, isShared, joinedData, partOf } from '../../base/element'
 import { ApproxiferError, asError, type Code } from '../../base/errors'
 import { flawOf } from '../../base/payload'
 import { type AnyTensor, type Signature, type TensorList, tensorOf } from '../../base/tensor'

@@ -102,7 +102,6 @@ export class NatsLink implements Link {
     }
   }
 
-  /** As the server says. */
   get most(): number {
     return this.connection.info?.max_payload ?? 1_048_576
   }

@@ -56,7 +56,6 @@ export class Calls {
     return this.#open / this.count
   }
 
-  /** Variance over the square of the mean. */
   get square(): number {
     const square = Math.max(0, this.#squares / this.count / this.meanMs ** 2 - 1)
     return (this.count * square + UNKNOWN.count * UNKNOWN.square) / (this.count + UNKNOWN.count)

@@ -35,7 +35,6 @@ export class Census<M extends string | number> {
   #isByTrust = false
   #hasChanged = false
 
-  /** The fleet's model. */
   set own(model: M | undefined) {
     if (this.#own === model) return
     this.#own = model

@@ -43,7 +43,6 @@ const BLOCK = 32
 const CERTAIN = 4
 const SLOWER = 1.5
 
-/** A call under way. */
 export interface WindowCall {
   readonly since: number
   /** Calls under way when it began, itself included. */
