@@ -97,7 +97,7 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'a recovery of which nothing else is known is graded though it was not given',
     file: 'layers/recover.ts',
-    from: 'if (best && (!isProven || best.report.given)) {',
+    from: 'if (best && (!isProven || tried.isRecovered)) {',
     to: 'if (best) {',
     tests: ['layers/recover'],
   },
@@ -328,8 +328,8 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'a query that a proxy answers with 502 is tried for ever',
     file: 'workers/http/oip-server.ts',
-    from: 'unasked: down && status !== 502',
-    to: 'unasked: down',
+    from: 'notSent: down && status !== 502',
+    to: 'notSent: down',
     tests: ['workers/http/transient'],
   },
   {
