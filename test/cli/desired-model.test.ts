@@ -52,7 +52,14 @@ function servedBy(random: Random) {
     },
   }
   const log = { info: () => {}, error: () => {} }
-  const serving = { gateway, log, warn: () => {}, onChange: () => {}, isEnd: () => false } as never as Serving
+  const serving = {
+    gateway,
+    log,
+    warn: () => {},
+    listener: () => () => {},
+    onChange: () => {},
+    isEnd: () => false,
+  } as never as Serving
   return { models, serving, openCount: () => open }
 }
 
