@@ -26,7 +26,7 @@ describe('evaluate says what answers before asking would save', () => {
   it('as JSON, by each share that may be wrong', () => {
     const { saving } = JSON.parse(run(...streamed('--json')).stdout)
     expect(saving.levels.map(({ maxError }: { maxError: number }) => maxError)).toEqual([0.002, 0.01, 0.02, 0.05])
-    expect(saving).toMatchObject({ exact: { inferences: 1, wrong: 0 }, ms: { look: expect.any(Number) } })
+    expect(saving).toMatchObject({ exact: { inferences: 1, wrong: 0 }, ms: { lookup: expect.any(Number) } })
   })
 
   it('not of a short stream, and not where nobody asked for it', () => {

@@ -38,8 +38,9 @@ export const local: LocalOptions = { model: 'model.onnx', workers: 2, outputs: u
 
 export async function ask(predictor: Predictor, row: Float32Array): Promise<number | undefined> {
   const prediction: Prediction = await predictor.predict(row, choices)
-  const { group, confidence } = prediction
-  for (const { worker } of (await group).rows) console.log(worker)
+  const { recovery, confidence, workers } = prediction
+  for (const worker of workers) console.log(worker)
+  if (recovery) console.log(recovery.why)
   await predictor[Symbol.asyncDispose]()
   return confidence
 }
