@@ -316,6 +316,7 @@ export class Trace {
   }
 }
 
-function rounded(ms: number): number {
-  return Math.round(ms * 1000) / 1000
+/** To three digits behind the point. */
+export function rounded(value: number): number {
+  return Math.round(value * 1000) / 1000
 }

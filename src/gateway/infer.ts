@@ -17,6 +17,7 @@ import { atDeadlines, onOverloads } from '../base/choices'
 import type { Clock } from '../base/clock'
 import { blank, elementBytes, type TensorData } from '../base/element'
 import type { Prediction } from '../base/prediction'
+import { randomToken } from '../base/random-token'
 import { type AnyTensor, isOpen, type QueryTensors, type Signature, size, type TensorSpec } from '../base/tensor'
 import { isTraceparent } from '../base/traceparent'
 import { type InferRequest, readMessage, readRequest } from '../oip/read'
@@ -203,8 +204,7 @@ export async function outcomesOf(
 function traceparentOf({ headers }: Request): string {
   const own = headers.get('traceparent')
   if (isTraceparent(own)) return own
-  const hex = Array.from(crypto.getRandomValues(new Uint8Array(24)), (byte) => byte.toString(16).padStart(2, '0'))
-  return `00-${hex.slice(0, 16).join('')}-${hex.slice(16).join('')}-00`
+  return `00-${randomToken()}-${randomToken().slice(0, 16)}-00`
 }
 
 /** Of an answer, where that is known before there is one. */

@@ -47,14 +47,13 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
 
   constructor(workers: readonly ModelWorker[], options: PoolOptions<A>) {
     const { clock, maxBatch = Number.POSITIVE_INFINITY, fewer = () => {}, plain = () => false } = options
-    const { changed = () => {} } = options
     this.#clock = clock
     this.#plain = plain
     this.#maxBatch = maxBatch
     this.#closing = new Closing(clock)
     const strand = inAMoment(() => this.#strand(fewer)) // workers often leave in numbers
     const left = (member: Member) => this.#closing.close(member)
-    this.#roster = new Roster(clock, strand, left, (member) => this.#dispatcher.freed(member), changed)
+    this.#roster = new Roster(clock, strand, left, (member) => this.#dispatcher.freed(member), options.changed)
     this.#dispatcher = new Dispatcher(this.#queue, this.#roster, options)
     this.#execution = this.#dispatcher.execution
     this.forecast = this.#dispatcher.forecast

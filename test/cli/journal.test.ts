@@ -44,3 +44,13 @@ it('queries of a predictor that takes another’s place may have the same number
   expect(journal.take(OTHER)[0].ended).toBeUndefined()
   expect(journal.take(ONE)[0].ended).toMatchObject({ status: 'exact' })
 })
+
+it('has no gap where a worker began with a later attempt, and with an earlier one never', () => {
+  const journal = new RequestJournal()
+  const hear = journal.listener()
+  hear({ at: 0, event: 'asked', query: 1, kind: 'query', traceparent: ONE })
+  hear({ at: 1, event: 'began', query: 1, attempt: 1, worker: 'w1', why: 'vote' })
+  hear({ at: 2, event: 'failed', query: 1, attempt: 0, worker: undefined, ms: 0, code: 'ABORTED' })
+  hear({ at: 3, event: 'answered', query: 1, attempt: 1, worker: 'w1', ms: 2, onTime: true })
+  expect(journal.take(ONE)[0].attempts).toEqual([{ worker: 'w1', why: 'vote', was: 'answered', ms: 2 }])
+})

@@ -12,7 +12,8 @@ interface AttemptRecord {
 
 export interface QueryRecord {
   readonly query: number
-  readonly attempts: AttemptRecord[]
+  /** Those that a worker has begun with, by their numbers until the request has its answer. */
+  attempts: AttemptRecord[]
   /** How it ended; undefined where that was not told before its request had its answer. */
   ended?: Extract<PredictorEvent, { event: 'ended' }>
   recovered?: Extract<PredictorEvent, { event: 'recovered' }>
@@ -34,10 +35,8 @@ export class RequestJournal {
       if (!record) return
       const { attempts } = record
       if (told.event === 'began') attempts[told.attempt] = { worker: told.worker, why: told.why, was: 'no answer yet' }
-      else if (told.event === 'answered' && attempts[told.attempt])
-        attempts[told.attempt] = { ...attempts[told.attempt], was: told.onTime ? 'answered' : 'late', ms: told.ms }
-      else if (told.event === 'failed' && attempts[told.attempt])
-        attempts[told.attempt] = { ...attempts[told.attempt], was: told.code, ms: told.ms }
+      else if (told.event === 'answered') settled(attempts, told, told.onTime ? 'answered' : 'late')
+      else if (told.event === 'failed') settled(attempts, told, told.code)
       else if (told.event === 'recovered') record.recovered = told
       else if (told.event === 'ended') {
         record.ended = told
@@ -58,8 +57,14 @@ export class RequestJournal {
   /** A request has its answer. */
   take(traceparent: string | undefined): readonly QueryRecord[] {
     if (traceparent === undefined) return NOTHING
-    const records = this.#requests.get(traceparent)
+    const records = this.#requests.get(traceparent) ?? NOTHING
     this.#requests.delete(traceparent)
-    return records ?? NOTHING
+    for (const record of records) record.attempts = Object.values(record.attempts) // one may have waited behind later ones
+    return records
   }
+}
+
+/** @param told  of an attempt, with which a worker may not have begun */
+function settled(attempts: AttemptRecord[], { attempt, ms }: { attempt: number; ms: number }, was: string): void {
+  if (attempts[attempt]) attempts[attempt] = { ...attempts[attempt], was, ms }
 }

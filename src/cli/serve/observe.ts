@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import pino from 'pino'
 import { noAnswers } from '../../base/prediction'
-import type { RecallEvent } from '../../events'
+import { type RecallEvent, rounded } from '../../events'
 import { clientOf } from '../../gateway/body'
 import type { RequestEvent } from '../../gateway/event'
 import { pathOf } from '../../gateway/routes'
@@ -50,7 +50,7 @@ export function refusals(log: Log, metrics: Metrics): (refused: RefusedRequest) 
 /** Ids in a line and an event: a million would be 17 MB. */
 const MOST_IDS = 1000
 
-/** Answers of a convict that nothing has proven, in pieces, so that readers can keep up. */
+/** Answers of an ejected worker that nothing has proven, in pieces, so that readers can keep up. */
 export async function tellRecall(
   log: Log,
   events: EventFeed,
@@ -109,10 +109,6 @@ function answerOf({ query, ended, recovered, attempts }: QueryRecord) {
   }
 }
 
-function rounded(value: number): number {
-  return Math.round(value * 1000) / 1000
-}
-
 function cut(text: string | undefined): string | undefined {
   return text?.slice(0, MOST_TOLD)
 }
@@ -125,15 +121,15 @@ const headers = {
 /** A span per request and an event per row: they go wherever the process has an SDK of OpenTelemetry send them. */
 export class Spans {
   readonly #tracer = trace.getTracer('approxifer')
-  /** Of requests under way, where somebody records them. */
+  /** Of requests for inference under way. */
   readonly #open = new WeakMap<Request, Span>()
 
   /** Begins a request's span. @returns its W3C Trace Context, for the workers; undefined where nobody records it */
   begin(request: Request): string | undefined {
     const parent = propagation.extract(context.active(), request, headers)
     const span = this.#tracer.startSpan('infer', { kind: SpanKind.SERVER }, parent)
-    if (!span.isRecording()) return undefined
     this.#open.set(request, span)
+    if (!span.isRecording()) return undefined
     const { traceId, spanId, traceFlags } = span.spanContext()
     return `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`
   }
