@@ -18,7 +18,6 @@ import { vouch } from '../../src/layers/vouch'
 import { Pool } from '../../src/pool/pool'
 import { stackOf } from '../../src/predictor/stack'
 import type { Query, Service } from '../../src/service'
-import { SimulatedWorker } from '../../src/testing/simulated-worker'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { AuditDraws } from '../../src/trust/audit-draws'
 import { Evidence } from '../../src/trust/evidence'
@@ -28,34 +27,15 @@ import { Reputation } from '../../src/trust/reputation'
 import { Sampling } from '../../src/trust/sampling'
 import type { ModelWorker } from '../../src/workers/worker'
 import { randomMemory } from '../shared/random-memory'
-import { trouble, type World } from '../shared/random-stacks'
+import { signature, trouble, troubledWorkers, type World } from '../shared/random-stacks'
 
 const [RUNS, QUERIES, WORKERS] = [100, 150, 6]
-const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
 
 /** Workers of which two fail or hang now and then, and a third may leave; where some may lie these two do, and others are the user's own. */
 async function worldOf(random: Random): Promise<World> {
   const mode = (['closed', 'sampled', 'open'] as const)[Math.floor(3 * random.next())]
   const clock = new VirtualClock()
-  const law = () => 10 * Math.exp(0.3 * random.gauss()) * (random.next() < 0.1 ? 10 : 1)
-  const answer = (query: Float32Array) => query.slice()
-  const one = {
-    clock,
-    serviceMs: law,
-    answer,
-    signature,
-    interruptible: random.next() < 0.5,
-    slots: random.next() < 0.5 ? 1 : 3,
-  }
-  const workers = Array.from({ length: WORKERS }, (_, at) => new SimulatedWorker(at, one))
-  const trouble = random.next()
-  for (const worker of workers.slice(0, 2)) {
-    worker.answer = (query) => {
-      if (random.next() > trouble) return query.slice()
-      if (mode !== 'closed' && random.next() < 0.2) return query.slice().reverse()
-      return random.next() < 0.2 ? new Promise(() => {}) : Promise.reject(new Error('broken'))
-    }
-  }
+  const workers = troubledWorkers(WORKERS, clock, random, mode !== 'closed')
   for (const worker of workers.slice(4)) Object.assign(worker, { trusted: mode !== 'closed' })
   const lateness: Lateness = new Lateness(() => pool)
   const [accept, lateMs] = [acceptAnswers(signature, false), () => lateness.ages?.hedgeMs]

@@ -7,7 +7,6 @@ import { expect, it } from 'vitest'
 import { criterionOf } from '../../src/base/criterion'
 import { acceptAnswers, type Payload } from '../../src/base/payload'
 import type { Random } from '../../src/base/random'
-import type { Signature } from '../../src/base/tensor'
 import { Codec } from '../../src/codec/codec'
 import { agree, type Witnesses } from '../../src/layers/agree'
 import { Lateness } from '../../src/layers/lateness'
@@ -17,36 +16,17 @@ import { recover } from '../../src/layers/recover'
 import { Pool } from '../../src/pool/pool'
 import { stackOf } from '../../src/predictor/stack'
 import type { Service } from '../../src/service'
-import { SimulatedWorker } from '../../src/testing/simulated-worker'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import type { ModelWorker } from '../../src/workers/worker'
 import { randomMemory } from '../shared/random-memory'
-import { trouble, type World } from '../shared/random-stacks'
+import { signature, trouble, troubledWorkers, type World } from '../shared/random-stacks'
 
 const [RUNS, QUERIES, WORKERS] = [150, 150, 6]
-const signature: Signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
 
 /** Workers of which two fail or hang now and then, and a third may leave; queries are alone, or coded in groups. */
 async function worldOf(random: Random): Promise<World> {
   const clock = new VirtualClock()
-  const law = () => 10 * Math.exp(0.3 * random.gauss()) * (random.next() < 0.1 ? 10 : 1)
-  const answer = (query: Float32Array) => query.slice()
-  const one = {
-    clock,
-    serviceMs: law,
-    answer,
-    signature,
-    interruptible: random.next() < 0.5,
-    slots: random.next() < 0.5 ? 1 : 3,
-  }
-  const workers = Array.from({ length: WORKERS }, (_, at) => new SimulatedWorker(at, one))
-  const trouble = random.next()
-  for (const worker of workers.slice(0, 2)) {
-    worker.answer = (query) => {
-      if (random.next() > trouble) return query.slice()
-      return random.next() < 0.2 ? new Promise(() => {}) : Promise.reject(new Error('broken'))
-    }
-  }
+  const workers = troubledWorkers(WORKERS, clock, random)
   const lateness: Lateness = new Lateness(() => pool)
   const [accept, lateMs] = [acceptAnswers(signature, false), () => lateness.ages?.hedgeMs]
   const pool: Pool<Payload, Payload> = new Pool<Payload, Payload>(workers, { clock, hangMs: 80, accept, lateMs })

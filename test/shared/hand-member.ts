@@ -2,11 +2,12 @@
 
 import type { Msg, NatsConnection } from '@nats-io/transport-node'
 import type { KeyPair } from 'approxifer/nats'
-import { encode, VERSION } from '../../src/workers/machines/frames'
+import { encode } from '../../src/workers/machines/frames'
 import { Macs } from '../../src/workers/machines/macs'
 import { type MachineKeys, Publisher } from '../../src/workers/machines/publisher'
 import { subjectsOf } from '../../src/workers/nats/subjects'
 import { HandWorker } from './hand-predictor'
+import { UP } from './heartbeat'
 
 interface HandMember {
   /** Default: it signs nothing. Its name must have the first ten letters of the key then. */
@@ -39,9 +40,8 @@ export function handMember(
     publisherOn(connection, subjects.worker(place), key && { key, macs: await Macs.make('machine') })
   const ready = made()
   const beat = async (more: object = {}) => {
-    const rest = { state: 'up', everyMs: 500, connection: 1, open: 0, slots: 1, ms: 0, signature }
     const publisher = await ready
-    publisher.beat(subjects.heartbeat(place), { version: VERSION, name, identity: place.identity, ...rest, ...more })
+    publisher.beat(subjects.heartbeat(place), { ...UP, name, identity: place.identity, signature, ...more })
   }
   connection.subscribe(subjects.rollCall, { callback: () => void beat() })
   connection.subscribe(subjects.worker(place), {

@@ -6,9 +6,11 @@
 import { expect } from 'vitest'
 import type { Payload } from '../../src/base/payload'
 import { type Random, seeded } from '../../src/base/random'
+import type { Signature } from '../../src/base/tensor'
 import { NORMAL } from '../../src/pool/attempt'
 import type { Pool } from '../../src/pool/pool'
 import type { Caller, Drop, Outcome, Query, Service } from '../../src/service'
+import { SimulatedWorker } from '../../src/testing/simulated-worker'
 import type { VirtualClock } from '../../src/testing/virtual-clock'
 import { payload, queryOf } from './fake-service'
 
@@ -28,6 +30,30 @@ export interface World {
   done?(query: Query): void
   /** Nothing is under way any more. */
   over?(tally: Tally): void
+}
+
+export const signature: Signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
+
+/** Workers that answer with the query, one call in ten ten times as late; the first two fail or hang now and then. @param lies  those two lie, too */
+export function troubledWorkers(count: number, clock: VirtualClock, random: Random, lies = false): SimulatedWorker[] {
+  const one = {
+    clock,
+    serviceMs: () => 10 * Math.exp(0.3 * random.gauss()) * (random.next() < 0.1 ? 10 : 1),
+    answer: (query: Float32Array) => query.slice(),
+    signature,
+    interruptible: random.next() < 0.5,
+    slots: random.next() < 0.5 ? 1 : 3,
+  }
+  const workers = Array.from({ length: count }, (_, at) => new SimulatedWorker(at, one))
+  const share = random.next()
+  for (const worker of workers.slice(0, 2)) {
+    worker.answer = (query) => {
+      if (random.next() > share) return query.slice()
+      if (lies && random.next() < 0.2) return query.slice().reverse()
+      return random.next() < 0.2 ? new Promise(() => {}) : Promise.reject(new Error('broken'))
+    }
+  }
+  return workers
 }
 
 export interface Trouble {

@@ -2,10 +2,11 @@
 
 import { describe, expect, it } from 'vitest'
 import type { Signature } from '../../../src/base/tensor'
-import { decode, encodeValues, type Frame, VERSION } from '../../../src/workers/machines/frames'
+import { decode, encodeValues, type Frame } from '../../../src/workers/machines/frames'
 import { decodeHeartbeat } from '../../../src/workers/machines/heartbeat'
 import { assemblyOf, pack, unpack } from '../../../src/workers/machines/packing'
 import { bitsOfAll, everyType, everyValue } from '../../shared/element-values'
+import { UP } from '../../shared/heartbeat'
 
 describe('frames', () => {
   it.each([true, false])('of any size carry every type, to the bit (lengths that differ: %s)', (isOpen) => {
@@ -38,17 +39,7 @@ describe('frames', () => {
 
 describe('a heartbeat', () => {
   const beat = (signature: unknown) => {
-    const said = {
-      version: VERSION,
-      name: 'w',
-      identity: 'm',
-      state: 'up',
-      everyMs: 500,
-      connection: 1,
-      open: 0,
-      slots: 1,
-      ms: 0,
-    }
+    const said = { ...UP, name: 'w', identity: 'm' }
     return decodeHeartbeat(new TextEncoder().encode(JSON.stringify({ ...said, signature }))).signature
   }
 

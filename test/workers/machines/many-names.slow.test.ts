@@ -2,7 +2,6 @@
 
 import { expect, it, vi } from 'vitest'
 import { VirtualClock } from '../../../src/testing/virtual-clock'
-import { VERSION } from '../../../src/workers/machines/frames'
 import { HeartbeatVerifier } from '../../../src/workers/machines/heartbeat-verifier'
 import type { LinkMessage } from '../../../src/workers/machines/link'
 import { Macs } from '../../../src/workers/machines/macs'
@@ -11,6 +10,7 @@ import { subjectsOf } from '../../../src/workers/nats/subjects'
 import { keyOf } from '../../shared/fixed-keys'
 import { publisherOn } from '../../shared/hand-member'
 import { HandWorker, turn } from '../../shared/hand-predictor'
+import { UP } from '../../shared/heartbeat'
 import { until } from '../../shared/waiting'
 
 it('names that one machine makes up are checked a few at a time, and no more than it may have', async () => {
@@ -24,7 +24,7 @@ it('names that one machine makes up are checked a few at a time, and no more tha
   const publish = (to: string, bytes = new Uint8Array()) => void beats.push({ to, bytes })
   for (let i = 0; i < 10_000; i++) {
     const place = { name: `w${i}-${key.identity.slice(0, 10)}`, identity: key.identity, signed: true }
-    const own = { version: VERSION, state: 'up', everyMs: 500, connection: 1, open: 0, slots: 1, ms: 0, signature }
+    const own = { ...UP, signature }
     const publisher = publisherOn({ publish }, subjects.worker(place), { key, macs })
     publisher.beat(subjects.heartbeat(place), { ...own, name: place.name, identity: key.identity })
     if (i % 100 === 0) await publisher.said()

@@ -3,8 +3,9 @@
 import { createPredictor } from 'approxifer'
 import { natsWorkers } from 'approxifer/nats'
 import { describe, expect, it } from 'vitest'
-import { encode, VERSION } from '../../../src/workers/machines/frames'
+import { encode } from '../../../src/workers/machines/frames'
 import { HandWorker } from '../../shared/hand-predictor'
+import { UP } from '../../shared/heartbeat'
 import { natsFleets } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
 import { doubling } from '../../shared/vectors'
@@ -17,17 +18,7 @@ const ROUND = 2
 /** A heartbeat of a worker without a key. */
 function beatOf(name: string): Uint8Array {
   const { signature } = new HandWorker(name)
-  const beat = {
-    version: VERSION,
-    name,
-    identity: name,
-    state: 'up',
-    everyMs: 500,
-    connection: 1,
-    open: 0,
-    slots: 1,
-    ms: 0,
-  }
+  const beat = { ...UP, name, identity: name }
   return new TextEncoder().encode(JSON.stringify({ ...beat, signature }))
 }
 

@@ -4,11 +4,11 @@ import { createPredictor } from 'approxifer'
 import { type NatsConnection, type NatsService, natsWorkers, serveNats } from 'approxifer/nats'
 import { describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../../../src/testing/virtual-clock'
-import { VERSION } from '../../../src/workers/machines/frames'
 import { MachineWorker } from '../../../src/workers/machines/worker'
 import { natsWorkers as natsWorkersHere } from '../../../src/workers/nats/fleet'
 import { keyOf } from '../../shared/fixed-keys'
 import { HandWorker } from '../../shared/hand-predictor'
+import { UP } from '../../shared/heartbeat'
 import { natsFleets } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
 import { inferring } from '../../shared/vectors'
@@ -167,19 +167,7 @@ it('a heartbeat looks at no other worker: of 4,000 it looked at all', async () =
   await until(() => heard.has('approxifer.f.beat.>'))
   const { signature } = new HandWorker('a')
   const beat = (name: string) => {
-    const own = {
-      version: VERSION,
-      name,
-      identity: name,
-      state: 'up',
-      everyMs: 500,
-      connection: 1,
-      open: 0,
-      slots: 1,
-      ms: 0,
-      signature,
-      fingerprint: 'x',
-    }
+    const own = { ...UP, name, identity: name, signature, fingerprint: 'x' }
     const data = new TextEncoder().encode(JSON.stringify(own))
     heard.get('approxifer.f.beat.>')?.(null, { subject: `approxifer.f.beat.${name}`, data })
   }
