@@ -28,6 +28,7 @@ const LAYERS: Record<string, string[]> = {
   testing: ['workers', 'memory', 'platform'],
   worker: ['platform', 'memory', 'workers'],
   evaluate: ['core', 'codec', 'memory', 'workers', 'layers', 'trust', 'predictor', 'testing'],
+  film: ['events', 'layers', 'pool', 'predictor', 'testing', 'workers'],
   cli: [
     'events',
     'layers',
@@ -42,6 +43,7 @@ const LAYERS: Record<string, string[]> = {
     'gateway',
     'testing',
     'evaluate',
+    'film',
   ],
   'entry index': ['events', 'memory', 'workers', 'pool', 'trust', 'predictor'],
   'entry codec': ['core', 'codec', 'memory'],

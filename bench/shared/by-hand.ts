@@ -8,7 +8,7 @@ import type { Attempt, Submission } from '../../src/pool/attempt'
 import type { PoolOptions } from '../../src/pool/pool'
 import { identityOf } from '../../src/workers/worker'
 
-export { ByHand, type ByHandOptions } from '../../src/cli/demo/by-hand'
+export { ByHand, type ByHandOptions } from '../../src/film/by-hand'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
 type Row = Submission<Payload>

@@ -3,6 +3,19 @@
 import TinyQueue from 'tinyqueue'
 import type { Clock } from '../base/clock'
 
+/** Calls a function once everything is done that promises have queued. Browsers have no `setImmediate`: a message comes as soon, and a timer 4 ms later. */
+const afterPromises: (f: () => void) => void = globalThis.setImmediate ?? byMessage()
+
+function byMessage(): (f: () => void) => void {
+  const { port1, port2 } = new MessageChannel()
+  const waiting: (() => void)[] = []
+  port1.onmessage = () => waiting.shift()?.()
+  return (f) => {
+    waiting.push(f)
+    port2.postMessage(undefined)
+  }
+}
+
 interface Event {
   at: number
   /** Events at the same time happen in the order in which they were asked for. */
@@ -74,14 +87,14 @@ export class VirtualClock implements Clock {
     await new Promise<void>((resolve, reject) => {
       const step = () => {
         try {
-          if (this.#held) this.#released = () => setImmediate(step)
-          else if (this.#happen(end)) setImmediate(step)
+          if (this.#held) this.#released = () => afterPromises(step)
+          else if (this.#happen(end)) afterPromises(step)
           else resolve()
         } catch (error) {
           reject(error)
         }
       }
-      setImmediate(step)
+      afterPromises(step)
     })
     if (end < Number.POSITIVE_INFINITY) this.#now = Math.max(this.#now, end)
   }

@@ -5,20 +5,14 @@
 
 import { labelAt } from '../../base/criterion'
 import { type Random, seeded } from '../../base/random'
-import type { Signature } from '../../base/tensor'
+import { ByHand, type ByHandOptions } from '../../film/by-hand'
+import type { Digits } from '../../film/digits'
 import { createPredictor } from '../../predictor/create'
 import type { PredictorOptions } from '../../predictor/options'
 import { parseAttack } from '../../testing/faults'
 import { SimulatedThread, type ThreadCosts } from '../../testing/simulated-thread'
 import { MEDIAN_MS, randomTrouble, SimulatedWorker, type Simulation } from '../../testing/simulated-worker'
 import { VirtualClock } from '../../testing/virtual-clock'
-import { ByHand, type ByHandOptions } from './by-hand'
-
-export interface Digits {
-  images: readonly Float32Array[]
-  answers: readonly Float32Array[]
-  signature: Signature
-}
 
 /** Where a system answers queries; every system has the same queries at the same times. */
 export interface World {

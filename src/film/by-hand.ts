@@ -1,12 +1,12 @@
 /** What a good engineer would write by hand on the same pool: hedged requests at the running 95th percentile, or copies. */
 
-import type { Clock } from '../../base/clock'
-import { acceptAnswers, Payload } from '../../base/payload'
-import { SlidingQuantile } from '../../base/stats'
-import type { Signature } from '../../base/tensor'
-import { Budget } from '../../layers/query-share'
-import { type Attempt, type AttemptOutcome, type Owner, Pool, type PoolOptions, type Priority } from '../../pool/pool'
-import type { ModelWorker } from '../../workers/worker'
+import type { Clock } from '../base/clock'
+import { acceptAnswers, Payload } from '../base/payload'
+import { SlidingQuantile } from '../base/stats'
+import type { Signature } from '../base/tensor'
+import { Budget } from '../layers/query-share'
+import { type Attempt, type AttemptOutcome, type Owner, Pool, type PoolOptions, type Priority } from '../pool/pool'
+import type { ModelWorker } from '../workers/worker'
 
 export interface ByHandOptions {
   /** Share of the queries that may be asked a second time when they are late. Default 0. */

@@ -1,0 +1,259 @@
+/**
+ * The film: the same queries at the same times for the same machines, once for each band, on one clock. A plain queue answers them, a hedge, a
+ * predictor. Real are the digits, the model's answers, the predictor, its pool and its memory; time is simulated.
+ */
+
+import { labelAt } from '../base/criterion'
+import type { Status } from '../base/prediction'
+import { seeded } from '../base/random'
+import type { Signature } from '../base/tensor'
+import { createPredictor } from '../predictor/create'
+import { SimulatedThread } from '../testing/simulated-thread'
+import { VirtualClock } from '../testing/virtual-clock'
+import { ByHand } from './by-hand'
+import type { Digits } from './digits'
+import { type Fault, type FilmCall, FilmMachine, type RecordedAnswer } from './machine'
+import { PlainQueue } from './queue'
+
+/** What a caller was given. Times are milliseconds of the film. */
+export interface Given {
+  /** The digit's number; undefined: it was drawn by hand. */
+  readonly digit: number | undefined
+  readonly askedAt: number
+  readonly at: number
+  /** Undefined: an error. */
+  readonly label: number | undefined
+  /** Whether the label is the model's. */
+  readonly isRight: boolean
+  readonly status: Status | 'failed'
+  readonly confidence: number | undefined
+}
+
+interface FilmAnswer {
+  readonly answer: Float32Array
+  readonly status: Status
+  readonly confidence?: number | undefined
+}
+
+/** What answers queries. */
+export interface FilmSystem {
+  ask(query: Float32Array): Promise<FilmAnswer>
+  close?(): Promise<void>
+}
+
+/** @param ejected  called with the index of a machine that was shown to lie */
+export type FilmSystemFor = (
+  clock: VirtualClock,
+  machines: readonly FilmMachine[],
+  ejected: (machine: number) => void,
+) => FilmSystem | Promise<FilmSystem>
+
+export const MACHINES = 9
+/** Between two queries, milliseconds. */
+export const EVERY_MS = 90
+export const LENGTH_MS = 12_000
+/** The slowest answer is that of the last ten seconds. */
+export const WINDOW_MS = 10_000
+/** Queries that both bands have answered before the film begins: from these the memory has learned. */
+const BEFORE = 250
+const SEED = 7
+
+export interface Act {
+  readonly at: number
+  readonly machine: number
+  readonly fault: Fault
+}
+
+/** What happens by itself. */
+export const SCRIPT: readonly Act[] = [
+  { at: 2000, machine: 2, fault: 'hung' },
+  { at: 5000, machine: 5, fault: 'lying' },
+  { at: 8000, machine: 7, fault: 'dead' },
+]
+
+export const plainQueue: FilmSystemFor = (clock, machines) => {
+  const queue = new PlainQueue(clock, machines)
+  return { ask: async (query) => ({ answer: await queue.ask(query), status: 'exact' }) }
+}
+
+/** Hedged requests at the best of three percentiles: a share of the queries is sent a second time when they are late. */
+export const hedgedQueue =
+  (percentile = 0.95): FilmSystemFor =>
+  (clock, machines) => {
+    const pool = new ByHand(clock, machines, { hedges: HEDGES, percentile })
+    return { ask: async (query) => ({ answer: await pool.ask(query), status: 'exact' }) }
+  }
+
+const HEDGES = 0.1
+
+export const approxifer: FilmSystemFor = async (clock, machines, ejected) => {
+  const predictor = await createPredictor({
+    workers: machines,
+    scheme: { queries: machines.length - 1, byzantine: 1 },
+    testing: { clock, seed: SEED, memoryThread: new SimulatedThread(clock).spawn },
+    onWarning() {},
+    onEvent: (event) => event.event === 'ejected' && ejected(machines.findIndex(({ name }) => name === event.worker)),
+  })
+  return {
+    ask: async (query) => {
+      const { output, status, confidence } = await predictor.predict(query)
+      return { answer: Object.values(output)[0].data as Float32Array, status, confidence }
+    },
+    close: () => predictor.close(),
+  }
+}
+
+/** One system, and the machines that it has. */
+export class Band {
+  readonly machines: readonly FilmMachine[]
+  /** Of the film so far, in the order in which they began. */
+  readonly calls: FilmCall[] = []
+  /** Of the film so far, in the order in which they were given. */
+  readonly given: Given[] = []
+  /** Machines that were shown to lie and get no queries any more, and since when. */
+  readonly ejected = new Map<number, number>()
+  /** When each query came that has no answer yet. */
+  readonly waiting = new Set<{ readonly since: number }>()
+  #system: FilmSystem | undefined
+
+  constructor(
+    readonly clock: VirtualClock,
+    signature: Signature,
+    recorded: RecordedAnswer,
+  ) {
+    const { calls } = this
+    const machine = (index: number) =>
+      new FilmMachine(index, { clock, signature, recorded, random: seeded(SEED + index), calls })
+    this.machines = Array.from({ length: MACHINES }, (_, index) => machine(index))
+  }
+
+  async begin(systemFor: FilmSystemFor): Promise<void> {
+    const { clock, machines, ejected } = this
+    this.#system = await systemFor(clock, machines, (machine) => ejected.set(machine, clock.now()))
+  }
+
+  /** @param right  the model's answer */
+  async ask(query: Float32Array, digit: number | undefined, right: Float32Array): Promise<Given> {
+    const waiting = { since: this.clock.now() }
+    this.waiting.add(waiting)
+    const answered = await this.#system?.ask(query).catch(() => undefined)
+    this.waiting.delete(waiting)
+    const label = answered && labelOf(answered.answer)
+    const given: Given = {
+      digit,
+      askedAt: waiting.since,
+      at: this.clock.now(),
+      label,
+      isRight: label === labelOf(right),
+      status: answered?.status ?? 'failed',
+      confidence: answered?.confidence,
+    }
+    this.given.push(given)
+    return given
+  }
+
+  /** Milliseconds of the slowest answer of the last ten seconds, those that are still waited for included. */
+  get slowestMs(): number {
+    const now = this.clock.now()
+    let slowest = 0
+    for (const { askedAt, at } of this.given) if (at >= now - WINDOW_MS) slowest = Math.max(slowest, at - askedAt)
+    for (const { since } of this.waiting) slowest = Math.max(slowest, now - since)
+    return slowest
+  }
+
+  get wrong(): number {
+    return this.given.filter(({ isRight, label }) => !isRight && label !== undefined).length
+  }
+
+  get inferences(): number {
+    return this.calls.length / Math.max(1, this.given.length + this.waiting.size)
+  }
+
+  async close(): Promise<void> {
+    await this.#system?.close?.()
+  }
+}
+
+/** All bands on one clock. Milliseconds count from the film's first moment. */
+export class Film {
+  readonly bands: readonly Band[]
+  readonly #clock = new VirtualClock()
+  readonly #digits: Digits
+  /** By their first values: which query it is, and what the model has answered. */
+  readonly #known = new Map<number, { digits: readonly number[]; query: Float32Array; answer: Float32Array }[]>()
+  #asked = 0
+  #start = 0
+
+  private constructor(digits: Digits, count: number) {
+    this.#digits = digits
+    for (const [i, query] of digits.images.entries()) this.#record(query, digits.answers[i], [i])
+    const recorded: RecordedAnswer = (query) => {
+      const found = this.#known.get(keyOf(query))?.find((each) => each.query.every((value, i) => value === query[i]))
+      if (!found) throw new Error('the model has no recorded answer to this query')
+      return found
+    }
+    this.bands = Array.from({ length: count }, () => new Band(this.#clock, digits.signature, recorded))
+  }
+
+  /** A film at its first moment. */
+  static async of(digits: Digits, systems: readonly FilmSystemFor[]): Promise<Film> {
+    const film = new Film(digits, systems.length)
+    for (const [i, band] of film.bands.entries()) await band.begin(systems[i])
+    film.#clock.after(0, () => film.#arrive())
+    await film.#clock.run(BEFORE * EVERY_MS - 1)
+    film.#start = film.#clock.now()
+    for (const { calls, given } of film.bands) for (const list of [calls, given]) list.length = 0
+    return film
+  }
+
+  get now(): number {
+    return this.#clock.now() - this.#start
+  }
+
+  /** Lets time pass. */
+  async advance(until: number): Promise<void> {
+    await this.#clock.run(this.#start + until)
+  }
+
+  /** As the script has it, from the film's first moment on. */
+  play(script: readonly Act[]): void {
+    for (const { at, machine, fault } of script) {
+      this.#clock.after(this.#start + at - this.#clock.now(), () => this.fault(machine, fault))
+    }
+  }
+
+  /** Something is wrong with a machine from now on, in all bands; undefined: it is well again. */
+  fault(machine: number, fault: Fault | undefined): void {
+    for (const { machines } of this.bands) machines[machine].fault = fault
+  }
+
+  /** A query that was drawn by hand, in the last band. @param answer  the model's */
+  ask(query: Float32Array, answer: Float32Array): Promise<Given> {
+    this.#record(query, answer, [])
+    return (this.bands.at(-1) as Band).ask(query, undefined, answer)
+  }
+
+  #arrive(): void {
+    const { images, answers } = this.#digits
+    const digit = this.#asked++ % images.length
+    for (const band of this.bands) void band.ask(images[digit], digit, answers[digit])
+    this.#clock.after(EVERY_MS, () => this.#arrive())
+  }
+
+  #record(query: Float32Array, answer: Float32Array, digits: readonly number[]): void {
+    const key = keyOf(query)
+    this.#known.set(key, [...(this.#known.get(key) ?? []), { digits, query, answer }])
+  }
+
+  async close(): Promise<void> {
+    for (const band of this.bands) await band.close()
+  }
+}
+
+function keyOf(query: Float32Array): number {
+  let key = 0
+  for (let i = 0; i < query.length; i++) key = (31 * key + Math.round(255 * query[i])) | 0
+  return key
+}
+
+const labelOf = (answer: Float32Array) => labelAt(answer, { classes: answer.length })
