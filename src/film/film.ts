@@ -55,7 +55,7 @@ export const LENGTH_MS = 12_000
 /** The slowest answer is that of the last ten seconds. */
 export const WINDOW_MS = 10_000
 /** Queries that both bands have answered before the film begins: from these the memory has learned. */
-const BEFORE = 250
+const BEFORE = 240
 const SEED = 7
 
 export interface Act {
@@ -118,23 +118,25 @@ export class Band {
 
   constructor(
     readonly clock: VirtualClock,
+    /** Milliseconds of the film. */
+    readonly now: () => number,
     signature: Signature,
     recorded: RecordedAnswer,
   ) {
     const { calls } = this
     const machine = (index: number) =>
-      new FilmMachine(index, { clock, signature, recorded, random: seeded(SEED + index), calls })
+      new FilmMachine(index, { clock, now, signature, recorded, random: seeded(SEED + index), calls })
     this.machines = Array.from({ length: MACHINES }, (_, index) => machine(index))
   }
 
   async begin(systemFor: FilmSystemFor): Promise<void> {
-    const { clock, machines, ejected } = this
-    this.#system = await systemFor(clock, machines, (machine) => ejected.set(machine, clock.now()))
+    const { clock, now, machines, ejected } = this
+    this.#system = await systemFor(clock, machines, (machine) => ejected.set(machine, now()))
   }
 
   /** @param right  the model's answer */
   async ask(query: Float32Array, digit: number | undefined, right: Float32Array): Promise<Given> {
-    const waiting = { since: this.clock.now() }
+    const waiting = { since: this.now() }
     this.waiting.add(waiting)
     const answered = await this.#system?.ask(query).catch(() => undefined)
     this.waiting.delete(waiting)
@@ -142,7 +144,7 @@ export class Band {
     const given: Given = {
       digit,
       askedAt: waiting.since,
-      at: this.clock.now(),
+      at: this.now(),
       label,
       isRight: label === labelOf(right),
       status: answered?.status ?? 'failed',
@@ -154,7 +156,7 @@ export class Band {
 
   /** Milliseconds of the slowest answer of the last ten seconds, those that are still waited for included. */
   get slowestMs(): number {
-    const now = this.clock.now()
+    const now = this.now()
     let slowest = 0
     for (const { askedAt, at } of this.given) if (at >= now - WINDOW_MS) slowest = Math.max(slowest, at - askedAt)
     for (const { since } of this.waiting) slowest = Math.max(slowest, now - since)
@@ -192,7 +194,7 @@ export class Film {
       if (!found) throw new Error('the model has no recorded answer to this query')
       return found
     }
-    this.bands = Array.from({ length: count }, () => new Band(this.#clock, digits.signature, recorded))
+    this.bands = Array.from({ length: count }, () => new Band(this.#clock, () => this.now, digits.signature, recorded))
   }
 
   /** A film at its first moment. */

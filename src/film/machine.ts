@@ -33,6 +33,8 @@ export type RecordedAnswer = (query: Float32Array) => {
 
 export interface FilmMachineOptions {
   readonly clock: Clock
+  /** Milliseconds of the film. */
+  readonly now: () => number
   readonly signature: Signature
   readonly recorded: RecordedAnswer
   /** The machine's own: with the same seed another one takes the same times for its first, second, third answer. */
@@ -43,7 +45,7 @@ export interface FilmMachineOptions {
 
 /** Milliseconds an answer; the share of answers that take STRAGGLE times as long by nature; and how much longer a slow machine takes. */
 const [LEAST_MS, MOST_MS] = [200, 320]
-const [STRAGGLERS, STRAGGLE] = [0.025, 4]
+const [STRAGGLERS, STRAGGLE] = [0.02, 3]
 const SLOW = 6
 
 const swap = parseAttack('swap')
@@ -89,10 +91,10 @@ export class FilmMachine implements ModelWorker {
 
   async infer(query: TensorList, options: { signal?: AbortSignal } = {}): Promise<TensorList> {
     if (!this.free) throw new ApproxiferError('OVERLOADED', `${this.name} is at work`)
-    const { clock, recorded, random, calls, signature } = this.#options
+    const { now, recorded, random, calls, signature } = this.#options
     const ms = (LEAST_MS + random.next() * (MOST_MS - LEAST_MS)) * (random.next() < STRAGGLERS ? STRAGGLE : 1)
     const { digits, answer } = recorded(vectorOf(query))
-    const call: FilmCall = { machine: this.#index, digits, began: clock.now() }
+    const call: FilmCall = { machine: this.#index, digits, began: now() }
     calls.push(call)
     try {
       await this.#work(this.#fault === 'slow' ? SLOW * ms : ms, options)
@@ -105,7 +107,7 @@ export class FilmMachine implements ModelWorker {
       call.outcome = this.#fault === 'dead' ? 'failed' : 'given up'
       throw error
     } finally {
-      call.ended = clock.now()
+      call.ended = now()
       this.#settle = undefined
       queueMicrotask(() => this.onFree?.())
     }

@@ -1,17 +1,12 @@
 /** approxifer demo: slow and lying machines in simulated time, beside what else one would do; then a few real answers. */
 
-import { fileURLToPath } from 'node:url'
 import type { Status } from '../../base/prediction'
-import { answersOf } from '../../evaluate/model'
 import { percent } from '../../evaluate/statistics'
-import type { Digits } from '../../film/digits'
 import { createPredictor } from '../../predictor/create'
-import { readModel } from '../../workers/onnx/model-file'
-import { loadModel } from '../files'
-import { loadInputs } from '../npy'
 import { ProgressBar } from '../progress'
 import { table } from '../table'
 import { isPlain, width, wrap } from '../terminal'
+import { loadDigits, MODEL } from './digits'
 import type { Measured, System, World } from './simulation'
 import { byHand, IN_TIME_MS, KNOWN, labelOf, learned, predictor, simulate } from './simulation'
 
@@ -31,14 +26,11 @@ interface Way {
 const SLOW = { machines: 27, load: 0.6, first: 100, liar: false, runs: 20 }
 /** So few queries that even three of each are no trouble. */
 const LYING = { machines: 9, load: 0.25, first: 0, liar: true, runs: 8 }
-const MODEL = 'mnist-lenet.onnx'
 const SHOWN = 4
-
-const file = (name: string) => fileURLToPath(new URL(`../../../models/${name}`, import.meta.url))
 
 export async function demo({ seed, json }: DemoOptions): Promise<void> {
   const say = (text: string) => json || console.log(wrap(text))
-  const digits = await load()
+  const digits = await loadDigits()
   const state = await learned(digits)
   const progress = new ProgressBar(!json)
   const tryAll = async (title: string, world: World, ways: readonly Way[]) => {
@@ -63,13 +55,6 @@ export async function demo({ seed, json }: DemoOptions): Promise<void> {
   if (json) console.log(JSON.stringify({ slow, lying, here }, null, 2))
 }
 
-async function load(): Promise<Digits> {
-  const path = file(MODEL)
-  const model = await loadModel(path, await readModel(path), {})
-  const images = await loadInputs(file('mnist-digits.npy'), model.signature.inputs[0].shape)
-  return { images, answers: await answersOf(model, images), signature: model.signature }
-}
-
 const slowWays = (state: Uint8Array): Way[] => [
   { name: 'no redundancy', system: byHand({}) },
   { name: 'hedged requests', system: byHand({ hedges: 0.1 }) },
@@ -86,7 +71,7 @@ const lyingWays = (state: Uint8Array): Way[] => [
 ]
 
 async function real(images: readonly Float32Array[]): Promise<Real[]> {
-  const made = await createPredictor({ model: file(MODEL), workers: 2, deadlineMs: 60_000, onWarning() {} })
+  const made = await createPredictor({ model: MODEL, workers: 2, deadlineMs: 60_000, onWarning() {} })
   try {
     const predictions = await made.predictAll(images)
     return predictions.map(({ output, status }) => ({

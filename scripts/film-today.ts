@@ -1,0 +1,74 @@
+/** Today's film as a picture: counters and states as the simulation has them. */
+
+import type { Digits } from '../src/film/digits'
+import { approxifer, type Band, Film, hedgedQueue, plainQueue, SCRIPT } from '../src/film/film'
+import { type FilmedBand, filmPicture, type Shown } from './film-picture'
+
+/** Of the loop, and between two looks at the counters, milliseconds. */
+const [LENGTH_MS, LOOK_MS] = [14_000, 100]
+const SAID = { hung: 'hangs', slow: 'slow', lying: 'lies', dead: 'dead' }
+
+const counters = [
+  {
+    label: 'slowest answer',
+    of: (band: Band) => `${(band.slowestMs / 1000).toFixed(1)} s`,
+    isBad: (band: Band) => band.slowestMs > 1000,
+  },
+  { label: 'wrong answers', of: (band: Band) => String(band.wrong), isBad: (band: Band) => band.wrong > 0 },
+  { label: 'inferences an answer', of: (band: Band) => band.inferences.toFixed(1), isBad: () => false },
+]
+
+/** @returns the SVG */
+export async function filmed(digits: Digits): Promise<string> {
+  const film = await Film.of(digits, [plainQueue, approxifer, hedgedQueue(0.95)])
+  film.play(SCRIPT)
+  const seen = film.bands.map(() => counters.map(() => [] as Shown[]))
+  for (let at = 0; at < LENGTH_MS; at += LOOK_MS) {
+    await film.advance(at)
+    for (const [i, band] of film.bands.entries()) {
+      for (const [j, { of, isBad }] of counters.entries()) {
+        const [values, text] = [seen[i][j], of(band)]
+        const last = values.at(-1)
+        const kind = isBad(band) ? 'lie' : ''
+        if (last?.text === text) values[values.length - 1] = { ...last, until: at + LOOK_MS }
+        else values.push({ from: at, until: at + LOOK_MS, text, kind })
+      }
+    }
+  }
+  await film.advance(LENGTH_MS)
+  const [plain, ours, hedged] = film.bands
+  const bandOf = (band: Band, title: string, about: string): FilmedBand => {
+    const states = band.machines.map((_, machine) => {
+      const out = band.ejected.get(machine)
+      const said = SCRIPT.filter((act) => act.machine === machine).map(({ at, fault }) => {
+        return { from: at, until: out ?? LENGTH_MS, text: SAID[fault], kind: fault === 'lying' ? 'lie' : 'late' }
+      })
+      return out ? [...said, { from: out, until: LENGTH_MS, text: 'lied: out', kind: 'lie' }] : said
+    })
+    const i = film.bands.indexOf(band)
+    return {
+      title,
+      about,
+      band,
+      states,
+      hasMemory: band === ours,
+      counters: counters.map(({ label }, j) => ({ label, values: seen[i][j] })),
+    }
+  }
+  const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`
+  const svg = filmPicture({
+    images: digits.images,
+    length: LENGTH_MS,
+    acts: SCRIPT.map(({ at, machine, fault }) => ({
+      at,
+      text: `machine ${machine + 1} ${fault === 'dead' ? 'dies' : SAID[fault]}`,
+    })),
+    bands: [
+      bandOf(plain, 'A plain queue', 'a time-out of a second, one retry'),
+      bandOf(ours, 'approxifer', 'checks answers, remembers, asks another in time'),
+    ],
+    conclusion: `A tuned hedge on these machines: slowest ${seconds(hedged.slowestMs)}, ${hedged.wrong} wrong, ${hedged.inferences.toFixed(1)} inferences. It mends what hangs or is dead, not what lies.`,
+  })
+  await film.close()
+  return svg
+}
