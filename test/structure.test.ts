@@ -83,7 +83,7 @@ function misplaced(files: Files): string[] {
     [/'node:|\bprocess\./, /^(platform\/node(-files|-keys)?|cli\/.*)\.ts$/],
     [/\b(navigator|window|Deno|Bun)\./, /^$/],
     [/FaultyWorker/, /^testing(\/faulty)?\.ts$/],
-    [/import\.meta/, /^(platform\/.*|cli\/(demo\/demo|main))\.ts$/],
+    [/import\.meta/, /^(platform\/.*|cli\/(demo\/digits|main))\.ts$/],
   ]
   return Object.entries(files).flatMap(([file, text]) =>
     only.flatMap(([what, where]) => (what.test(text) && !where.test(file) ? [`${file}: ${what.source}`] : [])),
