@@ -2,13 +2,15 @@
 
 import type { Status } from '../../base/prediction'
 import { percent } from '../../evaluate/statistics'
+import { approxifer, Film, hedgedQueue, plainQueue } from '../../film/film'
 import { createPredictor } from '../../predictor/create'
 import { ProgressBar } from '../progress'
 import { table } from '../table'
 import { isPlain, width, wrap } from '../terminal'
 import { loadDigits, MODEL } from './digits'
+import { type FilmedSystem, filmConclusion, filmTable, showFilm } from './film-lanes'
 import type { Measured, System, World } from './simulation'
-import { byHand, IN_TIME_MS, KNOWN, labelOf, learned, predictor, simulate } from './simulation'
+import { byHand, KNOWN, labelOf, learned, predictor, simulate } from './simulation'
 
 interface DemoOptions {
   seed: number
@@ -31,6 +33,12 @@ const SHOWN = 4
 export async function demo({ seed, json }: DemoOptions): Promise<void> {
   const say = (text: string) => json || console.log(wrap(text))
   const digits = await loadDigits()
+  const film = await Film.of(digits, [plainQueue, hedgedQueue(), approxifer])
+  const names = ['a plain queue', 'a tuned hedge', 'approxifer']
+  const filmed = film.bands.map((band, i) => ({ name: names[i], band }))
+  const [plain, hedged, ours] = film.bands
+  await showFilm(film, [filmed[0], filmed[2]], json)
+  say(`\n${filmTable(filmed)}\n\n${filmConclusion(plain, hedged, ours)}\n`)
   const state = await learned(digits)
   const progress = new ProgressBar(!json)
   const tryAll = async (title: string, world: World, ways: readonly Way[]) => {
@@ -52,12 +60,18 @@ export async function demo({ seed, json }: DemoOptions): Promise<void> {
   say(`\n${lyingWorld(falsely)}\n\n${lyingTable(lying)}\n\n${caught(lying, falsely)}\n\n${conclusion(slow, lying)}`)
   const here = await real(digits.images.slice(0, SHOWN))
   say(`\n${HERE}\n\n${gallery(digits.images, here)}`)
-  if (json) console.log(JSON.stringify({ slow, lying, here }, null, 2))
+  if (json) console.log(JSON.stringify({ film: filmed.map(figures), slow, lying, here }, null, 2))
 }
+
+/** Of hedges, which are tuned by these: the best of them counts. */
+const PERCENTILES = [0.9, 0.95, 0.99]
 
 const slowWays = (state: Uint8Array): Way[] => [
   { name: 'no redundancy', system: byHand({}) },
-  { name: 'hedged requests', system: byHand({ hedges: 0.1 }) },
+  ...PERCENTILES.map((percentile) => ({
+    name: `hedges at p${100 * percentile}`,
+    system: byHand({ hedges: 0.1, percentile }),
+  })),
   { name: 'replication', system: byHand({ copies: 2 }) },
   { name: 'replication on 54', system: byHand({ copies: 2 }), machines: 54 },
   { name: 'approxifer', system: predictor({ policy: 'auto', memory: { state } }) },
@@ -83,6 +97,13 @@ async function real(images: readonly Float32Array[]): Promise<Real[]> {
   }
 }
 
+const figures = ({ name, band: { slowestMs, wrong, inferences } }: FilmedSystem) => ({
+  name,
+  slowestMs,
+  wrong,
+  inferences,
+})
+
 export interface Shown extends Measured {
   name: string
 }
@@ -95,8 +116,7 @@ interface Real {
 const PROLOGUE = `Time is simulated, so that the figures are the same wherever this runs. Digits, a LeNet's answers to them, predictor, pool and memory are real; the memory knows ${KNOWN} other digits.`
 const machinesOf = ({ machines, load }: World) =>
   `${machines} machines, ${(100 * load).toFixed(0)} % busy, 10 ms an answer`
-const slowWorld = (world: World) =>
-  `${machinesOf(world)}; but one answer in fifty takes ten times as long. "In time" is ${IN_TIME_MS} ms.`
+const slowWorld = (world: World) => `${machinesOf(world)}; but one answer in fifty takes ten times as long.`
 const lyingWorld = (world: World) =>
   `${machinesOf(world)}. One of them lies: it swaps the two likeliest digits of every answer.`
 const HERE = "Real time: two threads of this computer, the same model, the first digits of MNIST's test set."
@@ -121,13 +141,14 @@ function scaled(shown: readonly Shown[], of: (each: Shown) => number): (each: Sh
 }
 
 export function slowTable(shown: readonly Shown[]): string {
-  const rows = table(['', '99 % within', 'not right in time', 'inferences'])
-  const [p99, missed] = [scaled(shown, (each) => each.p99), scaled(shown, (each) => each.missed)]
+  const rows = table(['', 'half within', '99 % within', '99.9 % within', 'inferences'])
+  const p99 = scaled(shown, (each) => each.p99)
   for (const each of shown) {
     rows.push([
       each.name,
+      ms(each.p50).padStart(8),
       cell(ms(each.p99), p99(each)),
-      cell(percent(each.missed), missed(each)),
+      ms(each.p999).padStart(8),
       each.asked.toFixed(2),
     ])
   }
@@ -160,11 +181,12 @@ export function caught(shown: readonly Shown[], { runs }: World): string {
 }
 
 function conclusion(slow: readonly Shown[], lying: readonly Shown[]): string {
-  const [nothing, hedged] = slow
+  const [nothing, ...others] = slow
+  const hedged = others.slice(0, PERCENTILES.length).reduce((best, each) => (each.p99 < best.p99 ? each : best))
   const ours = slow[slow.length - 1]
   const [, majority] = lying
   const proven = lying[lying.length - 1]
-  return `On the same machines 99 of 100 answers came within ${ms(ours.p99)} with approxifer, ${ms(hedged.p99)} with hedged requests and ${ms(nothing.p99)} with no redundancy; beside a liar an answer took ${proven.asked.toFixed(1)} inferences, where a majority takes ${majority.asked.toFixed(1)}.`
+  return `On the same machines 99 of 100 answers came within ${ms(ours.p99)} with approxifer, ${ms(hedged.p99)} with the best of the hedges and ${ms(nothing.p99)} with no redundancy; beside a liar an answer took ${proven.asked.toFixed(1)} inferences, where a majority takes ${majority.asked.toFixed(1)}.`
 }
 
 const GAP = 4

@@ -1,0 +1,142 @@
+/** The film in the terminal: a lane for each machine, which moves, and what it came to. Where there is no terminal, lines. */
+
+import { type Band, type Film, SCRIPT } from '../../film/film'
+import type { FilmCall } from '../../film/machine'
+import { table } from '../table'
+import { isPlain, width } from '../terminal'
+
+export const FILM_MS = 12_000
+/** Between two frames; and what a column of a lane stands for, milliseconds. */
+const [FRAME_MS, COLUMN_MS] = [100, 75]
+/** From when on a call is shown as late. */
+const LATE_MS = 400
+/** Columns beside a lane: the machine's number, and what is wrong with it. */
+const BESIDE = 16
+const [LEAST_COLUMNS, MOST_COLUMNS] = [60, 110]
+
+export interface FilmedSystem {
+  readonly name: string
+  readonly band: Band
+}
+
+const WRONG = { hung: 'hangs', slow: 'slow', lying: 'lies', dead: 'dead' }
+
+export const filmTitle = 'Simulated: nine machines read digits. One hangs, one lies, one dies.'
+
+const acts = SCRIPT.map(({ at, machine, fault }) => {
+  return { at, text: `machine ${machine + 1} ${fault === 'dead' ? 'dies' : WRONG[fault]}` }
+})
+
+/**
+ * Plays the film in real time where it has a terminal of enough lines, else lets it pass.
+ *
+ * @param shown  two systems, one above the other  @param isSilent  nothing is printed
+ */
+export async function showFilm(film: Film, shown: readonly FilmedSystem[], isSilent = false): Promise<void> {
+  film.play(SCRIPT)
+  if (isSilent) return film.advance(FILM_MS)
+  const lines = frame(shown, 0).length
+  if (!process.stdout.isTTY || process.stdout.rows <= lines + 1 || width() < LEAST_COLUMNS) {
+    console.log(filmTitle)
+    for (const { at, text } of acts) console.log(`second ${at / 1000}: ${text}`)
+    return film.advance(FILM_MS)
+  }
+  const restore = () => process.stdout.write('\x1b[?25h')
+  process.once('exit', restore)
+  process.stdout.write('\x1b[?25l')
+  const begin = performance.now()
+  for (let at = 0; at <= FILM_MS; at = Math.max(at + FRAME_MS, performance.now() - begin)) {
+    await film.advance(Math.min(at, FILM_MS))
+    process.stdout.write(
+      `${at ? `\x1b[${lines}A` : ''}${frame(shown, at)
+        .map((line) => `\x1b[2K${line}\n`)
+        .join('')}`,
+    )
+    const next = begin + at + FRAME_MS - performance.now()
+    if (next > 0) await new Promise((resolve) => setTimeout(resolve, next))
+  }
+  await film.advance(FILM_MS)
+  process.removeListener('exit', restore)
+  restore()
+}
+
+/** What each band came to. */
+export function filmTable(bands: readonly FilmedSystem[]): string {
+  const rows = table(['', 'slowest answer', 'wrong answers', 'inferences an answer'])
+  for (const { name, band } of bands) rows.push([name, seconds(band.slowestMs), band.wrong, band.inferences.toFixed(1)])
+  return rows.toString()
+}
+
+export function filmConclusion(plain: Band, hedged: Band, ours: Band): string {
+  return `A plain queue handed out ${plain.wrong} wrong answers and made a caller wait for ${seconds(plain.slowestMs)}; approxifer ${ours.wrong}, and ${seconds(ours.slowestMs)}. A tuned hedge mends what hangs or is dead (${seconds(hedged.slowestMs)}), not what lies (${hedged.wrong} wrong).`
+}
+
+/** The lines of a moment. */
+export function frame(shown: readonly FilmedSystem[], now: number): string[] {
+  const columns = Math.min(MOST_COLUMNS, width()) - BESIDE
+  const act = acts.findLast(({ at }) => at <= now)
+  return [
+    paint('bold', filmTitle),
+    act ? `second ${Math.floor(now / 1000)}: ${act.text}` : `second ${Math.floor(now / 1000)}`,
+    ...shown.flatMap(({ name, band }) => [
+      '',
+      `${paint('bold', name)}: slowest answer ${seconds(band.slowestMs)}, ${paint(band.wrong ? 'red' : 'green', `wrong answers ${band.wrong}`)}, ${band.inferences.toFixed(1)} inferences an answer`,
+      ...band.machines.map(
+        (_, machine) => `${machine + 1} ${laneOf(band, machine, now, columns)} ${stateOf(band, machine)}`,
+      ),
+    ]),
+    '',
+    `${mark('green', 'call', '7')} a machine reads a 7   ${mark('yellow', 'late', 'x')} late, given up, refused   ${mark('red', 'call', '7')} a lie`,
+  ]
+}
+
+function stateOf({ machines, ejected }: Band, machine: number): string {
+  if (ejected.has(machine)) return paint('red', 'lied: out')
+  const { fault } = machines[machine]
+  if (!fault) return ''
+  return paint(fault === 'lying' ? 'red' : 'yellow', WRONG[fault])
+}
+
+type Colour = 'green' | 'yellow' | 'red' | 'dim' | 'bold'
+const CODES = { green: 32, yellow: 33, red: 31, dim: 2, bold: 1 }
+
+function paint(colour: Colour, text: string): string {
+  return isPlain() ? text : `\x1b[${CODES[colour]}m${text}\x1b[0m`
+}
+
+const SHAPES = { call: { blocks: '▬', ascii: '-' }, late: { blocks: '▒', ascii: '~' } }
+
+function shapeOf(kind: keyof typeof SHAPES): string {
+  return SHAPES[kind][isPlain() ? 'ascii' : 'blocks']
+}
+
+function mark(colour: Colour, kind: keyof typeof SHAPES, end: string): string {
+  return paint(colour, shapeOf(kind).repeat(3) + end)
+}
+
+/** The last seconds of a machine, now at the right: a bar for each call, which ends in the label that it gave. */
+function laneOf({ calls }: Band, machine: number, now: number, columns: number): string {
+  const cells: string[] = Array(columns).fill(' ')
+  const from = now - columns * COLUMN_MS
+  for (const call of calls) {
+    const { began, ended = now } = call
+    if (call.machine !== machine || ended < from) continue
+    const [first, last] = [began, ended].map((at) => Math.floor((at - from) / COLUMN_MS))
+    const { colour, shape } = looksOf(call, now)
+    for (let at = Math.max(0, first); at < Math.min(last, columns); at++) cells[at] = paint(colour, shape)
+    if (call.label !== undefined && last > 0 && last <= columns) cells[last - 1] = paint(colour, String(call.label))
+    else if (call.ended !== undefined && last > 0 && last <= columns) cells[last - 1] = paint(colour, 'x')
+  }
+  return cells.join('')
+}
+
+function looksOf({ began, outcome }: FilmCall, now: number): { colour: Colour; shape: string } {
+  if (outcome === 'answered') return { colour: 'green', shape: shapeOf('call') }
+  if (outcome === 'lie') return { colour: 'red', shape: shapeOf('call') }
+  if (outcome || now - began > LATE_MS) return { colour: 'yellow', shape: shapeOf('late') }
+  return { colour: 'dim', shape: shapeOf('call') }
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`
+}
