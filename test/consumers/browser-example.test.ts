@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import type { Browser, Page } from 'playwright-core'
+import type { Browser, Locator, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { installedBrowsers, openPage } from '../../scripts/browsers.js'
 import { PATIENCE_MS } from '../shared/waiting'
@@ -35,6 +35,8 @@ interface Report {
   buttons: Answer[]
   errors: string[]
 }
+
+type Box = Awaited<ReturnType<Locator['boundingBox']>>
 
 /** A server that takes the visitor's report. */
 async function listen() {
@@ -123,6 +125,16 @@ describe('by itself, in Chromium', () => {
   const textOf = (page: Page, id: string, pattern: RegExp) =>
     page.locator(id, { hasText: pattern }).textContent() as Promise<string>
 
+  /** Draws a line through these places, in shares of the pad. */
+  async function draw(page: Page, ...places: [number, number][]) {
+    const { x, y, width, height } = (await page.locator('#pad').boundingBox()) as NonNullable<Box>
+    const [first, ...others] = places.map(([column, row]) => [x + column * width, y + row * height] as const)
+    await page.mouse.move(...first)
+    await page.mouse.down()
+    for (const place of others) await page.mouse.move(...place, { steps: 2 })
+    await page.mouse.up()
+  }
+
   it('reads a digit drawn by a mouse, and asks nobody else for anything', async () => {
     const others: string[] = []
     const page = await open(async (page) => {
@@ -132,15 +144,7 @@ describe('by itself, in Chromium', () => {
       })
     })
     await textOf(page, '#how', /Ready/)
-    const { x, y, width, height } = (await page.locator('#pad').boundingBox()) as Record<
-      'x' | 'y' | 'width' | 'height',
-      number
-    >
-    const at = (column: number, row: number) => [x + column * width, y + row * height] as const
-    await page.mouse.move(...at(0.5, 0.15))
-    await page.mouse.down()
-    await page.mouse.move(...at(0.5, 0.85), { steps: 10 })
-    await page.mouse.up()
+    await draw(page, [0.5, 0.15], [0.5, 0.85])
     expect(await textOf(page, '#how', /answer/)).toMatch(OWN_ANSWER)
     expect(await page.locator('#digit').textContent()).toBe('1')
     const bars = await page.locator('#bars li').allTextContents()
@@ -173,6 +177,49 @@ describe('by itself, in Chromium', () => {
     await textOf(page, '#digit', /4/)
     expect(said[0]).toMatch(/^\d+\.\d of 14\.\d MB$/)
     expect(said.at(-1)).toMatch(/^14\.\d of 14\.\d MB, starting two workers \.\.\.$/)
+    await page.close()
+  })
+
+  it('says that an answer is recovered, and how sure it is, where no worker answers any more', async () => {
+    const page = await open((page) =>
+      page.addInitScript(`
+        globalThis.workers = []
+        globalThis.Worker = class extends Worker {
+          constructor(...parameters) {
+            super(...parameters)
+            workers.push(this)
+          }
+        }`),
+    )
+    await textOf(page, '#how', /Ready/)
+    /** Draws a 1 or a 7, each a little different. */
+    const ask = async (i: number) => {
+      const near = (at: number, place: number) => at + 0.07 * Math.sin(12.9898 * i + 78.233 * place)
+      const seven = [
+        [0.28, 0.2],
+        [0.72, 0.2],
+        [0.45, 0.85],
+      ]
+      const one = [
+        [0.5, 0.15],
+        [0.5, 0.85],
+      ]
+      const places = [one, seven][i % 2].map(
+        ([x, y], place) => [near(x, place), near(y, place + 7)] as [number, number],
+      )
+      await page.keyboard.press('1') // the stroke after a sample begins anew
+      await page.evaluate(() => Object.assign(document.querySelector('#how') as Element, { textContent: '' }))
+      await draw(page, ...places)
+      return textOf(page, '#how', /./)
+    }
+    for (let i = 0; i < 150; i++) await ask(i)
+    let told = ''
+    for (let i = 0; !told.startsWith('recovered') && i < 10; i++) {
+      // All but the third, the memory's: it is silent, and no event says that it has ended.
+      await page.evaluate('workers.forEach((worker, i) => i !== 2 && worker.terminate())')
+      told = await ask(i)
+    }
+    expect(told).toMatch(/^recovered from the memory, \d+ % sure$/)
     await page.close()
   })
 
