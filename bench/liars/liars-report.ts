@@ -133,12 +133,12 @@ Wrong labels among exact, checked and recovered answers, while a worker swaps va
     .map((told, i) => `${heads[i]} ${told}`)
     .join('; ')}.
 
-An **oracle** knows the memory. It gives the memory's wrong label where the memory is confident and wrong, and does not answer other queries: ${each(
+An **oracle** knows the memory. The oracle gives the memory's wrong label where the memory is confident and wrong, and does not answer other queries: ${each(
     { attack: 'oracle', queries: 6000 },
     (all) => `${wrong(all)}, ${median(all.map(({ asked }) => asked[0]))} calls to it`,
   )
     .map((told, i) => `${heads[i]} ${told}`)
-    .join('; ')}. Its first missing answer makes the pool restart it and pass it over, as any worker that hangs.
+    .join('; ')}. At the oracle's first missing answer the pool restarts it and passes it over, as any worker that hangs.
 
 ## What an honest pool pays
 
