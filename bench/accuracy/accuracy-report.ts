@@ -206,7 +206,7 @@ ${markdownTable(
 
 ${markdownTable(['', ...names.map((name) => TITLES[name])], lost.table)}
 
-A memory has earlier queries and the model's own answers, no labels. "alone" has no redundancy: K workers, no parity. A parity beside it, as with the policy \`recover\`, changes this by less than a point.
+A memory has earlier queries and the model's own answers, no labels. "alone" has no redundancy: K workers, no parity. A parity beside it, as with the policy \`recover\`, changes the memory's accuracy by less than a point.
 
 ![lost queries](lost.svg)
 

@@ -159,7 +159,7 @@ ${markdownTable(['', 'no redundancy', 'hedge', ...names.map((name) => `auto, ${T
 
 - You gain if calls are slow at random and the memory knows your queries (MNIST, Fashion): p99 is two fifths lower, with no more machine time than without redundancy.
 - You gain little if the memory is rarely confident (CIFAR), except under load: fewer hedges are sent, because time in the queue does not make a query late.
-- You gain nothing at p99 if workers are slow for seconds. Passing them over helps, and every rival with the same dispatch does so.
+- You gain nothing at p99 if workers are slow for seconds. Passing slow workers over helps, and every rival with the same dispatch does so.
 
 ## Random trouble
 
