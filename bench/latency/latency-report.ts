@@ -66,7 +66,7 @@ export async function report(results: Results): Promise<void> {
     })
     const list = (some: readonly Row[]) => some.map(({ name }) => name).join('; ')
     const told = [
-      worse.length ? `**The hedge has the lower p99** than ${list(worse)}.` : '',
+      worse.length ? `**The hedge has a lower p99 than** ${list(worse)}.` : '',
       ties.length ? `No significant difference at p99: ${list(ties)}.` : '',
       worse.length || ties.length ? '' : 'Every `auto` here has a lower p99 than the hedge.',
     ]
