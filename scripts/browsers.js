@@ -60,8 +60,8 @@ export function browserVersion(name) {
   return [title, versionIn(spawnSync(program, [...args, '--version'], { encoding: 'utf8' }).stdout ?? '')]
 }
 
-/** A browser that shows a page; its settings and caches are its own, and gone with it. */
-function show(name, url) {
+/** Starts a browser that shows a page; its settings and caches are its own, and gone with it. */
+function startBrowser(name, url) {
   const { find, command } = BROWSERS[name]
   const home = mkdtempSync(join(tmpdir(), 'approxifer-browser-'))
   writeFileSync(join(home, 'user.js'), FIREFOX)
@@ -101,6 +101,23 @@ async function isOpened(browser, hasAsked) {
   return hasAsked()
 }
 
+/**
+ * Opens a page in a browser.
+ *
+ * @param hasAsked  whether the page has asked its server for something
+ * @throws if the page has not, however often the browser was started
+ */
+export async function openPage(name, url, hasAsked) {
+  let said
+  for (let start = 0; start < STARTS; start++) {
+    const browser = startBrowser(name, url)
+    if (await isOpened(browser, hasAsked)) return browser
+    said = browser.said()
+    await browser.end()
+  }
+  throw new Error(`${name} was started ${STARTS} times and did not open its page: ${said}`)
+}
+
 /** @param project  of vitest */
 function providerOf({ browser: { state }, config: { browser } }) {
   let shown
@@ -109,12 +126,9 @@ function providerOf({ browser: { state }, config: { browser } }) {
     supportsParallelism: false, // one page for all files
     getCommandsContext: () => ({}),
     async openPage(session, url) {
-      for (let start = 0; start < STARTS; start++) {
-        await shown?.end()
-        shown = show(browser.name, url)
-        if (await isOpened(shown, () => state.orchestrators.has(session))) return
-      }
-      throw new Error(`${browser.name} was started ${STARTS} times and did not open its page: ${shown.said()}`)
+      await shown?.end()
+      shown = undefined
+      shown = await openPage(browser.name, url, () => state.orchestrators.has(session))
     },
     close: () => shown?.end(),
   }

@@ -241,8 +241,8 @@ export async function changed(
 
 /** Columns and cells, for the terminal and for docs/accuracy.md. */
 export const changedHead = [
-  ...['', 'sure before', 'agree', `sure and wrong of the first ${FIRST}`, `first ${FIRST_SURE} sure ones agree`],
-  ...['steady sure', 'back after', 'all agree', 'agree when sure', 'in the end agree (steady)', 'sure (steady)'],
+  ...['', 'sure before', 'agree', `sure but wrong, first ${FIRST}`, `first ${FIRST_SURE} sure ones agree`],
+  ...['steady sure', 'back after', 'all agree', 'agree when sure', 'end: agree (steady)', 'end: sure (steady)'],
 ]
 
 export function changedRow(row: Changed): string[] {

@@ -57,19 +57,19 @@ export function page(all: readonly Cell[], seeds: number): string {
 
   return `# Any law of answer times
 
-\`npm run bench -- laws\` writes this page. It measures \`createPredictor({ workers })\`, without a memory and without a setting, beside a plain
-queue and beside hedged requests as a good engineer writes them by hand. Time is simulated: the figures are the same on every machine.
+\`npm run bench -- laws\` writes this page. It compares \`createPredictor({ workers })\`, without a memory or settings, with a plain
+queue and with hand-written hedged requests. Time is simulated: the figures are the same on every machine.
 \`--json\` prints the times of each cell.
 
 A cell is one world, one number of workers and one load; there are ${cells.length}. Each system gets the same ${cells[0].queries.toLocaleString('en')} queries, by ${seeds} seeds, and a cell has the
-medians of the seeds. Everything counts from the first query on, when no system knows a time yet. Means are geometric.
+medians of the seeds. Measurement starts with the first query, when no system knows a service time. Means are geometric.
 
-- **queue**: first come, first served, by any idle worker.
+- **queue**: any idle worker serves the oldest query.
 - **hedge**: the same queue. A query is sent to a second worker when the first one takes longer than a percentile of the last 1,000 first
-  requests. That time counts from when the query was sent to the worker, not while it waited. At most one query in five is sent twice, with
-  bursts of ten, which is the predictor's budget too. Second requests wait behind the queries that came before them
-  ([why](research.md#second-requests)). The percentile is 95 or 90, whichever has the shorter p99 in the cell: chosen afterwards, as nobody can in advance.
-- **approxifer**: policy \`retry\`, with nothing set.
+  requests. The time starts when the query is sent to the worker, not while it waits. At most one query in five is sent twice, with
+  bursts of ten, as in the predictor. Second requests wait behind earlier queries
+  ([why](research.md#second-requests)). The percentile is 95 or 90, whichever has the shorter p99 in the cell, chosen afterwards.
+- **approxifer**: policy \`retry\`, no settings.
 
 The tables have ratios. p50 is compared with the queue's; p99, p99.9 and machine time are compared with the hedge's. Below 1 approxifer is better.
 
@@ -86,22 +86,22 @@ ${table([
   ['all other worlds', even],
 ])}
 
-Where machines differ, or where stragglers are as many as the percentile leaves out, a fixed percentile fails and approxifer is clearly better.
-In the other worlds its p99 is about the hedge's, and p99.9 is what it saves. p99 is more than a tenth shorter in ${shorter.length} cells, and more than a
+If machines differ, or if the share of stragglers equals the share above the percentile, a fixed percentile fails and approxifer is clearly better.
+In the other worlds its p99 is about the hedge's, and its p99.9 is shorter. p99 is more than a tenth shorter in ${shorter.length} cells, and more than a
 tenth longer in ${longer.length}.
 
-Both pay with the median, since a second request makes others wait. If only the median matters at a load of .8 or more, do not hedge.
+Both lengthen the median, because second requests make other queries wait. If only the median matters at a load of .8 or more, do not hedge.
 
 ## Where the hedge is better
 
 - **The first seconds of a large, busy fleet.** approxifer makes second requests rarer where workers are busy. It takes the load as a mean of the last
   half second, which begins as if the workers had been idle for a tenth. A hundred workers of 10 ms get thousands of queries before that mean is right;
-  until then too many are sent twice, and the queue that this builds up takes seconds to go. With 100 workers at load .9 p50 is ${mean(hundred, 'p50')} of the queue's, after ${start} queries ${mean(settled, 'p50')} (the
+  until then too many queries are sent twice, and the resulting queue lasts for seconds. With 100 workers at load .9 p50 is ${mean(hundred, 'p50')} of the queue's, after ${start} queries ${mean(settled, 'p50')} (the
   hedge ${mean(hundred, 'hedge: p50')} and ${mean(settled, 'hedge: p50')}).
-- **p99 at load .8 and .9.** There approxifer makes about as many second requests as a hedge at the 95th percentile. One at the 90th makes twice as
-  many. Where one call in twenty is a straggler, and in \`steps\` after the jump, that gives a shorter p99, in some cells at a longer p50.
+- **p99 at load .8 and .9.** At these loads approxifer makes about as many second requests as a hedge at the 95th percentile; a hedge at the 90th makes twice as
+  many. If one call in twenty is a straggler, and in \`steps\` after the jump, these give a shorter p99, in some cells with a longer p50.
 - **Five or nine machines of two speeds.** With half of them three times slower p99 is ${mean(small(0.3), 'p99')} of the hedge's at load .3, ${mean(small(0.6), 'p99')} at .6, ${mean(small(0.8), 'p99')} at .8 and ${mean(small(0.9), 'p99')} at .9;
-  machine time is ${mean(small(0.3), 'machine time')}, ${mean(small(0.6), 'machine time')}, ${mean(small(0.8), 'machine time')} and ${mean(small(0.9), 'machine time')}. approxifer leaves slow machines alone while a fast one is soon free; the hedge uses all.
+  machine time is ${mean(small(0.3), 'machine time')}, ${mean(small(0.6), 'machine time')}, ${mean(small(0.8), 'machine time')} and ${mean(small(0.9), 'machine time')}. approxifer waits for a fast machine that is soon free; the hedge uses all machines.
 
 ${worst(cells, 'p99', 8)}
 
@@ -111,17 +111,17 @@ ${worst(cells, 'p50', 6)}
 
 ${table([...fleets, [`100 workers, load .9, after ${start} queries`, settled]])}
 
-Load is the share of what all machines together can do, the slow ones at their own speed; in \`drift\` and \`steps\` it is that at the slowest time.
+Load is the share of the capacity of all machines, slow ones at their own speed; in \`drift\` and \`steps\` it is the share at the slowest time.
 
 ## By world
 
 All times have a median of 10 ms.
 
-- **deviation**: lognormal times, with this deviation of the logarithm. **Pareto**: with this exponent.
+- **deviation**: lognormal times with this deviation of the logarithm. **Pareto**: Pareto times with this exponent.
 - **tight**: deviation .1, and a share of the calls takes ten times as long. **spread**: the same around a mean of 10 ms with a deviation of 4,
   the law of a public benchmark of hedging.
-- **slower**: a share of the machines is slower by this factor; deviation .1 if nothing else is said. **wandering**: two machines are five times
-  slower, others every five seconds.
+- **slower**: a share of the machines is slower by this factor; deviation .1 by default. **wandering**: two machines are five times
+  slower; every five seconds it is two other machines.
 - **drift**: tight 2 %, and all times grow to three times and shrink again during the run. **steps**: tight 2 %, and all times are three times as
   long in the middle third of the run.
 - **bursts**: tight 2 %, and queries arrive at 1.6 and .4 times the mean rate by turns, each for 200 ms on average.

@@ -71,20 +71,24 @@ const choices = {
 } satisfies TableOf<Choices>
 
 export const predictOptions = {
-  deadlineMs: open(checkMs, 'the predictor’s', 'how long it may take'),
+  deadlineMs: open(checkMs, 'the predictor’s', 'how long the query may take'),
   signal: open(checkSignal, 'none', 'rejects the query with ABORTED when it fires'),
-  priority: open(words(priorities), "`'normal'`", 'its place in the queue: see [overload](serving.md#overload)'),
-  tenant: open(checkString, 'none', 'whose query it is: see [below](#tenants)'),
+  priority: open(words(priorities), "`'normal'`", 'place in the queue: see [overload](serving.md#overload)'),
+  tenant: open(checkString, 'none', 'the query’s tenant: see [below](#tenants)'),
   caller: open(
     checkString,
     'none',
-    'who sends it, if it has no tenant: callers take turns in the queue, and share the memory',
+    'the sender of a query without a tenant: callers take turns in the queue, and share the memory',
   ),
-  weight: option(integer(1, 1000), 1, 'turns of its tenant or caller in the queue, for each turn of another'),
+  weight: option(
+    integer(1, 1000),
+    1,
+    'turns of the query’s tenant or caller in the queue, for each turn of another one',
+  ),
   traceparent: open(
     checkTraceparent,
     'none',
-    'W3C Trace Context of who asks: workers behind HTTP and on machines get it, and `onEvent` names it',
+    'W3C Trace Context of the caller: HTTP workers and machines get it, and `onEvent` has it',
   ),
   ask: option(checkBoolean, false, 'whether a worker answers, even if the memory could: see [reuse.md](reuse.md)'),
   ...choices,
@@ -106,7 +110,7 @@ export const hedge = {
   budget: option(
     checkShare,
     0.2,
-    'second requests for late queries, as a share of all queries at most; when they pay is learned',
+    'largest share of all queries that are hedged when late; the predictor learns when a hedge pays',
   ),
 } satisfies TableOf<Exclude<PredictorOptions['hedge'], false | undefined>>
 
@@ -120,19 +124,19 @@ const verify = {
   mode: option(
     words(['every', 'sampled']),
     'every',
-    'where workers may lie: whether each answer is proven, or answers are given as they come and some are audited: see [liars.md](liars.md#sampled-verification)',
+    'where workers may lie: each answer is proven, or answers are given at once and a sample is audited: see [liars.md](liars.md#sampled-verification)',
     '--verify <which>',
   ),
   rate: open(
     shareOf,
     "0.05 with `'sampled'`",
-    'share of each worker’s answers that a trusted worker is asked about as well',
+    'share of each worker’s queries that a trusted worker answers as well',
     '--verify-rate <share>',
   ),
   integrity: open(
     checkShare,
     "0.95; 0.999 with trust `'open'`",
-    'confidence from which the memory’s agreement makes one worker enough; 1: every answer is proven. In an open fleet the share of right answers',
+    'confidence from which the memory may confirm an answer in place of a second worker; 1: every answer is proven. In an open fleet the share of right answers',
     '--integrity <p>',
   ),
   audit: open(checkShare, '0.01; 0 without hedges', 'share of queries that go to several workers, to find liars'),
@@ -147,10 +151,10 @@ const memory = {
   bytes: open(
     integer(0),
     '64 MiB',
-    'bytes that it may hold; with 0 it holds no pairs, and a `state` only has the workers’ records',
+    'largest size of the memory in bytes; with 0 there are no pairs, and a `state` only has the workers’ records',
   ),
   features: open(any<NonNullable<MemoryChoices['features']>>, 'see [below](#memory)', 'how queries are compared'),
-  state: open(state, 'none', 'what `save()` gave, or one by tenant: see [below](#saved-state)'),
+  state: open(state, 'none', 'result of `save()`, or results by tenant: see [below](#saved-state)'),
 } satisfies TableOf<MemoryChoices>
 
 const limits = {
@@ -172,14 +176,19 @@ const rollout = {
   shadow: option(
     checkShare,
     0,
-    'share of the queries that a new model gets as well, while callers get the old one’s answers',
+    'share of the queries that a new model answers for comparison only',
     '--shadow <share>',
   ),
-  canary: option(checkShare, 0, 'share of the queries that it answers before it takes over', '--canary <share>'),
+  canary: option(
+    checkShare,
+    0,
+    'share of the queries that a new model answers before it takes over',
+    '--canary <share>',
+  ),
   agreement: option(
     checkShare,
     0.95,
-    'share of its answers that must agree with the serving model’s; with less it is refused',
+    'share of a new model’s answers that must agree with the serving model’s before it takes over',
     '--agreement <share>',
   ),
 } satisfies TableOf<NonNullable<PredictorOptions['rollout']>>
@@ -193,7 +202,7 @@ const reuse = {
   maxError: open(
     number(LEAST_ERROR, MOST_ERROR),
     'none',
-    'lets the memory answer; share of all answers that may be wrong at most: see [reuse.md](reuse.md)',
+    'the memory may answer queries; largest share of all answers that may be wrong: see [reuse.md](reuse.md)',
     '--max-error <share>',
   ),
   bytes: option(integer(0), 64 * 2 ** 20, 'bytes of cached queries and answers'),
@@ -216,7 +225,7 @@ export const predictorOptions = {
   workers: open(
     any<Workers>,
     'as many as are needed',
-    'how many local ones to start, or remote ones: see [below](#workers-elsewhere)',
+    'number of local workers, or remote workers: see [below](#workers-elsewhere)',
   ),
   scheme: {
     ...open(
@@ -228,11 +237,11 @@ export const predictorOptions = {
   },
   ...choices,
   deadlineMs: option(checkMs, 10_000, 'how long a query may take', '--deadline <ms>'),
-  maxWaitMs: option(checkMs, 5, 'how long a query may wait for others to fill its group'),
-  hangMs: option(checkMs, 30_000, 'a worker that is silent for this long is restarted'),
+  maxWaitMs: option(checkMs, 5, 'how long a query waits for its group to fill'),
+  hangMs: option(checkMs, 30_000, 'a worker that does not answer for this long is restarted'),
   hedge: switchable('on', '`false`: no query is sent twice', hedge),
   verify: group('for workers that may lie: see [below](#workers-that-lie)', verify),
-  memory: switchable("on; off with policy `'retry'` and the paper’s code", '`false`: nothing is remembered', memory),
+  memory: switchable("on; off with policy `'retry'` and the paper’s code", '`false`: no memory', memory),
   limits: group('bounds', limits),
   right: open(
     checkRight,
@@ -249,7 +258,7 @@ export const predictorOptions = {
     ),
     options: rollout,
   },
-  onnx: group('for the workers that it starts', threadOptions),
+  onnx: group('for local workers', threadOptions),
   layers: open(
     callback<NonNullable<PredictorOptions['layers']>>,
     'its own',
@@ -259,7 +268,7 @@ export const predictorOptions = {
   onEvent: open(
     callback<(event: PredictorEvent) => void>,
     'none',
-    'told what happens to queries, workers and models: see [below](#events)',
+    'called with events of queries, workers and models: see [below](#events)',
   ),
   testing: group('for simulations', testing),
 } satisfies TableOf<PredictorOptions>

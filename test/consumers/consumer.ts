@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { cpSync, linkSync, mkdirSync, mkdtempSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inject } from 'vitest'
 import { PATIENCE_MS } from '../shared/waiting'
@@ -26,8 +26,9 @@ export const node = (version: 20 | 22 | 24) => join(TOOLS, `node${version}/bin/n
 export function consumer(sources: readonly string[], tools: readonly string[] = []): string {
   const folder = mkdtempSync(join(inject('folder'), `${sources.at(-1)?.split('/').at(-1)}-`))
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
-  for (const source of sources) cpSync(join(RECIPES, source), folder, { recursive: true })
-  linkFiles(join(inject('folder'), 'packages'), join(folder, 'node_modules'))
+  const filter = (path: string) => basename(path) !== 'node_modules' // that somebody installed in an example's folder
+  for (const source of sources) cpSync(resolve(RECIPES, source), folder, { recursive: true, filter })
+  addPackages(folder)
   for (const tool of tools) {
     const at = join(folder, 'node_modules', tool)
     mkdirSync(dirname(at), { recursive: true })
@@ -35,6 +36,10 @@ export function consumer(sources: readonly string[], tools: readonly string[] = 
   }
   return folder
 }
+
+/** The packed package and onnxruntime-web, as `npm install` puts them there. */
+export const addPackages = (folder: string) =>
+  linkFiles(join(inject('folder'), 'packages'), join(folder, 'node_modules'))
 
 /** A copy that takes no room; no symbolic links, which some bundlers resolve to outside of the consumer. */
 function linkFiles(from: string, to: string): void {

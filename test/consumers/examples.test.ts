@@ -4,9 +4,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
-import { PATIENCE_MS } from '../shared/waiting'
 import { consumer, run } from './consumer'
-import { openBrowser, serve, start } from './page'
+import { start } from './page'
 
 const example = (name: string) => consumer([join('../../../examples', name)])
 
@@ -24,22 +23,6 @@ it('faulty-worker: a straggler, a crash and a liar are survived', async () => {
   for (const [, , right] of told) expect(Number(right)).toBeGreaterThan(34)
   expect(Number(told[1][3])).toBeGreaterThan(0)
   expect(Number(told[2][4])).toBeGreaterThan(0)
-})
-
-it('browser: the page reads eight digits', async () => {
-  const [browser, server] = [await openBrowser(), await serve('.')]
-  try {
-    const page = await browser.newPage()
-    page.setDefaultTimeout(PATIENCE_MS)
-    await page.goto(`${server.url}examples/browser/`)
-    const answer = page.locator('#answer', { hasNotText: 'Loading' })
-    await answer.waitFor()
-    expect(await answer.textContent()).toBe('7 2 1 0 4 1 4 9')
-    expect(await page.locator('canvas').count()).toBe(8)
-  } finally {
-    server.close()
-    await browser.close()
-  }
 })
 
 describe('node-server', () => {

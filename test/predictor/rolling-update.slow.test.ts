@@ -44,7 +44,7 @@ async function expectNew(callers: Callers, slow: () => void): Promise<void> {
   const { counts, relapses, errors } = callers
   expect({ relapses, neither: counts.neither, errors: [...errors.keys()] }).toMatchObject({ relapses: 0, neither: 0 })
   slow()
-  const given = await asked(callers.predictor)
+  const given = await asked(callers.predictor, 10)
   expect({ ...given, 'recovered new': 0, 'recovered old': 0 }).toEqual({ 'exact new': expect.any(Number), 'recovered new': 0, 'recovered old': 0 }) // biome-ignore format: one line
   const { 'recovered new': right, 'recovered old': stale = 0 } = given // one in ten may be wrong, and then nearer to whatever it is
   expect(right).toBeGreaterThan(10)

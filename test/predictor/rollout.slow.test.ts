@@ -92,7 +92,7 @@ describe('five OIP servers that are rolled to other weights', () => {
     await callers.more(200, 'new')
     await callers.stop()
     expect(callers.counts).toMatchObject({ neither: 0, failed: 0 })
-    const { 'recovered old': stale = 0, 'exact old': wrong = 0 } = await asked(predictor)
+    const { 'recovered old': stale = 0, 'exact old': wrong = 0 } = await asked(predictor, 0)
     expect([stale <= 5, wrong]).toEqual([true, 0])
     const [{ id }] = predictor.modelVersions()
     expect(events).toEqual([
@@ -222,7 +222,7 @@ describe.skipIf(!natsInstalled)('five machines on NATS that are rolled to other 
     await callers.more(100, 'new')
     await callers.stop()
     expect(callers.counts).toMatchObject({ neither: 0, failed: 0 })
-    const { 'exact old': wrong = 0, 'exact new': right } = await asked(predictor)
+    const { 'exact old': wrong = 0, 'exact new': right } = await asked(predictor, 0)
     expect([wrong, right > 0]).toEqual([0, true])
     const states = (which: Which) => events.filter((event) => event.endsWith(fingerprints[which])).map((event) => event.split(' ')[0]) // biome-ignore format: one line
     expect(states('new')).toEqual(['gathering', 'shadow', 'canary', 'serving'])

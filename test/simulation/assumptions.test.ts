@@ -34,7 +34,7 @@ const assumptions: Assumption[] = [
   },
   {
     assumed: 'at most E machines lie',
-    line: 'exact is proven by E + 1',
+    line: 'an exact answer is proven by E + 1 workers',
     concerns: (schedule) => isLocal(schedule) && liarsOf(schedule) > 0,
     without: (schedule) => {
       const identities = schedule.machines.slice(0, liarsOf(schedule) + 1).map(({ identity }) => identity)
@@ -43,7 +43,7 @@ const assumptions: Assumption[] = [
   },
   {
     assumed: 'a machine has one identity',
-    line: 'nobody honest is ejected',
+    line: 'no honest worker is ejected',
     concerns: (schedule) => isLocal(schedule) && liarsOf(schedule) > 0,
     without: (schedule) => {
       // All that one liar has to do to outvote the others is to be called by many names.
@@ -55,7 +55,7 @@ const assumptions: Assumption[] = [
   },
   {
     assumed: 'honest answers differ by no more than `verify.rounding`',
-    line: 'nobody honest is ejected',
+    line: 'no honest worker is ejected',
     concerns: (schedule) => isLocal(schedule) && liarsOf(schedule) > 0,
     without: (schedule) => {
       const [first, ...others] = lies(schedule, []).machines
@@ -63,7 +63,7 @@ const assumptions: Assumption[] = [
     },
   },
   {
-    assumed: 'at most S machines are in trouble while a query is under way',
+    assumed: 'at most S machines are in trouble during a query',
     line: 'every query is answered while at most S workers are in trouble',
     concerns: ({ isSpared, wire }) => isSpared && !wire,
     without: (schedule) => {
@@ -72,7 +72,7 @@ const assumptions: Assumption[] = [
     },
   },
   {
-    assumed: 'the others can answer all that is asked',
+    assumed: 'the other machines have the capacity for all queries',
     line: 'every query is answered while at most S workers are in trouble',
     concerns: ({ isSpared, wire }) => isSpared && !wire,
     without: (schedule) => {

@@ -42,9 +42,9 @@ export class Audited {
 
   /** One worker's, as it came; of one that is a convict by then it is not given. */
   #word({ at, query, workers, confidence }: Entry & { what: 'answered' }, identities: string[]): void {
-    if (!this.promised) this.breaks(at, 'audited is for answers that are sampled', `query ${query} is`)
+    if (!this.promised) this.breaks(at, 'only sampled verification gives audited answers', `query ${query} is`)
     const isOnes = workers.length === 1 && confidence === undefined
-    if (!isOnes) this.breaks(at, 'audited is one worker’s word', `query ${query} is of ${workers.length}`)
+    if (!isOnes) this.breaks(at, 'an audited answer is one worker’s', `query ${query} is of ${workers.length}`)
     const { tick = 0 } = this.promised ?? {}
     const convict = identities.find((identity) => at > (this.#convicts.get(identity) ?? at) + tick)
     if (convict)

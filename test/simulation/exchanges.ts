@@ -80,7 +80,7 @@ export class Exchanges {
     const refused = typeof served === 'string' ? UNSERVED[served] : undefined
     if (kind === 'nonsense') {
       if ((status < 400 || status > 415) && status !== refused)
-        this.breaks(at, 'nonsense gets a 4xx', `${who}: ${status}`)
+        this.breaks(at, 'an invalid request gets a 4xx', `${who}: ${status}`)
     } else if (typeof served === 'string') {
       if (status !== refused) this.breaks(at, 'a model that is unloaded is not served', `${who}: ${status}`)
     } else {
@@ -90,8 +90,9 @@ export class Exchanges {
       if (version !== undefined && version !== served.version)
         this.breaks(at, 'a request is answered by the model that was served when it came', `${who}: ${version}`)
       if (why === 'closed' && !isClosed) this.breaks(at, 'no query ends by a load or an unload', who)
-      if (status === 200 && at > closedAt) this.breaks(at, 'a gateway that is closed answers no more', who)
-      if (at > endedAt) this.breaks(at, 'an unload ends when all requests have', `${who}, after ${endedAt.toFixed(3)}`)
+      if (status === 200 && at > closedAt) this.breaks(at, 'a closed gateway answers no more', who)
+      if (at > endedAt)
+        this.breaks(at, 'an unload ends after all of its requests', `${who}, after ${endedAt.toFixed(3)}`)
     }
   }
 

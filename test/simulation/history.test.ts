@@ -81,36 +81,36 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   ['a deadline holds', [asked(1, 0), { at: 101, what: 'failed', query: 1, code: 'DEADLINE' }]],
   ['DEADLINE comes at the deadline', [asked(1, 0), { at: 50, what: 'failed', query: 1, code: 'DEADLINE' }]],
   ['an abort ends a query at once', [asked(1, 0), { at: 5, what: 'left', query: 1 }, { at: 9, what: 'failed', query: 1, code: 'ABORTED' }]], // biome-ignore format: one line
-  ['ABORTED is for who left', [asked(1, 0), { at: 9, what: 'failed', query: 1, code: 'ABORTED' }]],
+  ['only a caller that left gets ABORTED', [asked(1, 0), { at: 9, what: 'failed', query: 1, code: 'ABORTED' }]],
   ['exact is the model’s own answer', [...proven.slice(0, -1), answered(1, 6, { off: 0.02 })]],
   ['exact is the model’s own answer', [...proven.slice(0, -1), answered(1, 6, { off: 1e-9 })], { byzantine: 0 }],
   [
-    'audited is for answers that are sampled',
+    'only sampled verification gives audited answers',
     [asked(1, 0), given(1, 0, 'a'), answered(1, 6, audited)],
     { byzantine: 0 },
   ],
-  ['audited is one worker’s word', [asked(1, 0), given(1, 0, 'a'), answered(1, 6, { ...audited, confidence: 1 })], { byzantine: 0, sampled: { rate: 1 } }], // biome-ignore format: one line
+  ['an audited answer is one worker’s', [asked(1, 0), given(1, 0, 'a'), answered(1, 6, { ...audited, confidence: 1 })], { byzantine: 0, sampled: { rate: 1 } }], // biome-ignore format: one line
   ['an ejected worker’s answers are not given', [asked(1, 0), given(1, 0, 'a'), replied(1, 1, 'a', true), { at: 2, what: 'verdict', identity: 'a', kind: 'ejected' }, answered(1, 6, audited)], { byzantine: 0, sampled: { rate: 1 } }], // biome-ignore format: one line
   ['an answer has a status', [...proven.slice(0, -1), answered(1, 6, { status: 'sure' })]],
-  ['exact is proven by E + 1', [...proven.slice(0, -2), answered(1, 6)]],
-  ['exact is proven by E + 1', [asked(1, 0), given(1, 0, 'a'), replied(1, 5, 'a', true), replied(1, 5, 'b', true), answered(1, 6)]], // biome-ignore format: one line
-  ['nobody honest is ejected', [...proven, { at: 7, what: 'verdict', identity: 'a', kind: 'ejected' }]],
-  ['who is ejected is not believed', [replied(9, 0, 'a', true), { at: 1, what: 'verdict', identity: 'a', kind: 'ejected' }, ...proven.map((entry) => ({ ...entry, at: entry.at + 2 }))]], // biome-ignore format: one line
-  ['retry gives nothing that is recovered', [asked(1, 0, { policy: 'retry' }), answered(1, 6, { status: 'recovered', workers: [] })]], // biome-ignore format: one line
-  ['auto gives what is sure', [asked(1, 0, { policy: 'auto' }), answered(1, 6, { status: 'recovered', workers: [], confidence: 0.97 })]], // biome-ignore format: one line
+  ['an exact answer is proven by E + 1 workers', [...proven.slice(0, -2), answered(1, 6)]],
+  ['an exact answer is proven by E + 1 workers', [asked(1, 0), given(1, 0, 'a'), replied(1, 5, 'a', true), replied(1, 5, 'b', true), answered(1, 6)]], // biome-ignore format: one line
+  ['no honest worker is ejected', [...proven, { at: 7, what: 'verdict', identity: 'a', kind: 'ejected' }]],
+  ['an ejected worker is not believed', [replied(9, 0, 'a', true), { at: 1, what: 'verdict', identity: 'a', kind: 'ejected' }, ...proven.map((entry) => ({ ...entry, at: entry.at + 2 }))]], // biome-ignore format: one line
+  ['policy retry gives no recovery', [asked(1, 0, { policy: 'retry' }), answered(1, 6, { status: 'recovered', workers: [] })]], // biome-ignore format: one line
+  ['policy auto gives only confident recoveries', [asked(1, 0, { policy: 'auto' }), answered(1, 6, { status: 'recovered', workers: [], confidence: 0.97 })]], // biome-ignore format: one line
   ['OVERLOADED beyond the limit, or behind others before the deadline', [asked(1, 0), { at: 0, what: 'failed', query: 1, code: 'OVERLOADED' }]], // biome-ignore format: one line
   ['OVERLOADED beyond the limit, or behind others before the deadline', [asked(1, 0), asked(2, 0), { at: 101, what: 'failed', query: 1, code: 'OVERLOADED' }]], // biome-ignore format: one line
   ['every query is answered while at most S workers are in trouble', [asked(1, 0), asked(2, 0), { at: 0, what: 'failed', query: 1, code: 'OVERLOADED' }], { answersIn: 50 }], // biome-ignore format: one line
-  ['no more than the limit are under way', [asked(1, 0), asked(2, 0), asked(3, 0), answered(3, 6, { status: 'recovered', workers: [] })]], // biome-ignore format: one line
-  ['a worker gets no more than it takes', [asked(1, 0), { ...given(1, 0, 'a'), fits: false } as Entry]],
-  ['who hangs is restarted', [asked(1, 0), given(1, 0, 'a'), { at: 52, what: 'hung', worker: 'a', ms: 52, restarts: true }]], // biome-ignore format: one line
-  ['who has left gets nothing', [asked(1, 0), { at: 1, what: 'leaves', worker: 'a' }, given(1, 2, 'a')]],
-  ['where all is well queries are answered', [asked(1, 0, { lively: true }), { at: 9, what: 'failed', query: 1, code: 'WORKER' }]], // biome-ignore format: one line
+  ['queries in flight stay within the limit', [asked(1, 0), asked(2, 0), asked(3, 0), answered(3, 6, { status: 'recovered', workers: [] })]], // biome-ignore format: one line
+  ['a worker gets no more calls than its slots', [asked(1, 0), { ...given(1, 0, 'a'), fits: false } as Entry]],
+  ['a hung worker is restarted', [asked(1, 0), given(1, 0, 'a'), { at: 52, what: 'hung', worker: 'a', ms: 52, restarts: true }]], // biome-ignore format: one line
+  ['a worker that left gets no calls', [asked(1, 0), { at: 1, what: 'leaves', worker: 'a' }, given(1, 2, 'a')]],
+  ['without faults every query is answered', [asked(1, 0, { lively: true }), { at: 9, what: 'failed', query: 1, code: 'WORKER' }]], // biome-ignore format: one line
   ['hedges keep to their budget', [...proven, { at: 7, what: 'hedges', sent: 11 }]],
   ['stats add up', [...proven, over(200, { ended: 2 })]],
   ['nothing is left', [...proven, over(200, { timers: 1 })]],
-  ['nonsense gets a 4xx', [sent('nonsense'), told(500)]],
-  ['nonsense gets a 4xx', [sent('nonsense'), told(429)]],
+  ['an invalid request gets a 4xx', [sent('nonsense'), told(500)]],
+  ['an invalid request gets a 4xx', [sent('nonsense'), told(429)]],
   ['a status says what it means', [sent('good'), told(400)]],
   ['a status says what it means', [sent('stopped'), told(200)]],
   ['every request has one response', [...proven, sent('good'), over(200)]],
@@ -120,15 +120,15 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   [UNLOADED, [loads('unloads'), loads('loaded')]],
   ['a request is answered by the model that was served when it came', [sent('good'), loads('loaded'), { ...told(200), version: '2' } as Entry]], // biome-ignore format: one line
   ['no query ends by a load or an unload', [sent('good'), loads('unloads'), { ...told(503), why: 'closed' } as Entry]],
-  ['an unload ends when all requests have', [sent('good'), loads('unloads'), loads('unloaded'), told(200)]],
-  ['a gateway that is closed answers no more', [sent('good'), loads('closes'), loads('closed'), told(200)]],
+  ['an unload ends after all of its requests', [sent('good'), loads('unloads'), loads('unloaded'), told(200)]],
+  ['a closed gateway answers no more', [sent('good'), loads('closes'), loads('closed'), told(200)]],
   ['nothing is left', [loads('unloads'), { ...loads('unloaded'), running: 1 } as Entry]],
-  ['who was ejected stays ejected', [{ ...loads('loaded'), forgotten: ['a'] } as Entry]],
+  ['an ejected worker stays ejected', [{ ...loads('loaded'), forgotten: ['a'] } as Entry]],
   ['errors are what they say', [asked(1, 0), { at: 9, what: 'failed', query: 1, code: 'the reply is for another' }]],
   ['a model that was replaced answers no more', [...proven.slice(0, -1), answered(1, 6, { model: 1 }), asked(2, 7), answered(2, 8)]], // biome-ignore format: one line
-  ['a state that is torn is refused, with a warning', [restart({ state: 'torn' })]],
-  ['who was ejected stays ejected', [restart({ ejected: ['a'], forgotten: ['a'] })]],
-  ['who is well is there', [{ at: 7, what: 'missing', worker: 'a' }]],
+  ['a torn state is refused, with a warning', [restart({ state: 'torn' })]],
+  ['an ejected worker stays ejected', [restart({ ejected: ['a'], forgotten: ['a'] })]],
+  ['a healthy worker is not missing', [{ at: 7, what: 'missing', worker: 'a' }]],
   [EQUAL, [...twice({ like: 2 }), reused()]],
   [EQUAL, [...twice({ tenant: 'b' }), reused()]],
   [EQUAL, [...twice({}), reused({ told: '1,3' })]],
@@ -155,16 +155,16 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
     ],
   ],
   [
-    'a query that takes workers down is given to no other',
+    'a query that crashed its workers goes to no other worker',
     [asked(1, 0), ...['a', 'b', 'c'].flatMap((worker, i): Entry[] => [given(1, 2 * i, worker), { at: 2 * i + 1, what: 'killed', query: 1, worker }])], // biome-ignore format: one line
     { kills: 2 },
   ],
   [
-    'who is refused is told to come back when what waits is done',
+    'retryMs is the time until the queue is done',
     [asked(1, 0), asked(2, 0), { at: 0, what: 'failed', query: 2, code: 'OVERLOADED', retryMs: 101 }],
   ],
   [
-    'who comes back when it was told to is let in',
+    'a caller that comes back after retryMs is admitted',
     [...Array.from({ length: 8 }, (_, i) => back(i)).flat(), over(900)],
     { limit: 100 },
   ],

@@ -138,7 +138,7 @@ class Checker {
         this.#audits.renews()
         return this.#reused.renews()
       case 'missing':
-        return this.#breaks(entry.at, 'who is well is there', entry.worker)
+        return this.#breaks(entry.at, 'a healthy worker is not missing', entry.worker)
       case 'fares':
         return this.#fares(entry)
       case 'restart':
@@ -178,9 +178,9 @@ class Checker {
     if (asking && this.#promised.open && (asking.stranger ??= identity) !== identity) this.#breaks(at, 'a query is seen by one untrusted worker at most', `query ${query}`) // biome-ignore format: one line
     this.#identities.set(worker, identity)
     if (at > (this.#kills.get(query ?? Number.NaN)?.enoughAt ?? at) + this.#tick)
-      this.#breaks(at, 'a query that takes workers down is given to no other', `query ${query}, ${worker}`)
-    if (!fits) this.#breaks(at, 'a worker gets no more than it takes', worker)
-    if (at > (this.#gone.get(worker) ?? at) + this.#tick) this.#breaks(at, 'who has left gets nothing', worker)
+      this.#breaks(at, 'a query that crashed its workers goes to no other worker', `query ${query}, ${worker}`)
+    if (!fits) this.#breaks(at, 'a worker gets no more calls than its slots', worker)
+    if (at > (this.#gone.get(worker) ?? at) + this.#tick) this.#breaks(at, 'a worker that left gets no calls', worker)
   }
 
   /** What an ejected one does proves nothing: it is only tried. */
@@ -200,7 +200,7 @@ class Checker {
 
   #hung({ at, worker, ms, restarts }: Entry & { what: 'hung' }): void {
     const { hangMs, turnMs = 0 } = this.#promised
-    if (restarts && ms - this.#awayMs(at - ms) > hangMs + TIMER_MS + turnMs) this.#breaks(at, 'who hangs is restarted', `${worker} was at it for ${ms.toFixed(3)} ms`) // biome-ignore format: one line
+    if (restarts && ms - this.#awayMs(at - ms) > hangMs + TIMER_MS + turnMs) this.#breaks(at, 'a hung worker is restarted', `${worker} was at it for ${ms.toFixed(3)} ms`) // biome-ignore format: one line
   }
 
   /** A promise settles once, by its deadline; at once for who leaves. */
@@ -237,7 +237,7 @@ class Checker {
   /** Of a query that is not refused. Those that fail at once, since nobody can be reached, are heard of after others were let in. */
   #isIn(at: number, query: number, { underWay, at: since }: Asking): void {
     if (underWay > this.#promised.limit && at > since)
-      this.#breaks(at, 'no more than the limit are under way', `query ${query}`)
+      this.#breaks(at, 'queries in flight stay within the limit', `query ${query}`)
   }
 
   #answered(entry: Entry & { what: 'answered' }): void {
@@ -258,15 +258,16 @@ class Checker {
     if (status === 'recovered' && !preset) this.#recovered(at, query, asking, confidence, minConfidence)
     if (status === 'recovered' && !preset && byzantine && !asking.isEqual) this.#contradicted(entry, asking)
     if (status === 'remembered' || (status === 'recovered' && maxError)) this.#unasked(at, query, label)
-    if (status === 'checked' && !byzantine) this.#breaks(at, 'checked is for workers that may lie', `query ${query} is`)
+    if (status === 'checked' && !byzantine)
+      this.#breaks(at, 'checked answers are given only where workers may lie', `query ${query} is`)
     this.#checked.answered(entry)
     this.#reused.answered(entry)
     if (!open) this.#audits.answered(entry, workers.map((name) => this.#identities.get(name) ?? name)) // biome-ignore format: one line
     for (const worker of workers) {
       const identity = this.#identities.get(worker)
-      if (identity === undefined) this.#breaks(at, 'answers are workers’', `${worker} never had a query`)
+      if (identity === undefined) this.#breaks(at, 'every answer comes from workers', `${worker} never had a query`)
       if (status === 'exact' && identity !== undefined && byzantine && this.#isEjected(identity, at)) {
-        this.#breaks(at, 'who is ejected is not believed', `query ${query} is answered by ${worker}`)
+        this.#breaks(at, 'an ejected worker is not believed', `query ${query} is answered by ${worker}`)
       }
     }
     if (status === 'exact' && !label && off === 0) this.#breaks(at, 'the history', `query ${query} contradicts itself`)
@@ -276,7 +277,7 @@ class Checker {
   #unasked(at: number, query: number, isRight: boolean): void {
     const { maxError = 0, ledgers = 1 } = this.#promised
     this.#wrong += Number(!isRight)
-    if (!maxError) this.#breaks(at, 'nothing is remembered unless that is allowed', `query ${query} is`)
+    if (!maxError) this.#breaks(at, 'the memory answers only where that is allowed', `query ${query} is`)
     const [first, answers] = [FIRST_BUDGET / maxError, this.#queries.size]
     const spans = Math.ceil(Math.log2(answers / first + 1))
     const allowed = FIRST_BUDGET * (2 ** Math.max(1, spans) - 1)
@@ -298,10 +299,10 @@ class Checker {
   #proven(at: number, query: number, { replied }: Asking): void {
     const { byzantine } = this.#promised
     if (replied.size < byzantine + 1) {
-      this.#breaks(at, 'exact is proven by E + 1', `query ${query} was answered by ${replied.size}`)
+      this.#breaks(at, 'an exact answer is proven by E + 1 workers', `query ${query} was answered by ${replied.size}`)
     }
     if ([...replied.values()].every(({ lied }) => lied)) {
-      this.#breaks(at, 'exact is proven by E + 1', `query ${query} was answered by liars alone`)
+      this.#breaks(at, 'an exact answer is proven by E + 1 workers', `query ${query} was answered by liars alone`)
     }
   }
 
@@ -312,10 +313,15 @@ class Checker {
     confidence: number | undefined,
     least: number,
   ): void {
-    if (policy === 'retry') this.#breaks(at, 'retry gives nothing that is recovered', `query ${query} is`)
+    if (policy === 'retry') this.#breaks(at, 'policy retry gives no recovery', `query ${query} is`)
     const isSure =
       (confidence ?? 0) >= least || policy === 'recover' || (gives && at >= dueAt - TICK - (this.#promised.turnMs ?? 0))
-    if (!isSure) this.#breaks(at, 'auto gives what is sure', `query ${query} has a confidence of ${confidence}`)
+    if (!isSure)
+      this.#breaks(
+        at,
+        'policy auto gives only confident recoveries',
+        `query ${query} has a confidence of ${confidence}`,
+      )
   }
 
   /** By a worker that is believed. */
@@ -335,7 +341,7 @@ class Checker {
     const { limit } = this.#promised
     this.#returning.failed(entry, asking.at, open >= CROWDED * limit)
     if (code !== 'OVERLOADED' && code !== 'ABORTED') this.#isIn(at, query, asking)
-    if (asking.lively) this.#breaks(at, 'where all is well queries are answered', `query ${query}: ${code}`)
+    if (asking.lively) this.#breaks(at, 'without faults every query is answered', `query ${query}: ${code}`)
     const isBeyond = open > limit && at <= asking.at + this.#tick
     const isLost = ['QUORUM', 'WORKER', 'DEADLINE'].includes(code) || (code === 'OVERLOADED' && !isBeyond)
     if (isLost && asking.dueAt - asking.at > this.#promised.answersIn - TICK) {
@@ -344,7 +350,8 @@ class Checker {
     const { slackMs, turnMs = 0, overtimeMs = 0 } = this.#promised
     if (code === 'DEADLINE' && at < asking.dueAt - TIMER_MS * (slackMs ? 2 : 1) - turnMs)
       this.#breaks(at, 'DEADLINE comes at the deadline', `query ${query}, ${(asking.dueAt - at).toFixed(3)} ms before`)
-    if (code === 'ABORTED' && asking.leftAt === undefined) this.#breaks(at, 'ABORTED is for who left', `query ${query}`)
+    if (code === 'ABORTED' && asking.leftAt === undefined)
+      this.#breaks(at, 'only a caller that left gets ABORTED', `query ${query}`)
     const isAlone = open < 2 && !asking.isBehind && asking.dueAt - asking.at > this.#promised.hangMs
     if (code === 'OVERLOADED' && !isBeyond && (isAlone || this.#isLate(at - turnMs - overtimeMs, asking.dueAt))) {
       this.#breaks(at, 'OVERLOADED beyond the limit, or behind others before the deadline', `query ${query}, with ${open - 1} others`) // biome-ignore format: one line
@@ -360,7 +367,7 @@ class Checker {
     }
     if (kind === 'readmitted') this.#ejected.delete(identity)
     if (kind !== 'readmitted' && !this.#liars.has(identity)) {
-      this.#breaks(at, 'nobody honest is ejected', `${identity} never lied`)
+      this.#breaks(at, 'no honest worker is ejected', `${identity} never lied`)
     }
   }
 
@@ -372,8 +379,7 @@ class Checker {
 
   /** Who was ejected when it was saved is ejected still. */
   #restart({ at, state, isRefused, ejected, forgotten }: Entry & { what: 'restart' }): void {
-    if (state === 'torn' && !isRefused)
-      this.#breaks(at, 'a state that is torn is refused, with a warning', 'it was taken')
+    if (state === 'torn' && !isRefused) this.#breaks(at, 'a torn state is refused, with a warning', 'it was taken')
     this.#stayEjected({ at, forgotten })
     this.#ejected.clear()
     this.#reused.renews()
@@ -381,7 +387,7 @@ class Checker {
   }
 
   #stayEjected({ at, forgotten }: { at: number; forgotten: readonly string[] }): void {
-    for (const identity of forgotten) this.#breaks(at, 'who was ejected stays ejected', identity)
+    for (const identity of forgotten) this.#breaks(at, 'an ejected worker stays ejected', identity)
   }
 
   #hedges({ at, sent }: Entry & { what: 'hedges' }): void {

@@ -36,11 +36,15 @@ export class Returning {
     if (retryMs === undefined) return
     if (!isCrowded) this.#refused.set(query, this.#asked)
     if (!(retryMs >= 0 && retryMs <= this.#longestMs + this.tick))
-      this.breaks(at, 'who is refused is told to come back when what waits is done', `query ${query}: ${retryMs} ms`)
+      this.breaks(at, 'retryMs is the time until the queue is done', `query ${query}: ${retryMs} ms`)
   }
 
   over(at: number): void {
     if (this.#again > FEW + REFUSED * this.#quiet.size)
-      this.breaks(at, 'who comes back when it was told to is let in', `${this.#again} of ${this.#quiet.size} are not`)
+      this.breaks(
+        at,
+        'a caller that comes back after retryMs is admitted',
+        `${this.#again} of ${this.#quiet.size} are not`,
+      )
   }
 }

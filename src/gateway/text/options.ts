@@ -28,25 +28,29 @@ export const textOptions = {
   files: open(
     files,
     '`model`’s folder',
-    'where `tokenizer.json` is: a folder, or what files in it hold',
+    'the folder of `tokenizer.json`, or its files’ contents',
     '--text-files <folder>',
   ),
-  tokenizer: open(tokenizer, 'made of `tokenizer.json`', 'a ready one of `@huggingface/tokenizers`'),
+  tokenizer: open(tokenizer, 'made of `tokenizer.json`', 'a `Tokenizer` of `@huggingface/tokenizers`'),
   pooling: open(
     words(poolings),
     'as the files say, else mean',
-    'what of the tokens’ vectors is a text’s',
+    'how token vectors become a text’s vector',
     '--pooling <how>',
   ),
   normalize: open(checkBoolean, 'as the files say, else of pooled ones', 'whether vectors have length 1'),
-  maxTokens: open(integer(8), 'as the files say, else 512', 'of the longest text', '--max-tokens <n>'),
+  maxTokens: open(integer(8), 'as the files say, else 512', 'maximum tokens of a text', '--max-tokens <n>'),
   longTexts: option(
     words(['refuse', 'truncate']),
     'refuse',
-    'what becomes of longer ones where the request does not say',
+    'what happens to longer texts, unless the request says otherwise',
     '--long-texts <what>',
   ),
-  dimensions: option(checkBoolean, false, 'whether the first values of a vector can be had alone (Matryoshka)'),
+  dimensions: option(
+    checkBoolean,
+    false,
+    'whether requests may ask for only the first values of a vector (Matryoshka)',
+  ),
 } satisfies TableOf<TextOptions>
 
 function files(field: string, value: unknown): NonNullable<TextOptions['files']> {

@@ -33,8 +33,8 @@ export const threadOptions = {
     'as the runtime does it',
     'makes a thread or Web Worker: see [bundlers.md](bundlers.md)',
   ),
-  signal: open(checkSignal, 'none', 'ends the start when it fires: it rejects with ABORTED'),
-  startMs: option(integer(1, MOST_MS), 60_000, 'how long a worker may take to load the model and run it once'),
+  signal: open(checkSignal, 'none', 'when it fires, the start ends with ABORTED'),
+  startMs: option(integer(1, MOST_MS), 60_000, 'time for a worker to load the model and run it once'),
 } satisfies TableOf<Omit<ThreadOptions, 'maxPending'>>
 
 export const localOptions = {

@@ -18,7 +18,10 @@ export interface OnnxOptions {
    * Default: beside the model, where that is a path or a URL.
    */
   externalData?: Readonly<Record<string, string | URL | Uint8Array>>
-  /** Where onnxruntime-web finds its .mjs and .wasm files; passed on as `env.wasm.wasmPaths`. */
+  /**
+   * Where onnxruntime-web finds its .mjs and .wasm files: the URL of their folder, or `{ mjs, wasm }` with the URL of either or both; passed on
+   * as `env.wasm.wasmPaths`.
+   */
   wasmPaths?: string | Record<string, string>
   /**
    * Execution providers, most wanted first; passed on as `executionProviders`. Default `['wasm']`, with
@@ -70,7 +73,11 @@ export const onnxOptions = {
     '`verify.rounding`',
     'how far an accelerator may be off the CPU; above thirty times that it is refused',
   ),
-  wasmPaths: open(any<NonNullable<OnnxOptions['wasmPaths']>>, 'beside it', 'where onnxruntime-web’s files are'),
+  wasmPaths: open(
+    any<NonNullable<OnnxOptions['wasmPaths']>>,
+    'beside it',
+    'where onnxruntime-web’s files are: URL of their folder, or `{ mjs, wasm }`: URLs of either or both',
+  ),
 } satisfies TableOf<OnnxOptions>
 
 function shapes(field: string, value: unknown): Record<string, readonly number[]> {
