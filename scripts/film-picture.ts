@@ -29,12 +29,12 @@ export interface FilmOptions {
   readonly acts: readonly { readonly at: number; readonly text: string }[]
   /** Of the loop, milliseconds. */
   readonly length: number
-  /** What the last line says. */
-  readonly conclusion: string
+  /** Lines that the end shows. */
+  readonly conclusion: readonly string[]
 }
 
 const WIDTH = 880
-const [LEFT, MACHINES, STATES] = [26, 668, 760]
+const [LEFT, MACHINES, STATES] = [26, 640, 732]
 const [TOP, BAND, LANE, TILE] = [84, 46, 22, 18]
 const TRAY = 32
 /** How long a digit flies, milliseconds; a short call: a third of it each way. */
@@ -42,7 +42,9 @@ const FLIGHT_MS = 100
 /** From when on a call is said to be late; and the steps in which calls are long, so that many share their keyframes. */
 const [LATE_MS, STEP_MS] = [400, 20]
 /** The moment that stands still where motion is reduced, seconds. */
-const STILL = 9.2
+const STILL = 12.3
+/** From when on the conclusion is shown. */
+const CONCLUSION_MS = 10_000
 const MOST_TRAYED = 11
 
 const CSS = `
@@ -146,9 +148,19 @@ export function filmPicture({ images, bands, acts, length, conclusion }: FilmOpt
     }
     y += LANE * states.length
     if (hasMemory) {
+      const recovered = band.given.filter(({ status, at }) => status === 'recovered' && at < length)
+      for (const [i, { at }] of recovered.entries()) {
+        const text = `gave ${i + 1}`
+        shown(STATES, y + 15, {
+          from: Math.round(at),
+          until: Math.round(recovered[i + 1]?.at ?? length),
+          text,
+          kind: 'good',
+        })
+      }
       body.push(lane(y, 'its memory'), `<g transform="translate(${LEFT} ${y + 2})">`)
-      for (const { digit, at, label, status } of band.given) {
-        if (status !== 'recovered' || digit === undefined || label === undefined || at > length) continue
+      for (const { digit, at, label } of recovered) {
+        if (digit === undefined || label === undefined) continue
         const began = Math.max(0, at - MEMORY_MS)
         call({ machine: -1, digits: [digit], began, ended: at, outcome: 'answered', label })
       }
@@ -197,16 +209,18 @@ export function filmPicture({ images, bands, acts, length, conclusion }: FilmOpt
       kind: 'c',
     })
   }
-  body.push(`<text x="${LEFT}" y="${y + 48}">${escaped(conclusion)}</text>`)
+  for (const [i, text] of conclusion.entries())
+    shown(LEFT, y + 48 + 20 * i, { from: CONCLUSION_MS, until: length, text })
+  y += 48 + 20 * conclusion.length
   body.push(
-    `<text x="${LEFT}" y="${y + 68}" class="m">Time is simulated; the model, its answers, the pool and the memory are real.</text>`,
+    `<text x="${LEFT}" y="${y + 2}" class="m">Time is simulated; the model, its answers, the pool and the memory are real.</text>`,
   )
-  body.push(`<text x="${WIDTH - LEFT}" y="${y + 68}" class="code e good">npx approxifer demo</text>`)
-  const height = y + 82
+  body.push(`<text x="${WIDTH - LEFT}" y="${y + 2}" class="code e good">npx approxifer demo</text>`)
+  const height = y + 16
   const style = `${CSS}.bar{animation-name:bar}@keyframes bar{from{transform:scaleX(0)}}:root{--d:${length / 1000}s}${[...rules.values()].join('')}`
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-labelledby="title desc">`,
-    `<title id="title">Nine machines read digits: one hangs, one lies, one dies</title><desc id="desc">${escaped(conclusion)}</desc>`,
+    `<title id="title">Nine machines read digits: one hangs, one lies, one dies</title><desc id="desc">${escaped(conclusion.join(' '))}</desc>`,
     `<style>${style}</style><defs>`,
     `<g id="w"><rect x="-1" y="-1" width="20" height="20" rx="4" class="ring"/><text x="-7" y="14" class="late e">late</text></g>`,
     ...[...digits]
@@ -217,14 +231,14 @@ export function filmPicture({ images, bands, acts, length, conclusion }: FilmOpt
       ),
     `</defs><rect width="${WIDTH}" height="${height}" class="bg"/>`,
     `<text x="${LEFT}" y="38" class="h">Nine machines read digits. One hangs, one lies, one dies.</text>`,
-    `<text x="${LEFT}" y="60" class="m">approxifer stands between callers and the servers that run your model: answers stay right, and come in time.</text>`,
+    `<text x="${LEFT}" y="60" class="m">approxifer, a library and a server, stands between callers and the machines that run your model.</text>`,
     ...body,
     '</svg>\n',
   ].join('\n')
 }
 
 /** How long an answer of the memory is seen. */
-const MEMORY_MS = 400
+const MEMORY_MS = 700
 
 function lane(y: number, name: string): string {
   return `<path d="M${LEFT} ${y + 0.5}H${WIDTH - LEFT}" class="line"/><rect x="${MACHINES}" y="${y + 3}" width="84" height="${LANE - 5}" rx="4" class="box"/><text x="${MACHINES + 42}" y="${y + 15}" class="s c">${name}</text>`

@@ -115,6 +115,7 @@ export class Band {
   /** When each query came that has no answer yet. */
   readonly waiting = new Set<{ readonly since: number }>()
   #system: FilmSystem | undefined
+  #asked = 0
 
   constructor(
     readonly clock: VirtualClock,
@@ -137,6 +138,7 @@ export class Band {
   /** @param right  the model's answer */
   async ask(query: Float32Array, digit: number | undefined, right: Float32Array): Promise<Given> {
     const waiting = { since: this.now() }
+    this.#asked++
     this.waiting.add(waiting)
     const answered = await this.#system?.ask(query).catch(() => undefined)
     this.waiting.delete(waiting)
@@ -163,12 +165,19 @@ export class Band {
     return slowest
   }
 
+  /** Wrong answers that callers were given, and errors in the place of an answer. */
   get wrong(): number {
-    return this.given.filter(({ isRight, label }) => !isRight && label !== undefined).length
+    return this.given.filter(({ isRight }) => !isRight).length
   }
 
+  /** Inferences a query, on average. */
   get inferences(): number {
-    return this.calls.length / Math.max(1, this.given.length + this.waiting.size)
+    return this.calls.length / Math.max(1, this.#asked)
+  }
+
+  /** The film begins now: what came before is not part of it. */
+  forget(): void {
+    this.calls.length = this.given.length = this.#asked = 0
   }
 
   async close(): Promise<void> {
@@ -204,7 +213,7 @@ export class Film {
     film.#clock.after(0, () => film.#arrive())
     await film.#clock.run(BEFORE * EVERY_MS - 1)
     film.#start = film.#clock.now()
-    for (const { calls, given } of film.bands) for (const list of [calls, given]) list.length = 0
+    for (const band of film.bands) band.forget()
     return film
   }
 

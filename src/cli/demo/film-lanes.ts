@@ -62,13 +62,13 @@ export async function showFilm(film: Film, shown: readonly FilmedSystem[], isSil
 
 /** What each band came to. */
 export function filmTable(bands: readonly FilmedSystem[]): string {
-  const rows = table(['', 'slowest answer', 'wrong answers', 'inferences an answer'])
+  const rows = table(['', 'slowest answer', 'wrong or no answer', 'inferences an answer'])
   for (const { name, band } of bands) rows.push([name, seconds(band.slowestMs), band.wrong, band.inferences.toFixed(1)])
   return rows.toString()
 }
 
 export function filmConclusion(plain: Band, hedged: Band, ours: Band): string {
-  return `A plain queue handed out ${plain.wrong} wrong answers and made a caller wait for ${seconds(plain.slowestMs)}; approxifer ${ours.wrong}, and ${seconds(ours.slowestMs)}. A tuned hedge mends what hangs or is dead (${seconds(hedged.slowestMs)}), not what lies (${hedged.wrong} wrong).`
+  return `A plain queue handed out ${plain.wrong} wrong or no answers and made a caller wait for ${seconds(plain.slowestMs)}; approxifer ${ours.wrong}, and ${seconds(ours.slowestMs)}. A tuned hedge mends what hangs or is dead (${seconds(hedged.slowestMs)}), not what lies (${hedged.wrong} wrong or none).`
 }
 
 /** The lines of a moment. */
@@ -80,7 +80,7 @@ export function frame(shown: readonly FilmedSystem[], now: number): string[] {
     act ? `second ${Math.floor(now / 1000)}: ${act.text}` : `second ${Math.floor(now / 1000)}`,
     ...shown.flatMap(({ name, band }) => [
       '',
-      `${paint('bold', name)}: slowest answer ${seconds(band.slowestMs)}, ${paint(band.wrong ? 'red' : 'green', `wrong answers ${band.wrong}`)}, ${band.inferences.toFixed(1)} inferences an answer`,
+      `${paint('bold', name)}: slowest answer ${seconds(band.slowestMs)}, ${paint(band.wrong ? 'red' : 'green', `wrong or no answer ${band.wrong}`)}, ${band.inferences.toFixed(1)} inferences an answer`,
       ...band.machines.map(
         (_, machine) => `${machine + 1} ${laneOf(band, machine, now, columns)} ${stateOf(band, machine)}`,
       ),
