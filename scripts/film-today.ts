@@ -44,7 +44,7 @@ export async function filmed(digits: Digits): Promise<string> {
         return {
           from: at,
           until: out ?? LENGTH_MS,
-          text: band === ours && fault !== 'lying' ? `${SAID[fault]}: avoided` : SAID[fault],
+          text: band === ours && fault === 'hung' ? 'hangs: avoided' : SAID[fault],
           kind: fault === 'lying' ? 'lie' : 'late',
         }
       })

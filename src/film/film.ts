@@ -170,9 +170,9 @@ export class Band {
     return this.given.filter(({ isRight }) => !isRight).length
   }
 
-  /** Inferences a query, on average. */
+  /** Inferences a query, on average; a machine that refuses makes none. */
   get inferences(): number {
-    return this.calls.length / Math.max(1, this.#asked)
+    return this.calls.filter(({ outcome }) => outcome !== 'failed').length / Math.max(1, this.#asked)
   }
 
   /** The film begins now: what came before is not part of it. */
