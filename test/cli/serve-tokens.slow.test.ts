@@ -106,7 +106,7 @@ tokens:
     const { model, msg } = await served.line(({ level }) => level === 'warn')
     expect([model, msg]).toEqual([
       'others',
-      expect.stringMatching(/^tokens are of 3 tenants, more than are kept apart/),
+      expect.stringMatching(/^tokens have 3 tenants, more than are kept apart/),
     ])
   })
 
@@ -134,7 +134,7 @@ describe('tokens that cannot be meant', () => {
     [
       'the same twice',
       '{ token: a, tenant: b }, { token: a }',
-      /tokens: expected each once, since what one may is said once, got one twice/,
+      /tokens: expected each token once, got one twice/,
     ],
     ['two words', '{ token: a b }', /tokens\[0\]\.token: expected a text without spaces, /],
     ['no rate', '{ token: a, rate: 0 }', /tokens\[0\]\.rate: expected a number from 0\.001/],
