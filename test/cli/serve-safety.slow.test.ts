@@ -198,7 +198,7 @@ describe('TLS', () => {
     ])
     expect(serve(...model, '--tls-cert', cert, '--tls-key', LENET)).toEqual([
       2,
-      expect.stringMatching(`^approxifer: --tls-key: expected a private key in PEM in ${LENET}, got what ends in `),
+      expect.stringMatching(`^approxifer: --tls-key: expected a private key in PEM in ${LENET}: `),
     ])
   })
 
