@@ -1,6 +1,6 @@
 /**
- * The model's own answers are given again to equal queries of their tenant. A coin has some repeats asked all the same: that of the error budget, which
- * a wrong one counts in, or where there is none one of 1 %. What follows from another answer than the kept one: `repeatability.ts`.
+ * Equal queries of a tenant get the model's own earlier answer. A random part of the repeats is asked all the same: as the error budget
+ * demands, or 1 % without one. `repeatability.ts` decides what follows if the model answers differently now.
  */
 
 import type { Clock } from '../base/clock'
@@ -16,7 +16,7 @@ import { askedOf, audit } from './reuse-audit'
 import type { Savings } from './savings'
 import { Timers } from './timers'
 
-/** Without an error budget: share of the repeats that are asked all the same. */
+/** Without an error budget: share of the repeats that workers are asked all the same. */
 const ASKED = 0.01
 
 const GIVE: Draw = { is: 'remember', grade() {} }
@@ -26,20 +26,20 @@ export interface CacheOptions {
   readonly clock: Clock
   readonly cache: ExactCache
   readonly repeatability: Pick<Repeatability, 'isOff' | 'believes' | 'compare'>
-  /** Queries that got the answer to an equal one, and what that spared: they are counted here. */
+  /** Statistics of queries that got the answer to an equal one, and of what that saved. */
   readonly counts: { reused: number }
   readonly savings: Pick<Savings, 'gave'>
   equality(): Equality
-  /** Of a query's tenant; undefined where it has none yet: one that is refused must not make it. */
+  /** State of the query's tenant. undefined if the tenant has none yet: a query that is refused must not create it. */
   tenantOf(query: Query):
     | {
         readonly memory?: Pick<MemoryService, 'agrees'> | undefined
         readonly errors?: Pick<ErrorBudget, 'drawRepeat'> | undefined
       }
     | undefined
-  /** Milliseconds that a worker's answer takes; undefined while nobody knows. */
+  /** Mean time of a worker's answer in milliseconds; undefined while unknown. */
   inferenceMs(): number | undefined
-  /** Uniform, from 0 to 1. */
+  /** Uniform in 0..1. */
   coin(): number
 }
 
@@ -83,7 +83,7 @@ function repeat(layer: CacheLayer, key: string, kept: Kept, query: Query, caller
   return audit({ clock, timers, next }, query, caller, grade)
 }
 
-/** Its answer may be kept. */
+/** A call whose answer may be cached. */
 class CachedCall implements Call, Caller, Keeping {
   place = -1
   readonly tenant: string
@@ -95,7 +95,7 @@ class CachedCall implements Call, Caller, Keeping {
   readonly #call: Call
   readonly #told: ((own: Answer) => void) | undefined
 
-  /** @param told  of the answer, once it is kept */
+  /** @param told  receives the answer after it is cached */
   constructor(layer: CacheLayer, key: string, query: Query, caller: Caller, told?: (own: Answer) => void) {
     this.#layer = layer
     this.#key = key
@@ -142,7 +142,7 @@ class CachedCall implements Call, Caller, Keeping {
     const { payload, turn } = this.#query
     if (status !== 'exact' || reused || this.isForgotten || !repeatability.believes(by.identity as string)) return
     const before = cache.of(this.#key, payload)
-    if (before ? !agree(before.answer, answer, equality()) : !cache.hasRoom) return // which is right is not known yet
+    if (before ? !agree(before.answer, answer, equality()) : !cache.hasRoom) return // the two answers differ, and which is right is not known yet
     const { worker, identity, startedAt, ranMs } = by
     const name = worker?.name ?? ''
     const origin = { worker: { name, identity: worker?.identity }, identity, startedAt, ranMs }

@@ -1,6 +1,6 @@
 /**
- * An answer differs from what was kept or remembered: the workers of other machines are asked as well, so that the word of one machine neither
- * proves that the model was replaced nor counts as an error of the memory.
+ * Asks other machines when an answer differs from what was cached or remembered: a single machine's answer neither proves that the model
+ * was replaced nor counts as an error of the memory.
  */
 
 import type { Clock } from '../base/clock'
@@ -10,14 +10,14 @@ import type { Apart, Attempt, Identity, Owner } from '../pool/attempt'
 import type { Pool } from '../pool/pool'
 import { agree, type Equality } from '../trust/equality'
 
-/** How long one may take: as long as it takes that workers die and come back. */
+/** Time limit: long enough for workers to go down and restart. */
 const MOST_MS = 60_000
 /** Machines that may fail on a query before it is given up. */
 const MOST_FAILED = 3
 
 /**
- * `confirmed`: another machine gives the answer that differs (or the only one gives it again). `refuted`: others give what was kept or
- * remembered. `alone`: there is one machine, and it gives now the one and now the other. `open`: nobody can tell.
+ * `confirmed`: another machine gives the new answer, or the only machine gives it again. `refuted`: others give the cached or remembered
+ * answer. `alone`: the only machine gives now one and now the other. `open`: undecided.
  */
 export type Opinion = 'confirmed' | 'refuted' | 'alone' | 'open'
 
@@ -25,9 +25,9 @@ export interface Differing {
   readonly payload: Payload
   readonly answer: Payload
   readonly from: Identity
-  /** Whether another answer is what was kept or remembered. */
+  /** Whether an answer equals the cached or remembered one. */
   isAsBefore(answer: Payload): boolean
-  /** Who gave what was kept. Undefined for what a memory made: two machines have to give that. */
+  /** The machine that gave the cached answer; undefined for an answer of the memory, which two machines have to give. */
   readonly before?: Identity | undefined
 }
 
@@ -35,9 +35,9 @@ interface SecondOpinionOptions {
   readonly clock: Clock
   readonly pool: Pick<Pool<Payload, Payload>, 'identities' | 'submit' | 'cancel' | 'record'>
   readonly trust: { readonly equality: Equality }
-  /** Where answers are sampled: what a worker's is worth. */
+  /** Set if answers are sampled: the status that a worker's answer deserves. */
   readonly sampled?: { worth(worker: NonNullable<Attempt['worker']>): Status } | undefined
-  /** Whether answers are proven by several machines before they are given: those need no second opinion, and one machine's word is none. */
+  /** Whether `agree` proves answers before they are given. They need no second opinion, and the answer of a single machine is none. */
   readonly isProven: boolean
 }
 
@@ -52,7 +52,7 @@ export class SecondOpinion {
     this.isProven = options.isProven
   }
 
-  /** Whether no machine but this one can be asked. */
+  /** Whether no other machine can be asked. */
   isOnly(identity: Identity): boolean {
     return !this.#others([identity]).length
   }
@@ -76,7 +76,7 @@ export class SecondOpinion {
     })
   }
 
-  /** Asks a machine that is none of these. @param told  undefined: none answered */
+  /** Asks one machine that is not in `apart`. @param told  receives its answer; undefined: none answered */
   ask(payload: Payload, apart: readonly Identity[], told: (answer: Payload | undefined, from: Identity) => void): void {
     if (this.#isClosed || !this.#others(apart).length) return told(undefined, '')
     const isBlocked = (identity: Identity) => apart.includes(identity) || !this.#counts(identity)
@@ -103,12 +103,11 @@ export class SecondOpinion {
     one.attempt = this.#options.pool.submit({ payload, owner: one, apart: [one], priority: 'high' })
   }
 
-  /** Those that are under way are of no use any more: nobody is told. */
+  /** Ends all requests without a report: they are of no use any more. */
   stop(): void {
     for (const one of [...this.#open]) this.#drop(one)
   }
 
-  /** Nobody is asked any more. */
   close(): void {
     this.#isClosed = true
     this.stop()
@@ -126,7 +125,7 @@ export class SecondOpinion {
     return identities.all().filter((each) => !apart.includes(each) && identities.isUsable(each) && this.#counts(each))
   }
 
-  /** Whether the answers of a machine are exact: where answers are sampled those of the user's own are. */
+  /** Whether a machine's answers are exact. If answers are sampled, only those of the user's own machines are. */
   #counts(identity: Identity): boolean {
     const { sampled, pool } = this.#options
     return !sampled || [...pool.identities.workersOf(identity)].every((worker) => sampled.worth(worker) === 'exact')
