@@ -184,7 +184,7 @@ export abstract class OutgoingCall implements Caller {
   #dropped: Drop | undefined
 
   /** Again only where the call before has settled, and runs no attempt. */
-  protected send(service: Service, query: Query): void {
+  send(service: Service, query: Query): void {
     this.#call = service(query, this)
     if (this.#dropped) this.#call.drop(this.#dropped)
   }

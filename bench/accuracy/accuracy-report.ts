@@ -2,7 +2,7 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import type { TopLevelSpec } from 'vega-lite'
-import { markdownTable, reliabilityPlot, svg } from '../../src/cli/report'
+import { markdownTable, reliabilityPlot, svg } from '../shared/markdown'
 import { type ModelName, models } from '../shared/models'
 import {
   byzantineCells,

@@ -2,7 +2,7 @@
 
 import { writeFileSync } from 'node:fs'
 import type { TopLevelSpec } from 'vega-lite'
-import { markdownTable, svg } from '../../src/cli/report'
+import { markdownTable, svg } from '../shared/markdown'
 import type { ModelName } from '../shared/models'
 import { ANY, type Cell, hedgeOf, middle, names, paired, type Results, runsOf, sum } from './latency'
 import { BLOCK, DEADLINES, type Figures, WORKERS } from './latency-run'

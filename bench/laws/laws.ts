@@ -5,8 +5,8 @@
  */
 
 import { writeFileSync } from 'node:fs'
-import { markdownTable } from '../../src/cli/report'
 import { measures, type Tail } from '../shared/arrivals'
+import { markdownTable } from '../shared/markdown'
 import { median } from '../shared/measure'
 import { inProcesses } from '../shared/processes'
 import { type Cell, comparisons, nameOf, type Place, places, settledPlaces } from './cells'

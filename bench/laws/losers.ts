@@ -4,8 +4,8 @@
  * them. A minute and a half on two cores.
  */
 
-import { markdownTable } from '../../src/cli/report'
 import { measures, type Tail } from '../shared/arrivals'
+import { markdownTable } from '../shared/markdown'
 import { median } from '../shared/measure'
 import { inPairs } from '../shared/processes'
 import type { Job } from './laws-run'

@@ -4,7 +4,7 @@
  * told otherwise; with words only cells whose names have all of them. A minute on two cores.
  */
 
-import { markdownTable } from '../../src/cli/report'
+import { markdownTable } from '../shared/markdown'
 import { median } from '../shared/measure'
 import { inPairs } from '../shared/processes'
 import { type SizedJob, type SizedTail, worlds } from './sizes-run'

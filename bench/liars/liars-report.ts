@@ -1,8 +1,8 @@
 /** docs/liars.md: what bench liars measured, with a plot. */
 
 import { readFileSync, writeFileSync } from 'node:fs'
-import { markdownTable, svg } from '../../src/cli/report'
 import type { Verified } from '../../src/evaluate/verified'
+import { markdownTable, svg } from '../shared/markdown'
 import { median } from '../shared/measure'
 import type { ModelName } from '../shared/models'
 import { attacks, type Cell, keyOf, names, type Results } from './liars'

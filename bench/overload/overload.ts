@@ -4,7 +4,7 @@
  * 100 and 1,000 ms; deadlines in services (means). With words only cells whose names have all of them. Four minutes on two cores.
  */
 
-import { markdownTable } from '../../src/cli/report'
+import { markdownTable } from '../shared/markdown'
 import { inProcesses } from '../shared/processes'
 import { type Cell, clairvoyant, lateOf, lawBound } from './overload-bounds'
 import type { Job, Run } from './overload-run'

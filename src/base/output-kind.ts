@@ -188,19 +188,8 @@ const REGRESSORS = ['TreeEnsembleRegressor', 'LinearRegressor', 'SVMRegressor']
 const EMBEDDERS = ['L2Norm', 'LpNormalization', 'LayerNormalization', 'BatchNormalization', 'InstanceNormalization']
 /** Nodes whose values are no scores of classes, but clipped, bounded on both sides, means or distances. */
 const MEASURING = [
-  'Relu',
-  'Tanh',
-  'Exp',
-  'Softplus',
-  'Sqrt',
-  'Abs',
-  'Clip',
-  'ReduceMean',
-  'GlobalAveragePool',
-  'HardSigmoid',
-  'Atan',
-  'NonMaxSuppression',
-  'TopK',
+  ...['Relu', 'Tanh', 'Exp', 'Softplus', 'Sqrt', 'Abs', 'Clip', 'ReduceMean', 'GlobalAveragePool', 'HardSigmoid'],
+  ...['Atan', 'NonMaxSuppression', 'TopK'],
 ]
 
 function byGraph(facts: OutputFacts): OutputKind | undefined {

@@ -23,7 +23,6 @@ import { firstFigures, gridTable, type Result, recommendation, resultTable, veri
 import { asOptions, loadModel, type ModelOptions } from './files'
 import { InputFile, loadLabels } from './npy'
 import { ProgressBar, RemainingTime, TimedModel } from './progress'
-import { checkReport, writeReport } from './report'
 import { beginSaving, endSaving, savingText } from './saving'
 import { note, wrap } from './terminal'
 
@@ -42,7 +41,6 @@ interface Arguments extends CodecOptions, ModelOptions, Wishes, Rightness {
   grid?: { queries: number[]; stragglers: number[] }
   /** Inputs, in their order, on which answers before asking are tried. */
   stream: number
-  report?: string
   seed: number
   core?: 'wasm' | 'js'
   json?: boolean
@@ -63,7 +61,6 @@ interface Data {
 export async function evaluateCommand(path: string, options: Arguments): Promise<void> {
   const core = await loadCore({ prefer: options.core })
   const codecs = schemes(options).map((scheme) => new Codec(core, scheme))
-  if (options.report) await checkReport(options.report)
   const model = await loadModel(path, await readModel(path), options)
   const progress = new ProgressBar(!options.json)
   let inputs: InputFile | undefined
@@ -88,7 +85,7 @@ export async function evaluateCommand(path: string, options: Arguments): Promise
     progress.stop()
     await Promise.all([inputs?.close(), model.close()])
   }
-  await print(measured, options)
+  print(measured, options)
 }
 
 /** What the first answers say against how outputs are read. */
@@ -129,10 +126,9 @@ async function measureAll(
   return { results, verified, saving: saving ?? (whyNot && options.stream ? { why: whyNot } : undefined) }
 }
 
-async function print({ results, verified, saving }: Measurements, options: Arguments): Promise<void> {
+function print({ results, verified, saving }: Measurements, options: Arguments): void {
   const measured = results.map((each) => ({ ...each.scheme, code: each.code, memory: each.memory, evaluation: each }))
   const candidates = results.some(({ scheme }) => scheme.byzantine) ? [] : recommend(measured, options)
-  if (options.report) await writeReport(options.report, results, candidates, options, saving)
   if (options.json) {
     const shown = options.grid ? { results } : results[0]
     console.log(
@@ -144,7 +140,6 @@ async function print({ results, verified, saving }: Measurements, options: Argum
   console.log(options.grid ? gridTable(results) : resultTable(results[0]))
   if (candidates.length) console.log(`\n${recommendation(results[0], candidates, options)}`)
   if (saving) console.log(`\n${savingText(saving)}`)
-  if (options.report) console.log(`\nreport: ${options.report}/report.md`)
 }
 
 /** On stderr, since the figures may go to a file. */

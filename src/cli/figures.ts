@@ -1,4 +1,4 @@
-/** What evaluate measured, as tables and sentences for the terminal and the report. */
+/** Tables and sentences about what `evaluate` measured. */
 
 import { sayRight } from '../base/output-kind'
 import type { Codec } from '../codec/codec'
@@ -29,8 +29,6 @@ export interface Result extends Omit<Evaluation, 'drawn' | 'locator'> {
 
 export const percent = (share: number | undefined) => (share === undefined ? '-' : percentOf(share))
 const interval = ([low, high]: Interval) => `${percent(low)} to ${percent(high)}`
-
-export const quantity = ({ against }: Pick<Result, 'against'>) => (against === 'labels' ? 'accuracy' : 'agreement')
 
 /** What is known before all is measured. @param at  which scheme of several */
 export function firstFigures(
@@ -134,15 +132,9 @@ export function verifiedTable({ levels, queries, memory, attack }: Verified): st
   return `${wrap(`verified inference, a memory of ${memory}, ${queries} queries:`)}\n${rows}`
 }
 
-export function baseline({ against, accuracy }: Result): string {
-  return against === 'labels' ? `The model alone: ${percent(accuracy.base)}` : 'Agreement with the model itself'
-}
+const gridHead = ['K', 'S', 'workers', 'overhead', 'all', '95 %', 'lost only', 'nobody late', 'worst set', 'guessing']
 
-export const gridHead = [
-  ...['K', 'S', 'workers', 'overhead', 'all', '95 %', 'lost only', 'nobody late', 'worst set', 'guessing'],
-]
-
-export function gridRow({ scheme, accuracy, rivals }: Result): string[] {
+function gridRow({ scheme, accuracy, rivals }: Result): string[] {
   const { queries, stragglers, workers } = scheme
   const shares = [accuracy.recovered, accuracy.nothingMissing, accuracy.worstSet, rivals.guessLost].map(percent)
   const size = [queries, stragglers, workers].map(String)
@@ -152,35 +144,23 @@ export function gridRow({ scheme, accuracy, rivals }: Result): string[] {
 export function gridTable(results: readonly Result[]): string {
   const rows = table(gridHead)
   for (const result of results) rows.push(gridRow(result))
-  const [{ model, code, groups, seed }] = results
+  const [{ model, code, groups, seed, against, accuracy }] = results
   const seconds = results.reduce((sum, result) => sum + result.seconds, 0)
   const last = `${groups} groups each, seed ${seed}, ${seconds.toFixed(1)} s`
-  return `${wrap(`${model}, code ${code}. ${baseline(results[0])}`)}\n${rows}\n${wrap(last)}`
-}
-
-export const candidateHead = (result: Result) => [
-  'scheme',
-  'policy',
-  'inferences a query',
-  `${quantity(result)} lost, at most`,
-  'because',
-]
-
-export function candidateRow({ name, policy, cost, loss, why }: Candidate): string[] {
-  return [name, policy, cost.toFixed(3), `${(100 * loss).toFixed(2)} points`, why]
-}
-
-export function verdict(candidates: readonly Candidate[], { tolerate, stragglerRate, retryPrice }: Wishes): string {
-  const wishes = `tolerating ${percent(tolerate)}, ${percent(stragglerRate)} of answers late, a retry worth ${retryPrice} inferences`
-  return `recommended, ${wishes}: ${advice(candidates)}`
+  const base = against === 'labels' ? `The model alone: ${percent(accuracy.base)}` : 'Agreement with the model itself'
+  return `${wrap(`${model}, code ${code}. ${base}`)}\n${rows}\n${wrap(last)}`
 }
 
 export function recommendation(result: Result, candidates: readonly Candidate[], wishes: Wishes & Rightness): string {
-  const rows = table(candidateHead(result))
-  for (const candidate of candidates) rows.push(candidateRow(candidate))
+  const { tolerate, stragglerRate, retryPrice } = wishes
+  const quantity = result.against === 'labels' ? 'accuracy' : 'agreement'
+  const rows = table(['scheme', 'policy', 'inferences a query', `${quantity} lost, at most`, 'because'])
+  for (const { name, policy, cost, loss, why } of candidates)
+    rows.push([name, policy, cost.toFixed(3), `${(100 * loss).toFixed(2)} points`, why])
   const right = wishes.right === undefined ? [] : [`right: ${sayRight(wishes.right)}`]
   const call = `  createPredictor({ ${['model', candidates[0].use, ...right].join(', ')} })`
-  const sentences = [verdict(candidates, wishes), worthOf(candidates), lateSentence(candidates)]
+  const given = `tolerating ${percent(tolerate)}, ${percent(stragglerRate)} of answers late, a retry worth ${retryPrice} inferences`
+  const sentences = [`recommended, ${given}: ${advice(candidates)}`, worthOf(candidates), lateSentence(candidates)]
   const lines = sentences.filter((line) => line !== undefined).map((line) => wrap(line))
   return [...lines, wrap(call, 2), rows].join('\n')
 }

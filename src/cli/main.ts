@@ -139,7 +139,6 @@ withRight(
   .option('--straggler-rate <p>', 'share of answers that come too late', probability, 0.01)
   .option('--retry-price <n>', 'what asking again costs, its latency included, in inferences', amount, 1)
   .optionsGroup('Options:')
-  .option('--report <folder>', 'write report.md there, with plots (needs vega and vega-lite)')
   .option('--json', 'print JSON instead of tables')
   .action(async (model, options) => {
     const { evaluateCommand } = await import('./evaluate')

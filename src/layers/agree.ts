@@ -201,7 +201,7 @@ class AgreedCall implements Call, Timeable {
   }
 
   /** The trial of an ejected worker has its outcome. */
-  tested(attempt: Vote): void {
+  #tested(attempt: Vote): void {
     const { pool, trust } = this.#layer
     const { outcome, worker } = attempt
     pool.record({ attempt, onTime: false })
@@ -415,7 +415,7 @@ class AgreedCall implements Call, Timeable {
     this.#running++
     const isFirst = this.#voters.length === 1
     const dueAt = priority === 'low' ? Number.POSITIVE_INFINITY : undefined
-    voter.ask(next, isFirst ? this.#query : changed(this.#query, { priority, dueAt, why: 'vote' }))
+    voter.send(next, isFirst ? this.#query : changed(this.#query, { priority, dueAt, why: 'vote' }))
     if (this.#query.tried.attempts.length > 1) this.#test()
   }
 
@@ -424,7 +424,7 @@ class AgreedCall implements Call, Timeable {
     const { pool, trust } = this.#layer
     const { payload, tried, dueAt, turn } = this.#query
     if (tried.trial) return
-    const owner = new TrialOwner(this)
+    const owner: Owner = { settled: (attempt) => this.#tested(attempt as Vote) }
     tried.trial = pool.trial({ payload, owner, dueAt, turn, apart: [tried, trust.trials], priority: 'low' })
     if (tried.trial) this.#running++
   }
@@ -487,10 +487,6 @@ class VotingCall extends OutgoingCall {
     this.#agreed = agreed
   }
 
-  ask(next: Service, query: Query): void {
-    this.send(next, query)
-  }
-
   override drop(why: Drop): void {
     this.isSettled = true
     super.drop(why)
@@ -515,18 +511,6 @@ class VotingCall extends OutgoingCall {
 
   done(): void {
     this.#agreed.done()
-  }
-}
-
-class TrialOwner implements Owner {
-  readonly #agreed: AgreedCall
-
-  constructor(agreed: AgreedCall) {
-    this.#agreed = agreed
-  }
-
-  settled(attempt: Attempt): void {
-    this.#agreed.tested(attempt as Vote)
   }
 }
 

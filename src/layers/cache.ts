@@ -5,9 +5,8 @@
 
 import type { Clock } from '../base/clock'
 import type { MemoryService } from '../memory/service'
-import type { Attempt } from '../pool/attempt'
 import type { Answer, Call, Caller, Drop, Layer, Outcome, Query, Service } from '../service'
-import { changed, SettledCall } from '../service'
+import { changed, Relay, SettledCall } from '../service'
 import { agree, type Equality } from '../trust/equality'
 import type { Draw, ErrorBudget } from './error-budget'
 import { type ExactCache, type Keeping, type Kept, keyOf } from './exact-cache'
@@ -84,23 +83,22 @@ function repeat(layer: CacheLayer, key: string, kept: Kept, query: Query, caller
 }
 
 /** A call whose answer may be cached. */
-class CachedCall implements Call, Caller, Keeping {
+class CachedCall extends Relay implements Call, Keeping {
   place = -1
   readonly tenant: string
   isForgotten = false
   readonly #layer: CacheLayer
   readonly #key: string
   readonly #query: Query
-  readonly #caller: Caller
   readonly #call: Call
   readonly #told: ((own: Answer) => void) | undefined
 
   /** @param told  receives the answer after it is cached */
   constructor(layer: CacheLayer, key: string, query: Query, caller: Caller, told?: (own: Answer) => void) {
+    super(caller)
     this.#layer = layer
     this.#key = key
     this.#query = query
-    this.#caller = caller
     this.#told = told
     this.tenant = query.turn.tenant
     this.#call = layer.next(query, this)
@@ -116,25 +114,13 @@ class CachedCall implements Call, Caller, Keeping {
     this.#call.expire()
   }
 
-  began(attempt: Attempt): void {
-    this.#caller.began?.(attempt)
-  }
-
-  ended(attempt: Attempt): void {
-    this.#caller.ended?.(attempt)
-  }
-
-  settled(outcome: Outcome): void {
+  override settled(outcome: Outcome): void {
     this.#layer.cache.open.remove(this)
     if (outcome.kind === 'answer') {
       this.#keep(outcome)
       this.#told?.(outcome)
     }
-    this.#caller.settled(outcome)
-  }
-
-  done(): void {
-    this.#caller.done?.()
+    super.settled(outcome)
   }
 
   #keep({ status, reused, answer, by: [by] }: Answer): void {

@@ -125,7 +125,7 @@ class HedgedCall implements Call, Timeable {
     const attempt = new HedgedAttempt(this, why === 'hedge')
     this.#running++
     this.#sent.push(attempt)
-    attempt.ask(query)
+    attempt.send(this.layer.next, query)
   }
 
   settled(attempt: HedgedAttempt, outcome: Outcome): void {
@@ -253,10 +253,6 @@ class HedgedAttempt extends OutgoingCall {
     super()
     this.#hedged = hedged
     this.isHedge = isHedge
-  }
-
-  ask(query: Query): void {
-    this.send(this.#hedged.layer.next, query)
   }
 
   override drop(why: Drop): void {

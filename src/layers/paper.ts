@@ -127,7 +127,7 @@ class PaperGroup implements Apart {
     } as const
     const sent = new CodedQuery(this, row, tried)
     this.#rows.push(sent)
-    sent.ask(this.#next, { ...own, apart: [this], tried })
+    sent.send(this.#next, { ...own, apart: [this], tried })
   }
 
   answered(row: CodedQuery, answer: Payload): void {
@@ -149,7 +149,8 @@ class PaperGroup implements Apart {
   /** @param why  what becomes of the rows if the last caller leaves */
   left(member: PaperCall, why: Drop): void {
     if (this.isOpen) {
-      this.#members = this.#members.filter((each) => each !== member) // another query may take its place
+      // Another query may take its place.
+      this.#members = this.#members.filter((each) => each !== member)
       if (!this.#members.length) this.#close()
       member.caller.done?.()
     } else if (!this.#members.some(({ isOpen }) => isOpen)) this.#release(why)
@@ -329,10 +330,6 @@ class CodedQuery extends OutgoingCall {
     this.#group = group
     this.coded = coded
     this.tried = tried
-  }
-
-  ask(service: Service, query: Query): void {
-    this.send(service, query)
   }
 
   settled(outcome: Outcome): void {

@@ -149,10 +149,6 @@ class GroupedQuery extends OutgoingCall implements Query, GroupRow {
     this.row = row
   }
 
-  ask(next: Service): void {
-    this.send(next, this)
-  }
-
   get isPromised(): boolean {
     return this.choices.policy === 'recover'
   }
@@ -301,7 +297,7 @@ class QueryGroup implements Apart, Timeable {
     this.#missing++
     this.#live++
     this.#running++
-    grouped.ask(next)
+    grouped.send(next, grouped)
     if (!this.isOpen) return grouped
     const now = clock.now()
     const closesAt = now + Math.min(maxWaitMs, (query.dueAt - now) / 2)

@@ -36,7 +36,7 @@ export function audit(
     why: 'audit' as const,
     refusal: false as const, // a refusal would count as an error
   }
-  call.start(next, changed(query, asking))
+  call.send(next, changed(query, asking))
   timers.set(call, dueAt)
   return call
 }
@@ -62,10 +62,6 @@ class ReuseAuditCall extends OutgoingCall implements Timeable {
     this.#query = query
     this.#caller = caller
     this.#told = told
-  }
-
-  start(next: Service, query: Query): void {
-    this.send(next, query)
   }
 
   override drop(why: Drop): void {

@@ -18,22 +18,7 @@ import type { OpenReputation } from '../trust/open-reputation'
 import type { ModelWorker } from '../workers/worker'
 
 export interface VouchOptions {
-  readonly trust: Pick<
-    OpenReputation,
-    | 'among'
-    | 'answered'
-    | 'began'
-    | 'checks'
-    | 'credibility'
-    | 'doubts'
-    | 'given'
-    | 'has'
-    | 'keep'
-    | 'measure'
-    | 'missed'
-    | 'owe'
-    | 'worth'
-  >
+  readonly trust: OpenReputation
   readonly pool: Pick<Attempts, 'available'>
 }
 
