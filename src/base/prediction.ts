@@ -45,10 +45,7 @@ export interface Prediction {
   identities: string[]
   /** Fingerprint of the model that answered, if its workers state it; else a checksum of its answer to the probe query. */
   fingerprint?: string | undefined
-  /**
-   * Id by which the answer may be recalled, if answers are sampled or the fleet is open, and this one is not proven: see the event
-   * `recalled`.
-   */
+  /** Id by which the answer may be recalled, if answers are sampled or the fleet is open, and this one is not proven: see the event `recalled`. */
   id?: number | undefined
   /** Whether it is the answer to an equal query: see the option `reuse`. */
   reused?: boolean

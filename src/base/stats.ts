@@ -224,10 +224,7 @@ export class RunningDeviation {
   }
 }
 
-/**
- * The items whose answers are near the median of all answers; all items if more than a tenth would be left out. A generator that works in
- * steps.
- */
+/** The items whose answers are near the median of all answers; all items if more than a tenth would be left out. A generator that works in steps. */
 export function* withoutOutliers<T>(
   items: readonly T[],
   answerOf: (item: T) => ArrayLike<number>,

@@ -1,7 +1,4 @@
-/**
- * A code with its decoder and locator: how a group of queries becomes coded rows, and how answers to the rows become answers to the
- * queries.
- */
+/** A code with its decoder and locator: how a group of queries becomes coded rows, and how answers to the rows become answers to the queries. */
 
 import { checkNames, checkWord } from '../base/check'
 import { Scheme, type SchemeOptions, schemeOptions } from '../base/scheme'
@@ -16,10 +13,7 @@ import { type CodeName, codeNames, type DecoderName, decoderNames, type LocatorN
 export interface CodecOptions extends SchemeOptions {
   /** 'aaai22': the paper's code, decoder and locator, unless the options name others. */
   preset?: 'aaai22' | undefined
-  /**
-   * The code. Default: 'systematic'; with the preset or byzantine > 0 the paper's 'berrut', since in coded groups a liar can only be
-   * located.
-   */
+  /** The code. Default: 'systematic'; with the preset or byzantine > 0 the paper's 'berrut', since in coded groups a liar can only be located. */
   code?: CodeName | undefined
   /** How missing answers are recovered. Default: 'berrut' with the code of that name, else 'kriging'. */
   decoder?: DecoderName | undefined

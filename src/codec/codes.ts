@@ -34,9 +34,7 @@ export function parities(K: number, M: number): Float64Array[] {
   ]
 }
 
-/**
- * Rows of weights of the queries themselves. All are views of a single row of zeros and a 1, since 1,000 rows of their own would take 8 MB.
- */
+/** Rows of weights of the queries themselves. All are views of a single row of zeros and a 1, since 1,000 rows of their own would take 8 MB. */
 function unitRows(K: number): Float64Array[] {
   const row = new Float64Array(2 * K - 1)
   row[K - 1] = 1

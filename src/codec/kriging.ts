@@ -3,9 +3,7 @@
 import { rowSums } from '../base/stats'
 import type { Core } from '../core/core'
 
-/**
- * A kernel: `mix` parts linear, the rest RBF of this `scale`, on inputs scaled to mean square length 1; `noise` is added to the diagonal.
- */
+/** A kernel: `mix` parts linear, the rest RBF of this `scale`, on inputs scaled to mean square length 1; `noise` is added to the diagonal. */
 export interface KrigingKernel {
   mix: number
   scale: number

@@ -174,10 +174,7 @@ function choleskyRow(a: RowOf, i: number): boolean {
   return true
 }
 
-/**
- * One of the 3 n steps of an inversion: n rows of the factor, then n of each substitution. @returns false if the matrix is not positive
- * definite
- */
+/** One of the 3 n steps of an inversion: n rows of the factor, then n of each substitution. @returns false if the matrix is not positive definite */
 export function inverseStep(inverse: RowOf, l: RowOf, n: number, step: number): boolean {
   if (step < n) return choleskyRow(l, step)
   const isFirst = step < 2 * n

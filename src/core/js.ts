@@ -181,10 +181,7 @@ function without(column: Float64Array, value: number): Float64Array {
 /** T_j(0): 1, 0, -1, 0, 1, ... */
 const atZero = (j: number): number => (j & 1 ? 0 : j & 2 ? -1 : 1)
 
-/**
- * |Q(β_i)| with Q(0) = 1 or, with `unit`, with all coefficients together of unit length; see assembly/locate.ts. The matrix is stored by
- * columns.
- */
+/** |Q(β_i)| with Q(0) = 1 or, with `unit`, with all coefficients together of unit length; see assembly/locate.ts. The matrix is stored by columns. */
 function denominator(y: Float64Array, basis: Float64Array, unit: boolean): Float64Array {
   const f = y.length
   const degree = basis.length / f

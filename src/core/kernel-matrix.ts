@@ -102,9 +102,7 @@ export class KernelMatrix {
     return this.#space.floats(this.#start(block) + 4 * (i * this.#stride + first), last - first)
   }
 
-  /**
-   * Prepares row i of the matrix of a block's first n pairs for inversion. Only one block at a time. @param noise  added to the diagonal
-   */
+  /** Prepares row i of the matrix of a block's first n pairs for inversion. Only one block at a time. @param noise  added to the diagonal */
   beginInverse(block: number, n: number, i: number, noise: number): void {
     const tile = this.#space.words(this.#tile(block, block) + 2 * BLOCK * i, BLOCK)
     const row = this.#space.doubles(this.#at.factor + 8 * i * even(n), n)

@@ -8,9 +8,7 @@ import { type CoreFunction, freshRows, layOut, Space, squaredLengths, strideOf }
 
 const ABI = 4
 
-/**
- * The exported functions have the same parameters as in assembly/. Those that check whether a matrix is positive definite return 0 or 1.
- */
+/** The exported functions have the same parameters as in assembly/. Those that check whether a matrix is positive definite return 0 or 1. */
 interface Exports
   extends RegressionKernels,
     PatchKernels,

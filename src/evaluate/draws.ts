@@ -64,7 +64,7 @@ function survivorSets(N: number, S: number, most: number, random: Random): numbe
 
 type Lossy = Pick<Scheme, 'workers' | 'stragglers' | 'byzantine'>
 
-export function lossesOf({ workers, stragglers, byzantine }: Lossy, random: Random): Losses {
+function lossesOf({ workers, stragglers, byzantine }: Lossy, random: Random): Losses {
   const gone = random.choose(workers, Math.min(stragglers, workers))
   const have = without(gone, workers)
   return { gone, have, liars: random.choose(have.length, byzantine).map((at) => have[at]) }

@@ -1,18 +1,15 @@
 /** Measures how much accuracy coding costs on a user's own model and data. In process, without workers or time. */
 
 import { chooses } from '../base/criterion'
-import { type Random, seeded } from '../base/random'
-import { drawsOf, lossesOf } from './draws'
+import { seeded } from '../base/random'
+import { drawsOf } from './draws'
 import type { EvaluateOptions, EvaluationProgress, Experiment } from './experiment'
 import { experimentOf, memoryOptionsOf, settingsOf } from './experiment'
 import { GroupScorer, hasSumParity } from './group-scores'
 import { type Evaluation, EvaluationScores } from './scores'
-import { Trial } from './trial'
 
 /** One in this many inputs is looked up before the memory learns it: enough for a first figure, at little cost. */
 const ASK_EVERY = 8
-/** After every this many inputs, a group of the last ones is decoded while the memory is not warm: a first figure. */
-const DECODE_EVERY = 32
 /** Without labels, this many answers determine the tolerance (a share of their standard deviation) to a few percent. */
 const REPORT_EVERY = 128
 
@@ -34,7 +31,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const scores = new EvaluationScores(experiment, rules)
   const progress = progressOf(experiment, scores, groups, others.length, options.onProgress)
   const course = { experiment, scores, progress, others }
-  await learnFrom(known, course, seeded(seed + 0x3243f6a8))
+  await learnFrom(known, course)
   for (let n = 1; n <= groups; n++) {
     const group = await scorer.next()
     scores.group(group)
@@ -62,8 +59,7 @@ interface Course {
  * Teaches the memory what a predictor would have learned: the model's own answers to the inputs `known`. Without labels, the deviation of
  * answers decides which are right; if `known` is small, some of the other inputs are answered for it too.
  */
-async function learnFrom(known: readonly number[], course: Course, random: Random): Promise<void> {
-  const { experiment, scores, progress, others } = course
+async function learnFrom(known: readonly number[], { experiment, scores, progress, others }: Course): Promise<void> {
   const { inputs, own, criterion, experience } = experiment
   const labels = chooses(criterion)
   const first = labels ? [] : others.slice(0, Math.max(0, REPORT_EVERY - known.length))
@@ -76,22 +72,9 @@ async function learnFrom(known: readonly number[], course: Course, random: Rando
     const recalled = n % ASK_EVERY ? undefined : experience.recall(row)
     if (recalled) scores.remembered(recalled.answer, { input, own: answer })
     if (n >= first.length) Array.from(experience.train(row, answer)) // all steps at once: no query waits
-    const isEarly = (n + 1) % DECODE_EVERY === 0 && experience.memory !== 'warm'
-    if (isEarly) await decodeEarly(all.slice(0, n + 1), course, random)
     progress.input(n + 1, all.length)
   }
   experience.settle()
-}
-
-/** What the code alone recovers of a group of the last inputs, if answers are lost. */
-async function decodeEarly(answered: readonly number[], { experiment, scores }: Course, random: Random): Promise<void> {
-  const { codec, own } = experiment
-  const chosen = answered.slice(-codec.scheme.queries)
-  if (chosen.length < codec.scheme.queries) return
-  const trial = new Trial(experiment, chosen, await own.of(chosen))
-  const answers = await trial.answers()
-  trial.decode(lossesOf({ ...codec.scheme, workers: answers.length }, random).have, answers)
-  scores.decoded(trial.outcomes())
 }
 
 /** Measures the model alone on this share of all inputs, in step with the groups, so that the remaining time can be estimated. */

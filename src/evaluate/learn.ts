@@ -31,9 +31,7 @@ export interface Taught {
   /** As saved by a predictor; undefined if the inputs were too few, or too similar, for a memory. */
   state: Uint8Array | undefined
   remembered: number
-  /**
-   * Of the last inputs, before their answers were learned: their number, how many the memory was sure of, and how many of these were right.
-   */
+  /** Of the last inputs, before their answers were learned: their number, how many the memory was sure of, and how many of these were right. */
   last: number
   sure: number
   right: number

@@ -6,10 +6,9 @@ import { mean } from '../base/stats'
 import type { MemoryOptions } from '../memory/memory'
 import { chanceOf, type Experiment, type QueriedInput, right } from './experiment'
 import type { GroupScores, Rules, StatedFigure } from './group-scores'
-import { guessLost, replicationWorkers, rightRecovered } from './group-scores'
+import { guessLost, replicationWorkers } from './group-scores'
 import type { Bin, Figure, Figures, Interval, Sureness } from './statistics'
 import { brierSkill, calibrationError, reliability, shareOf, surenessOf } from './statistics'
-import type { QueryOutcome } from './trial'
 
 /** Accuracies in 0..1: shares of answers with the right label; without labels, of answers that agree with the model's own. */
 export interface Evaluation {
@@ -70,8 +69,6 @@ export class EvaluationScores {
   readonly #alone = new Map<number, number>()
   /** One figure per input that was looked up before the memory learned it. */
   readonly #remembered: Figure[] = []
-  /** One figure per lost query of a group that was decoded early. */
-  readonly #decoded: Figure[] = []
   readonly #groups: Omit<GroupScores, 'sets'>[] = []
   /** Accuracy of each survivor set, summed over groups. */
   readonly #sets: number[] = []
@@ -101,12 +98,6 @@ export class EvaluationScores {
     this.#remembered.push(once(queried.input, right(this.#experiment, answer, queried)))
   }
 
-  /** Adds a group that was decoded while the memory was not warm. */
-  decoded(outcomes: readonly QueryOutcome[]): void {
-    const lost = outcomes.filter(({ exact }) => !exact)
-    this.#decoded.push(...lost.map((each) => once(each.input, rightRecovered(this.#experiment, each))))
-  }
-
   group({ sets, ...scores }: GroupScores): void {
     for (const [input, value] of scores.alone) this.#alone.set(input, value)
     for (const [i, accuracy] of sets.entries()) this.#sets[i] = (this.#sets[i] ?? 0) + accuracy
@@ -116,7 +107,7 @@ export class EvaluationScores {
   figures(): Figures {
     const alone = this.#experiment.labels ? [...this.#alone].map(([input, value]) => once(input, value)) : []
     const known = {
-      ...{ decoded: this.#decoded, remembered: this.#remembered, alone },
+      ...{ remembered: this.#remembered, alone },
       ...{ all: this.#groups.flatMap(({ all }) => all), lost: this.#groups.flatMap(({ lost }) => lost) },
     }
     const shares = Object.entries(known).filter(([, figures]) => figures.length)

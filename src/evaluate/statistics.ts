@@ -164,8 +164,6 @@ export function sureSentence(recovered: Sureness): string {
 export interface Figures {
   /** The model alone, on the inputs so far; only with labels. */
   alone?: Share
-  /** Lost queries that the code recovered before the memory was warm. */
-  decoded?: Share
   /** Answers of the partly filled memory to inputs that it had not learned. */
   remembered?: Share
   /** Groups so far: all their queries under the policy, and the lost ones. */

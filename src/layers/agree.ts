@@ -60,9 +60,7 @@ export interface Witnesses {
   isSuspected(worker: ModelWorker): boolean
   /** Draws whether workers have to agree although the memory is confident: for any answer, or for this worker's. */
   audits(worker?: ModelWorker): boolean
-  /**
-   * The four verdicts: the answer is proven right; it is proven a lie; it differs from the E + 1 that agree but is no lie; no answer came.
-   */
+  /** The four verdicts: the answer is proven right; it is proven a lie; it differs from the E + 1 that agree but is no lie; no answer came. */
   proven(worker: ModelWorker): void
   lied(worker: ModelWorker): void
   deviated(worker: ModelWorker): void
@@ -102,9 +100,7 @@ class AgreedCall implements Call, Timeable {
   readonly #memory: MemoryService | undefined
   readonly #voters: VotingCall[] = []
   readonly #votes: Vote[] = []
-  /**
-   * `open`: the memory may check a single answer. `wanted`: workers have to agree. An array: the answers that agree and prove each other.
-   */
+  /** `open`: the memory may check a single answer. `wanted`: workers have to agree. An array: the answers that agree and prove each other. */
   #proof: 'open' | 'wanted' | readonly Payload[] = 'wanted'
   /** How many votes agree, and whether some vote differs from them: a worker lies or is wrong. */
   #agreeing = 0
@@ -138,7 +134,7 @@ class AgreedCall implements Call, Timeable {
     if (!this.#isBehind) this.#running--
     else
       queueMicrotask(() => {
-        this.#look()
+        this.#advance()
         this.done()
       })
   }
@@ -169,7 +165,7 @@ class AgreedCall implements Call, Timeable {
     const isFirst = attempt === this.#query.tried.attempts[0]
     if (isFirst && this.#isOpen && this.#proof === 'open' && this.#suspects(attempt.worker as ModelWorker)) {
       this.#proof = 'wanted'
-      this.#look()
+      this.#advance()
     } else this.#plan()
   }
 
@@ -182,13 +178,13 @@ class AgreedCall implements Call, Timeable {
       this.#caller.ended?.(attempt)
       if (this.#query.tried.downs >= this.#layer.mostDowns) this.#takeBack()
       const isTakenBack = !this.#isOpen && outcome?.kind === 'cancelled'
-      if (voter.isSettled && !isTakenBack) this.#look() // otherwise the voter asks another worker, or fails
+      if (voter.isSettled && !isTakenBack) this.#advance() // otherwise the voter asks another worker, or fails
     }
   }
 
   failed(failure: Failure): void {
     if (failure.blame === 'load' || failure.blame === 'payload') this.#refusal ??= failure
-    this.#look()
+    this.#advance()
   }
 
   done(): void {
@@ -197,7 +193,7 @@ class AgreedCall implements Call, Timeable {
 
   /** In a dispute, an attempt that runs for too long is no longer waited for. */
   due(): void {
-    this.#look()
+    this.#advance()
   }
 
   /** The trial of an ejected worker has its outcome. */
@@ -218,7 +214,7 @@ class AgreedCall implements Call, Timeable {
   #vote(vote: Vote, voter: VotingCall): void {
     this.#votes.push(vote)
     if (typeof this.#proof !== 'string') this.#compare(vote, this.#proof)
-    else this.#look(voter)
+    else this.#advance(voter)
   }
 
   /** Answers of workers that are not ejected. */
@@ -228,7 +224,7 @@ class AgreedCall implements Call, Timeable {
   }
 
   /** Judges the votes, asks more voters where needed, and sets the timer. @param voter  whose answer has just come */
-  #look(voter?: VotingCall): void {
+  #advance(voter?: VotingCall): void {
     if (!this.#isKnown) this.#isBehind = true
     if (!this.#isKnown || this.#isVoid) return
     if (typeof this.#proof === 'string') this.#judge(this.#proof, voter)
@@ -295,7 +291,7 @@ class AgreedCall implements Call, Timeable {
     memory.recall(payload.vector, dueAt + OVERTIME_MS - clock.now(), (said) => {
       this.#isAsking = false
       tried.recalled ??= said
-      this.#look()
+      this.#advance()
       this.done()
     })
   }
@@ -388,7 +384,7 @@ class AgreedCall implements Call, Timeable {
   /** @returns whether the call goes on once the memory has answered */
   #waits(): boolean {
     const isHeld = this.#query.tried.waits(() => {
-      this.#look()
+      this.#advance()
       this.done()
     })
     if (isHeld) this.#running++

@@ -11,10 +11,7 @@ import type { Threshold } from './observations'
 /** Least audit rate, one in 200: without audits nobody would notice that the model was replaced. */
 const FLOOR = 0.005
 const MOST_RATE = 0.8
-/**
- * Audits take longer under load: a window allows for this many times the queries that now come during an audit, if its budget can bear
- * that.
- */
+/** Audits take longer under load: a window allows for this many times the queries that now come during an audit, if its budget can bear that. */
 const MORE = 4
 const MOST_DETECTED = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96]
 

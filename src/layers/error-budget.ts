@@ -25,10 +25,7 @@ const RISK = 0.35
 const SPARE_LATE = 5
 const NOTHING = Number.POSITIVE_INFINITY
 
-/**
- * How a query is answered. `audit`: a worker is asked although the memory is confident; until `grade` is called it may be the last allowed
- * error.
- */
+/** How a query is answered. `audit`: a worker is asked although the memory is confident; until `grade` is called it may be the last allowed error. */
 export interface Draw {
   readonly is: 'remember' | 'audit' | 'ask'
   /** Called with the model's answer: whether the memory was right. An audit whose answer never comes calls it with false. */
@@ -91,7 +88,7 @@ export class ErrorBudget {
   count(): void {
     this.#endWindow()
     this.#current.answers++
-    if (++this.#counted % EVERY === 0) this.#look()
+    if (++this.#counted % EVERY === 0) this.#findThreshold()
   }
 
   /** Number of the window, from 1 on. */
@@ -135,7 +132,7 @@ export class ErrorBudget {
       grade: (right) => {
         observations.learn(number, 1 / current.terms.rate, right)
         end(right)
-        if (!right && current === this.#current) this.#look()
+        if (!right && current === this.#current) this.#findThreshold()
       },
     }
   }
@@ -168,7 +165,7 @@ export class ErrorBudget {
   #endWindow(): void {
     if (!this.#current.isOver) return
     this.#current = this.#begin(this.#current)
-    this.#look()
+    this.#findThreshold()
   }
 
   #begin(before?: BudgetWindow): BudgetWindow {
@@ -185,7 +182,7 @@ export class ErrorBudget {
    * Finds the confidence threshold at which most queries are answered, among those that will probably not use up the allowed errors. So a
    * memory that is often wrong does not use up the allowed errors of repeats.
    */
-  #look(): void {
+  #findThreshold(): void {
     const { terms, left, answers } = this.#current
     const audits = terms.rate * Math.max(1, terms.length - answers)
     const most = Math.min(this.#options.maxError, left > 0 ? poissonMean(left, RISK) / audits : 0)
@@ -232,7 +229,7 @@ export class ErrorBudget {
     this.#observations = known
     const isBegun = loaded && (loaded.answers || loaded.detected || this.#late.spent)
     this.#current = isBegun ? loaded : this.#begin()
-    this.#look()
+    this.#findThreshold()
   }
 
   /** Predicted part of the looked-up queries that the memory would answer in a window like this one. */

@@ -9,9 +9,7 @@ import type { Repeats } from './savings'
 
 /** Bytes of an entry besides the values of its query and answer. */
 const OVERHEAD = 1000
-/**
- * Entries that stay even where equal queries are too rare to pay: a worker is asked for them again where the model may have been replaced.
- */
+/** Entries that stay even where equal queries are too rare to pay: a worker is asked for them again where the model may have been replaced. */
 const WITNESSES = 8
 
 export interface Kept {
@@ -114,9 +112,7 @@ export class ExactCache {
     for (const keeping of this.open.all) keeping.isForgotten = true
   }
 
-  /**
-   * Removes an identity's answers or a tenant's queries. Answers to open queries are not cached either, since they may be that identity's.
-   */
+  /** Removes an identity's answers or a tenant's queries. Answers to open queries are not cached either, since they may be that identity's. */
   forget({ identity, tenant }: { identity?: Identity; tenant?: string }): void {
     for (const [key, kept] of this.#all) {
       if (kept.tenant === tenant || (identity !== undefined && kept.by.identity === identity)) this.drop(key)

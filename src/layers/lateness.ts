@@ -25,10 +25,7 @@ const FEW_MEDIANS = 3
  * which one is slow at a time have a p99.9 of 46 ms instead of 23.
  */
 const UNSEEN = { count: 2, medians: 10 }
-/**
- * `older`: largest share of attempts that may be late; a larger share is no tail. `inVain`: largest share that may answer while its hedge
- * runs.
- */
+/** `older`: largest share of attempts that may be late; a larger share is no tail. `inVain`: largest share that may answer while its hedge runs. */
 const MOST = { older: 0.15, inVain: 0.05 }
 /** Factor beyond the optimal age, so that an answer which takes exactly as long as an earlier one comes before the hedge. */
 const PAST = 1.02

@@ -31,9 +31,7 @@ export interface RememberOptions {
         readonly errors?: Pick<ErrorBudget, 'isHeld' | 'draw' | 'expectedShare'> | undefined
       }
     | undefined
-  /**
-   * Whether nothing is given: the model does not answer equal queries equally, or its first answers contradict how its outputs are read.
-   */
+  /** Whether nothing is given: the model does not answer equal queries equally, or its first answers contradict how its outputs are read. */
   isOff(): boolean
   /** Mean time of a worker's answer in milliseconds; undefined while unknown. */
   inferenceMs(): number | undefined
@@ -83,7 +81,7 @@ class RememberLayer {
     if (!looks && !isRefused) return this.next(query, caller)
     const mayGive = !payoff.isOff || isRefused
     const call = new RememberedCall(this, query, caller, { memory, errors, savings, mayGive, isRefused })
-    call.look()
+    call.lookUp()
     return call
   }
 
@@ -114,7 +112,7 @@ class RememberedCall extends OutgoingCall {
   readonly #caller: Caller
   readonly #by: Deciding
   #isOpen = true
-  #isLooking = true
+  #isLookingUp = true
   /** Whether the caller has the call. */
   #isKnown = false
   /** The recalled answer of a query for which a worker is asked, and the draw that is told whether it was right. */
@@ -128,12 +126,12 @@ class RememberedCall extends OutgoingCall {
     this.#by = by
   }
 
-  look(): void {
+  lookUp(): void {
     const { memory, savings } = this.#by
     const withinMs = this.#layer.options.inferenceMs() ?? Number.POSITIVE_INFINITY
     memory.recall(this.#query.payload.vector, withinMs, (said, ms) => {
       if (ms !== undefined) savings.addLookup(ms)
-      this.#isLooking = false
+      this.#isLookingUp = false
       if (this.#isKnown) this.#goOnLater(said)
       else this.#goOn(said)
     })
@@ -190,7 +188,7 @@ class RememberedCall extends OutgoingCall {
   }
 
   override expire(): void {
-    if (!this.#isLooking) return super.expire()
+    if (!this.#isLookingUp) return super.expire()
     if (this.#isOpen) this.#caller.settled(tooLate(this.#query))
     this.#isOpen = false
   }

@@ -8,9 +8,7 @@ import { MemoryServer } from '../memory/server'
 import type { Thread } from '../platform/platform'
 import type { VirtualClock } from './virtual-clock'
 
-/**
- * Milliseconds: time of the work in the thread; time that a message takes of its sender's and its receiver's thread; time that it travels.
- */
+/** Milliseconds: time of the work in the thread; time that a message takes of its sender's and its receiver's thread; time that it travels. */
 export interface ThreadCosts extends Charges {
   readonly message: number
   readonly way: number
