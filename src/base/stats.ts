@@ -85,7 +85,7 @@ export function cusum(sum: number, value: number, drift: number): number {
 
 /** Plain data. */
 export interface RunningMoments {
-  /** Values seen, at most the size of the window. */
+  /** Values seen; it stays at the window size once that is reached. */
   count: number
   mean: number
   variance: number

@@ -9,7 +9,7 @@ import { BUDGETS, ErrorBudget } from '../layers/error-budget'
 import type { Experience } from '../memory/experience'
 import { Neighbours, type Said } from './neighbours'
 
-/** Answers in the first window. */
+/** Number of answers in the first window of an error budget. */
 export const firstWindow = (maxError: number) => Math.round(BUDGETS.first / maxError)
 
 /** A query of a stream. */

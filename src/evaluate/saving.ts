@@ -57,7 +57,7 @@ const LEVELS = [0.002, 0.01, 0.02, 0.05]
 const COINS = 10
 /** Queries that are timed to find how long an inference takes. */
 const TIMED = 20
-/** A shorter stream does not complete a window. */
+/** Queries of the shortest stream that completes a window at some level. */
 const ENOUGH = firstWindow(Math.max(...LEVELS))
 /** Share of the inferences that must be saved beyond those of equal queries. */
 const WORTH = 0.05

@@ -84,7 +84,7 @@ export class ErrorBudget {
     this.#current = this.#begin()
   }
 
-  /** Counts an answer, whoever gave it. A query that failed or was dropped counts in no window. */
+  /** Counts an answer, whoever gave it. No window counts a query that failed or was dropped. */
   count(): void {
     this.#endWindow()
     this.#current.answers++
