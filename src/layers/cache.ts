@@ -73,8 +73,8 @@ function repeat(layer: CacheLayer, key: string, kept: Kept, query: Query, caller
     if (own?.status !== 'exact') return draw.is === 'audit' ? draw.grade(false) : undefined
     const isAsRight = memory?.agrees(kept.answer.vector, own.answer.vector) === true
     if (isAsRight) draw.grade(true)
-    const told = (isRight: boolean) => isAsRight || draw.grade(isRight)
-    repeatability.compare(key, kept, own.answer, own.by[0].identity as string, told)
+    const report = (isRight: boolean) => isAsRight || draw.grade(isRight)
+    repeatability.compare(key, kept, own.answer, own.by[0].identity as string, report)
   }
   if (draw.is === 'ask') return new CachedCall(layer, key, changed(query, { said: askedOf(query) }), caller, grade)
   const { clock, timers } = layer
@@ -91,15 +91,15 @@ class CachedCall extends Relay implements Call, Keeping {
   readonly #key: string
   readonly #query: Query
   readonly #call: Call
-  readonly #told: ((own: Answer) => void) | undefined
+  readonly #report: ((own: Answer) => void) | undefined
 
-  /** @param told  receives the answer after it is cached */
-  constructor(layer: CacheLayer, key: string, query: Query, caller: Caller, told?: (own: Answer) => void) {
+  /** @param report  receives the answer after it is cached */
+  constructor(layer: CacheLayer, key: string, query: Query, caller: Caller, report?: (own: Answer) => void) {
     super(caller)
     this.#layer = layer
     this.#key = key
     this.#query = query
-    this.#told = told
+    this.#report = report
     this.tenant = query.turn.tenant
     this.#call = layer.next(query, this)
     layer.cache.open.add(this)
@@ -118,7 +118,7 @@ class CachedCall extends Relay implements Call, Keeping {
     this.#layer.cache.open.remove(this)
     if (outcome.kind === 'answer') {
       this.#keep(outcome)
-      this.#told?.(outcome)
+      this.#report?.(outcome)
     }
     super.settled(outcome)
   }

@@ -91,13 +91,19 @@ export class Observations {
   static load(state: unknown): Observations {
     const { doubts, weights } = saved.object('errorBudget.observations', state, ['doubts', 'weights'])
     const all = saved.list('errorBudget.observations.doubts', doubts, WINDOW)
-    const told = saved.numbers('errorBudget.observations.weights', weights, all.length, -MOST_WEIGHT, MOST_WEIGHT)
+    const savedWeights = saved.numbers(
+      'errorBudget.observations.weights',
+      weights,
+      all.length,
+      -MOST_WEIGHT,
+      MOST_WEIGHT,
+    )
     const loaded = new Observations()
     for (const [i, doubt] of saved
       .numbers('errorBudget.observations.doubts', doubts, all.length, REPEAT, 1)
       .entries()) {
       const number = doubt < 0 ? loaded.seeRepeat() : loaded.see(1 - doubt)
-      loaded.learn(number, Math.abs(told[i]), told[i] >= 0)
+      loaded.learn(number, Math.abs(savedWeights[i]), savedWeights[i] >= 0)
     }
     return loaded
   }

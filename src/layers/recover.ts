@@ -80,7 +80,7 @@ class RecoveredCall implements Call, Caller, Timeable {
   #decode: (() => Offer | undefined) | undefined
   #chosen: ChosenRecovery | undefined
   /** Grades the recovery that was given against the error budget. */
-  #told: ((isRight: boolean) => void) | undefined
+  #report: ((isRight: boolean) => void) | undefined
   #failure: Failure | undefined
   /** Whether the model's answer has been learned, or must not be. */
   #isTaught = false
@@ -270,7 +270,7 @@ class RecoveredCall implements Call, Caller, Timeable {
     const { tried } = this.#query
     if (this.#pressing === LATE) budget.take()
     tried.isRecovered = true
-    this.#told = errors?.recover()
+    this.#report = errors?.recover()
     const answer = Payload.of(recovery.answer, outputs)
     const { source } = recovery
     const by = source === 'code' ? (offer?.by ?? NONE) : NONE
@@ -312,7 +312,7 @@ class RecoveredCall implements Call, Caller, Timeable {
         const isRight = memory.grade(each, own, by)
         if (each === best.recovery) agreed = isRight === true
       }
-      this.#told?.(agreed)
+      this.#report?.(agreed)
     }
     // Without a query's values, the memory learns only the distribution of answers, and does not keep the pair.
     memory.learn(tried.isPassedOver ? NO_VALUES : payload.vector, own, by, isProven ? this.#current : undefined)

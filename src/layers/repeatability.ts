@@ -58,24 +58,30 @@ export class Repeatability {
    * Compares the cached answer of a query with the answer that it got now.
    *
    * @param from  the machine that answered now
-   * @param told  receives whether the cached answer is what the model says now, by more than one machine if there are several
+   * @param report  receives whether the cached answer is what the model says now, by more than one machine if there are several
    */
-  compare(key: string, kept: Kept, answer: Payload, from: Identity, told: (isRight: boolean) => void = () => {}): void {
+  compare(
+    key: string,
+    kept: Kept,
+    answer: Payload,
+    from: Identity,
+    report: (isRight: boolean) => void = () => {},
+  ): void {
     const { opinion, equality, kept: all } = this.#options
     this.#repeats++
     if (agree(kept.answer, answer, equality())) {
       this.#steady()
-      return told(true)
+      return report(true)
     }
-    if (!all.has(key, kept)) return told(false) // the cached answer belonged to an earlier model
+    if (!all.has(key, kept)) return report(false) // the cached answer belonged to an earlier model
     const known = this.#judging.get(kept)
-    if (known) return void known.waiting.push(told)
+    if (known) return void known.waiting.push(report)
     const before = kept.by.identity as Identity
-    const [between, waiting] = [[from, before], [told]]
+    const [between, waiting] = [[from, before], [report]]
     const isOfOthers = (other: OpenDifference) => !other.between.some((identity) => between.includes(identity))
     if ([...this.#judging.values()].some(isOfOthers)) {
       this.#replaced()
-      return told(false)
+      return report(false)
     }
     this.#judging.set(kept, { between, waiting })
     const isAsBefore = (other: Payload) => agree(kept.answer, other, equality())

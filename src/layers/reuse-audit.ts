@@ -18,16 +18,16 @@ export interface ReuseAuditOptions {
   readonly next: Service
 }
 
-/** @param told  called once, before the caller; undefined: no answer came */
+/** @param report  called once, before the caller; undefined: no answer came */
 export function audit(
   { clock, timers, next }: ReuseAuditOptions,
   query: Query,
   caller: Caller,
-  told: (own: Answer | undefined) => void,
+  report: (own: Answer | undefined) => void,
 ): ReuseAuditCall {
   const { choices, turn } = query
   const dueAt = clock.now() + AUDIT_MS
-  const call = new ReuseAuditCall(timers, query, caller, told)
+  const call = new ReuseAuditCall(timers, query, caller, report)
   const asking = {
     said: askedOf(query),
     choices: { ...choices, policy: 'retry' as const },
@@ -50,18 +50,18 @@ class ReuseAuditCall extends OutgoingCall implements Timeable {
   readonly #timers: Timers
   readonly #query: Query
   readonly #caller: Caller
-  #told: ((own: Answer | undefined) => void) | undefined
+  #report: ((own: Answer | undefined) => void) | undefined
   /** Whether its caller waits. */
   #isOpen = true
   dueAt = Number.NaN
   timer: Timeable['timer']
 
-  constructor(timers: Timers, query: Query, caller: Caller, told: (own: Answer | undefined) => void) {
+  constructor(timers: Timers, query: Query, caller: Caller, report: (own: Answer | undefined) => void) {
     super()
     this.#timers = timers
     this.#query = query
     this.#caller = caller
-    this.#told = told
+    this.#report = report
   }
 
   override drop(why: Drop): void {
@@ -101,8 +101,8 @@ class ReuseAuditCall extends OutgoingCall implements Timeable {
 
   #end(own: Answer | undefined): void {
     this.#timers.remove(this)
-    const told = this.#told
-    this.#told = undefined
-    told?.(own)
+    const report = this.#report
+    this.#report = undefined
+    report?.(own)
   }
 }

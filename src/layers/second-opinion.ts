@@ -57,45 +57,49 @@ export class SecondOpinion {
     return !this.#others([identity]).length
   }
 
-  judge(differing: Differing, told: (opinion: Opinion) => void): void {
+  judge(differing: Differing, report: (opinion: Opinion) => void): void {
     const { payload, answer, from, before, isAsBefore } = differing
     const isConfirmed = (other: Payload) => agree(other, answer, this.#options.trust.equality)
-    if (this.isProven) return told('confirmed')
+    if (this.isProven) return report('confirmed')
     const others = this.#others([from])
     if (!others.length) {
-      if (before === undefined) return told('open')
-      return this.ask(payload, [], (again) => told(!again ? 'open' : isConfirmed(again) ? 'confirmed' : 'alone'))
+      if (before === undefined) return report('open')
+      return this.ask(payload, [], (again) => report(!again ? 'open' : isConfirmed(again) ? 'confirmed' : 'alone'))
     }
     const isOther = others.some((identity) => identity !== before)
     this.ask(payload, isOther && before !== undefined ? [from, before] : [from], (second, who) => {
-      if (!second) return told('open')
-      if (!isAsBefore(second)) return told(isConfirmed(second) ? 'confirmed' : 'open')
-      if (before !== undefined && before !== who) return told('refuted')
-      if (!this.#others([from, who]).length) return told('open')
-      this.ask(payload, [from, who], (third) => told(third && isAsBefore(third) ? 'refuted' : 'open'))
+      if (!second) return report('open')
+      if (!isAsBefore(second)) return report(isConfirmed(second) ? 'confirmed' : 'open')
+      if (before !== undefined && before !== who) return report('refuted')
+      if (!this.#others([from, who]).length) return report('open')
+      this.ask(payload, [from, who], (third) => report(third && isAsBefore(third) ? 'refuted' : 'open'))
     })
   }
 
-  /** Asks one machine that is not in `apart`. @param told  receives its answer; undefined: none answered */
-  ask(payload: Payload, apart: readonly Identity[], told: (answer: Payload | undefined, from: Identity) => void): void {
-    if (this.#isClosed || !this.#others(apart).length) return told(undefined, '')
+  /** Asks one machine that is not in `apart`. @param report  receives its answer; undefined: none answered */
+  ask(
+    payload: Payload,
+    apart: readonly Identity[],
+    report: (answer: Payload | undefined, from: Identity) => void,
+  ): void {
+    if (this.#isClosed || !this.#others(apart).length) return report(undefined, '')
     const isBlocked = (identity: Identity) => apart.includes(identity) || !this.#counts(identity)
     const one = new OneMore(isBlocked, (attempt) => {
       this.#open.delete(one)
       stop()
       const { outcome, identity = '' } = attempt
       this.#options.pool.record({ attempt, onTime: false })
-      if (outcome?.kind === 'answered') return told(outcome.answer, identity)
+      if (outcome?.kind === 'answered') return report(outcome.answer, identity)
       const isGivenUp = outcome?.kind !== 'failed' || apart.length >= MOST_FAILED + 1
-      if (isGivenUp) return told(undefined, '')
-      this.ask(payload, identity ? [...apart, identity] : apart, told)
+      if (isGivenUp) return report(undefined, '')
+      this.ask(payload, identity ? [...apart, identity] : apart, report)
     })
     this.#open.add(one)
     const stop = this.#options.clock.after(
       MOST_MS,
       () => {
         this.#drop(one)
-        told(undefined, '')
+        report(undefined, '')
       },
       true,
     )
@@ -139,10 +143,10 @@ class OneMore implements Owner, Apart {
 
   constructor(
     readonly blocks: (identity: Identity) => boolean,
-    readonly told: (attempt: Attempt<Payload, Payload>) => void,
+    readonly report: (attempt: Attempt<Payload, Payload>) => void,
   ) {}
 
   settled(attempt: Attempt<Payload, Payload>): void {
-    if (!this.isDropped) this.told(attempt)
+    if (!this.isDropped) this.report(attempt)
   }
 }
