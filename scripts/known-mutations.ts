@@ -181,7 +181,7 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'who left while a group fills keeps his place in the paper’s scheme',
     file: 'layers/paper.ts',
-    from: '      this.#members = this.#members.filter((each) => each !== member) // there is room for another\n',
+    from: '      this.#members = this.#members.filter((each) => each !== member)\n',
     to: '',
     tests: ['layers/paper'],
   },

@@ -186,7 +186,7 @@ export abstract class OutgoingCall implements Caller {
   #dropped: Drop | undefined
 
   /** Sends the query. May be repeated once the earlier call has settled and runs no attempt. */
-  protected send(service: Service, query: Query): void {
+  send(service: Service, query: Query): void {
     this.#call = service(query, this)
     if (this.#dropped) this.#call.drop(this.#dropped)
   }

@@ -39,16 +39,14 @@ export function firstFigures(
   seconds: number,
   { ms, rows }: { ms: number; rows: number },
 ): string {
-  const { alone, decoded, remembered, all, lost } = figures()
+  const { alone, remembered, all, lost } = figures()
   const share = (name: string, part: Share | undefined) =>
     part && `${name} ${percent(part.accuracy)} (${interval(part.ci95)})`
   const parts = [
     `${at}${done} of ${total} ${stage}`,
     `${(ms / rows).toPrecision(2)} ms an answer`,
     share('the model alone', alone),
-    ...(stage === 'inputs'
-      ? [share('lost queries from the code alone', decoded), share('from memory alone', remembered)]
-      : []),
+    stage === 'inputs' && share('lost queries from the memory alone', remembered),
     share('all queries', all),
     share('lost queries only', lost),
   ]
