@@ -99,20 +99,21 @@ export class KernelMatrix {
     return this.#space.floats(this.#start(block) + 4 * (i * this.#stride + first), last - first)
   }
 
-  /** Lays out row i of what a block's first n pairs are to be solved with; of one block at a time. @param noise  added to the diagonal */
-  beginInverse(block: number, n: number, i: number, noise: number): void {
-    const tile = this.#space.words(this.#tile(block, block) + 2 * BLOCK * i, BLOCK)
-    const row = this.#space.doubles(this.#at.factor + 8 * i * even(n), n)
-    for (let j = 0; j <= i; j++) row[j] = tile[j] / 65535 + (i === j ? noise : 0)
-  }
-
-  /** One of the 3 n steps of its inverse. @throws RangeError where it is not positive definite */
-  stepInverse(n: number, step: number): void {
-    if (!this.#kernels.inverseStep(this.#at.inverse, this.#at.factor, n, step)) throw notDefinite()
-  }
-
-  /** @returns the inverse, n x n; kept in f32 */
-  endInverse(block: number, n: number): Float64Array {
+  /**
+   * Inverts what a block's first n pairs have in the matrix, with the noise added to its diagonal; it is kept in f32.
+   *
+   * @returns the inverse, n x n, in f64
+   * @throws RangeError if it is not positive definite
+   */
+  invert(block: number, n: number, noise: number): Float64Array {
+    for (let i = 0; i < n; i++) {
+      const tile = this.#space.words(this.#tile(block, block) + 2 * BLOCK * i, BLOCK)
+      const row = this.#space.doubles(this.#at.factor + 8 * i * even(n), n)
+      for (let j = 0; j <= i; j++) row[j] = tile[j] / 65535 + (i === j ? noise : 0)
+    }
+    for (let step = 0; step < 3 * n; step++) {
+      if (!this.#kernels.inverseStep(this.#at.inverse, this.#at.factor, n, step)) throw notDefinite()
+    }
     const inverse = new Float64Array(n * n)
     const to = this.#space.floats(this.#inverse(block), BLOCK * BLOCK).fill(0)
     for (let i = 0; i < n; i++) {

@@ -24,7 +24,6 @@ import { Deviations } from './deviations'
 import { sigmoid } from './logistic'
 import { CERTAIN, choiceLead, jointOdds, relativeOdds, withinOdds } from './odds'
 import { LEAST_VARIANCE } from './regression'
-import { finished } from './steps'
 
 /** A query unlike all that is remembered (no margin, or a variance of 1) has a confidence of one in ten, whatever late answers have shown. */
 const OUT_OF_DISTRIBUTION: Prior = { signals: [Math.log(1 / 9), 0], probability: 0.1 }
@@ -201,7 +200,7 @@ export class Confidence {
   /** Learns the spread of answers again from these, the oldest first: what a removed worker added would only fade with the next thousand answers. */
   differ(answers: readonly Float32Array[]): void {
     if (chooses(this.#criterion)) return
-    this.#deviations = finished(Deviations.over(this.#criterion, answers.slice(-DEVIATION_WINDOW)))
+    this.#deviations = Deviations.over(this.#criterion, answers.slice(-DEVIATION_WINDOW))
   }
 
   /** For `assume`, after `forget`. */
