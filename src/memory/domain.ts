@@ -51,8 +51,6 @@ const optionNames = ['shape', 'parts', 'outputs', 'criterion', 'bytes', 'feature
 export const DEFAULT_BYTES = 64 * 2 ** 20
 /** With fewer pairs a memory is useless: a full one cannot use the block that is being overwritten. */
 export const LEAST_PAIRS = 2 * BLOCK
-/** If the first queries would take more than this share of the bytes, only the user's features of them are kept. */
-const EARLY = 1 / 8
 
 export interface Domain extends Readonly<Required<MemoryOptions>> {
   /** The outputs of an answer, and when each is right. */
@@ -61,8 +59,6 @@ export interface Domain extends Readonly<Required<MemoryOptions>> {
   readonly open: boolean
   /** The user's features of a fixed query; undefined without a feature function. */
   readonly sample: Float32Array | undefined
-  /** Whether the user's features are computed as soon as a query comes, instead of when the memory begins. */
-  readonly early: boolean
   readonly sizes: Sizes
   /** The number of pairs that fit. */
   readonly capacity: number
@@ -82,16 +78,11 @@ export function domainOf(options: MemoryOptions): Domain {
     throw new RangeError(expected('parts', `lengths that add up to ${inputs}`, parts))
   }
   const open = options.features === undefined && isSignal(shape)
-  const isGiven = typeof features === 'object'
-  const sample = isGiven
-    ? features.sample
-    : typeof features === 'function'
-      ? sampleFeatures(features, inputs)
-      : undefined
-  const early = isGiven || (sample !== undefined && 4 * inputs * BLOCK > EARLY * bytes)
+  let sample: Float32Array | undefined
+  if (typeof features === 'object') sample = features.sample
+  else if (typeof features === 'function') sample = sampleFeatures(features, inputs)
   const sizes = sizesOf(shape, outputs, features, sample)
   if (open) Object.assign(sizes, { kind: 'signals', width: Math.max(inputs, SIGNAL_FEATURES) })
-  if (early) sizes.kept = sizes.width
   const capacity = room(bytes, sizes, LEAST_PAIRS)
   if (capacity < LEAST_PAIRS) {
     throw new RangeError(
@@ -99,7 +90,7 @@ export function domainOf(options: MemoryOptions): Domain {
     )
   }
   const judged = judgedOf(criterion)
-  return { shape, parts, outputs, criterion, judged, features, open, sample, early, bytes, sizes, capacity }
+  return { shape, parts, outputs, criterion, judged, features, open, sample, bytes, sizes, capacity }
 }
 
 function checkCriterion(criterion: Criterion, outputs: number): Criterion {
@@ -149,9 +140,9 @@ export function ownFeatures<Q>(
   throw new TypeError(expected(`${field}(query)`, `a Float32Array of ${width ? `${width} ` : ''}finite values`, own))
 }
 
-/** What a memory keeps of a query: its features if they are `early`, a shrunk image, or the query itself. Undefined if its values are too large to be compared. */
-export function reduced(query: Float32Array, { shape, features, early, sample }: Domain): Float32Array | undefined {
-  if (typeof features === 'function' && early) return ownFeatures(features, query, sample?.length)
+/** What a memory keeps of a query: the user's features, a shrunk image, or the query itself. Undefined if its values are too large to be compared. */
+export function reduced(query: Float32Array, { shape, features, sample }: Domain): Float32Array | undefined {
+  if (typeof features === 'function') return ownFeatures(features, query, sample?.length)
   if (features !== 'patches') return query
   const image = shrunk(query, shape)
   return isLegible(image) ? image : undefined
@@ -171,7 +162,8 @@ export function sizesOf(shape: readonly number[], outputs: number, features: Fea
   const kept = size({ shape })
   if (features === 'patches') return { shape, outputs, kind: features, width: PATCH_FEATURES, kept: shrunkSize(shape) }
   if (features === 'signals') return { shape, outputs, kind: features, width: SIGNAL_FEATURES, kept }
-  return { shape, outputs, kind: 'values', width: own?.length ?? kept, kept }
+  const width = own?.length ?? kept
+  return { shape, outputs, kind: 'values', width, kept: width }
 }
 
 /** The largest share of its bytes that a memory of images sets aside for beginning afresh. */

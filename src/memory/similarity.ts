@@ -3,7 +3,7 @@
 import { size } from '../base/tensor'
 import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
-import { type Domain, ownFeatures } from './domain'
+import type { Domain } from './domain'
 import { chooseMetric, studied } from './metric'
 import { type Point, PointTable, toMirror } from './mirror'
 import type { Pair } from './pairs'
@@ -127,7 +127,7 @@ export class Similarity {
   point(query: Float32Array): Point {
     const embedding = this.#embedding
     if (embedding instanceof Patches) return embedding.parts(query)
-    return this.#scaled(vectorOf(query, this.#domain, embedding))
+    return this.#scaled(embedding ? embedding.of(query) : query)
   }
 
   #scaled(vector: Float32Array): Float32Array {
@@ -216,25 +216,14 @@ function* decided(core: Core, domain: Domain, pairs: readonly Pair[]): Generator
   if (features === 'signals' || open) ways.push(yield* Signals.learn(core, shape, queries))
   const ranked: Required<Decided>[] = []
   for (const embedding of ways) {
-    const isComputed = embedding || sample !== undefined
     const vectors: Float32Array[] = []
     for (const query of queries) {
-      vectors.push(vectorOf(query, domain, embedding))
-      if (isComputed) yield
+      vectors.push(embedding ? embedding.of(query) : query)
+      if (embedding) yield
     }
-    const options = { criterion, parts: isComputed ? [vectors[0].length] : parts }
+    const options = { criterion, parts: embedding || sample ? [vectors[0].length] : parts }
     const { best } = yield* chooseMetric(core, vectors, answers, options)
     ranked.push({ embedding, metric: best, vectors })
   }
   return ranked.reduce((best, each) => (each.metric.loss < best.metric.loss ? each : best))
-}
-
-/** The values of a query that are compared, unscaled. */
-function vectorOf(
-  query: Float32Array,
-  { features, sample, early }: Domain,
-  embedding: Signals | undefined,
-): Float32Array {
-  if (typeof features === 'function' && !early) return ownFeatures(features, query, sample?.length)
-  return embedding ? embedding.of(query) : query
 }
