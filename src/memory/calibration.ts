@@ -42,7 +42,7 @@ export interface Graded {
   from?: string | undefined
 }
 
-/** The probability for these signals before any recovery was graded. */
+/** A probability for some signals that holds before any recovery was graded. */
 export interface Prior {
   signals: readonly number[]
   probability: number

@@ -228,7 +228,7 @@ export class Confidence {
     return confidenceState(this.#criterion, { tallies, graded, spread: this.#deviations.save() })
   }
 
-  /** The first label of the memory's recoveries, since the memory knows some labels better than others. Decoding does not, and has none. */
+  /** The first label of a recovery by the memory, for the label's intercept: the memory knows some labels better than others. Decoding does not. */
   #label({ answer, source }: Recovered): number | undefined {
     const first = source === 'memory' ? this.#labelled : undefined
     return first && labelAt(outputIn(answer, first), first.right)

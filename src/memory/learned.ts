@@ -14,7 +14,7 @@ export interface SavedState {
 }
 
 interface StateOptions extends ModelMarks {
-  /** Workers' records, if they are loaded: a state with them warns if its model cannot be told. */
+  /** Given if workers' records are loaded as well; then it warns if it is unknown whether the state is of this model. */
   evidence?: Persistent | undefined
   /** Called if it is unknown which model the state belongs to. */
   warn(text: string): void

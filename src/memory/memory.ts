@@ -67,7 +67,7 @@ export class Memory {
   readonly #core: Core
   readonly #domain: Domain
   #phase: Phase = { is: 'collecting', pairs: [] }
-  /** How much the model's answers differ from each other. */
+  /** The spread of the model's answers, by which outliers are recognised. */
   #deviations: Deviations
 
   /**
@@ -191,7 +191,7 @@ export class Memory {
 
   #advance({ regression, next, size }: Known): void {
     const every = size < SMALL && next === size ? SOON : BLOCK
-    if (next % every === 0) regression.settle() // or 0, after the last and perhaps shorter block
+    if (next % every === 0) regression.settle() // next is 0 after the last block, which may be shorter
     regression.advance()
   }
 

@@ -206,7 +206,7 @@ interface Decided {
   vectors?: Float32Array[]
 }
 
-/** Chooses between values and signal features, where both are allowed, and a metric: by leave-one-out error. In steps. */
+/** Chooses a metric, and whether values or signal features are compared, by leave-one-out error. In steps. */
 function* decided(core: Core, domain: Domain, pairs: readonly Pair[]): Generator<void, Decided> {
   const { shape, parts, criterion, features, open, sample } = domain
   const queries = pairs.map(({ query }) => query)

@@ -51,7 +51,7 @@ export class MemoryThread {
   #ids = 0
   /** Called with the reply to an order, or with nothing if the thread ends first. */
   readonly #replies = new Map<number, (reply: unknown, error?: ApproxiferError) => void>()
-  /** Unfinished promises; they keep the process alive. */
+  /** The number of promises that wait for the thread; meanwhile it keeps the process alive. */
   #waiting = 0
   /** Lookups without a reply, and the bytes of their queries. */
   #lookups = 0
@@ -193,7 +193,7 @@ export class MemoryThread {
     }
   }
 
-  /** The thread is lost. */
+  /** Gives the thread up, and tells each memory why. */
   #fail(why: string): void {
     if (this.isLost) return
     this.isLost = true

@@ -29,7 +29,7 @@ export class TimeBudget {
     return this.#left > 0
   }
 
-  /** Milliseconds until some time is left. */
+  /** Milliseconds to wait until the work may go on. */
   get waitMs(): number {
     return this.has ? 0 : Math.ceil(-this.#left / this.#share())
   }
