@@ -12,7 +12,7 @@ import { DEFAULT_BYTES, domainOf, LEAST_PAIRS, needed, ownSizes, reduced, room, 
 import { checkMemory, loadMemory, saveMemory } from './memory-state'
 import { begin, collect, type Known, type Pair, type Recollection } from './pairs'
 import { hasPatches } from './patches'
-import { type Deciding, Renewal } from './renewal'
+import { Renewal, type RenewalSteps } from './renewal'
 import { inUnits, outOfUnits } from './units'
 
 export type { Features, MemoryOptions } from './domain'
@@ -196,11 +196,11 @@ export class Memory {
   }
 
   /** Decides again how queries are compared, in steps. The present memory is used until there is a better one. */
-  #decide(before: Ready, deciding: Deciding): void {
+  #decide(before: Ready, deciding: RenewalSteps): void {
     this.#phase = { is: 'working', pairs: [], known: before.known, steps: this.#decided(before, deciding), before }
   }
 
-  *#decided(phase: Ready, deciding: Deciding): Generator<void, Phase> {
+  *#decided(phase: Ready, deciding: RenewalSteps): Generator<void, Phase> {
     return { ...phase, known: (yield* deciding) ?? phase.known }
   }
 

@@ -53,11 +53,11 @@ export interface Replies {
   readonly taken: { readonly taken: Taken }
 }
 
-type Reply = { [K in keyof Replies]: { readonly is: K; readonly id: number } & Replies[K] }[keyof Replies]
+type MemoryReply = { [K in keyof Replies]: { readonly is: K; readonly id: number } & Replies[K] }[keyof Replies]
 
 /** From the thread. */
 export type Report = { readonly of: number } & (
-  | Reply
+  | MemoryReply
   | { readonly is: 'state'; readonly state: MemorySnapshot }
   | { readonly is: 'warning'; readonly text: string }
 )

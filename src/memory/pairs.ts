@@ -45,7 +45,7 @@ export interface Pair {
 
 export type KnownAnswer = Pick<Pair, 'answer' | 'from'>
 
-export interface Fit {
+export interface Begun {
   known: Known
   /** The leave-one-out error of the first pairs, pooled over the outputs. */
   error: number
@@ -79,7 +79,7 @@ export class Known {
     similarity: Similarity,
     pairs: readonly KnownAnswer[],
     regression: KernelRegression,
-  ): Generator<void, Fit> {
+  ): Generator<void, Begun> {
     const leftOut = yield* regression.leaveOneOut(domain.judged)
     const from = pairs.map((pair) => pair.from)
     const known = new Known(domain, similarity, regression, from)
@@ -171,7 +171,7 @@ export function collect(pairs: Pair[], { query, answer, from }: Pair): boolean {
 }
 
 /** A memory of some pairs, and its leave-one-out error, pooled over the outputs. In steps. */
-export function* begin(core: Core, domain: Domain, pairs: readonly Pair[]): Generator<void, Fit> {
+export function* begin(core: Core, domain: Domain, pairs: readonly Pair[]): Generator<void, Begun> {
   const similarity = yield* Similarity.learn(core, domain, pairs)
   const plain = yield* Known.fitted(domain, similarity, pairs, yield* similarity.regressed(pairs))
   if (!similarity.points.mirrors) return plain

@@ -19,7 +19,7 @@ const KNOWING = 0.8
 /** And its error is smaller than today's by this share of the variance: after noise it is smaller by .1 (Fashion) to .37 (CIFAR). */
 const FRESHER = 0.05
 
-export type Deciding = Generator<void, Known | undefined>
+export type RenewalSteps = Generator<void, Known | undefined>
 
 export class Renewal {
   readonly #core: Core
@@ -54,7 +54,7 @@ export class Renewal {
    * @param error  the squared error of its prediction, pooled over the outputs
    * @returns the steps of deciding again, if that is due; they return nothing if the memory should stay as it is
    */
-  see(pair: Pair, error: number, known: Known): Deciding | undefined {
+  see(pair: Pair, error: number, known: Known): RenewalSteps | undefined {
     const { sizes, capacity, bytes } = this.#domain
     if (sizes.kind !== 'patches') return known.size >= this.#restudyAt ? this.restudy(known) : undefined
     const hasRoom = grown(sizes, Math.min(known.size + BLOCK, capacity)) + beginning(sizes) <= bytes
@@ -64,7 +64,7 @@ export class Renewal {
   }
 
   /** All pairs under the best metric, if it is better than today's. */
-  *restudy(known: Known): Deciding {
+  *restudy(known: Known): RenewalSteps {
     this.plan(known.size)
     const { similarity, places } = known
     const pairs = known.pairs(places)
@@ -75,7 +75,7 @@ export class Renewal {
   }
 
   /** The latest images alone, if each is predicted better from the others than it was by today's memory. */
-  *#afresh(): Deciding {
+  *#afresh(): RenewalSteps {
     const [latest, today] = [this.#latest, this.#error]
     this.clear()
     this.#collectAfter = AFRESH * this.#seen
