@@ -244,8 +244,8 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'a memory that hangs is waited for',
     file: 'memory/thread.ts',
-    from: 'ofUse(withinMs), () => tell(lookup))',
-    to: 'ofUse(withinMs), () => {})',
+    from: 'usefulMs, () => settle(undefined, undefined))',
+    to: 'usefulMs, () => {})',
     tests: ['memory/thread.slow'],
   },
   {

@@ -102,20 +102,21 @@ export class KernelMatrix {
     return this.#space.floats(this.#start(block) + 4 * (i * this.#stride + first), last - first)
   }
 
-  /** Prepares row i of the matrix of a block's first n pairs for inversion. Only one block at a time. @param noise  added to the diagonal */
-  beginInverse(block: number, n: number, i: number, noise: number): void {
-    const tile = this.#space.words(this.#tile(block, block) + 2 * BLOCK * i, BLOCK)
-    const row = this.#space.doubles(this.#at.factor + 8 * i * even(n), n)
-    for (let j = 0; j <= i; j++) row[j] = tile[j] / 65535 + (i === j ? noise : 0)
-  }
-
-  /** One of the 3 n steps of the inversion. @throws RangeError if the matrix is not positive definite */
-  stepInverse(n: number, step: number): void {
-    if (!this.#kernels.inverseStep(this.#at.inverse, this.#at.factor, n, step)) throw notDefinite()
-  }
-
-  /** Stores the inverse in f32. @returns it in f64, n x n */
-  endInverse(block: number, n: number): Float64Array {
+  /**
+   * Inverts what a block's first n pairs have in the matrix, with the noise added to its diagonal; it is kept in f32.
+   *
+   * @returns the inverse, n x n, in f64
+   * @throws RangeError if it is not positive definite
+   */
+  invert(block: number, n: number, noise: number): Float64Array {
+    for (let i = 0; i < n; i++) {
+      const tile = this.#space.words(this.#tile(block, block) + 2 * BLOCK * i, BLOCK)
+      const row = this.#space.doubles(this.#at.factor + 8 * i * even(n), n)
+      for (let j = 0; j <= i; j++) row[j] = tile[j] / 65535 + (i === j ? noise : 0)
+    }
+    for (let step = 0; step < 3 * n; step++) {
+      if (!this.#kernels.inverseStep(this.#at.inverse, this.#at.factor, n, step)) throw notDefinite()
+    }
     const inverse = new Float64Array(n * n)
     const to = this.#space.floats(this.#inverse(block), BLOCK * BLOCK).fill(0)
     for (let i = 0; i < n; i++) {
