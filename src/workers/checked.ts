@@ -1,7 +1,7 @@
 /**
- * A worker as a predictor has it. What a worker says of itself is read here alone. A getter may throw, or say now one thing, now another: what
- * tells workers apart is read once, when it joins; what may change is checked each time, and something safe stands in the place of nonsense,
- * with one warning. So a worker at fault is passed over, and no loop over what it says lasts longer than a turn.
+ * Wraps a worker of unknown origin for the predictor: every property that a worker reports is read and checked here. A property's
+ * getter may throw or change its answer. Properties that tell workers apart are read once, when the worker joins. The others are
+ * checked at each read; a wrong value causes one warning and is replaced by a safe default.
  */
 
 import { checkBoolean, checkString, expected, isObject } from '../base/check'
@@ -12,7 +12,7 @@ import { checkSpecs, checkWorker, type ModelWorker } from './worker'
 
 type Optional<T> = T | undefined
 type Fits = (value: unknown) => boolean
-/** A function for each property: what is read by a name that varies takes several times as long. */
+/** Reads one property. Each property has its own function, since `worker[name]` with a varying name takes several times as long. */
 type Read = (worker: ModelWorker) => unknown
 
 const isBoolean: Fits = (value) => typeof value === 'boolean'
@@ -37,16 +37,16 @@ export class CheckedWorker implements ModelWorker {
   declare readonly fingerprint: Optional<string>
   readonly #worker: ModelWorker
   readonly #warn: Warn
-  /** Of which it was warned. */
+  /** Properties about which a warning was given. */
   readonly #odd = new Set<string>()
-  /** It is being asked something: what asks it from inside of that gets no answer. */
+  /** True while a getter of the worker runs. A getter that reads the wrapper again gets the default, so it cannot recurse for ever. */
   #isAsked = false
   #slots = 1
 
   /**
-   * @param field  what it is called in errors
-   * @param warn   must not throw
-   * @throws TypeError, RangeError for what is no worker
+   * @param field path of the worker in error messages
+   * @param warn called with each warning; must not throw
+   * @throws TypeError or RangeError if the object does not implement ModelWorker
    */
   constructor(field: string, worker: ModelWorker, warn: Warn) {
     try {
@@ -193,7 +193,7 @@ export class CheckedWorker implements ModelWorker {
     await this.#worker.close()
   }
 
-  /** What it says now, if that fits. */
+  /** Returns the property's current value, or `otherwise` if the value is invalid or the getter throws. */
   #ask<T>(field: keyof ModelWorker, read: Read, fits: Fits, what: string, otherwise: T): T {
     if (this.#isAsked) return otherwise
     this.#isAsked = true

@@ -1,4 +1,4 @@
-/** A worker on this machine: it restarts its thread when that dies, and waits longer each time. */
+/** A worker that runs the model in a thread of this machine, and restarts the thread with backoff when it dies. */
 
 import { platform } from '#platform'
 import { type Abort, abortOf } from '../../base/abort'
@@ -11,13 +11,13 @@ import type { ThreadSettings } from './options'
 import { ModelThread } from './thread'
 
 /**
- * Rows that go through the model in one run at most, and their values together: more would gain little (LeNet: 20 % more
- * rows a second by 2 in one run, 38 % by 4, 40 % by 16), and copying them would hold the sender up.
+ * Limits of a batch: queries, and input values of all of them. Larger batches gain little (LeNet: 20 % more queries a second by
+ * batches of 2, 38 % by 4, 40 % by 16), and copying them would block the sender.
  */
 const MOST_ROWS = 16
 const MOST_VALUES = 2 ** 18
 
-/** Wait before the n-th restart in a row: 100 ms, 200 ms, ... up to this. */
+/** Exponential backoff: 100 ms before the first restart, doubled for each further one in a row, up to a minute. */
 const FIRST_BACKOFF_MS = 100
 const MOST_BACKOFF_MS = 60_000
 
@@ -30,7 +30,7 @@ export class LocalWorker implements ModelWorker {
   #loaded: Loaded | undefined
   #thread: ModelThread | undefined
   #state: 'starting' | 'ready' | 'down' | 'closed' = 'starting'
-  /** Threads in a row that have died without an answer. */
+  /** Threads in a row that died without an answer. */
   #failures = 0
   #timer: ReturnType<typeof setTimeout> | undefined
 
@@ -41,7 +41,7 @@ export class LocalWorker implements ModelWorker {
     this.#options = options
   }
 
-  /** Resolves when it takes calls. @throws ApproxiferError MODEL, WORKER; CLOSED where it was closed meanwhile */
+  /** Resolves when it takes calls. @throws ApproxiferError MODEL or WORKER; CLOSED if it was closed meanwhile */
   async start(onSilence?: (text: string) => void): Promise<void> {
     this.#state = 'starting'
     const onDeath = (why: string) => {
@@ -71,7 +71,7 @@ export class LocalWorker implements ModelWorker {
     return this.#state === 'ready' && !this.#thread?.full
   }
 
-  /** A thread that runs a model cannot be told to stop, only be stopped. */
+  /** A running inference cannot be interrupted; only the whole thread can be stopped. */
   get interruptible(): boolean {
     return false
   }
@@ -80,7 +80,7 @@ export class LocalWorker implements ModelWorker {
     return true
   }
 
-  /** Native code takes no shared memory. */
+  /** Native code cannot read shared memory. */
   get sharedMemory(): ModelWorker['sharedMemory'] {
     return this.#options.runtime === 'onnxruntime-node' ? undefined : platform.memory
   }
@@ -101,10 +101,10 @@ export class LocalWorker implements ModelWorker {
     return (this.#loaded as Loaded).sequence
   }
 
-  /** More than one where the model's batch dimension is dynamic, and what a batch has no influence on one query's answer. */
+  /** Above 1 if the model's batch dimension is dynamic and batching was found not to change its answers. */
   get maxBatch(): number {
     const { batches, signature } = this.#loaded as Loaded
-    const values = rowLength(signature.inputs) || 1 // NaN where lengths differ: few of these models take images
+    const values = rowLength(signature.inputs) || 1 // NaN for dynamic shapes, which are seldom images
     return batches ? Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_VALUES / values))) : 1
   }
 
@@ -147,14 +147,13 @@ export class LocalWorker implements ModelWorker {
     this.#restartLater()
   }
 
-  /** A worker to be restarted keeps no process alive. */
   #restartLater(): void {
     const wait = Math.min(FIRST_BACKOFF_MS * 2 ** this.#failures++, MOST_BACKOFF_MS)
     this.#timer = setTimeout(() => void this.#restart(), wait)
     if (typeof this.#timer === 'object') this.#timer.unref()
   }
 
-  /** A failed restart counts like a death; only a model that no longer loads ends it. */
+  /** Starts a new thread. A failed restart is tried again later, unless the model itself can no longer be loaded. */
   async #restart(): Promise<void> {
     try {
       await this.start()

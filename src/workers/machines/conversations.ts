@@ -1,25 +1,25 @@
-/** Where answers to a gateway arrive: each conversation has an address of its own that cannot be guessed. */
+/** Addresses for replies to a gateway: each call gets an address that cannot be guessed. */
 
 import { randomToken } from '../../base/random-token'
 import type { Link } from './link'
 
 export interface Conversation {
-  /** Where replies go. */
+  /** The address of the replies. */
   readonly to: string
-  /** @throws where the link is closed */
+  /** @throws if the link is closed */
   send(bytes: Uint8Array): void
-  /** Whatever still comes is not heard. */
+  /** Drops all later replies. */
   close(): void
 }
 
-/** A reply; undefined where nobody listens at the other end. */
+/** Called with each reply; with undefined if no one listens at the worker's address. */
 type Heard = (reply: Uint8Array | undefined) => void
 
 export class Conversations {
-  /** By their addresses. */
+  /** Handlers by reply address. */
   readonly #open = new Map<string, Heard>()
 
-  /** @param gateway  its public key */
+  /** @param gateway the gateway's public key */
   constructor(
     private readonly link: Link,
     private readonly gateway: string,
@@ -29,7 +29,7 @@ export class Conversations {
     })
   }
 
-  /** @param worker  the address of the other end */
+  /** @param worker the worker's address */
   open(worker: string, heard: Heard): Conversation {
     const to = this.link.addresses.reply(this.gateway, randomToken())
     this.#open.set(to, heard)

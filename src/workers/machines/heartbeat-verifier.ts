@@ -1,4 +1,7 @@
-/** Heartbeats as they come: those with a key's identity count where they are signed with it, or where the link proves whose they are. */
+/**
+ * Verifies heartbeats: a heartbeat with a public key as identity is accepted only if it is signed with that key, or the link
+ * authenticates its sender.
+ */
 
 import { keys } from '#keys'
 import { ApproxiferError } from '../../base/errors'
@@ -9,9 +12,9 @@ import type { FleetSettings } from './options'
 import { isBeatOf, type Verify } from './signed-heartbeat'
 import type { MachineWorker } from './worker'
 
-/** Signatures under new names that are checked before whatever else waits has its turn: each takes 100 us or more. */
+/** Signatures under new names that are checked before other work gets its turn: each takes 100 us or more. */
 const AT_A_TIME = 20
-/** Heartbeats under new names that wait for that. Others are dropped: who is there is heard again. */
+/** Heartbeats under new names that may wait for the check. More are dropped; workers send another heartbeat soon. */
 const MOST_WAITING = 1000
 
 export class HeartbeatVerifier {
@@ -19,7 +22,7 @@ export class HeartbeatVerifier {
   readonly #waiting: (() => Promise<void>)[] = []
   #isChecking = false
 
-  /** @param known  the worker of a name. @param believe  a heartbeat is its worker's own; at once where nothing is signed */
+  /** @param known finds the worker of a name @param believe called with each verified heartbeat; synchronously if nothing is signed */
   constructor(
     private readonly link: Pick<Link, 'addresses' | 'proves'>,
     private readonly settings: FleetSettings,
@@ -47,7 +50,7 @@ export class HeartbeatVerifier {
     const own = worker?.identity === identity ? worker : undefined
     const verify = own?.peer?.verify ?? keys.verifier(identity)
     const check = async () => {
-      if (this.#isRefused(beat)) return // since it waited
+      if (this.#isRefused(beat)) return // it may have become too many names while it waited
       if (await isBeatOf(verify, this.link.addresses.worker(beat), bytes)) this.#accept(beat, verify)
       else this.settings.forgeries.drop(name)
     }

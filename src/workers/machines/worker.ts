@@ -1,4 +1,4 @@
-/** One worker of a fleet as its gateway sees it. */
+/** The gateway's end of one worker in a fleet. */
 
 import { type Abort, aborted, abortOf } from '../../base/abort'
 import { ApproxiferError, asError } from '../../base/errors'
@@ -16,47 +16,47 @@ import type { FleetSettings } from './options'
 import { assemblyOf, pack, unpack } from './packing'
 import type { Verify } from './signed-heartbeat'
 
-/** What the workers of a fleet share. */
+/** The part of a fleet that its workers use. */
 export interface FleetGateway {
   readonly settings: FleetSettings
   readonly link: Link
   readonly macs: Macs
   readonly conversations: Conversations
-  /** Nobody listens at the worker's address. */
+  /** Called when no one listens at the worker's address. */
   unheard(worker: MachineWorker): void
   closed(worker: MachineWorker): void
 }
 
-/** How a machine with a key is told from others that speak in its name: by its signature in heartbeats, else by its MAC. */
+/** Authenticates a machine with a key: heartbeats by their signature, replies by their MAC. */
 export interface Peer {
   verify: Verify
   channel: Channel
 }
 
-/** A call of one row. One that an abort has settled keeps its place until the worker is done with it. */
+/** A call for one query. An aborted call stays open until the worker has replied. */
 interface SentCall {
   readonly call: OpenCall
   readonly conversation: Conversation
   readonly parts: Assembly
   readonly expiresAt: number
-  /** Of who asks, where the worker reads it. */
+  /** Undefined if there is none, or it is not a valid W3C traceparent. */
   readonly traceparent: string | undefined
-  /** The highest number of a frame that came for it: one that is sent again by others does not count twice. */
+  /** The highest sequence number of the replies so far: lower ones are replays. */
   heard: number
-  /** `never`: nobody listened when it was sent. */
+  /** Whether the query was sent `once` or `again`; `never`: no one listened at the worker's address. */
   sent: 'once' | 'again' | 'never'
-  /** Heartbeats since it was sent that told of no call at the worker. */
+  /** Heartbeats in a row, since it was sent, that reported no open call at the worker. */
   idleBeats: number
 }
 
-/** More than these mean that the call was lost on its way. */
+/** After more such heartbeats the call was lost on its way. */
 const IDLE_BEATS = 2
-/** For the heartbeat of a worker at whose address nobody is said to listen: others can say that as well. */
+/** How long a signed worker may still send a heartbeat after a notice that no one listens at its address, since that notice may be forged. */
 const UNHEARD_MS = 250
 const DROPPED = new ApproxiferError('ABORTED', 'nobody waits for it any more')
 
 export class MachineWorker implements ModelWorker {
-  // What it said when it joined stays.
+  // Set by the worker's first heartbeat.
   readonly name: string
   readonly identity: string
   readonly signed: boolean
@@ -66,30 +66,33 @@ export class MachineWorker implements ModelWorker {
   readonly fingerprint: string | undefined
   readonly scales: readonly number[] | undefined
   readonly slots: number
-  /** It is told of aborts in any case: what waits there is dropped. */
+  /** Undefined, not false: an abort of a waiting call is useful in any case, since the worker's machine drops it. */
   readonly interruptible: true | undefined
-  /** Where it answers one at a time the next is sent ahead; else several are on their way anyway. */
+  /** With one slot the next query is sent in advance; with several the network delay is hidden anyway. */
   readonly takesNext: boolean
   onFree: (() => void) | undefined
-  /** Of the worker itself, which tells it from others. */
+  /** The worker's address. */
   readonly address: string
-  /** What it said last, and when. */
+  /** The worker's last heartbeat, and when it came. */
   beat: Heartbeat
   heardAt: number
   readonly #gateway: FleetGateway
   readonly #calls = new Set<SentCall>()
-  /** `down`: what runs its model is; `away`: the way to it is interrupted, and its calls will be sent again; `lost`: it is silent, and its calls were rejected. */
+  /**
+   * `down`: the runtime under it has died; `away`: the connection is interrupted, and calls will be sent again; `lost`: it is silent, and
+   * its calls were rejected.
+   */
   #state: 'up' | 'down' | 'away' | 'lost' | 'closed'
-  /** What came from it is looked at in the order in which it came: its answer goes before its leaving. */
+  /** Processes messages in the order in which they came, so that an answer is read before a farewell. */
   readonly incoming = new SerialQueue()
-  /** What goes to it gets a MAC, which may take its time, and is sent in the order in which it was said. */
+  /** Sends frames in order, since computing a MAC may be asynchronous. */
   readonly #outgoing = new SerialQueue()
-  /** The question whether it is there, where it was asked since it was heard. */
+  /** The ping that was sent since the last heartbeat, if any. */
   #question: Conversation | undefined
-  /** Ends the wait for a heartbeat, where it was said that nobody listens to it. */
+  /** Stops waiting for a heartbeat after a notice that no one listens. */
   #cancelDoubt: (() => void) | undefined
 
-  /** @param peer  its machine; undefined: that has no key, or the link proves who speaks */
+  /** @param peer authenticates its machine; undefined: the machine has no key, or the link authenticates it */
   constructor(
     beat: Heartbeat,
     gateway: FleetGateway,
@@ -119,7 +122,7 @@ export class MachineWorker implements ModelWorker {
     return this.#state === 'up' && !this.#cancelDoubt && this.#calls.size < most
   }
 
-  /** One that is only `away` may be back in a moment. */
+  /** False while the worker is `away`, since it may be back in a moment. */
   get gone(): boolean {
     return this.#state === 'lost' || this.isClosed
   }
@@ -128,12 +131,12 @@ export class MachineWorker implements ModelWorker {
     return this.#state === 'closed'
   }
 
-  /** Calls that it has, wanted or not. */
+  /** Number of calls that it has not replied to, aborted ones included. */
   get open(): number {
     return this.#calls.size
   }
 
-  /** Whether it was asked for a sign of life and has not given one. */
+  /** Whether a ping was sent since the last heartbeat. */
   get isAsked(): boolean {
     return this.#question !== undefined
   }
@@ -184,15 +187,15 @@ export class MachineWorker implements ModelWorker {
     })
   }
 
-  /** It is said that nobody listens to it, which is so unless the worker itself says something. */
+  /** A notice came that no one listens at the worker's address. It is believed unless the worker sends a heartbeat soon. */
   #doubt(): void {
-    if (!this.peer) return this.#gateway.unheard(this) // nobody else can say that, or others can say anything in its name
+    if (!this.peer) return this.#gateway.unheard(this) // no one else can send the notice, or nothing is authenticated anyway
     if (!this.isThere || this.#cancelDoubt) return
     this.#cancelDoubt = this.#gateway.settings.clock.after(UNHEARD_MS, () => this.#gateway.unheard(this), true)
     this.ask()
   }
 
-  /** Nobody listened when this call was sent, and so when those were that were sent after it. */
+  /** Marks this call, and all that were sent after it, as never received by the worker. */
   #unasked(first: SentCall): void {
     let isSince = false
     for (const sent of this.#calls) {
@@ -223,7 +226,7 @@ export class MachineWorker implements ModelWorker {
       }
       const answer = sent.parts.add(frame)
       if (frame.about !== FOR_EVER && frame.about !== markOf(this.fingerprint)) {
-        this.ask() // its next heartbeat says which
+        this.ask() // its next heartbeat tells which model it has
         throw new ApproxiferError('WORKER', `${this.name} has another model now`)
       }
       if (answer) this.#done(sent, unpack(answer, this.signature.outputs))
@@ -249,10 +252,10 @@ export class MachineWorker implements ModelWorker {
     if (this.free) this.onFree?.()
   }
 
-  /** Asks for a sign of life, unless it was asked since it was heard: where nobody listens any more, the link may say so at once. */
+  /** Sends a ping, unless one was sent since the last heartbeat. If the worker is gone the link may report that at once. */
   ask(): void {
     if (this.isAsked) return
-    this.#question = this.#converse(() => {}) // its next heartbeat is the answer
+    this.#question = this.#converse(() => {}) // the reply is ignored: the ping also causes a heartbeat
     this.#say(this.#question, encode('ping'))
   }
 
@@ -263,12 +266,12 @@ export class MachineWorker implements ModelWorker {
     this.#question = undefined
   }
 
-  /** The way to the fleet is interrupted: whether it is there has yet to be heard. Its calls wait. */
+  /** The connection to the fleet is interrupted: calls wait until it is back. */
   interrupt(): void {
     if (this.isThere) this.#state = 'away'
   }
 
-  /** It is not to be reached: its calls are for others. It may be heard again. */
+  /** The worker cannot be reached: its calls are rejected, to be sent to others. A heartbeat brings it back. */
   lose(why: string): void {
     if (this.gone) return
     this.#state = 'lost'
@@ -293,7 +296,7 @@ export class MachineWorker implements ModelWorker {
     const failed = (error: unknown) => this.#done(sent, asError(error, 'WORKER', `${this.name}: `))
     try {
       const values = pack(sent.call.query, this.signature.inputs)
-      // Each is a copy: the caller's row may be another's before all are sent.
+      // Each frame is a copy: the caller may reuse the query's buffers before all frames are sent.
       for (const frame of encodeValues('row', values, link.most, budgetMs, sent.traceparent)) {
         this.#say(sent.conversation, frame, failed)
       }
@@ -302,7 +305,7 @@ export class MachineWorker implements ModelWorker {
     }
   }
 
-  /** @param failed  told where the link is closed */
+  /** @param failed called if the link is closed */
   #say(conversation: Conversation, frame: Uint8Array, failed: (error: unknown) => void = () => {}): void {
     const authentic = () => this.peer?.channel.authenticate(this.address, conversation.to, frame) ?? frame
     this.#outgoing.run(() =>
@@ -316,20 +319,20 @@ export class MachineWorker implements ModelWorker {
     )
   }
 
-  /** As if it had been sent now for the first time. The worker may have it still: then it is done once. */
+  /** Sends a call again after a reconnection. If the worker still has the query it runs it once. */
   #resend(sent: SentCall): void {
     if (sent.call.settled) return this.#done(sent, DROPPED)
     Object.assign(sent, { idleBeats: 0, sent: 'again' } satisfies Partial<SentCall>)
     this.#send(sent)
   }
 
-  /** What still waits at the worker is dropped there. */
+  /** The worker drops the query if it has not started it. */
   #aborted(sent: SentCall): void {
     this.#say(sent.conversation, encode('cancel'))
     if (!this.isThere) this.#done(sent, DROPPED)
   }
 
-  /** The worker has nothing more to do for it. */
+  /** Ends a call that the worker has replied to, or will not reply to any more. */
   #done(sent: SentCall, outcome: TensorList | ApproxiferError): void {
     if (!this.#calls.delete(sent)) return
     sent.conversation.close()
