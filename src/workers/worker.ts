@@ -1,6 +1,6 @@
 /** One ModelWorker is one failure domain: it runs the model, and may be slow, dead or Byzantine. */
 
-import { checkFunction, checkInteger, checkLengths, checkString, checkWord, expected } from '../base/check'
+import { checkLengths, checkString, checkWord, expected } from '../base/check'
 import { elementTypes, isHeldAs } from '../base/element'
 import type { OutputHints } from '../base/output-kind'
 import type { Probed } from '../base/saved'
@@ -192,22 +192,6 @@ export function modelIdOf({ modelId, fingerprint = 'unknown' }: Pick<ModelWorker
 /** The number of machines that these workers run on: workers of one machine share an identity and lie together. */
 export function machinesOf(workers: Iterable<ModelWorker>): number {
   return new Set(Array.from(workers, identityOf)).size
-}
-
-/** @throws TypeError or RangeError if the object does not implement ModelWorker */
-export function checkWorker(field: string, worker: ModelWorker): void {
-  checkFunction(`${field}.infer`, worker?.infer)
-  checkString(`${field}.name`, worker.name)
-  // `free` is not read here: its getter may throw
-  if (!('free' in worker)) throw new TypeError(expected(`${field}.free`, 'true or false', undefined))
-  if (worker.slots !== undefined) checkInteger(`${field}.slots`, worker.slots, 1)
-  checkSpecs(`${field}.signature.inputs`, worker.signature?.inputs)
-  checkSpecs(`${field}.signature.outputs`, worker.signature?.outputs)
-  if (worker.fingerprint !== undefined) checkString(`${field}.fingerprint`, worker.fingerprint)
-  const { maxBatch = 1, inferBatch } = worker
-  if (checkInteger(`${field}.maxBatch`, maxBatch, 1) > 1 && typeof inferBatch !== 'function') {
-    throw new TypeError(expected(`${field}.inferBatch`, 'a function, since maxBatch is above 1', inferBatch))
-  }
 }
 
 export function checkSpecs(field: string, specs: Signature['inputs'] | undefined): void {

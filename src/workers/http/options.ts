@@ -77,21 +77,8 @@ export interface HttpOptions {
 }
 
 export const httpOptions = [
-  ...[
-    'model',
-    'version',
-    'outputs',
-    'shapes',
-    'binary',
-    'headers',
-    'concurrency',
-    'interruptible',
-    'trusted',
-    'maxBatch',
-    'timeoutMs',
-    'healthMs',
-  ],
-  ...['probe', 'fetch', 'tls', 'onWarning', 'clock'],
+  ...['model', 'version', 'outputs', 'shapes', 'binary', 'headers', 'concurrency', 'interruptible', 'trusted'],
+  ...['maxBatch', 'timeoutMs', 'healthMs', 'probe', 'fetch', 'tls', 'onWarning', 'clock'],
 ]
 
 const MOST_ROWS = 16

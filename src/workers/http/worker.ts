@@ -80,6 +80,8 @@ type WorkerEvents = ServerEvents & { closed(): void }
 export class HttpWorker implements ModelWorker {
   onFree: (() => void) | undefined
   readonly name: string
+  readonly trusted: boolean
+  readonly interruptible: true | undefined
   readonly model: ServedModel
   readonly health: Health
   readonly #server: OipServer
@@ -94,6 +96,8 @@ export class HttpWorker implements ModelWorker {
     this.name = nameOf(url)
     this.#window = settings.concurrency ? undefined : new MeasuredWindow(MOST_CALLS)
     this.#allowance = new Allowance(settings.concurrency ?? MOST_CALLS)
+    this.trusted = settings.trusted
+    this.interruptible = settings.interruptible || undefined
     this.#settings = settings
     this.#onClosed = events.closed
     this.#server = new OipServer(connections, this.name, settings)
@@ -142,14 +146,6 @@ export class HttpWorker implements ModelWorker {
   /** The IP address that has answered; the host in the URL if the runtime does not tell addresses. */
   get origin(): string {
     return this.model.machine.replace(/:\d+$/, '')
-  }
-
-  get trusted(): boolean {
-    return this.#settings.trusted
-  }
-
-  get interruptible(): true | undefined {
-    return this.#settings.interruptible || undefined
   }
 
   get maxBatch(): number {

@@ -25,9 +25,21 @@ export class LocalWorker implements ModelWorker {
   onFree: (() => void) | undefined
   readonly name: string
   readonly fingerprint: string
+  readonly trusted = true
+  readonly takesNext = true
+  /** A running inference cannot be interrupted; only the whole thread can be stopped. */
+  readonly interruptible = false
+  readonly sharedMemory: ModelWorker['sharedMemory']
+  // Assigned from `Loaded` by `start`.
+  declare readonly signature: Signature
+  declare readonly warnings: readonly string[]
+  declare readonly repeats: boolean
+  declare readonly scales: readonly number[]
+  declare readonly hints: ModelWorker['hints']
+  declare readonly sequence: ModelWorker['sequence']
+  declare readonly batches: boolean
   readonly #file: ModelFile
   readonly #options: ThreadSettings
-  #loaded: Loaded | undefined
   #thread: ModelThread | undefined
   #state: 'starting' | 'ready' | 'down' | 'closed' = 'starting'
   /** Threads in a row that died without an answer. */
@@ -39,6 +51,7 @@ export class LocalWorker implements ModelWorker {
     this.fingerprint = model.fingerprint
     this.#file = model.file
     this.#options = options
+    this.sharedMemory = options.runtime === 'onnxruntime-node' ? undefined : platform.memory // native code cannot read it
   }
 
   /** Resolves when it takes calls. @throws ApproxiferError MODEL or WORKER; CLOSED if it was closed meanwhile */
@@ -49,63 +62,20 @@ export class LocalWorker implements ModelWorker {
     }
     const thread = new ModelThread(this.name, this.#file, this.#options, onDeath, onSilence)
     this.#thread = thread
-    this.#loaded = await thread.loaded
+    Object.assign(this, (await thread.loaded) satisfies Loaded)
     if ((this.#state as string) === 'closed') throw new ApproxiferError('CLOSED', `${this.name} was closed`)
     thread.onFree = () => this.onFree?.()
     this.#state = 'ready'
-  }
-
-  get trusted(): true {
-    return true
-  }
-
-  get signature(): Signature {
-    return (this.#loaded as Loaded).signature
-  }
-
-  get warnings(): readonly string[] {
-    return (this.#loaded as Loaded).warnings
   }
 
   get free(): boolean {
     return this.#state === 'ready' && !this.#thread?.full
   }
 
-  /** A running inference cannot be interrupted; only the whole thread can be stopped. */
-  get interruptible(): boolean {
-    return false
-  }
-
-  get takesNext(): boolean {
-    return true
-  }
-
-  /** Native code cannot read shared memory. */
-  get sharedMemory(): ModelWorker['sharedMemory'] {
-    return this.#options.runtime === 'onnxruntime-node' ? undefined : platform.memory
-  }
-
-  get repeats(): boolean {
-    return (this.#loaded as Loaded).repeats
-  }
-
-  get scales(): readonly number[] {
-    return (this.#loaded as Loaded).scales
-  }
-
-  get hints(): ModelWorker['hints'] {
-    return (this.#loaded as Loaded).hints
-  }
-
-  get sequence(): ModelWorker['sequence'] {
-    return (this.#loaded as Loaded).sequence
-  }
-
   /** Above 1 if the model's batch dimension is dynamic and batching was found not to change its answers. */
   get maxBatch(): number {
-    const { batches, signature } = this.#loaded as Loaded
-    const values = rowLength(signature.inputs) || 1 // NaN for dynamic shapes, which are seldom images
-    return batches ? Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_VALUES / values))) : 1
+    const values = rowLength(this.signature.inputs) || 1 // NaN for dynamic shapes, which are seldom images
+    return this.batches ? Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_VALUES / values))) : 1
   }
 
   infer(query: TensorList, options: { signal?: AbortSignal } = {}): Promise<TensorList> {

@@ -57,7 +57,6 @@ export class Endpoint {
       ...{ version: VERSION, name: this.name, identity, everyMs: this.settings.beatMs, connection },
       state: state === 'up' && isDown ? 'down' : state,
       ...{ open, slots, ms, signature, fingerprint, interruptible, scales },
-      traced: true,
     }
     this.publisher.beat(this.#heartbeat, beat)
   }

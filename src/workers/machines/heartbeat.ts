@@ -29,7 +29,6 @@ export interface Heartbeat {
   interruptible?: boolean | undefined
   signature: Signature
   fingerprint?: string | undefined
-  traced?: boolean | undefined
   /** As `ModelWorker.scales`; they decide which differences between answers are rounding. */
   scales?: readonly number[] | undefined
   /** The machine's identity, shared by its workers: its public key if it has one. */

@@ -159,7 +159,7 @@ export class MachineWorker implements ModelWorker {
       ),
       parts: assemblyOf(this.signature.outputs),
       expiresAt: clock.now() + expireMs,
-      traceparent: this.beat.traced === true && isTraceparent(traceparent) ? traceparent : undefined,
+      traceparent: isTraceparent(traceparent) ? traceparent : undefined,
       heard: 0,
       sent: 'once',
       idleBeats: 0,

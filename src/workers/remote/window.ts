@@ -70,12 +70,12 @@ export class MeasuredWindow {
   #size = 1
   /** Active until the window is first known. */
   #start: SlowStart | undefined
-  /** Times of calls that do not wait; of calls at the current window; of the last block of these. */
+  /** Times of calls that do not wait; of calls at the current size; of the last block of these */
   #base = new Calls()
   #own = this.#base
   #block = new Calls()
   #trial: { readonly size: number; readonly calls: Calls } | undefined
-  /** Factor of the next trial's window. */
+  /** Factor by which the next trial changes the window */
   #next = TWICE
   readonly #gap = { times: 1, left: 0 }
   /**
@@ -133,7 +133,7 @@ export class MeasuredWindow {
     if (found !== undefined) this.#started(found)
   }
 
-  /** Ends the slow start with this window. */
+  /** Ends the slow start @param found  the window that it has found */
   #started(found: number): void {
     this.#start = undefined
     this.#size = found
@@ -161,7 +161,7 @@ export class MeasuredWindow {
   }
 
   /**
-   * The server refused a call, which ends a trial of a larger window. It does not show how many calls the server can run, since other
+   * The server refused a call, which ends a trial of a larger window: it does not show how many calls the server can run, since other
    * clients may have filled its queue.
    */
   refused(): void {

@@ -60,15 +60,6 @@ describe.each([false, true])('at a link (that proves who speaks: %s)', (proves) 
   })
 })
 
-it('a machine of before, which does not say that it reads it, gets the row alone', async () => {
-  const { own, seen } = traced()
-  const { worker } = await fleet(false, own)
-  const { traced: _, ...before } = worker.beat
-  worker.hear(before)
-  expect([...(await worker.infer(listOf(row(4)), { traceparent: TRACE }))[0].data]).toEqual([8, 2])
-  expect(seen).toEqual([undefined])
-})
-
 it('a machine ignores what is none, and answers the row', async () => {
   const hand = new HandWorker('hand')
   const { own, seen } = traced(hand)
