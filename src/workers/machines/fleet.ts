@@ -77,7 +77,6 @@ class MachineFleet implements FleetGateway {
       lost: () => this.#interrupted(),
       back: () => this.#resumed(),
       ended: () => this.#ended(),
-      left: (worker) => this.#left(worker),
     })
     link.say(link.addresses.rollCall)
     this.#sweepLater()
@@ -251,24 +250,6 @@ class MachineFleet implements FleetGateway {
 
   unheard(worker: MachineWorker): void {
     if (worker.isThere) this.#lose(worker, 'is gone: nobody listens at its address')
-    this.#reconsider()
-  }
-
-  /** The machine of this address has disconnected. */
-  #left(address: string): void {
-    if (this.fleet.changes.isOver) return
-    this.#handshakes.forget(address)
-    for (const { beat, fits } of this.#refused.values()) {
-      if (fits && this.link.addresses.worker(beat) === address) this.#count(beat, false)
-    }
-    for (const worker of this.#workers.values()) {
-      if (worker.address === address) worker.incoming.run(() => this.#disconnected(worker)) // after the messages that it sent before
-    }
-    this.#reconsider()
-  }
-
-  #disconnected(worker: MachineWorker): void {
-    if (!worker.gone) this.#lose(worker, 'is gone: its connection was closed')
     this.#reconsider()
   }
 

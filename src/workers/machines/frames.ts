@@ -5,8 +5,7 @@
  *
  * a body, and a MAC of 32 bytes; all little-endian. The values of a query or an answer are counted in float32 if they form a vector, else
  * in bytes. Values that exceed the size of a message are split over several frames, in order. Frames belong to the call whose reply
- * address they were sent with or to. Sequence and MAC are zero if the worker's machine has no key, or the link authenticates the sender;
- * see `macs.ts`. The body of a query's first frame ends with the caller's traceparent, if there is one.
+ * address they were sent with or to. Sequence and MAC are zero if the worker's machine has no key; see `macs.ts`. The body of a query's first frame ends with the caller's traceparent, if there is one.
  */
 
 import { checksum } from '../../base/checksum'

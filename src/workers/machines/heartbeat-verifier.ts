@@ -1,7 +1,4 @@
-/**
- * Verifies heartbeats: a heartbeat with a public key as identity is accepted only if it is signed with that key, or the link
- * authenticates its sender.
- */
+/** Verifies heartbeats: one with a public key as identity is accepted only if it is signed with that key. */
 
 import { keys } from '#keys'
 import { ApproxiferError } from '../../base/errors'
@@ -24,21 +21,19 @@ export class HeartbeatVerifier {
 
   /** @param known finds the worker of a name @param believe called with each verified heartbeat; synchronously if nothing is signed */
   constructor(
-    private readonly link: Pick<Link, 'addresses' | 'proves'>,
+    private readonly link: Pick<Link, 'addresses'>,
     private readonly settings: FleetSettings,
     private readonly known: (name: string) => MachineWorker | undefined,
     private readonly believe: (beat: Heartbeat, verify?: Verify) => void,
   ) {}
 
   hear({ to, bytes }: LinkMessage): void {
-    const { addresses, proves } = this.link
+    const { addresses } = this.link
     try {
-      const beat = decodeHeartbeat(bytes, proves)
+      const beat = decodeHeartbeat(bytes)
       if (addresses.heartbeat(beat) !== to) throw new ApproxiferError('PROTOCOL', 'heartbeat: of another worker')
       if (!beat.signed) this.believe(beat)
-      else if (this.#isRefused(beat)) return
-      else if (proves) this.#accept(beat)
-      else this.#check(beat, bytes)
+      else if (!this.#isRefused(beat)) this.#check(beat, bytes)
     } catch (error) {
       this.settings.warn(`${to}: ${(error as Error).message}`)
     }
@@ -71,7 +66,7 @@ export class HeartbeatVerifier {
     this.#isChecking = false
   }
 
-  #accept(beat: Heartbeat, verify?: Verify): void {
+  #accept(beat: Heartbeat, verify: Verify): void {
     const { identity, name, state } = beat
     this.#names.hear(identity, name, this.settings.clock.now())
     this.believe(beat, verify)

@@ -37,10 +37,7 @@ export interface Heartbeat {
   secret?: string | undefined
   /** Increases with each signed heartbeat, so that a replayed one is recognised. */
   sequence?: number | undefined
-  /**
-   * Whether the identity is a public key. The heartbeat then came with a signature, which is verified later, or over a link that
-   * authenticates its sender.
-   */
+  /** Whether the identity is a public key. The heartbeat then has a signature, which is verified later. */
   signed: boolean
 }
 
@@ -53,20 +50,19 @@ const MOST = 2 ** 32 - 1
 /** Largest number of values in a query: 256 MB. */
 const MOST_VALUES = 2 ** 26
 
-/** @param isProven the link authenticates the sender, and no signature is needed @throws ApproxiferError PROTOCOL for an invalid heartbeat */
-export function decodeHeartbeat(bytes: Uint8Array, isProven = false): Heartbeat {
+/** @throws ApproxiferError PROTOCOL for an invalid heartbeat */
+export function decodeHeartbeat(bytes: Uint8Array): Heartbeat {
   try {
     if (bytes.length > MOST_BYTES) throw new RangeError(`expected at most ${MOST_BYTES} bytes, got ${bytes.length}`)
     const { json, signature } = openBeat(bytes)
     const beat = JSON.parse(new TextDecoder().decode(json))
-    const signed = isProven ? isKey(beat.identity) : signature !== undefined
-    return checked({ ...beat, signed }, isProven)
+    return checked({ ...beat, signed: signature !== undefined })
   } catch (error) {
     throw new ApproxiferError('PROTOCOL', `heartbeat: ${asError(error, 'PROTOCOL').message}`)
   }
 }
 
-function checked(beat: Heartbeat, isProven: boolean): Heartbeat {
+function checked(beat: Heartbeat): Heartbeat {
   const { version, name, state, everyMs, connection, open, ms, slots, signature, fingerprint, identity } = beat
   if (version !== VERSION) throw new RangeError(expected('version', `${VERSION}`, version))
   if (!isToken(name)) throw new TypeError(expected('name', 'a token', name))
@@ -79,19 +75,18 @@ function checked(beat: Heartbeat, isProven: boolean): Heartbeat {
   if (fingerprint !== undefined) checkString('fingerprint', fingerprint)
   if (!isToken(identity)) throw new TypeError(expected('identity', 'a token', identity))
   if (!Array.isArray(beat.scales ?? [])) throw new TypeError(expected('scales', 'numbers', beat.scales))
-  checkKey(beat, isProven)
+  checkKey(beat)
   if (signature?.batched !== undefined) checkBoolean('signature.batched', signature.batched)
   for (const side of ['inputs', 'outputs'] as const) checkTensors(`signature.${side}`, signature?.[side])
   return beat
 }
 
 /** Only a signed heartbeat may have a public key as identity, and its worker's name must contain part of that key. */
-function checkKey({ name, identity, secret, sequence, signed }: Heartbeat, isProven: boolean): void {
+function checkKey({ name, identity, secret, sequence, signed }: Heartbeat): void {
   if (signed !== isKey(identity))
     throw new TypeError(expected('identity', signed ? 'a key' : 'none of a key', identity))
   if (!signed) return
   if (!name.includes(tagOf(identity))) throw new TypeError(expected('name', `one with ${tagOf(identity)}`, name))
-  if (isProven) return
   if (!isKey(secret)) throw new TypeError(expected('secret', 'a key', secret))
   checkInteger('sequence', sequence, 1)
 }

@@ -9,11 +9,6 @@ export interface Link {
   readonly addresses: Addresses
   /** Largest message, in bytes. */
   readonly most: number
-  /**
-   * Whether the link knows which machine is at which end. Then only the machine with that key can use a worker's addresses, and only the
-   * addressed worker can reply; heartbeats are not signed, and frames have no MACs.
-   */
-  readonly proves: boolean
   /** Addresses that this end cannot do without. A machine adds them before it uses them. */
   readonly needs: Set<string>
   /** The error of the first address in `needs` that this end may not use, as far as known after `flush`. */
@@ -47,8 +42,6 @@ export interface LinkEvents {
   back(): void
   /** The connection was closed for good. */
   ended(): void
-  /** For gateways, if the link supports it: the machine of this worker has disconnected. */
-  left?(worker: string): void
 }
 
 /** The addresses of one fleet's messages. */

@@ -50,16 +50,13 @@ export class ServingMachine implements MachineService, MachineState {
   /**
    * Resolves when gateways can find the workers.
    *
-   * @param open opens a link for this machine alone, which closes it @param key undefined: the machine has none
+   * @param open opens a link for this machine alone, which closes it
    * @throws ApproxiferError WORKER if the link refuses an address that the machine needs; and the errors of `open`
    */
-  static async join(
-    settings: MachineSettings,
-    open: (key: KeyPair | undefined) => Promise<Link>,
-  ): Promise<ServingMachine> {
+  static async join(settings: MachineSettings, open: () => Promise<Link>): Promise<ServingMachine> {
     const key = await keyOf(settings)
     const macs = key && (await Macs.make('machine'))
-    const link = await open(key)
+    const link = await open()
     const machine = new ServingMachine(link, settings, key, macs)
     await machine.#settled()
     const { refusal } = link
@@ -78,7 +75,7 @@ export class ServingMachine implements MachineService, MachineState {
       this.#end = resolve
     })
     const run = (key ? tagOf(key.identity) : '') + randomToken().slice(0, 6)
-    const own = key && macs && !link.proves ? { key, macs } : undefined
+    const own = key && macs && { key, macs }
     this.names = workers.map((_, i) => `${name}-${i}-${run}`)
     this.#endpoints = workers.map((worker, i) => new Endpoint(this.names[i], worker, this, link, settings, own))
     link.listen(link.addresses.rollCall, () => this.#beatAll())

@@ -92,7 +92,7 @@ export class MachineWorker implements ModelWorker {
   /** Stops waiting for a heartbeat after a notice that no one listens. */
   #cancelDoubt: (() => void) | undefined
 
-  /** @param peer authenticates its machine; undefined: the machine has no key, or the link authenticates it */
+  /** @param peer  authenticates its machine, if that has a key */
   constructor(
     beat: Heartbeat,
     gateway: FleetGateway,

@@ -68,8 +68,6 @@ export function checkServer(server: unknown): asserts server is NatsServer {
 }
 
 export class NatsLink implements Link {
-  /** A broker does not authenticate the sender of a message. */
-  readonly proves = false
   readonly needs = new Set<string>()
   refusal: ApproxiferError | undefined
   readonly #subscriptions: NatsSubscription[] = []
@@ -120,7 +118,6 @@ export class NatsLink implements Link {
     this.#subscriptions.push(this.connection.subscribe(subject, { callback }))
   }
 
-  /** `left` is never called, since a broker does not report who disconnects. */
   async follow(events: LinkEvents): Promise<void> {
     void this.connection.closed().then(() => events.ended())
     for await (const { type, error } of this.connection.status()) {
