@@ -2,7 +2,7 @@
 
 import type { Connections, HttpReply } from './platform'
 
-/** @param url of the server, without a slash at its end */
+/** @param url  of the server, without a slash at its end */
 export function fetchConnections(url: string, fetch: typeof globalThis.fetch): Connections {
   return {
     onDrop: undefined, // fetch does not report closed connections
@@ -25,13 +25,13 @@ export function fetchConnections(url: string, fetch: typeof globalThis.fetch): C
 }
 
 /**
- * Reads a stream; undefined if it has more than `mostBytes`. @param told called with the bytes read so far; may throw, or return a
+ * Reads a stream; undefined if it has more than `mostBytes`. @param onProgress  called with the bytes read so far; may throw, or return a
  * promise to wait for
  */
 export async function readWithin(
   stream: ReadableStream<Uint8Array>,
   mostBytes: number,
-  told: (bytes: number) => unknown = () => {},
+  onProgress: (bytes: number) => unknown = () => {},
 ): Promise<Uint8Array[] | undefined> {
   const reader = stream.getReader()
   const chunks: Uint8Array[] = []
@@ -41,7 +41,7 @@ export async function readWithin(
       if (done) return chunks
       length += value.byteLength
       if (length > mostBytes) return undefined
-      await told(length)
+      await onProgress(length)
       chunks.push(value)
     }
   } finally {

@@ -16,7 +16,7 @@ const OWNER = { folder: 0o700, file: 0o600 }
 const LEFT_MS = 60_000
 const TEMPORARY = /^[^.]+\.state\.[0-9a-f]+\.tmp$/
 
-/** @param folder created if missing; may be shared by several processes: the last write wins */
+/** @param folder  created if missing; may be shared by several processes: the last write wins */
 export function files(folder: string): Files {
   return {
     async read(name) {
@@ -68,7 +68,7 @@ async function synced(path: string, flags: string, work = async (_: Handle) => {
 
 type Handle = Awaited<ReturnType<typeof open>>
 
-/** Deletes old temporary files. @param own a file just written, whose time stamp is from the same clock, even on a file server */
+/** Deletes old temporary files. @param own  a file just written, whose time stamp is from the same clock, even on a file server */
 async function removeLeft(folder: string, own: string): Promise<void> {
   const before = (await stat(own)).mtimeMs - LEFT_MS
   for (const name of (await readdir(folder)).filter((each) => TEMPORARY.test(each))) {

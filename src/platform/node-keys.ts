@@ -68,7 +68,7 @@ export const keys: Keys = {
 async function checkMode(path: string, warn: (text: string) => void): Promise<void> {
   const { mode } = await stat(path)
   if (process.platform !== 'win32' && mode & OTHERS)
-    warn(`key: others on this machine can read ${path}, and answer in its name: chmod 600`)
+    warn(`key: other users of this machine can read ${path} and impersonate it: chmod 600`)
 }
 
 function read(path: string, pem: Buffer): KeyObject {

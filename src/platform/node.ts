@@ -15,7 +15,7 @@ import { missing, undiciConnections } from './undici'
 
 /** Message that asks a thread to exit between two calls. */
 const QUIT = 'approxifer: quit'
-const PATIENCE_MS = 5000
+const QUIT_TIMEOUT_MS = 5000
 
 /** In variables, so that bundlers do not resolve these optional packages and fail. */
 const NATIVE: string = 'onnxruntime-node'
@@ -135,7 +135,7 @@ async function installed(name: string) {
 function quit(worker: Worker): Promise<unknown> {
   return new Promise((resolve) => {
     worker.once('exit', resolve)
-    setTimeout(() => resolve(worker.unref()), PATIENCE_MS).unref()
+    setTimeout(() => resolve(worker.unref()), QUIT_TIMEOUT_MS).unref()
     worker.postMessage(QUIT)
   })
 }

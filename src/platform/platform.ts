@@ -69,7 +69,7 @@ export interface Connections {
    * Called when the server has closed a connection, if the runtime tells that; not if the server had announced it, as some do with every
    * reply. One listener.
    *
-   * @param isUsual the server closes nearly every connection after one reply
+   * @param isUsual  the server closes nearly every connection after one reply
    */
   onDrop: ((isUsual: boolean) => void) | undefined
   /** Drops all connections and rejects their requests. May be called twice. */
@@ -114,7 +114,7 @@ export type MaybePromise<T> = T | Promise<T>
 export interface Keys {
   generate(): Promise<KeyPair>
   /**
-   * Loads a stored key pair, or makes and stores a new one. @param where a file's path; in browsers a name in IndexedDB @param warn
+   * Loads a stored key pair, or makes and stores a new one. @param where  a file's path; in browsers a name in IndexedDB @param warn
    * called if other users can read the file
    */
   kept(where: string, warn?: (text: string) => void): Promise<KeyPair>
@@ -136,8 +136,8 @@ export interface Platform {
   /**
    * Starts the bundled worker script, or the worker that `create` returns.
    *
-   * @param onDeath called at most once, with the reason: it threw, exited, or sent an unreadable message
-   * @param patient terminating waits for the running call, since interrupting native code crashes the process; a call that takes more
+   * @param onDeath  called at most once, with the reason: it threw, exited, or sent an unreadable message
+   * @param patient  terminating waits for the running call, since interrupting native code crashes the process; a call that takes more
    *   than seconds is left behind
    */
   spawn(create: (() => unknown) | undefined, onDeath: (why: string) => void, patient?: boolean): Thread
@@ -151,19 +151,19 @@ export interface Platform {
   memory(bytes: number): SharedArrayBuffer | undefined
   /** Packages that can run models on this platform. */
   readonly runtimes: readonly Runtime[]
-  /** Imports a model runtime, an optional peer dependency. @param providers execution providers that it must have */
+  /** Imports a model runtime, an optional peer dependency. @param providers  execution providers that it must have */
   importOrt(runtime: Runtime, providers: readonly string[]): Promise<Ort>
   /**
    * Opens connections to a server, with an HTTP client that is an optional peer dependency. Absent where `fetch` is used.
    *
-   * @param url http or https, without a slash at its end
-   * @param count concurrent requests; more wait
+   * @param url  http or https, without a slash at its end
+   * @param count  concurrent requests; more wait
    */
   connect?(url: string, count: number, tls: Tls | undefined): Promise<Connections>
   /**
    * Resolves a name to its IPv4 addresses, or its IPv6 addresses if it has no others, so that no machine counts twice.
    *
-   * @param servers DNS servers to ask, "address:port"; default: the system's resolver
+   * @param servers  DNS servers to ask, "address:port"; default: the system's resolver
    */
   readonly resolve?: (name: string, servers: readonly string[] | undefined) => Promise<string[]>
   /** Calls `changed` when a file may have changed or been replaced; some changes may be missed. @returns a function that stops it */

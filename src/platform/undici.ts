@@ -51,7 +51,7 @@ class UndiciConnections implements Connections {
   readonly #prefix: string
   /** Replies since the last connection was opened. */
   #replies = 0
-  readonly #habit = new Habit()
+  readonly #habit = new ClosingHabit()
   /** Reasons of connections that this side dropped. */
   readonly ours = new WeakSet<Error>()
 
@@ -74,7 +74,7 @@ class UndiciConnections implements Connections {
     return new Promise((resolve, reject) => {
       const { method, path, headers, body, abort } = request
       if (abort.aborted) return reject(abort.reason)
-      const reading = new Reading(request, this, resolve, reject)
+      const reading = new ReplyReader(request, this, resolve, reject)
       try {
         const sent = body as Dispatcher.DispatchOptions['body']
         this.#pool.dispatch({ method, path: this.#prefix + path, headers, body: sent }, reading)
@@ -101,7 +101,7 @@ class UndiciConnections implements Connections {
 }
 
 /** Detects servers that close each connection after one reply: a closed connection then tells nothing about the server. */
-class Habit {
+class ClosingHabit {
   #replies = 0
   #ends = 0
 
@@ -128,7 +128,7 @@ function isReset(error: Error): boolean {
 type ReplyHeaders = Record<string, string | string[] | undefined>
 
 /** Receives one reply. */
-class Reading implements Dispatcher.DispatchHandler {
+class ReplyReader implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined
   #status = 0
   #headers: ReplyHeaders | undefined

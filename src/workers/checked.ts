@@ -24,7 +24,7 @@ const TEXT = optional('a string', (value) => typeof value === 'string')
 const MS = optional('milliseconds', (value) => Number.isFinite(value) && (value as number) >= 0)
 const COUNT = optional('an integer >= 1', (value) => Number.isSafeInteger(value) && (value as number) >= 1)
 const FUNCTION = optional('a function', (value) => typeof value === 'function')
-const PROBED = optional('what was probed', isObject)
+const PROBED = optional('an object', isObject)
 const SCALES = optional('numbers', (value) => Array.isArray(value) && value.every(isNumber))
 const HINTS = optional('an object for each output', (value) => Array.isArray(value) && value.every(isObject))
 const SEQUENCE = optional('axes, or false', (value) => value === false || isObject(value))
@@ -46,8 +46,8 @@ export class CheckedWorker implements ModelWorker {
   #slots = 1
 
   /**
-   * @param field path of the worker in error messages
-   * @param warn called with each warning; must not throw
+   * @param field  path of the worker in error messages
+   * @param warn  called with each warning; must not throw
    * @throws TypeError or RangeError if the object does not implement ModelWorker
    */
   constructor(field: string, worker: ModelWorker, warn: Warn) {

@@ -9,7 +9,7 @@ export class OpenCall {
   readonly answer: Promise<TensorList>
   #settle: (outcome: TensorList | Error) => void = () => {}
 
-  /** @param onAborted called after an abort has settled the call; not for an abort before the call was made */
+  /** @param onAborted  called after an abort has settled the call; not for an abort before the call was made */
   constructor(
     readonly query: TensorList,
     abort?: Abort,

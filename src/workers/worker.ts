@@ -119,9 +119,9 @@ export interface ModelWorker {
   /**
    * Runs the model on one query.
    *
-   * @param query a tensor for each input, in the signature's order; may be views of larger buffers. The caller owns them and
+   * @param query  a tensor for each input, in the signature's order; may be views of larger buffers. The caller owns them and
    *   may reuse them once the promise has settled
-   * @param options `signal` aborts the call: nobody needs its answer any more; `traceparent` is the caller's W3C Trace Context,
+   * @param options  `signal` aborts the call: nobody needs its answer any more; `traceparent` is the caller's W3C Trace Context,
    *   to be forwarded
    * @returns a tensor for each output, in the signature's order; the caller owns them, and checks that their values are finite
    * @throws ApproxiferError WORKER, PROTOCOL, OVERLOADED, ABORTED, CLOSED
@@ -132,8 +132,8 @@ export interface ModelWorker {
    * Runs the model once on several queries of different groups. It counts as one call, and each query has its own outcome: an
    * invalid or aborted query does not affect the others.
    *
-   * @param queries 2 to `maxBatch`, each as for `infer`
-   * @param options `signals` one for each query, in their order; `traceparent` of the first query that has one
+   * @param queries  2 to `maxBatch`, each as for `infer`
+   * @param options  `signals` one for each query, in their order; `traceparent` of the first query that has one
    * @returns an outcome for each query, in their order; it never throws
    */
   inferBatch?(

@@ -50,7 +50,7 @@ export class MemoryLink implements Link {
     const heard = [...this.hub.ends].flatMap((end) => end.#listenersOf(message.to))
     for (const listener of heard) listener(message)
     if (heard.length || !message.reply) return
-    const unheard = { to: message.reply, bytes: new Uint8Array(), isUnheard: true }
+    const unheard = { to: message.reply, bytes: new Uint8Array(), hasNoListener: true }
     for (const listener of this.#listenersOf(unheard.to)) listener(unheard)
   }
 

@@ -15,7 +15,7 @@ export class Allowance {
   #isNone = false
   #refusedAt = Number.NEGATIVE_INFINITY
 
-  /** @param most upper bound of concurrent calls */
+  /** @param most  upper bound of concurrent calls */
   constructor(readonly most: number) {
     this.#calls = most
     this.#before = most
@@ -28,7 +28,7 @@ export class Allowance {
   /**
    * Records a refusal. Calls that were sent before the last refusal belong to the same burst.
    *
-   * @param slots the limit at that time @param left open calls besides this one
+   * @param slots  the limit at that time @param left  open calls besides this one
    */
   refused(now: number, sentAt: number, slots: number, left: number): void {
     if (sentAt > this.#refusedAt && !this.#isNone) this.#before = Math.min(slots, this.#calls)

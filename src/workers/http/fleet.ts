@@ -23,7 +23,7 @@ const ELECTION_MS = 5000
  * that one replaces the fleet's, with a warning, and waiting queries are sent again. A server that cannot be reached is tried again for
  * ever, and joins when it answers. Workers are named by host and port.
  *
- * @param servers base URLs, without `/v2`; or a source of them, for instance `watchFile` or `watchDns`
+ * @param servers  base URLs, without `/v2`; or a source of them, for instance `watchFile` or `watchDns`
  * @throws TypeError or RangeError for a wrong option. The iteration throws if no server can be used: ApproxiferError MODEL or PROTOCOL
  *   at once if all are wrong, WORKER after `timeoutMs`
  */
@@ -252,7 +252,7 @@ class HttpFleet {
     if (!found) return this.#isStuck ? undefined : this.#warnIfStuck(before)
     const next = this.#take(found)
     this.#settings.warn(
-      `more servers have another model than have the fleet's: from here on it is theirs, whose answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`,
+      `more servers have another model than have the fleet's: it replaces the fleet's; its answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`,
     )
     // The model change is announced before the first answer of the new model.
     const probed = probedOf(next, this.#settings.probe)
@@ -271,7 +271,7 @@ class HttpFleet {
     if (!next || all.some((each) => each.there && this.#isSame(each.model, model))) return
     this.#isStuck = true
     this.#settings.warn(
-      `no server that is there has the fleet's model any more, and that of the others has other inputs or outputs (${JSON.stringify(next.signature)}): they are refused, since a predictor's are fixed; start another one for them`,
+      `no server that can be reached has the fleet's model any more, and the model of the others has other inputs or outputs (${JSON.stringify(next.signature)}): they are refused, since a predictor's are fixed; start another one for them`,
     )
   }
 

@@ -57,7 +57,7 @@ type HealthState =
   | { readonly is: 'closed' }
 
 export interface ServerEvents {
-  /** The server is down. @param wasWell it has passed an examination before */
+  /** The server is down. @param wasWell  it has passed an examination before */
   failed(error: ApproxiferError, wasWell: boolean): void
   /** An examination has ended; `error` is undefined if it has passed. */
   examined(error?: ApproxiferError): void
@@ -146,7 +146,7 @@ export class Health {
     this.#heardAt = this.settings.clock.now()
   }
 
-  /** Records a failed call. @param since when it was sent */
+  /** Records a failed call. @param since  when it was sent */
   failed(error: ApproxiferError, since: number): void {
     const { busy, down, replaced } = faultOf(error)
     const state = this.#state
@@ -183,7 +183,7 @@ export class Health {
     if (this.#state.is === 'ready' && this.isDue && this.worker.isIdle()) void this.#check(true)
   }
 
-  /** The server closed a connection, perhaps because it restarts with another model. @param isUsual it closes nearly every connection */
+  /** The server closed a connection, perhaps because it restarts with another model. @param isUsual  it closes nearly every connection */
   dropped(isUsual: boolean): void {
     const state = this.#state
     if (state.is === 'checking' && state.whole && this.worker.isIdle()) return

@@ -140,7 +140,7 @@ export class OipServer {
     return this.connections.close()
   }
 
-  /** Sends queries as one request. @param isProbe marks a query of our own in the server's logs @throws ServerError; ApproxiferError PROTOCOL */
+  /** Sends queries as one request. @param isProbe  marks a query of our own in the server's logs @throws ServerError; ApproxiferError PROTOCOL */
   async infer(
     queries: readonly TensorList[],
     signature: Signature,

@@ -46,7 +46,7 @@ export function probedOf(model: ModelIdentity, probe: HttpSettings['probe']): sa
     isOf(value, warn) {
       const before = value === undefined ? {} : saved.object('model.probed', value, ['query', 'outputs'])
       if (before.query !== query) {
-        warn?.('the saved state does not say of which model it is: it is taken for this one')
+        warn?.('the saved state does not name its model: it is used for this one')
         return false
       }
       const others = saved.list('model.probed.outputs', before.outputs, outputs.length, outputs.length)

@@ -26,7 +26,7 @@ export class ServedModel {
   /** The model that the server should have; by default the first one found. */
   #expected: ModelIdentity | undefined
   /** The version and fingerprint in the expected model's reply to the probe query. */
-  #told: Pick<ServerReply, 'version' | 'fingerprint'> = { version: undefined, fingerprint: undefined }
+  #reported: Pick<ServerReply, 'version' | 'fingerprint'> = { version: undefined, fingerprint: undefined }
   /** Whether queries are sent as raw bytes; undefined until that is found out. */
   #binary: boolean | undefined
 
@@ -75,7 +75,7 @@ export class ServedModel {
   }
 
   #own(reply: ServerReply): ServerReply['outcomes'] {
-    const told = this.#told
+    const told = this.#reported
     const other = (['version', 'fingerprint'] as const).find((what) => reply[what] !== told[what])
     if (!other) return reply.outcomes
     const text = `${this.server.name} has ${other} '${reply[other]}' now instead of '${told[other]}'`
@@ -103,7 +103,7 @@ export class ServedModel {
     if (isFirst && address) this.machine = machineOf(`http://${address}`)
     if (isFirst && isQuick && takesBatches) this.maxBatch = await this.#largestBatch(query, this.found, abort)
     if (!this.isExpected) throw this.difference()
-    this.#told = told
+    this.#reported = told
   }
 
   difference(): ApproxiferError {

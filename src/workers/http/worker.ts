@@ -27,7 +27,7 @@ const MOST_CALLS = 256
 /**
  * Makes a worker of one server; resolves when it has answered a first query.
  *
- * @param url the server's base URL, without `/v2`
+ * @param url  the server's base URL, without `/v2`
  * @throws TypeError or RangeError for a wrong option; ApproxiferError WORKER if it is not ready in time, MODEL for a model that cannot
  *   be used, PROTOCOL if it is no such server
  */
@@ -110,7 +110,7 @@ export class HttpWorker implements ModelWorker {
     connections.onDrop = (isUsual) => this.health.dropped(isUsual)
   }
 
-  /** Makes a worker, which takes calls once it has been examined. @param url checked */
+  /** Makes a worker, which takes calls once it has been examined. @param url  checked */
   static async make(url: string, settings: HttpSettings, events: WorkerEvents): Promise<HttpWorker> {
     const { fetch, concurrency = MOST_CALLS, tls } = settings
     const own = fetch ? undefined : await platform.connect?.(url, concurrency, tls)
@@ -193,7 +193,7 @@ export class HttpWorker implements ModelWorker {
     this.#onClosed()
   }
 
-  /** @param aborts the abort of each query, in their order */
+  /** @param aborts  the abort of each query, in their order */
   #call(
     queries: readonly TensorList[],
     aborts: readonly (Abort | undefined)[],

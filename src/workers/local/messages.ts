@@ -71,7 +71,7 @@ export class ThreadCaller {
   readonly #unused: SharedArrayBuffer[] = []
   readonly #signature: Signature
 
-  /** @param share allocates memory that both threads see; undefined if the runtime has none, or the thread cannot read it */
+  /** @param share  allocates memory that both threads see; undefined if the runtime has none, or the thread cannot read it */
   constructor(thread: Endpoint, signature: Signature, share: (bytes: number) => SharedArrayBuffer | undefined) {
     this.#thread = thread
     this.#signature = signature
@@ -86,7 +86,7 @@ export class ThreadCaller {
   }
 
   /** Runs several queries of equal shapes as one batch. @returns a reply for each query, in their order */
-  async ask(queries: readonly TensorList[]): Promise<readonly Reply<TensorList>[]> {
+  async run(queries: readonly TensorList[]): Promise<readonly Reply<TensorList>[]> {
     const count = queries.length
     const { inputs, batched = true } = this.#signature
     const parts = inputs.map((_, i) => queries.map((query) => query[i].data))
@@ -172,7 +172,7 @@ function oneOf({ data, shape, ...rest }: AnyTensor, query: number, count: number
 const HELLO = 'approxifer/worker runs'
 
 /** A script that could be loaded at all has sent HELLO after this time. */
-const PATIENCE_MS = 2000
+const HELLO_TIMEOUT_MS = 2000
 
 const ADVICE =
   "; nothing shows that its script runs 'approxifer/worker'. Where a bundler or server does not find it, write a " +
@@ -188,12 +188,15 @@ export function sayHello(parent: Endpoint): void {
 /**
  * Waits for HELLO from a new worker.
  *
- * @param onSilence called once if nothing comes for PATIENCE_MS; a user's own worker script need not send HELLO
+ * @param onSilence  called once if nothing comes for HELLO_TIMEOUT_MS; a user's own worker script need not send HELLO
  * @returns `advice` to append to error messages about the worker, empty once HELLO came; `stop` ends the waiting
  */
 export function awaitHello(worker: Endpoint, onSilence: (text: string) => void) {
   const hello = { advice: ADVICE, stop: () => clearTimeout(timer) }
-  const timer = setTimeout(() => onSilence(`a worker has been silent for ${PATIENCE_MS} ms${ADVICE}`), PATIENCE_MS)
+  const timer = setTimeout(
+    () => onSilence(`a worker has been silent for ${HELLO_TIMEOUT_MS} ms${ADVICE}`),
+    HELLO_TIMEOUT_MS,
+  )
   worker.addEventListener('message', (event) => {
     if ((event as MessageEvent).data !== HELLO) return
     hello.advice = ''

@@ -20,7 +20,7 @@ export class CallQueue {
   #waiting: OpenCall[][] = []
   #running: OpenCall[][] = []
 
-  /** @param maxPending batches that may wait behind the running one */
+  /** @param maxPending  batches that may wait behind the running one */
   constructor(
     private readonly send: Send,
     private readonly maxPending: number,

@@ -31,10 +31,10 @@ export class ModelThread {
   #gone: Promise<void> | undefined
 
   /**
-   * @param name of its worker, for error messages
-   * @param model the model's file, in shared memory where the runtime has it
-   * @param onDeath called at most once with the reason if the thread dies; not after `stop`
-   * @param onSilence called if the thread's script does not respond; must not throw
+   * @param name  of its worker, for error messages
+   * @param model  the model's file, in shared memory where the runtime has it
+   * @param onDeath  called at most once with the reason if the thread dies; not after `stop`
+   * @param onSilence  called if the thread's script does not respond; must not throw
    * @throws ApproxiferError WORKER if the thread cannot be made
    */
   constructor(
@@ -90,7 +90,7 @@ export class ModelThread {
     const share = (bytes: number) => (isNative ? undefined : platform.memory(bytes))
     const caller = new ThreadCaller(this.#thread.endpoint, signature, share)
     const ask = async (queries: readonly TensorList[]) => {
-      const replies = await caller.ask(queries)
+      const replies = await caller.run(queries)
       this.answered ||= replies.some((reply) => reply && 'value' in reply)
       return replies
     }

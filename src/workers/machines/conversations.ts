@@ -13,24 +13,24 @@ export interface Conversation {
 }
 
 /** Called with each reply; with undefined if no one listens at the worker's address. */
-type Heard = (reply: Uint8Array | undefined) => void
+type OnReply = (reply: Uint8Array | undefined) => void
 
 export class Conversations {
   /** Handlers by reply address. */
-  readonly #open = new Map<string, Heard>()
+  readonly #open = new Map<string, OnReply>()
 
-  /** @param gateway the gateway's public key */
+  /** @param gateway  the gateway's public key */
   constructor(
     private readonly link: Link,
     private readonly gateway: string,
   ) {
-    link.listen(link.addresses.replies(gateway), ({ to, bytes, isUnheard }) => {
-      this.#open.get(to)?.(isUnheard ? undefined : bytes)
+    link.listen(link.addresses.replies(gateway), ({ to, bytes, hasNoListener }) => {
+      this.#open.get(to)?.(hasNoListener ? undefined : bytes)
     })
   }
 
-  /** @param worker the worker's address */
-  open(worker: string, heard: Heard): Conversation {
+  /** @param worker  the worker's address */
+  open(worker: string, heard: OnReply): Conversation {
     const to = this.link.addresses.reply(this.gateway, randomToken())
     this.#open.set(to, heard)
     return {

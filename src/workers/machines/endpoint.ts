@@ -26,7 +26,7 @@ export class Endpoint {
   /** The address of its heartbeats. */
   readonly #heartbeat: string
 
-  /** @param keys undefined: heartbeats are not signed, and frames need no MAC */
+  /** @param keys  undefined: heartbeats are not signed, and frames need no MAC */
   constructor(
     private readonly name: string,
     readonly worker: ModelWorker,

@@ -27,7 +27,7 @@ export interface MachineChanges extends AsyncIterableIterator<Change> {
  * The workers of a fleet, for a predictor's option `workers`. The link is opened when the first change is read, and closed when the
  * iteration ends.
  *
- * @param open opens a link for this fleet alone
+ * @param open  opens a link for this fleet alone
  * @returns the iteration throws ApproxiferError MODEL if the model cannot be read, and the errors of `open`
  */
 export function machineWorkers(settings: FleetSettings, open: () => Promise<Link>): MachineChanges {
@@ -70,7 +70,7 @@ class MachineFleet implements FleetGateway {
     this.conversations = new Conversations(link, macs.own)
     this.#handshakes = new Handshakes(this, (beat, peer) => this.#proven(beat, peer))
     const known = (name: string) => this.#workers.get(name)
-    this.#heartbeats = new HeartbeatVerifier(link, settings, known, (beat, verify) => this.#believe(beat, verify))
+    this.#heartbeats = new HeartbeatVerifier(link, settings, known, (beat, verify) => this.#receive(beat, verify))
     this.#census.liars = fleet.liars ?? 0
     link.listen(link.addresses.heartbeats, (message) => this.#heartbeats.hear(message))
     link.follow({
@@ -115,24 +115,24 @@ class MachineFleet implements FleetGateway {
 
   // Heartbeats.
 
-  #believe(beat: Heartbeat, verify?: Verify): void {
+  #receive(beat: Heartbeat, verify?: Verify): void {
     if (this.fleet.changes.isOver) return
     const { name, fingerprint } = beat
     const known = this.#workers.get(name)
     const isIts = known?.signed === beat.signed && (!beat.signed || known.identity === beat.identity)
-    if (!known) this.#heardNew(beat, verify)
+    if (!known) this.#receiveNew(beat, verify)
     else if (isIts && isAgain(known.beat, beat)) return
-    else if (isIts && fingerprint === known.fingerprint) this.#heardAgain(known, beat)
+    else if (isIts && fingerprint === known.fingerprint) this.#receiveKnown(known, beat)
     else if (isIts) {
       this.#remove(known, 'has another model now')
-      this.#heardNew(beat, verify)
+      this.#receiveNew(beat, verify)
     } else if (known.signed) this.settings.forgeries.drop(name)
-    else this.#heardNew(beat, verify)
+    else this.#receiveNew(beat, verify)
     this.#reconsider()
   }
 
   /** A heartbeat of a worker that has not joined, or of a signed worker whose name an unsigned worker uses. */
-  #heardNew(beat: Heartbeat, verify: Verify | undefined): void {
+  #receiveNew(beat: Heartbeat, verify: Verify | undefined): void {
     const { name, state, fingerprint } = beat
     const refused = this.#refused.get(name)
     const isIts = refused !== undefined && isOneAs(refused.beat, beat)
@@ -149,15 +149,15 @@ class MachineFleet implements FleetGateway {
     if (this.fleet.changes.isOver) return
     const known = this.#workers.get(beat.name)
     if (known && (known.signed || !beat.signed)) return
-    if (known) this.#remove(known, 'gave way to one that has a key')
+    if (known) this.#remove(known, 'was replaced by a worker with a key and the same name')
     this.#join(beat, peer)
     this.#reconsider()
   }
 
-  #heardAgain(worker: MachineWorker, beat: Heartbeat): void {
+  #receiveKnown(worker: MachineWorker, beat: Heartbeat): void {
     const { isClosed, name } = worker
     const before = worker.beat.state
-    worker.hear(beat)
+    worker.receive(beat)
     if (isClosed) {
       if (beat.state === 'gone') this.#workers.delete(name)
     } else if (beat.state === 'gone') this.#remove(worker, 'has left')
@@ -204,7 +204,7 @@ class MachineFleet implements FleetGateway {
     this.#census.forget(name)
   }
 
-  /** Counts a worker's vote for its model; refused workers vote as well. @param there it can be reached */
+  /** Counts a worker's vote for its model; refused workers vote as well. @param there  it can be reached */
   #count({ name, identity, state, signed, fingerprint = this.fleet.model }: Heartbeat, there: boolean): void {
     const isDoubted = this.fleet.liars !== undefined && !signed
     if (fingerprint === undefined || isDoubted || (state !== 'up' && state !== 'down')) this.#census.forget(name)
@@ -220,7 +220,7 @@ class MachineFleet implements FleetGateway {
     if (next === undefined) return
     this.#census.own = next
     this.settings.warn(
-      `more machines have the model ${next} than have ${before}: from here on the fleet's is theirs; what was learned of the one before is forgotten`,
+      `more machines have the model ${next} than have ${before}: it replaces the fleet's model, and what was learned of that is forgotten`,
     )
     // No query may fail: the model change is announced first, and the new workers join before the old ones leave.
     this.fleet.changes.push({ model: next }, () => this.#replace())
@@ -231,7 +231,7 @@ class MachineFleet implements FleetGateway {
     for (const { beat, peer } of this.#refused.values()) {
       if (this.#isOurs(beat)) this.#join(beat, peer)
     }
-    for (const worker of old) if (!worker.isClosed) this.#remove(worker, 'has the model of before')
+    for (const worker of old) if (!worker.isClosed) this.#remove(worker, 'has the old model')
   }
 
   #remove(worker: MachineWorker, why: string): void {
@@ -248,7 +248,7 @@ class MachineFleet implements FleetGateway {
     this.fleet.lost(worker.name, `${worker.name} was lost: it ${why}`)
   }
 
-  unheard(worker: MachineWorker): void {
+  notListening(worker: MachineWorker): void {
     if (worker.isThere) this.#lose(worker, 'is gone: nobody listens at its address')
     this.#reconsider()
   }
@@ -275,7 +275,7 @@ class MachineFleet implements FleetGateway {
     } else if (now - this.#lostAt > expireMs) {
       for (const worker of this.#workers.values()) worker.lose('cannot be reached: there is no connection')
     }
-    for (const [name, { beat, heardAt, fits }] of this.#refused) {
+    for (const [name, { beat, lastSeenAt: heardAt, fits }] of this.#refused) {
       if (now - heardAt > forgetMs) this.#forgetRefused(name)
       else if (fits && now - heardAt > missed * beat.everyMs) this.#count(beat, false)
     }
@@ -285,11 +285,11 @@ class MachineFleet implements FleetGateway {
     this.#sweepLater()
   }
 
-  /** @param unheard milliseconds in which heartbeats could not be read */
+  /** @param unheard  milliseconds in which heartbeats could not be read */
   #checkSilence(worker: MachineWorker, now: number, unheard: number): void {
     const { missed, forgetMs } = this.settings
-    worker.heardAt += unheard
-    const silence = now - worker.heardAt
+    worker.lastSeenAt += unheard
+    const silence = now - worker.lastSeenAt
     const beats = silence / worker.beat.everyMs
     if (silence > forgetMs) {
       const why = `was not heard for ${forgetMs} ms`
@@ -298,7 +298,7 @@ class MachineFleet implements FleetGateway {
       this.#remove(worker, why)
     } else if (worker.gone) return
     else if (beats > missed) this.#lose(worker, `missed ${missed} heartbeats`)
-    else if (beats > ASK_AFTER && worker.open) worker.ask()
+    else if (beats > ASK_AFTER && worker.open) worker.ping()
   }
 
   #interrupted(): void {
@@ -312,7 +312,7 @@ class MachineFleet implements FleetGateway {
     const now = this.settings.clock.now()
     if (this.#lostAt !== undefined) this.settings.report(`fleet ${this.settings.fleet}: the connection is back`)
     this.#lostAt = undefined
-    for (const worker of this.#workers.values()) worker.heardAt = now // no heartbeat could arrive while the connection was lost
+    for (const worker of this.#workers.values()) worker.lastSeenAt = now // no heartbeat could arrive while the connection was lost
     this.link.say(this.link.addresses.rollCall)
   }
 }

@@ -12,13 +12,13 @@ export class Forgeries {
   ) {}
 
   /**
-   * Counts a dropped message; the 1st, 10th, 100th and so on are reported. @param name the worker that the message names as its sender,
+   * Counts a dropped message; the 1st, 10th, 100th and so on are reported. @param name  the worker that the message names as its sender,
    * or was sent to
    */
   drop(name: string): void {
     if (!/^10*$/.test(`${++this.count}`)) return
     this.report(
-      `fleet ${this.fleet}: ${this.count} dropped that others sent in the names of ${this.whose}, at ${name} the last: see docs/remote.md`,
+      `fleet ${this.fleet}: ${this.count} forged or replayed messages in the names of ${this.whose} were dropped, the last one at ${name}: see docs/remote.md`,
     )
   }
 }

@@ -12,9 +12,9 @@ const MOST_GATEWAYS = 4096
 export class FrameVerifier {
   readonly #queue = new SerialQueue()
   /** The highest sequence number by gateway, the least recently used gateway first. */
-  readonly #heard = new Map<string, number>()
+  readonly #lastSequences = new Map<string, number>()
 
-  /** @param worker the worker's address @param macs undefined: frames need no MAC */
+  /** @param worker  the worker's address @param macs  undefined: frames need no MAC */
   constructor(
     private readonly worker: string,
     private readonly addresses: Pick<Addresses, 'gatewayOf'>,
@@ -23,7 +23,7 @@ export class FrameVerifier {
     private readonly receiver: { receive(frame: Frame, call: string): void },
   ) {}
 
-  /** @param bytes any message @param call the address for replies */
+  /** @param bytes  any message @param call  the address for replies */
   take(bytes: Uint8Array, call: string): void {
     const { macs } = this
     if (!macs) return this.#read(bytes, call)
@@ -46,11 +46,11 @@ export class FrameVerifier {
 
   /** Whether the sequence number is higher than all before, so that the frame is no replay. */
   #isNew(gateway: string, { sequence }: Frame): boolean {
-    if (!(sequence > (this.#heard.get(gateway) ?? 0))) return false
-    this.#heard.delete(gateway)
-    this.#heard.set(gateway, sequence)
-    const [first] = this.#heard.keys()
-    if (this.#heard.size > MOST_GATEWAYS) this.#heard.delete(first)
+    if (!(sequence > (this.#lastSequences.get(gateway) ?? 0))) return false
+    this.#lastSequences.delete(gateway)
+    this.#lastSequences.set(gateway, sequence)
+    const [first] = this.#lastSequences.keys()
+    if (this.#lastSequences.size > MOST_GATEWAYS) this.#lastSequences.delete(first)
     return true
   }
 }

@@ -19,7 +19,7 @@ const HEAD = 24
 const SEQUENCE_AT = 16
 const MAC = 32
 /** Marks a query without a time limit, or an answer of an unknown model. */
-export const FOR_EVER = 2 ** 32 - 1
+export const UNLIMITED = 2 ** 32 - 1
 
 const kinds = ['row', 'cancel', 'ping', 'answer', 'error', 'pong'] as const
 export type FrameKind = (typeof kinds)[number]
@@ -33,7 +33,7 @@ export interface Frame {
   kind: FrameKind
   flags: number
   /** Of a query: the milliseconds within which its inference must begin, else it is not run. Of an answer: the mark of its model, see `markOf`. */
-  about: number
+  budgetOrMark: number
   /** The number of values or bytes in all frames of the query or answer. */
   total: number
   offset: number
@@ -46,38 +46,41 @@ export interface Frame {
 
 /** A frame without values, such as 'cancel'; an error's body is its text. */
 export function encode(kind: FrameKind, { flags = 0, body = new Uint8Array() } = {}): Uint8Array {
-  return frameOf({ kind, flags, about: 0, total: 0, offset: 0, body })
+  return frameOf({ kind, flags, budgetOrMark: 0, total: 0, offset: 0, body })
 }
 
 /**
  * Splits a query or an answer into frames.
  *
- * @param most the size of a message, in bytes @param about a query's budget, an answer's model mark @param traceparent of a query
+ * @param most  the size of a message, in bytes @param about  a query's budget, an answer's model mark @param traceparent  of a query
  */
 export function* encodeValues(
   kind: 'row' | 'answer',
   values: Float32Array | Uint8Array,
   most: number,
-  about = FOR_EVER,
+  about = UNLIMITED,
   traceparent = '',
 ): Generator<Uint8Array> {
   const each = Math.max(1, Math.floor((most - HEAD - MAC - traceparent.length) / values.BYTES_PER_ELEMENT))
   for (let offset = 0; offset === 0 || offset < values.length; offset += each) {
     const part = values.subarray(offset, offset + each)
     const trace = offset ? '' : traceparent
-    yield frameOf({ kind, flags: trace ? TRACED : 0, about, total: values.length, offset, body: toRaw(part) }, trace)
+    yield frameOf(
+      { kind, flags: trace ? TRACED : 0, budgetOrMark: about, total: values.length, offset, body: toRaw(part) },
+      trace,
+    )
   }
 }
 
-type Content = Pick<Frame, 'kind' | 'flags' | 'about' | 'total' | 'offset' | 'body'>
+type Content = Pick<Frame, 'kind' | 'flags' | 'budgetOrMark' | 'total' | 'offset' | 'body'>
 
-function frameOf({ kind, flags, about, total, offset, body }: Content, trace = ''): Uint8Array {
+function frameOf({ kind, flags, budgetOrMark: about, total, offset, body }: Content, trace = ''): Uint8Array {
   const bytes = new Uint8Array(HEAD + body.length + trace.length + MAC)
   const view = new DataView(bytes.buffer)
   view.setUint8(0, VERSION)
   view.setUint8(1, kinds.indexOf(kind))
   view.setUint16(2, flags, true)
-  view.setUint32(4, Math.min(FOR_EVER, Math.ceil(about)), true)
+  view.setUint32(4, Math.min(UNLIMITED, Math.ceil(about)), true)
   view.setUint32(8, total, true)
   view.setUint32(12, offset, true)
   bytes.set(body, HEAD)
@@ -108,7 +111,7 @@ export function decode(bytes: Uint8Array): Frame | undefined {
   return {
     kind,
     flags,
-    about: view.getUint32(4, true),
+    budgetOrMark: view.getUint32(4, true),
     total: view.getUint32(8, true),
     offset: view.getUint32(12, true),
     sequence: view.getFloat64(SEQUENCE_AT, true),
@@ -118,14 +121,14 @@ export function decode(bytes: Uint8Array): Frame | undefined {
 }
 
 /** The last fingerprint and its mark: nearly always the next one's as well. */
-let mark = { of: undefined as string | undefined, is: FOR_EVER }
+let mark = { of: undefined as string | undefined, is: UNLIMITED }
 
 /** The first four bytes of the fingerprint's checksum. Answers carry them, so that a worker whose model was replaced is noticed. */
 export function markOf(fingerprint: string | undefined): number {
   if (mark.of === fingerprint) return mark.is
-  if (fingerprint === undefined) return FOR_EVER
+  if (fingerprint === undefined) return UNLIMITED
   const bytes = Number.parseInt(checksum(text.encode.encode(fingerprint)).slice(0, 8), 16)
-  mark = { of: fingerprint, is: Math.min(FOR_EVER - 1, bytes) }
+  mark = { of: fingerprint, is: Math.min(UNLIMITED - 1, bytes) }
   return mark.is
 }
 
@@ -142,7 +145,7 @@ export class Assembly {
   #values: Float32Array | Uint8Array | undefined
   #filled = 0
 
-  /** @param length the expected number of values; undefined: any number up to `most` */
+  /** @param length  the expected number of values; undefined: any number up to `most` */
   constructor(
     readonly length: number | undefined,
     private readonly Kind: ValueArray = Float32Array,

@@ -17,7 +17,7 @@ import type { FleetGateway, Peer } from './worker'
 interface Handshake {
   beat: Heartbeat
   readonly since: number
-  readonly question: Conversation
+  readonly ping: Conversation
   /** Undefined if its heartbeats need no signature. */
   readonly verify: Verify | undefined
   /** Undefined also if the machine's public key is invalid. */
@@ -28,7 +28,7 @@ export class Handshakes {
   /** Open handshakes by the worker's address, the oldest first. */
   readonly #open = new Map<string, Handshake>()
 
-  /** @param proven called when a worker has answered its ping */
+  /** @param proven  called when a worker has answered its ping */
   constructor(
     private readonly gateway: Pick<FleetGateway, 'settings' | 'link' | 'macs' | 'conversations'>,
     private readonly proven: (beat: Heartbeat, peer: Peer | undefined) => void,
@@ -38,7 +38,7 @@ export class Handshakes {
     const worker = this.gateway.link.addresses.worker(beat)
     const handshake = this.#open.get(worker) ?? this.#begin(worker, beat, verify)
     handshake.beat = beat
-    const { to, send } = handshake.question
+    const { to, send } = handshake.ping
     const ping = encode('ping')
     const frame = verify ? andThen(handshake.channel, (channel) => channel?.authenticate(worker, to, ping)) : ping
     void andThen(frame, (bytes) => {
@@ -50,9 +50,9 @@ export class Handshakes {
 
   #begin(worker: string, beat: Heartbeat, verify: Verify | undefined): Handshake {
     const { settings, conversations, macs } = this.gateway
-    const question = conversations.open(worker, (reply) => void this.#heard(worker, reply))
+    const ping = conversations.open(worker, (reply) => void this.#heard(worker, reply))
     const channel = verify && macs.with(beat.secret)
-    const handshake = { beat, question, verify, channel, since: settings.clock.now() }
+    const handshake = { beat, ping, verify, channel, since: settings.clock.now() }
     this.#open.set(worker, handshake)
     const [first] = this.#open.keys()
     if (this.#open.size > MOST_WORKERS) this.forget(first)
@@ -62,9 +62,9 @@ export class Handshakes {
   async #heard(worker: string, reply: Uint8Array | undefined): Promise<void> {
     const handshake = this.#open.get(worker)
     if (!handshake || !reply) return // the next heartbeat sends another ping
-    const { question, verify } = handshake
+    const { ping, verify } = handshake
     const channel = await handshake.channel
-    const isIts = !verify || (await channel?.verify(worker, question.to, reply))
+    const isIts = !verify || (await channel?.verify(worker, ping.to, reply))
     if (!isIts || decode(reply)?.kind !== 'pong') return this.gateway.settings.forgeries.drop(handshake.beat.name)
     if (this.#open.get(worker) !== handshake) return
     this.forget(worker)
@@ -72,7 +72,7 @@ export class Handshakes {
   }
 
   forget(worker: string): void {
-    this.#open.get(worker)?.question.close()
+    this.#open.get(worker)?.ping.close()
     this.#open.delete(worker)
   }
 

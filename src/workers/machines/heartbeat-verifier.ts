@@ -19,7 +19,7 @@ export class HeartbeatVerifier {
   readonly #waiting: (() => Promise<void>)[] = []
   #isChecking = false
 
-  /** @param known finds the worker of a name @param believe called with each verified heartbeat; synchronously if nothing is signed */
+  /** @param known  finds the worker of a name @param believe  called with each verified heartbeat; synchronously if nothing is signed */
   constructor(
     private readonly link: Pick<Link, 'addresses'>,
     private readonly settings: FleetSettings,
@@ -31,7 +31,8 @@ export class HeartbeatVerifier {
     const { addresses } = this.link
     try {
       const beat = decodeHeartbeat(bytes)
-      if (addresses.heartbeat(beat) !== to) throw new ApproxiferError('PROTOCOL', 'heartbeat: of another worker')
+      if (addresses.heartbeat(beat) !== to)
+        throw new ApproxiferError('PROTOCOL', 'heartbeat: sent to the address of another worker')
       if (!beat.signed) this.believe(beat)
       else if (!this.#isRefused(beat)) this.#check(beat, bytes)
     } catch (error) {
@@ -76,9 +77,7 @@ export class HeartbeatVerifier {
   #isRefused({ identity, name }: Heartbeat): boolean {
     const isOver = this.#names.isOver(identity, name)
     if (isOver) {
-      this.settings.warn(
-        `the machine ${identity} gives its workers more names than a machine may have: those beyond are ignored`,
-      )
+      this.settings.warn(`the machine ${identity} uses too many worker names: further ones are ignored`)
     }
     return isOver
   }

@@ -14,7 +14,7 @@ export interface Link {
   /** The error of the first address in `needs` that this end may not use, as far as known after `flush`. */
   readonly refusal: ApproxiferError | undefined
 
-  /** @param bytes must not be written to afterwards @param reply the address for replies @throws if the link is closed */
+  /** @param bytes  must not be written to afterwards @param reply  the address for replies @throws if the link is closed */
   say(to: string, bytes?: Uint8Array, reply?: string): void
   listen(to: string, heard: (message: LinkMessage) => void): void
   /** Reports connection events until the link ends. To be called once. */
@@ -33,7 +33,7 @@ export interface LinkMessage {
   bytes: Uint8Array
   reply?: string | undefined
   /** True: this is not a reply, but the link's notice that no one listens at the worker's address. */
-  isUnheard?: boolean
+  hasNoListener?: boolean
 }
 
 export interface LinkEvents {
@@ -54,9 +54,9 @@ export interface Addresses {
   heartbeat(worker: Addressee): string
   /** Where a worker receives its queries. */
   worker(worker: Addressee): string
-  /** Where a gateway receives the replies to all its calls. @param gateway its public key */
+  /** Where a gateway receives the replies to all its calls. @param gateway  its public key */
   replies(gateway: string): string
-  /** Where a gateway receives the replies to one call. @param token cannot be guessed */
+  /** Where a gateway receives the replies to one call. @param token  cannot be guessed */
   reply(gateway: string, token: string): string
   /** The gateway's public key in a reply address, if there is one. */
   gatewayOf(reply: string): string | undefined

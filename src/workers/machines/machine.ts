@@ -19,7 +19,7 @@ export interface MachineService {
   /**
    * Leaves gracefully: gateways send no more queries, and open calls are answered first.
    *
-   * @param graceMs open calls are rejected after this many milliseconds. Default 10,000
+   * @param graceMs  open calls are rejected after this many milliseconds. Default 10,000
    */
   drain(graceMs?: number): Promise<void>
   /** Leaves at once; closes the workers, and the connection if it was made here. May be called twice. */
@@ -50,7 +50,7 @@ export class ServingMachine implements MachineService, MachineState {
   /**
    * Resolves when gateways can find the workers.
    *
-   * @param open opens a link for this machine alone, which closes it
+   * @param open  opens a link for this machine alone, which closes it
    * @throws ApproxiferError WORKER if the link refuses an address that the machine needs; and the errors of `open`
    */
   static async join(settings: MachineSettings, open: () => Promise<Link>): Promise<ServingMachine> {

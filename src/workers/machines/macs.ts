@@ -74,7 +74,7 @@ export class Channel {
     private readonly next: () => number,
   ) {}
 
-  /** Sets the frame's sequence number and MAC, in place. @param worker the worker's address @param call the reply address */
+  /** Sets the frame's sequence number and MAC, in place. @param worker  the worker's address @param call  the reply address */
   authenticate(worker: string, call: string, frame: Uint8Array): MaybePromise<Uint8Array> {
     setSequence(frame, this.next())
     const { content, mac } = split(frame)
@@ -84,7 +84,7 @@ export class Channel {
     })
   }
 
-  /** Whether the other end has made this frame's MAC. @param frame any bytes */
+  /** Whether the other end has made this frame's MAC. @param frame  any bytes */
   verify(worker: string, call: string, frame: Uint8Array): MaybePromise<boolean> {
     const { content, mac } = split(frame)
     return andThen(this.theirs(about(worker, call), content), (made) => keys.areEqual(made, mac))

@@ -51,7 +51,7 @@ export const fleetOptions = [
 
 export type FleetSettings = ReturnType<typeof checkFleetOptions>
 
-/** @param more names of the link's own options @throws TypeError or RangeError naming the option, expected and got */
+/** @param more  names of the link's own options @throws TypeError or RangeError naming the option, expected and got */
 export function checkFleetOptions(options: FleetOptions, more: readonly string[] = []) {
   checkNames('', options, [...fleetOptions, ...more])
   const { fleet, model, fingerprint, missed = 3, forgetMs = 10_000, expireMs = 10_000, maxPending = 2 } = options

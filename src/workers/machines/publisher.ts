@@ -18,14 +18,14 @@ export class Publisher {
   readonly #queue = new SerialQueue()
   #beats = 0
 
-  /** @param worker the worker's address @param keys undefined: no signatures and MACs */
+  /** @param worker  the worker's address @param keys  undefined: no signatures and MACs */
   constructor(
     readonly link: Pick<Link, 'addresses' | 'most' | 'say'>,
     private readonly worker: string,
     private readonly keys: MachineKeys | undefined,
   ) {}
 
-  /** Sends a frame. @param call the reply address; the frame is dropped if it contains no gateway's key */
+  /** Sends a frame. @param call  the reply address; the frame is dropped if it contains no gateway's key */
   frame(call: string, bytes: Uint8Array): void {
     const { keys, link } = this
     if (!keys) return this.#say(call, bytes)
@@ -36,7 +36,7 @@ export class Publisher {
     )
   }
 
-  /** @param to the address for its heartbeats */
+  /** @param to  the address for its heartbeats */
   beat(to: string, beat: object): void {
     const { keys } = this
     if (!keys) return this.#say(to, text.encode(JSON.stringify(beat)))

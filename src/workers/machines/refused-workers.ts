@@ -8,7 +8,7 @@ interface RefusedWorker {
   /** The worker's last heartbeat, and when it came. */
   beat: Heartbeat
   peer: Peer | undefined
-  heardAt: number
+  lastSeenAt: number
   /** Whether its model has the predictor's signature. */
   fits: boolean
 }
@@ -24,7 +24,7 @@ export class RefusedWorkers extends Map<string, RefusedWorker> {
     const isNew = !this.has(name)
     if (isNew && this.size >= MOST_WORKERS) return false
     const isNews = isNew && ![...this.values()].some((refused) => refused.beat.identity === identity)
-    this.set(name, { beat, peer, heardAt, fits: JSON.stringify(beat.signature) === this.signature })
+    this.set(name, { beat, peer, lastSeenAt: heardAt, fits: JSON.stringify(beat.signature) === this.signature })
     return isNews
   }
 }

@@ -6,7 +6,7 @@ import { flawOf } from '../../base/payload'
 import { median } from '../../base/stats'
 import type { TensorList } from '../../base/tensor'
 import type { ModelWorker } from '../worker'
-import { type Assembly, DOWN, encode, encodeError, encodeValues, FOR_EVER, type Frame, markOf } from './frames'
+import { type Assembly, DOWN, encode, encodeError, encodeValues, type Frame, markOf, UNLIMITED } from './frames'
 import type { MachineSettings } from './options'
 import { assemblyOf, pack, unpack } from './packing'
 import type { Publisher } from './publisher'
@@ -47,7 +47,7 @@ export class Responder {
   #unwatch: (() => void) | undefined
   #onEmpty: (() => void) | undefined
 
-  /** @param beat sends a heartbeat; called after a ping, and when the worker starts or stops taking queries */
+  /** @param beat  sends a heartbeat; called after a ping, and when the worker starts or stops taking queries */
   constructor(
     private readonly worker: ModelWorker,
     private readonly settings: MachineSettings,
@@ -72,7 +72,7 @@ export class Responder {
     return !this.#running.size && !this.worker.free && this.#state !== 'lingers'
   }
 
-  /** Handles a gateway's frame. @param call the reply address */
+  /** Handles a gateway's frame. @param call  the reply address */
   receive(frame: Frame, call: string): void {
     try {
       if (frame.kind === 'row') this.#receiveRow(frame, call)
@@ -117,7 +117,7 @@ export class Responder {
     this.#runNext()
   }
 
-  #admit({ about: budgetMs, offset, traceparent }: Frame, call: string): RowRequest | undefined {
+  #admit({ budgetOrMark: budgetMs, offset, traceparent }: Frame, call: string): RowRequest | undefined {
     if (offset) return undefined // the rest of a query that was refused or dropped
     const { clock, maxPending } = this.settings
     this.#expire()
@@ -126,7 +126,7 @@ export class Responder {
       return this.#fail(call, new ApproxiferError('OVERLOADED', `${this.open} calls are open already`))
     }
     const parts = assemblyOf(this.worker.signature.inputs)
-    const expiresAt = budgetMs === FOR_EVER ? Number.POSITIVE_INFINITY : clock.now() + budgetMs
+    const expiresAt = budgetMs === UNLIMITED ? Number.POSITIVE_INFINITY : clock.now() + budgetMs
     const rest = { row: undefined, cancellation: undefined, startedAt: 0, isCancelled: false }
     const request: RowRequest = { call, parts, expiresAt, traceparent, ...rest }
     this.#queued.set(call, request)
@@ -278,4 +278,4 @@ export class Responder {
   }
 }
 
-const CANCELLED = new ApproxiferError('ABORTED', 'nobody waits for it any more')
+const CANCELLED = new ApproxiferError('ABORTED', 'the call was cancelled')

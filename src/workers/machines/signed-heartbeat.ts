@@ -18,7 +18,7 @@ function statement(worker: string, json: Uint8Array): Uint8Array {
   return joined([text.encode(`approxifer beat\n${worker}\n`), json], Uint8Array)
 }
 
-/** @param worker the worker's address */
+/** @param worker  the worker's address */
 export async function signedBeat(key: KeyPair, worker: string, json: Uint8Array): Promise<Uint8Array> {
   return joined([Uint8Array.of(SIGNED), await key.sign(statement(worker, json)), json], Uint8Array)
 }
@@ -29,7 +29,7 @@ export function openBeat(bytes: Uint8Array): { json: Uint8Array; signature: Uint
   return { json: bytes.subarray(1 + SIGNATURE), signature: bytes.subarray(1, 1 + SIGNATURE) }
 }
 
-/** Whether the heartbeat has a valid signature. @param worker the worker's address */
+/** Whether the heartbeat has a valid signature. @param worker  the worker's address */
 export async function isBeatOf(verify: Verify, worker: string, bytes: Uint8Array): Promise<boolean> {
   const { json, signature } = openBeat(bytes)
   try {

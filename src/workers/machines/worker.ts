@@ -7,7 +7,7 @@ import { isTraceparent } from '../../base/traceparent'
 import { OpenCall } from '../open-call'
 import { type ModelWorker, wrongQueries } from '../worker'
 import type { Conversation, Conversations } from './conversations'
-import { type Assembly, DOWN, decode, decodeError, encode, encodeValues, FOR_EVER, type Frame, markOf } from './frames'
+import { type Assembly, DOWN, decode, decodeError, encode, encodeValues, type Frame, markOf, UNLIMITED } from './frames'
 import type { Heartbeat } from './heartbeat'
 import type { Link } from './link'
 import type { Channel, Macs } from './macs'
@@ -23,7 +23,7 @@ export interface FleetGateway {
   readonly macs: Macs
   readonly conversations: Conversations
   /** Called when no one listens at the worker's address. */
-  unheard(worker: MachineWorker): void
+  notListening(worker: MachineWorker): void
   closed(worker: MachineWorker): void
 }
 
@@ -42,7 +42,7 @@ interface SentCall {
   /** Undefined if there is none, or it is not a valid W3C traceparent. */
   readonly traceparent: string | undefined
   /** The highest sequence number of the replies so far: lower ones are replays. */
-  heard: number
+  lastSequence: number
   /** Whether the query was sent `once` or `again`; `never`: no one listened at the worker's address. */
   sent: 'once' | 'again' | 'never'
   /** Heartbeats in a row, since it was sent, that reported no open call at the worker. */
@@ -53,7 +53,7 @@ interface SentCall {
 const IDLE_BEATS = 2
 /** How long a signed worker may still send a heartbeat after a notice that no one listens at its address, since that notice may be forged. */
 const UNHEARD_MS = 250
-const DROPPED = new ApproxiferError('ABORTED', 'nobody waits for it any more')
+const DROPPED = new ApproxiferError('ABORTED', 'the call was cancelled')
 
 export class MachineWorker implements ModelWorker {
   // Set by the worker's first heartbeat.
@@ -75,7 +75,7 @@ export class MachineWorker implements ModelWorker {
   readonly address: string
   /** The worker's last heartbeat, and when it came. */
   beat: Heartbeat
-  heardAt: number
+  lastSeenAt: number
   readonly #gateway: FleetGateway
   readonly #calls = new Set<SentCall>()
   /**
@@ -88,7 +88,7 @@ export class MachineWorker implements ModelWorker {
   /** Sends frames in order, since computing a MAC may be asynchronous. */
   readonly #outgoing = new SerialQueue()
   /** The ping that was sent since the last heartbeat, if any. */
-  #question: Conversation | undefined
+  #ping: Conversation | undefined
   /** Stops waiting for a heartbeat after a notice that no one listens. */
   #cancelDoubt: (() => void) | undefined
 
@@ -112,7 +112,7 @@ export class MachineWorker implements ModelWorker {
     this.takesNext = beat.slots === 1
     this.address = link.addresses.worker(beat)
     this.beat = beat
-    this.heardAt = settings.clock.now()
+    this.lastSeenAt = settings.clock.now()
     this.#gateway = gateway
     this.#state = beat.state === 'down' ? 'down' : 'up'
   }
@@ -137,8 +137,8 @@ export class MachineWorker implements ModelWorker {
   }
 
   /** Whether a ping was sent since the last heartbeat. */
-  get isAsked(): boolean {
-    return this.#question !== undefined
+  get isPinged(): boolean {
+    return this.#ping !== undefined
   }
 
   get isThere(): boolean {
@@ -155,12 +155,12 @@ export class MachineWorker implements ModelWorker {
       call: new OpenCall(query, abort, () => this.#aborted(sent)),
       conversation: this.#converse(
         (reply) => this.#received(sent, reply),
-        () => this.#unasked(sent),
+        () => this.#neverReceived(sent),
       ),
       parts: assemblyOf(this.signature.outputs),
       expiresAt: clock.now() + expireMs,
       traceparent: isTraceparent(traceparent) ? traceparent : undefined,
-      heard: 0,
+      lastSequence: 0,
       sent: 'once',
       idleBeats: 0,
     }
@@ -189,14 +189,14 @@ export class MachineWorker implements ModelWorker {
 
   /** A notice came that no one listens at the worker's address. It is believed unless the worker sends a heartbeat soon. */
   #doubt(): void {
-    if (!this.peer) return this.#gateway.unheard(this) // no one else can send the notice, or nothing is authenticated anyway
+    if (!this.peer) return this.#gateway.notListening(this) // no one else can send the notice, or nothing is authenticated anyway
     if (!this.isThere || this.#cancelDoubt) return
-    this.#cancelDoubt = this.#gateway.settings.clock.after(UNHEARD_MS, () => this.#gateway.unheard(this), true)
-    this.ask()
+    this.#cancelDoubt = this.#gateway.settings.clock.after(UNHEARD_MS, () => this.#gateway.notListening(this), true)
+    this.ping()
   }
 
   /** Marks this call, and all that were sent after it, as never received by the worker. */
-  #unasked(first: SentCall): void {
+  #neverReceived(first: SentCall): void {
     let isSince = false
     for (const sent of this.#calls) {
       isSince ||= sent === first
@@ -210,8 +210,9 @@ export class MachineWorker implements ModelWorker {
     this.incoming.run(() =>
       andThen(channel ? channel.verify(this.address, to, bytes) : true, (isIts) => {
         const frame = isIts ? decode(bytes) : undefined
-        if (!frame || (channel && frame.sequence <= sent.heard)) return this.#gateway.settings.forgeries.drop(this.name)
-        sent.heard = frame.sequence
+        if (!frame || (channel && frame.sequence <= sent.lastSequence))
+          return this.#gateway.settings.forgeries.drop(this.name)
+        sent.lastSequence = frame.sequence
         this.#believe(sent, frame)
       }),
     )
@@ -225,8 +226,8 @@ export class MachineWorker implements ModelWorker {
         return this.#done(sent, new ApproxiferError(code, `${this.name}: ${message}`))
       }
       const answer = sent.parts.add(frame)
-      if (frame.about !== FOR_EVER && frame.about !== markOf(this.fingerprint)) {
-        this.ask() // its next heartbeat tells which model it has
+      if (frame.budgetOrMark !== UNLIMITED && frame.budgetOrMark !== markOf(this.fingerprint)) {
+        this.ping() // its next heartbeat tells which model it has
         throw new ApproxiferError('WORKER', `${this.name} has another model now`)
       }
       if (answer) this.#done(sent, unpack(answer, this.signature.outputs))
@@ -235,11 +236,11 @@ export class MachineWorker implements ModelWorker {
     }
   }
 
-  hear(beat: Heartbeat): void {
+  receive(beat: Heartbeat): void {
     const isNewWay = this.#state === 'away' || this.beat.connection !== beat.connection
     this.beat = beat
-    this.heardAt = this.#gateway.settings.clock.now()
-    this.#forgetQuestion()
+    this.lastSeenAt = this.#gateway.settings.clock.now()
+    this.#forgetPing()
     if (this.isClosed) return
     this.#state = beat.state === 'down' ? 'down' : 'up'
     for (const sent of [...this.#calls]) {
@@ -253,17 +254,17 @@ export class MachineWorker implements ModelWorker {
   }
 
   /** Sends a ping, unless one was sent since the last heartbeat. If the worker is gone the link may report that at once. */
-  ask(): void {
-    if (this.isAsked) return
-    this.#question = this.#converse(() => {}) // the reply is ignored: the ping also causes a heartbeat
-    this.#say(this.#question, encode('ping'))
+  ping(): void {
+    if (this.isPinged) return
+    this.#ping = this.#converse(() => {}) // the reply is ignored: the ping also causes a heartbeat
+    this.#say(this.#ping, encode('ping'))
   }
 
-  #forgetQuestion(): void {
+  #forgetPing(): void {
     this.#cancelDoubt?.()
     this.#cancelDoubt = undefined
-    this.#question?.close()
-    this.#question = undefined
+    this.#ping?.close()
+    this.#ping = undefined
   }
 
   /** The connection to the fleet is interrupted: calls wait until it is back. */
@@ -275,7 +276,7 @@ export class MachineWorker implements ModelWorker {
   lose(why: string): void {
     if (this.gone) return
     this.#state = 'lost'
-    this.#forgetQuestion()
+    this.#forgetPing()
     this.#endCalls(new ApproxiferError('WORKER', `${this.name} ${why}`))
     this.onFree?.()
   }
@@ -283,7 +284,7 @@ export class MachineWorker implements ModelWorker {
   async close(): Promise<void> {
     if (this.isClosed) return
     this.#state = 'closed'
-    this.#forgetQuestion()
+    this.#forgetPing()
     this.onFree = undefined
     for (const sent of this.#calls) if (!sent.call.settled) this.#say(sent.conversation, encode('cancel'))
     this.#endCalls(new ApproxiferError('CLOSED', `${this.name} was closed`))
@@ -305,7 +306,7 @@ export class MachineWorker implements ModelWorker {
     }
   }
 
-  /** @param failed called if the link is closed */
+  /** @param failed  called if the link is closed */
   #say(conversation: Conversation, frame: Uint8Array, failed: (error: unknown) => void = () => {}): void {
     const authentic = () => this.peer?.channel.authenticate(this.address, conversation.to, frame) ?? frame
     this.#outgoing.run(() =>
@@ -341,7 +342,10 @@ export class MachineWorker implements ModelWorker {
   }
 
   #endCalls(error: ApproxiferError): void {
-    const unasked = new ApproxiferError('OVERLOADED', `${this.name} was not asked: nobody listens at its address`)
+    const unasked = new ApproxiferError(
+      'OVERLOADED',
+      `${this.name} did not get the query: nobody listens at its address`,
+    )
     for (const sent of [...this.#calls]) this.#done(sent, sent.sent === 'never' ? unasked : error)
   }
 }

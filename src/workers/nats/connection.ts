@@ -113,7 +113,7 @@ export class NatsLink implements Link {
     const callback = (error: Error | null, message: NatsMessage) => {
       if (error) return this.#refused(error)
       const { subject: to, data: bytes, reply, headers } = message
-      heard({ to, bytes, reply, isUnheard: headers?.code === 503 && !bytes.length })
+      heard({ to, bytes, reply, hasNoListener: headers?.code === 503 && !bytes.length })
     }
     this.#subscriptions.push(this.connection.subscribe(subject, { callback }))
   }
@@ -160,7 +160,7 @@ export function addressesIn(text: string): string[] {
 /**
  * Connect options for the library: URLs without credentials, and the credentials as separate options.
  *
- * @param servers such as 'nats://user:password@host:4222' or 'nats://token@host', percent-encoded; all with the same credentials
+ * @param servers  such as 'nats://user:password@host:4222' or 'nats://token@host', percent-encoded; all with the same credentials
  * @throws TypeError for an invalid URL or different credentials; its message never contains a password
  */
 export function accessOf(servers: string | readonly string[]) {

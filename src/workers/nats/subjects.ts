@@ -2,7 +2,7 @@
 
 import type { Addressee, Addresses } from '../machines/link'
 
-/** @param inbox prefix of reply subjects, as the server's permissions may require */
+/** @param inbox  prefix of reply subjects, as the server's permissions may require */
 export function subjectsOf(fleet: string, inbox = '_INBOX'): Addresses {
   return {
     rollCall: `approxifer.${fleet}.call`,

@@ -19,7 +19,7 @@ export interface ModelFile {
 /**
  * Reads a model from a path, a URL or bytes, and its weight files.
  *
- * @param given locations of weight files, by the model's names for them; default: beside the model
+ * @param given  locations of weight files, by the model's names for them; default: beside the model
  * @throws ApproxiferError MODEL for a file that cannot be read; TypeError for any other value
  */
 export async function readModel(model: unknown, given: OnnxOptions['externalData'] = {}): Promise<ModelFile> {
@@ -102,7 +102,7 @@ const MOST_LETTERS = 300
  * Turns the error of a model that did not load into one that names the kind of file. Contents of the file are never quoted, since a
  * secret file may have been named by mistake.
  *
- * @param model where the bytes were read from: a path, a URL or bytes
+ * @param model  where the bytes were read from: a path, a URL or bytes
  */
 export async function asModelError(error: unknown, model: unknown, bytes: Uint8Array): Promise<unknown> {
   if (!(error instanceof ApproxiferError) || !UNPARSED.test(error.message)) return error

@@ -52,7 +52,7 @@ export class OnnxModel {
   /**
    * Loads, checks and warms up a model.
    *
-   * @param model the .onnx file and its weights; may be in shared memory; not retained
+   * @param model  the .onnx file and its weights; may be in shared memory; not retained
    * @throws ApproxiferError MODEL with advice; TypeError or RangeError for a wrong option
    */
   static async load(model: Uint8Array | ModelFile, options: OnnxOptions = {}): Promise<OnnxModel> {
@@ -91,7 +91,7 @@ export class OnnxModel {
     const cpu = await openSession(this.ort, file, { ...options, providers: [CPU] }).catch((error) => error)
     if (cpu instanceof Error) {
       // the model may be too large for a second session
-      const warning = `what ${providers} answers is not compared with what the CPU does: ${cpu.message}`
+      const warning = `the answers of ${providers} are not compared with the CPU's: ${cpu.message}`
       this.warnings = [...this.warnings, warning]
       return
     }
@@ -132,7 +132,7 @@ export class OnnxModel {
   /**
    * Runs one batch.
    *
-   * @param batch a tensor for each input, with the batch dimension if the model has one
+   * @param batch  a tensor for each input, with the batch dimension if the model has one
    * @returns a tensor for each output, in the shape that the runtime reports
    */
   run(batch: TensorList): Promise<TensorList> {

@@ -27,7 +27,7 @@ interface Accelerated {
 
 /**
  * Rejects an accelerator whose answers a predictor would take for lies: once two GPUs that were off by .5 % got two honest CPUs ejected.
- * @param truth runs the model on the CPU. @throws ApproxiferError MODEL with the largest difference
+ * @param truth  runs the model on the CPU. @throws ApproxiferError MODEL with the largest difference
  */
 export async function compareWithCpu(
   { providers, signature: { outputs }, rounding }: Accelerated,

@@ -17,7 +17,7 @@ const LENGTHS = [32, 8, 64, 224, 1]
 /**
  * Runs two queries of equal shapes; the real values of the first one are zeros.
  *
- * @param run runs the model
+ * @param run  runs the model
  * @returns undefined if no query works: dynamic dimensions may depend on each other, and integers may have a special meaning
  * @throws the model's error, if all inputs are real-valued with fixed shapes
  */
@@ -41,7 +41,7 @@ export async function samples(
   }
 }
 
-/** @param length of dynamic dimensions */
+/** @param length  of dynamic dimensions */
 function sampleOf({ inputs, batched = true }: Signature, length: number, second: boolean): TensorList {
   return inputs.map(({ type = 'float32', shape: own }: TensorSpec) => {
     const shape = [...(batched ? [1] : []), ...own.map((n) => (n < 0 ? length : n))]

@@ -9,8 +9,8 @@ import { areAlike, type SampleAnswer } from './samples'
  * Input axes are found by the name of the mask's dimension, or its position if it has no name. Output axes are found by running sequences
  * of two lengths, since exporters invent their names.
  *
- * @param sample its mask hides nothing
- * @param run runs the model
+ * @param sample  its mask hides nothing
+ * @param run  runs the model
  * @returns false if the model has no such mask, or padding with zeros changes its answers
  */
 export async function sequenceAxes(

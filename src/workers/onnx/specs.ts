@@ -61,7 +61,7 @@ export function outputNames(session: InferenceSession, chosen = session.outputNa
 /**
  * The shapes of a query's inputs and outputs. If an output has no leading batch dimension the model counts as not batched.
  *
- * @param tried the answers to two sample queries of equal shapes, if there are any
+ * @param tried  the answers to two sample queries of equal shapes, if there are any
  * @throws ApproxiferError MODEL
  */
 export function outputSpecs(
@@ -126,7 +126,7 @@ function checkType(meta: Metadata): void {
   throw refused(`input '${meta.name}'`, `one of ${elementTypes}`, meta.isTensor ? meta.type : 'no tensor', todo)
 }
 
-/** @param batch number of leading batch dimensions */
+/** @param batch  number of leading batch dimensions */
 function inputShape(
   { name, shape }: ValueMetadata,
   batch: 0 | 1,

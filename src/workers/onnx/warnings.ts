@@ -3,7 +3,7 @@
 import type { TensorSpec } from '../../base/tensor'
 import type { SampleAnswer } from './samples'
 
-/** @param tried the answers to a query of zeros and to one of values from 0 to 1 */
+/** @param tried  the answers to a query of zeros and to one of values from 0 to 1 */
 export function warningsAbout(outputs: readonly TensorSpec[], [zeros, some]: readonly SampleAnswer[]): string[] {
   return outputs.flatMap(({ name }, i) => {
     const [none, values] = [zeros.answer[i].data as Float32Array, some.answer[i].data as Float32Array]

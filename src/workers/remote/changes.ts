@@ -34,7 +34,7 @@ export class Changes<T> implements AsyncIterableIterator<T> {
     this.#wake()
   }
 
-  /** Ends the iteration behind the queued changes. @param error thrown to the reader at the end */
+  /** Ends the iteration behind the queued changes. @param error  thrown to the reader at the end */
   end(error?: unknown): void {
     this.#end ??= { error }
     this.#wake()

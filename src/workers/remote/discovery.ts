@@ -112,7 +112,7 @@ class Watcher {
   /** The last error; undefined after a successful read. */
   #failure: string | undefined
 
-  /** @param watch calls `changed` when the list may have changed; returns a function that stops it */
+  /** @param watch  calls `changed` when the list may have changed; returns a function that stops it */
   constructor(
     private readonly what: string,
     private readonly list: () => Promise<readonly string[]>,

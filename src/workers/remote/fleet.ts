@@ -28,13 +28,13 @@ export class LossReports {
   /** For each lost worker, the text of its warning, and a function that cancels the report of its return. */
   readonly #reported = new Map<string, { text: string; cancel?: () => void }>()
 
-  /** @param warn must not throw */
+  /** @param warn  must not throw */
   constructor(
     private readonly clock: Clock,
     private readonly warn: Warn,
   ) {}
 
-  /** Reports a lost worker, once until it is back. @param isNews report it again if the text has changed */
+  /** Reports a lost worker, once until it is back. @param isNews  report it again if the text has changed */
   lost(name: string, text: string, isNews = false): void {
     const before = this.#reported.get(name)
     this.left(name)

@@ -60,7 +60,7 @@ export function anotherQuery(query: TensorList, n: number): TensorList {
   })
 }
 
-/** @param rounding how far real outputs may differ, as root mean square relative to their own. Infinity: only signatures are compared */
+/** @param rounding  how far real outputs may differ, as root mean square relative to their own. Infinity: only signatures are compared */
 export function isSameModel(a: ModelIdentity, b: ModelIdentity, rounding: number): boolean {
   if (JSON.stringify(a.signature) !== JSON.stringify(b.signature)) return false
   if (rounding === Number.POSITIVE_INFINITY) return true // Infinity times an output of zeros would be NaN
@@ -91,7 +91,7 @@ export function addToGroup<M>(groups: M[][], model: M, isSame: (a: M, b: M) => b
   else groups.push([model])
 }
 
-/** The largest group; of equally large ones the first. @param sizeOf default: number of members */
+/** The largest group; of equally large ones the first. @param sizeOf  default: number of members */
 export function largest<M>(groups: readonly M[][], sizeOf = (group: readonly M[]) => group.length): readonly M[] {
   return groups.reduce((most, group) => (sizeOf(group) > sizeOf(most) ? group : most), [])
 }

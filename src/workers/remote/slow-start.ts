@@ -52,7 +52,7 @@ export class SlowStart {
   #held = 0
   readonly #most: number
 
-  /** @param most upper bound of the window */
+  /** @param most  upper bound of the window */
   constructor(most: number) {
     this.#most = most
   }
@@ -73,7 +73,7 @@ export class SlowStart {
     if (mayGrow) this.size = Math.min(this.#most, this.size + GROWTH)
   }
 
-  /** Records the end of a call. @param ms undefined if its time is not representative @returns the window, once it is final */
+  /** Records the end of a call. @param ms  undefined if its time is not representative @returns the window, once it is final */
   end(call: WindowCall, ms: number | undefined): number | undefined {
     const place = this.#open.indexOf(call)
     this.#open.splice(place, 1)

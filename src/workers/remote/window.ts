@@ -84,7 +84,7 @@ export class MeasuredWindow {
    */
   readonly #demand = { open: 0, freedAt: Number.NEGATIVE_INFINITY, refills: 0, isFull: false, vain: 0, queries: 1 }
 
-  /** @param most upper bound of the window */
+  /** @param most  upper bound of the window */
   constructor(readonly most: number) {
     this.#start = new SlowStart(most)
   }
@@ -94,7 +94,7 @@ export class MeasuredWindow {
     return this.#trial && this.#demand.isFull ? this.#trial.size : this.#size
   }
 
-  /** @param queries number of queries in this call */
+  /** @param queries  number of queries in this call */
   begin(now: number, queries = 1): WindowCall {
     const demand = this.#demand
     const refills = this.#isSoon(now)
@@ -111,7 +111,7 @@ export class MeasuredWindow {
     return call
   }
 
-  /** @param answered whether the call's time is representative */
+  /** @param answered  whether the call's time is representative */
   end(call: WindowCall, now: number, answered: boolean): void {
     const { since, open, refills, alike } = call
     const trial = this.#trial
@@ -148,7 +148,7 @@ export class MeasuredWindow {
     return now - this.#demand.freedAt <= SOON * (this.#base.meanMs || 1)
   }
 
-  /** @param isUp a larger window is being tried */
+  /** @param isUp  a larger window is being tried */
   #ended(isUp: boolean, now: number): void {
     const demand = this.#demand
     if (demand.isFull && isUp && !this.#isSoon(now)) {

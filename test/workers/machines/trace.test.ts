@@ -2,7 +2,7 @@
 
 import type { ModelWorker } from 'approxifer'
 import { afterEach, describe, expect, it } from 'vitest'
-import { encodeValues, FOR_EVER } from '../../../src/workers/machines/frames'
+import { encodeValues, UNLIMITED } from '../../../src/workers/machines/frames'
 import type { MachineWorker } from '../../../src/workers/machines/worker'
 import { HandWorker } from '../../shared/hand-predictor'
 import { MemoryFleet } from '../../shared/memory-fleet'
@@ -66,13 +66,13 @@ it('a machine ignores what is none, and answers the row', async () => {
   const { memory, machine, worker } = await fleet(own, false)
   const stranger = memory.hub.open()
   for (const [i, text] of ['x'.repeat(55), TRACE].entries()) {
-    for (const frame of encodeValues('row', row(5), 1000, FOR_EVER, text)) {
+    for (const frame of encodeValues('row', row(5), 1000, UNLIMITED, text)) {
       stranger.say(worker.address, Uint8Array.from(frame), `reply/somebody/${i}`)
     }
     await until(() => seen.length > i)
   }
   expect(seen).toEqual([undefined, TRACE])
-  const short = [...encodeValues('row', Float32Array.of(), 1000, FOR_EVER, TRACE.slice(1))]
+  const short = [...encodeValues('row', Float32Array.of(), 1000, UNLIMITED, TRACE.slice(1))]
   stranger.say(worker.address, Uint8Array.from(short[0]), 'reply/somebody/2') // ends before the text would
   await until(() => machine.forged === 1)
 })
