@@ -8,7 +8,7 @@ import { declarations, TYPES } from './scripts/declarations.js'
 import { libraries, libraryOf } from './scripts/libraries.js'
 import { licenses } from './scripts/licenses.js'
 
-const external = [/^node:/, /^onnxruntime-/, /^@nats-io\//, /core\.wasm$/, 'undici', /^vega/]
+const external = [/^node:/, /^onnxruntime-/, /^@nats-io\//, /core\.wasm$/, 'undici']
 
 /** Imports for nothing but effects, of which this package has none, as bundlers are told: they would warn of each. Lines stay where they are. */
 const effectless = {

@@ -1,13 +1,12 @@
-// out = W · rows: encoding, decoding and parities are all this one product.
-//
-// The vectors run along the data axis and never across the sum, so that every output element is the
-// same chain of additions, query 0 first, in WASM and in JavaScript.
+// out = W · rows: encoding, decoding and parities are all this product.
 
-/** Floats in a block: three vectors. With three outputs that makes nine accumulators, which leaves
- * 16 SIMD registers just room for the three row vectors and the weights. */
+/**
+ * Floats in a block: three vectors. With three outputs these are nine accumulators, which leaves 16 SIMD registers just room for the three
+ * row vectors and the weights.
+ */
 const BLOCK: i32 = 12
 
-/** Floats of each row worked on at a time: 30 rows of it stay in a 32 KiB first-level cache. */
+/** Floats of each row that are processed at a time: 30 such rows stay in a 32 KiB first-level cache. */
 const TILE: i32 = 252
 
 /**
@@ -26,8 +25,7 @@ export function combine(out: usize, weights: usize, rows: usize, n: i32, k: i32,
     if (n < 3) {
       for (let i = 0; i < n; i++) combineOne(out, weights, rows, i, k, stride, from, to)
     } else {
-      // The last block of three starts early where n is no multiple of three: computing a row twice is
-      // cheaper than a second kernel.
+      // If n is no multiple of three, the last block of three starts early: computing a row twice is cheaper than a second kernel.
       for (let i = 0; i < n; i += 3) combineThree(out, weights, rows, min(i, n - 3), k, stride, from, to)
     }
   }

@@ -1,12 +1,11 @@
-// How far a row is from many: one pass over the memory of earlier queries.
+// Distances of a row to many others: one pass over the memory of earlier queries.
 
 /**
- * out[i] = |rows[i] - row|², f32. Element j is added up in lane j mod 12; lanes l, l + 4, l + 8 are added
- * up, then the four sums.
+ * out[i] = |rows[i] - row|², f32. Element j goes to lane j mod 12; lanes l, l + 4, l + 8 are added first, then the four sums.
  *
  * @param out     n floats
  * @param rows    n rows, `stride` floats apart, padding zero
- * @param row     one row, padded alike
+ * @param row     one row, padded in the same way
  * @param stride  floats from row to row, a multiple of 12
  */
 export function distances(out: usize, rows: usize, row: usize, n: i32, stride: i32): void {
@@ -33,16 +32,17 @@ export function distances(out: usize, rows: usize, row: usize, n: i32, stride: i
 }
 
 /**
- * Squared distances of rows in two halves, even and odd, to one row, and to that with its odd half negated: |a|² + |b|² - 2ab of either
- * half, in integers, which are exact in whatever order; then in f32, where the halves are added.
+ * Squared distances of rows in two halves, even and odd, to a row, and to that row with its odd half negated. They are |a|² + |b|² - 2ab of
+ * either half in integers, which are exact in any order; the halves are then added in f32.
  *
  * @param plain, turned  n floats each, and up to three more
- * @param rows     n rows of 8 bits a value, 2 * half bytes each; four lie together, eight values of each in turn: one stream of memory, not four
+ * @param rows     n rows of 8-bit values, 2 * half bytes each; four rows alternate every eight values, so that memory is read in one stream
+ * instead of four
  * @param evens, odds  squared lengths of their halves: n integers each, and up to three more
  * @param row      one row
- * @param scratch  the same in 16 bits a value
+ * @param scratch  room for the row in 16-bit values
  * @param half     values in a half, a multiple of 8
- * @param unit     that all is multiplied with, a power of two
+ * @param unit     factor of all results, a power of two
  */
 export function halvesDistances(
   plain: usize,
@@ -74,7 +74,7 @@ export function halvesDistances(
   }
 }
 
-/** Values of 8 bits in 16. @returns the sum of their squares */
+/** Widens 8-bit values to 16 bits. @returns the sum of their squares */
 function widened(out: usize, row: usize, count: usize): i32 {
   let sum = i32x4.splat(0)
   for (let at: usize = 0; at < count; at += 8) {
@@ -87,7 +87,7 @@ function widened(out: usize, row: usize, count: usize): i32 {
   )
 }
 
-/** Products of four rows that lie together with one, which is loaded once for all. */
+/** Products of four alternating rows with one row, which is loaded once for all four. */
 function dots(rows: usize, row: usize, count: usize): v128 {
   let a = i32x4.splat(0),
     b = a,

@@ -11,8 +11,8 @@
  * @param stride  floats from row to row, a multiple of 12
  */
 export function gram(out: usize, rows: usize, n: i32, stride: i32): void {
-  // Two rows against two rows: eight independent chains hide the latency of an addition. Where n is
-  // odd the last row pairs with itself and its products are written twice.
+  // Two rows by two rows: eight independent chains hide the latency of an addition. If n is odd, the last row is paired with itself and its
+  // products are written twice.
   for (let i = 0; i < n; i += 2) {
     for (let j = 0; j <= i; j += 2) block(out, rows, n, stride, i, min(i + 1, n - 1), j, min(j + 1, n - 1))
   }
@@ -60,7 +60,7 @@ function block(out: usize, rows: usize, n: i32, stride: i32, i0: i32, i1: i32, j
   put(out, n, i1, j1, sum(bd0, bd1))
 }
 
-/** The upper two f32 lanes, widened. */
+/** The upper two f32 lanes, widened to f64. */
 function high(x: v128): v128 {
   return f64x2.promote_low_f32x4(v128.shuffle<f32>(x, x, 2, 3, 2, 3))
 }

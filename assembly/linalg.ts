@@ -1,7 +1,7 @@
 // Small dense linear algebra in f64 for systems of at most a few dozen unknowns.
 // All orders of summation are fixed; src/core/js-linalg.ts repeats them.
 
-/** Where a pivot of R is below this share of the largest one, it counts as zero. */
+/** A pivot of R below this share of the largest one counts as zero. */
 export const TINY: f64 = 1e-15
 
 /** At most this many steps of inverse iteration; the golden vectors need up to 51. */
@@ -109,15 +109,15 @@ function normalise(x: usize, n: i32): void {
 }
 
 /**
- * In place: the Cholesky factor L (lower triangle) of a symmetric positive definite n x n matrix with
- * rows `pitch` bytes apart. False where it is not positive definite.
+ * In place: the Cholesky factor L (lower triangle) of a symmetric positive definite n x n matrix with rows `pitch` bytes apart.
+ * @returns false if the matrix is not positive definite
  */
 export function cholesky(a: usize, n: i32, pitch: usize): bool {
   for (let i = 0; i < n; i++) if (!choleskyRow(a, i, pitch)) return false
   return true
 }
 
-/** Row i of it, after those before. */
+/** Row i of the factor; needs the rows before it. */
 function choleskyRow(a: usize, i: i32, pitch: usize): bool {
   const row = a + <usize>i * pitch
   for (let j = 0; j <= i; j++) {
@@ -140,7 +140,7 @@ function choleskyRow(a: usize, i: i32, pitch: usize): bool {
  * @param out     n rows of doubles, rows (n + 1) & ~1 apart; both triangles
  * @param matrix  n * n doubles, dense
  * @param factor  scratch, n rows as `out`
- * @returns false where it is not positive definite; `out` is then undefined
+ * @returns false if the matrix is not positive definite; `out` is then undefined
  */
 export function inverse(out: usize, matrix: usize, factor: usize, n: i32): bool {
   const pitch = (<usize>((n + 1) & ~1)) << 3
@@ -177,11 +177,11 @@ function backward(inverse: usize, l: usize, i: i32, n: i32, pitch: usize): void 
 }
 
 /**
- * One of the 3 n steps of an inverse: rows of the factor, then of both substitutions.
+ * One of the 3 n steps of an inversion: n rows of the factor, then n of each substitution.
  *
  * @param out     n rows of doubles, rows (n + 1) & ~1 apart; both triangles after the last step
  * @param factor  the matrix, in rows as `out`; its lower triangle is enough
- * @returns false where the matrix is not positive definite; the other steps are then in vain
+ * @returns false if the matrix is not positive definite; further steps are then useless
  */
 export function inverseStep(out: usize, factor: usize, n: i32, step: i32): bool {
   const pitch = (<usize>((n + 1) & ~1)) << 3

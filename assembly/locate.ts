@@ -1,4 +1,4 @@
-// Error locators: which of the returned results are lies.
+// Error locators: find lies among the returned results.
 
 import { addRow, backSubstitute, cholesky, invert, qr, smallestSingularVector } from './linalg'
 
@@ -122,7 +122,7 @@ function unitDenominator(
   }
 }
 
-/** One vote for each of the `errors` smallest q; of equals the first. Uses q up. */
+/** Gives a vote to each of the `errors` smallest q; of equal ones the first. Overwrites q. */
 function castVotes(votes: usize, q: usize, rows: i32, errors: i32): void {
   for (let e = 0; e < errors; e++) {
     let least = 0
@@ -135,7 +135,7 @@ function castVotes(votes: usize, q: usize, rows: i32, errors: i32): void {
   }
 }
 
-/** Columns worked on at a time: a tile of 30 rows stays in the first-level cache. */
+/** Columns that are processed at a time: a tile of 30 rows stays in the first-level cache. */
 const TILE: i32 = 16
 
 /**
@@ -211,7 +211,7 @@ function covariance(factor: usize, kernel: usize, rows: i32, pitch: usize, noise
   return cholesky(factor, rows, pitch)
 }
 
-/** Batcher's merge exchange (Knuth, TAOCP 3, Algorithm 5.2.2M) on 16 columns at once: no branch sees the data. */
+/** Batcher's merge exchange (Knuth, TAOCP 3, Algorithm 5.2.2M) on 16 columns at once, without branches that depend on the data. */
 function sortColumns(sorted: usize, rows: i32, wide: usize): void {
   if (rows < 2) return
   const top = 1 << (31 - clz(rows - 1))
@@ -240,7 +240,7 @@ function exchange(a: usize, b: usize): void {
   }
 }
 
-/** Takes the values of `row` out of the sorted columns, of which `left` rows are in use. */
+/** Removes the values of `row` from the sorted columns, of which `left` rows are in use. */
 function remove(sorted: usize, row: usize, left: i32, wide: usize): void {
   for (let i = 0; i < left - 1; i++) {
     const at = sorted + <usize>i * wide
@@ -252,7 +252,7 @@ function remove(sorted: usize, row: usize, left: i32, wide: usize): void {
   }
 }
 
-/** medians of sorted columns. */
+/** Medians of sorted columns. */
 function middle(medians: usize, sorted: usize, rows: i32, wide: usize): void {
   const low = sorted + <usize>((rows - 1) >> 1) * wide
   const high = sorted + <usize>(rows >> 1) * wide
@@ -305,7 +305,7 @@ function dropped(order: usize, count: i32, i: i32): bool {
   return false
 }
 
-/** Scores of the rows still in, and which is the largest; of equals the first. */
+/** Scores of the rows that are not dropped. @returns the row with the largest score; of equal ones the first */
 function score(
   scores: usize,
   product: usize,
@@ -326,7 +326,7 @@ function score(
   return worst
 }
 
-/** |row|²; element c goes to lane c mod 8, lanes are added up at the end. */
+/** |row|². Element c goes to lane c mod 8; the lanes are added at the end. */
 function square(row: usize, wide: usize): f64 {
   let a = f64x2.splat(0),
     b = a,
@@ -354,7 +354,7 @@ function square(row: usize, wide: usize): f64 {
   )
 }
 
-/** inverse and product of the rows still in, without the row dropped in this round. */
+/** Updates inverse and product of the remaining rows for the row that this round dropped. */
 function without(
   product: usize,
   inverse: usize,

@@ -1,24 +1,23 @@
-// Filters of 5 x 5 on all patches of an image, and means of their rectified responses over 4 x 4 cells.
-//
-// A filter's mirror image responds to a patch as the filter itself does to the patch in the mirror. So patches are split into
-// what mirroring leaves as it is (three columns) and what changes its sign (two): for both filters together that is half the work.
-// Vectors run along the columns of the image. Of two numbers the larger is `pmax`, which is one instruction: `max`, which minds NaN, is many.
+// Filters of 5 x 5 pixels on all patches of an image, and means of their rectified responses over 4 x 4 cells. || || The mirror image of a
+// filter responds to a patch as the filter responds to the mirrored patch. So patches are split into parts that mirroring keeps (three
+// columns) and parts that it negates (two): this halves the work for both filters. Vectors run along the columns of the image. The larger
+// of two numbers is `pmax`, a single instruction: `max`, which treats NaN specially, takes many.
 
-/** Side of a patch, and cells of the pooling grid per side. */
+/** Side of a patch in pixels, and cells per side of the pooling grid. */
 const SIDE: i32 = 5
 const CELLS: i32 = 4
 /** Bytes of a vector. */
 const VECTOR: usize = 16
 
 /**
- * Lines of all patches: value `left + top * pitch` of a line is of the patch with that corner.
+ * Splits all patches into lines: value `left + top * pitch` of a line belongs to the patch with that corner.
  *
  * @param even      channels x 5 rows x (x2, x0 + x4, x1 + x3), lines `stride` floats apart
  * @param odd       channels x 5 rows x (x0 - x4, x1 - x3)
  * @param scale     one line: 1 / sqrt(variance within the patch + contrast)
  * @param image     channels x height x width floats, and 4 more
- * @param rows      of patches: height - 4
- * @param pitch     patches in a row, rounded up to a multiple of 4: those beyond the edge mean nothing
+ * @param rows      rows of patches: height - 4
+ * @param pitch     patches in a row, rounded up to a multiple of 4: values beyond the edge are meaningless
  */
 export function patchLines(
   even: usize,
@@ -76,15 +75,15 @@ export function patchLines(
 }
 
 /**
- * Weighted means over the cells of max(0, r - θ) and max(0, -r - θ), where r = (even ± odd) * scale - offset, + for a filter
- * and - for its mirror image.
+ * Weighted means over the cells of max(0, r - θ) and max(0, -r - θ), where r = (even ± odd) * scale - offset, with + for a filter and - for
+ * its mirror image.
  *
  * @param out         sign (2) x filter, then mirror image (2 x filters) x row x column of cells
  * @param even, odd   responses: `filters` lines, `stride` floats apart
  * @param offsets     one per filter
- * @param ends        5 integers: between rows ends[i - 1] .. ends[i] - 1 patches count in the cells i - 1 and i
- * @param down        per row its weights in these two
- * @param across      per column of cells `pitch` weights; zero beyond the edge
+ * @param ends        5 integers: patches in rows ends[i - 1] .. ends[i] - 1 count in the cells i - 1 and i
+ * @param down        for each row its weights in these two cells
+ * @param across      for each column of cells `pitch` weights; zero beyond the edge
  * @param scratch     64 vectors
  */
 export function poolCells(
@@ -123,7 +122,7 @@ export function poolCells(
   }
 }
 
-/** Four columns of patches, from top to bottom: the sums of a cell are complete where the next but one begins. */
+/** Four columns of patches, from top to bottom: the sums of a cell are complete where the cell after the next begins. */
 function poolColumns(
   scratch: usize,
   even: usize,
@@ -193,13 +192,13 @@ function lanes(at: usize): f32 {
 }
 
 /**
- * The parts that mirroring keeps, and changes the sign of, of features (sqrt(mean) - centre) * scale, rounded to f32: the sum of a feature and
- * of its mirror image over sqrt 2, and their difference; the nearest integers, from -127 to 127.
+ * Splits features (sqrt(mean) - centre) * scale, rounded to f32, into parts that mirroring keeps and parts that it negates: the sum of a
+ * feature and its mirror image, divided by sqrt 2, and their difference. Values are rounded to integers from -127 to 127.
  *
- * @param out            2 x filters x 16 bytes of the one, then as many of the other
+ * @param out            2 x filters x 16 bytes of the kept parts, then as many of the negated ones
  * @param means          as `poolCells` leaves them; overwritten by the features
  * @param centre, scale  one of each for every mean
- * @param unit           what one is in the parts, a power of two
+ * @param unit           the value of 1 in the parts, a power of two
  */
 export function mirrorParts(out: usize, means: usize, centre: usize, scale: usize, filters: i32, unit: f64): void {
   const half = (<usize>(filters * CELLS * CELLS)) << 2
@@ -214,7 +213,7 @@ export function mirrorParts(out: usize, means: usize, centre: usize, scale: usiz
     const sign = f64x2.splat(side)
     for (let at: usize = 0; at < half << 1; at += 8, out += 2) {
       const from = means + at + (at < half ? 0 : half)
-      const to = from + half + 8 - ((at & 8) << 1) // the other end of a row of four
+      const to = from + half + 8 - ((at & 8) << 1) // the mirrored place in a row of four cells
       const other = wide(to)
       const sum = f64x2.add(wide(from), f64x2.mul(v128.shuffle<f64>(other, other, 1, 0), sign))
       const near = i32x4.trunc_sat_f64x2_s_zero(f64x2.floor(f64x2.add(f64x2.mul(sum, factor), middle)))
@@ -224,7 +223,7 @@ export function mirrorParts(out: usize, means: usize, centre: usize, scale: usiz
   }
 }
 
-/** Two floats. */
+/** Two floats, widened to f64. */
 function wide(at: usize): v128 {
   return f64x2.promote_low_f32x4(v128.load64_zero(at))
 }

@@ -1,10 +1,9 @@
-// Kernel regression in blocks of 128 pairs: predictions, variances, and what one block leaves over of another.
-//
-// Sums run in the order of the pairs, each output element by itself: vectors run along the outputs.
+// Kernel regression in blocks of 128 pairs: predictions, variances, and what one block leaves unexplained of another. || || Sums run in the
+// order of the pairs, separately for each output element: vectors run along the outputs.
 
 /** Pairs in a block. */
 const BLOCK: i32 = 128
-/** Bytes of 12 floats: three vectors. */
+/** Bytes of 12 floats, which are three vectors. */
 const STEP: usize = 48
 
 /**
@@ -36,10 +35,10 @@ export function accumulate(out: usize, weights: usize, rows: usize, k: i32, widt
 }
 
 /**
- * out (n x width) += weights (n x 128) · rows (128 x width); the weights are integers of 16 bits.
+ * out (n x width) += weights (n x 128) · rows (128 x width); the weights are 16-bit integers.
  *
  * @param out      n rows, `width` floats apart
- * @param weights  weight j of row i lies down * i + across * j bytes further on: a matrix, or its transpose
+ * @param weights  weight j of row i lies at down * i + across * j bytes: a matrix or its transpose
  * @param rows     128 rows, `pitch` bytes apart
  * @param n        even
  * @param width    a multiple of 12
@@ -64,7 +63,7 @@ export function product(
   }
 }
 
-/** 12 columns of two rows: six chains of additions hide the latency of one. */
+/** 12 columns of two rows: six independent chains hide the latency of an addition. */
 function twoRows(first: usize, second: usize, p: usize, q: usize, row: usize, pitch: usize, across: usize): void {
   let a = v128.load(first),
     b = v128.load(first, 16),
@@ -97,8 +96,8 @@ function twoRows(first: usize, second: usize, p: usize, q: usize, row: usize, pi
 }
 
 /**
- * out[0] = wᵀAw, out[1] = 1ᵀAw, in f64: Aw in f32, summed in order; then element i is added up in lane i mod 4, and the
- * lanes in order.
+ * out[0] = wᵀAw, out[1] = 1ᵀAw in f64. Aw is computed in f32, summed in order; then element i goes to lane i mod 4, and the lanes are added
+ * in order.
  *
  * @param out      two doubles
  * @param matrix   A, symmetric, 128 x 128 floats
@@ -137,7 +136,7 @@ function lanes(low: v128, upper: v128): f64 {
   )
 }
 
-/** Adds four rows to 32 elements of weights · rows: those that lie together, or memory would be read in leaps. */
+/** Adds four rows to 32 elements of weights · rows. The rows are adjacent, so that memory is read in sequence. */
 function eightVectors(out: usize, row: usize, weights: usize, pitch: usize): void {
   let a = v128.load(out),
     b = v128.load(out, 16),

@@ -181,7 +181,7 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'who left while a group fills keeps his place in the paper’s scheme',
     file: 'layers/paper.ts',
-    from: '      this.#members = this.#members.filter((each) => each !== member) // there is room for another\n',
+    from: '      this.#members = this.#members.filter((each) => each !== member)\n',
     to: '',
     tests: ['layers/paper'],
   },
@@ -244,8 +244,8 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'a memory that hangs is waited for',
     file: 'memory/thread.ts',
-    from: 'ofUse(withinMs), () => tell(lookup))',
-    to: 'ofUse(withinMs), () => {})',
+    from: 'usefulMs, () => settle(undefined, undefined))',
+    to: 'usefulMs, () => {})',
     tests: ['memory/thread.slow'],
   },
   {

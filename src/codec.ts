@@ -1,4 +1,4 @@
-/** The numerical parts, each usable alone: weights, codec, the core that they compute with, memory. @module */
+/** The numerical parts, each usable alone: weights, codec, the numerical core, memory. @module */
 
 export type {
   Choice,

@@ -1,6 +1,6 @@
 /**
- * What happens, as it happens. Layers, the pool's owner and models tell it; `onEvent` hears of it, and logs, metrics and `/events` are made of what
- * it hears. Events carry ids, names, times and reasons, and no inputs or outputs. Where nobody listens no event is made.
+ * The events of a predictor: of queries, workers and models. Logs, metrics and `/events` are made from them, and the option `onEvent`
+ * receives them. They contain ids, names, times and reasons, but no inputs or outputs. Without a listener no event is created.
  */
 
 import type { Clock } from './base/clock'
@@ -12,12 +12,13 @@ import type { ModelWorker } from './workers/worker'
 const SOON = Promise.resolve()
 
 /**
- * Why a worker is asked. `first`: nobody was asked before. `hedge`: another worker is late. `retry`: another worker failed. `vote`: workers have to
- * agree. `check`: a worker's answer was drawn for a check. `audit`: the memory could have answered. `parity`, `coded`: it is a mixture of queries.
+ * Why a worker is asked. `first`: it is the query's first attempt. `hedge`: another worker is late. `retry`: another worker failed. `vote`: workers
+ * must agree. `check`: another worker's answer was sampled for a check. `audit`: the memory's answer is checked. `parity`, `coded`: the query is a
+ * mixture of queries.
  */
 export type Reason = 'first' | 'hedge' | 'retry' | 'vote' | 'check' | 'audit' | 'parity' | 'coded'
 
-/** `query`: its number, by which all of its events go; `attempt`: the number of the attempt among the query's. */
+/** Events of a query. `query`: its number, which all of its events carry; `attempt`: the number of an attempt of this query. */
 export type QueryEvent =
   | {
       readonly event: 'asked'
@@ -28,7 +29,7 @@ export type QueryEvent =
       readonly tenant?: string | undefined
       readonly traceparent?: string | undefined
     }
-  /** A worker has begun with an attempt; told again where it lost it, or was too busy for it, and another one has begun. */
+  /** A worker has begun with an attempt. It comes again where that worker lost the attempt, or was too busy for it, and another one has begun. */
   | {
       readonly event: 'began'
       readonly query: number
@@ -36,7 +37,7 @@ export type QueryEvent =
       readonly worker: string
       readonly why: Reason
     }
-  /** A worker's answer. `ms`: since that worker began; `onTime`: somebody waited for it. */
+  /** A worker's answer. `ms`: since that worker began; `onTime`: whether the query still waited for it. */
   | {
       readonly event: 'answered'
       readonly query: number
@@ -45,7 +46,7 @@ export type QueryEvent =
       readonly ms: number
       readonly onTime: boolean
     }
-  /** An attempt without an answer. `PROTOCOL`: what the worker gave is none; `ABORTED`: nobody waits for it any more. */
+  /** An attempt without an answer. `PROTOCOL`: the worker's answer was malformed; `ABORTED`: the query no longer waited for it. */
   | {
       readonly event: 'failed'
       readonly query: number
@@ -62,11 +63,11 @@ export type QueryEvent =
       readonly why: RecoveryCause
       readonly confidence: number | undefined
     }
-  /** It shares the call of an equal query. */
+  /** The query shares the call of an equal query, `into`. */
   | { readonly event: 'coalesced'; readonly query: number; readonly into: number }
-  /** The locator of the paper's code dropped an answer: as many as may lie are, whether anybody lies. */
+  /** The locator of the paper's code dropped an answer. It always drops E answers, even if no worker lies. */
   | { readonly event: 'suspected'; readonly query: number; readonly worker: string }
-  /** The queries of a group that had no answer were decoded from those of the others. Milliseconds. */
+  /** A group was decoded: `queries` had no answer, and `survivors` is how many answers were used. */
   | {
       readonly event: 'decoded'
       readonly queries: readonly number[]
@@ -75,7 +76,7 @@ export type QueryEvent =
       readonly waitMs: number
       readonly decodeMs: number
     }
-  /** Its caller has an answer, or an error. `ms`: since it was asked. */
+  /** The query has its answer, or its error. `ms`: since it was asked. */
   | {
       readonly event: 'ended'
       readonly query: number
@@ -89,26 +90,26 @@ export type QueryEvent =
       readonly ranMs?: number
     }
 
-/** Of workers, each with its name and its identity. */
+/** Events of a worker, with its name and its identity. */
 export type WorkerEvent = { readonly worker: string; readonly identity: Identity } & WorkerChange
 
 export type WorkerChange =
   | { readonly event: 'joined' }
-  /** It left: it was removed, or has answered what it was at. */
+  /** The worker left: at once, or after its open calls. */
   | { readonly event: 'left'; readonly how: 'remove' | 'drain' }
-  /** It cannot be reached, and is tried again; and it is back. */
+  /** The worker cannot be reached, and is retried; or it can be reached again. */
   | { readonly event: 'lost' | 'back' }
-  /** It takes so many calls at once from now on. */
+  /** The worker now takes this many calls at a time. */
   | { readonly event: 'slots'; readonly slots: number }
-  /** An answer of it was shown to be a lie. */
+  /** An answer of the worker was proven to be a lie. */
   | { readonly event: 'lied' }
-  /** It gets no queries any more since it lied, or since it answers unlike the others; `evidence`: its record by then. */
+  /** The worker gets no more queries, since it lied or deviates from other workers. `evidence`: its record at that time. */
   | { readonly event: 'ejected'; readonly why: 'lied' | 'deviant'; readonly evidence: WorkerEvidence }
-  /** It has answered right for long enough, and gets queries again. */
+  /** The worker has given enough right answers, and gets queries again. */
   | { readonly event: 'readmitted'; readonly evidence: WorkerEvidence }
-  /** It lied, and gets queries all the same: hardly any worker would be left. That lie is not in its record. */
+  /** The worker lied but was not ejected, since too few workers would be left. Its record omits that lie. */
   | { readonly event: 'kept'; readonly evidence: WorkerEvidence }
-  /** It lied, or deviates: callers may want to undo what followed from these answers of it, which nothing has proven. Told for each tenant. */
+  /** The worker lied or deviates, and these answers of it are unproven: callers may want to undo their effects. One event per tenant. */
   | {
       readonly event: 'recalled'
       readonly tenant?: string | undefined
@@ -118,15 +119,16 @@ export type WorkerChange =
       readonly times: readonly number[]
     }
 
-/** One worker's record; plain data. */
+/** A worker's record, as plain data. */
 export interface WorkerEvidence {
-  /** Answers that were proven, and answers that were lies. */
+  /** How many answers were proven right. */
   proven: number
   lies: number
-  /** Answers with the label that a confident memory expects, and with another one. */
+  /** Answers with the label that a confident memory expected. */
   checksPassed: number
+  /** Answers with another label than a confident memory expected. */
   checksFailed: number
-  /** Answers that differ from several agreeing ones by more than rounding, and are no lies. */
+  /** Answers that differ from several agreeing ones by more than rounding, but too little for a lie. */
   deviating: number
   /** CUSUM of the deviating answers, from 0. */
   deviation: number
@@ -135,56 +137,58 @@ export interface WorkerEvidence {
   /** CUSUM of the distances from the memory's predictions, from 0. */
   suspicion: number
   ejections: number
-  /** Right answers in a row that it still has to give until it is trusted again; 0: it is trusted. */
+  /** How many right answers in a row an ejected worker still needs to be readmitted; 0: it is not ejected. */
   rightAnswersLeft: number
 }
 
-/** Which answers of a worker are recalled. */
+/** The event that answers of a worker are recalled. */
 export type RecallEvent = PredictorEvent & { readonly event: 'recalled' }
 
-/** A model that workers have is something else than before: see `ModelVersionReport`. */
+/** The state of a model version has changed. */
 export type ModelEvent = { readonly event: 'model' } & ModelVersionReport
 
 /**
- * Of workers that have one model. `gathering`: it has too few of them to answer, or to take over; `shadow`, `canary`: it is asked
- * as well, or answers some; `refused`: it does not take over by itself; `gone`: it has no worker left.
+ * A model version: a model that some workers have. `gathering`: too few workers have it to answer, or to take over; `shadow`: its answers are
+ * only compared; `canary`: it answers some queries; `refused`: it does not take over by itself; `gone`: no worker has it any more.
  */
 export interface ModelVersionReport {
-  /** The model's fingerprint or, where workers do not tell it, what tells its answers from another's. */
+  /** The model's fingerprint or, where workers do not report one, another key that distinguishes its workers. */
   readonly id: string
   readonly state: 'gathering' | 'shadow' | 'canary' | 'serving' | 'refused' | 'gone'
   readonly workers: number
-  /** Of its answers, those that were compared with the serving model's, and those that were right by them. */
+  /** How many of its answers were compared with the serving model's. */
   readonly compared: number
+  /** How many of the compared answers agreed. */
   readonly agreed: number
-  /** Queries of callers that it answered, and those that it failed on, before it took over. */
+  /** Callers' queries that it answered before it took over. */
   readonly answered: number
+  /** Callers' queries that it failed on before it took over. */
   readonly failed: number
 }
 
-/** `at`: milliseconds of the predictor's clock, that of `performance.now()`. */
+/** An event. `at`: its time in milliseconds, by the predictor's clock (`performance.now()`). */
 export type PredictorEvent = { readonly at: number } & (QueryEvent | WorkerEvent | ModelEvent)
 
-/** Where events go. */
+/** Passes a predictor's events to its listener. */
 export class Events {
   readonly #clock: Clock
   readonly #listener: ((event: PredictorEvent) => void) | undefined
   #queries = 0
-  /** Told in a moment: a listener that closes the predictor, or asks it, must not do so while a layer is at work. */
+  /** Events that are passed on in a microtask: a listener may close or ask the predictor, which must not happen while a layer runs. */
   #waiting: PredictorEvent[] = []
   readonly #flush = () => {
-    const told = this.#waiting
+    const events = this.#waiting
     this.#waiting = []
-    for (const event of told) this.#listener?.(event)
+    for (const event of events) this.#listener?.(event)
   }
 
-  /** @param listener  never throws; undefined: nobody listens */
+  /** @param listener  must not throw; undefined: no event is created */
   constructor(clock: Clock, listener: ((event: PredictorEvent) => void) | undefined) {
     this.#clock = clock
     this.#listener = listener
   }
 
-  /** In microseconds: more digits tell nothing, and take longer to write. */
+  /** The time, rounded to microseconds: more digits only make events longer. */
   get now(): number {
     return rounded(this.#clock.now())
   }
@@ -194,7 +198,7 @@ export class Events {
     return ++this.#queries
   }
 
-  /** A query is asked. @returns what its events are told to; undefined where nobody listens */
+  /** A query is asked. @returns the recorder of its events; undefined where there is no listener */
   asked(query: number, tenant: string, traceparent: string | undefined): Trace | undefined {
     if (!this.#listener) return undefined
     const at = this.now
@@ -206,7 +210,7 @@ export class Events {
     if (this.#listener && this.#waiting.push(event) === 1) void SOON.then(this.#flush)
   }
 
-  /** Of a worker. */
+  /** Passes on an event of a worker. */
   tellOf(worker: string, identity: Identity, what: WorkerChange): void {
     if (this.#listener) this.tell({ at: this.now, worker, identity, ...what })
   }
@@ -216,11 +220,11 @@ export class Events {
   }
 }
 
-/** Of one query: what its layers tell. Each event by its names: a spread takes as long as all the rest. */
+/** Records the events of one query. Each method names all fields of its event: a spread would double the time. */
 export class Trace {
   readonly query: number
   readonly #events: Events
-  /** When it was asked. */
+  /** The time at which the query was asked. */
   readonly #since: number
 
   constructor(events: Events, query: number, since: number) {
@@ -229,7 +233,7 @@ export class Trace {
     this.#since = since
   }
 
-  /** A mixture of queries is asked. @returns what its own events are told to */
+  /** A mixture of queries is asked. @returns the recorder of its events */
   coded(kind: 'parity' | 'coded', mixes: readonly number[]): Trace {
     const query = this.#events.next()
     const at = this.#events.now
@@ -237,35 +241,22 @@ export class Trace {
     return new Trace(this.#events, query, at)
   }
 
-  began({ worker }: Attempt, attempt: number, why: Reason): void {
-    const { query } = this
-    this.#events.tell({
-      at: this.#events.now,
-      event: 'began',
-      query,
-      attempt,
-      worker: (worker as ModelWorker).name,
-      why,
-    })
+  began({ worker: own }: Attempt, attempt: number, why: Reason): void {
+    const worker = (own as ModelWorker).name
+    this.#events.tell({ at: this.#events.now, event: 'began', query: this.query, attempt, worker, why })
   }
 
   /** An attempt has its outcome. */
-  settled({ worker, outcome, ranMs, onTime }: Attempt, attempt: number): void {
+  settled({ worker: own, outcome, ranMs, onTime }: Attempt, attempt: number): void {
     const { query } = this
     const at = this.#events.now
     const ms = rounded(ranMs)
-    if (outcome?.kind === 'answered')
-      return this.#events.tell({
-        at,
-        event: 'answered',
-        query,
-        attempt,
-        worker: (worker as ModelWorker).name,
-        ms,
-        onTime,
-      })
+    if (outcome?.kind === 'answered') {
+      const worker = (own as ModelWorker).name
+      return this.#events.tell({ at, event: 'answered', query, attempt, worker, ms, onTime })
+    }
     const code = outcome?.kind === 'failed' ? outcome.error.code : 'ABORTED'
-    this.#events.tell({ at, event: 'failed', query, attempt, worker: worker?.name, ms, code })
+    this.#events.tell({ at, event: 'failed', query, attempt, worker: own?.name, ms, code })
   }
 
   hedged(why: 'late' | 'failed'): void {
@@ -284,12 +275,12 @@ export class Trace {
     this.#events.tell({ at: this.#events.now, event: 'suspected', query: this.query, worker })
   }
 
-  /** @param queries  numbers of those that had no answer */
+  /** @param queries  the numbers of the queries that had no answer */
   decoded(queries: readonly number[], survivors: number, encodeMs: number, waitMs: number, decodeMs: number): void {
     this.#events.tell({ at: this.#events.now, event: 'decoded', queries, survivors, encodeMs, waitMs, decodeMs })
   }
 
-  /** Its caller has an answer. */
+  /** The query has its answer. */
   answered({ status, confidence, workers, hedged, reused, queuedMs, ranMs }: Prediction): void {
     const { query } = this
     const at = this.#events.now
@@ -308,7 +299,7 @@ export class Trace {
     })
   }
 
-  /** Its caller has an error. */
+  /** The query has failed. */
   failed({ code: status }: ApproxiferError): void {
     const { query } = this
     const at = this.#events.now
@@ -316,7 +307,7 @@ export class Trace {
   }
 }
 
-/** To three digits behind the point. */
+/** Rounds to three digits after the decimal point. */
 export function rounded(value: number): number {
   return Math.round(value * 1000) / 1000
 }

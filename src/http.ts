@@ -1,4 +1,4 @@
-/** Workers that are servers of the Open Inference Protocol, and how they are found. @module */
+/** Workers that are servers of the Open Inference Protocol, and how these servers are discovered. @module */
 
 export { httpWorkers } from './workers/http/fleet'
 export type { HttpOptions, ProbeOptions } from './workers/http/options'

@@ -1,4 +1,4 @@
-/** For layers of one's own: see the option `layers` of `createPredictor`. @module */
+/** For layers of your own: see the option `layers` of `createPredictor`. @module */
 
 export type { Payload } from './base/payload'
 export { isSame, keyOf } from './layers/exact-cache'

@@ -1,4 +1,4 @@
-/** Workers behind NATS: both ends. @module */
+/** Workers behind a NATS server: the gateway's end and the machine's end. @module */
 
 export type { KeyPair } from './platform/platform'
 export type { MachineChanges as NatsWorkers } from './workers/machines/fleet'

@@ -1,16 +1,16 @@
 /**
- * The engine's one interface: a service is asked a query, and tells its caller what becomes of it. A layer makes a service of another. Of
- * every call:
+ * The interface of all layers: a service takes a query, returns a call, and reports to its caller. A layer makes a service of another service.
+ * The contract of a call:
  *
- * 1. The caller is told nothing before the service has returned the call. A layer that makes several calls may be told of the first while it makes
- *    the next.
- * 2. `settled` comes once, and not after `drop`.
- * 3. `began` and `ended` come for every attempt, also after `settled` and `drop`, unless a layer stops or delays them: late answers teach and count as
- *    votes. `ended` comes before what it settles.
- * 4. `done` comes once, last: no attempt runs any more, and the payload may be freed. A layer settles before it drops the rest, since a drop
- *    may bring `done` at once.
- * 5. Nobody writes to payloads and answers: whoever called `predict` gets a copy.
- * 6. `limit` ends a call at its deadline. What a layer asks after it has settled it has to end by itself.
+ * 1. No method of the caller is called before the service has returned the call. (A layer that makes several calls may get reports of the
+ *    first while it makes the second.)
+ * 2. `settled` is called once, and not after `drop`.
+ * 3. `began` and `ended` are called for every attempt, also after `settled` and `drop`, unless a layer stops or delays them: late answers
+ *    still teach the memory and count as votes. An attempt's `ended` is called before the `settled` that it causes.
+ * 4. `done` is called once, last: no attempt runs any more, and the payload may be freed. A layer settles before it drops its other calls,
+ *    since a drop may cause `done` at once.
+ * 5. Payloads and answers are read-only: the user of `predict` gets a copy.
+ * 6. The layer `limit` ends a call at its deadline. Calls that a layer makes after it has settled must be ended by that layer.
  */
 
 import { append, NONE } from './base/arrays'
@@ -25,27 +25,28 @@ import type { Apart, Attempt, Attempts, Identity, Priority, Turn } from './pool/
 export interface Query {
   readonly payload: Payload
   readonly choices: Required<Choices>
-  /** Of these what its caller said of it. */
+  /** The choices that the caller made for this query; `choices` has the predictor's defaults for all others. */
   readonly said: OwnChoices
   readonly turn: Turn
-  /** When it came, and when its caller's deadline is. */
+  /** The time of its arrival. */
   readonly since: number
+  /** The time of its deadline. */
   readonly dueAt: number
   readonly priority: Priority
-  /** Whether it would be answered too late: what the pool said of it a moment ago; a memory may answer it all the same. `false`: it is let in however much waits. */
+  /** The pool's refusal where a worker would answer too late; the memory may still answer. `false`: admitted however long the queue is. */
   readonly refusal: ApproxiferError | false | undefined
   /** Why a worker is asked. */
   readonly why: Reason
-  /** Workers that its attempts keep away from: `tried`, and what layers add. */
+  /** Identities that its attempts must avoid: those of `tried`, and those that layers add. */
   readonly apart: readonly Apart[]
   /** Its attempts so far, shared by all calls for it. */
   readonly tried: Tried
 }
 
-/** What a layer may change of a query. */
+/** The fields of a query that a layer may change. */
 type QueryChange = Partial<Omit<Query, 'payload' | 'since' | 'tried'>>
 
-/** The same query but for what is changed: its attempts are counted with the query's own. Each by its name: a spread takes 2 us, and leaves out what is a getter. */
+/** A query with changed fields, which shares `tried` with the original. Fields are copied by name: a spread takes 2 us, and omits getters. */
 export function changed(query: Query, change: QueryChange): Query {
   const { payload, since, tried } = query
   const { choices = query.choices, said = query.said, turn = query.turn, dueAt = query.dueAt } = change
@@ -53,7 +54,7 @@ export function changed(query: Query, change: QueryChange): Query {
   return { payload, choices, said, turn, since, dueAt, priority, refusal, why, apart, tried }
 }
 
-/** Who gave an answer, and when: an attempt, or what is kept of one, whose worker may have left. */
+/** The source of an answer: an attempt, or its record, which outlives the worker. */
 export interface Origin extends Pick<Attempt, 'identity' | 'startedAt' | 'ranMs'> {
   readonly worker: { readonly name: string; readonly identity?: Identity | undefined } | undefined
 }
@@ -63,51 +64,52 @@ export interface Answer {
   readonly answer: Payload
   readonly status: Status
   readonly confidence: number | undefined
-  /** The attempts that it was made of: they know by which worker, from when to when. */
+  /** The attempts that it was made of. */
   readonly by: readonly Origin[]
-  /** By which it may be recalled, where nothing proves it. */
+  /** The id by which an unproven answer may be recalled. */
   readonly id?: number | undefined
-  /** Where it was recovered. */
+  /** How it was recovered, if it was. */
   readonly recovery?: Prediction['recovery']
-  /** It is the answer to an equal query, of which another caller has heard, or will. */
+  /** Set where it is the answer to an equal query of another caller. */
   readonly reused?: true
 }
 
 export interface Failure {
   readonly kind: 'failure'
   readonly error: ApproxiferError
-  /** `payload`: no worker would answer it. `load`: an answer would be too late. `nobody`: its worker was taken away, or time is up. */
+  /** The cause. `worker`: workers failed. `payload`: no worker could answer this query. `load`: an answer would be too late. `nobody`: its worker was removed, or the deadline passed. */
   readonly blame: 'worker' | 'payload' | 'nobody' | 'load'
 }
 
 export type Outcome = Answer | Failure
 
-/** What a caller gets whose time is up while others are waited for in its place. */
+/** The failure of a caller whose deadline passed, where its query goes on for other callers. */
 export function tooLate({ since, dueAt }: Pick<Query, 'since' | 'dueAt'>): Failure {
   const text = `no answer within ${Math.round(dueAt - since)} ms`
   return { kind: 'failure', error: new ApproxiferError('DEADLINE', text), blame: 'nobody' }
 }
 
-/** What a group has for a query whose answer is late or lost. */
+/** What a group can decode for a query whose answer is late or lost. */
 export interface Offer {
   readonly recoveries: readonly Recovered[]
-  /** Whether a parity tells of the query. */
+  /** Whether the query is mixed into an answered parity. */
   readonly isMixed: boolean
-  /** Queries of the group without an answer of their own. */
+  /** How many queries of the group have no answer of their own. */
   readonly missing: number
   /** The attempts that it was decoded from. */
   readonly by: readonly Attempt[]
 }
 
 export interface Caller {
-  /** A worker has begun with it; told again where that worker lost it, or was too busy for it, and another one has begun. */
+  /** A worker has begun with an attempt. Called again where that worker lost the attempt, or was too busy for it, and another one has begun. */
   began?(attempt: Attempt): void
+  /** An attempt has its outcome. */
   ended?(attempt: Attempt): void
   /**
-   * A layer beneath may have something in the place of an answer; told again when there is more.
+   * A layer below may decode a substitute for the answer. Called again when it knows more.
    *
-   * @param decode  what there is by then; undefined: nothing yet, or nothing any more
-   * @param isLost  the answer itself is not to come, and a failure is held for as long as something may be decoded
+   * @param decode  the substitute by the time of the call; undefined: nothing can be decoded then
+   * @param isLost  whether the answer itself will not come: its failure is held back while something may be decoded
    */
   offer?(decode: () => Offer | undefined, isLost: boolean): void
   settled(outcome: Outcome): void
@@ -115,23 +117,23 @@ export interface Caller {
 }
 
 /**
- * Why a call is dropped, which decides what becomes of attempts that run. `left`: nobody wants them; their workers are told. `void`: the same, and
- * an answer that comes nevertheless tells nothing, as where the model was replaced. `over`: the query has its end; workers are told that an abort
- * frees. `teach`: they go on, since their answers teach.
+ * Why a call is dropped. It decides what happens to running attempts. `left`: the caller left; they are aborted. `void`: the same, and a late
+ * answer is ignored, such as after the model was replaced. `over`: the query has its answer; attempts are aborted at workers that an abort
+ * frees. `teach`: they go on, since their answers teach the memory.
  */
 export type Drop = 'left' | 'void' | 'over' | 'teach'
 
-/** After a deadline a lookup waits so long for others', ms. */
+/** How long after its deadline a call may wait for a lookup in the memory, ms. */
 export const OVERTIME_MS = 20
 
 export interface Call {
-  /** Nobody waits for it. Queued attempts are taken back. */
+  /** The caller no longer waits. Queued attempts are withdrawn. */
   drop(why: Drop): void
-  /** Time is up: it settles now, or within `OVERTIME_MS` where a memory is asked. */
+  /** The deadline has passed: the call settles now, or within `OVERTIME_MS` where a memory is asked. */
   expire(): void
 }
 
-/** A caller that passes all on to another. */
+/** A caller that forwards every report to another caller. */
 export class Relay implements Caller {
   protected readonly caller: Caller
 
@@ -160,7 +162,7 @@ export class Relay implements Caller {
   }
 }
 
-/** A call that asks nobody: it settles as soon as it is known. */
+/** A call whose outcome is known already: it settles in a microtask. */
 export class SettledCall implements Call {
   #isOpen = true
 
@@ -175,16 +177,16 @@ export class SettledCall implements Call {
     this.#isOpen = false
   }
 
-  expire(): void {} // it settles in a moment
+  expire(): void {} // it settles in a microtask anyway
 }
 
-/** A call that may be dropped while it is asked: code of users may run then, as that of a worker. What it does not declare (`began`, `ended`, `done`) it is not told. */
+/** A caller with one call to another service. It may be dropped even while that service is being called, since users' code (of a worker) may run then. */
 export abstract class OutgoingCall implements Caller {
   #call: Call | undefined
   #dropped: Drop | undefined
 
-  /** Again only where the call before has settled, and runs no attempt. */
-  protected send(service: Service, query: Query): void {
+  /** Sends the query. May be repeated once the earlier call has settled and runs no attempt. */
+  send(service: Service, query: Query): void {
     this.#call = service(query, this)
     if (this.#dropped) this.#call.drop(this.#dropped)
   }
@@ -204,40 +206,41 @@ export abstract class OutgoingCall implements Caller {
 export type Service = (query: Query, caller: Caller) => Call
 export type Layer = (next: Service) => Service
 
-/** The first layer is outermost. */
+/** Stacks layers on a service. The first layer is outermost. */
 export const stack = (bottom: Service, ...layers: readonly Layer[]): Service =>
   layers.reduceRight((next, layer) => layer(next), bottom)
 
-/** The attempts of one query, whichever layer asked for them: no identity is asked twice, and hedges and tries are counted for all calls together. */
+/** The attempts of one query, shared by all layers and calls: no identity is asked twice, and hedges and failures are counted once for all calls. */
 export class Tried implements Apart {
   attempts: readonly Attempt[] = NONE
-  /** Second attempts that were asked for since another was late; and whether a worker has begun with one. */
+  /** How many hedges were sent. */
   hedges = 0
+  /** Whether a worker has begun with a hedge. */
   hedged = false
-  /** To an ejected worker: what it answers is only compared. */
+  /** An attempt at an ejected worker, whose answer is only compared. */
   trial: Attempt | undefined
-  /** What the memory says of the query: asked once, and shared by all layers. */
+  /** The memory's answer to the query, looked up once for all layers. */
   recalled: RecalledAnswer | undefined
-  /** No lesson is made of its answer: lookups do not pay for now, and one lesson in as many queries as are looked up then keeps the memory as it is. */
+  /** Whether the memory does not learn the answer: while lookups do not pay, it learns only as many answers as it makes lookups. */
   isPassedOver = false
-  /** Answers of workers that are believed, where one alone proves nothing. */
+  /** The answers of trusted workers so far, where a single answer proves nothing. */
   unproven: (() => readonly Payload[]) | undefined
-  /** Its caller was given what was recovered. */
+  /** Whether its caller was given a recovered answer. */
   isRecovered = false
-  /** Where what its caller was given is kept among the answers that may be recalled. */
+  /** The position of the given answer among those that may be recalled. */
   place: number | undefined
-  /** How many identities may be asked, where these are not all that the pool has: a layer that adds to `apart` for good has to say so, else attempts are queued for nobody. */
+  /** Counts the identities that may still be asked, where a layer has added to `apart` for good; default: the pool. Otherwise attempts would wait for identities that they must avoid. */
   reach: Pick<Attempts, 'available'> | undefined
-  /** What its layers tell; undefined where nobody listens. */
+  /** Records the query's events; undefined where there is no listener. */
   readonly trace: Trace | undefined
   /** W3C Trace Context, for the workers. */
   readonly traceparent: string | undefined
-  /** Attempts that failed, and whose workers may be asked again, since no other was left. */
+  /** Failed attempts whose workers may be asked again, since no other worker was left. */
   #forgiven: readonly Attempt[] | undefined
 
-  /** Told before another worker is asked, by whom may do without one: it settles, or holds it. */
+  /** Called before another worker is asked. A layer that may make this unnecessary settles the query, or calls `hold`. */
   onNeed: (() => void) | undefined
-  /** What waits while a memory is asked, which may do without another attempt. */
+  /** Continuations that wait until `release`. */
   #held: (() => void)[] | undefined
 
   constructor(trace?: Trace, traceparent?: string) {
@@ -258,7 +261,7 @@ export class Tried implements Apart {
     return this.attempts.filter(({ outcome }) => outcome?.kind === 'failed' && outcome.blame !== 'nobody').length
   }
 
-  /** How many workers went down with it. One that may have gone down with another query counts half: twice as many show that it was this one. */
+  /** How many workers died during this query. A worker that ran other queries at that time counts half, since one of them may be the cause. */
   get downs(): number {
     let downs = 0
     for (const { outcome } of this.attempts)
@@ -266,21 +269,21 @@ export class Tried implements Apart {
     return downs
   }
 
-  /** Workers that were there answered it with an error, all of them: another server's would fare no better. */
+  /** Whether the query itself is the cause: all attempts got an error from a running worker, so that any other worker would fail, too. */
   get isFaulty(): boolean {
     const isFault = ({ outcome }: Attempt) =>
       outcome?.kind === 'failed' && (outcome.lost ?? 'shared') === 'shared' && outcome.error.code !== 'OVERLOADED'
     return this.attempts.length > 0 && this.attempts.every(isFault)
   }
 
-  /** How many identities it could still be sent to, beyond those that its queued attempts will take. */
+  /** How many identities could still be asked, beyond those that its queued attempts will use. */
   left(pool: Pick<Attempts, 'available'>): number {
     const blocked = this.attempts.flatMap((attempt) => (this.#counts(attempt) && attempt.identity) || [])
     if (this.trial?.identity) blocked.push(this.trial.identity)
     return (this.reach ?? pool).available(blocked) - this.attempts.filter(({ phase }) => phase === 'queued').length
   }
 
-  /** Workers that failed may be asked again, once: it may be over. An answer that is none is not over, nor a silence that nobody ends. @returns whether there are any */
+  /** Lets workers that failed be asked again, once per query: their failure may have been temporary. Malformed answers and silent workers are excluded. @returns whether there are any */
   forgive(): boolean {
     if (this.#forgiven) return false
     this.#forgiven = this.attempts.filter(({ outcome }) => {
@@ -290,7 +293,7 @@ export class Tried implements Apart {
     return this.#forgiven.length > 0
   }
 
-  /** Nobody is asked until `release`. */
+  /** Makes new attempts wait until `release`. */
   hold(): void {
     this.#held ??= []
   }
@@ -301,7 +304,7 @@ export class Tried implements Apart {
     for (const goOn of held ?? []) goOn()
   }
 
-  /** @param goOn  called when it is released @returns whether it is held */
+  /** Waits for `release`, if the query is held. @param goOn  called then. @returns whether the query is held */
   waits(goOn: () => void): boolean {
     this.#held?.push(goOn)
     return this.#held !== undefined
@@ -311,14 +314,14 @@ export class Tried implements Apart {
     return this.attempts.some(({ phase }) => phase !== 'settled')
   }
 
-  /** An attempt that failed through nobody's fault keeps nobody away. */
+  /** Whether an attempt blocks its identity: not if it failed with `blame: 'nobody'`, or was forgiven. */
   #counts(attempt: Attempt): boolean {
     const { outcome } = attempt
     return !(outcome?.kind === 'failed' && outcome.blame === 'nobody') && !this.#forgiven?.includes(attempt)
   }
 }
 
-/** What a worker gave. */
+/** The answer of an attempt; undefined if it failed or still runs. */
 export function answerOf({ outcome }: Attempt): Payload | undefined {
   return outcome?.kind === 'answered' ? (outcome.answer as Payload) : undefined
 }

@@ -1,4 +1,4 @@
-/** What runs inside a worker, whichever it is to be: one that answers queries, or the one that keeps memories. */
+/** The script of every thread and Web Worker: it serves a model or memories, whichever the parent's messages ask for. */
 
 import { platform } from '#platform'
 import { serveMemories } from './memory/server'

@@ -2,8 +2,8 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import type { TopLevelSpec } from 'vega-lite'
-import { markdownTable, reliabilityPlot, svg } from '../../src/cli/report'
 import { type ModelName, models } from '../shared/models'
+import { markdownTable, reliabilityPlot, svg } from '../shared/report'
 import {
   byzantineCells,
   CALIBRATION_GROUPS,

@@ -2,8 +2,8 @@
 
 import { writeFileSync } from 'node:fs'
 import type { TopLevelSpec } from 'vega-lite'
-import { markdownTable, svg } from '../../src/cli/report'
 import type { ModelName } from '../shared/models'
+import { markdownTable, svg } from '../shared/report'
 import { ANY, type Cell, hedgeOf, middle, names, paired, type Results, runsOf, sum } from './latency'
 import { BLOCK, DEADLINES, type Figures, WORKERS } from './latency-run'
 import { tail } from './tail'

@@ -2,7 +2,7 @@
 
 import { writeFileSync } from 'node:fs'
 import type { TopLevelSpec } from 'vega-lite'
-import { svg } from '../../src/cli/report'
+import { svg } from '../shared/report'
 import { ANY, middle, type Results, runsOf } from './latency'
 
 const BARS = {

@@ -1,6 +1,6 @@
 /** docs/laws.md: what bench laws measured, as geometric means over cells, and where a hedge by hand is better. */
 
-import { markdownTable } from '../../src/cli/report'
+import { markdownTable } from '../shared/report'
 import { type Cell, comparisons, LOADS, nameOf, SETTLED, WORKERS } from './cells'
 import { worlds } from './worlds'
 

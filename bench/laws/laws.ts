@@ -5,10 +5,10 @@
  */
 
 import { writeFileSync } from 'node:fs'
-import { markdownTable } from '../../src/cli/report'
 import { measures, type Tail } from '../shared/arrivals'
 import { median } from '../shared/measure'
 import { inProcesses } from '../shared/processes'
+import { markdownTable } from '../shared/report'
 import { type Cell, comparisons, nameOf, type Place, places, settledPlaces } from './cells'
 import { page } from './laws-page'
 import { type Job, systems } from './laws-run'

@@ -4,10 +4,10 @@
  * them. A minute and a half on two cores.
  */
 
-import { markdownTable } from '../../src/cli/report'
 import { measures, type Tail } from '../shared/arrivals'
 import { median } from '../shared/measure'
 import { inPairs } from '../shared/processes'
+import { markdownTable } from '../shared/report'
 import type { Job } from './laws-run'
 
 const SEEDS = 3

@@ -4,9 +4,9 @@
  * told otherwise; with words only cells whose names have all of them. A minute on two cores.
  */
 
-import { markdownTable } from '../../src/cli/report'
 import { median } from '../shared/measure'
 import { inPairs } from '../shared/processes'
+import { markdownTable } from '../shared/report'
 import { type SizedJob, type SizedTail, worlds } from './sizes-run'
 
 const SEEDS = 3

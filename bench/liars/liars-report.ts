@@ -1,10 +1,10 @@
 /** docs/liars.md: what bench liars measured, with a plot. */
 
 import { readFileSync, writeFileSync } from 'node:fs'
-import { markdownTable, svg } from '../../src/cli/report'
 import type { Verified } from '../../src/evaluate/verified'
 import { median } from '../shared/measure'
 import type { ModelName } from '../shared/models'
+import { markdownTable, svg } from '../shared/report'
 import { attacks, type Cell, keyOf, names, type Results } from './liars'
 import type { Figures } from './liars-run'
 import { CRAFTS } from './neighbours'

@@ -4,8 +4,8 @@
  * 100 and 1,000 ms; deadlines in services (means). With words only cells whose names have all of them. Four minutes on two cores.
  */
 
-import { markdownTable } from '../../src/cli/report'
 import { inProcesses } from '../shared/processes'
+import { markdownTable } from '../shared/report'
 import { type Cell, clairvoyant, lateOf, lawBound } from './overload-bounds'
 import type { Job, Run } from './overload-run'
 

@@ -8,7 +8,6 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { labelAt } from '../../src/base/criterion'
 import { type Random, seeded } from '../../src/base/random'
 import { loadInputs } from '../../src/cli/npy'
-import { markdownTable, svg } from '../../src/cli/report'
 import { table } from '../../src/cli/table'
 import { loadCore } from '../../src/core/load'
 import { addTo, nothingSpent, type Recorded, Recorder, type Spending, spend } from '../../src/evaluate/error-budgets'
@@ -16,6 +15,7 @@ import { answersOf } from '../../src/evaluate/model'
 import { OnnxModel } from '../../src/workers/onnx/model'
 import { readModel } from '../../src/workers/onnx/model-file'
 import { newExperience } from '../shared/models'
+import { markdownTable, svg } from '../shared/report'
 
 const MAX_ERRORS = [0.002, 0.01, 0.02, 0.05]
 /** Those of the table. */

@@ -5,17 +5,17 @@ import { expected, wrongType } from './check'
 import { ApproxiferError } from './errors'
 
 /**
- * What an AbortController and its signal do, without being made of them: these two, and a listener, take 15 us and a kilobyte in Node 20.
- * Nothing but a listener is kept for who only listens; who asks for a signal gets one.
+ * Does what an AbortController and its signal do, at less cost: those two and a listener take 15 us and a kilobyte in Node 20. An
+ * AbortController is made only if `signal` is read.
  */
 export class Cancellation {
   aborted = false
   reason: unknown
-  /** Replaced, never changed: most calls have one or two, for which a Set takes several times the memory. */
+  /** Replaced on every change: most calls have one or two listeners, for which a Set takes several times the memory. */
   #listeners: readonly (() => void)[] = NONE
   #controller: AbortController | undefined
 
-  /** The first reason counts. */
+  /** Only the first call has an effect. */
   abort(reason: unknown = new DOMException('This operation was aborted', 'AbortError')): void {
     if (this.aborted) return
     this.aborted = true
@@ -28,7 +28,7 @@ export class Cancellation {
     if (this.aborted) throw this.reason
   }
 
-  /** Calls `listener` once if it is aborted; returns a function that takes it back. */
+  /** Calls `listener` once on abort. @returns removes the listener */
   listen(listener: () => void): () => void {
     this.#listeners = [...this.#listeners, listener]
     return () => {
@@ -43,16 +43,16 @@ export class Cancellation {
   }
 }
 
-/** Either tells of an abort. */
 export type Abort = AbortSignal | Cancellation
 
 /**
- * What a worker is told of a call: its `signal` is made when it is asked for. All share one getter, as an own property so that
- * `{ ...options }` has the signal, too: a getter each, as in a literal, gives each object a hidden class of its own, which cost 5 us a query.
+ * The options that a worker gets with a call. Its `signal` is made when it is read. All objects share one getter, which is an own property
+ * so that `{ ...options }` contains the signal: a getter per object, as in a literal, gives each object a hidden class of its own, which
+ * cost 5 us a query.
  */
 export class CallOptions {
   declare readonly signal: AbortSignal
-  /** W3C Trace Context, where the caller said one. */
+  /** W3C Trace Context, if the caller gave one. */
   declare readonly traceparent?: string
   readonly #call: { readonly cancellation: Cancellation }
   static readonly #signal = {
@@ -62,7 +62,7 @@ export class CallOptions {
     },
   }
 
-  /** @param call  has its cancellation when that is asked for */
+  /** @param call  whose `cancellation` is read only when it is needed */
   constructor(call: { readonly cancellation: Cancellation }, traceparent?: string) {
     this.#call = call
     Object.defineProperty(this, 'signal', CallOptions.#signal)
@@ -74,15 +74,15 @@ export class CallOptions {
   }
 }
 
-/** What tells of the abort of a worker's call. */
+/** The cancellation or the signal of a worker's call. */
 export function abortOf(options: { readonly signal?: AbortSignal | undefined }): Abort | undefined {
   return options instanceof CallOptions ? options.cancellation : options.signal
 }
 
-/** Many calls on one AbortSignal: one listener each would draw Node's leak warning from the eleventh on. */
+/** Many calls share one listener on an AbortSignal: with a listener each, Node warns of a leak from the eleventh on. */
 const listeners = new WeakMap<AbortSignal, Set<() => void>>()
 
-/** Calls `listener` once if the signal fires; returns a function that takes it back. */
+/** Calls `listener` once when the signal fires. @returns removes the listener */
 export function onAbort(abort: Abort | undefined, listener: () => void): () => void {
   if (!abort) return () => {}
   if (abort instanceof Cancellation) return abort.listen(listener)
@@ -105,7 +105,7 @@ export function aborted(abort: Abort): ApproxiferError {
   return new ApproxiferError('ABORTED', 'the call was aborted', { cause: abort.reason })
 }
 
-/** What `work` gives, or the signal's reason as soon as it fires or where it has, whatever becomes of the work then. */
+/** Settles as `work` does, or rejects with the signal's reason as soon as the signal has fired. */
 export function orAborted<T>(abort: Abort | undefined, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const leave = () => reject(abort?.reason)

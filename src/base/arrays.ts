@@ -1,14 +1,14 @@
 /** Empty, growing and joined arrays, and bags and queues that any item leaves at once. */
 
-/** Of what has none yet: shared and frozen, so that nobody pays for an array of his own. */
+/** An empty array that is shared and frozen, so that no object pays for an empty array of its own. */
 export const NONE: never[] = Object.freeze([]) as never[]
 
-/** A vector where there is none to compare, to remember or to learn from. */
+/** Stands for a vector that a query does not have. */
 export const NO_VALUES = new Float32Array(0)
 
 /**
- * An array with one item more: the same one, or a new one of just that item. An empty array that grows by `push` has room for 17, and
- * with thousands of queries under way, each with one row, this room is most of what they take: it is copied again and again.
+ * Appends an item to an array, or makes a new array if the given one is empty. An empty array that grows by `push` gets room for 17 items:
+ * with thousands of queries under way, each with one row, copying this unused room dominated their memory.
  */
 export function append<T>(all: T[], item: T): T[] {
   if (!all.length) return [item]
@@ -20,7 +20,7 @@ interface Joinable<T> extends ArrayLike<number> {
   set(part: T, at: number): void
 }
 
-/** All parts, one after the other. @param all  to be filled; default: fresh */
+/** Concatenates the parts. @param all  is filled; default: a new array */
 export function joined<T extends Joinable<T>>(
   parts: readonly T[],
   Kind: new (length: number) => T,
@@ -35,13 +35,14 @@ export function joined<T extends Joinable<T>>(
 }
 
 /**
- * Items in no order; each knows its place, so that any leaves at once. Not a `Set`: V8 replaces its table every few items, and a replaced
- * one that has grown old keeps all later ones alive, with their items. A query then took 10 us of processor time, and 6 without.
+ * An unordered collection whose items store their own place, so that removal takes constant time. A `Set` is slower here: V8 replaces its
+ * table every few items, and a replaced table that was promoted to the old generation keeps all later ones alive, with their items. A query
+ * then took 10 us of processor time instead of 6.
  */
 export class Bag<T extends { place: number }> {
   readonly #items: T[] = []
 
-  /** All items, as they are now. */
+  /** A copy. */
   get all(): T[] {
     return this.#items.slice()
   }
@@ -54,7 +55,7 @@ export class Bag<T extends { place: number }> {
     item.place = this.#items.push(item) - 1
   }
 
-  /** Its place is -1 from then on, also if it was never added. */
+  /** Afterwards the item's place is -1, even if it was never added. */
   remove(item: T): void {
     const { place } = item
     item.place = -1
@@ -66,24 +67,24 @@ export class Bag<T extends { place: number }> {
   }
 }
 
-/** Empty places in front below which the items are not moved up. */
+/** Empty places that may stand in front before the items are moved. */
 const SLACK = 64
 
-/** A queue that takes items at both ends, and lets any item leave in constant time. */
+/** A double-ended queue that removes any item in constant time. */
 export class Deque<T> {
   #places: (T | undefined)[] = []
   #head = 0
-  /** Places cut off in front so far, less those that were added there: what to subtract from a place to find its item. */
+  /** Places cut off in front, less those added there: subtracted from a place it gives the index. */
   #moved = 0
   size = 0
 
-  /** @returns its place, for `remove` */
+  /** @returns the item's place, for `remove` */
   push(item: T): number {
     this.size++
     return this.#moved + this.#places.push(item) - 1
   }
 
-  /** Puts one in front of all others. @returns its place */
+  /** Adds an item in front. @returns its place */
   unshift(item: T): number {
     this.size++
     if (this.#head > 0) this.#head--
@@ -115,7 +116,7 @@ export class Deque<T> {
     return this.#places[this.#head]
   }
 
-  /** The first that will do among `count` places, from `skip` places behind the first item on. */
+  /** The first item that satisfies `willDo`, among `count` places from `skip` places behind the first item on. */
   find(skip: number, count: number, willDo: (item: T) => boolean): T | undefined {
     const from = this.#head + skip
     for (let at = from; at < Math.min(from + count, this.#places.length); at++) {

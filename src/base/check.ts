@@ -1,4 +1,4 @@
-/** Checks of users' values: each returns the value, or throws an error that names the field, what was expected and what was given. */
+/** Checks of users' values. Each returns the value, or throws an error that names the field, what was expected and what was given. */
 
 import leven from 'leven'
 import { shown } from './errors'
@@ -6,7 +6,7 @@ import { shown } from './errors'
 /** The longest delay that setTimeout takes. */
 export const MOST_MS = 2 ** 31 - 1
 
-/** Characters of a text that an error repeats. */
+/** Characters of a text that an error quotes. */
 const MOST_SHOWN = 500
 
 /** "field: expected E, got G" */
@@ -15,18 +15,18 @@ export function expected(field: string, what: string, got: unknown): string {
   return `${field}: expected ${what}, got ${text}`
 }
 
-/** Errors about what a caller gave. */
+/** Errors that are the caller's fault. */
 const misuses = new WeakSet<object>()
 
 const misuse = <E extends Error>(error: E): E => {
   misuses.add(error)
   return error
 }
-// Errors about a request are made by these two only: any other TypeError or RangeError is a defect of ours or of a user's function.
+// Errors about a request are made by these two alone: any other TypeError or RangeError is a defect of the package or of a user's function.
 export const wrongType = (message: string) => misuse(new TypeError(message))
 export const outOfRange = (message: string) => misuse(new RangeError(message))
 
-/** Whether an error is the caller's fault, by which function has made it. */
+/** Whether an error is the caller's fault, that is, made by `wrongType` or `outOfRange`. */
 export const isMisuse = (error: unknown) => misuses.has(error as object)
 
 export function isObject(value: unknown): value is Record<string, unknown> {
@@ -38,7 +38,7 @@ function must<T>(fits: boolean, field: string, value: unknown, what: string): T 
   throw wrongType(expected(field, what, value))
 }
 
-// These throw a TypeError.
+// The following throw a TypeError.
 export const checkObject = (field: string, value: unknown, what = 'an object') =>
   must<Record<string, unknown>>(isObject(value), field, value, what)
 export const checkString = (field: string, value: unknown, what = 'a string') =>
@@ -64,7 +64,7 @@ export function checkNumber(field: string, value: unknown, least: number, most: 
   throw outOfRange(expected(field, `${what} from ${least} to ${most}`, value))
 }
 
-/** @param what  which number it is, such as 'a probability'  @throws RangeError */
+/** @param what  names the number, such as 'a probability' @throws RangeError */
 export function checkShare(field: string, value: unknown, what?: string): number {
   return checkNumber(field, value, 0, 1, what)
 }
@@ -75,7 +75,7 @@ export function checkMs(field: string, value: unknown): number {
   throw outOfRange(expected(field, 'milliseconds from 0 to 2,147,483,647', value))
 }
 
-/** Lengths of a shape, each 1 or more. @throws TypeError, RangeError */
+/** Lengths of a shape, each at least 1. @throws TypeError, RangeError */
 export function checkLengths(field: string, shape: unknown, what = 'an array of lengths'): readonly number[] {
   if (!Array.isArray(shape)) throw wrongType(expected(field, what, shape))
   for (const [axis, length] of shape.entries()) checkInteger(`${field}[${axis}]`, length, 1)
@@ -89,10 +89,10 @@ export function checkWord<T extends string>(field: string, value: unknown, words
 }
 
 /**
- * Checks that an object has only known names: a misspelt option would silently keep its default.
+ * Checks that an object has no unknown names: a misspelt option would silently keep its default.
  *
- * @param field  the object's name, which precedes its options' names; '' if it is the only argument
- * @throws TypeError for anything but an object, or naming the unknown option and the nearest known one
+ * @param field  the object's name, which precedes its options' names in errors; '' if it is the only argument
+ * @throws TypeError if it is no object, or with the unknown option and the nearest known one
  */
 export function checkNames(field: string, options: unknown, known: readonly string[]): void {
   const unknown = Object.keys(checkObject(field || 'options', options)).find((name) => !known.includes(name))
@@ -103,13 +103,14 @@ export function checkNames(field: string, options: unknown, known: readonly stri
   throw wrongType(`${name}: expected ${what}, got an unknown option`)
 }
 
-/** A shorter name is not taken for a misspelt one: too many are near it. */
+/** Shorter names are not taken for misspellings: too many words are near them. */
 const FEWEST_LETTERS = 5
 
 /**
- * As `checkNames`, for a message: clients send all servers parameters that only some know. Only names close to a known one are refused.
+ * Like `checkNames`, but accepts unknown names that resemble no known one: clients send every server parameters that only some servers
+ * know.
  *
- * @returns names that are ignored
+ * @returns the ignored names
  */
 export function foreignNames(field: string, options: unknown, known: readonly string[]): string[] {
   const names = Object.keys(checkObject(field, options)).filter((name) => !known.includes(name))
@@ -118,10 +119,10 @@ export function foreignNames(field: string, options: unknown, known: readonly st
   return names
 }
 
-/** A longer name is no misspelling. */
+/** Longer names are not taken for misspellings. */
 const MOST_LETTERS = 100
 
-/** The known name that was probably meant; undefined where none is near. Swapped letters count as one edit. */
+/** The known name that was probably meant; undefined if none is near. A swap of letters counts as one edit. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   if (name.length > MOST_LETTERS) return undefined
   const letters = (word: string) => [...word.toLowerCase()].sort().join('')

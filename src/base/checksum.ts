@@ -1,8 +1,8 @@
-/** Eight bytes that tell some bytes from others: against accidents, not against forgers. */
+/** A checksum of 64 bits. It protects from accidents, not from forgers. */
 
 /**
- * The rounds of MurmurHash3 (Appleby, 2011, public domain) in two lanes, which take the words in turn: words, since a byte at
- * a time takes four times as long, and two lanes, since the rounds of one have to wait for each other.
+ * The rounds of MurmurHash3 (Appleby, 2011, public domain) in two lanes that take words in turn: whole words, since single bytes take four
+ * times as long, and two lanes, since the rounds of one lane wait for each other.
  *
  * @returns 16 hexadecimal digits
  */
@@ -30,7 +30,7 @@ function round(hash: number, word: number): number {
   return (Math.imul((turned << 13) | (turned >>> 19), 5) + 0xe6546b64) | 0
 }
 
-/** Every bit of the result depends on every bit of the hash. */
+/** Makes each bit of the result depend on each bit of the hash. */
 function finalMix(hash: number): number {
   const once = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   const twice = Math.imul(once ^ (once >>> 13), 0xc2b2ae35)

@@ -1,20 +1,20 @@
-/** Time behind an interface, so that it can be simulated: nothing in the package reads the system's time directly. */
+/** An interface to time, so that tests can simulate it: nothing else in the package reads the system's time. */
 
 export interface Clock {
-  /** Milliseconds since some moment that never changes. */
+  /** Milliseconds since some fixed moment. */
   now(): number
   /**
    * Calls `f` once, `ms` from now at the earliest.
    *
-   * @param quiet  nobody waits for it: it keeps no process alive
-   * @returns cancels it; may be called at any time, also twice
+   * @param quiet  whether the timer does not keep the process alive
+   * @returns cancels the timer; may be called at any time, also twice
    */
   after(ms: number, f: () => void, quiet?: boolean): () => void
-  /** Calls `f` after all events that have arrived already; at once if there are none. Undefined where the runtime has no such call. */
+  /** Calls `f` after all events that have already arrived. undefined if the runtime has no such call. */
   readonly soon?: ((f: () => void) => void) | undefined
 }
 
-/** In Node, Deno and Bun; browsers have none. */
+/** Exists in Node, Deno and Bun, not in browsers. */
 const { setImmediate } = globalThis as { setImmediate?: (f: () => void) => unknown }
 
 export const systemClock: Clock = {

@@ -1,14 +1,23 @@
-/** When a recovered answer counts as right: it makes the model's own choice (a label, tags, a ranking), or its values are near the model's own. */
+/**
+ * Decides when a recovered answer is right: it makes the same choice as the model's own answer (a label, tags, a ranking), or its values
+ * are near the model's.
+ */
 
 import { type OutputHints, type OutputKind, outputKindsOf, type Right } from './output-kind'
 import { varianceOf } from './stats'
 import { isOpen, size, type TensorSpec } from './tensor'
 
-/** How far values of honest answers may be apart, over the size of their output, unless it is said otherwise; and how many times as far is no rounding: in between nothing is proven. */
+/**
+ * ROUNDING: how far the values of honest answers may differ, divided by the size of their output, unless configured. FAR: answers that
+ * differ by this many times as much cannot differ by rounding alone; in between nothing is proven.
+ */
 export const ROUNDING = 1e-4
 export const FAR = 30
 
-/** Scores of `classes` at each of `positions`. Between those of one position lie `step` values (default 1): more where classes are not the last axis. */
+/**
+ * Scores of `classes` at each of `positions`. `step` (default 1) is the distance between scores of one position: more than 1 if the classes
+ * are not the last axis.
+ */
 export interface Labels {
   kind: 'label'
   positions: number
@@ -16,37 +25,37 @@ export interface Labels {
   step?: number
 }
 
-/** Each value is a tag of its own, which is set above the threshold. Right: the same tags are set. */
+/** Each value is the score of a tag, which is set above the threshold. Right: the same tags are set. */
 export interface Tags {
   kind: 'labels'
   threshold: number
 }
 
-/** Each value is an item's score. Right: the `k` items of the largest are the same, in the same order. */
+/** Each value is the score of an item. Right: the `k` items with the largest scores are the same, in the same order. */
 export interface Ranking {
   kind: 'top'
   k: number
 }
 
-/** Outputs that choose something; how large their values are does not count. */
+/** Outputs that make a choice; the magnitude of their values does not matter. */
 export type Choice = Labels | Tags | Ranking
 
 export interface Tolerance {
   kind: 'tolerance'
-  /** Undefined: a share of how much the model's answers differ, which is learned. */
+  /** undefined: a share of the standard deviation of the model's answers, which is learned. */
   tolerance?: number | undefined
 }
 
-/** Right: each value differs from the model's own by at most this share of that one. Where the model's own is 0, only 0 is right. */
+/** Right: each value differs from the model's own by at most this share of it. If the model's value is 0, only 0 is right. */
 export interface Relative {
   kind: 'relative'
   share: number
 }
 
-/** When an output is right, by itself. */
+/** When a single output is right. */
 export type OutputCriterion = Choice | Tolerance | Relative | { kind: 'equal' }
 
-/** An output, and where in an answer's values it is; without a size it is all of them. */
+/** An output, and its place among an answer's values; without `size` it is all of them. */
 export interface JudgedOutput {
   name: string
   from: number
@@ -54,7 +63,7 @@ export interface JudgedOutput {
   right: OutputCriterion
 }
 
-/** An answer is right where all of its outputs are. */
+/** An answer is right if all of its outputs are. */
 export interface Outputs {
   kind: 'outputs'
   outputs: readonly JudgedOutput[]
@@ -62,42 +71,42 @@ export interface Outputs {
 
 export type Criterion = OutputCriterion | Outputs
 
-/** The criterion for a model with these outputs. @throws as `readingsOf` */
+/** The criterion for a model with these outputs. @throws as `outputKindsOf` */
 export function criterionOf(outputs: readonly TensorSpec[], right?: Right, hints?: readonly OutputHints[]): Criterion {
   return criterionFrom(outputs, outputKindsOf(outputs, right, hints))
 }
 
-/** The same of outputs that were read. */
+/** The criterion for outputs whose kinds are known. */
 export function criterionFrom(outputs: readonly TensorSpec[], kinds: readonly OutputKind[]): Criterion {
   if (kinds.length === 1) return kinds[0].right
   let to = 0
   const judged = kinds.map(({ output: name, right }, i): JudgedOutput => {
-    const length = isOpen(outputs[i]) ? 0 : size(outputs[i]) // nobody looks for it in a vector then
+    const length = isOpen(outputs[i]) ? 0 : size(outputs[i]) // such an output has no place in a vector
     to += length
     return { name, from: to - length, size: length, right }
   })
   return { kind: 'outputs', outputs: judged }
 }
 
-/** Each output; the only one has no name. */
+/** All outputs of a criterion; a single output has no name. */
 export function judgedOf(criterion: Criterion): readonly JudgedOutput[] {
   return criterion.kind === 'outputs' ? criterion.outputs : [{ name: '', from: 0, right: criterion }]
 }
 
-/** The tolerance where none is stated, over the standard deviation of the model's answers. */
+/** The tolerance if none is configured, as a share of the standard deviation of the model's answers. */
 const TOLERATED = 0.1
 
-/** How far off an output may be that is to be near the model's own. @param deviation  of the model's answers; undefined while it is not known */
+/** How far an output may be from the model's own. @param deviation  standard deviation of the model's answers; undefined while unknown */
 export function toleranceOf({ tolerance }: Tolerance, deviation: number | undefined): number | undefined {
   return tolerance ?? (deviation && TOLERATED * deviation)
 }
 
-/** An output's values; a view. */
+/** An output's values, as a view. */
 export function outputIn(answer: Float32Array, { from, size }: Pick<JudgedOutput, 'from' | 'size'>): Float32Array {
   return size === undefined ? answer : answer.subarray(from, from + size)
 }
 
-/** Some values of answers, and where each output is among them. */
+/** Some values of answers, and the place of each output among them. */
 export interface AnswerSample {
   answers: readonly Float32Array[]
   spans: readonly Required<Pick<JudgedOutput, 'from' | 'size'>>[]
@@ -120,7 +129,7 @@ export function sampleOf(
   return { answers: answers.map((answer) => Float32Array.from(places, (place) => answer[place])), spans }
 }
 
-/** Answers in units in which a value's mean variance is 1, and that of each output counts as much; of one output as they are. */
+/** Scales answers so that a value's mean variance is 1 and each output counts the same. A single output stays as it is. */
 export function balanced({ answers, spans }: AnswerSample): readonly Float32Array[] {
   if (spans.length === 1) return answers
   const scales = answers[0].slice()
@@ -131,12 +140,12 @@ export function balanced({ answers, spans }: AnswerSample): readonly Float32Arra
   return answers.map((answer) => answer.map((value, c) => value * scales[c]))
 }
 
-/** The first output that has labels. */
+/** The first output with labels. */
 export function labelled(criterion: Criterion): (JudgedOutput & { right: Labels }) | undefined {
   return judgedOf(criterion).find((each): each is JudgedOutput & { right: Labels } => each.right.kind === 'label')
 }
 
-/** What holds for answers of which only the number of values is known. */
+/** The criterion if only the number of values is known. */
 export function criterionFor(values: number): Criterion {
   return values > 1 ? { kind: 'label', positions: 1, classes: values } : { kind: 'tolerance' }
 }
@@ -145,12 +154,12 @@ export function chooses(right: Criterion): right is Choice {
   return right.kind === 'label' || right.kind === 'labels' || right.kind === 'top'
 }
 
-/** Where the scores of a position begin. */
+/** Index of the first score of a position. */
 export function scoresFrom({ classes, step = 1 }: Pick<Labels, 'classes' | 'step'>, position: number): number {
   return Math.floor(position / step) * classes * step + (position % step)
 }
 
-/** The label at one position: the index of the largest value, the first of equal ones. */
+/** The label at a position: the index of its largest value; of equal values, the first. */
 export function labelAt(answer: ArrayLike<number>, labels: Pick<Labels, 'classes' | 'step'>, position = 0): number {
   const { classes, step = 1 } = labels
   const from = scoresFrom(labels, position)
@@ -159,7 +168,7 @@ export function labelAt(answer: ArrayLike<number>, labels: Pick<Labels, 'classes
   return (best - from) / step
 }
 
-/** The indices of the `k` largest values, the largest first, of equal ones the first. */
+/** The indices of the `k` largest values in descending order; of equal values, the first comes first. */
 export function topOf(answer: ArrayLike<number>, k: number): number[] {
   const found: number[] = []
   for (let i = 0; i < answer.length; i++) {
@@ -172,7 +181,7 @@ export function topOf(answer: ArrayLike<number>, k: number): number[] {
   return found
 }
 
-/** Whether two outputs choose the same: the label at every position, all tags, the first items in order. */
+/** Whether two outputs make the same choice: the label at every position, all tags, or the first items in order. */
 export function sameChoice(a: ArrayLike<number>, b: ArrayLike<number>, right: Choice): boolean {
   if (right.kind === 'label') {
     for (let i = 0; i < right.positions; i++) if (labelAt(a, right, i) !== labelAt(b, right, i)) return false
@@ -193,8 +202,8 @@ export function isWithinShare(values: ArrayLike<number>, own: ArrayLike<number>,
 }
 
 /**
- * How clear a choice is. `margin`: what the least clear part of it is ahead of the next best, or away from the threshold. `height`: what the best is
- * above the mean, at the position where that is least.
+ * How clear a choice is. `margin`: the smallest distance of the chosen value to the next best, or to the threshold. `height`: the distance
+ * of the best value to the mean, at the position where it is smallest.
  */
 export function lead(answer: ArrayLike<number>, right: Choice): { margin: number; height: number } {
   if (right.kind === 'label') return labelLead(answer, right)

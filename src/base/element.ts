@@ -1,8 +1,8 @@
-/** Element types of tensors: all that ONNX Runtime's JavaScript API takes, and what each is held in. */
+/** Element types of tensors: all that ONNX Runtime's JavaScript API accepts, and the JavaScript arrays that hold them. */
 
 import { joined } from './arrays'
 
-/** `float16` is held in a `Float16Array` where the runtime has one, else its bits in a `Uint16Array`; `bool` in bytes of 0 and 1. */
+/** `float16` is held in a `Float16Array` if the runtime has one, else as bits in a `Uint16Array`; `bool` as bytes 0 and 1. */
 interface Held {
   float32: Float32Array
   float64: Float64Array
@@ -29,7 +29,7 @@ export interface ArrayKind {
   readonly BYTES_PER_ELEMENT: number
 }
 
-/** What half floats are held in here. */
+/** The array that holds half floats in this runtime. */
 const Half = ((globalThis as { Float16Array?: unknown }).Float16Array ?? Uint16Array) as unknown as ArrayKind
 
 const kinds: Record<Exclude<ElementType, 'string'>, ArrayKind> = {
@@ -47,31 +47,31 @@ const kinds: Record<Exclude<ElementType, 'string'>, ArrayKind> = {
   bool: Uint8Array,
 }
 
-/** Bytes of a string beside its letters. */
+/** Bytes of a string besides its characters. */
 const STRING = 24
 
 export const elementTypes = [...Object.keys(kinds), 'string'] as readonly ElementType[]
 
-/** What values of a type are held in; of a string in an array. */
+/** The typed array of an element type; strings are held in a plain array. */
 export function kindOf(type: Exclude<ElementType, 'string'>): ArrayKind {
   return kinds[type]
 }
 
-/** Of a value; strings have any number. */
+/** Bytes of one value. Strings have no fixed size. */
 export const elementBytes = (type: Exclude<ElementType, 'string'> = 'float32') => kinds[type].BYTES_PER_ELEMENT
 
-/** That values take in memory. */
+/** Bytes of memory that the values take. */
 export function heldBytes(data: TensorData): number {
   return isNumeric(data) ? data.byteLength : data.reduce((sum, text) => sum + 2 * text.length + STRING, 0)
 }
 
-/** Whether values are held as those of a type are; half floats may also come as bits. */
+/** Whether `data` is an array for this element type. Half floats may also come as bits. */
 export function isHeldAs(type: ElementType, data: unknown): data is TensorData {
   if (type === 'string') return Array.isArray(data) && data.every((value) => typeof value === 'string')
   return data instanceof kinds[type] || (type === 'float16' && data instanceof Uint16Array)
 }
 
-/** What values of a type are expected in, for errors. */
+/** The array that an element type is expected in, for errors. */
 export function heldIn(type: ElementType): string {
   if (type === 'string') return 'an array of strings'
   const { name } = kinds[type] as unknown as { name: string }
@@ -82,12 +82,12 @@ export function copyOf<T extends TensorData>(data: T): T {
   return data.slice() as T
 }
 
-/** `count` zeros or empty strings. */
+/** As many zeros or empty strings, in an array of the same kind. */
 export function blank(data: TensorData, length = data.length): TensorData {
   return isNumeric(data) ? new (data.constructor as ArrayKind)(length) : new Array<string>(length).fill('')
 }
 
-/** Of `count` values from `at` on: a view; of strings a copy. */
+/** `count` values from `at` on: a view, or a copy of strings. */
 export function partOf(data: TensorData, at: number, count: number): TensorData {
   return isNumeric(data) ? data.subarray(at, at + count) : data.slice(at, at + count)
 }
@@ -96,36 +96,36 @@ export function isNumeric(data: TensorData): data is NumericData {
   return ArrayBuffer.isView(data)
 }
 
-/** Whether they are in memory that several threads see. */
+/** Whether the values are in memory that several threads share. */
 export function isShared(data: TensorData): data is NumericData & { buffer: SharedArrayBuffer } {
   return typeof SharedArrayBuffer !== 'undefined' && isNumeric(data) && data.buffer instanceof SharedArrayBuffer
 }
 
-/** Values of equal type, one part after the other. @param into  holds them; default: fresh */
+/** Concatenates values of the same type. @param into  is filled; default: a new array */
 export function joinedData(parts: readonly TensorData[], into?: NumericData): TensorData {
   const [first] = parts
   if (!isNumeric(first)) return (parts as (readonly string[])[]).flat()
   return joined(parts as Float32Array[], first.constructor as Float32ArrayConstructor, into as Float32Array | undefined)
 }
 
-/** Whether two hold the same values, to the bit. */
+/** Whether two arrays hold the same values, to the bit. */
 export function isEqual(a: TensorData, b: TensorData): boolean {
   if (a.length !== b.length) return false
   for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i])) return false
   return true
 }
 
-/** Whether its values are real numbers, which rounding may change. */
+/** Whether the type has real numbers, which rounding may change. */
 export function isReal(type: ElementType = 'float32'): boolean {
   return type.startsWith('float')
 }
 
-/** Values of a real type as numbers; bits of half floats are read. */
+/** Values of a real type as numbers; bits of half floats are converted. */
 export function realsOf(type: ElementType, data: TensorData): ArrayLike<number> {
   return type === 'float16' && data instanceof Uint16Array ? Array.from(data, half) : (data as Float32Array)
 }
 
-/** A half float of its bits. */
+/** Converts the bits of a half float. */
 export function half(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1
   const exponent = (bits >> 10) & 31
@@ -134,7 +134,7 @@ export function half(bits: number): number {
   return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024))
 }
 
-/** The bits of the half float next to a number; of two as near that with an even last bit. */
+/** The bits of the nearest half float; of two that are equally near, the one with an even last bit. */
 export function bitsOfHalf(value: number): number {
   const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0
   const size = Math.abs(value)
@@ -151,7 +151,7 @@ export function bitsOfHalf(value: number): number {
 const float64 = new Float64Array(1)
 const high = new Uint32Array(float64.buffer)
 
-/** An array of a type. @param valueAt  each of its values, an integer where the type has no others; rounded to half floats */
+/** A new array of a type. @param valueAt  gives each value, an integer for integer types; rounded for half floats */
 export function filled(
   type: Exclude<ElementType, 'string'>,
   length: number,

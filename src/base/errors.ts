@@ -1,15 +1,14 @@
 /**
- * What can go wrong at run time. Misuse (a wrong option, a malformed query) is a `TypeError` or a
- * `RangeError` instead.
+ * Errors at run time. Misuse (a wrong option, a malformed query) is a `TypeError` or a `RangeError` instead.
  *
  * - `QUORUM`      too few results came to decode, or too few can still come
- * - `DEADLINE`    the deadline passed before there was an answer; `recovery` is what there was in its place
- * - `OVERLOADED`  it could not be answered in time, `limits.queries` queries are under way already, or a worker's queue is full
+ * - `DEADLINE`    the deadline passed before there was an answer; `recovery` has a recovery that was not confident enough
+ * - `OVERLOADED`  the query could not be answered in time, `limits.queries` queries are under way, or a worker's queue is full
  * - `ABORTED`     the caller's signal fired
  * - `CLOSED`      the predictor or the worker was closed, or (workerd) belongs to another request
  * - `WORKER`      a worker crashed, hung or could not start
- * - `MODEL`       the model cannot be loaded, or not be coded
- * - `PROTOCOL`    a worker answered something that is no answer: wrong type, wrong length, NaN, Inf
+ * - `MODEL`       the model cannot be loaded, or cannot be coded
+ * - `PROTOCOL`    a worker's answer is invalid: wrong type, wrong length, NaN, Inf
  */
 export const codes = ['QUORUM', 'DEADLINE', 'OVERLOADED', 'ABORTED', 'CLOSED', 'WORKER', 'MODEL', 'PROTOCOL'] as const
 
@@ -19,17 +18,17 @@ export type Code = (typeof codes)[number]
 export interface Unsure {
   /** The outputs by name; the caller owns them. */
   output: Record<string, { data: Float32Array; shape: readonly number[] }>
-  /** As that of a prediction: undefined until enough late answers have shown what recovered ones are worth. */
+  /** Like a prediction's `confidence`: undefined until enough late answers have shown how often recoveries are right. */
   confidence: number | undefined
 }
 
 export class ApproxiferError extends Error {
-  /** 'AbortError' where the caller's signal fired, since that is what people check for; else 'ApproxiferError'. */
+  /** 'AbortError' if the caller's signal fired, since programs check for that name; else 'ApproxiferError'. */
   override readonly name: 'ApproxiferError' | 'AbortError'
   /** For `DEADLINE`: the recovery that was not confident enough to be given; see the option `atDeadline`. */
   readonly recovery?: Unsure | undefined
 
-  /** For `WORKER` and `QUORUM`: workers were there and failed on this query; over HTTP 500 instead of 503. */
+  /** For `WORKER` and `QUORUM`: workers were available and failed on this query. Over HTTP the status is then 500 instead of 503. */
   readonly ofQuery: boolean
 
   /** For `OVERLOADED`: milliseconds until the queue is expected to be empty. */
@@ -54,7 +53,7 @@ export type Guard = () => ApproxiferError | undefined
 /** Characters of a foreign error's message that are kept: a worker may send a megabyte. */
 const MOST_LETTERS = 500
 
-/** Any thrown value as an ApproxiferError; one that is already one only has its message shortened. */
+/** Converts any thrown value to an ApproxiferError; an ApproxiferError only has its message shortened. */
 export function asError(error: unknown, code: Code, prefix = ''): ApproxiferError {
   const isOurs = error instanceof ApproxiferError
   const text = messageOf(error)
@@ -64,7 +63,7 @@ export function asError(error: unknown, code: Code, prefix = ''): ApproxiferErro
   return new ApproxiferError(code, prefix + message, { cause: error })
 }
 
-/** The message of any thrown value, also one that cannot be read. */
+/** The message of any thrown value, even of one that throws when read. */
 export function messageOf(error: unknown): string {
   try {
     return error instanceof Error ? String(error.message) : shown(error)
@@ -73,12 +72,12 @@ export function messageOf(error: unknown): string {
   }
 }
 
-/** Hides the password in one or several URLs for logs, also in malformed ones. */
+/** Hides the password of one or several URLs in logs, also of malformed ones. */
 export function withoutPassword(url: string): string {
   return url.replace(/^(\w+:\/+)?.*@/s, '$1...@')
 }
 
-/** Any value as one word; never throws. */
+/** Describes any value in a word; never throws. */
 export function shown(value: unknown): string {
   if (typeof value !== 'object' && typeof value !== 'function') return String(value)
   try {

@@ -1,11 +1,11 @@
-/** Warnings and the user's callbacks: if one fails, no query and no process may end. */
+/** Warnings and the user's callbacks: if one throws, neither a query nor the process may end. */
 
 export type Warn = (text: string) => void
 
-/** Different warnings that are given; further ones are dropped. */
+/** Number of different warnings that are given; further ones are dropped. */
 const MOST_WARNINGS = 100
 
-/** A user's callback that never throws, and whose promise never rejects unhandled. @param failed  called with the error instead */
+/** A callback that never throws and whose promise never rejects unhandled. @param failed  called with the error instead */
 export function guarded<T>(
   callback: (what: T) => unknown,
   failed: (error: unknown) => void = () => {},
@@ -20,7 +20,7 @@ export function guarded<T>(
   }
 }
 
-/** Turns an error of the user's callback of this name into a warning. */
+/** Turns an error of the named callback into a warning. */
 export function threw(name: string, warn: Warn): (error: unknown) => void {
   return (error) => warn(`${name} threw: ${(error as Error | undefined)?.message ?? error}`)
 }

@@ -1,30 +1,30 @@
-/** Options of a function, said once: what each may be, what holds where nobody says, and a sentence for `--help` and docs/. */
+/** Declares a function's options once: the check, the default, and a sentence for `--help` and docs/. */
 
 import { checkFunction, checkInteger, checkNames, checkNumber, checkObject, checkWord } from './check'
 
-/** @throws TypeError, RangeError naming the field, expected and got */
+/** @throws TypeError, RangeError naming the field, what was expected and what was given */
 export type Check<T> = ((field: string, value: unknown) => T) & { words?: readonly string[] }
 
 export interface Option<T = unknown> {
   check: Check<T>
-  /** What holds where nobody says; undefined: nothing, or what other options decide. */
+  /** The default; undefined: none, or it depends on other options. */
   fallback?: T
-  /** How the tables put that, where the fallback does not tell. */
+  /** The default in words for the tables, if `fallback` does not say it. */
   otherwise?: string
   /** A sentence, in Markdown. */
   about: string
-  /** On the command line, with what it takes. */
+  /** The flag of the command line, with its argument. */
   flags?: string
-  /** Those of a group. */
+  /** The options of a group. */
   options?: AnyOptions
 }
 
 export type AnyOptions = Readonly<Record<string, Option>>
 
-/** All options of a function: the compiler refuses a table without one of them. */
+/** All options of a function: the compiler refuses a table that lacks one. */
 export type TableOf<T> = { readonly [Name in keyof T]-?: Option<Exclude<T[Name], undefined>> }
 
-/** What `read` gives: undefined only where there is no fallback. */
+/** What `read` returns: undefined only for options without a fallback. */
 export type ValuesOf<T extends AnyOptions> = {
   [Name in keyof T]: ReturnType<T[Name]['check']> | (T[Name] extends { fallback: unknown } ? never : undefined)
 }
@@ -34,7 +34,7 @@ export const option = <T>(check: Check<T>, fallback: T, about: string, flags?: s
   ...(flags && { flags }),
 })
 
-/** One of which others decide what holds where nobody says. */
+/** An option whose default depends on other options. */
 export const open = <T>(check: Check<T>, otherwise: string, about: string, flags?: string) => ({
   ...{ check, otherwise, about },
   ...(flags && { flags }),
@@ -45,7 +45,7 @@ export function group<T extends AnyOptions>(about: string, options: T) {
   return { check, fallback: read(options, '', {}), about, options }
 }
 
-/** Options that stand together, in whose place `false` may stand. */
+/** A group of options that `false` turns off. */
 export function switchable<T extends AnyOptions>(otherwise: string, about: string, options: T) {
   const check = (field: string, value: unknown) =>
     value !== false && read(options, field, checkObject(field, value, 'an object or false'))
@@ -53,8 +53,8 @@ export function switchable<T extends AnyOptions>(otherwise: string, about: strin
 }
 
 /**
- * @param field  what the object is called, in front of its options' names; '' where it is the only argument
- * @throws TypeError, RangeError for the first option that is unknown, or cannot be what it is
+ * @param field  the object's name, which precedes its options' names in errors; '' if it is the only argument
+ * @throws TypeError, RangeError for the first option that is unknown or invalid
  */
 export function read<T extends AnyOptions>(table: T, field: string, given: unknown): ValuesOf<T> {
   checkNames(field, given, Object.keys(table))
@@ -76,5 +76,5 @@ export const words = <const T extends string>(list: readonly T[]): Check<T> =>
 
 export const callback = <T>(field: string, value: unknown) => checkFunction(field, value) as T
 
-/** What is checked where it is used. */
+/** Accepts any value; it is checked where it is used. */
 export const any = <T>(_field: string, value: unknown) => value as T

@@ -1,7 +1,8 @@
 /**
- * How each output of a model is read: as classes, as tags, as measurements, or as what is equal or not. One pure function of what is known of the
- * output. Evidence in this order: what the user says, config.json beside the model, the graph's last node, the output's name and shape. Then
- * the first answers, which may refute it. What is read without evidence is a guess, and nothing approximate is given by it.
+ * Decides how each output of a model is read: as classes, as tags, as measurements, or as values that are equal or not. A pure function of
+ * the evidence, which is in order: the user's option, config.json beside the model, the graph's last node, the output's name and shape.
+ * Later the first answers may refute it (see `refutation.ts`). A reading without evidence is a guess, and nothing approximate is given with
+ * it.
  */
 
 import { checkNames, checkNumber, checkObject, expected, isObject } from './check'
@@ -10,10 +11,10 @@ import { isReal } from './element'
 import { isOpen, shownShape, size, type TensorSpec } from './tensor'
 
 /**
- * When an output is right. `'label'`: its largest value is where the model's is; with `axis`, of its shape without the batch, along that axis
- * at every other position. `'labels'`: the values above the threshold are the same; default .5, of logits that of their sigmoid. `top`: the first
- * of a ranking are the same, in their order. `within`: the root mean square difference to the model's values is at most this. `relative`: each
- * value differs by at most this share of the model's. `'equal'`: all values are equal.
+ * When an output is right. `'label'`: its largest value has the same index as the model's; with `axis` (of the shape without the batch),
+ * along that axis at every other position. `'labels'`: the same values are above the threshold; default .5, or 0 for logits. `top`: the
+ * first items of a ranking are the same, in order. `within`: the root mean square difference to the model's values is at most this.
+ * `relative`: each value differs by at most this share of the model's. `'equal'`: all values are equal.
  */
 export type RightOutput =
   | 'label'
@@ -25,21 +26,24 @@ export type RightOutput =
   | { readonly within: number }
   | { readonly relative: number }
 
-/** Of a model of one output; of several by their names: an answer is right if each output is. Default: as it is read. */
+/** For a model with one output, or by name for several: an answer is right if each output is. Default: decided from the model. */
 export type Right = RightOutput | { readonly outputs: Readonly<Record<string, RightOutput>> }
 
 /** What config.json beside a model of the Hugging Face Hub says. */
 export interface HubConfig {
   readonly problemType?: string | undefined
-  /** Entries of `id2label`. */
+  /** Number of entries of `id2label`. */
   readonly labels?: number | undefined
   readonly vocabulary?: number | undefined
 }
 
-/** What is known of an output beside its spec. */
+/** What is known of an output besides its spec. */
 export interface OutputHints {
   readonly config?: HubConfig | undefined
-  /** The graph's node that computes it; nodes that only reshape or convert are passed over. `axis`: that it works along, of the spec's shape. */
+  /**
+   * The graph's node that computes the output; nodes that only reshape or convert are skipped. `axis`: the axis of the spec's shape that
+   * the node works along.
+   */
   readonly node?: { readonly op: string; readonly axis?: number | undefined } | undefined
 }
 
@@ -48,36 +52,36 @@ type EvidenceKind = 'right' | 'config' | 'graph' | 'name' | 'type' | 'shape'
 export interface OutputKind {
   output: string
   right: OutputCriterion
-  /** What the reading follows from; of a guess what suggests it. */
+  /** The evidence that decided; for a guess, the evidence that suggests it. */
   evidence: EvidenceKind
-  /** In words, what follows from what. */
+  /** The reasoning in words. */
   why: string
-  /** The reading is a guess: what is to be said, and why. */
+  /** Set if the reading is a guess: what the user should configure, and why. */
   doubt?: string
 }
 
-/** Classes of data sets so common that the number itself is evidence: ImageNet, with and without background, and its 21,841. */
+/** Class counts of data sets so common that the number is evidence: ImageNet with and without background, and ImageNet-21k. */
 const IMAGENET = [1000, 1001, 21841, 21843]
-/** Of more values called scores one is rarely the class: they are items, or words. */
+/** More scores than this are rarely classes, but items or words. */
 const MOST_CLASSES = 1001
 
 const SCORES = /logit|prob|score|class|softmax|prediction/i
-/** Vectors that are compared by how near they are, all values together. These go before the names of scores: embeddings of classes. */
+/** Vectors that are compared by distance. Checked before names of scores, for embeddings of classes. */
 const EMBEDDINGS = /embed|hidden|feature|pool|latent|repr|encod/i
-/** Quantities: how far off they may be depends on what they are for. These go before the names of scores too: scores of boxes. */
+/** Quantities, whose tolerance depends on their use. Checked before names of scores, for scores of boxes. */
 const QUANTITIES =
   /box|point|landmark|coord|pose|offset|delta|depth|mask|vector|regress|value|distance|action|angle|velocity|residual|attention/i
-/** Items of which the first few count. */
+/** Items of which only the first few count. */
 const RANKED = /rank|rating|relevan|item|recommend|similar|retriev|match/i
-/** Several of them may be true. */
+/** Several tags may be true at once. */
 const TAGS = /tag|multi_?label|attribute|genre|event/i
 
 const PROBABILITIES = /prob|softmax|sigmoid|confidence/i
 
 /**
- * @param right  of the user
+ * @param right  the user's option
  * @param hints  of each output, in the order of the signature
- * @throws TypeError, RangeError for `right`, where it is wrong or not of this model
+ * @throws TypeError, RangeError if `right` is invalid or does not fit the model
  */
 export function outputKindsOf(
   outputs: readonly TensorSpec[],
@@ -95,7 +99,7 @@ export function outputKindsOf(
 interface OutputFacts extends OutputHints {
   readonly spec: TensorSpec
   readonly outputs: readonly TensorSpec[]
-  /** What `right` of this output is called. */
+  /** Name of the option `right` for this output, in errors. */
   readonly field: string
 }
 
@@ -115,7 +119,7 @@ function statedOf(outputs: readonly TensorSpec[], right: Right | undefined) {
   return { stated, fieldOf }
 }
 
-/** As the user says. */
+/** The kind that the user's option states. */
 function saidOf(facts: OutputFacts, said: RightOutput): OutputKind {
   const { spec, field } = facts
   const { name: output, type } = spec
@@ -136,7 +140,7 @@ function saidOf(facts: OutputFacts, said: RightOutput): OutputKind {
   throw new RangeError(`${field}.top: expected below the ${size(spec)} values of output '${output}', got ${said.top}`)
 }
 
-/** Where nothing tells whether values are logits the user says the threshold. */
+/** The threshold of 'labels'. The user has to state it if nothing tells whether the values are logits. */
 function thresholdSaid({ node, spec, config, field }: OutputFacts): number {
   if (node) return node.op === 'Sigmoid' ? 0.5 : 0
   if (PROBABILITIES.test(spec.name)) return 0.5
@@ -146,18 +150,18 @@ function thresholdSaid({ node, spec, config, field }: OutputFacts): number {
   )
 }
 
-/** Evidence in its order: each rule that does not apply leaves it to the next. */
+/** Applies the evidence in order: a rule that does not apply leaves the decision to the next. */
 function outputKindOf(facts: OutputFacts): OutputKind {
   const { spec } = facts
   if (!isReal(spec.type)) return outputKind(facts, 'type', { kind: 'equal' }, `${spec.type} is no real number`)
-  if (isOpen(spec)) return outputKind(facts, 'shape', { kind: 'tolerance' }, 'its shape may differ') // nothing is recovered
+  if (isOpen(spec)) return outputKind(facts, 'shape', { kind: 'tolerance' }, 'its shape may differ') // nothing is recovered from such outputs
   return byConfig(facts) ?? byGraph(facts) ?? byName(facts)
 }
 
 function byConfig(facts: OutputFacts): OutputKind | undefined {
   const { spec, config, node } = facts
   const { problemType, labels = 0, vocabulary = 0 } = config ?? {}
-  if (EMBEDDINGS.test(spec.name) || QUANTITIES.test(spec.name)) return undefined // it is of the head alone
+  if (EMBEDDINGS.test(spec.name) || QUANTITIES.test(spec.name)) return undefined // config.json speaks of the classification head alone
   const n = vectorLength(spec)
   const known = (right: OutputCriterion, why: string) => outputKind(facts, 'config', right, why)
   if (problemType === 'regression') return doubted(facts, 'config', 'config.json says regression')
@@ -169,7 +173,7 @@ function byConfig(facts: OutputFacts): OutputKind | undefined {
     return known({ kind: 'label', positions: 1, classes: n }, 'config.json says single_label_classification')
   }
   if (node?.op === 'Sigmoid') return undefined
-  // Two labels are what a config has by default.
+  // A config has two labels by default, which is no evidence.
   const count = [labels > 2 || n === labels ? labels : 0, vocabulary].find(
     (each) => each > 1 && axesOf(spec, each).length === 1,
   )
@@ -180,23 +184,12 @@ function byConfig(facts: OutputFacts): OutputKind | undefined {
 
 const CLASSIFIERS = ['TreeEnsembleClassifier', 'LinearClassifier', 'SVMClassifier', 'ZipMap']
 const REGRESSORS = ['TreeEnsembleRegressor', 'LinearRegressor', 'SVMRegressor']
-/** What normalises a vector comes last in models that embed. */
+/** Nodes that normalise a vector, which come last in embedding models. */
 const EMBEDDERS = ['L2Norm', 'LpNormalization', 'LayerNormalization', 'BatchNormalization', 'InstanceNormalization']
-/** Whose values are no scores of classes: they are cut off, bounded on both sides, means, or distances. */
+/** Nodes whose values are no scores of classes, but clipped, bounded on both sides, means or distances. */
 const MEASURING = [
-  'Relu',
-  'Tanh',
-  'Exp',
-  'Softplus',
-  'Sqrt',
-  'Abs',
-  'Clip',
-  'ReduceMean',
-  'GlobalAveragePool',
-  'HardSigmoid',
-  'Atan',
-  'NonMaxSuppression',
-  'TopK',
+  ...['Relu', 'Tanh', 'Exp', 'Softplus', 'Sqrt', 'Abs', 'Clip', 'ReduceMean', 'GlobalAveragePool', 'HardSigmoid'],
+  ...['Atan', 'NonMaxSuppression', 'TopK'],
 ]
 
 function byGraph(facts: OutputFacts): OutputKind | undefined {
@@ -249,12 +242,11 @@ function outputKind({ spec }: OutputFacts, evidence: EvidenceKind, right: Output
   return { output: spec.name, right, evidence, why }
 }
 
-/** What may be said of an output: the beginning of a sentence. */
+/** What the option may be for an output: the beginning of an error's sentence. */
 export function choicesOf(spec: TensorSpec, field: string): string {
   return `${field}: expected ${choicesFor(spec)} for output '${spec.name}' of [${shownShape(spec)}]`
 }
 
-/** What may be said of an output. */
 function choicesFor(spec: TensorSpec): string {
   const any = "'labels', { within: x } or { relative: x }"
   if (isOpen(spec)) return "'equal', { within: x } or { relative: x }"
@@ -262,7 +254,7 @@ function choicesFor(spec: TensorSpec): string {
   return lengthsOf(spec).length ? `{ axis: n } of the classes, ${any}` : any
 }
 
-/** A guess, and the sentence that says what is to be said. */
+/** A guess, with a sentence that tells the user what to configure. */
 function doubted(
   facts: OutputFacts,
   evidence: EvidenceKind,
@@ -275,16 +267,16 @@ function doubted(
 
 const lengthsOf = ({ shape }: TensorSpec) => shape.filter((n) => n > 1)
 
-/** How many values a vector has; undefined of what is none. */
+/** Number of values of a vector; undefined if the output is no vector. */
 function vectorLength(spec: TensorSpec): number | undefined {
   const lengths = lengthsOf(spec)
   return lengths.length === 1 ? lengths[0] : undefined
 }
 
-/** Of this length. */
+/** The axes that have this length. */
 const axesOf = ({ shape }: TensorSpec, length: number) => shape.flatMap((n, axis) => (n === length ? [axis] : []))
 
-/** @param axis  of the classes, negative from the end; default: the last one that is longer than 1 */
+/** @param axis  of the classes, negative from the end; default: the last axis that is longer than 1 */
 function labelsOf(spec: TensorSpec, axis = spec.shape.findLastIndex((n) => n > 1)): OutputCriterion | undefined {
   const { shape } = spec
   const at = axis < 0 ? shape.length + axis : axis
@@ -294,10 +286,10 @@ function labelsOf(spec: TensorSpec, axis = spec.shape.findLastIndex((n) => n > 1
   return { kind: 'label', positions: size(spec) / classes, classes, ...(step > 1 && { step }) }
 }
 
-/** What the user has to say if it is a guess what outputs mean. */
+/** What the user should configure for outputs whose kind is a guess. */
 export const doubtsOf = (kinds: readonly OutputKind[]): string[] => kinds.flatMap(({ doubt }) => doubt ?? [])
 
-/** In words, when an output is right. */
+/** Describes when an output is right. */
 export function sayCriterion(right: OutputCriterion): string {
   switch (right.kind) {
     case 'label':
@@ -315,7 +307,7 @@ export function sayCriterion(right: OutputCriterion): string {
   }
 }
 
-/** As a program would write it. */
+/** Writes the option as JavaScript. */
 export function sayRight(right: Right): string {
   if (typeof right === 'string') return `'${right}'`
   const [[name, value]] = Object.entries(right)

@@ -1,4 +1,4 @@
-/** What goes to a worker and what comes back; and the vector of a query or an answer, where the model has them. */
+/** What is sent to a worker and what comes back, and the vector of a query or an answer, for models that have vectors. */
 
 import { expected } from './check'
 import { checksum } from './checksum'
@@ -8,10 +8,10 @@ import { ApproxiferError, shown } from './errors'
 import type { AnyTensor, Signature, TensorList, TensorSpec } from './tensor'
 import { isOpen, isReadAsVector, isShapeOf, isVector, namesOf, notFinite, shownShape, size, tensorOf } from './tensor'
 
-/** A query's inputs or an answer's outputs, in the order of the signature. Nobody writes to them. */
+/** A query's inputs or an answer's outputs, in the order of the signature. Read-only. */
 export class Payload {
   readonly tensors: TensorList
-  /** Payloads of equal keys may go through a model in one run: '' where all shapes are fixed. */
+  /** Payloads with equal keys may share a run of the model; '' if all shapes are fixed. */
   readonly shapeKey: string
   readonly #vectorOf: (tensors: TensorList) => Float32Array
   #vector: Float32Array | undefined
@@ -24,12 +24,12 @@ export class Payload {
     this.#vectorOf = vector
   }
 
-  /** Of a vector that was mixed or decoded. */
+  /** The payload of a vector that was mixed or decoded. */
   static of(vector: Float32Array, specs: readonly TensorSpec[]): Payload {
     return new Payload(tensorsOf(vector, specs))
   }
 
-  /** The payload itself; a copy where its memory is reused once its query is done. For callers that keep it longer. */
+  /** The payload itself, or a copy if its memory is reused once its query is done. For callers that keep it longer. */
   kept(): Payload {
     return this.tensors.some(({ data }) => isShared(data)) ? this.copy() : this
   }
@@ -39,29 +39,29 @@ export class Payload {
     return new Payload(tensors, this.shapeKey, this.#vectorOf)
   }
 
-  /** How many values there are: what a worker takes may depend on that. */
+  /** The number of values, on which a worker's time may depend. */
   get size(): number {
     let size = 0
     for (const { data } of this.tensors) size += data.length
     return size
   }
 
-  /** How large its values of an output are, found once: answers are compared several times. */
+  /** The size (see `sizeOf`) of an output. Cached, since answers are compared several times. */
   sizeIn(output: number, type: ElementType): number {
     this.#sizes ??= []
     this.#sizes[output] ??= sizeOf(type, this.tensors[output].data)
     return this.#sizes[output]
   }
 
-  /** Of its values and shapes: equal for equal payloads, and hardly ever for others. Found once. */
+  /** A digest of values and shapes: equal for equal payloads, and almost never for different ones. Cached. */
   get digest(): string {
     this.#digest ??= digestOf(this.tensors)
     return this.#digest
   }
 
   /**
-   * What is mixed, decoded, remembered and compared; always the same array. All values, where all tensors are real numbers of fixed shapes;
-   * of other queries what the user makes of them (`memory.features`).
+   * The values that are mixed, decoded, remembered and compared; always the same array. All values if all tensors are real numbers of fixed
+   * shapes; else the user's function computes it (`memory.features`).
    */
   get vector(): Float32Array {
     this.#vector ??= this.#vectorOf(this.tensors)
@@ -85,7 +85,7 @@ export function shapeKeyOf(tensors: readonly Pick<AnyTensor, 'shape'>[]): string
   return tensors.map(({ shape }) => shape.join()).join(';')
 }
 
-/** All values of real tensors, one tensor after the other; of a single one of float32 its own data. Half and double floats are copied, and rounded. */
+/** Concatenates all values of real tensors. A single float32 tensor gives its own data; half and double floats are copied and rounded. */
 export function vectorOf(tensors: TensorList): Float32Array {
   if (tensors.length === 1) return float32Of(tensors[0])
   return joinedData(tensors.map(float32Of)) as Float32Array
@@ -95,7 +95,7 @@ function float32Of({ type = 'float32', data }: AnyTensor): Float32Array {
   return type === 'float32' ? (data as Float32Array) : Float32Array.from(realsOf(type, data))
 }
 
-/** The tensors of a vector; views of it where they are float32. */
+/** Splits a vector into tensors; views of it for float32. */
 export function tensorsOf(vector: Float32Array, specs: readonly TensorSpec[]): TensorList {
   let at = 0
   return specs.map((spec) => {
@@ -110,12 +110,12 @@ function asReals(values: Float32Array, type: TensorSpec['type'] = 'float32'): Te
 }
 
 /**
- * Makes payloads of what workers answer, which has to be a tensor for each output, of its type and shape: copies, since a worker may use its
- * buffers again.
+ * Makes payloads of workers' answers, which must have a tensor of the right type and shape for each output. Values are copied, since a
+ * worker may reuse its buffers.
  *
- * Where answers are mixed NaN and Inf are refused, also where the model itself answers so: answers are decoded from sums, which
- * a single one of them spoils for the whole group, and nothing tells a model's own from those of a broken worker. A model that means it has
- * to say it with a number, such as -1e9 for a logit of -Inf.
+ * If answers are mixed, NaN and Inf are refused, even if the model itself gives them: answers are decoded from sums, which a single such
+ * value spoils for the whole group, and nothing distinguishes the model's own from those of a broken worker. A model should say Inf with a
+ * number, such as -1e9 for a logit of -Inf.
  *
  * @returns a function that throws ApproxiferError PROTOCOL
  */
@@ -131,17 +131,17 @@ export function acceptAnswers({ outputs }: Signature, isMixed: boolean): (answer
   }
 }
 
-/** Whether its queries and answers are vectors as they are, which can be mixed and decoded. */
+/** Whether queries and answers are float32 vectors, which can be mixed and decoded. */
 export function hasVectors({ inputs, outputs, batched = true }: Signature): boolean {
   return batched && isVector(inputs) && isVector(outputs)
 }
 
-/** Whether they can be read as vectors, which is enough to remember them. */
+/** Whether queries and answers can be read as vectors, which suffices to remember them. */
 export function areReadAsVectors({ inputs, outputs, batched = true }: Signature): boolean {
   return batched && isReadAsVector(inputs) && isReadAsVector(outputs)
 }
 
-/** PROTOCOL, where a worker's answer does not fit these outputs. @param mustBeFinite  whether NaN and Inf are refused */
+/** The error PROTOCOL if a worker's answer does not fit these outputs. @param mustBeFinite  whether NaN and Inf are refused */
 export function flawOf(
   answer: unknown,
   outputs: readonly TensorSpec[],
@@ -173,15 +173,18 @@ function flawOfTensor(tensor: unknown, spec: TensorSpec, mustBeFinite: boolean):
   return infinite ? `${infinite}, which cannot be coded or remembered; ${todo}` : undefined
 }
 
-/** A value at or below its negative, and this many times larger than all others, stands for none: -1e4, -1e9 or the least float for a logit of -Inf. */
+/**
+ * A value of at most -MASK, and this many times larger in magnitude than all others, is a mask: -1e4, -1e9 or the least float for a logit
+ * of -Inf.
+ */
 const MASK = 1000
 
-/** @param size  of the other values */
+/** Whether a value is a mask. @param size  of the other values */
 export function standsForNone(value: number, size: number): boolean {
   return value <= -MASK && -value > MASK * size
 }
 
-/** The root mean square of an output's finite values, but for those that stand for none; 0 of what is no real number. */
+/** The size of an output: the root mean square of its finite values without masks; 0 if the type is no real number. */
 export function sizeOf(type: ElementType, data: TensorData): number {
   if (!isReal(type)) return 0
   const values = realsOf(type, data)
@@ -191,12 +194,12 @@ export function sizeOf(type: ElementType, data: TensorData): number {
     least = Math.min(least, values[i])
     most = Math.max(most, values[i])
   }
-  // All that are of the size of the least one are left out: -1e9 and -1e9 + 3.
+  // Masks may vary: all values near the least one are left out, such as -1e9 and -1e9 + 3.
   const others = least <= -MASK ? sizeBetween(values, least / 10, most) : 0
   return others && standsForNone(least, others) ? others : sizeBetween(values, least, most)
 }
 
-/** Of the values in between; in units of the largest, whose square may be beyond all numbers. */
+/** Root mean square of the values within the bounds. It is computed in units of the largest, whose square may overflow. */
 function sizeBetween(values: ArrayLike<number>, least: number, most: number): number {
   const unit = Math.max(most, -least)
   let [sum, count] = [0, 0]
@@ -208,7 +211,7 @@ function sizeBetween(values: ArrayLike<number>, least: number, most: number): nu
   return count && unit ? unit * Math.sqrt(sum / count) : 0
 }
 
-/** Of each output. */
+/** The size of each output. */
 export function sizesOf(answer: TensorList, outputs: readonly Pick<TensorSpec, 'type'>[]): number[] {
   return outputs.map(({ type = 'float32' }, i) => sizeOf(type, answer[i].data))
 }

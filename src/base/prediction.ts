@@ -4,17 +4,18 @@ import type { Code } from './errors'
 import type { Tensors } from './tensor'
 
 /**
- * `exact`: the model's own answer; with byzantine > 0 proven by workers that agree, in an open fleet one of the user's own. `checked`: one worker's, whose label a
- * confident memory shares. `recovered`: from other answers. `remembered`: the memory's, which was confident; nobody was asked (see `reuse.maxError`).
- * `unverified`: one worker's word, which nothing shows to be right. `audited`: the same, and nobody knew whether a worker of the user's own would
- * be asked as well (see `verify.mode`); in an open fleet a stranger's, with its credibility as confidence.
+ * How far an answer can be relied on. `exact`: the model's own answer; with byzantine > 0 proven by workers that agree, in an open fleet
+ * the answer of a trusted worker. `checked`: one worker's answer, whose label a confident memory shares. `recovered`: predicted from other
+ * answers. `remembered`: a confident memory's answer, for which no worker was asked (see `reuse.maxError`). `unverified`: one worker's
+ * answer without any check. `audited`: one worker's answer that may be compared with a trusted worker's, which its worker cannot predict
+ * (see `verify.mode`); in an open fleet an untrusted worker's answer, whose confidence is the worker's credibility.
  */
 export type Status = (typeof statuses)[number]
 export const statuses = ['exact', 'checked', 'recovered', 'remembered', 'unverified', 'audited'] as const
 
 const NO_ANSWERS = Object.fromEntries(statuses.map((status) => [status, 0])) as Record<Status, number>
 
-/** A count of each, to begin with. */
+/** A count of 0 for each status. */
 export const noAnswers = () => ({ ...NO_ANSWERS })
 
 /** How a query ended. */
@@ -25,38 +26,41 @@ export interface Prediction {
   output: Tensors
   status: Status
   /**
-   * The probability that the model's own answer has the same label (the index of the largest value of the first
-   * output) or, where there is none, differs by at most the tolerance (see the option `right`): 1 for exact
-   * answers; undefined until enough late answers have shown how often recovered ones are right.
+   * The probability that the model's own answer has the same label (the index of the largest value of the first output) or, without labels,
+   * differs by at most the tolerance (see the option `right`). 1 for exact answers; undefined until enough late answers have shown how
+   * often recovered ones are right.
    */
   confidence: number | undefined
-  /** Milliseconds until the attempt that was answered went to a worker, and from then on; of a recovered answer, its own attempt. */
+  /**
+   * Milliseconds until a worker began the attempt that was answered, and from then until the answer; for a recovered answer, of the query's
+   * own attempt.
+   */
   queuedMs: number
   ranMs: number
-  /** Whether a second worker was asked since the first was late. */
+  /** Whether a second worker was asked because the first was late. */
   hedged: boolean
-  /** The workers that answered: one or, for an answer that was decoded, all whose answers it was made of; none for a remembered one. */
+  /** The workers that answered: one, or for a decoded answer all whose answers it was made of, or none for a remembered one. */
   workers: string[]
-  /** Of these, see `ModelWorker.identity`: a worker may come back under another name, and is known by this. */
+  /** Their identities, see `ModelWorker.identity`: a worker may return under another name, but keeps its identity. */
   identities: string[]
-  /** Of the model that made it, where its workers tell; of servers that do not, a checksum of its answer to the probe query. */
+  /** Fingerprint of the model that answered, if its workers state it; else a checksum of its answer to the probe query. */
   fingerprint?: string | undefined
-  /** By which it may be recalled, where answers are sampled, or the fleet is open, and this one is not proven: see the event `recalled`. */
+  /** Id by which the answer may be recalled, if answers are sampled or the fleet is open, and this one is not proven: see the event `recalled`. */
   id?: number | undefined
-  /** It is the answer to an equal query: see the option `reuse`. */
+  /** Whether it is the answer to an equal query: see the option `reuse`. */
   reused?: boolean
-  /** Its number: that of its events, see `onEvent`. */
+  /** Number of the query, as in its events, see `onEvent`. */
   query: number
-  /** Of a recovered answer: what it was made from, and why it was made. */
+  /** For a recovered answer: its source, and the reason for the recovery. */
   recovery?: { source: RecoverySource; why: RecoveryCause } | undefined
 }
 
-/** What a recovered answer was recovered from: the answers to the group's other rows, or remembered ones. */
+/** The source of a recovered answer: the group's other rows, or the memory. */
 export type RecoverySource = 'code' | 'memory'
 
 /**
- * Why an answer was recovered. `late`: its worker takes longer than usual. `lost`: no worker that may be asked is left. `deadline`: its time was up.
- * `decodable`: its group was decoded before anybody knew what is late. `scheme`: the paper's code decodes every answer.
+ * Why an answer was recovered. `late`: its worker takes longer than usual. `lost`: no worker is left to be asked. `deadline`: the deadline
+ * came. `decodable`: its group could be decoded before service times were known. `scheme`: the paper's code decodes every answer.
  */
 export type RecoveryCause = 'late' | 'lost' | 'deadline' | 'decodable' | 'scheme'
 
@@ -64,16 +68,16 @@ export type RecoveryCause = 'late' | 'lost' | 'deadline' | 'decodable' | 'scheme
 export interface Recovered {
   answer: Float32Array
   source: RecoverySource
-  /** How many queries of the group had no answer of their own. */
+  /** Number of queries of the group without an answer of their own. */
   missing: number
-  /** In units of the answers' own, where the decoder knows. */
+  /** Expected squared error in units of the answers' variance, if the decoder knows it. */
   variance?: number | undefined
-  /** Root mean square error of its values to be expected, by its source's own reckoning. */
+  /** Expected root mean square error of the values, as the source estimates it. */
   error?: number | undefined
-  /** The same of each output, where there are several. */
+  /** The same for each output, if there are several. */
   errors?: readonly number[] | undefined
-  /** Log odds that its choice is right, by its source's own reckoning; undefined where it is none. */
+  /** Log odds that the choice is right, as the source estimates it; undefined if the answer makes no choice. */
   odds?: number | undefined
-  /** How clear its choice is, where its source knows: see `lead`. */
+  /** How clear the choice is, if the source knows: see `lead`. */
   margin?: number | undefined
 }

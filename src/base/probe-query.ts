@@ -1,19 +1,18 @@
-/** A query that no caller chooses, the same for all workers: by the answers to it models are told apart, and how large answers are. */
+/** A fixed query, the same for all workers. The answers to it tell models apart, and show how large answers are. */
 
 import { filled, isReal } from './element'
 import { seeded } from './random'
 import { type Signature, size, type TensorList, tensorOf } from './tensor'
 
-/** Where a length may be any. */
+/** Used for lengths that may vary. */
 const LENGTH = 8
-/** Half floats from .5 to 1. */
+/** Number of half floats from .5 to 1. */
 const HALVES = 1024
 
 /**
- * Real numbers from 0 to 1, as those of pixels are, half floats from .5; integers of 1 and 0 in turns, which are
- * tokens of any vocabulary, and masks; texts.
+ * Real numbers from 0 to 1 like pixels, half floats from .5 on; integers 1 and 0 in turns, which are valid tokens and masks; texts.
  *
- * @returns a fresh one
+ * @returns a new query
  */
 export function probeQuery({ inputs }: Pick<Signature, 'inputs'>): TensorList {
   const random = seeded(1)

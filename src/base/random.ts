@@ -1,4 +1,4 @@
-/** Seeded random numbers: the same seed gives the same run everywhere. */
+/** Seeded random numbers: the same seed gives the same run on every machine. */
 
 export interface Random {
   /** Uniform in [0, 1). */
@@ -43,5 +43,5 @@ export function seeded(seed: number): Random {
   }
 }
 
-/** Uniform in [0, 1), and nobody can foretell it. */
+/** Uniform in [0, 1), and unpredictable. */
 export const secret = (): number => crypto.getRandomValues(new Uint32Array(1))[0] / 2 ** 32

@@ -1,25 +1,28 @@
-/** What a model's first answers say against how an output is read: names promise what values do not keep. */
+/** Whether a model's first answers contradict how an output is read, for example if an output named `probabilities` has negative values. */
 
 import { criterionFrom, type JudgedOutput, judgedOf, outputIn } from './criterion'
 import type { Warn } from './notices'
 import { choicesOf, doubtsOf, type OutputKind } from './output-kind'
 import type { TensorSpec } from './tensor'
 
-/** So many answers are looked at. */
+/** Number of first answers that are examined. */
 export const FIRST_ANSWERS = 50
-/** Halves of floats and quantised models add up to 1 so far off. */
+/** Half floats and quantised models miss a sum of 1 by up to this much. */
 const SUM = 0.02
-/** Values of a class are this small in size at least once they are no probabilities. */
+/** Values above this are no probabilities; rounding may exceed 1 a little. */
 const UNIT = 1 + 1e-3
-/** Logits of classes have a mean near 0, since their gradients add up to 0: the mean of their sigmoids is about .5, of rare tags a few hundredths. */
+/**
+ * Least mean sigmoid of logits of classes: these have a mean near 0, since their gradients add up to 0, so their sigmoids have a mean of
+ * about .5. For rare tags it is a few hundredths.
+ */
 const TAGGED = 0.1
-/** Lengths of vectors that are normalised differ by this share at most. */
+/** Lengths of normalised vectors differ by at most this share. */
 const NORM = 1e-3
 
 interface Seen {
-  /** All values from 0 to 1. */
+  /** Whether all values are from 0 to 1. */
   isUnit: boolean
-  /** They, or their exponentials, add up to 1. */
+  /** Whether the values, or their exponentials, add up to 1. */
   isDistribution: boolean
   least: number
   most: number
@@ -28,12 +31,12 @@ interface Seen {
   odds: number
 }
 
-/** The first answers of a model: when there are enough, each output is held against what it is read as. */
+/** Collects the first answers of a model. When there are enough, each output is compared with how it is read. */
 export class FirstAnswers {
-  /** Why an output's reading is not to be relied on, with what is to be said; undefined where nothing speaks against any. */
+  /** Why an output's reading is unreliable, and what the user should configure; undefined if nothing contradicts it. */
   doubt: string | undefined
   readonly #warn: Warn
-  /** Of each output that answers can speak against. */
+  /** Outputs whose reading answers can contradict. */
   readonly #open: { kind: OutputKind; choices: string; output: JudgedOutput; seen: Seen[] }[]
   #count = 0
 
@@ -59,7 +62,7 @@ export class FirstAnswers {
     this.#warn(`nothing approximate is given any more: ${against}`)
   }
 
-  /** What the answers so far say against how outputs are read, and what is to be said. */
+  /** How the answers so far contradict the readings, and what the user should configure. */
   against(): string | undefined {
     const all = this.#open.flatMap(({ kind, choices, seen }) => {
       const why = seen.length ? refutationOf(kind, seen) : undefined
@@ -70,13 +73,13 @@ export class FirstAnswers {
   }
 }
 
-/** What is said, and what the graph computes, is certain; of several positions no rule holds. */
+/** The user's option and the graph are certain. For outputs with several positions there is no rule. */
 function isRefutable({ right, evidence, doubt }: OutputKind): boolean {
   if (evidence === 'right' || doubt) return false
   return right.kind === 'labels' || (right.kind === 'label' && right.positions === 1 && evidence !== 'graph')
 }
 
-/** @returns why an output is something else; undefined where nothing speaks against it */
+/** @returns why an output has another kind; undefined if nothing contradicts its reading */
 function refutationOf({ right }: OutputKind, all: readonly Seen[]): string | undefined {
   const share = (is: (each: Seen) => boolean) => all.filter(is).length / all.length
   const areUnit = share(({ isUnit }) => isUnit) === 1

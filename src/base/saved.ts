@@ -1,30 +1,30 @@
 /**
- * Checks of what a saved state holds, which may come from anywhere: every field is what `save` would write, or the state is
- * refused with a RangeError that starts with `state:`.
+ * Checks of a saved state, which may come from anywhere: a field that `save` would not write is refused with a RangeError that starts with
+ * `state:`.
  */
 
 import { checkInteger, checkNumber, checkWord, expected } from './check'
 
 /** The largest f32. */
 export const MOST = 3.4028234663852886e38
-/** The smallest above 0. */
+/** The smallest f32 above 0. */
 export const LEAST = 1.401298464324817e-45
-/** Beyond all squares and sums of f32. */
+/** Above all sums of squares of f32. */
 export const MOST_SQUARE = 1e80
-/** Of what is counted: half of the whole numbers are left to count on with. */
+/** Most that a counter may have: half of the safe integers are left to count on. */
 export const MOST_COUNT = 2 ** 52
 
 const MOST_SHOWN = 200
 
-/** What a model answered to a probe query: tells it from others in saved states, where it has no fingerprint. */
+/** A model's answers to probe queries, which identify it in saved states if it has no fingerprint. */
 export interface Probed {
-  /** As its server says it, where that does. */
+  /** The fingerprint that the model's server states, if any. */
   readonly fingerprint?: string | undefined
   /** Plain data, saved with what is learned of the model. */
   readonly saved: unknown
   /**
-   * Whether this was saved of the same model: false where it cannot be told, which `warn` hears.
-   * @throws RangeError where it is another's, or was never saved
+   * Whether `saved` belongs to the same model; false, with a warning, if that cannot be decided.
+   * @throws RangeError if it belongs to another model, or is invalid
    */
   isOf(saved: unknown, warn?: (text: string) => void): boolean
 }
@@ -38,7 +38,7 @@ function unfit(field: string, what: string, value: unknown): RangeError {
   return new RangeError(expected(`state: ${field}`, what, value))
 }
 
-/** An object, with no other fields than these where they are given. */
+/** An object with no fields but `names`, if given. */
 export function object(field: string, value: unknown, names?: readonly string[]): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw unfit(field, 'an object', value)
   const odd = names && Object.keys(value).find((name) => !names.includes(name))
@@ -78,13 +78,13 @@ export function word<T extends string>(field: string, value: unknown, words: rea
   return checkWord(`state: ${field}`, value, words)
 }
 
-/** What a state was made with has to be what it is read with. @param own  plain data */
+/** Refuses a state unless it was made with the same settings. @param own  plain data */
 export function same(field: string, own: unknown, value: unknown): void {
   const [wanted, got] = [JSON.stringify(own), written(value)]
   if (wanted !== got) throw refused(field, wanted.slice(0, MOST_SHOWN), got)
 }
 
-/** As JSON; what is nested too deep for that is no field of ours. */
+/** As JSON; a value nested too deep for JSON cannot be valid. */
 function written(value: unknown): string {
   try {
     return JSON.stringify(value) ?? 'nothing'

@@ -31,7 +31,7 @@ export const MOST = { queries: 1000, stragglers: 1000, byzantine: 1000, workers:
 
 export const schemeOptions = ['queries', 'stragglers', 'byzantine', 'workers', 'points'] as const
 
-/** Nodes nearer than this are the same node: the interpolant takes its value there (ALGORITHMS: "exact hits"). */
+/** Nodes nearer than this coincide: the interpolant takes the node's value there. */
 const HIT = 1e-12
 
 export class Scheme {
@@ -40,7 +40,7 @@ export class Scheme {
   readonly byzantine: number
   readonly workers: number
   readonly points: Points
-  /** Results to wait for: N - S, which is K for E = 0 and 2(K + E) for E > 0 unless N was set. */
+  /** Results to wait for: N - S, which by default is K for E = 0 and 2(K + E) for E > 0. */
   readonly quorum: number
   /** K query nodes: Chebyshev points of the first kind. */
   readonly alpha: readonly number[]
@@ -48,7 +48,7 @@ export class Scheme {
   readonly beta: readonly number[]
   #encode: readonly Float64Array[] | undefined
 
-  /** @throws RangeError naming the option, what was expected and what came */
+  /** @throws RangeError naming the option, what was expected and what was given */
   constructor(options: SchemeOptions) {
     checkNames('', options, schemeOptions)
     const { queries, stragglers = 0, byzantine = 0, workers, points = 'lobatto-open' } = options
@@ -66,7 +66,10 @@ export class Scheme {
     this.beta = workerNodes(N, points)
   }
 
-  /** U, N rows of K weights: coded query i = Σ_j encode[i][j] · query j. Rows sum to 1. Made when first asked for: the systematic code does without. */
+  /**
+   * U, N rows of K weights: coded query i = Σ_j encode[i][j] · query j. Rows sum to 1. Computed on first use: the systematic code does not
+   * need it.
+   */
   get encode(): readonly Float64Array[] {
     this.#encode ??= this.beta.map((z) => berrutWeights(this.alpha, z))
     return this.#encode
@@ -82,7 +85,7 @@ export class Scheme {
     return this.alpha.map((z) => berrutWeights(nodes, z))
   }
 
-  /** The scheme of a group with fewer queries: same S, E, points, and as many workers more than needed. */
+  /** The scheme of a group with fewer queries: the same S, E and points, and as many spare workers. */
   shorter(queries: number): Scheme {
     const { stragglers, byzantine, points } = this
     const spare = this.workers - defaultWorkers(this.queries, stragglers, byzantine)
@@ -99,7 +102,10 @@ export function defaultWorkers(K: number, S: number, E: number): number {
   return E === 0 ? K + S : 2 * (K + E) + S
 }
 
-/** Workers where answers are proven rather than decoded: as many as a group needs, and as outvote the liars though some are late. */
+/**
+ * Workers needed if answers are proven by agreement instead of decoded: enough for a group, and enough to outvote the liars if S workers
+ * are late.
+ */
 export function verifiedWorkers({ queries, stragglers, byzantine }: Scheme): number {
   return Math.max(queries + stragglers, 2 * byzantine + 1 + stragglers)
 }
@@ -110,8 +116,8 @@ function workerNodes(N: number, points: Points): number[] {
 }
 
 /**
- * Berrut's rational interpolant at z: the weight of each node, signs alternating by position (by worker
- * index they would leave two equal signs beside a straggler, and weights five times as large).
+ * Weights of the nodes in Berrut's rational interpolant at z. Signs alternate by position: by worker index, two equal signs would stand
+ * beside a missing node, and weights would be five times as large.
  * Berrut, "Rational functions for guaranteed and experimentally well-conditioned global interpolation", 1988.
  */
 function berrutWeights(nodes: readonly number[], z: number): Float64Array {

@@ -1,4 +1,4 @@
-/** Statistics of plain numbers. All are loops that add in order: results are the same to the bit, and none waits for an iterator. */
+/** Statistics of plain numbers. All are plain loops that add in order, so that results are the same to the bit, and fast. */
 
 import * as saved from './saved'
 
@@ -8,13 +8,13 @@ export function mean(values: ArrayLike<number>): number {
   return sum / values.length
 }
 
-/** Of an even number of values the upper one of the two in the middle; undefined of none. */
+/** The upper median for an even number of values; undefined for none. */
 export function median(values: Iterable<number>): number | undefined {
   const sorted = Float64Array.from(values).sort()
   return sorted[sorted.length >> 1]
 }
 
-/** Mean and variance (over all values, not all but one). */
+/** Mean and population variance (divided by the number of values). */
 export function moments(values: ArrayLike<number>): { mean: number; variance: number } {
   let [sum, square] = [0, 0]
   for (let i = 0; i < values.length; i++) {
@@ -31,20 +31,20 @@ export function rootMeanSquare(values: ArrayLike<number>): number {
   return Math.sqrt(sum / values.length)
 }
 
-/** Root mean square of a - b; both have as many values. */
+/** Root mean square of a - b, which have equal lengths. */
 export function rmsDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let sum = 0
   for (let i = 0; i < a.length; i++) sum += (a[i] - b[i]) ** 2
   return Math.sqrt(sum / a.length)
 }
 
-/** Mean over the values of an answer of their variance about their own means; 1 where none varies. */
+/** Mean variance of a value over the answers; 1 if no value varies. */
 export function varianceOf(answers: readonly Float32Array[]): number {
   const outputs = answers[0].length
   return squaresAboutMeans(answers, 0, outputs) / (answers.length * outputs) || 1
 }
 
-/** The squares of values from .. to - 1 of all answers about their own means, added to a sum. */
+/** Squares of values from .. to - 1 of all answers about their own means, added to `sum`. */
 export function squaresAboutMeans(answers: readonly Float32Array[], from: number, to: number, sum = 0): number {
   for (let c = from; c < to; c++) {
     let mean = 0
@@ -54,7 +54,7 @@ export function squaresAboutMeans(answers: readonly Float32Array[], from: number
   return sum
 }
 
-/** Sums of the rows of a matrix (n x n, row-major), and of all of it. */
+/** Row sums of an n x n matrix (row-major), and the sum of all entries. */
 export function rowSums(matrix: Float64Array): { sums: Float64Array; total: number } {
   const n = Math.round(Math.sqrt(matrix.length))
   const sums = new Float64Array(n)
@@ -69,7 +69,7 @@ export function rowSums(matrix: Float64Array): { sums: Float64Array; total: numb
 /** Quantile 0.975 of the standard normal distribution. */
 export const NORMAL = 1.96
 
-/** Wilson's 95 % interval of a share (J. Am. Stat. Assoc. 22, 1927). @param count  0: nothing is known, [0, 1] */
+/** Wilson's 95 % interval of a share (J. Am. Stat. Assoc. 22, 1927). @param count  0 gives [0, 1] */
 export function wilson(successes: number, count: number): [low: number, high: number] {
   if (!count) return [0, 1]
   const z2 = NORMAL ** 2
@@ -78,20 +78,20 @@ export function wilson(successes: number, count: number): [low: number, high: nu
   return [Math.max(0, centre - half), Math.min(1, centre + half)]
 }
 
-/** One step of Page's one-sided CUSUM ("Continuous inspection schemes", 1954). @param drift  a value of this changes nothing */
+/** One step of Page's one-sided CUSUM ("Continuous inspection schemes", 1954). @param drift  values below it lower the sum */
 export function cusum(sum: number, value: number, drift: number): number {
   return Math.max(0, sum + value - drift)
 }
 
 /** Plain data. */
 export interface RunningMoments {
-  /** Values seen; it stays at the size of the window once that is full. */
+  /** Values seen; it stays at the window size once that is reached. */
   count: number
   mean: number
   variance: number
 }
 
-/** Adds a value in place. From `window` values on each new one has the weight 1 / window, and older ones fade. */
+/** Adds a value in place. After `window` values each new one has the weight 1 / window, and older ones fade. */
 export function observe(running: RunningMoments, value: number, window: number): void {
   const n = Math.min(running.count + 1, window)
   const off = value - running.mean
@@ -100,16 +100,16 @@ export function observe(running: RunningMoments, value: number, window: number):
   running.variance = (1 - 1 / n) * (running.variance + (off * off) / n)
 }
 
-/** Quantiles of the latest of a stream of numbers, which are kept in order of size as well, so that nothing is sorted. */
+/** Quantiles of the latest numbers of a stream. They are also kept in sorted order, so that nothing has to be sorted. */
 export class SlidingQuantile {
   readonly #window: number
-  /** In the order in which they came, in a ring; and in order of size. */
+  /** A ring in order of arrival, and an array in ascending order. */
   readonly #latest: Float64Array
   readonly #sorted: Float64Array
-  /** Numbers that came, those that are forgotten included. */
+  /** All numbers added so far. */
   count = 0
 
-  /** @param window  how many are kept */
+  /** @param window  how many numbers are kept */
   constructor(window: number) {
     this.#window = window
     this.#latest = new Float64Array(window)
@@ -134,18 +134,18 @@ export class SlidingQuantile {
     this.count++
   }
 
-  /** Those that are kept, ascending; until the next is added. */
+  /** The numbers kept, ascending; valid until the next `add`. */
   get sorted(): Float64Array {
     return this.#sorted.subarray(0, this.size)
   }
 
-  /** The number that this share of the others are below; there must be one. */
+  /** The quantile at `share`; needs at least one number. */
   quantile(share: number): number {
     return this.#sorted[Math.floor(share * (this.size - 1))]
   }
 }
 
-/** How many of the first `size` numbers, which ascend, are below a value. */
+/** How many of the first `size` numbers, in ascending order, are below a value. */
 function below(sorted: ArrayLike<number>, size: number, value: number): number {
   let [from, to] = [0, size]
   while (from < to) {
@@ -156,17 +156,17 @@ function below(sorted: ArrayLike<number>, size: number, value: number): number {
   return from
 }
 
-/** Values of an answer that are used, evenly spread over it: they tell the deviation as well as all of them would. */
+/** Values of an answer that are sampled, evenly spread: they give the deviation as well as all values would. */
 const SAMPLE = 256
-/** Answers over which a running deviation is averaged; older ones fade, so that it follows a stream that changes. */
+/** Answers over which the running deviation is averaged; older ones fade, so that it follows a changing stream. */
 export const DEVIATION_WINDOW = 1000
-/** Answers before which there is no deviation. */
+/** The deviation is undefined until there are this many answers. */
 const ENOUGH = 30
-/** A value is clipped at this many deviations: one odd query must not make all errors look small. */
+/** Values are clipped at this many deviations, so that a single odd query does not make all errors look small. */
 const CLIP = 4
-/** Answers further off than this many deviations are not counted as the model's, until a few hundred of them have widened it. */
+/** Answers further off than this many deviations are outliers, until a few hundred of them have widened the deviation. */
 const OUTLIER = 20
-/** Share of the first answers that may be outliers. */
+/** Largest share of the first answers that may be outliers. */
 const RARE = 0.1
 
 /** Plain data. */
@@ -176,7 +176,7 @@ export interface DeviationState {
   variances: number[]
 }
 
-/** A fresh copy of a saved state, checked. @param outputs  values in an answer, where that is known */
+/** A checked copy of a saved state. @param outputs  values in an answer, if known */
 export function savedDeviation(field: string, value: unknown, outputs: number | undefined): DeviationState {
   const state = saved.object(field, value, ['count', 'means', 'variances'])
   const count = saved.integer(`${field}.count`, state.count, 0, saved.MOST_COUNT)
@@ -186,7 +186,7 @@ export function savedDeviation(field: string, value: unknown, outputs: number | 
   return { count, means, variances: saved.numbers(`${field}.variances`, state.variances, length, 0, saved.MOST_SQUARE) }
 }
 
-/** How much a model's answers differ from each other: the unit in which an error is large or small. */
+/** How much a model's answers differ from each other: the unit in which errors are large or small. */
 export class RunningDeviation {
   #state: DeviationState
 
@@ -194,7 +194,7 @@ export class RunningDeviation {
     this.#state = structuredClone(state)
   }
 
-  /** Takes one of the model's own answers, of always as many values. */
+  /** Adds one of the model's own answers, all of the same length. */
   add(answer: ArrayLike<number>): void {
     const { means, variances } = this.#state
     const n = Math.min(++this.#state.count, DEVIATION_WINDOW)
@@ -207,13 +207,13 @@ export class RunningDeviation {
     }
   }
 
-  /** Standard deviation of a value about its own mean, over all values; undefined before 30 answers. */
+  /** Standard deviation of the values about their own means; undefined before 30 answers. */
   get deviation(): number | undefined {
     const { count, variances } = this.#state
     return count < ENOUGH ? undefined : Math.sqrt(mean(variances))
   }
 
-  /** Whether an answer is unlike all others so far; those that are no longer rare are not. */
+  /** Whether an answer differs from all others so far; answers of a kind that is no longer rare do not. */
   isOutlier(answer: ArrayLike<number>): boolean {
     const { deviation } = this
     return !!deviation && rmsDifference(sampled(answer), this.#state.means) > OUTLIER * deviation
@@ -224,7 +224,7 @@ export class RunningDeviation {
   }
 }
 
-/** The items whose answers are not far from the median of all; all items, where more than one in ten would be left out. In steps. */
+/** The items whose answers are near the median of all answers; all items if more than a tenth would be left out. A generator that works in steps. */
 export function* withoutOutliers<T>(
   items: readonly T[],
   answerOf: (item: T) => ArrayLike<number>,
@@ -241,7 +241,7 @@ export function* withoutOutliers<T>(
   return items.length - kept.length > RARE * items.length ? [...items] : kept
 }
 
-/** The values of an answer that are used; read-only. */
+/** The sampled values of an answer; read-only. */
 function sampled(answer: ArrayLike<number>): ArrayLike<number> {
   if (answer.length <= SAMPLE) return answer
   const values = new Float64Array(SAMPLE)

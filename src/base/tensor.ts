@@ -1,4 +1,4 @@
-/** Tensors: what a model takes and gives, and the queries of callers. */
+/** Tensors: inputs and outputs of a model, and callers' queries. */
 
 import { checkNames, expected, outOfRange, wrongType } from './check'
 import { copyOf, type ElementType, heldIn, isHeldAs, isReal, type TensorData } from './element'
@@ -7,7 +7,7 @@ import { copyOf, type ElementType, heldIn, isHeldAs, isReal, type TensorData } f
 export interface Tensor<Data extends TensorData = Float32Array> {
   data: Data
   shape: readonly number[]
-  /** What the values are; left out: float32. */
+  /** Element type; default float32. */
   type?: ElementType
 }
 
@@ -16,31 +16,31 @@ export type AnyTensor = Tensor<TensorData>
 /** A tensor for each input or output of a model, in the order of its signature. */
 export type TensorList = readonly AnyTensor[]
 
-/** By name. Values of other types than float32 are narrowed by `tensor.type`, as in `tensor as Tensor<BigInt64Array>`. */
+/** Tensors by name. Values of other types than float32 are narrowed by `tensor.type`, as in `tensor as Tensor<BigInt64Array>`. */
 export type Tensors = Record<string, Tensor>
 
 /** Name, type and shape, without the batch dimension, of one input or output of a model. */
 export interface TensorSpec {
   name: string
-  /** A length of -1 may differ from query to query. */
+  /** A length of -1 may vary between queries. */
   shape: readonly number[]
-  /** Left out: float32. */
+  /** Default float32. */
   type?: ElementType
 }
 
-/** What a model takes and gives for one query. */
+/** Inputs and outputs of a model for one query. */
 export interface Signature {
   inputs: readonly TensorSpec[]
   outputs: readonly TensorSpec[]
   /**
-   * False: the model has no batch dimension in front of all that it takes and gives, and shapes are whole. Left out: it has one, which no
-   * shape here shows.
+   * false: the model has no batch dimension, and shapes are complete. Default: all inputs and outputs have a batch dimension in front,
+   * which the shapes here leave out.
    */
   batched?: boolean
 }
 
 /**
- * One input of a query: row-major values in the typed array of their type, or an array of strings, alone or with their shape, which
+ * One input of a query: row-major values in the typed array of their type, or an array of strings; alone or with a shape, which
  * onnxruntime's tensors call `dims`. The shape is the model's without the batch dimension, or with one of 1.
  */
 export type QueryTensor =
@@ -52,13 +52,13 @@ export type QueryTensor =
       readonly type?: string
     }
 
-/** A query: its tensors by name; or, for a model with one input, just that one. */
+/** A query: its tensors by name or, for a model with one input, that tensor alone. */
 export type QueryTensors = QueryTensor | Readonly<Record<string, QueryTensor>>
 
-/** Larger values of a query would overflow where queries are mixed, and take the others of the group with them. */
+/** Larger values would overflow when queries are mixed, and spoil the others of the group. */
 const MOST = 1e36
 
-/** How many values there are; NaN where a length may differ. */
+/** Number of values; NaN if a length may vary. */
 export function size({ shape }: Pick<TensorSpec, 'shape'>): number {
   let product = 1
   for (const n of shape) product *= n < 0 ? Number.NaN : n
@@ -69,22 +69,22 @@ export function rowLength(specs: readonly TensorSpec[]): number {
   return specs.reduce((sum, spec) => sum + size(spec), 0)
 }
 
-/** The shape of a vector: that of its one tensor, or its length where there are several. */
+/** The shape of a vector: that of its only tensor, or its length if it joins several. */
 export function rowShape(specs: readonly TensorSpec[]): readonly number[] {
   return specs.length === 1 ? specs[0].shape : [rowLength(specs)]
 }
 
-/** Whether a length differs from query to query. */
+/** Whether a length varies between queries. */
 export function isOpen({ shape }: Pick<TensorSpec, 'shape'>): boolean {
   return shape.some((n) => n < 0)
 }
 
-/** Whether a query's tensors, or an answer's, are one vector as they are, which can be mixed: all float32, of shapes that never differ. */
+/** Whether tensors form a float32 vector that can be mixed: all are float32, of fixed shapes. */
 export function isVector(specs: readonly TensorSpec[]): boolean {
   return specs.every((spec) => (spec.type ?? 'float32') === 'float32' && !isOpen(spec))
 }
 
-/** Whether they can be read as one: float16, float32 or float64, of shapes that never differ. */
+/** Whether tensors can be read as a vector: all are float16, float32 or float64, of fixed shapes. */
 export function isReadAsVector(specs: readonly TensorSpec[]): boolean {
   return specs.every((spec) => isReal(spec.type) && !isOpen(spec))
 }
@@ -92,10 +92,10 @@ export function isReadAsVector(specs: readonly TensorSpec[]): boolean {
 /**
  * A query's tensors in the order of the model's inputs.
  *
- * @param isMixed  whether it is to be mixed with others, which values that are not finite would spoil
- * @param copy     makes the values its own
- * @throws TypeError or RangeError naming field, expected and got, for a missing or unknown name, a wrong type, a wrong shape; where the
- *   query is mixed, also for a NaN or an Inf
+ * @param isMixed  whether it will be mixed with others, which NaN and Inf would spoil
+ * @param copy  copies the values
+ * @throws TypeError or RangeError naming the field, what was expected and what was given, for a missing or unknown name, a wrong type or
+ * shape; if the query is mixed, also for NaN and Inf
  */
 export function toTensors(
   query: QueryTensors,
@@ -111,7 +111,7 @@ export function toTensors(
   })
 }
 
-/** A spec, without a type where that is float32. */
+/** A spec without a type if that is float32. */
 export function typed(name: string, shape: readonly number[], type: ElementType = 'float32'): TensorSpec {
   return type === 'float32' ? { name, shape } : { name, shape, type }
 }
@@ -120,11 +120,11 @@ export function tensorOf({ type, shape: fixed }: TensorSpec, data: TensorData, s
   return type === undefined || type === 'float32' ? { data, shape } : { data, shape, type }
 }
 
-/** Tensors by their names; each has a buffer and a shape of its own, owned by the caller. */
+/** Tensors by name, each with a buffer and a shape of its own, owned by the caller. */
 export function toNamed(tensors: TensorList, specs: readonly TensorSpec[]): Tensors {
   const own = ({ data, shape }: AnyTensor, spec: TensorSpec) => tensorOf(spec, copyOf(data), [...shape]) as Tensor
-  if (specs.length === 1) return { [specs[0].name]: own(tensors[0], specs[0]) } // it takes half as long
-  // By assignment, a tensor named __proto__ would become the prototype.
+  if (specs.length === 1) return { [specs[0].name]: own(tensors[0], specs[0]) } // takes half as long
+  // Assignment would make a tensor named __proto__ the prototype.
   return Object.fromEntries(specs.map((spec, i) => [spec.name, own(tensors[i], spec)]))
 }
 
@@ -167,7 +167,7 @@ function checkTensor(
   return { data, shape }
 }
 
-/** The shape of `count` values; undefined where several are possible. Values that do not fit are told of later. */
+/** The shape of `count` values; undefined if several are possible. Values that do not fit are reported later. */
 function inferred({ shape }: TensorSpec, count: number): readonly number[] | undefined {
   const open = shape.filter((n) => n < 0).length
   if (!open) return shape
@@ -176,9 +176,9 @@ function inferred({ shape }: TensorSpec, count: number): readonly number[] | und
   return shape.map((n) => (n < 0 ? Math.ceil(length) : n))
 }
 
-/** What is said of a tensor's shape has to be true: values in another order would be answered, wrongly. */
+/** A shape that is stated has to be right: values in another order would be answered, wrongly. */
 function checkShape(tensor: Exclude<QueryTensor, TensorData>, spec: TensorSpec, field: string, count: number) {
-  const isPlain = Object.getPrototypeOf(tensor) === Object.prototype // another library's tensors have more
+  const isPlain = Object.getPrototypeOf(tensor) === Object.prototype // tensors of other libraries have more properties
   if (isPlain) checkNames(field, tensor, ['data', 'shape', 'dims', 'type'])
   const { type = spec.type ?? 'float32' } = tensor
   if (type !== (spec.type ?? 'float32')) throw wrongType(expected(`${field}.type`, `'${spec.type ?? 'float32'}'`, type))
@@ -193,12 +193,12 @@ function checkShape(tensor: Exclude<QueryTensor, TensorData>, spec: TensorSpec, 
   return shape.slice(shape.length - spec.shape.length)
 }
 
-/** For errors: a length that may differ is '?'. */
+/** For errors: a length that may vary is '?'. */
 export function shownShape({ shape }: Pick<TensorSpec, 'shape'>): string {
   return String(shape.map((n) => (n < 0 ? '?' : n)))
 }
 
-/** As the model has it. @param batch  1: perhaps with a batch dimension of 1 */
+/** Whether a shape is the model's. @param batch  1: a batch dimension of 1 may precede it */
 export function isShapeOf(shape: readonly number[], spec: Pick<TensorSpec, 'shape'>, batch: 0 | 1): boolean {
   const extra = shape.length - spec.shape.length
   if (extra !== 0 && !(extra === batch && shape[0] === 1)) return false
@@ -209,7 +209,7 @@ export function allFinite(row: Float32Array): boolean {
   return notFinite(row, '') === undefined
 }
 
-/** What is wrong with the first value that is NaN, infinite or larger than `most`. */
+/** Describes the first value that is NaN, infinite or larger than `most`. */
 export function notFinite(data: Float32Array, field: string, most = Number.MAX_VALUE): string | undefined {
   for (let i = nearFirstBeyond(data, most); i < data.length; i++) {
     if (Math.abs(data[i]) <= most) continue
@@ -218,7 +218,7 @@ export function notFinite(data: Float32Array, field: string, most = Number.MAX_V
   }
 }
 
-/** At most seven before the first value that is larger in size, or NaN. Eight at a time take half the time of one after the other. */
+/** An index at most seven before the first value that is NaN or larger in magnitude. Eight values at a time take half the time. */
 function nearFirstBeyond(data: Float32Array, most: number): number {
   const { abs } = Math
   let i = 0

@@ -1,4 +1,4 @@
-/** approxifer evaluate: accuracy of coded inference on a model and data of the user's. */
+/** approxifer evaluate: the accuracy of coded inference on the user's model and data. */
 
 import { basename } from 'node:path'
 import type { Policy } from '../base/choices'
@@ -23,13 +23,12 @@ import { firstFigures, gridTable, type Result, recommendation, resultTable, veri
 import { asOptions, loadModel, type ModelOptions } from './files'
 import { InputFile, loadLabels } from './npy'
 import { ProgressBar, RemainingTime, TimedModel } from './progress'
-import { checkReport, writeReport } from './report'
 import { beginSaving, endSaving, savingText } from './saving'
 import { note, wrap } from './terminal'
 
 interface Arguments extends CodecOptions, ModelOptions, Wishes, Rightness {
   inputs: string
-  /** Without, agreement with the model itself is measured. */
+  /** A file of labels. Without labels, answers are compared with the model's own. */
   labels?: string
   attack: string
   groups: number
@@ -38,17 +37,16 @@ interface Arguments extends CodecOptions, ModelOptions, Wishes, Rightness {
   policy?: Policy
   minConfidence: number
   learn?: number
-  /** Queries and stragglers to combine. */
+  /** Values of K and of S: every pair of them is measured. */
   grid?: { queries: number[]; stragglers: number[] }
-  /** Inputs, in their order, on which answers before asking are tried. */
+  /** How many inputs, in the order of the file, are the stream that the memory is tried on (reuse.maxError). 0: none. */
   stream: number
-  report?: string
   seed: number
   core?: 'wasm' | 'js'
   json?: boolean
 }
 
-/** What all schemes are measured on. */
+/** The model and the data, which all schemes of a run share. */
 interface Data {
   name: string
   warnings: readonly string[]
@@ -56,14 +54,13 @@ interface Data {
   inputs: InputFile
   own: OwnAnswers
   labels: number[] | undefined
-  /** Why nothing can be answered before asking. */
+  /** Why the memory cannot answer any query of this model; undefined where it can. */
   whyNot: string | undefined
 }
 
 export async function evaluateCommand(path: string, options: Arguments): Promise<void> {
   const core = await loadCore({ prefer: options.core })
   const codecs = schemes(options).map((scheme) => new Codec(core, scheme))
-  if (options.report) await checkReport(options.report)
   const model = await loadModel(path, await readModel(path), options)
   const progress = new ProgressBar(!options.json)
   let inputs: InputFile | undefined
@@ -88,10 +85,10 @@ export async function evaluateCommand(path: string, options: Arguments): Promise
     progress.stop()
     await Promise.all([inputs?.close(), model.close()])
   }
-  await print(measured, options)
+  print(measured, options)
 }
 
-/** What the first answers say against how outputs are read. */
+/** Sentences about outputs whose first answers contradict how they are read (as class scores, for instance). */
 async function refuted(
   { signature }: OnnxModel,
   right: readonly OutputKind[],
@@ -110,7 +107,7 @@ interface Measurements {
   saving: Saving | { why: string } | undefined
 }
 
-/** The first figures of answers before asking come first, the rest of them last: each has some within seconds. */
+/** Measures a part of the stream first, then the schemes, then the rest of the stream: each has some figures within seconds. */
 async function measureAll(
   data: Data,
   core: Core,
@@ -129,10 +126,9 @@ async function measureAll(
   return { results, verified, saving: saving ?? (whyNot && options.stream ? { why: whyNot } : undefined) }
 }
 
-async function print({ results, verified, saving }: Measurements, options: Arguments): Promise<void> {
+function print({ results, verified, saving }: Measurements, options: Arguments): void {
   const measured = results.map((each) => ({ ...each.scheme, code: each.code, memory: each.memory, evaluation: each }))
   const candidates = results.some(({ scheme }) => scheme.byzantine) ? [] : recommend(measured, options)
-  if (options.report) await writeReport(options.report, results, candidates, options, saving)
   if (options.json) {
     const shown = options.grid ? { results } : results[0]
     console.log(
@@ -144,10 +140,9 @@ async function print({ results, verified, saving }: Measurements, options: Argum
   console.log(options.grid ? gridTable(results) : resultTable(results[0]))
   if (candidates.length) console.log(`\n${recommendation(results[0], candidates, options)}`)
   if (saving) console.log(`\n${savingText(saving)}`)
-  if (options.report) console.log(`\nreport: ${options.report}/report.md`)
 }
 
-/** On stderr, since the figures may go to a file. */
+/** Prints warnings and what is about to be measured to stderr: stdout, with the figures, may be a file. */
 function announce(name: string, warnings: readonly string[], codecs: readonly Codec[], groups: number): void {
   for (const warning of warnings) note(`approxifer: warning: ${warning}`)
   const [{ scheme }] = codecs
@@ -155,7 +150,7 @@ function announce(name: string, warnings: readonly string[], codecs: readonly Co
   note(`${name}: measuring ${what}, ${groups} groups${codecs.length > 1 ? ' each' : ''} ...`)
 }
 
-/** What `createPredictor` would do where workers may lie; the paper's code is what it is held against. */
+/** Prints what `createPredictor` would cost where workers may lie; the paper's code, its rival, is printed after it. */
 function printVerified(verified: Verified, { scheme }: Result): void {
   const { workers, queries, stragglers, byzantine } = scheme
   const { integrity, why } = recommendVerified(verified, { extra: workers / queries - 1 })
@@ -202,7 +197,7 @@ async function measure(data: Data, codec: Codec, options: Arguments, progress: P
   }
 }
 
-/** @param at  which scheme of several  @param start  when its measurement began */
+/** @param at  names the scheme, where several are measured; else ''  @param start  when its measurement began */
 function shownBy(progress: ProgressBar, model: TimedModel, at: string, start: number) {
   const remaining = new RemainingTime(model)
   let stage = ''

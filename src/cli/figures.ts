@@ -1,4 +1,4 @@
-/** What evaluate measured, as tables and sentences for the terminal and the report. */
+/** The measurements of `approxifer evaluate` as tables and sentences. */
 
 import { sayRight } from '../base/output-kind'
 import type { Codec } from '../codec/codec'
@@ -13,12 +13,12 @@ import { wrap } from './terminal'
 export interface Result extends Omit<Evaluation, 'drawn' | 'locator'> {
   model: string
   warnings: readonly string[]
-  /** Against labels the shares are accuracies, else agreement with what the model itself answers. */
+  /** What answers are compared with: the user's labels (a share is then an accuracy), or the model's own answers. */
   against: 'labels' | 'model'
   scheme: Pick<Codec['scheme'], 'queries' | 'stragglers' | 'byzantine' | 'workers' | 'points'>
   code: Codec['code']
   decoder: string
-  /** Its name, and with byzantine > 0 what it found. */
+  /** The locator's name and, where byzantine > 0, how many liars it found. */
   locator: string | ({ name: string } & NonNullable<Evaluation['locator']>)
   groups: number
   minConfidence: number
@@ -30,25 +30,23 @@ export interface Result extends Omit<Evaluation, 'drawn' | 'locator'> {
 export const percent = (share: number | undefined) => (share === undefined ? '-' : percentOf(share))
 const interval = ([low, high]: Interval) => `${percent(low)} to ${percent(high)}`
 
-export const quantity = ({ against }: Pick<Result, 'against'>) => (against === 'labels' ? 'accuracy' : 'agreement')
+const quantity = ({ against }: Pick<Result, 'against'>) => (against === 'labels' ? 'accuracy' : 'agreement')
 
-/** What is known before all is measured. @param at  which scheme of several */
+/** A line of intermediate figures, while a measurement runs. @param at  names the scheme, where several are measured; else '' */
 export function firstFigures(
   { stage, done, total, figures }: EvaluationProgress,
   at: string,
   seconds: number,
   { ms, rows }: { ms: number; rows: number },
 ): string {
-  const { alone, decoded, remembered, all, lost } = figures()
+  const { alone, remembered, all, lost } = figures()
   const share = (name: string, part: Share | undefined) =>
     part && `${name} ${percent(part.accuracy)} (${interval(part.ci95)})`
   const parts = [
     `${at}${done} of ${total} ${stage}`,
     `${(ms / rows).toPrecision(2)} ms an answer`,
     share('the model alone', alone),
-    ...(stage === 'inputs'
-      ? [share('lost queries from the code alone', decoded), share('from memory alone', remembered)]
-      : []),
+    stage === 'inputs' && share('lost queries from the memory alone', remembered),
     share('all queries', all),
     share('lost queries only', lost),
   ]
@@ -74,11 +72,11 @@ export function resultTable(result: Result): string {
   ].join('\n')
 }
 
-/** Of several outputs, how often each is right in recovered answers. */
-export function outputRows(outputs: Result['outputs'] = []): [name: string, share: string][] {
+/** How often each output of a model with several outputs is right in recovered answers. */
+export function outputRows(outputs: Result['outputs'] = []): string[][] {
   return outputs.map(({ name, right, tolerance, agreement }) => {
     const kind = right === 'tolerance' ? `within ${Number(tolerance?.toPrecision(3))}` : right
-    return [`recovered ${name}, ${kind}`, percent(agreement)]
+    return [`  recovered ${name}, ${kind}`, percent(agreement), '']
   })
 }
 
@@ -91,7 +89,7 @@ function accuracyRows({ accuracy, outputs, rivals, policy, against }: Result, lo
     ...(against === 'labels' ? [shareRow('the model alone', accuracy.base)] : []),
     shareRow(`all queries, ${losses}${under}`, accuracy.all, accuracy.allCi95),
     shareRow('lost queries only', accuracy.recovered, accuracy.recoveredCi95),
-    ...outputRows(outputs).map(([name, share]) => [`  ${name}`, share, '']),
+    ...outputRows(outputs),
     shareRow('nothing missing', accuracy.nothingMissing),
     shareRow('worst survivor set', accuracy.worstSet),
     shareRow('no code, lost answers guessed', rivals.guessLost),
@@ -120,7 +118,7 @@ function locatorRows(attack: string, { found, exactSet, falseAlarm }: NonNullabl
   ]
 }
 
-/** What verified inference would come to, by integrity. */
+/** What verified inference would cost at each level of the option `integrity`, and how many lies would pass. */
 export function verifiedTable({ levels, queries, memory, attack }: Verified): string {
   const rows = table(['integrity', 'one worker enough', 'inferences more', `lies that pass (${attack})`])
   for (const { integrity, checked, extra, lies, passed } of levels) {
@@ -134,15 +132,7 @@ export function verifiedTable({ levels, queries, memory, attack }: Verified): st
   return `${wrap(`verified inference, a memory of ${memory}, ${queries} queries:`)}\n${rows}`
 }
 
-export function baseline({ against, accuracy }: Result): string {
-  return against === 'labels' ? `The model alone: ${percent(accuracy.base)}` : 'Agreement with the model itself'
-}
-
-export const gridHead = [
-  ...['K', 'S', 'workers', 'overhead', 'all', '95 %', 'lost only', 'nobody late', 'worst set', 'guessing'],
-]
-
-export function gridRow({ scheme, accuracy, rivals }: Result): string[] {
+function gridRow({ scheme, accuracy, rivals }: Result): string[] {
   const { queries, stragglers, workers } = scheme
   const shares = [accuracy.recovered, accuracy.nothingMissing, accuracy.worstSet, rivals.guessLost].map(percent)
   const size = [queries, stragglers, workers].map(String)
@@ -150,37 +140,27 @@ export function gridRow({ scheme, accuracy, rivals }: Result): string[] {
 }
 
 export function gridTable(results: readonly Result[]): string {
-  const rows = table(gridHead)
+  const sizes = ['K', 'S', 'workers', 'overhead']
+  const rows = table([...sizes, 'all', '95 %', 'lost only', 'nobody late', 'worst set', 'guessing'])
   for (const result of results) rows.push(gridRow(result))
-  const [{ model, code, groups, seed }] = results
+  const [{ model, code, groups, seed, against, accuracy }] = results
   const seconds = results.reduce((sum, result) => sum + result.seconds, 0)
   const last = `${groups} groups each, seed ${seed}, ${seconds.toFixed(1)} s`
-  return `${wrap(`${model}, code ${code}. ${baseline(results[0])}`)}\n${rows}\n${wrap(last)}`
-}
-
-export const candidateHead = (result: Result) => [
-  'scheme',
-  'policy',
-  'inferences a query',
-  `${quantity(result)} lost, at most`,
-  'because',
-]
-
-export function candidateRow({ name, policy, cost, loss, why }: Candidate): string[] {
-  return [name, policy, cost.toFixed(3), `${(100 * loss).toFixed(2)} points`, why]
-}
-
-export function verdict(candidates: readonly Candidate[], { tolerate, stragglerRate, retryPrice }: Wishes): string {
-  const wishes = `tolerating ${percent(tolerate)}, ${percent(stragglerRate)} of answers late, a retry worth ${retryPrice} inferences`
-  return `recommended, ${wishes}: ${advice(candidates)}`
+  const baseline =
+    against === 'labels' ? `The model alone: ${percent(accuracy.base)}` : 'Agreement with the model itself'
+  return `${wrap(`${model}, code ${code}. ${baseline}`)}\n${rows}\n${wrap(last)}`
 }
 
 export function recommendation(result: Result, candidates: readonly Candidate[], wishes: Wishes & Rightness): string {
-  const rows = table(candidateHead(result))
-  for (const candidate of candidates) rows.push(candidateRow(candidate))
+  const rows = table(['scheme', 'policy', 'inferences a query', `${quantity(result)} lost, at most`, 'because'])
+  for (const { name, policy, cost, loss, why } of candidates)
+    rows.push([name, policy, cost.toFixed(3), `${(100 * loss).toFixed(2)} points`, why])
   const right = wishes.right === undefined ? [] : [`right: ${sayRight(wishes.right)}`]
   const call = `  createPredictor({ ${['model', candidates[0].use, ...right].join(', ')} })`
-  const sentences = [verdict(candidates, wishes), worthOf(candidates), lateSentence(candidates)]
+  const { tolerate, stragglerRate, retryPrice } = wishes
+  const given = `tolerating ${percent(tolerate)}, ${percent(stragglerRate)} of answers late, a retry worth ${retryPrice} inferences`
+  const verdict = `recommended, ${given}: ${advice(candidates)}`
+  const sentences = [verdict, worthOf(candidates), lateSentence(candidates)]
   const lines = sentences.filter((line) => line !== undefined).map((line) => wrap(line))
   return [...lines, wrap(call, 2), rows].join('\n')
 }

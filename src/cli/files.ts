@@ -1,4 +1,4 @@
-/** Files that options name: which option it was stands in the error, and what is wrong in words; and the user's model. */
+/** Reads files and models that options name. Errors name the option and say in words what is wrong. */
 
 import { readFile, stat } from 'node:fs/promises'
 import { isAbsolute } from 'node:path'
@@ -9,7 +9,7 @@ import { OnnxModel } from '../workers/onnx/model'
 import { asModelError, type ModelFile } from '../workers/onnx/model-file'
 import type { OnnxOptions } from '../workers/onnx/options'
 
-/** @param field  the option, as the user wrote it. @throws Error with the system's code, such as ENOENT */
+/** Reads a file. @param field  the option as the user wrote it, for the error. @throws Error with the system's code, such as ENOENT */
 export async function readNamed(field: string, path: unknown): Promise<Buffer> {
   try {
     return await readFile(path as string)
@@ -20,11 +20,11 @@ export async function readNamed(field: string, path: unknown): Promise<Buffer> {
   }
 }
 
-/** Whether there is a model of this path. @throws ApproxiferError MODEL that says what to do, in place of the system's word for it */
+/** Checks that a model's file is there and readable. @throws ApproxiferError MODEL that says what to do */
 export async function checkModelFile(path: string): Promise<void> {
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => error)
   const why = found instanceof Error ? reason(found.code, path) : found.isDirectory() && reason('EISDIR', path)
-  if (!why) return // what else there may be is found out when it is loaded
+  if (!why) return // loading the model reports all other errors
   const elsewhere = '; where other servers have a model of this name, say which: --workers http://HOST:PORT,..'
   const todo = /\.(onnx|ort)$/.test(path) ? '' : elsewhere
   throw new ApproxiferError('MODEL', `${expected('model', 'an .onnx file', path)}: ${why}${todo}`)
@@ -41,7 +41,7 @@ function reason(code: string | undefined, path: string): string | undefined {
 
 export type ModelOptions = Pick<OnnxOptions, 'inputShapes' | 'outputs'>
 
-/** @throws ApproxiferError MODEL for one that cannot be run, in a sentence that names the command's options */
+/** @throws ApproxiferError MODEL for a model that cannot be run; the message names flags of the command line */
 export async function loadModel(
   path: string,
   file: ModelFile,
@@ -55,7 +55,7 @@ export async function loadModel(
   }
 }
 
-/** A sentence of the library in the command's words. */
+/** An error message of the library with the names of options replaced by those of flags. */
 export function asOptions(message: string): string {
   return message
     .replace(/inputShapes: \{ "(.*)": \[\.\.\.\] \}/, '--input-shapes $1=AxBxC')

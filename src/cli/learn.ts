@@ -1,4 +1,4 @@
-/** approxifer learn: a memory that is there from the start, made of a model's answers to inputs, in the folder that `serve --state` reads. */
+/** approxifer learn: fills a memory with a model's answers to given inputs, and saves it where `serve --state` loads it. */
 
 import { join } from 'node:path'
 import { expected } from '../base/check'
@@ -23,13 +23,13 @@ import { note, wrap } from './terminal'
 
 interface LearnArguments extends ModelOptions, Rightness {
   inputs: string
-  /** A folder. */
+  /** The folder of the saved memory. */
   output: string
   features?: Features
   json?: boolean
 }
 
-/** @param text  FILE or NAME=FILE, as of `serve` */
+/** @param text  the model, as for `serve`: FILE or NAME=FILE */
 export async function learn(text: string, options: LearnArguments): Promise<void> {
   const { name, path } = namedFile(text)
   const store = fileStore(options.output)
@@ -57,7 +57,7 @@ export async function learn(text: string, options: LearnArguments): Promise<void
   }
 }
 
-/** Warns of outputs that may be read wrongly. @throws ApproxiferError MODEL for one whose answers cannot be remembered */
+/** Warns of outputs that may be read wrongly. @throws ApproxiferError MODEL for a model whose answers cannot be remembered */
 function checkMemory(model: OnnxModel, { right: said, features, json }: LearnArguments): void {
   const { why, whyNotEqual, memory, right } = abilitiesOf(model, said)
   const obstacle = memory === 'vector' ? whyNothingSaved(model, features, whyNotEqual) : why
@@ -69,7 +69,7 @@ type Counts = Omit<Taught, 'state'> & { inputs: number; bytes: number }
 
 function print(name: string, path: string, counts: Counts, { output, json }: LearnArguments): void {
   const { inputs, remembered, last, sure, right } = counts
-  const file = join(output, `${name.replaceAll('.', '%2E')}.state`) // as of `fileStore`
+  const file = join(output, `${name.replaceAll('.', '%2E')}.state`) // the name that `fileStore` gives it
   if (json) return console.log(JSON.stringify({ name, file, ...counts }, null, 2))
   const wrong = sure ? `, ${percent(1 - right / sure)} of these wrong` : ''
   const sentence = `of the last ${last} the memory was sure (${SURE}) of ${percent(sure / last)}${wrong}`

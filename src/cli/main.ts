@@ -48,7 +48,7 @@ function withScheme(command: Command, queries: number, stragglers: number, byzan
 
 const INPUTS = ['--inputs <file>', '.npy of uint8 (divided by 255) or floats, one query per row'] as const
 
-/** A model, and when an answer to it is right. */
+/** Adds the options of a model, and --right: when an answer of it counts as right. */
 function withRight(command: Command): Command {
   return withModel(
     command.addOption(flagFor(right, `${helpOf(right)}; of several outputs name=what,..`).argParser(rights)),
@@ -65,7 +65,7 @@ const features = () =>
   choice('--features <how>', 'how the memory compares inputs (default: patches for images, else raw)', featureNames)
 
 const AFTER = `
-Exit codes: 0 done, 1 it failed, 2 it was asked wrongly.`
+Exit codes: 0 success, 1 failure, 2 wrong command line.`
 const AFTER_JSON = `
 With --json, errors are JSON too: {"error": {"code", "message"}} on stdout.`
 
@@ -82,19 +82,21 @@ const program = new Command('approxifer')
 program
   .command('demo')
   .description('slow and lying machines in simulated time, beside hedges and replication; then a few real answers')
-  .option('--seed <n>', 'seed of arrivals, of what is slow and of what is asked', integer(0), 1)
+  .option('--seed <n>', 'seed of the random arrivals, delays and queries', integer(0), 1)
   .option('--json', 'print JSON instead of tables')
   .action(async (options) => {
-    const { demo } = await import('./demo/demo') // what a command needs is loaded with it: the others start sooner
+    const { demo } = await import('./demo/demo') // each command imports its code on use: the other commands start sooner
     await demo(options)
   })
 
 withModel(
   withScheme(program.command('plan'), 8, 1, 0)
-    .description('workers, overhead and memory of a scheme beside replication and ParM; whether a model can be coded')
+    .description(
+      'compares workers, overhead and memory of a scheme with replication and ParM; checks whether a model can be coded',
+    )
     .argument('[model]', 'the same as --model')
     .optionsGroup('Model:')
-    .option('--model <file>', 'an .onnx file: can it be coded, and how much memory does it take'),
+    .option('--model <file>', 'an .onnx file: whether it can be coded, and how much memory it takes'),
 )
   .optionsGroup('Options:')
   .option('--json', 'print JSON instead of tables')
@@ -105,19 +107,19 @@ withModel(
 
 withRight(
   withScheme(program.command('evaluate'), 8, 1, 0)
-    .description('how much accuracy coding costs on your model and data')
+    .description('measures how much accuracy coding costs on your model and data')
     .argument('<model>', 'an .onnx file; the class is the largest value of its first output')
     .optionsGroup('Model and data:')
     .requiredOption(...INPUTS)
-    .option('--labels <file>', '.npy of class labels (default: agreement with the model itself is measured)'),
+    .option('--labels <file>', '.npy of class labels (default: answers are compared with the model’s own)'),
 )
-  .option('--groups <n>', 'groups of K random inputs', integer(1), 500)
-  .option('--seed <n>', 'seed of groups, losses and lies', integer(0), 1)
+  .option('--groups <n>', 'how many groups of K random inputs are measured', integer(1), 500)
+  .option('--seed <n>', 'seed of the random groups, losses and lies', integer(0), 1)
   .optionsGroup('Code:')
   .addOption(
     choice(
       '--code <code>',
-      'which rows (default: systematic; where E > 0 berrut, beside verified inference)',
+      'the code (default: systematic; where E > 0: berrut, compared with verified inference)',
       codeNames,
     ),
   )
@@ -125,21 +127,20 @@ withRight(
   .addOption(choice('--locator <locator>', 'how liars are found (default: residual where E > 0)', locatorNames))
   .option('--attack <attack>', `how liars lie: ${attackForms}`, attack, 'gauss:10')
   .addOption(choice('--core <core>', 'numerical core (default: wasm, else js)', ['wasm', 'js']))
-  .optionsGroup('What becomes of lost queries:')
+  .optionsGroup('Lost queries:')
   .addOption(flagFor(policy, helpOf({ ...policy, otherwise: 'auto where E = 0' })))
   .addOption(flagFor(minConfidence).default(CONFIDENT))
-  .option('--learn <n>', 'groups whose late answers teach the confidence (default: 300, at most half)', integer(0))
-  .option('--memory <n>', 'inputs remembered with their answers (default: half, at most 1000; E > 0: 0)', integer(0))
+  .option('--learn <n>', 'groups from which the confidence is learned (default: half, at most 300)', integer(0))
+  .option('--memory <n>', 'inputs that the memory holds (default: half, at most 1000; where E > 0: 0)', integer(0))
   .addOption(features())
-  .optionsGroup('Answers before asking:')
-  .option('--stream <n>', 'inputs, in their order, on which they are tried; 0: none', integer(0), 5000)
-  .optionsGroup('Which scheme:')
-  .option('--grid [K,..:S,..]', `a table over K and S instead of one scheme (default: ${GRID})`, grid)
+  .optionsGroup('Answers from the memory, before a worker is asked:')
+  .option('--stream <n>', 'inputs, in their order, that the memory is tried on; 0: none', integer(0), 5000)
+  .optionsGroup('Choice of a scheme:')
+  .option('--grid [K,..:S,..]', `measures all pairs of K and S instead of one scheme (default: ${GRID})`, grid)
   .option('--tolerate <loss>', 'accuracy that the recommended scheme may lose', probability, 0.01)
-  .option('--straggler-rate <p>', 'share of answers that come too late', probability, 0.01)
-  .option('--retry-price <n>', 'what asking again costs, its latency included, in inferences', amount, 1)
+  .option('--straggler-rate <p>', 'share of answers that are too late', probability, 0.01)
+  .option('--retry-price <n>', 'cost of a retry, with its latency, in inferences', amount, 1)
   .optionsGroup('Options:')
-  .option('--report <folder>', 'write report.md there, with plots (needs vega and vega-lite)')
   .option('--json', 'print JSON instead of tables')
   .action(async (model, options) => {
     const { evaluateCommand } = await import('./evaluate')
@@ -149,10 +150,10 @@ withRight(
 withRight(
   program
     .command('learn')
-    .description('a memory that is there from the start, of the answers to inputs: for serve --state')
-    .argument('<model>', 'an .onnx file, as FILE or NAME=FILE, as of serve')
+    .description('fills a memory with the model’s answers to inputs, for serve --state')
+    .argument('<model>', 'an .onnx file: FILE or NAME=FILE, as for serve')
     .requiredOption(...INPUTS)
-    .requiredOption('-o, --output <folder>', 'for what was learned, NAME.state; that of serve --state'),
+    .requiredOption('-o, --output <folder>', 'where NAME.state is saved: the folder of serve --state'),
 )
   .addOption(features())
   .option('--json', 'print JSON instead of sentences')
@@ -164,10 +165,10 @@ withRight(
 withServeFlags(
   program
     .command('serve')
-    .description('models behind the Open Inference Protocol v2, on threads of this process or on workers elsewhere')
-    .argument('[models...]', '.onnx files, as FILE or NAME=FILE; with workers elsewhere NAME or NAME=ITS NAME THERE'),
+    .description('serves models by the Open Inference Protocol v2, on threads of this process or on remote workers')
+    .argument('[models...]', 'FILE.onnx or NAME=FILE.onnx; with remote workers NAME or NAME=ITS NAME THERE'),
 ).action(async (models, options) => {
-  process.on('SIGHUP', () => {}) // while it starts it has read nothing that may have changed since
+  process.on('SIGHUP', () => {}) // until `serve` listens to it: by default the signal ends the process
   const { serve } = await import('./serve/serve')
   await serve(models, flagsOf(options), version)
 })
@@ -175,32 +176,32 @@ withServeFlags(
 withModel(
   program
     .command('work')
-    .description('lends this machine to a fleet: workers that are found by their heartbeats on a NATS server')
+    .description('adds workers of this machine to a fleet, which finds them by their heartbeats on a NATS server')
     .argument('<model>', 'an .onnx file')
     .optionsGroup('Fleet:')
     .addOption(
-      new Option('--nats <url>', 'nats://, tls://, ws:// or wss://host:port of the server, or several: url,url')
+      new Option('--nats <url>', 'the NATS server, as nats://, tls://, ws:// or wss://host:port; or several: url,url')
         .env('NATS_URL')
         .argParser(natsServers)
         .makeOptionMandatory(),
     )
-    .requiredOption('--fleet <name>', 'what the coordinator calls the fleet: letters, digits, - and _')
-    .option('--workers <n>', 'workers, each a thread with the model', integer(1), 1)
-    .option('--name <name>', 'of this machine (default: host name and process id)')
-    .option('--key <file>', "this machine's key, PEM, made if it is missing: by it it is known (default: a new one)")
+    .requiredOption('--fleet <name>', 'the fleet to join, as its gateway names it: letters, digits, - and _')
+    .option('--workers <n>', 'how many workers: each is a thread with the model', integer(1), 1)
+    .option('--name <name>', 'name of this machine (default: host name and process id)')
+    .option('--key <file>', "this machine's private key, PEM: its identity; created if missing (default: a new key)")
     .optionsGroup('Access:')
-    .option('--creds <file>', 'credentials of NATS (.creds)')
-    .option('--nkey-file <file>', 'seed of a user without credentials')
-    .option('--token-file <file>', 'token of NATS')
+    .option('--creds <file>', 'NATS credentials (.creds)')
+    .option('--nkey-file <file>', 'NATS nkey seed')
+    .option('--token-file <file>', 'NATS token')
     .option('--password-file <file>', 'password of the user in nats://user@host:port')
-    .option('--tls-ca <file>', 'certificates to trust, PEM')
+    .option('--tls-ca <file>', 'certificate authorities to trust, PEM')
     .option('--tls-cert <file>', 'certificate of this machine, PEM')
-    .option('--tls-key <file>', 'its key, PEM')
+    .option('--tls-key <file>', 'private key of that certificate, PEM')
     .optionsGroup('Model:'),
 )
   .optionsGroup('Options:')
-  .option('--grace <s>', 'seconds for the rows that are here, when told to stop', amount, 10)
-  .option('--json', 'print events as JSON, one a line')
+  .option('--grace <s>', 'seconds to finish open queries after SIGTERM', amount, 10)
+  .option('--json', 'print events as JSON, one per line')
   .action(async (model, options) => {
     const { work } = await import('./work')
     await work(model, options)
@@ -208,15 +209,15 @@ withModel(
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error
-  process.exit() // who read it wants no more, as `head`
+  process.exit() // the reader of a pipe wants no more, such as `head`
 })
 
-// '--name=value' becomes two: commander would compare all of it with the names it knows, and suggest none.
+// '--name=value' becomes two arguments: for a misspelt name, commander would compare the whole with known names and suggest none.
 const args = process.argv.slice(2).flatMap((arg) => /^(--[^=]+)=(.*)$/s.exec(arg)?.slice(1) ?? [arg])
 try {
   await program.parseAsync(args.length ? args : ['--help'], { from: 'user' })
 } catch (error) {
   const { code, exitCode } = error as { code?: string; exitCode?: number }
-  const asked = code?.startsWith('commander.') && exitCode === 0 // --help, --version
-  if (!asked) report(error, args.includes('--json'))
+  const isHelp = code?.startsWith('commander.') && exitCode === 0 // --help, --version
+  if (!isHelp) report(error, args.includes('--json'))
 }

@@ -1,16 +1,16 @@
-/** How the command line gets to a NATS server. */
+/** Addresses and credentials of a NATS server, as flags and configuration files give them. */
 
 import { readFile } from 'node:fs/promises'
 import { ApproxiferError } from '../base/errors'
 import { accessOf, type NatsConnectOptions } from '../workers/nats/connection'
 import { readNamed } from './files'
 
-/** What a user shows to a server, of which one will do; each is a file, since others of the machine see what stands on a command line. */
+/** Ways to authenticate at a NATS server. Each takes a file: all users of the machine can read a command line. */
 const methods = {
   creds: (library: Library, bytes: Uint8Array) => library.credsAuthenticator(bytes),
   tokenFile: (library: Library, bytes: Uint8Array) => library.tokenAuthenticator(textOf(bytes)),
   nkeyFile: (library: Library, bytes: Uint8Array) => library.nkeyAuthenticator(new TextEncoder().encode(textOf(bytes))),
-  /** Of the user that the address names: `nats://user@host`. */
+  /** The password of the user that the address names: `nats://user@host`. */
   passwordFile: (library: Library, bytes: Uint8Array, user = '') =>
     library.usernamePasswordAuthenticator(user, textOf(bytes)),
 }
@@ -19,7 +19,7 @@ type Method = keyof typeof methods
 type Authenticator = (nonce?: string) => unknown
 type Library = Record<`${string}Authenticator`, (...given: unknown[]) => Authenticator>
 
-/** Files that open a NATS server. */
+/** Files with credentials and certificates for a NATS server. */
 export interface Access extends Partial<Record<Method, string>> {
   /** Certificates to trust, and this machine's own certificate with its key: PEM. */
   tlsCa?: string
@@ -27,16 +27,16 @@ export interface Access extends Partial<Record<Method, string>> {
   tlsKey?: string
 }
 
-/** Those that are read again at each connection. */
+/** The options whose files are read again at each connection. */
 export const natsMethods = Object.keys(methods) as Method[]
 export const natsAccess: readonly string[] = [...natsMethods, 'tlsCa', 'tlsCert', 'tlsKey']
 
-/** @param urls  of one cluster; they may hold user names and tokens: see `NatsServer` */
+/** @param urls  servers of one cluster; a URL may contain a user name and a token: see `NatsServer` */
 export async function connectOptions(urls: readonly string[], access: Access): Promise<NatsConnectOptions> {
   const { tlsCa, tlsCert, tlsKey } = access
   const tls = { caFile: tlsCa, certFile: tlsCert, keyFile: tlsKey }
   for (const [name, file] of Object.entries({ tlsCa, tlsCert, tlsKey })) {
-    if (file !== undefined) await readNamed(name, file) // it is said now which is missing
+    if (file !== undefined) await readNamed(name, file) // for an error that names the option of a missing file
   }
   const given = Object.fromEntries(Object.entries(tls).filter(([, file]) => file !== undefined))
   const named = accessOf(urls)
@@ -51,16 +51,16 @@ export async function connectOptions(urls: readonly string[], access: Access): P
   }
 }
 
-/** What to say where a password stands on the command line. @param instead  what keeps it from others */
+/** A warning where the command line contains a password, which all users of the machine can read. @param instead  the safe way */
 export function exposedPassword({ passwordFile }: Access, instead: string): string | undefined {
   if (passwordFile !== undefined || !process.argv.some((arg) => /:\/\/.*@/.test(arg))) return undefined
-  return `others on this machine see the command line's password: ${instead} keeps it from them`
+  return `other users of this machine can read the password on the command line: use ${instead}`
 }
 
-/** In a variable: the library is an optional peer. */
+/** In a variable, so that the compiler does not look for it: the library is an optional peer. */
 const NATS: string = '@nats-io/nats-core'
 
-/** Read again at each connection, since what is in files is renewed. */
+/** An authenticator that reads its file again at each connection, since credentials are renewed. */
 async function authenticator(method: Method, file: string, user: string | undefined): Promise<Authenticator> {
   let bytes: Uint8Array = await readNamed(method, file)
   const library: Library = await import(NATS).catch((error) => {
@@ -73,7 +73,7 @@ async function authenticator(method: Method, file: string, user: string | undefi
       (now) => {
         bytes = now
       },
-      () => {}, // those that are known may still do
+      () => {}, // the file cannot be read now: the credentials that were read before may still be valid
     )
     return methods[method](library, bytes, user)(nonce)
   }

@@ -1,4 +1,4 @@
-/** Inputs and labels from .npy files. */
+/** Reads inputs and labels from .npy files. */
 
 import { readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
@@ -9,7 +9,7 @@ import { lengthOf, type NpyHeader, PREFIX, parseHeader } from './npy-header'
 interface Expected {
   dtypes: RegExp
   name: string
-  /** How to get there, in Python. */
+  /** A Python expression that converts `array` to such a type. */
   remedy: string
 }
 
@@ -18,14 +18,14 @@ const CLASSES = { dtypes: /^[iu]\d$/, name: 'integers', remedy: 'array.astype(np
 
 type Values = InstanceType<(typeof kinds)[keyof typeof kinds]>
 
-/** How values lie in a file; float16 is not known to every runtime. */
+/** The array class for each element type in a file. float16 is read as its bits: not every runtime has Float16Array. */
 const kinds = {
   ...{ u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, u8: BigUint64Array },
   ...{ i1: Int8Array, i2: Int16Array, i4: Int32Array, i8: BigInt64Array },
   ...{ f2: Uint16Array, f4: Float32Array, f8: Float64Array },
 }
 
-/** An array in a file, parts of which are read when they are asked for. */
+/** An array in a file. Its values are read on demand. */
 interface NpyArray {
   shape: number[]
   dtype: keyof typeof kinds
@@ -33,7 +33,7 @@ interface NpyArray {
   close(): Promise<void>
 }
 
-/** One query per row: uint8 divided by 255, or floats, which become float32. All rows together may be larger than memory. */
+/** Inputs, one query per row: uint8 values are divided by 255, floats become float32. Rows are read on demand: the file may be larger than memory. */
 export class InputFile {
   private constructor(
     private readonly content: NpyArray,
@@ -42,10 +42,10 @@ export class InputFile {
   ) {}
 
   /**
-   * Opens a file and looks at all of it once.
+   * Opens a file and checks all of its values once.
    *
-   * @param wanted  the shape of a row, if it is not flat
-   * @throws RangeError naming the file, what was expected and what it holds; Error for a file that cannot be read
+   * @param wanted  the shape that a row must have, unless the file's rows are flat
+   * @throws RangeError naming the file, what was expected and what it contains; Error for a file that cannot be read
    */
   static async open(path: string, wanted?: readonly number[]): Promise<InputFile> {
     return load(path, PIXELS, (content) => {
@@ -58,7 +58,7 @@ export class InputFile {
     })
   }
 
-  /** A row, read anew: the caller's. */
+  /** A row, freshly read: the caller owns it. Undefined beyond the last row. */
   at(index: number): Float32Array | undefined {
     if (!(index >= 0 && index < this.length)) return undefined
     const { dtype } = this.content
@@ -90,7 +90,7 @@ export class InputFile {
   }
 }
 
-/** All rows of a file. Parameters and errors as of `InputFile.open`. */
+/** Reads all rows of a file. Parameters and errors as in `InputFile.open`. */
 export async function loadInputs(path: string, wanted?: readonly number[]): Promise<Float32Array[]> {
   const file = await InputFile.open(path, wanted)
   try {
@@ -100,7 +100,7 @@ export async function loadInputs(path: string, wanted?: readonly number[]): Prom
   }
 }
 
-/** Class labels: any integers, one per query. @throws as `InputFile.open` */
+/** Reads class labels: integers of any type, one per query. @throws as `InputFile.open` */
 export async function loadLabels(path: string): Promise<number[]> {
   return load(path, CLASSES, async (content) => {
     const { shape } = content
@@ -111,7 +111,7 @@ export async function loadLabels(path: string): Promise<number[]> {
   })
 }
 
-/** Uses an array of these types in C order, all of it there, or throws an error that names the file; closes it where that fails. */
+/** Opens a file, checks its element type, order and length, and passes its array to `use`. Closes the file if any of that throws. */
 async function load<T>(path: string, wanted: Expected, use: (content: NpyArray) => T): Promise<Awaited<T>> {
   const file = await openFile(path)
   try {
@@ -133,9 +133,9 @@ async function load<T>(path: string, wanted: Expected, use: (content: NpyArray) 
 }
 
 const WHOLE = 'a whole .npy file of numbers'
-/** Types that `nameOf` has a name for; others are records and objects. */
+/** Element types that `nameOf` can name. All others are records and objects. */
 const KNOWN = /^(b1|[iu][1248]|f[248]|c(8|16)|U\d+)$/
-/** No header is longer. */
+/** The longest header that is read: a wrong length must not allocate memory. */
 const MOST_HEADER = 2 ** 20
 
 function headerOf(path: string, file: Bytes) {
@@ -160,12 +160,12 @@ function headerIn(path: string, file: Bytes, length: number): NpyHeader {
 
 interface Bytes {
   size: number
-  /** So many bytes from there on, in memory of their own. */
+  /** Copies `count` bytes from offset `from`. */
   read(from: number, count: number): ArrayBuffer
   close(): Promise<void>
 }
 
-/** A file to be read in pieces; what is none, as a pipe, is read at once. */
+/** Opens a file for reading in pieces. A pipe is read as a whole. */
 async function openFile(path: string): Promise<Bytes> {
   let handle: FileHandle | undefined
   try {
@@ -206,13 +206,13 @@ function checkShape(path: string, row: readonly number[], wanted: readonly numbe
   if (expected !== got) throw wrong(path, `rows of ${expected} values`, String(got))
 }
 
-/** @param remedy  what to save instead, in Python */
+/** @param remedy  the Python expression to save instead */
 function wrong(path: string, expected: string, got: string, remedy?: string): RangeError {
   const todo = remedy ? `; in Python: np.save(path, ${remedy})` : ''
   return new RangeError(`${path}: expected ${expected}, got ${got}${todo}`)
 }
 
-/** 'f8' is float64 to people. */
+/** The name that users know an element type by: float64 for 'f8'. */
 function nameOf(dtype: string): string {
   const kinds: Record<string, string> = { f: 'float', i: 'int', u: 'uint', c: 'complex' }
   if (dtype === 'b1') return 'bool'

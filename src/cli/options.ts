@@ -1,4 +1,4 @@
-/** Parsers of option values. Each refuses what it cannot take with a sentence, and the word that was probably meant. */
+/** Parsers of flags' values. Each refuses a wrong value with a sentence and, if possible, the value that was probably meant. */
 
 import { Option as Flag, InvalidArgumentError } from 'commander'
 import { nearest } from '../base/check'
@@ -11,7 +11,7 @@ export function choice(flags: string, description: string, words: readonly strin
   return new Flag(flags, description).choices(words).argParser(oneOf(words))
 }
 
-/** A flag for an option of a table. */
+/** The flag of an option that an option table describes. */
 export function flagFor(option: Option, about = helpOf({ ...option, otherwise: '' })): Flag {
   return new Flag(option.flags ?? '', about).argParser(parserOf(option))
 }
@@ -23,7 +23,7 @@ export function helpOf({ about, check, fallback = '', otherwise: shown = `${fall
   return text.replace(/:? see \[.*?\]\(.*?\)/g, '').replace(/[`']/g, '') // no Markdown
 }
 
-/** Flags bring text: it is a number where no text will do. */
+/** A flag's value is text. Where the option's check refuses the text, it is tried as a number. */
 export function parserOf({ flags = '', check }: Option): (text: string) => unknown {
   if (check.words) return oneOf(check.words)
   return (text) => {
@@ -60,7 +60,7 @@ export const amount = number('a number >= 0', (value) => value >= 0 && Number.is
 
 export const GRID = '2,4,8,12:1,2,3'
 
-/** 'K,K,..:S,S,..' */
+/** Parses the values of K and of S: 'K,K,..:S,S,..'. */
 export function grid(text: string): { queries: number[]; stragglers: number[] } {
   const match = /^(\d+(?:,\d+)*):(\d+(?:,\d+)*)$/.exec(text)
   const [queries, stragglers] = (match?.slice(1) ?? []).map((list) => list.split(',').map(Number))
@@ -79,8 +79,9 @@ export function attack(text: string): string {
 }
 
 /**
- * 'name=AxBxC,name=...' and what earlier uses of the option gave. A name may contain '=' and ',': it ends at the last
- * '=' before a shape.
+ * Parses 'name=AxBxC,name=...'. A name may contain '=' and ',': it ends at the last '=' before a shape.
+ *
+ * @param before  the shapes of earlier uses of the same flag, which are kept
  */
 export function inputShapes(text: string, before: Record<string, number[]> = {}): Record<string, number[]> {
   const shapes = { ...before }
@@ -97,7 +98,7 @@ export function inputShapes(text: string, before: Record<string, number[]> = {})
 const RIGHT = 'label|labels|equal|axis:N|threshold:X|top:K|within:X|relative:X'
 const WORD = /(label|labels|equal)|(axis|threshold|top|within|relative):(-?\d*\.?\d+(?:e-?\d+)?)/.source
 
-/** 'label', 'within:2.5'. */
+/** Parses when an output counts as right: 'label', 'within:2.5'. */
 export function rightOutput(text: string): RightOutput {
   const [, word, name, number] = new RegExp(`^(?:${WORD})$`).exec(text) ?? []
   try {
@@ -107,7 +108,7 @@ export function rightOutput(text: string): RightOutput {
   }
 }
 
-/** The same; of several outputs 'name=label,name=within:2.5'. */
+/** Parses when an answer counts as right: 'label', or for several outputs 'name=label,name=within:2.5'. */
 export function rights(text: string): Right {
   if (!text.includes('=')) return rightOutput(text)
   const entries = [...text.matchAll(new RegExp(`(.+?)=(${WORD})(?:,(?=.)|$)`, 'gy'))]
@@ -115,21 +116,21 @@ export function rights(text: string): Right {
   return { outputs: Object.fromEntries(entries.map(([, name, each]) => [name, rightOutput(each)])) }
 }
 
-/** 'name,name' and what earlier uses of the option gave; '\,' is a comma within a name. */
+/** Parses 'name,name'; '\,' is a comma within a name. @param before  the names of earlier uses of the same flag, which are kept */
 export function names(text: string, before: string[] = []): string[] {
   const all = [...before, ...text.split(/(?<!\\),/).map((name) => name.replaceAll('\\,', ','))]
   if (all.every((name) => name) && new Set(all).size === all.length) return all
   throw refused('name,name,.. each once')
 }
 
-/** 'url' or 'url,url' of NATS servers. */
+/** Parses the addresses of NATS servers: 'url' or 'url,url'. */
 export function natsServers(text: string): string[] {
   const urls = addressesIn(text)
   if (urls.every((url) => SCHEME.test(url))) return urls
   throw refused('nats://host:port, or tls://, ws:// or wss://; or several with commas between them')
 }
 
-/** What stands before the colon, corrected. */
+/** The text with the word before its first colon replaced by the known word that is nearest to it. */
 function nearestHead(text: string, heads: readonly string[]): string | undefined {
   const [head, ...rest] = text.split(':')
   const near = nearest(head, heads)

@@ -1,8 +1,8 @@
-/** approxifer plan: what a scheme costs, beside what it replaces, and what can be done with a model. */
+/** approxifer plan: workers and memory of a scheme, compared with replication and ParM; and what a model can be used for. */
 
 import { basename } from 'node:path'
 import { ApproxiferError } from '../base/errors'
-import { doubtsOf, type OutputKind, sayCriterion } from '../base/output-kind'
+import { doubtsOf, sayCriterion } from '../base/output-kind'
 import type { SchemeOptions } from '../base/scheme'
 import { isOpen, type Signature } from '../base/tensor'
 import type { Codec, CodecOptions } from '../codec/codec'
@@ -18,14 +18,15 @@ import { asOptions, loadModel, type ModelOptions, shapes } from './files'
 import { table } from './table'
 import { wrap } from './terminal'
 
-/** Resident memory of one worker with a small model (45 to 80 MB on Node 20), and how often it holds its model. */
+/** Resident memory of one worker with a small model: 45 to 80 MB were measured on Node 20. */
 const WORKER_MB = 75
+/** How many times a worker's memory holds the model's bytes. */
 const MODEL_COPIES = 3
-/** An inference is timed so often, for so long at most: the first runs are slow until the runtime has compiled what they need. */
+/** Runs of the model of which the fastest counts, within `TIMED_MS`: the runtime compiles during the first runs, which are slow. */
 const TIMED_RUNS = 15
 const TIMED_MS = 1000
 const UNTIMED = { inferenceMs: null, inferenceShapes: null }
-/** What a lookup in a memory takes at most, as a rule (docs/reuse.md). */
+/** An upper bound of the time of most lookups in a memory (docs/reuse.md). */
 const LOOKUP_MS = 0.5
 
 export interface PlanOptions extends SchemeOptions, Pick<CodecOptions, 'preset'>, ModelOptions {
@@ -33,18 +34,19 @@ export interface PlanOptions extends SchemeOptions, Pick<CodecOptions, 'preset'>
   json?: boolean
 }
 
-/** What a model takes and gives, and what can be done with it; or the reason why it cannot be served. */
+/** A model's signature and abilities, or the reason why it cannot be served. */
 interface Judged extends Signature {
   ok: boolean
   abilities: Abilities | null
-  /** Milliseconds of one inference on one thread of this machine, of a query of these shapes; null where nobody could try it. */
+  /** Milliseconds of one inference on one thread of this machine; null where no sample query could be made. */
   inferenceMs: number | null
+  /** The shapes of that sample query's inputs. */
   inferenceShapes: readonly (readonly number[])[] | null
   warnings: readonly string[]
   reason: string | null
 }
 
-/** Exit code 1 for a model that cannot be served; the plan is printed all the same. */
+/** Prints the plan, also for a model that cannot be served; then the exit code is 1. */
 export async function plan(options: PlanOptions): Promise<void> {
   const { queries, stragglers, byzantine, workers, points, preset, model: path } = options
   const codec = codecFor(await loadCore(), { queries, stragglers, byzantine, workers, points, preset })
@@ -80,7 +82,7 @@ async function judge(path: string, file: ModelFile, options: ModelOptions): Prom
   }
 }
 
-/** The least of a few runs: what other processes do on this machine only makes them longer. */
+/** The time of the fastest run: other processes of the machine can only make a run slower. */
 async function timeOf(model: OnnxModel): Promise<Pick<Judged, 'inferenceMs' | 'inferenceShapes'>> {
   const { sample, signature } = model
   if (!sample) return UNTIMED
@@ -117,7 +119,9 @@ function verdict(name: string, judged: Judged): string {
       ]
     : [`${name} can be served, coded and remembered`]
   if (whyNotEqual) able.push(`  does not: agreement (--byzantine) and reuse.exact: ${whyNotEqual}`)
-  const rights = abilities.right.map((each) => `  right: ${kindSentence(each)}`)
+  const rights = abilities.right.map(
+    ({ output, right, why }) => `  right: ${output} where ${sayCriterion(right)}, since ${why}`,
+  )
   const signature = [`  takes ${shapes(inputs)}`, `  gives ${shapes(outputs)}`, ...(isRemembered ? rights : [])]
   return wrap(
     [...able, ...signature, ...adviceFor(judged), ...warnings.map((text) => `  warning: ${text}`)].join('\n'),
@@ -125,7 +129,7 @@ function verdict(name: string, judged: Judged): string {
   )
 }
 
-/** What an option brings depends on how long an inference takes, and on whose the machines are. */
+/** Whether the memory pays: that depends on how long an inference takes, and on whether it runs on this machine. */
 function adviceFor({ inputs, abilities, inferenceMs: ms, inferenceShapes }: Judged): string[] {
   if (ms === null) return []
   const tried = inputs.flatMap((input, i) => (isOpen(input) ? `${input.name} ${inferenceShapes?.[i].join('x')}` : []))
@@ -140,11 +144,7 @@ function adviceFor({ inputs, abilities, inferenceMs: ms, inferenceShapes }: Judg
   ]
 }
 
-function kindSentence({ output, right, why }: OutputKind): string {
-  return `${output} where ${sayCriterion(right)}, since ${why}`
-}
-
-/** What `createPredictor` does with this scheme, and what else there is. */
+/** The cost of the scheme as `createPredictor` would run it, of the paper's code, of replication and of ParM. */
 function costs(codec: Codec, modelBytes: number) {
   const { code, scheme } = codec
   const { queries, stragglers, byzantine, points, quorum } = scheme
@@ -161,7 +161,7 @@ function costs(codec: Codec, modelBytes: number) {
   }
 }
 
-/** @param codes  whether the model's queries can be mixed */
+/** @param codes  whether the model can be coded */
 function costTable({ scheme, approxifer, paper, replication, parm }: ReturnType<typeof costs>, codes: boolean): string {
   const { queries, stragglers, byzantine, code, points } = scheme
   const rows = table(['', 'workers', 'overhead', 'memory, about', 'note'])

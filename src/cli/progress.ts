@@ -1,13 +1,13 @@
-/** How far a measurement is: a bar on stderr where that is a terminal, and first figures there or wherever stderr goes. */
+/** The progress of a measurement on stderr: a bar, if stderr is a terminal, and lines of intermediate figures. */
 
 import { SingleBar } from 'cli-progress'
 import type { EvaluationProgress } from '../evaluate/experiment'
 import type { BatchModel } from '../evaluate/model'
 import { note, width } from './terminal'
 
-/** When the first figures are told, if there is more to come, in seconds; then again whenever twice as much time has passed. */
+/** Seconds until the first line of intermediate figures. Each further line comes after twice the time of the line before. */
 const FIRST = 5
-/** What is nearly done needs no first figures. */
+/** A measurement that ends within this many seconds prints no further line. */
 const LEAST_LEFT = 1
 
 export class ProgressBar {
@@ -24,7 +24,7 @@ export class ProgressBar {
     return (performance.now() - this.#begin) / 1000
   }
 
-  /** Begins with something new to count. @param since  when what the time left is told of began */
+  /** Begins a new phase. @param since  when the work began from which the time left is extrapolated */
   start(what: string, total: number, since = performance.now()): void {
     this.stop()
     this.#what = what
@@ -32,7 +32,7 @@ export class ProgressBar {
     this.#since = since
   }
 
-  /** The bar is as full as time has passed, of all that it will take. @param left  seconds; default: at the pace so far */
+  /** The bar shows the share of the expected time that has passed. @param left  seconds; default: extrapolated from `done` */
   update(done: number, left?: number): void {
     const passed = (performance.now() - this.#since) / 1000
     const rest = left ?? passed * (this.#total / done - 1)
@@ -46,13 +46,13 @@ export class ProgressBar {
     const text = `${this.#what}  ${this.#total}/${this.#total}, 59 min left `.length
     const barsize = Math.max(0, Math.min(40, width(process.stderr) - text))
     const format = '{what} {bar} {done}/{of}{left}'
-    // Without linewrap the terminal is told to wrap no lines, and Ctrl-C would leave it so.
+    // Without linewrap: true the library switches the terminal's line wrapping off, and after Ctrl-C it would stay off.
     const bar = new SingleBar({ format, barsize, clearOnComplete: true, linewrap: true })
     bar.start(1, at, payload)
     return bar
   }
 
-  /** A line of figures, where it is time for one; the text is only made then. */
+  /** Prints a line of intermediate figures if one is due. @param text  only called then */
   show(left: number, text: () => string): void {
     if (!this.shown || this.seconds < this.#next || left < LEAST_LEFT) return
     while (this.#next <= this.seconds) this.#next *= 2
@@ -86,10 +86,10 @@ export class TimedModel implements BatchModel {
   }
 }
 
-/** A pace is averaged over this many rows, inputs or groups: the first ones are slow, and the machine has other things to do. */
+/** The mean time covers about this many of the latest items: the first ones are slow, and the machine's load changes. */
 const WINDOW = 100
 
-/** Milliseconds for one of many, over the last of them. */
+/** The mean time of an item (a row, an input, a group), in milliseconds, over the latest items. */
 class Average {
   ms = 0
   #count = 0
@@ -101,7 +101,7 @@ class Average {
   }
 }
 
-/** Estimates the remaining time from the pace so far of each kind of work: inferences, inputs that are learned or looked up, and groups. */
+/** Estimates the remaining time from the mean time of each kind of work: an inference, a lookup with its lesson, and a group. */
 export class RemainingTime {
   readonly #rows = new Average()
   readonly #inputs = new Average()

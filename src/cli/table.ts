@@ -1,4 +1,4 @@
-/** Tables as plain columns, no boxes, no colours; where the terminal is too narrow for them, as lists. */
+/** Tables as plain columns, without boxes and colours; on a terminal too narrow for the columns, as lists. */
 
 import Table from 'cli-table3'
 import { width, wrap } from './terminal'
@@ -6,8 +6,8 @@ import { width, wrap } from './terminal'
 type Cell = string | number | undefined
 
 /**
- * @param head  names of the columns, '' for one that needs none. The first column says what a row is about. Where
- *   the second has no name, the first one's is a title of the whole table.
+ * @param head  names of the columns; a name may be ''. The first column names each row. Where the second column has no
+ *   name, the first column's name is the title of the whole table.
  */
 export function table(head: string[]) {
   const rows: Cell[][] = []
@@ -23,7 +23,7 @@ export function table(head: string[]) {
   }
 }
 
-/** Columns from which the cells of the last column are wrapped rather than the table made a list. */
+/** The least width at which the last column is still wrapped; below it the table is printed as a list. */
 const LEAST_LAST = 20
 
 const widest = (lines: readonly string[]) => Math.max(...lines.map((line) => line.length))
@@ -32,7 +32,7 @@ const parts = ['top', 'bottom', 'left', 'right', 'top-mid', 'top-left', 'top-rig
 const more = ['bottom-right', 'mid', 'left-mid', 'mid-mid', 'right-mid']
 const chars = { ...Object.fromEntries([...parts, ...more].map((part) => [part, ''])), middle: '  ' }
 
-/** @param last  to how many columns the cells of the last column are wrapped, if they are */
+/** @param last  the width to which the cells of the last column are wrapped; undefined: they are not wrapped */
 function columns(head: string[], rows: readonly Cell[][], last?: number): string[] {
   const style = { head: [], border: [], 'padding-left': 0, 'padding-right': 0 }
   const colWidths = head.map((_, i) => (i === head.length - 1 && last ? last : null))
@@ -44,7 +44,7 @@ function columns(head: string[], rows: readonly Cell[][], last?: number): string
     .map((line) => line.trimEnd())
 }
 
-/** A row as "name: value" lines, those after the first indented; empty cells are left out. */
+/** Each row as lines "name: value", all but its first line indented. Empty cells are left out. */
 function list(head: readonly string[], rows: readonly Cell[][]): string {
   const titled = head[1] === '' && head[0] !== ''
   const empty = (cell: Cell) => cell === undefined || cell === ''

@@ -1,4 +1,4 @@
-/** approxifer work: this machine's workers for a fleet. */
+/** approxifer work: joins a fleet with workers of this machine. */
 
 import { once } from 'node:events'
 import { ApproxiferError } from '../base/errors'
@@ -19,12 +19,12 @@ export interface WorkOptions extends ModelOptions, Access {
   json?: boolean
 }
 
-/** Works until it is told to stop (SIGTERM, SIGINT): then it answers what it has, for `grace` seconds at most. */
+/** Serves the fleet until SIGTERM or SIGINT. Then it answers the queries that it has, for `grace` seconds at most, and leaves. */
 export async function work(model: string, options: WorkOptions): Promise<void> {
   const { fleet, workers: count, name, key, grace, outputs, inputShapes, json } = options
   const say = (event: string, fields: object, text: string) =>
     json ? console.log(JSON.stringify({ event, ...fields })) : note(text)
-  checkFleet(fleet) // before the model is loaded
+  checkFleet(fleet) // before the model is loaded, which may take long
   const server = await connectOptions(options.nats, options)
   const exposed = exposedPassword(options, 'NATS_URL in the environment or --password-file')
   if (exposed) note(exposed)
@@ -33,13 +33,13 @@ export async function work(model: string, options: WorkOptions): Promise<void> {
     const own = { ...(name && { name }), ...(key && { key }) }
     const service = await serveNats(server, { fleet, workers, ...own, onWarning: note })
     const { names, identity } = service
-    const stop = signalled() // before anybody is told that it has joined
+    const stop = signalled() // listens before it prints that it has joined: a script may send the signal at once
     const [{ fingerprint }] = workers
     const joined = `joined fleet ${fleet} as ${names.join(', ')}, which is ${identity}; the model is ${fingerprint}`
     say('joined', { fleet, names, identity, fingerprint }, joined)
     const why = await Promise.race([stop, service.closed])
     if (why) {
-      say('draining', { fleet }, `${why}: leaving in good order (once more: at once)`)
+      say('draining', { fleet }, `${why}: answering open queries, then leaving (signal again to leave at once)`)
       await Promise.race([service.drain(1000 * grace), signalled().then(() => service.close())])
     }
     await service.closed

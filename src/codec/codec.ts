@@ -1,4 +1,4 @@
-/** A code with its decoder and locator: which rows a group of queries becomes, and how answers to them become answers to the queries. */
+/** A code with its decoder and locator: how a group of queries becomes coded rows, and how answers to the rows become answers to the queries. */
 
 import { checkNames, checkWord } from '../base/check'
 import { Scheme, type SchemeOptions, schemeOptions } from '../base/scheme'
@@ -11,28 +11,25 @@ import { resultsNeeded } from './locators'
 import { type CodeName, codeNames, type DecoderName, decoderNames, type LocatorName, locatorNames } from './names'
 
 export interface CodecOptions extends SchemeOptions {
-  /** 'aaai22': the paper's code, decoder and locator, where the options do not name others. */
+  /** 'aaai22': the paper's code, decoder and locator, unless the options name others. */
   preset?: 'aaai22' | undefined
-  /**
-   * Which rows. Default: 'systematic', but 'berrut', the paper's, with the preset, and with byzantine > 0, since without workers that can be
-   * asked again a liar can only be located.
-   */
+  /** The code. Default: 'systematic'; with the preset or byzantine > 0 the paper's 'berrut', since in coded groups a liar can only be located. */
   code?: CodeName | undefined
-  /** How missing answers are recovered. Default: 'berrut' for the code of that name, else 'kriging'. */
+  /** How missing answers are recovered. Default: 'berrut' with the code of that name, else 'kriging'. */
   decoder?: DecoderName | undefined
-  /** Who lies. Default 'residual' where byzantine > 0 ('vote' with the preset), else 'none'. */
+  /** How lies are found. Default: 'residual' if byzantine > 0 ('vote' with the preset), else 'none'. */
   locator?: LocatorName | undefined
 }
 
 export const codecOptions = [...schemeOptions, 'preset', 'code', 'decoder', 'locator'] as const
 
-/** Survivor sets whose decode weights are kept; all of them for N = 12, S = 3. */
+/** Survivor sets whose decode weights are cached: all of them for N = 12, S = 3. */
 const SETS = 512
 
-/** Sizes of groups whose weights are kept. */
+/** Group sizes whose weights are cached. */
 const SIZES = 64
 
-/** A code with its decoder and locator; makes groups. Holds no queries and no time. */
+/** A code with its decoder and locator, which makes groups. It holds no queries and no time. */
 export class Codec {
   readonly core: Core
   readonly scheme: Scheme
@@ -43,7 +40,7 @@ export class Codec {
   readonly #weights = new Map<number, readonly Float64Array[]>()
   readonly #decoded = new Map<string, Decoded>()
 
-  /** @throws RangeError for an option out of range, or a locator that the scheme gives too few results */
+  /** @throws RangeError for an option out of range, or if the scheme has too few results for the locator */
   constructor(core: Core, options: CodecOptions) {
     checkNames('', options, codecOptions)
     const { preset, code, decoder: chosen, locator: who, ...scheme } = options
@@ -71,7 +68,7 @@ export class Codec {
       const { quorum } = this.scheme
       throw new RangeError(`locator: '${this.locator}' needs ${needed} results, got a quorum of ${quorum}; set workers`)
     }
-    this.weightsFor(this.scheme.queries) // now, rather than while the first group waits
+    this.weightsFor(this.scheme.queries) // computed now instead of while the first group waits
   }
 
   static async create(options: CodecOptions & { core?: CoreOptions | undefined }): Promise<Codec> {
@@ -80,12 +77,11 @@ export class Codec {
     return new Codec(await loadCore(core), rest)
   }
 
-  /** A new, empty group. */
   open(): Group {
     return new Group(this)
   }
 
-  /** The scheme of a group that closed with this number of queries. */
+  /** The scheme of a group with this number of queries. */
   schemeFor(queries: number): Scheme {
     if (queries === this.scheme.queries) return this.scheme
     const scheme = this.#schemes.get(queries) ?? this.scheme.shorter(queries)
@@ -93,7 +89,7 @@ export class Codec {
     return scheme
   }
 
-  /** The weights of all rows of a group that closed with this number of queries. Shared: read-only. */
+  /** The weights of all rows of a group with this number of queries. Shared: read-only. */
   weightsFor(queries: number): readonly Float64Array[] {
     const weights = this.#weights.get(queries) ?? codes[this.code](this.schemeFor(queries))
     if (this.#weights.size >= SIZES) this.#weights.clear()
@@ -102,15 +98,15 @@ export class Codec {
   }
 
   /**
-   * Decode weights of a survivor set. Cached where they do not depend on the queries; shared: read-only.
+   * Decode weights of a survivor set, cached if they do not depend on the queries. Shared: read-only.
    *
-   * @param key  says which rows were coded and which of them survived
+   * @param key  identifies the coded rows and the survivors
    */
   decode(survivors: Survivors, key: string): Decoded {
     const decoder: Decoder = decoders[this.decoder]
     if (decoder.data) return decoder.decode(survivors)
     const decoded = this.#decoded.get(key) ?? decoder.decode(survivors)
-    this.#decoded.delete(key) // and in again, as the youngest
+    this.#decoded.delete(key) // deleted and set again, so that it is the newest
     const oldest = this.#decoded.keys().next().value
     if (this.#decoded.size >= SETS && oldest !== undefined) this.#decoded.delete(oldest)
     this.#decoded.set(key, decoded)

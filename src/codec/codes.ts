@@ -1,25 +1,25 @@
-/** Codes: which weighted sums of its queries a group sends to workers. */
+/** Codes: the weighted sums of its queries that a group sends to workers. */
 
 import type { Scheme } from '../base/scheme'
 import type { CodeName } from './names'
 
-/** By name: N rows of K weights each; rows sum to 1, so that coded queries stay in the range of the queries. */
+/** Each code gives N rows of K weights. A row's weights sum to 1, so that coded queries stay in the range of the queries. */
 export const codes = {
   /** The paper's: Berrut's interpolant through the queries, at the workers' nodes. */
   berrut: (scheme) => scheme.encode,
 
   /**
-   * The queries themselves, then M = N - K parities: answers that arrive are exact, the code only fills gaps.
+   * The queries themselves, then M = N - K parities: answers that arrive are exact, and the code only fills gaps.
    *
-   * Parities are first copies of all queries, as often as M allows: a copy is exact, and in all a mean of few queries says
-   * less than a copy of some. Of the R = M mod K others, few (at most K / 2): parity s is the mean of queries s, s + R,
-   * s + 2R, ...; means and not sums keep a parity in the input range, strided and not overlapping, since a mean of fewer
-   * queries says more about each of them. Many: means of pairs s, s + 1 (mod K).
+   * The first parities are copies of all queries, as many times as M allows: a copy is exact, and a mean of few queries says less overall
+   * than copies of some. Then follow R = M mod K means. If R is at most K / 2, mean s is over the queries s, s + R, s + 2R, ...: means
+   * instead of sums keep a parity in the range of inputs, and disjoint sets have the fewest queries, so that each mean says the most about
+   * each query. If R is larger, the means are over pairs s, s + 1 (mod K).
    */
   systematic: ({ queries: K, workers: N }) => [...unitRows(K), ...parities(K, N - K)],
 } satisfies Record<CodeName, (scheme: Scheme) => readonly Float64Array[]>
 
-/** The M parities of K queries that the systematic code has. */
+/** The M parities of the systematic code for K queries. */
 export function parities(K: number, M: number): Float64Array[] {
   const copies = K * Math.floor(M / K)
   const rest = M - copies
@@ -34,14 +34,14 @@ export function parities(K: number, M: number): Float64Array[] {
   ]
 }
 
-/** The weights of all queries themselves: views of one row of zeros and a 1, since of 1,000 queries rows of their own are 8 MB. */
+/** Rows of weights of the queries themselves. All are views of a single row of zeros and a 1, since 1,000 rows of their own would take 8 MB. */
 function unitRows(K: number): Float64Array[] {
   const row = new Float64Array(2 * K - 1)
   row[K - 1] = 1
   return Array.from({ length: K }, (_, i) => row.subarray(K - 1 - i, 2 * K - 1 - i))
 }
 
-/** The weights of a query itself. */
+/** The row of weights that gives a query itself. */
 export function unitRow(K: number, query: number): Float64Array {
   return mean(K, [query])
 }

@@ -1,7 +1,7 @@
 /**
- * Queries recovered from the answers to other rows. Of a large group only near rows are used. Kriging solves for all rows at once, which takes time with
- * their third power: half a second for a thousand. Rows that are far away hardly count: from the nearest 64 of 80 to 250 rows as many labels were right or
- * more, and errors were smaller (docs/research.md). Geostatistics calls it a moving neighbourhood.
+ * Recovers queries from the answers to other rows. In a large group only near rows are used (a moving neighbourhood, in geostatistics):
+ * kriging solves for all rows at once in cubic time, half a second for a thousand rows. Far rows hardly matter: from the nearest 64 of 80
+ * to 250 rows at least as many labels were right, and errors were smaller (docs/research.md).
  */
 
 import { expected } from '../base/check'
@@ -11,24 +11,24 @@ import type { Codec } from './codec'
 import { unitRow } from './codes'
 import { type Decoder, decoders, type Survivors } from './decoders'
 
-/** One coded query: a weighted sum of the group's queries, or one of them as it is. */
+/** A coded query: a weighted sum of the group's queries, or one of them unchanged. */
 export interface CodedRow {
   /** 0 .. N-1. */
   readonly index: number
   /** Its weights over the group's queries. Shared: read-only. */
   readonly weights: Float64Array
-  /** The query that it equals, if it equals one: its answer is then exact. */
+  /** The number of the query that it equals, if any: its answer is then exact. */
   readonly query?: number
-  /** What a worker is asked. Owned by the group: read, do not write or transfer. */
+  /** The values to send to a worker. Owned by the group: do not write or transfer them. */
   readonly data: Float32Array
 }
 
-/** A row, and what its group knows of it. */
+/** A row with the group's own state. */
 export interface OwnRow extends CodedRow {
-  /** Known when the number of queries is. */
+  /** Set once the number of queries is known. */
   weights: Float64Array
   answer: Float32Array | undefined
-  /** Its answer was taken for a lie. */
+  /** Whether its answer was taken for a lie. */
   dropped: boolean
 }
 
@@ -38,34 +38,34 @@ export const answerOf = ({ answer }: OwnRow) => answer as Float32Array
 export interface Recovery {
   query: number
   answer: Float32Array
-  /** It was recovered from the answers to the group's other rows. */
+  /** Recovered from the answers to the group's other rows. */
   source: 'code'
-  /** How many queries had no exact answer, this one included. */
+  /** Number of queries without an exact answer, this one included. */
   missing: number
-  /** How uncertain the answer is, from 0 to about 1, where the decoder knows (kriging). */
+  /** Uncertainty of the answer, from 0 to about 1, if the decoder knows it (kriging). */
   variance?: number | undefined
 }
 
-/** Rows that some queries are recovered from, at most. */
+/** Most rows that some queries are recovered from. */
 const NEIGHBOURS = 64
-/** Queries that share them. */
+/** Queries that share a neighbourhood. */
 const TOGETHER = 16
-/** Multiplications that the search may take: of many rows only some values are compared, evenly spread. */
+/** Most multiplications of the search: with many rows only some values are compared, evenly spread. */
 const PRODUCTS = 2 ** 17
 
 interface Closed extends Pick<Survivors, 'scheme' | 'gram'> {
   codec: Codec
   rows: readonly OwnRow[]
   queries: readonly Float32Array[]
-  /** Those that parities are made of. */
+  /** The queries that parities mix. */
   mixed: readonly number[]
 }
 
 /**
- * Queries recovered from the answers to the rows `have`.
+ * Recovers queries from the answers to the rows `have`.
  *
- * @param missing  queries that have no exact answer
- * @throws ApproxiferError QUORUM where fewer answers came than the code can decode from
+ * @param missing  number of queries without an exact answer
+ * @throws ApproxiferError QUORUM if fewer answers came than the code needs
  */
 export function decode(
   group: Closed,
@@ -83,7 +83,7 @@ export function decode(
   const wanted = data ? queries : group.queries.map((_, query) => query)
   const { core, code } = codec
   const weightsOf = own.map(({ weights }) => weights)
-  // Each by its name: a spread takes as long as the rest of this.
+  // Named one by one: a spread takes as long as the rest of this function.
   const survivors = { core, code, scheme, most: largestParity(own), gram, have, rows: weightsOf, wanted }
   const decoded = codec.decode(survivors, data ? '' : `${group.queries.length}:${mixed}:${have}`)
   const weights = data ? decoded.weights : queries.map((query) => decoded.weights[query])
@@ -91,7 +91,7 @@ export function decode(
   return queries.map((query, i) => recovery(query, answers[i], missing, decoded.variance?.[data ? i : query]))
 }
 
-/** The same of many rows: a few queries at a time, each time from the few rows that are nearest. */
+/** Decodes from many rows: a few queries at a time, each time from the nearest rows. */
 function decodeNearby(group: Closed, queries: readonly number[], missing: number, rows: readonly OwnRow[]): Recovery[] {
   const { codec } = group
   const recovered: Recovery[] = []
@@ -114,7 +114,7 @@ function decodeNearby(group: Closed, queries: readonly number[], missing: number
   return recovered
 }
 
-/** Queries in the row that mixes most of them. */
+/** Number of queries in the row that mixes most. */
 function largestParity(rows: readonly CodedRow[]): number {
   let most = 1
   for (const { query, weights } of rows) if (query === undefined) most = Math.max(most, mixedBy(weights))
@@ -133,7 +133,7 @@ function recovery(query: number, answer: Float32Array, missing: number, variance
   return known
 }
 
-/** Rows of weights, one after the other. */
+/** Concatenates rows of weights. */
 export function flat(rows: readonly Float64Array[]): Float32Array {
   const out = new Float32Array(rows.length * rows[0].length)
   rows.forEach((row, i) => {
@@ -143,11 +143,11 @@ export function flat(rows: readonly Float64Array[]): Float32Array {
 }
 
 /**
- * The rows that mix some queries, and those nearest to them.
+ * Rows that mix the queries, and the nearest other rows.
  *
- * @param queries  their numbers in the group, at most TOGETHER
- * @param data     of these
- * @returns positions of the rows that are near, and what a decoder is told of them: points of a group of their own
+ * @param queries  numbers in the group, at most TOGETHER
+ * @param data     their values
+ * @returns positions of these rows, and the decoder's inputs for a group made of these rows and the queries
  */
 function neighbourhood(
   core: Core,
@@ -161,10 +161,10 @@ function neighbourhood(
   return { near, rows: units, wanted: queries.map((_, i) => near.length + i), gram: () => core.gram(points) }
 }
 
-/** Positions, ascending: of each query as many. */
+/** Positions of rows, ascending; each query gets equally many. */
 function nearest(rows: readonly CodedRow[], queries: readonly number[], data: readonly Float32Array[]): number[] {
   const mixing = rows.flatMap(({ weights }, at) => (queries.some((query) => weights[query]) ? at : []))
-  const chosen = new Set(mixing.length > NEIGHBOURS / 2 ? [] : mixing) // with the paper's code all are mixed
+  const chosen = new Set(mixing.length > NEIGHBOURS / 2 ? [] : mixing) // with the paper's code every row mixes all queries
   const ranked = data.map((query) => closest(rows, query, data.length))
   for (let rank = 0; rank < NEIGHBOURS; rank++) {
     for (const order of ranked) {
@@ -174,7 +174,7 @@ function nearest(rows: readonly CodedRow[], queries: readonly number[], data: re
   return [...chosen].sort((a, b) => a - b)
 }
 
-/** The NEIGHBOURS closest rows, the closest first. @param among  queries for which this is done */
+/** The NEIGHBOURS closest rows, closest first. @param among  number of queries that share the limit of multiplications */
 function closest(rows: readonly CodedRow[], query: Float32Array, among: number): number[] {
   const step = Math.ceil((query.length * rows.length * among) / PRODUCTS)
   const distances = Float64Array.from(rows, ({ data }) => {

@@ -1,4 +1,4 @@
-/** Decoders: from a survivor set to the weights that recover what is missing. */
+/** Decoders: the weights that recover missing answers from a survivor set. */
 
 import type { Scheme } from '../base/scheme'
 import type { Core } from '../core/core'
@@ -6,7 +6,7 @@ import { unitRow } from './codes'
 import { gramOf, type KrigingKernel, kriging } from './kriging'
 import type { CodeName, DecoderName } from './names'
 
-/** What a decoder may look at. */
+/** Inputs of a decoder. */
 export interface Survivors {
   core: Core
   code: CodeName
@@ -15,37 +15,40 @@ export interface Survivors {
   have: readonly number[]
   /** Their weights over the queries, in the same order. */
   rows: readonly Float64Array[]
-  /** Queries in the row that mixes most of them. */
+  /** Number of queries in the row that mixes most. */
   most: number
   /** Queries to recover. */
   wanted: readonly number[]
-  /** Gram matrix of the group's queries (K², row-major); computed when first asked for. */
+  /** Gram matrix of the group's queries (K², row-major); computed on the first call. */
   gram(): Float64Array
 }
 
 export interface Decoded {
-  /** For every query that is wanted, weights over the answers of `have`. */
+  /** For each wanted query, weights over the answers of `have`. */
   weights: readonly Float64Array[]
-  /** For every one, how uncertain that is, in units of the answers' own variance. */
+  /** For each wanted query, its uncertainty in units of the answers' own variance. */
   variance?: Float64Array
 }
 
 export interface Decoder {
-  /** Codes whose rows it understands. */
+  /** Codes whose rows it can decode. */
   codes: readonly CodeName[]
-  /** Looks at the queries, so that its weights cannot be cached per survivor set. The others are asked for all queries. */
+  /**
+   * Whether it depends on the queries' values, so that its weights cannot be cached for a survivor set. Other decoders compute weights for
+   * all queries.
+   */
   data: boolean
   decode(survivors: Survivors): Decoded
 }
 
-/** Added to the diagonal, relative to its mean: least squares stay solvable where rows depend on each other. */
+/** Added to the diagonal, relative to its mean, so that least squares can be solved if rows are linearly dependent. */
 const RIDGE = 1e-9
 
 export const decoders = {
-  /** The paper's: Berrut's interpolant through the survivors' nodes. */
+  /** The paper's decoder: Berrut's interpolant through the survivors' nodes. */
   berrut: { codes: ['berrut'], data: false, decode: ({ scheme, have }) => ({ weights: scheme.decode(have) }) },
 
-  /** Least squares on the rows: exact where the model is affine. */
+  /** Least squares on the rows: exact if the model is affine. */
   'least-squares': {
     codes: ['berrut', 'systematic'],
     data: false,
@@ -56,24 +59,24 @@ export const decoders = {
   kriging: { codes: ['berrut', 'systematic'], data: true, decode: kriged },
 } satisfies Record<DecoderName, Decoder>
 
-/** Points are the returned coded queries and then the queries that are wanted. */
+/** The points are the answered coded queries, then the wanted queries. */
 function kriged({ core, code, rows, most, wanted, gram }: Survivors): Decoded {
   const points = [...rows, ...wanted.map((query) => unitRow(rows[0].length, query))]
   return kriging(core, gramOf(points, gram()), rows.length, kernelFor(code, most))
 }
 
 /**
- * By measurement on MNIST, Fashion-MNIST and CIFAR models. A parity of two queries is near enough to both for a nearly linear model; of
- * more, it is not.
+ * Kernels found by measurement on MNIST, Fashion-MNIST and CIFAR models. A parity of two queries is near enough to both for a nearly linear
+ * model; a parity of more is not.
  *
- * @param most  queries in the largest parity
+ * @param most  number of queries in the largest parity
  */
 export function kernelFor(code: CodeName, most: number): KrigingKernel {
   if (code === 'berrut') return { mix: 0.3, scale: 1, noise: 0.003 }
   return most <= 2 ? { mix: 0.6, scale: 3, noise: 0.01 } : { mix: 0.6, scale: 1.5, noise: 0.02 }
 }
 
-/** Eᵀ·pinv(U): the rows' least-squares weights for every query. */
+/** Eᵀ·pinv(U): least-squares weights of the rows for every query. */
 function leastSquares(core: Core, rows: readonly Float64Array[], K: number): Float64Array[] {
   const f = rows.length
   const square = gramOf(

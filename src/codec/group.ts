@@ -1,4 +1,4 @@
-/** One coded group: what its queries become, which of its answers are lies, what is recovered from the others. */
+/** A coded group: how its queries are encoded, which of its answers are lies, and what is recovered from the others. */
 
 import { append, NONE } from '../base/arrays'
 import { checkInteger, expected } from '../base/check'
@@ -9,29 +9,29 @@ import { answerOf, type CodedRow, decode, flat, type OwnRow, type Recovery } fro
 import { gramOf } from './kriging'
 import { locators } from './locators'
 
-/** A row whose answer may be a lie; scores compare within one locator and group only. */
+/** A row whose answer may be a lie. Scores can be compared only within a locator and a group. */
 export interface Suspect {
   row: CodedRow
   score: number
 }
 
-/** Sets of queries whose loss is rehearsed in a group. */
+/** Number of sets of queries whose loss is rehearsed in a group. */
 const REHEARSALS = 8
 
-/** The weights of a row while its group is open. */
+/** A row's weights while its group is open. */
 const UNKNOWN = new Float64Array()
 
 /**
- * One coded group: open while queries join, then closed, then fed with answers. A small state machine
- * without a clock: when to close, to locate and to recover is the caller's affair.
+ * A coded group: queries join while it is open, then it is closed, then it gets answers. A state machine without a clock: the caller
+ * decides when to close, to locate and to recover.
  */
 export class Group {
   readonly #codec: Codec
   #rows: OwnRow[] = NONE
   #queries: Float32Array[] = NONE
-  /** Queries that the parities are made of: those unanswered when the group closed. */
+  /** Queries that the parities mix: those unanswered when the group closed. */
   #mixed: readonly number[] = NONE
-  /** Of the closed group. */
+  /** Set when the group is closed. */
   #scheme: Scheme | undefined
   #gram: Float64Array | undefined
 
@@ -39,24 +39,24 @@ export class Group {
     this.#codec = codec
   }
 
-  /** Queries that joined. */
+  /** Number of queries that joined. */
   get size(): number {
     return this.#queries.length
   }
 
-  /** The scheme of the closed group, for as many queries as joined. */
+  /** The scheme of the closed group, for the number of queries that joined. */
   get scheme(): Scheme {
     if (!this.#scheme) throw new TypeError('group: expected a closed group, got an open one')
     return this.#scheme
   }
 
-  /** Answers that came and were not dropped. */
+  /** Indices of rows that were answered and not dropped. */
   get survivors(): number[] {
     return this.#rows.filter(counts).map(({ index }) => index)
   }
 
   /**
-   * Adds a query. The group keeps the row and does not write to it. Values must be finite; that is not checked here.
+   * Adds a query. The group keeps the array and does not write to it. Values must be finite; this is not checked here.
    *
    * @returns the query's number in the group
    */
@@ -73,18 +73,17 @@ export class Group {
     return number
   }
 
-  /** Rows that can be sent already: with the systematic code the queries that have joined. */
+  /** Rows that can be sent before the group closes: with the systematic code the queries that have joined. */
   get ready(): readonly CodedRow[] {
     return this.#scheme ? [] : this.#rows
   }
 
   /**
-   * Encodes.
+   * Closes the group and encodes its queries.
    *
-   * @param mix  the queries that parities are made of, where the others are known well enough without; only with the
-   *   systematic code and byzantine 0. Default: all that were not answered by now. Fewer queries in a parity mean that
-   *   it says more about each of them
-   * @returns the rows that were not `ready` before, for as many different workers; with the systematic code the parities
+   * @param mix  the queries that parities mix; only with the systematic code and byzantine 0. Default: all that are unanswered. With fewer
+   * queries a parity says more about each
+   * @returns the rows that were not `ready` before, each for a worker of its own; with the systematic code the parities
    */
   close(mix?: readonly number[]): readonly CodedRow[] {
     if (this.#scheme || !this.size) throw new TypeError(`group: expected an open group with queries, got ${this.size}`)
@@ -114,7 +113,7 @@ export class Group {
     this.#rows = append(this.#rows, { index, weights, query, data, answer: undefined, dropped: false })
   }
 
-  /** Weighted sums of the queries; of the systematic code's parities each from those that it mixes, which are few of many. */
+  /** Weighted sums of the queries. A parity of the systematic code is computed from the queries that it mixes, which are few of many. */
   #combined(rows: readonly Float64Array[]): Float32Array[] {
     const { core, code } = this.#codec
     if (!rows.length) return []
@@ -129,12 +128,12 @@ export class Group {
     })
   }
 
-  /** Whether a parity tells of a query. */
+  /** Whether a parity mixes the query. */
   mixes(query: number): boolean {
     return this.#mixed.includes(query)
   }
 
-  /** All N rows of weights; the systematic code's parities only mix the queries that need it. */
+  /** All N rows of weights; the systematic code's parities mix only unanswered queries. */
   #encodeRows(): readonly Float64Array[] {
     const { queries: K, workers: N } = this.scheme
     const all = this.#codec.weightsFor(K)
@@ -157,7 +156,7 @@ export class Group {
     return this.#rows[index]
   }
 
-  /** Takes the answer to a row, once, and keeps it. Values must be finite; that is not checked here. */
+  /** Keeps the answer to a row; each row takes one. Values must be finite; this is not checked here. */
   add(row: CodedRow, answer: Float32Array): void {
     const own = this.#rows[row.index]
     if (own !== row) throw new RangeError(`row: expected one of this group, got ${row.index}`)
@@ -169,7 +168,7 @@ export class Group {
     own.answer = answer
   }
 
-  /** Forgets all answers and verdicts, so that another survivor set can be tried on the same rows. */
+  /** Removes all answers and verdicts, so that another survivor set can be tried on the same rows. */
   forget(): void {
     for (const row of this.#rows) {
       row.answer = undefined
@@ -184,7 +183,7 @@ export class Group {
 
   #exact(query: number): OwnRow | undefined {
     const isIts = (row: OwnRow) => row.query === query && counts(row)
-    const own = this.#rows[query] // the systematic code's first
+    const own = this.#rows[query] // first in the systematic code
     return own && isIts(own) ? own : this.#rows.find(isIts)
   }
 
@@ -193,7 +192,7 @@ export class Group {
     return this.#numbers().filter((query) => !this.#exact(query))
   }
 
-  /** Finds up to `byzantine` liars among the answers that came, and drops their answers. */
+  /** Finds up to `byzantine` lies among the answers, and drops them. */
   locate(): Suspect[] {
     const { core, locator } = this.#codec
     const { scheme, survivors: have } = this
@@ -207,9 +206,9 @@ export class Group {
   }
 
   /**
-   * Answers for all that is missing, from the answers that came.
+   * Recovers all missing answers from the answers that came.
    *
-   * @throws ApproxiferError QUORUM where fewer came than the code can decode from
+   * @throws ApproxiferError QUORUM if fewer came than the code needs
    */
   recover(): Recovery[] {
     const missing = this.missing()
@@ -217,12 +216,12 @@ export class Group {
   }
 
   /**
-   * What other queries' recoveries would have been, had they been lost in the place of `lost`. For a group whose
-   * answers have all come in the end: each recovery shows once more how good recovered answers are.
+   * Recoveries of other queries, as if they had been lost instead of `lost`. If all answers of a group have come, each shows once more how
+   * good recoveries are.
    *
    * @param lost       queries that were missing when the group was decoded
    * @param survivors  rows that it was decoded from
-   * @returns the recoveries of others, as many as were lost at a time, decoded when they are asked for
+   * @returns sets of as many recoveries as were lost, each decoded on demand
    */
   *rehearse(lost: readonly number[], survivors: readonly number[]): Generator<Recovery[]> {
     const mixed = this.#mixed.length
@@ -247,7 +246,7 @@ export class Group {
     })
   }
 
-  /** Queries recovered from the rows `have`, where `missing` have no exact answer. */
+  /** Recovers queries from the rows `have`. @param missing  number of queries without an exact answer */
   #decode(queries: readonly number[], missing: number, have: readonly number[]): Recovery[] {
     const [rows, mixed] = [this.#rows, this.#mixed]
     const group = { codec: this.#codec, scheme: this.scheme, rows, mixed, queries: this.#queries }
@@ -259,7 +258,7 @@ export class Group {
     return this.#gram
   }
 
-  /** U G Uᵀ for some rows: the coded queries' Gram matrix from that of the queries. */
+  /** U G Uᵀ: the Gram matrix of coded queries, from that of the queries. */
   #gramOf(rows: readonly CodedRow[]): Float64Array {
     return gramOf(
       rows.map(({ weights }) => weights),

@@ -1,9 +1,9 @@
-/** Kriging: answers as a Gaussian process over inputs, of which some were seen. */
+/** Kriging: the answers as a Gaussian process over the inputs, of which some were observed. */
 
 import { rowSums } from '../base/stats'
 import type { Core } from '../core/core'
 
-/** `mix` of a linear kernel, the rest RBF of this `scale`, on inputs of mean square length 1; `noise` on the diagonal. */
+/** A kernel: `mix` parts linear, the rest RBF of this `scale`, on inputs scaled to mean square length 1; `noise` is added to the diagonal. */
 export interface KrigingKernel {
   mix: number
   scale: number
@@ -13,10 +13,10 @@ export interface KrigingKernel {
 /**
  * Ordinary kriging (Rasmussen, Williams, 2006, 2.7, with a constant mean).
  *
- * @param gram  of the points seen and then the targets (n², row-major); where its origin lies does not matter
- * @param seen  how many of the n points were seen, >= 1; the others are targets
- * @returns of each target weights over the points seen, which sum to 1, and the variance of its error in units of the
- *   answers' own. 0: a point seen; about 1: unlike all
+ * @param gram  of the observed points, then of the targets (n², row-major); its origin does not matter
+ * @param seen  how many of the n points were observed, >= 1; the others are targets
+ * @returns for each target the weights over the observed points, which sum to 1, and the variance of its error in units of the answers' own
+ * variance: 0 at an observed point, about 1 far from all
  */
 export function kriging(core: Core, gram: Float64Array, seen: number, kernel: KrigingKernel) {
   const n = Math.round(Math.sqrt(gram.length))
@@ -44,10 +44,10 @@ export function kriging(core: Core, gram: Float64Array, seen: number, kernel: Kr
   return { weights, variance }
 }
 
-/** Share of the points' mean square length below which what is left after centring is rounding. */
+/** Share of the points' mean square length below which a centred Gram matrix is only rounding. */
 const ROUNDING = 1e-12
 
-/** The Gram matrix with the mean of the points seen as origin; zeros where they are all alike, but for rounding. */
+/** The Gram matrix with its origin at the mean of the observed points; zeros if all points are equal up to rounding. */
 export function centred(gram: Float64Array, n: number, seen: number): Float64Array {
   const means = new Float64Array(n)
   let mean = 0
@@ -65,11 +65,11 @@ export function centred(gram: Float64Array, n: number, seen: number): Float64Arr
   return after > ROUNDING * before ? out : out.fill(0)
 }
 
-/** Kernel matrix of n points, of which the first `seen` set the scale: their mean diagonal becomes 1. */
+/** Kernel matrix of n points. The first `seen` set the scale: their mean diagonal becomes 1. */
 export function covariance(gram: Float64Array, n: number, seen: number, { mix, scale }: KrigingKernel): Float64Array {
   let unit = 0
   for (let i = 0; i < seen; i++) unit += gram[i * n + i] / seen
-  unit ||= 1 // all points alike: so are the distances
+  unit ||= 1 // all points are equal, so any unit will do
   const k = new Float64Array(n * n)
   for (let i = 0; i < n; i++) {
     for (let j = 0; j <= i; j++) {
@@ -81,7 +81,7 @@ export function covariance(gram: Float64Array, n: number, seen: number, { mix, s
   return k
 }
 
-/** Gram matrix of weighted sums: P G Pᵀ, for rows of P (n², row-major). Most weights are zero. */
+/** Gram matrix of weighted sums: P G Pᵀ, for rows of P (n², row-major). Zero weights are skipped. */
 export function gramOf(rows: readonly Float64Array[], gram: Float64Array): Float64Array {
   const [n, K] = [rows.length, rows[0].length]
   const half = new Float64Array(n * K)

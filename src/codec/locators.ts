@@ -1,11 +1,11 @@
-/** Locators: which of the returned answers are lies. */
+/** Locators: find lies among the returned answers. */
 
 import type { Scheme } from '../base/scheme'
 import type { AnswerRows, Core } from '../core/core'
 import { covariance, type KrigingKernel } from './kriging'
 import type { LocatorName } from './names'
 
-/** What a locator may look at. Positions count through `have`. */
+/** Inputs of a locator. Positions are indices of `have`. */
 export interface Results {
   core: Core
   scheme: Scheme
@@ -13,27 +13,27 @@ export interface Results {
   have: readonly number[]
   /** Their answers, in the same order. */
   answers: AnswerRows
-  /** Gram matrix of the returned coded queries (|have|², row-major); computed when first asked for. */
+  /** Gram matrix of the returned coded queries (|have|², row-major); computed on the first call. */
   gram(): Float64Array
 }
 
-/** A position in `have` and why it is suspected; scores compare within one locator and group only. */
+/** A position in `have` and its score. Scores can be compared only within a locator and a group. */
 export interface Accusation {
   position: number
   score: number
 }
 
-/** A score for every position, the up to `limit` that are accused first, the strongest of them in front. */
+/** Scores all positions: first up to `limit` accused ones, the most suspected first. */
 export type Locator = (results: Results, limit: number) => Accusation[]
 
 /**
- * The residual locator's covariance: RBF of this scale on inputs scaled to mean square length 1, not
- * centred, with noise on the diagonal. Found by measurement on MNIST, Fashion-MNIST and CIFAR models.
+ * The residual locator's kernel: RBF of this scale on inputs scaled to mean square length 1, not centred, with noise on the diagonal. Found
+ * by measurement on MNIST, Fashion-MNIST and CIFAR models.
  */
 export const LocatorKernel: KrigingKernel = { mix: 0, scale: 1, noise: 0.01 }
 
 export const locators = {
-  /** Leave-one-out residuals: the answer that the others explain worst goes, then again on the rest. */
+  /** Leave-one-out residuals: drops the answer that the others explain worst, then repeats on the rest. */
   residual({ core, have, answers, gram }, limit) {
     const rounds = Math.min(limit, have.length - 1)
     const { order, scores } = core.residual(
@@ -46,17 +46,17 @@ export const locators = {
     return [...order, ...others].map((position) => ({ position, score: scores[position] }))
   },
 
-  /** The paper's vote, Q(0) = 1. Blind at a node β = 0. */
+  /** The paper's vote, with Q(0) = 1. It cannot find a lie at a node β = 0. */
   vote: (results) => mostVoted(results, false),
 
-  /** The same vote from the unit-norm solution: no blind spot. */
+  /** The same vote with a solution of unit length, which has no blind spot. */
   'vote-unit': (results) => mostVoted(results, true),
 
-  /** Nobody. */
+  /** Accuses no row. */
   none: () => [],
 } satisfies Record<LocatorName, Locator>
 
-/** Results that a locator needs at least; fewer leave more unknowns than equations. */
+/** Results that a locator needs: with fewer it has more unknowns than equations. */
 export function resultsNeeded(name: LocatorName, scheme: Scheme): number {
   if (!name.startsWith('vote') || !scheme.byzantine) return 1
   return 2 * (scheme.queries + scheme.byzantine) - Number(name === 'vote')

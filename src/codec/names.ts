@@ -1,4 +1,4 @@
-/** What codes, decoders and locators are called, apart from them: flags are checked before these are loaded. */
+/** Names of codes, decoders and locators, in a file of their own so that flags can be checked without loading the codec. */
 
 export const codeNames = ['berrut', 'systematic'] as const
 export const decoderNames = ['berrut', 'least-squares', 'kriging'] as const

@@ -1,37 +1,37 @@
-/** The numerical core: one interface, two implementations that agree to the bit. */
+/** The numerical core: one interface with two implementations, in WASM and in JavaScript, that agree to the bit. */
 
 import type { FilterBank } from './filter-bank'
 import type { KernelMatrix } from './kernel-matrix'
 
-/** Answers may be f32 as models give them, or f64. */
+/** Rows of f32, as models give them, or of f64. */
 export type AnswerRows = readonly (Float32Array | Float64Array)[]
 
 export interface Residuals {
-  /** The rows dropped, in order. */
+  /** The dropped rows, in the order of the rounds. */
   order: Int32Array
-  /** Each row's score when it was dropped; of the last round if it stayed. */
+  /** A row's score in the round that dropped it, or in the last round if it stayed. */
   scores: Float64Array
 }
 
-/** Rows kept by a core. */
+/** Rows of f32 that stay in a core's memory, to be searched there. */
 export interface RowTable {
   /** Copies a row in. */
   set(index: number, row: Float32Array): void
   /** A copy of a row. */
   get(index: number): Float32Array
-  /** |row i - row|² of rows from .. to - 1, in f32; fresh. */
+  /** |row i - row|² of rows from .. to - 1, in f32. A new array. */
   distances(row: Float32Array, to: number, from?: number): Float32Array
 }
 
-/** Rows of two halves in 8 bits a value, kept by a core. */
+/** Rows of 8-bit values in two halves that stay in a core's memory. The second half changes its sign when an image is mirrored. */
 export interface HalvesTable {
   /** Copies a row in. */
   set(index: number, row: Int8Array): void
   /** A copy of a row. */
   get(index: number): Int8Array
   /**
-   * To rows from .. to - 1, in f32, exact but for the last rounding; and with the second half of the row negated. Until it is asked for others,
-   * or a row is set.
+   * Squared distances to rows from .. to - 1, in f32, exact up to the last rounding: `plain` to the row itself, `turned` to the row with
+   * its second half negated. Valid until the next call of `distances` or `set`.
    *
    * @param from  a multiple of 4
    */
@@ -40,26 +40,26 @@ export interface HalvesTable {
 
 export interface FilterBankOptions {
   channels: number
-  /** Of an image. */
+  /** Of the image, in pixels. */
   height: number
   width: number
   /** Half of all filters, channels x 5 x 5 floats each; the other half are their mirror images. */
   filters: readonly Float32Array[]
-  /** What is taken off a normalised patch before it is filtered. */
+  /** Subtracted from a normalised patch before it is filtered. */
   mean: Float32Array
   /** Added to the variance of a patch. */
   contrast: number
-  /** Responses below this are noise. */
+  /** Responses below this count as noise. */
   threshold: number
 }
 
 /**
- * Pure functions on rows. Inputs are read and never kept; results belong to the caller and are freshly
- * allocated unless the caller gives the rows to write to. Rows of one call have equal length. Sizes are the caller's duty: nothing is checked here.
+ * Pure functions on rows. Inputs are only read; results are new arrays of the caller, unless the caller gives the rows to write to. Rows of
+ * one call have equal length. The caller is responsible for sizes: nothing is checked here.
  */
 export interface Core {
   readonly kind: 'wasm' | 'js'
-  /** Why this is not the WASM core, when WASM was wanted. */
+  /** Why this is the JavaScript core although WASM was wanted. */
   readonly fallback?: string
 
   /**
@@ -83,30 +83,29 @@ export interface Core {
   vote(answers: AnswerRows, basis: Float64Array, errors: number, unit: boolean): Int32Array
 
   /**
-   * The rows that the others explain worst: standardised squared leave-one-out residuals under a Gaussian
-   * process with this kernel (f x f, row-major) and `noise` times its mean diagonal; the largest goes,
-   * `rounds` times (1 .. f - 1).
+   * Leave-one-out residuals under a Gaussian process with this kernel (f x f, row-major) and `noise` times its mean diagonal: the rows that
+   * the others explain worst. In each of `rounds` rounds (1 .. f - 1) the row with the largest standardised squared residual is dropped.
    *
-   * @throws RangeError where kernel and noise are not positive definite
+   * @throws RangeError if kernel and noise are not positive definite
    */
   residual(answers: AnswerRows, kernel: Float64Array, noise: number, rounds: number): Residuals
 
-  /** At most `capacity` rows of `width` values that stay with the core, to be searched in place; it grows with them. */
+  /** A table of at most `capacity` rows of `width` values, in memory of the core that grows with them. */
   table(width: number, capacity: number): RowTable
 
-  /** The same of rows of twice `half` integers; their unit is a power of two. */
+  /** A table of at most `capacity` rows of twice `half` integers. @param unit  the value of 1, a power of two */
   halvesTable(half: number, capacity: number, unit: number): HalvesTable
 
-  /** Filters for one kind of image, which stay with the core. */
+  /** Filters for images of one size, in memory of the core. */
   filterBank(options: FilterBankOptions): FilterBank
 
-  /** An empty kernel matrix for regression with this number of outputs, which stays with the core. */
+  /** An empty kernel matrix for regression with this number of outputs, in memory of the core. */
   kernelMatrix(outputs: number): KernelMatrix
 
   /**
    * Inverse (n x n, row-major) of a symmetric positive definite matrix, by Cholesky.
    *
-   * @throws RangeError where it is not positive definite
+   * @throws RangeError if it is not positive definite
    */
   inverse(matrix: Float64Array): Float64Array
 }

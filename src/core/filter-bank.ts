@@ -1,20 +1,20 @@
-/** Filters on all patches of an image, pooled; kept by a core, with one layout for both cores. */
+/** Filters all patches of an image and pools the responses. Both cores share this memory layout. */
 
 import type { FilterBankOptions } from './core'
 import { type CoreFunction, layOut, type Space } from './space'
 
-/** Side of a patch in pixels, cells per side of the pooling grid. */
+/** Side of a patch in pixels, and cells per side of the pooling grid. */
 export const SIDE = 5
 export const CELLS = 4
 
-/** Of assembly/patches.ts, with the parameters that they have there. */
+/** Functions of assembly/patches.ts, with the same parameters. */
 export type PatchKernels = Readonly<Record<'patchLines' | 'combine' | 'poolCells' | 'mirrorParts', CoreFunction>>
 
 export class FilterBank {
   readonly #space: Space
   readonly #kernels: PatchKernels
   readonly #options: FilterBankOptions
-  /** Rows of patches, patches in a row rounded up to 4, floats from line to line. */
+  /** Rows of patches; patches in a row, rounded up to 4; floats from line to line. */
   readonly #rows: number
   readonly #pitch: number
   readonly #stride: number
@@ -37,11 +37,11 @@ export class FilterBank {
   /**
    * Weighted means of max(0, r - θ) and of max(0, -r - θ) over each cell of the grid, for every response r.
    *
-   * @returns sign (2) x filter, then its mirror image x row x column of the grid; until another image is begun
+   * @returns sign (2) x filter, then its mirror image x row x column of the grid; valid until the next call
    */
   apply(image: Float32Array): Float32Array {
     const { channels, width, filters } = this.#options
-    const [contrast, threshold] = [this.#options.contrast, this.#options.threshold].map(Math.fround) // as WASM takes them
+    const [contrast, threshold] = [this.#options.contrast, this.#options.threshold].map(Math.fround) // rounded to f32 as in WASM
     const [at, kernels, rows, pitch, stride] = [this.#at, this.#kernels, this.#rows, this.#pitch, this.#stride]
     const { evenLines, oddLines, evenResponses, oddResponses, scale } = at
     const [n, lines] = [filters.length, channels * SIDE]
@@ -68,13 +68,16 @@ export class FilterBank {
     return this.#space.floats(out, 4 * n * CELLS * CELLS)
   }
 
-  /** What brings the square roots of the means to mean 0 and variance 1: features. */
+  /** Sets the scaling that gives the square roots of the means mean 0 and variance 1. @param centre, scale  one value for each feature */
   standardise(centre: Float32Array, scale: Float32Array): void {
     this.#space.floats(this.#at.centre, centre.length).set(centre)
     this.#space.floats(this.#at.scales, scale.length).set(scale)
   }
 
-  /** The parts of an image's features that mirroring keeps, and those that it negates, in units; fresh. @param unit  a power of two */
+  /**
+   * The parts of an image's features that mirroring keeps, then those that it negates, as integers. A new array. @param unit  the value of
+   * 1, a power of two
+   */
   parts(image: Float32Array, unit: number): Int8Array {
     const { out, centre, scales, parts } = this.#at
     this.apply(image)
@@ -82,7 +85,7 @@ export class FilterBank {
     return this.#space.bytes(parts, 4 * this.#options.filters.length * CELLS * CELLS).slice()
   }
 
-  /** Their even and odd parts, without their means: patches have none. */
+  /** Stores the even and odd parts of the filters without their means, since normalised patches have mean 0. */
   #putFilters(): void {
     const { filters, mean } = this.#options
     filters.forEach((given, k) => {
@@ -101,7 +104,7 @@ export class FilterBank {
     })
   }
 
-  /** Every patch counts in the two nearest cells of each direction, the nearer the more. */
+  /** Stores the weights of patches in the cells: each patch counts in the two nearest cells of each direction, in the nearer one more. */
   #putCells(columns: number): void {
     const { ends, down, across } = this.#at
     const vertical = cellWeights(this.#rows)
@@ -125,7 +128,7 @@ function regions(
 ) {
   const [n, lines] = [filters.length, channels * SIDE]
   return layOut(space, {
-    image: 4 * (channels * height * width + pitch + SIDE), // what the last vectors of a line read beyond it is zero
+    image: 4 * (channels * height * width + pitch + SIDE), // `pitch` and SIDE floats of zeros, which the last vectors of a line read beyond the image
     evenFilters: 4 * n * 3 * lines,
     oddFilters: 4 * n * 2 * lines,
     offsets: 4 * n,
@@ -145,7 +148,10 @@ function regions(
   })
 }
 
-/** Of a line of patches: the first of the two cells that each counts in (or -1), and per cell all weights; their sum is 1. */
+/**
+ * Weights of a line of patches: the first of the two cells that each patch counts in (or -1), and for each cell the weights of all patches,
+ * with sum 1.
+ */
 function cellWeights(length: number): { first: number[]; weights: number[][] } {
   const places = Array.from({ length }, (_, i) => ((i + 0.5) * CELLS) / length - 0.5)
   const weights = Array.from({ length: CELLS }, (_, cell) => {

@@ -1,4 +1,4 @@
-/** The kernels of assembly/ that work on memory which a core keeps, in JavaScript; their specification. */
+/** The functions of assembly/ that work on memory kept by a core, in JavaScript. They are the specification of the WASM ones. */
 
 import { CELLS, type PatchKernels, SIDE } from './filter-bank'
 import { dot, inverseStep, weightedSum } from './js-linalg'
@@ -9,9 +9,9 @@ const { fround, max, sqrt } = Math
 
 type Make = (space: Space) => CoreFunction
 
-/** All of them, on one space. */
+/** All kernels, on one space. */
 export function jsKernels(space: Space): RegressionKernels & PatchKernels {
-  /** `n` rows, `pitch` bytes apart. */
+  /** `n` rows that lie `pitch` bytes apart. */
   const rowsAt = (at: number, n: number, width: number, pitch: number) =>
     Array.from({ length: n }, (_, i) => space.floats(at + i * pitch, width))
   return {
@@ -111,7 +111,7 @@ const mirrorParts: Make = (space) => (out, means, centre, scale, filters, unit) 
   }
 }
 
-/** Down the columns first, in four lanes that are added up at the end. */
+/** Sums down the columns first, then across in four lanes that are added at the end. */
 function cellSums(
   above: Float32Array,
   last: readonly number[],

@@ -1,10 +1,10 @@
-/** Sums and small dense linear algebra of the JavaScript core: the specification of assembly/linalg.ts and of all that is added up in lanes. */
+/** Sums and small dense linear algebra of the JavaScript core: the specification of assembly/linalg.ts and of every sum in lanes. */
 
 import { notDefinite } from './core'
 
 const { abs, fround, max, sqrt } = Math
 
-/** Four rows at a time: the output is read and written a quarter as often. Zero is added first, as in WASM. */
+/** Adds four rows at a time, so that the output is read and written a quarter as often. Zero is added first, as in WASM. */
 export function weightedSum(out: Float32Array, weights: Float32Array, rows: readonly Float32Array[]): void {
   const k = rows.length
   const d = out.length
@@ -25,7 +25,7 @@ export function weightedSum(out: Float32Array, weights: Float32Array, rows: read
   }
 }
 
-/** Element i goes to lane i mod 4; lanes are added up at the end. */
+/** Element i goes to lane i mod 4; the lanes are added at the end. */
 export function dot(a: Float32Array, b: Float32Array): number {
   const d = a.length
   let s0 = 0
@@ -45,7 +45,7 @@ export function dot(a: Float32Array, b: Float32Array): number {
   return s0 + s1 + s2 + s3
 }
 
-/** |a - b|² in f32; element i goes to lane i mod 12, lanes are added up as in assembly/distances.ts. */
+/** |a - b|² in f32. Element i goes to lane i mod 12; the lanes are added as in assembly/distances.ts. */
 export function distance(a: Float32Array, b: Float32Array): number {
   const lanes = new Float32Array(12)
   for (let i = 0, lane = 0; i < a.length; i++) {
@@ -57,7 +57,7 @@ export function distance(a: Float32Array, b: Float32Array): number {
   return fround(fround(fround(s0 + s1) + s2) + s3)
 }
 
-/** |row|²; element c goes to lane c mod 8, lanes are added up at the end. */
+/** |row|². Element c goes to lane c mod 8; the lanes are added at the end. */
 export function square(row: Float64Array): number {
   const lanes = new Float64Array(8)
   for (let c = 0; c < row.length; c++) lanes[c & 7] += row[c] * row[c]
@@ -148,7 +148,7 @@ function normalise(x: Float64Array): void {
   for (let i = 0; i < x.length; i++) x[i] /= length
 }
 
-/** Rows of the Cholesky factor of kernel + noise * mean(diag) * I; only the lower triangle means anything. */
+/** Rows of the Cholesky factor of kernel + noise * mean(diag) * I; only the lower triangle is valid. */
 export function choleskyFactor(kernel: Float64Array, n: number, noise: number): Float64Array[] {
   let diagonal = 0
   for (let i = 0; i < n; i++) diagonal += kernel[i * n + i]
@@ -160,7 +160,7 @@ export function choleskyFactor(kernel: Float64Array, n: number, noise: number): 
 
 type RowOf = (i: number) => Float64Array
 
-/** @returns whether it is positive definite so far */
+/** @returns false if the matrix is not positive definite up to this row */
 function choleskyRow(a: RowOf, i: number): boolean {
   const row = a(i)
   for (let j = 0; j <= i; j++) {
@@ -174,7 +174,7 @@ function choleskyRow(a: RowOf, i: number): boolean {
   return true
 }
 
-/** One of the 3 n steps of an inverse: rows of the factor, then of both substitutions. @returns false where there is none */
+/** One of the 3 n steps of an inversion: n rows of the factor, then n of each substitution. @returns false if the matrix is not positive definite */
 export function inverseStep(inverse: RowOf, l: RowOf, n: number, step: number): boolean {
   if (step < n) return choleskyRow(l, step)
   const isFirst = step < 2 * n
@@ -187,7 +187,7 @@ export function inverseStep(inverse: RowOf, l: RowOf, n: number, step: number): 
   return true
 }
 
-/** The inverse of the matrix whose Cholesky factor is l. */
+/** The inverse of the matrix with the Cholesky factor l. */
 export function invert(l: Float64Array[]): Float64Array[] {
   const n = l.length
   const inverse = l.map(() => new Float64Array(n))

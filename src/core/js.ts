@@ -121,7 +121,7 @@ class JsSpace extends Space {
   readonly base = 0
   protected buffer = new ArrayBuffer(0)
 
-  /** Twice as much as before, or it would be copied with every block. */
+  /** At least doubles the buffer, since otherwise each new block would copy all of it. */
   reserve(end: number): void {
     if (end <= this.buffer.byteLength) return
     const old = new Uint8Array(this.buffer)
@@ -181,13 +181,13 @@ function without(column: Float64Array, value: number): Float64Array {
 /** T_j(0): 1, 0, -1, 0, 1, ... */
 const atZero = (j: number): number => (j & 1 ? 0 : j & 2 ? -1 : 1)
 
-/** |Q(β_i)| with Q(0) = 1 or, `unit`, all coefficients together of unit length; see assembly/locate.ts. By columns. */
+/** |Q(β_i)| with Q(0) = 1 or, with `unit`, with all coefficients together of unit length; see assembly/locate.ts. The matrix is stored by columns. */
 function denominator(y: Float64Array, basis: Float64Array, unit: boolean): Float64Array {
   const f = y.length
   const degree = basis.length / f
   const n = 2 * degree - 1
   const a = Array.from({ length: n + 1 }, () => new Float64Array(max(f, n + 1)))
-  const first = unit ? 0 : 1 // of the coefficients of Q that are looked for
+  const first = unit ? 0 : 1 // index of the first unknown coefficient of Q
   const term = (i: number, j: number) => (unit ? basis[j * f + i] : basis[j * f + i] - atZero(j))
   for (let i = 0; i < f; i++) {
     for (let j = 0; j < degree; j++) a[j][i] = basis[j * f + i]

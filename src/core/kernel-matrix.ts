@@ -1,4 +1,4 @@
-/** A kernel matrix that stays with a core, with all that regression on it needs: one layout for both cores. */
+/** A kernel matrix in memory of a core, with everything that regression on it needs. Both cores share this layout. */
 
 import { notDefinite } from './core'
 import { type CoreFunction, layOut, type Space } from './space'
@@ -8,26 +8,26 @@ export const BLOCK = 128
 const TILE_BYTES = 2 * BLOCK * BLOCK
 const INVERSE_BYTES = 4 * BLOCK * BLOCK
 
-/** Bytes of the matrix of `pairs` pairs; in JS up to twice as much. */
+/** Bytes of the matrix of `pairs` pairs; in JavaScript up to twice as much. */
 export function matrixBytes(outputs: number, pairs: number): number {
   const blocks = Math.ceil(pairs / BLOCK)
   const shares = 4 * BLOCK * 12 * Math.ceil(outputs / 12)
   return 2 ** 16 + shares + blocks * (shares + INVERSE_BYTES) + ((blocks * (blocks + 1)) / 2) * TILE_BYTES
 }
 
-/** Of assembly/regression.ts, with the parameters that they have there. */
+/** Functions of assembly/regression.ts, with the same parameters. */
 export type RegressionKernels = Readonly<Record<'accumulate' | 'product' | 'quadratic', CoreFunction>> & {
-  /** Of assembly/linalg.ts. */
+  /** From assembly/linalg.ts. */
   inverseStep(...addresses: number[]): unknown
 }
 
 /**
- * The kernel matrix of pairs in 16 bits, in blocks of 128, and per pair a row of shares: what it adds to a prediction, per
- * similarity. Of each block all lies together, so that the matrix grows without moving:
+ * The kernel matrix of pairs in 16-bit values, in blocks of 128 pairs, and for each pair a row of shares: what the pair adds to a
+ * prediction for each unit of similarity. All data of a block lie together, so that the matrix grows without moving:
  *
  *     shares (128 x stride floats) | inverse (128 x 128 floats) | tiles 0 .. block (128 x 128 words each)
  *
- * Tiles hold similarities to the pairs of older blocks, and, in full, to those of the same.
+ * Tiles hold the similarities to pairs of older blocks, and the last tile those within the block.
  */
 export class KernelMatrix {
   readonly #space: Space
@@ -35,7 +35,10 @@ export class KernelMatrix {
   readonly #outputs: number
   /** Floats from one row of shares to the next. */
   readonly #stride: number
-  /** Addresses: 128 weights, 128 floats for the kernels, two doubles, a row of outputs, 128 rows of outputs, a block's inverse and its factor in f64, block 0. */
+  /**
+   * Addresses of: 128 weights; 128 floats for the kernels; two doubles; a row of outputs; 128 rows of outputs; a block's inverse and its
+   * factor in f64; block 0.
+   */
   readonly #at: Readonly<
     Record<'weights' | 'scratch' | 'pair' | 'row' | 'rows' | 'inverse' | 'factor' | 'first', number>
   >
@@ -52,9 +55,9 @@ export class KernelMatrix {
   }
 
   /**
-   * Similarities of pair `index`, to itself and all others there are; its shares become zero.
+   * Sets the similarities of pair `index` to all pairs, itself included; its shares become zero.
    *
-   * @param row  65535ths; pair `index` is among them
+   * @param row  similarities in units of 1/65535
    */
   set(index: number, row: Uint16Array): void {
     const [block, i] = split(index)
@@ -71,7 +74,7 @@ export class KernelMatrix {
     this.shares(index).fill(0)
   }
 
-  /** A copy of what `set` was told of the first `count` pairs; default: of those up to `index`. */
+  /** A copy of what `set` was given, for the first `count` pairs; default: those up to `index`. */
   get(index: number, count = index + 1): Uint16Array {
     const [block, i] = split(index)
     const row = new Uint16Array(count)
@@ -87,32 +90,33 @@ export class KernelMatrix {
     return row
   }
 
-  /** k(x, x) of a block's pairs, 65535ths. */
+  /** k(x, x) of a block's pairs, in units of 1/65535. */
   own(block: number): Uint16Array {
     const tile = this.#space.words(this.#tile(block, block), BLOCK * BLOCK)
     return Uint16Array.from({ length: BLOCK }, (_, i) => tile[i * (BLOCK + 1)])
   }
 
-  /** Of the outputs from first to last - 1; a view, which holds until the next pair is set. */
+  /** A pair's shares of the outputs first .. last - 1: a view, valid until the next pair is set. */
   shares(index: number, [first, last] = [0, this.#outputs]): Float32Array {
     const [block, i] = split(index)
     return this.#space.floats(this.#start(block) + 4 * (i * this.#stride + first), last - first)
   }
 
-  /** Lays out row i of what a block's first n pairs are to be solved with; of one block at a time. @param noise  added to the diagonal */
-  beginInverse(block: number, n: number, i: number, noise: number): void {
-    const tile = this.#space.words(this.#tile(block, block) + 2 * BLOCK * i, BLOCK)
-    const row = this.#space.doubles(this.#at.factor + 8 * i * even(n), n)
-    for (let j = 0; j <= i; j++) row[j] = tile[j] / 65535 + (i === j ? noise : 0)
-  }
-
-  /** One of the 3 n steps of its inverse. @throws RangeError where it is not positive definite */
-  stepInverse(n: number, step: number): void {
-    if (!this.#kernels.inverseStep(this.#at.inverse, this.#at.factor, n, step)) throw notDefinite()
-  }
-
-  /** @returns the inverse, n x n; kept in f32 */
-  endInverse(block: number, n: number): Float64Array {
+  /**
+   * Inverts what a block's first n pairs have in the matrix, with the noise added to its diagonal; it is kept in f32.
+   *
+   * @returns the inverse, n x n, in f64
+   * @throws RangeError if it is not positive definite
+   */
+  invert(block: number, n: number, noise: number): Float64Array {
+    for (let i = 0; i < n; i++) {
+      const tile = this.#space.words(this.#tile(block, block) + 2 * BLOCK * i, BLOCK)
+      const row = this.#space.doubles(this.#at.factor + 8 * i * even(n), n)
+      for (let j = 0; j <= i; j++) row[j] = tile[j] / 65535 + (i === j ? noise : 0)
+    }
+    for (let step = 0; step < 3 * n; step++) {
+      if (!this.#kernels.inverseStep(this.#at.inverse, this.#at.factor, n, step)) throw notDefinite()
+    }
     const inverse = new Float64Array(n * n)
     const to = this.#space.floats(this.#inverse(block), BLOCK * BLOCK).fill(0)
     for (let i = 0; i < n; i++) {
@@ -123,7 +127,7 @@ export class KernelMatrix {
     return inverse
   }
 
-  /** Sum of the shares of all pairs, weighted, of the outputs first .. last - 1; fresh. @param first  a multiple of 12 */
+  /** Weighted sum of the shares of all pairs, of the outputs first .. last - 1; a new array. @param first  a multiple of 12 */
   combine(weights: Float32Array, [first, last]: readonly number[]): Float32Array {
     const { row, weights: weighing } = this.#at
     const width = 12 * Math.ceil((last - first) / 12)
@@ -135,7 +139,7 @@ export class KernelMatrix {
     return sum.slice(0, last - first)
   }
 
-  /** wᵀAw and 1ᵀAw, of a block's inverse A and its part w of the weights; in f64 but for the product Aw. */
+  /** wᵀAw and 1ᵀAw of a block's inverse A and its part w of the weights; in f64, except for the product Aw. */
   quadratic(block: number, weights: Float32Array): { square: number; ones: number } {
     this.#weigh(block, weights)
     this.#kernels.quadratic(this.#at.pair, this.#inverse(block), this.#at.weights, this.#at.scratch)
@@ -144,11 +148,11 @@ export class KernelMatrix {
   }
 
   /**
-   * What all pairs together say of the pairs from .. to - 1 of a block: their similarities (65535ths) times shares.
+   * Predictions of all pairs for the pairs from .. to - 1 of a block: similarities (in units of 1/65535) times shares.
    *
    * @param from, to     even
-   * @param first, last  the outputs first .. last - 1 of it; `first` is a multiple of 12
-   * @returns fresh, rows of last - first values
+   * @param first, last  the outputs first .. last - 1; `first` is a multiple of 12
+   * @returns a new array of rows of last - first values
    */
   predict(block: number, [from, to]: readonly number[], [first, last]: readonly number[]): Float32Array {
     const [n, width, pitch] = [to - from, 12 * Math.ceil((last - first) / 12), 4 * this.#stride]
@@ -175,7 +179,7 @@ export class KernelMatrix {
     }
   }
 
-  /** A block's weights where the kernels read them; zero for pairs that are not there. */
+  /** Copies a block's weights to where the kernels read them; zero for pairs that do not exist. */
   #weigh(block: number, weights: Float32Array): void {
     const part = weights.subarray(block * BLOCK, (block + 1) * BLOCK)
     const to = this.#space.floats(this.#at.weights, BLOCK)

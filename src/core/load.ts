@@ -1,4 +1,4 @@
-/** Which core a runtime gets. */
+/** Loads the core that the runtime allows. */
 
 import { platform } from '#platform'
 import { checkNames } from '../base/check'
@@ -8,15 +8,15 @@ import { WasmCore } from './wasm'
 
 export interface CoreOptions {
   /**
-   * A ready `WebAssembly.Module` of `approxifer/core.wasm`, where compiling from bytes is forbidden. (Typed as an
-   * object: the type itself comes with the DOM's, which not every project has.)
+   * A ready `WebAssembly.Module` of `approxifer/core.wasm`, for runtimes that forbid compiling from bytes. (Typed as an object, since the
+   * type itself belongs to the DOM's types, which not every project has.)
    */
   module?: object
-  /** 'wasm': fail rather than fall back. 'js': do not try WASM. Default: WASM if it runs, else JS. */
+  /** 'wasm': fail instead of falling back to JavaScript. 'js': do not try WASM. Default: WASM if it runs, else JavaScript. */
   prefer?: 'wasm' | 'js'
 }
 
-/** The fastest core this runtime allows; `kind` says which, `fallback` why. */
+/** The fastest core that the runtime allows: `kind` names it, `fallback` says why it is not WASM. */
 export async function loadCore(options: CoreOptions = {}): Promise<Core> {
   checkNames('core', options, ['module', 'prefer'])
   const { module, prefer } = options

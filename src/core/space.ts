@@ -1,15 +1,15 @@
-/** Memory that a core keeps, where things lie in it, and rows of numbers; both cores share the layouts. */
+/** Memory kept by a core, and the layout of data in it, which both cores share. */
 
-/** A function of assembly/ on what lies in a space; of addresses in it and counts. */
+/** A function of assembly/ on data in a space; its arguments are addresses and counts. */
 export type CoreFunction = (...addresses: number[]) => void
 
-/** Bytes that grow, at addresses that stay. Views are of now: growing makes new ones necessary. */
+/** Bytes that grow at fixed addresses. Growing invalidates all views. */
 export abstract class Space {
-  /** First byte that may be used, a multiple of 16. */
+  /** First usable byte, a multiple of 16. */
   abstract readonly base: number
   protected abstract readonly buffer: ArrayBuffer
 
-  /** Makes room up to an address. What is new is zero. @param ahead  bytes to grow by beyond it, if it has to grow */
+  /** Makes room up to an address; new bytes are zero. @param ahead  bytes to grow further, if it has to grow */
   abstract reserve(end: number, ahead?: number): void
 
   floats(at: number, length: number): Float32Array {
@@ -33,7 +33,7 @@ export abstract class Space {
   }
 }
 
-/** Room for regions one after the other, each at a multiple of 16. @param bytes  of each @returns their addresses */
+/** Lays out regions one after the other, each at a multiple of 16. @param bytes  their lengths @returns their addresses */
 export function layOut<Name extends string>(space: Space, bytes: Record<Name, number>): Readonly<Record<Name, number>> {
   let top = space.base
   const at = { ...bytes }
@@ -46,23 +46,23 @@ export function layOut<Name extends string>(space: Space, bytes: Record<Name, nu
 }
 
 /**
- * Values from row to row: a multiple of the kernel's block, and never a multiple of a 4 KiB page, where all
- * rows would compete for the same cache sets (locating among 30 x 1,000 answers then takes twice as long).
+ * Values from row to row: a multiple of the kernel's block, and never a multiple of a 4 KiB page, where all rows would compete for the same
+ * cache sets (locating among 30 x 1,000 answers then takes twice as long).
  */
 export function strideOf(width: number, block: number, bytes: number): number {
   const stride = Math.ceil(width / block) * block
   return (stride * bytes) % 4096 ? stride : stride + block
 }
 
-/** What a typed array takes beside its values, in V8. */
+/** Bytes of a typed array in V8 besides its values. */
 export const ARRAY_BYTES = 200
 
-/** As many rows as the weights ask for, as long as the rows they combine. */
+/** New rows for the result of `combine`. */
 export function freshRows(weights: Float32Array, rows: readonly Float32Array[]): Float32Array[] {
   return Array.from({ length: weights.length / rows.length }, () => new Float32Array(rows[0].length))
 }
 
-/** Of the two halves of a row. */
+/** Squared lengths of the two halves of a row. */
 export function squaredLengths(row: Int8Array): [first: number, second: number] {
   const half = row.length / 2
   let [first, second] = [0, 0]

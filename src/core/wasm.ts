@@ -1,4 +1,4 @@
-/** The core in WebAssembly: assembly/ behind the Core interface. The only file that touches its memory. */
+/** The core in WebAssembly: assembly/ behind the Core interface. No other file touches WASM memory. */
 
 import type { AnswerRows, Core, FilterBankOptions, HalvesTable, Residuals, RowTable } from './core'
 import { notDefinite } from './core'
@@ -8,7 +8,7 @@ import { type CoreFunction, freshRows, layOut, Space, squaredLengths, strideOf }
 
 const ABI = 4
 
-/** Functions have the parameters that they have in assembly/; those that tell whether a matrix is definite give 0 or 1. */
+/** The exported functions have the same parameters as in assembly/. Those that check whether a matrix is positive definite return 0 or 1. */
 interface Exports
   extends RegressionKernels,
     PatchKernels,
@@ -21,21 +21,21 @@ interface Exports
 }
 
 /**
- * Bytes of rows and outputs that pass through WASM memory at a time. Long rows go in column pieces of this
- * size: they stay in the second-level cache between copy and kernel, and memory stays small.
+ * Bytes of rows and outputs that pass through WASM memory at a time. Long rows are split into pieces of columns of this size: they stay in
+ * the second-level cache between copy and kernel, and memory stays small.
  */
 export const PIECE = 1 << 19
-/** WebAssembly's memory grows by these bytes. */
+/** The unit in which WebAssembly memory grows, in bytes. */
 const PAGE = 2 ** 16
-/** Bytes that a table grows by more than it has to. */
+/** A table grows by this many bytes more than it needs. */
 const AHEAD = 4 * PAGE
 
-/** What a table takes, see `Core.table`; in JS as much. */
+/** Bytes of a table, see `Core.table`; in JavaScript the same. */
 export function tableBytes(width: number, capacity: number): number {
   return PAGE + AHEAD + (capacity + 2) * 4 * strideOf(width, 12, 4) + 4 * capacity
 }
 
-/** The same of a table of rows in halves. */
+/** Bytes of a table of rows in halves, see `Core.halvesTable`. */
 export function halvesBytes(half: number, capacity: number): number {
   return 2 * (PAGE + AHEAD) + (capacity + 2) * 2 * half + 8 * capacity
 }
@@ -45,7 +45,7 @@ export class WasmCore implements Core {
   readonly #module: WebAssembly.Module
   readonly #exports: Exports
   readonly #space: Space
-  /** First free byte of the call under way; every call starts again at the space's base. */
+  /** First free byte of the present call; each call starts again at the space's base. */
   #top = 0
 
   constructor(module: WebAssembly.Module) {
@@ -146,7 +146,7 @@ export class WasmCore implements Core {
     return { order: this.#space.integers(order, rounds).slice(), scores: this.#space.doubles(scores, f).slice() }
   }
 
-  /** With a memory of its own. */
+  /** An instance with a memory of its own. */
   #instance(): Exports {
     return new WebAssembly.Instance(this.#module).exports as unknown as Exports
   }
@@ -155,7 +155,7 @@ export class WasmCore implements Core {
     this.#top = this.#space.base
   }
 
-  /** A 16-byte aligned region; memory grows as needed and is never given back. */
+  /** Reserves a 16-byte aligned region. Memory grows as needed and never shrinks. */
   #take(bytes: number): number {
     const at = Math.ceil(this.#top / 16) * 16
     this.#top = at + bytes
@@ -180,7 +180,7 @@ export class WasmCore implements Core {
   }
 }
 
-/** Columns from .. from + width - 1 of rows, to lie `stride` values apart; the padding is zero. */
+/** Copies columns from .. from + width - 1 of the rows, to lie `stride` values apart; the padding is zero. */
 function layRows(to: Float32Array | Float64Array, stride: number, rows: AnswerRows, from: number, width: number): void {
   let at = 0
   for (const row of rows) {
@@ -190,7 +190,7 @@ function layRows(to: Float32Array | Float64Array, stride: number, rows: AnswerRo
   }
 }
 
-/** The memory of an instance; fresh, it is zero. */
+/** The memory of an instance, which is zero at first. */
 class WasmSpace extends Space {
   readonly base: number
   readonly #memory: WebAssembly.Memory
@@ -211,7 +211,10 @@ class WasmSpace extends Space {
   }
 }
 
-/** Rows in an instance of their own, which holds nothing else but a query and its distances. The padding of rows stays zero, as all memory is at first. */
+/**
+ * A table in an instance of its own, which holds besides the rows only a query and its distances. The padding of rows stays zero, as all
+ * memory is at first.
+ */
 function floatTable(space: Space, kernels: Exports, width: number, capacity: number): RowTable {
   const stride = strideOf(width, 12, 4)
   const at = layOut(space, { row: 4 * stride, out: 4 * capacity, rows: 0 })
@@ -230,7 +233,7 @@ function floatTable(space: Space, kernels: Exports, width: number, capacity: num
   }
 }
 
-/** The same of rows in halves, a multiple of 8 values each. */
+/** A table of rows in halves, each a multiple of 8 values. */
 function halvesTable(space: Space, kernels: Exports, half: number, capacity: number, unit: number): HalvesTable {
   const each = 4 * capacity + 12
   const lengths = { plain: each, turned: each, evens: each, odds: each }
@@ -261,5 +264,5 @@ function halvesTable(space: Space, kernels: Exports, half: number, capacity: num
   }
 }
 
-/** Where the i-th four values of a row are among those of four rows, which have eight in turn. */
+/** Place of the i-th four values of a row in the block of four rows that it belongs to: the rows alternate every eight values. */
 const piece = (index: number, i: number) => 8 * (i >> 1) + 2 * (index % 4) + (i & 1)

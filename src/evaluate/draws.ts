@@ -1,11 +1,11 @@
-/** What is drawn at random: which inputs form a group, who survives, and who lies. */
+/** Random draws of an evaluation: which inputs form a group, which answers are lost, and which are lies. */
 
 import { type Random, seeded } from '../base/random'
 import type { Scheme } from '../base/scheme'
 import { parseAttack } from '../testing/faults'
 import type { EvaluateSettings, Experiment } from './experiment'
 
-/** A group's rows: those whose answers are missing, those whose answers came, and the lies among the answers. */
+/** Rows of a group: those without an answer, those with one, and the lies among these. */
 export interface Losses {
   gone: number[]
   have: number[]
@@ -13,10 +13,10 @@ export interface Losses {
 }
 
 /**
- * All that is drawn for the groups of an evaluation: the same seed draws the same.
+ * All draws for the groups of an evaluation; the same seed gives the same draws.
  *
  * @param from     indices of the inputs that groups are drawn from
- * @param drawing  that these were drawn by
+ * @param drawing  the generator that shuffled `from`
  */
 export function drawsOf(experiment: Experiment, from: readonly number[], drawing: Random, settings: EvaluateSettings) {
   const { seed, attack, grouping, sets } = settings
@@ -26,7 +26,7 @@ export function drawsOf(experiment: Experiment, from: readonly number[], drawing
   const lie = parseAttack(attack)
   const drawn: number[] = []
   return {
-    /** Which inputs form the next group. */
+    /** The inputs of the next group. */
     group(): number[] {
       if (!drawn.length) {
         const chosen = drawing.choose(from.length, (grouping?.groups ?? 1) * queries).map((i) => from[i])
@@ -35,13 +35,13 @@ export function drawsOf(experiment: Experiment, from: readonly number[], drawing
       }
       return drawn.splice(0, queries)
     },
-    /** Survivors that are tried in every group. */
+    /** Survivor sets that are tried in every group. */
     sets: survivorSets(workers, stragglers, sets, losing),
-    /** @param rows  that were sent */
+    /** @param rows  number of rows that were sent */
     losses: (rows: number) => lossesOf({ ...codec.scheme, workers: rows }, losing),
     /** One query of a group. */
     lost: () => losing.below(queries),
-    /** The answers to all rows, those of the liars by lies. */
+    /** The answers to all rows, with lies in place of the liars' answers. */
     withLies(honest: readonly Float32Array[], liars: readonly number[]): readonly Float32Array[] {
       if (!liars.length) return honest
       const lies = lie(
@@ -54,7 +54,7 @@ export function drawsOf(experiment: Experiment, from: readonly number[], drawing
 }
 export type Draws = ReturnType<typeof drawsOf>
 
-/** All sets of N - S survivors if there are at most `most`, else `most` at random. */
+/** All sets of N - S survivors if there are at most `most`, else `most` random ones. */
 function survivorSets(N: number, S: number, most: number, random: Random): number[][] {
   if (!most) return []
   const all = combinations(N, S, most + 1)
@@ -64,13 +64,13 @@ function survivorSets(N: number, S: number, most: number, random: Random): numbe
 
 type Lossy = Pick<Scheme, 'workers' | 'stragglers' | 'byzantine'>
 
-export function lossesOf({ workers, stragglers, byzantine }: Lossy, random: Random): Losses {
+function lossesOf({ workers, stragglers, byzantine }: Lossy, random: Random): Losses {
   const gone = random.choose(workers, Math.min(stragglers, workers))
   const have = without(gone, workers)
   return { gone, have, liars: random.choose(have.length, byzantine).map((at) => have[at]) }
 }
 
-/** The numbers 0 .. n-1 that are not among the `gone`. */
+/** The numbers 0 .. n-1 without those in `gone`. */
 function without(gone: readonly number[], n: number): number[] {
   return Array.from({ length: n }, (_, i) => i).filter((i) => !gone.includes(i))
 }

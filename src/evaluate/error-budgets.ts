@@ -1,6 +1,6 @@
 /**
- * Answers before asking on a stream of queries: what a memory, or a rival, is confident of is recorded once, every answer taught; then the rule is run
- * on that with any coin. Counts, no clock.
+ * Measures reuse within an error budget on a stream of queries. The confidences of the memory, and of a rival, are recorded once, while
+ * they learn every answer; then the rule is run on the record with several random seeds. It counts, and needs no clock.
  */
 
 import { checksum } from '../base/checksum'
@@ -9,20 +9,20 @@ import { BUDGETS, ErrorBudget } from '../layers/error-budget'
 import type { Experience } from '../memory/experience'
 import { Neighbours, type Said } from './neighbours'
 
-/** Answers in the first span. */
+/** Number of answers in the first window of an error budget. */
 export const firstWindow = (maxError: number) => Math.round(BUDGETS.first / maxError)
 
 /** A query of a stream. */
 export interface Recorded {
-  /** Place of the first query that equals it. */
+  /** Index of the first query that equals it. */
   readonly first: number
-  /** What would be given unasked; undefined where nothing is known yet. */
+  /** The answer that would be given without asking a worker; undefined if nothing is known yet. */
   readonly said: Said | undefined
 }
 
-/** What a memory says of one query after the other, before it learns the model's answer. */
+/** Asks a memory about one query after the other, before it learns the model's answer. */
 export class Pupil {
-  /** What lookups took, and lessons, in all. */
+  /** Total milliseconds of lookups and of training steps. */
   readonly ms = { look: 0, lesson: 0 }
 
   constructor(readonly experience: Experience) {}
@@ -36,14 +36,14 @@ export class Pupil {
     const sure = recalled && (confidence.of({ ...recalled, missing: 1 }) ?? 0)
     const between = performance.now()
     const isRight = recalled !== undefined && confidence.agrees(recalled.answer, answer) === true
-    Array.from(experience.train(query, answer)) // at once: nobody waits
+    Array.from(experience.train(query, answer)) // all steps at once: no query waits
     ms.look += between - start
     ms.lesson += performance.now() - between
     return sure === undefined ? undefined : { confidence: sure, isRight }
   }
 }
 
-/** Records what the memory, and the nearest neighbour, say of one query after the other, before each learns its answer. */
+/** Records the confidence of the memory, and of the nearest neighbour, in one query after the other, before each learns its answer. */
 export class Recorder {
   readonly memory: Recorded[] = []
   readonly neighbour: Recorded[] = []
@@ -75,7 +75,7 @@ export interface Spending {
   audits: number
   wrong: number
   windows: number
-  /** Those with more wrong answers than allowed. */
+  /** Windows with more wrong answers than allowed. */
   over: number
 }
 
@@ -87,7 +87,7 @@ export function addTo(to: Spending, more: Spending): Spending {
 }
 
 /**
- * One coin on one stream. A query that equals one that was asked is answered as that was, unless the coin has it asked again.
+ * Runs the rule on a stream with one random sequence. A query that equals one that was asked gets its answer, unless it is audited.
  *
  * @param from  where counting begins
  */

@@ -1,24 +1,21 @@
-/** How much accuracy coding costs on a user's own model and data. In process, no workers, no time. */
+/** Measures how much accuracy coding costs on a user's own model and data. In process, without workers or time. */
 
 import { chooses } from '../base/criterion'
-import { type Random, seeded } from '../base/random'
-import { drawsOf, lossesOf } from './draws'
+import { seeded } from '../base/random'
+import { drawsOf } from './draws'
 import type { EvaluateOptions, EvaluationProgress, Experiment } from './experiment'
 import { experimentOf, memoryOptionsOf, settingsOf } from './experiment'
 import { GroupScorer, hasSumParity } from './group-scores'
 import { type Evaluation, EvaluationScores } from './scores'
-import { Trial } from './trial'
 
-/** Of this many inputs, one is asked of the memory before it is told: enough for a first figure, little work. */
+/** One in this many inputs is looked up before the memory learns it: enough for a first figure, at little cost. */
 const ASK_EVERY = 8
-/** After this many inputs a group of the last ones is decoded while the memory can say nothing yet: a first figure. */
-const DECODE_EVERY = 32
-/** Answers that tell how much all of them differ where there is no label: the tolerance to some percent. */
+/** Without labels, this many answers determine the tolerance (a share of their standard deviation) to a few percent. */
 const REPORT_EVERY = 128
 
 /**
- * Groups of K random inputs, each coded, answered, robbed of S random results, and decoded. The same seed draws the
- * same groups and losses for every codec with the same K and N, so that their figures can be compared in pairs.
+ * Measures groups of K random inputs: each is coded, answered, robbed of S random results, and decoded. The same seed draws the same groups
+ * and losses for every codec with the same K and N, so that their figures can be compared in pairs.
  *
  * @throws RangeError for inputs or labels that do not fit, and for options out of range
  */
@@ -34,7 +31,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const scores = new EvaluationScores(experiment, rules)
   const progress = progressOf(experiment, scores, groups, others.length, options.onProgress)
   const course = { experiment, scores, progress, others }
-  await learnFrom(known, course, seeded(seed + 0x3243f6a8))
+  await learnFrom(known, course)
   for (let n = 1; n <= groups; n++) {
     const group = await scorer.next()
     scores.group(group)
@@ -59,11 +56,10 @@ interface Course {
 }
 
 /**
- * Shows the memory what a predictor would have learned from: the model's own answers to the inputs `known`. How much they differ
- * says which answers are right where there is no label: then it looks at some of the others, too, if they are few.
+ * Teaches the memory what a predictor would have learned: the model's own answers to the inputs `known`. Without labels, the deviation of
+ * answers decides which are right; if `known` is small, some of the other inputs are answered for it too.
  */
-async function learnFrom(known: readonly number[], course: Course, random: Random): Promise<void> {
-  const { experiment, scores, progress, others } = course
+async function learnFrom(known: readonly number[], { experiment, scores, progress, others }: Course): Promise<void> {
   const { inputs, own, criterion, experience } = experiment
   const labels = chooses(criterion)
   const first = labels ? [] : others.slice(0, Math.max(0, REPORT_EVERY - known.length))
@@ -75,26 +71,13 @@ async function learnFrom(known: readonly number[], course: Course, random: Rando
     if (labels) scores.alone({ input, own: answer })
     const recalled = n % ASK_EVERY ? undefined : experience.recall(row)
     if (recalled) scores.remembered(recalled.answer, { input, own: answer })
-    if (n >= first.length) Array.from(experience.train(row, answer)) // at once: nobody waits
-    const isEarly = (n + 1) % DECODE_EVERY === 0 && experience.memory !== 'warm'
-    if (isEarly) await decodeEarly(all.slice(0, n + 1), course, random)
+    if (n >= first.length) Array.from(experience.train(row, answer)) // all steps at once: no query waits
     progress.input(n + 1, all.length)
   }
   experience.settle()
 }
 
-/** What the code alone recovers of a group of the last inputs, if it loses any. */
-async function decodeEarly(answered: readonly number[], { experiment, scores }: Course, random: Random): Promise<void> {
-  const { codec, own } = experiment
-  const chosen = answered.slice(-codec.scheme.queries)
-  if (chosen.length < codec.scheme.queries) return
-  const trial = new Trial(experiment, chosen, await own.of(chosen))
-  const answers = await trial.answers()
-  trial.decode(lossesOf({ ...codec.scheme, workers: answers.length }, random).have, answers)
-  scores.decoded(trial.outcomes())
-}
-
-/** The model alone is measured on this share of all inputs: in step with the groups, so that the time left can be told. */
+/** Measures the model alone on this share of all inputs, in step with the groups, so that the remaining time can be estimated. */
 async function measureAlone(share: number, { experiment, scores, progress, others }: Course): Promise<void> {
   const due = Math.ceil(share * experiment.inputs.length)
   for (const input of others) {
@@ -107,10 +90,10 @@ async function measureAlone(share: number, { experiment, scores, progress, other
 }
 
 /**
- * Tells how far an evaluation is, after every step.
+ * Reports the progress of an evaluation after each step.
  *
- * @param groups  that will be measured
- * @param others  inputs that they are drawn from
+ * @param groups  number of groups to measure
+ * @param others  number of inputs that they are drawn from
  */
 function progressOf(
   { codec, inputs: all, labels, own }: Experiment,
@@ -122,27 +105,27 @@ function progressOf(
   const { queries, workers } = codec.scheme
   const drawn = new Set<number>()
   let [done, mixed] = [0, 0]
-  /** Rows of a group that are no queries: they are asked for every time. */
+  /** Rows of a group besides its queries, which have to be answered each time. */
   const rowsOfGroup = () => {
     const planned = codec.code === 'systematic' ? workers - queries : workers
     return (done ? mixed / done : planned) + Number(hasSumParity(codec))
   }
-  /** @param known  inputs that are still to be remembered */
+  /** @param known  number of inputs that the memory has still to learn */
   const report = (progress: Pick<EvaluationProgress, 'stage' | 'done' | 'total' | 'lookedUp'>, known = 0) => {
     const unanswered = all.length - own.count
     const first = Math.min(known, unanswered)
-    const share = 1 - (1 - queries / others) ** (groups - done) // of what groups are drawn from, in any of them
+    const share = 1 - (1 - queries / others) ** (groups - done) // expected share of `others` that the remaining groups draw
     const rows = first + (labels ? 1 : share) * (unanswered - first) + (groups - done) * rowsOfGroup()
     const left = { rows, inputs: known + share * (others - drawn.size), groups: groups - done }
     onProgress({ ...progress, left, figures: () => scores.figures() })
   }
   return {
-    /** One more input was answered, and remembered if there is a memory. */
+    /** An input was answered, and learned if there is a memory. */
     input: (count: number, total: number) =>
       report({ stage: 'inputs', done: count, total, lookedUp: 1 }, total - count),
-    /** One more input was answered on the way. */
+    /** An input was answered to measure the model alone. */
     alone: () => report({ stage: 'groups', done, total: groups, lookedUp: 0 }),
-    /** One more group was measured. @param more  mixed rows */
+    /** A group was measured. @param more  number of its mixed rows */
     group(more: number, chosen: readonly number[]) {
       const before = drawn.size
       for (const input of chosen) drawn.add(input)

@@ -1,4 +1,4 @@
-/** What `evaluate` can be asked, with the defaults of `createPredictor`; and the experiment that is made of it. */
+/** Options of `evaluate`, with the defaults of `createPredictor`, and the experiment that is made of them. */
 
 import { checkInteger, checkNames } from '../base/check'
 import type { Policy } from '../base/choices'
@@ -14,33 +14,33 @@ import { checkOptions, settingsOf as predictorSettings } from '../predictor/sett
 import { type BatchModel, BoundedCache, OwnAnswers, type Rows, sizesOf } from './model'
 import type { Figures } from './statistics'
 
-/** How far an evaluation is, told after every step. */
+/** Progress of an evaluation, reported after each step. */
 export interface EvaluationProgress {
-  /** First the model's answers to `inputs` are remembered, then `groups` are measured. */
+  /** First the memory learns the model's answers to `inputs`, then `groups` are measured. */
   stage: 'inputs' | 'groups'
   done: number
   total: number
-  /** Inputs that were looked at for the first time since the last call. */
+  /** Inputs looked up for the first time since the last call. */
   lookedUp: number
-  /** What is still to be done, by what takes the time. */
+  /** The remaining work. */
   left: {
-    /** Through the model, as is to be expected. */
+    /** Expected number of rows through the model. */
     rows: number
-    /** Inputs to look at for the first time: those that are remembered, and those that groups will draw, as is to be expected. */
+    /** Expected number of inputs to look up for the first time: those to learn, and those that groups will draw. */
     inputs: number
     groups: number
   }
-  /** What is known so far; computed when it is asked for. */
+  /** The figures so far; computed when called. */
   figures(): Figures
 }
 
-/** Its `order` gives the places of rows. */
+/** `order` returns a permutation of the rows. */
 export interface Grouping {
   groups: number
   order: (rows: readonly Float32Array[]) => number[]
 }
 
-/** As of a predictor. */
+/** The option `right` of a predictor. */
 export interface Rightness {
   right?: Right | undefined
 }
@@ -50,11 +50,11 @@ export interface EvaluateOptions extends Rightness {
   codec: Codec
   /** One row per query, as long as the model's inputs together; each is read when it is needed. */
   inputs: Rows
-  /** The model's answers to them, to be shared by several evaluations. Default: asked for as they are needed. */
+  /** The model's answers to the inputs, which several evaluations may share. Default: computed when needed. */
   own?: OwnAnswers | undefined
   /**
-   * The right label of each query: the index of the largest value in the first output. Default: none; an answer then is
-   * right if it has the model's own label or, where there are none, is within the tolerance of the model's own.
+   * The right label of each query: the index of the largest value in the first output. Default: none; an answer is then right if it has the
+   * model's own label or, without labels, is within the tolerance of the model's answer.
    */
   labels?: ArrayLike<number> | undefined
   /** Default 500. */
@@ -64,23 +64,23 @@ export interface EvaluateOptions extends Rightness {
   /** How `byzantine` workers lie; see `attackForms`. Default 'gauss:10'. */
   attack?: string | undefined
   /**
-   * How many inputs, in random order, are remembered with the model's answers; groups come from the rest. Default:
-   * where `createPredictor` has a memory half of them, at most 1,000; else 0. A number that is given gets the room it takes.
+   * Number of inputs, in random order, whose answers the memory learns; groups are drawn from the rest. Default: if `createPredictor` would
+   * have a memory, half of the inputs, at most 1,000; else 0. The memory gets the room that a given number needs.
    */
   memory?: number | undefined
-  /** The inputs of this many groups are put into an order before they are cut into groups: how benches group. Default: as drawn. */
+  /** Orders the inputs of this many groups before they are cut into groups (for benches). Default: as drawn. */
   grouping?: Grouping | undefined
-  /** How the memory compares queries. Default: patches for images, else raw. */
+  /** How the memory compares queries. Default: patches for images, else raw values. */
   features?: Features | undefined
-  /** What becomes of lost queries. Default: as of `createPredictor`. */
+  /** What lost queries get. Default: as of `createPredictor`. */
   policy?: Policy | undefined
   /** Confidence from which `auto` gives a recovered answer. Default 0.9. */
   minConfidence?: number | undefined
   /** Groups whose lost answers come late and train the confidence. Default 300, at most half. */
   learn?: number | undefined
-  /** Survivor sets to try in every group: all if there are no more, else this many at random. Default 200. */
+  /** Survivor sets to try in every group: all if there are no more, else this many random ones. Default 200. */
   sets?: number | undefined
-  /** Called after each input that is answered for its own sake, and after each group. */
+  /** Called after each input that is answered by itself, and after each group. */
   onProgress?: ((progress: EvaluationProgress) => void) | undefined
 }
 
@@ -136,11 +136,11 @@ export interface Experiment {
   /** The model's own answers to the inputs. */
   readonly own: OwnAnswers
   readonly criterion: Criterion
-  /** What becomes of lost queries. */
+  /** What lost queries get. */
   readonly policy: Policy
   readonly labels: ArrayLike<number> | undefined
   readonly experience: Experience
-  /** What the memory says of an input. */
+  /** The memory's answer to an input. */
   readonly recall: (input: number, row: Float32Array) => Recollection | undefined
 }
 
@@ -150,7 +150,7 @@ export interface QueriedInput {
   own: Float32Array
 }
 
-/** The memory has room for what it is asked to hold, else for as much as a predictor's. */
+/** Makes an experiment. The memory gets room for the pairs that it has to hold, else as much as a predictor's. */
 export function experimentOf(
   options: EvaluateOptions,
   { criterion, memory: pairs, rules }: EvaluateSettings,
@@ -160,7 +160,7 @@ export function experimentOf(
   const experience = experienceOf(codec.core, model, { criterion, memory })
   const recalled = new BoundedCache<Recollection | undefined>(rowLength(model.signature.outputs))
   const recall = (input: number, row: Float32Array) =>
-    recalled.get(input) ?? recalled.set(input, experience.recall(row)) // groups do not change what is remembered
+    recalled.get(input) ?? recalled.set(input, experience.recall(row)) // groups do not change the memory
   return { model, codec, inputs, own, criterion, policy: rules.policy, labels, experience, recall }
 }
 
@@ -174,12 +174,12 @@ export function experienceOf(
   options: Omit<ExperienceOptions, 'warn'>,
 ): Experience {
   const warn = (text: string) => {
-    throw new TypeError(text) // figures without the memory would pass for figures with it
+    throw new TypeError(text) // otherwise figures without a memory would pass for figures with one
   }
   return new Experience(core, signature, { ...options, warn })
 }
 
-/** What a predictor must be told so that its memory holds this many pairs, compared like this; undefined where nothing. */
+/** The options with which a predictor's memory holds this many pairs, compared in this way; undefined if the defaults do. */
 export function memoryOptionsOf(
   { model, features, memory }: EvaluateOptions,
   pairs: number,
@@ -189,7 +189,10 @@ export function memoryOptionsOf(
   return more || features ? { ...(more && { bytes }), ...(features && { features }) } : undefined
 }
 
-/** 1 for an answer whose first output has the right label or, where there is none, agrees with the model's own, as all others do; else 0. */
+/**
+ * 1 if the first output has the right label (or, without labels, agrees with the model's own) and all other outputs agree with the model's
+ * own; else 0.
+ */
 export function right(
   { criterion, labels, experience }: Experiment,
   answer: Float32Array | undefined,
@@ -203,7 +206,7 @@ export function right(
   return Number(isRight)
 }
 
-/** That a guess is right. */
+/** The probability that a guess is right. */
 export function chanceOf(criterion: Criterion): number {
   return criterion.kind === 'label' && criterion.positions === 1 ? 1 / criterion.classes : 0
 }

@@ -1,4 +1,4 @@
-/** What one group comes to: its queries under the policy, those that were lost, and what it would come to without coding, or with other codes. */
+/** Measures one group: its queries under the policy, the lost ones, and the results without coding or with other codes. */
 
 import { isConfident, type Policy } from '../base/choices'
 import { judgedOf } from '../base/criterion'
@@ -14,7 +14,7 @@ import { type QueryOutcome, Trial } from './trial'
 export interface Rules {
   policy: Policy
   minConfidence: number
-  /** Groups whose late answers train the confidence; it is tested on the others. */
+  /** Groups whose late answers train the confidence; it is tested on the other groups. */
   learn: number
 }
 
@@ -22,25 +22,25 @@ export interface Rules {
 export type StatedFigure = Stated & Drawn
 
 export interface GroupScores {
-  /** Inputs. */
+  /** Indices of its inputs. */
   chosen: readonly number[]
   /** Whether the model alone is right, by input. */
   alone: [input: number, right: number][]
-  /** Rows that are no queries. */
+  /** Number of rows that mix queries. */
   mixed: number
-  /** One per query: as it was answered; and with what is lost guessed instead. */
+  /** One figure per query: `all` as it was answered, `guess` with lost answers guessed instead. */
   all: Figure[]
   guess: Figure[]
-  /** One per answer that was lost. */
+  /** One figure per lost answer. */
   lost: Figure[]
   retries: number
-  /** Of each recovered answer which outputs agree with the model's own. */
+  /** For each recovered answer, whether each output agrees with the model's own. */
   agreeing: boolean[][]
-  /** Of recovered answers, unless the group is one to learn from. */
+  /** Confidences of recovered answers; empty for groups that train the confidence. */
   stated: StatedFigure[]
-  /** A rival's answer in the place of a lost one. */
+  /** A rival's answer in place of a lost one. */
   rivals: Record<string, { figure: Figure; stated: StatedFigure[] }>
-  /** Accuracy as if every recovered answer were given: with all results, and with those of each survivor set. */
+  /** Accuracy if every recovered answer were given: with all results, and with each survivor set. */
   whole: number
   sets: number[]
   /** With byzantine > 0. */
@@ -48,14 +48,14 @@ export interface GroupScores {
 }
 
 interface Located {
-  /** Share of the liars that were found, and whether exactly these were. */
+  /** Share of the liars that were found, and whether exactly these were accused. */
   found: number
   exact: number
-  /** Whether somebody was suspected when nobody lied. */
+  /** Whether a row was accused although no worker lied. */
   alarm: number
 }
 
-/** Whether an answer is right if what is recovered is given. */
+/** Whether an answer is right if the recovery is given. */
 export function rightRecovered(experiment: Experiment, outcome: QueryOutcome): number {
   return right(experiment, outcome.exact ?? outcome.surest?.recovery.answer, outcome)
 }
@@ -64,7 +64,7 @@ export class GroupScorer {
   readonly #experiment: Experiment
   readonly #draws: Draws
   readonly #rules: Rules
-  /** The number of the group, from 1 on. */
+  /** Number of the group, from 1 on. */
   #group = 0
 
   constructor(experiment: Experiment, draws: Draws, rules: Rules) {
@@ -73,7 +73,7 @@ export class GroupScorer {
     this.#rules = rules
   }
 
-  /** Draws another group, measures it, and learns from it. */
+  /** Draws a group, measures it, and learns from it. */
   async next(): Promise<GroupScores> {
     this.#group++
     const draws = this.#draws
@@ -115,7 +115,7 @@ export class GroupScorer {
     const isGiven = outcomes.map(
       ({ exact, surest }) => exact !== undefined || isConfident(policy, minConfidence, surest?.confidence),
     )
-    // Of small groups a parity may be a lost query itself.
+    // In small groups a parity may equal a lost query.
     const answered = codec.code === 'systematic' ? gone.filter((row) => outcomes[row]?.exact) : []
     const lost = [...outcomes.keys()].filter((query) => !outcomes[query].exact).concat(answered)
     const guessed = (query: number) => (gone.includes(query) ? chanceOf(criterion) : own[query])
@@ -137,7 +137,7 @@ export class GroupScorer {
     return judgedOf(criterion).map((_, i) => experience.confidence.outputAgrees(i, answer, own) === true)
   }
 
-  /** What the memory alone and ParM's parity make of a query none of whose group's workers is late but its own. */
+  /** The answers of the memory alone and of ParM's parity to a query that is the only late one of its group. */
   async #rivals(trial: Trial, outcomes: readonly QueryOutcome[]): Promise<GroupScores['rivals']> {
     const { codec, model, experience } = this.#experiment
     const rival = (lost: number, answer: Float32Array, confidence?: number) => ({
@@ -178,28 +178,28 @@ function located(suspects: readonly number[], liars: readonly number[], accused:
 
 type Redundancy = Pick<Scheme, 'queries' | 'stragglers' | 'byzantine'>
 
-/** Every query S + 1 times; with liars 2E + 1 times, and S more that may be late. */
+/** Workers if every query is sent S + 1 times; with liars 2E + 1 times, and S more that may be late. */
 export function replicationWorkers({ queries, stragglers, byzantine }: Redundancy): number {
   return queries * (2 * byzantine + stragglers + 1)
 }
 
-/** ParM (Kosaian, Rashmi, Venkataraman, SOSP 2019): one trained parity model per straggler; finds no liars. */
+/** Workers of ParM (Kosaian, Rashmi, Venkataraman, SOSP 2019): one trained parity model per straggler; it finds no liars. */
 export function parmWorkers({ queries, stragglers, byzantine }: Redundancy): number | undefined {
   return byzantine ? undefined : queries + stragglers
 }
 
 /**
- * Accuracy of not coding: the same share S / N of answers is lost and guessed, and the share E / N is lies.
+ * Accuracy without coding: the same share S / N of answers is lost and guessed, and the share E / N is lies.
  *
  * @param base    the model's accuracy
- * @param chance  that a guess is right
+ * @param chance  probability that a guess is right
  */
 export function guessLost(base: number, { stragglers, byzantine, workers }: Scheme, chance: number): number {
   const lost = stragglers / workers
   return (1 - lost - byzantine / workers) * base + lost * chance
 }
 
-/** ParM's parity stands for one lost answer. */
+/** Whether ParM can be compared: its parity replaces one lost answer. */
 export function hasSumParity({ code, scheme }: Experiment['codec']): boolean {
   return code === 'systematic' && scheme.stragglers === 1 && !scheme.byzantine
 }

@@ -1,4 +1,4 @@
-/** A memory that is there from the start: taught a model's answers to inputs as a predictor would be, which may load it. */
+/** Teaches a memory a model's answers to inputs in advance, as a predictor would, and saves it for a predictor to load. */
 
 import { secret } from '../base/random'
 import type { Core } from '../core/core'
@@ -9,10 +9,13 @@ import { criterionFor, experienceOf, type Rightness } from './experiment'
 import { type BatchModel, OwnAnswers, type Rows } from './model'
 import type { Said } from './neighbours'
 
-/** The report covers this many of the last inputs: how sure the memory was before it learned their answers, and the confidence that counts as sure. */
+/**
+ * The summary covers this many of the last inputs: the memory's confidence before it learned their answers. SURE is the confidence that
+ * counts as sure.
+ */
 const LAST = 1000
 export const SURE = 0.99
-/** Nothing is answered here, so no error budget is spent: the predictor that loads the state has its own. */
+/** Nothing is answered here, so the error budget is never spent: the predictor that loads the state has its own. */
 const ANY_ERROR = 0.01
 
 export interface LearnOptions extends Rightness {
@@ -25,10 +28,10 @@ export interface LearnOptions extends Rightness {
 }
 
 export interface Taught {
-  /** As of `save` of a predictor; undefined where inputs were too few, or too much alike, for a memory. */
+  /** As saved by a predictor; undefined if the inputs were too few, or too similar, for a memory. */
   state: Uint8Array | undefined
   remembered: number
-  /** Of the last inputs, before their answers were learned: how many the memory was sure of, and how many of the sure ones were right. */
+  /** Of the last inputs, before their answers were learned: their number, how many the memory was sure of, and how many of these were right. */
   last: number
   sure: number
   right: number

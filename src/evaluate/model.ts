@@ -1,30 +1,30 @@
-/** A model as `evaluate` asks it: in process, in batches; and what it answered. */
+/** The model under evaluation, which runs in process and in batches, and its answers. */
 
 import { joined } from '../base/arrays'
 import type { OutputHints } from '../base/output-kind'
 import { allFinite, rowLength, rowShape, type Signature } from '../base/tensor'
 
-/** Anything that runs rows of a model in batches; `OnnxModel` does. */
+/** Anything that runs rows of a model in batches, such as `OnnxModel`. */
 export interface BatchModel {
   readonly signature: Signature
-  /** What the model's file tells of each output. */
+  /** What the model's file says of each output. */
   readonly hints?: readonly OutputHints[] | undefined
-  /** `count` rows one after the other -> their output rows one after the other. */
+  /** Maps `count` concatenated rows to their concatenated output rows. */
   infer(rows: Float32Array, count: number): Promise<Float32Array>
 }
 
-/** Queries by their number: an array of rows, or a file of which a row is read whenever it is asked for. */
+/** Queries by index: an array of rows, or a file from which a row is read on demand. */
 export interface Rows {
   readonly length: number
   /** Row `index`, read-only; undefined beyond the last. */
   at(index: number): Float32Array | undefined
 }
 
-/** Rows that go through the model at a time, and values in them: larger ones gain nothing together and take room. */
+/** Rows, and values in rows, that go through the model at a time: larger batches gain nothing and take memory. */
 const BATCH = 64
 const BATCH_VALUES = 2 ** 18
 
-/** Bytes of answers, or of recollections, that are kept: those of 2,000 inputs with up to 16,000 outputs. */
+/** Bytes of answers, or of recalled answers, that are cached: those of 2,000 inputs with up to 16,000 outputs. */
 const KEPT_BYTES = 128 * 2 ** 20
 
 function batchOf({ inputs, outputs }: Signature): number {
@@ -32,7 +32,7 @@ function batchOf({ inputs, outputs }: Signature): number {
   return Math.max(1, Math.min(BATCH, Math.floor(BATCH_VALUES / values)))
 }
 
-/** Of one query, for a memory. */
+/** Shape and number of outputs of a query, for a memory. */
 export const sizesOf = ({ signature }: BatchModel) => ({
   shape: rowShape(signature.inputs),
   outputs: rowLength(signature.outputs),
@@ -50,12 +50,12 @@ export async function answersOf(model: BatchModel, rows: readonly Float32Array[]
   return answers
 }
 
-/** What was computed for inputs, as much of it as there is room for: the oldest is forgotten first. */
+/** A cache of results by input, within KEPT_BYTES; the oldest entries go first. */
 export class BoundedCache<Value> {
   readonly #values = new Map<number, Value>()
   readonly #most: number
 
-  /** @param values  floats in one */
+  /** @param values  floats in an entry */
   constructor(values: number) {
     this.#most = Math.floor(KEPT_BYTES / (4 * values))
   }
@@ -72,7 +72,7 @@ export class BoundedCache<Value> {
   }
 }
 
-/** The model's own answers to the inputs, each computed when it is first asked for. Several evaluations may share them. */
+/** The model's own answers to the inputs, each computed on first use. Several evaluations may share them. */
 export class OwnAnswers {
   readonly #model: BatchModel
   readonly #inputs: Rows
@@ -87,7 +87,7 @@ export class OwnAnswers {
     this.#kept = new BoundedCache(rowLength(model.signature.outputs))
   }
 
-  /** Inputs that were answered. */
+  /** Number of inputs that were answered. */
   get count(): number {
     return this.#asked.size
   }
@@ -103,7 +103,7 @@ export class OwnAnswers {
     return answers
   }
 
-  /** Asks for an input and its neighbours in the same batch: every input gets the same batch, whatever is asked for first. */
+  /** Answers an input with its neighbours: an input is always in the same batch, whichever is needed first. */
   async #ask(input: number): Promise<Float32Array> {
     const first = input - (input % this.#batch)
     const rows: Float32Array[] = []

@@ -1,10 +1,13 @@
-/** A nearest-neighbour ("semantic") cache: the answer to the nearest earlier query, confident as often as those at distances like it were right. */
+/**
+ * A nearest-neighbour ("semantic") cache: it gives the answer to the nearest earlier query. Its confidence is the share of right answers at
+ * similar distances.
+ */
 
 import { DEFAULT_BYTES } from '../memory/domain'
 
-/** Earlier answers at the nearest distances, by which a confidence is told. */
+/** Number of earlier answers at the nearest distances that determine a confidence. */
 const NEAREST = 100
-/** Values that are compared before a distance is looked at. */
+/** Values that are compared between two checks of the distance. */
 const STEP = 64
 
 export interface Said {
@@ -18,19 +21,19 @@ interface RightAnswer {
 }
 
 export class Neighbours {
-  /** The last ones, in as many bytes as a memory has. */
+  /** The latest pairs, in as many bytes as a memory has. */
   readonly #pairs: RightAnswer[] = []
-  /** By distance. */
+  /** Past answers, ordered by distance. */
   readonly #known: { distance: number; isRight: boolean }[] = []
   readonly #agrees: (a: Float32Array, b: Float32Array) => boolean
   #next = 0
 
-  /** @param agrees  whether an answer is right beside the model's own */
+  /** @param agrees  whether an answer is right, compared with the model's own */
   constructor(agrees: (said: Float32Array, own: Float32Array) => boolean) {
     this.#agrees = agrees
   }
 
-  /** What it says of a query, which it learns after that. */
+  /** The answer to a query, which it then learns. */
   next(query: Float32Array, answer: Float32Array): Said | undefined {
     let [nearest, distance]: [RightAnswer | undefined, number] = [undefined, Number.POSITIVE_INFINITY]
     for (const pair of this.#pairs) {

@@ -1,4 +1,4 @@
-/** Which scheme is the cheapest for a tolerated loss, a straggler rate and a price per retry. */
+/** Recommends the cheapest scheme for a tolerated loss, a straggler rate and a price per retry. */
 
 import type { Policy } from '../base/choices'
 import type { CodeName } from '../codec/names'
@@ -8,11 +8,11 @@ import type { Evaluation } from './scores'
 import { percent, type Sureness, sureSentence } from './statistics'
 
 export interface Wishes {
-  /** Accuracy that may be lost against the model alone, in 0..1. */
+  /** Tolerated loss of accuracy against the model alone, in 0..1. */
   tolerate: number
   /** Share of answers that come too late. */
   stragglerRate: number
-  /** What a retry costs, its latency included, in inferences. */
+  /** Cost of a retry including its latency, in inferences. */
   retryPrice: number
   /** Confidence from which a recovered answer is sure. Default `CONFIDENT`. */
   minConfidence?: number
@@ -30,35 +30,35 @@ export interface Measurement {
 export interface Candidate {
   name: string
   policy: Policy
-  /** Inferences a query, retries at their price. */
+  /** Inferences per query, with retries at their price. */
   cost: number
-  /** Accuracy lost, at the pessimistic end of the 95 % interval. */
+  /** Loss of accuracy at the pessimistic end of the 95 % interval. */
   loss: number
-  /** Whether the recovered answers that it gives are right often enough to be given, whatever is tolerated. */
+  /** Whether its recovered answers are right often enough to be given at all. */
   fit: boolean
-  /** What its recovered answers are worth. */
+  /** Quality of its recovered answers. */
   recovered?: Sureness | undefined
-  /** What becomes of late queries, in shares of them; only with the policy `auto`. */
+  /** What late queries get, in shares of them; only with the policy `auto`. */
   late?: Late
   why: string
-  /** How to get it: options of `createPredictor`, beside `model`. Without redundancy `workers` says how many there are. */
+  /** Options of `createPredictor`, besides `model`. Without redundancy `workers` gives the number of workers. */
   use: string
 }
 
-/** A late query gets what was recovered where that is sure, or its own answer when it is asked again. */
+/** A late query gets the recovered answer if that is sure, or else its own answer on a retry. */
 export interface Late {
   recovered: number
   again: number
 }
 
-/** Answers that are given should be right at least this often, of those that the model alone gets right. */
+/** Least share of given answers that should be right, of those that the model alone gets right. */
 const LEAST_RIGHT = 2 / 3
-/** Where fewer recovered answers are sure, asking for all of them again costs about the same and is exact. */
+/** If a smaller share of recovered answers is sure, retrying all queries costs about the same and is exact. */
 const LEAST_SURE = 0.1
-/** A smaller share of late queries is not told of: it would be next to none. */
+/** Smaller shares of late queries are not mentioned. */
 const LEAST_SHARE = 0.005
 
-/** All candidates that were measured, the cheapest that serves within the tolerance first, then the others. */
+/** All measured candidates: first those within the tolerance, cheapest first, then the others. */
 export function recommend(measured: readonly Measurement[], wishes: Wishes): Candidate[] {
   const { tolerate, stragglerRate: late, retryPrice } = wishes
   const retry: Candidate = {
@@ -80,12 +80,12 @@ export function recommend(measured: readonly Measurement[], wishes: Wishes): Can
   return candidates.sort((a, b) => worse(a) - worse(b) || a.cost - b.cost)
 }
 
-/** What of lost answers is recovered, and from what. */
+/** Shares of lost answers that are recovered, and their quality. */
 interface Recoveries {
-  /** Share of all queries that are late or lost; share of the late ones that is recovered, or given if sure. The others are asked again. */
+  /** `among`: share of all queries that are late or lost. `ofLate`: share of these that is recovered; the others are retried. */
   among: number
   ofLate: number
-  /** Inferences of a query, without retries. */
+  /** Inferences per query, without retries. */
   inferences: number
   /** Accuracy of the model alone, and of recovered answers at the pessimistic end. */
   base: number
@@ -110,7 +110,7 @@ function coded(measured: Measurement, wishes: Wishes): Candidate[] {
   const systematic = code === 'systematic'
   const remembers = evaluation.rivals.memoryAlone ? `, a memory of ${memory}` : ''
   const name = `${systematic ? '' : `code ${code}, `}K = ${K}, S = ${S}${remembers}`
-  // Systematic: a query is late, and few enough of the others are. Else every answer of a group at the quorum.
+  // Systematic code: a query is late, and few enough of the other rows are. Paper's code: every answer of a group at the quorum.
   const few = systematic ? binomialBelow(S, N - 1, late) : binomialBelow(S + 1, N, late)
   const source = {
     among: systematic ? late : 1,
@@ -124,11 +124,11 @@ function coded(measured: Measurement, wishes: Wishes): Candidate[] {
   const remembering = remembers !== '' && (evaluation.memoryOptions ?? {})
   const use = (policy: Policy) => options(K, S, policy, remembering, wishes, code)
   const both = byPolicy(name, source, why, use, wishes)
-  // With the policy `auto` no parity is sent beside a memory: that is the candidate without a code.
+  // With the policy `auto` a warm memory replaces parities: that is the candidate without a code.
   return remembers ? both.filter(({ policy }) => policy === 'recover') : both
 }
 
-/** All that is recovered is given; and, where there are confidences, only what is sure. */
+/** Two candidates: one gives all recovered answers; the other, if there are confidences, only sure ones. */
 function byPolicy(
   name: string,
   { among, ofLate, inferences, base, right, recovered }: Recoveries,
@@ -138,7 +138,7 @@ function byPolicy(
 ): Candidate[] {
   const share = among * ofLate
   const beyond = among - share
-  // Where all of them could be wrong and nobody would mind, the tolerance says nothing: then they should be as good as sure ones.
+  // If the tolerance would allow all of them to be wrong, it decides nothing: they must then be as good as sure ones.
   const leastOf = (wrong: number) => (wrong <= tolerate ? Math.max(minConfidence, LEAST_RIGHT) : LEAST_RIGHT)
   const least = leastOf(share * base)
   const recover: Candidate = {
@@ -146,7 +146,7 @@ function byPolicy(
     policy: 'recover',
     cost: inferences + beyond * retryPrice,
     loss: share * Math.max(0, base - right),
-    fit: right >= least * base && (recovered?.agreement ?? 1) >= least, // a wrong model is easily matched
+    fit: right >= least * base && (recovered?.agreement ?? 1) >= least, // a model that is often wrong is easily matched
     recovered,
     why,
     use: use('recover'),
@@ -167,7 +167,7 @@ function byPolicy(
   return [recover, auto]
 }
 
-/** What is advised, and why where nothing that is recovered is fit to be given. */
+/** The recommendation, with a reason if no recovered answers are fit to be given. */
 export function advice(candidates: readonly Candidate[]): string {
   const [best] = candidates
   if (best.policy !== 'retry') return `${best.name}, policy ${best.policy}`
@@ -182,7 +182,7 @@ export function advice(candidates: readonly Candidate[]): string {
   return `retry, do not recover; recovered answers are wrong too often, and ${unclear ? seldom : these}`
 }
 
-/** What a late query gets by the policy `auto` of the best candidate that has it, how often, and what that costs. */
+/** What a late query gets with the policy `auto` of the best candidate that has it, how often, and the cost. */
 export function lateSentence(candidates: readonly Candidate[]): string | undefined {
   const auto = candidates.find(({ policy }) => policy === 'auto')
   if (!auto?.late) return undefined
@@ -195,7 +195,7 @@ export function lateSentence(candidates: readonly Candidate[]): string | undefin
   return `a late query gets, with ${auto.name} and the policy auto: ${listed.join(', ')}; ${auto.cost.toFixed(3)} inferences a query`
 }
 
-/** What the recovered answers of the first candidate are worth; where it recovers none, those that agree most often. */
+/** The quality of the first candidate's recovered answers; if it recovers none, of those that agree most often. */
 export function worthOf([best, ...others]: readonly Candidate[]): string | undefined {
   const most = others.flatMap(({ recovered }) => recovered ?? []).sort((a, b) => b.agreement - a.agreement)
   const recovered = best.recovered ?? most[0]
@@ -203,7 +203,7 @@ export function worthOf([best, ...others]: readonly Candidate[]): string | undef
   return `recovered answers agree with the model in ${percent(recovered.agreement)} of cases; ${sureSentence(recovered)}`
 }
 
-/** As a user would write them; the memory and the systematic code are the default. */
+/** Options as a user would write them; the memory and the systematic code are the default. */
 function options(
   queries: number,
   stragglers: number,

@@ -1,4 +1,7 @@
-/** What answers before asking (`reuse.maxError`) would save on a user's own model and stream, beside what other caches would. In process, no workers. */
+/**
+ * Measures what reuse within an error budget (`reuse.maxError`) would save on a user's own model and stream, compared with other caches. In
+ * process, without workers.
+ */
 
 import { checkInteger } from '../base/check'
 import { seeded } from '../base/random'
@@ -13,10 +16,10 @@ import { percent } from './statistics'
 export interface SavingOptions extends Rightness {
   core: Core
   model: BatchModel
-  /** In the order in which they come. */
+  /** In the order of the stream. */
   inputs: Rows
   own: Pick<OwnAnswers, 'of'>
-  /** How many of them, at most. */
+  /** Most queries of the stream to use. */
   stream: number
   features?: Features | undefined
   seed: number
@@ -24,7 +27,7 @@ export interface SavingOptions extends Rightness {
 
 /** Shares of all queries. */
 export interface Spent {
-  /** Of the model. */
+  /** Inferences of the model. */
   inferences: number
   /** Answers that differ from the model's own. */
   wrong: number
@@ -32,17 +35,17 @@ export interface Spent {
 
 export interface SavingLevel extends Spent {
   maxError: number
-  /** Of the answers that were given without asking those that differ from the model's own; 0 where none was. */
+  /** Share of the answers given without asking that differ from the model's own; 0 if none was given. */
   wrongOfGiven: number
-  /** Queries that were asked though the memory was confident. */
+  /** Queries that were asked although the memory was confident. */
   audits: number
-  /** Under the same promise. */
+  /** A nearest-neighbour cache under the same error budget. */
   neighbour: Spent
 }
 
 export interface Saving {
   queries: number
-  /** Of a cache of equal queries. */
+  /** A cache of equal queries. */
   exact: Spent
   levels: SavingLevel[]
   /** Milliseconds of a lookup, of learning an answer, and of the model for one query. */
@@ -52,20 +55,23 @@ export interface Saving {
 
 const LEVELS = [0.002, 0.01, 0.02, 0.05]
 const COINS = 10
-/** Queries that tell what one inference takes. */
+/** Queries that are timed to find how long an inference takes. */
 const TIMED = 20
-/** Fewer are no stream: no span would be over. */
+/** Queries of the shortest stream that completes a window at some level. */
 const ENOUGH = firstWindow(Math.max(...LEVELS))
-/** Share of the inferences that has to be saved beyond those of equal queries. */
+/** Share of the inferences that must be saved beyond those of equal queries. */
 const WORTH = 0.05
 
-/** Why nothing can be given unasked; undefined where it can. @param whyNotEqual  of the model's abilities */
+/**
+ * Why nothing can be given without asking; undefined if it can. @param whyNotEqual  why the model's queries cannot be compared, from its
+ * abilities
+ */
 export function whyNothingSaved(model: BatchModel, features?: Features, whyNotEqual?: string): string | undefined {
   const fits = features !== undefined || Memory.fits(sizesOf(model))
   return whyNotEqual ?? (fits ? undefined : 'its queries or answers are too large to be remembered')
 }
 
-/** One pass over a stream, as far as it has come. */
+/** One pass over a stream, as far as it has got. */
 export class SavingTrial {
   readonly total: number
   readonly #options: Pick<SavingOptions, 'model' | 'inputs' | 'own' | 'seed'>
@@ -93,7 +99,7 @@ export class SavingTrial {
     }
   }
 
-  /** What it would save by what is known so far. */
+  /** The saving at an error level, as far as it is known. */
   level(maxError: number, coins = COINS): SavingLevel {
     const { memory, neighbour } = this.#recorder
     const of = (stream: readonly Recorded[]) => {
@@ -120,7 +126,7 @@ export class SavingTrial {
     return { ...saving, advice: adviceOf(saving) }
   }
 
-  /** Of one query by itself, as a worker gets it where few come. */
+  /** Time of a single query, as a worker has it under low load. */
   async #inferenceMs(): Promise<number> {
     const { model, inputs } = this.#options
     const times: number[] = []
@@ -134,7 +140,7 @@ export class SavingTrial {
   }
 }
 
-/** Milliseconds from which an inference costs more than a lookup and what has to be learned. */
+/** Milliseconds of an inference above which lookups and training steps pay. */
 export function breakEven({ lookup, trainingStep }: Saving['ms'], inferences: number): number {
   return (lookup + inferences * trainingStep) / (1 - inferences)
 }

@@ -1,4 +1,4 @@
-/** What an evaluation comes to. */
+/** The result of an evaluation. */
 
 import type { Policy } from '../base/choices'
 import type { OutputCriterion, Outputs } from '../base/criterion'
@@ -6,40 +6,39 @@ import { mean } from '../base/stats'
 import type { MemoryOptions } from '../memory/memory'
 import { chanceOf, type Experiment, type QueriedInput, right } from './experiment'
 import type { GroupScores, Rules, StatedFigure } from './group-scores'
-import { guessLost, replicationWorkers, rightRecovered } from './group-scores'
+import { guessLost, replicationWorkers } from './group-scores'
 import type { Bin, Figure, Figures, Interval, Sureness } from './statistics'
 import { brierSkill, calibrationError, reliability, shareOf, surenessOf } from './statistics'
-import type { QueryOutcome } from './trial'
 
-/** Accuracies in 0..1: shares of answers with the right label; without labels, that agree with the model's own. */
+/** Accuracies in 0..1: shares of answers with the right label; without labels, of answers that agree with the model's own. */
 export interface Evaluation {
-  /** How far an answer may be off to agree, where there are no labels. */
+  /** How far an answer may be off to agree, if there are no labels. */
   tolerance?: number
-  /** Inputs that were remembered. */
+  /** Number of inputs that the memory learned. */
   memory: number
-  /** The memory's options where they are not those of a predictor by default. */
+  /** The memory's options, if they differ from a predictor's defaults. */
   memoryOptions?: Pick<MemoryOptions, 'bytes' | 'features'> | undefined
   policy: Policy
   accuracy: {
     /** The model alone, on all inputs. */
     base: number
-    /** All K queries, with S random results missing and E wrong, under the policy. */
+    /** All K queries under the policy, with S random results missing and E wrong. */
     all: number
-    /** 95 % confidence interval, as all of them: over distinct queries and groups, not over how often these were drawn. */
+    /** 95 % confidence interval, as all intervals here: over distinct queries and groups, not over repeated draws of them. */
     allCi95: Interval
-    /** Only queries whose own answer was lost, as if all recovered ones were given; undefined where nothing was lost. */
+    /** Queries whose own answer was lost, if all recoveries were given; undefined if nothing was lost. */
     recovered?: number
     recoveredCi95?: Interval
     /** Decoded from all N results. */
     nothingMissing: number
-    /** The survivor set with the lowest accuracy; undefined where none was tried. */
+    /** The survivor set with the lowest accuracy; undefined if none was tried. */
     worstSet?: number
   }
-  /** Of several outputs: how often each of recovered answers agrees with the model's own, and how far off it may be. */
+  /** For several outputs: how often each output of recovered answers agrees with the model's own, and its tolerance. */
   outputs?: { name: string; right: OutputCriterion['kind']; tolerance: number | undefined; agreement: number }[]
-  /** Inferences on top of N / K, by the policy. */
+  /** Inferences besides N / K, by the policy. */
   retriesPerQuery: number
-  /** What recovered answers say of their own worth; with the systematic code, byzantine 0. Agreement is with the model. */
+  /** How well recovered answers state their own confidence; with the systematic code and byzantine 0. Agreement is with the model. */
   confidence?: Sureness & { brierSkill: number; calibrationError: number; bins: Bin[] }
   /** Only with byzantine > 0. */
   locator?: {
@@ -47,19 +46,19 @@ export interface Evaluation {
     exactSet: number
     /** Share of liars found. */
     found: number
-    /** Share of groups without a liar in which somebody was accused. */
+    /** Share of groups without a liar in which a row was accused. */
     falseAlarm: number
   }
   rivals: {
     replicationWorkers: number
-    /** Accuracy of not coding at all and guessing what is lost. */
+    /** Accuracy without coding, with lost answers guessed. */
     guessLost: number
-    /** Lost queries from memory alone, without any redundancy; only with a memory. */
+    /** Lost queries answered from the memory alone, without redundancy; only with a memory. */
     memoryAlone?: { accuracy: number; ci95: Interval; confidence?: Sureness }
-    /** Lost queries from ParM's parity, the sum of the queries, through the model itself; only with S = 1, E = 0. */
+    /** Lost queries answered with ParM's parity, the sum of the queries, through the model itself; only with S = 1, E = 0. */
     sumParity?: { accuracy: number; ci95: Interval }
   }
-  /** One figure per query of each group, to compare runs in pairs: as it was answered; and with what is lost guessed instead. */
+  /** One figure per query of each group, to compare runs in pairs: as it was answered, and with lost answers guessed. */
   drawn: { all: Figure[]; guess: Figure[] }
 }
 
@@ -68,12 +67,10 @@ export class EvaluationScores {
   readonly #rules: Rules
   /** Whether the model alone is right, by input. */
   readonly #alone = new Map<number, number>()
-  /** One per input of which the memory was asked before it was told. */
+  /** One figure per input that was looked up before the memory learned it. */
   readonly #remembered: Figure[] = []
-  /** One per lost query of a group that was decoded before. */
-  readonly #decoded: Figure[] = []
   readonly #groups: Omit<GroupScores, 'sets'>[] = []
-  /** Accuracies summed over groups, per survivor set. */
+  /** Accuracy of each survivor set, summed over groups. */
   readonly #sets: number[] = []
 
   constructor(experiment: Experiment, rules: Rules) {
@@ -81,30 +78,24 @@ export class EvaluationScores {
     this.#rules = rules
   }
 
-  /** Inputs on which the model alone was measured. */
+  /** Number of inputs on which the model alone was measured. */
   get measured(): number {
     return this.#alone.size
   }
 
-  /** Whether the model alone was measured on this one. */
+  /** Whether the model alone was measured on this input. */
   has(input: number): boolean {
     return this.#alone.has(input)
   }
 
-  /** Takes the model's own answer to an input. */
+  /** Adds the model's own answer to an input. */
   alone(queried: QueriedInput): void {
     this.#alone.set(queried.input, right(this.#experiment, queried.own, queried))
   }
 
-  /** What the memory said of an input that it did not know. */
+  /** Adds the memory's answer to an input that it had not learned. */
   remembered(answer: Float32Array, queried: QueriedInput): void {
     this.#remembered.push(once(queried.input, right(this.#experiment, answer, queried)))
-  }
-
-  /** A group that was decoded while the memory could say nothing yet. */
-  decoded(outcomes: readonly QueryOutcome[]): void {
-    const lost = outcomes.filter(({ exact }) => !exact)
-    this.#decoded.push(...lost.map((each) => once(each.input, rightRecovered(this.#experiment, each))))
   }
 
   group({ sets, ...scores }: GroupScores): void {
@@ -116,7 +107,7 @@ export class EvaluationScores {
   figures(): Figures {
     const alone = this.#experiment.labels ? [...this.#alone].map(([input, value]) => once(input, value)) : []
     const known = {
-      ...{ decoded: this.#decoded, remembered: this.#remembered, alone },
+      ...{ remembered: this.#remembered, alone },
       ...{ all: this.#groups.flatMap(({ all }) => all), lost: this.#groups.flatMap(({ lost }) => lost) },
     }
     const shares = Object.entries(known).filter(([, figures]) => figures.length)
@@ -185,7 +176,7 @@ export class EvaluationScores {
   }
 }
 
-/** Of an input that is asked for once. */
+/** The figure of an input that occurs once. */
 const once = (input: number, value: number): Figure => ({ query: input, group: input, value })
 
 function confidenceOf(stated: readonly StatedFigure[], minConfidence: number): Evaluation['confidence'] {

@@ -1,4 +1,4 @@
-/** Means with intervals, how far stated probabilities can be believed, and how many of recovered answers are sure. */
+/** Means with intervals, calibration of stated probabilities, and shares of recovered answers that are sure. */
 
 import { mean, NORMAL, wilson } from '../base/stats'
 
@@ -6,7 +6,7 @@ export type Interval = [low: number, high: number]
 
 export const percent = (share: number) => `${(100 * share).toFixed(1)} %`
 
-/** Where a figure comes from: queries are drawn again and again, and those of a group share what came of it. */
+/** The origin of a figure. Queries are drawn repeatedly, and those of a group are not independent. */
 export interface Drawn {
   query: number
   group: number
@@ -18,8 +18,8 @@ export interface Figure extends Drawn {
 }
 
 /**
- * Variance of a mean over distinct queries and groups, however often the same ones were drawn: both ways of Cameron, Gelbach
- * and Miller (J. Bus. Econ. Stat. 29, 2011), and neither less than one way alone. `clusters`: the fewer of the two.
+ * Variance of a mean over distinct queries and groups, however often these were drawn: two-way clustering of Cameron, Gelbach and Miller
+ * (J. Bus. Econ. Stat. 29, 2011), at least that of either way alone. `clusters`: the smaller number of clusters.
  */
 function spreadOf(figures: readonly Figure[]): { variance: number; clusters: number } {
   const centre = mean(figures.map(({ value }) => value))
@@ -49,7 +49,7 @@ function student(freedom: number): number {
   return terms.reduce((sum, term, i) => sum + term / freedom ** (i + 1), z)
 }
 
-/** 95 % confidence interval of a mean. Of paired differences: below 0 or above, one of the two is better. */
+/** 95 % confidence interval of a mean. Of paired differences: if it excludes 0, one of the two is better. */
 export function ci95(figures: readonly Figure[]): Interval {
   const centre = mean(figures.map(({ value }) => value))
   const { variance, clusters } = spreadOf(figures)
@@ -57,7 +57,7 @@ export function ci95(figures: readonly Figure[]): Interval {
   return [centre - half, centre + half]
 }
 
-/** A share of answers that are right, with a 95 % interval that is honest of few answers, too. */
+/** A share of right answers, with a 95 % interval that also holds for few answers. */
 export interface Share {
   accuracy: number
   count: number
@@ -65,8 +65,8 @@ export interface Share {
 }
 
 /**
- * Wilson's interval, for as many answers as would be that uncertain were they independent (Korn and Graubard, Surv. Methodol.
- * 24, 1998): the same ones again do not make it narrower.
+ * Wilson's interval for the effective sample size: as many independent answers as would be equally uncertain (Korn and Graubard, Surv.
+ * Methodol. 24, 1998). Repeated draws of the same answers do not narrow it.
  */
 export function shareOf(figures: readonly Figure[]): Share {
   const [accuracy, count] = [mean(figures.map(({ value }) => value)), figures.length]
@@ -76,15 +76,15 @@ export function shareOf(figures: readonly Figure[]): Share {
   return { accuracy, count, ci95: wilson(accuracy * certain, certain) }
 }
 
-/** A stated probability and whether it came true. */
+/** A stated probability and whether the event came true. */
 export interface Stated {
   confidence: number
   right: boolean
 }
 
 /**
- * 1 - Brier score / that of always stating the base rate: above 0 the statements say more than the base rate. 0 where all
- * came true, or nothing did: no statement can say more.
+ * 1 - Brier score / that of always stating the base rate: above 0, the statements say more than the base rate. 0 if all events came true,
+ * or none did: no statement can then say more.
  */
 export function brierSkill(stated: readonly Stated[]): number {
   const rate = mean(stated.map(({ right }) => Number(right)))
@@ -92,14 +92,14 @@ export function brierSkill(stated: readonly Stated[]): number {
   return rate === 0 || rate === 1 ? 0 : 1 - score / (rate * (1 - rate))
 }
 
-/** Mean stated confidence and true share. */
+/** Mean stated confidence and true share of a bin. */
 export interface Bin {
   count: number
   confidence: number
   right: number
 }
 
-/** Bins of equal mass, by confidence. */
+/** Bins of equal count, ordered by confidence. */
 export function reliability(stated: readonly Stated[], bins = 10): Bin[] {
   const sorted = [...stated].sort((a, b) => a.confidence - b.confidence)
   const edges = Array.from({ length: bins + 1 }, (_, bin) => Math.round((bin * sorted.length) / bins))
@@ -113,22 +113,22 @@ export function reliability(stated: readonly Stated[], bins = 10): Bin[] {
     }))
 }
 
-/** Expected calibration error: mean distance between stated and true shares over bins of equal mass. */
+/** Expected calibration error: mean distance between stated and true shares over bins of equal count. */
 export function calibrationError(bins: readonly Bin[]): number {
   const total = bins.reduce((sum, { count }) => sum + count, 0)
   return bins.reduce((sum, { count, confidence, right }) => sum + (count / total) * Math.abs(confidence - right), 0)
 }
 
-/** Agreement is with the model's own answer. */
+/** How many recovered answers are sure, and how many agree with the model's own answer. */
 export interface Sureness {
-  /** Recovered answers after the first `learn` groups. */
+  /** Number of recovered answers after the first `learn` groups. */
   tested: number
   agreement: number
-  /** Those with at least `minConfidence`; how many of these agree, with its 95 % interval, where there are any. */
+  /** Answers with at least `minConfidence`: their share and, if there are any, the share of them that agrees, with its 95 % interval. */
   sure: { share: number; agreement?: number; ci95?: Interval }
 }
 
-/** Of fewer sure answers, or of a smaller share of all, their number says more than what share of them is right. */
+/** For fewer sure answers, or a smaller share, counts are more telling than percentages. */
 const FEW = 20
 const FEW_SHARE = 0.005
 
@@ -143,7 +143,7 @@ export function surenessOf(stated: readonly (Stated & Drawn)[], minConfidence: n
   }
 }
 
-/** As cells of a table: how many are sure, and how many of these agree; the second is undefined where none is. */
+/** Cells of a table: how many are sure, and how many of these agree; the second is undefined if none is sure. */
 export function sureCells({ tested, sure: { share, agreement = 0 } }: Sureness): [sure: string, agree?: string] {
   const count = Math.round(share * tested)
   if (!count) return [`none of ${tested}`]
@@ -160,15 +160,13 @@ export function sureSentence(recovered: Sureness): string {
   return `${sure} recovered answers are sure, ${agree} right`
 }
 
-/** What can be told before all is measured. */
+/** Figures that are known before all groups are measured. */
 export interface Figures {
   /** The model alone, on the inputs so far; only with labels. */
   alone?: Share
-  /** What the code recovered of lost queries before the memory could say anything. */
-  decoded?: Share
-  /** What the memory, as far as it was filled, said of inputs that it did not know yet. */
+  /** Answers of the partly filled memory to inputs that it had not learned. */
   remembered?: Share
-  /** Groups so far: all their queries under the policy, and only the lost ones. */
+  /** Groups so far: all their queries under the policy, and the lost ones. */
   groups: number
   all?: Share
   lost?: Share

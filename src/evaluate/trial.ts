@@ -1,4 +1,4 @@
-/** One group on trial: coded, answered by the model itself, decoded from any of the answers; no workers, no time. */
+/** A trial of one group: coded, answered by the model itself, and decoded from any subset of the answers. Without workers or time. */
 
 import type { CodedRow } from '../codec/decode'
 import type { Group } from '../codec/group'
@@ -11,26 +11,26 @@ import { answersOf } from './model'
 export interface QueryOutcome extends QueriedInput {
   /** The answer to a row that equals the query. */
   exact?: Float32Array | undefined
-  /** What was recovered where there is none. */
+  /** The most confident recovery, if there is no exact answer. */
   surest?: BestRecovery | undefined
 }
 
 export class Trial {
-  /** Rows of its queries, the model's own answers to them, and what is remembered says of them. */
+  /** The values of its queries, the model's own answers, and the memory's answers. */
   readonly queries: readonly Float32Array[]
   readonly own: readonly Float32Array[]
   readonly remembered: readonly (Recollection | undefined)[]
   readonly #experiment: Experiment
-  /** Which of the inputs its queries are. */
+  /** Indices of its queries among the inputs. */
   readonly #chosen: readonly number[]
   readonly #group: Group
   readonly #isCoded: boolean
   readonly #rows: readonly CodedRow[]
-  /** Rows that are no queries. */
+  /** Rows that mix queries. */
   readonly mixed: readonly CodedRow[]
 
   /**
-   * Codes these inputs as the predictor would, were none of them answered yet.
+   * Codes these inputs as a predictor would if none of them was answered yet.
    *
    * @param own  the model's own answers to them
    */
@@ -61,10 +61,10 @@ export class Trial {
   }
 
   /**
-   * Decodes from nothing but the answers to the rows `have`.
+   * Decodes from the answers to the rows `have` only.
    *
    * @param answers  to all rows
-   * @returns rows that were suspected, and their answers dropped
+   * @returns suspected rows, whose answers were dropped
    */
   decode(have: readonly number[], answers: readonly Float32Array[]): number[] {
     this.#group.forget()
@@ -72,7 +72,7 @@ export class Trial {
     return this.#group.locate().map(({ row }) => row.index)
   }
 
-  /** What came of each query, now that the group is decoded. */
+  /** The outcome of each query after `decode`. */
   outcomes(): QueryOutcome[] {
     const group = this.#group
     const missing = group.missing().length
@@ -92,10 +92,10 @@ export class Trial {
   }
 
   /**
-   * The answers that were lost come late and tell what was recovered in their place is worth; only with the systematic
-   * code, where queries have answers of their own, and where these can be believed.
+   * The lost answers arrive late and grade what was recovered in their place; only with the systematic code, where queries have answers of
+   * their own, and without liars.
    *
-   * @param honest  to all rows
+   * @param honest  answers to all rows
    */
   grade(outcomes: readonly QueryOutcome[], honest: readonly Float32Array[]): void {
     const { codec, experience } = this.#experiment

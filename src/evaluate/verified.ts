@@ -1,6 +1,6 @@
 /**
- * What verified inference would do on a user's own model and data: how many of a liar's answers would pass as checked, and how many
- * inferences it takes in a pool where nobody lies. In process, no workers, no time.
+ * Measures verified inference on a user's own model and data: how many of a liar's answers would be given as `checked`, and the inferences
+ * per query in a pool without liars. In process, without workers or time.
  */
 
 import { checkInteger } from '../base/check'
@@ -17,28 +17,28 @@ export interface VerifiedOptions extends Rightness {
   core: Core
   model: BatchModel
   inputs: Rows
-  /** The model's answers to them. Default: asked for as they are needed. */
+  /** The model's answers to the inputs. Default: computed when needed. */
   own?: Pick<OwnAnswers, 'of'> | undefined
-  /** E: workers that may lie. */
+  /** E, the number of workers that may lie. */
   liars: number
   /** How they lie; see `attackForms`. */
   attack: string
-  /** Inputs that are remembered first. Default: half of them, at most 1,000. */
+  /** Number of inputs that the memory learns first. Default: half of them, at most 1,000. */
   memory?: number | undefined
   features?: Features | undefined
   /** Default 1. */
   seed?: number | undefined
 }
 
-/** What one choice of `integrity` comes to. */
+/** The result of one value of `integrity`. */
 export interface IntegrityLevel {
-  /** Confidence from which a memory that agrees makes one worker's answer enough; 1: all is proven. */
+  /** Confidence from which one worker's answer is enough if the memory agrees with it; 1: all answers are proven by agreement. */
   integrity: number
-  /** Queries of which one worker is enough. */
+  /** Queries for which one worker is enough. */
   checked: number
-  /** Inferences of a query beyond the first, where nobody lies; audits not counted. */
+  /** Inferences per query beyond the first, without liars; audits are not counted. */
   extra: number
-  /** Lies that are not right, and those of them that would be given as checked. */
+  /** Lies that differ from the right answer, and those that would be given as `checked`. */
   lies: number
   passed: number
 }
@@ -47,13 +47,13 @@ export interface Verified {
   liars: number
   attack: string
   memory: number
-  /** Inputs that were asked for after those that are remembered. */
+  /** Number of inputs that were measured after the learned ones. */
   queries: number
   levels: IntegrityLevel[]
 }
 
 const LEVELS = [0.8, 0.9, 0.95, 0.97, 1]
-/** Inputs that tell how the levels do, and the share of them after which they count: the confidence is learned on the way. */
+/** Most inputs for measuring, and the share of them that only trains the confidence. */
 const MOST = 3000
 const WARMING = 1 / 3
 
@@ -78,7 +78,7 @@ export async function evaluateVerified(options: VerifiedOptions): Promise<Verifi
     const row = inputs.at(input) as Float32Array
     experience.confidence.observe(answer)
     if (n < memory)
-      Array.from(experience.train(row, answer)) // at once: nobody waits
+      Array.from(experience.train(row, answer)) // all steps at once: no query waits
     else count(levels, experience, row, answer, lie([answer], lying)[0], n >= from ? liars : undefined)
   }
   experience.settle()
@@ -87,7 +87,7 @@ export async function evaluateVerified(options: VerifiedOptions): Promise<Verifi
   return { liars, attack, memory: experience.remembered, queries, levels: levels.map(perQuery) }
 }
 
-/** What each level makes of a query. @param liars  undefined: the confidence learns from it, and it does not count */
+/** Counts a query for each level. @param liars  undefined: the query only trains the confidence */
 function count(
   levels: readonly IntegrityLevel[],
   experience: Experience,
@@ -113,13 +113,13 @@ function count(
   }
 }
 
-/** Share of lies that may pass, and how many must have been told to say so. */
+/** Share of lies that may pass, and how many lies are needed to tell. */
 const TOLERATED = 0.01
 const ENOUGH = 100
-/** Extra inferences below which a memory earns its keep. */
+/** Share of the inferences of proving everything that a memory must stay below to be worthwhile. */
 const WORTH = 0.95
 
-/** The integrity that costs least and lets almost no lie pass, 1 where no memory earns its keep; and why. */
+/** The integrity that costs least and lets almost no lie pass; 1 if no memory is worthwhile. */
 export function recommendVerified(
   { levels, liars }: Verified,
   paper: { extra: number },

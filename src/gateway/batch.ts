@@ -1,4 +1,4 @@
-/** A batch of any size as single queries: as many under way as there is room for, each with an outcome of its own. */
+/** Predicts a batch of any size as single queries, as many at a time as there is room for. */
 
 import { aborted, onAbort } from '../base/abort'
 import { isMisuse } from '../base/check'
@@ -14,10 +14,11 @@ import { messageOf } from './refusal'
 
 export type RowOutcome = { prediction: Prediction } | { error: ApproxiferError }
 
-/** Ids by which answers may be recalled, one a row, where any has one. */
+/** The parameter `recall_id` of a reply: for each row the id by which its answer may be recalled; left out if no row has one. */
 export const recallIds = (rows: readonly (Prediction | undefined)[]) =>
   rows.some((row) => row?.id !== undefined) && { recall_id: rows.map((row) => row?.id ?? null) }
 
+/** The error of a row, with the row's index. */
 export class RowError extends Error {
   constructor(
     readonly row: number,
@@ -28,21 +29,24 @@ export class RowError extends Error {
 }
 
 export interface BatchOptions extends PredictOptions {
-  /** Whether rows may fail one by one, rather than all with the first. */
+  /** Whether rows may fail individually; otherwise the first failure fails the batch. */
   partial: boolean
-  /** Of the whole batch, from when it is here. Default: the predictor's own. */
+  /** The deadline of the whole batch, from its arrival. Default: the predictor's own. */
   deadlineMs?: number
-  /** What is kept of an answer, where that is not all. */
+  /** Reduces a prediction to what the reply needs. */
   keep?: (prediction: Prediction) => Prediction
 }
 
-/** Bytes sent before whatever else waits has its turn. */
+/** Bytes of queries that are submitted before the event loop gets a turn. */
 const SLICE = 2 ** 21
 
 /**
- * @param queries  a single one is given away; several, which may be views of one body, are copied: one that is kept would hold on to all
- * @throws RowError for the first row that failed, unless rows may; always for a malformed one, and where all failed; ApproxiferError
- *   OVERLOADED where the last row could not be answered in time: none is asked
+ * Predicts all queries of a batch.
+ *
+ * @param queries  a single query becomes the predictor's own; several are copied, since they may be views of one body, which a query in
+ *   the memory would keep alive as a whole
+ * @throws RowError for the first row that failed, unless `partial`; always for a malformed row, and where all rows failed; ApproxiferError
+ *   OVERLOADED where the last row could not be answered in time: then no row is asked
  */
 export async function predictBatch(
   predictor: Predictor,
@@ -58,8 +62,8 @@ export async function predictBatch(
 }
 
 /**
- * The model was replaced meanwhile: what the older one answered is asked of the new one, so that a reply is of one model. Where that fails, or
- * no time is left, the older answer stays: the reply says of each row which model it is of.
+ * Called where the model was replaced during the batch: asks the new model again what the old one answered, so that all rows are of one
+ * model. Where that fails, or no time is left, the old answer stays; the reply has the model's fingerprint for each row.
  */
 async function askAgain({ predictor, options, outcomes, older, ageMs }: RowBatch, queries: readonly QueryTensors[]) {
   const { deadlineMs } = options
@@ -76,7 +80,7 @@ async function askAgain({ predictor, options, outcomes, older, ageMs }: RowBatch
   }
 }
 
-/** Each row has its outcome. @throws as `predictBatch` */
+/** Resolves when each row has its outcome. @throws as `predictBatch` */
 async function answered(batch: RowBatch, queries: readonly QueryTensors[]): Promise<void> {
   const { signal } = batch.options
   const forget = onAbort(signal, () => batch.stop.abort(signal?.reason))
@@ -93,7 +97,7 @@ async function answered(batch: RowBatch, queries: readonly QueryTensors[]): Prom
   if ('error' in first && outcomes.every((outcome) => 'error' in outcome)) throw new RowError(0, first.error)
 }
 
-/** Most batches are of one, which waits for no room, and whose end stops nobody: where it failed all did. */
+/** A batch of one query, as most are: it need not wait for room, and its failure is the batch's. */
 async function predictOne(
   predictor: Predictor,
   query: QueryTensors,
@@ -109,9 +113,9 @@ async function predictOne(
 class RowBatch {
   readonly outcomes: RowOutcome[] = []
   failure: RowError | undefined
-  /** Fires when nothing more is to be sent, and takes back what was. */
+  /** Aborts the queries under way, and stops sending. */
   readonly stop = new AbortController()
-  /** The model that answered first. */
+  /** The fingerprint of the model that answered first. */
   older: Pick<Prediction, 'fingerprint'> | undefined
   #many: QueryBatch | undefined
   readonly #choices: PredictOptions
@@ -128,7 +132,7 @@ class RowBatch {
     return this.#many?.ageMs ?? 0
   }
 
-  /** Resolves when each has its outcome, or the batch was stopped. @throws ApproxiferError OVERLOADED; RowError for options that are none */
+  /** Sends all queries; resolves when each has its outcome, or the batch was stopped. @throws ApproxiferError OVERLOADED; RowError for wrong options */
   async send(queries: readonly QueryTensors[]): Promise<void> {
     const { signal } = this.stop
     const many = this.#open(queries.length)
@@ -176,7 +180,7 @@ class RowBatch {
     }
   }
 
-  /** Nothing waits any more. */
+  /** Gives back the batch's admission, and aborts what is still under way. */
   end(): void {
     this.#many?.end()
     this.stop.abort()
@@ -185,13 +189,13 @@ class RowBatch {
 
 export const whole = (prediction: Prediction) => prediction
 
-/** Of a query, or an answer. */
+/** The bytes of a query's or an answer's values. */
 export function bytesOf(query: QueryTensors): number {
   if (isTensor(query)) return heldBytes('data' in query ? query.data : query)
   return Object.values(query).reduce((sum, tensor) => sum + bytesOf(tensor), 0)
 }
 
-/** As a request's queries are: values, alone or with their shape. */
+/** Whether it is a single tensor (values alone, or with a shape), rather than tensors by name. */
 function isTensor(query: QueryTensors): query is QueryTensor {
   return ArrayBuffer.isView(query) || Array.isArray(query) || Array.isArray((query as { shape?: unknown }).shape)
 }

@@ -1,4 +1,4 @@
-/** Bodies of requests and responses: within limits, packed and unpacked. */
+/** Bodies of requests and replies: limits and compression. */
 
 import { aborted, orAborted } from '../base/abort'
 import { joinedBytes, turn } from '../oip/json'
@@ -6,17 +6,17 @@ import { HEADER_LENGTH } from '../oip/write'
 import { readWithin } from '../platform/fetch'
 import { overloaded, Refusal } from './refusal'
 
-/** Bytes of the largest elements. */
+/** Bytes of an element of the widest type. */
 const ELEMENT = Float64Array.BYTES_PER_ELEMENT
 
 export type ContentCoding = 'gzip' | 'deflate'
 
 const CODINGS: readonly ContentCoding[] = ['gzip', 'deflate']
 
-/** What is held of a request, up to this many bytes, always has room: of a thousand it is no more than of a large one. */
+/** A request that holds at most this many bytes always has room: a thousand of them hold no more than one large request. */
 export const SMALL = 64 * 1024
 
-/** Bytes that are read or unpacked before whatever else waits has its turn: about a millisecond. */
+/** Bytes that are read before the event loop gets a turn: they take about a millisecond. */
 const SLICE = 2 ** 18
 
 interface RequestClient {
@@ -26,18 +26,18 @@ interface RequestClient {
 }
 
 const clients = new WeakMap<Request, RequestClient>()
-/** For an HTTP server that knows it. */
+/** An HTTP server calls this for each request, to make its client known. */
 export const tellClient = (request: Request, client: RequestClient): unknown => clients.set(request, client)
 export const clientOf = (request: Request): RequestClient | undefined => clients.get(request)
 
-/** How many bytes all requests under way may have together: their bodies, and their answers until these are read. */
+/** Limits the bytes that all requests under way hold together: their bodies, and their replies until these are read. */
 export class ByteBudget {
   #taken = 0
   readonly #byAddress = new Map<string, number>()
 
   constructor(private readonly most: number) {}
 
-  /** @returns to be told how many bytes it has by now, 0 at last; throws Refusal where there is no room for them: 413 if there never is, else 429 */
+  /** @returns a function to call with the bytes that the request now holds, and with 0 at its end. It throws Refusal where they have no room: 413 if they never will, else 429 */
   open(request: Request): (bytes: number) => void {
     const address = clientOf(request)?.address
     let held = 0
@@ -47,7 +47,7 @@ export class ByteBudget {
       const own = address === undefined ? 0 : (this.#byAddress.get(address) ?? 0)
       if (now > this.most) throw tooMuch('a request and its answers', this.most, 413)
       if (more > 0 && this.#taken + more > this.most) throw tooMuch('all requests and their answers', this.most)
-      // One request alone may have more, else nobody could send it.
+      // A single request may hold more than an address's share: otherwise it could never be sent.
       if (more > 0 && own - held >= this.most / 2) {
         throw tooMuch('requests of one address and their answers', this.most / 2)
       }
@@ -66,12 +66,12 @@ function tooMuch(what: string, most: number, status = 429): Refusal {
 }
 
 /**
- * A request's body, unpacked. What is too large is refused while it comes, packed or not.
+ * Reads and decompresses a request's body. A body that is too large is refused while it arrives.
  *
- * @param most  bytes
- * @param hold  told how many bytes there are; may throw
- * @returns fresh memory, the caller's
- * @throws Refusal 400, 413, 415; ApproxiferError ABORTED where the client is gone
+ * @param most  the largest size in bytes, decompressed
+ * @param hold  called with the bytes so far; may throw
+ * @returns the body, which the caller owns
+ * @throws Refusal 400, 413, 415; ApproxiferError ABORTED where the client has left
  */
 export async function readBody(request: Request, most: number, hold: (bytes: number) => void): Promise<Uint8Array> {
   const { headers, signal } = request
@@ -79,10 +79,10 @@ export async function readBody(request: Request, most: number, hold: (bytes: num
   const length = headers.get('content-length')
   if (Number(length) > most) throw tooLarge(most)
   try {
-    // A body of a known length, to which HTTP servers hold their clients: several times as fast as a stream.
+    // With a Content-Length, which HTTP servers enforce, the body is read whole: several times as fast as a stream.
     if (length !== null && !coding) {
       hold(Number(length))
-      // Node 20's own requests have no `bytes`.
+      // Node 20's own `Request` has no `bytes()`.
       const whole =
         'bytes' in request
           ? request.bytes()
@@ -92,7 +92,7 @@ export async function readBody(request: Request, most: number, hold: (bytes: num
       hold(bytes.length)
       return bytes
     }
-    const { body } = request // not before: from here on it is a stream
+    const { body } = request // not read earlier: reading `body` makes the request a stream
     if (!body) return new Uint8Array()
     const unpacking = coding && (new DecompressionStream(coding) as ReadableWritablePair<Uint8Array, Uint8Array>)
     const reading = readWithin(unpacking ? body.pipeThrough(unpacking) : body, most, inTurns(signal, hold))
@@ -107,11 +107,11 @@ export async function readBody(request: Request, most: number, hold: (bytes: num
   }
 }
 
-/** Has what is read wait for others. */
+/** A function to call with the bytes read so far, which gives the event loop a turn after each slice. */
 function inTurns(signal: AbortSignal | undefined, hold: (bytes: number) => void) {
   let rested = 0
   return (bytes: number) => {
-    if (signal?.aborted) throw aborted(signal) // it was let go
+    if (signal?.aborted) throw aborted(signal) // nobody waits for the body any more
     hold(bytes)
     if (bytes < rested + SLICE) return
     rested = bytes
@@ -119,10 +119,10 @@ function inTurns(signal: AbortSignal | undefined, hold: (bytes: number) => void)
   }
 }
 
-/** Bytes to leave free in front of a body in memory, so that the first raw numbers behind its JSON lie where a view of them can be. */
+/** Bytes to leave free in front of a body in memory, so that the raw numbers after its JSON are aligned for a typed array. */
 export function spaceBefore(header: (name: string) => unknown): number {
   const json = Number(header(HEADER_LENGTH) ?? 0)
-  return Number.isInteger(json) && json >= 0 ? (ELEMENT - (json % ELEMENT)) % ELEMENT : 0 // `readMessage` says what is wrong
+  return Number.isInteger(json) && json >= 0 ? (ELEMENT - (json % ELEMENT)) % ELEMENT : 0 // `readMessage` reports a wrong header
 }
 
 export async function packBody(body: Uint8Array, coding: ContentCoding): Promise<Uint8Array> {
@@ -134,7 +134,7 @@ export function packed(body: ReadableStream<Uint8Array>, coding: ContentCoding):
   return body.pipeThrough(new CompressionStream(coding) as ReadableWritablePair<Uint8Array, Uint8Array>)
 }
 
-/** The coding that a client prefers of those that we have. @param accepts  its Accept-Encoding */
+/** The compression that the client prefers, if any. @param accepts  its Accept-Encoding */
 export function chosenCoding(accepts: string | null): ContentCoding | undefined {
   if (!accepts || typeof CompressionStream === 'undefined') return undefined
   const weights = new Map(accepts.toLowerCase().split(',').map(weighted))
@@ -158,6 +158,4 @@ function codingOf(header: string | null): ContentCoding | undefined {
   throw new Refusal(415, message, { 'Accept-Encoding': CODINGS.join(', ') })
 }
 
-function tooLarge(most: number): Refusal {
-  return new Refusal(413, `the body: expected at most ${most} bytes, unpacked, got more`)
-}
+const tooLarge = (most: number) => new Refusal(413, `the body: expected at most ${most} bytes, unpacked, got more`)

@@ -1,4 +1,4 @@
-/** Composes a gateway with predictors, so that serving knows neither threads nor models. */
+/** Makes a gateway of predictors: gateway.ts itself knows neither threads nor model files. */
 
 import { platform } from '#platform'
 import { checkText, expected } from '../base/check'
@@ -17,19 +17,19 @@ import { textModelOf } from './text/model'
 import type { TextOptions } from './text/options'
 
 /**
- * What is served under a name: options of a predictor, and what this version of the model is called (default '1'); or a ready
- * predictor, which the gateway closes. `text` says how it is asked with texts, and false that it is not; left out, it is if a
- * `tokenizer.json` lies beside the model.
+ * A model to serve: options of a predictor with the name of this version of the model (default '1'); or a ready predictor, which the
+ * gateway will close. `text` configures its interface for texts; `false` turns that off. Default: on if a `tokenizer.json` lies beside
+ * the model.
  */
 export type GatewayModel = (PredictorOptions & { version?: string; text?: TextOptions | false }) | Predictor
 
 /**
- * An inference server as a function from `Request` to `Response`, for any HTTP server: metadata, health and inference by the Open
- * Inference Protocol v2, JSON and binary; texts as OpenAI's embeddings and Text Embeddings Inference take them. Models start at once;
- * see `Gateway` for how to wait for them, replace and end them.
- * In workerd it serves the request, or the Durable Object, that made it, and answers others 500.
+ * Creates an inference server as a function from `Request` to `Response`, for any HTTP server: metadata, health and inference by the
+ * Open Inference Protocol v2, JSON and binary; texts by the APIs of OpenAI's embeddings and of Text Embeddings Inference. Models start
+ * at once; see `Gateway` for how to wait for, replace and unload them.
+ * In workerd it serves only the request, or the Durable Object, that created it, and answers others 500.
  *
- * @throws TypeError, RangeError for a wrong option of its own; those of a model make `ready` reject
+ * @throws TypeError, RangeError for a wrong option of the gateway; a wrong option of a model rejects `ready`
  */
 export function createGateway(options: GatewayOptions<GatewayModel>): Gateway<GatewayModel> {
   const { onWarning } = options
@@ -37,16 +37,17 @@ export function createGateway(options: GatewayOptions<GatewayModel>): Gateway<Ga
 }
 
 /**
- * A store of files, one a model, for a gateway in Node (Deno, Bun): whole or as they were before, whenever the power fails.
+ * A store for a gateway in Node, Deno or Bun: one file per model, each replaced atomically, so that a power failure leaves the old or the
+ * new one.
  *
- * @param folder  made if it is not there; several gateways may share it: of a model's states the one written last counts
+ * @param folder  created if missing. Several gateways may share it: the latest write wins
  */
 export function fileStore(folder: string): Store {
   if (!platform.files) throw new Error('files: not on this runtime; write a store of your own')
   return platform.files(folder)
 }
 
-/** @param onWarning  for models that have none of their own */
+/** Starts a model's predictor. @param onWarning  the default for models without their own */
 async function start(
   onWarning: ((text: string) => void) | undefined,
   ...[model, states, recalls]: Parameters<Start<GatewayModel>>
@@ -64,7 +65,7 @@ async function start(
   }
 }
 
-/** Who asks the gateway is told what is recalled, and the model's own listener hears of everything, if it has one. */
+/** The option `onEvent` for a model that may recall answers: it collects recalls, and passes all events to the model's own listener. */
 function recallOptions({ verify, onEvent }: PredictorOptions, recalling: Recalling): Pick<PredictorOptions, 'onEvent'> {
   if (!mayRecall({ verify })) return {}
   recalling.recalls ??= new Recalls()
@@ -73,7 +74,7 @@ function recallOptions({ verify, onEvent }: PredictorOptions, recalling: Recalli
     if (event.event === 'recalled') recalls.add(event)
     return onEvent?.(event)
   }
-  return onEvent === undefined || typeof onEvent === 'function' ? { onEvent: tell } : {} // it is refused
+  return onEvent === undefined || typeof onEvent === 'function' ? { onEvent: tell } : {} // the predictor will refuse the wrong type
 }
 
 function withStates(options: PredictorOptions, states: Readonly<Record<string, Uint8Array>>): PredictorOptions {

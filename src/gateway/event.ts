@@ -1,33 +1,33 @@
-/** What became of a request, for logs and metrics. */
+/** The event of an answered request, for logs and metrics. */
 
 import type { Status } from '../base/prediction'
 import type { Principal } from './principal'
 
 export type Route = 'infer' | 'embeddings' | 'rerank' | 'metadata' | 'health' | 'other'
 
-/** Whether a model is asked there. */
+/** Whether requests of this route run a model. */
 export const isInference = (route: Route) => ['infer', 'embeddings', 'rerank'].includes(route)
 
-/** What became of a request. */
+/** An answered request. */
 export interface RequestEvent {
-  /** Its body has been read. */
+  /** The request, whose body has been consumed. */
   request: Request
-  /** Who asked, where that was said. */
+  /** The authenticated client, if there is one. */
   principal?: Principal
   route: Route
   model?: string
   version?: string
-  /** Of HTTP; 499 where the client was gone. */
+  /** The HTTP status; 499 where the client left before the reply. */
   status: number
-  /** From the request to its answer, reading it and writing the first 64 KiB included. */
+  /** Time from the request to its reply, including reading the body and writing the first 64 KiB. */
   ms: number
-  /** Rows of the batch. */
+  /** The number of queries: rows of the batch. */
   queries: number
-  /** How many of them ended how; those that failed are in none. */
+  /** How many queries were answered with each status; failed queries are not counted. */
   statuses: Record<Status, number>
-  /** W3C Trace Context of its queries, by which their events name them: the client's, or a new one. Of requests for inference. */
+  /** For inference: the W3C Trace Context of its queries, which their events carry. It is the client's, or a new one. */
   traceparent?: string
-  /** The client's. */
+  /** The id that the client gave the request. */
   id?: string
   error?: string
 }

@@ -1,4 +1,4 @@
-/** An inference server as a function from Request to Response: the Open Inference Protocol v2 in front of predictors. */
+/** An inference server as a function from `Request` to `Response`: answers each route by predictors. */
 
 import { checkMs, checkNames, expected } from '../base/check'
 import { type Clock, systemClock } from '../base/clock'
@@ -18,68 +18,57 @@ import { LimitedStore, type Store } from './store'
 import { answerEmbed, answerEmbeddings, answerRerank, type TextModels } from './text/routes'
 
 export interface GatewayOptions<Model> extends Partial<InferenceLimits> {
-  /** What is served, by name. They start at once: see `ready`. */
+  /** The models by name. They start at once: see `ready`. */
   models: Readonly<Record<string, Model>>
-  /** Told once a request, when it has its answer. */
+  /** Called for each request when it has its reply. */
   observe?: (event: RequestEvent) => void
-  /** The W3C Trace Context in which a request's queries are asked. Default: the request's own header `traceparent`, else a new one. */
+  /** Chooses the W3C Trace Context of a request's queries. Default: the request's header `traceparent`, else a new one. */
   traceparent?: (request: Request) => string | undefined
-  /** Keeps what models learn; see `Store`. Default: none, and a model learns anew. */
+  /** Saves what models learn; see `Store`. Default: none, and each start begins with an empty memory. */
   store?: Store
-  /** How often it is written, where anything was asked since. Default 60,000 ms. */
+  /** The interval of saving models that were asked since. Default 60,000 ms. */
   saveEveryMs?: number
-  /** What the server's metadata says of it. Default 'approxifer'. */
+  /** Name and version in the server's metadata. Default name: 'approxifer'. */
   server?: { name?: string; version?: string }
-  /** Told of what an operator should know. Default: console.warn. */
+  /** Called with warnings for the operator. Default: console.warn. */
   onWarning?: (text: string) => void
-  /** Time, for simulations. Default: the system's. */
+  /** The clock, for simulations. Default: the system's. */
   clock?: Clock
 }
 
 const optionNames = [
-  ...[
-    'models',
-    'observe',
-    'traceparent',
-    'store',
-    'saveEveryMs',
-    'maxBytes',
-    'maxTotalBytes',
-    'maxRows',
-    'maxRequests',
-    'packFrom',
-  ],
-  ...['server', 'onWarning', 'clock'],
+  ...['models', 'observe', 'traceparent', 'store', 'saveEveryMs', 'server', 'onWarning', 'clock'],
+  ...['maxBytes', 'maxTotalBytes', 'maxRows', 'maxRequests', 'packFrom'],
 ]
 
-/** Answers a request; never rejects. Its properties govern what is served. */
+/** Answers a request; never rejects. Its methods load and unload models. */
 export interface Gateway<Model> {
   (request: Request, principal?: Principal): Promise<Response>
-  /** Resolves when all models of the option have started. @throws the first one's error where one did not; others are served */
+  /** Resolves when all models of the option `models` have started. @throws the first error of a model that failed; the others are served */
   ready(): Promise<void>
   /**
-   * Starts a model under a new name, or another version of one that is served: requests under way end with the old version, later ones
-   * get the new. It takes over what the old one learned, if it is the same model.
+   * Starts a model under a new name, or a new version of a model: requests under way are answered by the old version, later ones by the
+   * new. The new version takes over what the old one learned, if both are the same model.
    *
-   * @throws what its start throws; the old one is served on then
+   * @throws what the start throws; the old version is served on then
    */
   load(name: string, model: Model): Promise<void>
-  /** Resolves when its requests have ended and it is closed. @throws RangeError for an unknown name */
+  /** Unloads a model; resolves when its requests have ended and it is closed. @throws RangeError for an unknown name */
   unload(name: string): Promise<void>
-  /** What serves a model now, for `stats`. @throws Error for one that is not served */
+  /** The predictor that serves a model now, for its `stats()`. @throws Error for a model that is not served */
   predictor(name: string): Predictor
   /** The names of all models, whether ready or not. */
   readonly names: readonly string[]
-  /** Writes what was learned. @throws what the store throws */
+  /** Saves what models learned. @throws what the store throws */
   save(): Promise<void>
-  /** From here on it is not ready and takes no requests; resolves when those under way have their answers. */
+  /** Makes the gateway not ready and refuses new requests; resolves when those under way have their replies. */
   drain(): Promise<void>
-  /** Saves, and closes all predictors; what is under way ends with 503. May be called twice. */
+  /** Saves and closes all predictors; requests under way are answered 503. May be called twice. */
   close(): Promise<void>
 }
 
-/** Characters of an error. */
-const MOST_SAID = 500
+/** The most characters of an error message in a reply. */
+const MOST_ERROR = 500
 
 export function gatewayOf<Model>(
   options: GatewayOptions<Model>,
@@ -90,7 +79,7 @@ export function gatewayOf<Model>(
   const server = new GatewayServer(options, start, versionOf, guard)
   const { models } = server
   const loads = Object.entries(options.models).map(([name, model]) => models.load(name, model))
-  for (const load of loads) load.catch(() => {}) // `ready` tells, and so does every request
+  for (const load of loads) load.catch(() => {}) // `ready` and each request report the error
   return Object.defineProperty(
     Object.assign((request: Request, principal?: Principal) => server.answer(request, principal), {
       ready: async () => {
@@ -157,32 +146,19 @@ class GatewayServer<Model> {
     this.inference = new Inference(limitsOf(options), clock, options.traceparent)
     this.#about = { name: 'approxifer', version: 'unknown', ...server, extensions: [BINARY] }
     const limited = store === undefined ? undefined : new LimitedStore(store, clock)
-    this.models = new Models({
-      start,
-      versionOf,
-      store: limited,
-      saveEveryMs: checkMs('saveEveryMs', saveEveryMs),
-      clock,
-      warn,
-    })
+    const everyMs = checkMs('saveEveryMs', saveEveryMs)
+    this.models = new Models({ start, versionOf, store: limited, saveEveryMs: everyMs, clock, warn })
   }
 
   /** Never rejects. */
   async answer(request: Request, principal?: Principal): Promise<Response> {
     const since = this.#clock.now()
-    const event: RequestEvent = {
-      request,
-      route: 'other',
-      status: 0,
-      ms: 0,
-      queries: 0,
-      statuses: noAnswers(),
-    }
+    const event: RequestEvent = { request, route: 'other', status: 0, ms: 0, queries: 0, statuses: noAnswers() }
     if (principal) event.principal = principal
     let response: Response
     try {
       const refused = this.#guard?.()
-      if (refused) throw new Refusal(500, refused.message) // to try again does not help
+      if (refused) throw new Refusal(500, refused.message) // not 503: a retry would fail, too
       const place = placeOf(request)
       event.route = place.route
       response = await this.#answers[place.resource](place, event)
@@ -190,7 +166,7 @@ class GatewayServer<Model> {
       const refusal = refusalOf(error)
       const { cause } = refusal
       if (cause) this.#warn(`a request failed by a defect: ${(cause as Error).stack ?? cause}`)
-      event.error = refusal.message.slice(0, MOST_SAID)
+      event.error = refusal.message.slice(0, MOST_ERROR)
       response = json(errorBody(pathOf(request), refusal, event.error), refusal)
     }
     event.status = response.status
@@ -224,26 +200,21 @@ class GatewayServer<Model> {
     return json({ name: model, ready: true })
   }
 
-  /** The models that workers have, after what was done with one. */
+  /** Promotes or refuses a model version, if `what` says so, and lists all model versions of the workers. */
   #modelVersions(place: Place, event: RequestEvent, what?: 'promote' | 'refuse'): Response {
     const { predictor } = this.#find(place, event)
     const { modelVersion = '' } = place
-    if (what) checkOperator(event)
-    if (what && !predictor.modelVersions().some(({ id }) => id === modelVersion)) {
-      throw notFound(
-        'the model version',
-        predictor
-          .modelVersions()
-          .map(({ id }) => `'${id}'`)
-          .join(', '),
-        modelVersion,
-      )
+    if (what) {
+      checkOperator(event)
+      const ids = predictor.modelVersions().map(({ id }) => id)
+      if (!ids.includes(modelVersion))
+        throw notFound('the model version', ids.map((id) => `'${id}'`).join(', '), modelVersion)
+      predictor[what](modelVersion)
     }
-    if (what) predictor[what](modelVersion)
     return json({ name: place.model, model_versions: predictor.modelVersions() })
   }
 
-  /** Which answers were recalled of those that its tenant was given. */
+  /** The recalled answers of the request's tenant. */
   #recalls({ model }: Place, event: RequestEvent): Response {
     event.model = model
     checkModel(event.principal, model)

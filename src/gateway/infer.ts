@@ -1,4 +1,4 @@
-/** Requests for inference: who is admitted; a batch in, its answers and how each came about out. */
+/** Inference requests: admits them, and turns a batch of queries into a reply. */
 
 import {
   checkBoolean,
@@ -33,15 +33,15 @@ import { overloaded, Refusal, refusalOf, unavailable } from './refusal'
 import { responseOf } from './reply'
 
 export interface InferenceLimits {
-  /** Bytes of a request's body, unpacked. Default 64 MiB. */
+  /** The largest body of a request, in bytes, decompressed. Default 64 MiB. */
   readonly maxBytes: number
-  /** Bytes of all requests under way: of their bodies, and of their answers until these are read. Default four times `maxBytes`. */
+  /** The most bytes of all requests under way: their bodies, and their replies until these are read. Default four times `maxBytes`. */
   readonly maxTotalBytes: number
-  /** Rows of a batch. Default 10,000. */
+  /** The most rows of a batch. Default 10,000. */
   readonly maxRows: number
-  /** Requests for inference at a time. Default 1,000. */
+  /** The most inference requests at a time. Default 1,000. */
   readonly maxRequests: number
-  /** Bytes from which on a reply is packed where the client asks for it: a smaller one fits into a packet anyhow. Default 1,024. */
+  /** The least bytes of a reply that is compressed where the client accepts that: a smaller one fits into one packet anyway. Default 1,024. */
   readonly packFrom: number
 }
 
@@ -57,15 +57,15 @@ export function limitsOf(options: Partial<InferenceLimits>): InferenceLimits {
   }
 }
 
-/** Curl's and fetch's defaults for text say nothing; NVIDIA's client sends none. */
+/** Accepted content types: the protocol's, and the defaults of curl and fetch for a text. NVIDIA's client sends no content type. */
 const TYPES = /^(application\/(json|octet-stream|x-www-form-urlencoded)|text\/plain)\s*(;|$)/i
-/** Bytes that a row takes beside its values: what became of it, and its report. */
-const ROW = 2048
-/** Of the requests that there is room for, those that one client may have under way: a token, else an address. */
-const OF_ONE = 0.75
-/** Ignored parameters that are told of, and letters of each. */
+/** Bytes of memory that a row takes beside its values. */
+const ROW_OVERHEAD = 2048
+/** The share of `maxRequests` that one client (a token, or else an address) may use. */
+const CLIENT_SHARE = 0.75
+/** How many ignored parameters a reply lists, and how many characters of each. */
 const [MOST_LISTED, MOST_LETTERS] = [20, 100]
-/** Of a request, beside those of the protocol. */
+/** The parameters of a request, beside those of the protocol. */
 export const PARAMETERS = [
   'deadline_ms',
   'timeout',
@@ -79,16 +79,16 @@ export const PARAMETERS = [
   'ask',
 ]
 
-/** A request that is admitted. */
+/** An admitted request, and what answering it needs. */
 export interface Exchange {
   event: RequestEvent
   maxRows: number
   clock: Clock
-  /** From here on its model serves until the answer is there, whatever takes its place. */
+  /** Keeps this version of the model open until the request is answered. */
   enter(served: Served): Predictor
-  /** @param most  bytes, unpacked, where that is less than what the server takes */
+  /** Reads the body. @param most  a lower limit of its bytes than the server's */
   body(most?: number): Promise<Uint8Array>
-  /** Told how many bytes its queries and answers have. @throws Refusal where they have no room */
+  /** Reserves memory for the bytes of the queries and answers. @throws Refusal where they have no room */
   hold(queries: number, answers: number): void
 }
 
@@ -112,7 +112,7 @@ export class Inference {
     return this.#inFlight.ended()
   }
 
-  /** @throws Refusal 413, 429, 503 where there are too many others, or none are taken; whatever else `refusalOf` understands */
+  /** Admits a request and answers it. @throws Refusal 413, 429, 503 where there is no room for it, or the server is closing; any error that `refusalOf` understands */
   async admit(event: RequestEvent, answer: (exchange: Exchange) => Promise<Message>): Promise<Response> {
     const { count } = this.#inFlight
     const { limits, clock } = this
@@ -121,7 +121,8 @@ export class Inference {
     if (count >= limits.maxRequests) throw overloaded(`${count} requests are under way already`)
     const caller = clientKeyOf(event)
     const own = caller ? this.#inFlight.of(caller) : 0
-    if (own >= OF_ONE * limits.maxRequests) throw overloaded(`${own} requests of this client are under way already`)
+    if (own >= CLIENT_SHARE * limits.maxRequests)
+      throw overloaded(`${own} requests of this client are under way already`)
     event.traceparent = this.traceparent(request) ?? traceparentOf(request)
     const leave = [this.#inFlight.enter(caller)]
     const hold = this.#budget.open(request)
@@ -129,7 +130,7 @@ export class Inference {
       leave.push(served.inFlight.enter())
       return served.predictor
     }
-    let read = 0 // the queries may be views of it
+    let read = 0 // bytes of the body, of which the queries may be views
     const told = (bytes: number) => {
       hold(bytes)
       read = bytes
@@ -181,7 +182,7 @@ export async function outcomesOf(
   choices: RequestChoices,
 ): Promise<RowOutcome[]> {
   event.queries = queries.length
-  const asked = queries.reduce((sum, query) => sum + ROW + bytesOf(query), 0)
+  const asked = queries.reduce((sum, query) => sum + ROW_OVERHEAD + bytesOf(query), 0)
   const expects = queries.length * answerBytes(predictor.signature)
   hold(asked, expects)
   let answered = 0
@@ -200,14 +201,14 @@ export async function outcomesOf(
   return outcomes
 }
 
-/** The client's, or a new one. */
+/** The W3C Trace Context of a request: its header, or a new one. */
 function traceparentOf({ headers }: Request): string {
   const own = headers.get('traceparent')
   if (isTraceparent(own)) return own
   return `00-${randomToken()}-${randomToken().slice(0, 16)}-00`
 }
 
-/** Of an answer, where that is known before there is one. */
+/** The bytes of an answer, as far as the signature fixes them: outputs of open shape and strings count as 0. */
 function answerBytes({ outputs }: Signature): number {
   const each = outputs.map((spec) =>
     isOpen(spec) || spec.type === 'string' ? 0 : size(spec) * elementBytes(spec.type),
@@ -215,7 +216,7 @@ function answerBytes({ outputs }: Signature): number {
   return each.reduce((sum, bytes) => sum + bytes, 0)
 }
 
-/** @throws Refusal for the error of a row; it says which, where it is about that one alone */
+/** @throws Refusal for the error of a row. It names the row, or 'parameters' for an error that concerns all rows */
 function rethrown(error: unknown): never {
   if (!(error instanceof RowError)) throw error
   const { row, cause } = error
@@ -223,7 +224,7 @@ function rethrown(error: unknown): never {
   throw refusalOf(cause, own ? `row ${row}: ` : 'parameters.')
 }
 
-/** What a request's parameters choose. @throws TypeError, RangeError */
+/** The options of a prediction, from a request's parameters. @throws TypeError, RangeError */
 export function choicesOf(parameters: Record<string, unknown>): RequestChoices {
   checkNames('parameters', parameters, PARAMETERS)
   const {
@@ -239,7 +240,7 @@ export function choicesOf(parameters: Record<string, unknown>): RequestChoices {
   if (timeout !== undefined && deadline_ms !== undefined) {
     throw wrongType('parameters: expected either deadline_ms or timeout (in microseconds), got both')
   }
-  // As Triton has it: 0 is none.
+  // As in Triton, a timeout of 0 is none.
   const micros = timeout === undefined ? 0 : checkInteger('parameters.timeout', timeout, 0)
   const ms = deadline_ms ?? (micros ? Math.min(micros / 1000, MOST_MS) : undefined)
   return {
@@ -253,13 +254,13 @@ export function choicesOf(parameters: Record<string, unknown>): RequestChoices {
   }
 }
 
-/** A word, or as Triton has it: 1 goes first, and 0 is none. */
+/** A priority as a word, or as a number like Triton's: 1 is the highest. */
 function priorityOf(priority: unknown): Priority {
   if (typeof priority !== 'number') return priority as Priority // the predictor checks it
   return priorities[Math.min(checkInteger('parameters.priority', priority, 0), priorities.length) - 1]
 }
 
-/** How each row was answered, as parameters of the reply: lists with an element a row, or the one model that answered all. */
+/** Parameters of the reply that say how each row was answered: lists with an element per row; a single fingerprint if one model answered all. */
 function provenance(outcomes: readonly RowOutcome[]): Record<string, unknown> {
   const of = <T>(value: (prediction: Prediction) => T, otherwise: T) =>
     outcomes.map((outcome) => ('prediction' in outcome ? value(outcome.prediction) : otherwise))
@@ -278,7 +279,7 @@ function provenance(outcomes: readonly RowOutcome[]): Record<string, unknown> {
   }
 }
 
-/** The outputs that were asked for; of rows that failed, zeros or empty strings. @throws Refusal where their shapes differ */
+/** The requested outputs of all rows; a failed row has zeros or empty strings. @throws Refusal where rows have different shapes */
 function outputRows(
   { outputs }: InferRequest,
   outcomes: readonly RowOutcome[],
@@ -292,7 +293,7 @@ function outputRows(
   })
 }
 
-/** One output of all rows, of which one at least has an answer. */
+/** One output of all rows, and its shape. At least one row has an answer. */
 function column(name: string, rows: readonly (AnyTensor | undefined)[]): [TensorData[], readonly number[]] {
   const first = rows.findIndex((row) => row !== undefined)
   const { data, shape } = rows[first] as AnyTensor

@@ -1,4 +1,4 @@
-/** The models of a gateway: loaded, replaced while the old version drains, unloaded; and what they learned, kept in a store. */
+/** The models of a gateway: loads, replaces and unloads them, and saves what they learned in a store. */
 
 import { Cancellation, orAborted } from '../base/abort'
 import { checkText, expected } from '../base/check'
@@ -13,16 +13,16 @@ import type { TextModel } from './text/model'
 
 export interface Started {
   predictor: Predictor
-  /** How it is asked with texts; or why it cannot be. */
+  /** The model's interface for texts, or the reason why it has none. */
   text: TextModel | string
 }
 
-/** Of a name, whatever version is served under it: there where answers of one were sampled. */
+/** The recalled answers of all versions of a model; undefined until a version that may recall answers has started. */
 export interface Recalling {
   recalls?: Recalls
 }
 
-/** Starts a predictor. @param states  what an earlier one of this name has learned, by tenant @param told  of what is recalled */
+/** Starts a predictor. @param states  what the version before it learned, by tenant. @param recalls  where its recalls are collected */
 export type Start<Model> = (
   model: Model,
   states: Record<string, Uint8Array> | undefined,
@@ -48,21 +48,23 @@ export class Served {
   ) {}
 }
 
-/** A name, and what is served under it; nothing while the first version loads, or if it could not be loaded. */
+/** The state of a model's name. */
 interface Slot extends Recalling {
+  /** The version that is served; undefined while the first version loads, or if that failed. */
   served?: Served
+  /** Why no version is served. */
   why: string
-  /** Requests of `served`, and how often its model was replaced, when it was last saved. */
+  /** The change counter of `served` when it was last saved: its requests, plus how often its model was replaced. */
   saved: number
-  /** Resolves when all have ended that were replaced. */
+  /** Resolves when all replaced versions have closed. */
   ended?: Promise<unknown>
-  /** Aborted when it is unloaded: a load ends then, however long its start takes. */
+  /** Aborted when the model is unloaded, which ends a load under way. */
   readonly end: Cancellation
 }
 
 export class Models<Model> {
   readonly #slots = new Map<string, Slot>()
-  /** What is being done with a name: one thing after the other. */
+  /** The latest work on each name (a load, save or unload), which the next one waits for. */
   readonly #work = new Map<string, Promise<unknown>>()
   readonly #draining = new Set<Served>()
   #unplan: (() => void) | undefined
@@ -74,7 +76,7 @@ export class Models<Model> {
     return [...this.#slots.keys()]
   }
 
-  /** Why a model can answer nobody now, by name; empty where all can. */
+  /** The models that cannot answer now, each with the reason. */
   get unready(): [string, string][] {
     return [...this.#slots].flatMap(([name, { served, why }]): [string, string][] => {
       const own = served ? served.predictor.unready : why
@@ -82,7 +84,7 @@ export class Models<Model> {
     })
   }
 
-  /** Of models that give this of texts; of all where none does. */
+  /** The names of the models that turn texts into vectors, or pairs of texts into scores; of all models where none does. */
   giving(gives: 'vector' | 'score'): string[] {
     const all = [...this.#slots]
     const givesIt = (text: TextModel | string = '') => typeof text === 'object' && text.use.gives === gives
@@ -90,7 +92,7 @@ export class Models<Model> {
     return (giving.length ? giving : all).map(([name]) => name)
   }
 
-  /** @param version  undefined for whichever there is. @throws Refusal 404, 503 */
+  /** @param version  undefined: the version that is served. @throws Refusal 404, 503 */
   find(name: string, version?: string): Served {
     const slot = this.#slot(name)
     if (!slot.served) throw unavailable(`model '${name}' is not ready: ${slot.why}`)
@@ -98,13 +100,13 @@ export class Models<Model> {
     throw notFound(`the version of model '${name}'`, `'${slot.served.version}'`, version)
   }
 
-  /** @throws Refusal 404 where there can be none */
+  /** The recalled answers of a model. @throws Refusal 404 for a model that never recalls answers */
   recalls(name: string): Recalls {
     const { recalls } = this.#slot(name)
     if (recalls) return recalls
     throw new Refusal(
       404,
-      `model '${name}': expected one whose answers are sampled (verify.mode 'sampled'), or anybody's (verify.trust 'open'), got one that has none recalled`,
+      `model '${name}': expected one with verify.mode 'sampled' or verify.trust 'open', got one that recalls no answers`,
     )
   }
 
@@ -114,7 +116,7 @@ export class Models<Model> {
     throw notFound('the model', this.names.map((each) => `'${each}'`).join(', ') || 'none at all', name)
   }
 
-  /** One of this name serves until the new one is up. @throws what the start throws; then all is as it was */
+  /** Loads a version of a model. The earlier version serves until the new one has started. @throws what the start throws; the earlier version serves on then */
   load(name: string, model: Model): Promise<void> {
     checkText('name', name, "a model's name")
     const version = this.options.versionOf(model)
@@ -143,7 +145,7 @@ export class Models<Model> {
     end.throwIfAborted()
     const starting = this.#statesOf(name, slot).then((states) => this.#start(name, model, slot, states))
     const started = await orAborted(end, starting).catch((error) => {
-      if (end.aborted) starting.then(({ predictor }) => predictor.close()).catch(() => {}) // when it is up at last
+      if (end.aborted) starting.then(({ predictor }) => predictor.close()).catch(() => {}) // closes it once it has started
       throw error
     })
     if (!end.aborted) return started
@@ -151,7 +153,7 @@ export class Models<Model> {
     throw end.reason
   }
 
-  /** What is known of a model: by the one that is to be replaced, else by the store. */
+  /** What a model has learned: from the version that is being replaced, or else from the store. */
   async #statesOf(name: string, { served }: Slot): Promise<Record<string, Uint8Array> | undefined> {
     const { store } = this.options
     try {
@@ -162,7 +164,7 @@ export class Models<Model> {
     }
   }
 
-  /** A state that is damaged, or another model's, costs what was learned, and never the start. */
+  /** Starts a model; without its saved states if these are damaged or another model's. */
   async #start(name: string, model: Model, slot: Slot, states?: Record<string, Uint8Array>): Promise<Started> {
     const { start } = this.options
     try {
@@ -178,20 +180,20 @@ export class Models<Model> {
     this.options.warn(`model '${name}' starts without what was learned before: ${messageOf(error)}`)
   }
 
-  /** @throws RangeError for a name that is not known */
+  /** Unloads a model after its open requests. @throws RangeError for an unknown name */
   unload(name: string): Promise<void> {
     const slot = this.#slots.get(name)
     if (!slot) throw new RangeError(expected('name', `one of ${this.names.join(', ')}`, name))
     this.#slots.delete(name)
     slot.end.abort(new ApproxiferError('CLOSED', `model '${name}' was unloaded while it was loading`))
-    if (slot.served) this.#draining.add(slot.served) // `close` ends it, also while it is saved
+    if (slot.served) this.#draining.add(slot.served) // so that `close` closes it, even while it is being saved
     return this.#inTurn(name, async () => {
       await this.#saveOrWarn(name, slot)
       await Promise.all([slot.ended, slot.served && this.#drain(slot.served)])
     })
   }
 
-  /** Writes what was learned since it was last written. @throws what the store throws */
+  /** Saves each model that has learned since it was last saved. @throws what the store throws */
   async save(): Promise<void> {
     await this.#forAll((name, slot) => this.#save(name, slot))
   }
@@ -212,7 +214,7 @@ export class Models<Model> {
     })
   }
 
-  /** Saves at intervals, as long as there is something to save. */
+  /** Plans the next periodic save. */
   #plan(): void {
     const { clock, saveEveryMs, store } = this.options
     if (!store || this.#unplan || this.#closing) return
@@ -231,7 +233,7 @@ export class Models<Model> {
     this.#draining.delete(served)
   }
 
-  /** Saves and closes all; what is under way ends with CLOSED. */
+  /** Saves and closes all models. Open queries fail with CLOSED. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -240,7 +242,7 @@ export class Models<Model> {
   async #close(): Promise<void> {
     this.#unplan?.()
     for (const { end } of this.#slots.values()) end.abort(new ApproxiferError('CLOSED', 'the gateway is closed'))
-    const drained = [...this.#draining].map(({ predictor }) => predictor.close()) // their last requests would not end before
+    const drained = [...this.#draining].map(({ predictor }) => predictor.close()) // at once: their open requests would delay the close
     await this.#forAll(async (name, slot) => {
       await this.#saveOrWarn(name, slot)
       await slot.served?.predictor.close()
@@ -252,7 +254,7 @@ export class Models<Model> {
     await Promise.all([...this.#slots].map(([name, slot]) => this.#inTurn(name, () => work(name, slot))))
   }
 
-  /** Does something with a name when all that was begun before has ended. */
+  /** Runs `work` on a name after all earlier work on that name. */
   #inTurn<T>(name: string, work: () => Promise<T>): Promise<T> {
     const before = this.#work.get(name) ?? Promise.resolve()
     const done = before.catch(() => {}).then(work)
@@ -265,7 +267,7 @@ export class Models<Model> {
   }
 }
 
-/** Requests under way, and promises that resolve when the last one is done. */
+/** Counts requests under way, in all and by client. */
 export class InFlight {
   count = 0
   total = 0
@@ -276,7 +278,7 @@ export class InFlight {
     return this.#byClient.get(client) ?? 0
   }
 
-  /** @returns to be called once, when the request has its answer */
+  /** Counts a request. @returns a function to call once when the request is answered */
   enter(client?: string): () => void {
     this.count++
     this.total++
@@ -293,6 +295,7 @@ export class InFlight {
     else this.#byClient.delete(client)
   }
 
+  /** Resolves when no request is under way. */
   async ended(): Promise<void> {
     if (this.count) await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }

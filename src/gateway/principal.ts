@@ -1,4 +1,4 @@
-/** The identity behind a request, as the server authenticated it, and what it may do. */
+/** The authenticated client of a request (its principal), and its permissions. */
 
 import { expected } from '../base/check'
 import type { Priority } from '../predictor/options'
@@ -7,30 +7,30 @@ import type { RequestEvent } from './event'
 import type { RequestChoices } from './infer'
 import { Refusal } from './refusal'
 
-/** The highest first. */
+/** All priorities, the highest first. */
 export const priorities: readonly Priority[] = ['high', 'normal', 'low']
 
-/** Without one a request may what its parameters say, and change nothing of what serves. */
+/** The authenticated client of a request. A request without a principal may use all parameters, but not change which model version serves. */
 export interface Principal {
-  /** What the log calls it. */
+  /** Its name in the log. */
   readonly name?: string
-  /** What tells it from others that ask, where it has no name of its own; else the address does. */
+  /** Its key in fair queueing. Default: its name; without either, the client's address. */
   readonly caller?: string
-  /** Whose its queries are: its requests may name no other. Default: whom they name */
+  /** The tenant of its queries: a request may name no other. Default: the tenant that the request names */
   readonly tenant?: string
-  /** Of its tenant, or of it where it has none, where queries of several wait: turns that it has for one of another's. */
+  /** Its share in fair queueing (its tenant's, if it has one): turns per turn of a caller of weight 1. */
   readonly weight?: number
-  /** The highest that its queries may have, and what they have where they say nothing. */
+  /** The highest priority of its queries, and the default. */
   readonly priority?: Priority
-  /** All that it may ask. */
+  /** The models that it may ask. Default: all */
   readonly models?: readonly string[]
-  /** It may change which model serves: see `promote` and `refuse`. */
+  /** Whether it may change which model version serves: see `promote` and `refuse`. */
   readonly operator?: boolean
-  /** Told how many queries a request of its has, when it has been read. */
+  /** Called with the number of a request's queries, once the request has been read. */
   onQueries?(queries: number): void
 }
 
-/** Who asks: callers take turns, and have a part each of what there is room for. */
+/** The key by which callers take turns in fair queueing and share limits. */
 export function clientKeyOf({ principal, request }: Pick<RequestEvent, 'principal' | 'request'>): string | undefined {
   return principal?.caller ?? principal?.name ?? clientOf(request)?.address
 }
@@ -39,7 +39,7 @@ export function mayAsk({ models }: Principal = {}, model: string): boolean {
   return !models || models.includes(model)
 }
 
-/** @throws Refusal 403, whether there is such a model or not */
+/** @throws Refusal 403 for a model that the principal may not ask, whether it exists or not */
 export function checkModel(principal: Principal | undefined, model: string): void {
   if (!mayAsk(principal, model))
     throw new Refusal(
@@ -49,8 +49,8 @@ export function checkModel(principal: Principal | undefined, model: string): voi
 }
 
 /**
- * Of a request that changes what serves. A page of another origin has a browser send one that may reach the server, and bring what the
- * browser knows, though the page reads no answer: none is an operator's, whichever origins may ask.
+ * Checks a request that changes which model version serves. It must be an operator's, and not from a web page of another origin
+ * (CSRF): a browser sends such a request, with the user's credentials, even if the page cannot read the reply.
  *
  * @throws Refusal 403
  */
@@ -63,15 +63,18 @@ export function checkOperator({ principal, request }: Pick<RequestEvent, 'princi
   }
   const origin = request.headers.get('origin')
   if (origin === null || hostOf(origin) === hostOf(request.url)) return
-  throw new Refusal(403, expected('Origin', "none or the server's own: no page of another changes what serves", origin))
+  throw new Refusal(
+    403,
+    expected('Origin', "none or the server's own: pages of other origins may not change which model serves", origin),
+  )
 }
 
-/** Schemes may differ: behind a proxy with TLS the server knows nothing of that. */
+/** The host of a URL. Its scheme is not compared: behind a proxy with TLS, the server sees http. */
 function hostOf(url: string): string | undefined {
   return URL.canParse(url) ? new URL(url).host : undefined
 }
 
-/** What a request chooses, where it may. @throws Refusal 403 */
+/** The choices of a request, with the principal's tenant, weight and priority. @throws Refusal 403 for choices that it does not permit */
 export function permitted<T extends Pick<RequestChoices, 'tenant' | 'priority' | 'weight'>>(
   choices: T,
   { tenant, priority, weight }: Principal = {},
@@ -80,7 +83,7 @@ export function permitted<T extends Pick<RequestChoices, 'tenant' | 'priority' |
   if (tenant !== undefined && other !== tenant) {
     throw new Refusal(403, expected('parameters.tenant', tenant ? `'${tenant}'` : 'none with this token', other))
   }
-  const rank = priorities.indexOf(wanted as Priority) // of none the predictor says what it may be
+  const rank = priorities.indexOf(wanted as Priority) // the predictor refuses an unknown priority
   if (priority !== undefined && rank >= 0 && rank < priorities.indexOf(priority)) {
     throw new Refusal(403, expected('parameters.priority', `'${priority}' at most with this token`, wanted))
   }

@@ -1,31 +1,33 @@
-/** Which answers of a model were recalled: clients ask from time to time whether any of theirs are among them. */
+/** The recalled answers of a model, for clients that poll them. */
 
 import { Deque } from '../base/arrays'
 import { expected } from '../base/check'
 import type { RecallEvent } from '../events'
 import { Refusal } from './refusal'
 
-/** Ids that are kept of a model, and the pieces that they come in: the oldest are forgotten. */
+/** The most ids that are kept of a model; beyond, the oldest are forgotten. */
 const MOST_IDS = 1_000_000
+/** The most pieces that are kept of a model. */
 const MOST_PIECES = 65_536
-/** Ids of a piece, and of a reply: a millisecond to write. */
+/** The most ids of a piece, and of a reply, which then takes a millisecond to write. */
 const MOST_IDS_A_PIECE = 10_000
 
+/** Ids that were recalled together. */
 interface Piece {
-  /** Milliseconds since 1970, as those below; each piece has its own, so that whoever has read it asks for what came after. */
+  /** When, in milliseconds since 1970. No two pieces have the same time, so that a client can ask for what came after it. */
   at: number
   tenant: string
   ids: readonly number[]
 }
 
 export interface TenantRecalls {
-  /** Recalls up to then are not known here: they are forgotten, or were before the start. */
+  /** Earlier recalls are not known: they were forgotten, or came before the server's start. */
   from: string
-  /** What to ask for next time. */
+  /** The value of `since` for the next poll. */
   until: string
-  /** The first recalled first. */
+  /** The ids of recalled answers, in the order of their recall. */
   ids: readonly number[]
-  /** Whether there are others after these. */
+  /** Whether a next poll will give more at once. */
   more: boolean
 }
 
@@ -56,7 +58,7 @@ export class Recalls {
     }
   }
 
-  /** @param since  `until` of what was read last. @throws Refusal 400 */
+  /** The recalls of a tenant. @param since  `until` of the client's last poll. @throws Refusal 400 */
   read(tenant: string, since?: string): TenantRecalls {
     const after = since === undefined ? this.#from : Date.parse(since)
     if (!Number.isFinite(after))

@@ -1,22 +1,22 @@
-/** What a failure means to an HTTP client: the one table of status codes. */
+/** Errors as HTTP replies: the table of status codes, and the bodies of the three APIs. */
 
 import { expected, isMisuse } from '../base/check'
 import { ApproxiferError, type Code, type Unsure } from '../base/errors'
 
-/** An answer other than 200, with a sentence. */
+/** An error reply: a status and a message. */
 export class Refusal extends Error {
   constructor(
     readonly status: number,
     message: string,
     readonly headers: Readonly<Record<string, string>> = {},
-    /** What else its body says. */
+    /** Further fields of the body. */
     readonly details: Readonly<Record<string, unknown>> = {},
   ) {
     super(message)
   }
 }
 
-/** Seconds after which what is over for the moment is worth another try: one at least. */
+/** The header `Retry-After`, in whole seconds, at least 1. */
 function retryIn(ms = 0): Record<string, string> {
   return { 'Retry-After': String(Math.max(1, Math.ceil(ms / 1000))) }
 }
@@ -24,17 +24,17 @@ function retryIn(ms = 0): Record<string, string> {
 /**
  * | status | when |
  * |---|---|
- * | 400 | the request is not what the protocol or the model takes, or damaged |
+ * | 400 | the request is malformed, or does not fit the protocol or the model |
  * | 404 | no such path, model or version |
- * | 405 | another method; `Allow` says which |
- * | 413 | the body, or what it unpacks to, is too large |
- * | 415 | a content type or coding that is not read |
- * | 429 | more requests or queries at a time than are taken, or than can be answered in time; `Retry-After` |
- * | 499 | the client is gone; nobody reads it |
- * | 500 | its workers failed on the query, as they would again; or a defect of ours |
- * | 502 | a worker answered something that is no answer |
+ * | 405 | wrong method; `Allow` lists the right ones |
+ * | 413 | the body is too large, as sent or decompressed |
+ * | 415 | unknown content type or compression |
+ * | 429 | too many requests or queries at a time, or more than can be answered in time; `Retry-After` |
+ * | 499 | the client has left; only logs show it |
+ * | 500 | the query makes its workers fail; or a defect of this package |
+ * | 502 | a worker's answer was malformed |
  * | 503 | the model is not ready, or its workers are gone; `Retry-After` |
- * | 504 | the deadline passed; `recovery` is what there was, which is not confident enough to be given |
+ * | 504 | the deadline passed; `recovery` is a recovered answer that was not confident enough to be given |
  */
 const STATUS: Record<Code, number> = {
   DEADLINE: 504,
@@ -47,7 +47,7 @@ const STATUS: Record<Code, number> = {
   MODEL: 503,
 }
 
-/** Anything thrown, as an answer; a defect is its cause. @param prefix  in front of its sentence, such as the row it is about */
+/** The refusal for anything thrown; a defect becomes its `cause`. @param prefix  of the message, such as the row */
 export function refusalOf(error: unknown, prefix = ''): Refusal {
   if (error instanceof Refusal) return error
   const message = prefix + messageOf(error)
@@ -60,12 +60,14 @@ export function refusalOf(error: unknown, prefix = ''): Refusal {
 
 const OPENAI = '/v1/'
 const TEXTS = ['/embed', '/rerank']
-/** Of a request to OpenAI's interface, and of Text Embeddings Inference's errors by status. */
+/** Finds the field that a message is about, for the `param` of OpenAI's errors. */
 const FIELDS = /^(?:the )?(input|model|encoding_format|dimensions|user|truncate|parameters)\b/
+/** OpenAI's error codes by status. */
 const CODES: Readonly<Record<number, string>> = { 401: 'invalid_api_key', 429: 'rate_limit_exceeded' }
+/** Error types of Text Embeddings Inference by status. */
 const TYPES: Readonly<Record<number, string>> = { 424: 'backend', 429: 'overloaded', 503: 'unhealthy' }
 
-/** A refusal as clients read it that ask at this path: OpenAI's, those of Text Embeddings Inference, of the Open Inference Protocol. */
+/** The JSON body of a refusal, in the form of the path's API: OpenAI's, Text Embeddings Inference's, or the Open Inference Protocol's. */
 export function errorBody(path: string, { status, details }: Refusal, message: string): object {
   if (path.startsWith(OPENAI)) {
     const type = status >= 500 ? 'server_error' : status === 429 ? 'rate_limit_error' : 'invalid_request_error'
@@ -82,12 +84,12 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/** Values that an error has at most. Where there are more, clients ask for them by `at_deadline`. */
+/** The most values of a recovery in an error. A client that wants larger ones sets `at_deadline`. */
 const MOST_VALUES = 10_000
 
-/** A recovery as a client reads outputs. */
+/** A recovery as outputs of the Open Inference Protocol. */
 function outputsOf({ output, confidence: known }: Unsure) {
-  const confidence = known ?? null // undefined would be left out
+  const confidence = known ?? null // JSON leaves undefined out
   const values = Object.values(output).reduce((sum, { data }) => sum + data.length, 0)
   if (values > MOST_VALUES) return { confidence }
   const outputs = Object.entries(output).map(([name, { data, shape }]) => {

@@ -1,4 +1,4 @@
-/** Replies: a small one is written whole, a larger one as it is read, so that nothing is held of it but its values. */
+/** HTTP replies: a small one is written whole, a large one in pieces as the client reads it, so that its text is never held in memory. */
 
 import { onAbort } from '../base/abort'
 import type { Clock } from '../base/clock'
@@ -7,18 +7,19 @@ import { bytesIn, HEADER_LENGTH, inUtf8, type Message } from '../oip/write'
 import { cancelSoon } from '../platform/fetch'
 import { type ContentCoding, chosenCoding, clientOf, packBody, packed, SMALL } from './body'
 
-/** Raw bytes given at a time. */
+/** Raw bytes of a piece. */
 const PIECE = 2 ** 18
-/** Who reads nothing for so long, or less a second on average beyond that, is cut off: its values are others' room. */
+/** A client that reads nothing for this long is cut off: its reply occupies memory that other requests need. */
 const PATIENCE_MS = 30_000
+/** So is a client that reads fewer bytes per second than this, on average. */
 const LEAST_RATE = 2 ** 16
 
 export interface Sending {
   request: Request
-  /** Bytes from which on it is packed where the client asks for it. */
+  /** The least bytes of a reply that is compressed where the client accepts that. */
   packFrom: number
   clock: Clock
-  /** Called once, when nothing is held of it any more. */
+  /** Called once, when the reply no longer holds memory. */
   done: () => void
 }
 
@@ -38,7 +39,7 @@ export async function responseOf(message: Message, sending: Sending): Promise<Re
   const body = small ?? watched(streamed(first, pieces, coding), sending)
   const rawLength = raw && json && !coding ? json.length + bytesIn(raw) : undefined
   const length = small ? small.length : rawLength
-  // A plain object: HTTP servers take it as it is, and a `Headers` would be a tenth of a small request's cost.
+  // A plain object: making a `Headers` would be a tenth of a small request's cost.
   const headers = {
     'Content-Type': raw ? 'application/octet-stream' : 'application/json',
     ...(length !== undefined && { 'Content-Length': String(length) }),
@@ -46,11 +47,11 @@ export async function responseOf(message: Message, sending: Sending): Promise<Re
     ...(coding && { 'Content-Encoding': coding }),
     ...(mayPack && { Vary: 'Accept-Encoding' }),
   }
-  const init: ResponseInit & { encodeBody: string } = { headers, encodeBody: 'manual' } // workerd would pack it again
+  const init: ResponseInit & { encodeBody: string } = { headers, encodeBody: 'manual' } // otherwise workerd would compress it again
   return new Response(body as BodyInit, init)
 }
 
-/** How long it is and, where that is one piece, its bytes: nothing short is written twice. */
+/** The length of a text in UTF-8; and its bytes, if it is a single piece, which then need not be encoded again. */
 async function written(text: Iterable<string>): Promise<{ length: number; short: Uint8Array | undefined }> {
   let length = 0
   let short: Uint8Array | undefined
@@ -62,7 +63,7 @@ async function written(text: Iterable<string>): Promise<{ length: number; short:
   return { length, short }
 }
 
-/** @param short  its text, where that is written */
+/** A message in pieces. @param short  the bytes of its text, if they are known already */
 function* piecesOf({ text, raw = [] }: Message, short: Uint8Array | undefined): Generator<Uint8Array> {
   if (short) yield short
   else yield* inUtf8(text())
@@ -82,7 +83,7 @@ function* piecesOf({ text, raw = [] }: Message, short: Uint8Array | undefined): 
   if (length) yield joinedBytes(parts)
 }
 
-/** Each piece is made when the one before it was taken. */
+/** A stream that makes each piece when the one before it was read. */
 function streamed(first: Uint8Array[], rest: Iterator<Uint8Array>, coding: ContentCoding | undefined) {
   const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
     const piece = first.shift() ?? (rest.next().value as Uint8Array | undefined)
@@ -94,7 +95,7 @@ function streamed(first: Uint8Array[], rest: Iterator<Uint8Array>, coding: Conte
   return coding ? packed(stream, coding) : stream
 }
 
-/** As long as it is read. */
+/** The same stream, cut off if its client reads too slowly. */
 function watched(body: ReadableStream<Uint8Array>, { request, clock, done }: Sending): ReadableStream<Uint8Array> {
   const reader = body.getReader()
   const began = clock.now()

@@ -1,4 +1,4 @@
-/** Which path of the Open Inference Protocol, of OpenAI's interface and of Text Embeddings Inference's means what. */
+/** The HTTP routes: of the Open Inference Protocol, of OpenAI's embeddings API and of Text Embeddings Inference. */
 
 import { expected } from '../base/check'
 import type { Route } from './event'
@@ -16,10 +16,10 @@ export interface Place {
   modelVersion: string | undefined
 }
 
-/** `:model`, `:version` and `:modelVersion` stand for any one part; last is under which heading a request is counted. */
+/** Method, path, resource and, for logs and metrics, the route. `:model`, `:version` and `:modelVersion` match any one segment. */
 const ROUTES: readonly (readonly ['GET' | 'POST', string, Resource, Route])[] = [
   ['GET', '/v2', 'server', 'metadata'],
-  ['GET', '/v2/', 'server', 'metadata'], // so the OpenAPI file has it
+  ['GET', '/v2/', 'server', 'metadata'], // with the slash: so the protocol's OpenAPI file has it
   ['GET', '/v2/health/live', 'live', 'health'],
   ['GET', '/v2/health/ready', 'ready', 'health'],
   ['GET', '/v2/models/:model', 'model', 'metadata'],
@@ -41,7 +41,7 @@ const PATHS = 'one of the Open Inference Protocol, from /v2 on, /v1/embeddings, 
 
 const routes = ROUTES.map(([method, path, resource, route]) => ({ method, parts: path.split('/'), resource, route }))
 
-/** Of a URL that says just that: it takes a tenth of the time. */
+/** A URL without escapes and query, whose path this finds in a tenth of the time of `new URL`. */
 const PLAIN = /^https?:\/\/[\w.:[\]-]+((?:\/[\w-][\w.-]*)+)$/
 
 export function pathOf({ url }: Pick<Request, 'url'>): string {

@@ -1,4 +1,4 @@
-/** What all tenants of a model have learned, in one piece. */
+/** The saved states of all tenants of a model, in one file. */
 
 import { joinedBytes } from '../oip/json'
 import type { Predictor } from '../predictor/predictor'
@@ -6,17 +6,17 @@ import type { Predictor } from '../predictor/predictor'
 const BRACE = '{'.charCodeAt(0)
 const LINE = '\n'.charCodeAt(0)
 
-/** What all tenants have learned, in one piece; of one without tenants, exactly what `save` gives; undefined where nothing is learned. */
+/** Packs the states of all tenants: a line of JSON with their lengths, then the states. Without tenants: exactly what `save` gives. Undefined where nothing was learned. */
 export async function packStates(predictor: Predictor): Promise<Uint8Array | undefined> {
   const names = predictor.tenants
-  if (!names.length && !predictor.renewals) return undefined // else what was saved before is another model's
+  if (!names.length && !predictor.renewals) return undefined // after a renewal, an empty state must replace the saved one, which is another model's
   if (names.length === 1 && names[0] === '') return predictor.save()
   const states = await Promise.all(names.map((name) => predictor.save(name)))
   const tenants = names.map((name, i) => [name, states[i].length])
   return joinedBytes([new TextEncoder().encode(`${JSON.stringify({ tenants })}\n`), ...states])
 }
 
-/** Checks no more than where each begins: predictors check the rest. @throws RangeError */
+/** Unpacks the states by tenant. Their contents are checked by predictors. @throws RangeError for wrong lengths */
 export function unpackStates(bytes: Uint8Array): Record<string, Uint8Array> {
   if (bytes[0] !== BRACE) return { '': bytes }
   let at = bytes.indexOf(LINE) + 1

@@ -1,4 +1,4 @@
-/** Where what models learned is kept, so that it can fail or hang and hold nobody up. */
+/** A store for what models learned, with time limits: a store that fails or hangs must not delay serving. */
 
 import { Cancellation, orAborted } from '../base/abort'
 import { expected } from '../base/check'
@@ -7,19 +7,19 @@ import { ApproxiferError } from '../base/errors'
 import type { Files } from '../platform/platform'
 
 /**
- * Where what a model learned is kept: files, a key-value store, a bucket. One call is under way at a time. Where one has not settled
- * within 2 s, the gateway warns and goes on without the store until it has; what is read too late is not used.
+ * A store for what models learned: files, a key-value store, a bucket. The gateway makes one call at a time. If a call has not settled
+ * within 2 s, the gateway warns and works without the store until it has; a late result of `read` is not used.
  */
 export type Store = Files
 
-/** Of a call: a gateway is to be ready within 5 s. */
+/** The time limit of a call: a gateway must be ready within 5 s. */
 const LIMIT_MS = 2000
 
-/** Where a call takes longer than the limit, it fails, and so do all others until it has settled: a late write never follows a newer one. */
+/** A store with a time limit. After a call that took too long, all calls fail until it has settled: a late write must not overwrite a newer one. */
 export class LimitedStore implements Store {
   #underWay: { readonly limit: Cancellation; readonly settled: Promise<void> } | undefined
 
-  /** @throws TypeError for what is no store */
+  /** @throws TypeError for an object without the functions read and write */
   constructor(
     private readonly store: Store,
     private readonly clock: Clock,
@@ -42,7 +42,7 @@ export class LimitedStore implements Store {
     const limit = new Cancellation()
     const late = () => limit.abort(new ApproxiferError('DEADLINE', `the store has not answered within ${LIMIT_MS} ms`))
     const cancel = this.clock.after(LIMIT_MS, late)
-    const call = (async () => work())() // it may throw, or return what is no promise
+    const call = (async () => work())() // async: the user's function may throw, or return no promise
     const end = () => {
       cancel()
       this.#underWay = undefined

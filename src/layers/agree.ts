@@ -1,7 +1,9 @@
 /**
- * Where E workers may lie, also together, E + 1 workers that agree prove an answer, since one of them is honest. Where a sure memory says the
- * same, one worker is enough. Each voter is a call of the layer beneath, hedged and retried there. Every answer is a vote, also one that comes
- * late. Layers around are told that an answered attempt has ended once its answer is proven, so that no lie teaches.
+ * Up to E workers may lie, even in collusion: E + 1 workers that agree prove an answer, since at least one of them is honest. If the memory
+ * is confident of the same answer, one worker is enough.
+ *
+ * Each voter is a call of the layer beneath, which hedges and retries it. Every answer counts as a vote, late answers too. Layers above
+ * hear that an attempt was answered (`ended`) only once its answer is proven, so that they learn from no lie.
  */
 
 import type { Clock } from '../base/clock'
@@ -33,9 +35,9 @@ import { type Timeable, Timers } from './timers'
 
 export interface AgreeOptions {
   readonly clock: Clock
-  /** E. */
+  /** E, the number of workers that may lie. */
   readonly liars: number
-  /** Workers that a query may take down: with more the fault is its own. */
+  /** After a query has brought down this many workers, it is blamed itself and no other worker gets it. */
   readonly mostDowns: number
   readonly pool: Pick<
     Attempts<Payload, Payload>,
@@ -43,29 +45,32 @@ export interface AgreeOptions {
   >
   readonly lateness: Pick<Lateness, 'ages'>
   readonly trust: Witnesses
-  /** What its tenant's answers taught. */
+  /** The memory of the query's tenant. */
   memoryOf(query: Query): MemoryService | undefined
-  /** Whether the model's first answers speak against how they are read: no memory checks an answer then. */
+  /** Whether the model's first answers contradict how its outputs are read. A memory checks no answer then. */
   isDoubted(): boolean
 }
 
-/** What is believed of workers, and told of them. */
+/** What the layer asks and reports of workers. */
 export interface Witnesses {
   readonly equality: Equality
-  /** Confidence from which a memory may check an answer; 1: never. */
+  /** Confidence from which the memory may check an answer; 1 means never. */
   readonly integrity: number
   isTrusted(worker: ModelWorker): boolean
   isSuspected(worker: ModelWorker): boolean
-  /** Whether the memory is not enough, at all or for the answer of this worker; drawn anew each time. */
+  /** Draws whether workers have to agree although the memory is confident: for any answer, or for this worker's. */
   audits(worker?: ModelWorker): boolean
-  /** An answer is right, with proof; a lie, with proof; unlike all of E + 1 that agree, and no lie; none came. */
+  /** The four verdicts: the answer is proven right; it is proven a lie; it differs from the E + 1 that agree but is no lie; no answer came. */
   proven(worker: ModelWorker): void
   lied(worker: ModelWorker): void
   deviated(worker: ModelWorker): void
   silent(worker: ModelWorker): void
-  /** What a sure memory said of an answer. @param distance  of the two, over the error that the memory expected */
+  /**
+   * The confident memory agreed with the answer, or did not. @param distance  between the two answers, divided by the error that the memory
+   * expected
+   */
   checked(worker: ModelWorker, passed: boolean, distance: number): void
-  /** What keeps trials away from ejected workers that will hardly pass them. */
+  /** Keeps trials away from ejected workers that will hardly pass them. */
   readonly trials: Apart
 }
 
@@ -85,7 +90,7 @@ interface AgreeLayer extends AgreeOptions {
 
 type Vote = Attempt<Payload, Payload>
 
-/** Workers' errors that are told of a query. */
+/** An error message quotes at most this many workers' errors. */
 const MOST_REASONS = 3
 
 class AgreedCall implements Call, Timeable {
@@ -95,22 +100,21 @@ class AgreedCall implements Call, Timeable {
   readonly #memory: MemoryService | undefined
   readonly #voters: VotingCall[] = []
   readonly #votes: Vote[] = []
-  /** `open`: a memory may check a single answer. `wanted`: workers have to agree. Or the answers that agree, and prove each other. */
+  /** `open`: the memory may check a single answer. `wanted`: workers have to agree. An array: the answers that agree and prove each other. */
   #proof: 'open' | 'wanted' | readonly Payload[] = 'wanted'
-  /** How many of the votes agree; whether others differ from them, so that somebody lies, or is wrong. */
+  /** How many votes agree, and whether some vote differs from them: a worker lies or is wrong. */
   #agreeing = 0
   #isDisputed = false
-  /** Whether the memory is being asked. */
   #isAsking = false
-  /** Why no other worker is asked: an answer would be too late. */
+  /** Why no other worker is asked: its answer would be too late. */
   #refusal: Failure | undefined
   #isOpen = true
-  /** Its answers tell nothing. */
+  /** The model was replaced: answers prove nothing any more. */
   #isVoid = false
-  /** Whether its caller may be told: the call is known to it; and whether something has happened before. */
+  /** Whether the constructor has returned, and whether something happened before: the caller may not be called until it has the call. */
   #isKnown = false
   #isBehind = false
-  /** Voters, a trial and what the memory is asked; 1 while the call is made. */
+  /** Voters, a trial and a lookup that are not done, and 1 while the constructor runs. */
   #running = 1
   dueAt = Number.NaN
   timer: Timeable['timer']
@@ -123,26 +127,26 @@ class AgreedCall implements Call, Timeable {
     query.tried.unproven = () => this.#believed.map(answerIn)
     const isAudited = layer.trust.audits()
     if (!query.refusal && !isAudited && this.#mayCheck && this.#memory?.isWarm) this.#proof = 'open'
-    this.#ask(query.priority) // also where no worker is left: the pool says why
+    this.#ask(query.priority) // also where no worker is left: the pool's failure says why
     if (this.#proof === 'open') this.#recall(this.#memory as MemoryService)
     else if (!query.refusal) this.#askMore()
     this.#isKnown = true
     if (!this.#isBehind) this.#running--
     else
       queueMicrotask(() => {
-        this.#look()
+        this.#advance()
         this.done()
       })
   }
 
-  /** What runs goes on, since it shows who lies. */
+  /** Attempts that run go on: their answers show who lies. */
   drop(why: Drop): void {
     const { trial } = this.#query.tried
     const wasOpen = this.#close()
     if (why !== 'void') return wasOpen ? this.#release() : undefined // a dispute goes on
     this.#isVoid = true
     for (const voter of [...this.#voters]) voter.drop(why)
-    const isQueued = trial?.phase === 'queued' // again, since its worker was restarted: its owner is not told
+    const isQueued = trial?.phase === 'queued' // queued again because its worker restarted: the pool does not notify the owner of a cancelled one
     if (trial) this.#layer.pool.cancel(trial as Vote)
     if (isQueued) this.done()
   }
@@ -156,13 +160,12 @@ class AgreedCall implements Call, Timeable {
     this.#release()
   }
 
-  /** A worker has begun with a voter's attempt. */
   began(attempt: Attempt): void {
     this.#caller.began?.(attempt)
     const isFirst = attempt === this.#query.tried.attempts[0]
     if (isFirst && this.#isOpen && this.#proof === 'open' && this.#suspects(attempt.worker as ModelWorker)) {
       this.#proof = 'wanted'
-      this.#look()
+      this.#advance()
     } else this.#plan()
   }
 
@@ -175,26 +178,26 @@ class AgreedCall implements Call, Timeable {
       this.#caller.ended?.(attempt)
       if (this.#query.tried.downs >= this.#layer.mostDowns) this.#takeBack()
       const isTakenBack = !this.#isOpen && outcome?.kind === 'cancelled'
-      if (voter.isSettled && !isTakenBack) this.#look() // else its voter asks another worker, or fails
+      if (voter.isSettled && !isTakenBack) this.#advance() // otherwise the voter asks another worker, or fails
     }
   }
 
   failed(failure: Failure): void {
     if (failure.blame === 'load' || failure.blame === 'payload') this.#refusal ??= failure
-    this.#look()
+    this.#advance()
   }
 
   done(): void {
     if (!--this.#running) this.#caller.done?.()
   }
 
-  /** Attempts that run for too long while answers differ are not waited for. */
+  /** In a dispute, an attempt that runs for too long is no longer waited for. */
   due(): void {
-    this.#look()
+    this.#advance()
   }
 
-  /** An ejected worker that was asked as well has an outcome. */
-  tested(attempt: Vote): void {
+  /** The trial of an ejected worker has its outcome. */
+  #tested(attempt: Vote): void {
     const { pool, trust } = this.#layer
     const { outcome, worker } = attempt
     pool.record({ attempt, onTime: false })
@@ -203,7 +206,7 @@ class AgreedCall implements Call, Timeable {
     this.done()
   }
 
-  /** It takes down whoever has it: nobody gets it any more. */
+  /** The query brings down the workers that get it: queued attempts are cancelled. */
   #takeBack(): void {
     for (const voter of [...this.#voters]) if (!voter.isSettled && !voter.running.length) voter.drop('over')
   }
@@ -211,17 +214,17 @@ class AgreedCall implements Call, Timeable {
   #vote(vote: Vote, voter: VotingCall): void {
     this.#votes.push(vote)
     if (typeof this.#proof !== 'string') this.#compare(vote, this.#proof)
-    else this.#look(voter)
+    else this.#advance(voter)
   }
 
-  /** Answers of workers that are believed. */
+  /** Answers of workers that are not ejected. */
   get #believed(): readonly Vote[] {
     const { trust } = this.#layer
     return this.#votes.filter(({ worker }) => trust.isTrusted(worker as ModelWorker))
   }
 
-  /** Does what follows from what is known by now. @param voter  whose answer has just come */
-  #look(voter?: VotingCall): void {
+  /** Judges the votes, asks more voters where needed, and sets the timer. @param voter  whose answer has just come */
+  #advance(voter?: VotingCall): void {
     if (!this.#isKnown) this.#isBehind = true
     if (!this.#isKnown || this.#isVoid) return
     if (typeof this.#proof === 'string') this.#judge(this.#proof, voter)
@@ -238,11 +241,11 @@ class AgreedCall implements Call, Timeable {
     this.#isDisputed = this.#agreeing < believed.length
     if (judgement.isProven) this.#prove(believed, judgement, voter)
     else if (this.#isDisputed)
-      this.#proof = 'wanted' // a memory does not say who lies
+      this.#proof = 'wanted' // the memory cannot tell who lies
     else if (this.#isOpen && proof === 'open' && believed.length && !this.#isAsking) this.#check(believed[0], voter)
   }
 
-  /** What is known is told after the answer is given: it may eject workers, and others are asked in their place. */
+  /** Verdicts are reported after the answer is given: they may eject workers, and calls then ask other workers. */
   #prove(believed: readonly Vote[], { agreeing, lies }: Judgement, voter: VotingCall | undefined): void {
     const { trial } = this.#query.tried
     const right = agreeing.map((i) => believed[i])
@@ -258,7 +261,7 @@ class AgreedCall implements Call, Timeable {
     if (trial && answerOf(trial)) this.#compare(trial as Vote, proof)
   }
 
-  /** An answer beside, or after, those that prove the right one. */
+  /** Compares an answer with the proven one. */
   #compare(vote: Vote, proof: readonly Payload[]): void {
     const { trust } = this.#layer
     const finding = findingOf(answerIn(vote), proof, trust.equality)
@@ -288,18 +291,18 @@ class AgreedCall implements Call, Timeable {
     memory.recall(payload.vector, dueAt + OVERTIME_MS - clock.now(), (said) => {
       this.#isAsking = false
       tried.recalled ??= said
-      this.#look()
+      this.#advance()
       this.done()
     })
   }
 
-  /** What the memory says, unless it follows from what was taken out since. */
+  /** The recalled answer, unless the pairs that it was predicted from were removed since. */
   get #recalled(): RecalledAnswer | undefined {
     const { recalled } = this.#query.tried
     return recalled && this.#memory?.isCurrent(recalled) ? recalled : undefined
   }
 
-  /** What it says, where it is sure. */
+  /** The recalled answer, where the memory is confident of it. */
   get #sure(): RecalledAnswer | undefined {
     const said = this.#recalled
     return (said?.confidence ?? 0) >= this.#layer.trust.integrity ? said : undefined
@@ -310,11 +313,11 @@ class AgreedCall implements Call, Timeable {
     return said !== undefined && this.#memory?.agrees(said.answer, vector) === false
   }
 
-  /** Gives an answer that a sure memory agrees with. It convicts no worker: a memory may be wrong. */
+  /** Gives the answer if a confident memory agrees with it. A disagreement ejects no worker: the memory may be wrong. */
   #check(vote: Vote, voter: VotingCall | undefined): void {
     const { trust } = this.#layer
     const said = this.#sure
-    this.#proof = 'wanted' // unless it passes, and then nobody asks
+    this.#proof = 'wanted' // if the check passes, the call ends and asks nobody
     if (!said || !this.#memory || !this.#mayCheck) return
     const { vector } = answerIn(vote)
     const worker = vote.worker as ModelWorker
@@ -331,19 +334,19 @@ class AgreedCall implements Call, Timeable {
     return trust.isSuspected(worker) && trust.audits(worker)
   }
 
-  /** How many workers have to answer alike, as far as is known. */
+  /** How many workers have to agree, as far as is known now. */
   get #needed(): number {
     if (typeof this.#proof !== 'string') return 0
     const mayBeChecked = this.#proof === 'open' && (this.#isAsking || this.#sure !== undefined)
     return mayBeChecked ? 1 : this.#layer.acceptance.needed
   }
 
-  /** How many answers may come without another voter. */
+  /** How many answers may still come without another voter. */
   get #coming(): number {
     return this.#voters.reduce((sum, { isSettled, running }) => sum + Math.max(isSettled ? 0 : 1, running.length), 0)
   }
 
-  /** From when an attempt runs for too long to be waited for. */
+  /** From this time on an attempt has run for too long to be waited for. */
   #silentAt({ startedAt, factor }: Attempt): number {
     const { ages } = this.#layer.lateness
     return ages && !Number.isNaN(startedAt) ? startedAt + factor * ages.hedgeMs : Number.POSITIVE_INFINITY
@@ -357,11 +360,12 @@ class AgreedCall implements Call, Timeable {
       let silent = 0
       const now = this.#isDisputed ? clock.now() : Number.NEGATIVE_INFINITY
       for (const { running } of this.#voters) for (const each of running) if (this.#silentAt(each) <= now) silent++
-      // With more that are silent all are slow.
+      // If more than `mostDowns` attempts are silent, the whole fleet is slow: only that many are replaced.
       if (this.#needed - this.#agreeing - coming + Math.min(silent, mostDowns) <= 0) return
       const isLast = !coming && this.#isKnown
       if (!this.#mayAsk) {
-        if (isLast && (this.#refusal || !tried.isLive)) this.#close(this.#refusal ?? this.#failure(false)) // else an attempt waits again that a worker had to give back
+        // otherwise an attempt is queued again, since a worker had to give it back
+        if (isLast && (this.#refusal || !tried.isLive)) this.#close(this.#refusal ?? this.#failure(false))
         return
       }
       if (isLast) {
@@ -372,22 +376,22 @@ class AgreedCall implements Call, Timeable {
     }
   }
 
-  /** No caller waits any more. A dispute goes on all the same, to find who lies. */
+  /** The caller has left or has its answer, but a dispute goes on until it shows who lies. */
   #settleDispute(): void {
     while (this.#isDisputed && this.#needed > this.#agreeing + this.#coming && this.#mayAsk) this.#ask('low')
   }
 
-  /** @returns whether it goes on when the memory has answered */
+  /** @returns whether the call goes on once the memory has answered */
   #waits(): boolean {
     const isHeld = this.#query.tried.waits(() => {
-      this.#look()
+      this.#advance()
       this.done()
     })
     if (isHeld) this.#running++
     return isHeld
   }
 
-  /** A voter that decides goes before those that wait, unless these are too many. */
+  /** A voter that decides goes ahead of queued queries, unless the pool is overloaded. */
   get #pressing(): Priority {
     const { priority } = this.#query
     return this.#layer.pool.isOverloaded || priority === 'low' ? priority : 'high'
@@ -407,21 +411,21 @@ class AgreedCall implements Call, Timeable {
     this.#running++
     const isFirst = this.#voters.length === 1
     const dueAt = priority === 'low' ? Number.POSITIVE_INFINITY : undefined
-    voter.ask(next, isFirst ? this.#query : changed(this.#query, { priority, dueAt, why: 'vote' }))
+    voter.send(next, isFirst ? this.#query : changed(this.#query, { priority, dueAt, why: 'vote' }))
     if (this.#query.tried.attempts.length > 1) this.#test()
   }
 
-  /** Where an answer is to be proven anyway, an ejected worker can show whether it answers well again. */
+  /** Where workers have to agree anyway, an ejected worker gets the query too, to show whether it answers right again. */
   #test(): void {
     const { pool, trust } = this.#layer
     const { payload, tried, dueAt, turn } = this.#query
     if (tried.trial) return
-    const owner = new TrialOwner(this)
+    const owner: Owner = { settled: (attempt) => this.#tested(attempt as Vote) }
     tried.trial = pool.trial({ payload, owner, dueAt, turn, apart: [tried, trust.trials], priority: 'low' })
     if (tried.trial) this.#running++
   }
 
-  /** Sets the timer for when the next attempt will have run for too long. */
+  /** Sets the timer for the next attempt that will have run for too long. */
   #plan(): void {
     const { clock, timers } = this.#layer
     if (!this.#isOpen || !this.#isDisputed) return timers.remove(this)
@@ -433,7 +437,7 @@ class AgreedCall implements Call, Timeable {
     else timers.remove(this)
   }
 
-  /** Too few workers agree. @param isDue  time is up */
+  /** Too few workers agree. @param isDue  whether the deadline has come */
   #failure(isDue: boolean): Failure {
     const { acceptance, clock, mostDowns, pool } = this.#layer
     const { tried, since } = this.#query
@@ -452,12 +456,11 @@ class AgreedCall implements Call, Timeable {
     this.#close({ kind: 'answer', answer: answerIn(vote), status, confidence, by: [vote] })
   }
 
-  /** What no worker has is taken back. @param voter  whose answer has just come: it has its end */
+  /** Drops the other voters; attempts that run go on and teach. @param voter  whose answer has just come: it has settled */
   #release(voter?: VotingCall): void {
     for (const other of [...this.#voters]) if (other !== voter) other.drop('teach')
   }
 
-  /** @returns whether it was open */
   #close(outcome?: Outcome): boolean {
     if (!this.#isOpen) return false
     this.#isOpen = false
@@ -467,21 +470,17 @@ class AgreedCall implements Call, Timeable {
   }
 }
 
-/** A call for one answer. */
+/** The call for one vote. */
 class VotingCall extends OutgoingCall {
   readonly #agreed: AgreedCall
-  /** It has answered, failed or was dropped: what of it runs yet may be a vote all the same. */
+  /** Whether it has answered, failed or was dropped. An attempt of it that still runs may vote all the same. */
   isSettled = false
-  /** Its attempts that workers have. */
+  /** Attempts that workers have begun. */
   readonly running: Attempt[] = []
 
   constructor(agreed: AgreedCall) {
     super()
     this.#agreed = agreed
-  }
-
-  ask(next: Service, query: Query): void {
-    this.send(next, query)
   }
 
   override drop(why: Drop): void {
@@ -508,18 +507,6 @@ class VotingCall extends OutgoingCall {
 
   done(): void {
     this.#agreed.done()
-  }
-}
-
-class TrialOwner implements Owner {
-  readonly #agreed: AgreedCall
-
-  constructor(agreed: AgreedCall) {
-    this.#agreed = agreed
-  }
-
-  settled(attempt: Attempt): void {
-    this.#agreed.tested(attempt as Vote)
   }
 }
 

@@ -1,22 +1,25 @@
-/** Audits without an outcome, and what comes meanwhile: of an answer that is given then nobody knows whether the last detected error was before it. */
+/**
+ * How many confident queries come while an audit has no outcome. Until then an answer that the memory gives may come after the last allowed
+ * error.
+ */
 
-/** How many confident queries come while an audit is under way: in the mean of late, and at most. */
+/** Confident queries that come during an audit: a moving mean, and the maximum. */
 export interface Delay {
   readonly mean: number
   readonly most: number
 }
 
-/** What one more audit adds to the moving average. */
+/** Weight of the newest audit in the moving average. */
 const RECENT = 1 / 16
 
 export class OpenAudits {
   #confident = 0
   #most: number
   #mean: number | undefined
-  /** When each began, by how many were confident before; the oldest first. */
+  /** Audits without an outcome, oldest first, each with the number of confident queries before it. */
   readonly #audits = new Set<{ readonly at: number }>()
 
-  /** @param mean  of the window before, which goes on */
+  /** @param mean  carried over from the previous window */
   constructor(mean?: number) {
     this.#mean = mean
     this.#most = Math.ceil(mean ?? 0)
@@ -26,19 +29,19 @@ export class OpenAudits {
     return this.#audits.size
   }
 
-  /** Undefined where none had its outcome yet. */
+  /** undefined until the first audit has an outcome. */
   get delay(): Delay | undefined {
     return this.#mean === undefined ? undefined : { mean: this.#mean, most: this.#most }
   }
 
-  /** One more query that the memory is confident of. */
+  /** Counts a query that the memory is confident of. */
   count(): void {
     this.#confident++
     const [oldest] = this.#audits
     if (oldest) this.#most = Math.max(this.#most, this.#confident - oldest.at)
   }
 
-  /** An audit begins. @returns ends it; false where it was over */
+  /** Begins an audit. @returns ends it; false if it had ended before */
   begin(): () => boolean {
     const own = { at: this.#confident }
     this.#audits.add(own)
@@ -51,9 +54,9 @@ export class OpenAudits {
   }
 
   /**
-   * The most confident queries that can have come since the last detected error.
-   * @param left  detected errors until the last one. If all audits under way caught something, the last detected error would be the audit at this place in
-   *              their order; with fewer under way it is still to come, and this is 0
+   * The most confident queries that can have come since the last allowed error.
+   * @param left  detected errors that are still allowed. If every open audit finds an error, the last allowed one is the audit at this
+   * place in their order. If fewer are open, the last allowed error has not happened yet, and the result is 0
    */
   sinceLast(left: number): number {
     if (left > this.#audits.size) return 0

@@ -1,4 +1,7 @@
-/** Now and then a second worker is asked for what one has answered; and where two have, whether they agree shows who lies. Nobody waits for it. */
+/**
+ * Now and then asks a second worker for a query that one has answered, or compares two answers that came anyway: a difference shows that
+ * one of the workers lies. No caller waits for it.
+ */
 
 import type { Payload } from '../base/payload'
 import type { Attempt } from '../pool/attempt'
@@ -7,7 +10,7 @@ import { answerOf, Relay } from '../service'
 
 export interface AuditOptions {
   readonly trust: {
-    /** @param answered  attempts for one query, at least one */
+    /** @param answered  one or more answered attempts for the query */
     compare(payload: Payload, answered: readonly Attempt<Payload, Payload>[]): void
   }
 }
@@ -20,9 +23,9 @@ class AuditedCall extends Relay implements Call {
   readonly #trust: AuditOptions['trust']
   readonly #query: Query
   readonly #call: Call
-  /** Settled or dropped: what is answered from now on is compared. */
+  /** Once the call is settled or dropped, each further answer is compared. */
   #isOver = false
-  /** Its answers tell nothing. */
+  /** The model was replaced: answers prove nothing any more. */
   #isVoid = false
 
   constructor(trust: AuditOptions['trust'], next: Service, query: Query, caller: Caller) {

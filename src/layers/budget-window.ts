@@ -1,37 +1,40 @@
-/** A window of answers, and how many of them may be wrong: the probability of an audit, and the detected errors after which the memory answers nothing more. */
+/**
+ * A window of answers of which a limited number may be wrong. It fixes the audit rate and the number of detected errors after which the
+ * memory stops answering.
+ */
 
 import * as saved from '../base/saved'
 import { type Delay, OpenAudits } from './audit-delay'
 import { auditRate, mostGiven, partBefore } from './error-rates'
 import type { Threshold } from './observations'
 
-/** The coin has one in 200 asked at least: without that a memory would not see that the model was replaced. */
+/** Least audit rate, one in 200: without audits nobody would notice that the model was replaced. */
 const FLOOR = 0.005
 const MOST_RATE = 0.8
-/** A window is drawn for this many times the queries that come during an audit now, where it can bear them: audits take longer under more load. */
+/** Audits take longer under load: a window allows for this many times the queries that now come during an audit, if its budget can bear that. */
 const MORE = 4
 const MOST_DETECTED = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96]
 
-/** What was drawn for a window when it began. */
+/** The terms of a window, fixed when it begins. */
 export interface Terms {
   readonly length: number
-  /** Wrong answers that may be given. */
+  /** Most wrong answers that the window may give. */
   readonly budget: number
-  /** Of these, those that may be given while the last detected error is not known: its outcome comes too late for them. */
+  /** Part of `budget` for answers that are given while an audit is open that may be the last allowed error. */
   readonly kept: number
-  /** Probability that a confident one is asked all the same. */
+  /** Probability that a query is asked although the memory is confident. */
   readonly rate: number
-  /** Detected errors after which nothing is given any more. */
+  /** Detected errors after which the memory answers nothing more. */
   readonly mostDetected: number
-  /** Part of the window that is answered by the memory, as far as can be predicted. */
+  /** Predicted part of the queries that the memory answers. */
   readonly expectedShare: number
 }
 
 /**
- * The detected errors that let most queries be answered, by what is known of the memory. What comes while audits are under way is either kept back of the
- * budget, a quarter of it at most, or there are more detected errors, by those that audits under way may become.
+ * Chooses the number of allowed errors that lets the memory answer most queries. Queries that come during open audits are covered in one of
+ * two ways: by a reserve of at most a quarter of the budget, or by counting open audits as if they had found errors.
  *
- * @param delay  undefined where no audit had its outcome yet
+ * @param delay  undefined until an audit has an outcome
  */
 export function termsOf(
   { length, maxError, budget }: { length: number; maxError: number; budget: number },
@@ -63,19 +66,18 @@ export function termsOf(
   return best as Terms
 }
 
-/** Path of its fields in errors about a saved state. */
+/** Path of the fields in errors about a saved state. */
 const AT = 'errorBudget.window'
 
 export class BudgetWindow {
   answers = 0
   detected = 0
-  /** Answers that were given by the memory. */
   given = 0
-  /** Once its detected errors are used up it ends after this many answers: what they were about is gone. */
+  /** After the last allowed error the window ends once it has this many answers: what was wrong has been removed. */
   mayEndAfter = Number.POSITIVE_INFINITY
   readonly #open: OpenAudits
 
-  /** @param before  of the window before */
+  /** @param before  audit delay of the previous window */
   constructor(
     readonly number: number,
     readonly terms: Terms,
@@ -89,12 +91,12 @@ export class BudgetWindow {
     return answers >= terms.length || (detected >= terms.mostDetected && answers >= this.mayEndAfter)
   }
 
-  /** Whether a confident one may be given now. */
+  /** Whether the memory may answer now. */
   get mayGive(): boolean {
     return this.detected < this.terms.mostDetected && !this.isHeld
   }
 
-  /** Nothing may be given until an audit that is under way has its outcome. */
+  /** The memory has to wait until an open audit has an outcome. */
   get isHeld(): boolean {
     return this.#open.sinceLast(this.terms.mostDetected - this.detected) > this.terms.kept
   }
@@ -103,19 +105,19 @@ export class BudgetWindow {
     return this.#open.delay
   }
 
-  /** Detected errors that may be used up: while no more are left than audits are under way, nothing is given. */
+  /** Detected errors that are still allowed, less those that open audits are expected to find; at least 1 until none is allowed. */
   get left(): number {
     const { mostDetected, rate } = this.terms
     const left = mostDetected - this.detected
     return left && Math.max(1, left - Math.ceil(2 * rate * (this.delay?.mean ?? 0)))
   }
 
-  /** One that the memory is confident of. */
+  /** Counts a query that the memory is confident of. */
   count(): void {
     this.#open.count()
   }
 
-  /** An audit begins. @returns ends it */
+  /** Begins an audit. @returns ends it with whether the memory was right */
   audit(): (right: boolean) => void {
     const end = this.#open.begin()
     return (right) => {
@@ -123,7 +125,7 @@ export class BudgetWindow {
     }
   }
 
-  /** How many audits have no outcome. */
+  /** Audits without an outcome. */
   get open(): number {
     return this.#open.size
   }
@@ -140,7 +142,7 @@ export class BudgetWindow {
     }
   }
 
-  /** @throws RangeError for what `save` never gave: with more than a coin allows for, or another coin */
+  /** @throws RangeError if `save` cannot have written it, as where the budget is too large or the audit rate too low */
   static load(state: unknown, maxError: number): BudgetWindow {
     const terms = ['length', 'budget', 'kept', 'rate', 'mostDetected', 'expectedShare'] as const
     const names = ['number', 'answers', 'given', 'detected', 'mayEndAfter', ...terms] as const
@@ -171,7 +173,7 @@ export class BudgetWindow {
     return loaded
   }
 
-  /** Of answers so far those that were wrong, at most, with a probability of 95 %. */
+  /** Upper bound, with a probability of 95 %, on the wrong answers given so far. */
   get wrongAtMost(): number {
     return Math.min(this.terms.budget, mostGiven(this.detected, this.terms.rate))
   }

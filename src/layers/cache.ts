@@ -1,13 +1,12 @@
 /**
- * The model's own answers are given again to equal queries of their tenant. A coin has some repeats asked all the same: that of the error budget, which
- * a wrong one counts in, or where there is none one of 1 %. What follows from another answer than the kept one: `repeatability.ts`.
+ * Equal queries of a tenant get the model's own earlier answer. A random part of the repeats is asked all the same: as the error budget
+ * demands, or 1 % without one. `repeatability.ts` decides what follows if the model answers differently now.
  */
 
 import type { Clock } from '../base/clock'
 import type { MemoryService } from '../memory/service'
-import type { Attempt } from '../pool/attempt'
 import type { Answer, Call, Caller, Drop, Layer, Outcome, Query, Service } from '../service'
-import { changed, SettledCall } from '../service'
+import { changed, Relay, SettledCall } from '../service'
 import { agree, type Equality } from '../trust/equality'
 import type { Draw, ErrorBudget } from './error-budget'
 import { type ExactCache, type Keeping, type Kept, keyOf } from './exact-cache'
@@ -16,7 +15,7 @@ import { askedOf, audit } from './reuse-audit'
 import type { Savings } from './savings'
 import { Timers } from './timers'
 
-/** Without an error budget: share of the repeats that are asked all the same. */
+/** Without an error budget: share of the repeats that workers are asked all the same. */
 const ASKED = 0.01
 
 const GIVE: Draw = { is: 'remember', grade() {} }
@@ -26,20 +25,20 @@ export interface CacheOptions {
   readonly clock: Clock
   readonly cache: ExactCache
   readonly repeatability: Pick<Repeatability, 'isOff' | 'believes' | 'compare'>
-  /** Queries that got the answer to an equal one, and what that spared: they are counted here. */
+  /** Statistics of queries that got the answer to an equal one, and of what that saved. */
   readonly counts: { reused: number }
   readonly savings: Pick<Savings, 'gave'>
   equality(): Equality
-  /** Of a query's tenant; undefined where it has none yet: one that is refused must not make it. */
+  /** State of the query's tenant. undefined if the tenant has none yet: a query that is refused must not create it. */
   tenantOf(query: Query):
     | {
         readonly memory?: Pick<MemoryService, 'agrees'> | undefined
         readonly errors?: Pick<ErrorBudget, 'drawRepeat'> | undefined
       }
     | undefined
-  /** Milliseconds that a worker's answer takes; undefined while nobody knows. */
+  /** Mean time of a worker's answer in milliseconds; undefined while unknown. */
   inferenceMs(): number | undefined
-  /** Uniform, from 0 to 1. */
+  /** Uniform in 0..1. */
   coin(): number
 }
 
@@ -74,8 +73,8 @@ function repeat(layer: CacheLayer, key: string, kept: Kept, query: Query, caller
     if (own?.status !== 'exact') return draw.is === 'audit' ? draw.grade(false) : undefined
     const isAsRight = memory?.agrees(kept.answer.vector, own.answer.vector) === true
     if (isAsRight) draw.grade(true)
-    const told = (isRight: boolean) => isAsRight || draw.grade(isRight)
-    repeatability.compare(key, kept, own.answer, own.by[0].identity as string, told)
+    const report = (isRight: boolean) => isAsRight || draw.grade(isRight)
+    repeatability.compare(key, kept, own.answer, own.by[0].identity as string, report)
   }
   if (draw.is === 'ask') return new CachedCall(layer, key, changed(query, { said: askedOf(query) }), caller, grade)
   const { clock, timers } = layer
@@ -83,25 +82,24 @@ function repeat(layer: CacheLayer, key: string, kept: Kept, query: Query, caller
   return audit({ clock, timers, next }, query, caller, grade)
 }
 
-/** Its answer may be kept. */
-class CachedCall implements Call, Caller, Keeping {
+/** A call whose answer may be cached. */
+class CachedCall extends Relay implements Call, Keeping {
   place = -1
   readonly tenant: string
   isForgotten = false
   readonly #layer: CacheLayer
   readonly #key: string
   readonly #query: Query
-  readonly #caller: Caller
   readonly #call: Call
-  readonly #told: ((own: Answer) => void) | undefined
+  readonly #report: ((own: Answer) => void) | undefined
 
-  /** @param told  of the answer, once it is kept */
-  constructor(layer: CacheLayer, key: string, query: Query, caller: Caller, told?: (own: Answer) => void) {
+  /** @param report  receives the answer after it is cached */
+  constructor(layer: CacheLayer, key: string, query: Query, caller: Caller, report?: (own: Answer) => void) {
+    super(caller)
     this.#layer = layer
     this.#key = key
     this.#query = query
-    this.#caller = caller
-    this.#told = told
+    this.#report = report
     this.tenant = query.turn.tenant
     this.#call = layer.next(query, this)
     layer.cache.open.add(this)
@@ -116,25 +114,13 @@ class CachedCall implements Call, Caller, Keeping {
     this.#call.expire()
   }
 
-  began(attempt: Attempt): void {
-    this.#caller.began?.(attempt)
-  }
-
-  ended(attempt: Attempt): void {
-    this.#caller.ended?.(attempt)
-  }
-
-  settled(outcome: Outcome): void {
+  override settled(outcome: Outcome): void {
     this.#layer.cache.open.remove(this)
     if (outcome.kind === 'answer') {
       this.#keep(outcome)
-      this.#told?.(outcome)
+      this.#report?.(outcome)
     }
-    this.#caller.settled(outcome)
-  }
-
-  done(): void {
-    this.#caller.done?.()
+    super.settled(outcome)
   }
 
   #keep({ status, reused, answer, by: [by] }: Answer): void {
@@ -142,7 +128,7 @@ class CachedCall implements Call, Caller, Keeping {
     const { payload, turn } = this.#query
     if (status !== 'exact' || reused || this.isForgotten || !repeatability.believes(by.identity as string)) return
     const before = cache.of(this.#key, payload)
-    if (before ? !agree(before.answer, answer, equality()) : !cache.hasRoom) return // which is right is not known yet
+    if (before ? !agree(before.answer, answer, equality()) : !cache.hasRoom) return // the two answers differ, and which is right is not known yet
     const { worker, identity, startedAt, ranMs } = by
     const name = worker?.name ?? ''
     const origin = { worker: { name, identity: worker?.identity }, identity, startedAt, ranMs }

@@ -1,6 +1,9 @@
 /**
- * Equal queries that are under way at once share one call and its answer. A caller that leaves, or is due before the others, does not end it for
- * them. What was recovered is one caller's: each counts as an error until the model's own answer comes, so the others are asked again.
+ * Equal queries that are under way at the same time share one call and its answer (singleflight). A caller that leaves, or whose deadline
+ * comes first, does not end the call for the others.
+ *
+ * A recovered answer goes to one caller only, and the others ask again: the error budget counts each recovery as wrong until the model's
+ * own answer comes.
  */
 
 import { NONE } from '../base/arrays'
@@ -14,9 +17,9 @@ import { isSame, keyOf } from './exact-cache'
 
 export interface CoalesceOptions {
   readonly clock: Clock
-  /** Queries that got the answer to an equal one: they are counted here. */
+  /** Statistics of queries that got the answer to an equal one. */
   readonly counts: { reused: number }
-  /** Nothing is shared: the model does not answer the same twice. */
+  /** Whether nothing is shared, since the model does not answer equal queries equally. */
   isOff(): boolean
 }
 
@@ -25,7 +28,7 @@ export function coalesce(options: CoalesceOptions): Layer {
     const layer: CoalesceLayer = { ...options, next, flights: new Map() }
     return (query, caller) => {
       if (options.isOff() || !isUsual(query.said)) return next(query, caller)
-      // A query that is refused may have another's answer, but others have nothing of its refusal.
+      // A query that the pool refuses may share another query's answer, but no other query may share its refusal.
       const isAlone = !layer.flights.has(keyOf(query.turn.tenant, query.payload)) && query.refusal
       return isAlone ? next(query, caller) : new SharedCall(layer, query, caller)
     }
@@ -34,23 +37,22 @@ export function coalesce(options: CoalesceOptions): Layer {
 
 interface CoalesceLayer extends CoalesceOptions {
   readonly next: Service
-  /** By the queries that are asked. */
+  /** Calls under way, by the keys of their queries. */
   readonly flights: Map<string, Flight>
 }
 
-/** Whether its caller chose nothing for this query, so that another caller's answer will do. */
+/** Whether the caller set no option of its own for this query, so that another caller's answer will do. */
 function isUsual({ policy, minConfidence, atDeadline }: OwnChoices): boolean {
   return policy === undefined && minConfidence === undefined && atDeadline === undefined
 }
 
-/** One caller's. */
+/** One caller's part of a shared call. */
 class SharedCall implements Call {
   readonly query: Query
   readonly #layer: CoalesceLayer
   readonly #caller: Caller
   #flight: Flight
   isOpen = true
-  /** Time is up. */
   isDue = false
 
   constructor(layer: CoalesceLayer, query: Query, caller: Caller) {
@@ -68,13 +70,13 @@ class SharedCall implements Call {
     return known && isSame(known.first.query.payload, payload) ? known : new Flight(this.#layer, this)
   }
 
-  /** What it was asked with came to nothing, and it has time left. */
+  /** The shared call failed, but this caller has time left: it asks again. */
   again(): void {
     this.#flight = this.#find()
     try {
       this.#flight.join(this)
     } catch (error) {
-      this.settle({ kind: 'failure', error: asError(error, 'WORKER'), blame: 'nobody' }) // its tenant cannot be made
+      this.settle({ kind: 'failure', error: asError(error, 'WORKER'), blame: 'nobody' }) // the state of its tenant could not be created
       if (this.#flight.first === this) this.done()
     }
   }
@@ -112,12 +114,12 @@ class SharedCall implements Call {
   }
 }
 
-/** The call that several wait for. */
+/** The call that several callers wait for. */
 class Flight extends OutgoingCall {
-  /** Its query is asked, and its caller hears of attempts, also when it waits no more. */
+  /** Its query is sent, and its caller hears of the attempts, even after it has left. */
   readonly first: SharedCall
   readonly #layer: CoalesceLayer
-  /** In the order in which they came. */
+  /** In order of arrival. */
   #waiting: SharedCall[] = NONE
 
   constructor(layer: CoalesceLayer, first: SharedCall) {
@@ -142,7 +144,7 @@ class Flight extends OutgoingCall {
     return keyOf(turn.tenant, payload)
   }
 
-  /** Nobody joins any more. */
+  /** No further caller may join. */
   #land(): void {
     const { flights } = this.#layer
     if (flights.get(this.#key) === this) flights.delete(this.#key)
@@ -161,8 +163,8 @@ class Flight extends OutgoingCall {
   }
 
   /**
-   * Layers beneath may give the first caller something at its deadline, and the last caller; they cannot give it to one and go on for others. With
-   * `retry` they give nothing.
+   * At a deadline, layers beneath may give a recovery to the first caller, or to the last that waits. They cannot give one to a caller and
+   * go on for the others. With `retry` they give none.
    */
   due(call: SharedCall): void {
     const isLast = this.#waiting.length === 1
@@ -191,7 +193,7 @@ class Flight extends OutgoingCall {
     else {
       const now = this.#layer.clock.now()
       const { code } = outcome.error
-      const isOfFirst = code === 'DEADLINE' || outcome.blame === 'load' // it was asked with the first one's deadline
+      const isOfFirst = code === 'DEADLINE' || outcome.blame === 'load' // the call had the first caller's deadline
       const askedUntil = Math.max(now, this.first.query.dueAt)
       for (const call of waiting) {
         const mayAsk = isOfFirst && call !== this.first && !call.isDue && call.query.dueAt > askedUntil

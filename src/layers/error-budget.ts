@@ -1,11 +1,13 @@
 /**
- * Answers before asking, within a budget of wrong ones. Repeats have the model's earlier answer, and a memory answers what it is confident of;
- * a secret coin has some of both asked all the same, and each of these that was wrong is a detected error. After as many detected errors as were allowed for
- * nothing more is given until the window is over. So at most `maxError` of a window's answers are wrong with a probability of 95 %, whatever is
- * asked, by whom, and in whatever order: only the coin counts. Confidence decides nothing but how much is saved.
+ * Limits how many of the answers that are given without asking a worker may be wrong. Repeats get the model's earlier answer, and the
+ * memory answers queries that it is confident of. A random part of both is audited, that is, asked all the same; an audit that shows a
+ * wrong answer is a detected error. After a fixed number of detected errors nothing more is given until the window ends.
  *
- * The budgets of all windows so far add up to 20 + 2 `maxError` times the answers at most, since the next window is at most twice as long as the one
- * before was. So the wrong answers keep that bound at any time, in 95 of 100 streams (see ALPHA).
+ * So with a probability of 95 % at most `maxError` of a window's answers are wrong, whatever the queries are, whoever sends them and in
+ * whatever order: the proof rests on the random audits alone. The confidence decides only how much is saved.
+ *
+ * A window is at most twice as long as the one before, so the budgets of all windows add up to at most 20 + 2 `maxError` times the answers.
+ * In 95 of 100 streams the wrong answers stay below that sum at any time (see ALPHA).
  */
 
 import * as saved from '../base/saved'
@@ -13,52 +15,55 @@ import { BudgetWindow, termsOf } from './budget-window'
 import { partBefore, poissonMean } from './error-rates'
 import { Observations } from './observations'
 
-/** Budgets of the first window, and of the longest. Each is twice as long as the one before. */
+/** Error budget of the first window, and of the longest. Each window is twice as long as the one before. */
 export const BUDGETS = { first: 20, most: 1000 }
-/** Answers after which the threshold is found anew. */
+/** The confidence threshold is recomputed after this many answers. */
 const EVERY = 64
-/** A window may run out of detected errors before it is over with this probability. */
+/** Probability with which a window may use up its allowed errors before it is over. */
 const RISK = 0.35
-/** Late recoveries that the first window allows for, and that every window has beyond twice those of the one before. */
+/** Late recoveries that the first window allows, and that each later window allows beyond twice those of the window before. */
 const SPARE_LATE = 5
 const NOTHING = Number.POSITIVE_INFINITY
 
-/** What becomes of a query. `audit`: it is asked though the memory is confident; until `told` it may be the last detected error. */
+/** How a query is answered. `audit`: a worker is asked although the memory is confident; until `grade` is called it may be the last allowed error. */
 export interface Draw {
   readonly is: 'remember' | 'audit' | 'ask'
-  /** The model's answer came: whether the memory was right. Of an audit, also that none ever came: false. */
+  /** Called with the model's answer: whether the memory was right. An audit whose answer never comes calls it with false. */
   grade(right: boolean): void
 }
 
 export interface ErrorBudgetOptions {
-  /** Of all answers those that may be wrong, above 0, below 1. */
+  /** Share of all answers that may be wrong, above 0 and below 1. */
   maxError: number
-  /** Whether late queries may be given recoveries, which are graded when the model's answer comes. */
+  /** Whether late queries may get recoveries, which are graded when the model's answer comes. */
   recovers: boolean
-  /** Uniform, from 0 to 1; nobody can foretell it. */
+  /** Uniform in 0..1, and unpredictable for callers. */
   coin: () => number
 }
 
-/** Where an error budget stands, for `stats`. */
+/** State of an error budget, for `stats`. */
 export interface BudgetStats {
-  /** Windows so far, this one included; how many answers it has, and had. */
+  /** Number of the window, from 1 on; its length in answers; its answers so far. */
   window: number
   length: number
   answers: number
-  /** Wrong answers that it may have, and has at most with a probability of 95 %. */
+  /** Most wrong answers that the window may have, and an upper bound (95 %) on those that it has. */
   allowed: number
   wrongAtMost: number
-  /** Of confident ones those that are asked all the same; detected errors so far, and after which nothing more is given. */
+  /** Audit rate of confident queries; errors detected so far; errors after which nothing more is given. */
   rate: number
   detectedErrors: number
   allowedDetectedErrors: number
-  /** Confidence from which the memory's answer is given; undefined while none is. */
+  /** Confidence from which the memory's answer is given; undefined while none is given. */
   threshold: number | undefined
-  /** Of this window's answers those that were given unasked, the share of them that may be wrong (95 %), and of all answers; undefined before the first. */
+  /**
+   * Answers that this window gave without asking a worker; upper bounds (95 %) on the share of them that is wrong, and on that of all its
+   * answers. undefined without answers.
+   */
   given: number
   shareWrongOfGiven: number | undefined
   shareWrong: number | undefined
-  /** Answers of the memory that were given unasked, and repeats, in all windows; and both that were asked all the same. */
+  /** Totals of all windows: answers of the memory, repeats, and audits of both. */
   remembered: number
   repeats: number
   audits: number
@@ -79,30 +84,33 @@ export class ErrorBudget {
     this.#current = this.#begin()
   }
 
-  /** One more answer was given, whoever it is from. What fails or is taken back is none, and ends none of its windows */
+  /** Counts an answer, whoever gave it. No window counts a query that failed or was dropped. */
   count(): void {
     this.#endWindow()
     this.#current.answers++
-    if (++this.#counted % EVERY === 0) this.#look()
+    if (++this.#counted % EVERY === 0) this.#findThreshold()
   }
 
-  /** Which window it is, from 1 on. */
+  /** Number of the window, from 1 on. */
   get window(): number {
     return this.#current.number
   }
 
-  /** Nothing is given until an audit that is under way has its outcome. */
+  /** Nothing is given until an open audit has its outcome. */
   get isHeld(): boolean {
     return this.#current.isHeld
   }
 
-  /** One more query, of whose answer the memory is so confident. @param mayGive  else it is asked for, and shows whether the memory is of use */
+  /**
+   * Decides how a query is answered for which the memory has this confidence. @param mayGive  if false, a worker is asked, and its answer
+   * shows how good the memory is
+   */
   draw(confidence: number, mayGive = true): Draw {
     this.#endWindow()
     return this.#draw(this.#observations.see(confidence), mayGive && confidence >= this.#threshold, 'remembered')
   }
 
-  /** One more query whose answer by the model is kept: a candidate as long as anything may be given. */
+  /** Decides how a repeat is answered, that is, a query of which the model's answer is cached. */
   drawRepeat(): Draw {
     this.#endWindow()
     return this.#draw(this.#observations.seeRepeat(), true, 'repeats')
@@ -124,12 +132,12 @@ export class ErrorBudget {
       grade: (right) => {
         observations.learn(number, 1 / current.terms.rate, right)
         end(right)
-        if (!right && current === this.#current) this.#look()
+        if (!right && current === this.#current) this.#findThreshold()
       },
     }
   }
 
-  /** What was kept and learned is of another model, and gone: of what is learned from now on nothing is known yet. The budget stays what it was. */
+  /** The model was replaced: observations of the old memory no longer count. The budget of the window stays. */
   renew(): void {
     this.#observations = new Observations()
     this.#threshold = NOTHING
@@ -137,19 +145,19 @@ export class ErrorBudget {
   }
 
   /**
-   * What was wrong is gone. A window that has no detected errors left ends once it had half as many answers as a first window has, since the next one
-   * may have twice that: as a first window has.
+   * What was wrong has been removed from the memory. A window without allowed errors then ends after half as many answers as a first window
+   * has, since the next window, up to twice as long, is then as long as a first one.
    */
   mended(): void {
     this.#current.mayEndAfter = Math.ceil(BUDGETS.first / (2 * this.#options.maxError))
   }
 
-  /** Whether one more late recovery may be given: each counts as wrong until the model's own answer has come. */
+  /** Whether another late recovery may be given: each counts as wrong until the model's own answer shows that it was right. */
   get mayRecover(): boolean {
     return this.#late.left >= 1
   }
 
-  /** One is given. @returns tells how that was */
+  /** Counts a late recovery. @returns reports whether it was right */
   recover(): (right: boolean) => void {
     return this.#late.give()
   }
@@ -157,7 +165,7 @@ export class ErrorBudget {
   #endWindow(): void {
     if (!this.#current.isOver) return
     this.#current = this.#begin(this.#current)
-    this.#look()
+    this.#findThreshold()
   }
 
   #begin(before?: BudgetWindow): BudgetWindow {
@@ -171,10 +179,10 @@ export class ErrorBudget {
   }
 
   /**
-   * Finds the threshold: of those at which the detected errors that are left will probably do the one at which most is answered, so that a memory that is
-   * often wrong does not use up the detected errors of repeats.
+   * Finds the confidence threshold at which most queries are answered, among those that will probably not use up the allowed errors. So a
+   * memory that is often wrong does not use up the allowed errors of repeats.
    */
-  #look(): void {
+  #findThreshold(): void {
     const { terms, left, answers } = this.#current
     const audits = terms.rate * Math.max(1, terms.length - answers)
     const most = Math.min(this.#options.maxError, left > 0 ? poissonMean(left, RISK) / audits : 0)
@@ -188,20 +196,24 @@ export class ErrorBudget {
     }
   }
 
-  /** What the memory said of a query before it was taught the answer: nothing is given, and nothing counts. */
+  /** Learns how confident the memory was of a query before it was taught the answer. Nothing is given, and nothing counts. */
   see({ confidence, isRight }: { confidence: number; isRight: boolean }): void {
     this.#observations.learn(this.#observations.see(confidence), 1, isRight)
   }
 
-  /** Where it stands, for `load`: audits under way count as caught. Who goes on from one state twice may have twice as many wrong answers. */
+  /**
+   * State for `load`; open audits count as detected errors. Two processes that go on from the same state may together give twice as many
+   * wrong answers.
+   */
   save(): unknown {
     const { maxError } = this.#options
     return { maxError, window: this.#current.save(), late: this.#late.save(), observations: this.#observations.save() }
   }
 
   /**
-   * Goes on where `save` was; with another `maxError`, and where nothing had been answered, a first window begins with what is known of the
-   * memory. @throws RangeError for what it never gave
+   * Restores what `save` wrote. With another `maxError`, or if nothing had been answered, a first window begins with the saved
+   * observations.
+   * @throws RangeError if `save` cannot have written it
    */
   load(state: unknown): void {
     const { maxError, window, late, observations } = saved.object('errorBudget', state, [
@@ -217,10 +229,10 @@ export class ErrorBudget {
     this.#observations = known
     const isBegun = loaded && (loaded.answers || loaded.detected || this.#late.spent)
     this.#current = isBegun ? loaded : this.#begin()
-    this.#look()
+    this.#findThreshold()
   }
 
-  /** Part of the queries that are looked up that would be answered unasked in a window like this one, by what is known now. */
+  /** Predicted part of the looked-up queries that the memory would answer in a window like this one. */
   expectedShare(): number {
     const { length, budget } = this.#current.terms
     const { maxError } = this.#options
@@ -244,10 +256,10 @@ export class ErrorBudget {
   }
 }
 
-/** Those that are given when a worker is late: they are counted, so that no coin is needed. */
+/** Recoveries that are given because a worker is late. All of them are graded, so no random audits are needed. */
 class LateRecoveries {
   allowed = 0
-  /** Wrong ones, and those that nobody knows of yet. */
+  /** Recoveries that were wrong, or are not graded yet. */
   spent = 0
   given = 0
   readonly #isUsed: boolean
@@ -261,7 +273,7 @@ class LateRecoveries {
     return this.allowed - this.spent
   }
 
-  /** @returns what of the budget it takes */
+  /** @returns the part of the budget that late recoveries get */
   begin(budget: number): number {
     if (!this.#isUsed) return 0
     this.allowed = Math.floor(Math.min(budget / 2, 2 * this.given + SPARE_LATE))

@@ -1,18 +1,18 @@
-/** What a coin proves of wrong answers that were given: how often it must ask, and how much of a window that leaves. */
+/** Statistics of random audits: the audit rate that a budget needs, and how much of a window it leaves. */
 
 /**
- * A window has more wrong answers than its budget with this probability at most. It is below 5 % since all windows together are to keep the running
- * bound in 95 of 100 streams: against an adversary who chooses after each window the next budget and its detected errors, at most twice the one
- * before, they exceed the sum of their budgets at any time with 4.9 % (dynamic programming over windows, budgets, detected errors and what is
- * left). With .05 it would be 12 %, with .025 5.3 %.
+ * Probability with which a window may have more wrong answers than its budget. It is below 5 % because all windows together must keep the
+ * running bound in 95 of 100 streams. An adversary who chooses each window's budget, up to twice the one before, and its allowed errors,
+ * exceeds the sum of the budgets at any time with a probability of 4.9 % (dynamic programming over windows, budgets and errors). With .05
+ * it would be 12 %, with .025 5.3 %.
  */
 export const ALPHA = 0.0235
-/** A reading (`mostGiven`) is exceeded with this probability at most. */
+/** Probability with which the upper bound of `mostGiven` may be exceeded. */
 const READING = 0.05
 
 /**
- * The lowest probability of heads with which more than `budget` wrong answers are given before the `errors`-th is detected with probability
- * ALPHA at most, whatever the queries are: P(Bin(budget + errors, a) < errors) <= ALPHA.
+ * The least audit rate at which, for any stream of queries, more than `budget` wrong answers are given before the `errors`-th is detected
+ * with a probability of at most ALPHA: P(Bin(budget + errors, a) < errors) <= ALPHA.
  */
 export function auditRate(errors: number, budget: number): number {
   return bisect((a) => binomialBelow(errors, budget + errors, a) <= ALPHA)
@@ -30,7 +30,7 @@ export function binomialBelow(k: number, count: number, a: number): number {
   return Math.min(1, sum)
 }
 
-/** Of a Poisson distribution P(N >= k), and the mean of min(N, k). */
+/** P(N >= k) and the mean of min(N, k) for a Poisson-distributed N. */
 export function poisson(k: number, mean: number): { above: number; mean: number } {
   let term = Math.exp(-mean)
   let [below, sum] = [0, 0]
@@ -43,18 +43,18 @@ export function poisson(k: number, mean: number): { above: number; mean: number 
   return { above, mean: sum + k * above }
 }
 
-/** Which part of a window comes before the `errors`-th detected error in the mean, where as many as `mean` are to be expected in all of it. */
+/** Mean part of a window that comes before the `errors`-th detected error, if the whole window would have `mean` of them. */
 export function partBefore(errors: number, mean: number): number {
   return mean < 1e-6 ? 1 : Math.min(1, poisson(errors, mean).mean / mean)
 }
 
-/** The mean of a Poisson distribution that reaches `errors` with this probability. */
+/** The mean of a Poisson distribution that reaches `errors` with the given probability. */
 export function poissonMean(errors: number, probability: number): number {
   const most = 10 * errors + 10
   return most * bisect((part) => poisson(errors, part * most).above >= probability)
 }
 
-/** Upper bound on the wrong answers given where `caught` were caught, with a probability of 95 % (Clopper and Pearson, 1934). */
+/** Upper bound, with a probability of 95 %, on the wrong answers given if `caught` errors were detected (Clopper and Pearson, 1934). */
 export function mostGiven(caught: number, rate: number): number {
   const isLikely = (count: number) => binomialBelow(caught + 1, count, rate) > READING
   let most = caught + 1
@@ -68,7 +68,7 @@ export function mostGiven(caught: number, rate: number): number {
   return Math.max(0, Math.floor(least) - caught)
 }
 
-/** The least x of 0..1 from which on it holds. */
+/** The least x in 0..1 for which a monotonic condition holds. */
 function bisect(holds: (x: number) => boolean): number {
   let [below, above] = [0, 1]
   for (let i = 0; i < 50; i++) {

@@ -1,4 +1,4 @@
-/** The model's own answers, by their queries, as many as there is room for. */
+/** Caches the model's own answers by their queries, within a number of bytes; the oldest entries go first. */
 
 import { Bag } from '../base/arrays'
 import { heldBytes, isEqual } from '../base/element'
@@ -7,9 +7,9 @@ import type { Identity } from '../pool/attempt'
 import type { Origin } from '../service'
 import type { Repeats } from './savings'
 
-/** Bytes that an answer takes beside its values and those of its query. */
+/** Bytes of an entry besides the values of its query and answer. */
 const OVERHEAD = 1000
-/** Answers that are kept even where equal queries are too seldom to pay: to ask for again, where it is in doubt whether the model is the same. */
+/** Entries that stay even where equal queries are too rare to pay: a worker is asked for them again where the model may have been replaced. */
 const WITNESSES = 8
 
 export interface Kept {
@@ -20,36 +20,36 @@ export interface Kept {
   readonly bytes: number
 }
 
-/** A query that is asked, whose answer may be kept. */
+/** A query under way whose answer may be cached. */
 export interface Keeping {
-  /** Written by the bag alone. */
+  /** Written by `Bag` alone. */
   place: number
   readonly tenant: string
-  /** Its tenant was forgotten since it was asked, an identity that may have answered it, or the model. */
+  /** Since it was sent, its tenant, a worker that may have answered it, or the model was removed: its answer must not be cached. */
   isForgotten: boolean
 }
 
 export interface ExactCacheOptions {
   bytes: number
-  /** undefined: they are kept, however seldom queries are equal. */
+  /** If undefined, answers are cached however rare equal queries are. */
   repeats?: Repeats | undefined
 }
 
 export class ExactCache {
   readonly #most: ExactCacheOptions
-  /** The one first that was kept longest ago. */
+  /** In order of age, oldest first. */
   readonly #all = new Map<string, Kept>()
-  /** Goes on where it was: one from the start passes what was deleted, thousands of places with each that is kept. */
+  /** An iterator that is kept: a new one skips thousands of deleted entries each time. */
   #oldest = this.#all.keys()
   #bytes = 0
-  /** Queries that are asked. */
+  /** Queries under way whose answers may be cached. */
   readonly open = new Bag<Keeping>()
 
   constructor(options: ExactCacheOptions) {
     this.#most = options
   }
 
-  /** For a query that came. */
+  /** Looks up a query that has come, and counts whether queries repeat. */
   find(key: string, payload: Payload): Kept | undefined {
     const { repeats } = this.#most
     repeats?.saw(key, bytesOf(payload))
@@ -57,7 +57,7 @@ export class ExactCache {
     return this.of(key, payload)
   }
 
-  /** What is kept for a query that came before. */
+  /** Looks up a query without counting it. */
   of(key: string, payload: Payload): Kept | undefined {
     const kept = this.#all.get(key)
     return kept && isSame(kept.query, payload) ? kept : undefined
@@ -71,11 +71,11 @@ export class ExactCache {
     return this.#most.repeats?.isOn !== false || this.#all.size < WITNESSES
   }
 
-  /** One by an identity for which that holds; the next time another one. */
+  /** A cached answer of an identity that meets the condition, each time another one. */
   another(isWanted: (identity: Identity) => boolean): { key: string; kept: Kept } | undefined {
     for (const [key, kept] of this.#all) {
       if (!isWanted(kept.by.identity as Identity)) continue
-      this.#all.delete(key) // and in again, as the last
+      this.#all.delete(key) // deleted and set again, so that it is the last
       this.#all.set(key, kept)
       return { key, kept }
     }
@@ -86,7 +86,7 @@ export class ExactCache {
     for (const key of this.#all.keys()) if (drop-- > 0) this.drop(key)
   }
 
-  /** @param kept  its query is copied; nobody writes to its answer */
+  /** @param kept  the query is copied; nobody may write to the answer */
   keep(key: string, { query, ...rest }: Omit<Kept, 'bytes'>): void {
     this.drop(key)
     const own = query.copy()
@@ -112,9 +112,7 @@ export class ExactCache {
     for (const keeping of this.open.all) keeping.isForgotten = true
   }
 
-  /**
-   * Removes an identity's answers or a tenant's queries; answers to open queries are not cached any more either, since they may be that identity's.
-   */
+  /** Removes an identity's answers or a tenant's queries. Answers to open queries are not cached either, since they may be that identity's. */
   forget({ identity, tenant }: { identity?: Identity; tenant?: string }): void {
     for (const [key, kept] of this.#all) {
       if (kept.tenant === tenant || (identity !== undefined && kept.by.identity === identity)) this.drop(key)
@@ -125,7 +123,7 @@ export class ExactCache {
   }
 }
 
-/** Of equal queries of one tenant, whose name stands last: it may have blanks. */
+/** Key of a tenant's query. The name stands last, since it may contain any character. */
 export function keyOf(tenant: string, payload: Payload): string {
   return payload.digest + tenant
 }

@@ -1,6 +1,6 @@
 /**
- * Another worker is asked where the first is late, within a budget, and at once where it failed. The first answer wins. Of a query that would be
- * answered too late no worker is asked: layers above may answer it all the same.
+ * Asks another worker if the first is late, within a budget, and at once if it failed. The first answer wins. No worker is asked for a
+ * query that would be answered too late; a layer above may still answer that query.
  */
 
 import type { Clock } from '../base/clock'
@@ -25,8 +25,9 @@ import type { Budget } from './query-share'
 import { type Timeable, Timers } from './timers'
 
 /**
- * Of one query, not of one call. Hedges: with one, p99.9 where 5 % are stragglers is about 100 ms; with up to three 34, for .5 % of machine time.
- * Workers that fail on it, and that go down with it: with more the fault is its own.
+ * Limits of a query, over all of its calls. Hedges: with 5 % stragglers, one hedge gives a p99.9 of about 100 ms, up to three give 34, for
+ * .5 % more machine time. `failures` and `downs`: after this many workers have failed on a query, or gone down with it, the query is blamed
+ * itself.
  */
 const MOST = { hedges: 3, failures: 3, downs: 2 }
 
@@ -40,13 +41,16 @@ export interface HedgeOptions {
   readonly lateness: Pick<Lateness, 'ages' | 'tell'>
   readonly budget: Pick<Budget, 'earn' | 'has' | 'take'>
   readonly pool: HedgedPool
-  /** Hedges that went to a worker, and those that answered first: they are counted here. */
+  /** Statistics: hedges that a worker began, and hedges that answered first. */
   readonly counts: { sent: number; won: number }
-  /** Answers after the deadline teach a memory. */
+  /** Whether answers after the deadline go on to teach a memory. */
   readonly teaches?: boolean
-  /** Each call is for one of several answers that are compared: a slower worker goes on, and others are asked whatever the policy, however many failed. */
+  /**
+   * Whether each call is one of several whose answers are compared (a vote). A slower worker then goes on, and retries ignore the policy
+   * and the number of failures.
+   */
   readonly compares?: boolean
-  /** Workers that a query may take down, and that may fail on it: with more the fault is its own. Default 2 and 3. */
+  /** Limits of a query, over all of its calls: workers that may go down with it, and that may fail on it. Default 2 and 3. */
   readonly mostDowns?: number
   readonly mostFailures?: number
 }
@@ -61,12 +65,12 @@ export function hedge(options: HedgeOptions): Layer {
   }
 }
 
-/** What its calls share. */
+/** State that the layer's calls share. */
 interface HedgeLayer extends HedgeOptions {
   readonly next: Service
   readonly timers: Timers
   readonly compares: boolean
-  /** Queries whose first calls are not done. */
+  /** Queries under way. A query's later calls do not count again. */
   open: number
 }
 
@@ -77,10 +81,10 @@ class HedgedCall implements Call, Timeable {
   readonly #sent: HedgedAttempt[] = []
   /** Attempts that are not done. */
   #running = 0
-  /** Else an earlier call for the query has earned. */
+  /** Whether this is the query's first call, which earns a share of the hedging budget. */
   readonly #isFirst: boolean
   #isOver = false
-  /** Its answers tell nothing. */
+  /** The model was replaced: answers prove nothing any more. */
   isVoid = false
   dueAt = Number.NaN
   timer: Timeable['timer']
@@ -121,7 +125,7 @@ class HedgedCall implements Call, Timeable {
     const attempt = new HedgedAttempt(this, why === 'hedge')
     this.#running++
     this.#sent.push(attempt)
-    attempt.ask(query)
+    attempt.send(this.layer.next, query)
   }
 
   settled(attempt: HedgedAttempt, outcome: Outcome): void {
@@ -137,7 +141,7 @@ class HedgedCall implements Call, Timeable {
     else this.#failed(outcome)
   }
 
-  /** It has taken down as many workers as it may: no other gets it. */
+  /** Whether the query has brought down so many workers that no other gets it. */
   get #isDeadly(): boolean {
     const { mostDowns = MOST.downs } = this.layer
     return this.query.tried.downs >= mostDowns
@@ -156,7 +160,7 @@ class HedgedCall implements Call, Timeable {
     if (!tried.isLive) tried.onNeed?.()
     if (this.#isOver) return
     if (tried.waits(() => this.#goOn(outcome))) {
-      this.#running++ // it is not done: another worker may yet be asked
+      this.#running++ // not done: another worker may yet be asked
       return
     }
     const mayRetry =
@@ -178,14 +182,14 @@ class HedgedCall implements Call, Timeable {
     this.done()
   }
 
-  /** Asks another worker, where the newest attempt has been at work for long enough by now. */
+  /** Hedges if the newest attempt is late by now; else sets the timer. */
   due(now: number): void {
     if (this.#isOver) return
     if (now >= this.#lateAt) this.#hedge()
     else this.plan()
   }
 
-  /** Sets the timer for when its newest attempt will have been at work for long enough. */
+  /** Sets the timer for when the newest attempt will be late. */
   plan(): void {
     if (this.#isOver) return
     const { lateness, timers } = this.layer
@@ -195,13 +199,16 @@ class HedgedCall implements Call, Timeable {
     if (!lateness.ages) timers.wait(this)
   }
 
-  /** When its newest attempt is late; Infinity while one is queued. Until service times are known that is half-way to the deadline. */
+  /**
+   * When the newest attempt is late; Infinity while an attempt is queued. Until service times are known, an attempt is late half-way from
+   * its start to the deadline.
+   */
   get #lateAt(): number {
     const { ages } = this.layer.lateness
     let lateAt = Number.NEGATIVE_INFINITY
     for (const { attempt, isSettled } of this.#sent) {
       if (isSettled) continue
-      // Where it has an outcome, and its call has none, a layer beneath waits for another worker.
+      // An attempt that has ended without an end of its call means that a layer beneath waits for another worker.
       const isAtWork = attempt && !attempt.outcome && !Number.isNaN(attempt.startedAt)
       if (!isAtWork) return Number.POSITIVE_INFINITY
       const { startedAt, factor } = attempt
@@ -211,11 +218,11 @@ class HedgedCall implements Call, Timeable {
     return lateAt
   }
 
-  /** The hedge goes before those that wait, unless it keeps them from a worker for longer together than it saves. */
+  /** A hedge goes ahead of queued queries, unless the wait of these queries together exceeds what the hedge saves. */
   #hedge(): void {
     const { budget, pool, lateness } = this.layer
     const { tried, priority } = this.query
-    if (priority === 'low' || this.#isDeadly) return // nobody waits for it, or it takes down whoever has it
+    if (priority === 'low' || this.#isDeadly) return // no caller waits, or each worker that gets the query goes down
     if (tried.hedges >= MOST.hedges || !budget.has || pool.isOverloaded || tried.left(pool) < 1) return
     tried.onNeed?.()
     if (this.#isOver || tried.waits(() => this.due(this.layer.clock.now()))) return
@@ -234,23 +241,18 @@ class HedgedCall implements Call, Timeable {
   }
 }
 
-/** One of a call's attempts. */
 class HedgedAttempt extends OutgoingCall {
   readonly #hedged: HedgedCall
   readonly isHedge: boolean
-  /** undefined before a worker has begun with it. */
+  /** undefined until a worker has begun it. */
   attempt: Attempt | undefined
-  /** It has answered, failed or was dropped. */
+  /** Whether it has answered, failed or was dropped. */
   isSettled = false
 
   constructor(hedged: HedgedCall, isHedge: boolean) {
     super()
     this.#hedged = hedged
     this.isHedge = isHedge
-  }
-
-  ask(query: Query): void {
-    this.send(this.#hedged.layer.next, query)
   }
 
   override drop(why: Drop): void {
@@ -283,7 +285,7 @@ class HedgedAttempt extends OutgoingCall {
   }
 }
 
-/** Also long after another answer was given: times at which callers were served would censor themselves. */
+/** Late attempts are measured too: answer times of callers alone would leave out every straggler that was hedged. */
 function tellLateness({ lateness, timers }: HedgeLayer, attempt: Attempt): void {
   lateness.tell(attempt)
   if (lateness.ages) timers.wake()

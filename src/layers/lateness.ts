@@ -1,64 +1,73 @@
 /**
- * When to give a recovery and when to ask another worker: at the age of an attempt at which the expected gain, less a price, is greatest.
- * A fixed percentile fails on both sides: where more calls are stragglers it lies among them, where fewer are it asks in vain.
+ * Decides at which age of an attempt a recovery is given, and at which age another worker is asked: where the expected gain less its price
+ * is greatest.
+ *
+ * A fixed percentile fails in both directions: with more stragglers than it allows for, it lies among them; with fewer, it hedges in vain.
  */
 
 import { NONE } from '../base/arrays'
 import { SlidingQuantile } from '../base/stats'
 import type { Attempt, Attempts } from '../pool/attempt'
 
-/** Times that are kept, and those that tell. */
+/** Service times that are kept, and how many make them reliable. */
 const WINDOW = 500
 const ENOUGH = 50
-/** How many come between two looks at them: so many, or a share of those that are kept. A twentieth took a tenth of a coordinator's time. */
+/**
+ * The ages are recomputed after this many outcomes: `least`, or a share of the times kept. With a share of a twentieth that took a tenth of
+ * a coordinator's time.
+ */
 const EVERY = { least: 25, share: 0.1 }
-/** With so few, three medians are late; with fewer nothing is. */
+/** From this many times on, an attempt is late after three medians; with fewer none is late. */
 const FEW = 10
 const FEW_MEDIANS = 3
 /**
- * Times that were never seen may still come: `count` times of `medians` medians are added. Without them five workers, one of them slow at a time, have a
- * p99.9 of 46 ms instead of 23.
+ * Longer times than any seen may still come: `count` times of `medians` medians are added to the sample. Without them, five workers of
+ * which one is slow at a time have a p99.9 of 46 ms instead of 23.
  */
 const UNSEEN = { count: 2, medians: 10 }
-/** Share of attempts that may be older: more are no tail. And share that may be answered while a second worker is at it, in vain. */
+/** `older`: largest share of attempts that may be late; a larger share is no tail. `inVain`: largest share that may answer while its hedge runs. */
 const MOST = { older: 0.15, inVain: 0.05 }
-/** Beyond the age itself: an answer that takes as long as another took is not to come at the same moment as what is done for want of it. */
+/** Factor beyond the optimal age, so that an answer which takes exactly as long as an earlier one comes before the hedge. */
 const PAST = 1.02
-/** Nothing is late by less than this: a timer comes a millisecond early or late, and an answer may wait for this thread as long. */
+/** Added to the median: timers fire a millisecond early or late, and an answer may wait as long for the thread. */
 const TIMER_MS = 2
-/** Price of a recovery in medians: it takes a lookup, and is an approximation. 3 to 20 differ little, 2 gives a tenth more of them. */
+/**
+ * Price of a recovery in medians: it takes a lookup, and is an approximation. With 3 to 20 results differ little; with 2 there are a tenth
+ * more recoveries.
+ */
 const RECOVERY = 3
 /**
- * Price of a second inference. `own`: its own time. `wait`: how much longer others wait for it; up to a share `free` of the attempts that costs
- * nothing, so that hedges go on in bursts: p99.9 of 27 workers at load .9 is .68 of a hedge's by hand, else .79. A price that knew neither how
- * many workers share the load nor how much times vary made the median at load .8 up to 1.54 times a hedge's by hand.
+ * Price of a second inference. `own`: its own time. `wait`: how much longer other queries wait because of it. Up to a share `free` of the
+ * attempts, waiting costs nothing, so that hedges go on in bursts: p99.9 of 27 workers at load .9 is .68 of that of a hand-tuned hedge,
+ * else .79. A price that ignored the number of workers and the variance of the times made the median at load .8 up to 1.54 times that of a
+ * hand-tuned hedge.
  */
 const INFERENCE = { own: 0.4, wait: 25, free: 0.04, mostLoad: 0.98, mostVaried: 8 }
 
-/** Share of the slots at work on what cannot be done without, and how many there are. */
+/** `utilisation`: share of the slots that run indispensable attempts. `slots`: their number. */
 type Load = Pick<Attempts, 'utilisation' | 'slots'>
 
-/** Ages of an attempt, in ms at work. */
+/** Ages of an attempt in milliseconds since a worker began it. */
 export interface Ages {
-  /** From which a recovery may be given. */
+  /** From this age on a recovery may be given. */
   readonly giveMs: number
-  /** From which another worker is asked. */
+  /** From this age on another worker is asked. */
   readonly hedgeMs: number
-  /** What another worker saves then, in inferences. */
+  /** Inferences that a hedge at that age saves. */
   readonly worth: number
 }
 
 export class Lateness {
   readonly #times = new SlidingQuantile(WINDOW)
-  /** Of the latest outcomes, ages at which attempts were cut short, and how many outcomes came before. */
+  /** Ages at which attempts were cut short (censored times), each with the number of outcomes before it. */
   readonly #cut: { readonly ms: number; readonly at: number }[] = []
   #count = 0
   #lookAt = FEW
   readonly #load: () => Load
-  /** From when an attempt is late, and how long it usually takes; undefined before enough were seen. Written here alone. */
+  /** The ages from which an attempt is late, and the median time; undefined until enough times were seen. */
   ages: Ages | undefined
   medianMs: number | undefined
-  /** Told when it is known anew what is late. */
+  /** Called each time the ages were recomputed. */
   known = () => {}
 
   constructor(load: () => Load) {
@@ -66,15 +75,16 @@ export class Lateness {
   }
 
   /**
-   * A query's first attempt has an outcome, also long after another one was given: times at which callers were served would censor
-   * themselves, and more and more would be late. One that was cancelled, or whose worker hung or went down, would have taken longer.
+   * Adds the time of a query's first attempt, even if another attempt answered long before: answer times of callers alone would leave out
+   * stragglers, and more and more attempts would count as late. An attempt that was cancelled, or whose worker hung or went down, is a
+   * censored time: it would have taken longer.
    */
   tell({ outcome, comparable, ranMs, factor }: Attempt): void {
     const isCut = outcome?.kind === 'cancelled' || (outcome?.kind === 'failed' && outcome.lost !== undefined)
     if (comparable && (outcome?.kind === 'answered' || (isCut && ranMs > 0))) this.see(ranMs / factor, isCut)
   }
 
-  /** @param ms  that an attempt took, at work @param isCut  it would have taken longer */
+  /** @param ms  since a worker began the attempt @param isCut  whether the attempt was cut short at that age */
   see(ms: number, isCut = false): void {
     if (isCut) this.#cut.push({ ms, at: this.#count })
     else this.#times.add(ms)
@@ -95,10 +105,12 @@ export class Lateness {
 }
 
 /**
- * The ages with the greatest gain. That of another worker, which takes a median, is what it saves of what is expected beyond; its price grows
- * with the square of the share of attempts that is asked again: a tail pays little, what comes late by chance much.
+ * The ages with the greatest gain. A hedge takes a median and saves what an attempt is expected to take beyond that. Its price grows with
+ * the square of the share of attempts that are hedged: hedging a thin tail is cheap, hedging much is dear.
  *
- * @param seen  times, ascending @param cut  ages of attempts that would have taken longer, ascending @param usual  the median of both
+ * @param seen  times in ascending order
+ * @param cut  censored times in ascending order
+ * @param usual  the median of both
  */
 export function bestAges(
   seen: Float64Array,
@@ -115,7 +127,7 @@ export function bestAges(
   const last = times[times.length - 1]
   let hedge = { gain: 0, ms: last, worth: 0 }
   let give = { gain: 0, ms: last }
-  let past = 0 // the first that takes a median longer
+  let past = 0 // index of the first time that is a median longer
   let first = 0
   while (left[first + 1] > MOST.older * n) first++
   for (let at = first; at < times.length; at++) {
@@ -134,23 +146,23 @@ export function bestAges(
 }
 
 /**
- * Price, in inferences an attempt, of a second one for a share of the attempts. The wait is that of a queue for several servers, by its derivative
- * (Sakasegawa, Ann. Inst. Stat. Math. 29, 1977).
+ * Price of a second inference for a share of the attempts, in inferences per attempt. The wait is the derivative of the waiting time of a
+ * queue with several servers (Sakasegawa, Ann. Inst. Stat. Math. 29, 1977).
  *
- * @param varied  the mean of the squared times, over that of the times squared
+ * @param varied  mean of the squared times, divided by the square of the mean time
  */
 function priceOf({ utilisation, slots }: Load, varied: number): (share: number) => number {
   const { own, wait, free, mostLoad, mostVaried } = INFERENCE
   const load = Math.min(mostLoad, utilisation)
   const power = Math.sqrt(2 * (slots + 1)) - 1
   const waits = (Math.min(mostVaried, varied) / 2) * (load ** power / (slots * (1 - load)))
-  const more = waits * (power + load / (1 - load)) // where the load grows by a share of itself
+  const more = waits * (power + load / (1 - load)) // derivative by the load
   return (share) => (own * share ** 2) / 2 + wait * more * Math.max(0, share - free) ** 2
 }
 
 /**
- * How many attempts take as long as each of the times at least, the sum of what these take, and that of the squares of all. One that was cut
- * short counts for all that took longer, each as much (Kaplan and Meier, J. Am. Stat. Assoc. 53, 1958).
+ * Survival function of the times with censoring (Kaplan and Meier, J. Am. Stat. Assoc. 53, 1958). `left`: attempts that take at least as
+ * long as each time; `beyond`: the sum of their times; `squares`: the sum of all squared times.
  */
 function lawOf(times: Float64Array, cut: ArrayLike<number>) {
   const { length } = times
@@ -179,13 +191,13 @@ function medianOf(times: Float64Array, cut: ArrayLike<number>, left?: Float64Arr
   return times[half] ?? cut[cut.length - 1]
 }
 
-/** The times, and those that may yet come; the longest of all that were cut short stands for itself, where none took longer. */
+/** Adds the unseen times, and the longest censored time if no attempt took longer. */
 function withUnseen(seen: Float64Array, unseen: number, cut: ArrayLike<number>): Float64Array {
   const longest = cut[cut.length - 1]
   const isLongest = longest > Math.max(unseen, seen[seen.length - 1] ?? 0)
   const times = new Float64Array(seen.length + UNSEEN.count + Number(isLongest))
   let at = seen.length
-  while (at && seen[at - 1] > unseen) at-- // few are longer
+  while (at && seen[at - 1] > unseen) at-- // few times are longer than `unseen`
   times.set(seen.subarray(0, at))
   times.fill(unseen, at, at + UNSEEN.count)
   times.set(seen.subarray(at), at + UNSEEN.count)

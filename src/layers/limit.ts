@@ -1,4 +1,4 @@
-/** Each query ends at its deadline. The outermost layer: beneath it no call may wait for ever. */
+/** Ends each query at its deadline. This is the outermost layer: beneath it no call may wait for ever. */
 
 import type { Clock } from '../base/clock'
 import { ApproxiferError } from '../base/errors'
@@ -6,7 +6,7 @@ import type { Call, Caller, Drop, Layer, Outcome, Query, Service } from '../serv
 import { Relay } from '../service'
 import { type Timeable, Timers } from './timers'
 
-/** A call that has expired settles within `OVERTIME_MS`; else it is settled here, a little later. */
+/** An expired call settles within `OVERTIME_MS`. If it does not, this layer settles it after this time. */
 const GRACE_MS = 30
 
 export function limit({ clock }: { clock: Clock }): Layer {
@@ -60,7 +60,6 @@ class LimitedCall extends Relay implements Call, Timeable {
     if (this.#close()) this.caller.settled(outcome)
   }
 
-  /** @returns whether it was open */
   #close(): boolean {
     if (!this.#isOpen) return false
     this.#isOpen = false

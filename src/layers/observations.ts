@@ -1,29 +1,32 @@
-/** How confident the memory was of the last queries, and, of those that were asked, whether it was right. */
+/**
+ * The confidence of the memory in recent queries and, where a worker was asked, whether the memory was right. From these follows what a
+ * confidence threshold would give.
+ */
 
 import * as saved from '../base/saved'
 
-/** Queries that count. */
+/** Most recent queries that count. */
 const WINDOW = 3000
-/** Thresholds are distinguished in steps of an eighth of an octave of 1 - confidence, from 1 down to a millionth; repeats rank above all of them. */
+/** Bins of 1 - confidence, eight an octave, from 1 down to a millionth. Repeats have a bin of their own, above all others. */
 const BINS = 160
 const REPEATS = BINS
 const BINS_AN_OCTAVE = 8
-/** A confidence is taken for no nearer to 1 than this. */
+/** Greatest confidence that counts is 1 less this. */
 const LEAST_DOUBT = 1e-4
-/** Observations that the memory's own confidence is worth. */
+/** Observations that the memory's own confidence counts for. */
 const PRIOR = 3
 
-/** What would become of all queries were those answered that the memory is so confident of. */
+/** What would become of all queries if those with at least this confidence were answered. */
 export interface Threshold {
   /** Infinity: repeats alone. */
   readonly confidence: number
-  /** Of all queries those that would be answered. */
+  /** Share of all queries that would be answered. */
   readonly share: number
-  /** The same of the queries that were looked up: repeats are not. */
+  /** Share of looked-up queries that would be answered; repeats are not looked up. */
   readonly lookedUp: number
-  /** Of all queries those that would be answered wrong. */
+  /** Share of all queries that would be answered wrong. */
   readonly wrong: number
-  /** The same with less faith in the memory's own confidence: what was seen wrong, audits or not, counts as fully. */
+  /** The same, but errors weigh more against the memory's own confidence: each one counts fully, audited or not. */
   readonly suspected: number
 }
 
@@ -31,32 +34,32 @@ interface Weight {
   count: number
   /** Sum of 1 - confidence. */
   doubt: number
-  /** The same of those that were asked, by their weights; those of them that were wrong; the greatest weight. */
+  /** Of queries that a worker was asked: the sum of (1 - confidence) times weight, the weights of wrong ones, and the greatest weight. */
   asked: number
   wrong: number
   most: number
 }
 
-/** Digits of a doubt that are saved, and the greatest weight: of an audit at the lowest rate. */
+/** Digits that a saved value has, and the greatest weight: that of an audit at the lowest rate. */
 const DIGITS = 4
 const MOST_WEIGHT = 1000
-/** What is saved as the doubt of a repeat. */
+/** Saved in place of a doubt for a repeat. */
 const REPEAT = -1
 
 export class Observations {
   readonly #doubts = new Float64Array(WINDOW)
   readonly #bins = new Uint8Array(WINDOW)
-  /** Below 0: it was wrong; 0: nobody knows. */
+  /** Negative: the memory was wrong. 0: unknown. */
   readonly #weights = new Float32Array(WINDOW)
   #count = 0
 
-  /** A query of which the memory is so confident. @returns its number, for `learn` */
+  /** Adds a query with the memory's confidence. @returns its number, for `learn` */
   see(confidence: number): number {
     const doubt = 1 - confidence
     return this.#add(doubt, doubt > 0 ? Math.min(BINS - 1, Math.floor(-BINS_AN_OCTAVE * Math.log2(doubt))) : BINS - 1)
   }
 
-  /** A query whose answer by the model is kept. @returns its number, for `learn` */
+  /** Adds a query whose answer by the model is cached. @returns its number, for `learn` */
   seeRepeat(): number {
     return this.#add(0, REPEATS)
   }
@@ -69,13 +72,13 @@ export class Observations {
     return this.#count++
   }
 
-  /** It was asked. @param weight  of how many like it that stands for */
+  /** A worker has answered query `number`. @param weight  how many queries it stands for */
   learn(number: number, weight: number, right: boolean): void {
     if (number < this.#count - WINDOW) return
     this.#weights[number % WINDOW] = right ? weight : -weight
   }
 
-  /** The last ones, the oldest first. */
+  /** The recent queries, oldest first. */
   save(): unknown {
     const order = Array.from({ length: Math.min(WINDOW, this.#count) }, (_, i) => (this.#count + i) % WINDOW)
     const first = this.#count < WINDOW ? order.map((_, i) => i) : order
@@ -84,22 +87,28 @@ export class Observations {
     return { doubts, weights: first.map((at) => Number(this.#weights[at].toPrecision(DIGITS))) }
   }
 
-  /** @throws RangeError for what `save` never gave */
+  /** @throws RangeError if `save` cannot have written it */
   static load(state: unknown): Observations {
     const { doubts, weights } = saved.object('errorBudget.observations', state, ['doubts', 'weights'])
     const all = saved.list('errorBudget.observations.doubts', doubts, WINDOW)
-    const told = saved.numbers('errorBudget.observations.weights', weights, all.length, -MOST_WEIGHT, MOST_WEIGHT)
+    const savedWeights = saved.numbers(
+      'errorBudget.observations.weights',
+      weights,
+      all.length,
+      -MOST_WEIGHT,
+      MOST_WEIGHT,
+    )
     const loaded = new Observations()
     for (const [i, doubt] of saved
       .numbers('errorBudget.observations.doubts', doubts, all.length, REPEAT, 1)
       .entries()) {
       const number = doubt < 0 ? loaded.seeRepeat() : loaded.see(1 - doubt)
-      loaded.learn(number, Math.abs(told[i]), told[i] >= 0)
+      loaded.learn(number, Math.abs(savedWeights[i]), savedWeights[i] >= 0)
     }
     return loaded
   }
 
-  /** For every threshold, the lowest first. */
+  /** One entry for each threshold, lowest first. */
   points(): Threshold[] {
     const length = Math.min(WINDOW, this.#count)
     if (!length) return []

@@ -1,7 +1,8 @@
 /**
- * The paper's scheme, as published (Soleymani et al., "ApproxIFER", AAAI 2022): queries wait until their group is full, all coded queries go to as
- * many workers, and the answers are decoded at the quorum, without the E that the locator suspects most. No query is sent by itself, so that
- * nothing is asked again, hedged or learned. It stands in the place of `recover`, `parity` and `hedge`.
+ * The paper's scheme as published (Soleymani et al., "ApproxIFER", AAAI 2022). Queries wait until their group is full; all coded queries
+ * are sent, each to a worker of its own; the answers are decoded at the quorum, without the E answers that the locator suspects most.
+ *
+ * No query is sent uncoded, so nothing is hedged, retried or learned. The layer replaces `recover`, `parity` and `hedge`.
  */
 
 import type { Clock } from '../base/clock'
@@ -21,9 +22,9 @@ export interface PaperOptions {
   readonly codec: Pick<Codec, 'core' | 'open' | 'scheme' | 'schemeFor'>
   readonly signature: Signature
   readonly pool: Pick<Attempts, 'available' | 'free' | 'nobody' | 'size' | 'suspect' | 'usable'>
-  /** Deals coded queries to workers where some may lie: a place biases a locator's score. */
+  /** Assigns coded queries to workers at random if workers may lie, since a locator's score depends on the place in the code. */
   readonly random: Pick<Random, 'choose'>
-  /** How long a query waits for others, at most half of the time that it has. */
+  /** How long a query waits for others, at most half of the time to its deadline. */
   readonly maxWaitMs: number
 }
 
@@ -38,7 +39,7 @@ export function paper(options: PaperOptions): Layer {
   }
 }
 
-/** Workers' errors that are told of a group. */
+/** An error message quotes at most this many workers' errors. */
 const MOST_REASONS = 3
 
 class PaperGroup implements Apart {
@@ -76,7 +77,10 @@ class PaperGroup implements Apart {
     return member
   }
 
-  /** Where some may lie each row needs a worker of its own; else one that failed on no other row, while there is one. */
+  /**
+   * If workers may lie, each row needs a worker of its own. Otherwise a row avoids workers that failed on another row, as long as any other
+   * worker is available.
+   */
   blocks(identity: Identity): boolean {
     const { codec, pool } = this.#options
     if (codec.scheme.byzantine) return this.#rows.some(({ tried }) => tried.blocks(identity))
@@ -88,7 +92,7 @@ class PaperGroup implements Apart {
     if (!this.isOpen) return
     this.isOpen = false
     this.#unplan?.()
-    if (!this.#members.length) return // all have left
+    if (!this.#members.length) return // all callers have left
     const { clock, codec, random, signature } = this.#options
     const start = clock.now()
     try {
@@ -123,10 +127,8 @@ class PaperGroup implements Apart {
     } as const
     const sent = new CodedQuery(this, row, tried)
     this.#rows.push(sent)
-    sent.ask(this.#next, { ...own, apart: [this], tried })
+    sent.send(this.#next, { ...own, apart: [this], tried })
   }
-
-  // What its rows tell.
 
   answered(row: CodedQuery, answer: Payload): void {
     this.#group.add(row.coded, answer.vector)
@@ -137,25 +139,24 @@ class PaperGroup implements Apart {
     if (this.#isHopeless) this.#fail()
   }
 
-  /** The last row has an outcome: payloads are used no more. */
+  /** Once the last row has its outcome, the payloads are free. */
   finish(): void {
     if (this.#isFinished || !this.#isDecided || !this.#rows.every(({ isDone }) => isDone)) return
     this.#isFinished = true
     for (const member of this.#members) member.caller.done?.()
   }
 
-  // What its callers tell.
-
-  /** @param why  what becomes of the rows where it was the last one */
+  /** @param why  what becomes of the rows if the last caller leaves */
   left(member: PaperCall, why: Drop): void {
     if (this.isOpen) {
-      this.#members = this.#members.filter((each) => each !== member) // there is room for another
+      // Another query may take its place.
+      this.#members = this.#members.filter((each) => each !== member)
       if (!this.#members.length) this.#close()
       member.caller.done?.()
     } else if (!this.#members.some(({ isOpen }) => isOpen)) this.#release(why)
   }
 
-  /** Its deadline has come, and the quorum has not. */
+  /** The deadline comes before the quorum. */
   expire(member: PaperCall): void {
     const { clock, pool } = this.#options
     const isAsked = this.#rows.some(({ tried }) => tried.attempts[0].worker)
@@ -166,9 +167,7 @@ class PaperGroup implements Apart {
     else if (!this.#members.some(({ isOpen }) => isOpen)) this.#release('teach')
   }
 
-  // What becomes of it.
-
-  /** Whether too few rows are answered, or may be: others have failed, or no worker is left for them. */
+  /** Whether the quorum cannot be reached any more: rows have failed, or no worker is left for them. */
   get #isHopeless(): boolean {
     if (this.#isDecided || this.isOpen) return false
     const { pool } = this.#options
@@ -207,12 +206,12 @@ class PaperGroup implements Apart {
     this.#release('teach')
   }
 
-  /** Of its queries of which somebody hears. */
+  /** Numbers of the queries that are traced. */
   get #numbers(): number[] {
     return this.#members.flatMap(({ query }) => query.tried.trace?.query ?? [])
   }
 
-  /** The answers that the locator suspects most are dropped, as many as may lie, whether anybody does. */
+  /** Discards the E most suspected answers, whether or not a worker lies, and reports their workers. */
   #locate(): void {
     for (const { row } of this.#group.locate()) {
       const suspect = this.#rows.find(({ coded }) => coded.index === row.index) as CodedQuery
@@ -236,7 +235,7 @@ class PaperGroup implements Apart {
     }
   }
 
-  /** A row that equals the query was answered. Where some may lie one worker's word proves nothing. */
+  /** The answer of a row that equals the query. If workers may lie, a single worker's answer proves nothing. */
   #own(query: number): Outcome {
     const own = this.#group.exact(query)
     const isProven = !this.#options.codec.scheme.byzantine
@@ -248,7 +247,7 @@ class PaperGroup implements Apart {
     }
   }
 
-  /** Told once its calls are known. */
+  /** Fails in a microtask, when the callers have their calls. */
   #failSoon(failure?: Failure): void {
     void Promise.resolve().then(() => this.#fail(failure))
   }
@@ -266,7 +265,7 @@ class PaperGroup implements Apart {
     return refused ?? { kind: 'failure', error: this.#tooFew, blame: 'worker' }
   }
 
-  /** Of failed workers the names alone: a worker's own words may tell of another caller's query. */
+  /** Names failed workers without their messages: these may reveal another caller's query. */
   get #tooFew(): ApproxiferError {
     const { quorum, workers } = this.#group.scheme
     const attempts = this.#rows.map(({ tried }) => tried.attempts[0])
@@ -281,7 +280,7 @@ class PaperGroup implements Apart {
     return new ApproxiferError('QUORUM', parts.join('; '))
   }
 
-  /** Nobody waits any more. */
+  /** No caller waits any more. */
   #release(why: Drop): void {
     this.#isDecided = true
     for (const row of this.#rows) row.drop(why)
@@ -323,7 +322,7 @@ class CodedQuery extends OutgoingCall {
   readonly coded: CodedRow
   readonly tried: Tried
   isDone = false
-  /** No worker has begun with it, since it would have been too late. */
+  /** Set if the pool refused it because its answer would be too late. */
   refusal: Failure | undefined
 
   constructor(group: PaperGroup, coded: CodedRow, tried: Tried) {
@@ -331,10 +330,6 @@ class CodedQuery extends OutgoingCall {
     this.#group = group
     this.coded = coded
     this.tried = tried
-  }
-
-  ask(service: Service, query: Query): void {
-    this.send(service, query)
   }
 
   settled(outcome: Outcome): void {

@@ -1,7 +1,8 @@
 /**
- * Queries are coded in groups of K. Each leaves at once, as it is. When its group closes, parities that mix the queries without an answer follow,
- * of low priority. Once as many rows as it takes are answered, what is missing can be decoded, and is offered to the layer around. Where a caller
- * takes nothing but recoveries a failure is held for as long as a decode may come.
+ * Codes queries in groups of K. Each query is sent at once, uncoded. When its group closes, parities that mix the unanswered queries follow
+ * with low priority. Once enough rows are answered, the missing answers can be decoded, and are offered to the layer above.
+ *
+ * If a caller takes recoveries only (policy `recover`), a failure is held back as long as a decode may come.
  */
 
 import { append, Bag, NONE } from '../base/arrays'
@@ -20,28 +21,28 @@ import { type Timeable, Timers } from './timers'
 
 export interface ParityOptions {
   readonly clock: Clock
-  /** Of a systematic code. */
+  /** Has a systematic code. */
   readonly codec: Pick<Codec, 'open' | 'scheme' | 'schemeFor' | 'core'>
   readonly pool: Pick<Attempts, 'available' | 'nobody' | 'promote' | 'usable' | 'utilisation'>
-  /** Parities go past the hedges: nobody asks twice for one. */
+  /** Where parities are sent: a service without hedges, since no parity is asked twice. */
   readonly workers: Service
-  /** Of queries: a parity is one. */
+  /** Tensors of a query, and so of a parity. */
   readonly inputs: readonly TensorSpec[]
   readonly memory: Pick<MemoryService, 'isWarm' | 'study'>
-  /** How long a query waits for others; half of the time to its deadline at most. */
+  /** How long a query waits for others, at most half of the time to its deadline. */
   readonly maxWaitMs: number
 }
 
-/** Share of the workers at work beyond which parities cost others more than they give. */
+/** Utilisation above which parities cost other queries more than they give. */
 const FULL = 0.85
-/** Workers' errors that a query is told of. */
+/** An error message quotes at most this many errors of other queries' workers. */
 const MOST_REASONS = 3
 
-/** A layer, and the groups that it has open. */
+/** The layer, with control of its open groups. */
 export interface ParityLayer extends Layer {
-  /** Nobody joins its open group any more. */
+  /** Closes the group that is filling. */
   close(): void
-  /** What follows from an identity's answers so far is given no more. */
+  /** Gives no recovery any more that was decoded from an identity's answers. */
   forget(identity: Identity): void
 }
 
@@ -55,11 +56,11 @@ export function parity(options: ParityOptions): ParityLayer {
 }
 
 /**
- * Whether a group that closes sends parities; `evaluate` asks this as well. A warm memory recovers more lost answers than parities do. Of
- * as many queries as there are parities each would be a copy, and a hedge costs less. Callers that only recover were promised an answer
- * with as many rows lost: their groups always send them.
+ * Whether a closing group sends parities; `evaluate` asks the same function. A warm memory recovers more lost answers than parities do.
+ * With as many parities as queries each parity would be a copy, and a hedge is cheaper. Callers with policy `recover` were promised an
+ * answer with S rows lost: their groups always send parities.
  *
- * @param missing  queries to be mixed
+ * @param missing  unanswered queries, which the parities would mix
  */
 export function sendsParities(isPromised: boolean, missing: number, parities: number, isWarm: boolean): boolean {
   return parities > 0 && missing > 0 && (isPromised || (!isWarm && missing > parities))
@@ -68,9 +69,9 @@ export function sendsParities(isPromised: boolean, missing: number, parities: nu
 class Groups {
   readonly options: ParityOptions
   readonly timers: Timers
-  /** The one that queries join. */
+  /** The group that queries join. */
   filling: QueryGroup | undefined
-  /** Those that are not done. */
+  /** Groups that are not done. */
   readonly open = new Bag<QueryGroup>()
 
   constructor(options: ParityOptions) {
@@ -92,16 +93,16 @@ class Groups {
   }
 }
 
-/** A row of the code, and the attempt whose answer stands for it. */
+/** A row of the code, and the attempt that answered it. */
 interface GroupRow {
   readonly row: number
   readonly tried: Tried
   by: Attempt | undefined
-  /** A layer beneath does not vouch for that answer. */
+  /** Whether a layer beneath marked that answer as unproven. */
   isUnproven: boolean
 }
 
-/** A query of a group, as it is asked beneath, and who waits for it. */
+/** A query of a group, as it is sent to the layers beneath, and its caller. */
 class GroupedQuery extends OutgoingCall implements Query, GroupRow {
   readonly payload: Query['payload']
   readonly choices: Query['choices']
@@ -119,15 +120,15 @@ class GroupedQuery extends OutgoingCall implements Query, GroupRow {
   readonly row: number
   by: Attempt | undefined
   isUnproven = false
-  /** Its caller waits. */
+  /** Whether its caller waits. */
   isOpen = true
-  /** Its caller left while others waited: for these its row goes on. */
+  /** Its caller left, but its row goes on for the other callers of the group. */
   hasLeft = false
-  /** Its answers tell nothing. */
+  /** The model was replaced: answers prove nothing any more. */
   isVoid = false
-  /** Its time is up. */
+  /** Whether its deadline has come. */
   isDue = false
-  /** Its own answer is not to come. */
+  /** Its own failure, held back while the group may still be decoded. */
   held: Failure | undefined
 
   constructor(query: Query, caller: Caller, group: QueryGroup, row: number) {
@@ -148,15 +149,11 @@ class GroupedQuery extends OutgoingCall implements Query, GroupRow {
     this.row = row
   }
 
-  ask(next: Service): void {
-    this.send(next, this)
-  }
-
   get isPromised(): boolean {
     return this.choices.policy === 'recover'
   }
 
-  /** It has no answer, and its caller would take a recovery. */
+  /** Whether it has no answer and its caller takes recoveries. */
   get isMissing(): boolean {
     return this.isOpen && !this.by && this.choices.policy !== 'retry'
   }
@@ -169,7 +166,6 @@ class GroupedQuery extends OutgoingCall implements Query, GroupRow {
     this.#group.leave(this, why)
   }
 
-  /** Its attempts are dropped. */
   release(why: Drop): void {
     super.drop(why)
   }
@@ -179,7 +175,7 @@ class GroupedQuery extends OutgoingCall implements Query, GroupRow {
     if (this.isOpen) this.#group.expire(this)
   }
 
-  /** Asks inward, where nothing is to be had of the group. */
+  /** Passes the deadline to the layers beneath, if the group has nothing to give. */
   expireOwn(): void {
     super.expire()
   }
@@ -205,11 +201,11 @@ class GroupedQuery extends OutgoingCall implements Query, GroupRow {
   }
 }
 
-/** A row that is no query's own. */
+/** A coded row that mixes queries. */
 class ParityRow extends OutgoingCall implements GroupRow {
   readonly tried: Tried
   readonly row: number
-  /** The one query that it is a copy of, where it mixes no others. */
+  /** The query that it equals, if it mixes no other. */
   readonly copied: GroupedQuery | undefined
   readonly #group: QueryGroup
   by: Attempt | undefined
@@ -223,7 +219,7 @@ class ParityRow extends OutgoingCall implements GroupRow {
     this.#group = group
   }
 
-  /** @param since  now */
+  /** @param since  the present time */
   ask(workers: Service, payload: Payload, { choices, said }: Query, since: number): void {
     const apart: Apart[] = [this.tried, this.#group]
     if (this.copied) apart.push(this.copied.tried)
@@ -254,32 +250,32 @@ class ParityRow extends OutgoingCall implements GroupRow {
 }
 
 class QueryGroup implements Apart, Timeable {
-  /** Among those that are not done; -1 once it is. */
+  /** Place among the groups that are not done; -1 afterwards. */
   place = 0
   isOpen = true
   readonly #groups: Groups
   readonly #coded: ReturnType<Codec['open']>
   readonly #queries: GroupedQuery[] = []
   #parities: ParityRow[] = NONE
-  /** Identities that failed on one of the rows; and those whose answers may not be used. */
+  /** Identities that failed on one of the rows, and identities whose answers must not be used. */
   #failed: Identity[] = NONE
   #forgotten: Set<Identity> | undefined
-  /** Queries whose callers wait, those of them that take nothing but recoveries, and those whose callers left. */
+  /** Queries whose callers wait; those among them with policy `recover`; queries whose callers left while their rows go on. */
   #wanted = 0
   #promised = 0
   #left = 0
-  /** Rows with an answer, queries without one, rows that may yet be answered, and calls that are not done. */
+  /** Answered rows; unanswered queries; rows that may still be answered; calls that are not done. */
   #answered = 0
   #missing = 0
   #live = 0
   #running = 0
-  /** `enough`: it may be decoded. `over`: it never will be, or no more. */
+  /** `enough`: it can be decoded. `over`: it will not be decoded any more. */
   #state: 'waiting' | 'enough' | 'decoded' | 'over' = 'waiting'
-  /** By the rows of the queries that were missing when it was decoded. */
+  /** Recoveries by the rows of the queries that were missing at the decode. */
   #offers: ReadonlyMap<number, Offer> | undefined
-  /** Why nothing can be decoded. */
+  /** Why encoding or decoding failed. */
   #error: ApproxiferError | undefined
-  /** Rows that it was decoded from. */
+  /** The rows that were decoded from. */
   #survivors: readonly number[] = NONE
   #encodeMs = 0
   #closedAt = 0
@@ -291,7 +287,7 @@ class QueryGroup implements Apart, Timeable {
     this.#coded = groups.options.codec.open()
   }
 
-  /** A query joins, and is sent. */
+  /** A query joins the group and is sent. */
   join(query: Query, caller: Caller, next: Service): GroupedQuery {
     const { codec, pool, maxWaitMs, clock } = this.#groups.options
     const grouped = new GroupedQuery(query, caller, this, this.#coded.join(query.payload.vector))
@@ -301,7 +297,7 @@ class QueryGroup implements Apart, Timeable {
     this.#missing++
     this.#live++
     this.#running++
-    grouped.ask(next)
+    grouped.send(next, grouped)
     if (!this.isOpen) return grouped
     const now = clock.now()
     const closesAt = now + Math.min(maxWaitMs, (query.dueAt - now) / 2)
@@ -311,12 +307,15 @@ class QueryGroup implements Apart, Timeable {
     return grouped
   }
 
-  /** The first of its callers has waited long enough for others. */
+  /** The earliest query has waited long enough for others. */
   due(): void {
     this.close()
   }
 
-  /** While others are free, no second row goes to a worker that failed on one; nor, where a caller counts on S lost rows, to one at work on a row: one slow worker would lose two. */
+  /**
+   * As long as other workers are available, a row avoids identities that failed on a row. If a caller counts on an answer despite S lost
+   * rows, it also avoids identities that run a row, since one slow worker would then lose two.
+   */
   blocks(identity: Identity): boolean {
     if (!this.#failed.includes(identity) && !(this.#promised && this.#isAtWork(identity))) return false
     const blocked = new Set(this.#failed)
@@ -351,7 +350,7 @@ class QueryGroup implements Apart, Timeable {
     try {
       for (const row of this.#coded.close(isCoded ? this.#toMix : NONE)) this.#send(row, start)
     } catch (error) {
-      this.#error = asError(error, 'WORKER') // queries have attempts of their own all the same
+      this.#error = asError(error, 'WORKER') // each query has been sent uncoded all the same
     }
     this.#closedAt = clock.now()
     this.#encodeMs = this.#closedAt - start
@@ -361,7 +360,7 @@ class QueryGroup implements Apart, Timeable {
     this.#finish()
   }
 
-  /** Queries without an answer whose callers would take a recovery; none where parities are not worth it. */
+  /** Unanswered queries whose callers take recoveries; none if parities do not pay. */
   get #toMix(): readonly number[] {
     const { codec, pool, memory } = this.#groups.options
     const missing = this.#queries.filter(({ isMissing }) => isMissing)
@@ -372,7 +371,7 @@ class QueryGroup implements Apart, Timeable {
     return isSent ? missing.map(({ row }) => row) : NONE
   }
 
-  /** A parity of a single query goes to a worker that has not been asked for it. */
+  /** Sends a parity. One that equals a single query avoids the workers that were sent the query. */
   #send(row: CodedRow, now: number): void {
     const { workers, inputs } = this.#groups.options
     const tried = new Tried(this.#trace?.coded('parity', numbersOf(this.#queries.filter((query) => query.isMissing))))
@@ -383,12 +382,11 @@ class QueryGroup implements Apart, Timeable {
     parityRow.ask(workers, Payload.of(row.data, inputs), this.#queries[0], now)
   }
 
-  /** What one of its queries tells. */
+  /** Any of its queries' traces. */
   get #trace(): Trace | undefined {
     return this.#queries[0]?.tried.trace
   }
 
-  /** An attempt has its outcome. */
   ended(row: GroupedQuery | ParityRow, attempt: Attempt): void {
     const { outcome, identity } = attempt
     const answer = answerOf(attempt)
@@ -397,7 +395,7 @@ class QueryGroup implements Apart, Timeable {
     if (answer) this.#take(row, { kind: 'answer', answer, status: 'exact', confidence: 1, by: [attempt] })
   }
 
-  /** A layer beneath that does not vouch for an answer keeps back that it ended: here it is told of. */
+  /** A layer beneath that marks an answer as unproven keeps back `ended`, so that its answer arrives here. */
   answered(row: GroupedQuery | ParityRow, outcome: Answer): void {
     if (!row.by) this.#take(row, outcome)
   }
@@ -415,22 +413,21 @@ class QueryGroup implements Apart, Timeable {
       if (!--this.#missing && this.#state === 'decoded') this.#study()
     } else if (row.copied?.isOpen) {
       this.settle(row.copied, outcome)
-      row.tried.place = row.copied.tried.place // an audit of it is one of what was given
+      row.tried.place = row.copied.tried.place // an audit of the copy audits the answer that was given
       row.copied.release('teach')
     }
     this.#consider()
   }
 
-  /** The call for a row is done. */
   done(row: GroupRow): void {
     this.#running--
     if (!row.by) this.#live--
-    if (this.isOpen && !this.#groups.options.pool.usable) this.close() // nobody is worth waiting for
+    if (this.isOpen && !this.#groups.options.pool.usable) this.close() // no worker is left to wait for
     this.#consider()
     this.#finish()
   }
 
-  /** Its own answer is not to come. */
+  /** The query's own answer will not come. */
   lost(query: GroupedQuery, failure: Failure): void {
     if (query.isDue) return this.settle(query, failure)
     const mayWait = this.isOpen || this.#state === 'waiting'
@@ -445,7 +442,7 @@ class QueryGroup implements Apart, Timeable {
     if (attempt.phase === 'queued') this.#groups.options.pool.promote(attempt)
   }
 
-  /** Offers what may be decoded, once enough rows are answered; failures are held no longer than until then, or until that cannot be any more. */
+  /** Offers what can be decoded once enough rows are answered. Held failures end then, or when a decode has become impossible. */
   #consider(): void {
     if (this.isOpen || this.#state !== 'waiting') return
     const { quorum } = this.#coded.scheme
@@ -459,19 +456,19 @@ class QueryGroup implements Apart, Timeable {
     }
   }
 
-  /** It will not be decoded, or what was decoded is given no more. */
+  /** The group will not be decoded, or its recoveries are given no more. */
   #lose(): void {
     this.#state = 'over'
     for (const query of this.#queries) if (query.held && query.isOpen) this.#fail(query, query.held)
   }
 
-  /** What was decoded for a query; it is decoded now, where the query has no answer. */
+  /** The query's recovery; decodes the group first if that has not happened and the query has no answer. */
   #offerTo(query: GroupedQuery): Offer | undefined {
     if (this.#state === 'enough' && !query.by) this.#decode(query)
     return this.#state === 'decoded' ? this.#offers?.get(query.row) : undefined
   }
 
-  /** @param asking  it may have been told by now that its own answer is not to come */
+  /** @param asking  has perhaps failed meanwhile, and is decoded all the same */
   #decode(asking: GroupedQuery): void {
     const { clock } = this.#groups.options
     const start = clock.now()
@@ -510,11 +507,11 @@ class QueryGroup implements Apart, Timeable {
   #fail(query: GroupedQuery, failure: Failure): void {
     const { pool } = this.#groups.options
     const isOwn = failure.blame === 'load' || !query.isPromised
-    const nobody = pool.usable ? undefined : new ApproxiferError('WORKER', pool.nobody) // the failure may be of before
+    const nobody = pool.usable ? undefined : new ApproxiferError('WORKER', pool.nobody) // the failure may be older than the loss of the last worker
     this.settle(query, isOwn ? failure : { ...failure, error: nobody ?? this.#error ?? this.#tooFew(query) })
   }
 
-  /** Time is up: a query that takes nothing but recoveries has none. */
+  /** At the deadline, a query with policy `recover` has no recovery. */
   expire(query: GroupedQuery): void {
     if (query.held) return this.#fail(query, query.held)
     const isAsked = ({ tried }: GroupRow) => tried.attempts.some(({ worker }) => worker)
@@ -523,7 +520,7 @@ class QueryGroup implements Apart, Timeable {
     query.release('teach')
   }
 
-  /** Of rows for other queries only the failed workers are named: a worker's own words may tell of another caller's query. */
+  /** Names failed workers of other queries' rows without their messages: these may reveal another caller's query. */
   #tooFew({ tried: own }: GroupedQuery): ApproxiferError {
     const { quorum, workers } = this.#groups.options.codec.schemeFor(this.#queries.length)
     let [answers, outstanding, more] = [0, 0, 0]
@@ -542,8 +539,8 @@ class QueryGroup implements Apart, Timeable {
   }
 
   /**
-   * The row of a caller that leaves goes on while others wait; while the group fills, where these are promised a recovery. Where nobody waits, nobody
-   * may join any more: whoever did would be a row short from the start.
+   * The row of a caller that leaves goes on while other callers of the group wait; while the group is filling, only if the group is
+   * promised a recovery. If no caller waits, no query may join any more: it would be a row short from the start.
    */
   leave(query: GroupedQuery, why: Drop): void {
     if (query.isOpen) this.#closeQuery(query)
@@ -553,13 +550,13 @@ class QueryGroup implements Apart, Timeable {
       this.#left++
     }
     if (why === 'void') query.isVoid = true
-    if (why === 'void' || (query.isPromised && !this.#wanted)) this.#close(false) // no query of the next model may join
-    // One that is queued would be taken back, and be lost beside S that workers lose.
+    if (why === 'void' || (query.isPromised && !this.#wanted)) this.#close(false) // no query for the next model may join
+    // A queued attempt would be cancelled, and count as lost besides the S rows that workers may lose.
     if (!isUseful || !query.isPromised || !query.isQueued) query.release(isUseful ? 'teach' : why)
     if (!this.#wanted) this.#unwanted(why)
   }
 
-  /** Nobody waits for any of it. */
+  /** No caller of the group waits any more. */
   #unwanted(why: Drop): void {
     if (this.isOpen) return
     if (this.#state === 'waiting' || this.#state === 'enough') this.#state = 'over'
@@ -569,7 +566,7 @@ class QueryGroup implements Apart, Timeable {
     for (const query of this.#queries) if (query.hasLeft) query.release('left')
   }
 
-  /** What follows from an identity's answers so far is given no more. */
+  /** Gives no recovery any more that was decoded from an identity's answers. */
   forget(identity: Identity): void {
     this.#forgotten ??= new Set()
     this.#forgotten.add(identity)
@@ -578,7 +575,7 @@ class QueryGroup implements Apart, Timeable {
     this.#lose()
   }
 
-  /** All that was lost has come, and none of it may be a lie: other queries tell what their recoveries would have been worth. */
+  /** All missing answers have come, and none is doubtful: rehearsals on the other queries teach how good such recoveries are. */
   #study(): void {
     const bytes = this.#queries.reduce((sum, { payload }) => sum + payload.vector.byteLength, 0)
     const lost = [...(this.#offers?.keys() ?? NONE)]
@@ -595,16 +592,16 @@ class QueryGroup implements Apart, Timeable {
     }
   }
 
-  /** The payloads are the group's until its last attempt has ended. */
+  /** Payloads may be freed once the group's last attempt has ended. */
   #finish(): void {
     if (this.isOpen || this.#running || this.place < 0) return
     this.#groups.open.remove(this)
-    if (this.#groups.filling === this) this.#groups.filling = undefined // else it would be kept until the next one
+    if (this.#groups.filling === this) this.#groups.filling = undefined // otherwise it would be kept until the next group opens
     for (const { caller } of this.#queries) caller.done?.()
   }
 }
 
-/** Of queries of which somebody hears. */
+/** Numbers of the queries that are traced. */
 function numbersOf(queries: readonly GroupRow[]): number[] {
   return queries.flatMap(({ tried }) => tried.trace?.query ?? [])
 }

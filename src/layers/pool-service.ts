@@ -1,11 +1,11 @@
-/** The innermost service: one attempt, at the worker of the pool that will answer it first. */
+/** The innermost service: one attempt, at the worker of the pool that will answer first. */
 
 import { ApproxiferError } from '../base/errors'
 import type { Payload } from '../base/payload'
 import type { Attempt, Attempts, Owner } from '../pool/attempt'
 import type { Call, Caller, Drop, Outcome, Query, Service } from '../service'
 
-/** `queueMicrotask` makes an object for async hooks each time. */
+/** A resolved promise is cheaper than `queueMicrotask`, which makes an object for async hooks each time. */
 const SOON = Promise.resolve()
 
 type AttemptsPool = Pick<Attempts<Payload, Payload>, 'submit' | 'cancel' | 'release' | 'record'>
@@ -18,12 +18,11 @@ class AttemptCall implements Call, Owner {
   readonly #pool: AttemptsPool
   readonly #query: Query
   readonly #caller: Caller
-  /** undefined while it is submitted. */
+  /** undefined during `submit`. */
   readonly #attempt: Attempt<Payload, Payload> | undefined
-  /** Whether its caller may be told: the call is known to it. */
+  /** Whether the constructor has returned: the caller may not be called until it has the call. */
   #isReturned = false
   #hasBegun = false
-  /** Settled or dropped. */
   #isOver = false
 
   constructor(pool: AttemptsPool, query: Query, caller: Caller) {
@@ -39,7 +38,7 @@ class AttemptCall implements Call, Owner {
     else this.#isReturned = true
   }
 
-  /** Where a worker is free this comes before `submit` has returned. */
+  /** If a worker is free, the pool calls this before `submit` returns. */
   began(attempt: Attempt): void {
     const { tried, why } = this.#query
     tried.add(attempt)
@@ -49,7 +48,7 @@ class AttemptCall implements Call, Owner {
   }
 
   settled(): void {
-    if (!this.#attempt) return void SOON.then(() => this.settled()) // a worker closed the pool while it was asked
+    if (!this.#attempt) return void SOON.then(() => this.settled()) // a worker closed the pool during `submit`
     this.#tellBegun()
     const caller = this.#caller
     const attempt = this.#attempt
@@ -82,14 +81,14 @@ class AttemptCall implements Call, Owner {
     const isQueued = attempt.phase === 'queued'
     const isTold = why === 'left' || why === 'void' || (why === 'over' && attempt.worker?.interruptible === true)
     this.#pool[isTold ? 'cancel' : 'release'](attempt)
-    if (isQueued) this.settled() // the pool does not tell of it
+    if (isQueued) this.settled() // the pool does not report attempts that were queued
   }
 
   #tellBegun(): void {
     if (this.#isReturned) return
     this.#isReturned = true
     const attempt = this.#attempt as Attempt
-    if (attempt.worker) this.#caller.began?.(attempt) // else that worker has lost it by now, and the next is told of
+    if (attempt.worker) this.#caller.began?.(attempt) // otherwise the worker has lost the attempt by now, and the next worker's `began` is reported
   }
 }
 

@@ -1,4 +1,7 @@
-/** A share of the queries, with a small burst, or that share of those under way: those that began together are late together. */
+/**
+ * Limits hedges or recoveries to a share of the queries: as many as have been saved up, at most a small burst, or that share of the queries
+ * under way, since queries that began together are late together.
+ */
 export class Budget {
   readonly #share: number
   readonly #burst: number
@@ -6,7 +9,7 @@ export class Budget {
 
   /**
    * @param share  of the queries, 0..1
-   * @param burst  how many may be saved up; also how many there are at first
+   * @param burst  how many may be saved up; the initial amount
    */
   constructor(share: number, burst: number) {
     this.#share = share
@@ -14,7 +17,7 @@ export class Budget {
     this.#left = this.#burst
   }
 
-  /** One more query. @param open  queries under way */
+  /** Adds one query's share. @param open  queries under way */
   earn(open = 0): void {
     this.#left = Math.min(Math.max(this.#burst, this.#share * open), this.#left + this.#share)
   }

@@ -1,4 +1,7 @@
-/** An answer that nothing proves has an id by which it may be recalled. Beneath what gives one answer to several callers: they have the same id. */
+/**
+ * Gives an unproven answer an id by which it can be recalled later. The layer stands beneath those that give one answer to several callers,
+ * so that these get the same id.
+ */
 
 import { type Caller, type Layer, type Outcome, type Query, Relay } from '../service'
 import type { GivenAnswers } from '../trust/given-answers'

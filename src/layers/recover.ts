@@ -1,6 +1,6 @@
 /**
- * An answer that is late or lost is predicted by the surest source, the memory or the query's group, where that is sure enough. The model's own
- * answer, where it comes later, grades the prediction, and teaches.
+ * Predicts an answer that is late or lost, from the memory or the query's group, whichever is more confident, if it is confident enough. If
+ * the model's own answer comes later, it grades the prediction and teaches the memory.
  */
 
 import { NO_VALUES, NONE } from '../base/arrays'
@@ -22,15 +22,18 @@ import { type Timeable, Timers } from './timers'
 export interface RecoverOptions {
   readonly clock: Clock
   readonly lateness: Pick<Lateness, 'ages'>
-  /** Of late queries that may be recovered: a pool that slows down as a whole must not turn every answer into a recovery. */
+  /** Limits the share of late queries that are recovered: if the whole pool slows down, not every answer may become a recovery. */
   readonly budget: Pick<Budget, 'earn' | 'has' | 'take'>
   readonly memory: Pick<MemoryService, 'agrees' | 'best' | 'grade' | 'isCurrent' | 'isWarm' | 'learn' | 'recall'>
   readonly outputs: readonly TensorSpec[]
-  /** The error budget that late recoveries count in, where the user set one. */
+  /** The error budget that late recoveries count in, if the user set one. */
   readonly errors?: { readonly mayRecover: boolean; recover(): (isRight: boolean) => void } | undefined
-  /** Answers come proven: they are nobody's in particular, and what the memory said was asked of every query, so that it counts only where it was given. */
+  /**
+   * Whether answers come from `agree`, proven by several workers. They then belong to no single identity, and a recalled answer is graded
+   * only if it was given, since `agree` recalls one for every query.
+   */
   readonly isProven?: boolean
-  /** Whether the model's first answers speak against how they are read: nothing is sure then. */
+  /** Whether the model's first answers contradict how its outputs are read. Nothing is recovered then. */
   isDoubted(): boolean
 }
 
@@ -47,8 +50,8 @@ interface RecoverLayer extends RecoverOptions {
 }
 
 /**
- * Why a recovery would be of use now, from the least pressing: its group has one, and nobody knows yet what is late; it is late; no worker is asked
- * any more; its deadline has come.
+ * Why a recovery is useful now, in order of urgency: the group offers one before service times are known; the query is late; no worker is
+ * asked any more; its deadline has come.
  */
 const OFFERED = 1
 const LATE = 2
@@ -56,7 +59,7 @@ const LOST = 3
 const DUE = 4
 const CAUSES: readonly RecoveryCause[] = ['decodable', 'decodable', 'late', 'lost', 'deadline']
 
-/** What the query may be given, and what it was chosen from. */
+/** The recovery to be given, and what it was chosen from. */
 interface ChosenRecovery extends BestRecovery {
   readonly said: RecalledAnswer | undefined
   readonly offer: Offer | undefined
@@ -68,20 +71,20 @@ class RecoveredCall implements Call, Caller, Timeable {
   readonly #caller: Caller
   readonly #call: Call
   #isOpen = true
-  /** It never becomes less pressing; 0: not at all yet. */
+  /** Never decreases; 0: no reason yet. */
   #pressing = 0
-  /** How pressing it was when the memory was asked last: what it had no time for then is asked again when it is more so. */
+  /** The urgency at the last lookup. A lookup that the memory had no time for is repeated when the urgency grows. */
   #asked = 0
   #isAsking = false
-  /** What its group has by now; absent until that offers something. */
+  /** Decodes the query's group as it is now; undefined until the group offers a recovery. */
   #decode: (() => Offer | undefined) | undefined
   #chosen: ChosenRecovery | undefined
-  /** Told whether what was given was right. */
-  #told: ((isRight: boolean) => void) | undefined
+  /** Grades the recovery that was given against the error budget. */
+  #report: ((isRight: boolean) => void) | undefined
   #failure: Failure | undefined
-  /** The model's answer has come, or teaches nothing. */
+  /** Whether the model's answer has been learned, or must not be. */
   #isTaught = false
-  /** The call beneath, and what the memory is asked. */
+  /** Number of services that are not done: the call beneath and lookups. */
   #running = 1
   dueAt = Number.NaN
   timer: Timeable['timer']
@@ -110,12 +113,12 @@ class RecoveredCall implements Call, Caller, Timeable {
     if (this.timer === undefined) this.#plan()
   }
 
-  /** It may be late: times are known better than when the timer was set. */
+  /** The timer fired. Service times may be better known than when it was set. */
   due(now: number): void {
     const { budget, lateness, timers } = this.#layer
     if (now < this.#lateAt) this.#plan()
     else if (budget.has) this.#press(LATE)
-    else if (lateness.ages) timers.set(this, now + lateness.ages.giveMs) // there may be some then
+    else if (lateness.ages) timers.set(this, now + lateness.ages.giveMs) // the budget may have recovered by then
   }
 
   ended(attempt: Attempt): void {
@@ -135,21 +138,20 @@ class RecoveredCall implements Call, Caller, Timeable {
   }
 
   settled(outcome: Outcome): void {
-    this.#wake() // a layer beneath may keep to itself what ended
+    this.#wake() // a layer beneath may keep back `ended`
     if (!this.#isOpen) return
     if (outcome.kind === 'answer') return this.#close(outcome)
     this.#failure = outcome
     if (this.#pressing === DUE) this.#fail()
     else this.#press(LOST)
-    if (this.#isOpen) this.#decode?.() // while the memory is asked the group may come to its end, and decode no more
+    if (this.#isOpen) this.#decode?.() // decoded now: during the lookup the group may end, and decodes no more afterwards
   }
 
-  /** The call beneath, or the memory, is done with it. */
   done(): void {
     if (!--this.#running) this.#caller.done?.()
   }
 
-  /** It may have become known what is late. */
+  /** Tries waiting calls once service times are known. */
   #wake(): void {
     const { timers, lateness } = this.#layer
     if (lateness.ages) timers.wake()
@@ -163,7 +165,7 @@ class RecoveredCall implements Call, Caller, Timeable {
     if (lateAt < Number.POSITIVE_INFINITY) timers.set(this, lateAt)
   }
 
-  /** When its first attempt has been at work for long enough; while nobody knows how long answers take, at its deadline alone. */
+  /** When its first running attempt is late. Infinity while service times are unknown: then only the deadline counts. */
   get #lateAt(): number {
     const { ages } = this.#layer.lateness
     let lateAt = Number.POSITIVE_INFINITY
@@ -181,7 +183,7 @@ class RecoveredCall implements Call, Caller, Timeable {
   #press(why: number): void {
     if (!this.#isOpen) return
     this.#pressing = Math.max(this.#pressing, why)
-    if (this.#isAsking) return // it goes on from there
+    if (this.#isAsking) return // the lookup's end continues
     const { budget, memory } = this.#layer
     const isAffordable = this.#pressing > LATE || budget.has
     const mayAsk = !this.#current && this.#pressing > this.#asked && isAffordable
@@ -192,7 +194,7 @@ class RecoveredCall implements Call, Caller, Timeable {
   #ask(why: number): void {
     const { memory, clock } = this.#layer
     const { payload, tried, dueAt } = this.#query
-    const withinMs = Math.min(OVERTIME_MS, dueAt + OVERTIME_MS - clock.now()) // it may be asked a second time, at the deadline
+    const withinMs = Math.min(OVERTIME_MS, dueAt + OVERTIME_MS - clock.now()) // the memory may be asked a second time, at the deadline
     this.#asked = why
     this.#isAsking = true
     this.#running++
@@ -201,7 +203,7 @@ class RecoveredCall implements Call, Caller, Timeable {
       this.#isAsking = false
       tried.recalled = said ?? tried.recalled
       if (this.#pressing > why)
-        this.#press(this.#pressing) // it became so meanwhile
+        this.#press(this.#pressing) // it became more urgent during the lookup
       else this.#decide()
       if (!this.#isAsking) tried.release()
       this.done()
@@ -222,7 +224,7 @@ class RecoveredCall implements Call, Caller, Timeable {
     else if (isDue) this.#call.expire()
   }
 
-  /** What the memory said, unless it follows from what was taken out since. */
+  /** The recalled answer, unless the pairs that it was predicted from were removed since. */
   get #current(): RecalledAnswer | undefined {
     const { tried } = this.#query
     if (tried.recalled && !tried.isRecovered && !this.#layer.memory.isCurrent(tried.recalled)) {
@@ -232,7 +234,10 @@ class RecoveredCall implements Call, Caller, Timeable {
     return tried.recalled
   }
 
-  /** A recovery is none where a worker's answer is another one: nearly all wrong labels of honest pools were recoveries of that kind. */
+  /**
+   * The recalled answer, unless an unproven answer of a worker contradicts it: nearly all wrong labels of honest pools were recoveries in
+   * spite of such an answer.
+   */
   get #uncontradicted(): RecalledAnswer | undefined {
     const said = this.#current
     const answers = said ? this.#query.tried.unproven?.() : undefined
@@ -241,7 +246,7 @@ class RecoveredCall implements Call, Caller, Timeable {
     return answers?.some(isOther) ? undefined : said
   }
 
-  /** The surest of what the memory said and what its group decoded, both as they are now; what was given stays. */
+  /** The more confident of the recalled and the decoded answer, as both are now. A recovery that was given stays. */
   get #best(): ChosenRecovery | undefined {
     const before = this.#chosen
     if (this.#query.tried.isRecovered) return before
@@ -265,7 +270,7 @@ class RecoveredCall implements Call, Caller, Timeable {
     const { tried } = this.#query
     if (this.#pressing === LATE) budget.take()
     tried.isRecovered = true
-    this.#told = errors?.recover()
+    this.#report = errors?.recover()
     const answer = Payload.of(recovery.answer, outputs)
     const { source } = recovery
     const by = source === 'code' ? (offer?.by ?? NONE) : NONE
@@ -276,7 +281,7 @@ class RecoveredCall implements Call, Caller, Timeable {
     this.#call.drop('teach')
   }
 
-  /** An error at the deadline has what was not sure enough. */
+  /** An error at the deadline carries the recovery that was not confident enough. */
   #fail(): void {
     const failure = this.#failure as Failure
     const { error } = failure
@@ -307,9 +312,9 @@ class RecoveredCall implements Call, Caller, Timeable {
         const isRight = memory.grade(each, own, by)
         if (each === best.recovery) agreed = isRight === true
       }
-      this.#told?.(agreed)
+      this.#report?.(agreed)
     }
-    // Without values it teaches what answers are like, and is not remembered.
+    // Without a query's values, the memory learns only the distribution of answers, and does not keep the pair.
     memory.learn(tried.isPassedOver ? NO_VALUES : payload.vector, own, by, isProven ? this.#current : undefined)
   }
 

@@ -1,6 +1,7 @@
 /**
- * The memory answers a query before a worker is asked, where it is confident and the error budget allows. A coin has some of them asked all the same:
- * audits show how often the memory is wrong. One whose answer never comes counts as an error.
+ * The memory answers a query before a worker is asked, if it is confident and the error budget allows it. A random part of the confident
+ * queries is audited, that is, asked all the same, which shows how often the memory is wrong. An audit without an answer counts as an
+ * error.
  */
 
 import type { Clock } from '../base/clock'
@@ -20,27 +21,27 @@ import { Timers } from './timers'
 export interface RememberOptions {
   readonly clock: Clock
   readonly outputs: readonly TensorSpec[]
-  /** Of each error budget what its lookups cost and spare: they are counted here. */
+  /** Costs and savings of the lookups, for each error budget. The layer adds entries. */
   readonly accounts: WeakMap<object, Account>
   readonly opinion: Pick<SecondOpinion, 'judge'>
-  /** Of a query's tenant; undefined where it has none yet: one that is refused must not make it. */
+  /** State of the query's tenant. undefined if the tenant has none yet: a query that is refused must not create it. */
   tenantOf(query: Query):
     | {
         readonly memory?: RememberMemory | undefined
         readonly errors?: Pick<ErrorBudget, 'isHeld' | 'draw' | 'expectedShare'> | undefined
       }
     | undefined
-  /** Nothing is given: the model does not answer the same twice, or its first answers speak against how they are read. */
+  /** Whether nothing is given: the model does not answer equal queries equally, or its first answers contradict how its outputs are read. */
   isOff(): boolean
-  /** Milliseconds that a worker's answer takes, of all queries that workers are asked; undefined while nobody knows. */
+  /** Mean time of a worker's answer in milliseconds; undefined while unknown. */
   inferenceMs(): number | undefined
-  /** The memory was wrong, and not by the word of one machine alone. */
+  /** Called if the memory was wrong, unless only one machine says so. */
   wrong(): void
 }
 
 type RememberMemory = Pick<MemoryService, 'isWarm' | 'recall' | 'agrees' | 'lookupMs'>
 
-/** Of one error budget. */
+/** Costs and savings of an error budget's lookups. */
 export interface Account {
   readonly payoff: Payoff
   readonly savings: Savings
@@ -53,7 +54,7 @@ export function remember(options: RememberOptions): Layer {
   }
 }
 
-/** What its calls share. */
+/** State that the layer's calls share. */
 class RememberLayer {
   readonly options: RememberOptions
   readonly next: Service
@@ -80,7 +81,7 @@ class RememberLayer {
     if (!looks && !isRefused) return this.next(query, caller)
     const mayGive = !payoff.isOff || isRefused
     const call = new RememberedCall(this, query, caller, { memory, errors, savings, mayGive, isRefused })
-    call.look()
+    call.lookUp()
     return call
   }
 
@@ -95,13 +96,13 @@ class RememberLayer {
   }
 }
 
-/** What a query that is looked up is decided by. */
+/** What decides a query that is looked up. */
 interface Deciding {
   readonly memory: RememberMemory
   readonly errors: Pick<ErrorBudget, 'draw'>
   readonly savings: Savings
   readonly mayGive: boolean
-  /** The pool refused it. */
+  /** Whether the pool refused the query. */
   readonly isRefused: boolean
 }
 
@@ -111,10 +112,10 @@ class RememberedCall extends OutgoingCall {
   readonly #caller: Caller
   readonly #by: Deciding
   #isOpen = true
-  #isLooking = true
-  /** The call is known to its caller. */
+  #isLookingUp = true
+  /** Whether the caller has the call. */
   #isKnown = false
-  /** What the memory said of a query that is asked, and who is told whether that was right. */
+  /** The recalled answer of a query for which a worker is asked, and the draw that is told whether it was right. */
   #asked: { readonly said: RecalledAnswer; readonly draw: Draw } | undefined
 
   constructor(layer: RememberLayer, query: Query, caller: Caller, by: Deciding) {
@@ -125,12 +126,12 @@ class RememberedCall extends OutgoingCall {
     this.#by = by
   }
 
-  look(): void {
+  lookUp(): void {
     const { memory, savings } = this.#by
     const withinMs = this.#layer.options.inferenceMs() ?? Number.POSITIVE_INFINITY
     memory.recall(this.#query.payload.vector, withinMs, (said, ms) => {
       if (ms !== undefined) savings.addLookup(ms)
-      this.#isLooking = false
+      this.#isLookingUp = false
       if (this.#isKnown) this.#goOnLater(said)
       else this.#goOn(said)
     })
@@ -142,7 +143,7 @@ class RememberedCall extends OutgoingCall {
     try {
       this.#goOn(said)
     } catch (error) {
-      this.#isOpen = false // its tenant cannot be made
+      this.#isOpen = false // the state of its tenant could not be created
       this.#caller.settled({ kind: 'failure', error: asError(error, 'WORKER'), blame: 'nobody' })
       this.done()
     }
@@ -187,7 +188,7 @@ class RememberedCall extends OutgoingCall {
   }
 
   override expire(): void {
-    if (!this.#isLooking) return super.expire()
+    if (!this.#isLookingUp) return super.expire()
     if (this.#isOpen) this.#caller.settled(tooLate(this.#query))
     this.#isOpen = false
   }

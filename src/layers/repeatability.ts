@@ -1,9 +1,10 @@
 /**
- * What repeats that were asked again tell: that the model was replaced and nobody said so, that a machine lies, or that the model does not answer
- * the same twice.
+ * What follows if a repeat that was asked again gets another answer than the cached one: the model was replaced without notice, a machine
+ * lies, or the model does not answer equal queries equally.
  *
- * One kept answer that two other machines contradict may be a lie of the machine that gave it. So another machine's kept answer has to be contradicted,
- * too, before all that was kept and learned is given up. Two differences that have no machine in common are enough by themselves.
+ * Two machines that contradict a cached answer do not suffice: the machine that gave the answer may have lied. So a cached answer of
+ * another machine has to be contradicted too before everything cached and learned is dropped. Two differences without a common machine
+ * suffice.
  */
 
 import type { Warn } from '../base/notices'
@@ -13,12 +14,15 @@ import { agree, type Equality } from '../trust/equality'
 import type { ExactCache, Kept } from './exact-cache'
 import type { Opinion, SecondOpinion } from './second-opinion'
 
-/** So many differences in so many repeats that were asked again, and so many but for one machine's: reuse is off. It is on again after as many repeats that were all answered alike. */
+/**
+ * Reuse is turned off after this many differences in this many asked repeats, `ofOthers` of them without the machine that differs most. It
+ * is on again after as many repeats without a difference.
+ */
 const UNSTEADY = { differences: 3, ofOthers: 2, repeats: 300 }
 
-/** A difference between two answers, about which other workers are asked. */
+/** A difference between two answers, about which other workers are being asked. */
 interface OpenDifference {
-  /** Who differs: the machine that answered, and the one whose answer was kept. */
+  /** The machine that answered, and the one whose answer was cached. */
   readonly between: readonly Identity[]
   readonly waiting: ((isRight: boolean) => void)[]
 }
@@ -28,20 +32,20 @@ interface RepeatabilityOptions {
   opinion: Pick<SecondOpinion, 'judge' | 'ask' | 'isOnly' | 'isProven'>
   equality(): Equality
   warn: Warn
-  /** All that was kept and learned is of a model before. */
+  /** The model was replaced: everything cached and learned belongs to the old one. */
   replaced(): void
-  /** What was kept of a machine that lies is gone. */
+  /** The cached answers of a machine that lies have been removed. */
   mended(): void
 }
 
 export class Repeatability {
-  /** The model does not answer the same twice: nothing is reused. */
+  /** Whether the model does not answer equal queries equally, so that nothing is reused. */
   isOff = false
   readonly #options: RepeatabilityOptions
   #repeats = 0
-  /** Of the last ones: how many repeats there were by then, and the machine that differed from the others; undefined: several. */
+  /** Recent differences: the number of repeats at that time, and the machine that differed from the others; undefined if several did. */
   #differences: { at: number; odd: Identity | undefined }[] = []
-  /** Machines of which others have contradicted a kept answer. */
+  /** Machines with a cached answer that other machines have contradicted. */
   readonly #disbelieved = new Set<Identity>()
   #lastAt = 0
   readonly #judging = new Map<Kept, OpenDifference>()
@@ -51,27 +55,33 @@ export class Repeatability {
   }
 
   /**
-   * A query with a kept answer was asked again.
+   * Compares the cached answer of a query with the answer that it got now.
    *
-   * @param from  the machine that answered
-   * @param told  whether the kept one is what the model says now, by more than one machine where there are several
+   * @param from  the machine that answered now
+   * @param report  receives whether the cached answer is what the model says now, by more than one machine if there are several
    */
-  compare(key: string, kept: Kept, answer: Payload, from: Identity, told: (isRight: boolean) => void = () => {}): void {
+  compare(
+    key: string,
+    kept: Kept,
+    answer: Payload,
+    from: Identity,
+    report: (isRight: boolean) => void = () => {},
+  ): void {
     const { opinion, equality, kept: all } = this.#options
     this.#repeats++
     if (agree(kept.answer, answer, equality())) {
       this.#steady()
-      return told(true)
+      return report(true)
     }
-    if (!all.has(key, kept)) return told(false) // of a model before
+    if (!all.has(key, kept)) return report(false) // the cached answer belonged to an earlier model
     const known = this.#judging.get(kept)
-    if (known) return void known.waiting.push(told)
+    if (known) return void known.waiting.push(report)
     const before = kept.by.identity as Identity
-    const [between, waiting] = [[from, before], [told]]
+    const [between, waiting] = [[from, before], [report]]
     const isOfOthers = (other: OpenDifference) => !other.between.some((identity) => between.includes(identity))
     if ([...this.#judging.values()].some(isOfOthers)) {
       this.#replaced()
-      return told(false)
+      return report(false)
     }
     this.#judging.set(kept, { between, waiting })
     const isAsBefore = (other: Payload) => agree(kept.answer, other, equality())
@@ -100,15 +110,15 @@ export class Repeatability {
     })
   }
 
-  /** Whether the answers of a machine may be kept. */
+  /** Whether a machine's answers may be cached. */
   believes(identity: Identity): boolean {
     return !this.#disbelieved.has(identity)
   }
 
-  /** What the memory remembers was wrong: perhaps the model was replaced. Asks for one of the kept answers again. */
+  /** The memory was wrong, perhaps because the model was replaced: asks again for a cached answer. */
   suspect(): void {
     const { kept: all, opinion } = this.#options
-    const one = opinion.isProven ? undefined : all.another(() => true) // the coin's repeats are proven
+    const one = opinion.isProven ? undefined : all.another(() => true) // with proven answers the audits of repeats suffice
     if (!one) return
     const before = one.kept.by.identity as Identity
     opinion.ask(one.kept.query, opinion.isOnly(before) ? [] : [before], (answer, from) => {
@@ -116,7 +126,7 @@ export class Repeatability {
     })
   }
 
-  /** The model was replaced, and that was said. */
+  /** The model was replaced with notice. */
   renew(): void {
     this.#differences = []
     this.#disbelieved.clear()
@@ -135,7 +145,7 @@ export class Repeatability {
     this.#differs(undefined)
   }
 
-  /** @param odd  the machine that differed from the others; undefined: several, or the only one */
+  /** @param odd  the machine that differed from the others; undefined if several did, or if there is only one */
   #differs(odd: Identity | undefined): void {
     this.#lastAt = this.#repeats
     const recent = this.#differences.filter(({ at }) => at > this.#repeats - UNSTEADY.repeats)
@@ -143,7 +153,7 @@ export class Repeatability {
     const counts = new Map<Identity, number>()
     for (const { odd } of this.#differences) if (odd !== undefined) counts.set(odd, (counts.get(odd) ?? 0) + 1)
     const { length } = this.#differences
-    const ofOthers = length - Math.max(0, ...counts.values()) // one machine that lies is not the model
+    const ofOthers = length - Math.max(0, ...counts.values()) // a single machine that lies is not the model's fault
     if (this.isOff || length < UNSTEADY.differences || ofOthers < UNSTEADY.ofOthers) return
     this.isOff = true
     this.#options.warn(

@@ -1,6 +1,6 @@
 /**
- * Of queries that could be answered by what is kept or remembered some are asked all the same: an audit. Its caller gets the model's own answer. Neither
- * a caller that leaves nor its deadline ends an audit: else errors would be missed.
+ * Audits an answer that the cache or the memory could have given: a worker is asked all the same, and the caller gets the model's own
+ * answer. An audit outlives its caller and its deadline, else errors would be missed.
  */
 
 import type { Clock } from '../base/clock'
@@ -9,7 +9,7 @@ import type { Answer, Caller, Drop, Outcome, Query, Service } from '../service'
 import { changed, OutgoingCall, tooLate } from '../service'
 import type { Timeable, Timers } from './timers'
 
-/** How long one may take: as long as it takes that workers die and come back. */
+/** Time limit of an audit: long enough for workers to go down and restart. */
 const AUDIT_MS = 60_000
 
 export interface ReuseAuditOptions {
@@ -18,30 +18,30 @@ export interface ReuseAuditOptions {
   readonly next: Service
 }
 
-/** @param told  once, before the caller is; undefined: no answer ever came */
+/** @param report  called once, before the caller; undefined: no answer came */
 export function audit(
   { clock, timers, next }: ReuseAuditOptions,
   query: Query,
   caller: Caller,
-  told: (own: Answer | undefined) => void,
+  report: (own: Answer | undefined) => void,
 ): ReuseAuditCall {
   const { choices, turn } = query
   const dueAt = clock.now() + AUDIT_MS
-  const call = new ReuseAuditCall(timers, query, caller, told)
+  const call = new ReuseAuditCall(timers, query, caller, report)
   const asking = {
     said: askedOf(query),
     choices: { ...choices, policy: 'retry' as const },
-    turn: { ...turn, rank: 0 as const }, // until its outcome is known nothing may be given
+    turn: { ...turn, rank: 0 as const }, // while audits have no outcome, nothing may be given
     dueAt,
     why: 'audit' as const,
-    refusal: false as const, // refused, it would count as an error
+    refusal: false as const, // a refusal would count as an error
   }
-  call.start(next, changed(query, asking))
+  call.send(next, changed(query, asking))
   timers.set(call, dueAt)
   return call
 }
 
-/** What is said of a query of which a worker is asked in any case. */
+/** Options of a query for which a worker is asked in any case. */
 export function askedOf({ said }: Query): Query['said'] {
   return { ...said, ask: true, onOverload: 'fail' }
 }
@@ -50,22 +50,18 @@ class ReuseAuditCall extends OutgoingCall implements Timeable {
   readonly #timers: Timers
   readonly #query: Query
   readonly #caller: Caller
-  #told: ((own: Answer | undefined) => void) | undefined
-  /** Its caller waits. */
+  #report: ((own: Answer | undefined) => void) | undefined
+  /** Whether its caller waits. */
   #isOpen = true
   dueAt = Number.NaN
   timer: Timeable['timer']
 
-  constructor(timers: Timers, query: Query, caller: Caller, told: (own: Answer | undefined) => void) {
+  constructor(timers: Timers, query: Query, caller: Caller, report: (own: Answer | undefined) => void) {
     super()
     this.#timers = timers
     this.#query = query
     this.#caller = caller
-    this.#told = told
-  }
-
-  start(next: Service, query: Query): void {
-    this.send(next, query)
+    this.#report = report
   }
 
   override drop(why: Drop): void {
@@ -80,7 +76,7 @@ class ReuseAuditCall extends OutgoingCall implements Timeable {
     this.#isOpen = false
   }
 
-  /** Its own time is up. */
+  /** The audit's own time limit has come. */
   due(): void {
     super.expire()
   }
@@ -105,8 +101,8 @@ class ReuseAuditCall extends OutgoingCall implements Timeable {
 
   #end(own: Answer | undefined): void {
     this.#timers.remove(this)
-    const told = this.#told
-    this.#told = undefined
-    told?.(own)
+    const report = this.#report
+    this.#report = undefined
+    report?.(own)
   }
 }

@@ -1,7 +1,9 @@
 /**
- * Answers are given as they come, each with the status that its worker's word is worth, and a secret draw has an anchor asked about some: an audit,
- * which outlives the query. Around `hedge`; for parities around the pool itself, since a worker that lies to parities alone would else never be
- * found.
+ * Gives each answer at once, with the status that its worker deserves. A random part of the answers is audited: a trusted worker is asked
+ * too, also after the query has ended.
+ *
+ * The layer stands around `hedge`. For parities it stands around the pool itself, since a worker that lies only to parities would never be
+ * found otherwise.
  */
 
 import type { Payload } from '../base/payload'
@@ -14,7 +16,7 @@ import type { ModelWorker } from '../workers/worker'
 
 export interface SampleOptions {
   readonly sampling: Pick<Sampling, 'isExact' | 'worth' | 'came'>
-  /** Learns what an anchor answers in an audit. Default: nothing does, as of a parity, which is no query. */
+  /** Learns a trusted worker's answers in audits. Default: nothing learns them, as for parities, which are no queries. */
   memoryOf?(query: Query): Pick<MemoryService, 'learn'> | undefined
 }
 
@@ -25,11 +27,11 @@ export function sample(options: SampleOptions): Layer {
 class SampledCall extends Relay implements Call {
   readonly #options: SampleOptions
   readonly #query: Query
-  /** As it was when the query came: late answers teach no tenant that was forgotten since. */
+  /** Fixed when the query comes, so that late answers teach no tenant that was removed since. */
   readonly #memory: Pick<MemoryService, 'learn'> | undefined
   readonly #call: Call
   #isOpen = true
-  /** The draw was made, or the query's answers tell nothing: the first answer alone may be audited. */
+  /** Whether the draw was made, or must not be made: only the first answer may be audited. */
   #isDrawn = false
 
   constructor(options: SampleOptions, next: Service, query: Query, caller: Caller) {
@@ -50,12 +52,12 @@ class SampledCall extends Relay implements Call {
     this.#call.expire()
   }
 
-  /** Layers above learn from answers and grade by them, so they are told of exact ones alone: until its worker is convicted a lie would have a part in every recovery. */
+  /** Layers above learn and grade only from exact answers. Otherwise a liar that is not ejected yet would influence every recovery. */
   override ended(attempt: Attempt): void {
     const isAnswer = answerOf(attempt) !== undefined
     const isKept = isAnswer && !this.#options.sampling.isExact(attempt.worker as ModelWorker)
     if (!isKept) this.caller.ended?.(attempt)
-    if (isAnswer && !this.#isOpen) this.#draw(attempt) // else once it is given, in a moment
+    if (isAnswer && !this.#isOpen) this.#draw(attempt) // otherwise `settled` follows, and draws
   }
 
   override settled(outcome: Outcome): void {
@@ -72,7 +74,7 @@ class SampledCall extends Relay implements Call {
     return this.#options.sampling.worth(worker as ModelWorker)
   }
 
-  /** @param status  that it was given with @param place  where it is kept, if it was given */
+  /** @param status  with which it was given @param place  among the answers that can be recalled, if it was given */
   #draw(attempt: Attempt, status = this.#worthOf(attempt), place?: number): void {
     if (this.#isDrawn) return
     this.#isDrawn = true

@@ -1,30 +1,33 @@
-/** Whether it pays to look queries up before they are asked: what that takes, beside what the answers that it spares would have taken. */
+/** Decides whether reuse pays: compares the time that lookups and caching take with the workers' time that they save. */
 
-/** Queries that were looked up before the first judgement, and between two. */
+/** Queries before the first decision, and between two decisions. */
 const EVERY = 512
-/** Where looks do not pay, one query in SELDOM is still looked up, since the memory may have become better. Fewer where that would take more than the share LITTLE of the answers' time. */
+/**
+ * While lookups do not pay, one query in SELDOM is looked up, since the memory may have become better; fewer if lookups would then take
+ * more than the share LITTLE of the answers' time.
+ */
 const SELDOM = 16
 const LITTLE = 0.01
-/** It has to pay by so much more to be taken up again. */
+/** Factor by which lookups must pay to be taken up again. */
 const CLEARLY = 1.1
 
-/** A millisecond of a lookup has to spare so much of the workers' time: every query waits for it, and for the message that brings it. */
+/** Worker time that a millisecond of lookup has to save: each query waits for the lookup and for its message. */
 const WAITED = 2
 
 export interface LookupCosts {
   lookupMs: number
-  /** Of a worker's answer. */
+  /** Mean time of a worker's answer. */
   inferenceMs: number | undefined
-  /** Part of the queries that are answered unasked. */
+  /** Share of the queries that the memory answers. */
   share: number
 }
 
-/** What answers that were given unasked spared, and what looking for them took. */
+/** Time that lookups took, and that their answers saved. */
 export class Savings {
-  /** Queries that were looked up, and the memory's time that it took, ms. */
+  /** Queries that were looked up, and the memory's time for them, ms. */
   lookups = 0
   lookupMs = 0
-  /** Inferences that were spared, and the workers' time that they would have taken, ms. */
+  /** Inferences saved, and the workers' time that they would have taken, ms. */
   saved = 0
   savedMs = 0
 
@@ -33,28 +36,28 @@ export class Savings {
     this.lookupMs += ms
   }
 
-  /** @param inferenceMs  what an answer takes at that time; undefined while nobody knows */
+  /** @param inferenceMs  mean time of an answer then; undefined while unknown */
   gave(inferenceMs = 0): void {
     this.saved++
     this.savedMs += inferenceMs
   }
 }
 
-/** Where `off`, looks do not pay for now: nothing is given unasked, and one query in 16 at most is looked up. */
+/** `off`: lookups do not pay at present, so nothing is given without asking a worker, and at most one query in 16 is looked up. */
 export type SavingStats = Pick<Savings, 'lookups' | 'lookupMs' | 'saved' | 'savedMs'> & { off: boolean }
 
 /**
- * What it takes to keep an answer for an equal query, ms: this much, and so much a byte of the query (`bench useless`: 20 to 40 us for 3 KB, copies
- * that the collector moves included).
+ * Time that it takes to cache an answer, ms: a constant, and a part for each byte of the query (`bench useless`: 20 to 40 us for 3 KB,
+ * including copies that the garbage collector moves).
  */
 const KEEPING_MS = { each: 0.02, byte: 1.2e-6 }
 
-/** Queries of which is known that they came: so many at least, twice as many at most. */
+/** Number of recent queries whose hashes are known: at least this many, at most twice as many. */
 const KNOWN = 8192
 
-/** Whether equal queries are so frequent that keeping answers for them pays: by whether they came before, which takes next to nothing. */
+/** Decides whether equal queries are frequent enough for a cache to pay, by hashes of recent queries, which cost next to nothing. */
 export class Repeats {
-  /** Answers are kept. */
+  /** Whether answers are cached. */
   isOn = true
   readonly #inferenceMs: () => number | undefined
   #known = new Set<number>()
@@ -67,7 +70,7 @@ export class Repeats {
     this.#inferenceMs = inferenceMs
   }
 
-  /** One more query. @param bytes  of its values */
+  /** Counts a query. @param bytes  of its values */
   saw(key: string, bytes: number): void {
     let hash = 0
     for (let i = 0; i < key.length; i++) hash = (Math.imul(31, hash) + key.charCodeAt(i)) | 0
@@ -83,7 +86,7 @@ export class Repeats {
 }
 
 export class Payoff {
-  /** Nothing is given unasked. */
+  /** Whether nothing is given without asking a worker. */
   isOff = false
   readonly #costs: () => LookupCosts
   #queries = 0
@@ -93,7 +96,7 @@ export class Payoff {
     this.#costs = costs
   }
 
-  /** Whether one more query is looked up. */
+  /** Counts a query. @returns whether it is looked up */
   mayLookUp(): boolean {
     if (++this.#queries % EVERY === 0) this.#judge()
     return !this.isOff || this.#queries % this.#seldom === 0

@@ -1,6 +1,6 @@
 /**
- * An answer differs from what was kept or remembered: the workers of other machines are asked as well, so that the word of one machine neither
- * proves that the model was replaced nor counts as an error of the memory.
+ * Asks other machines when an answer differs from what was cached or remembered: a single machine's answer neither proves that the model
+ * was replaced nor counts as an error of the memory.
  */
 
 import type { Clock } from '../base/clock'
@@ -10,14 +10,14 @@ import type { Apart, Attempt, Identity, Owner } from '../pool/attempt'
 import type { Pool } from '../pool/pool'
 import { agree, type Equality } from '../trust/equality'
 
-/** How long one may take: as long as it takes that workers die and come back. */
+/** Time limit: long enough for workers to go down and restart. */
 const MOST_MS = 60_000
 /** Machines that may fail on a query before it is given up. */
 const MOST_FAILED = 3
 
 /**
- * `confirmed`: another machine gives the answer that differs (or the only one gives it again). `refuted`: others give what was kept or
- * remembered. `alone`: there is one machine, and it gives now the one and now the other. `open`: nobody can tell.
+ * `confirmed`: another machine gives the new answer, or the only machine gives it again. `refuted`: others give the cached or remembered
+ * answer. `alone`: the only machine gives now one and now the other. `open`: undecided.
  */
 export type Opinion = 'confirmed' | 'refuted' | 'alone' | 'open'
 
@@ -25,9 +25,9 @@ export interface Differing {
   readonly payload: Payload
   readonly answer: Payload
   readonly from: Identity
-  /** Whether another answer is what was kept or remembered. */
+  /** Whether an answer equals the cached or remembered one. */
   isAsBefore(answer: Payload): boolean
-  /** Who gave what was kept. Undefined for what a memory made: two machines have to give that. */
+  /** The machine that gave the cached answer; undefined for an answer of the memory, which two machines have to give. */
   readonly before?: Identity | undefined
 }
 
@@ -35,9 +35,9 @@ interface SecondOpinionOptions {
   readonly clock: Clock
   readonly pool: Pick<Pool<Payload, Payload>, 'identities' | 'submit' | 'cancel' | 'record'>
   readonly trust: { readonly equality: Equality }
-  /** Where answers are sampled: what a worker's is worth. */
+  /** Set if answers are sampled: the status that a worker's answer deserves. */
   readonly sampled?: { worth(worker: NonNullable<Attempt['worker']>): Status } | undefined
-  /** Whether answers are proven by several machines before they are given: those need no second opinion, and one machine's word is none. */
+  /** Whether `agree` proves answers before they are given. They need no second opinion, and the answer of a single machine is none. */
   readonly isProven: boolean
 }
 
@@ -52,50 +52,54 @@ export class SecondOpinion {
     this.isProven = options.isProven
   }
 
-  /** Whether no machine but this one can be asked. */
+  /** Whether no other machine can be asked. */
   isOnly(identity: Identity): boolean {
     return !this.#others([identity]).length
   }
 
-  judge(differing: Differing, told: (opinion: Opinion) => void): void {
+  judge(differing: Differing, report: (opinion: Opinion) => void): void {
     const { payload, answer, from, before, isAsBefore } = differing
     const isConfirmed = (other: Payload) => agree(other, answer, this.#options.trust.equality)
-    if (this.isProven) return told('confirmed')
+    if (this.isProven) return report('confirmed')
     const others = this.#others([from])
     if (!others.length) {
-      if (before === undefined) return told('open')
-      return this.ask(payload, [], (again) => told(!again ? 'open' : isConfirmed(again) ? 'confirmed' : 'alone'))
+      if (before === undefined) return report('open')
+      return this.ask(payload, [], (again) => report(!again ? 'open' : isConfirmed(again) ? 'confirmed' : 'alone'))
     }
     const isOther = others.some((identity) => identity !== before)
     this.ask(payload, isOther && before !== undefined ? [from, before] : [from], (second, who) => {
-      if (!second) return told('open')
-      if (!isAsBefore(second)) return told(isConfirmed(second) ? 'confirmed' : 'open')
-      if (before !== undefined && before !== who) return told('refuted')
-      if (!this.#others([from, who]).length) return told('open')
-      this.ask(payload, [from, who], (third) => told(third && isAsBefore(third) ? 'refuted' : 'open'))
+      if (!second) return report('open')
+      if (!isAsBefore(second)) return report(isConfirmed(second) ? 'confirmed' : 'open')
+      if (before !== undefined && before !== who) return report('refuted')
+      if (!this.#others([from, who]).length) return report('open')
+      this.ask(payload, [from, who], (third) => report(third && isAsBefore(third) ? 'refuted' : 'open'))
     })
   }
 
-  /** Asks a machine that is none of these. @param told  undefined: none answered */
-  ask(payload: Payload, apart: readonly Identity[], told: (answer: Payload | undefined, from: Identity) => void): void {
-    if (this.#isClosed || !this.#others(apart).length) return told(undefined, '')
+  /** Asks one machine that is not in `apart`. @param report  receives its answer; undefined: none answered */
+  ask(
+    payload: Payload,
+    apart: readonly Identity[],
+    report: (answer: Payload | undefined, from: Identity) => void,
+  ): void {
+    if (this.#isClosed || !this.#others(apart).length) return report(undefined, '')
     const isBlocked = (identity: Identity) => apart.includes(identity) || !this.#counts(identity)
     const one = new OneMore(isBlocked, (attempt) => {
       this.#open.delete(one)
       stop()
       const { outcome, identity = '' } = attempt
       this.#options.pool.record({ attempt, onTime: false })
-      if (outcome?.kind === 'answered') return told(outcome.answer, identity)
+      if (outcome?.kind === 'answered') return report(outcome.answer, identity)
       const isGivenUp = outcome?.kind !== 'failed' || apart.length >= MOST_FAILED + 1
-      if (isGivenUp) return told(undefined, '')
-      this.ask(payload, identity ? [...apart, identity] : apart, told)
+      if (isGivenUp) return report(undefined, '')
+      this.ask(payload, identity ? [...apart, identity] : apart, report)
     })
     this.#open.add(one)
     const stop = this.#options.clock.after(
       MOST_MS,
       () => {
         this.#drop(one)
-        told(undefined, '')
+        report(undefined, '')
       },
       true,
     )
@@ -103,12 +107,11 @@ export class SecondOpinion {
     one.attempt = this.#options.pool.submit({ payload, owner: one, apart: [one], priority: 'high' })
   }
 
-  /** Those that are under way are of no use any more: nobody is told. */
+  /** Ends all requests without a report: they are of no use any more. */
   stop(): void {
     for (const one of [...this.#open]) this.#drop(one)
   }
 
-  /** Nobody is asked any more. */
   close(): void {
     this.#isClosed = true
     this.stop()
@@ -126,7 +129,7 @@ export class SecondOpinion {
     return identities.all().filter((each) => !apart.includes(each) && identities.isUsable(each) && this.#counts(each))
   }
 
-  /** Whether the answers of a machine are exact: where answers are sampled those of the user's own are. */
+  /** Whether a machine's answers are exact. If answers are sampled, only those of the user's own machines are. */
   #counts(identity: Identity): boolean {
     const { sampled, pool } = this.#options
     return !sampled || [...pool.identities.workersOf(identity)].every((worker) => sampled.worth(worker) === 'exact')
@@ -140,10 +143,10 @@ class OneMore implements Owner, Apart {
 
   constructor(
     readonly blocks: (identity: Identity) => boolean,
-    readonly told: (attempt: Attempt<Payload, Payload>) => void,
+    readonly report: (attempt: Attempt<Payload, Payload>) => void,
   ) {}
 
   settled(attempt: Attempt<Payload, Payload>): void {
-    if (!this.isDropped) this.told(attempt)
+    if (!this.isDropped) this.report(attempt)
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Many timers on one of the clock's. A timer of the clock for each query and reason made a query of a model that answers at once 1.6 times as
- * dear. Nearly all come in the order in which they are due, as deadlines of one length do: a line is enough for them, the rest is in a heap.
+ * Many timers on one timer of the clock: with a clock timer for each query and reason, a query of a trivial model took 1.6 times as long.
+ * Most times are set in ascending order, as deadlines of equal length are: these stand in a queue, others in a heap.
  */
 
 import TinyQueue from 'tinyqueue'
@@ -8,23 +8,23 @@ import { Deque } from '../base/arrays'
 import type { Clock } from '../base/clock'
 
 export interface Timeable {
-  /** Written by `Timers` alone: when it is due, and its place in the line, or its entry in the heap; undefined while no time is set. */
+  /** Written by `Timers` alone: the time, and the place in the queue or the entry in the heap; undefined while no time is set. */
   dueAt: number
   timer: number | TimerEntry | undefined
-  /** @param now  at least the time that was set: a timer may fire a millisecond early */
+  /** @param now  not before the time that was set, although clock timers may fire a millisecond early */
   due(now: number): void
 }
 
 interface TimerEntry {
   readonly at: number
-  /** undefined once it was removed. */
+  /** undefined after removal. */
   timed: Timeable | undefined
 }
 
-/** Of one whose time has come, and that was not called yet. */
+/** Marks an object whose time has come and whose `due` has not been called yet. */
 const RINGING: TimerEntry = { at: Number.NaN, timed: undefined }
 
-/** Removed entries that may lie in the heap beside as many others. */
+/** Removed entries that the heap may hold beyond as many as are open. */
 const SLACK = 1000
 
 export class Timers {
@@ -32,9 +32,9 @@ export class Timers {
   readonly #line = new Deque<Timeable>()
   #lastAt = Number.NEGATIVE_INFINITY
   #heap = new TinyQueue<TimerEntry>([], sooner)
-  /** Set, and not removed. */
+  /** Number of times that are set. */
   #open = 0
-  /** Those that wait until it is known what is late, whether a time is set or not. */
+  /** Objects that `wake` calls, whether or not a time is set. */
   readonly #waiting = new Set<Timeable>()
   #planned: { at: number; cancel: () => void } | undefined
 
@@ -42,7 +42,7 @@ export class Timers {
     this.#clock = clock
   }
 
-  /** Calls `timed.due` at a time, in the place of any that was set before. */
+  /** Calls `timed.due` at a time, which replaces a time set before. */
   set(timed: Timeable, at: number): void {
     this.remove(timed)
     this.#open++
@@ -59,12 +59,12 @@ export class Timers {
     if (!this.#planned || at < this.#planned.at) this.#plan()
   }
 
-  /** Calls `timed.due` at the next `wake`, too, unless it is set or removed before. */
+  /** Calls `timed.due` at the next `wake`, unless a time is set or removed before. */
   wait(timed: Timeable): void {
     this.#waiting.add(timed)
   }
 
-  /** It is known what is late. */
+  /** Called once service times are known. */
   wake(): void {
     if (!this.#waiting.size) return
     const waiting = [...this.#waiting]
@@ -79,7 +79,7 @@ export class Timers {
     if (timer === undefined || timer === RINGING) return
     if (typeof timer === 'number') this.#line.remove(timer)
     else timer.timed = undefined
-    if (--this.#open) return // a timer that is early is set again
+    if (--this.#open) return // a clock timer that fires early is set again
     if (this.#heap.length) this.#heap = new TinyQueue<TimerEntry>([], sooner)
     this.#planned?.cancel()
     this.#planned = undefined
@@ -118,14 +118,14 @@ export class Timers {
     for (const timed of due) timed.timer = RINGING
     this.#plan()
     for (const timed of due) {
-      if (timed.timer !== RINGING) continue // another one that was due removed it, or set it again
+      if (timed.timer !== RINGING) continue // another `due` has removed it or set it again
       timed.timer = undefined
       try {
         timed.due(now)
       } catch (error) {
         queueMicrotask(() => {
           throw error
-        }) // else it would cost all others that are due
+        }) // an exception must not keep the others from being called
       }
     }
   }

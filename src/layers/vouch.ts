@@ -1,10 +1,11 @@
 /**
- * Anybody may join. A query goes to one stranger at most: an answer that is given is credited to one, and two strangers could tell each other
- * what became of the query. A stranger's answer is given with his credibility, unless it is drawn for a check, which no stranger can foretell: a
- * trusted worker is asked then, its answer is given, and measures the stranger's.
+ * For an open fleet, which any worker may join. A query goes to at most one untrusted worker: if it went to two, these could tell each
+ * other what became of it, and a given answer is credited to a single worker. The answer is given with the worker's credibility, unless it
+ * is drawn for a spot check. Then a trusted worker is asked too, its answer is given, and the untrusted worker's answer is compared with
+ * it. No worker can predict the draw.
  *
- * Beneath `hedge`, around single attempts: `hedge` takes an answer that is not given for an attempt that failed through nobody's fault, so that
- * other attempts for the query go on.
+ * The layer stands beneath `hedge`, around single attempts: for `hedge`, an answer that is not given is an attempt that failed through
+ * nobody's fault, so that other attempts for the query go on.
  */
 
 import { append, NONE } from '../base/arrays'
@@ -17,22 +18,7 @@ import type { OpenReputation } from '../trust/open-reputation'
 import type { ModelWorker } from '../workers/worker'
 
 export interface VouchOptions {
-  readonly trust: Pick<
-    OpenReputation,
-    | 'among'
-    | 'answered'
-    | 'began'
-    | 'checks'
-    | 'credibility'
-    | 'doubts'
-    | 'given'
-    | 'has'
-    | 'keep'
-    | 'measure'
-    | 'missed'
-    | 'owe'
-    | 'worth'
-  >
+  readonly trust: OpenReputation
   readonly pool: Pick<Attempts, 'available'>
 }
 
@@ -44,18 +30,17 @@ export function vouch(options: VouchOptions): Layer {
   }
 }
 
-/** What all calls for one query share. */
+/** State that all calls for a query share. */
 class VouchedQuery implements Apart {
   readonly #options: VouchOptions
   readonly #payload: Payload
   readonly #tried: Tried
-  /** Calls that are not done. */
   #open = 0
-  /** The stranger's answer that was drawn for a check. */
+  /** The untrusted worker's answer that was drawn for a spot check. */
   #checked: Attempt | undefined
-  /** A trusted worker's answer. */
+  /** The first answer of a trusted worker. */
   #right: Payload | undefined
-  /** Attempts that ended before it came: it tells what the strangers' are worth. */
+  /** Attempts that ended before the trusted worker's answer, which they will be compared with. */
   #unmeasured: readonly Attempt[] = NONE
 
   constructor(options: VouchOptions, { payload, tried }: Query) {
@@ -65,7 +50,7 @@ class VouchedQuery implements Apart {
     tried.reach = this
   }
 
-  /** A stranger, where another one was sent the query, though he refused it. */
+  /** Blocks an untrusted worker if the query was sent to another one, even if that one refused it. */
   blocks(identity: Identity): boolean {
     if (!this.#options.trust.has(identity)) return false
     for (const { seenBy } of this.#tried.attempts) for (const seer of seenBy) if (seer !== identity) return true
@@ -78,7 +63,7 @@ class VouchedQuery implements Apart {
     return seers.length ? trust.among(seers, [...blocked]) : pool.available(blocked)
   }
 
-  /** Whether another attempt for it is at work, or nobody is left to be asked. */
+  /** Whether another attempt for the query runs, or no worker is left to be asked. */
   get isAsked(): boolean {
     return this.#tried.isLive || this.#tried.left(this.#options.pool) < 1
   }
@@ -92,14 +77,15 @@ class VouchedQuery implements Apart {
     this.heard(attempt)
   }
 
-  /** An attempt has an outcome, and its worker is not doubted. */
+  /** An attempt has ended, and its worker is not doubted. */
   heard(attempt: Attempt): void {
     const { trust } = this.#options
     const { worker, onTime } = attempt
     if (!worker) return
     const answer = answerOf(attempt)
     if (answer && trust.worth(worker) === 'exact') this.#confirm(worker, answer)
-    // Behind a trusted worker's answer a stranger could else fail at no cost; one that was told to stop has to.
+    // Without this an untrusted worker could fail at no cost once a trusted worker has answered. A worker that was told to stop has to
+    // fail.
     else if (!this.#right) this.#unmeasured = append(this.#unmeasured as Attempt[], attempt)
     else if (answer || !worker.interruptible) this.#measure(attempt, this.#right)
     const isGiven = answer && onTime && attempt !== this.#checked
@@ -111,7 +97,10 @@ class VouchedQuery implements Apart {
     this.#options.trust.owe(this.#checked.identity as Identity)
   }
 
-  /** The first answer of a trusted worker measures those of strangers; it makes a quiz of the query where no stranger was sent it. */
+  /**
+   * The first answer of a trusted worker is compared with those of untrusted workers. If no untrusted worker was sent the query, it becomes
+   * a quiz for later.
+   */
   #confirm(worker: ModelWorker, answer: Payload): void {
     const { trust } = this.#options
     if (this.#right) return
@@ -120,7 +109,7 @@ class VouchedQuery implements Apart {
     for (const attempt of this.#unmeasured) this.#measure(attempt, answer)
     this.#unmeasured = NONE
     const isSeen = this.#tried.attempts.some(({ seenBy }) => seenBy.length)
-    if (!isSeen) trust.keep({ payload: this.#payload.kept(), answer: answer.copy() }) // who has the answer may write to it
+    if (!isSeen) trust.keep({ payload: this.#payload.kept(), answer: answer.copy() }) // copied: the caller may write to its answer
   }
 
   #measure(attempt: Attempt, right: Payload): void {
@@ -137,7 +126,7 @@ class VouchedCall extends OutgoingCall {
   /** Attempts that are not done. */
   #running = 0
   #isOpen = true
-  /** Its answers tell nothing. */
+  /** The model was replaced: answers prove nothing any more. */
   #isVoid = false
 
   constructor(trust: VouchOptions['trust'], next: Service, query: Query, vouched: VouchedQuery, caller: Caller) {
@@ -158,7 +147,7 @@ class VouchedCall extends OutgoingCall {
   }
 
   began(attempt: Attempt): void {
-    const isAgain = attempt.seenBy.length > 1 // the stranger that refused it
+    const isAgain = attempt.seenBy.length > 1 // the same worker begins again, after it refused the attempt
     if (!isAgain) this.#trust.began(attempt.worker as ModelWorker)
     this.#caller.began?.(attempt)
   }
@@ -168,7 +157,7 @@ class VouchedCall extends OutgoingCall {
     trust.missed(attempt)
     this.#caller.ended?.(attempt)
     const isAnswer = answerOf(attempt) !== undefined
-    const isGiven = isAnswer && this.#isOpen // in a moment
+    const isGiven = isAnswer && this.#isOpen // `settled` follows
     const isNone = isAnswer && trust.doubts(attempt.worker as ModelWorker)
     if (!isGiven && !isNone && !this.#isVoid) this.#vouched.heard(attempt)
   }

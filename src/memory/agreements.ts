@@ -5,30 +5,30 @@ import { wilson } from '../base/stats'
 
 export const sources: readonly RecoverySource[] = ['code', 'memory']
 
-/** Queries of one group that can be missing at most. */
+/** The most queries of one group that can be missing. */
 export const MOST_MISSING = 1000
-/** Tallies that are kept; beyond, the older half is merged, without the workers' names. */
+/** The most tallies; when there are more, the older half is merged, without the workers' names. */
 export const MOST_TALLIES = 2 * sources.length * MOST_MISSING
 
-/** How often recovered answers were right: they had the model's own label, or were within the tolerance. */
+/** How often recovered answers were right, by source and number of missing queries. */
 export interface Agreement {
   source: RecoverySource
   missing: number
-  /** Recoveries whose own answer came later. */
+  /** The number of recoveries whose own answer came later. */
   graded: number
-  /** How many of them were right. */
+  /** The number of right recoveries among them. */
   agreed: number
   /** Wilson's 95 % interval of agreed / graded. */
   ci95: [low: number, high: number]
 }
 
-/** Agreements by the worker whose late answers showed them; undefined if unknown. */
+/** An agreement by the answers of one worker; undefined if the worker is unknown. */
 export interface Tally extends Omit<Agreement, 'ci95'> {
   from: string | undefined
 }
 
 export class Agreements {
-  /** One for each source, number of missing queries and worker, the oldest first. */
+  /** A tally for each source, number of missing queries and worker, the oldest first. */
   readonly #tallies = new Map<string, Tally>()
 
   constructor(tallies: Iterable<Tally> = []) {
@@ -53,7 +53,7 @@ export class Agreements {
     return [...this.#tallies.values()]
   }
 
-  /** The sum over all workers. */
+  /** The agreements over all workers. */
   get all(): Agreement[] {
     const { tallies } = new Agreements(this.tallies.map((tally) => ({ ...tally, from: undefined })))
     return tallies.map(({ from: _, ...each }) => ({ ...each, ci95: wilson(each.agreed, each.graded) }))

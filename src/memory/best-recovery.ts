@@ -5,18 +5,18 @@ import { allFinite } from '../base/tensor'
 import type { Confidence } from './confidence'
 
 export interface BestRecovery {
-  /** The one of the highest confidence. */
+  /** The recovery of the highest confidence. */
   readonly recovery: Recovered
   readonly confidence: number | undefined
-  /** All that it was chosen from. */
+  /** All finite recoveries. */
   readonly all: readonly Recovered[]
 }
 
 /**
- * The best recovery. If no parity contains the query, a decoded value says little about it: then the memory's is preferred.
+ * The best recovery of a query. If no parity contains the query, a decoded value says little about it, and only the memory's recovery counts.
  *
  * @param mixed       whether a parity contains the query
- * @param confidence  without it the first is taken
+ * @param confidence  default: the first recovery is the best
  * @returns undefined if there is no finite recovery
  */
 export function bestRecovery(

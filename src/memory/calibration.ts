@@ -1,73 +1,74 @@
-/** The probability that a recovered answer is right: online logistic regression, with an intercept for each label. */
+/** The probability that a recovered answer is right, by online logistic regression with an intercept for each label. */
 
 import { wilson } from '../base/stats'
 import type { Core } from '../core/core'
 import { type Examples, type Fit, fitted, logOdds, logOddsAt, sigmoid, standardised } from './logistic'
 import { finished, inSlices, perStep } from './steps'
 
-/** The last recoveries, from which it learns: so it follows a stream that changes. */
+/** It learns from this many of the last recoveries, so that it follows a stream that changes. */
 export const WINDOW = 2000
-/** With fewer recoveries there is no probability. */
+/** The least number of recoveries for a probability. */
 const ENOUGH = 30
-/** It is fitted again when this share of the recoveries is new. */
+/** The regression is fitted again when this share of the recoveries is new. */
 const RENEW = 1 / 16
-/** A recovery's weight falls by a factor of e with every RECENT further ones: a growing memory gets better. */
+/** A recovery's weight falls by a factor of e with every RECENT further recoveries, since a growing memory gets better. */
 const RECENT = 2000
-/** Weight of the prior for queries unlike any other, as a share of the weight of all recoveries. */
+/** The weight of the prior, which stands for queries unlike any other, as a share of the weight of all recoveries. */
 const PRIOR_SHARE = 1 / 30
 
 /**
- * A label's intercept is added to the log odds: its standard deviation between labels; the variance that it gains with each recovery of the label,
- * so that it follows changes within tens of answers; its largest value. Without intercepts 15 to 30 of 500 queries were confident and wrong after
- * 95 % of the queries had been of one class.
+ * A label's intercept is added to the log odds. `deviation`: of intercepts between labels. `drift`: the variance that an intercept gains with each
+ * recovery of its label, so that it follows changes within tens of answers. `most`: the largest intercept. Without intercepts, 15 to 30 of 500 queries
+ * were confident and wrong after 95 % of the queries had been of one class.
  */
 const INTERCEPT = { deviation: 0.8, drift: 0.0127, most: 4 }
 /**
- * A probability is bounded by the recoveries of at least the same odds, if there are this many: by the lower end of the 95 % interval of the share
- * that was right. A logistic fit extrapolates: of rankings with an average confidence of .95 (MNIST's first three), 86 % were right.
+ * Of the recoveries with at least the same odds, but at least of this many, a share was right; the lower end of its 95 % interval bounds a probability.
+ * Without that bound the logistic fit extrapolates: of rankings with a mean confidence of .95 (MNIST's first three labels), 86 % were right.
  */
 const BOUNDED_BY = 100
-/** Rounds of fitting weights and intercepts in turn; more changes nothing. */
+/** Rounds of fitting weights and intercepts in turn; more rounds change nothing. */
 const TURNS = 3
 
-/** A recovery, and whether the model's own answer showed that it was right. */
+/** A recovery whose own answer has come. */
 export interface Graded {
-  /** The inputs of the regression; always the same number. */
+  /** The inputs of the regression. */
   signals: readonly number[]
+  /** Whether the recovered answer was right. */
   right: boolean
-  /** The label of the answer, if it has one. */
+  /** The label of the recovered answer, if it has one. */
   label?: number | undefined
-  /** The worker whose answer graded it. */
+  /** The identity of the worker whose answer graded it. */
   from?: string | undefined
 }
 
-/** The probability for these signals before any recovery was graded. */
+/** A probability for some signals that holds before any recovery was graded. */
 export interface Prior {
   signals: readonly number[]
   probability: number
 }
 
-/** By label. */
+/** By label; undefined for answers without one. */
 type Intercepts = Map<number | undefined, { mean: number; variance: number }>
 
 export class Calibration {
   readonly #core: Core
   readonly #prior: Prior | undefined
   readonly #late: number
-  /** Oldest first. */
+  readonly #isBounded: boolean
+  /** The oldest first. */
   #graded: Graded[]
   #fit: Fit | undefined
   /** Recoveries since the last fit. */
   #since = 0
-  /** By the current fit: log odds, the highest first, and how many recoveries up to each were right. */
+  /** Recoveries by their log odds in the current fit, the highest first; `right` counts the right ones up to there. */
   #seen: { odds: number; right: number }[] = []
-  readonly #isBounded: boolean
-  /** By the current fit. */
   #intercepts: Intercepts = new Map()
 
   /**
-   * @param late  if this share of further recoveries comes before `renew` has ended, it is fitted in one go @param isBounded  by the outcomes of
-   * recoveries of at least the same odds
+   * @param graded     of a saved state
+   * @param late       how many times RENEW of the recoveries may be new before `probability` fits again by itself, without `renew`
+   * @param isBounded  whether probabilities are bounded by the outcomes of recoveries with at least the same odds
    */
   constructor(core: Core, graded: readonly Graded[] = [], prior?: Prior, late = 1, isBounded = false) {
     this.#isBounded = isBounded
@@ -85,7 +86,7 @@ export class Calibration {
     this.#since++
   }
 
-  /** Removes what a worker's answers showed, as if they had never come. @returns the number of recoveries removed */
+  /** Removes the recoveries that a worker's answers graded. @returns how many they were */
   forget(from: string): number {
     const left = this.#graded.filter((each) => each.from !== from)
     const gone = this.#graded.length - left.length
@@ -94,19 +95,13 @@ export class Calibration {
     return gone
   }
 
-  /** The recoveries that it learns from, the oldest first. It is fitted anew afterwards, so that a calibration made of them is equal. */
+  /** The recoveries that it learns from, the oldest first. It is fitted anew afterwards, to equal a calibration that is made of them. */
   save(): readonly Graded[] {
     this.#fit = undefined
     return this.#graded
   }
 
-  /** The share of recoveries that were right, by Laplace's rule of succession: one half before the first. */
-  get rate(): number {
-    const right = this.#graded.reduce((sum, each) => sum + Number(each.right), 0)
-    return (right + 1) / (this.#graded.length + 2)
-  }
-
-  /** Undefined before 30 recoveries. @param label  of the answer, if it has one */
+  /** The probability that an answer is right; undefined before 30 recoveries. @param label  of the answer, if it has one */
   probability(signals: readonly number[], label?: number): number | undefined {
     const odds = this.#odds(signals)
     if (odds === undefined) return undefined
@@ -114,12 +109,14 @@ export class Calibration {
     return this.#isBounded ? Math.min(probability, this.#bound(odds)) : probability
   }
 
+  /** The lower end of the share that was right among the recoveries with at least these odds. */
   #bound(odds: number): number {
     const surer = this.#seen.findIndex((each) => each.odds < odds)
     const count = Math.min(this.#seen.length, Math.max(BOUNDED_BY, surer < 0 ? this.#seen.length : surer))
     return wilson(this.#seen[count - 1].right, count)[0]
   }
 
+  /** Sorts the recoveries by their odds. */
   #see(fit: Fit, graded: readonly Graded[]): void {
     const all = graded.map(({ signals, right }) => ({ odds: logOdds(fit, signals), right: Number(right) }))
     all.sort((a, b) => b.odds - a.odds)
@@ -134,7 +131,7 @@ export class Calibration {
     return logOdds(this.#fit as Fit, signals)
   }
 
-  /** Fits weights and intercepts in turn, if that is due. In steps. */
+  /** Fits weights and intercepts, if that is due. In steps. */
   *renew(): Generator<void> {
     const graded = this.#graded.slice()
     if (graded.length < ENOUGH || (this.#fit && this.#since <= RENEW * graded.length)) return
@@ -156,15 +153,15 @@ export class Calibration {
     this.#fit = fit
     this.#intercepts = intercepts
     if (this.#isBounded) this.#see(fit as Fit, graded)
-    // Recoveries that came meanwhile.
+    // Intercepts follow the recoveries that came between the steps.
     const later = this.#graded.slice(Math.max(0, this.#graded.length - this.#since))
     for (const each of later) adapt(intercepts, each, logOdds(fit as Fit, each.signals))
   }
 }
 
 /**
- * One step of an extended Kalman filter: an answer's outcome moves the intercept of its label. Intercepts do not decay towards 0: a label of nearly
- * all queries that is nearly always right would lose its own.
+ * Moves the intercept of a recovery's label by its outcome: one step of an extended Kalman filter. Intercepts do not decay towards 0, since a label of
+ * nearly all queries that is nearly always right would lose its intercept.
  *
  * @returns the intercept before
  */
@@ -179,10 +176,7 @@ function adapt(intercepts: Intercepts, { right, label }: Graded, odds: number): 
   return mean
 }
 
-/**
- * Adapts to the recoveries `from` to `to` - 1 in order, and records the intercept before each, which the next round of fitting adds to its log
- * odds.
- */
+/** Adapts intercepts to the recoveries `from` to `to` - 1. The intercept before each recovery becomes its offset in the next round of fitting. */
 function adaptAll(
   intercepts: Intercepts,
   graded: readonly Graded[],
@@ -195,7 +189,7 @@ function adaptAll(
   for (let i = from; i < to; i++) offsets[i] = adapt(intercepts, graded[i], logOddsAt(fit, xs, i * n))
 }
 
-/** One example for each recovery, and the prior as the last: it must differ from a signal that never varies. */
+/** One example for each recovery, and last the prior. */
 function examplesOf(graded: readonly Graded[], prior: Prior | undefined): Examples {
   const inputs = graded.map(({ signals }) => signals)
   const targets = graded.map(({ right }) => Number(right))
@@ -208,7 +202,7 @@ function examplesOf(graded: readonly Graded[], prior: Prior | undefined): Exampl
   return { ...standardised(inputs), targets, counts, offsets: new Float64Array(inputs.length) }
 }
 
-/** The weights of recoveries: older ones weigh less, and each label weighs at most as much as the average label, so that rare labels count. */
+/** The weights of recoveries. Older recoveries weigh less, and no label weighs more than the average label, so that rare labels count. */
 function weigh(graded: readonly Graded[]): number[] {
   const counts = graded.map((_, i) => Math.exp((i + 1 - graded.length) / RECENT))
   const sums = new Map<number | undefined, number>()

@@ -1,4 +1,4 @@
-/** The saved state of confidence, with checks, since a state may come from anywhere. */
+/** The saved state of `Confidence`; all of it is checked when it is loaded, since it may come from anywhere. */
 
 import { type Criterion, chooses, labelled } from '../base/criterion'
 import type { RecoverySource } from '../base/prediction'
@@ -8,10 +8,10 @@ import { MOST_MISSING, MOST_TALLIES, sources, type Tally } from './agreements'
 import { type Graded, WINDOW } from './calibration'
 import { savedDeviations } from './deviations'
 
-/** Larger signals would have no finite variance. */
+/** The largest signal in a state: larger signals would have no finite variance. */
 const MOST_SIGNAL = 1e100
 
-/** Plain data, for `JSON.stringify`. `from` is an index into the list of workers, `kind` the label; -1: none. */
+/** Plain data for `JSON.stringify`. `from` is an index in the list of workers, `kind` the label; -1 means none. */
 export interface ConfidenceState {
   criterion: Criterion
   workers: string[]
@@ -20,7 +20,7 @@ export interface ConfidenceState {
   spread: DeviationState[]
 }
 
-/** All that confidence learns from. */
+/** What `Confidence` learns from. */
 interface Learned {
   tallies: readonly Tally[]
   graded: Record<RecoverySource, readonly Graded[]>
@@ -47,7 +47,7 @@ export function confidenceState(criterion: Criterion, { tallies, graded, spread 
 /**
  * Checks a saved state and copies it.
  *
- * @param outputs  values in an answer, if known
+ * @param outputs  the number of values in an answer, if it is known
  * @throws RangeError for a state that `confidenceState` never made, or made for another criterion
  */
 export function savedConfidence(value: unknown, criterion: Criterion, outputs: number | undefined): Learned {
@@ -78,7 +78,7 @@ function savedFrom(field: string, value: unknown, workers: readonly string[]): s
   return workers[saved.integer(field, value, -1, workers.length - 1)]
 }
 
-/** @param signals  signals of a recovery  @param labels  number of labels */
+/** @param signals  the number of signals of a recovery  @param labels  the number of labels; 0 if answers have none */
 function savedGraded(field: string, value: unknown, signals: number, labels: number, workers: string[]): Graded[] {
   return saved.list(field, value, WINDOW).map((each, i) => {
     const at = `${field}[${i}]`

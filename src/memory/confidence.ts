@@ -1,4 +1,4 @@
-/** How likely a recovered answer is right, learned from the model's own answers that came late. */
+/** How likely a recovered answer is right, learned from the model's own answers that come later. */
 
 import { NONE } from '../base/arrays'
 import {
@@ -24,15 +24,14 @@ import { Deviations } from './deviations'
 import { sigmoid } from './logistic'
 import { CERTAIN, choiceLead, jointOdds, relativeOdds, withinOdds } from './odds'
 import { LEAST_VARIANCE } from './regression'
-import { finished } from './steps'
 
-/** A query unlike all that is remembered (no margin, or a variance of 1) has a confidence of one in ten, whatever late answers have shown. */
+/** A query unlike all remembered queries, whose answer has no margin or a variance of 1, has a confidence of one in ten, whatever later answers showed. */
 const OUT_OF_DISTRIBUTION: Prior = { signals: [Math.log(1 / 9), 0], probability: 0.1 }
 
-/** How much the model's answers differ from each other, for each output; undefined until known. Empty if only labels count. */
+/** The standard deviation of each output of the model's answers; undefined before 30 answers. Empty if only labels count. */
 export type Spread = readonly (number | undefined)[]
 
-/** Whether several outputs must be right at once: then correlated errors make the odds too optimistic. */
+/** Whether several values or outputs must be right at once: then the odds are too optimistic, since errors are correlated. */
 const hasParts = (criterion: Criterion) =>
   judgedOf(criterion).some(({ right }) => right.kind === 'labels' || right.kind === 'top' || right.kind === 'relative')
 
@@ -51,15 +50,15 @@ export class Confidence {
   readonly #calibrations: Record<RecoverySource, Calibration>
   readonly #judged: readonly JudgedOutput[]
   readonly #labelled: ReturnType<typeof labelled>
-  /** How much the model's answers differ from each other. */
   #deviations: Deviations
+  /** The spread that was taken from another confidence. */
   #assumed: Spread | undefined
 
   /**
    * @param criterion  when a recovered answer is right
    * @param state      made by `save`
-   * @param outputs    values in an answer; default: as in the state
-   * @throws RangeError for a state that `save` never made, or made for another criterion
+   * @param outputs    the number of values in an answer; default: any
+   * @throws RangeError for a state that `save` never made, or that it made for another criterion
    */
   constructor(core: Core, criterion: Criterion, state?: ConfidenceState, outputs?: number) {
     const learned = state === undefined ? undefined : savedConfidence(state, criterion, outputs)
@@ -74,12 +73,12 @@ export class Confidence {
     this.#deviations = new Deviations(criterion, learned?.spread)
   }
 
-  /** The probability that a recovery is right; before enough late answers have come, its source's own estimate, if there is one. */
+  /** The probability that a recovery is right. Before enough recoveries were graded: its source's own estimate, if there is one. */
   of(recovered: Recovered): number | undefined {
     return this.rated(recovered).confidence
   }
 
-  /** The same, with the signals that it is computed from. */
+  /** The confidence, and the inputs of the calibration that gave it. */
   rated(recovered: Recovered): { confidence: number | undefined; signals: readonly number[] | undefined } {
     const signals = this.#signals(recovered)
     if (!signals?.every(Number.isFinite)) return { confidence: undefined, signals: undefined }
@@ -88,12 +87,12 @@ export class Confidence {
     return { confidence, signals }
   }
 
-  /** For `assume` of another confidence. */
+  /** The spread of the model's answers, for `assume` of another confidence. */
   get spread(): Spread {
     return chooses(this.#criterion) ? NONE : this.#judged.map((_, i) => this.#spreadOf(i))
   }
 
-  /** Takes the spread of answers from another confidence, which sees all answers. */
+  /** Uses the spread of another confidence, which sees all answers. */
   assume(spread: Spread): void {
     this.#assumed = spread
   }
@@ -102,12 +101,12 @@ export class Confidence {
     return this.#assumed ? this.#assumed[output] : this.#deviations.of(output)
   }
 
-  /** How far an answer without a label may be off; undefined with labels, with several outputs, or until it is learned. */
+  /** The largest error of an answer that counts as right; undefined for choices, with several outputs, and until it is learned. */
   get tolerance(): number | undefined {
     return this.#judged.length > 1 ? undefined : this.#tolerance(0)
   }
 
-  /** The same for each of several outputs. */
+  /** The tolerance of each output, if there are several. */
   get tolerances(): Record<string, number | undefined> {
     const several = this.#judged.length > 1 ? this.#judged : []
     return Object.fromEntries(several.map(({ name }, i) => [name, this.#tolerance(i)]))
@@ -119,23 +118,23 @@ export class Confidence {
     return toleranceOf(right, this.#spreadOf(output))
   }
 
-  /** Sees one of the model's own answers: their spread decides which errors are large. */
+  /** Learns the spread of the model's answers; tolerances are a share of it. */
   observe(own: Float32Array): void {
     if (!chooses(this.#criterion)) this.#deviations.add(own)
   }
 
-  /** Whether a recovery is right in all of its outputs; undefined until their tolerances are known. */
+  /** Whether all outputs of a recovery are right; undefined until their tolerances are known. */
   agrees(answer: Float32Array, own: Float32Array): boolean | undefined {
     let isRight = true
     for (let i = 0; i < this.#judged.length; i++) {
       const isOne = this.outputAgrees(i, answer, own)
-      if (isOne === undefined) return undefined // a verdict by the known outputs alone would be biased
+      if (isOne === undefined) return undefined // the outputs with known tolerances alone would be biased
       isRight &&= isOne
     }
     return isRight
   }
 
-  /** The same of one output. */
+  /** Whether one output of a recovery is right; undefined until its tolerance is known. */
   outputAgrees(output: number, answer: Float32Array, own: Float32Array): boolean | undefined {
     const each = this.#judged[output]
     const [a, b] = [outputIn(answer, each), outputIn(own, each)]
@@ -150,14 +149,14 @@ export class Confidence {
     return surest(all, (recovery) => this.of(recovery))
   }
 
-  /** Grades a recovery that was given, by the model's own answer. @param from  the identity of its worker @returns as `agrees` */
+  /** Learns from the model's own answer whether a given recovery was right. @param from  the identity of the worker that answered @returns as `agrees` */
   grade(recovered: Recovered, own: Float32Array, from?: string): boolean | undefined {
     const agreed = this.rehearse(recovered, own, from)
     if (agreed !== undefined) this.count(recovered, agreed, from)
     return agreed
   }
 
-  /** As `grade`, for a recovery that was not given: it is learned from, but not counted. */
+  /** As `grade`, for a recovery that was not given: it is learned from, but not counted in `agreements`. */
   rehearse(recovered: Recovered, own: Float32Array, from?: string): boolean | undefined {
     const right = this.agrees(recovered.answer, own)
     const graded = right === undefined ? undefined : this.graded(recovered, right, from)
@@ -165,7 +164,7 @@ export class Confidence {
     return right
   }
 
-  /** A graded recovery as an example; undefined if it teaches nothing. @param signals  as it was rated */
+  /** A graded recovery as an example for `learn`; undefined if its signals are not finite. @param signals  of `rated` */
   graded(
     recovered: Recovered,
     right: boolean,
@@ -184,27 +183,27 @@ export class Confidence {
   }
 
   /**
-   * Removes what a worker's answers showed about recoveries.
+   * Removes the recoveries that a worker's answers graded.
    *
-   * @returns how many recoveries it had graded
+   * @returns how many they were
    */
   forget(from: string): number {
     this.#agreements.forget(from)
     return sources.reduce((sum, source) => sum + this.#calibrations[source].forget(from), 0)
   }
 
-  /** Fits again what is due, so that no caller waits for it. In steps. */
+  /** Fits the calibrations if that is due, so that `of` need not. In steps. */
   *renew(): Generator<void> {
     for (const source of sources) yield* this.#calibrations[source].renew()
   }
 
-  /** Learns the spread of answers again from these, the oldest first: what a removed worker added would only fade with the next thousand answers. */
+  /** Replaces the spread by that of these answers, the oldest first: what a removed worker's answers added would only fade with the next thousand answers. */
   differ(answers: readonly Float32Array[]): void {
     if (chooses(this.#criterion)) return
-    this.#deviations = finished(Deviations.over(this.#criterion, answers.slice(-DEVIATION_WINDOW)))
+    this.#deviations = Deviations.over(this.#criterion, answers.slice(-DEVIATION_WINDOW))
   }
 
-  /** For `assume`, after `forget`. */
+  /** The state of the spread, for `spreadFrom` of another confidence after a worker was forgotten. */
   get deviations(): DeviationState[] {
     return this.#deviations.save()
   }
@@ -217,33 +216,33 @@ export class Confidence {
     return this.#agreements.all
   }
 
-  /** The graded recoveries from one source, the oldest first. */
+  /** The graded recoveries of one source, the oldest first. */
   gradedOf(source: RecoverySource): readonly Graded[] {
     return this.#calibrations[source].save()
   }
 
-  /** @param memory  the memory's graded recoveries, if another confidence learns from them */
+  /** @param memory  the memory's graded recoveries, if another confidence has learned them */
   save(memory = this.gradedOf('memory')): ConfidenceState {
     const graded = { code: this.gradedOf('code'), memory }
     const { tallies } = this.#agreements
     return confidenceState(this.#criterion, { tallies, graded, spread: this.#deviations.save() })
   }
 
-  /** The first label of a remembered answer, since the memory knows some labels better than others; a parity does not. */
+  /** The first label of a recovery by the memory, for the label's intercept: the memory knows some labels better than others. Decoding does not. */
   #label({ answer, source }: Recovered): number | undefined {
     const first = source === 'memory' ? this.#labelled : undefined
     return first && labelAt(outputIn(answer, first), first.right)
   }
 
   /**
-   * The inputs of the calibration. For a label from the memory: odds and margin; from a group: variance, margin, height and number of missing
-   * queries. For values or several outputs: the odds that all are right given their expected errors, and the variance or the number of missing
-   * queries.
+   * The inputs of the calibration. For a choice from the memory: odds and margin; from a group: variance, margin, height and number of missing
+   * queries. For values or several outputs: the odds that all are right given their expected errors; with that the variance of the memory's recoveries,
+   * and the number of missing queries of decoded ones.
    */
   #signals(recovered: Recovered): number[] | undefined {
     const { source, answer, variance = 0, missing, odds } = recovered
     if (chooses(this.#criterion)) {
-      // Near-duplicates on both sides of a decision boundary have no margin, however well they are known.
+      // The margin as well: between remembered queries on both sides of a decision boundary there is none, however small the variance.
       if (odds !== undefined) return [Math.min(odds, CERTAIN), recovered.margin ?? lead(answer, this.#criterion).margin]
       const { margin, height } = lead(answer, this.#criterion)
       return [variance, margin, height, missing]
@@ -251,11 +250,11 @@ export class Confidence {
     const each = this.#judged.map((_, i) => this.#oddsOf(i, recovered))
     if (each.includes(undefined)) return undefined
     const within = Math.min(each.length > 1 ? jointOdds(each as number[]) : (each[0] as number), CERTAIN)
-    // The odds assume normal errors; where answers jump they are not normal, and the variance tells by how much.
+    // The variance as well: the odds assume normal errors, and errors are not normal where answers jump.
     return source === 'memory' ? [within, Math.log(Math.max(variance, LEAST_VARIANCE))] : [within, missing]
   }
 
-  /** Log odds that an output is right; undefined until its tolerance is known. */
+  /** Log odds that one output is right; undefined until its tolerance is known. */
   #oddsOf(
     output: number,
     { answer, source, variance = 0, error, errors = error === undefined ? [] : [error] }: Recovered,
@@ -265,7 +264,7 @@ export class Confidence {
     if (chooses(right)) return choiceLead(outputIn(answer, place), right, expected).odds
     if (right.kind === 'relative') {
       const values = outputIn(answer, place)
-      // A group's error is in units of its own, scaled by the smallest value.
+      // The error of a decoded answer is not in logarithms; it is divided by the smallest value.
       const unit =
         source === 'memory'
           ? 1

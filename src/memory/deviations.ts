@@ -1,9 +1,8 @@
-/** How much a model's answers differ from each other, for each output. */
+/** How much a model's answers differ from each other: the standard deviation of each output. */
 
 import { type Criterion, type JudgedOutput, judgedOf, outputIn } from '../base/criterion'
 import * as saved from '../base/saved'
 import { type DeviationState, RunningDeviation, savedDeviation } from '../base/stats'
-import { paced } from './steps'
 
 export class Deviations {
   readonly #outputs: readonly JudgedOutput[]
@@ -14,10 +13,9 @@ export class Deviations {
     this.#all = this.#outputs.map((_, i) => new RunningDeviation(states[i]))
   }
 
-  /** In steps. */
-  static *over(criterion: Criterion, answers: readonly Float32Array[]): Generator<void, Deviations> {
+  static over(criterion: Criterion, answers: readonly Float32Array[]): Deviations {
     const deviations = new Deviations(criterion)
-    yield* paced(answers.length, 16, (i) => deviations.add(answers[i]))
+    for (const answer of answers) deviations.add(answer)
     return deviations
   }
 
@@ -25,12 +23,12 @@ export class Deviations {
     for (let i = 0; i < this.#all.length; i++) this.#all[i].add(outputIn(answer, this.#outputs[i]))
   }
 
-  /** The deviation of an output's values; undefined before 30 answers. */
+  /** The standard deviation of an output's values; undefined before 30 answers. */
   of(output: number): number | undefined {
     return this.#all[output].deviation
   }
 
-  /** Whether an output is unlike all earlier ones. */
+  /** Whether any output is far from all earlier values of it. */
   isOutlier(answer: Float32Array): boolean {
     return this.#all.some((each, i) => each.isOutlier(outputIn(answer, this.#outputs[i])))
   }
@@ -40,7 +38,7 @@ export class Deviations {
   }
 }
 
-/** @param values  in an answer, if known  @throws RangeError for what `save` never made */
+/** @param values  the number of values in an answer, if known  @throws RangeError for a state that `save` never made */
 export function savedDeviations(field: string, value: unknown, criterion: Criterion, values?: number) {
   const outputs = judgedOf(criterion)
   const states = saved.list(field, value, outputs.length, outputs.length)

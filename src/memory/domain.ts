@@ -1,7 +1,4 @@
-/**
- * The problem that a memory is made for: shapes of queries and answers, the features that queries are compared by, and how many pairs fit, also
- * while the features are still being chosen.
- */
+/** What a memory is made for: the shapes of queries and answers, the features that queries are compared by, and how many pairs fit in its bytes. */
 
 import { checkInteger, checkLengths, checkNames, checkWord, expected } from '../base/check'
 import { type Criterion, criterionFor, type JudgedOutput, judgedOf } from '../base/criterion'
@@ -16,32 +13,33 @@ import { filterBytes, hasPatches, isLegible, learningBytes, shrunk, shrunkSize }
 import { isSignal, SIGNAL_FEATURES, signalBytes } from './signals'
 import type { Compared } from './similarity'
 
+/** The user's feature function. */
 export type OwnFeatures = (query: Float32Array) => Float32Array
 
-/** Queries arrive as the user's own features, computed elsewhere; `sample` has the features of a fixed query. */
+/** Queries come as the user's features, which were computed elsewhere; `sample` are the features of a fixed query. */
 export interface GivenFeatures {
   readonly sample: Float32Array
 }
 
-/** How queries are compared: by their values, as images or signals by their patches, or by the user's own features. */
+/** How queries are compared: by their values ('raw'), by features of images ('patches') or of signals, or by the user's own features. */
 export type Features = 'raw' | 'patches' | 'signals' | OwnFeatures | GivenFeatures
 
 export const featureNames = ['raw', 'patches', 'signals'] as const
 
 export interface MemoryOptions {
-  /** Shape of a query; one number where it has none. */
+  /** The shape of a query. */
   shape: readonly number[]
-  /** Lengths of the inputs that a query is made of. Default: one. */
+  /** The lengths of the inputs that a query is made of. Default: one input. */
   parts?: readonly number[] | undefined
   /** Values in an answer. */
   outputs: number
-  /** When a recovered answer is right. Default: when it has the model's label; an answer of one value has none. */
+  /** When a recovered answer is right. Default: when it has the model's label; for an answer of one value: when it is within a tolerance. */
   criterion?: Criterion | undefined
-  /** Bytes that it may hold in all. Default 64 MiB. */
+  /** The most bytes that the memory holds in all. Default 64 MiB. */
   bytes?: number | undefined
   /**
    * Default: 'patches' for images of 12 x 12 or more, channels first or last; for signals of 256 samples or more ([L], or [C, L] with up to 4
-   * channels) 'raw' or 'signals', whichever predicts the first answers better; else 'raw'. How much each value or feature counts is learned, except
+   * channels) 'raw' or 'signals', whichever predicts the first answers better; else 'raw'. The weight of each value or feature is learned, but not
    * for 'patches'.
    */
   features?: Features | undefined
@@ -49,24 +47,20 @@ export interface MemoryOptions {
 
 const optionNames = ['shape', 'parts', 'outputs', 'criterion', 'bytes', 'features']
 
-/** Default size of a memory. */
+/** The default of `bytes`. */
 export const DEFAULT_BYTES = 64 * 2 ** 20
 /** With fewer pairs a memory is useless: a full one cannot use the block that is being overwritten. */
 export const LEAST_PAIRS = 2 * BLOCK
-/** The first queries may take this share of its bytes; of larger ones only the user's features are kept. */
-const EARLY = 1 / 8
 
 export interface Domain extends Readonly<Required<MemoryOptions>> {
-  /** The outputs that an answer is made of. */
+  /** The outputs of an answer, and when each is right. */
   readonly judged: readonly JudgedOutput[]
   /** Whether the first answers decide between 'raw' and 'signals'. */
   readonly open: boolean
-  /** The user's own features of one certain query. */
+  /** The user's features of a fixed query; undefined without a feature function. */
   readonly sample: Float32Array | undefined
-  /** Whether the user's own features are computed as soon as a query comes. */
-  readonly early: boolean
   readonly sizes: Sizes
-  /** Pairs it has room for. */
+  /** The number of pairs that fit. */
   readonly capacity: number
 }
 
@@ -84,16 +78,11 @@ export function domainOf(options: MemoryOptions): Domain {
     throw new RangeError(expected('parts', `lengths that add up to ${inputs}`, parts))
   }
   const open = options.features === undefined && isSignal(shape)
-  const isGiven = typeof features === 'object'
-  const sample = isGiven
-    ? features.sample
-    : typeof features === 'function'
-      ? sampleFeatures(features, inputs)
-      : undefined
-  const early = isGiven || (sample !== undefined && 4 * inputs * BLOCK > EARLY * bytes)
+  let sample: Float32Array | undefined
+  if (typeof features === 'object') sample = features.sample
+  else if (typeof features === 'function') sample = sampleFeatures(features, inputs)
   const sizes = sizesOf(shape, outputs, features, sample)
   if (open) Object.assign(sizes, { kind: 'signals', width: Math.max(inputs, SIGNAL_FEATURES) })
-  if (early) sizes.kept = sizes.width
   const capacity = room(bytes, sizes, LEAST_PAIRS)
   if (capacity < LEAST_PAIRS) {
     throw new RangeError(
@@ -101,7 +90,7 @@ export function domainOf(options: MemoryOptions): Domain {
     )
   }
   const judged = judgedOf(criterion)
-  return { shape, parts, outputs, criterion, judged, features, open, sample, early, bytes, sizes, capacity }
+  return { shape, parts, outputs, criterion, judged, features, open, sample, bytes, sizes, capacity }
 }
 
 function checkCriterion(criterion: Criterion, outputs: number): Criterion {
@@ -129,7 +118,7 @@ function checkFeatures(own: Features | undefined, shape: readonly number[]): Fea
   return features
 }
 
-/** What the user's function gives for one certain query, which is like no other that may come. */
+/** The user's features of a fixed random query, by which a saved state recognises the function. */
 export function sampleFeatures(features: OwnFeatures, inputs: number): Float32Array {
   const random = seeded(1)
   return ownFeatures(
@@ -138,7 +127,7 @@ export function sampleFeatures(features: OwnFeatures, inputs: number): Float32Ar
   )
 }
 
-/** A copy of what the user's function gives. @param field  what the function is called */
+/** Calls the user's function. @param field  the function's name in errors @returns a copy of the features @throws TypeError for anything but finite values */
 export function ownFeatures<Q>(
   features: (query: Q) => Float32Array,
   query: Q,
@@ -151,9 +140,9 @@ export function ownFeatures<Q>(
   throw new TypeError(expected(`${field}(query)`, `a Float32Array of ${width ? `${width} ` : ''}finite values`, own))
 }
 
-/** What is kept of a query until the memory begins, and compared; undefined for values too large to be compared. */
-export function reduced(query: Float32Array, { shape, features, early, sample }: Domain): Float32Array | undefined {
-  if (typeof features === 'function' && early) return ownFeatures(features, query, sample?.length)
+/** What a memory keeps of a query: the user's features, a shrunk image, or the query itself. Undefined if its values are too large to be compared. */
+export function reduced(query: Float32Array, { shape, features, sample }: Domain): Float32Array | undefined {
+  if (typeof features === 'function') return ownFeatures(features, query, sample?.length)
   if (features !== 'patches') return query
   const image = shrunk(query, shape)
   return isLegible(image) ? image : undefined
@@ -163,8 +152,9 @@ export interface Sizes {
   shape: readonly number[]
   outputs: number
   kind: Compared
-  /** Of the features, and of what is kept of a query until the memory begins: numbers of values. */
+  /** The number of features that are compared. */
   width: number
+  /** The number of values that are kept of a query until the memory begins. */
   kept: number
 }
 
@@ -172,25 +162,27 @@ export function sizesOf(shape: readonly number[], outputs: number, features: Fea
   const kept = size({ shape })
   if (features === 'patches') return { shape, outputs, kind: features, width: PATCH_FEATURES, kept: shrunkSize(shape) }
   if (features === 'signals') return { shape, outputs, kind: features, width: SIGNAL_FEATURES, kept }
-  return { shape, outputs, kind: 'values', width: own?.length ?? kept, kept }
+  const width = own?.length ?? kept
+  return { shape, outputs, kind: 'values', width, kept: width }
 }
 
-/** Share of its bytes that a memory sets aside to be able to begin afresh. */
+/** The largest share of its bytes that a memory of images sets aside for beginning afresh. */
 const AFRESH = 1 / 8
 
-/** Pairs that fit: beside what it takes to begin afresh, if that is little and leaves room for `least`. */
+/** How many pairs fit. What beginning afresh takes is set aside, if that is a small share and leaves room for `least` pairs. */
 export function room(bytes: number, sizes: Sizes, least: number): number {
-  const spare = beginning(sizes)
+  const spare = sizes.kind === 'patches' ? beginning(sizes) : 0
   const beside = spare <= AFRESH * bytes ? fitting(bytes - spare, sizes) : 0
   return beside >= least ? beside : fitting(bytes, sizes)
 }
 
-/** Bytes of a memory with room for `count` pairs. */
+/** The bytes with which a memory has room for `count` pairs. */
 export function needed(sizes: Sizes, count: number): number {
   const bytes = footprint(sizes, count)
   return room(bytes, sizes, count) >= count ? bytes : grown(sizes, count) + beginning(sizes)
 }
 
+/** The most pairs whose footprint fits. */
 function fitting(bytes: number, sizes: Sizes): number {
   let [low, high] = [0, Math.max(0, Math.floor(bytes / sizes.width))]
   while (low < high) {
@@ -201,25 +193,25 @@ function fitting(bytes: number, sizes: Sizes): number {
   return low
 }
 
-/** Bytes of a memory of at most `count` pairs: of what it begins with, or of what it has in the end. */
+/** The most bytes that a memory of at most `count` pairs takes, while it begins or in the end. */
 export function footprint(sizes: Sizes, count: number): number {
   return Math.max(beginning(sizes), grown(sizes, count))
 }
 
-/** Bytes of tables and regression, and of what the core works in. */
+/** Bytes of a memory of `count` pairs: tables, regression, and scratch space of the core. */
 export function grown({ shape, outputs, kind, width }: Sizes, count: number): number {
   const tables = kind === 'patches' ? halvesBytes(width / 2, count) : tableBytes(width, count)
   const filters = kind === 'patches' ? filterBytes(shape) : 0
   return PIECE + filters + tables + regressionBytes(outputs, count)
 }
 
-/** Bytes of matrix and answers, and of a block what is left over and an inverse in f64. */
+/** Bytes of the kernel matrix and answers, and of what solving one block takes: residuals, and an inverse in f64. */
 function regressionBytes(outputs: number, pairs: number): number {
   const block = 4 * BLOCK * outputs + 2 * 8 * BLOCK * BLOCK
   return matrixBytes(outputs, pairs) + pairs * (4 * outputs + ARRAY_BYTES) + block
 }
 
-/** Bytes of the first pairs, and of deciding how they are compared: patches try two regressions, others keep features. */
+/** Bytes while a memory begins: the first pairs, and what deciding takes. Images try two regressions; all others keep the features of the first pairs. */
 export function beginning(sizes: Sizes): number {
   const { shape, outputs, kind, width, kept } = sizes
   const first = BLOCK * (4 * (kept + outputs) + 2 * ARRAY_BYTES)
@@ -230,16 +222,15 @@ export function beginning(sizes: Sizes): number {
   return first + points + Math.max(learning, studyBytes(BLOCK, width, outputs), begun)
 }
 
-/** Bytes while `pairs` pairs are studied again, and then remembered anew beside the old ones. */
+/** Bytes while a metric is chosen again by `count` pairs, and these are remembered under two metrics. */
 export function restudying(sizes: Sizes, count: number): number {
-  if (sizes.kind === 'patches') return 0
   const { outputs, width } = sizes
   const some = Math.min(count, studied(width))
   const rows = some * (4 * width + ARRAY_BYTES)
   return grown(sizes, count) + rows + Math.max(studyBytes(some, width, outputs), grown(sizes, count))
 }
 
-/** Of the features that a memory may choose by itself. */
+/** The sizes of all features that a memory may choose by itself. */
 export function ownSizes(shape: readonly number[], outputs: number): Sizes[] {
   const fits = { raw: true, patches: hasPatches(shape), signals: isSignal(shape) }
   const kinds = (['raw', 'patches', 'signals'] as const).filter((kind) => fits[kind])

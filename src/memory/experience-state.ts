@@ -1,6 +1,4 @@
-/**
- * The saved state of all that was learned, also of a predictor that learns nothing. A file of its own, since `Experience` imports the whole memory.
- */
+/** The saved state of all that was learned. It has no import of the memory, since a predictor without one saves a state as well. */
 
 import { type Criterion, judgedOf } from '../base/criterion'
 import type * as saved from '../base/saved'
@@ -9,23 +7,23 @@ import { type Signature, type TensorSpec, typed } from '../base/tensor'
 import type { ConfidenceState } from './confidence-state'
 import { pack } from './pack'
 
-/** Something else that is saved with it. */
+/** Something that is saved with the memory. */
 export interface Persistent {
   save(): unknown
-  /** @throws RangeError for a state that `save` never made; nothing is changed then */
+  /** @throws RangeError for a state that `save` never made; then nothing changes */
   load(state: unknown): void
 }
 
-/** The model that gave the answers; its fingerprint is null if unknown. */
+/** The model that gave the answers; the fingerprint is null if it is unknown. */
 export type LearnedModel = Signature & { fingerprint: string | null; probed?: unknown }
 
-/** What tells the model from others of the same signature, if known. */
+/** What distinguishes models of the same signature, if it is known. */
 export interface ModelMarks {
   fingerprint?: string | undefined
   probed?: saved.Probed | undefined
 }
 
-/** Saved beside the memory. */
+/** The header of a saved state; the memory follows as an array. */
 export interface ExperienceState {
   model: LearnedModel
   worth: ConfidenceState
@@ -39,7 +37,7 @@ export function learnedModel({ inputs, outputs }: Signature, { fingerprint, prob
   return { ...model, fingerprint: fingerprint ?? probed?.fingerprint ?? null, ...(probed && { probed: probed.saved }) }
 }
 
-/** A state of what was learned, and of what others learn. */
+/** The bytes of a saved state. */
 export function packed(
   model: LearnedModel,
   { worth, memory }: { worth: ConfidenceState; memory?: Uint8Array | undefined },
@@ -53,9 +51,9 @@ export function packed(
   return pack('predictor', content, memory ? { memory } : {})
 }
 
-/** What an experience saves that has learned nothing. @param evidence  saved with it */
+/** The saved state of a predictor that learns nothing but workers' records. */
 export function saveNothing(model: LearnedModel, criterion: Criterion, evidence: Persistent | undefined): Uint8Array {
   const outcomes = { code: [], memory: [] }
-  const spread = judgedOf(criterion).map(() => new RunningDeviation().save()) // as of `Deviations`, which pages need not load
+  const spread = judgedOf(criterion).map(() => new RunningDeviation().save()) // as `Deviations`, which would make pages larger
   return packed(model, { worth: { criterion, workers: [], agreements: [], outcomes, spread } }, { evidence })
 }

@@ -1,4 +1,4 @@
-/** All that is learned from proven answers: the memory, and the confidence of recoveries. Bounded, without a clock. */
+/** All that is learned from the model's own answers: the memory, and the confidence of recoveries. Its size is bounded; it needs no clock. */
 
 import type { Criterion } from '../base/criterion'
 import { rowLength, rowShape, type Signature, size } from '../base/tensor'
@@ -12,66 +12,68 @@ import { finished } from './steps'
 
 export interface ExperienceOptions extends ModelMarks {
   criterion: Criterion
-  /** The workers' records, unless another tenant saves them. */
-  evidence?: Persistent | undefined
-  /** The error budget of remembered answers. */
+  /** The error budget, which is saved with it. */
   errorBudget?: Persistent | undefined
-  /** Default: on, unless queries or answers are too large for it. */
+  /** The memory's options; false: there is none. Default: a memory, unless queries or answers are too large for it. */
   memory?: false | Pick<MemoryOptions, 'bytes' | 'features'> | undefined
   state?: Uint8Array | undefined
-  /** The parts of a state that was read already. */
+  /** A state that was read already; instead of `state`. */
   learned?: SavedState | undefined
-  /** Called if the memory is given up because the user's `features` throws, or if it is unknown which model a state belongs to. */
+  /** Called if the memory is given up because the user's `features` throws, and if it is unknown whose model a state is. */
   warn: (text: string) => void
 }
 
 export class Experience {
-  /** The confidence of recoveries. Replaced by `renew` only. */
-  confidence: Confidence
-  /** Makes an empty memory and confidence. */
-  readonly #anew: () => { confidence: Confidence; memory: Memory | undefined }
+  /** Replaced by `renew`. */
+  confidence!: Confidence
+  readonly #core: Core
+  readonly #signature: Signature
+  readonly #options: ExperienceOptions
   readonly #model: LearnedModel
-  readonly #evidence: Persistent | undefined
-  readonly #errorBudget: Persistent | undefined
-  readonly #warn: (text: string) => void
   #memory: Memory | undefined
 
-  /** @throws RangeError for a state that is damaged, or of another model, code or memory: nothing of it is loaded */
-  constructor(core: Core, { inputs, outputs }: Signature, options: ExperienceOptions) {
-    const { criterion, evidence, errorBudget, memory, state } = options
-    this.#model = learnedModel({ inputs, outputs }, options)
-    this.#evidence = evidence
-    this.#errorBudget = errorBudget
-    this.#warn = options.warn
+  /** @throws RangeError for a state that is damaged, or of another model or memory: nothing of it is loaded */
+  constructor(core: Core, signature: Signature, options: ExperienceOptions) {
+    const { errorBudget, state } = options
+    this.#core = core
+    this.#signature = signature
+    this.#options = options
+    this.#model = learnedModel(signature, options)
     const learned = state === undefined ? options.learned : learnedFrom(state, this.#model, options)
-    this.confidence = new Confidence(core, criterion, learned?.worth, rowLength(outputs) || undefined)
-    const all = memoryOf({ inputs, outputs }, criterion, memory)
-    if (all) this.#memory = new Memory(core, all, learned?.memory)
-    this.#anew = () => ({
-      confidence: new Confidence(core, criterion, undefined, rowLength(outputs) || undefined),
-      memory: all && new Memory(core, all),
-    })
-    if (learned?.evidence !== undefined) evidence?.load(learned.evidence)
+    this.#begin(learned)
     if (learned?.errorBudget !== undefined) errorBudget?.load(learned.errorBudget)
   }
 
-  /** Whether there is a memory, and whether it can recover something. */
+  #begin(learned: SavedState | undefined): void {
+    const { criterion, memory } = this.#options
+    this.confidence = new Confidence(
+      this.#core,
+      criterion,
+      learned?.worth,
+      rowLength(this.#signature.outputs) || undefined,
+    )
+    const options = memoryOf(this.#signature, criterion, memory)
+    this.#memory = options && new Memory(this.#core, options, learned?.memory)
+  }
+
+  /** Whether there is a memory, and whether it can recover answers. */
   get memory(): 'none' | 'cold' | 'warm' {
     return !this.#memory ? 'none' : this.#memory.ready ? 'warm' : 'cold'
   }
 
+  /** The number of remembered pairs. */
   get remembered(): number {
     return this.#memory?.size ?? 0
   }
 
-  /** What the memory predicts for a query; undefined if there is none, or it knows too little. */
+  /** The memory's prediction for a query; undefined if there is no memory, or it knows too little. */
   recall(query: Float32Array): Recollection | undefined {
     return this.#guarded((memory) => memory.recover(query))
   }
 
   /**
-   * Remembers a query with the model's own answer, in steps of a few milliseconds, between which others may `recall`.
-   * The first one compares it with what the memory predicts.
+   * Learns the model's own answer to a query. In steps of a few milliseconds, between which `recall` may be called; the first step compares the answer
+   * with the memory's prediction.
    *
    * @param from  the identity of the worker that gave the answer, for `forget`
    */
@@ -83,8 +85,8 @@ export class Experience {
   }
 
   /**
-   * Removes what a worker's answers taught, as if they had never come. The remaining pairs are solved again in steps of a few milliseconds; until
-   * the last one nothing is recovered.
+   * Removes what a worker's answers taught, as if they had never come. The remaining pairs are solved again in steps of a few milliseconds; until the
+   * last step nothing is recovered.
    */
   forget(from: string): Generator<void> {
     const left = this.#guarded((memory) => memory.forget(from).left)
@@ -98,13 +100,14 @@ export class Experience {
     yield* this.#working()
   }
 
-  /** Forgets all pairs and grades: the model is another. */
+  /** Forgets everything, since the model has changed. A memory that was given up does not come back. */
   renew(): void {
-    const { confidence, memory } = this.#anew()
-    this.confidence = confidence
-    if (this.#memory) this.#memory = memory // a memory that was given up stays so
+    const isGivenUp = !this.#memory
+    this.#begin(undefined)
+    if (isGivenUp) this.#memory = undefined
   }
 
+  /** Does all the work that is due. */
   settle(): void {
     finished(this.#working())
     this.#memory?.settle()
@@ -112,11 +115,11 @@ export class Experience {
 
   /** All that was learned, for the option `state`. */
   save(): Uint8Array {
-    const others = { evidence: this.#evidence, errorBudget: this.#errorBudget }
-    return packed(this.#model, { worth: this.confidence.save(), memory: this.#memory?.save() }, others)
+    const { errorBudget } = this.#options
+    return packed(this.#model, { worth: this.confidence.save(), memory: this.#memory?.save() }, { errorBudget })
   }
 
-  /** The memory as it is saved, and what was graded of its recoveries: the parts of a state that others do not have. */
+  /** The saved memory, and its graded recoveries, the oldest first. */
   take(): { memory: Uint8Array | undefined; graded: readonly Graded[] } {
     return { memory: this.#memory?.save(), graded: this.confidence.gradedOf('memory') }
   }
@@ -125,18 +128,18 @@ export class Experience {
     while (this.#guarded((memory) => memory.work())) yield
   }
 
-  /** The user's own `features` may throw: that costs the memory, not the queries. */
+  /** Gives the memory up if the user's `features` throw; queries go on. */
   #guarded<T>(use: (memory: Memory) => T): T | undefined {
     try {
       return this.#memory && use(this.#memory)
     } catch (error) {
       this.#memory = undefined
-      this.#warn(`the memory is off from here on: ${(error as Error)?.message ?? error}`)
+      this.#options.warn(`the memory is off from here on: ${(error as Error)?.message ?? error}`)
     }
   }
 }
 
-/** What a memory of a model is made with; undefined where there is none: where it is off, or queries or answers are too large for one that nobody asked for. */
+/** The options of a model's memory; undefined if it is off, or if queries or answers are too large and the user did not ask for a memory. */
 export function memoryOf(
   { inputs, outputs }: Signature,
   criterion: Criterion,

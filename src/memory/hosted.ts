@@ -1,6 +1,4 @@
-/**
- * The memory as the engine sees it, whichever host runs it. The confidence of decoded answers is learned here, that of remembered ones by the host.
- */
+/** A memory as the layers use it, whichever host runs it. The confidence of decoded answers is learned here, that of the memory's recoveries by the host. */
 
 import { NO_VALUES } from '../base/arrays'
 import type { Clock } from '../base/clock'
@@ -25,16 +23,18 @@ export interface HostedOptions {
   readonly clock: Clock
   readonly warn: Warn
   readonly plan: MemoryPlan
+  /** Whether there is a memory; without it only decoded answers have a confidence. */
   readonly remembers: boolean
   /** The user's feature function, which cannot be sent to a thread. */
   readonly features?: OwnFeatures | undefined
-  /** The thread that runs it; default: this one. */
+  /** The thread of the memories; undefined: it runs in this thread. */
   readonly thread: MemoryThread | undefined
-  /** The model, what else is saved with its memory, and what checks the model's first answers. */
   readonly model: LearnedModel
+  /** What else is saved with the memory. */
   readonly saved: { readonly evidence?: Persistent | undefined; readonly errorBudget?: Persistent | undefined }
+  /** Checks the model's first answers. */
   readonly first?: Pick<FirstAnswers, 'see'> | undefined
-  /** This memory's share of the time for all memories. */
+  /** This memory's share of the time for all memories, 0..1. */
   readonly part: number
 }
 
@@ -46,7 +46,7 @@ export class HostedMemory implements MemoryService {
   readonly #studies: Training
   #isClosed = false
 
-  /** @throws RangeError for options or a state that do not fit; from a thread's memory that comes as a warning */
+  /** @throws RangeError for options or a state that do not fit; a memory in a thread warns instead */
   constructor(options: HostedOptions) {
     const { clock, plan, remembers, thread, part, warn } = options
     this.#options = options
@@ -137,15 +137,16 @@ export class HostedMemory implements MemoryService {
     if (this.#isClosed || !allFinite(own)) return
     this.#options.first?.see(own)
     this.#confidence.observe(own)
-    const step = () => ({ query: () => this.#comparedBy(query), own, from, spread: this.#confidence.spread })
-    // Most answers are not learned: the training step is only made if it is accepted.
+    const bytes = query.byteLength + own.byteLength
     const isTaken =
-      query.length > 0 && this.#host?.mayLearn && this.#host.learn(step(), query.byteLength + own.byteLength)
-    // A lookup's error is recorded even if there is no time to learn, as its successes always are.
+      query.length > 0 &&
+      this.#host?.mayLearn && // most answers are not learned, and cost nothing
+      this.#host.learn({ query: () => this.#comparedBy(query), own, from, spread: this.#confidence.spread }, bytes)
+    // Without time to learn, a recollection still teaches whether it was right; else the calibration would miss errors.
     if (!isTaken && said) this.rehearse(said, own, from)
   }
 
-  /** A query's features; empty if there are none. If the user's function throws, the memory is given up, and queries go on. */
+  /** The values by which a query is compared. If the user's function throws, they are empty, and the memory is given up; queries go on. */
   #comparedBy(query: Float32Array): Float32Array {
     const { features, warn, plan } = this.#options
     if (!features || !query.length || !this.#host) return query

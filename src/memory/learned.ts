@@ -1,11 +1,11 @@
-/** Reads the state that experience-state.ts writes, and refuses that of another model. */
+/** Reads the state that experience-state.ts writes, and refuses the state of another model. */
 
 import * as saved from '../base/saved'
 import type { ConfidenceState } from './confidence-state'
 import type { ExperienceState, LearnedModel, ModelMarks, Persistent } from './experience-state'
 import { unpack } from './unpack'
 
-/** The parts of a state; each is checked where it is used. */
+/** The parts of a state; each part is checked by what loads it. */
 export interface SavedState {
   readonly memory?: Uint8Array | undefined
   readonly worth: ConfidenceState
@@ -14,7 +14,7 @@ export interface SavedState {
 }
 
 interface StateOptions extends ModelMarks {
-  /** If the state has workers' records, they matter only for the right model. */
+  /** Given if workers' records are loaded as well; then it warns if it is unknown whether the state is of this model. */
   evidence?: Persistent | undefined
   /** Called if it is unknown which model the state belongs to. */
   warn(text: string): void
@@ -29,7 +29,7 @@ export function learnedFrom(state: Uint8Array, own: LearnedModel, reading: State
   return { memory, worth, evidence, errorBudget }
 }
 
-/** The rest of the state, if it belongs to this model. */
+/** The header of a state, if the state belongs to this model. */
 function checked(value: unknown, own: LearnedModel, reading: StateOptions): ExperienceState {
   const content = saved.object('content', value, ['model', 'worth', 'evidence', 'errorBudget'])
   const model = saved.object('model', content.model, ['inputs', 'outputs', 'fingerprint', 'probed'])
@@ -41,7 +41,7 @@ function checked(value: unknown, own: LearnedModel, reading: StateOptions): Expe
   return { model: own, worth: content.worth as ConfidenceState, evidence, errorBudget }
 }
 
-/** Equal fingerprints mean one model. Otherwise the answers to the probe query are compared; without these, names and shapes. */
+/** Compares fingerprints; if they do not settle it, the answers to the probe query. Without either, equal names and shapes are enough. */
 function checkSame(model: Record<string, unknown>, own: LearnedModel, { probed, evidence, warn }: StateOptions): void {
   const { fingerprint } = model
   if (fingerprint !== null) saved.text('model.fingerprint', fingerprint)

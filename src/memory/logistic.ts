@@ -3,31 +3,32 @@
 import type { Core } from '../core/core'
 import { inSlices, perStep } from './steps'
 
-/** Precision of the weights' prior, the intercept's first: slopes are small until shown otherwise. */
+/** The precision of the normal prior: of the intercept, and of each slope. Slopes are small until the examples show otherwise. */
 const PRIOR = [0.01, 1]
-/** Newton's method ends when no weight moves further (the next step would be a millionth), or after some steps. */
+/** Newton's method ends when no weight moves by more than this, since the next step would be a millionth; or after NEWTON_STEPS. */
 const SETTLED = 1e-3
 const NEWTON_STEPS = 8
 
 export interface Standardised {
-  /** Inputs of mean 0 and variance 1, after a leading 1; row-major. */
+  /** For each example a 1, then its inputs, scaled to mean 0 and variance 1; row-major. */
   xs: Float64Array
   means: Float64Array
   scales: Float64Array
 }
 
 export interface Examples extends Standardised {
-  /** Probabilities, 0 or 1 where the outcome is known. */
+  /** The probability of each example: 0 or 1 if its outcome is known. */
   targets: readonly number[]
-  /** What each example counts. */
+  /** The weight of each example. */
   counts: readonly number[]
   /** Added to the log odds that the weights give. */
   offsets: Float64Array
 }
 
 export interface Fit extends Omit<Standardised, 'xs'> {
-  /** Intercept and slopes, and their covariance (row-major). */
+  /** The intercept, then the slopes. */
   weights: Float64Array
+  /** Of the weights, row-major. */
   covariance: Float64Array
 }
 
@@ -35,7 +36,7 @@ export const sigmoid = (z: number) => 1 / (1 + Math.exp(-z))
 
 const prior = (i: number) => PRIOR[Math.min(i, 1)]
 
-/** The most probable weights, by iteratively reweighted least squares. In steps. @param start  near them, if known */
+/** The most probable weights, by iteratively reweighted least squares. In steps. @param start  weights to start from */
 export function* fitted(core: Core, examples: Examples, start?: Float64Array): Generator<void, Fit> {
   const { means, scales, targets } = examples
   const n = means.length + 1
@@ -63,7 +64,7 @@ export function* fitted(core: Core, examples: Examples, start?: Float64Array): G
   return { means, scales, weights, covariance }
 }
 
-/** Adds what examples `from` to `to` - 1 have in the gradient of the log posterior, and in its negative second derivative: the lower half. */
+/** Adds what examples `from` to `to` - 1 contribute to the gradient of the log posterior, and to the lower half of its negative second derivative. */
 function derive(
   { xs, targets, counts, offsets }: Examples,
   weights: Float64Array,
@@ -86,7 +87,7 @@ function derive(
   }
 }
 
-/** An input that never varies becomes 0. */
+/** Scales inputs to mean 0 and variance 1; an input that never varies becomes 0. */
 export function standardised(rows: readonly (readonly number[])[]): Standardised {
   const width = rows[0].length
   const [means, squares] = [new Float64Array(width), new Float64Array(width)]
@@ -102,7 +103,7 @@ export function standardised(rows: readonly (readonly number[])[]): Standardised
   return { xs, means, scales }
 }
 
-/** Log odds, averaged over the weights (MacKay, Evidence framework applied to classification networks, 1992, eq. 20). */
+/** Log odds, averaged over the posterior of the weights (MacKay, The evidence framework applied to classification networks, 1992, eq. 20). */
 export function logOdds(fit: Fit, inputs: readonly number[]): number {
   const { means, scales } = fit
   const x = new Float64Array(means.length + 1)
@@ -111,7 +112,7 @@ export function logOdds(fit: Fit, inputs: readonly number[]): number {
   return logOddsAt(fit, x, 0)
 }
 
-/** The same of an example that it was fitted to: a row of `xs`, from `at` on. */
+/** The log odds of a standardised example: the row of `xs` that begins at `at`. */
 export function logOddsAt({ weights, covariance }: Fit, xs: Float64Array, at: number): number {
   const n = weights.length
   let [mean, variance] = [0, 0]

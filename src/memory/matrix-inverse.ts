@@ -1,10 +1,10 @@
-/** A matrix is inverted while others have their turn. */
+/** Inverts a matrix in steps. */
 
 import { paced, perStep } from './steps'
 
 /**
- * Inverse of a symmetric positive definite matrix, in place and, unlike `core.inverse`, in steps: by Gauss-Jordan
- * sweeps over its lower triangle (Goodnight, "A tutorial on the SWEEP operator", The American Statistician, 1979).
+ * The inverse of a symmetric positive definite n x n matrix, in place. Unlike `core.inverse` it works in steps: by Gauss-Jordan sweeps over the lower
+ * triangle (Goodnight, "A tutorial on the SWEEP operator", The American Statistician, 1979).
  */
 export function* inverted(matrix: Float64Array, n: number): Generator<void> {
   const line = new Float64Array(n)
@@ -14,7 +14,7 @@ export function* inverted(matrix: Float64Array, n: number): Generator<void> {
   })
 }
 
-/** Four values at a time, in a function of its own: half of the time of a study was spent here. */
+/** Unrolled by four, since half of the time of choosing a metric is spent here. */
 function sweep(matrix: Float64Array, line: Float64Array, k: number): void {
   const n = line.length
   for (let j = 0; j < n; j++) line[j] = j <= k ? matrix[k * n + j] : matrix[j * n + k]

@@ -1,4 +1,4 @@
-/** A memory as it is saved, and the checks of what is read: it may come from anywhere. */
+/** The saved state of a memory; all of it is checked when it is loaded, since it may come from anywhere. */
 
 import type { JudgedOutput } from '../base/criterion'
 import * as saved from '../base/saved'
@@ -13,26 +13,26 @@ import { Similarity, type SimilarityState } from './similarity'
 import { kernelNames } from './study'
 import { type Archive, unpack } from './unpack'
 
-/** The share by which the user's features of a query may differ from what they were when it was saved. */
+/** The user's features of the fixed query may differ by this share from those that were saved. */
 const SAME = 1e-3
-/** Workers that can be told apart in a saved state. */
+/** The most workers in a saved state; answers of further workers have no origin. */
 const MOST_WORKERS = 2 ** 16 - 2
 
-/** Saved beside the arrays. */
+/** The header of a saved memory; its arrays follow. */
 interface MemoryState extends SimilarityState {
   options: ReturnType<typeof optionsOf>
-  /** Pairs; 0: it was not ready, and only the options are saved as well. */
+  /** The number of pairs; 0 if the memory was not ready, and then there are only `options` beside it. */
   size: number
   next: number
-  /** Sums of each output's errors, and of variances of predictions. */
+  /** As in `Known`. */
   errors: Known['errors']
-  /** Those that pairs came from. */
+  /** The identities of the workers that gave the answers. */
   workers: string[]
 }
 
 const fields = ['options', 'size', 'next', 'unit', 'mirror', 'errors', 'fading', 'compared', 'workers'] as const
 
-/** What a state must have in common with a memory that takes it. */
+/** The options that a saved memory and the memory that loads it must have in common. */
 function optionsOf({ shape, outputs, judged, features, open, sample }: Domain) {
   const labelsOf = ({ right }: JudgedOutput) =>
     right.kind === 'label' ? `${right.positions} of ${right.classes}` : 'none'
@@ -56,7 +56,7 @@ export function saveMemory(domain: Domain, known: Known | undefined): Uint8Array
   })
 }
 
-/** @throws RangeError for a state that is damaged, or of another memory  @returns undefined where it knew nothing */
+/** @returns undefined if the saved memory was not ready @throws RangeError for a state that is damaged or of another memory */
 export function loadMemory(core: Core, domain: Domain, bytes: Uint8Array): Known | undefined {
   const archive = unpack('memory', bytes)
   const state = checked(archive.content, domain)
@@ -76,12 +76,12 @@ export function loadMemory(core: Core, domain: Domain, bytes: Uint8Array): Known
   return new Known(domain, similarity, regression, from, size < domain.capacity ? size : next % size, errors)
 }
 
-/** @throws RangeError for a state that is damaged, or of another memory */
+/** Checks the header of a state. @throws RangeError for a state that is damaged or of another memory */
 export function checkMemory(domain: Domain, bytes: Uint8Array): void {
   checked(unpack('memory', bytes).content, domain)
 }
 
-/** Undefined where nothing was known. */
+/** The checked header; undefined if the saved memory was not ready. */
 function checked(value: unknown, domain: Domain) {
   const state = saved.object('memory', value, fields)
   const own = optionsOf(domain)
@@ -116,7 +116,7 @@ function checked(value: unknown, domain: Domain) {
   }
 }
 
-/** Other features of the same number have other values. The last digits may differ between JavaScript engines. */
+/** Refuses a state of another feature function. The last digits may differ between JavaScript engines. */
 function checkSample({ sample }: Domain, archive: Archive): void {
   if (!sample) return
   const other = archive.take('sample', 'f4', sample.length)

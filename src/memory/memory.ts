@@ -1,4 +1,4 @@
-/** Earlier queries and the model's own answers, from which a lost answer can be recovered without redundancy. */
+/** Earlier queries with the model's own answers, from which a lost answer is recovered without another inference. */
 
 import { expected } from '../base/check'
 import { outputIn } from '../base/criterion'
@@ -10,62 +10,69 @@ import { Deviations } from './deviations'
 import type { Domain, MemoryOptions } from './domain'
 import { DEFAULT_BYTES, domainOf, LEAST_PAIRS, needed, ownSizes, reduced, room, sizesOf } from './domain'
 import { checkMemory, loadMemory, saveMemory } from './memory-state'
-import { Renewal, renewed } from './metric-renewal'
 import { begin, collect, type Known, type Pair, type Recollection } from './pairs'
 import { hasPatches } from './patches'
-import { finished } from './steps'
+import { Renewal, type RenewalSteps } from './renewal'
 import { inUnits, outOfUnits } from './units'
 
 export type { Features, MemoryOptions } from './domain'
 export type { Recollection } from './pairs'
 
-/** Squared distance to a remembered query, in squared length scales, below which a query is a duplicate. */
+/** A query is a duplicate below this squared distance to a remembered query, over the squared length scale. */
 const DUPLICATE = 1e-4
-/** How queries are compared is decided again where a worker that is forgotten gave more than this share of the answers: fewer had little say in it. */
-const SAY = 1 / 16
-/** Pairs after which new ones count: fewer in a small memory, since a new kind of query should be known soon. */
+/** After a worker that gave more than this share of the answers is forgotten, the metric is chosen again: fewer answers had little influence on it. */
+const INFLUENCE = 1 / 16
+/** New pairs are used for predictions from every 32nd pair on in a small memory, since a new kind of query should be known soon; else from every full block on. */
 const SOON = 32
 const SMALL = 2000
 
-/**
- * `collecting`: until there are enough pairs to see what queries are like. `working`: while it is decided how they are
- * compared; what was known before is used meanwhile, if it may be. `ready`: pairs come one by one.
- */
-type Phase = Still | Working
+/** The first pairs are collected until there are enough to see what queries are like. */
+interface Collecting {
+  is: 'collecting'
+  pairs: Pair[]
+}
 
+/** Pairs are added one by one. */
+interface Ready {
+  is: 'ready'
+  known: Known
+  renewal: Renewal
+}
+
+/** It is being decided how queries are compared, or pairs are being removed. */
 interface Working {
   is: 'working'
   pairs: readonly Pair[]
+  /** What is used meanwhile. */
   known?: Known
   steps: Generator<void, Phase>
-  /** The pairs that it is made of, by their places, default all: a worker may be forgotten meanwhile. */
-  of: Still
+  /** The phase before, from which `forget` starts. */
+  before: Collecting | Ready
+  /** The pairs that are kept of the phase before, by their places; default: all. */
   places?: readonly number[]
 }
 
-type Still = { is: 'collecting'; pairs: Pair[] } | { is: 'ready'; known: Known; recent: Renewal }
-
-type Ready = Extract<Still, { is: 'ready' }>
+type Phase = Collecting | Ready | Working
 
 export interface Remembered {
   /** Whether the pair was kept. */
   kept: boolean
-  /** What the memory would have recovered for the query before it knew. */
+  /** The prediction for the query before its answer was known. */
   predicted?: Recollection
 }
 
 export class Memory {
-  /** Pairs it has room for. */
+  /** The number of pairs that it has room for. */
   readonly capacity: number
   readonly #core: Core
   readonly #domain: Domain
   #phase: Phase = { is: 'collecting', pairs: [] }
-  /** How much the model's answers differ from each other. */
+  /** The spread of the model's answers, by which outliers are recognised. */
   #deviations: Deviations
 
   /**
-   * @param state  of `save`, of a memory with the same shape, outputs and features
-   * @throws RangeError for sizes out of range, or a state of another memory, or one that is damaged
+   * @param state  what `save` of a memory with the same shape, outputs and features gave
+   * @throws RangeError for sizes out of range, and for a state that is damaged or of another memory
    */
   constructor(core: Core, options: MemoryOptions, state?: Uint8Array) {
     this.#core = core
@@ -74,18 +81,18 @@ export class Memory {
     this.#deviations = new Deviations(this.#domain.criterion)
     const known = state && loadMemory(core, this.#domain, state)
     if (!known) return
-    this.#deviations = finished(Deviations.over(this.#domain.criterion, known.regression.answers))
+    this.#deviations = Deviations.over(this.#domain.criterion, known.regression.answers)
     this.#phase = this.#ready(known)
   }
 
-  /** Whether a memory of these options, with features of its own choice, has room for the least that is of use. */
+  /** Whether a memory with these options, and without features of the user's, has room for the least useful number of pairs. */
   static fits({ shape, outputs, bytes = DEFAULT_BYTES }: MemoryOptions): boolean {
     const features = hasPatches(shape) ? 'patches' : 'raw'
     return room(bytes, sizesOf(shape, outputs, features), LEAST_PAIRS) >= LEAST_PAIRS
   }
 
   /**
-   * Whether a memory of these options would take what one saved, as far as that says what it is of.
+   * Checks whether a memory with these options fits a saved state, by the state's header alone.
    *
    * @throws RangeError, TypeError as the constructor
    */
@@ -94,19 +101,19 @@ export class Memory {
     if (state) checkMemory(domain, state)
   }
 
-  /** Bytes for `pairs` pairs, whichever of its own features the memory is to have. */
+  /** The bytes that `pairs` pairs need, whatever features but the user's the memory chooses. */
   static bytes({ shape, outputs }: MemoryOptions, pairs: number): number {
     const count = Math.max(pairs, LEAST_PAIRS)
     return Math.max(...ownSizes(shape, outputs).map((sizes) => needed(sizes, count)))
   }
 
-  /** Pairs it holds. */
+  /** The number of pairs that it holds. */
   get size(): number {
     const phase = this.#phase
     return this.#known?.size ?? (phase.is === 'ready' ? 0 : phase.pairs.length)
   }
 
-  /** Whether it holds enough to recover from. */
+  /** Whether it holds enough pairs to recover answers. */
   get ready(): boolean {
     return this.#known !== undefined
   }
@@ -116,12 +123,11 @@ export class Memory {
   }
 
   /**
-   * Keeps a query and its answer, unless one much like it is there already. Only the model's own answers may come in,
-   * never recovered ones or lies.
+   * Keeps a query and its answer, unless there is a duplicate of the query. Only the model's own answers may be remembered, never recoveries or lies.
    *
    * @param query, answer  copied
-   * @param from           whose the answer is, for `forget`: the identity of a worker, since its name may change
-   * @returns with a prediction, so that every answer can show how good these are, not only a late one
+   * @param from           the identity of the worker that gave the answer, for `forget`; a name may change
+   * @returns a prediction as well, so that every answer tells how good predictions are, not only a late one
    */
   remember(query: Float32Array, answer: Float32Array, from?: string): Remembered {
     const remembered = this.place(query, answer, from)
@@ -129,7 +135,7 @@ export class Memory {
     return remembered
   }
 
-  /** The same for callers that must not be held up: one pass over the memory; the rest is left to `work`. Before it comes to its end the next pair would have to wait for it. */
+  /** As `remember`, for callers that must not wait: it takes one pass over the memory, and `work` does the rest. The next pair waits until that is done. */
   place(query: Float32Array, answer: Float32Array, from?: string): Remembered {
     this.#check(query)
     const { outputs } = this.#domain
@@ -141,7 +147,8 @@ export class Memory {
     if (phase.is === 'ready') return this.#add(phase, pair)
     const { pairs } = phase
     const isNew = collect(pairs, pair)
-    if (isNew && pairs.length === BLOCK) this.#phase = { is: 'working', pairs, steps: this.#begin(pairs), of: phase }
+    if (isNew && pairs.length === BLOCK)
+      this.#phase = { is: 'working', pairs, steps: this.#begin(pairs), before: phase }
     return { kept: isNew }
   }
 
@@ -150,120 +157,112 @@ export class Memory {
     for (const output of this.#domain.judged)
       first = yield* withoutOutliers(first, ({ answer }) => outputIn(answer, output))
     if (first.length < BLOCK) return { is: 'collecting', pairs: first }
-    this.#deviations = yield* Deviations.over(
-      this.#domain.criterion,
-      first.map(({ answer }) => answer),
-    )
-    return this.#ready(yield* begin(this.#core, this.#domain, first))
+    const answers = first.map(({ answer }) => answer)
+    this.#deviations = Deviations.over(this.#domain.criterion, answers)
+    return this.#ready((yield* begin(this.#core, this.#domain, first)).known)
   }
 
   #ready(known: Known): Ready {
-    return { is: 'ready', known, recent: new Renewal(this.#domain, known.size) }
+    return { is: 'ready', known, renewal: new Renewal(this.#core, this.#domain, known.size) }
   }
 
   #add(phase: Ready, pair: Pair): Remembered {
-    const { known, recent } = phase
+    const { known, renewal } = phase
     const { query, answer } = pair
     const isOutlier = this.#deviations.isOutlier(answer)
     this.#deviations.add(answer)
     if (isOutlier) return { kept: false }
     const point = known.similarity.point(query)
     const similarities = known.similarity.to(point, known.size)
-    const isNew = similarities.nearest > DUPLICATE
-    const isCollected = recent.see(known.size)
-    if (!isNew && !isCollected) return { kept: false }
     const predicted = known.predict(similarities)
     if (!predicted) return { kept: false }
     const error = known.squares(predicted.answer, answer)
-    if (isCollected && recent.collect(pair, known.pooled(error))) this.#reconsider(phase, this.#afresh(phase))
-    if (!isNew) return { kept: false }
-    known.observe({ error, variance: predicted.variance })
-    known.put(point, similarities, pair)
-    this.#advance(phase)
-    return { kept: true, predicted: this.#told(predicted) }
+    const isNew = similarities.nearest > DUPLICATE
+    if (isNew) {
+      known.observe({ error, variance: predicted.variance })
+      known.put(point, similarities, pair)
+      this.#advance(known)
+    }
+    // Duplicates as well: to filters of test patterns all images may look alike.
+    const deciding = renewal.see(pair, known.pooled(error), known)
+    if (deciding) this.#decide(phase, deciding)
+    return isNew ? { kept: true, predicted: this.#toCaller(predicted) } : { kept: false }
   }
 
-  #advance(phase: Ready): void {
-    const { regression, next, size } = phase.known
+  #advance({ regression, next, size }: Known): void {
     const every = size < SMALL && next === size ? SOON : BLOCK
-    if (next % every === 0) regression.settle() // or 0, after the last and perhaps shorter block
+    if (next % every === 0) regression.settle() // next is 0 after the last block, which may be shorter
     regression.advance()
-    if (this.#phase.is === 'ready' && phase.recent.isDue(size)) this.#reconsider(phase, this.#restudy(phase))
   }
 
-  /** What is known is used until there is something better. */
-  #reconsider(phase: Ready, steps: Generator<void, Phase>): void {
-    this.#phase = { is: 'working', pairs: [], known: phase.known, steps, of: phase }
+  /** Decides again how queries are compared, in steps. The present memory is used until there is a better one. */
+  #decide(before: Ready, deciding: RenewalSteps): void {
+    this.#phase = { is: 'working', pairs: [], known: before.known, steps: this.#decided(before, deciding), before }
   }
 
-  *#afresh(phase: Ready): Generator<void, Phase> {
-    const known = yield* phase.recent.afresh(this.#core)
-    return known ? this.#ready(known) : phase
+  *#decided(phase: Ready, deciding: RenewalSteps): Generator<void, Phase> {
+    return { ...phase, known: (yield* deciding) ?? phase.known }
   }
 
-  *#restudy({ known, recent }: Ready): Generator<void, Phase> {
-    recent.plan(known.size)
-    return { is: 'ready', known: (yield* renewed(this.#domain, known)) ?? known, recent }
-  }
-
-  /** Does a step of a few milliseconds of what `place` and `forget` left to do. @returns whether there is more of it */
+  /** Does a step of a few milliseconds of what `place` and `forget` left to do. @returns whether more steps remain */
   work(): boolean {
     if (this.#known?.regression.work()) return true
     if (this.#phase.is !== 'working') return false
     const { done, value } = this.#phase.steps.next()
-    if (done) this.#phase = value ?? { is: 'collecting', pairs: [] } // none after the user's features threw
+    if (done) this.#phase = value ?? { is: 'collecting', pairs: [] } // no value after the user's features threw
     return this.#phase.is === 'working'
   }
 
-  #finished(): Still {
+  #finished(): Collecting | Ready {
     while (this.work()) {}
-    return this.#phase as Still
+    return this.#phase as Collecting | Ready
   }
 
   /**
-   * Takes out all that came from a worker, as if it had never been. What can wait is left to `work`; until the others are solved anew
-   * nothing is recovered. Then how queries are compared is decided again, too, where the worker had much say in it. With fewer
-   * pairs than a memory begins with, all go.
+   * Removes all pairs whose answers a worker gave, as if they had never come. What takes long is left to `work`; until the remaining pairs are solved
+   * anew, nothing is recovered. If the worker gave many of the answers, the metric is chosen again afterwards. With fewer pairs than a memory begins
+   * with, all pairs go.
    *
-   * @returns pairs taken out, and the answers of the others, the oldest first
+   * @returns the number of removed pairs, and the answers of the others, the oldest first
    */
   forget(from: string): { gone: number; left: Float32Array[] } {
-    // What is under way is left where it is: with the worker's answers it would have to be done again.
-    const { of: phase, places: all } = this.#phase.is === 'working' ? this.#phase : { of: this.#phase }
+    // Steps that are under way are dropped: they use the worker's answers.
+    const { before: phase, places: all } = this.#phase.is === 'working' ? this.#phase : { before: this.#phase }
     if (phase.is === 'collecting') {
       const pairs = phase.pairs.filter((pair) => pair.from !== from)
       const gone = phase.pairs.length - pairs.length
       if (gone) this.#phase = { is: 'collecting', pairs }
       return { gone, left: pairs.map(({ answer }) => outOfUnits(answer, this.#domain.judged)) }
     }
-    const { known, recent } = phase
-    recent.forget(from)
-    const before = all ?? known.places
-    const places = before.filter((place) => known.from[place] !== from)
+    const { known, renewal } = phase
+    const candidates = all ?? known.places
+    const places = candidates.filter((place) => known.from[place] !== from)
     const left = places.map((place) => outOfUnits(known.regression.answers[place], this.#domain.judged))
-    const gone = before.length - places.length
+    const gone = candidates.length - places.length
+    renewal.clear()
     if (!gone) return { gone, left }
-    recent.clear()
-    const isDecided = this.#phase.is === 'ready' && gone <= SAY * known.size
+    const isDecided = this.#phase.is === 'ready' && gone <= INFLUENCE * known.size
     if (left.length < BLOCK) this.#phase = { is: 'collecting', pairs: [] }
-    else this.#phase = { is: 'working', pairs: [], steps: this.#without(phase, places, isDecided), of: phase, places }
+    else
+      this.#phase = { is: 'working', pairs: [], steps: this.#without(phase, places, isDecided), before: phase, places }
     return { gone, left }
   }
 
-  /** @param places  of the pairs that are left  @param isDecided  how queries are compared */
-  *#without({ known, recent }: Ready, places: readonly number[], isDecided: boolean): Generator<void, Phase> {
+  /** @param places  of the remaining pairs  @param isDecided  whether the metric stays */
+  *#without({ known, renewal }: Ready, places: readonly number[], isDecided: boolean): Generator<void, Phase> {
     const answers = places.map((place) => known.regression.answers[place])
-    this.#deviations = yield* Deviations.over(this.#domain.criterion, answers)
+    this.#deviations = Deviations.over(this.#domain.criterion, answers)
     const left = yield* known.only(places)
-    recent.plan(left.size)
-    const phase: Ready = { is: 'ready', known: left, recent }
-    return isDecided ? phase : { is: 'working', pairs: [], known: left, steps: this.#restudy(phase), of: phase }
+    renewal.plan(left.size)
+    const before: Ready = { is: 'ready', known: left, renewal }
+    if (isDecided) return before
+    return { is: 'working', pairs: [], known: left, steps: this.#decided(before, renewal.restudy(left)), before }
   }
 
   /**
-   * A query's answer as all that is remembered tells it: one pass over the memory.
+   * Predicts the answer to a query, in one pass over the memory.
    *
-   * @returns undefined while the memory is not `ready`, or for a query of values so large that it cannot be compared
+   * @returns undefined while the memory is not `ready`, and for a query whose values are too large to be compared
    */
   recover(query: Float32Array): Recollection | undefined {
     this.#check(query)
@@ -271,21 +270,21 @@ export class Memory {
     const kept = known && reduced(query, this.#domain)
     if (!kept) return undefined
     const predicted = known.predict(known.similarity.to(known.similarity.point(kept), known.size))
-    return predicted && this.#told(predicted)
+    return predicted && this.#toCaller(predicted)
   }
 
-  /** With the answer as the model gives it; errors stay in the units of the memory. */
-  #told(predicted: Recollection): Recollection {
+  /** With the answer in the model's units; errors stay in the memory's. */
+  #toCaller(predicted: Recollection): Recollection {
     return { ...predicted, answer: outOfUnits(predicted.answer, this.#domain.judged) }
   }
 
-  /** Solves all that is left to be solved; `remember` does so by itself, a bit with every pair. */
+  /** Does all the work that is due at once, so that predictions use every pair; `remember` spreads it over the pairs to come. */
   settle(): void {
     this.#finished()
     this.#known?.regression.finish()
   }
 
-  /** All it knows, for the constructor. A memory that is not `ready` saves nothing. */
+  /** All pairs, for the constructor. A memory that is not `ready` saves none. */
   save(): Uint8Array {
     this.#finished()
     return saveMemory(this.#domain, this.#known)

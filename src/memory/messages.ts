@@ -1,4 +1,4 @@
-/** What goes between a memory's service and the thread that keeps it: lists of plain data, one a turn of the loop. */
+/** The messages between a memory's host and its thread: lists of orders and of reports, one list for each turn of the event loop. */
 
 import type { Criterion } from '../base/criterion'
 import type { DeviationState } from '../base/stats'
@@ -10,15 +10,17 @@ import type { ExperienceOptions } from './experience'
 import type { Rated, Taken, TrainingStep } from './host'
 import type { SavedState } from './learned'
 
+/** What a memory is made of. */
 export interface MemoryPlan {
   readonly core: Core['kind']
   readonly signature: Signature
   readonly criterion: Criterion
   readonly memory: ExperienceOptions['memory']
+  /** The saved state that it begins with. */
   readonly learned: SavedState | undefined
 }
 
-/** `of`: which of the thread's memories; `forgets`: how often it was told to forget or renew, so that nothing is said by a memory that did not hear of one. */
+/** To the thread. `of` is the number of the memory; `id` is repeated in the report. */
 export type Order = { readonly of: number } & (
   | { readonly is: 'open'; readonly plan: MemoryPlan }
   | {
@@ -26,6 +28,7 @@ export type Order = { readonly of: number } & (
       readonly id: number
       readonly query: Float32Array
       readonly spread: Spread
+      /** How many orders to forget or renew were sent before: a memory that missed one must not answer. */
       readonly forgets: number
     }
   | { readonly is: 'learn'; readonly step: TrainingStep }
@@ -35,27 +38,36 @@ export type Order = { readonly of: number } & (
   | { readonly is: 'renew' | 'close' }
 )
 
-/** What a memory tells of itself: lessons that came since it was opened, and those of them that still wait. */
 export interface MemorySnapshot {
   readonly isWarm: boolean
   readonly pairs: number
+  /** Answers to learn that have arrived, and how many of them still wait. */
   readonly came: number
   readonly waiting: number
 }
 
+/** The replies to orders that have an `id`. */
+export interface Replies {
+  readonly found: { readonly found: Rated | undefined; readonly ms: number }
+  readonly forgotten: { readonly left: DeviationState[] }
+  readonly taken: { readonly taken: Taken }
+}
+
+type MemoryReply = { [K in keyof Replies]: { readonly is: K; readonly id: number } & Replies[K] }[keyof Replies]
+
+/** From the thread. */
 export type Report = { readonly of: number } & (
-  | { readonly is: 'found'; readonly id: number; readonly found: Rated | undefined; readonly ms: number }
-  | { readonly is: 'forgotten'; readonly id: number; readonly left: DeviationState[] }
-  | { readonly is: 'taken'; readonly id: number; readonly taken: Taken }
+  | MemoryReply
   | { readonly is: 'state'; readonly state: MemorySnapshot }
   | { readonly is: 'warning'; readonly text: string }
 )
 
-/** Beside whatever else goes between the threads. */
+/** The messages that are not of memories have no such field. */
 export interface Envelope<T> {
   readonly memory: readonly T[]
 }
 
+/** The orders or reports in a message; undefined if the message is not of memories. */
 export function ordersIn<T>(data: unknown): readonly T[] | undefined {
   const { memory } = (data ?? {}) as Partial<Envelope<T>>
   return Array.isArray(memory) ? memory : undefined

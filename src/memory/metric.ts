@@ -1,7 +1,6 @@
 /**
- * How queries that are no images are compared: a scale for each value, and a kernel, by leave-one-out error. Columns in
- * mixed units, of which a few matter, tell little as they are (54 columns over four decades: 48 % of the labels right,
- * 79 % so).
+ * Chooses how queries that are no images are compared: a scale for each value, and a kernel, by leave-one-out error. Unscaled columns in mixed
+ * units say little (54 columns over four decades: 48 % of the labels right; with learned scales 79 %).
  */
 
 import type { Criterion } from '../base/criterion'
@@ -11,34 +10,34 @@ import { ARRAY_BYTES } from '../core/space'
 import { paced, perStep } from './steps'
 import { kernelNames, type Metric, Study, type TriedMetric } from './study'
 
-/** Pairs, and values of them all, that a metric is chosen by, at most. */
+/** A metric is chosen by this many pairs at most, and by this many values of them together. */
 const MOST_PAIRS = 512
 const MOST_VALUES = 2 ** 19
-/** With more values in a query than this their scales are not learned one by one: it would take minutes. */
+/** Scales of single values are not learned for queries with more values than this: it would take minutes. */
 const WIDEST = 1024
-/** Rounds in which scales are improved; after VAIN in a row that bring nothing it ends. */
+/** The most rounds of improving the scales. It ends earlier after VAIN rounds in a row without a smaller loss. */
 const ROUNDS = 8
 const VAIN = 3
 
-/** How many pairs can be studied, where a query has `inputs` values. */
+/** The number of pairs that a metric is chosen by, for queries of `inputs` values. */
 export function studied(inputs: number): number {
   return Math.min(MOST_PAIRS, Math.max(128, Math.floor(MOST_VALUES / inputs)))
 }
 
-/** Bytes to study `count` pairs: rows under one metric, here and in a table, answers, and matrices of two metrics. */
+/** Bytes that choosing a metric by `count` pairs takes: scaled rows, here and in a table, answers, and the matrices of two metrics. */
 export function studyBytes(count: number, inputs: number, outputs: number): number {
   return count * (2 * 4 * (inputs + outputs) + 3 * ARRAY_BYTES + (4 * 8 + 4) * count)
 }
 
 /**
- * The best, with every kernel, of one scale for each input, standardised values, and scales by the gradients of the
- * regression (a recursive feature machine with a diagonal metric: Radhakrishnan, Beaglehole, Pandit, Belkin, Science
- * 2024). In steps.
+ * Tries, with each kernel, one scale for each input, standardised values, and scales from the gradients of the regression (a recursive feature
+ * machine with a diagonal metric: Radhakrishnan, Beaglehole, Pandit, Belkin, Science 2024). In steps.
  *
  * @param rows     queries of equal length, at most `studied` of them
- * @param answers  to them
+ * @param answers  the answer to each row
  * @param parts    lengths of the inputs that a query is made of
  * @param known    metrics to try as well
+ * @returns the metric of the smallest loss, and the known metrics with their losses
  */
 export function* chooseMetric(
   core: Core,
@@ -68,7 +67,7 @@ export function* chooseMetric(
   return { best: all.reduce((best, each) => (each.loss < best.loss ? each : best)), known: again }
 }
 
-/** One over the deviation of all values of an input together. */
+/** The same scale for all values of an input: one over their common standard deviation. */
 function perPart(deviations: Float32Array, parts: readonly number[]): Float32Array {
   const scales = new Float32Array(deviations.length)
   let at = 0
@@ -81,29 +80,23 @@ function perPart(deviations: Float32Array, parts: readonly number[]): Float32Arr
   return scales
 }
 
-/** Values of a row that are looked at in one go. */
-const PIECE = 4096
 /** A smaller number has no inverse in f32. */
 const LEAST_DEVIATION = 1e-37
 
-/** Standard deviation of each value over the rows; 0 for one that hardly varies. In steps. */
+/** The standard deviation of each value over the rows; 0 for a value that hardly varies. In steps. */
 function* deviationsOf(rows: readonly Float32Array[]): Generator<void, Float32Array> {
   const { length } = rows[0]
   const [sums, mosts, squares] = [new Float64Array(length), new Float64Array(length), new Float64Array(length)]
-  const pieces = Math.ceil(length / PIECE)
-  const each = (f: (row: Float32Array, from: number, to: number) => void) =>
-    paced(rows.length * pieces, perStep(4 * Math.min(length, PIECE)), (at) => {
-      const from = (at % pieces) * PIECE
-      f(rows[Math.floor(at / pieces)], from, Math.min(length, from + PIECE))
-    })
-  yield* each((row, from, to) => {
-    for (let i = from; i < to; i++) {
+  yield* paced(rows.length, perStep(4 * length), (at) => {
+    const row = rows[at]
+    for (let i = 0; i < length; i++) {
       sums[i] += row[i]
       mosts[i] = Math.max(mosts[i], Math.abs(row[i]))
     }
   })
-  yield* each((row, from, to) => {
-    for (let i = from; i < to; i++) squares[i] += (row[i] - sums[i] / rows.length) ** 2
+  yield* paced(rows.length, perStep(4 * length), (at) => {
+    const row = rows[at]
+    for (let i = 0; i < length; i++) squares[i] += (row[i] - sums[i] / rows.length) ** 2
   })
   return rows[0].map((_, i) => {
     const deviation = Math.sqrt(squares[i] / rows.length)

@@ -1,6 +1,6 @@
 /**
- * Patch features of images and their mirror images, in two parts: mirroring keeps the even one and negates the odd one.
- * |a - b|² is |even - even'|² + |odd - odd'|²; for the mirror image of b the odd parts add up instead.
+ * Patch features of images in two parts, so that distances to mirror images come for little: mirroring an image keeps the even part and negates the odd
+ * part. |a - b|² is |even - even'|² + |odd - odd'|²; for the mirror image of b it is |even - even'|² + |odd + odd'|².
  */
 
 import { joined } from '../base/arrays'
@@ -9,67 +9,68 @@ import { CELLS } from '../core/filter-bank'
 import { squaredLengths } from '../core/space'
 import type { Archive } from './unpack'
 
-/** Half of them are mirror images of the others. */
+/** Filters; the second half are mirror images of the first half. */
 export const FILTERS = 64
-/** Values in an image's features. */
+/** The number of features of an image. */
 export const PATCH_FEATURES = 2 * FILTERS * CELLS * CELLS
-/** Values of the parts are kept in 8 bits, as multiples of this: that changes a distance by a thousandth. */
+/** Even and odd parts are kept in 8 bits, as multiples of this. That changes a distance by a thousandth. */
 export const PART_STEP = 1 / 16
 
-/** Where each feature of an image is found in its mirror image: filters and columns change places. */
+/** The index of each feature in the mirror image's features: filters and columns change places. */
 const MIRROR = Int32Array.from({ length: PATCH_FEATURES }, (_, at) => {
   const [filter, cell] = [Math.floor(at / CELLS / CELLS), at % (CELLS * CELLS)]
   const partner = filter - (filter % FILTERS) + ((filter + FILTERS / 2) % FILTERS)
   return partner * CELLS * CELLS + cell - (cell % CELLS) + CELLS - 1 - (cell % CELLS)
 })
 
-/** The features of the mirror image. */
+/** The features of an image's mirror image. */
 export function mirrored(features: Float32Array): Float32Array {
   return features.map((_, at) => features[MIRROR[at]])
 }
 
-/** A query as it is compared: values; or of an image the two parts of its features, the even one first, in multiples of PART_STEP. */
+/** What is compared of a query: values; or for an image the even and then the odd part of its features, in multiples of PART_STEP. */
 export type Point = Float32Array | Int8Array
 
 const HALF = PATCH_FEATURES / 2
 
-/** Squared distance of an image to its own mirror image. */
+/** The squared distance of an image to its own mirror image; 0 for values. */
 export function toMirror(point: Point): number {
   return point instanceof Int8Array ? 4 * PART_STEP ** 2 * squaredLengths(point)[1] : 0
 }
 
-/** The points of remembered queries, with a core that finds distances to them. */
+/** The points of all remembered queries. */
 export class PointTable {
   readonly width: number
   readonly #values: RowTable | undefined
   readonly #parts: HalvesTable | undefined
 
-  /** @param width  values in a point; default: patch features in two parts */
+  /** @param width  values in a point; default: the points are parts of patch features */
   constructor(core: Core, capacity: number, width?: number) {
     this.width = width ?? PATCH_FEATURES
     this.#values = width ? core.table(width, capacity) : undefined
     this.#parts = width ? undefined : core.halvesTable(HALF, capacity, PART_STEP)
   }
 
+  /** Whether it knows distances to mirror images. */
   get mirrors(): boolean {
     return this.#parts !== undefined
   }
 
-  /** Copies it in, over whatever was there. */
+  /** Copies a point to a place, which may have another point. */
   put(point: Point, place: number): void {
     this.#values?.set(place, point as Float32Array)
     this.#parts?.set(place, point as Int8Array)
   }
 
-  /** A copy. */
+  /** A copy of the point at a place. */
   at(place: number): Point {
     return (this.#values ?? (this.#parts as HalvesTable)).get(place)
   }
 
-  /** Squared distances to points from .. to - 1, and to those of their mirror images. Until it is asked for others. */
-  distances(point: Point, to: number, from = 0): { plain: Float32Array; turned?: Float32Array } {
-    if (this.#parts) return this.#parts.distances(point as Int8Array, to, from)
-    return { plain: (this.#values as RowTable).distances(point as Float32Array, to, from) }
+  /** Squared distances to the first `count` points, and to their mirror images. The arrays are valid until the next call. */
+  distances(point: Point, count: number): { plain: Float32Array; turned?: Float32Array } {
+    if (this.#parts) return this.#parts.distances(point as Int8Array, count)
+    return { plain: (this.#values as RowTable).distances(point as Float32Array, count) }
   }
 
   /** The first `count` points as arrays by name, for `load`. */
@@ -81,7 +82,7 @@ export class PointTable {
     return { even: part(0), odd: part(HALF) }
   }
 
-  /** @throws RangeError for what `save` never gave */
+  /** @throws RangeError for arrays that `save` never gave */
   load(archive: Archive, count: number): void {
     const { width } = this
     if (this.#values) {

@@ -1,15 +1,15 @@
-/** Log odds that a recovered answer is right, were every one of its values off by a normal error of its own. */
+/** Log odds that a recovered answer is right, if the errors of its values are normal and independent. */
 
 import { type Choice, type Labels, scoresFrom, type Tags, topOf } from '../base/criterion'
 
-/** Log odds beyond which one recovery is as certain as another. */
+/** Larger log odds count as this. */
 export const CERTAIN = 8
-/** Log odds beyond which exp overflows. */
+/** exp overflows at larger log odds. */
 const FARTHEST = 700
-/** Runners-up that may be the largest in truth. Of 100 classes 99 would add up to a doubt that is not there. */
+/** Only this many runners-up are considered: the small chances of 99 runners-up would add up to a doubt that is not there. */
 const RIVALS = 3
 
-/** Log odds that an output chooses in truth what it seems to, and the margin of `lead`. @param error  standard deviation of a value's error */
+/** Log odds that the choice of a recovered output is right, and its margin as `lead` in criterion.ts. @param error  the standard deviation of a value's error */
 export function choiceLead(answer: Float32Array, right: Choice, error: number): { odds: number; margin: number } {
   const unit = 1 / Math.max(error, 1e-9)
   if (right.kind === 'labels') return tagsLead(answer, right, unit)
@@ -25,7 +25,7 @@ export function choiceLead(answer: Float32Array, right: Choice, error: number): 
   return { odds: fromLog(log), margin }
 }
 
-/** At every position. */
+/** Log odds that the labels at all positions are right. */
 function labelLead(answer: Float32Array, labels: Labels, unit: number) {
   let [log, margin] = [0, Number.POSITIVE_INFINITY]
   for (let position = 0; position < labels.positions; position++) {
@@ -36,7 +36,7 @@ function labelLead(answer: Float32Array, labels: Labels, unit: number) {
   return { odds: fromLog(log), margin }
 }
 
-/** That every value is on its side of the threshold. */
+/** Log odds that no value is on the wrong side of the threshold. */
 function tagsLead(answer: Float32Array, { threshold }: Tags, unit: number) {
   let [log, margin] = [0, Number.POSITIVE_INFINITY]
   for (const value of answer) {
@@ -47,7 +47,7 @@ function tagsLead(answer: Float32Array, { threshold }: Tags, unit: number) {
   return { odds: fromLog(log), margin }
 }
 
-/** The `many` largest scores of a position, the largest first. */
+/** The largest scores of a position, at most `many`, the largest first. */
 function largest(values: Float32Array, labels: Labels, position: number, many: number): number[] {
   const { classes, step = 1 } = labels
   const from = scoresFrom(labels, position)
@@ -63,27 +63,28 @@ function largest(values: Float32Array, labels: Labels, position: number, many: n
   return found
 }
 
-/** Log odds that each of `count` values is within a share of the true one. @param error  standard deviation of a logarithm's error */
+/** Log odds that each of `count` values is within a share of the true value. @param error  the standard deviation of a logarithm's error */
 export function relativeOdds(count: number, share: number, error: number): number {
   return fromLog(count * Math.log(Math.max(1e-12, 2 * normal(Math.log1p(share) / Math.max(error, 1e-12)) - 1)))
 }
 
-/** Log odds that an error of this standard deviation stays within the tolerance. */
+/** Log odds that a normal error is within the tolerance. @param error  its standard deviation */
 export function withinOdds(error: number, tolerance: number): number {
-  if (!(tolerance > 0)) return error > 0 ? -CERTAIN : CERTAIN // all answers alike so far
+  if (!(tolerance > 0)) return error > 0 ? -CERTAIN : CERTAIN // all answers were equal so far
   return fromLog(Math.log(Math.max(1e-12, 2 * normal(tolerance / Math.max(error, 1e-12 * tolerance)) - 1)))
 }
 
-/** Log odds that all of several things are true that have nothing to do with each other. */
+/** Log odds that all of several independent events happen, from the log odds of each. */
 export function jointOdds(all: readonly number[]): number {
   return fromLog(all.reduce((log, odds) => log - Math.log1p(Math.exp(Math.min(-odds, FARTHEST))), 0))
 }
 
+/** Log odds from the logarithm of a probability. */
 function fromLog(log: number): number {
   return log - Math.log(Math.max(1e-12, -Math.expm1(Math.min(log, -1e-12))))
 }
 
-/** The normal distribution function (Abramowitz, Stegun 26.2.17; error below 1e-7), for z >= 0. */
+/** The normal distribution function for z >= 0 (Abramowitz, Stegun 26.2.17; error below 1e-7). */
 function normal(z: number): number {
   const t = 1 / (1 + 0.2316419 * z)
   const tail = t * (0.31938153 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))))

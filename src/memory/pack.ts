@@ -1,6 +1,6 @@
 /**
- * Writes saved state: a line with version and checksum, a line of JSON, then the arrays it describes, one after the other, little endian. The
- * checksum is over all behind the first line. What reads it is in archive.ts, since every page loads this.
+ * Writes a saved state: a line with version and checksum, a line of JSON, then the arrays that the JSON describes, little endian. The checksum covers
+ * everything after the first line. Reading is in unpack.ts, since web pages load this file.
  */
 
 import { checksum } from '../base/checksum'
@@ -15,7 +15,7 @@ export const kinds = Object.keys(KINDS) as ElementKind[]
 export type What = 'memory' | 'predictor'
 
 export const VERSION = 3
-/** Bytes of the first line. */
+/** The length of the first line, in bytes. */
 export const FIRST = 'approxifer 3 0123456789abcdef\n'.length
 
 /** @param content  plain data */

@@ -1,7 +1,7 @@
-/** What a memory knows: how queries are compared, a regression on their answers, how large its errors are; and how that begins. */
+/** What a memory knows: remembered queries and how they are compared, a regression on their answers, and how large its errors are. */
 
 import { chooses, outputIn } from '../base/criterion'
-import { mean, rmsDifference, squaresAboutMeans } from '../base/stats'
+import { mean, rmsDifference, varianceOf } from '../base/stats'
 import { allFinite } from '../base/tensor'
 import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
@@ -10,33 +10,33 @@ import type { Point } from './mirror'
 import { choiceLead } from './odds'
 import type { KernelRegression, Predicted, Uncertainty } from './regression'
 import { type Similarities, Similarity } from './similarity'
-import { finished, perStep } from './steps'
 
-/** Variance of an answer's noise, beside that of its prediction. */
+/** Added to the variance of a prediction: the noise of the answer itself. */
 const NOISE = 0.01
-/** Exponent of the variance in the expected error: its term is negligible below one half, and dominates near one. */
+/** Exponent of the variance in the expected error: its term is negligible below a variance of one half, and dominates near one. */
 const EXPONENT = 4
-/** What a new error leaves of the sums of the older ones. */
+/** Each new error reduces the sum of the older errors to this share. */
 const FADE = 0.999
-/** Mirror images count as alike where that lowers the error of the first pairs by this share. */
+/** Mirror images count as alike if that lowers the leave-one-out error of the first pairs by this share. */
 const MIRROR_GAIN = 0.01
-/** Bounds of the sum of variances. */
+/** Bounds of the sum of variances in a saved state. */
 export const LEAST_SUM = NOISE / 2
 export const MOST_SUM = 10 / (1 - FADE)
 
-/** A recovered answer; see `Recovered` in confidence.ts. The caller owns it. */
+/** A recovered answer; its fields are those of `Recovered` in prediction.ts. The caller owns it. */
 export interface Recollection extends Predicted {
   source: 'memory'
-  /** Root mean square error of its values to be expected, by what the memory got wrong before, in its units (units.ts); of several outputs of each, too. */
+  /** The expected root mean square error of the values, by earlier errors of the memory, in the memory's units (units.ts). */
   error: number
+  /** The same for each output, if there are several. */
   errors?: readonly number[]
-  /** Log odds that it chooses what the model does, with errors of that size; undefined where it is no choice. */
+  /** Log odds that it makes the model's choice, given the expected error; undefined if the answer is no choice. */
   odds: number | undefined
-  /** How clear its choice is, where it is one: see `lead`. */
+  /** How clear the choice is, if the answer is one; see `lead` in criterion.ts. */
   margin?: number
 }
 
-/** A query, reduced (see domain.ts), and the model's own answer, by the identity of the worker that gave it. */
+/** A query (see `reduced` in domain.ts), the model's own answer, and the identity of the worker that gave it. */
 export interface Pair {
   query: Float32Array
   answer: Float32Array
@@ -45,15 +45,21 @@ export interface Pair {
 
 export type KnownAnswer = Pick<Pair, 'answer' | 'from'>
 
+export interface Begun {
+  known: Known
+  /** The leave-one-out error of the first pairs, pooled over the outputs. */
+  error: number
+}
+
 export class Known {
-  /** Of each output the variance of the first answers about their mean, per value. */
+  /** Of each output, the variance of the first answers about their mean, per value. */
   readonly variance: readonly number[]
   readonly #domain: Domain
 
   /**
-   * @param from    the identity that each answer came from
-   * @param next    where the next pair goes: when full, over the oldest
-   * @param errors  sums of squared errors of predictions and of their variances, the older ones faded
+   * @param from    the identity of the worker that gave each answer
+   * @param next    the place of the next pair; in a full memory it overwrites the oldest pair
+   * @param errors  sums over predictions of squared errors and of variances; older predictions count less
    */
   constructor(
     domain: Domain,
@@ -62,28 +68,26 @@ export class Known {
     readonly from: (string | undefined)[],
     public next = regression.size % domain.capacity,
     readonly errors: Uncertainty = { error: domain.judged.map(() => 0), variance: 0 },
-    variance?: readonly number[],
   ) {
     this.#domain = domain
-    this.variance = variance ?? finished(variances(domain, regression))
+    this.variance = variancesOf(domain, regression)
   }
 
-  /** With a regression on all queries that are compared, and how far it errs when these are left out. In steps. */
+  /** With the regression's leave-one-out errors as the first errors. In steps. */
   static *fitted(
     domain: Domain,
     similarity: Similarity,
     pairs: readonly KnownAnswer[],
     regression: KernelRegression,
-  ): Generator<void, { known: Known; error: number }> {
+  ): Generator<void, Begun> {
     const leftOut = yield* regression.leaveOneOut(domain.judged)
     const from = pairs.map((pair) => pair.from)
-    const variance = yield* variances(domain, regression)
-    const known = new Known(domain, similarity, regression, from, undefined, undefined, variance)
+    const known = new Known(domain, similarity, regression, from)
     known.observe(leftOut)
     return { known, error: known.pooled(leftOut.error) }
   }
 
-  /** The pairs at some places alone, compared as all were. In steps. */
+  /** A memory of the pairs at these places alone, with the same metric. In steps. */
   *only(places: readonly number[]): Generator<void, Known> {
     const similarity = yield* this.similarity.renewed(places)
     const regression = yield* this.regression.only(places)
@@ -98,7 +102,7 @@ export class Known {
     return this.regression.size
   }
 
-  /** Places of all pairs, the oldest first. */
+  /** The places of all pairs, the oldest pair first. */
   get places(): number[] {
     const { size } = this
     const oldest = size < this.#domain.capacity ? 0 : this.next
@@ -106,10 +110,10 @@ export class Known {
   }
 
   /**
-   * The squared error to expect is in proportion to the variance, as measured, and out of distribution (variance 1) that of
-   * all answers as well: errors on a smooth model are so small that by proportion alone any recovery would seem certain.
+   * The expected squared error is proportional to the prediction's variance, by earlier errors. Out of distribution (variance 1) the variance of all
+   * answers is added: errors on a smooth model are so small that by proportion alone every recovery would seem certain.
    *
-   * @returns undefined where it is not finite: values beyond f32, or a forged state
+   * @returns undefined if it is not finite, which takes values beyond f32 or a forged state
    */
   predict({ similarities, kxx }: Similarities): Recollection | undefined {
     const predicted = this.regression.predict(similarities, kxx)
@@ -127,7 +131,7 @@ export class Known {
     return { source: 'memory', error: Math.sqrt(square / outputs), errors, ...lead, ...predicted }
   }
 
-  /** An answer came to a query that had been predicted. */
+  /** Adds the error of a prediction to the sums. */
   observe({ error, variance }: Uncertainty): void {
     if (!error.every(Number.isFinite) || !Number.isFinite(variance)) return
     const { errors } = this
@@ -135,17 +139,17 @@ export class Known {
     errors.variance = FADE * errors.variance + variance + NOISE
   }
 
-  /** Of each output the mean squared difference of an answer to the model's own. */
+  /** Of each output, the mean squared difference between an answer and the model's own. */
   squares(answer: Float32Array, own: Float32Array): number[] {
     return this.#domain.judged.map((each) => rmsDifference(outputIn(answer, each), outputIn(own, each)) ** 2)
   }
 
-  /** One for all outputs, which have units of their own: of several the mean of squared errors over their variances. */
+  /** One error for all outputs: with several outputs, whose units differ, the mean of their squared errors over their variances. */
   pooled(squares: readonly number[]): number {
     return squares.length === 1 ? squares[0] : mean(squares.map((square, i) => square / this.variance[i]))
   }
 
-  /** Remembers a pair, which counts from the next `settle` of the regression on. */
+  /** Remembers a pair; predictions use it after the next `settle` of the regression. */
   put(point: Point, { similarities, kxx }: Similarities, { answer, from }: Pair): void {
     this.similarity.points.put(point, this.next)
     this.regression.place(this.next, similarities, kxx, answer.slice())
@@ -154,47 +158,25 @@ export class Known {
   }
 }
 
-/** Of each output the variance of the first answers about their mean, per value. In steps. */
-function* variances({ judged }: Domain, { answers }: KernelRegression): Generator<void, number[]> {
-  const all: number[] = []
-  for (const each of judged) {
-    const first = answers.slice(0, BLOCK).map((answer) => outputIn(answer, each))
-    const [{ length }, columns] = [first[0], perStep(2 * BLOCK)]
-    let sum = 0
-    for (let from = 0; from < length; from += columns) {
-      sum = squaresAboutMeans(first, from, Math.min(from + columns, length), sum)
-      yield
-    }
-    all.push(sum / (length * first.length) || 1)
-  }
-  return all
+/** Of each output, the variance of the first answers about their mean, per value. */
+function variancesOf({ judged }: Domain, { answers }: KernelRegression): number[] {
+  return judged.map((each) => varianceOf(answers.slice(0, BLOCK).map((answer) => outputIn(answer, each))))
 }
 
-/** Adds a copy of a pair, unless its query is there already. @returns whether it was added */
+/** Adds a copy of a pair, unless there is one with the same query. @returns whether it was added */
 export function collect(pairs: Pair[], { query, answer, from }: Pair): boolean {
   if (pairs.some((other) => other.query.every((value, i) => value === query[i]))) return false
   pairs.push({ query: query.slice(), answer: answer.slice(), from })
   return true
 }
 
-/**
- * All that some pairs tell. In steps of a few milliseconds.
- *
- * @param deciding  how many of the answers may decide which metric it is
- */
-export function* begin(
-  core: Core,
-  domain: Domain,
-  pairs: readonly Pair[],
-  deciding = pairs.length,
-): Generator<void, Known> {
-  const queries = pairs.map(({ query }) => query)
-  const answers = pairs.slice(0, deciding).map(({ answer }) => answer)
-  const similarity = yield* Similarity.learn(core, domain, queries, answers)
+/** A memory of some pairs, and its leave-one-out error, pooled over the outputs. In steps. */
+export function* begin(core: Core, domain: Domain, pairs: readonly Pair[]): Generator<void, Begun> {
+  const similarity = yield* Similarity.learn(core, domain, pairs)
   const plain = yield* Known.fitted(domain, similarity, pairs, yield* similarity.regressed(pairs))
-  if (!similarity.points.mirrors) return plain.known
+  if (!similarity.points.mirrors) return plain
   similarity.mirror = true
   const mirrored = yield* Known.fitted(domain, similarity, pairs, yield* similarity.regressed(pairs))
   similarity.mirror = mirrored.error < (1 - MIRROR_GAIN) * plain.error
-  return similarity.mirror ? mirrored.known : plain.known
+  return similarity.mirror ? mirrored : plain
 }

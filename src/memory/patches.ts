@@ -1,44 +1,40 @@
 /**
- * Features of images for comparing them: raw pixels say little about natural images. After Coates, Lee, Ng, "An
- * Analysis of Single-Layer Networks in Unsupervised Feature Learning", AISTATS 2011: random whitened patches as
- * filters, two-sided rectification, pooling. Beyond the paper: a high threshold, pooling cells that fade into each
- * other, square roots, and filters in mirrored pairs. Constants by measurement on three image sets.
+ * Features by which images are compared, since raw pixels say little about natural images. After Coates, Lee, Ng, "An Analysis of Single-Layer Networks
+ * in Unsupervised Feature Learning", AISTATS 2011: random whitened patches as filters, two-sided rectification, pooling. Not in the paper: a high
+ * threshold, pooling cells that overlap, square roots, and filters in mirrored pairs. The constants were measured on three image sets.
  */
 
 import { checkNames, expected } from '../base/check'
 import { type Random, seeded } from '../base/random'
-import { moments } from '../base/stats'
 import type { Core } from '../core/core'
 import { type FilterBank, SIDE } from '../core/filter-bank'
 import { ARRAY_BYTES } from '../core/space'
 import { FILTERS, mirrored, PART_STEP, PATCH_FEATURES } from './mirror'
-import { finished, paced } from './steps'
+import { finished, paced, perStep } from './steps'
 import type { Archive } from './unpack'
-import { CONTRAST, clippedSum, inverseCovariance, savedContrast, THRESHOLD, whitened } from './whitening'
+import { normaliseAll, savedContrast, THRESHOLD, whitened } from './whitening'
 
-/** Longer sides and more channels are shrunk, so that no image costs more than a few milliseconds. */
+/** Images with longer sides or more channels are shrunk, so that the features of no image take more than a few milliseconds. */
 const LARGEST = 48
 const SMALLEST = 12
 const MOST_CHANNELS = 4
-/** Squares of larger values would not add up in f32, or their patches have no deviation in it. */
+/** Sums of squares of larger pixels overflow in f32. */
 const MOST_PIXEL = 1e18
-const LEAST_CONTRAST = 1e-37
-/** Patches that the whitening is computed from, per value of a patch, and how many of them one step takes. */
+/** Random patches that filters are learned from, per value of a patch. */
 const PATCHES_PER_VALUE = 30
-const PIECE = 256
-/** Samples that the features are standardised over. */
+/** Images by which the features are standardised. */
 const STANDARD = 64
 
 export interface PatchOptions {
   /** Shape of an image: channels first or last, whichever are fewer; at least 12 x 12 when shrunk to 48. */
   shape: readonly number[]
-  /** Images of the kind to come, at least 10. Read, not kept. */
+  /** At least 10 images like those to come. They are read, not kept. */
   samples: readonly Float32Array[]
   /** Default 1. */
   seed?: number
 }
 
-/** What the features of one kind of image are made with; plain numbers. */
+/** All parameters of the features. */
 interface PatchState {
   contrast: number
   mean: Float32Array
@@ -55,31 +51,31 @@ export function hasPatches(shape: readonly number[]): boolean {
   return height >= SMALLEST && width >= SMALLEST
 }
 
-/** Values of an image as the features look at it. */
+/** The number of values of a shrunk image. */
 export function shrunkSize(shape: readonly number[]): number {
   const { channels, height, width } = gridOf(shape)
   return channels * height * width
 }
 
-/** Bytes of the filters: of lines and responses, one value per patch of an image each. */
+/** Bytes that the core takes to filter an image: of each patch, its values and the responses. */
 export function filterBytes(shape: readonly number[]): number {
   const { channels, rows, columns } = gridOf(shape)
   return 2 ** 17 + 4 * (FILTERS + SIDE * SIDE * channels + 1) * rows * (columns + 3)
 }
 
-/** Bytes that learning takes for a while: patches, and their mirror images. */
+/** Bytes that learning takes temporarily: patches, and their mirror images. */
 export function learningBytes(shape: readonly number[]): number {
   const size = gridOf(shape).channels * SIDE * SIDE
   return 2 * PATCHES_PER_VALUE * size * (4 * size + ARRAY_BYTES)
 }
 
-/** Whether an image has features. @param image  shrunk */
+/** Whether features of an image are finite. @param image  shrunk */
 export function isLegible(image: Float32Array): boolean {
   for (let i = 0; i < image.length; i++) if (!(Math.abs(image[i]) <= MOST_PIXEL)) return false
   return true
 }
 
-/** Makes the features function: an image as one row to PATCH_FEATURES values. */
+/** Learns features from samples. @returns the function that computes the PATCH_FEATURES features of an image */
 export function patchFeatures(core: Core, options: PatchOptions): (image: Float32Array) => Float32Array {
   checkNames('', options, ['shape', 'samples', 'seed'])
   const { shape, samples, seed = 1 } = options
@@ -98,7 +94,7 @@ export class Patches {
   readonly #state: PatchState
   readonly #bank: FilterBank
 
-  /** @param bank  of the same filters, where there is one */
+  /** @param bank  a filter bank of the same filters, if there is one already */
   constructor(core: Core, shape: readonly number[], state: PatchState, bank?: FilterBank) {
     const { contrast, mean, filters } = state
     const { channels, height, width } = gridOf(shape)
@@ -116,7 +112,7 @@ export class Patches {
     return { contrast: Float64Array.of(contrast), patch: mean, filters, centre, scale }
   }
 
-  /** @throws RangeError for what `save` never gave */
+  /** @throws RangeError for arrays that `save` never gave */
   static load(core: Core, shape: readonly number[], archive: Archive): Patches {
     const size = gridOf(shape).channels * SIDE * SIDE
     const contrast = savedContrast(archive)
@@ -128,10 +124,9 @@ export class Patches {
   }
 
   /**
-   * Filters from random patches of images, in steps of a few milliseconds.
+   * Learns filters from random patches of images. In steps.
    *
    * @param images  shrunk
-   * @returns when done, the features
    */
   static *learn(
     core: Core,
@@ -142,11 +137,10 @@ export class Patches {
     const random = seeded(seed)
     const grid = gridOf(shape)
     const patches: Float32Array[] = []
-    yield* paced(PATCHES_PER_VALUE * grid.channels * SIDE * SIDE, PIECE, () => {
+    yield* paced(PATCHES_PER_VALUE * grid.channels * SIDE * SIDE, perStep(SIDE * SIDE), () => {
       patches.push(randomPatch(images[random.below(images.length)], grid, random))
     })
-    yield
-    const contrast = yield* normalise(patches)
+    const { contrast } = yield* normaliseAll(patches)
     const learned = { contrast, ...(yield* filtersOf(core, patches, random)) }
     const [centre, scale] = [new Float32Array(PATCH_FEATURES), new Float32Array(PATCH_FEATURES).fill(1)]
     const raw = new Patches(core, shape, { ...learned, centre, scale })
@@ -174,7 +168,7 @@ export class Patches {
     return out
   }
 
-  /** Both parts of them. @param image  shrunk */
+  /** The even and then the odd part of an image's features, in multiples of PART_STEP (see mirror.ts). @param image  shrunk */
   parts(image: Float32Array): Int8Array {
     return this.#bank.parts(image, PART_STEP)
   }
@@ -183,9 +177,9 @@ export class Patches {
 type Grid = ReturnType<typeof gridOf>
 
 /**
- * How an image lies, of `all` channels, which are the shorter of the first and the last axis: how far apart in it are
- * neighbours, and what it is shrunk to. `factor` pixels in each direction become one; what is left over at the edges is
- * cut off. `rows` and `columns` are of patches.
+ * The layout of images of a shape, and of the shrunk images. The first or the last axis, whichever is shorter, has the channels: `all` of them, `channels`
+ * in the shrunk image. `apart`: the distance in values between neighbouring channels, lines and pixels. `factor` pixels in each direction become one;
+ * the remainder at the edges is cut off. `rows`, `columns`: the number of patches.
  */
 function gridOf(shape: readonly number[]) {
   const last = shape[2] < shape[0]
@@ -197,7 +191,7 @@ function gridOf(shape: readonly number[]) {
   return { channels, height, width, factor, all, apart, rows: height - SIDE + 1, columns: width - SIDE + 1 }
 }
 
-/** A small image with channels first: the image itself, or fresh means over squares of pixels and over channels. */
+/** The shrunk image, channels first: the image itself if nothing changes, else fresh means over squares of pixels and over channels. */
 export function shrunk(image: Float32Array, shape: readonly number[]): Float32Array {
   const { channels, height, width, factor, all, apart } = gridOf(shape)
   const [channel, line, pixel] = apart
@@ -233,36 +227,16 @@ function randomPatch(image: Float32Array, grid: Grid, random: Random): Float32Ar
   return patch
 }
 
-/** Patches less their mean, over their deviation, in place. @returns what was added to the variances */
-function* normalise(patches: readonly Float32Array[]): Generator<void, number> {
-  const seen: ReturnType<typeof moments>[] = []
-  yield* paced(patches.length, PIECE, (i) => seen.push(moments(patches[i])))
-  const { sum } = clippedSum(Float64Array.from(seen, ({ variance }) => variance))
-  const contrast = Math.max(LEAST_CONTRAST, (CONTRAST * sum) / patches.length || 1)
-  yield* paced(patches.length, PIECE, (i) => {
-    const [patch, { mean, variance }] = [patches[i], seen[i]]
-    const scale = Math.sqrt(variance + contrast)
-    for (let at = 0; at < patch.length; at++) patch[at] = (patch[at] - mean) / scale
-  })
-  return contrast
-}
-
-/** Some random patches and their mirror images as filters, whitened by all patches and their mirror images. */
+/** Random patches and their mirror images as filters, whitened by all patches and their mirror images. In steps. */
 function* filtersOf(core: Core, patches: readonly Float32Array[], random: Random) {
   const mirror = (patch: Float32Array) => patch.map((_, i) => patch[i - (i % SIDE) + SIDE - 1 - (i % SIDE)])
   const both = patches.slice()
-  yield* paced(patches.length, PIECE, (i) => both.push(mirror(patches[i])))
-  const mean = new Float32Array(patches[0].length)
-  yield* paced(both.length, PIECE, (k) => {
-    for (let i = 0; i < mean.length; i++) mean[i] += both[k][i] / both.length
-  })
-  const inverse = yield* inverseCovariance(core, both, mean, PIECE)
+  yield* paced(patches.length, perStep(4 * patches[0].length), (i) => both.push(mirror(patches[i])))
   const chosen = random.choose(patches.length, FILTERS / 2).map((which) => patches[which])
-  const centred = [...chosen, ...chosen.map(mirror)].map((patch) => patch.map((value, i) => value - mean[i]))
-  return { mean, filters: yield* whitened(centred, inverse, Float64Array) }
+  return yield* whitened(core, both, [...chosen, ...chosen.map(mirror)])
 }
 
-/** Brings features to mean 0 and variance 1, from sums over `count` images; one that never varies to 0. */
+/** Brings features to mean 0 and variance 1, by sums over `count` images; a feature that never varies becomes 0. */
 function standardisation(sums: Float64Array, squares: Float64Array, count: number) {
   const centre = Float32Array.from(sums, (sum) => sum / count)
   const scale = Float32Array.from(squares, (square, i) => {

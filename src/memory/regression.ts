@@ -1,72 +1,77 @@
-/** A Gaussian process regression on all that is remembered, kept up to date in small steps. */
+/** Gaussian process regression on all remembered pairs, kept up to date in small steps. */
 
 import { joined } from '../base/arrays'
-import { type AnswerSample, type JudgedOutput, sampleOf } from '../base/criterion'
+import { type JudgedOutput, sampleOf } from '../base/criterion'
 import * as saved from '../base/saved'
 import type { Core } from '../core/core'
 import { BLOCK, type KernelMatrix } from '../core/kernel-matrix'
-import { solvedAtOnce } from './at-once'
-import { Inverses } from './inverses'
-import { type Fitted, fittedTo, leftOut, meansOf } from './leave-one-out'
-import { finished, PRODUCTS, paced, perStep } from './steps'
-import { Sweep } from './sweep'
+import { fittedTo, leftOut, weightedMeans } from './leave-one-out'
+import { PRODUCTS, paced, perStep } from './steps'
 import type { Archive } from './unpack'
 
-/** Similarities are kept in 16 bits each. */
+/** The kernel matrix holds similarities as 16-bit fractions of this. */
 const FULL = 65535
-/** Rounding leaves no smaller variance of a prediction. */
+/** The smallest variance of a prediction, relative to k(x, x): rounding hides smaller ones. */
 export const LEAST_VARIANCE = 1e-4
-/** Outputs that are solved for at a time; fewer cost as much. */
+/** The core solves for this many outputs at once; fewer take as long. */
 const WIDTH = 12
-/** Outputs that pairs are left out for. */
+/** Values of each output that are compared when pairs are left out. */
 const SAMPLE = 128
+/** With fewer pairs than this, all blocks are solved several times in a row: a small system is cheap, and changes most with every pair. */
+const SEVERAL = 2000
+/** With more outputs than this, all blocks are solved once: 14 sweeps of 137 pairs took 25 s with 100,000 outputs. */
+const MANY = 4096
 
 export interface Predicted {
-  /** The caller's. */
+  /** The caller owns it. */
   answer: Float32Array
-  /** Relative to k(x, x), the least that one block alone leaves. 0: known; about 1: out of distribution. */
+  /** The posterior variance over k(x, x), the least that any one block leaves. 0: a remembered query; about 1: out of distribution. */
   variance: number
 }
 
-/** Of predictions: of each output the squared error per value, and variance relative to k(x, x). */
+/** How far predictions are off. */
 export interface Uncertainty {
+  /** The squared error per value, of each output. */
   error: readonly number[]
+  /** The posterior variance over k(x, x). */
   variance: number
 }
 
 /**
- * (K + noise I) X = Y - mean, solved by block Gauss-Seidel: one block after the other is solved exactly for what the others leave over (Saad, Iterative
- * Methods for Sparse Linear Systems, 2003, 4.1). That costs BLOCK * size * outputs multiplications, in steps, and there is at most one block for every
- * pair that comes: the whole is never solved again, but where outputs are many and pairs few.
+ * Solves (K + noise I) X = Y - mean by block Gauss-Seidel (Saad, Iterative Methods for Sparse Linear Systems, 2003, 4.1): each block of pairs is solved
+ * exactly for what the coefficients of the other blocks leave over. One block takes BLOCK * size * outputs multiplications, in steps. At most one
+ * block is solved for each new pair.
  */
 export class KernelRegression {
-  /** Read-only for others. */
+  /** Y, by the places of pairs. Only this class writes to it. */
   readonly answers: Float32Array[] = []
   readonly #core: Core
   readonly #outputs: number
   readonly #noise: number
-  /** Similarities, which are k(x, x') of each two pairs, and X, the dual coefficients. */
+  /** K, the coefficients X ("shares"), and the inverses of the diagonal blocks of K + noise I. */
   readonly #matrix: KernelMatrix
-  /** Of the blocks of K + noise I. */
-  readonly #inverses: Inverses
-  readonly #sweep = new Sweep((part) => (part === 'all' ? this.#solveAll() : this.#relax(part)))
-  /** Of the first block's answers. */
+  /** Of each inverted block, the sum of all entries of the inverse, and how many pairs the block had. */
+  readonly #inverted = new Map<number, { total: number; pairs: number }>()
+  /** Blocks that must be solved again, the next one first. */
+  #due: number[] = []
+  /** The remaining steps of the block that is being solved. */
+  #solving: Generator<void> | undefined
+  /** The mean of the first answers. */
   #mean: Float64Array | undefined
-  /** The block that is being written over; it counts for nothing until it is full. */
+  /** The block whose pairs are being overwritten; predictions leave it out until it is full. -1: none. */
   #open = -1
-  /** The last pair that was written since all was settled. */
+  /** The last pair that was placed since `settle`. -1: none. */
   #written = -1
 
-  /** @param noise  on the kernel's diagonal: answers differ where features do not tell queries apart */
+  /** @param noise  added to the kernel's diagonal */
   constructor(core: Core, outputs: number, noise: number) {
     this.#core = core
     this.#outputs = outputs
     this.#noise = noise
     this.#matrix = core.kernelMatrix(outputs)
-    this.#inverses = new Inverses(this.#matrix, noise)
   }
 
-  /** What was saved of so many pairs. @throws RangeError for what `save` never gave */
+  /** Reads `size` pairs. @throws RangeError for arrays that `save` never gave */
   static load(core: Core, outputs: number, noise: number, archive: Archive, size: number): KernelRegression {
     const regression = new KernelRegression(core, outputs, noise)
     const kernel = archive.take('kernel', 'u2', (size * (size + 1)) / 2)
@@ -84,11 +89,11 @@ export class KernelRegression {
     regression.#open = saved.integer('pending[0]', open, -1, blocks - 1)
     regression.#written = saved.integer('pending[1]', written, -1, size - 1)
     saved.integer('pending[2]', known, 0, size - BLOCK * (blocks - 1))
-    // The inverses as well, or the first lookup would wait for all of them.
+    // All blocks are inverted now, or the first lookup would have to do it.
     for (let block = 0; block < blocks; block++) {
       const pairs = block < blocks - 1 ? BLOCK : known
       try {
-        if (pairs) finished(regression.#inverses.invert(block, pairs))
+        if (pairs) regression.#invert(block, pairs)
       } catch {
         throw saved.refused('kernel', 'positive definite blocks', `another in block ${block}`)
       }
@@ -100,59 +105,70 @@ export class KernelRegression {
     return this.answers.length
   }
 
-  /** Whether these are the pair's similarities to the pairs before it and to itself, but for rounding. */
+  /** Whether a pair has these similarities to the pairs before it and to itself, up to rounding. */
   agrees(index: number, similarities: ArrayLike<number>): boolean {
     return this.#matrix.get(index).every((value, j) => Math.abs(value - FULL * similarities[j]) <= 2)
   }
 
   /**
-   * Sets pair `index` (at most `size`). It counts for nothing until `settle`; where it is written over another one, nor
-   * do the others of that block, which will be written over next.
+   * Sets the pair at `index`, which is at most `size`. Predictions ignore it until `settle`. If it overwrites a pair, they ignore the whole block until
+   * then, since the block's other pairs are overwritten next.
    *
-   * @param similarities  to all pairs there are, 0..1; the one to `index` is not read
+   * @param similarities  k(x, x') to all pairs, 0..1; the entry at `index` is not read
    * @param kxx           k(x, x)
-   * @param answer        kept as it is: nobody may change it from here on
+   * @param answer        kept without a copy: the caller must not change it
    */
   place(index: number, similarities: ArrayLike<number>, kxx: number, answer: Float32Array): void {
     const block = Math.floor(index / BLOCK)
-    const added = index === this.size
-    if (!added && block !== this.#open) this.#reopen(block)
+    const isAdded = index === this.size
+    if (!isAdded && block !== this.#open) this.#reopen(block)
     const row = new Uint16Array(Math.max(this.size, index + 1))
     for (let j = 0; j < this.size; j++) row[j] = Math.round(FULL * similarities[j])
     row[index] = Math.round(FULL * kxx)
     this.#matrix.set(index, row)
     this.answers[index] = answer
     this.#written = index
-    if (!added) this.#inverses.drop(block) // else the inverse without it still holds
+    if (!isAdded) this.#inverted.delete(block) // the inverse of a block that only grows is still that of its first pairs
   }
 
-  /** The coefficients of a block become 0, and the other blocks are due, to make up for it. */
+  /** Sets the coefficients of a block to 0; all blocks must be solved again to make up for it. */
   #reopen(block: number): void {
     this.#open = block
     const [from, to] = this.#range(block)
     if (from >= to) return
     for (let i = from; i < to; i++) this.#matrix.shares(i).fill(0)
-    this.#sweep.plan(block, this.size, this.#outputs)
+    this.#plan(block)
   }
 
-  /** To be called after every `place` when the first block is settled: solves a bit further, with `work`. */
-  advance(): void {
-    this.#sweep.begin(this.#open)
+  /** All blocks must be solved again: first `first`, then the older ones, last the newer ones. */
+  #plan(first: number): void {
+    const blocks = Math.ceil(this.size / BLOCK)
+    const order = Array.from({ length: blocks }, (_, i) => (first - i + blocks) % blocks)
+    const sweeps = blocks === 1 || this.#outputs > MANY ? 1 : Math.max(1, Math.floor(SEVERAL / this.size))
+    this.#due = Array.from({ length: sweeps }, () => order).flat()
   }
 
-  /** Does a step of what `advance` began. @returns whether there is more of it */
+  /** Begins to solve the next block; `work` does it. To be called after every `place`. @returns false if no block was due */
+  advance(): boolean {
+    const block = this.#due.shift()
+    if (block !== undefined && block !== this.#open) this.#solving = this.#relax(block)
+    return block !== undefined
+  }
+
+  /** Does a step of what `advance` began. @returns whether more steps remain */
   work(): boolean {
-    return this.#sweep.work()
+    if (this.#solving?.next().done) this.#solving = undefined
+    return this.#solving !== undefined
   }
 
-  /** What was written counts from here on: all blocks are due. To be called when one that is written over is full. */
+  /** From now on predictions use the placed pairs. To be called when an overwritten block is full. */
   settle(): void {
-    this.#sweep.plan(Math.floor(Math.max(0, this.#written) / BLOCK), this.size, this.#outputs)
+    this.#plan(Math.floor(Math.max(0, this.#written) / BLOCK))
     this.#open = -1
     this.#written = -1
   }
 
-  /** The pairs at some places alone, in this order, in steps: similar as they were, and solved anew. */
+  /** A regression on the pairs at these places alone, in this order. In steps. */
   *only(places: readonly number[]): Generator<void, KernelRegression> {
     const made = new KernelRegression(this.#core, this.#outputs, this.#noise)
     yield* paced(places.length, perStep(Math.max(4 * this.size, this.#outputs)), (i) => {
@@ -164,31 +180,24 @@ export class KernelRegression {
     return made
   }
 
-  /** Settles the first pairs, in steps: then there is something to predict from. */
+  /** Solves for the first pairs; before, nothing can be predicted. In steps. */
   *begin(): Generator<void> {
     this.settle()
-    const sums = new Float64Array(this.size).fill(1) // all weigh the same
-    this.#mean = yield* meansOf({ answers: this.answers, sums, total: this.size })
-    while (this.#sweep.begin(this.#open)) while (this.work()) yield
+    this.#mean = weightedMeans(this.answers, new Float64Array(this.size).fill(1 / this.size))
+    while (this.advance()) while (this.work()) yield
   }
 
-  /** Settles what was written last, and solves all that is due. */
+  /** Solves for all pairs, the last ones included. */
   finish(): void {
     while (this.work()) {}
     if (this.#written >= 0) this.settle()
-    while (this.#sweep.begin(this.#open)) while (this.work()) {}
+    while (this.advance()) while (this.work()) {}
   }
 
-  /** All pairs but those of the open block. */
-  #solveAll(): Generator<void> {
-    const places = [...this.answers.keys()].filter((place) => Math.floor(place / BLOCK) !== this.#open)
-    return solvedAtOnce(this.#core, this.#matrix, this.#noise, places, this.answers, this.#mean as Float64Array)
-  }
-
-  /** Solves one block for what the others leave over, a few outputs and of them a few pairs at a time. */
+  /** Solves one block for what the other blocks leave over. A step takes some outputs, and some of the block's pairs. */
   *#relax(block: number): Generator<void> {
     const count = Math.min(BLOCK, this.size - block * BLOCK)
-    if (this.#inverses.of(block)?.pairs !== count) yield* this.#inverses.invert(block, count)
+    if (this.#inverted.get(block)?.pairs !== count) this.#invert(block, count)
     const perPair = WIDTH * this.size
     const width = WIDTH * Math.max(1, Math.floor(PRODUCTS / (BLOCK * perPair)))
     const pairs = Math.min(BLOCK, 2 * Math.max(1, Math.floor(PRODUCTS / (2 * perPair))))
@@ -203,7 +212,7 @@ export class KernelRegression {
     }
   }
 
-  /** What all coefficients leave over of the answers of pairs from .. to - 1 of a block; into their rows of `rest`. */
+  /** Writes into `rest`, for pairs from .. to - 1 of a block and some outputs, the answers minus what all coefficients explain. */
   #leftOver(rest: Float32Array, block: number, [from, to]: number[], [first, last]: number[]): void {
     const mean = this.#mean as Float64Array
     const predicted = this.#matrix.predict(block, [from, to], [first, last])
@@ -214,6 +223,14 @@ export class KernelRegression {
         rest[i * (last - first) + c - first] = answer[c] - mean[c] - predicted[at] / FULL - this.#noise * own[c - first]
       }
     }
+  }
+
+  /** Inverts the block, or its first pairs; about a millisecond. */
+  #invert(block: number, pairs: number): { inverse: Float64Array; total: number } {
+    const inverse = this.#matrix.invert(block, pairs, this.#noise)
+    const total = inverse.reduce((a, b) => a + b, 0)
+    this.#inverted.set(block, { total, pairs })
+    return { inverse, total }
   }
 
   /**
@@ -228,33 +245,27 @@ export class KernelRegression {
     for (let block = 0; block * BLOCK < this.size; block++) {
       if (block === this.#open) continue
       const [from, to] = this.#range(block)
-      const { total } = this.#inverses.of(block) ?? finished(this.#inverses.invert(block, to - from))
+      const { total } = this.#inverted.get(block) ?? this.#invert(block, to - from)
       const { square, ones } = this.#matrix.quadratic(block, similarities)
-      const explained = square - (1 - ones) ** 2 / total // as in ordinary kriging
+      const explained = square - (1 - ones) ** 2 / total // the variance of ordinary kriging
       variance = Math.min(variance, kxx - explained)
     }
     return { answer, variance: Math.max(variance / kxx, LEAST_VARIANCE) }
   }
 
-  /** The first pairs; of each output at most 128 values, evenly spread, which show the error of all. In steps. */
-  *first(judged: readonly JudgedOutput[]): Generator<void, Fitted & AnswerSample> {
-    const { inverse, total } = yield* this.#inverses.invert(0, this.#range(0)[1])
-    const sample = sampleOf(this.answers.slice(0, BLOCK), judged, SAMPLE)
-    return { ...fittedTo(sample.answers, inverse), total, spans: sample.spans }
-  }
-
-  /** Means over the first pairs, each predicted from all the others. In steps. */
+  /** Leave-one-out errors of the first block's pairs, over at most SAMPLE values of each output. In steps. */
   *leaveOneOut(judged: readonly JudgedOutput[]): Generator<void, Uncertainty> {
-    const first = yield* this.first(judged)
-    const n = first.answers.length
+    const { inverse } = this.#invert(0, this.#range(0)[1])
+    const { answers, spans } = sampleOf(this.answers.slice(0, BLOCK), judged, SAMPLE)
+    const n = answers.length
     const own = this.#matrix.own(0)
     const residuals: Float64Array[] = []
     let variance = 0
-    yield* leftOut(first, (i, left) => {
+    yield* leftOut(fittedTo(answers, inverse), (i, left) => {
       residuals.push(left.residual)
       variance += (left.variance - this.#noise) / (own[i] / FULL)
     })
-    const error = first.spans.map(({ from, size }) => {
+    const error = spans.map(({ from, size }) => {
       let sum = 0
       for (let c = from; c < from + size; c++) for (let i = 0; i < n; i++) sum += residuals[i][c] ** 2 / (n * size)
       return sum
@@ -262,12 +273,12 @@ export class KernelRegression {
     return { error, variance: variance / n }
   }
 
-  /** Arrays by name, for `load`. The block that is due first is solved before; all of them after `finish`. */
+  /** Arrays by name, for `load`. The next due block is solved first; `finish` would solve all of them. */
   save(): Record<string, Float32Array | Float64Array | Uint16Array> {
     while (this.work()) {}
     this.advance()
     while (this.work()) {}
-    const inverted = this.#inverses.of(Math.floor((this.size - 1) / BLOCK))?.pairs ?? 0
+    const inverted = this.#inverted.get(Math.floor((this.size - 1) / BLOCK))?.pairs ?? 0
     const rows = this.answers.map((_, i) => this.#matrix.get(i))
     const coefficients = this.answers.map((_, i) => this.#matrix.shares(i))
     return {
@@ -279,7 +290,7 @@ export class KernelRegression {
     }
   }
 
-  /** The pairs of a block: from .. to - 1. */
+  /** The places from .. to - 1 of a block's pairs. */
   #range(block: number): [from: number, to: number] {
     return [block * BLOCK, Math.min((block + 1) * BLOCK, this.size)]
   }

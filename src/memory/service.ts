@@ -3,13 +3,13 @@
 import type { Recovered } from '../base/prediction'
 import type { Agreement } from './agreements'
 
-/** What the memory predicts for a query. */
+/** The memory's prediction for a query. */
 export interface RecalledAnswer extends Recovered {
-  /** The probability that the model's own answer would be as right; undefined until enough late answers have come. */
+  /** The probability that the answer is right; undefined until enough recoveries were graded. */
   readonly confidence: number | undefined
-  /** The signals that the confidence is computed from, for `grade`. */
+  /** The inputs of the calibration that gave the confidence; needed by `grade`. */
   readonly signals: readonly number[] | undefined
-  /** Increases with each `forget`: older recollections are neither given nor graded. */
+  /** Increases with each `forget`; recollections of an older epoch are neither given nor graded. */
   readonly epoch: number
 }
 
@@ -21,58 +21,59 @@ export interface Rehearsal {
 }
 
 export interface MemoryStats {
-  /** Pairs of query and answer in the memory. */
+  /** The number of remembered pairs. */
   readonly pairs: number
-  /** How far answers without labels may differ to agree; undefined with labels, or until it is learned. */
+  /** The largest difference between an answer without labels and the model's own that counts as right; undefined with labels, and until it is learned. */
   readonly tolerance: number | undefined
-  /** The same for each of several outputs. */
+  /** The tolerance of each output, if there are several. */
   readonly tolerances: Record<string, number | undefined>
-  /** How often recovered answers agreed with the model's own, which came late. */
+  /** How often recovered answers were right, by the model's own answers that came later. */
   readonly agreements: Agreement[]
 }
 
-/** Queries and answers are vectors. Nobody writes to them. `from`: the identity of the worker that answered. */
+/** Queries and answers are vectors that nobody changes. `from` is the identity of the worker that answered. */
 export interface MemoryService {
-  /** Whether it knows enough to be asked. */
+  /** Whether it knows enough to recover answers. */
   readonly isWarm: boolean
   /** Moving average of what a lookup takes, ms; Infinity before the first. */
   readonly lookupMs: number
   /**
-   * What it knows of a query.
+   * Predicts the answer to a query.
    *
-   * @param withinMs  where the lookups before it would take longer, it is not looked up
-   * @param done      once, before this returns or later; undefined where nothing is known of the query, or there is no time. And what the lookup took, ms; undefined where there was none
+   * @param withinMs  there is no lookup if earlier lookups would take a large part of this time
+   * @param done      called once, before this returns or later, with the prediction, and with the time of the lookup in ms. The prediction is undefined
+   *   if the memory knows too little or there is no time; the time is undefined if there was no lookup
    */
   recall(
     query: Float32Array,
     withinMs: number,
     done: (said: RecalledAnswer | undefined, ms: number | undefined) => void,
   ): void
-  /** Whether what was recalled may still be given and graded. */
+  /** Whether a recollection may still be given and graded. */
   isCurrent(said: RecalledAnswer): boolean
-  /** Of several recoveries of one query, also decoded ones, that of the highest confidence; asked of a memory that knows nothing, too. @param all  at least one */
+  /** The recovery of the highest confidence. @param all  recoveries of one query, from the memory or decoded; at least one */
   best<T extends Recovered>(all: readonly T[]): { recovery: T; confidence: number | undefined }
-  /** The model's own answer has come: it teaches how often recoveries are right. @returns whether this one was; undefined where nobody can say yet */
+  /** Learns from the model's own answer whether a given recovery was right. @returns whether it was; undefined until the tolerance is known */
   grade(said: Recovered, own: Float32Array, from: string | undefined): boolean | undefined
-  /** Whether what was recalled, or kept, is as right as the model's own answer; undefined where nobody can say yet. Teaches nothing. */
+  /** Whether an answer is as right as the model's own; undefined until the tolerance is known. Nothing is learned from it. */
   agrees(recalled: Float32Array, own: Float32Array): boolean | undefined
-  /** As `grade`, for what was not given: it is learned from, but not counted. */
+  /** As `grade`, for a recovery that was not given: it is learned from, but not counted in `stats`. */
   rehearse(said: Recovered, own: Float32Array, from: string | undefined): void
   /**
-   * The model's own answer, with time or without: where many wait to be learned it is passed over.
+   * Learns the model's own answer, unless many answers wait to be learned.
    *
-   * @param said  what was recalled, and was not graded: it is rehearsed where there is no time
+   * @param said  a recollection of the query that was not graded; it is rehearsed if the answer is not learned
    */
   learn(query: Float32Array, own: Float32Array, from: string | undefined, said?: RecalledAnswer): void
-  /** What recoveries would have been worth: each teaches how often they are right, once there is time. @param bytes  that these hold on to */
+  /** Rehearses recoveries when there is time. @param bytes  that they hold */
   study(rehearsals: Iterable<readonly Rehearsal[]>, bytes: number): void
-  /** Takes out what an identity's answers taught, as if they had never come: from here on nothing of it is given or graded. */
+  /** Removes what a worker's answers taught, as if they had never come. Recollections from before are neither given nor graded. */
   forget(from: string): void
-  /** Forgets all: the model is another. */
+  /** Forgets everything, since the model has changed. */
   renew(): void
-  /** All that was learned, the last answer included, for the option `state`. @throws ApproxiferError WORKER where the memory is lost meanwhile */
+  /** All that was learned, the last answer included, for the option `state`. @throws ApproxiferError WORKER if the memory is lost meanwhile */
   save(): Promise<Uint8Array>
   stats(): MemoryStats
-  /** Whoever waits for something, or asks for it later, is told that there is nothing. */
+  /** Lookups that are open or come later find nothing. */
   close(): void
 }

@@ -1,29 +1,29 @@
 /**
- * Features of signals, sound or a sensor's: as those of images (patches.ts), along time. Raw samples say nothing of a
- * signal that begins a little later (spoken digits: 22 % of the labels right, 95 % by these).
+ * Features of signals, such as sound: like those of images (patches.ts), along time. Raw samples cannot compare signals of which one begins a little later
+ * (spoken digits: 22 % of the labels right, 95 % with these features).
  */
 
 import { seeded } from '../base/random'
-import { moments } from '../base/stats'
 import type { Core } from '../core/core'
 import { ARRAY_BYTES } from '../core/space'
 import { paced, perStep } from './steps'
 import type { Archive } from './unpack'
-import { CONTRAST, clippedSum, inverseCovariance, savedContrast, THRESHOLD, whitened } from './whitening'
+import { normalise, normaliseAll, savedContrast, THRESHOLD, whitened } from './whitening'
 
-/** Samples in a patch, per channel; filters; parts that time is divided into. */
+/** Samples in a patch, per channel. */
 const SIDE = 16
 const FILTERS = 32
+/** Parts that a signal is divided into along time; responses are pooled in each. */
 const CELLS = 16
-/** Length from which a row is a signal, and channels up to which. */
+/** An input counts as a signal if it is at least this long and has at most this many channels. */
 const SHORTEST = 256
 const CHANNELS = 4
-/** Patches of a signal that are filtered, at most. */
+/** The most patches of a signal that are filtered. */
 const MOST_PATCHES = 1024
-/** Patches that the whitening is computed from. */
+/** Random patches that filters are learned from. */
 const PATCHES = 4000
 
-/** Values in a signal's features. */
+/** The number of features of a signal. */
 export const SIGNAL_FEATURES = FILTERS * CELLS
 
 /** Whether a shape is that of a signal: [L], [1, L] or [C, L] with few channels that are long. */
@@ -39,7 +39,7 @@ function sizesOf(shape: readonly number[]) {
   return { channels, length, stride, count: Math.floor((length - SIDE) / stride) + 1 }
 }
 
-/** Bytes that learning takes for a while, with the features of one signal. */
+/** Bytes that learning takes temporarily, with the features of one signal. */
 export function signalBytes(shape: readonly number[]): number {
   const { channels, count } = sizesOf(shape)
   const width = channels * SIDE
@@ -51,7 +51,7 @@ export class Signals {
   readonly #contrast: number
   readonly #filters: Float32Array
   readonly #sizes: ReturnType<typeof sizesOf>
-  /** CELLS rows: what each patch counts in each part of time, nearer ones the more. */
+  /** CELLS rows: the weight of each patch in that cell; patches near its middle weigh more. */
   readonly #pool: Float32Array
 
   /** @param filters  FILTERS rows of a patch's length */
@@ -68,34 +68,27 @@ export class Signals {
     return { contrast: Float64Array.of(this.#contrast), filters: this.#filters }
   }
 
-  /** @throws RangeError for what `save` never gave */
+  /** @throws RangeError for arrays that `save` never gave */
   static load(core: Core, shape: readonly number[], archive: Archive): Signals {
     const contrast = savedContrast(archive)
     return new Signals(core, shape, contrast, archive.take('filters', 'f4', FILTERS * SIDE * sizesOf(shape).channels))
   }
 
-  /** Filters from random patches of some signals, in steps of a few milliseconds. */
+  /** Learns filters from random patches of some signals. In steps. */
   static *learn(core: Core, shape: readonly number[], signals: readonly Float32Array[]): Generator<void, Signals> {
     const sizes = sizesOf(shape)
     const random = seeded(1)
-    const width = sizes.channels * SIDE
     const patches: Float32Array[] = []
-    const variances = new Float64Array(PATCHES)
-    yield* paced(PATCHES, perStep(4 * width), (i) => {
+    yield* paced(PATCHES, perStep(4 * SIDE), () => {
       const signal = signals[random.below(signals.length)]
       patches.push(patchAt(signal, random.below(sizes.length - SIDE + 1), sizes))
-      variances[i] = moments(patches[i]).variance
     })
-    const { usual, sum } = clippedSum(variances)
-    const contrast = CONTRAST * (sum / PATCHES) || 1
-    yield* paced(PATCHES, perStep(4 * width), (i) => normalise(patches[i], contrast))
-    const inverse = yield* inverseCovariance(core, patches, new Float32Array(width), PATCHES)
-    const chosen = loud(variances, usual, FILTERS).map((which) => patches[which])
-    const filters = yield* whitened(chosen, inverse, Float32Array)
-    return new Signals(core, shape, contrast, filters)
+    const { contrast, variances, usual } = yield* normaliseAll(patches)
+    const chosen = loud(variances, usual).map((which) => patches[which])
+    return new Signals(core, shape, contrast, (yield* whitened(core, patches, chosen)).filters)
   }
 
-  /** @returns SIGNAL_FEATURES values, fresh: part of time x filter */
+  /** @returns SIGNAL_FEATURES values, fresh: cell x filter */
   of(signal: Float32Array): Float32Array {
     const { channels, count, stride } = this.#sizes
     const width = channels * SIDE
@@ -127,35 +120,28 @@ function patchAt(signal: Float32Array, at: number, { channels, length }: { chann
   return patch
 }
 
-/** In place: less its mean, over its deviation. */
-function normalise(patch: Float32Array, contrast: number): void {
-  const { mean, variance } = moments(patch)
-  const scale = 1 / Math.sqrt(variance + contrast)
-  for (let i = 0; i < patch.length; i++) patch[i] = (patch[i] - mean) * scale
-}
-
-/** Patches drawn by how loud they are: most of a recording may be silence. */
-function loud(variances: Float64Array, usual: number, count: number): number[] {
+/** Draws FILTERS patches, loud ones more often: most of a recording may be silence. */
+function loud(variances: Float64Array, usual: number): number[] {
   const random = seeded(2)
   const chosen: number[] = []
-  for (let tries = 0; chosen.length < count && tries < 100 * count; tries++) {
+  for (let tries = 0; chosen.length < FILTERS && tries < 100 * FILTERS; tries++) {
     const which = random.below(variances.length)
     if (random.next() * usual <= variances[which]) chosen.push(which)
   }
-  while (chosen.length < count) chosen.push(random.below(variances.length)) // all alike
+  while (chosen.length < FILTERS) chosen.push(random.below(variances.length)) // if hardly any patch is loud
   return chosen
 }
 
+/** CELLS rows of `count` weights, each row a triangle about the middle of its cell. */
 function poolOf(count: number): Float32Array {
   const pool = new Float32Array(CELLS * count)
   for (let cell = 0; cell < CELLS; cell++) {
     const row = pool.subarray(cell * count, (cell + 1) * count)
-    const [from, to] = [-0.5, 1.5].map((side) => Math.round(((cell + side) * count) / CELLS)) // others are further off
-    for (let at = Math.max(0, from - 1); at < Math.min(count, to + 1); at++)
+    for (let at = 0; at < count; at++) {
       row[at] = Math.max(0, 1 - Math.abs(((at + 0.5) * CELLS) / count - 0.5 - cell))
-    let total = 0
-    for (let at = Math.max(0, from - 1); at < Math.min(count, to + 1); at++) total += row[at]
-    for (let at = Math.max(0, from - 1); at < Math.min(count, to + 1); at++) row[at] /= total || 1
+    }
+    const total = row.reduce((sum, weight) => sum + weight, 0) || 1
+    for (let at = 0; at < count; at++) row[at] /= total
   }
   return pool
 }

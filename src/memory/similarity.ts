@@ -1,9 +1,9 @@
-/** How alike queries are, by their values or by features, and the remembered ones, ready to be compared with others. */
+/** How alike queries are, by their values or features; and the remembered queries, ready for comparison. */
 
 import { size } from '../base/tensor'
 import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
-import { type Domain, ownFeatures } from './domain'
+import type { Domain } from './domain'
 import { chooseMetric, studied } from './metric'
 import { type Point, PointTable, toMirror } from './mirror'
 import type { Pair } from './pairs'
@@ -15,22 +15,22 @@ import type { Kernel, KernelName, Metric, TriedMetric } from './study'
 import { kernels, scaled, squaredLengthScale } from './study'
 import type { Archive } from './unpack'
 
-/** What is compared in the end; the user's own features are values. */
+/** What is compared of queries; the user's own features count as values. */
 export type Compared = 'values' | 'signals' | 'patches'
 
-/** What makes the features of a query, unless these are its values or the user's own. */
+/** Computes features of queries; undefined: their values, or the user's own features, are compared. */
 type Embedding = Patches | Signals | undefined
 
-/** Queries that patches are learned from: the latest, since those before may be test patterns. */
+/** Filters are learned from this many of the first images: from the last ones, since the earlier ones may be test patterns. */
 const SAMPLES = 64
 
-/** What a query is like to the remembered ones. */
+/** How alike a query is to the remembered queries. */
 export interface Similarities {
-  /** k(x, x') to each of them, 0..1. */
+  /** k(x, x') to each remembered query, 0..1. */
   similarities: Float32Array
   /** k(x, x). */
   kxx: number
-  /** The least squared distance, in squared length scales. */
+  /** The smallest squared distance, over the squared length scale. */
   nearest: number
 }
 
@@ -44,14 +44,13 @@ export interface SimilarityState {
 
 export class Similarity {
   readonly points: PointTable
-  /** Whether mirror images count as alike. */
+  /** Whether an image is as alike to the mirror image of another as to that image itself. */
   mirror = false
   readonly #core: Core
   readonly #domain: Domain
   readonly #embedding: Embedding
-  /** Undefined for patches, of which all features count the same. */
+  /** Undefined for patches: all of their features count the same. */
   readonly #metric: Metric | undefined
-  /** Of the kernel. */
   #squaredLengthScale = 1
 
   private constructor(core: Core, domain: Domain, embedding: Embedding, metric?: Metric) {
@@ -62,21 +61,16 @@ export class Similarity {
     this.points = new PointTable(core, domain.capacity, metric?.scales.length)
   }
 
-  /** Decided by some queries and the answers to the first of them; it holds all. In steps. @param queries  reduced */
-  static *learn(
-    core: Core,
-    domain: Domain,
-    queries: readonly Float32Array[],
-    answers: readonly Float32Array[],
-  ): Generator<void, Similarity> {
-    const { embedding, tried, vectors } = yield* decided(core, domain, queries, answers)
-    const made = new Similarity(core, domain, embedding, tried)
-    const pointOf = (i: number) => (vectors ? made.#scaled(vectors[i]) : made.point(queries[i]))
-    yield* made.#fill(queries.length, pointOf)
+  /** Decides by the first pairs how queries are compared, and holds their queries. In steps. */
+  static *learn(core: Core, domain: Domain, pairs: readonly Pair[]): Generator<void, Similarity> {
+    const { embedding, metric, vectors } = yield* decided(core, domain, pairs)
+    const made = new Similarity(core, domain, embedding, metric)
+    const pointOf = (i: number) => (vectors ? made.#scaled(vectors[i]) : made.point(pairs[i].query))
+    yield* made.#fill(pairs.length, pointOf)
     return made
   }
 
-  /** The remembered queries at some places, in this order, as they are or under another metric; in steps. */
+  /** The remembered queries at these places, in this order. In steps. @param metric  default: the present one */
   *renewed(places: readonly number[], metric?: Metric): Generator<void, Similarity> {
     const made = new Similarity(this.#core, this.#domain, this.#embedding, metric ?? this.#metric)
     made.mirror = this.mirror
@@ -87,7 +81,7 @@ export class Similarity {
     return made
   }
 
-  /** Which metric compares the remembered queries at some places best, and how good today's is; patches have none. */
+  /** The best metric for the remembered queries at these places, and the present one, with their losses; undefined for patches. */
   *reconsidered(
     places: readonly number[],
     pairs: readonly Pick<Pair, 'answer'>[],
@@ -98,14 +92,14 @@ export class Similarity {
     const { length } = metric.scales
     const some = places.slice(-studied(length))
     const answers = pairs.slice(-some.length).map(({ answer }) => answer)
-    const rows: Float32Array[] = []
-    yield* paced(some.length, perStep(length), (i) => rows.push(this.#vector(some[i])))
+    const rows = some.map((place) => this.#vector(place))
+    yield
     const options = { criterion, parts: length === size({ shape }) ? parts : [length], known: [metric] }
     const { best, known } = yield* chooseMetric(this.#core, rows, answers, options)
     return { best, now: known[0] }
   }
 
-  /** A regression on all that it holds, in steps. @param pairs  with the answers to these, in their order */
+  /** A regression on the answers to all remembered queries. In steps. @param pairs  in the order of the queries */
   *regressed(pairs: readonly Pick<Pair, 'answer'>[]): Generator<void, KernelRegression> {
     const regression = new KernelRegression(this.#core, this.#domain.outputs, this.noise)
     const operations = Math.max(16 * pairs.length, this.#domain.outputs)
@@ -119,7 +113,7 @@ export class Similarity {
     return regression
   }
 
-  /** Noise variance for the kernel's diagonal. With mirror images there are twice as many neighbours. */
+  /** Noise variance for the kernel's diagonal; half of it with mirror images, which double the neighbours. */
   get noise(): number {
     const { noise } = this.#kernel
     return this.mirror ? noise / 2 : noise
@@ -129,24 +123,24 @@ export class Similarity {
     return kernels[this.#metric?.kernel ?? 'smooth']
   }
 
-  /** A query as it is compared; fresh. @param query  reduced */
+  /** What is compared of a query; fresh. @param query  as `reduced` in domain.ts gives it */
   point(query: Float32Array): Point {
     const embedding = this.#embedding
     if (embedding instanceof Patches) return embedding.parts(query)
-    return this.#scaled(vectorOf(query, this.#domain, embedding))
+    return this.#scaled(embedding ? embedding.of(query) : query)
   }
 
   #scaled(vector: Float32Array): Float32Array {
     return scaled(vector, (this.#metric as Metric).scales)
   }
 
-  /** A remembered query's values before they were scaled. */
+  /** A remembered query's values, unscaled. */
   #vector(place: number): Float32Array {
     const { scales } = this.#metric as Metric
     return (this.points.at(place) as Float32Array).map((value, k) => value / scales[k])
   }
 
-  /** To the first `count` remembered ones. */
+  /** The similarities of a query to the first `count` remembered queries. */
   to(point: Point, count: number): Similarities {
     const { covariance } = this.#kernel
     const rate = 1 / this.#squaredLengthScale
@@ -162,7 +156,7 @@ export class Similarity {
     return { similarities, kxx, nearest: rate * nearest }
   }
 
-  /** Of a remembered query to the first `count`. */
+  /** The similarities of a remembered query to the first `count` remembered queries. */
   at(place: number, count: number): Similarities {
     return this.to(this.points.at(place), count)
   }
@@ -179,7 +173,7 @@ export class Similarity {
     return { ...this.points.save(count), ...scales, ...this.#embedding?.save() }
   }
 
-  /** @throws RangeError for what `save` never gave */
+  /** @throws RangeError for arrays that `save` never gave */
   static load(core: Core, domain: Domain, state: SimilarityState, archive: Archive, count: number): Similarity {
     const { shape, sample } = domain
     const patches = state.compared === 'patches' ? Patches.load(core, shape, archive) : undefined
@@ -193,56 +187,43 @@ export class Similarity {
     return made
   }
 
-  /** The first queries it holds, and by them the length scale. */
+  /** Fills the table, and sets the length scale by the distances in it. */
   *#fill(count: number, pointOf: (index: number) => Point): Generator<void> {
     yield* paced(count, this.#embedding ? 1 : perStep(4 * this.points.width), (i) => this.points.put(pointOf(i), i))
     const distances: Float32Array[] = []
     yield* paced(Math.min(count, BLOCK), perStep(BLOCK * this.points.width), (i) => {
       distances.push(this.points.distances(this.points.at(i), i).plain.slice())
     })
-    this.#squaredLengthScale = yield* squaredLengthScale(distances)
+    this.#squaredLengthScale = squaredLengthScale(distances)
   }
 }
 
-/** Vectors of the queries, where they are made already. Patches have no metric. */
 interface Decided {
   embedding: Embedding
-  tried?: TriedMetric
+  /** Undefined for patches. */
+  metric?: TriedMetric
+  /** The values of all queries that are compared, if they are computed already. */
   vectors?: Float32Array[]
 }
 
-/** As images, signals or values, and under which metric: whatever predicts some answers best when each is left out. */
-function* decided(
-  core: Core,
-  domain: Domain,
-  queries: readonly Float32Array[],
-  answers: readonly Float32Array[],
-): Generator<void, Decided> {
+/** Chooses a metric, and whether values or signal features are compared, by leave-one-out error. In steps. */
+function* decided(core: Core, domain: Domain, pairs: readonly Pair[]): Generator<void, Decided> {
   const { shape, parts, criterion, features, open, sample } = domain
+  const queries = pairs.map(({ query }) => query)
   if (features === 'patches') return { embedding: yield* Patches.learn(core, shape, queries.slice(-SAMPLES)) }
+  const answers = pairs.map(({ answer }) => answer)
   const ways: (Signals | undefined)[] = features === 'signals' ? [] : [undefined]
   if (features === 'signals' || open) ways.push(yield* Signals.learn(core, shape, queries))
   const ranked: Required<Decided>[] = []
   for (const embedding of ways) {
-    const made = embedding || sample !== undefined
     const vectors: Float32Array[] = []
     for (const query of queries) {
-      vectors.push(vectorOf(query, domain, embedding))
-      if (made) yield
+      vectors.push(embedding ? embedding.of(query) : query)
+      if (embedding) yield
     }
-    const options = { criterion, parts: made ? [vectors[0].length] : parts }
-    const { best } = yield* chooseMetric(core, vectors.slice(0, answers.length), answers, options)
-    ranked.push({ embedding, tried: best, vectors })
+    const options = { criterion, parts: embedding || sample ? [vectors[0].length] : parts }
+    const { best } = yield* chooseMetric(core, vectors, answers, options)
+    ranked.push({ embedding, metric: best, vectors })
   }
-  return ranked.reduce((best, each) => (each.tried.loss < best.tried.loss ? each : best))
-}
-
-/** The values of a query that are compared, before they are scaled. */
-function vectorOf(
-  query: Float32Array,
-  { features, sample, early }: Domain,
-  embedding: Signals | undefined,
-): Float32Array {
-  if (typeof features === 'function' && !early) return ownFeatures(features, query, sample?.length)
-  return embedding ? embedding.of(query) : query
+  return ranked.reduce((best, each) => (each.metric.loss < best.metric.loss ? each : best))
 }

@@ -1,4 +1,4 @@
-/** A memory in a thread of its own: lookups and lessons are messages, and the loop is left to the queries. */
+/** A memory in a thread of its own: lookups and answers to learn are messages, so that they hold up no query. */
 
 import type { Clock } from '../base/clock'
 import { ApproxiferError } from '../base/errors'
@@ -6,47 +6,58 @@ import type { DeviationState } from '../base/stats'
 import type { Thread } from '../platform/platform'
 import type { Graded } from './calibration'
 import type { Spread } from './confidence'
-import { averaged, type MemoryHost, type Rated, type Taken, type TrainingStep, WAITING } from './host'
-import { type Envelope, type MemoryPlan, type MemorySnapshot, type Order, ordersIn, type Report } from './messages'
+import { averaged, type MemoryHost, type OnFound, type Taken, type TrainingStep, WAITING } from './host'
+import {
+  type Envelope,
+  type MemoryPlan,
+  type MemorySnapshot,
+  type Order,
+  ordersIn,
+  type Replies,
+  type Report,
+} from './messages'
 
-/** Of queries and answers that are on their way or wait there; one is always sent. */
+/** The most bytes of queries and answers that are on their way to the thread or wait there; a single one is always sent. */
 const MOST_BYTES = 2 ** 24
-/** Nobody waits longer for a lookup than it is of use: at least a moment, since timers are that coarse, and not for ever, also where there is no deadline. */
-const ofUse = (withinMs: number) => Math.min(Math.max(withinMs, 2), 10_000)
+/** Bounds of the time after which a lookup without a reply is given up, ms: timers are no finer, and a thread may hang. */
+const LEAST_MS = 2
+const MOST_MS = 10_000
 /**
- * A lookup waits for others for a part of the time that it is of use: whoever it has nothing for goes on so much later (`bench overload-memory`: 40 %
- * of the queries remembered with .12, .25 and .5, and 1 % with 1, since nearly all came too late).
+ * A lookup may wait for earlier lookups for this share of the time within which it is useful, since a query that gets nothing is delayed by that wait
+ * (`bench overload-memory`: 40 % of the queries are remembered with .12, .25 and .5, and 1 % with 1, where nearly all lookups are too late).
  */
 const QUEUED = 0.25
-/** A script that is there at all has answered by then. */
+/** A thread that has said nothing after this time has no working script. */
 const START_MS = 10_000
-
-/** To learn what waits and to pack all of it. */
+/** The most time for learning what waits and saving everything. */
 const TAKE_MS = 30_000
 
-/** Starts a thread that runs the worker's script, and listens to how it ends. */
+/** Starts a thread that runs the worker's script. @param onDeath  called when the thread ends */
 export type Spawn = (onDeath: (why: string) => void) => Thread
 
-/** One thread, started when there is something to keep, for all memories of a predictor. */
+/** One thread for all memories of a predictor. It is started when there is something to remember. */
 export class MemoryThread {
-  lookMs = Number.POSITIVE_INFINITY
+  /** Moving average of the time of a lookup, ms. */
+  lookupMs = Number.POSITIVE_INFINITY
+  /** Whether the thread has died or could not be started. */
+  isLost = false
   readonly #clock: Clock
   readonly #spawn: Spawn
   #thread: Thread | undefined
-  /** It has died, or cannot be had. */
-  isLost = false
   readonly #memories = new Map<number, ThreadMemory>()
   #opened = 0
+  /** Orders that are sent at the end of this turn. */
   #orders: Order[] = []
   #ids = 0
-  /** Promises that are open. */
-  #waited = 0
-  readonly #lookups = new Map<number, Lookup>()
-  /** Moving average of what each lookup under way adds to the next one's wait, ms: messages and lessons included. */
-  #paceMs = Number.POSITIVE_INFINITY
+  /** Called with the reply to an order, or with nothing if the thread ends first. */
+  readonly #replies = new Map<number, (reply: unknown, error?: ApproxiferError) => void>()
+  /** The number of promises that wait for the thread; meanwhile it keeps the process alive. */
+  #waiting = 0
+  /** Lookups without a reply, and the bytes of their queries. */
+  #lookups = 0
   #lookupBytes = 0
-  readonly #takes = new Map<number, { resolve(taken: Taken): void; reject(error: ApproxiferError): void }>()
-  readonly #forgotten = new Map<number, (left: DeviationState[]) => void>()
+  /** Moving average of how much each unfinished lookup delays the next one, ms; messages and training included. */
+  #paceMs = Number.POSITIVE_INFINITY
   #stopStart: (() => void) | undefined
 
   constructor(clock: Clock, spawn: Spawn) {
@@ -54,30 +65,36 @@ export class MemoryThread {
     this.#spawn = spawn
   }
 
-  /** @param lost  told why, once, where the thread is no more  @param warn  told what the memory has to say */
+  /** @param lost  called once if the thread is lost  @param warn  called with the memory's warnings */
   open(plan: MemoryPlan, lost: (why: string) => void, warn: (text: string) => void): ThreadMemory {
     const memory = new ThreadMemory(this, this.#opened++, plan, { lost, warn })
     this.#memories.set(memory.of, memory)
     return memory
   }
 
-  /** Resolves when all that were opened with something saved have read it, or the thread is no more. */
+  /** Resolves when all memories have read their saved states, or the thread is lost. */
   async ready(): Promise<void> {
     this.#hold(1)
     await Promise.all([...this.#memories.values()].map((memory) => memory.ready()))
     this.#hold(-1)
   }
 
-  /** It keeps the process alive while somebody waits for it. */
   #hold(more: number): void {
-    this.#waited += more
-    this.#thread?.hold(this.#waited > 0)
+    this.#waiting += more
+    this.#thread?.hold(this.#waiting > 0)
   }
 
-  /** Sends it with all others of this turn. */
+  /** Sends an order, with all others of this turn. */
   order(order: Order): void {
     if (this.isLost) return
     if (this.#orders.push(order) === 1) queueMicrotask(() => this.#flush())
+  }
+
+  /** A new id. @param done  called once with the reply to it, or with an error */
+  #expect<K extends keyof Replies>(done: (reply: Replies[K] | undefined, error?: ApproxiferError) => void): number {
+    const id = this.#ids++
+    this.#replies.set(id, done as (reply: unknown, error?: ApproxiferError) => void)
+    return id
   }
 
   recall(
@@ -87,25 +104,40 @@ export class MemoryThread {
     withinMs: number,
     done: OnFound,
   ): void {
-    const size = this.#lookups.size
-    if (this.isLost || (size > 0 && size * this.#paceMs > QUEUED * withinMs)) return done(undefined, undefined)
+    const ahead = this.#lookups
+    if (this.isLost || (ahead > 0 && ahead * this.#paceMs > QUEUED * withinMs)) return done(undefined, undefined)
     const compared = query()
     const { byteLength: bytes } = compared
-    if (!bytes || (size > 0 && this.#lookupBytes + bytes > MOST_BYTES)) return done(undefined, undefined)
-    const id = this.#ids++
-    const stop = this.#clock.after(ofUse(withinMs), () => tell(lookup))
-    const lookup: Lookup = { done, bytes, since: this.#clock.now(), ahead: size, stop }
-    this.#lookups.set(id, lookup)
+    if (!bytes || (ahead > 0 && this.#lookupBytes + bytes > MOST_BYTES)) return done(undefined, undefined)
+    const since = this.#clock.now()
+    let isDone = false
+    const settle: OnFound = (found, ms) => {
+      if (isDone) return
+      isDone = true
+      stop()
+      done(found, ms)
+    }
+    const usefulMs = Math.min(Math.max(withinMs, LEAST_MS), MOST_MS)
+    const stop = this.#clock.after(usefulMs, () => settle(undefined, undefined))
+    const id = this.#expect<'found'>((reply) => {
+      this.#lookups--
+      this.#lookupBytes -= bytes
+      if (reply) this.#paceMs = averaged(this.#paceMs, (this.#clock.now() - since) / (1 + ahead))
+      if (reply?.found) this.lookupMs = averaged(this.lookupMs, reply.ms)
+      settle(reply?.found, reply?.ms)
+    })
+    this.#lookups++
     this.#lookupBytes += bytes
     this.order({ is: 'recall', of, id, query: unshared(compared), spread, forgets })
   }
 
   take(of: number): Promise<Taken> {
     if (this.isLost) return Promise.reject(this.#error('is no more'))
-    const id = this.#ids++
-    const taken = new Promise<Taken>((resolve, reject) => this.#takes.set(id, { resolve, reject }))
+    const taken = new Promise<Taken>((resolve, reject) => {
+      const id = this.#expect<'taken'>((reply, error) => (reply ? resolve(reply.taken) : reject(error)))
+      this.order({ is: 'take', of, id })
+    })
     const stop = this.#clock.after(TAKE_MS, () => this.#fail(`has not saved within ${TAKE_MS} ms`), true)
-    this.order({ is: 'take', of, id })
     this.#hold(1)
     return taken.finally(() => {
       stop()
@@ -114,15 +146,15 @@ export class MemoryThread {
   }
 
   forget(of: number, from: string, done: (left: DeviationState[]) => void): void {
-    const id = this.#ids++
-    this.#forgotten.set(id, done)
+    const id = this.#expect<'forgotten'>((reply) => reply && done(reply.left))
     this.order({ is: 'forget', of, id, from })
   }
 
+  /** Closes a memory; the last one ends the thread. A new thread is started when there is something to remember again. */
   close(of: number): void {
     this.#memories.delete(of)
     if (this.#memories.size) return this.order({ is: 'close', of })
-    this.#end(new ApproxiferError('CLOSED', 'the memory was closed')) // a new thread is started when there is something to remember again
+    this.#end(new ApproxiferError('CLOSED', 'the memory was closed'))
   }
 
   #flush(): void {
@@ -139,7 +171,7 @@ export class MemoryThread {
 
   #start(): Thread {
     const thread = this.#spawn((why) => this.#fail(why))
-    thread.hold(this.#waited > 0)
+    thread.hold(this.#waiting > 0)
     this.#stopStart = this.#clock.after(START_MS, () => this.#fail(`said nothing within ${START_MS} ms`), true)
     thread.endpoint.addEventListener('message', (event) => {
       const reports = ordersIn<Report>((event as MessageEvent).data)
@@ -152,25 +184,16 @@ export class MemoryThread {
 
   #read(report: Report): void {
     const memory = this.#memories.get(report.of)
-    if (report.is === 'found') {
-      const lookup = this.#lookups.get(report.id)
-      if (!lookup) return
-      this.#lookups.delete(report.id)
-      this.#lookupBytes -= lookup.bytes
-      this.#paceMs = averaged(this.#paceMs, (this.#clock.now() - lookup.since) / (1 + lookup.ahead))
-      if (report.found) this.lookMs = averaged(this.lookMs, report.ms)
-      tell(lookup, report.found, report.ms)
-    } else if (report.is === 'taken') {
-      this.#takes.get(report.id)?.resolve(report.taken)
-      this.#takes.delete(report.id)
-    } else if (report.is === 'forgotten') {
-      this.#forgotten.get(report.id)?.(report.left)
-      this.#forgotten.delete(report.id)
-    } else if (report.is === 'state') memory?.tell(report.state)
-    else memory?.warn(report.text)
+    if (report.is === 'state') memory?.update(report.state)
+    else if (report.is === 'warning') memory?.warn(report.text)
+    else {
+      const reply = this.#replies.get(report.id)
+      this.#replies.delete(report.id)
+      reply?.(report)
+    }
   }
 
-  /** Whoever waits is told that there is nothing; each memory goes on elsewhere. */
+  /** Gives the thread up, and tells each memory why. */
   #fail(why: string): void {
     if (this.isLost) return
     this.isLost = true
@@ -183,12 +206,9 @@ export class MemoryThread {
   #end(error: ApproxiferError): void {
     this.#stopStart?.()
     this.#orders = []
-    const lookups = [...this.#lookups.values()]
-    this.#lookups.clear()
-    for (const lookup of lookups) tell(lookup)
-    for (const { reject } of this.#takes.values()) reject(error)
-    this.#takes.clear()
-    this.#forgotten.clear()
+    const replies = [...this.#replies.values()]
+    this.#replies.clear()
+    for (const reply of replies) reply(undefined, error)
     void this.#thread?.terminate()
     this.#thread = undefined
   }
@@ -198,41 +218,25 @@ export class MemoryThread {
   }
 }
 
-type OnFound = (found: Rated | undefined, ms: number | undefined) => void
-
-interface Lookup {
-  /** Undefined once it was told. */
-  done: OnFound | undefined
-  readonly bytes: number
-  readonly since: number
-  /** Lookups that were under way before it. */
-  readonly ahead: number
-  /** Of the timer that tells it where the thread does not. */
-  readonly stop: () => void
-}
-
-function tell(lookup: Lookup, found?: Rated, ms?: number): void {
-  const { done } = lookup
-  lookup.done = undefined
-  lookup.stop()
-  done?.(found, ms)
-}
-
+/** A memory in a `MemoryThread`. */
 export class ThreadMemory implements MemoryHost {
   isWarm = false
   pairs = 0
+  /** How many orders to forget or renew were sent. */
+  forgets = 0
   readonly lost: (why: string) => void
   readonly warn: (text: string) => void
-  forgets = 0
   readonly #thread: MemoryThread
   readonly #plan: MemoryPlan
   #isOpen = false
-  /** Lessons that were sent, those that came there, and those of them that wait. */
+  /** Answers to learn that were sent, and how many of them have arrived. */
   #sent = 0
   #came = 0
+  /** Answers that wait in the thread to be learned. */
   #waiting = 0
-  #told: (() => void) | undefined
-  readonly #isTold: Promise<void>
+  /** Resolves with the first report, or when the memory is lost or closed. */
+  readonly #isReady: Promise<void>
+  #onReady!: () => void
 
   constructor(
     thread: MemoryThread,
@@ -243,33 +247,31 @@ export class ThreadMemory implements MemoryHost {
     this.#thread = thread
     this.#plan = plan
     this.warn = warn
-    this.#isTold = new Promise((resolve) => {
-      this.#told = resolve
+    this.#isReady = new Promise((resolve) => {
+      this.#onReady = resolve
     })
     this.lost = (why) => {
-      this.#told?.()
+      this.#onReady()
       lost(why)
     }
-    if (plan.learned) this.#order({ is: 'open', of, plan })
+    if (plan.learned) this.#open()
   }
 
   get lookupMs(): number {
-    return this.#thread.lookMs
+    return this.#thread.lookupMs
   }
 
-  /** The thread is started when there is something to remember. */
-  #order(order: Order): void {
-    if (!this.#isOpen && order.is !== 'open') this.#thread.order({ is: 'open', of: this.of, plan: this.#plan })
+  #open(): void {
+    if (!this.#isOpen) this.#thread.order({ is: 'open', of: this.of, plan: this.#plan })
     this.#isOpen = true
-    this.#thread.order(order)
   }
 
-  tell({ isWarm, pairs, came, waiting }: MemorySnapshot): void {
+  update({ isWarm, pairs, came, waiting }: MemorySnapshot): void {
     this.isWarm = isWarm
     this.pairs = pairs
     this.#came = came
     this.#waiting = waiting
-    this.#told?.()
+    this.#onReady()
   }
 
   recall(query: () => Float32Array, spread: Spread, withinMs: number, done: OnFound): void {
@@ -281,7 +283,7 @@ export class ThreadMemory implements MemoryHost {
     return this.#unlearned < WAITING[this.isWarm ? 'warm' : 'cold']
   }
 
-  /** Lessons that are on their way, or wait there. */
+  /** Answers that are on their way to the thread or wait there to be learned. */
   get #unlearned(): number {
     return this.#sent - this.#came + this.#waiting
   }
@@ -292,13 +294,15 @@ export class ThreadMemory implements MemoryHost {
     const bytes = compared.byteLength + own.byteLength
     if (!compared.length || (this.#unlearned > 0 && (this.#unlearned + 1) * bytes > MOST_BYTES)) return false
     this.#sent++
+    this.#open()
     const step = { query: unshared(compared), own: unshared(own), from, spread }
-    this.#order({ is: 'learn', of: this.of, step })
+    this.#thread.order({ is: 'learn', of: this.of, step })
     return true
   }
 
   grade(graded: Graded): void {
-    this.#order({ is: 'grade', of: this.of, graded })
+    this.#open()
+    this.#thread.order({ is: 'grade', of: this.of, graded })
   }
 
   forget(from: string, done: (left: DeviationState[]) => void): void {
@@ -312,7 +316,7 @@ export class ThreadMemory implements MemoryHost {
     this.pairs = 0
     if (!this.#isOpen) return
     this.forgets++
-    this.#order({ is: 'renew', of: this.of })
+    this.#thread.order({ is: 'renew', of: this.of })
   }
 
   async take(): Promise<Taken> {
@@ -320,16 +324,16 @@ export class ThreadMemory implements MemoryHost {
   }
 
   async ready(): Promise<void> {
-    if (this.#plan.learned) await this.#isTold
+    if (this.#plan.learned) await this.#isReady
   }
 
   close(): void {
-    this.#told?.()
+    this.#onReady()
     this.#thread.close(this.of)
   }
 }
 
-/** A message takes the whole buffer with it that a vector is a view of; what is shared is copied, since its owner may write to it before the thread reads. */
+/** The vector, or a copy of it: a message takes along the whole buffer of a view, and the owner of shared memory may write to it before the thread reads it. */
 function unshared(vector: Float32Array): Float32Array {
   const isOwn = vector.byteLength === vector.buffer.byteLength && vector.buffer instanceof ArrayBuffer
   return isOwn ? vector : vector.slice()

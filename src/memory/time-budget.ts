@@ -1,17 +1,18 @@
+/** A token bucket of time: some kind of work may take a share of all time, and save some up. */
+
 import type { Clock } from '../base/clock'
 
-/** How much time something may take: a share of all time, with some saved up. */
 export class TimeBudget {
   readonly #clock: Clock
   readonly #share: () => number
   readonly #burstMs: number
-  /** Milliseconds that it may take now; below 0 it has to wait. */
+  /** Milliseconds that are left to take; the work waits while it is negative. */
   #left: number
   #since: number
 
   /**
-   * @param share    0..1; asked each time
-   * @param burstMs  what may be saved up; so much there is at first
+   * @param share    of the time, 0..1; called whenever time is added, since it may change
+   * @param burstMs  the most that is saved up, and what there is at first
    */
   constructor(clock: Clock, share: () => number, burstMs: number) {
     this.#clock = clock
@@ -28,7 +29,7 @@ export class TimeBudget {
     return this.#left > 0
   }
 
-  /** How long until there is some. */
+  /** Milliseconds to wait until the work may go on. */
   get waitMs(): number {
     return this.has ? 0 : Math.ceil(-this.#left / this.#share())
   }
@@ -37,7 +38,7 @@ export class TimeBudget {
     this.#left -= ms
   }
 
-  /** Something that goes first took so long: there is no share of that. */
+  /** Takes back the share of `ms` that work of higher priority took. */
   yield(ms: number): void {
     this.#left -= this.#share() * ms
   }

@@ -1,29 +1,29 @@
-/** Learning takes its turn behind callers: in short steps, each in a task of its own, and within a share of the time. */
+/** Runs training in short tasks of the event loop, within a share of the time. */
 
 import type { Clock } from '../base/clock'
 import { asError } from '../base/errors'
 import { TimeBudget } from './time-budget'
 
 /**
- * How long the steps of one task may take together, over the share of the time that training tasks may take, and at most; a single step may take
- * longer. Callers that come meanwhile wait for it, and so do workers: with 1 ms instead of .1 where the share is a twentieth, p99.9 of answers of
- * 10 ms was 13.6 instead of 13.2 ms; with 1 instead of .5 where it is a half, p99 at load .8 was up to 31 ms while a memory began, 25 without one.
+ * One task takes this long times training's share of the time, and never longer than the second constant; a single step may take longer. Queries and
+ * workers' answers wait for a task. With a share of a twentieth and tasks of 1 instead of .1 ms, p99.9 of answers of 10 ms was 13.6 instead of 13.2 ms.
+ * With a share of a half and tasks of 1 instead of .5 ms, p99 at load .8 was up to 31 ms while a memory began, and 25 without a memory.
  */
 const SLICE_MS = 2
 const MOST_SLICE_MS = 0.5
-/** What may be saved up: queries after a pause should not pay for it. */
+/** The most time that is saved up, ms: training after a pause should not delay the queries that come then. */
 const SAVED_UP_MS = 20
-/** Training tasks that wait; beyond these the newest go, since there will be others. */
+/** The most training tasks that wait; further ones are refused, since other answers will come. */
 const MOST = 32
-/** And bytes that they hold on to, where more than a few wait: 32 groups of large images would be a gigabyte. */
+/** The most bytes that waiting tasks hold, if more than FEW wait: 32 groups of large images would be a gigabyte. */
 const MOST_BYTES = 2 ** 23
 const FEW = 2
 
-/** Something to learn: every `next` is a step of a few milliseconds. */
+/** Something to learn; every `next` is a step of a few milliseconds. */
 export type TrainingTask = Iterator<unknown>
 
 export class Training {
-  /** Also for other things that could be done without. */
+  /** The time for training. */
   readonly time: TimeBudget
   readonly #failed: (why: string) => void
   readonly #waiting: { task: TrainingTask; bytes: number }[] = []
@@ -32,8 +32,8 @@ export class Training {
   #unplan: (() => void) | undefined
 
   /**
-   * @param share   of the time that training tasks may take, 0..1; asked each time
-   * @param failed  told of a task that threw; it costs nothing else
+   * @param share   of the time, 0..1; called for every task, since it may change
+   * @param failed  called when a training task throws, which has no other effect
    */
   constructor(clock: Clock, share: () => number, failed: (why: string) => void) {
     this.#clock = clock
@@ -42,12 +42,12 @@ export class Training {
     this.#failed = failed
   }
 
-  /** Training tasks that wait, the one that has begun included. */
+  /** The number of training tasks that wait, the one that has begun included. */
   get waiting(): number {
     return this.#waiting.length
   }
 
-  /** Begins it some time later, if there is room. @param bytes  that it holds on to @returns whether there is */
+  /** Runs a training task later, if there is room. @param bytes  that the task holds @returns whether there is room */
   add(task: TrainingTask, bytes: number): boolean {
     const all = this.#waiting.reduce((sum, waiting) => sum + waiting.bytes, bytes)
     if (this.#waiting.length >= MOST || (this.#waiting.length >= FEW && all > MOST_BYTES)) return false
@@ -56,11 +56,12 @@ export class Training {
     return true
   }
 
+  /** Runs all training tasks now. */
   finish(): void {
     while (this.#waiting.length) this.#step()
   }
 
-  /** Forgets what waits. */
+  /** Drops all training tasks. */
   stop(): void {
     this.#unplan?.()
     this.#unplan = undefined
@@ -72,7 +73,7 @@ export class Training {
     const learn = () => {
       this.#unplan = undefined
       const [start, slice] = [this.#clock.now(), Math.min(MOST_SLICE_MS, SLICE_MS * this.#share())]
-      // One step at least: where clocks are coarse the slice may be over when it begins.
+      // At least one step: with a coarse clock the time may be over when the task begins.
       for (let isOver = false; this.#waiting.length && !isOver; ) {
         this.#step()
         isOver = this.#clock.now() - start >= slice
@@ -80,7 +81,7 @@ export class Training {
       this.time.take(this.#clock.now() - start)
       this.#plan()
     }
-    this.#unplan = this.#clock.after(this.time.waitMs, learn, true) // what is not learned yet keeps no process alive
+    this.#unplan = this.#clock.after(this.time.waitMs, learn, true) // training keeps no process alive
   }
 
   #step(): void {

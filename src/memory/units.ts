@@ -1,17 +1,17 @@
 /**
- * What answers are remembered in. Outputs that are judged by relative errors: their logarithms, since where answers have a long tail errors grow with
- * them. All others: as they are.
+ * The units in which answers are remembered. Outputs that are judged by relative errors are remembered as logarithms, since the errors of answers with a
+ * long tail grow with the answers. All other outputs are remembered as they are.
  */
 
 import { type JudgedOutput, outputIn } from '../base/criterion'
 
-/** Values of this size and less count as 0, which has no logarithm. */
+/** Logarithms are of values over this: at 0 the scale is linear, since 0 has no logarithm. */
 const LEAST = 1e-6
 
 export const logarithm = (value: number) => Math.sign(value) * Math.log1p(Math.abs(value) / LEAST)
 const exponential = (value: number) => Math.sign(value) * LEAST * Math.expm1(Math.abs(value))
 
-/** A copy where an output changes, else the answer itself. */
+/** Returns a copy if an output changes, else the answer itself. */
 function changed(answer: Float32Array, judged: readonly JudgedOutput[], change: (value: number) => number) {
   const relative = judged.filter(({ right }) => right.kind === 'relative')
   if (!relative.length) return answer

@@ -1,15 +1,15 @@
-/** Reads saved state, as pack.ts writes it. */
+/** Reads a saved state that pack.ts wrote, and refuses all other bytes. */
 
 import { expected } from '../base/check'
 import { checksum } from '../base/checksum'
 import * as saved from '../base/saved'
 import { type ElementKind, FIRST, KINDS, kinds, VERSION, type What } from './pack'
 
-/** Bytes of the second line: everything that is learned comes to less than 3 MB where it is bounded. */
+/** The most bytes of the second line: all that is learned is bounded, and takes less than 3 MB as JSON. */
 const MOST_HEADER = 2 ** 22
 const MOST_ARRAYS = 32
 
-/** @throws TypeError, RangeError for bytes that are no state of this version, or not as they were saved */
+/** @throws TypeError, RangeError for bytes that are no state of this version, or were changed */
 export function unpack(what: What, bytes: Uint8Array): Archive {
   if (!(bytes instanceof Uint8Array)) throw new TypeError(expected('state', 'a Uint8Array', bytes))
   checkFirst(what, bytes)
@@ -25,11 +25,11 @@ export function unpack(what: What, bytes: Uint8Array): Archive {
   return new Archive(header.content, header.arrays, bytes.subarray(end + 1))
 }
 
-/** What was packed, to be read part by part. */
+/** A saved state whose parts are taken out one by one. */
 export class Archive {
   readonly #arrays = new Map<string, { kind: ElementKind; bytes: Uint8Array }>()
 
-  /** All lengths are held against the bytes there are before anything is made of them. */
+  /** Compares all lengths with the bytes that are there, before any array is made. */
   constructor(
     readonly content: unknown,
     described: unknown,
@@ -54,9 +54,12 @@ export class Archive {
   }
 
   /**
-   * @param most  the largest value there may be; default for floats: the largest f32
-   * @returns a copy, all finite
-   * @throws RangeError where there is none of this name and kind, or it has another length (where one is given)
+   * Takes out an array.
+   *
+   * @param length  default: any
+   * @param most    the largest absolute value of floats; default: the largest f32
+   * @returns a copy; all values are finite
+   * @throws RangeError if there is no such array, or its kind, length or values are not as expected
    */
   take<K extends ElementKind>(name: string, kind: K, length?: number, most = saved.MOST) {
     const found = this.#arrays.get(name)
@@ -65,10 +68,10 @@ export class Archive {
     if (found?.kind !== kind || got !== (length ?? got)) {
       throw saved.refused(name, `${length ?? ''} values of ${kind}`, found ? `${got} of ${found.kind}` : 'none')
     }
-    // A Buffer's own slice would be no copy.
+    // `slice` of a Node Buffer would not copy.
     const array = new KINDS[kind](new Uint8Array(found.bytes).buffer) as InstanceType<(typeof KINDS)[K]>
     if (kind !== 'f4' && kind !== 'f8') return array
-    // A loop, since `findIndex` takes four times as long.
+    // A loop: `findIndex` takes four times as long.
     for (let i = 0; i < array.length; i++) {
       if (Math.abs(array[i]) <= most) continue
       throw saved.refused(`${name}[${i}]`, `a number from -${most} to ${most}`, array[i])
@@ -76,7 +79,7 @@ export class Archive {
     return array
   }
 
-  /** To be called when all was taken. @throws RangeError where there is more */
+  /** To be called last. @throws RangeError if an array was not taken */
   end(): void {
     for (const name of this.#arrays.keys()) throw saved.refused('arrays', 'no others', name)
   }

@@ -1,33 +1,33 @@
-/** Arrays of JSON, nested or not, as values of one element type. */
+/** Collects the elements of a JSON array, nested or flat, in a typed array. */
 
 import { outOfRange, wrongType } from '../base/check'
 import { type ElementType, kindOf, type NumericData, type TensorData } from '../base/element'
 import { isWide, type JsonElement, put } from './elements'
 
-/** Elements of an array under `data`: of float32 each the one next to what JSON.parse gives, to the bit. */
+/** The elements of an array under `data`. Those of float32 are exactly what JSON.parse gives, rounded to float32. */
 export class JsonElements {
   constructor(
     readonly type: ElementType,
     readonly values: TensorData,
-    /** Lengths from the outside in: one where the array is flat. */
+    /** The lengths of the nested arrays, from the outside in; a single length where the array is flat. */
     readonly dims: readonly number[],
-    /** The first element that is no value of the type, and where. Nothing behind it is read. */
+    /** The first element that is no value of the type, and its index. Elements after it are not read. */
     readonly flaw?: string,
   ) {}
 }
 
-/** No tensor has more dimensions. */
+/** The most dimensions of a tensor. */
 const MOST_DIMS = 32
-/** Up to here a double adds up digits with a relative error far below `ROUNDING`. */
+/** Up to this sum, adding digits to a double has a relative error far below `ROUNDING`. */
 export const MOST_SUM = 1e18
-/** Relative error of a number put together from its digits, generously. */
+/** An upper bound of the relative error of a number that is computed from its digits. */
 const ROUNDING = 2e-15
-/** Of ten, as far as they are exact. */
+/** The powers of ten that a double represents exactly. */
 export const POWERS = Array.from({ length: 23 }, (_, n) => Number(`1e${n}`))
-/** Letters of a value that is told as a flaw. */
-const MOST_TOLD = 100
+/** The most characters of a value in an error message. */
+const MOST_SHOWN = 100
 
-/** Of an array that JSON.parse has read; undefined where that has rounded an integer. */
+/** The elements of an array that JSON.parse has read; undefined where JSON.parse may have rounded an integer. */
 export function flattened(array: readonly unknown[], type: ElementType): JsonElements | undefined {
   if (type === 'float32' && array.every(isFloat)) return new JsonElements(type, new Float32Array(array), [array.length])
   if (isWide(type) && isRounded(array)) return undefined
@@ -59,23 +59,23 @@ export function listOf(type: ElementType, room: number): ElementList {
   return type === 'float32' ? new Float32List(type, room) : new OtherList(type, room)
 }
 
-/** Elements as they come, and the lengths of the arrays around them, which have to be equal at every depth. */
+/** Collects elements in order, and checks that nested arrays of equal depth have equal lengths. */
 export abstract class ElementList {
   flaw: string | undefined
-  /** By how much the room grows when there is none left. */
+  /** The factor by which the typed array grows when it is full. */
   growth = 2
   protected length = 0
-  /** Elements so far, of each array that is open. */
+  /** The number of elements so far in each open array. */
   readonly #counts: number[] = []
-  /** Filled from the inside out, as arrays end. */
+  /** The lengths of arrays by depth, known once an array of that depth has ended. */
   readonly #dims: number[] = []
 
   constructor(protected readonly type: ElementType) {}
 
-  /** Adds an element, or spoils the list. */
+  /** Adds an element; sets `flaw` if it is no value of the type. */
   abstract push(value: JsonElement): void
 
-  /** The element of sum * 10^exponent, where `sum` is exact up to `MOST_SUM`; undefined where it takes all digits. */
+  /** The element nearest to sum * 10^exponent; undefined where only a parser of all digits rounds right. `sum` is exact up to `MOST_SUM`. */
   abstract near(sum: number, exponent: number): number | undefined
 
   protected abstract get values(): TensorData
@@ -88,7 +88,7 @@ export abstract class ElementList {
     return new JsonElements(this.type, this.values, this.#dims, this.flaw)
   }
 
-  /** An element by all its digits. */
+  /** Parses all digits of an element. */
   ofText(text: string): number | bigint {
     return isWide(this.type) && /^\d+$/.test(text) ? BigInt(text) : Number(text)
   }
@@ -107,7 +107,7 @@ export abstract class ElementList {
     this.#dims[this.depth] = count
   }
 
-  /** An element is here, at this depth. */
+  /** Counts an element, and checks that all elements have the same depth. */
   protected enter(): void {
     const { depth } = this
     if (this.#dims.length !== depth) {
@@ -118,7 +118,7 @@ export abstract class ElementList {
   }
 
   spoil(what: string): void {
-    this.flaw = `${what.slice(0, MOST_TOLD)} at ${this.length}`
+    this.flaw = `${what.slice(0, MOST_SHOWN)} at ${this.length}`
   }
 }
 
@@ -143,7 +143,7 @@ class Float32List extends ElementList {
     if (exponent < -22 || exponent > 22) return undefined
     const near = exponent < 0 ? sum / POWERS[-exponent] : sum * POWERS[exponent]
     const value = Math.fround(near * (1 - ROUNDING))
-    // Rounding may decide between this one and the next.
+    // Where the bounds of the error round to different float32 values, only all digits decide.
     return value === Math.fround(near * (1 + ROUNDING)) && value < Number.POSITIVE_INFINITY ? value : undefined
   }
 
@@ -152,7 +152,7 @@ class Float32List extends ElementList {
   }
 }
 
-/** One class for all other types: the one for float32 stays fast only if it sees no other arrays. */
+/** Elements of all other types. Float32 has its own class: JavaScript engines optimize code that sees a single array type. */
 class OtherList extends ElementList {
   #values: NumericData | string[]
 
@@ -186,7 +186,7 @@ function grown<T extends NumericData>(values: T, growth: number): T {
   return larger
 }
 
-/** What took more room than it needs does not keep it: there may be many arrays like that in one body. */
+/** The values without unused memory, if more than half is unused: a body may have many such arrays. */
 function fitted<T extends NumericData>(values: T, length: number): T {
   return (values.length > 2 * length ? values.slice(0, length) : values.subarray(0, length)) as T
 }

@@ -1,11 +1,11 @@
-/** Element types by the protocol's names, and their values as raw bytes and as values of JSON. */
+/** The protocol's names of element types (datatypes), and elements as raw bytes and in JSON. */
 
 import { joined } from '../base/arrays'
 import { outOfRange } from '../base/check'
 import type { ElementType, NumericData, TensorData } from '../base/element'
 import { bitsOfHalf, isNumeric, isReal, kindOf } from '../base/element'
 
-/** Bytes of an element; those of BYTES have a length each. */
+/** The protocol's datatypes, with the bytes of an element. Elements of BYTES have different lengths. */
 export const datatypes = {
   ...{ BOOL: 1, UINT8: 1, UINT16: 2, UINT32: 4, UINT64: 8 },
   ...{ INT8: 1, INT16: 2, INT32: 4, INT64: 8 },
@@ -26,17 +26,17 @@ export function datatypeOf(type: ElementType = 'float32'): Datatype {
   return names[type]
 }
 
-/** Undefined for BF16, which no JavaScript array holds, and for what is no datatype. */
+/** The element type of a datatype; undefined for BF16, for which JavaScript has no array, and for an unknown name. */
 export function elementTypeOf(datatype: unknown): ElementType | undefined {
   return types.get(datatype)
 }
 
 const encoder = new TextEncoder()
-/** A mark of the byte order in front of a text is a letter of it. */
+/** ignoreBOM keeps a byte order mark as a part of the text. */
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const LENGTH = Uint32Array.BYTES_PER_ELEMENT
 
-/** Values as little-endian bytes: a view; of strings each behind the length of its UTF-8. */
+/** Values as little-endian bytes: numbers as a view; each string as the length of its UTF-8, then the UTF-8. */
 export function toRaw(data: TensorData): Uint8Array {
   if (isNumeric(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
   const parts = data.flatMap((text) => {
@@ -48,11 +48,11 @@ export function toRaw(data: TensorData): Uint8Array {
   return joined(parts, Uint8Array)
 }
 
-/** Of numbers a view, where they are aligned; real ones are not looked through for NaN. @throws RangeError for what are none */
+/** Values from raw bytes: numbers as a view if aligned, else a copy. NaN is not refused. @throws RangeError for bytes that are no values of the type */
 export function fromRaw(field: string, type: ElementType, bytes: Uint8Array, count: number): TensorData {
   if (type === 'string') return stringsOf(field, bytes, count)
   const Kind = kindOf(type)
-  // slice() of a Buffer is no copy
+  // new Uint8Array copies; slice() of a Node Buffer would not.
   const { buffer, byteOffset } = bytes.byteOffset % Kind.BYTES_PER_ELEMENT ? new Uint8Array(bytes) : bytes
   const values = new Kind(buffer, byteOffset, count)
   if (type !== 'bool') return values
@@ -80,7 +80,7 @@ function stringsOf(field: string, bytes: Uint8Array, count: number): readonly st
   throw outOfRange(`${field}: expected ${count} strings, each behind its length, got ${bytes.length} other bytes`)
 }
 
-/** What values of a type are called where they are expected in JSON. */
+/** The values of a type in the words of error messages about JSON. */
 export function wordsFor(type: ElementType): string {
   if (type === 'string') return 'strings'
   if (type === 'bool') return 'bool values (true or false)'
@@ -89,12 +89,12 @@ export function wordsFor(type: ElementType): string {
 
 export type JsonElement = number | bigint | boolean | string
 
-/** Whether its numbers may be larger than those that JavaScript's hold exactly. */
+/** Whether its integers may exceed those that a JavaScript number represents exactly. */
 export function isWide(type: ElementType): boolean {
   return type === 'int64' || type === 'uint64'
 }
 
-/** Puts a value of JSON into an array of a type. @returns false where it is no value of that type; nothing is put then */
+/** Stores a JSON value in an array of the type. @returns false for a value that does not fit the type */
 export function put(type: ElementType, into: NumericData | string[], at: number, value: JsonElement): boolean {
   const array = into as JsonElement[]
   if (type === 'string' || type === 'bool') {

@@ -1,6 +1,6 @@
 /**
- * JSON whose weight is values under keys named `data`: what is long is read in slices, so that tensors of megabytes do not hold the event
- * loop.
+ * Parses JSON with large arrays under keys named `data`. Long documents are parsed in slices, so that tensors of megabytes do not hold the
+ * event loop.
  */
 
 import { joined } from '../base/arrays'
@@ -10,40 +10,42 @@ import { flattened, type JsonElements } from './element-list'
 import { elementTypeOf } from './elements'
 import { ArrayReader, afterString, ascii, COLON, isSpace, OPEN, parsed, QUOTE } from './json-array'
 
-/** Bytes of a document that JSON.parse reads in a millisecond or two, whatever it holds, and faster than slices are. */
+/** Up to this many bytes JSON.parse takes two milliseconds at most, and is faster than slices. */
 const AT_ONCE = 2 ** 16
-/** What a longer one may hold beside the arrays of numbers: it is parsed at one go. */
+/** The most bytes of a long document besides its arrays: they are parsed at once, by JSON.parse. */
 const MOST_REST = 2 ** 16
-/** As many as a message may have tensors. */
+/** The most arrays under `data`: a message has at most this many tensors. */
 const MOST_ARRAYS = 1000
-/** Bytes read before whatever else waits has its turn: one or two milliseconds. */
+/** Bytes that are parsed before the event loop gets a turn: one or two milliseconds. */
 const SLICE = 2 ** 18
 
-/** Bytes in front of an array in which its datatype is looked for. */
+/** An array's datatype is looked for in this many bytes before the array. */
 const NEAR = 512
 
 const KEY = '"data"'
-/** Of that key with each of its letters escaped. */
+/** The length of the key if each of its letters is escaped. */
 const LONGEST_KEY = '"\\u0064\\u0061\\u0074\\u0061"'.length
 
-/** An object with an array under `data`, and perhaps what its elements are. */
+/** An object with an array under `data`, and perhaps a `datatype`. */
 interface DataHolder {
   data: unknown
   datatype?: unknown
 }
 
 /**
- * @param bytes   UTF-8; only read
- * @param atOnce  what is longer is read in slices
- * @returns the document; where it has an array under a key `data`, there are `JsonElements`, of the `datatype` beside it: else float32
- * @throws TypeError, RangeError for what is no JSON, with more than 64 KB beside the values, or with ragged arrays
+ * Parses a document.
+ *
+ * @param bytes   UTF-8; not changed
+ * @param atOnce  the most bytes that are not parsed in slices
+ * @returns the document, where each array under a key `data` is replaced by `JsonElements` of the `datatype` beside it (default float32)
+ * @throws TypeError, RangeError for invalid JSON, for more than 64 KB besides the arrays, or for ragged arrays
  */
 export async function parseJson(bytes: Uint8Array, atOnce = AT_ONCE): Promise<unknown> {
   if (bytes.length > atOnce) return parseSlices(bytes)
   const document = parsed(bytes)
   for (const holder of holdersIn(document)) {
     const elements = flattened(holder.data as unknown[], typeOf(holder))
-    if (!elements) return parseSlices(bytes) // which reads integers of any length
+    if (!elements) return parseSlices(bytes) // slices parse integers of any length exactly
     holder.data = elements
   }
   return document
@@ -57,7 +59,7 @@ async function parseSlices(bytes: Uint8Array): Promise<unknown> {
   const document = parsed(joinedBytes(rest))
   let done = 0
   for (const holder of holdersIn(document)) {
-    // Each array stands in the text as [its number]; no text of the sender's can pass for one, since all arrays under this key were taken out.
+    // `scanned` has replaced each array by [its number]. The sender cannot forge that: every array under `data` was replaced.
     const [n] = holder.data as number[]
     const { elements, from } = arrays[n]
     holder.data = elements
@@ -77,17 +79,17 @@ function typeOf({ datatype }: DataHolder): ElementType {
   return elementTypeOf(datatype) ?? 'float32'
 }
 
-/** A task of its own for whatever waits. */
+/** Gives the event loop a turn. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve))
 }
 
-/** One after the other; a single part as it is. */
+/** Concatenates byte arrays; a single one is returned as it is. */
 export function joinedBytes(parts: readonly Uint8Array[]): Uint8Array {
   return parts.length === 1 ? parts[0] : joined(parts, Uint8Array)
 }
 
-/** Each object with an array under a key `data`, however deep: without recursion, which a stack would end. */
+/** All objects with an array under a key `data`, at any depth. Without recursion, since deep nesting would overflow the stack. */
 function holdersIn(document: unknown): DataHolder[] {
   const holders: DataHolder[] = []
   const todo = [document]
@@ -108,12 +110,12 @@ interface ScannedArray {
   from: number
 }
 
-/** Yields after every slice. @param arrays, rest  are filled */
+/** Scans a document for arrays under `data`; yields after every slice. @param arrays  gets the arrays. @param rest  gets all other bytes, with each array replaced by [its number] */
 function* scanned(bytes: Uint8Array, arrays: ScannedArray[], rest: Uint8Array[]): Generator<void> {
   let from = 0
   let left = MOST_REST
   let at = 0
-  /** Where others had their last turn. */
+  /** The position at which the event loop had its last turn. */
   let rested = 0
   while (at < bytes.length) {
     if (at - from > left) {
@@ -133,7 +135,7 @@ function* scanned(bytes: Uint8Array, arrays: ScannedArray[], rest: Uint8Array[])
     if (arrays.length === MOST_ARRAYS) {
       throw outOfRange(`the JSON: expected at most ${MOST_ARRAYS} arrays under 'data', got more`)
     }
-    const reader = new ArrayReader(bytes, open, told(bytes, from, open))
+    const reader = new ArrayReader(bytes, open, likelyType(bytes, from, open))
     while (!reader.read(SLICE)) {
       rested = reader.at
       yield
@@ -149,8 +151,8 @@ function* scanned(bytes: Uint8Array, arrays: ScannedArray[], rest: Uint8Array[])
   rest.push(bytes.subarray(from))
 }
 
-/** The type that was told last, in most messages of this array: if it is another's, the array is read once more. */
-function told(bytes: Uint8Array, from: number, to: number): ElementType {
+/** The datatype that stands last before the array, which in most messages is the array's own. If it is not, the array is parsed again. */
+function likelyType(bytes: Uint8Array, from: number, to: number): ElementType {
   const text = ascii(bytes, Math.max(from, to - NEAR), to)
   const [, datatype] = /.*"datatype"\s*:\s*"(\w+)"/s.exec(text) ?? []
   return elementTypeOf(datatype) ?? 'float32'
@@ -163,11 +165,11 @@ function isKey(bytes: Uint8Array, from: number, to: number): boolean {
   try {
     return JSON.parse(text) === 'data'
   } catch {
-    return false // parsing the rest says what is wrong
+    return false // parsing the rest will report the error
   }
 }
 
-/** Where the array begins that follows a key, or -1. @param most  where to give up */
+/** The position of the array that follows a key, or -1. @param most  the position where the search gives up */
 function afterColon(bytes: Uint8Array, at: number, most: number): number {
   const colon = afterSpace(bytes, at, most)
   const open = afterSpace(bytes, colon + 1, most)

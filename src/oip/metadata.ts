@@ -1,4 +1,4 @@
-/** What a server says its model takes and gives, by the Open Inference Protocol v2. */
+/** Writes and reads a model's metadata (its inputs and outputs), by the Open Inference Protocol v2. */
 
 import { expected } from '../base/check'
 import { ApproxiferError } from '../base/errors'
@@ -8,7 +8,7 @@ import { datatypeOf, datatypes, elementTypeOf } from './elements'
 /** The extension for raw tensors, as server metadata announces it. */
 export const BINARY = 'binary_tensor_data'
 
-/** Values of a row, 64 MB of them: a server may say what it likes, and the first query is as long as it says. */
+/** The most values of a row (64 MB of float32): a server's metadata must not make a client allocate without limit. */
 const MOST_VALUES = 2 ** 24
 
 export type TensorMetadata = { name: string; datatype: string; shape: number[] }
@@ -19,14 +19,15 @@ export function writeMetadata(model: string, versions: readonly string[], signat
     return { name, datatype: datatypeOf(type), shape: batched ? [-1, ...shape] : shape }
   }
   const specs = { inputs: inputs.map(written), outputs: outputs.map(written) }
-  const parameters = batched ? {} : { parameters: { batched } } // shapes alone may not tell
+  const parameters = batched ? {} : { parameters: { batched } } // shapes alone may be ambiguous
   return { name: model, versions, platform: 'onnx_onnxv1', ...specs, ...parameters }
 }
 
 /**
- * Model metadata, for a client. A model has no batch dimension where the first one is fixed, at another length than 1.
+ * Reads a model's metadata, as a client. If the first dimension of a tensor is fixed, and not 1, the model has no batch dimension.
  *
- * @throws ApproxiferError MODEL for what cannot be used, PROTOCOL for what is none
+ * @param outputs  the names of the outputs to use. Default: all
+ * @throws ApproxiferError MODEL for a model that cannot be used, PROTOCOL for malformed metadata
  */
 export function readMetadata(json: unknown, outputs?: readonly string[]): Signature {
   if (typeof json !== 'object' || json === null) {
@@ -41,7 +42,7 @@ export function readMetadata(json: unknown, outputs?: readonly string[]): Signat
   return { inputs: rowsOf(specs.inputs), outputs: rowsOf(specs.outputs) }
 }
 
-/** With all dimensions that are told. */
+/** The specs of all inputs or of the chosen outputs, with all their dimensions. */
 function readSpecs(metadata: object, field: 'inputs' | 'outputs', chosen?: readonly string[]): TensorSpec[] {
   const all = (metadata as Record<string, unknown>)[field]
   if (!Array.isArray(all) || !all.every(isTensor)) {
@@ -56,7 +57,7 @@ function readSpecs(metadata: object, field: 'inputs' | 'outputs', chosen?: reado
 
 function isTensor(value: unknown): value is TensorMetadata {
   const { name, datatype, shape } = (value ?? {}) as Partial<TensorMetadata>
-  // int64 dimensions come as strings from some servers.
+  // Some servers write int64 dimensions as strings.
   const isShape = Array.isArray(shape) && shape.every((length) => Number.isInteger(Number(length)))
   return typeof name === 'string' && typeof datatype === 'string' && isShape
 }

@@ -1,8 +1,8 @@
 /**
  * Reads messages of the Open Inference Protocol v2, for a server and for a client.
  *
- * A batch stands in the first dimension, where the model has one; its rows are the queries. Tensors of which a reply has more than were
- * asked for are stepped over, whatever their datatypes.
+ * The rows of a batch, along the first dimension, are the queries. A reply may have more outputs than were requested: these are skipped,
+ * whatever their datatypes.
  */
 
 import {
@@ -23,7 +23,7 @@ import { isOpen, isShapeOf, namesOf, shownShape, size, tensorOf } from '../base/
 import { parseJson } from './json'
 import { MOST_LENGTH, parametersOf, readEntries, type TensorEntry, valuesOf } from './tensors'
 
-/** A message as it came: its tensors' values are `JsonElements` already, and the raw ones are views of the body. */
+/** A message with parsed JSON, in which values of tensors are `JsonElements`, and the raw tensors after it, as a view of the body. */
 export interface OipMessage {
   json: unknown
   binary: Uint8Array
@@ -32,30 +32,30 @@ export interface OipMessage {
 export interface InferRequest {
   id: string | undefined
   /**
-   * One a row of the batch; views of the message, or of the array that its values were read into. Raw ones may hold NaN,
-   * which `predict` refuses.
+   * The queries, one per row of the batch: views of the body or, from JSON, of the parsed array. Raw values may be NaN, which `predict`
+   * refuses.
    */
   queries: QueryTensors[]
   outputs: { name: string; binary: boolean }[]
   parameters: Record<string, unknown>
-  /** Parameters of inputs and outputs that only other servers know. */
+  /** Names of unknown parameters of inputs and outputs, which were ignored. */
   ignored: string[]
 }
 
 export interface InferReply {
   id: string | undefined
   version: string | undefined
-  /** Of the outputs that were asked for; views of the message, which the caller owns. Raw ones may hold NaN. */
+  /** For each row the requested outputs: views of the message, which the caller owns. Raw values may be NaN. */
   answers: TensorList[]
   parameters: Record<string, unknown>
 }
 
-/** Parameters of an input that are known, though not needed: MLServer's clients say how tensors were made. */
+/** Known parameters of an input. MLServer's clients send `content_type`, which is not needed. */
 const INPUT_PARAMETERS = ['binary_data_size', 'content_type']
-/** Triton's parameters that say where values are, or what an output is to be: without them the answer would be to another question. */
+/** Triton's parameters that must not be ignored: they place values in shared memory, or change what an output means. */
 const NEEDED = /^(classification|shared_memory_.*)$/
 
-/** A message's JSON and what follows it; views. @throws TypeError, RangeError naming field, expected and got */
+/** Parses a message. @param headerLength  the bytes of its JSON; null where no raw tensors follow. @throws TypeError, RangeError naming field, expected and got */
 export async function readMessage(body: Uint8Array, headerLength?: string | null): Promise<OipMessage> {
   const length = headerLength == null ? body.length : checkHeaderLength(headerLength, body.length)
   return { json: await parseJson(body.subarray(0, length)), binary: body.subarray(length) }
@@ -67,7 +67,7 @@ function checkHeaderLength(text: string, most: number): number {
   throw outOfRange(expected('Inference-Header-Content-Length', `bytes of the body's JSON, from 0 to ${most}`, text))
 }
 
-/** What a client asks for. @param most  rows. @throws TypeError, RangeError naming field, expected and got */
+/** Reads a request, as a server. @param most  the most rows. @throws TypeError, RangeError naming field, expected and got */
 export function readRequest(message: OipMessage, signature: Signature, most = MOST_LENGTH): InferRequest {
   const { json, binary } = message
   checkNames('request', json, ['id', 'model_name', 'model_version', 'parameters', 'inputs', 'outputs'])
@@ -101,7 +101,7 @@ export function readRequest(message: OipMessage, signature: Signature, most = MO
   }
 }
 
-/** A server's answer to a request for some rows of the outputs named. @throws ApproxiferError PROTOCOL */
+/** Reads a server's reply, as a client. @param rows  how many rows were sent. @throws ApproxiferError PROTOCOL */
 export function readReply(
   message: OipMessage,
   { outputs, batched = true }: Pick<Signature, 'outputs' | 'batched'>,
@@ -167,7 +167,7 @@ function matched(entries: readonly TensorEntry[], specs: readonly TensorSpec[]):
   })
 }
 
-/** How many rows a batch has, which is the same for all inputs. */
+/** The number of rows of a batch, which must be equal for all inputs. */
 function rowsOf(tensors: readonly TensorEntry[], most: number): number {
   const rows = checkInteger(`${tensors[0].field}.shape[0]`, tensors[0].shape[0], 1, most)
   const odd = tensors.find(({ shape }) => shape[0] !== rows)
@@ -180,7 +180,7 @@ function queriesOf(entries: readonly TensorEntry[], specs: readonly TensorSpec[]
     const { shape } = entries[i]
     const own = shape.slice(shape.length - spec.shape.length)
     const parts = partsOf(valuesOf(entries[i], spec.type), rows)
-    // A shape that never differs need not be said.
+    // Queries need a shape only where the model leaves lengths open.
     return isOpen(spec) ? parts.map((data) => ({ data, shape: own })) : parts
   })
   if (specs.length === 1) return columns[0]
@@ -189,10 +189,10 @@ function queriesOf(entries: readonly TensorEntry[], specs: readonly TensorSpec[]
   )
 }
 
-/** An output of each row. */
+/** One output of all rows. */
 function columnOf(entry: TensorEntry, spec: TensorSpec, rows: number, batched: boolean): AnyTensor[] {
   const { field, shape, count } = entry
-  // Counts, not shapes, where no length differs: some servers give [N, 1] for [N].
+  // Where all lengths are fixed, only the count is checked: some servers write the shape [N, 1] for [N].
   const differs = isOpen(spec)
   const own = differs ? shape.slice(Number(batched)) : spec.shape
   const fits = differs ? isShapeOf(own, spec, 0) && (!batched || shape[0] === rows) : count === rows * size(spec)
@@ -207,7 +207,7 @@ function partsOf(values: TensorData, count: number): TensorData[] {
   return Array.from({ length: count }, (_, i) => partOf(values, i * length, length))
 }
 
-/** @param ignored  is added to */
+/** The requested outputs; all of them if the request lists none. @param ignored  gets the names of unknown parameters */
 function readOutputs(
   list: unknown,
   specs: readonly TensorSpec[],
@@ -228,7 +228,7 @@ function readOutputs(
     seen.add(name)
     const chosen = parameters ?? {}
     ignored.push(...passedOver(`${field}.parameters`, chosen, ['binary_data']))
-    // As Triton and KServe do: what is listed comes as JSON unless it says otherwise itself.
+    // As in Triton and KServe, a listed output is JSON unless its own parameter says otherwise.
     return { name, binary: checkBoolean(`${field}.parameters.binary_data`, chosen.binary_data ?? false) }
   })
 }

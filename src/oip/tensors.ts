@@ -1,4 +1,4 @@
-/** The tensors of a message as it came: from JSON, or raw behind it. */
+/** Reads the tensors of a message, from its JSON or from the raw bytes after it. */
 
 import { checkInteger, checkObject, checkString, expected, outOfRange, wrongType } from '../base/check'
 import type { ElementType, TensorData } from '../base/element'
@@ -18,7 +18,7 @@ export interface TensorEntry {
 const MOST_TENSORS = 1000
 export const MOST_LENGTH = 2 ** 31 - 1
 
-/** The tensors of a message, whatever their datatypes: only so are the offsets of the raw ones known. */
+/** All tensors of a message, of any datatype: the offset of a raw tensor depends on all raw tensors before it. */
 export function readEntries(field: string, list: unknown, binary: Uint8Array): TensorEntry[] {
   if (!Array.isArray(list)) throw wrongType(expected(field, 'a list of tensors', list))
   if (!list.length || list.length > MOST_TENSORS) {
@@ -37,7 +37,7 @@ export function readEntries(field: string, list: unknown, binary: Uint8Array): T
   throw outOfRange(`the body: expected ${at} bytes behind the JSON, by binary_data_size, got ${binary.length}`)
 }
 
-/** @param binary  the raw bytes from here on */
+/** One tensor. @param binary  the raw bytes of this tensor and of those after it */
 function readEntry(field: string, json: unknown, binary: Uint8Array): TensorEntry {
   const { name: named, datatype, shape, data, parameters } = checkObject(field, json)
   const name = checkString(`${field}.name`, named)
@@ -77,7 +77,7 @@ function rawOf(
   return binary.subarray(0, bytes)
 }
 
-/** A tensor's values: a view where they are aligned or came as JSON. Raw ones are not looked through for NaN; in JSON that is null, which is no value. */
+/** A tensor's values: from JSON as they are; raw ones as a view if aligned, else a copy. Raw NaN is not refused; in JSON, NaN is null, which is. */
 export function valuesOf(
   { field, datatype, shape, count, data }: TensorEntry,
   type: ElementType = 'float32',

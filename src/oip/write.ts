@@ -1,6 +1,6 @@
 /**
  * Writes messages of the Open Inference Protocol v2 (KServe, Triton, MLServer, OpenVINO Model Server), for a server and for a client.
- * Tensors travel as JSON or, with the binary extension, as raw little-endian bytes behind it.
+ * Tensors are JSON or, with the binary extension, raw little-endian bytes after the JSON.
  */
 
 import { type ElementType, isReal, partOf, realsOf, type TensorData } from '../base/element'
@@ -8,9 +8,9 @@ import type { Signature, TensorList, TensorSpec } from '../base/tensor'
 import { datatypeOf, toRaw } from './elements'
 import { joinedBytes, turn } from './json'
 
-/** The header with the bytes of the JSON, where raw tensors follow it. */
+/** The header with the length of the JSON in bytes, where raw tensors follow it. */
 export const HEADER_LENGTH = 'inference-header-content-length'
-/** Of a request that shows which model a server has: nobody waits for its answer. Others' servers pass it over. */
+/** The header of a query that only tests which model a server has; no caller waits for its answer. Other servers ignore it. */
 export const PROBE = 'approxifer-probe'
 
 export interface Encoded {
@@ -20,18 +20,18 @@ export interface Encoded {
 }
 
 export interface TensorRows extends TensorSpec {
-  /** Values: one array a query, each as long as the shape says; only read. NaN and Inf are null in JSON, which has neither. */
+  /** Values: one array per query, of the shape's size; not changed. NaN and Inf become null in JSON. */
   rows: readonly TensorData[]
   binary: boolean
-  /** False: there is one row, which no batch dimension stands in front of. */
+  /** False: there is one row, and the shape gets no batch dimension. */
   batched?: boolean | undefined
 }
 
 export interface RequestOptions {
   id?: string | undefined
-  /** Only read. */
+  /** The queries, of equal shapes; not changed. */
   queries: readonly TensorList[]
-  /** How inputs are sent, and outputs wanted. */
+  /** Whether inputs are sent, and outputs requested, as raw bytes. */
   binary: boolean
   parameters?: Record<string, unknown> | undefined
 }
@@ -44,19 +44,20 @@ export interface ReplyOptions {
   outputs: readonly TensorRows[]
 }
 
-/** A message before it is written: its JSON in pieces, from the first on whenever it is asked for, and the raw tensors behind it. */
+/** A message to write. `text` gives its JSON in pieces, anew at each call. */
 export interface Message {
   text: () => Iterable<string>
-  /** Undefined where there can be none. */
+  /** The raw tensors after the JSON; undefined where all tensors are JSON. */
   raw?: readonly Uint8Array[] | undefined
 }
 
 const utf8 = new TextEncoder()
-/** Numbers, and then characters of numbers, that are written before whatever else waits has its turn: one or two milliseconds. */
+/** Numbers in a piece of JSON. */
 const SLICE = 2 ** 13
+/** Characters that are encoded before the event loop gets a turn: they take one or two milliseconds. */
 const TURN_LENGTH = 2 ** 15
 
-/** What a client sends of queries of equal shapes, for all outputs of a signature; it says of each how it is wanted, since servers' defaults differ. */
+/** Writes a client's request for all outputs. It says for each output whether it is wanted raw, since servers have different defaults. */
 export function writeRequest(signature: Signature, options: RequestOptions): Promise<Encoded> {
   const { id, queries, binary, parameters } = options
   const rowsOf = (i: number) => queries.map((query) => query[i].data)
@@ -72,14 +73,14 @@ export function writeReply({ model, version, id, parameters, outputs }: ReplyOpt
   return messageOf({ model_name: model, model_version: version, id, parameters }, 'outputs', outputs)
 }
 
-/** A head, then the tensors under `field`, the raw ones behind. */
+/** A message of the fields of `head`, then the tensors under `field`. */
 function messageOf(head: object, field: string, tensors: readonly TensorRows[]): Message {
   const raw = tensors.map(({ rows, binary }) => (binary ? rows.map(toRaw) : []))
   const isRaw = tensors.some(({ binary }) => binary)
   return { text: () => written(head, field, tensors, raw), raw: isRaw ? raw.flat() : undefined }
 }
 
-/** The bytes of a message, without holding the event loop. */
+/** The bytes of a message. The event loop gets turns between pieces. */
 export async function encode({ text, raw }: Message): Promise<Encoded> {
   const json: Uint8Array[] = []
   for (const bytes of inUtf8(text())) {
@@ -90,7 +91,7 @@ export async function encode({ text, raw }: Message): Promise<Encoded> {
   return { body: joinedBytes([...json, ...raw]), headerLength: bytesIn(json) }
 }
 
-/** What it takes a millisecond to write, at a time: short pieces go together. */
+/** Encodes pieces of text as UTF-8; short pieces are joined, up to a millisecond of work. */
 export function* inUtf8(pieces: Iterable<string>): Generator<Uint8Array> {
   let text = ''
   for (const piece of pieces) {
@@ -107,7 +108,7 @@ export function bytesIn(parts: readonly Uint8Array[]): number {
   return parts.reduce((sum, part) => sum + part.length, 0)
 }
 
-/** @param raw  the rows of each tensor that is not written as JSON */
+/** The JSON of a message, in pieces. @param raw  for each raw tensor its rows as bytes */
 function* written(
   head: object,
   field: string,
@@ -135,22 +136,22 @@ function* written(
   yield ']}'
 }
 
-/** Values of JSON with commas between them. */
+/** Values as JSON, separated by commas. */
 function textOf(type: ElementType = 'float32', part: TensorData): string {
-  // Faster than to join them, and NaN and Inf become null.
+  // JSON.stringify is faster than join(), and writes NaN and Inf as null.
   if (part instanceof Float32Array && !hasNegativeZero(part)) return JSON.stringify(arrayOf(part)).slice(1, -1)
   if (type === 'string') return (part as readonly string[]).map((text) => JSON.stringify(text)).join()
   if (type === 'bool') return Array.from(part as Uint8Array, Boolean).join()
   return isReal(type) ? Array.from(realsOf(type, part), writtenReal).join() : part.join()
 }
 
-/** Which JavaScript writes without its sign. Its bits are not looked at: a short array has no buffer until that is asked for. */
+/** Whether a value is -0, which JSON.stringify writes as 0. Comparing bits would be slower: engines create a short array's buffer only on demand. */
 function hasNegativeZero(part: Float32Array): boolean {
   for (let i = 0; i < part.length; i++) if (Object.is(part[i], -0)) return true
   return false
 }
 
-/** What Array.from gives, in a tenth of the time. */
+/** Array.from, in a tenth of its time. */
 function arrayOf(part: Float32Array): number[] {
   const { length } = part
   const array = new Array<number>(length)

@@ -1,4 +1,4 @@
-/** Edge runtimes: no threads, no compiling from bytes. So the core is in JavaScript, unless whoever makes one brings it as a module. */
+/** Edge runtimes: no threads, and no compilation of WASM from bytes. The core runs in JavaScript unless it is imported as a module. */
 
 import type { Platform } from './platform'
 

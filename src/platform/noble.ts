@@ -1,4 +1,4 @@
-/** Keys in JavaScript, for pages that are no secure context and browsers whose WebCrypto has no Ed25519. */
+/** Keys in JavaScript, for pages outside of secure contexts and browsers whose WebCrypto has no Ed25519. */
 
 import { ed25519, x25519 } from '@noble/curves/ed25519.js'
 import { hkdf } from '@noble/hashes/hkdf.js'

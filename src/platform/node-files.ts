@@ -1,4 +1,4 @@
-/** What models learned, in a folder of files: whole or not at all, also where the power fails. */
+/** Saved states in a folder of files. Writes are atomic, even if the power fails. */
 
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -6,17 +6,17 @@ import { mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Files } from './platform'
 
-/** Of a file's name, which most file systems limit to 255 bytes. */
+/** Longest escaped name; most file systems limit names to 255 bytes. */
 const MOST_LETTERS = 200
 
-/** What was learned of callers' queries is for nobody else to read. */
+/** Only the owner may read saved states, since they contain callers' queries. */
 const OWNER = { folder: 0o700, file: 0o600 }
 
-/** A temporary file that is older was left by a process that was killed. A live one that loses its file fails to save once. */
+/** An older temporary file was left by a killed process. If it was a running one's, that process fails to save once. */
 const LEFT_MS = 60_000
 const TEMPORARY = /^[^.]+\.state\.[0-9a-f]+\.tmp$/
 
-/** @param folder  made if it is not there; several processes may share it: what was written last counts */
+/** @param folder  created if missing; may be shared by several processes: the last write wins */
 export function files(folder: string): Files {
   return {
     async read(name) {
@@ -33,18 +33,18 @@ export function files(folder: string): Files {
       const temporary = `${path}.${randomBytes(8).toString('hex')}.tmp`
       try {
         await synced(temporary, 'wx', (file) => file.writeFile(bytes))
-        await removeLeft(folder, temporary).catch(() => {}) // the state matters more
+        await removeLeft(folder, temporary).catch(() => {}) // saving matters more
         await rename(temporary, path)
       } catch (error) {
         await unlink(temporary).catch(() => {})
         throw error
       }
-      await synced(folder, 'r') // the name itself
+      await synced(folder, 'r') // makes the rename durable
     },
   }
 }
 
-/** A pipe is refused: to open one waits for its other end, for ever, in one of the four threads of all file operations. */
+/** Reads a regular file. Opening a pipe would block one of Node's four threads for file operations for ever. */
 async function readRegular(path: string): Promise<Uint8Array> {
   const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0))
   try {
@@ -55,7 +55,7 @@ async function readRegular(path: string): Promise<Uint8Array> {
   throw new Error(`${path}: expected a regular file, got another kind`)
 }
 
-/** Does something to a file or folder and waits until it is on the disk. */
+/** Runs `work` on a file or folder and syncs it to disk. */
 async function synced(path: string, flags: string, work = async (_: Handle) => {}): Promise<void> {
   const file = await open(path, flags, OWNER.file)
   try {
@@ -68,17 +68,17 @@ async function synced(path: string, flags: string, work = async (_: Handle) => {
 
 type Handle = Awaited<ReturnType<typeof open>>
 
-/** @param own  just written: by the clock that dates the others, which may be a file server's */
+/** Deletes old temporary files. @param own  a file just written, whose time stamp is from the same clock, even on a file server */
 async function removeLeft(folder: string, own: string): Promise<void> {
   const before = (await stat(own)).mtimeMs - LEFT_MS
   for (const name of (await readdir(folder)).filter((each) => TEMPORARY.test(each))) {
     const path = join(folder, name)
-    const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Number.POSITIVE_INFINITY })) // it has just been renamed
+    const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Number.POSITIVE_INFINITY })) // it was renamed meanwhile
     if (mtimeMs < before) await unlink(path).catch(() => {})
   }
 }
 
-/** Names may be anything: slashes and dots at the beginning, too. */
+/** Escapes a name, which may contain slashes or start with dots. */
 function pathOf(folder: string, name: string): string {
   const escaped = encodeURIComponent(name).replaceAll('.', '%2E')
   if (escaped.length > MOST_LETTERS) {

@@ -1,4 +1,4 @@
-/** Keys by Node's own functions: half as long as WebCrypto takes there, which warns that it is new. */
+/** Keys by node:crypto, which takes half as long as WebCrypto in Node and prints no experimental warning. */
 
 import {
   createHmac,
@@ -17,7 +17,7 @@ import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { KeyPair, Keys, Mac } from './platform'
 
-/** For nobody else to read. */
+/** Permissions for the owner alone, and the bits of all others. */
 const OWNER = { folder: 0o700, file: 0o600 }
 const OTHERS = 0o077
 
@@ -30,7 +30,7 @@ export const keys: Keys = {
       await mkdir(dirname(path), { recursive: true, mode: OWNER.folder })
       const made = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })
       await writeFile(path, made, { flag: 'wx', mode: OWNER.file }).catch((failed) => {
-        if (failed.code !== 'EEXIST') throw failed // another process has made one meanwhile
+        if (failed.code !== 'EEXIST') throw failed // another process has made a key meanwhile
       })
       return readFile(path)
     })
@@ -64,18 +64,18 @@ export const keys: Keys = {
   areEqual: (a, b) => a.length === b.length && timingSafeEqual(a, b),
 }
 
-/** Who has a copy is the machine. Windows has no such modes. */
+/** Warns if other users can read the key, and so impersonate this machine. Windows has no such permissions. */
 async function checkMode(path: string, warn: (text: string) => void): Promise<void> {
   const { mode } = await stat(path)
   if (process.platform !== 'win32' && mode & OTHERS)
-    warn(`key: others on this machine can read ${path}, and answer in its name: chmod 600`)
+    warn(`key: other users of this machine can read ${path} and impersonate it: chmod 600`)
 }
 
 function read(path: string, pem: Buffer): KeyObject {
   try {
     const key = createPrivateKey(pem)
     if (key.asymmetricKeyType === 'ed25519') return key
-  } catch {} // the library's words are no help
+  } catch {} // OpenSSL's message would not help
   throw new TypeError(`key: expected a private key of Ed25519 in PEM in ${path}, got something else`)
 }
 
@@ -87,7 +87,7 @@ function publicKey(crv: 'Ed25519' | 'X25519', x: string): KeyObject {
   return createPublicKey({ key: { kty: 'OKP', crv, x }, format: 'jwk' })
 }
 
-/** Its public half, in base64url. */
+/** The public key in base64url. */
 function nameOf(key: KeyObject): string {
   return createPublicKey(key).export({ format: 'jwk' }).x ?? ''
 }

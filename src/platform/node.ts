@@ -1,4 +1,4 @@
-/** Node, and runtimes that offer its worker_threads. */
+/** Node, and runtimes that support its worker_threads. */
 
 import { lookup, Resolver } from 'node:dns/promises'
 import { watch } from 'node:fs'
@@ -13,17 +13,17 @@ import { files } from './node-files'
 import type { Platform, Thread } from './platform'
 import { missing, undiciConnections } from './undici'
 
-/** Asks a thread to end itself, between two calls. */
+/** Message that asks a thread to exit between two calls. */
 const QUIT = 'approxifer: quit'
-const PATIENCE_MS = 5000
+const QUIT_TIMEOUT_MS = 5000
 
-/** In a variable, which bundlers pass over: they would fail where it is not installed, as for most users. */
+/** In variables, so that bundlers do not resolve these optional packages and fail. */
 const NATIVE: string = 'onnxruntime-node'
 const NATS: string = '@nats-io/transport-node'
 const NATS_WS: string = '@nats-io/nats-core'
 const TOKENIZERS: string = '@huggingface/tokenizers'
 
-/** Compiled once: what the engine has made of it by then serves all predictors. */
+/** Compiled once and shared by all predictors, with the engine's optimised code. */
 let module: Promise<WebAssembly.Module> | undefined
 
 export const platform: Platform = {
@@ -40,7 +40,7 @@ export const platform: Platform = {
   threads: true,
 
   spawn(create, onDeath, patient = false): Thread {
-    // The process's own flags are not for a plain script: with --input-type a worker does not even start.
+    // Without the process's own flags: with --input-type a worker does not start.
     const worker = (create?.() ?? new Worker(new URL('./worker.js', import.meta.url), { execArgv: [] })) as Worker
     let dead = false
     const die = (why: string) => {
@@ -70,7 +70,7 @@ export const platform: Platform = {
     const url = source instanceof URL ? source : /^(https?|file|data):/.test(source) ? new URL(source) : undefined
     if (!url || url.protocol === 'file:') return readFile(url ?? source)
     const response = await fetch(url).catch((error) => {
-      throw error.cause instanceof Error && error.cause.message ? error.cause : error // its own words are 'fetch failed'
+      throw error.cause instanceof Error && error.cause.message ? error.cause : error // fetch's own message is only 'fetch failed'
     })
     if (!response.ok) throw new Error(`${url} answered ${response.status}`)
     return new Uint8Array(await response.arrayBuffer())
@@ -95,20 +95,20 @@ export const platform: Platform = {
         return resolver.resolve6(name)
       })
     }
-    // As the system does: with its search domains, which Kubernetes' short names need, and its hosts file.
+    // The system's resolver, with its search domains, which Kubernetes' short names need, and its hosts file.
     const all = await lookup(name, { all: true })
     const four = all.filter(({ family }) => family === 4)
     return (four.length ? four : all).map(({ address }) => address)
   },
 
   watch(path, changed) {
-    // Its folder: a file that is replaced would take the watch with it, and Kubernetes swaps a link beside it.
+    // Watches the folder: a watch on a file ends when the file is replaced, and Kubernetes replaces a link beside it.
     try {
       const watcher = watch(dirname(path), { persistent: false }, changed)
       watcher.on('error', () => watcher.close())
       return () => watcher.close()
     } catch {
-      return () => {} // whoever polls sees it all the same
+      return () => {} // the caller polls as well
     }
   },
 
@@ -122,7 +122,7 @@ export const platform: Platform = {
   identity: () => `${hostname()}-${process.pid}`,
 }
 
-/** @throws Error that says how to have it */
+/** @throws Error with the command that installs it */
 async function installed(name: string) {
   try {
     return await import(name).catch(missing)
@@ -135,7 +135,7 @@ async function installed(name: string) {
 function quit(worker: Worker): Promise<unknown> {
   return new Promise((resolve) => {
     worker.once('exit', resolve)
-    setTimeout(() => resolve(worker.unref()), PATIENCE_MS).unref()
+    setTimeout(() => resolve(worker.unref()), QUIT_TIMEOUT_MS).unref()
     worker.postMessage(QUIT)
   })
 }

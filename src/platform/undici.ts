@@ -1,17 +1,17 @@
-/** HTTP in Node: one of undici's pools for each server. */
+/** HTTP in Node: a connection pool of undici for each server. */
 
 import type { Dispatcher, Pool } from 'undici'
 import type { Connections, HttpReply, HttpRequest, Tls } from './platform'
 
-/** In a variable, which bundlers pass over: they would fail where it is not installed. */
+/** In a variable, so that bundlers do not resolve this optional package and fail. */
 const UNDICI: string = 'undici'
 
 const CONNECT_MS = 5000
-/** Longer than the pauses between two requests; servers say so where they keep a connection for less. */
+/** How long an idle connection is kept, unless the server announces less. */
 const IDLE_MS = 60_000
-/** What undici says of a connection that it closed since the server had said so. */
+/** undici's message when it closes a connection because the server announced that. */
 const ANNOUNCED = 'reset'
-/** Connections that a server has closed, and its replies on each in the mean, from which closing them is its habit. */
+/** A server closes connections habitually if it has closed LEAST_ENDS of them with at most MOST_REPLIES replies on average. */
 const LEAST_ENDS = 8
 const MOST_REPLIES = 1.5
 
@@ -28,7 +28,7 @@ export async function undiciConnections(url: string, count: number, tls: Tls | u
       made(...outcome)
     })
   }
-  const times = { headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: IDLE_MS } // how long an answer may take others know
+  const times = { headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: IDLE_MS } // the caller sets the time limits
   const pool = new Pool(origin, { connections: count, connect, ...times })
   const connections = new UndiciConnections(pool, pathname.replace(/\/$/, ''))
   return connections
@@ -49,10 +49,10 @@ class UndiciConnections implements Connections {
   address: string | undefined
   readonly #pool: Pool
   readonly #prefix: string
-  /** Replies since a connection was last made. */
+  /** Replies since the last connection was opened. */
   #replies = 0
-  readonly #habit = new Habit()
-  /** What ended connections that we dropped ourselves. */
+  readonly #habit = new ClosingHabit()
+  /** Reasons of connections that this side dropped. */
   readonly ours = new WeakSet<Error>()
 
   constructor(pool: Pool, prefix: string) {
@@ -62,7 +62,7 @@ class UndiciConnections implements Connections {
       this.#replies = 0
     })
     pool.on('disconnect', (_origin, _targets, error) => {
-      const isInside = (error as { code?: string }).code === 'UND_ERR_INFO' // undici closed it
+      const isInside = (error as { code?: string }).code === 'UND_ERR_INFO' // closed by undici, not by the server
       const isAnnounced = isInside && error.message === ANNOUNCED
       if (this.ours.has(error) || (isInside && !isAnnounced)) return
       const isUsual = this.#habit.ended()
@@ -74,7 +74,7 @@ class UndiciConnections implements Connections {
     return new Promise((resolve, reject) => {
       const { method, path, headers, body, abort } = request
       if (abort.aborted) return reject(abort.reason)
-      const reading = new Reading(request, this, resolve, reject)
+      const reading = new ReplyReader(request, this, resolve, reject)
       try {
         const sent = body as Dispatcher.DispatchOptions['body']
         this.#pool.dispatch({ method, path: this.#prefix + path, headers, body: sent }, reading)
@@ -89,7 +89,7 @@ class UndiciConnections implements Connections {
     this.#habit.replied()
   }
 
-  /** Whether an error says that a connection was used before and was closed meanwhile. */
+  /** Whether the error means that a kept-alive connection had been closed by the server. */
   isStale(error: Error): boolean {
     return this.#replies > 0 && isReset(error)
   }
@@ -100,8 +100,8 @@ class UndiciConnections implements Connections {
   }
 }
 
-/** Whether a server closes its connections after one reply each: then it tells nothing that it closed another. */
-class Habit {
+/** Detects servers that close each connection after one reply: a closed connection then tells nothing about the server. */
+class ClosingHabit {
   #replies = 0
   #ends = 0
 
@@ -109,7 +109,7 @@ class Habit {
     this.#replies++
   }
 
-  /** The server closed a connection. @returns whether it does so with nearly all */
+  /** Records that the server closed a connection. @returns whether it closes nearly all */
   ended(): boolean {
     const isUsual = this.#ends >= LEAST_ENDS && this.#replies <= MOST_REPLIES * this.#ends
     this.#ends++
@@ -127,8 +127,8 @@ function isReset(error: Error): boolean {
 
 type ReplyHeaders = Record<string, string | string[] | undefined>
 
-/** One reply as it comes. */
-class Reading implements Dispatcher.DispatchHandler {
+/** Receives one reply. */
+class ReplyReader implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined
   #status = 0
   #headers: ReplyHeaders | undefined
@@ -154,7 +154,7 @@ class Reading implements Dispatcher.DispatchHandler {
     this.failed(error)
   }
 
-  /** Drops the connection, or never makes one. */
+  /** Drops the connection, or does not open one. */
   #drop(reason: Error): void {
     this.connections.ours.add(reason)
     this.#controller?.abort(reason)
@@ -174,7 +174,7 @@ class Reading implements Dispatcher.DispatchHandler {
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
     this.#length += chunk.byteLength
     if (this.#length <= this.request.mostBytes) {
-      this.#chunks.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)) // no Buffer, whose slice is a view
+      this.#chunks.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)) // a plain Uint8Array, since a Buffer's slice is a view
       return
     }
     this.#finish(undefined)
@@ -200,7 +200,7 @@ class Reading implements Dispatcher.DispatchHandler {
   }
 }
 
-/** Why one cannot be imported, without what Node adds: the path of our own file that wanted it. @throws Error */
+/** Rethrows an import error without the path of the importing file. @throws Error */
 export function missing(error: Error): never {
   throw new Error(error.message.replace(/ imported from .*/s, ''), { cause: error })
 }

@@ -1,4 +1,4 @@
-/** A page's keys: by WebCrypto where it has Ed25519, else in JavaScript, which is loaded only then. */
+/** Keys of web pages: by WebCrypto if it has Ed25519, else in JavaScript, which is then imported. */
 
 import type { Keys } from './platform'
 import { areEqual, type KeyMaker, webCrypto } from './webcrypto'
@@ -8,7 +8,7 @@ const loadNoble = async (): Promise<KeyMaker> => (await import('./noble')).noble
 let chosen: Promise<KeyMaker> | undefined
 
 function maker(): Promise<KeyMaker> {
-  chosen ??= webCrypto.make().then(() => webCrypto, loadNoble) // there is no `crypto.subtle` outside of secure contexts
+  chosen ??= webCrypto.make().then(() => webCrypto, loadNoble) // outside of secure contexts there is no `crypto.subtle`
   return chosen
 }
 
@@ -23,11 +23,11 @@ export const keys: Keys = {
 
   verifier(identity) {
     const verify = maker().then((own) => own.verifier(identity))
-    verify.catch(() => {}) // whoever asks is told
+    verify.catch(() => {}) // the caller of the returned function gets the error
     return async (signed, signature) => (await verify)(signed, signature)
   },
 
-  /** A browser may have Ed25519 and no X25519. */
+  /** Falls back to JavaScript, since a browser may have Ed25519 but no X25519. */
   secret: async () => (await maker()).secret().catch(async () => (await loadNoble()).secret()),
 
   areEqual,
@@ -35,7 +35,7 @@ export const keys: Keys = {
 
 const STORE = 'keys'
 
-/** @param made  what is kept under the name where there is nothing yet: of two tabs that ask at once one is first */
+/** Stores `made` under the name unless there is a value already, in one transaction, so that two tabs agree. @returns the stored value */
 function keep(name: string, made: unknown): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const opening = indexedDB.open('approxifer', 1)

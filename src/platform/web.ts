@@ -1,9 +1,9 @@
-/** Browsers, and runtimes that offer their Web Workers. */
+/** Browsers, and runtimes that support Web Workers. */
 
 import type { Endpoint } from 'comlink'
 import type { Platform, Thread } from './platform'
 
-/** Browsers do not say which. */
+/** Browsers do not tell which of these it was. */
 const UNLOADED = 'could not load its script: it, or a file that it imports, is missing or no JavaScript'
 
 export const platform: Platform = {
@@ -14,14 +14,14 @@ export const platform: Platform = {
   },
 
   async coreModule() {
-    const { default: core } = await import('../../build/core-bytes.js') // not everybody needs it
+    const { default: core } = await import('../../build/core-bytes.js') // imported on first use, since not all pages need it
     return WebAssembly.compile(Uint8Array.from(atob(core), (char) => char.charCodeAt(0)))
   },
 
   threads: true,
 
   spawn(create, onDeath): Thread {
-    // Written in full: bundlers recognise only this form.
+    // The complete expression: bundlers recognise only this form.
     const worker = (create?.() ?? new Worker(new URL('./worker.web.js', import.meta.url), { type: 'module' })) as Worker
     let dead = false
     const die = (why: string) => {
@@ -48,14 +48,14 @@ export const platform: Platform = {
     return new Uint8Array(await response.arrayBuffer())
   },
 
-  // Sharing memory takes cross-origin isolation, which nobody should need for our sake.
+  // Shared memory needs cross-origin isolation, which the library does not require.
   memory: (bytes) => (globalThis.crossOriginIsolated ? new SharedArrayBuffer(bytes) : undefined),
 
   runtimes: ['onnxruntime-web'],
 
   importOrt(_runtime, providers) {
     const other = providers.find((provider) => provider !== 'wasm' && provider !== 'cpu')
-    // A bundler would copy the larger runtime, 27 MB, into every application that could ask for it.
+    // Bundlers would copy the larger runtime, 27 MB, into every application.
     if (other !== undefined) throw new RangeError(`providers: '${other}' ${LARGER}`)
     return import('onnxruntime-web/wasm').catch(unresolved)
   },
@@ -66,7 +66,7 @@ export const platform: Platform = {
 const LARGER =
   "needs the larger runtime: createWorker: () => new Worker(<URL of approxifer/worker.webgpu>, { type: 'module' })"
 
-/** What to do without a bundler, which would have resolved the name. */
+/** Adds advice for pages without a bundler, where package names cannot be resolved. */
 function unresolved(error: Error): never {
   const todo =
     "a page without a bundler takes createWorker: () => new Worker(<URL of approxifer's dist/worker.bundle.js>"

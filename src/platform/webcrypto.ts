@@ -1,4 +1,4 @@
-/** Keys by WebCrypto, which nobody can read out of it. */
+/** Keys by WebCrypto; private keys cannot be exported. */
 
 import type { KeyPair, Keys, Mac } from './platform'
 
@@ -7,9 +7,9 @@ const X25519 = 'X25519'
 const HKDF = 'HKDF'
 const HMAC = { name: 'HMAC', hash: 'SHA-256', length: 256 }
 
-/** Where keys are made to be kept. */
+/** A source of keys whose private keys can be stored. */
 export interface KeyMaker extends Omit<Keys, 'kept'> {
-  /** What can be kept of a new pair, and the pair of it. */
+  /** Makes a private key in a form that can be stored; `pairOf` turns it into a key pair. */
   make(): Promise<unknown>
   pairOf(kept: unknown): Promise<KeyPair>
 }
@@ -31,7 +31,7 @@ export const webCrypto: KeyMaker = {
 
   verifier(identity) {
     const key = crypto.subtle.importKey('raw', fromText(identity), ED25519, false, ['verify'])
-    key.catch(() => {}) // whoever asks is told
+    key.catch(() => {}) // the caller of the returned function gets the error
     return async (signed, signature) => crypto.subtle.verify(ED25519, await key, bytes(signature), bytes(signed))
   },
 
@@ -68,7 +68,7 @@ function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   return all
 }
 
-/** No step of it goes by what the bytes are. */
+/** Compares in constant time. */
 export function areEqual(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false
   let differing = 0
@@ -76,7 +76,7 @@ export function areEqual(a: Uint8Array, b: Uint8Array): boolean {
   return differing === 0
 }
 
-/** Of runtimes that keep nothing. */
+/** Keys on runtimes without storage. */
 export const keys: Keys = {
   ...webCrypto,
   kept: async () => {
@@ -84,7 +84,7 @@ export const keys: Keys = {
   },
 }
 
-/** Base64url, as JSON Web Keys have it. */
+/** Base64url, as in JSON Web Keys. */
 export function toText(data: Uint8Array): string {
   return btoa(String.fromCharCode(...data))
     .replaceAll('+', '-')

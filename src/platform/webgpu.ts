@@ -1,4 +1,4 @@
-/** Browsers, with the runtime that has WebGPU and WebNN; only in a worker script of its own. */
+/** Browsers, with the larger runtime that supports WebGPU and WebNN; used only by the script `approxifer/worker.webgpu`. */
 
 import type { Platform } from './platform'
 import { platform as web } from './web'

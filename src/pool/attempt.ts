@@ -53,7 +53,7 @@ export interface Attempt<P = unknown, A = unknown> {
   readonly priority: Priority
   /** `running`: a worker has it, perhaps behind another attempt. */
   readonly phase: 'queued' | 'running' | 'settled'
-  /** The worker that runs or ran it; undefined while it is queued. */
+  /** The worker that runs or ran the attempt; undefined while it is queued. */
   readonly worker: ModelWorker | undefined
   /** The identity of that worker. */
   readonly identity: Identity | undefined
@@ -109,7 +109,7 @@ export interface Submission<P = unknown> {
 
 /** The part of the pool that owners of attempts use. */
 export interface Attempts<P = unknown, A = unknown> {
-  /** Workers; and those that may take attempts now or soon: neither ejected nor gone. */
+  /** Number of workers, and of those that may take attempts now or soon: neither ejected nor gone. */
   readonly size: number
   readonly usable: number
   /** Workers that could take an attempt now. */
@@ -130,11 +130,11 @@ export interface Attempts<P = unknown, A = unknown> {
   tooLate(query: { readonly dueAt: number; readonly turn: Turn }): ApproxiferError | undefined
   submit(row: Submission<P>): Attempt<P, A>
   /**
-   * Nobody wants it. If it is queued, it settles as cancelled, without a call to its owner. If it runs, its worker is told, and its outcome still
-   * comes.
+   * No caller wants it. If it is queued, it settles as cancelled, without a call to its owner. If it runs, its worker is told, and its
+   * outcome still comes.
    */
   cancel(attempt: Attempt<P, A>): void
-  /** Nobody waits for it. As `cancel`, but a worker that runs it goes on; if that worker loses it, it settles as cancelled. */
+  /** No caller waits for it. As `cancel`, but a worker that runs it goes on; if that worker loses it, it settles as cancelled. */
   release(attempt: Attempt<P, A>): void
   /** Raises a queued attempt from low to high priority. */
   promote(attempt: Attempt<P, A>): void

@@ -33,7 +33,7 @@ export class PooledAttempt implements Attempt {
   /** The batch that has or had it; undefined while it is queued, and after its worker lost it. */
   batch: Batch | undefined
   seenBy: readonly Identity[] = NONE
-  /** Nobody waits for it. */
+  /** Whether no caller waits for it. */
   isReleased = false
   onTime = false
   /** Set by `settle` only. */

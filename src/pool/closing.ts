@@ -1,4 +1,4 @@
-/** Workers that left and are being closed. */
+/** Closes workers that have left, and waits until they are closed. */
 
 import type { Clock } from '../base/clock'
 import type { Member } from './member'

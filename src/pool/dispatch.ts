@@ -213,7 +213,7 @@ export class Dispatcher {
       const slot = this.execution.pipeline.first
       if (!slot) return
       const { member } = slot
-      // More attempts may come until it is free.
+      // More attempts may arrive before it is free.
       if (this.#gathering !== 'off' && this.#queue.needed < slots * (member.batching?.size ?? 1)) return
       this.execution.pipeline.unlist(slot)
       const startsAt = this.#startsAt(slot)

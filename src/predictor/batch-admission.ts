@@ -127,7 +127,7 @@ export class QueryBatch {
   readonly demand: Demand
   /** Queries that are not sent yet. */
   rows: number
-  /** It was admitted. */
+  /** Whether it was admitted. */
   isIn = false
   readonly #admission: BatchAdmission
   readonly #since: number

@@ -18,7 +18,7 @@ export class WaitingCaller {
   readonly choices: Required<Choices>
   readonly turn: Turn
   readonly said: OwnChoices
-  /** Of its events. */
+  /** Number of the query in events. */
   readonly query: number
   readonly trace: Trace | undefined
   readonly traceparent: string | undefined

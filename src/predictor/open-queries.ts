@@ -75,7 +75,7 @@ export class OpenQuery extends OutgoingCall implements Query {
   readonly apart: readonly Tried[]
   readonly #caller: WaitingCaller
   readonly #open: OpenQueries
-  /** It was detached or ended: its answers teach nothing. */
+  /** Whether it was detached or ended, so that its answers teach nothing. */
   #isVoid = false
   #refusal: Query['refusal']
   #isForeseen: boolean

@@ -18,7 +18,7 @@ export type { Priority }
 export interface PredictOptions extends Choices {
   deadlineMs?: number
   signal?: AbortSignal
-  /** Default 'normal'. */
+  /** Place of the query in the queue. Default 'normal'. */
   priority?: Priority
   /** See `limits.tenants`. */
   tenant?: string

@@ -27,7 +27,7 @@ const MOST_SERVED = 100
 
 interface RolloutOptions {
   settings: Settings
-  /** What a model needs to answer. */
+  /** Workers that a model needs to answer. */
   needs: Takes
   /** Makes a version of this worker's model. @param before  the version that serves */
   begin(worker: ModelWorker, before: ModelVersion): ModelVersion
@@ -67,8 +67,6 @@ export class Rollout {
     return [this.#serving, ...this.#others.values()].map(reportOf)
   }
 
-  // Workers.
-
   join(worker: ModelWorker): void {
     const id = modelIdOf(worker)
     const known = id === this.#serving.id ? this.#serving : this.#others.get(id)
@@ -101,8 +99,6 @@ export class Rollout {
     if (version !== this.serving && !version.dependencies.pool.usable) version.handOver(this.serving)
     version.reconsider()
   }
-
-  // Queries.
 
   take(request: Request): void {
     if (!this.#others.size) return this.serving.take(request)
@@ -185,8 +181,6 @@ export class Rollout {
     entry.unseen++
     entry.version.take({ payload, caller, signal: undefined })
   }
-
-  // Taking over.
 
   get #rules() {
     return this.#options.settings.rollout as NonNullable<Settings['rollout']>
@@ -283,8 +277,6 @@ export class Rollout {
     this.#isClosed = true
     this.#watch()
   }
-
-  // By hand.
 
   /** @throws RangeError for an unknown candidate, or one that cannot answer */
   promote(id: string): void {

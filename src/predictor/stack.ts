@@ -55,7 +55,7 @@ export interface TrustLayers {
 export interface StackOptions extends Omit<HedgeOptions, 'pool' | 'compares' | 'mostDowns' | 'mostFailures'> {
   readonly clock: Clock
   readonly pool: Pool<Payload, Payload>
-  /** Not with the paper's scheme, which sends no query twice. */
+  /** Whether queries are hedged; the paper's scheme sends no query twice. */
   readonly isHedged: boolean
   readonly sampled?: SampleOptions['sampling'] | undefined
   readonly openTrust?: VouchOptions['trust'] | undefined

@@ -14,7 +14,7 @@ const FAILED = { share: 0.05, few: 5 }
 
 interface Count {
   readonly size: number
-  /** How many may take queries. */
+  /** How many of them may take queries. */
   readonly usable: number
 }
 

@@ -1,19 +1,19 @@
-/** What goes wrong with a worker on purpose: how it is written, what that means for one call, and how workers lie. */
+/** Faults that a test injects into a worker: their options, their effect on a call, and forms of lies. */
 
 import { checkNames, checkShare, checkString, expected, MOST_MS } from '../base/check'
 import type { Random } from '../base/random'
 
-/** Shares are probabilities per call, 0 by default. */
+/** Shares are probabilities per call; default 0. */
 export interface Faults {
-  /** Added to every answer; a pair is a range to draw from. The worker is at work meanwhile, on one call at a time. */
+  /** Delay of every answer; a pair is a range to draw from. The worker is busy meanwhile, with one call at a time. */
   delayMs?: number | readonly [number, number]
-  /** Share of calls that never settle (until aborted, or the worker is restarted). */
+  /** Share of calls that never settle (until aborted, or until the worker is restarted). */
   hang?: number
-  /** Share of calls in which the worker is killed: it dies and starts again as after a real crash; without `restart` they fail. */
+  /** Share of calls that kill the worker: it restarts as after a real crash; a worker without `restart` fails the call. */
   crash?: number
-  /** Share of answers that are NaN throughout. */
+  /** Share of answers that consist of NaN. */
   garbage?: number
-  /** Share of answers that are lies, told by `attack`. */
+  /** Share of answers that are lies, made by `attack`. */
   lie?: number
   /** See `attackForms`. Default 'gauss:10'. */
   attack?: string
@@ -21,7 +21,7 @@ export interface Faults {
 
 const shares = ['hang', 'crash', 'garbage', 'lie'] as const
 
-/** @throws TypeError, RangeError for wrong ones */
+/** @throws TypeError, RangeError for invalid ones */
 export function checkFaults(faults: Faults): void {
   checkNames('faults', faults, [...shares, 'delayMs', 'attack'])
   for (const name of shares) checkShare(`faults.${name}`, faults[name] ?? 0, 'a share')
@@ -33,7 +33,7 @@ export function checkFaults(faults: Faults): void {
   parseAttack(checkString('faults.attack', attack))
 }
 
-/** The faults of one call. Five numbers are drawn whatever they are, so that a seed means the same for all. */
+/** The faults of one call. Always draws five numbers, so that a seed gives the same sequence whatever the faults are. */
 export function drawFaults(faults: Faults, random: Random) {
   const { delayMs = 0, hang = 0, crash = 0, garbage = 0, lie = 0, attack = 'gauss:10' } = faults
   const [hangs, crashes, delay, spoils, lies] = Array.from({ length: 5 }, () => random.next())
@@ -42,7 +42,7 @@ export function drawFaults(faults: Faults, random: Random) {
     hangs: hangs < hang,
     crashes: crashes < crash,
     delayMs: typeof delayMs === 'number' ? delayMs : delayMs[0] + delay * (delayMs[1] - delayMs[0]),
-    /** What is given in the place of an answer, which may be changed. */
+    /** Replaces an answer, which it may overwrite. */
     answered(answer: Float32Array): Float32Array {
       if (spoils < garbage) return answer.fill(Number.NaN)
       return lies < lie ? lieOf([answer], random)[0] : answer
@@ -50,11 +50,11 @@ export function drawFaults(faults: Faults, random: Random) {
   }
 }
 
-/** The lies that a set of liars in one group tells in place of its answers; fresh rows. */
+/** The lies of a group's liars in place of their answers; new rows. */
 export type Attack = (answers: readonly Float32Array[], random: Random) => Float32Array[]
 
 const attacks: Record<string, (strength: number) => Attack> = {
-  /** Adds Gaussian noise of this standard deviation. */
+  /** Adds Gaussian noise with this standard deviation. */
   gauss: (sigma) => (answers, random) => answers.map((y) => y.map((value) => value + sigma * random.gauss())),
   flip: () => (answers) => answers.map((y) => y.map((value) => -value)),
   swap: () => (answers) =>
@@ -64,7 +64,7 @@ const attacks: Record<string, (strength: number) => Attack> = {
       if (second !== undefined) [lie[first], lie[second]] = [y[second], y[first]]
       return lie
     }),
-  /** Zeros, with one class raised to this. */
+  /** Zeros, with one class raised to this value. */
   constant: (height) => (answers, random) =>
     answers.map((y) => new Float32Array(y.length).fill(height, ...oneOf(random.below(y.length)))),
   /** All liars of a group add the same Gaussian vector. */
@@ -78,7 +78,7 @@ const defaults: Record<string, number> = { gauss: 10, constant: 20, collude: 10 
 
 export const attackForms = 'gauss:SIGMA | flip | swap | constant[:HEIGHT] | collude[:SIGMA]'
 
-/** @throws RangeError for a name that is none of `attackForms` */
+/** @throws RangeError unless it is one of `attackForms` */
 export function parseAttack(text: string): Attack {
   const [name, strength = defaults[name] ?? 0, ...more] = text.split(':')
   const make = Object.hasOwn(attacks, name) ? attacks[name] : undefined

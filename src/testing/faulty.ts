@@ -1,4 +1,4 @@
-/** A worker that is slow, hangs, dies, lies or answers garbage on purpose. Never on the production path. */
+/** A worker that is slow, hangs, dies, lies or answers garbage on purpose. Never used in production. */
 
 import { checkInteger, expected } from '../base/check'
 import { ApproxiferError } from '../base/errors'
@@ -10,16 +10,16 @@ import type { ModelWorker } from '../workers/worker'
 import { checkFaults, drawFaults, type Faults } from './faults'
 
 export class FaultyWorker implements ModelWorker {
-  /** As the wrapped worker's; absent where that has none. */
+  /** That of the wrapped worker, if it has one. */
   readonly restart?: (why: string) => void
   readonly #inner: ModelWorker
   readonly #random: Random
   #faults: Faults = {}
-  /** Rejects what a restart or `close` ends. */
+  /** Calls that a restart or `close` rejects. */
   readonly #open = new Set<OpenCall>()
-  /** Calls that hang, are delayed, or wait behind one that is delayed. */
+  /** Calls that hang, are delayed, or wait for a delayed one. */
   #held = 0
-  /** Settles when the last delayed call has. */
+  /** Settles after the last delayed call. */
   #last: Promise<unknown> = Promise.resolve()
   #closed = false
 
@@ -39,7 +39,7 @@ export class FaultyWorker implements ModelWorker {
     return this.#faults
   }
 
-  /** Change it at any time; it holds for the calls that follow. @throws TypeError, RangeError for a wrong one */
+  /** May be changed at any time, for the calls that follow. @throws TypeError, RangeError for invalid ones */
   set faults(faults: Faults) {
     checkFaults(faults)
     this.#faults = faults
@@ -93,11 +93,11 @@ export class FaultyWorker implements ModelWorker {
     return tensorsOf(answered(vectorOf(await answering)), this.signature.outputs)
   }
 
-  /** A worker that nobody can restart cannot be killed either: the call fails. */
+  /** A worker without `restart` cannot be killed: the call fails. */
   #crash(answering: Promise<unknown>): void {
     const why = 'was killed by a fault'
     if (this.restart) return this.restart(why)
-    answering.catch(() => {}) // nobody waits for it
+    answering.catch(() => {}) // no caller waits for it
     throw new ApproxiferError('WORKER', `${this.name} ${why}`)
   }
 
@@ -111,7 +111,7 @@ export class FaultyWorker implements ModelWorker {
     for (const call of this.#open) call.settle(error)
   }
 
-  /** A call that an abort, a restart or a close rejects at once. */
+  /** Registers a call that an abort, a restart or a close rejects at once. */
   #opened(query: TensorList, signal?: AbortSignal): OpenCall {
     const call = new OpenCall(query, signal)
     const end = () => this.#open.delete(call)
@@ -120,7 +120,7 @@ export class FaultyWorker implements ModelWorker {
     return call
   }
 
-  /** A delayed call. After an abort the worker stays at work for as long as it would have taken. */
+  /** A delayed call. After an abort the worker stays busy for as long as the call would have taken. */
   #slowly(query: TensorList, ms: number, signal: AbortSignal | undefined): Promise<TensorList> {
     const call = this.#opened(query, signal)
     if (call.settled) return call.answer
@@ -137,7 +137,7 @@ export class FaultyWorker implements ModelWorker {
     return call.answer
   }
 
-  /** The worker is not free until this settles. */
+  /** The worker is not free until `work` settles. */
   async #hold(work: Promise<TensorList>): Promise<TensorList> {
     this.#held++
     try {
@@ -148,7 +148,7 @@ export class FaultyWorker implements ModelWorker {
     }
   }
 
-  /** Nobody but a restart or a close cuts this short. */
+  /** The delayed answer. Only a restart or a close ends the delay. */
   #later(answer: TensorList, ms: number): Promise<TensorList> {
     const call = this.#opened(answer)
     const timer = setTimeout(() => call.settle(answer), ms)

@@ -1,4 +1,4 @@
-/** The memory's thread in simulated time: a server of its own, whose messages take a while, may be lost, and which may die. */
+/** The memory's thread in simulated time: a server whose messages take time and may be lost, and which may die. */
 
 import type { Endpoint } from 'comlink'
 import type { Clock } from '../base/clock'
@@ -8,7 +8,7 @@ import { MemoryServer } from '../memory/server'
 import type { Thread } from '../platform/platform'
 import type { VirtualClock } from './virtual-clock'
 
-/** Milliseconds: what work takes there, what a message takes of the thread that sends or reads it, and how long it is on its way. */
+/** Milliseconds: time of the work in the thread; time that a message takes of its sender's and its receiver's thread; time that it travels. */
 export interface ThreadCosts extends Charges {
   readonly message: number
   readonly way: number
@@ -20,7 +20,7 @@ export class SimulatedThread {
   readonly #clock: VirtualClock
   readonly #costs: ThreadCosts
   #die: ((why: string) => void) | undefined
-  /** Of messages in both directions; default: none is. */
+  /** Whether a message, in either direction, is lost; default: none is. */
   isLost: () => boolean = () => false
 
   constructor(clock: VirtualClock, costs: Partial<ThreadCosts> = {}) {
@@ -75,7 +75,7 @@ export class SimulatedThread {
   }
 }
 
-/** A thread's time: what is due while it is busy happens when it is free. */
+/** A thread's time: events that come due while it is busy happen once it is free. */
 class BusyClock implements Clock {
   readonly #clock: Clock
   #freeAt = 0

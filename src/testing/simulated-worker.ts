@@ -1,4 +1,4 @@
-/** Workers that take simulated time: hundreds of thousands of queries in seconds. For the demo, benches and tests. */
+/** Workers in simulated time: hundreds of thousands of queries in seconds. For the demo, benches and tests. */
 
 import { type Abort, aborted, abortOf, onAbort } from '../base/abort'
 import type { Clock } from '../base/clock'
@@ -7,27 +7,27 @@ import type { Random } from '../base/random'
 import type { TensorList } from '../base/tensor'
 import type { ModelWorker } from '../workers/worker'
 
-/** Milliseconds that worker `index` takes for an answer which it begins at `now`. */
+/** Milliseconds that worker `index` takes for an answer that it begins at `now`. */
 export type ServiceTime = (index: number, now: number) => number
 
-/** What all workers of a simulation share. Unless it says that they are interruptible, nothing ends a call sooner. */
+/** State that all workers of a simulation share. Calls cannot be interrupted unless `interruptible` is set. */
 export interface Simulation extends Pick<ModelWorker, 'signature' | 'slots' | 'interruptible' | 'scales'> {
   readonly clock: Clock
-  /** @param size  values in the query, in a batch those of the longest */
+  /** @param size  number of values in the query, in a batch those of the longest */
   serviceMs(index: number, now: number, size: number): number
-  /** The answer to a query, as vectors; the caller owns it. Or a promise: while that is open the clock has to be held. */
+  /** The answer to a query as a vector, owned by the caller; or a promise, while which the clock has to be held. */
   answer(vector: Float32Array): Float32Array | Promise<Float32Array>
-  /** Rows in a batch at most, and how much longer a batch takes than one row. Default: no batches. */
+  /** Most rows in a batch, and how many times as long a batch takes as a row. Default: no batches. */
   readonly batches?: { most: number; factor(rows: number): number }
 }
 
-/** A call that was aborted keeps its slot to the end, or is over: where the simulation is `interruptible`, unless it is a batch. */
+/** An aborted call keeps its slot to the end. If the simulation is `interruptible`, an abort ends it at once, unless it is a batch. */
 export class SimulatedWorker implements ModelWorker {
   onFree: (() => void) | undefined
   readonly name: string
-  /** Default: none, and it is not asked: it may know no answers but those to its own queries. */
+  /** Default: none, and the worker is not asked for them: it may only know answers to the simulation's queries. */
   readonly scales: readonly number[]
-  /** Time at work so far, of all slots together, and answers given. */
+  /** Busy time so far, summed over slots, and number of answers. */
   workedMs = 0
   calls = 0
   readonly #index: number
@@ -77,7 +77,7 @@ export class SimulatedWorker implements ModelWorker {
     return answer instanceof Promise ? answer.then((own) => tensorsOf(own, outputs)) : tensorsOf(answer, outputs)
   }
 
-  /** What it answers, as vectors; the simulation's, unless it lies. */
+  /** Its answer as a vector: the simulation's, unless a subclass lies. */
   answer(vector: Float32Array): Float32Array | Promise<Float32Array> {
     return this.#simulation.answer(vector)
   }
@@ -98,7 +98,7 @@ export class SimulatedWorker implements ModelWorker {
     })
   }
 
-  /** An abort ends it sooner. */
+  /** A call that an abort ends early. */
   #workUntil(until: number, abort: Abort, resolve: () => void, reject: (error: Error) => void): void {
     const { clock } = this.#simulation
     const forget = onAbort(abort, () => {

@@ -1,4 +1,4 @@
-/** Simulated time, for the demo, benches and tests. */
+/** A simulated clock, for the demo, benches and tests. */
 
 import TinyQueue from 'tinyqueue'
 import type { Clock } from '../base/clock'
@@ -18,22 +18,22 @@ function byMessage(): (f: () => void) => void {
 
 interface Event {
   at: number
-  /** Events at the same time happen in the order in which they were asked for. */
+  /** Events at the same time happen in the order in which they were scheduled. */
   order: number
   f: (() => void) | undefined
 }
 
-/** Cancelled events that may lie in the heap beside as many others, before they are taken out. */
+/** Cancelled events that the heap may hold beyond as many others, before they are removed. */
 const MOST_CANCELLED = 1000
 
 /**
- * Simulated time: nothing happens by itself, and an hour passes in the time that its events take.
- * What runs is real; only waiting takes no time. Work takes none either, unless the clock is told of it.
+ * Simulated time: an hour passes in the time that its events take. Code really runs; only waiting takes no time. Work takes no simulated
+ * time either, unless `spend` is called.
  */
 export class VirtualClock implements Clock {
-  /** The earliest first. */
+  /** Earliest first. */
   #events = new TinyQueue<Event>([], sooner)
-  /** Events in the heap that were cancelled: deadlines, mostly, which would fill it. */
+  /** Cancelled events in the heap, mostly deadlines, which would fill it. */
   #cancelled = 0
   #now = 0
   #order = 0
@@ -57,31 +57,31 @@ export class VirtualClock implements Clock {
     }
   }
 
-  /** The one thread was busy for so long: what was due meanwhile happens late. */
+  /** The thread was busy for this long: events that were due meanwhile happen late. */
   spend(ms: number): void {
     this.#now += ms
   }
 
-  /** Stops time while something real is under way, for instance an inference. @returns lets it go on; to be called once */
+  /** Stops time while something real runs, for instance an inference. @returns resumes it; to be called once */
   hold(): () => void {
     this.#held++
     return () => {
       this.#held--
       if (this.#held) return
       const go = this.#released
-      this.#released = () => {} // else a later pause would wake who waits no more, which then waits in the place of another
+      this.#released = () => {} // otherwise a later pause would resume a run that has ended
       go()
     }
   }
 
-  /** Events that are still to come. */
+  /** Number of events that are still to come. */
   get pending(): number {
     return this.#events.data.filter(({ f }) => f).length
   }
 
   /**
-   * Lets time pass until nothing is left to happen or, where given, until `end`, which it then is.
-   * Between two events everything that promises have queued is done.
+   * Runs events until none is left or, if given, until the time `end`, which is then the present time. Between two events all queued
+   * promise callbacks run.
    */
   async run(end = Number.POSITIVE_INFINITY): Promise<void> {
     await new Promise<void>((resolve, reject) => {
@@ -99,7 +99,7 @@ export class VirtualClock implements Clock {
     if (end < Number.POSITIVE_INFINITY) this.#now = Math.max(this.#now, end)
   }
 
-  /** The next event. @returns whether there was one */
+  /** Runs the next event. @returns whether there was one */
   #happen(end: number): boolean {
     for (let next = this.#events.peek(); next && next.at <= end; next = this.#events.peek()) {
       this.#events.pop()

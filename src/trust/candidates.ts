@@ -112,7 +112,7 @@ export class Candidates {
     }
   }
 
-  /** Whether it is gone while another worker of its origin is not. */
+  /** Whether it has left while another worker of its origin is there. */
   #isReplaced({ origin }: UntrustedWorker): boolean {
     if ([...(this.#origins.get(origin) ?? [])].every(({ worker }) => worker.gone)) return false
     this.#list(origin)

@@ -11,9 +11,9 @@ import { identityOf, type ModelWorker } from '../workers/worker'
 const RETENTION = 1e6
 const FIRST = 1024
 
-/** One tenant's, the oldest first. */
+/** A tenant's recalled answers, oldest first. */
 export interface Recalled {
-  /** `Prediction.id`. */
+  /** The ids that predictions had (`Prediction.id`). */
   ids: number[]
   /** When each was given, in milliseconds since 1970. */
   times: number[]
@@ -25,7 +25,7 @@ export class GivenAnswers {
   readonly #coin: () => number
   /** An id and a time for each entry. */
   #entries = new Float64Array(2 * FIRST)
-  /** Undefined: the answer is proven or recalled. */
+  /** The identity that gave each answer; undefined once the answer is proven or recalled. */
   readonly #identities: (string | undefined)[] = []
   readonly #tenants: string[] = []
   /** How many unproven entries each identity has, if any: others need no search. */

@@ -242,5 +242,5 @@ export class Reputation {
 function restart(worker: ModelWorker): void {
   try {
     worker.restart?.('gave an answer that was proven wrong')
-  } catch {} // it stays as it is
+  } catch {} // the worker stays as it is
 }

@@ -72,8 +72,6 @@ export class Sampling {
     this.#options = options
   }
 
-  // Trusted workers.
-
   /** Whether all of its workers are the user's own: an untrusted worker may take the name of one of them. */
   isTrusted(identity: Identity): boolean {
     const workers = [...this.#options.pool.identities.workersOf(identity)]
@@ -98,8 +96,6 @@ export class Sampling {
     const slots = usable.flatMap((each) => [...identities.workersOf(each)]).map((worker) => worker.slots ?? 1)
     return AT_ONCE * slots.reduce((sum, each) => sum + each, 0)
   }
-
-  // Answers.
 
   /** Whether an answer of this worker is the model's own. */
   isExact(worker: ModelWorker): boolean {
@@ -140,8 +136,6 @@ export class Sampling {
     this.#waiting.push(new Inspection(this, worker, query.kept(), answer, renewals, place, memory))
     this.sendAudits()
   }
-
-  // Audits.
 
   /**
    * Sends as many audits as trusted workers can take. When none can be reached, queued audits are taken back: they would stand before other queries
@@ -186,7 +180,7 @@ export class Sampling {
     this.sendAudits()
   }
 
-  /** Lets an ejected worker that never lied show that it answers as trusted workers do. */
+  /** Sends an audited query to an ejected worker that never lied, which may show that it answers right. */
   #try({ payload, renewals }: Inspection, right: Payload): void {
     const { pool, trust } = this.#options
     const liars: Apart = { blocks: (identity) => trust.evidence.of(identity).lies > 0 }

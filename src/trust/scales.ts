@@ -23,13 +23,13 @@ export class Scales implements Owner, Apart {
   readonly #pool: Attempts<Payload, Payload> & { readonly identities: IdentitiesView }
   readonly #signature: Signature
   readonly #liars: number
-  /** Undefined: to be computed anew. */
+  /** The scales found so far; undefined when they have to be computed again. */
   #known: readonly number[] | undefined
   /** For machines that report no scales: their answers, and their failures. */
   readonly #answered = new Map<Identity, readonly number[]>()
   readonly #failures = new Map<Identity, number>()
   readonly #underWay = new Set<Attempt<Payload, Payload>>()
-  /** Machines that may be asked. */
+  /** Machines that report no scales and may be asked. */
   #silent = new Set<Identity>()
   /** A trusted worker has been here: other workers' reports do not count any more. */
   #hasTrusted = false
@@ -67,7 +67,7 @@ export class Scales implements Owner, Apart {
     return known
   }
 
-  /** Undefined while it may still answer. */
+  /** A machine's scales; undefined while it may still answer. */
   #reportedBy(worker: ModelWorker): readonly number[] | undefined {
     const identity = identityOf(worker)
     const isSilent = (this.#failures.get(identity) ?? 0) >= TRIES
@@ -86,8 +86,6 @@ export class Scales implements Owner, Apart {
     const others = machines.length > 2 * this.#liars ? machines.map(([first]) => first) : []
     return this.#hasTrusted ? own : others
   }
-
-  // Measuring.
 
   /**
    * Asks `missing` machines that can be reached. Attempts that are not needed any more are taken back: they stand before other queries in the

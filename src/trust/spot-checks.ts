@@ -15,7 +15,7 @@ export interface SpotCheck {
 export class SpotChecks {
   readonly #evidence: Pick<Evidence, 'renewals'>
   #kept: SpotCheck[] = []
-  /** The model that answered them. */
+  /** How often the model had been replaced when the kept queries were answered. */
   #renewals: number
 
   constructor(evidence: Pick<Evidence, 'renewals'>) {
@@ -35,7 +35,7 @@ export class SpotChecks {
     this.#kept.splice(0, this.#kept.length - most)
   }
 
-  /** Takes out a random one. @param coin  uniform, from 0 to 1 */
+  /** Removes a random spot check and returns it. @param coin  uniform, from 0 to 1 */
   take(coin: number): SpotCheck {
     return this.#kept.splice(Math.floor(coin * this.#kept.length), 1)[0]
   }

@@ -1,31 +1,33 @@
 /**
- * A worker as a predictor has it. What a worker says of itself is read here alone. A getter may throw, or say now one thing, now another: what
- * tells workers apart is read once, when it joins; what may change is checked each time, and something safe stands in the place of nonsense,
- * with one warning. So a worker at fault is passed over, and no loop over what it says lasts longer than a turn.
+ * Wraps a worker of unknown origin for the predictor: every property that a worker reports is read and checked here. A property's
+ * getter may throw or change its answer. Properties that tell workers apart are read once, when the worker joins. The others are
+ * checked at each read; a wrong value causes one warning and is replaced by a safe default.
  */
 
-import { checkBoolean, checkString, expected, isObject } from '../base/check'
+import { checkBoolean, checkFunction, checkInteger, checkString, expected, isObject } from '../base/check'
 import { asError } from '../base/errors'
 import type { Warn } from '../base/notices'
 import type { Signature, TensorList } from '../base/tensor'
-import { checkSpecs, checkWorker, type ModelWorker } from './worker'
+import { checkSpecs, type ModelWorker } from './worker'
 
 type Optional<T> = T | undefined
 type Fits = (value: unknown) => boolean
-/** A function for each property: what is read by a name that varies takes several times as long. */
-type Read = (worker: ModelWorker) => unknown
+/** A valid value of a property: its description in warnings, and a test. */
+type Valid = readonly [what: string, fits: Fits]
 
-const isBoolean: Fits = (value) => typeof value === 'boolean'
-const isFlag: Fits = (value) => value === undefined || typeof value === 'boolean'
-const isTextOrNone: Fits = (value) => value === undefined || typeof value === 'string'
-const isMs: Fits = (value) => value === undefined || (Number.isFinite(value) && (value as number) >= 0)
-const isCount: Fits = (value) => value === undefined || (Number.isSafeInteger(value) && (value as number) >= 1)
-const isFunctionOrNone: Fits = (value) => value === undefined || typeof value === 'function'
-const isObjectOrNone: Fits = (value) => value === undefined || isObject(value)
-const isListOrNone: Fits = (value) =>
-  value === undefined || (Array.isArray(value) && value.every((each) => typeof each === 'number'))
-const areHints: Fits = (value) => value === undefined || (Array.isArray(value) && value.every(isObject))
-const isSequence: Fits = (value) => value === false || isObjectOrNone(value)
+const optional = (what: string, fits: Fits): Valid => [what, (value) => value === undefined || fits(value)]
+const isNumber: Fits = (value) => typeof value === 'number'
+
+const FREE: Valid = ['true or false', (value) => typeof value === 'boolean']
+const FLAG = optional(...FREE)
+const TEXT = optional('a string', (value) => typeof value === 'string')
+const MS = optional('milliseconds', (value) => Number.isFinite(value) && (value as number) >= 0)
+const COUNT = optional('an integer >= 1', (value) => Number.isSafeInteger(value) && (value as number) >= 1)
+const FUNCTION = optional('a function', (value) => typeof value === 'function')
+const PROBED = optional('an object', isObject)
+const SCALES = optional('numbers', (value) => Array.isArray(value) && value.every(isNumber))
+const HINTS = optional('an object for each output', (value) => Array.isArray(value) && value.every(isObject))
+const SEQUENCE = optional('axes, or false', (value) => value === false || isObject(value))
 
 export class CheckedWorker implements ModelWorker {
   readonly name: string
@@ -37,22 +39,26 @@ export class CheckedWorker implements ModelWorker {
   declare readonly fingerprint: Optional<string>
   readonly #worker: ModelWorker
   readonly #warn: Warn
-  /** Of which it was warned. */
-  readonly #odd = new Set<string>()
-  /** It is being asked something: what asks it from inside of that gets no answer. */
-  #isAsked = false
+  /** Properties about which a warning was given. */
+  readonly #reported = new Set<string>()
+  /** True while a getter of the worker runs. A getter that reads the wrapper again gets the default, so it cannot recurse for ever. */
+  #isReading = false
   #slots = 1
 
   /**
-   * @param field  what it is called in errors
-   * @param warn   must not throw
-   * @throws TypeError, RangeError for what is no worker
+   * @param field  path of the worker in error messages
+   * @param warn  called with each warning; must not throw
+   * @throws TypeError or RangeError if the object does not implement ModelWorker
    */
   constructor(field: string, worker: ModelWorker, warn: Warn) {
     try {
-      checkWorker(field, worker)
-      const { name, identity, signed, trusted, origin, signature, fingerprint } = worker
+      checkFunction(`${field}.infer`, worker?.infer)
+      const { name, identity, signed, trusted, origin, signature, fingerprint, slots = 1, maxBatch = 1 } = worker
       this.name = checkString(`${field}.name`, name)
+      if (!('free' in worker)) throw new TypeError(expected(`${field}.free`, 'true or false', undefined))
+      checkInteger(`${field}.slots`, slots, 1)
+      if (checkInteger(`${field}.maxBatch`, maxBatch, 1) > 1)
+        checkFunction(`${field}.inferBatch`, worker.inferBatch, 'a function, since maxBatch is above 1')
       this.signature = signature
       for (const side of ['inputs', 'outputs'] as const) checkSpecs(`${field}.signature.${side}`, signature?.[side])
       const texts = { identity, origin, fingerprint }
@@ -71,71 +77,60 @@ export class CheckedWorker implements ModelWorker {
   }
 
   get free(): boolean {
-    return this.#ask('free', (worker) => worker.free, isBoolean, 'true or false', false)
+    return this.#read('free', (worker) => worker.free, FREE, false)
   }
 
   get gone(): boolean {
-    return this.#ask<Optional<boolean>>('gone', (worker) => worker.gone, isFlag, 'true or false', false) === true
+    return this.#read('gone', (worker) => worker.gone, FLAG, false) === true
   }
 
   get slots(): number {
-    this.#slots =
-      this.#ask<Optional<number>>('slots', (worker) => worker.slots, isCount, 'an integer >= 1', this.#slots) ?? 1
+    this.#slots = this.#read('slots', (worker) => worker.slots, COUNT, this.#slots) ?? 1
     return this.#slots
   }
 
   get maxBatch(): number {
-    return this.inferBatch
-      ? (this.#ask<Optional<number>>('maxBatch', (worker) => worker.maxBatch, isCount, 'an integer >= 1', 1) ?? 1)
-      : 1
+    return (this.inferBatch && this.#read('maxBatch', (worker) => worker.maxBatch, COUNT, 1)) ?? 1
   }
 
   get modelId(): Optional<string> {
-    return this.#ask('modelId', (worker) => worker.modelId, isTextOrNone, 'a string', undefined)
+    return this.#read('modelId', (worker) => worker.modelId, TEXT)
   }
 
   get interruptible(): Optional<boolean> {
-    return this.#ask('interruptible', (worker) => worker.interruptible, isFlag, 'true or false', undefined)
+    return this.#read('interruptible', (worker) => worker.interruptible, FLAG)
   }
 
   get takesNext(): boolean {
-    return (
-      this.#ask<Optional<boolean>>('takesNext', (worker) => worker.takesNext, isFlag, 'true or false', false) === true
-    )
+    return this.#read('takesNext', (worker) => worker.takesNext, FLAG, false) === true
   }
 
   get roundTripMs(): number {
-    return this.#ask<Optional<number>>('roundTripMs', (worker) => worker.roundTripMs, isMs, 'milliseconds', 0) ?? 0
+    return this.#read('roundTripMs', (worker) => worker.roundTripMs, MS, 0) ?? 0
   }
 
   get repeats(): Optional<boolean> {
-    return this.#ask('repeats', (worker) => worker.repeats, isFlag, 'true or false', undefined)
+    return this.#read('repeats', (worker) => worker.repeats, FLAG)
   }
 
   get probed(): ModelWorker['probed'] {
-    return this.#ask('probed', (worker) => worker.probed, isObjectOrNone, 'what was probed', undefined)
+    return this.#read('probed', (worker) => worker.probed, PROBED)
   }
 
   get scales(): ModelWorker['scales'] {
-    return this.#ask('scales', (worker) => worker.scales, isListOrNone, 'numbers', undefined)
+    return this.#read('scales', (worker) => worker.scales, SCALES)
   }
 
   get hints(): ModelWorker['hints'] {
-    return this.#ask('hints', (worker) => worker.hints, areHints, 'an object for each output', undefined)
+    return this.#read('hints', (worker) => worker.hints, HINTS)
   }
 
   get sequence(): ModelWorker['sequence'] {
-    return this.#ask('sequence', (worker) => worker.sequence, isSequence, 'axes, or false', undefined)
+    return this.#read('sequence', (worker) => worker.sequence, SEQUENCE)
   }
 
   get sharedMemory(): ModelWorker['sharedMemory'] {
-    const make = this.#ask<ModelWorker['sharedMemory']>(
-      'sharedMemory',
-      (worker) => worker.sharedMemory,
-      isFunctionOrNone,
-      'a function',
-      undefined,
-    )
+    const make = this.#read('sharedMemory', (worker) => worker.sharedMemory, FUNCTION)
     return make && ((bytes) => this.#made(() => make.call(this.#worker, bytes), bytes))
   }
 
@@ -144,22 +139,22 @@ export class CheckedWorker implements ModelWorker {
       const buffer = make()
       if (buffer === undefined) return undefined
       if (buffer instanceof SharedArrayBuffer && buffer.byteLength >= bytes) return buffer
-      this.#complain('sharedMemory', `${bytes} bytes of shared memory`, buffer)
+      this.#complain('sharedMemory', expected('sharedMemory', `${bytes} bytes of shared memory`, buffer))
     } catch (error) {
-      this.#failed('sharedMemory', error)
+      this.#complain('sharedMemory', `sharedMemory threw: ${textOf(error)}`)
     }
     return undefined
   }
 
   get onFree(): ModelWorker['onFree'] {
-    return this.#ask('onFree', (worker) => worker.onFree, isFunctionOrNone, 'a function', undefined)
+    return this.#read('onFree', (worker) => worker.onFree, FUNCTION)
   }
 
   set onFree(listener: ModelWorker['onFree']) {
     try {
       this.#worker.onFree = listener
     } catch (error) {
-      this.#failed('onFree', error)
+      this.#complain('onFree', `onFree threw: ${textOf(error)}`)
     }
   }
 
@@ -168,24 +163,12 @@ export class CheckedWorker implements ModelWorker {
   }
 
   get inferBatch(): ModelWorker['inferBatch'] {
-    const infer = this.#ask<ModelWorker['inferBatch']>(
-      'inferBatch',
-      (worker) => worker.inferBatch,
-      isFunctionOrNone,
-      'a function',
-      undefined,
-    )
+    const infer = this.#read('inferBatch', (worker) => worker.inferBatch, FUNCTION)
     return infer && ((queries, options) => infer.call(this.#worker, queries, options))
   }
 
   get restart(): ModelWorker['restart'] {
-    const restart = this.#ask<ModelWorker['restart']>(
-      'restart',
-      (worker) => worker.restart,
-      isFunctionOrNone,
-      'a function',
-      undefined,
-    )
+    const restart = this.#read('restart', (worker) => worker.restart, FUNCTION)
     return restart && ((why) => restart.call(this.#worker, why))
   }
 
@@ -193,32 +176,35 @@ export class CheckedWorker implements ModelWorker {
     await this.#worker.close()
   }
 
-  /** What it says now, if that fits. */
-  #ask<T>(field: keyof ModelWorker, read: Read, fits: Fits, what: string, otherwise: T): T {
-    if (this.#isAsked) return otherwise
-    this.#isAsked = true
+  /**
+   * Returns the property's current value, or `otherwise` if the value is invalid or the getter throws.
+   *
+   * @param read  reads the property by its name; `worker[field]` with a varying field takes several times as long
+   */
+  #read<K extends keyof ModelWorker>(
+    field: K,
+    read: (worker: ModelWorker) => ModelWorker[K],
+    [what, fits]: Valid,
+    otherwise?: ModelWorker[K],
+  ): ModelWorker[K] {
+    if (this.#isReading) return otherwise as ModelWorker[K]
+    this.#isReading = true
     try {
       const value = read(this.#worker)
-      if (fits(value)) return value as T
-      this.#complain(field, what, value)
+      if (fits(value)) return value
+      this.#complain(field, expected(field, what, value))
     } catch (error) {
-      this.#failed(field, error)
+      this.#complain(field, `${field} threw: ${textOf(error)}`)
     } finally {
-      this.#isAsked = false
+      this.#isReading = false
     }
-    return otherwise
+    return otherwise as ModelWorker[K]
   }
 
-  #complain(field: string, what: string, got: unknown): void {
-    if (this.#odd.has(field)) return
-    this.#odd.add(field)
-    this.#warn(`${this.name}: ${expected(field, what, got)}`)
-  }
-
-  #failed(field: string, error: unknown): void {
-    if (this.#odd.has(field)) return
-    this.#odd.add(field)
-    this.#warn(`${this.name}: ${field} threw: ${textOf(error)}`)
+  #complain(field: string, text: string): void {
+    if (this.#reported.has(field)) return
+    this.#reported.add(field)
+    this.#warn(`${this.name}: ${text}`)
   }
 }
 

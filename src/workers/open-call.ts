@@ -1,15 +1,15 @@
-/** A query that waits for its answer. */
+/** A call for one query whose answer is pending. */
 
 import { type Abort, aborted, onAbort } from '../base/abort'
 import type { TensorList } from '../base/tensor'
 
-/** What settles it first counts: an outcome, or an abort. */
+/** Settles once: by an answer, an error or an abort, whichever comes first. Later ones are ignored. */
 export class OpenCall {
   settled = false
   readonly answer: Promise<TensorList>
   #settle: (outcome: TensorList | Error) => void = () => {}
 
-  /** @param onAborted  told of an abort that has settled it; not of one before */
+  /** @param onAborted  called after an abort has settled the call; not for an abort before the call was made */
   constructor(
     readonly query: TensorList,
     abort?: Abort,

@@ -1,24 +1,27 @@
-/** Where the length of a sequence of tokens stands, in models whose input `attention_mask` hides what is behind its end. */
+/** Finds and resizes the sequence axis of token models, whose input `attention_mask` marks the positions that count. */
 
 import { blank, joinedData, partOf } from '../base/element'
 import { type AnyTensor, type Signature, size, type TensorSpec } from '../base/tensor'
 
 const MASK = 'attention_mask'
 
-/** Of each input and output the axes, without the batch. */
+/** The axes that have the sequence's length, for each input and each output; the batch axis is not counted. */
 export interface SequenceAxes {
   readonly inputs: readonly (readonly number[])[]
   readonly outputs: readonly (readonly number[])[]
 }
 
-/** The mask's place among the inputs, and its axis; undefined where there is none, or its length never differs. */
+/**
+ * The index of `attention_mask` among the inputs, and its axis of dynamic length; undefined if there is no such input, or its
+ * length is fixed.
+ */
 export function maskOf(inputs: readonly TensorSpec[]): { at: number; axis: number } | undefined {
   const at = inputs.findIndex(({ name }) => name === MASK)
   const open = inputs[at]?.shape.flatMap((n, axis) => (n < 0 ? axis : [])) ?? []
   return open.length === 1 ? { at, axis: open[0] } : undefined
 }
 
-/** What may differ where the mask does, for workers that tell no more. */
+/** Guesses the sequence axes of a worker that reports none: each dynamic axis at the same position as the mask's. */
 export function axesByPlace({ inputs, outputs }: Signature): SequenceAxes | undefined {
   const mask = maskOf(inputs)
   if (!mask) return undefined
@@ -26,7 +29,7 @@ export function axesByPlace({ inputs, outputs }: Signature): SequenceAxes | unde
   return { inputs: inputs.map(axes), outputs: outputs.map(axes) }
 }
 
-/** A tensor that is so long along these axes: cut, or with zeros behind. */
+/** Cuts a tensor to `length` along these axes, or pads it with zeros at the end. */
 export function resized({ data, shape, ...rest }: AnyTensor, axes: readonly number[], length: number): AnyTensor {
   let [values, own] = [data, shape]
   for (const axis of axes) {

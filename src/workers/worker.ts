@@ -1,6 +1,6 @@
-/** One ModelWorker is one failure domain: it runs the model, and may be slow, dead or lying. */
+/** One ModelWorker is one failure domain: it runs the model, and may be slow, dead or Byzantine. */
 
-import { checkFunction, checkInteger, checkLengths, checkString, checkWord, expected } from '../base/check'
+import { checkLengths, checkString, checkWord, expected } from '../base/check'
 import { elementTypes, isHeldAs } from '../base/element'
 import type { OutputHints } from '../base/output-kind'
 import type { Probed } from '../base/saved'
@@ -8,140 +8,147 @@ import type { AnyTensor, Signature, TensorList, TensorSpec } from '../base/tenso
 import { isOpen, isShapeOf, isVector, shownShape, size } from '../base/tensor'
 import type { SequenceAxes } from './sequence'
 
-/** Bytes from which on shared memory gains anything. */
+/** Smallest size in bytes of a query for which shared memory is faster than a copy. */
 export const LARGE = 2 ** 15
 
 /**
- * The contract, held by one test suite for every kind of worker:
+ * What every worker must do. One test suite checks all kinds of workers against these rules:
  *
- * 1. `infer` always settles: if the worker exits, throws or answers garbage, its open calls reject.
- * 2. An abort rejects at once; the answer that still comes is dropped and harms nothing.
- * 3. A failed call does not affect the next one. A worker that says that it is busy has not failed: it rejects with OVERLOADED what it does not
- *    begin with, and `retryMs` of that error is for how long it wants to be left alone, where it knows. The row goes elsewhere or waits,
- *    nobody is blamed, and the worker gets nothing for a while, whatever `free` says.
+ * 1. `infer` always settles: if the worker exits, throws or returns garbage, its open calls reject.
+ * 2. An abort rejects the call at once; a late answer to it is dropped.
+ * 3. A failed call does not affect the next one. A busy worker has not failed: it rejects calls that it does not start with
+ *   OVERLOADED, and sets `retryMs` of that error if it knows how long it will be busy. The predictor sends the query elsewhere,
+ *   blames nobody, and sends the worker nothing for a while, whatever `free` says.
  * 4. Calls beyond its slots reject at once, with OVERLOADED.
  * 5. The caller's buffers are never detached nor written to.
  * 6. `close` may be called twice; afterwards `infer` rejects, and nothing keeps the process alive.
- * 7. A worker that fails while starting is not restarted in a loop; one that dies later is, with backoff.
+ * 7. A worker that fails while starting is not restarted in a loop; a worker that dies later is restarted, with backoff.
  *
- * Point 1 has one exception: a call that hangs settles only when it is aborted or the worker restarted.
+ * Rule 1 has one exception: a call that hangs settles only when it is aborted or the worker is restarted.
  *
- * What is optional is for workers on other machines, which are somebody else's to start and stop:
+ * Two optional members are for workers on other machines, which the predictor cannot start or stop:
  *
- * - Without `restart` a call that hangs is only given up: it is aborted, and counts as the slowest there is. The worker gets its next row
- *   when that call has settled after all, or it calls `onFree`, and is `free`. Until it has reason to believe that the machine is well again, it
- *   should not say so.
- * - With `gone` it tells that nothing can reach it now, so that queries need not wait for it until their deadlines.
+ * - A worker without `restart` is not restarted when a call hangs: the call is aborted and counts as the slowest there is. The
+ *   worker gets its next query when that call has settled, or when it calls `onFree` and is `free`. It should not report `free`
+ *   before it has reason to believe that its machine works again.
+ * - A worker with `gone` reports that it cannot be reached now, so that queries do not wait for it until their deadlines.
  */
 export interface ModelWorker {
-  /** Unique among the workers of a predictor; stands in reports. */
+  /** Unique among the workers of a predictor; shown in logs and reports. */
   readonly name: string
   /**
-   * What is known of its honesty goes by this, and so does which workers must not get one query twice. Workers of one machine share it: they
-   * fail and lie together, and count as one vote. Default: its `name`.
+   * The key of this worker's reputation. Workers of one machine share an identity, since they fail and lie together: they count
+   * as one vote, and no two of them get the same query. Default: its `name`.
    */
   readonly identity?: string | undefined
   /**
-   * Whether it proves with a key that it is who it says it is. False: others can speak in its name, and it is not taken where some may
-   * lie. Default: nobody is in the way to it.
+   * Whether the worker proves its identity with a key. False: others can send messages in its name, and it is refused where
+   * Byzantine workers are expected. Default: undefined, for workers that no outsider can impersonate.
    */
   readonly signed?: boolean | undefined
-  /** It is the user's own: what it answers is taken for the model's. Default false. */
+  /** Whether the worker is the user's own, so that its answers are taken for the model's. Default false. */
   readonly trusted?: boolean | undefined
-  /** Where it comes from, for instance an address: workers of one origin may be one person. Default: not known. */
+  /** Where the worker comes from, for instance an IP address: workers of one origin may belong to one person. Default: unknown. */
   readonly origin?: string | undefined
-  /** What the model takes and gives. */
+  /** Names, types and shapes of the model's inputs and outputs. */
   readonly signature: Signature
-  /** What tells its model from others with the same signature, as a hash of its bytes. Default: not known. */
+  /** Distinguishes its model from others with the same signature, for instance a hash of the model's bytes. Default: unknown. */
   readonly fingerprint?: string | undefined
-  /** What tells its model from others where it has no fingerprint; its fleet says it. */
+  /** Distinguishes its model from others where it has no fingerprint; set by its fleet. */
   readonly modelId?: string | undefined
-  /** What tells its model from others in saved states, beside the fingerprint. */
+  /** Identifies its model in saved states, in addition to the fingerprint. */
   readonly probed?: Probed | undefined
   /**
-   * Of each output the root mean square of its values in the answer to a fixed query, the same for all workers, in the signature's order: how
-   * large they are tells which differences are rounding. Default: not known; then some workers are asked a query where answers are compared, unless they say [].
+   * For each output, in the signature's order, the root mean square of its values in the answer to a fixed query that is the same
+   * for all workers. It tells which differences between answers are rounding. Default: unknown; the predictor then measures it by
+   * a query to some workers where answers are compared, unless this is [].
    */
   readonly scales?: readonly number[] | undefined
-  /** What the model's file tells of each output, in the signature's order: see `OutputHints`. Default: nothing is known but names and shapes. */
+  /**
+   * What the model's file says about each output, in the signature's order: see `OutputHints`. Default: only names and shapes are
+   * known.
+   */
   readonly hints?: readonly OutputHints[] | undefined
-  /** Whether the model answers the same query in the same way twice. Default: not known, and taken for true. */
+  /** Whether the model gives the same answer to the same query twice. Default: unknown, and taken for true. */
   readonly repeats?: boolean | undefined
   /**
-   * Calls that it takes at once. Default 1. It may change: it is read when a call has settled, and on `onFree`. One that is open takes a slot until it
-   * settles; `inferBatch` counts as one call. Workers that share an identity, or that say `signed`, begin with one slot together, and get one more for
-   * each answer, unless they are `trusted`.
+   * Number of calls that it takes concurrently. Default 1. It may change; it is read when a call has settled, and on `onFree`. An
+   * open call holds a slot until it settles; `inferBatch` counts as one call. Unless they are `trusted`, workers that share an
+   * identity or are `signed` start with one slot together and get one more for each answer.
    */
   readonly slots?: number
-  /** Whether `infer` would take one more call now. */
+  /** Whether `infer` would accept another call now. */
   readonly free: boolean
   /**
-   * Whether an abort ends its work. True: it is told of one also where another worker has answered first, and is free for others. False: it
-   * need not be told of any. Default: it is told where nobody wants the answer, and else goes on.
+   * Whether an abort stops its work. True: calls are also aborted when another worker has answered first, which frees the worker.
+   * False: calls are never aborted. Default: calls are aborted only where nobody needs the answer.
    */
   readonly interruptible?: boolean | undefined
   /**
-   * Whether it takes a second call while it is at work on one, and answers them in their order. It then gets one where
-   * much waits and an inference takes a few milliseconds at most. Default false.
+   * Whether it accepts a second call while it runs one, and answers them in order. It then gets one in advance when many queries
+   * wait and an inference takes at most a few milliseconds. Default false.
    */
   readonly takesNext?: boolean
   /**
-   * Milliseconds that a call is on its way, there and back, beside the inference. Where it is long beside that, and much waits,
-   * a worker with `takesNext` gets its next row ahead; it is taken back by an abort when the one before it is late. Default 0.
+   * Network round trip of a call in milliseconds, without the inference. Where it is long compared with the inference and many
+   * queries wait, a worker with `takesNext` gets its next query in advance; that query is aborted if the one before it is late.
+   * Default 0.
    */
   readonly roundTripMs?: number | undefined
-  /** Makes memory that the worker reads without another copy; large queries are kept in it. Default: it has none. */
+  /** Allocates memory that the worker can read without a copy; large queries are kept in it. Default: not supported. */
   readonly sharedMemory?: ((bytes: number) => SharedArrayBuffer | undefined) | undefined
   /**
-   * Where sequences of tokens stand, for the option `limits.pad`; false: there are none, or zeros behind them change answers. Default: what
-   * may be of any length in the place where the mask may.
+   * The sequence axes of a token model, for the option `limits.pad`. False: the model has none, or padding with zeros changes its
+   * answers. Default: guessed from the position of the mask's dynamic axis.
    */
   readonly sequence?: SequenceAxes | false | undefined
-  /** Queries that `inferBatch` takes at a time. Default 1: it has none. */
+  /** Largest number of queries in one `inferBatch`. Default 1: batches are not supported. */
   readonly maxBatch?: number
   /**
-   * True: it cannot be reached, and is not `free`; it is tried again in the background, and `onFree` is called when it is back. False or
-   * absent: where it is not free it will be in a moment. Queries wait for that, but fail at once where all workers are gone.
+   * True: it cannot be reached and is not `free`; it reconnects in the background, and calls `onFree` when it is back. False or
+   * absent: if it is not free it will be soon. Queries wait for a worker that is not free, but fail at once where all workers are
+   * gone.
    */
   readonly gone?: boolean
   /**
-   * To be called when `free` may have turned true, or `gone` may have changed, by something else than a call that settled. One listener;
-   * undefined removes it.
+   * Called by the worker when `free` may have become true or `gone` may have changed for another reason than a settled call. One
+   * listener; undefined removes it.
    */
   onFree: (() => void) | undefined
 
   /**
    * Runs the model on one query.
    *
-   * @param query  a tensor for each input, in the signature's order; perhaps parts of larger buffers. The caller keeps them and
+   * @param query  a tensor for each input, in the signature's order; may be views of larger buffers. The caller owns them and
    *   may reuse them once the promise has settled
-   * @param options  `signal` aborts the call: nobody wants its answer any more; `traceparent` is the W3C Trace Context of who asks, to be passed on
+   * @param options  `signal` aborts the call: nobody needs its answer any more; `traceparent` is the caller's W3C Trace Context,
+   *   to be forwarded
    * @returns a tensor for each output, in the signature's order; the caller owns them, and checks that their values are finite
    * @throws ApproxiferError WORKER, PROTOCOL, OVERLOADED, ABORTED, CLOSED
    */
   infer(query: TensorList, options?: { signal?: AbortSignal; traceparent?: string }): Promise<TensorList>
 
   /**
-   * Runs the model once on several queries, of which no two are of one group. It counts as one call, and each query has an outcome as
-   * if it had been alone: what is wrong with one, or an abort of it, costs no other its answer.
+   * Runs the model once on several queries of different groups. It counts as one call, and each query has its own outcome: an
+   * invalid or aborted query does not affect the others.
    *
    * @param queries  2 to `maxBatch`, each as for `infer`
-   * @param options  `signals` one a query, in their order; `traceparent` of the first query that has one
-   * @returns an outcome a query, in their order; it never throws
+   * @param options  `signals` one for each query, in their order; `traceparent` of the first query that has one
+   * @returns an outcome for each query, in their order; it never throws
    */
   inferBatch?(
     queries: readonly TensorList[],
     options?: { signals?: readonly AbortSignal[]; traceparent?: string },
   ): Promise<TensorList>[]
 
-  /** Stops a worker that hangs, rejects its open calls with WORKER, and starts it again off the critical path. */
+  /** Stops a worker that hangs, rejects its open calls with WORKER, and starts it again in the background. */
   restart?: (why: string) => void
 
-  /** Rejects open calls with CLOSED and frees everything. */
+  /** Rejects open calls with CLOSED and frees all resources. */
   close(): Promise<void>
 }
 
-/** What is wrong with the queries of a call. */
+/** Checks the queries of a call against the worker's signature; returns the error to reject them with, if any. */
 export function wrongQueries(
   { maxBatch = 1, signature: { inputs } }: Pick<ModelWorker, 'maxBatch' | 'signature'>,
   queries: readonly TensorList[],
@@ -160,7 +167,7 @@ export function wrongQueries(
   return new RangeError(`queries: expected equal shapes in one batch, got ${shapes(first)} beside ${shapes(other)}`)
 }
 
-/** Of tensors whose lengths never differ only the count of values is looked at. */
+/** Whether a tensor matches its spec. Where all lengths are fixed only the number of values is compared. */
 function isOf({ data, shape }: AnyTensor, spec: TensorSpec): boolean {
   if (!isHeldAs(spec.type ?? 'float32', data)) return false
   if (!isOpen(spec)) return data.length === size(spec)
@@ -173,34 +180,18 @@ function wanted(inputs: Signature['inputs']): string {
   return `tensors of ${inputs.map((spec) => `${spec.type ?? 'float32'} [${shownShape(spec)}]`).join(' and ')}`
 }
 
-/** The identity of a worker: what it says, else its name. */
 export function identityOf(worker: Pick<ModelWorker, 'name' | 'identity'>): string {
   return worker.identity ?? worker.name
 }
 
-/** What tells its model from others. */
+/** The id of a worker's model: the fleet's name for it, else its fingerprint. */
 export function modelIdOf({ modelId, fingerprint = 'unknown' }: Pick<ModelWorker, 'modelId' | 'fingerprint'>): string {
   return modelId ?? fingerprint
 }
 
-/** How many machines workers are on: those of one lie together. */
+/** The number of machines that these workers run on: workers of one machine share an identity and lie together. */
 export function machinesOf(workers: Iterable<ModelWorker>): number {
   return new Set(Array.from(workers, identityOf)).size
-}
-
-/** @throws TypeError, RangeError for what is no worker */
-export function checkWorker(field: string, worker: ModelWorker): void {
-  checkFunction(`${field}.infer`, worker?.infer)
-  checkString(`${field}.name`, worker.name)
-  if (!('free' in worker)) throw new TypeError(expected(`${field}.free`, 'true or false', undefined)) // what it says may be an error
-  if (worker.slots !== undefined) checkInteger(`${field}.slots`, worker.slots, 1)
-  checkSpecs(`${field}.signature.inputs`, worker.signature?.inputs)
-  checkSpecs(`${field}.signature.outputs`, worker.signature?.outputs)
-  if (worker.fingerprint !== undefined) checkString(`${field}.fingerprint`, worker.fingerprint)
-  const { maxBatch = 1, inferBatch } = worker
-  if (checkInteger(`${field}.maxBatch`, maxBatch, 1) > 1 && typeof inferBatch !== 'function') {
-    throw new TypeError(expected(`${field}.inferBatch`, 'a function, since maxBatch is above 1', inferBatch))
-  }
 }
 
 export function checkSpecs(field: string, specs: Signature['inputs'] | undefined): void {
@@ -213,14 +204,16 @@ export function checkSpecs(field: string, specs: Signature['inputs'] | undefined
 }
 
 /**
- * What becomes of the workers of a predictor: one joins, or one of a name leaves. `remove`: its calls reject with WORKER and go
- * elsewhere. `drain`: it gets no more rows, and its calls end first. Either way it is closed then, and its name may be another's.
- * One of which the name is taken, or the model another, is refused: closed, with a warning; but where no worker is left, the model of
- * the next one that joins is the predictor's from then on.
+ * A change in the workers of a predictor.
  *
- * `model`: all workers, those that are there and those to come, have another model than before, with this fingerprint where one is
- * known; `modelId` and `probed`: what those workers say of it. What was learned of the one before is forgotten, and queries under way
- * are asked again.
+ * `add`: a worker joins. It is closed with a warning if its name is taken or its model is another; but if no worker is left, the
+ * predictor adopts the model of the next worker that joins.
+ *
+ * `remove`, `drain`: the worker of that name leaves. With `remove` its calls reject with WORKER and go elsewhere; with `drain` it
+ * gets no more queries, and its calls end first. Then it is closed, and its name is free again.
+ *
+ * `model`: all workers, present and future ones, have a new model with this fingerprint, if it is known; `modelId` and `probed`
+ * are those of the new model's workers. What was learned of the old model is forgotten, and queries under way are sent again.
  */
 export type Change = { add: ModelWorker } | { remove: string } | { drain: string } | ModelChange
 
@@ -228,20 +221,24 @@ export interface ModelChange extends Pick<ModelWorker, 'modelId' | 'probed'> {
   model: string | undefined
 }
 
-/** Workers that come and go, for a predictor's option `workers`. */
+/** Workers that join and leave, for a predictor's option `workers`. */
 export interface WorkerChanges extends AsyncIterable<Change> {
-  /** More workers than these will never have joined: a scheme that needs more is refused at once. Default: any number may come. */
+  /** An upper bound on the workers that will ever join: a scheme that needs more is refused at once. Default: unbounded. */
   readonly most?: number | undefined
   /**
-   * Called before the first change is read, by a reader that keeps the workers of several models apart: from then on those of all join,
-   * each with its `modelId` or `fingerprint`, and no `model` is told.
+   * Called before the first change is read, by a reader that serves several models separately: workers with any model then join,
+   * each with its `modelId` or `fingerprint`, and no `model` change is sent.
    */
   readonly apart?: (() => void) | undefined
   /**
-   * Called before the first change is read, where some may lie: a model that no more than `liars` machines have is not to take the place of
-   * another, nor by the word of workers whose `signed` is false. Infinity: where any number may lie, those of trusted machines alone count.
+   * Called before the first change is read, where workers may be Byzantine: a model must be on more than `liars` machines to
+   * replace another one, and workers whose `signed` is false have no vote. Infinity: any number may lie, and only trusted
+   * machines vote.
    */
   readonly doubt?: ((liars: number) => void) | undefined
-  /** Called before `apart` with a worker that is not one of these, and joins the same predictor: a model that answers alike is called by that one's fingerprint. */
+  /**
+   * Called before `apart` with a worker of another source that joins the same predictor: a model with equal answers gets that
+   * worker's fingerprint as its id.
+   */
   readonly alongside?: ((worker: ModelWorker) => Promise<void>) | undefined
 }

@@ -10,7 +10,7 @@ describe('approxifer', () => {
     [['demo', '--help'], /--seed <n>/],
     [['plan', '-h'], /--queries <K>/],
     [['evaluate', '-h'], /gauss:SIGMA \| flip \| swap/],
-    [['evaluate', '--help'], /Exit codes: 0 done, 1 it failed, 2 it was asked wrongly\.\nWith --json, errors are JSON/],
+    [['evaluate', '--help'], /Exit codes: 0 success, 1 failure, 2 wrong command line\.\nWith --json, errors are JSON/],
   ])('%s: help on stdout', (args, text) => {
     const { status, stdout, stderr } = run(...args)
     expect([status, stderr]).toEqual([0, ''])

@@ -1,7 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { lenet, run, scratch } from '../shared/cli'
-
-const { folder } = scratch()
+import { lenet, run } from '../shared/cli'
 
 describe('with --json a failure is one JSON object on stdout, and nothing else is printed', () => {
   it.each([
@@ -15,7 +13,6 @@ describe('with --json a failure is one JSON object on stdout, and nothing else i
     [['evaluate', '--json'], 2, 'USAGE', /required option '--inputs <file>'/],
     [['evaluate', '--json', ...lenet.with(0, 'no.onnx')], 1, 'MODEL', /the model 'no\.onnx' cannot be read/],
     [['evaluate', '--json', ...lenet.with(2, 'no.npy')], 1, 'ENOENT', /no\.npy: expected an \.npy file, got ENOENT/],
-    [['evaluate', ...lenet, '--report', 'package.json/x', '--json'], 2, 'USAGE', /--report package\.json\/x/],
     [['demo', '--json', '--seed', 'all'], 2, 'USAGE', /Expected an integer/],
   ])('%s', (args, exitCode, code, message) => {
     const { status, stdout, stderr } = run(...args)
@@ -24,7 +21,7 @@ describe('with --json a failure is one JSON object on stdout, and nothing else i
   })
 
   it('no failure: the figures alone', () => {
-    const { status, stdout, stderr } = run('evaluate', ...lenet, '--groups', '2', '--json', '--report', `${folder}/r`)
+    const { status, stdout, stderr } = run('evaluate', ...lenet, '--groups', '2', '--json')
     expect([status, stderr]).toEqual([0, ''])
     expect(JSON.parse(stdout)).toMatchObject({ groups: 2, warnings: [] })
   })

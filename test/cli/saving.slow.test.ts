@@ -18,7 +18,7 @@ describe('evaluate says what answers before asking would save', () => {
   it('as a table and a sentence of advice', () => {
     const { status, stdout } = runWith({ columns: 120 }, ...streamed())
     expect(status).toBe(0)
-    expect(stdout).toMatch(/answers before asking: \d+ queries in their order, nothing known at first/)
+    expect(stdout).toMatch(/answers before asking: \d+ queries in their order, from an empty memory/)
     expect(stdout).toMatch(/^0\.01 +0\.\d\d +0\.\d\d %/m)
     expect(stdout).toMatch(/--max-error 0\.0\d would save \d+\.\d % of the inferences/)
   })

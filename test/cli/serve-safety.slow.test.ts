@@ -198,7 +198,7 @@ describe('TLS', () => {
     ])
     expect(serve(...model, '--tls-cert', cert, '--tls-key', LENET)).toEqual([
       2,
-      expect.stringMatching(`^approxifer: --tls-key: expected a private key in PEM in ${LENET}, got what ends in `),
+      expect.stringMatching(`^approxifer: --tls-key: expected a private key in PEM in ${LENET}: `),
     ])
   })
 
@@ -265,7 +265,7 @@ describe('what cannot be', () => {
     [
       'stragglers without queries',
       [...model, '--stragglers', '1'],
-      'digits: scheme.queries (--queries): expected how many queries are coded together beside stragglers, such as 4, got none',
+      'digits: scheme.queries (--queries): expected the queries of a group (K), such as 4, beside stragglers, got none',
     ],
     [
       'fewer bytes for all bodies than for one',

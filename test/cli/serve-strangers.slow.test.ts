@@ -152,6 +152,6 @@ describe('a fleet that anybody may join', () => {
   it('workers elsewhere, and no thread that could prove anything: it says what is missing', async () => {
     const gateway = new Served(['digits', '--workers', 'http://127.0.0.1:1', '--trust', 'open'])
     const [code] = await once(gateway.process, 'exit')
-    expect([code, gateway.stderr]).toEqual([2, expect.stringContaining('digits: model: expected an .onnx file, of which threads of this process answer')]) // biome-ignore format: one line
+    expect([code, gateway.stderr]).toEqual([2, expect.stringContaining('digits: model: expected an .onnx file, which threads of this process run')]) // biome-ignore format: one line
   })
 })

@@ -104,10 +104,7 @@ tokens:
 
   it('is one of more tenants than are kept apart: a warning says so', async () => {
     const { model, msg } = await served.line(({ level }) => level === 'warn')
-    expect([model, msg]).toEqual([
-      'others',
-      expect.stringMatching(/^tokens are of 3 tenants, more than are kept apart/),
-    ])
+    expect([model, msg]).toEqual(['others', expect.stringMatching(/^tokens have 3 tenants, more than are kept apart/)])
   })
 
   it('is told of in the log by its name', async () => {
@@ -131,11 +128,7 @@ describe('tokens that cannot be meant', () => {
       '{ token: 123 }',
       /tokens\[0\]\.token: expected a text without spaces, in quotes where it could be a number, got another\n/,
     ],
-    [
-      'the same twice',
-      '{ token: a, tenant: b }, { token: a }',
-      /tokens: expected each once, since what one may is said once, got one twice/,
-    ],
+    ['the same twice', '{ token: a, tenant: b }, { token: a }', /tokens: expected each token once, got one twice/],
     ['two words', '{ token: a b }', /tokens\[0\]\.token: expected a text without spaces, /],
     ['no rate', '{ token: a, rate: 0 }', /tokens\[0\]\.rate: expected a number from 0\.001/],
     ['no weight', '{ token: a, weight: 0 }', /tokens\[0\]\.weight: expected an integer .*1.*1000/],

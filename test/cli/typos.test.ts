@@ -31,7 +31,6 @@ const typos: [string[], string][] = [
   [evaluate('--straggler_rate', '0.1'), '--straggler-rate'],
   [evaluate('--retryprice', '20'), '--retry-price'],
   [evaluate('--memroy', '100'), '--memory'],
-  [evaluate('--reprot', 'out'), '--report'],
   [['plan', '--points', 'lobato'], 'lobatto'],
   [['plan', '--points', 'lobato-open'], 'lobatto-open'],
   [evaluate('--policy', 'atuo'), 'auto'],

@@ -47,8 +47,8 @@ describe('a detector', () => {
     expect([evaluation.confidence?.sure.share, evaluation.rivals.memoryAlone?.confidence?.sure.share]).toEqual([0, 0])
     expect(evaluation.outputs?.map(({ agreement }) => agreement > 0.5)).toEqual([true, false])
     expect(outputRows(evaluation.outputs)).toEqual([
-      ['recovered boxes, within 80', expect.stringMatching(/^[89]\d\.\d %$/)],
-      ['recovered scores, within 0.2', '0.0 %'],
+      ['  recovered boxes, within 80', expect.stringMatching(/^[89]\d\.\d %$/), ''],
+      ['  recovered scores, within 0.2', '0.0 %', ''],
     ])
   })
 

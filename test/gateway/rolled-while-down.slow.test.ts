@@ -65,7 +65,7 @@ async function late({ servers, predictor }: Gateway): Promise<Record<string, num
 
 const remembered = ({ predictor }: Gateway) => predictor.stats().memoryPairs
 const forgot = 'nothing is taken over from what was learned before'
-const untold = 'does not say of which model'
+const untold = 'does not name its model'
 
 it.each([
   ['', undefined],

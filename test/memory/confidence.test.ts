@@ -84,16 +84,6 @@ describe('Calibration by label', () => {
     expect(calibration.probability([3])).not.toBe(before)
   })
 
-  it('its rate is that of right ones, one half before the first', () => {
-    const calibration = new Calibration(core)
-    const rates = [true, true, true, false].map((right) => {
-      const { rate } = calibration
-      calibration.learn({ signals: [0], right })
-      return rate
-    })
-    expect([...rates, calibration.rate]).toEqual([1 / 2, 2 / 3, 3 / 4, 4 / 5, 4 / 6])
-  })
-
   it('without a label nothing is doubted but what the fit says', () => {
     const calibration = new Calibration(core)
     for (let i = 0; i < 400; i++) calibration.learn({ signals: [i % 7], right: true })

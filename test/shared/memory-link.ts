@@ -1,4 +1,4 @@
-/** Links in the memory of one process: a hub, at which a gateway and machines have their ends. It tells who has left. */
+/** Links in the memory of one process: a hub, at which a gateway and machines have their ends. */
 
 import type { Addressee, Addresses, Link, LinkEvents, LinkMessage } from '../../src/workers/machines/link'
 
@@ -20,18 +20,13 @@ export class Hub {
   /** All that was said. */
   readonly said: LinkMessage[] = []
 
-  /** @param proves  what is said of a worker comes from its machine */
-  constructor(readonly proves: boolean) {}
-
-  /** An end of the hub. @param identity  whose it is, where that is a machine with a key */
-  open(identity?: string): MemoryLink {
-    return new MemoryLink(this, identity)
+  open(): MemoryLink {
+    return new MemoryLink(this)
   }
 }
 
 export class MemoryLink implements Link {
   readonly addresses = addresses
-  readonly proves: boolean
   /** So little that answers take several frames. */
   readonly most = 60
   readonly needs = new Set<string>()
@@ -40,19 +35,14 @@ export class MemoryLink implements Link {
   #events: LinkEvents | undefined
   #isClosed = false
 
-  constructor(
-    private readonly hub: Hub,
-    private readonly identity: string | undefined,
-  ) {
-    this.proves = hub.proves
+  constructor(private readonly hub: Hub) {
     hub.ends.add(this)
   }
 
   say(to: string, bytes = new Uint8Array(), reply?: string): void {
     if (this.#isClosed) throw new Error('the link is closed')
     if (!this.hub.ends.has(this)) return // lost
-    const isBeatOfOther = this.hub.proves && /^heartbeat\//.test(to) && to.split('/')[1] !== this.identity
-    if (!isBeatOfOther) queueMicrotask(() => this.#carry({ to, bytes: bytes.slice(), reply }))
+    queueMicrotask(() => this.#carry({ to, bytes: bytes.slice(), reply }))
   }
 
   #carry(message: LinkMessage): void {
@@ -60,7 +50,7 @@ export class MemoryLink implements Link {
     const heard = [...this.hub.ends].flatMap((end) => end.#listenersOf(message.to))
     for (const listener of heard) listener(message)
     if (heard.length || !message.reply) return
-    const unheard = { to: message.reply, bytes: new Uint8Array(), isUnheard: true }
+    const unheard = { to: message.reply, bytes: new Uint8Array(), hasNoListener: true }
     for (const listener of this.#listenersOf(unheard.to)) listener(unheard)
   }
 
@@ -79,11 +69,7 @@ export class MemoryLink implements Link {
 
   /** Its connection breaks. What was said before it arrives. */
   lose(): void {
-    queueMicrotask(() => {
-      if (!this.hub.ends.delete(this)) return
-      const own = [...this.#listening.keys()].filter((address) => address.startsWith('worker/'))
-      for (const end of this.hub.ends) for (const worker of own) end.#events?.left?.(worker)
-    })
+    queueMicrotask(() => this.hub.ends.delete(this))
     this.#events?.lost()
   }
 

@@ -1,4 +1,4 @@
-/** What the operators' own port answers: health, metrics, events and which model serves, and nothing that anybody could keep it busy with. */
+/** The port for operators (--admin-port): health, metrics, events and the choice of a model version. Inference is only on --port, so that its load cannot hold operators up. */
 
 import { isIP } from 'node:net'
 import { pathOf } from '../../gateway/routes'
@@ -7,9 +7,9 @@ import type { Answering } from './tokens'
 
 const PATHS =
   /^\/(metrics|events|v2\/(.+\/)?(live|ready)|v2\/models\/[^/]+\/model-versions(\/[^/]+\/(promote|refuse))?)$/
-/** What changes which model serves. */
+/** Paths of requests that change which model version serves. */
 const VERBS = /\/(promote|refuse)$/
-/** Probes, scrapers, and clients of /events. */
+/** The most connections of the port: from health probes, metrics scrapers, and clients of /events. */
 const CONNECTIONS = 128
 
 export const adminOptions = (options: ListenOptions, port: number): ListenOptions => {
@@ -30,10 +30,11 @@ export function onAdminPort(handle: Handler): Handler {
 }
 
 /**
- * Who may ask here is an operator, but with a token of one tenant or of some models. Without tokens a page could have the name of its own
- * server lead here, so that its browser takes this server for that: then only addresses, localhost and `--host` are called by.
+ * Makes each request of this port an operator's, unless its token is limited to a tenant or to some models. Where the server has no tokens,
+ * it is an operator's only if the URL has an IP address, localhost or `--host`: against DNS rebinding, where a web page makes its own host
+ * name resolve to this server.
  *
- * @param host  that is listened on
+ * @param host  the address that the server listens on
  */
 export function forOperators(host: string, answer: Answering): Answering {
   return (request, connection, principal) => {

@@ -1,4 +1,4 @@
-/** The command line and the configuration file, as one description of what to serve. */
+/** The configuration of `approxifer serve`, from the command line and the configuration file. */
 
 import { basename, dirname, resolve } from 'node:path'
 import { checkNames, checkObject, checkText, expected, nearest } from '../../base/check'
@@ -12,21 +12,21 @@ import { nameOf } from '../options'
 import { type ServerSettings, serverOptions } from './options'
 import { checkTokens, type TokenSettings } from './tokens'
 
-/** A model as it is asked for: options of a predictor that are data, and where its workers are. */
+/** A model's configuration: the options of its predictor, except functions, and where its workers are. */
 export type ModelConfig = Omit<PredictorOptions, 'workers' | 'model'> & {
-  /** An .onnx file or URL; with workers elsewhere, and no threads beside them, the model's name there (default: its name here). */
+  /** An .onnx file or its URL; with remote workers alone, the name of the model at these workers (default: its name here). */
   model?: string
   version?: string
-  /** How many local ones, where others are, or both: see `predictorOptions`. */
+  /** The number of threads, the addresses of remote workers, or both: see `predictorOptions` in fleet.ts. */
   workers?: number | string | readonly (number | string)[]
   remote?: Remote
-  /** `files` is a folder, beside a configuration file that names it. */
+  /** `text.files` is a folder here; in a configuration file it is relative to that file. */
   text?: TextOptions | false
 }
 
 /**
- * Of workers elsewhere: options of `httpWorkers` or `natsWorkers` that are data; `everyMs` of discovery; `tokenFile`, `creds`, `nkeyFile`,
- * `passwordFile`, `tlsCa`, `tlsCert` and `tlsKey`, which are files.
+ * Options of remote workers: those of `httpWorkers` or `natsWorkers`, except functions; `everyMs`, the interval of discovery; and the
+ * files `tokenFile`, `creds`, `nkeyFile`, `passwordFile`, `tlsCa`, `tlsCert` and `tlsKey`.
  */
 export type Remote = Record<string, unknown>
 
@@ -38,33 +38,29 @@ export interface Config {
 
 export const WORKERS = 'N | URL,.. | file:PATH | dns:NAME:PORT | nats://HOST:PORT/FLEET | N,one of these'
 
-/** A flag's value: for all models of the command line, or for the one that is named. */
+/** A flag's values by the name of the model; under the name `EVERY`, the value for all models of the command line. */
 export type PerModel<T> = Readonly<Record<string, T>>
 export const EVERY = ''
 
-/** Flags as commander gives them; those of models by model. */
+/** The parsed flags: those of the server by name, those of models as a list. */
 export interface Flags extends Partial<ServerSettings> {
   config?: string
   model: { path: readonly string[]; value: PerModel<unknown> }[]
 }
 
-/** Functions, objects with methods, and what the server itself sets. */
-const noData = [
-  'onWarning',
-  'onEvent',
-  'layers',
-  'memory.state',
-  'onnx.createWorker',
-  'onnx.signal',
-  'testing.clock',
+/** Options that a configuration file cannot have: functions, objects with methods, and those that the server sets itself. */
+const notInFiles = [
+  ...['onWarning', 'onEvent', 'layers', 'memory.state', 'onnx.createWorker', 'onnx.signal', 'testing.clock'],
   'text.tokenizer',
 ]
-const dataIn = (options: object, group = '') =>
-  Object.keys(options).filter((name) => !noData.includes(`${group}${name}`))
+const namesInFiles = (options: object, group = '') =>
+  Object.keys(options).filter((name) => !notInFiles.includes(`${group}${name}`))
 
 /**
- * @param models  'path', or 'name=path'; with workers elsewhere the model's name there
- * @throws TypeError, RangeError naming what is wrong and what was probably meant
+ * Reads the configuration.
+ *
+ * @param models  'path' or 'name=path'; with remote workers, the path is the model's name at these
+ * @throws TypeError, RangeError naming what is wrong and, if possible, what was probably meant
  */
 export async function readConfig(models: readonly string[], flags: Flags): Promise<Config> {
   const file = flags.config === undefined ? undefined : await readConfigFile(flags.config)
@@ -78,7 +74,7 @@ export async function readConfig(models: readonly string[], flags: Flags): Promi
   }
   for (const [name, { scheme }] of Object.entries(all)) {
     if (!scheme || scheme.queries !== undefined) continue
-    const what = `how many queries are coded together beside ${Object.keys(scheme).join(', ')}, such as 4`
+    const what = `the queries of a group (K), such as 4, beside ${Object.keys(scheme).join(', ')}`
     throw new TypeError(`${name}: scheme.queries (--queries): expected ${what}, got none`)
   }
   const { tokens = [], server: said = {} } = file ?? {}
@@ -95,7 +91,7 @@ async function readConfigFile(path: string): Promise<ConfigFile> {
   try {
     return checkedFile(path, await parse(path, text))
   } catch (error) {
-    // A name, or what is no list, may be an address with a password, where a comma is missing.
+    // The message may quote an address with a password.
     throw Object.assign(error as Error, { message: (error as Error).message.replace(/(\w+:\/+)\S*@/g, '$1...@') })
   }
 }
@@ -103,7 +99,7 @@ async function readConfigFile(path: string): Promise<ConfigFile> {
 function checkedFile(path: string, content: unknown): ConfigFile {
   checkNames(path, content, ['models', 'tokens', ...Object.keys(serverOptions)])
   const { models = {}, tokens = [], ...server } = content as Record<string, unknown> & { models?: ConfigFile['models'] }
-  checkNames(`${path}: models`, models, Object.keys(models ?? {})) // that it is an object
+  checkNames(`${path}: models`, models, Object.keys(models ?? {})) // checks only that it is an object
   for (const [name, model] of Object.entries(models)) checkModel(`${path}: models.${name}`, model)
   const near = (file: string) => resolve(dirname(path), file)
   const located = Object.entries(models).map(([name, model]) => [checkName(name), besideConfig(model, near)])
@@ -117,11 +113,11 @@ function checkedFile(path: string, content: unknown): ConfigFile {
   }
 }
 
-/** YAML, and with it JSON. @throws TypeError that names the line */
+/** Parses YAML, of which JSON is a part. @throws TypeError that names the line */
 async function parse(path: string, text: string): Promise<unknown> {
   const { LineCounter, parseDocument } = await import('yaml')
   const lineCounter = new LineCounter()
-  const document = parseDocument(text, { lineCounter, prettyErrors: false }) // without excerpts, which may hold secrets
+  const document = parseDocument(text, { lineCounter, prettyErrors: false }) // prettyErrors would quote the file, which may contain secrets
   const [error] = document.errors
   if (!error) return document.toJS()
   throw new TypeError(
@@ -129,12 +125,12 @@ async function parse(path: string, text: string): Promise<unknown> {
   )
 }
 
-/** Options of workers elsewhere that are files. */
+/** Options of `remote` that are files. */
 const remoteFiles = ['tokenFile', 'creds', 'nkeyFile', 'passwordFile', 'tlsCa', 'tlsCert', 'tlsKey']
-/** Read again at each connection. */
+/** Those of them that are read again at each connection. */
 const renewed = ['creds', 'nkeyFile', 'passwordFile']
 
-/** Files, and URLs of files, that are read when a model is loaded: their contents may change while their names stay. */
+/** The files, and URLs of files, that loading a model reads. When the content of one changes, the model is loaded again. */
 export function filesOf(described: ModelConfig): string[] {
   const { model = '', workers, text } = described
   const own = isFile(model) || !isElsewhere(workers)
@@ -145,13 +141,13 @@ export function filesOf(described: ModelConfig): string[] {
   return [...path, ...texts, ...remoteFilesOf(described)]
 }
 
-/** Those of `remote`, but for credentials, which are read again at each connection. */
+/** The files that `remote` names, without credentials, which are read again at each connection anyway. */
 export function remoteFilesOf({ remote = {} }: ModelConfig): string[] {
   const named = remoteFiles.filter((name) => !renewed.includes(name))
   return named.flatMap((name) => (typeof remote[name] === 'string' ? [remote[name]] : []))
 }
 
-/** Files that a configuration names lie beside it. */
+/** The model with the paths of its files resolved: in a configuration file they are relative to that file. */
 function besideConfig(model: ModelConfig, near: (file: string) => string): ModelConfig {
   const { model: path, workers, remote = {}, text } = model
   const files = remoteFiles.filter((name) => typeof remote[name] === 'string')
@@ -167,7 +163,7 @@ function besideConfig(model: ModelConfig, near: (file: string) => string): Model
   }
 }
 
-/** What flags are called as options of a predictor. */
+/** For each flag the option's name in a configuration file: 'queries' is 'scheme: { queries }'. */
 function byFlag(options: AnyOptions, group = ''): Record<string, string> {
   const entries = Object.entries(options).flatMap(([name, { flags, options: inside }]) => {
     if (inside) return Object.entries(byFlag(inside, name))
@@ -178,7 +174,7 @@ function byFlag(options: AnyOptions, group = ''): Record<string, string> {
 const optionOf = byFlag(predictorOptions)
 
 function checkModel(field: string, model: unknown): void {
-  const known = [...dataIn(predictorOptions), 'version', 'remote', 'text']
+  const known = [...namesInFiles(predictorOptions), 'version', 'remote', 'text']
   const unknown = Object.keys(checkObject(field, model)).find((name) => !known.includes(name)) ?? ''
   if (Object.hasOwn(optionOf, unknown)) {
     throw new TypeError(`${field}.${unknown}: expected ${optionOf[unknown]}, got the name of its flag`)
@@ -190,7 +186,7 @@ function checkModel(field: string, model: unknown): void {
   }
   if (remote !== undefined) checkNames(`${field}.remote`, remote, Object.keys(remote ?? {}))
   if (text) {
-    checkNames(`${field}.text`, text, dataIn(textOptions, 'text.'))
+    checkNames(`${field}.text`, text, namesInFiles(textOptions, 'text.'))
     read(textOptions, `${field}.text`, text)
   }
   if (path === undefined && !isElsewhere(workers))
@@ -198,14 +194,14 @@ function checkModel(field: string, model: unknown): void {
   for (const [name, { options, check }] of Object.entries<Option>(predictorOptions)) {
     const value = (model as Record<string, unknown>)[name]
     if (value === undefined) continue
-    if (options && value) checkNames(`${field}.${name}`, value, dataIn(options, `${name}.`))
+    if (options && value) checkNames(`${field}.${name}`, value, namesInFiles(options, `${name}.`))
     check(`${field}.${name}`, value)
   }
 }
 
-/** Whether the workers are not threads of this process. */
+/** Whether some workers are remote, rather than all of them threads of this process. */
 export const isElsewhere = (workers: unknown) => typeof workers === 'string' || Array.isArray(workers)
-/** Whether it is a model, rather than the name of one. */
+/** Whether the text is a path of a model file, rather than the name of a model at remote workers. */
 export const isFile = (text: string) => /\.(onnx|ort)$/.test(text)
 export const isUrl = (text: string) => /^(https?|file|data):/.test(text)
 
@@ -233,7 +229,7 @@ function fromCommandLine(models: readonly string[], flags: Flags['model']): Reco
   return named
 }
 
-/** 'FILE' or 'NAME=FILE'. */
+/** Parses 'FILE' or 'NAME=FILE'. Without a name, it is that of the file. */
 export function namedFile(text: string): { name: string; path: string } {
   const [, given, path] = /^(?:([A-Za-z0-9][\w.-]*)=)?(.+)$/s.exec(text) ?? []
   if (!path) throw new TypeError(expected('model', "'file' or 'name=file'", text))
@@ -249,13 +245,13 @@ function assign(into: Record<string, unknown>, [name, ...rest]: readonly string[
   assign(into[name] as Record<string, unknown>, rest, value)
 }
 
-/** Names stand in addresses. */
+/** Checks a model's name, which is a part of URLs. */
 function checkName(name: string): string {
   if (/^[A-Za-z0-9][\w.-]{0,99}$/.test(name)) return name
   throw new RangeError(expected('model', 'a name of letters, digits, _ . -, as name=file', name))
 }
 
-/** What flags say goes before what the file says. */
+/** The server's settings: a flag overrides the configuration file. */
 function serverSettings(file: Partial<ServerSettings>, flags: Partial<ServerSettings>): ServerSettings {
   const entries = Object.entries(serverOptions) as [keyof ServerSettings, Option][]
   const settings = entries.map(([name, { fallback }]) => [name, flags[name] ?? file[name] ?? fallback])

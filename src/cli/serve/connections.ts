@@ -1,29 +1,29 @@
-/** Which connections are open, whose they are, and which one gives way where there are too many. */
+/** The open connections by client address, and which one is closed where there are too many. */
 
 import type { ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { expandIPv6 } from 'hono/utils/ipaddr'
 
-/** One of the network; with TLS that is what the encrypted one lies upon. */
+/** A socket; for TLS, `_parent` is the TCP socket below. */
 export type Connected = Duplex & { readonly remoteAddress?: string | undefined; _parent?: Connected | null }
 
-/** How long a new connection, or one that had its answer, makes no room for another one of its own address: its request is probably on its way. */
+/** A connection idle for less than this is not closed in favour of another one of its address: its next request is probably on its way. */
 const FRESH_MS = 1000
-/** Connections beyond the limit that get a sentence; further ones are closed without. */
-const SENTENCES = 256
+/** How many connections beyond the limit get an error reply; further ones are closed without a reply. */
+const MOST_REPLIES = 256
 
-/** Those of one address. */
+/** The connections of one address. */
 interface Peers {
-  /** Without a request, by since when: the longest first. */
+  /** Connections without a request, and since when; the longest idle is first. */
   idle: Map<Connected, number>
-  /** With their requests. */
+  /** Connections with open requests. */
   busy: Map<Connected, Set<ServerResponse>>
 }
 
 export class OpenConnections {
   count = 0
   readonly #peers = new Map<string, Peers>()
-  /** Those beyond the limit, the longest so first. */
+  /** Connections beyond the limit, the oldest first. */
   readonly #extra = new Set<Connected>()
 
   constructor(
@@ -31,7 +31,7 @@ export class OpenConnections {
     private readonly now = () => performance.now(),
   ) {}
 
-  /** Where there is no room for it another one makes it, which is closed; if none can, it is one beyond the limit, or closed itself. */
+  /** Adds a connection. At the limit, another one is closed for it; if none can be, the new one is beyond the limit, or closed itself. */
   add(socket: Connected): void {
     const address = addressOf(socket)
     const peers: Peers = this.#peers.get(address) ?? { idle: new Map(), busy: new Map() }
@@ -41,14 +41,14 @@ export class OpenConnections {
     if (++this.count <= this.most) return
     this.#extra.add(socket)
     this.#makeRoom(socket)
-    if (this.count > this.most + SENTENCES) socket.destroy()
+    if (this.count > this.most + MOST_REPLIES) socket.destroy()
   }
 
-  /** A request has come on it. @returns whether it is within the limit */
+  /** A request has arrived on a connection. @returns whether the connection is within the limit */
   begin(encrypted: Connected, response: ServerResponse): boolean {
     const socket = encrypted._parent ?? encrypted
     const peers = this.#peers.get(addressOf(socket))
-    if (!peers?.idle.delete(socket) && !peers?.busy.has(socket)) return true // it was closed, and its request read before
+    if (!peers?.idle.delete(socket) && !peers?.busy.has(socket)) return true // the connection was closed after its request had been read
     const requests = peers.busy.get(socket) ?? new Set()
     peers.busy.set(socket, requests.add(response))
     response.once('close', () => {
@@ -59,7 +59,7 @@ export class OpenConnections {
     return !this.#extra.has(socket)
   }
 
-  /** @param heir  whose its place is, where that is one within the limit */
+  /** @param heir  the connection beyond the limit that gets the place of the removed one */
   #remove(socket: Connected, address: string, [heir]: Iterable<Connected> = this.#extra): void {
     const peers = this.#peers.get(address)
     const [wasIdle, wasBusy] = [peers?.idle.delete(socket), peers?.busy.delete(socket)]
@@ -79,7 +79,7 @@ export class OpenConnections {
     }
   }
 
-  /** Of the addresses with idle connections the one with the most connections; of these the longest idle. */
+  /** The longest idle connection of the address that has the most connections, among addresses with an idle one. */
   #idle(own: Peers | undefined): Connected | undefined {
     let most: Peers | undefined
     for (const peers of this.#peers.values()) {
@@ -89,7 +89,7 @@ export class OpenConnections {
     return most !== own || since <= this.now() - FRESH_MS ? socket : undefined
   }
 
-  /** Of an address that has more than half of all, and is another: the first that has the server wait, for its request or until it has read. */
+  /** A connection that has the server wait for its client, to send or to read, of another address that has more than half of all connections. */
   #slow(own: Peers | undefined): Connected | undefined {
     const hog = [...this.#peers.values()].find((each) => each !== own && 2 * sizeOf(each) > this.most)
     const waits = ({ req, headersSent }: ServerResponse) => headersSent || !req.complete
@@ -99,7 +99,7 @@ export class OpenConnections {
 
 const sizeOf = ({ idle, busy }: Peers) => idle.size + busy.size
 
-/** Whom a connection is of: an IPv4 address, or the /64 of an IPv6 one, which is what a single customer has. */
+/** The address that a connection is counted under: an IPv4 address, or the /64 prefix of an IPv6 address, which one customer owns. */
 export function addressOf({ remoteAddress = '' }: Pick<Connected, 'remoteAddress'>): string {
   const address = remoteAddress.replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*/, '')
   return address.includes(':') ? expandIPv6(address).slice(0, '2001:0db8:0000:0000'.length) : address

@@ -1,4 +1,4 @@
-/** One model of `approxifer serve`: what is served under its name is brought to how it is described. */
+/** One model of `approxifer serve`: loads, replaces and unloads it until the gateway serves what the configuration says. */
 
 import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
@@ -10,34 +10,35 @@ import { filesOf, isElsewhere, type ModelConfig } from './config'
 import { predictorOptions } from './fleet'
 import type { Log } from './observe'
 
-/** Until what failed is tried again: as long at first, then twice as long each time. */
+/** The delay before the first retry of a failed load; it doubles with each further failure. */
 const RETRY_MS = 1000
-/** The longest wait, where others may mend it at any time; and where it is in files of this machine. */
-const ELSEWHERE_MS = 5000
-const HERE_MS = 60_000
-/** Until it is told again that a model cannot be loaded. */
-const AGAIN_MS = 60_000
-/** For a web server to say whether a file of it is as it was. */
-const ASK_MS = 10_000
+/** The longest delay of a retry for a model that depends on remote workers or servers, which may recover at any time. */
+const MOST_REMOTE_RETRY_MS = 5000
+/** The longest delay of a retry for a model that depends on local files alone: they are watched anyway. */
+const MOST_LOCAL_RETRY_MS = 60_000
+/** A load that keeps failing is logged this often. */
+const LOG_AGAIN_MS = 60_000
+/** How long a web server may take to answer whether a model file has changed. */
+const FILE_SERVER_MS = 10_000
 
-/** What came of a wish: `superseded` by another one, or an error, after which it is tried again. */
+/** The outcome of a wish: `superseded` by a later wish, or an error, after which loading is retried. */
 export type DesireOutcome = 'loaded' | 'unloaded' | 'kept' | 'superseded' | Error
 
 export interface Serving {
   readonly gateway: Gateway<GatewayModel>
   readonly log: Log
   readonly warn: (model: string, text: string) => void
-  /** What hears of a model that is loaded. */
+  /** Makes the listener for a loaded model's events. */
   readonly listener: (model: string) => (event: PredictorEvent) => void
-  /** Another model is served, or none any more. */
+  /** Called when a model was loaded, replaced or unloaded. */
   onChange(): void
-  /** The first attempt at a model failed. @returns whether that is the end of it */
+  /** Called when the first attempt to load a model failed. @returns whether to give up, instead of retrying */
   isEnd(name: string, error: Error): boolean
 }
 
-/** One attempt at a wish. */
+/** One attempt to reach a state. */
 interface Step {
-  /** Undefined: nothing is to be served; an error: nobody says how it is. */
+  /** The state to reach, see `stateOf`. Undefined: unloaded. An error: the state of its files could not be read. */
   readonly state: string | Error | undefined
   readonly stop: AbortController
   is: 'running' | 'done' | 'failed'
@@ -46,7 +47,7 @@ interface Step {
 export class DesiredModel {
   model: ModelConfig | undefined
   #step: Step = { state: undefined, stop: new AbortController(), is: 'done' }
-  /** The state of what is served. */
+  /** The state of the model that is served; undefined if none is. */
   #served: Step['state']
   #wishes = 0
   #failed = { times: 0, message: '', loggedAt: 0 }
@@ -57,15 +58,15 @@ export class DesiredModel {
   ) {}
 
   /**
-   * Ends what is being done for an earlier wish, unless that is the same.
+   * Sets the configuration to serve, and aborts a load of any other one.
    *
-   * @param model  undefined: nothing is to be served
-   * @returns when it is so, or has failed for the first time: then what was served is served on, and it is tried again and again
+   * @param model  undefined: unload the model
+   * @returns after the load, or after its first failure: then the earlier model is served on, and loading is retried until it succeeds
    */
   async become(model: ModelConfig | undefined): Promise<DesireOutcome> {
     this.model = model
     const wish = ++this.#wishes
-    const state = model && (await stateOf(model).catch(asIs)) // first: what changes meanwhile is loaded anew the next time
+    const state = model && (await stateOf(model).catch((error: Error) => error)) // before loading, so that a file that changes meanwhile causes another load
     if (wish !== this.#wishes) return 'superseded'
     const before = this.#step
     if (before.is !== 'failed' && before.state === state) return 'kept'
@@ -77,17 +78,17 @@ export class DesiredModel {
     return isServed ? 'kept' : this.#take(step, model)
   }
 
-  /** Whether a wish was fulfilled, whatever is wished now. */
+  /** Whether any version of the model is served, the configured one or an earlier one. */
   get isServed(): boolean {
     return this.#served !== undefined
   }
 
-  /** Whether nothing is known of it yet. */
+  /** Whether the first attempt to load it is under way. */
   get isBeginning(): boolean {
     return this.#step.is === 'running' && !this.#failed.times && !this.context.gateway.names.includes(this.name)
   }
 
-  /** Why it can answer nobody now. */
+  /** Why the model cannot answer queries now; undefined if it can. */
   get unready(): string | undefined {
     const { name } = this
     const { gateway } = this.context
@@ -110,7 +111,7 @@ export class DesiredModel {
     try {
       if (step.state instanceof Error) throw step.state
       await (model ? this.#load(model, signal) : this.#unload())
-      this.#served = signal.aborted ? '' : step.state // of what was cut short nobody knows whether its workers still come and go
+      this.#served = signal.aborted ? '' : step.state // after an abort its workers may no longer be followed: '' equals no state, so it will be loaded again
       step.is = 'done'
       this.#failed.times = 0
       this.context.log.info({ model: this.name, version: model?.version }, model ? 'loaded' : 'unloaded')
@@ -139,10 +140,10 @@ export class DesiredModel {
   }
 
   #retry(err: Error, model: ModelConfig | undefined): void {
-    const most = model && comesFromElsewhere(model) ? ELSEWHERE_MS : HERE_MS
+    const most = model && comesFromElsewhere(model) ? MOST_REMOTE_RETRY_MS : MOST_LOCAL_RETRY_MS
     const { times, loggedAt } = this.#failed
     const retryMs = Math.min(most, RETRY_MS * 2 ** times)
-    const isLogged = times > 0 && Date.now() - loggedAt < AGAIN_MS
+    const isLogged = times > 0 && Date.now() - loggedAt < LOG_AGAIN_MS
     this.#failed = { times: times + 1, message: err.message, loggedAt: isLogged ? loggedAt : Date.now() }
     const text = 'loading failed; it is tried again, and what was served is served on'
     if (!isLogged) this.context.log.error({ model: this.name, err, retryMs }, text)
@@ -152,7 +153,7 @@ export class DesiredModel {
   }
 }
 
-/** Whether others may mend what is wrong with it. */
+/** Whether a failure to load may be caused, and ended, by another machine. */
 export function comesFromElsewhere({ workers, model = '' }: ModelConfig): boolean {
   return isElsewhere(workers) || /^https?:/.test(model)
 }
@@ -166,12 +167,10 @@ function named(name: string, error: unknown): Error {
   return error
 }
 
-const asIs = (error: Error) => error
-
 /**
- * Equal as long as a model is described in the same way and its files are the same.
+ * A text that changes when the model's configuration or one of its files changes.
  *
- * @throws ApproxiferError where a web server says nothing, on which loading it would wait for minutes
+ * @throws ApproxiferError where a web server does not answer: loading the model from it would hang for minutes
  */
 async function stateOf(model: ModelConfig): Promise<string> {
   const files = filesOf(model).map(async (file) => {
@@ -179,16 +178,16 @@ async function stateOf(model: ModelConfig): Promise<string> {
       return await stateOfFile(file)
     } catch (error) {
       const isSilent = (error as Error).name === 'TimeoutError'
-      if (isSilent) throw new ApproxiferError('MODEL', `${file} has not answered within ${ASK_MS} ms`)
-    } // else loading it will say so
+      if (isSilent) throw new ApproxiferError('MODEL', `${file} has not answered within ${FILE_SERVER_MS} ms`)
+    } // loading the model will report any other error
   })
   return JSON.stringify([model, await Promise.all(files)])
 }
 
-/** Of an address what its server says of the bytes, where it says anything, else what they are. */
+/** A value that changes when the file changes: for a URL its ETag, or else a hash of its bytes. */
 async function stateOfFile(file: string): Promise<unknown> {
   if (/^https?:/.test(file)) {
-    const { ok, status, headers, body } = await fetch(file, { signal: AbortSignal.timeout(ASK_MS) })
+    const { ok, status, headers, body } = await fetch(file, { signal: AbortSignal.timeout(FILE_SERVER_MS) })
     const tag = headers.get('etag')
     if (tag === null && ok && body) {
       const bytes = new Uint8Array(await new Response(body).arrayBuffer())

@@ -1,6 +1,6 @@
 /**
- * /events: what happens to queries, workers, models and requests, ten times a second. Without inputs, outputs, or workers' own words. The last ten
- * seconds are kept for who comes later.
+ * /events: a stream (server-sent events) of what happens to queries, workers, models and requests, in batches ten times a second. It contains
+ * no inputs, outputs, or error messages of workers. The last ten seconds are kept for clients that connect later.
  */
 
 import type { PredictorEvent, RecallEvent } from '../../events'
@@ -9,21 +9,23 @@ import type { QueryRecord } from './journal'
 import { type Connection, problem } from './listen'
 import { tokenOf } from './tokens'
 
-/** How often clients are told, ms. */
+/** The interval between two batches, ms. */
 const EVERY_MS = 100
-/** Events of a model that are told without waiting for that; and that are written at a time: objects that live for longer take the garbage collector as long as writing them. */
-const AT_ONCE = 4000
+/** A batch with this many events of a model is sent at once. */
+const MOST_IN_BATCH = 4000
+/** How many events become JSON at a time: objects that wait longer cost as much garbage collection as writing them. */
 const WRITTEN = 100
-/** How long events are kept for clients that come later, ms; and how many at most: some 6 MB. */
+/** How long events are kept for clients that connect later, ms. */
 const KEPT_MS = 10_000
+/** The most events that are kept: some 6 MB. */
 const MOST_KEPT = 50_000
-/** Bytes that may wait for a client; one that is further behind is dropped. */
+/** The most bytes that wait for a slow client. Beyond, its connection is cut. */
 const MOST_BEHIND = 4 * 1024 * 1024
 const MOST_CLIENTS = 32
-/** Between two comments that keep proxies from closing a stream without events. */
+/** The interval of comments that keep proxies from closing a stream without events. */
 const HEARTBEAT_MS = 15_000
 
-/** What a request came to. `queries`: their numbers, by which events tell of them. */
+/** The event of an answered request. `queries`: the numbers that the events of its queries carry. */
 interface RequestTold {
   readonly event: 'request'
   readonly at: number
@@ -35,18 +37,18 @@ interface RequestTold {
   readonly traceparent: string | undefined
 }
 
-/** Of answers that are recalled a part, `of` how many. */
+/** A part of a recall of many answers; `of`: how many answers all parts have together. */
 type RecallTold = RecallEvent & { readonly of: number }
 
 type ServerEvent = PredictorEvent | RequestTold | RecallTold
 
-/** Events of one model that wait to be told. */
+/** The next batch of one model: events that wait to be sent. */
 class WaitingEvents {
   readonly #model: string
   #events: ServerEvent[] = []
   #written: string[] = []
   count = 0
-  /** Time of the latest. */
+  /** The time of the latest event. */
   at = 0
 
   constructor(model: string) {
@@ -64,14 +66,14 @@ class WaitingEvents {
     this.#events = []
   }
 
-  /** As they are sent. */
+  /** The batch as a server-sent event. */
   get text(): string {
     this.#write()
     return `event: batch\ndata: {"model":${JSON.stringify(this.#model)},"events":[${this.#written}]}\n\n`
   }
 }
 
-/** What was told of a model, and until when. */
+/** A batch that was sent, and the time of its latest event. */
 interface KeptBatch {
   readonly model: string
   readonly bytes: Uint8Array
@@ -80,9 +82,9 @@ interface KeptBatch {
 }
 
 interface Client {
-  /** Of which it wants events; null: of all. */
+  /** The model whose events the client wants; null: all models. */
   readonly model: string | null
-  /** That its request brought, if any. */
+  /** The token of the client's request, if it had one. */
   readonly token: string | undefined
   readonly stream: ReadableStreamDefaultController<Uint8Array>
   readonly connection: Connection
@@ -92,10 +94,10 @@ export class EventFeed {
   readonly #clients = new Set<Client>()
   readonly #encoder = new TextEncoder()
   readonly #heartbeat
-  /** By model: what is told in a moment. */
+  /** The next batch of each model. */
   readonly #waiting = new Map<string, WaitingEvents>()
   #timer: NodeJS.Timeout | undefined
-  /** The latest, the oldest first. */
+  /** The batches of the last ten seconds, the oldest first. */
   #kept: KeptBatch[] = []
   #keptCount = 0
 
@@ -107,7 +109,7 @@ export class EventFeed {
     return this.#clients.size
   }
 
-  /** A stream of what happens from now on, or since a moment of the last ten seconds ('?since=', and what was told together with that); '?model=NAME' is of that one alone. */
+  /** A stream of events from now on. '?since=TIME' also sends the kept batches from that time on; '?model=NAME' limits it to one model. */
   response(request: Request, connection: Connection): Response {
     if (this.#clients.size >= MOST_CLIENTS) {
       return problem(503, `events: expected at most ${MOST_CLIENTS} clients, got one more`, { 'retry-after': '60' })
@@ -123,7 +125,7 @@ export class EventFeed {
     const body = new ReadableStream<Uint8Array>(
       {
         start: (stream) => {
-          this.#flush() // else it would be told of what was before
+          this.#flush() // otherwise the next batch would contain events from before the request
           client = { model, token: tokenOf(request, connection), stream, connection }
           stream.enqueue(this.#encoder.encode(': approxifer events\n\n'))
           for (const batch of this.#kept)
@@ -139,22 +141,21 @@ export class EventFeed {
     return new Response(body, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' } })
   }
 
-  /** @param event  is given away: its time becomes milliseconds since 1970 */
+  /** Adds an event. @param event  is changed: its time becomes milliseconds since 1970 */
   tell(model: string, event: PredictorEvent | RecallTold): void {
-    const told = event as { at: number }
-    told.at = sinceEpoch(event.at)
+    ;(event as { at: number }).at = sinceEpoch(event.at)
     this.#push(model, event)
   }
 
-  request(model: string, event: RequestEvent, told: readonly QueryRecord[]): void {
+  request(model: string, event: RequestEvent, records: readonly QueryRecord[]): void {
     const { route, id, status, ms, queries: rows, traceparent } = event
     if (!isInference(route)) return
-    const queries = told.map(({ query }) => query)
+    const queries = records.map(({ query }) => query)
     const at = sinceEpoch(performance.now())
     this.#push(model, { event: 'request', at, id, status, ms, rows, queries, traceparent })
   }
 
-  /** Ends the streams of clients that are no longer allowed. */
+  /** Ends the streams of clients whose token is no longer valid. */
   keep(may: (token: string | undefined) => boolean): void {
     for (const client of this.#clients) {
       if (may(client.token)) continue
@@ -176,7 +177,7 @@ export class EventFeed {
       this.#waiting.set(model, waiting)
     }
     waiting.push(event)
-    if (waiting.count >= AT_ONCE) this.#flush()
+    if (waiting.count >= MOST_IN_BATCH) this.#flush()
     else this.#timer ??= setTimeout(() => this.#flush(), EVERY_MS).unref()
   }
 
@@ -201,7 +202,7 @@ export class EventFeed {
     if (gone) this.#kept = this.#kept.slice(gone)
   }
 
-  /** All clients get the same bytes. */
+  /** Sends bytes to the clients that want this model's events, or to all. Cuts clients off that read too slowly. */
   #send(bytes: Uint8Array, model?: string): void {
     for (const client of this.#clients) {
       if (model !== undefined && client.model !== null && client.model !== model) continue
@@ -215,12 +216,12 @@ export class EventFeed {
   }
 }
 
-/** In whole milliseconds: with more digits to write a batch takes twice as long. Events stand in their order. */
+/** Milliseconds since 1970, rounded: with more digits, writing a batch takes twice as long. The order of events shows in the batch. */
 function sinceEpoch(ms: number): number {
   return Math.round(performance.timeOrigin + ms)
 }
 
-/** @returns Infinity where it is not said; NaN where it is no time */
+/** Parses '?since='. @returns milliseconds since 1970; Infinity without a value, NaN for a value that is no time */
 function momentOf(text: string | null): number {
   if (text === null) return Number.POSITIVE_INFINITY
   return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : Date.parse(text)

@@ -1,4 +1,4 @@
-/** The flags of `approxifer serve`: those of its models, each for all models or as NAME=VALUE for one, and those of the server. */
+/** The flags of `approxifer serve`: for the server and for its models, where a value is for all models, or NAME=VALUE for one. */
 
 import type { Command } from 'commander'
 import type { AnyOptions, Option } from '../../base/option'
@@ -11,12 +11,12 @@ import { serverOptions } from './options'
 interface ModelFlag {
   flags: string
   about: string
-  /** Where its value stands among a predictor's options. */
+  /** The path of its option among a predictor's, such as ['scheme', 'queries']. */
   path: readonly string[]
   parse(text: string, before?: PerModel<unknown>): PerModel<unknown>
 }
 
-/** Flags whose values hold '=' themselves: for all models. */
+/** Flags whose values contain '=' themselves, and therefore are always for all models. */
 const plain: Readonly<Record<string, (text: string, before?: never) => unknown>> = { inputShapes, outputs: names }
 
 function flagged(options: AnyOptions, group: readonly string[] = []): ModelFlag[] {
@@ -41,7 +41,7 @@ const modelFlags: ModelFlag[] = [
 ]
 
 export function withServeFlags(command: Command): Command {
-  command.optionsGroup('Models of the command line (a value is for all, NAME=VALUE for one; repeatable):')
+  command.optionsGroup('Models of the command line (VALUE is for all of them, NAME=VALUE for one; repeatable):')
   for (const { flags, about, parse } of modelFlags) command.option(flags, about, parse)
   command.optionsGroup('Server:')
   command.option(
@@ -61,7 +61,7 @@ export function flagsOf(values: Record<string, unknown>): Flags {
   return { ...(values.config !== undefined && { config: String(values.config) }), ...server, model: given }
 }
 
-/** 'VALUE' or 'NAME=VALUE', and what earlier uses of the flag gave. */
+/** Parses 'VALUE' or 'NAME=VALUE', and keeps the values of earlier uses of the flag. */
 function perModel(parse: (text: string) => unknown) {
   return (text: string, before: PerModel<unknown> = {}): PerModel<unknown> => {
     const [, name = '', value = text] = /^([A-Za-z0-9][\w.-]*)=(.*)$/s.exec(text) ?? []

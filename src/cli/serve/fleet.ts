@@ -1,4 +1,4 @@
-/** `--workers`: where a model's workers are, as options of a predictor. What speaks to others is imported where it is used. */
+/** Turns a model's configuration, with the addresses of its workers (`--workers`), into options of a predictor. Code for remote workers is imported on use. */
 
 import { checkNames, expected } from '../../base/check'
 import { withoutPassword } from '../../base/errors'
@@ -13,8 +13,9 @@ import { type Access, connectOptions, exposedPassword, natsAccess } from '../nat
 import { isElsewhere, isFile, isUrl, type ModelConfig, type Remote, WORKERS } from './config'
 
 /**
- * @param name  of the model here, and at its workers unless `model` says otherwise; `remote.model` where that is a file, for threads of this process
- * @param signal  gives up waiting for workers elsewhere, and threads that are loading: fires before a predictor has them, or never
+ * @param name    the model's name here and, by default, at its remote workers. Another name there is `model` or, where `model` is a file
+ *   for threads of this process, `remote.model`
+ * @param signal  aborts waiting for remote workers and loading threads; it never fires once a predictor has them
  */
 export async function predictorOptions(
   name: string,
@@ -24,16 +25,16 @@ export async function predictorOptions(
 ): Promise<PredictorOptions & { version?: string }> {
   if (isElsewhere(workers)) {
     const all = typeof workers === 'string' ? addresses(workers) : (workers as readonly unknown[]).map(String)
-    const threads = Number(all[0]) || needsTrusted(options, remote)
+    const threads = Number(all[0]) || trustedThreads(options, remote)
     const where = Number(all[0]) ? all.slice(1) : all
-    if (threads) await checkOwn(model)
+    if (threads) await checkThreadModel(model)
     const { onnx = {}, ...rest } = options
     const { outputs, inputShapes: shapes, ...own } = onnx
     const asked = { ...(outputs && { outputs }), ...(shapes && { shapes }), ...(threads && { model: name }), ...remote }
     const others = await workersAt(where, model, threads && SCHEME.test(where[0]) ? remote : asked, onWarning)
     const start = () =>
       localWorkers({ rounding: options.verify?.rounding, ...onnx, model, workers: threads, onWarning, signal })
-    const changes = threads ? await beside(others, start) : others
+    const changes = threads ? await withThreads(others, start) : others
     const end = () => void changes[Symbol.asyncIterator]().return?.()
     if (signal.aborted) end()
     signal.addEventListener('abort', end)
@@ -50,33 +51,33 @@ export async function predictorOptions(
   }
 }
 
-/** Threads in front of others are a number. */
+/** Splits `--workers` into its addresses; a number of threads in front of them is the first element. */
 function addresses(text: string): readonly string[] {
   const [, threads, others] = /^([1-9]\d*),(.+)$/s.exec(text) ?? []
   if (others) return [threads, ...addresses(others)]
   return SCHEME.test(text) ? addressesIn(text) : text.split(',')
 }
 
-/** How many threads there are where nobody says: one, where the word of a worker of the user's own is proof, and no other is said to be his. */
-const needsTrusted = ({ verify }: Pick<ModelConfig, 'verify'>, { trusted }: Remote) =>
+/** The default number of threads beside remote workers: one, where proofs need a trusted worker and `remote.trusted` names none; else 0. */
+const trustedThreads = ({ verify }: Pick<ModelConfig, 'verify'>, { trusted }: Remote) =>
   Number((verify?.mode === 'sampled' || verify?.trust === 'open') && !trusted)
 
-function checkOwn(model: string): Promise<void> | undefined {
+function checkThreadModel(model: string): Promise<void> | undefined {
   const what =
-    'an .onnx file, of which threads of this process answer beside the workers elsewhere (where these are your own: remote.trusted)'
+    'an .onnx file, which threads of this process run beside the remote workers (if you trust these workers, set remote.trusted)'
   if (!isFile(model) && !isUrl(model)) throw new TypeError(expected('model', what, model))
   return isUrl(model) ? undefined : checkModelFile(model)
 }
 
-/** Threads of this process, and workers elsewhere that come and go. */
-async function beside(others: WorkerChanges, start: () => Promise<ModelWorker[]>): Promise<WorkerChanges> {
+/** Threads of this process, followed by remote workers as they join and leave. @param start  starts the threads */
+async function withThreads(others: WorkerChanges, start: () => Promise<ModelWorker[]>): Promise<WorkerChanges> {
   const reading = others[Symbol.asyncIterator]()
   const end = async () => void (await reading.return?.())
   const threads = await start().catch(async (error) => {
     await end()
     throw error
   })
-  await others.alongside?.(threads[0]).catch(() => {}) // where its model takes no such query, that of the servers has a name of its own
+  await others.alongside?.(threads[0]).catch(() => {}) // it fails where the thread's model differs from the servers': then their model counts as another one
   const next = async () => {
     const add = threads.shift()
     return add ? { value: { add } } : reading.next()
@@ -93,7 +94,7 @@ async function beside(others: WorkerChanges, start: () => Promise<ModelWorker[]>
   }
 }
 
-/** Whoever is at these addresses: they come and go while the server runs. */
+/** The remote workers at these addresses, which join and leave while the server runs. */
 async function workersAt(where: readonly string[], model: string, remote: Remote, onWarning: (text: string) => void) {
   const [first = '', ...rest] = where
   if (/^(nats|tls|wss?):/.test(first)) return natsFleet(where, model, remote, onWarning)
@@ -126,7 +127,7 @@ async function workersAt(where: readonly string[], model: string, remote: Remote
   throw new RangeError(expected('workers', WORKERS, where.map(withoutPassword).join()))
 }
 
-/** @param where  'nats://user:password@host:4222/FLEET', and further servers of the same cluster */
+/** The workers of a fleet. @param where  'nats://user:password@host:4222/FLEET', and more servers of the same NATS cluster */
 async function natsFleet(where: readonly string[], model: string, remote: Remote, onWarning: (text: string) => void) {
   const { natsWorkers } = await import('../../workers/nats/fleet')
   for (const [option, flag] of [
@@ -134,7 +135,9 @@ async function natsFleet(where: readonly string[], model: string, remote: Remote
     ['shapes', '--input-shapes'],
   ]) {
     if (option in remote)
-      throw new TypeError(`onnx (${flag}): expected none here, but where the machines start: approxifer work ${flag}`)
+      throw new TypeError(
+        `onnx (${flag}): expected none with a fleet: set it on its machines, as approxifer work ${flag}`,
+      )
   }
   checkNames('remote', remote, [...natsOptions.filter(isData), ...natsAccess])
   const part = (isAccess: boolean) =>
@@ -145,7 +148,7 @@ async function natsFleet(where: readonly string[], model: string, remote: Remote
   const exposed = exposedPassword(access, 'a configuration file with remote.passwordFile')
   if (exposed) onWarning(exposed)
   const server = await connectOptions([url, ...where.slice(1)], access)
-  // Workers say what their model is by its bytes, not by a name.
+  // A fleet's workers identify their model by its bytes, not by a name.
   return natsWorkers(server, {
     ...(part(false) as Partial<NatsOptions>),
     onWarning,
@@ -154,12 +157,12 @@ async function natsFleet(where: readonly string[], model: string, remote: Remote
   })
 }
 
-/** Functions, and what stands elsewhere in a model's description. */
+/** Whether an option of remote workers can be in `remote`: functions cannot, nor options that the model's configuration has elsewhere. */
 const isData = (name: string) => !['model', 'fleet', 'fetch', 'onWarning', 'origin', 'clock'].includes(name)
 
 const bearer = async (file: unknown) => `Bearer ${(await readNamed('remote.tokenFile', file)).toString().trim()}`
 
-/** What these files hold; undefined for none. */
+/** The contents of PEM files; undefined if none is given. */
 async function pem(files: Record<'ca' | 'cert' | 'key', unknown>): Promise<HttpOptions['tls']> {
   const given = Object.entries(files).filter(([, file]) => file !== undefined)
   const field = (name: string) => `remote.tls${name[0].toUpperCase()}${name.slice(1)}`

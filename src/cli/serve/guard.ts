@@ -1,4 +1,4 @@
-/** Pages of other origins that may ask; and the certificate that tells clients whom they ask. */
+/** CORS, the server's certificate, and clients' certificates. */
 
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
@@ -10,19 +10,20 @@ import { readNamed } from '../files'
 import type { Connection, Handler } from './listen'
 import type { ServerSettings } from './options'
 
-/** What a client's scripts may read of a reply, and send with a request, beyond what any page may. */
+/** Headers of a reply that pages of other origins may read. */
 const EXPOSED = [HEADER_LENGTH, 'retry-after']
+/** Headers that pages of other origins may send. */
 const SENT = [
   ...['authorization', 'content-type', 'content-encoding'],
   ...[HEADER_LENGTH, PROBE, 'traceparent', 'tracestate'],
-  // OpenAI's client in a page says what it is.
+  // Headers of OpenAI's JavaScript client.
   ...['arch', 'lang', 'os', 'package-version', 'retry-count', 'runtime', 'runtime-version', 'timeout'].map(
     (name) => `x-stainless-${name}`,
   ),
 ]
 const PREFLIGHT_S = 600
 
-/** @param origins  whose pages may ask; '*' for all */
+/** Answers CORS preflights, and adds CORS headers to replies. @param origins  whose pages may send requests; '*' for all */
 export function withOrigins(origins: readonly string[], handle: Handler): Handler {
   if (!origins.length) return handle
   const app = new Hono<{ Bindings: Connection }>()
@@ -36,16 +37,16 @@ export function withOrigins(origins: readonly string[], handle: Handler): Handle
   return (request, connection) => app.fetch(request, connection)
 }
 
-/** In PEM. */
+/** A server's certificate, as PEM. */
 export interface Certificate {
-  /** The certificate with those of its signers. */
+  /** The certificate chain: the server's certificate and those of its signers. */
   cert: Buffer
   key: Buffer
-  /** Certificates of the signers of clients' certificates. */
+  /** The authorities that sign clients' certificates. */
   ca?: Buffer
 }
 
-/** @throws TypeError for files that do not belong together */
+/** Reads and checks the certificate and its key; undefined if no certificate is configured. @throws TypeError for a key of another certificate, or files that are not PEM */
 export async function readCertificate({
   tlsCert,
   tlsKey,
@@ -67,10 +68,10 @@ export async function readCertificate({
   return { cert, key, ca }
 }
 
-/** Of connections: to read a certificate for each request is dear. */
+/** The certified name of each connection: parsing the certificate for each request would be slow. */
 const certified = new WeakMap<TLSSocket, string>()
 
-/** The name (CN) of a certificate that a client has brought, and that is signed as it should be. */
+/** The common name (CN) of the client's certificate, if a known authority has signed it. */
 export function certifiedName(connection: Connection): string | undefined {
   const { socket } = connection as Partial<ServerResponse>
   if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
@@ -86,6 +87,6 @@ function parsed<T>(what: string, parse: () => T): T {
   try {
     return parse()
   } catch (error) {
-    throw new TypeError(`${what}, got what ends in ${(error as Error).message}`, { cause: error })
+    throw new TypeError(`${what}: ${(error as Error).message}`, { cause: error })
   }
 }

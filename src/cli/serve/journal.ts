@@ -1,8 +1,8 @@
-/** What became of the queries of requests under way, as their events tell: a request's log line, span and event are made of it. */
+/** Collects the events of each request's queries until the request is answered. Its log line and span are made from them. */
 
 import type { PredictorEvent } from '../../events'
 
-/** `was`: "answered", "late" (nobody waited for it any more), the code of an error, or "no answer yet". */
+/** One attempt at a worker. `was`: "answered", "late" (answered after the query had ended), the code of an error, or "no answer yet". */
 interface AttemptRecord {
   readonly worker: string
   readonly why: string
@@ -12,35 +12,33 @@ interface AttemptRecord {
 
 export interface QueryRecord {
   readonly query: number
-  /** Those that a worker has begun with, by their numbers until the request has its answer. */
+  /** Attempts that a worker has begun with. The index is the attempt's number, with holes, until the request is answered. */
   attempts: AttemptRecord[]
-  /** How it ended; undefined where that was not told before its request had its answer. */
+  /** The event of the query's end; undefined if the request was answered before that. */
   ended?: Extract<PredictorEvent, { event: 'ended' }>
   recovered?: Extract<PredictorEvent, { event: 'recovered' }>
 }
 
-/** Of requests that are told of nothing. */
-const NOTHING: readonly QueryRecord[] = []
-
 export class RequestJournal {
-  /** By the W3C Trace Context in which they were asked, which is a request's own. */
+  /** The queries of each request, by the request's W3C Trace Context, which their events carry. */
   readonly #requests = new Map<string, QueryRecord[]>()
 
-  /** @returns told of a predictor's events; each has its own, since queries are numbered by predictor */
+  /** A listener for the events of one predictor. Each predictor needs its own, since it numbers its queries itself. */
   listener(): (event: PredictorEvent) => void {
     const open = new Map<number, QueryRecord>()
-    return (told) => {
-      if (told.event === 'asked') return this.#asked(told, open)
-      const record = 'query' in told ? open.get(told.query) : undefined
+    return (event) => {
+      if (event.event === 'asked') return this.#asked(event, open)
+      const record = 'query' in event ? open.get(event.query) : undefined
       if (!record) return
       const { attempts } = record
-      if (told.event === 'began') attempts[told.attempt] = { worker: told.worker, why: told.why, was: 'no answer yet' }
-      else if (told.event === 'answered') settled(attempts, told, told.onTime ? 'answered' : 'late')
-      else if (told.event === 'failed') settled(attempts, told, told.code)
-      else if (told.event === 'recovered') record.recovered = told
-      else if (told.event === 'ended') {
-        record.ended = told
-        open.delete(told.query)
+      if (event.event === 'began')
+        attempts[event.attempt] = { worker: event.worker, why: event.why, was: 'no answer yet' }
+      else if (event.event === 'answered') settled(attempts, event, event.onTime ? 'answered' : 'late')
+      else if (event.event === 'failed') settled(attempts, event, event.code)
+      else if (event.event === 'recovered') record.recovered = event
+      else if (event.event === 'ended') {
+        record.ended = event
+        open.delete(event.query)
       }
     }
   }
@@ -54,17 +52,16 @@ export class RequestJournal {
     else this.#requests.set(traceparent, [record])
   }
 
-  /** A request has its answer. */
-  take(traceparent: string | undefined): readonly QueryRecord[] {
-    if (traceparent === undefined) return NOTHING
-    const records = this.#requests.get(traceparent) ?? NOTHING
+  /** Removes and returns the records of a request that is answered. */
+  take(traceparent = ''): readonly QueryRecord[] {
+    const records = this.#requests.get(traceparent) ?? []
     this.#requests.delete(traceparent)
-    for (const record of records) record.attempts = Object.values(record.attempts) // one may have waited behind later ones
+    for (const record of records) record.attempts = Object.values(record.attempts) // no holes: attempts still queued are left out
     return records
   }
 }
 
-/** @param told  of an attempt, with which a worker may not have begun */
+/** Records the result of an attempt, unless no worker had begun with it. */
 function settled(attempts: AttemptRecord[], { attempt, ms }: { attempt: number; ms: number }, was: string): void {
   if (attempts[attempt]) attempts[attempt] = { ...attempts[attempt], was, ms }
 }

@@ -1,18 +1,18 @@
-/** The end of the process, also where a disk hangs. */
+/** Ends the process, also where a disk hangs. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** For file operations under way, as of the log, which take less. */
+/** How long file operations under way, such as those of the log, may take. */
 const LAST_MS = 500
 const POLL_MS = 10
 
-/** Ends the process with a code, or by the signal where file operations have not ended: `process.exit` would wait for a disk that hangs. */
+/** Exits with the code, or kills the process by the signal where file operations have not ended: `process.exit` would wait for a disk that hangs. */
 export async function leave(code: number, signal: NodeJS.Signals): Promise<never> {
   for (let waited = 0; waited < LAST_MS && isAtWork(); waited += POLL_MS) await sleep(POLL_MS)
   if (!isAtWork()) process.exit(code)
   process.removeAllListeners(signal)
   process.kill(process.pid, signal)
-  process.abort() // the kernel keeps from the first process of a container the signals that it sends itself
+  process.abort() // in a container, the kernel drops signals that process 1 sends to itself
 }
 
 const isAtWork = () => process.getActiveResourcesInfo().some((name) => name.startsWith('FSReq'))

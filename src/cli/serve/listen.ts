@@ -1,4 +1,4 @@
-/** An HTTP or HTTPS server in front of a function of requests: limits, errors that are sentences, and a graceful end. */
+/** An HTTP or HTTPS server around a request handler, with limits, readable errors and a graceful end. */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https'
@@ -12,7 +12,7 @@ import { addressOf, OpenConnections } from './connections'
 import type { Certificate } from './guard'
 import { AcceptThrottle } from './turns'
 
-/** The socket's end of a request, which may have to be cut off. */
+/** The connection of a request. `destroy` cuts it off. */
 export interface Connection {
   destroy(): void
 }
@@ -21,28 +21,28 @@ export type Handler = (request: Request, connection: Connection) => Promise<Resp
 export interface Limits {
   headerMs: number
   requestMs: number
-  /** Beyond which idle ones are closed, the oldest first; where none is, new ones are answered 503. */
+  /** With more connections, idle ones are closed, the longest idle first; where none is idle, a new one is answered 503. */
   maxConnections: number
 }
 
 export interface ListenOptions extends Limits {
   host: string
   port: number
-  /** That chooses it. Default '--port'. */
+  /** The flag that sets the port, for errors. Default '--port'. */
   flag?: string
   certificate: Certificate | undefined
-  /** Told of an error that is this server's own fault. */
+  /** Called with an error that is a defect of this server. */
   onError: (error: unknown) => void
 }
 
-/** More than load balancers keep a connection idle (60 s), so that they close it, and never meet one that was just closed. */
+/** Longer than the 60 s after which load balancers close an idle connection: otherwise one could send a request on a connection that was just closed here. */
 const KEEP_ALIVE_MS = 75_000
-/** How long after `stop` idle connections are kept, whose clients may be about to ask. */
+/** How long idle connections stay open after `stop`: a client's next request may be on its way. */
 const LINGER_MS = 1000
-/** For a client to read what it did wrong. */
+/** How long a client may take to read an error reply before its connection is cut. */
 const READ_MS = 2000
 
-/** @throws Error with the system's code where the address is not to be had */
+/** Starts a server. @throws Error with the system's code, such as EADDRINUSE, where the address cannot be used */
 export async function listen(handle: Handler, options: ListenOptions): Promise<Listening> {
   const { host, port, flag = '--port', certificate } = options
   const settings = {
@@ -51,9 +51,9 @@ export async function listen(handle: Handler, options: ListenOptions): Promise<L
     connectionsCheckingInterval: Math.min(options.headerMs, 1000),
     keepAliveTimeout: KEEP_ALIVE_MS,
     noDelay: true,
-    requireHostHeader: false, // its own refusal has no sentence
+    requireHostHeader: false, // `#admits` checks it: Node's own refusal has no message
   }
-  const asks = certificate?.ca && { requestCert: true, rejectUnauthorized: false } // who brings none may have a token
+  const asks = certificate?.ca && { requestCert: true, rejectUnauthorized: false } // a client without a certificate may have a token
   const secure = { ...certificate, ...asks, handshakeTimeout: options.headerMs }
   const server = certificate ? createSecureServer({ ...settings, ...secure }) : createServer(settings)
   const listening = new Listening(server, handle, options)
@@ -68,10 +68,10 @@ export async function listen(handle: Handler, options: ListenOptions): Promise<L
 
 function listenError(error: NodeJS.ErrnoException, host: string, port: number, flag: string): Error {
   const reasons: Record<string, string> = {
-    EADDRINUSE: `port ${port} of ${host} is in use: stop who uses it, or choose another with ${flag}`,
-    EACCES: `port ${port} of ${host} is not for this user: choose one from 1024 on with ${flag}`,
-    EADDRNOTAVAIL: `${host} is no address of this machine: choose another with --host`,
-    ENOTFOUND: `${host} is no address and no name of one: choose another with --host`,
+    EADDRINUSE: `port ${port} of ${host} is in use: stop the program that uses it, or choose another port with ${flag}`,
+    EACCES: `port ${port} of ${host} is not allowed for this user: choose one from 1024 on with ${flag}`,
+    EADDRNOTAVAIL: `${host} is not an address of this machine: choose another with --host`,
+    ENOTFOUND: `${host} is neither an address nor a known host name: choose another with --host`,
   }
   const reason = reasons[error.code ?? '']
   return reason ? Object.assign(new Error(reason), { code: error.code }) : error
@@ -81,7 +81,7 @@ export class Listening {
   url = ''
   readonly #connections: OpenConnections
   readonly #open = new Set<ServerResponse>()
-  /** OpenConnections that have been told what is wrong with them. */
+  /** Connections that got an error reply to bytes that are no request: each gets one at most. */
   readonly #blamed = new WeakSet<Duplex>()
   readonly #most: number
   readonly #patienceMs: number
@@ -129,10 +129,10 @@ export class Listening {
       this.#open.delete(outgoing)
       if (!this.#open.size) this.#empty()
     })
-    // The rest of a refused body is let through; a reader that had begun it would hold it up, and with it the next request.
+    // The rest of a refused request's body is discarded. A listener that stopped reading it would block the next request of the connection.
     outgoing.once('close', () => incoming.removeAllListeners('data'))
     if (this.#stopped) outgoing.shouldKeepAlive = false
-    // An answer that its client does not read holds memory: it is kept as long as a byte is read now and then.
+    // A reply that its client does not read holds memory: the connection is cut when no byte was read for this long.
     outgoing.once('prefinish', () => incoming.socket.setTimeout(this.#patienceMs))
     if (!fits) {
       return refuse(incoming, outgoing, 503, `connections: expected at most ${this.#most}, got one more`)
@@ -145,21 +145,21 @@ export class Listening {
     ;(this.server as SecureServer).setSecureContext(certificate)
   }
 
-  /** New connections are refused from now on. Those that are open get one more answer at most. */
+  /** Accepts no more connections. Each open connection gets one more reply at most. */
   stop(): void {
     this.#stopped = true
-    NetServer.prototype.close.call(this.server) // http's own would also cut idle connections, whose next request may be on its way
+    NetServer.prototype.close.call(this.server) // not http's `close`: that also cuts idle connections, whose next request may be on its way
     for (const outgoing of this.#open) outgoing.shouldKeepAlive = false
     setTimeout(() => this.server.closeIdleConnections(), LINGER_MS).unref()
   }
 
-  /** Resolves when no request is open and none seems to be on its way, or after `graceMs`. */
+  /** Resolves when no request is open and none has come for `LINGER_MS`, or after `graceMs`. */
   async idle(graceMs: number): Promise<void> {
     if (this.connections) await sleep(Math.min(graceMs, LINGER_MS))
     await this.#emptied(Math.max(0, graceMs - LINGER_MS))
   }
 
-  /** Cuts off what is left when no request is open, or after `graceMs`. @returns how many requests that were */
+  /** Closes all connections when no request is open, or after `graceMs`. @returns how many requests were still open */
   async end(graceMs: number): Promise<number> {
     await this.#emptied(graceMs)
     const left = this.#open.size
@@ -177,7 +177,7 @@ export class Listening {
     await Promise.race([emptied, sleep(ms, undefined, { ref: false })])
   }
 
-  /** Answers bytes that are no request: headers too large, too slow, or not HTTP. */
+  /** Replies to bytes that are no complete request: headers too large or too slow, or not HTTP. */
   #blame(error: NodeJS.ErrnoException, socket: Duplex): void {
     if (this.#blamed.has(socket)) return
     this.#blamed.add(socket)
@@ -187,23 +187,25 @@ export class Listening {
   }
 }
 
-/** The answer to a request that failed in the HTTP library or in the handler. */
+/** The reply to a request on which the HTTP library or the handler threw an error. */
 function failure(error: unknown, onError: (error: unknown) => void): Response {
-  const isTheirs = error instanceof Error && error.name === 'RequestError'
-  if (isTheirs) return problem(400, 'request: expected a host and a path that make a URL, got others')
+  const isClientError = error instanceof Error && error.name === 'RequestError'
+  if (isClientError) return problem(400, 'request: expected a host and a path that make a URL, got others')
   onError(error)
   return problem(500, 'the server failed')
 }
 
+/** Writes an error reply to a bare socket, and closes it. */
+/** Writes an error reply to a bare socket, and closes it. */
 function end(socket: Duplex, status: number, reason: string): void {
   const body = JSON.stringify({ error: reason })
   const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json`
-  socket.on('error', () => {}) // it is gone already
+  socket.on('error', () => {}) // the client may have closed it already
   socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
   setTimeout(() => socket.destroy(), READ_MS).unref()
 }
 
-/** Ends the connection, too. */
+/** Answers a request with an error, and closes its connection afterwards. */
 function refuse(incoming: IncomingMessage, outgoing: ServerResponse, status: number, error: string): false {
   outgoing.shouldKeepAlive = false
   const body = JSON.stringify({ error })
@@ -219,21 +221,21 @@ function blame(code: string): [status: number, reason: string] {
   return [400, `request: expected HTTP/1.1, got something else${code.startsWith('HPE_') ? ` (${code})` : ''}`]
 }
 
-/** @param path  that was asked: clients of that path expect errors in its own shape */
+/** An error reply. @param path  the request's path, which determines the JSON form of the error */
 export function problem(status: number, error: string, headers: Record<string, string> = {}, path = ''): Response {
   return Response.json(errorBody(path, new Refusal(status, error), error), { status, headers })
 }
 
-/** Of longer bodies as much memory as has come: nobody shall reserve it by promising bytes. */
+/** The longest body for which memory is allocated at once, by its Content-Length. For longer bodies it grows as bytes arrive: a client must not reserve memory by a header. */
 const MOST = 2 ** 22
 const NOTHING = new Uint8Array()
 
-/** One of a connection: a request is aborted when that closes, and one for each request took 4 us. */
+/** The abort signal of each connection, shared by its requests: a signal for each request would take 4 us. */
 const signals = new WeakMap<Socket, AbortSignal>()
 
 /**
- * What the HTTP library makes of a request, with a cheaper `bytes()`, where a body is known not to be huge, and `signal`. The library
- * joins a body's pieces and copies them again: fresh memory each time, which is dear to make and brings the garbage collection on.
+ * The library's request with a cheaper `signal` and, for bodies up to `MOST`, a cheaper `bytes()`: the library's own joins the pieces
+ * of a body and copies the result once more, and that memory costs allocation and garbage collection.
  */
 export function cheaper(request: Request, incoming: IncomingMessage): Request {
   const length = Number(incoming.headers['content-length'])
@@ -252,14 +254,14 @@ function signalOf(socket: Socket): AbortSignal {
   return controller.signal
 }
 
-/** @throws Error where the client is gone before the end */
+/** Reads a whole body into one array. @throws Error where the client leaves before the end */
 function whole(incoming: IncomingMessage, length: number): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     let bytes: Uint8Array = NOTHING
     let at = 0
     const cut = (error?: Error) => reject(error ?? new Error('a part'))
     incoming.on('data', (chunk: Buffer) => {
-      if (!at) bytes = chunk.length === length ? chunk : memory(incoming, length) // nobody else keeps the chunk
+      if (!at) bytes = chunk.length === length ? chunk : memory(incoming, length) // a chunk that is the whole body needs no copy: nothing else uses it
       if (bytes !== chunk) bytes.set(chunk, at)
       at += chunk.length
     })

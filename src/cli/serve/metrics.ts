@@ -1,4 +1,4 @@
-/** What Prometheus reads at /metrics. docs/serving.md says what each means, and which are worth an alert. */
+/** Prometheus metrics, at /metrics. docs/serving.md explains each, and which are worth an alert. */
 
 import { setImmediate } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
@@ -6,15 +6,15 @@ import type { ModelVersionReport, PredictorEvent } from '../../events'
 import { isInference, type RequestEvent } from '../../gateway/event'
 import type { PredictorStats } from '../../predictor/stats'
 
-/** Seconds: from a small model in memory to the longest deadline. */
+/** Histogram buckets of latencies, in seconds: from a small model on this machine to the longest deadline. */
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
-/** Seconds of a group's mathematics. */
+/** Histogram buckets of encoding and decoding a group, in seconds. */
 const SHORT = [0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03]
-/** Workers of a model that have lines of their own; those of the others are added up as 'other'. A line takes 2 µs to write. */
+/** How many workers of a model have lines of their own; the values of further workers are summed as 'other'. A line takes 2 µs to write. */
 const MOST_WORKERS = 200
 const OTHER = 'other'
 
-/** Of a predictor, and of the models that its workers have. */
+/** A predictor's statistics, with the model versions of its workers. */
 export type ServedStats = PredictorStats & { modelVersions: readonly ModelVersionReport[] }
 
 type Stats = Iterable<[model: string, stats: ServedStats]>
@@ -30,10 +30,10 @@ export class Metrics {
   readonly #recoveries
   readonly #drops
   readonly #stats: () => Stats
-  /** Taken once a scrape: of a thousand workers they take a while. */
+  /** The statistics of this scrape, computed once: with a thousand workers they are slow. */
   #taken: [string, ServedStats][] = []
 
-  /** All are asked for at every scrape. */
+  /** @param stats, connections, clients  called at each scrape */
   constructor(stats: () => Stats, connections: () => number, clients: () => number) {
     this.#stats = stats
     const registers = [this.#registry]
@@ -43,14 +43,18 @@ export class Metrics {
     const newHistogram = <T extends string>(name: string, help: string, labelNames: T[], buckets = BUCKETS) =>
       new Histogram({ name: `approxifer_${name}`, help, labelNames, buckets, registers })
     this.#requests = newCounter('requests_total', 'HTTP requests answered', ['route', 'model', 'code'])
-    this.#seconds = newHistogram('request_seconds', 'From the request to its answer, of infer requests', ['model'])
-    this.#rows = newCounter('rows_total', 'Rows sent to workers, by what became of them', ['model', 'outcome'])
-    this.#rowSeconds = newHistogram('row_seconds', 'From sending a row to its outcome', ['model'])
-    const phases = 'Of a group: encode its rows, wait for answers, decode'
+    this.#seconds = newHistogram('request_seconds', 'Seconds from an inference request to its reply', ['model'])
+    this.#rows = newCounter('rows_total', 'Attempts at workers, by outcome', ['model', 'outcome'])
+    this.#rowSeconds = newHistogram('row_seconds', 'Seconds from the start of an attempt to its outcome', ['model'])
+    const phases = 'Seconds of a group: to encode its queries, wait for answers, decode'
     this.#groupSeconds = newHistogram('group_seconds', phases, ['model', 'phase'], SHORT.concat(BUCKETS.slice(6)))
-    const recovered = 'Answers recovered, by what they were made from and why'
+    const recovered = 'Recovered answers, by source and cause'
     this.#recoveries = newCounter('recoveries_total', recovered, ['model', 'source', 'why'])
-    this.#drops = newCounter('events_dropped_total', 'Clients of /events that were too slow', [])
+    this.#drops = newCounter(
+      'events_dropped_total',
+      'Clients of /events that were cut off because they read too slowly',
+      [],
+    )
     const newGauge = (name: string, help: string, value: () => number) =>
       new Gauge({
         name: `approxifer_${name}`,
@@ -63,7 +67,7 @@ export class Metrics {
     newGauge('connections', 'Open connections', connections)
     newGauge('events_clients', 'Clients of /events', clients)
     let last = Promise.resolve()
-    /** One family a turn of the loop. */
+    /** Waits for the next turn of the event loop: each family of metrics is computed in a turn of its own. */
     const inTurn = () => {
       last = last.then(() => setImmediate())
       return last
@@ -71,7 +75,7 @@ export class Metrics {
     for (const family of families) this.#register(family, inTurn)
   }
 
-  /** Set anew at every scrape. */
+  /** Registers a family of metrics whose values are computed at each scrape. */
   #register({ kind, name, help, labels, samples }: Family, inTurn: () => Promise<void>): void {
     const stats = () => this.#taken
     const labelNames = ['model', ...labels]
@@ -92,17 +96,17 @@ export class Metrics {
     if (isInference(route)) this.#seconds.observe({ model }, ms / 1000)
   }
 
-  /** Before anybody looked at what it asks. */
+  /** Counts a request that was refused by its token. */
   refused(code: number): void {
     this.#requests.inc({ route: 'refused', model: '', code })
   }
 
-  event(model: string, told: PredictorEvent): void {
-    if (told.event === 'answered') this.#attempt(model, told.onTime ? 'on_time' : 'late', told.ms)
-    else if (told.event === 'failed') this.#attempt(model, told.code === 'PROTOCOL' ? 'rejected' : 'failed', told.ms)
-    else if (told.event === 'recovered') this.#recoveries.inc({ model, source: told.source, why: told.why })
-    else if (told.event === 'decoded') {
-      const { encodeMs: encode, waitMs: wait, decodeMs: decode } = told
+  event(model: string, event: PredictorEvent): void {
+    if (event.event === 'answered') this.#attempt(model, event.onTime ? 'on_time' : 'late', event.ms)
+    else if (event.event === 'failed') this.#attempt(model, event.code === 'PROTOCOL' ? 'rejected' : 'failed', event.ms)
+    else if (event.event === 'recovered') this.#recoveries.inc({ model, source: event.source, why: event.why })
+    else if (event.event === 'decoded') {
+      const { encodeMs: encode, waitMs: wait, decodeMs: decode } = event
       for (const [phase, ms] of Object.entries({ encode, wait, decode }))
         this.#groupSeconds.observe({ model, phase }, ms / 1000)
     }
@@ -125,7 +129,7 @@ export class Metrics {
 
 type Sample = [labels: Record<string, string | number>, value: number | undefined]
 
-/** A metric whose values the predictors hold already. Counters restart from 0 with a model that is loaded anew. */
+/** A metric that is computed from predictors' statistics. Its counters restart from 0 when a model is loaded again. */
 interface Family {
   kind: typeof Counter | typeof Gauge
   name: string
@@ -144,7 +148,7 @@ const [counter, gauge] = [family(Counter), family(Gauge)]
 const by = (label: string, counts: object): Sample[] =>
   Object.entries(counts).map(([name, count]) => [{ [label]: name }, count])
 
-/** Further workers are added up, where that makes sense. */
+/** A sample per worker; beyond `MOST_WORKERS`, the sum of the rest. @param adds  whether the values can be summed */
 function ofWorkers({ workers }: PredictorStats, value: (worker: Worker) => number | undefined, adds = true): Sample[] {
   const own = workers.slice(0, MOST_WORKERS).map((each): Sample => [{ worker: each.worker }, value(each)])
   const others = workers.slice(MOST_WORKERS)
@@ -160,41 +164,37 @@ const workerGauge = (name: string, help: string, value: (worker: Worker) => numb
 
 const seconds = (ms: number | undefined) => (ms === undefined ? undefined : ms / 1000)
 
+/** For each outcome of a call in a worker's statistics, its label. */
 const outcomes = {
-  onTime: 'on_time',
-  late: 'late',
-  failed: 'failed',
-  rejected: 'rejected',
-  suspected: 'suspected',
-  refused: 'refused',
+  ...{ onTime: 'on_time', late: 'late', failed: 'failed', rejected: 'rejected' },
+  ...{ suspected: 'suspected', refused: 'refused' },
 } as const
 
 const families: Family[] = [
-  counter('queries_total', 'Queries answered, by how: as `status` of a reply', ['status'], (stats) => {
+  counter('queries_total', 'Answered queries, by status', ['status'], (stats) => {
     const { exact, checked, recovered, remembered, unverified, audited } = stats
     return by('status', { exact, checked, recovered, remembered, unverified, audited })
   }),
-  counter('queries_reused_total', 'Queries answered by the answer to an equal one', [], ({ reused }) => [[{}, reused]]),
-  counter(
-    'recalled_total',
-    'Answers that were recalled: an unproven word of a worker that lied',
-    [],
-    ({ recalled }) => [[{}, recalled]],
-  ),
-  counter('queries_failed_total', 'Queries that ended in an error, by its code', ['code'], ({ failed }) =>
+  counter('queries_reused_total', 'Queries answered by the answer to an equal query', [], ({ reused }) => [
+    [{}, reused],
+  ]),
+  counter('recalled_total', 'Recalled answers: unproven answers of a worker that lied', [], ({ recalled }) => [
+    [{}, recalled],
+  ]),
+  counter('queries_failed_total', 'Queries that ended in an error, by error code', ['code'], ({ failed }) =>
     by('code', failed),
   ),
   gauge('queries_open', 'Queries waiting or under way', [], ({ open }) => [[{}, open]]),
   counter(
     'hedges_total',
-    'Second requests for late queries, and those of them that were answered first',
+    'Hedges: second attempts for late queries, and how many of them answered first',
     ['result'],
     ({ hedges }) => by('result', hedges),
   ),
-  gauge('late_seconds', 'After which a query is late', [], ({ lateMs }) => [[{}, seconds(lateMs)]]),
+  gauge('late_seconds', 'Seconds after which a query is late', [], ({ lateMs }) => [[{}, seconds(lateMs)]]),
   gauge(
     'remembered_wrong',
-    'Without a tenant, in this window: wrong remembered answers allowed, and given at most (95 %)',
+    'Wrong answers of the memory in this window, without tenants: the allowed number, and the upper bound (95 %)',
     ['kind'],
     (stats) => {
       const { budget } = stats
@@ -203,14 +203,14 @@ const families: Family[] = [
   ),
   counter(
     'reuse_seconds_total',
-    'Without a tenant: time of workers saved by remembered answers, and time of lookups',
+    'Seconds, without tenants: workers’ time saved by the memory, and time of its lookups',
     ['kind'],
     ({ saving }) => (saving ? by('kind', { saved: saving.savedMs / 1000, lookups: saving.lookupMs / 1000 }) : []),
   ),
   gauge('memory_pairs', 'Pairs of query and answer in the memory', [], ({ memoryPairs }) => [[{}, memoryPairs]]),
   counter(
     'recoveries_graded_total',
-    'Recovered answers whose own came later, and whether they agreed',
+    'Recovered answers that were compared with the model’s own, late answer, by agreement',
     ['source', 'missing', 'agreed'],
     ({ agreements }) =>
       agreements.flatMap(({ source, missing, graded, agreed }): Sample[] => [
@@ -218,7 +218,7 @@ const families: Family[] = [
         [{ source, missing, agreed: 'false' }, graded - agreed],
       ]),
   ),
-  counter('worker_answers_total', 'Calls of a worker, by what became of them', ['worker', 'outcome'], (stats) =>
+  counter('worker_answers_total', 'Calls of a worker, by outcome', ['worker', 'outcome'], (stats) =>
     Object.entries(outcomes).flatMap(([name, outcome]) =>
       ofWorkers(stats, (worker) => worker[name as keyof typeof outcomes]).map(
         ([labels, value]): Sample => [{ ...labels, outcome }, value],
@@ -226,18 +226,24 @@ const families: Family[] = [
     ),
   ),
   workerCounter('lies_total', 'Answers of a worker that were shown to be lies', ({ lies }) => lies),
-  workerCounter('deviating_total', 'Answers of a worker beyond rounding, and no lies', ({ deviating }) => deviating),
+  workerCounter(
+    'deviating_total',
+    'Answers of a worker that deviate by more than rounding, and are no lies',
+    ({ deviating }) => deviating,
+  ),
   workerCounter('proven_total', 'Answers of a worker that were proven', ({ proven }) => proven),
   workerCounter('ejections_total', 'How often a worker was ejected', ({ ejections }) => ejections),
-  workerGauge('expected_seconds', 'That a worker takes, +Inf where it fails', ({ expectedMs }) => seconds(expectedMs)),
+  workerGauge('expected_seconds', 'Expected seconds of a call, +Inf if the worker fails', ({ expectedMs }) =>
+    seconds(expectedMs),
+  ),
   workerGauge(
     'right_answers_left',
-    'Right answers a worker still has to give; above 0: ejected',
+    'Right answers until an ejected worker is readmitted; 0: it is not ejected',
     ({ rightAnswersLeft }) => rightAnswersLeft,
   ),
   gauge(
     'workers',
-    'Workers: up or failing by their latest calls, new before the first, gone where they cannot be reached',
+    'Workers by state: up or failing by their latest calls, new before the first call, gone if unreachable',
     ['state'],
     ({ workers }) =>
       ['up', 'failing', 'new', 'gone'].map((state) => [
@@ -245,7 +251,7 @@ const families: Family[] = [
         workers.filter((worker) => stateOf(worker) === state).length,
       ]),
   ),
-  gauge('model_version_workers', 'Workers that have a model, and its state', ['model_version', 'state'], (stats) =>
+  gauge('model_version_workers', 'Workers of each model version, and its state', ['model_version', 'state'], (stats) =>
     stats.modelVersions.map(({ id, state, workers }) => [{ model_version: id, state }, workers]),
   ),
 ]

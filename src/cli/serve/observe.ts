@@ -1,4 +1,4 @@
-/** Everything that is told of a request: a log line, metrics, a span, an event. */
+/** Reports requests: in the log, in metrics, as spans, and as events. */
 
 import { setImmediate } from 'node:timers/promises'
 import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
@@ -15,7 +15,7 @@ import type { Metrics } from './metrics'
 import type { logLevels } from './options'
 import type { RefusedRequest } from './tokens'
 
-/** @param isModel  whether there is a model of this name: others, which anybody may invent, are no label */
+/** @param isModel  whether a model of this name exists: a label of any other name would let clients create metrics without end */
 export function observer(
   log: Log,
   metrics: Metrics,
@@ -34,11 +34,12 @@ export function observer(
   }
 }
 
-const MOST_TOLD = 200
-/** Of a request's rows, and of an answer's workers, those that stand in its log line. */
+/** The most characters of a client's text in a log line. */
+const MOST_CHARACTERS = 200
+/** The most rows of a request, and the most workers and attempts of a row, in a log line. */
 const MOST_ANSWERS = 20
 
-/** Of requests that nobody looked at. */
+/** Reports requests that were refused by their token, before they reached the gateway. */
 export function refusals(log: Log, metrics: Metrics): (refused: RefusedRequest) => void {
   return ({ request, status, reason, name }) => {
     metrics.refused(status)
@@ -47,10 +48,10 @@ export function refusals(log: Log, metrics: Metrics): (refused: RefusedRequest) 
   }
 }
 
-/** Ids in a line and an event: a million would be 17 MB. */
+/** The most ids in a log line or an event: a million ids would be 17 MB. */
 const MOST_IDS = 1000
 
-/** Answers of an ejected worker that nothing has proven, in pieces, so that readers can keep up. */
+/** Reports that unproven answers of an ejected worker are recalled, in pieces, so that slow readers keep up. */
 export async function tellRecall(
   log: Log,
   events: EventFeed,
@@ -66,13 +67,13 @@ export async function tellRecall(
   }
 }
 
-/** Probes come every second; they are told at 'debug'. */
-function logRequest(log: Log, event: RequestEvent, told: readonly QueryRecord[]): void {
+/** Writes a request's log line; for health probes, which come every second, at level 'debug'. */
+function logRequest(log: Log, event: RequestEvent, records: readonly QueryRecord[]): void {
   const { route, principal, id, model, version, status, ms, queries, error } = event
   const statuses = Object.fromEntries(Object.entries(event.statuses).filter(([, count]) => count))
   const level = route === 'health' ? 'debug' : status >= 500 ? 'error' : 'info'
   if (!log.isLevelEnabled(level)) return
-  const reason = error?.replace(/, got .*/s, '') // what came is nobody's business
+  const reason = error?.replace(/, got .*/s, '') // a client's values must not be logged
   log[level]({
     route,
     principal: principal?.name,
@@ -83,7 +84,7 @@ function logRequest(log: Log, event: RequestEvent, told: readonly QueryRecord[])
     ms: rounded(ms),
     rows: queries,
     statuses,
-    answers: told.length ? told.slice(0, MOST_ANSWERS).map(answerOf) : undefined,
+    answers: records.length ? records.slice(0, MOST_ANSWERS).map(answerOf) : undefined,
     trace: event.traceparent?.split('-')[1],
     reason,
     probe: event.request.headers.has(PROBE) || undefined,
@@ -92,7 +93,7 @@ function logRequest(log: Log, event: RequestEvent, told: readonly QueryRecord[])
 
 const NO_ANSWERS = noAnswers()
 
-/** Of a query: how it ended, who was asked for it, why, and what came of it; of a recovered one what it was made from, why, and how sure that is. */
+/** A query as log lines and spans show it: its status, its attempts at workers and, if it was recovered, the source, the cause and the confidence. */
 function answerOf({ query, ended, recovered, attempts }: QueryRecord) {
   const { status, confidence, workers = [], reused, queuedMs, ranMs } = ended ?? {}
   const isSure = status === undefined || !(status in NO_ANSWERS) || confidence === 1
@@ -110,7 +111,7 @@ function answerOf({ query, ended, recovered, attempts }: QueryRecord) {
 }
 
 function cut(text: string | undefined): string | undefined {
-  return text?.slice(0, MOST_TOLD)
+  return text?.slice(0, MOST_CHARACTERS)
 }
 
 const headers = {
@@ -118,13 +119,13 @@ const headers = {
   keys: () => [],
 }
 
-/** A span per request and an event per row: they go wherever the process has an SDK of OpenTelemetry send them. */
+/** OpenTelemetry: a span per request, with an event per row. An OpenTelemetry SDK in the process exports them. */
 export class Spans {
   readonly #tracer = trace.getTracer('approxifer')
-  /** Of requests for inference under way. */
+  /** The spans of inference requests under way. */
   readonly #open = new WeakMap<Request, Span>()
 
-  /** Begins a request's span. @returns its W3C Trace Context, for the workers; undefined where nobody records it */
+  /** Begins a request's span. @returns its W3C Trace Context, for the workers; undefined where no SDK records it */
   begin(request: Request): string | undefined {
     const parent = propagation.extract(context.active(), request, headers)
     const span = this.#tracer.startSpan('infer', { kind: SpanKind.SERVER }, parent)
@@ -134,10 +135,10 @@ export class Spans {
     return `00-${traceId}-${spanId}-${traceFlags.toString(16).padStart(2, '0')}`
   }
 
-  ended({ request, route, model, version, status, ms, queries }: RequestEvent, told: readonly QueryRecord[]): void {
+  ended({ request, route, model, version, status, ms, queries }: RequestEvent, records: readonly QueryRecord[]): void {
     const end = Date.now()
     const name = model === undefined ? route : `${route} ${model}`
-    const span = this.#open.get(request) ?? this.#begun(request, end - ms) // one that is not for inference
+    const span = this.#open.get(request) ?? this.#begun(request, end - ms) // `begin` is called for inference only
     span.updateName(name)
     span.setAttributes({
       'http.request.method': request.method,
@@ -147,7 +148,7 @@ export class Spans {
       ...(version !== undefined && { 'approxifer.version': version }),
     })
     if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
-    for (const record of span.isRecording() ? told.slice(0, MOST_ANSWERS) : []) {
+    for (const record of span.isRecording() ? records.slice(0, MOST_ANSWERS) : []) {
       const { attempts = [], ...answer } = answerOf(record)
       span.addEvent('row', { ...answer, attempts: attempts.map(({ worker, why, was }) => `${worker}, ${why}: ${was}`) })
     }
@@ -160,8 +161,9 @@ export class Spans {
   }
 }
 
-/** Bytes written at once, and those that may wait for a reader that does not read: lines beyond are lost, not the server. */
+/** The log is written in pieces of at least this many bytes. */
 const CHUNK = 4096
+/** The most bytes that wait while stdout's reader does not read. Further lines are lost: otherwise memory would run out. */
 const MOST_WAITING = 16 * 1024 * 1024
 const FLUSH_MS = 200
 
@@ -172,7 +174,7 @@ export interface Logging {
   flush(): void
 }
 
-/** One line of JSON per request and per thing worth knowing, to stdout. Never what a query or an answer was. */
+/** A log on stdout: a line of JSON for each request and each notable event. It never contains inputs or outputs. */
 export function openLog(level: (typeof logLevels)[number]): Logging {
   const out = pino.destination({
     dest: 1,
@@ -181,13 +183,13 @@ export function openLog(level: (typeof logLevels)[number]): Logging {
     maxLength: MOST_WAITING,
     periodicFlush: FLUSH_MS,
   })
-  out.on('error', () => {}) // nobody reads any more
+  out.on('error', () => {}) // stdout's reader is gone
   const settings: pino.LoggerOptions = {
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (name) => ({ level: name }) },
-    serializers: { err: pino.stdSerializers.errWithCause }, // the other adds the causes' words to ours, which have them already
+    serializers: { err: pino.stdSerializers.errWithCause }, // `err` would append the causes' messages, which ours contain already
   }
   const log = pino(settings, out)
   return {
@@ -195,7 +197,7 @@ export function openLog(level: (typeof logLevels)[number]): Logging {
     flush: () => {
       try {
         out.flushSync()
-      } catch {} // not open yet, or nobody reads any more
+      } catch {} // stdout is not open yet, or its reader is gone
     },
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What `approxifer serve` can be asked, said once: every option of the server has a flag, the same name in camel case in the
- * configuration file, and one check for both.
+ * The options of `approxifer serve`. Each has a flag, the same name in camel case in the configuration file, and one check
+ * for both.
  */
 
 import { checkText, expected } from '../../base/check'
@@ -8,44 +8,59 @@ import { integer, number, open, option, type ValuesOf, words } from '../../base/
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
-/** Of the server, not of a model. Units stand in the flags. */
+/** Options of the server. Those of its models are a predictor's. Units are in the flags. */
 export const serverOptions = {
-  host: option(text, '127.0.0.1', 'address to listen on; 0.0.0.0 is all', '--host <address>'),
+  host: option(text, '127.0.0.1', 'address to listen on; 0.0.0.0: all addresses', '--host <address>'),
   port: option(integer(0, 65_535), 8000, 'port; 0 takes a free one', '--port <n>'),
   adminPort: open(
     integer(0, 65_535),
     'none',
-    'port of its own for health, /metrics (without a token) and /events, which then are there alone, and for operators',
+    'separate port for operators: health, /metrics (without a token), /events; these two are then not on --port',
     '--admin-port <n>',
   ),
-  maxConnections: option(integer(1, 100_000), 1024, 'connections; then idle ones are closed', '--max-connections <n>'),
-  maxBody: option(number(0.001, 2047), 64, 'largest body, unpacked', '--max-body <MiB>'),
+  maxConnections: option(
+    integer(1, 100_000),
+    1024,
+    'most connections; beyond, idle ones are closed',
+    '--max-connections <n>',
+  ),
+  maxBody: option(number(0.001, 2047), 64, 'largest body, uncompressed', '--max-body <MiB>'),
   maxBodies: open(
     number(0.001, 1_000_000),
     '4 times --max-body',
-    'all bodies together; else 429',
+    'all bodies together; beyond: 429',
     '--max-bodies <MiB>',
   ),
-  headerTimeout: option(number(0.1, 3600), 10, 'within which a request’s headers must be here', '--header-timeout <s>'),
-  requestTimeout: option(number(0.1, 3600), 60, 'within which a whole request must be here', '--request-timeout <s>'),
+  headerTimeout: option(number(0.1, 3600), 10, 'time to receive a request’s headers', '--header-timeout <s>'),
+  requestTimeout: option(number(0.1, 3600), 60, 'time to receive a whole request', '--request-timeout <s>'),
   tokenFile: open(text, 'APPROXIFER_TOKEN, else none', 'bearer tokens, one a line', '--token-file <file>'),
   cors: {
-    ...option(origins, [], 'origins,.. whose pages may call the server, or *', '--cors <origins>'),
+    ...option(origins, [], 'web origins whose pages may call the server, comma-separated, or *', '--cors <origins>'),
     otherwise: 'none',
   },
   tlsCert: open(text, '', 'certificate chain, PEM; the server then speaks HTTPS', '--tls-cert <file>'),
-  tlsKey: open(text, '', 'its private key, PEM', '--tls-key <file>'),
+  tlsKey: open(text, '', 'private key of the certificate, PEM', '--tls-key <file>'),
   tlsClientCa: open(
     text,
     '',
-    'certificates, PEM; clients bring one that these have signed, or a token',
+    'authorities, PEM: clients need a certificate from one of them, or a token',
     '--tls-client-ca <file>',
   ),
-  ready: option(words(['all', 'any']), 'all', 'which models the server’s readiness needs', '--ready <which>'),
-  grace: option(number(0, 3600), 25, 'that open requests may take after SIGTERM', '--grace <s>'),
-  drainDelay: option(number(0, 3600), 0, 'between "not ready" and no new connections', '--drain-delay <s>'),
-  state: open(text, 'nowhere', 'where is saved what was learned', '--state <folder>'),
-  saveEvery: option(number(1, 86_400), 60, 'between two saves', '--save-every <s>'),
+  ready: option(
+    words(['all', 'any']),
+    'all',
+    'which models must be ready for the server to be ready',
+    '--ready <which>',
+  ),
+  grace: option(number(0, 3600), 25, 'time for open requests after SIGTERM', '--grace <s>'),
+  drainDelay: option(
+    number(0, 3600),
+    0,
+    'time from "not ready" until connections are refused, after SIGTERM',
+    '--drain-delay <s>',
+  ),
+  state: open(text, 'nowhere', 'where models save what they learned', '--state <folder>'),
+  saveEvery: option(number(1, 86_400), 60, 'time between two saves', '--save-every <s>'),
   log: option(words(logLevels), 'info', 'least level of the log lines', '--log <level>'),
 }
 

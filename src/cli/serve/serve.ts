@@ -1,4 +1,4 @@
-/** approxifer serve: models behind the Open Inference Protocol, until somebody says stop. */
+/** approxifer serve: an inference server for models, by the Open Inference Protocol, which runs until a signal ends it. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expected } from '../../base/check'
@@ -19,12 +19,20 @@ import { Metrics } from './metrics'
 import { type Logging, observer, openLog, refusals, Spans, tellRecall } from './observe'
 import type { ServerSettings } from './options'
 import { ServedModels } from './served-models'
-import { type Answering, doubtsOf, type KnownToken, OPEN_TO_OPERATORS, readTokens, Tokens, withToken } from './tokens'
+import {
+  type Answering,
+  type KnownToken,
+  OPEN_TO_OPERATORS,
+  readTokens,
+  Tokens,
+  tokenWarnings,
+  withToken,
+} from './tokens'
 import { WatchedFiles } from './watch'
 
-/** For the last answers to be written, of queries that were given up. */
-const LAST_WORDS_MS = 500
-/** To save what the models that are served have learned, while others have not started. */
+/** After the gateway has closed, its error replies to open requests have this long to be written. */
+const FINAL_REPLIES_MS = 500
+/** How long a server that has not opened may take to save what its models learned: a model that still waits for workers never ends. */
 const SAVE_MS = 2000
 const MIB = 2 ** 20
 
@@ -32,7 +40,7 @@ const MIB = 2 ** 20
  * Returns when the server is ready; a signal ends it, and with it the process.
  *
  * @param version  of this package
- * @throws TypeError, RangeError for what cannot be meant; ApproxiferError for models, Error for addresses that cannot be had
+ * @throws TypeError, RangeError for wrong settings; ApproxiferError for a model that cannot be loaded; Error for an address that is taken
  */
 export async function serve(models: readonly string[], flags: Flags, version: string): Promise<void> {
   const config = await readConfig(models, flags)
@@ -63,17 +71,17 @@ export async function serve(models: readonly string[], flags: Flags, version: st
   }
 }
 
-/** Why what should be served is read again. */
+/** What made the server read its configuration again: a changed file, or SIGHUP. */
 type Cause = 'configuration' | 'remote files' | 'signal'
 
-/** What is read anew while the server is at work; other settings need a restart. */
+/** Settings whose files are read again while the server runs; a change of any other setting needs a restart. */
 const RENEWED = ['tokenFile', 'tlsCert', 'tlsKey', 'tlsClientCa'] as const
 
 const tokensOf = ({ server, tokens }: Config) => readTokens(server.tokenFile, process.env.APPROXIFER_TOKEN, tokens)
 
 class ModelServer {
   readonly #settings: ServerSettings
-  /** What should be served, as it was understood last. */
+  /** The latest configuration that was valid. */
   #config: Config
   readonly #tokens: Tokens
   readonly #logging: Logging
@@ -81,7 +89,7 @@ class ModelServer {
   readonly #events: EventFeed
   readonly #gateway: Gateway<GatewayModel>
   readonly #models: ServedModels
-  /** On `--port`, and on `--admin-port` where that is given. */
+  /** The server on `--port` and, if there is an `--admin-port`, the server on that port. */
   readonly #listening: Listening[] = []
   #state: 'opening' | 'open' | 'closing' = 'opening'
 
@@ -128,7 +136,7 @@ class ModelServer {
     this.#models = new ServedModels({ ...context, listener }, config.server.ready)
   }
 
-  /** First, so that an address that is taken is known at once, and probes have an answer while models load. */
+  /** Called before models load: a taken address fails at once, and health probes get replies meanwhile. */
   async listen(tokens: readonly KnownToken[], certificate: Certificate | undefined): Promise<void> {
     const { log } = this.#logging
     const { host, port, adminPort, cors, headerTimeout, requestTimeout, maxConnections } = this.#settings
@@ -152,10 +160,11 @@ class ModelServer {
   #warnOfTokens(): void {
     const isFar = !/^(127\.|localhost$|::1$)/.test(this.#settings.host)
     if (!this.#tokens.isNeeded && isFar) this.#logging.log.warn('no token: everybody who reaches this address may ask')
-    for (const [model, text] of doubtsOf(this.#tokens, this.#config.models)) this.#logging.log.warn({ model }, text)
+    for (const [model, text] of tokenWarnings(this.#tokens, this.#config.models))
+      this.#logging.log.warn({ model }, text)
   }
 
-  /** What is told of the server's work. */
+  /** Answers /metrics and /events; undefined for any other path. */
   #tell(request: Request, connection: Connection): Promise<Response> | Response | undefined {
     const path = pathOf(request)
     const { method } = request
@@ -189,23 +198,23 @@ class ModelServer {
     note(`serving ${names.join(', ')} on ${url}`)
   }
 
-  /** Files of tokens and certificates, beside the configuration. */
+  /** The files of tokens and certificates that the configuration names. */
   get files(): string[] {
     const { server, tokens } = this.#config
     const files = [...RENEWED.map((name) => server[name]), ...tokens.map(({ file }) => file)]
     return files.filter((file) => file !== undefined)
   }
 
-  /** What a model's workers want to see. */
+  /** The files of tokens and certificates that models show to their remote workers. */
   get remoteFiles(): string[] {
     return Object.values(this.#config.models).flatMap(remoteFilesOf)
   }
 
-  /** Reads what should be served, and who may ask; what cannot be understood changes nothing of its own. Never rejects, and waits for no model. */
+  /** Reads tokens, certificate and configuration again; one that is invalid is logged, and its earlier state stays. Never rejects; does not wait until models have loaded. */
   async renew(read: () => Promise<Config>, cause: Cause): Promise<void> {
     const { log } = this.#logging
     if (this.#isClosing) return
-    await this.#renewAccess() // first: a token that is revoked waits for nothing
+    await this.#renewAccess() // first, so that a revoked token ends at once, even if the configuration is invalid
     const before = JSON.stringify(this.#config)
     try {
       this.#config = await read()
@@ -224,14 +233,14 @@ class ModelServer {
     })
   }
 
-  /** Each by itself: a key that is written after its certificate keeps no token alive. */
+  /** Reads tokens and certificate, each by itself: while a certificate lacks its new key, a revoked token ends all the same. */
   async #renewAccess(): Promise<void> {
     const { log } = this.#logging
     const failed = (what: string) => (err: unknown) =>
-      log.error({ err }, `reading ${what} failed: what was read before counts`)
+      log.error({ err }, `reading ${what} failed: the earlier state stays in use`)
     await tokensOf(this.#config)
       .then((tokens) => this.#renewTokens(tokens))
-      .catch(failed('who may ask'))
+      .catch(failed('the tokens'))
     const renew = (certificate?: Certificate) => {
       for (const each of this.#listening) if (certificate) each.renew(certificate)
     }
@@ -252,7 +261,7 @@ class ModelServer {
     return this.#state === 'closing'
   }
 
-  /** Of the server's settings that need a restart. */
+  /** Warns of changed settings that need a restart. */
   #warnOfSettings(settings: ServerSettings): void {
     const before = this.#settings
     const isOther = (name: string) => {
@@ -274,7 +283,7 @@ class ModelServer {
     const isIdle = before === 'opening' && [...this.#models.stats()].length === 0
     if (before === 'closing' || isIdle) {
       flush()
-      return void leave(isIdle ? 0 : 1, signal) // nothing is under way yet; or somebody is tired of waiting
+      return void leave(isIdle ? 0 : 1, signal) // no request can be open yet, or this is the second signal
     }
     log.info({ signal }, 'closing: open requests end first')
     flush()
@@ -289,7 +298,7 @@ class ModelServer {
       })
   }
 
-  /** Ends all. @param saveMs  the most, where a model still waits for its workers, which nothing ends */
+  /** Answers open requests, then closes everything. @param saveMs  limits the gateway's close, where a model may still wait for workers */
   async close(graceMs: number, saveMs?: number): Promise<void> {
     const { log, flush } = this.#logging
     this.#events.close()
@@ -299,10 +308,10 @@ class ModelServer {
     await main?.idle(graceMs)
     const closed = this.#gateway.close()
     await (saveMs === undefined ? closed : Promise.race([closed, sleep(saveMs)]))
-    const left = (await main?.end(LAST_WORDS_MS)) ?? 0
-    await admin?.end(0) // until then probes are told how it stands
+    const left = (await main?.end(FINAL_REPLIES_MS)) ?? 0
+    await admin?.end(0) // last: until now health probes on this port got replies
     if (left) log.warn({ requests: left }, 'the grace was over before all requests were answered')
-    if (this.#state !== 'opening') log.info('closed') // else why it did not open is told
+    if (this.#state !== 'opening') log.info('closed') // otherwise the caller reports why the server did not open
     flush()
   }
 }

@@ -1,4 +1,4 @@
-/** The models of `approxifer serve`: each is brought to how it is described, and none waits for another. */
+/** The models of `approxifer serve`: each is loaded, replaced and unloaded as its configuration says, independently of the others. */
 
 import { ApproxiferError } from '../../base/errors'
 import type { ModelConfig } from './config'
@@ -8,7 +8,7 @@ import type { ServerSettings } from './options'
 
 export class ServedModels {
   readonly #models = new Map<string, DesiredModel>()
-  /** How those were described for which the server's readiness waits: others come later, and count once they have been served. */
+  /** The first configuration, as JSON, of each model that the server started with. Readiness waits for these; a model added later counts once it has been served. */
   readonly #first = new Map<string, string>()
   readonly #context: Serving
   #changed: () => void = () => {}
@@ -27,7 +27,7 @@ export class ServedModels {
     this.#context = { ...context, onChange: () => this.#changed(), isEnd }
   }
 
-  /** Of those that should be served. */
+  /** The names of all configured models. */
   get names(): string[] {
     return this.#wanted.map(({ name }) => name)
   }
@@ -36,13 +36,13 @@ export class ServedModels {
     return [...this.#models.values()].filter(({ model }) => model)
   }
 
-  /** Those that the server's readiness is about. */
+  /** The models that must be ready for the server to be ready. */
   get #counted(): DesiredModel[] {
     const counted = this.#wanted.filter(({ name, isServed }) => isServed || this.#first.has(name))
     return counted.length ? counted : this.#wanted
   }
 
-  /** Resolves when the server is ready for the first time. @throws the first error that nothing mends which may yet come */
+  /** Resolves when the server is ready for the first time. @throws the first error that no retry can resolve */
   open(models: Record<string, ModelConfig>): Promise<void> {
     return new Promise((resolve, reject) => {
       const isOpen = () => this.#counted[this.rule === 'any' ? 'some' : 'every'](({ isServed }) => isServed)
@@ -56,9 +56,9 @@ export class ServedModels {
   }
 
   /**
-   * What is described in another way than before, or has other files, is loaded anew; others come and go.
+   * Applies a new configuration: loads new models and those whose configuration or files have changed, and unloads those that are gone.
    *
-   * @returns which were, when each is so, or has failed for the first time
+   * @returns the names of these models, once each has been loaded or unloaded, or has failed for the first time
    */
   async want(models: Record<string, ModelConfig>): Promise<Record<'loaded' | 'unloaded' | 'failed', string[]>> {
     const gone = this.names.filter((name) => !Object.hasOwn(models, name))
@@ -70,35 +70,35 @@ export class ServedModels {
     return { loaded: of((outcome) => outcome === 'loaded'), unloaded: of((outcome) => outcome === 'unloaded'), failed }
   }
 
-  /** Why the server is not ready, by its rule; undefined where it is. */
+  /** Why the server is not ready, by the option `ready`; undefined if it is. */
   get unready(): string | undefined {
     const reasons = this.#counted.map(({ unready }) => unready)
     if (this.rule === 'any' && reasons.includes(undefined)) return undefined
     return reasons.find((reason) => reason !== undefined)
   }
 
-  /** Whether nothing is known yet of some. */
+  /** Whether a model is still in its first attempt to load. */
   get isBeginning(): boolean {
     return this.#wanted.some(({ isBeginning }) => isBeginning)
   }
 
-  /** Why nobody serves a model that should be served, nor knows of it. */
+  /** Why a configured model is not in the gateway; undefined if it is there, or not configured. */
   missing(name: string): string | undefined {
     const served = this.#models.get(name)
     return served?.model && !this.#context.gateway.names.includes(name) ? served.unready : undefined
   }
 
-  /** Of those that have been loaded. */
+  /** The statistics of each model that has been loaded. */
   *stats(): Iterable<[model: string, stats: ServedStats]> {
     for (const name of this.#context.gateway.names) {
       try {
         const predictor = this.#context.gateway.predictor(name)
         yield [name, { ...predictor.stats(), modelVersions: predictor.modelVersions() }]
-      } catch {} // it is loading
+      } catch {} // the model is still loading
     }
   }
 
-  /** Begins nothing more, and gives up what waits for workers. */
+  /** Begins no more loads, and aborts those that wait for workers. */
   stop(): void {
     for (const model of this.#models.values()) model.stop()
   }
@@ -113,7 +113,7 @@ export class ServedModels {
     return outcome
   }
 
-  /** A wrong option, a file here that is no model, or a missing package; but nothing that workers bring ends a server of other models. */
+  /** Whether an error ends the start of the server: a wrong option, an invalid local file, a missing package. An error that remote workers cause does not, if other models are served. */
   #isFinal(model: ModelConfig, error: Error): boolean {
     if (!comesFromElsewhere(model) || error.message.includes('npm install')) return true
     return !(error instanceof ApproxiferError) && !this.#wanted.some(({ isServed }) => isServed)

@@ -1,4 +1,4 @@
-/** Bearer tokens and certificates that let a client ask, and what each allows. */
+/** Authentication of clients by bearer tokens and certificates, and what each token permits. */
 
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { checkBoolean, checkText, expected } from '../../base/check'
@@ -9,13 +9,13 @@ import { readNamed } from '../files'
 import { certifiedName } from './guard'
 import { type Connection, type Handler, problem } from './listen'
 
-/** Health tells nothing that is worth a token, and probes have none. */
+/** Paths that need no token: health probes cannot send one. */
 const OPEN = ['/v2/health/live', '/v2/health/ready']
-/** On a port of the operators', as scrapers have none either: numbers, names of models and workers, nothing of what was asked. */
+/** Paths of --admin-port that need no token: metrics scrapers often cannot send one, and metrics contain no inputs or outputs. */
 export const OPEN_TO_OPERATORS = [...OPEN, '/metrics']
-/** What is told of all models. */
-const OF_ALL = ['/metrics', '/events']
-/** Queries may come at once that a rate allows in so long. */
+/** Paths that report on all models. */
+const ABOUT_ALL_MODELS = ['/metrics', '/events']
+/** A burst may have as many queries as the rate allows in this time. */
 const BURST_MS = 1000
 
 const text = (field: string, value: unknown) => checkText(field, value, 'a text')
@@ -23,28 +23,20 @@ const text = (field: string, value: unknown) => checkText(field, value, 'a text'
 /** An element of `tokens` in the configuration file. */
 export const tokenOptions = {
   token: open(secret, '', 'a bearer token; or'),
-  file: open(text, '', 'a file with such, one a line; or'),
+  file: open(text, '', 'a file of bearer tokens, one per line; or'),
   certificate: open(text, '', 'the name (CN) of a client’s certificate, with --tls-client-ca'),
-  name: open(text, 'none', 'what the log calls who brings it; tokens of one name take their turns together'),
-  tenant: open(text, 'nobody’s', 'whose its queries are'),
-  tenants: option(checkBoolean, false, 'whether its requests name whose they are, as those of a proxy do'),
-  models: open(names, 'all', 'that it may ask'),
-  operator: open(
-    checkBoolean,
-    'on --admin-port alone',
-    'whether it may change which model serves: `promote` and `refuse`',
-  ),
-  rate: open(number(0.001, 1e9), 'any', 'queries a second; more are answered 429'),
-  weight: open(
-    integer(1, 1000),
-    '1',
-    'of its tenant, or its own, where queries wait: turns that it has for one of another’s',
-  ),
-  priority: open(words(priorities), 'what requests say', 'the highest of its queries, and that of those that say none'),
+  name: open(text, 'none', 'the client’s name in the log; tokens of one name share one turn in fair queueing'),
+  tenant: open(text, 'none', 'the tenant of its queries'),
+  tenants: option(checkBoolean, false, 'whether each request names its tenant itself, such as a proxy’s'),
+  models: open(names, 'all', 'the models that it may ask'),
+  operator: open(checkBoolean, 'only on --admin-port', 'whether it may `promote` and `refuse` model versions'),
+  rate: open(number(0.001, 1e9), 'no limit', 'queries per second; beyond: 429'),
+  weight: open(integer(1, 1000), '1', 'share in fair queueing: turns per turn of a tenant (or token) of weight 1'),
+  priority: open(words(priorities), 'the request’s', 'the highest priority of its queries, and their default'),
 }
 export type TokenSettings = ValuesOf<typeof tokenOptions>
 
-/** @throws TypeError that does not repeat it */
+/** Checks a token. @throws TypeError that does not contain it */
 function secret(field: string, value: unknown): string {
   if (typeof value === 'string' && /^\S+$/.test(value)) return value
   throw new TypeError(`${field}: expected a text without spaces, in quotes where it could be a number, got another`)
@@ -74,16 +66,18 @@ export function checkTokens(field: string, value: unknown): TokenSettings[] {
 }
 
 export interface KnownToken {
-  /** Of a certificate its name, as `ofCertificate` writes it. */
+  /** The bearer token; for a certificate its name, as `ofCertificate` writes it. */
   readonly token: string
   readonly principal: Principal
   readonly rate?: number | undefined
 }
 
 /**
- * @param file  of tokens that nothing else is said of
- * @param variable  tokens, where there is no file
- * @returns none where nobody needs one. @throws TypeError for a file without a token, or one that no request can bring
+ * Reads all valid tokens.
+ *
+ * @param file      a file of tokens without further settings
+ * @param variable  such tokens, used where there is no file
+ * @returns an empty list if clients need no token. @throws TypeError for a file without a token, or a token that no header can contain
  */
 export async function readTokens(
   file: string | undefined,
@@ -121,7 +115,7 @@ export async function readTokens(
   const plain = plainTokens(file, variable).then((all) => all.map((token) => ({ token, principal: { tenant: '' } })))
   const known = (await Promise.all([...said, plain])).flat()
   if (new Set(known.map(({ token }) => token)).size === known.length) return known
-  throw new TypeError('tokens: expected each once, since what one may is said once, got one twice')
+  throw new TypeError('tokens: expected each token once, got one twice')
 }
 
 async function plainTokens(file: string | undefined, variable: string | undefined): Promise<string[]> {
@@ -143,9 +137,9 @@ function checkLines(field: string, where: string, lines: string): string[] {
   throw new TypeError(`${field}: expected tokens without spaces, one a line${where}, got one with a space`)
 }
 
-/** Queries of one token: as many a second as it may ask. */
+/** The rate limit of one token. */
 class Rate {
-  /** When all that were asked have had their time. */
+  /** The time at which the queries so far would end, if they came at exactly the rate. */
   #until = 0
 
   constructor(readonly perSecond: number) {}
@@ -166,19 +160,19 @@ interface Entry {
   readonly rate: Rate | undefined
 }
 
-/** Stands for a token, of which none begins like that. */
+/** The entry of a certificate's name among tokens. Tokens contain no space. */
 const ofCertificate = (name: string) => ` ${name}`
 
-/** Those of which a request must bring one; they may be replaced. */
+/** The valid tokens. */
 export class Tokens {
   #all: readonly Entry[] = []
-  /** Whether names of certificates are among them: then others' count for nothing. */
+  /** Whether the settings list certificates: then only these are accepted, else any that a known authority has signed. */
   #namesCertificates = false
 
-  /** @param certifies  clients may bring certificates: then one of both is needed in any case */
+  /** @param certifies  whether clients may authenticate by certificate: then requests without token and certificate are refused, even if there are no tokens */
   constructor(readonly certifies = false) {}
 
-  /** @param known  none: nobody needs one. @returns whether others are known than before, or they may other things */
+  /** Replaces the tokens. @param known  empty: clients need no token. @returns whether any token or permission has changed */
   replace(known: readonly KnownToken[]): boolean {
     const before = this.#all
     this.#namesCertificates = known.some(({ token }) => token.startsWith(ofCertificate('')))
@@ -196,17 +190,17 @@ export class Tokens {
     return this.certifies || this.#all.length > 0
   }
 
-  /** Whose queries come with them, but for nobody's; undefined: whom a request names. */
+  /** The tenants of the tokens; undefined stands for tokens whose requests name a tenant. */
   get tenants(): (string | undefined)[] {
     return [...new Set(this.#all.map(({ principal }) => principal.tenant))].filter((name) => name !== '')
   }
 
-  /** That some of them may ask. */
+  /** The models that tokens are limited to. */
   get models(): string[] {
     return [...new Set(this.#all.flatMap(({ principal }) => principal.models ?? []))]
   }
 
-  /** All are compared, each in constant time, so that nothing tells which letters were right. */
+  /** Finds a token. All are compared, each in constant time: otherwise the time would reveal how much of a guess was right. */
   find(token: string | undefined): Pick<Entry, 'principal' | 'rate'> | undefined {
     if (token === undefined) return undefined
     const given = digest(token)
@@ -220,8 +214,8 @@ export class Tokens {
   }
 }
 
-/** What is odd about them, and of which model. */
-export function* doubtsOf(
+/** Warnings of tokens that name unknown models, or tenants that a model does not separate. */
+export function* tokenWarnings(
   { tenants, models }: Tokens,
   served: Readonly<Record<string, { limits?: { tenants?: number } }>>,
 ): Generator<[model: string | undefined, text: string]> {
@@ -230,16 +224,15 @@ export function* doubtsOf(
   for (const name of unknown) yield [undefined, expected('tokens: models', `one of ${names.join(', ')}`, name)]
   const apart = 'are kept apart (limits.tenants, --tenants)'
   for (const [model, { limits: { tenants: most = 1 } = {} }] of Object.entries(served)) {
-    if (most === 1 && tenants.length)
-      yield [model, `tokens have tenants, and none ${apart}: queries of theirs are refused`]
+    if (most === 1 && tenants.length) yield [model, `tokens have tenants, and none ${apart}: their queries are refused`]
     else if (tenants.length > most)
-      yield [model, `tokens are of ${tenants.length} tenants, more than ${apart}: each forgets another`]
+      yield [model, `tokens have ${tenants.length} tenants, more than ${apart}: each new one evicts another's memory`]
   }
 }
 
 const digest = (token: string) => createHash('sha256').update(token).digest()
 
-/** What a request brings: a token, or its connection a certificate. */
+/** The bearer token of a request, or else the entry of its client's certificate. */
 export function tokenOf(request: Request, connection: Connection): string | undefined {
   const token = /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
   if (token !== undefined) return token
@@ -249,16 +242,16 @@ export function tokenOf(request: Request, connection: Connection): string | unde
 
 export type Answering = (request: Request, connection: Connection, principal?: Principal) => ReturnType<Handler>
 
-/** A request that is answered without a look at what it asks. */
+/** A request that was refused by its token, before the gateway saw it. */
 export interface RefusedRequest {
   request: Request
   status: number
   reason: string
-  /** Of whom its token is, where it is known and has a name. */
+  /** The name of its token, if the token is known and has a name. */
   name: string | undefined
 }
 
-/** @param open  paths that need no token */
+/** Refuses requests without a valid token, and those beyond a token's rate. @param open  paths that need no token */
 export function withToken(
   tokens: Tokens,
   handle: Answering,
@@ -282,7 +275,7 @@ export function withToken(
       return refuse(401, message, { 'www-authenticate': challenge })
     }
     const { principal, rate } = known
-    if (principal.models && OF_ALL.includes(path))
+    if (principal.models && ABOUT_ALL_MODELS.includes(path))
       return refuse(403, `${path}: expected a token for all models, got one for some`)
     if (!rate || request.method !== 'POST') return handle(request, connection, principal)
     const { waitMs } = rate

@@ -1,19 +1,19 @@
-/** Few requests are begun in one turn of the event loop. */
+/** Spreads the requests of many connections over several turns of the event loop. */
 
 import { Deque } from '../../base/arrays'
 
 /**
- * What hundreds of connections ask at once is read in one turn. Begun in that, too, it held the loop for up to 150 ms, and with it health on its
- * own port.
+ * How many requests are begun in one turn. Node reads the requests of hundreds of connections in one turn; when all were begun in it, the
+ * loop was held for up to 150 ms, and health probes with it.
  */
 const AT_ONCE = 8
 
 export class AcceptThrottle {
   readonly #waiting = new Deque<() => void>()
-  /** Below `AT_ONCE` from the first of a turn on, until the next turn. */
+  /** How many more requests may begin in this turn. */
   #left = AT_ONCE
 
-  /** Begins it now or, where eight were begun in this turn, in one of the next, behind those that wait. */
+  /** Begins a request now or, if this turn has its eight, in a later turn, in the order of arrival. */
   begin(request: () => void): void {
     if (this.#left === AT_ONCE) this.#plan()
     if (this.#left) this.#run(request)
@@ -25,7 +25,7 @@ export class AcceptThrottle {
     request()
   }
 
-  /** The next turn begins when all that came in this one was read. */
+  /** Refills the turn's share when the loop has read everything that arrived, and begins waiting requests. */
   #plan(): void {
     setImmediate(() => {
       this.#left = AT_ONCE

@@ -1,13 +1,13 @@
-/** Files that others write while the server runs. */
+/** Watches files for changes while the server runs. */
 
 import { unwatchFile, watchFile } from 'node:fs'
 
-/** Each is looked at so often: what tells of changes sooner knows nothing of links, bind mounts and network drives. */
+/** The interval of polling. The system's notifications are faster, but miss changes behind links, bind mounts and network drives. */
 const EVERY_MS = 250
-/** Many a file is written in several steps. */
+/** The delay before a change is reported: programs write a file in several steps. */
 const QUIET_MS = 50
 
-/** Tells when one of them was written or replaced, also behind a link: Kubernetes puts another folder behind `..data`. */
+/** Reports when a file was written or replaced, also behind a symbolic link: Kubernetes replaces the folder that `..data` points to. */
 export class WatchedFiles {
   #files: readonly string[] = []
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -22,7 +22,7 @@ export class WatchedFiles {
     for (const file of this.#files) if (!files.includes(file)) unwatchFile(file, this.#noticed)
     for (const file of come) watchFile(file, { interval: EVERY_MS, persistent: false }, this.#noticed)
     this.#files = files
-    if (come.length) setTimeout(this.#noticed, EVERY_MS).unref() // written before the first look, and after it was read
+    if (come.length) setTimeout(this.#noticed, EVERY_MS).unref() // a file may have changed after it was read and before the first poll
   }
 
   #tell(): void {

@@ -1,4 +1,4 @@
-/** What the files beside a model say of texts: `tokenizer.json`, and those of transformers and sentence-transformers. */
+/** Reads the files of transformers and sentence-transformers beside a model: `tokenizer.json` and their configurations. */
 
 import { platform } from '#platform'
 import { expected, isObject } from '../../base/check'
@@ -12,22 +12,22 @@ export interface TextFiles {
   config: Json
   maxTokens: number | undefined
   normalize: boolean | undefined
-  /** In front of texts, where the caller does not choose another one. */
+  /** The default prompt, which sentence-transformers puts in front of texts. */
   prompt: unknown
-  /** Undefined where no file tells. @throws RangeError for another than those that are known */
+  /** How vectors of tokens become the text's; undefined where no file says it. @throws RangeError for an unknown pooling */
   pooling(): Pooling | undefined
 }
 
-/** As sentence-transformers calls them, in older versions and newer ones. */
+/** The names of poolings in older and newer versions of sentence-transformers. */
 const POOLINGS: Readonly<Record<string, Pooling>> = {
   ...{ pooling_mode_cls_token: 'cls', pooling_mode_mean_tokens: 'mean', pooling_mode_lasttoken: 'last' },
   ...{ cls: 'cls', mean: 'mean', lasttoken: 'last' },
 }
 
-/** Tokenizers for texts of any length say 10^30. */
+/** Larger limits are none: tokenizers without a limit say 10^30. */
 const MOST_TOKENS = 2 ** 20
 
-/** @param places  the first one with a `tokenizer.json` counts. @throws Error naming a file that cannot be read */
+/** Reads the files. @param places  folders, of which the first with a `tokenizer.json` is used. @throws Error naming a file that cannot be read */
 export async function readTextFiles(places: readonly TextPlace[]): Promise<TextFiles> {
   let [files = {}] = places
   let tokenizer: unknown
@@ -56,13 +56,13 @@ export async function readTextFiles(places: readonly TextPlace[]): Promise<TextF
   }
 }
 
-/** Where files of a model may be: beside it, or one above where that is a folder `onnx`, as in exports for the Hub. */
+/** The folders where a model's files may be: its own; and for a folder named `onnx`, as on the Hugging Face Hub, the one above. */
 export function placesNear(model: string): string[] {
   const folder = model.replace(/[?#].*$/s, '').replace(/[^/\\]*$/, '')
   return [folder, ...(/(^|[/\\])onnx[/\\]$/.test(folder) ? [folder.replace(/onnx[/\\]$/, '')] : [])]
 }
 
-/** What a file holds; undefined where it is not there. */
+/** The parsed content of a file; undefined if there is none. */
 async function fileOf(files: TextPlace, name: string): Promise<unknown> {
   if (typeof files !== 'string' && !(files instanceof URL)) return files[name]
   const path = `${files}${/^$|[/\\]$/.test(String(files)) ? '' : '/'}${name}`
@@ -80,7 +80,7 @@ function leastOf(...lengths: unknown[]): number | undefined {
   return known.length ? Math.min(...known) : undefined
 }
 
-/** How many tokens a model has places for: those of RoBERTa's kind begin behind the padding. */
+/** The most tokens that a model's position embeddings allow. Positions of models like RoBERTa begin after the padding token's. */
 function positionsOf({ max_position_embeddings: most, pad_token_id: pad, model_type: kind }: Json = {}): unknown {
   return /roberta|camembert|mpnet/.test(String(kind)) ? Number(most) - Number(pad) - 1 : most
 }

@@ -1,4 +1,4 @@
-/** A model that is asked with texts: their tokens as its queries, and its outputs as vectors, or as scores of pairs. */
+/** A model with an interface for texts: turns texts into tokens, and outputs into vectors, or scores of pairs of texts. */
 
 import { platform } from '#platform'
 import { expected } from '../../base/check'
@@ -10,27 +10,31 @@ import { placesNear, readTextFiles, type TextFiles } from './files'
 import { type Pooling, type TextOptions, textOptions } from './options'
 import { TextTokens, type Tokenizer, type TokenRow } from './tokens'
 
-/** How an output is read: as a vector or a score, as it is; or as vectors of tokens, where there is a pooling. */
+/** How an output is read. */
 interface OutputUse {
   output: string
   gives: 'vector' | 'score'
-  /** How many values; -1 where that is not known. */
+  /** The length of the vector; -1 where it is not known. */
   width: number
+  /** How the vectors of tokens become the text's; undefined where the output is the text's vector already. */
   pooling?: Pooling
-  /** Undefined: it is left as it is. */
+  /** Whether vectors are scaled to length 1. Undefined: only shortened ones. */
   normalize?: boolean | undefined
 }
 
 type TextChoices = ValuesOf<typeof textOptions>
 
 const [IDS, MASK, TYPES] = ['input_ids', 'attention_mask', 'token_type_ids']
+/** The most tokens of a text where no file says it. */
 const WITHOUT_FILES = 512
 
 /**
- * @param options  undefined: where a tokenizer lies beside the model, and the model can be asked so
- * @param model    of the predictor's options
- * @returns why it cannot be asked with texts, where nobody asked for that
- * @throws TypeError, RangeError, Error where it cannot
+ * Makes a model's interface for texts.
+ *
+ * @param options  undefined: only if a tokenizer lies beside the model and the model's signature fits
+ * @param model    the predictor's option `model`
+ * @returns the interface or, if `options` did not demand one, the reason why there is none
+ * @throws TypeError, RangeError, Error where `options` demand one that cannot be made
  */
 export async function textModelOf(
   options: TextOptions | false | undefined,
@@ -59,13 +63,13 @@ export class TextModel {
   private constructor(
     readonly tokens: TextTokens,
     readonly longTexts: 'refuse' | 'truncate',
-    /** Whether the first values of a vector can be had alone. */
+    /** Whether the beginning of a vector is a vector of its own (Matryoshka), which a request may ask for. */
     readonly dimensions: boolean,
     readonly use: OutputUse,
     private readonly inputs: readonly TensorSpec[],
   ) {}
 
-  /** @throws TypeError, RangeError, Error for a model that takes no tokens, or gives neither vectors nor scores; files that are not there */
+  /** @throws TypeError, RangeError, Error for a model whose inputs are not tokens, or whose outputs are neither vectors nor scores; for missing files */
   static async load(
     options: TextChoices,
     files: TextFiles,
@@ -109,7 +113,7 @@ export class TextModel {
   }
 }
 
-/** @param warn  told what is done where nobody said how. @throws RangeError for outputs of another kind */
+/** Decides which output is read, and how. @param warn  called for each guess. @throws RangeError for outputs that are neither vectors nor scores */
 function useOf(
   outputs: readonly TensorSpec[],
   options: TextChoices,
@@ -141,7 +145,7 @@ function useOf(
   return { output: tokens.name, gives: 'vector', width: tokens.shape[1], pooling, normalize: normalize ?? true }
 }
 
-/** @throws Error that says what to install, or which file is needed */
+/** Makes the tokenizer. @throws Error that says what to install, or which file is needed */
 async function tokenizerOf({ tokenizer, config }: TextFiles): Promise<Tokenizer> {
   if (!tokenizer) throw new Error('text.files: expected tokenizer.json among them, got none')
   if (platform.importTokenizer) return new (await platform.importTokenizer())(tokenizer, config) as Tokenizer

@@ -1,4 +1,4 @@
-/** Options of a model that is asked with texts, said once. */
+/** The option `text`: a model's interface for texts. */
 
 import { checkBoolean, checkObject, expected } from '../../base/check'
 import { integer, open, option, type TableOf, words } from '../../base/option'
@@ -8,14 +8,14 @@ export const poolings = ['mean', 'cls', 'last'] as const
 
 export type Pooling = (typeof poolings)[number]
 
-/** Each with its default in docs/reference.md. */
+/** Options of a model's interface for texts. Defaults are in docs/reference.md. */
 export interface TextOptions {
   /**
-   * Where `tokenizer.json` and the files of sentence-transformers are: a folder or its URL; or what they hold, by their names in it, as in
+   * The folder (or its URL) of `tokenizer.json` and the files of sentence-transformers; or the parsed files by name:
    * `{ 'tokenizer.json': {...}, '1_Pooling/config.json': {...} }`.
    */
   files?: string | URL | Readonly<Record<string, unknown>>
-  /** A ready `Tokenizer` of `@huggingface/tokenizers`, for runtimes where that cannot be imported by its name. */
+  /** A `Tokenizer` of `@huggingface/tokenizers`, for runtimes where this package cannot import it. */
   tokenizer?: Tokenizer
   pooling?: Pooling
   normalize?: boolean

@@ -1,4 +1,4 @@
-/** Texts in, as people write them: OpenAI's embeddings, and what Text Embeddings Inference takes. */
+/** The APIs for texts: OpenAI's embeddings, and /embed and /rerank of Text Embeddings Inference. */
 
 import { aborted } from '../../base/abort'
 import {
@@ -25,15 +25,15 @@ import { Refusal } from '../refusal'
 import type { TextModel } from './model'
 import { type Overlong, type TokenRow, TooLong } from './tokens'
 
-/** The models of a gateway, for a request that names one in its body. */
+/** Finds models of a gateway for requests that name the model in the body. */
 export interface TextModels {
   /** @throws Refusal 404, 503 */
   find(name: string): Served
-  /** Names of those that may be meant. */
+  /** The names of models with such an output, which the request may ask. */
   giving(gives: 'vector' | 'score'): string[]
 }
 
-/** What an interface answers where the model does not do what is asked, and where a text is too long. */
+/** An API's HTTP statuses for a model that cannot do what is asked, and for a text that is too long. */
 interface Statuses {
   unable: number
   tooLong: number
@@ -41,9 +41,9 @@ interface Statuses {
 
 const OPENAI: Statuses = { unable: 400, tooLong: 400 }
 const TEI: Statuses = { unable: 424, tooLong: 413 }
-/** Bytes of a request: JSON of texts is parsed at one go. */
+/** The largest body of a request: its JSON is parsed at once, without a turn of the event loop. */
 const MOST_BYTES = 2 ** 23
-/** Characters, or token ids, that are read before whatever else waits has its turn. */
+/** Characters, or token ids, that are tokenized before the event loop gets a turn. */
 const SLICE = 2 ** 13
 
 const NAMES = ['model', 'truncate', 'parameters']
@@ -103,7 +103,7 @@ export async function answerRerank(exchange: Exchange, models: TextModels): Prom
   )
 }
 
-/** An answer's one output that is kept: the vector of a text, or a score. */
+/** The name of the only output that is kept of an answer: a text's vector, or a score. */
 const KEPT = 'text'
 
 class TextRequest {
@@ -126,16 +126,12 @@ class TextRequest {
     exchange.enter(served)
     this.#text = text
     const isCut = checkBoolean('truncate', json.truncate ?? text.longTexts === 'truncate')
-    const side = checkWord('truncation_direction', json.truncation_direction ?? 'right', [
-      'left',
-      'right',
-      'Left',
-      'Right',
-    ])
+    const sides = ['left', 'right', 'Left', 'Right']
+    const side = checkWord('truncation_direction', json.truncation_direction ?? 'right', sides)
     this.#overlong = isCut ? (side.toLowerCase() as Overlong) : 'refuse'
   }
 
-  /** Rows of a request's field. @throws TypeError, RangeError, Refusal */
+  /** Checks that a field is a list of a permitted length. @throws TypeError, RangeError, Refusal */
   list(field: string, value: unknown): readonly unknown[] {
     if (!Array.isArray(value)) throw wrongType(expected(field, 'an array', value))
     if (!value.length) throw new Refusal(400, `${field}: expected at least one, got none`, {}, { error_type: 'empty' })
@@ -143,7 +139,7 @@ class TextRequest {
     return value
   }
 
-  /** @param input  a text, the ids of its tokens, or an array of either */
+  /** The vectors of texts. @param input  a text, the ids of its tokens, or an array of either */
   async vectors(field: string, input: unknown): Promise<[TokenRow[], Prediction[]]> {
     const { dimensions: wanted, normalize } = this.json
     const text = this.#text
@@ -170,7 +166,7 @@ class TextRequest {
     return this.#ask(rows, ({ output }) => Float32Array.of(text.score(output)))
   }
 
-  /** @throws Refusal for what is too long; ApproxiferError where the client is gone */
+  /** Tokenizes items in slices. @throws Refusal for a text that is too long; ApproxiferError where the client has left */
   async #rows(items: readonly unknown[], rowOf: (item: unknown, i: number) => TokenRow): Promise<TokenRow[]> {
     const { signal } = this.exchange.event.request
     const rows: TokenRow[] = []
@@ -202,7 +198,7 @@ class TextRequest {
     }
     const queries = rows.map((row) => this.#text.query(row))
     const outcomes = await outcomesOf(this.exchange, this.served, queries, { ...choicesOf(parameters), keep })
-    return outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : [])) // all, or none
+    return outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : [])) // without allow_partial, all have succeeded
   }
 }
 
@@ -213,14 +209,14 @@ async function jsonOf({ body }: Exchange, names: readonly string[]): Promise<Rec
   return json
 }
 
-/** Where one alone may be meant it need not be said: Text Embeddings Inference has one model. */
+/** The model that a request names. It need not, if only one has such an output: servers of Text Embeddings Inference have a single model. */
 function nameIn({ model }: Record<string, unknown>, models: TextModels, gives: 'vector' | 'score'): string {
   const names = models.giving(gives)
   const one = names.length === 1 ? names[0] : undefined
   return checkText('model', model ?? one, `one of ${names.join(', ') || 'none'}`)
 }
 
-/** JSON of a list, an element at a time. */
+/** A JSON array as a message, written element by element. */
 function listed<T>(list: T[], textOf: (element: T, i: number) => string, before = '[', behind = ']'): Message {
   function* text() {
     yield before

@@ -1,36 +1,36 @@
-/** Texts as token ids of a model, by its own tokenizer; what is too long is cut, or refused. */
+/** Turns texts into token ids by the model's tokenizer. Texts that are too long are truncated or refused. */
 
 import { expected, wrongType } from '../../base/check'
 
-/** What is used of a `Tokenizer` of `@huggingface/tokenizers`. */
+/** The part of the interface of `Tokenizer` (`@huggingface/tokenizers`) that is used here. */
 export interface Tokenizer {
   encode(text: string, options?: object): { ids: readonly number[]; token_type_ids?: readonly number[] }
   id_to_token(id: number): string | undefined
 }
 
-/** Tokens of a text or a pair of texts, with the special ones around them. */
+/** The tokens of a text or a pair of texts, with special tokens. */
 export interface TokenRow {
   ids: readonly number[]
-  /** 0, or 1 for those of the second text. */
+  /** The token type of each token: 1 for tokens of the second text, else 0. */
   types: readonly number[]
 }
 
-/** What is done with more tokens than the model takes: refused; or cut off at this end. */
+/** What happens to a text with too many tokens: it is refused, or truncated on this side. */
 export type Overlong = 'refuse' | 'left' | 'right'
 
 export class TooLong extends RangeError {}
 
-/** Characters beyond which a text is too long, whatever its tokens: nobody shall hold the event loop with spaces. */
+/** A longer text counts as too long without tokenizing it: millions of spaces may have few tokens, but would hold the event loop. */
 const charactersOf = (most: number) => Math.max(2 ** 16, 64 * most)
 
 export class TextTokens {
-  /** @param most  tokens of a row */
+  /** @param most  the most tokens of a row */
   constructor(
     private readonly tokenizer: Tokenizer,
     readonly most: number,
   ) {}
 
-  /** @param texts  one, or a pair. @throws TypeError for what is none, TooLong */
+  /** Tokenizes a text, or a pair of texts. @throws TypeError for a value that is no text, or empty; TooLong */
   row(field: string, texts: readonly unknown[], overlong: Overlong): TokenRow {
     const most = charactersOf(this.most)
     const read = texts.map((text) => {
@@ -46,7 +46,7 @@ export class TextTokens {
     return this.#cut(row, read, overlong)
   }
 
-  /** Ids as a caller gives them: nothing is put around them. @throws TypeError, RangeError, TooLong */
+  /** A row of token ids that the caller gives; no special tokens are added. @throws TypeError, TooLong */
   given(field: string, list: readonly unknown[], overlong: Overlong): TokenRow {
     if (!list.length) throw wrongType(`${field}: expected a text or tokens, got none`)
     const unknown = list.findIndex(
@@ -70,7 +70,7 @@ export class TextTokens {
     return { ids, types }
   }
 
-  /** Leaves out tokens of the texts, of the longer one first, and no special ones. */
+  /** Truncates a row: removes tokens of the texts, of the longer one first, and keeps special tokens. */
   #cut({ ids, types }: TokenRow, texts: readonly string[], from: 'left' | 'right'): TokenRow {
     const special = this.#special(texts.length)
     const counts = texts.map((text) => this.#bare(text).length)
@@ -84,11 +84,12 @@ export class TextTokens {
     return { ids: left(ids), types: left(types) }
   }
 
+  /** The tokens of a text without special tokens. */
   #bare(text: string): readonly number[] {
     return this.tokenizer.encode(text, { add_special_tokens: false }).ids
   }
 
-  /** How many special tokens stand before the first text, between two, and behind the last: seen on a short one, or two. */
+  /** The number of special tokens before the first text, between two texts, and after the last, counted on texts of one letter. */
   #special(texts: number): number[] {
     const parts = ['a', 'b'].slice(0, texts)
     const { ids } = this.#encode(parts)
@@ -104,7 +105,7 @@ export class TextTokens {
   }
 }
 
-/** How many tokens of each text stay: all of the shorter one, as far as the other one has as many. */
+/** How many tokens of each text remain: half of `most` each; a text with fewer leaves the rest to the other. */
 function share([a, b = 0]: readonly number[], most: number): number[] {
   const half = a > b ? Math.ceil(most / 2) : Math.floor(most / 2)
   const first = Math.min(a, Math.max(most - b, half))

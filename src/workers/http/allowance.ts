@@ -1,20 +1,21 @@
 /**
- * How many calls a server gets at once that has refused some: as many as it had not refused, and more with each answer, until it refuses again
- * (additive increase, as in TCP). How many it can run is another question, since others may have filled its queue.
+ * Limits the concurrent calls to a server that has refused calls: first to the number that it had accepted, then one more at a time while
+ * it answers, until it refuses again (additive increase, as in TCP). This is separate from the measured window, since other clients may
+ * have filled the server's queue.
  */
 
-/** One call more is tried after this many answers to each of the calls at once. */
+/** The limit grows by one after this many answers to each concurrent call. */
 const ROUNDS = 2
 
 export class Allowance {
-  /** At `most` it bounds nothing. */
+  /** The limit; `most` means that there is none. */
   #calls: number
-  /** Calls at once before the latest burst of refusals; and whether that was all of them, so that one call is to show when more are taken again. */
+  /** The limit before the latest burst of refusals; and whether that burst refused all calls, so that one call now probes the server. */
   #before: number
   #isNone = false
   #refusedAt = Number.NEGATIVE_INFINITY
 
-  /** @param most  calls at once in any case */
+  /** @param most  upper bound of concurrent calls */
   constructor(readonly most: number) {
     this.#calls = most
     this.#before = most
@@ -25,9 +26,9 @@ export class Allowance {
   }
 
   /**
-   * A call was refused. Calls that were sent before the last refusal are of one burst with it.
+   * Records a refusal. Calls that were sent before the last refusal belong to the same burst.
    *
-   * @param slots  calls that the server would have been given at once  @param left  those under way beside this one
+   * @param slots  the limit at that time @param left  open calls besides this one
    */
   refused(now: number, sentAt: number, slots: number, left: number): void {
     if (sentAt > this.#refusedAt && !this.#isNone) this.#before = Math.min(slots, this.#calls)

@@ -1,4 +1,4 @@
-/** One server of a fleet, and what servers tell of their models. */
+/** One server of an HTTP fleet, and its vote on the fleet's model. */
 
 import type { ApproxiferError } from '../../base/errors'
 import { machineOf } from '../remote/endpoints'
@@ -13,20 +13,23 @@ export interface FleetServer {
   /** `known` until it has answered, `waiting` until it joins, `leaving` until its worker is closed. */
   state: 'known' | 'waiting' | 'joined' | 'leaving'
   outcome: ApproxiferError | 'well' | undefined
-  /** The model that it had when it answered first. */
+  /** The model that it had at its first answer. */
   vote: ModelIdentity | undefined
-  /** A warning said that it could not join. */
+  /** Whether a warning reported that it could not join. */
   isMissed: boolean
-  /** Its URL, where it was added again while it was leaving. */
+  /** The URL to add it with after it has left, if it was added again meanwhile. */
   again: string | undefined
 }
 
-/** How many machines they are on, whatever their names and paths. */
+/** The number of machines, whatever names and paths their servers have. */
 export function machinesOf(servers: readonly FleetServer[]): number {
   return new Set(servers.map(({ worker, url }) => worker?.identity ?? machineOf(url))).size
 }
 
-/** What is known of the servers' models; one that was down for long will not come back as it was. */
+/**
+ * One vote for each server whose model is known. A server that was down for longer than `timeoutMs` has none, since it may come back with
+ * another model.
+ */
 export function* votesOf(
   servers: Iterable<FleetServer>,
   timeoutMs: number,

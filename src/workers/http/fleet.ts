@@ -1,4 +1,4 @@
-/** Many servers as workers that come and go: each joins once it answers, and answers as the others do. */
+/** Many HTTP servers as workers that join and leave: a server joins once it answers as the others do. */
 
 import { expected } from '../../base/check'
 import { ApproxiferError, asError } from '../../base/errors'
@@ -12,20 +12,20 @@ import { checkHttpOptions, type HttpOptions, type HttpSettings } from './options
 import { identityOf, probedOf } from './probed'
 import { HttpWorker, lossOf } from './worker'
 
-/** Servers that are started at once; then everything else has its turn. */
+/** Servers that are connected to at a time; then other events are handled. */
 const AT_ONCE = 20
-/** How long the first servers that answer wait for the others, to see which model most have. */
+/** How long the first servers that answer wait for the others before the fleet's model is chosen. */
 const ELECTION_MS = 5000
 
 /**
- * Workers for a predictor, one for each server. All must have one model: the one of most servers that answer first, by their metadata and
- * their answers to a probe query. A server with another gets no rows, with a warning. When more
- * servers have another one, that takes its place, with a warning; waiting queries are asked again. What cannot be reached is tried for ever, and joins when
- * it is there. Workers are named by host and port.
+ * A worker for each server. All must have the same model, as judged by their metadata and their answers to a probe query: the model that
+ * most servers have at the start. A server with another model gets no queries, with a warning. If later more servers have another model,
+ * that one replaces the fleet's, with a warning, and waiting queries are sent again. A server that cannot be reached is tried again for
+ * ever, and joins when it answers. Workers are named by host and port.
  *
- * @param servers  URLs, in front of `/v2`; or a source of them, for instance `watchFile` or `watchDns`
- * @throws TypeError, RangeError for a wrong option. The iterable throws where no server at all can be used: ApproxiferError MODEL or
- *   PROTOCOL at once where all are wrong, WORKER after `timeoutMs`
+ * @param servers  base URLs, without `/v2`; or a source of them, for instance `watchFile` or `watchDns`
+ * @throws TypeError or RangeError for a wrong option. The iteration throws if no server can be used: ApproxiferError MODEL or PROTOCOL
+ *   at once if all are wrong, WORKER after `timeoutMs`
  */
 export function httpWorkers(
   servers: readonly (string | URL)[] | AsyncIterable<EndpointChange>,
@@ -50,14 +50,14 @@ class HttpFleet {
   readonly #servers = new Map<string, FleetServer>()
   readonly #toStart: FleetServer[] = []
   readonly #source: AsyncIterator<EndpointChange> | undefined
-  /** Servers that have answered, those with one model in one group, until it is the fleet's. */
+  /** Servers that have answered, grouped by model, until the fleet's model is chosen. */
   readonly #votes: FleetServer[][] = []
   readonly #isSame: (a: ModelIdentity, b: ModelIdentity) => boolean
   readonly #names: ModelNames
   readonly #cancelLate: () => void
   #cancelElection: (() => void) | undefined
   #hasStarted = false
-  /** A warning said that only models with other inputs or outputs are left. */
+  /** Whether a warning has reported that only models of another signature are left. */
   #isStuck = false
 
   constructor(settings: HttpSettings, urls: readonly string[], source?: AsyncIterable<EndpointChange>) {
@@ -68,11 +68,11 @@ class HttpFleet {
     this.#names = new ModelNames(this.#isSame)
     const alongside = async (worker: ModelWorker) => {
       this.#names.learn(await identityOf(worker, probe))
-      if (this.fleet.model) this.#admitAll(this.fleet.model) // servers may have answered before
+      if (this.fleet.model) this.#admitAll(this.fleet.model) // servers may have joined under another name of this model
     }
     const told = { onApart: () => this.#admitOthers(), onReturn: () => this.#close() }
     this.fleet = new RemoteFleet({ clock, warn, most, alongside, ...told })
-    // The only timer that holds the process: somebody waits for the first workers.
+    // This timer keeps the process alive, since the caller waits for the first workers.
     this.#cancelLate = clock.after(timeoutMs, () => this.#late())
     for (const url of urls) this.#add(url)
     this.#source = source?.[Symbol.asyncIterator]()
@@ -132,11 +132,11 @@ class HttpFleet {
       if (this.fleet.model && !this.fleet.isApart) worker.expect(this.fleet.model)
       void worker.health.examine()
     } catch (error) {
-      this.#fail(asError(error, 'WORKER')) // nothing speaks HTTP here
+      this.#fail(asError(error, 'WORKER')) // `make` rejects where no HTTP client is available
     }
   }
 
-  /** The worker of a server that has joined is closed by the predictor that has it. */
+  /** A joined server's worker is closed by the predictor, others are closed here. */
   #leave(name: string, how: 'remove' | 'drain'): void {
     const server = this.#servers.get(name)
     if (!server) return
@@ -179,7 +179,7 @@ class HttpFleet {
     this.#elect()
   }
 
-  /** The fleet's model is that of most servers, once those that have not answered cannot change that, or after a while. */
+  /** Chooses the fleet's model: the one on most servers, once the servers that have not answered cannot change that, or after ELECTION_MS. */
   #elect(isLate = false): void {
     if (isLate) this.#cancelElection = undefined
     const servers = [...this.#servers.values()]
@@ -187,7 +187,7 @@ class HttpFleet {
     const [winner] = most
     const isAnswered = this.#areAll(({ outcome }) => outcome)
     const [first] = servers
-    // No server can be used, and to ask again will not help.
+    // No server can be used, and another try will not help.
     const isHopeless = first && this.#areAll(({ outcome }) => /MODEL|PROTOCOL/.test((outcome as ApproxiferError)?.code))
     if (!winner) return isHopeless ? this.#fail(first.outcome as ApproxiferError) : undefined
     if (!isAnswered && !isLate && 2 * machinesOf(most) <= machinesOf(servers)) {
@@ -203,20 +203,20 @@ class HttpFleet {
     for (const server of this.#servers.values()) this.#admit(server, named)
   }
 
-  /** By its name answers of one model are told from another's, also where servers tell no fingerprint. */
+  /** Makes this the fleet's model. It gets a name, which tells its answers from another model's where servers report no fingerprint. */
   #take(model: ModelIdentity): ModelIdentity {
     this.fleet.model = { ...model, name: this.#names.of(model) }
     return this.fleet.model
   }
 
-  /** The server's model, where models are kept apart, if its inputs and outputs are the fleet's. */
+  /** The server's own model, if models are served separately and its signature is the fleet's. */
   #ownOf({ model: { found } }: HttpWorker): ModelIdentity | undefined {
     const { model, isApart } = this.fleet
     const fits = isApart && JSON.stringify(found?.signature) === JSON.stringify(model?.signature)
     return found && fits ? { ...found, name: this.#names.of(found) } : undefined
   }
 
-  /** Where models are kept apart: one that was found with another than it had joins anew, with that. @returns whether it does */
+  /** If models are served separately, a server whose model was replaced joins again with the new one. @returns whether it does */
   #sort(server: FleetServer): boolean {
     const { worker, state, url, name } = server
     const own = worker?.model.found && !worker.model.isExpected && this.#ownOf(worker)
@@ -240,7 +240,10 @@ class HttpFleet {
     return true
   }
 
-  /** Where more servers have another model that takes the place of the fleet's: those that were refused join, and those with the old one are. */
+  /**
+   * If more servers have another model, that becomes the fleet's: servers that were refused for it join, and those with the old one are
+   * refused.
+   */
   #reconsider(): void {
     const before = this.fleet.model
     if (!before || this.fleet.changes.isOver || this.fleet.isApart) return
@@ -249,9 +252,9 @@ class HttpFleet {
     if (!found) return this.#isStuck ? undefined : this.#warnIfStuck(before)
     const next = this.#take(found)
     this.#settings.warn(
-      `more servers have another model than have the fleet's: from here on it is theirs, whose answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`,
+      `more servers have another model than have the fleet's: it replaces the fleet's; its answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`,
     )
-    // What was learned of the old one is forgotten before the first row is answered by the new one.
+    // The model change is announced before the first answer of the new model.
     const probed = probedOf(next, this.#settings.probe)
     this.fleet.changes.push({ model: undefined, modelId: next.name, probed }, () => {
       for (const server of this.#servers.values()) this.#admit(server, next)
@@ -268,11 +271,11 @@ class HttpFleet {
     if (!next || all.some((each) => each.there && this.#isSame(each.model, model))) return
     this.#isStuck = true
     this.#settings.warn(
-      `no server that is there has the fleet's model any more, and that of the others has other inputs or outputs (${JSON.stringify(next.signature)}): they are refused, since a predictor's are fixed; start another one for them`,
+      `no server that can be reached has the fleet's model any more, and the model of the others has other inputs or outputs (${JSON.stringify(next.signature)}): they are refused, since a predictor's are fixed; start another one for them`,
     )
   }
 
-  /** It joins if it is well, and has the fleet's model. */
+  /** Lets a server join if it can be reached and has the fleet's model. */
   #admit(server: FleetServer, model: ModelIdentity): void {
     const { worker } = server
     if (!worker || server.state === 'leaving') return
@@ -300,7 +303,7 @@ class HttpFleet {
     this.#close()
   }
 
-  /** Workers that somebody has taken are his to close. */
+  /** Closes the workers that the predictor has not taken; it closes the others itself. */
   #close(): void {
     this.#cancelLate()
     this.#cancelElection?.()

@@ -1,4 +1,4 @@
-/** Whether a server gets calls, and when it is checked: a machine of four states, of which each has one timer. */
+/** Decides whether a server gets calls, and when it is checked: a state machine of four states, each with one timer. */
 
 import { Cancellation, orAborted } from '../../base/abort'
 import { ApproxiferError, asError } from '../../base/errors'
@@ -6,27 +6,28 @@ import { faultOf, type OipServer, ServerError } from './oip-server'
 import type { HttpSettings } from './options'
 import type { ServedModel } from './served-model'
 
-/** Waits before a server that is down is tried again: 100 ms, 200 ms, ... up to the most, each times 0.5 to 1. */
+/** Exponential backoff while a server is down: 100 ms, 200 ms, ... up to 10 s, each times a random factor of 0.5 to 1. */
 const LEAST_BACKOFF_MS = 100
 const MOST_BACKOFF_MS = 10_000
-/** For the answer whether it is ready, which takes long only where a server is at work on a row that was given up. */
+/** Time limit for the readiness request, which is slow only where a server still computes an aborted call. */
 const READY_MS = 5000
 /** Failed calls in a row after which a server is examined. */
 const MOST_FAILURES = 3
-/** Between an examination and the next because the server closed a connection, where it closes nearly every one. */
+/** Shortest time between examinations that are due to closed connections, for a server that closes nearly every connection. */
 const CALM_MS = 1000
 /**
- * A busy server that is being examined is asked again after `leastMs`, doubling to `mostMs`. One that has refused everything for `downMs` is
- * down, if it was asked that often: what lies further apart than `gapMs` is no sequence.
+ * A busy server under examination is asked again after `leastMs`, doubled up to `mostMs`. A server that refuses everything for `downMs`
+ * is down, unless two refusals were more than `gapMs` apart.
  */
 const BUSY = { leastMs: 10, mostMs: 160, downMs: 30_000, gapMs: 5000 }
 /**
- * A server that refuses calls with 503 is busy while it says that it is ready. It is asked where it has neither said that nor answered for
- * `silentMs`, and at the latest after `mostMs`: beside 1,145 answers two gateways were refused 247 times, and a question for each would be a fifth more requests.
+ * A server that refuses calls with 503 is busy, not down, while it reports that it is ready. Readiness is requested if the server has not
+ * answered anything for `silentMs`, and at the latest after `mostMs`. Asking at each refusal would be too often: with 1,145 answers two
+ * gateways were refused 247 times.
  */
 const READY = { silentMs: 1000, mostMs: 10_000 }
 
-/** It gets no calls: it cannot be reached, or is not what it should be. Timer: the next try. */
+/** Gets no calls: the server cannot be reached, or has the wrong model. Timer: the next try. */
 interface Down {
   readonly is: 'down'
   readonly why: ApproxiferError
@@ -34,16 +35,16 @@ interface Down {
   readonly tries: number
 }
 
-/** It gets no calls until it has answered. Timer: how long it may take; where it was too busy to answer, when it is asked again. */
+/** Gets no calls until the check has ended. Timer: the time limit of the check, or its next try if the server was busy. */
 interface Checking {
   readonly is: 'checking'
-  /** An examination: besides whether it is ready, whether it has the model that it should have, and answers. */
+  /** True: an examination, which also checks the server's model. False: only readiness is checked. */
   whole: boolean
-  /** It was down, and counts as down until a check has passed. */
+  /** Set if the server was down before the check: it counts as down until the check has passed. */
   down: Down | undefined
-  /** Of a call: what the server is suspected for, which may be down. */
+  /** The failed call that caused the check, if it indicates that the server is down. */
   why: ApproxiferError | undefined
-  /** Of each try, a new one. */
+  /** Aborts the current try. */
   cut: Cancellation
   done: Promise<ApproxiferError | undefined>
 }
@@ -51,14 +52,14 @@ interface Checking {
 type HealthState =
   | Down
   | Checking
-  /** It gets calls. Timer: the next check. */
+  /** Gets calls. Timer: the next check. */
   | { readonly is: 'ready' }
   | { readonly is: 'closed' }
 
 export interface ServerEvents {
-  /** It is down. @param wasWell  it has passed an examination before */
+  /** The server is down. @param wasWell  it has passed an examination before */
   failed(error: ApproxiferError, wasWell: boolean): void
-  /** An examination has ended, with an error unless it was passed. */
+  /** An examination has ended; `error` is undefined if it has passed. */
   examined(error?: ApproxiferError): void
 }
 
@@ -72,13 +73,13 @@ export class Health {
   #state: HealthState
   #cancel: (() => void) | undefined
   #examinedAt = Number.NEGATIVE_INFINITY
-  /** When it is to be examined again, as soon as no call is open. */
+  /** When the next examination is due; it starts once no call is open. */
   #dueAt = Number.POSITIVE_INFINITY
   #failures = 0
-  /** When it last answered a call or said that it is ready; and when it said the latter. */
+  /** Times of the last answer or successful readiness check, and of the last readiness check alone. */
   #heardAt = Number.NEGATIVE_INFINITY
   #readyAt = Number.NEGATIVE_INFINITY
-  /** When it refused the first and the last of the calls since it answered one. */
+  /** Times of the first and the last refusal since the last answer. */
   #refused: { since: number; at: number } | undefined
 
   constructor(
@@ -99,12 +100,12 @@ export class Health {
     return this.#down !== undefined
   }
 
-  /** Whether it was there when it was asked last, if with another model than it should have. */
+  /** Whether the server could be reached at the last check, even with the wrong model. */
   get isThere(): boolean {
     return this.#state.is !== 'closed' && (!this.#down || this.#down.why.code === 'MODEL')
   }
 
-  /** Milliseconds since it was as it should be. */
+  /** Milliseconds since the server was last usable; 0 while it is. */
   get downMs(): number {
     return this.#down ? this.settings.clock.now() - this.#down.since : 0
   }
@@ -113,7 +114,7 @@ export class Health {
     return this.settings.clock.now() >= this.#dueAt
   }
 
-  /** Why it cannot take calls; undefined where it can, or may in a moment. */
+  /** The error for calls while the server cannot take any; undefined if it can, or may soon. */
   get refusal(): ApproxiferError | undefined {
     const state = this.#state
     if (state.is === 'closed') return new ApproxiferError('CLOSED', `${this.server.name} is closed`)
@@ -127,12 +128,12 @@ export class Health {
     return state.is === 'checking' ? state.down : undefined
   }
 
-  /** Whether it is ready, has the model that it should have, and answers. Never rejects. @returns what is wrong with it */
+  /** Checks that the server is ready, has the expected model, and answers. Never rejects. @returns the error, if any */
   examine(): Promise<ApproxiferError | undefined> {
     return this.#check(true)
   }
 
-  /** Whether an answer that has come is the model's, which it may not be where the server is gone, or about to be examined. */
+  /** Examines the server before an answer from it is accepted, if it is down or due for an examination: it may have another model. */
   verify(): Promise<ApproxiferError | undefined> | undefined {
     const state = this.#state
     const isDoubtful = this.isDue || this.#down || (state.is === 'checking' && state.whole)
@@ -145,25 +146,25 @@ export class Health {
     this.#heardAt = this.settings.clock.now()
   }
 
-  /** A call failed. @param since  when it was sent */
+  /** Records a failed call. @param since  when it was sent */
   failed(error: ApproxiferError, since: number): void {
     const { busy, down, replaced } = faultOf(error)
     const state = this.#state
     if (this.#down || state.is === 'closed') return
     if (error.code === 'ABORTED') {
-      // Its connection was dropped: the server may be at work on it all the same, or be gone, unless it has answered another call since.
+      // The call's connection was dropped: the server may still compute it, or be gone, unless it has answered another call since.
       if (state.is !== 'ready' || this.#heardAt <= since) void this.#check(false)
     } else if (busy) {
-      // Whoever asks leaves it alone for a while, as the error says: it is neither gone nor checked for that.
+      // The worker gives a busy server a pause. It is checked only if it was busy for too long, or may be down.
       const isDown = this.#refuses()
       if (isDown || (busy === 'perhaps' && this.#isReadyDoubtful)) void this.#check(isDown)
     } else if (down) {
-      // It is examined before it counts as gone: one address may stand for many servers, of which another takes the next call.
+      // An examination decides whether it is down: behind one address there may be several servers, of which another takes the next call.
       void this.#check(true, error)
     } else if (++this.#failures >= MOST_FAILURES || replaced) this.#dueAt = Number.NEGATIVE_INFINITY
   }
 
-  /** It has refused one more. @returns whether it has refused all for so long that it is down */
+  /** Records a refusal. @returns whether the server has refused everything for so long that it is down */
   #refuses(): boolean {
     const at = this.settings.clock.now()
     const isNext = this.#refused && at - this.#refused.at <= BUSY.gapMs
@@ -177,12 +178,12 @@ export class Health {
     return now - this.#heardAt >= READY.silentMs || now - this.#readyAt >= READY.mostMs
   }
 
-  /** No call is open any more. */
+  /** Called when no call is open any more; starts an examination that is due. */
   settled(): void {
     if (this.#state.is === 'ready' && this.isDue && this.worker.isIdle()) void this.#check(true)
   }
 
-  /** The server closed a connection: that may have been the last of this model. @param isUsual  it closes nearly every one */
+  /** The server closed a connection, perhaps because it restarts with another model. @param isUsual  it closes nearly every connection */
   dropped(isUsual: boolean): void {
     const state = this.#state
     if (state.is === 'checking' && state.whole && this.worker.isIdle()) return
@@ -197,7 +198,7 @@ export class Health {
     else if (state.is === 'ready') this.#fall(why)
   }
 
-  /** Its model is the one that it should have. If it was refused it is examined at once, and is not gone meanwhile. */
+  /** The server's model is now the expected one. If it was refused before it is examined at once, and does not count as gone meanwhile. */
   accept(): void {
     if (this.#down?.why.code !== 'MODEL') return
     void this.#check(true)
@@ -212,7 +213,7 @@ export class Health {
     if (state.is === 'checking') state.cut.abort(new ApproxiferError('CLOSED', `${this.server.name} was closed`))
   }
 
-  /** One check at a time: a second request meanwhile gets the outcome of the first. */
+  /** Starts a check, or joins the one that is running. */
   #check(whole: boolean, why?: ApproxiferError): Promise<ApproxiferError | undefined> {
     const state = this.#state
     if (state.is === 'closed') return Promise.resolve(this.refusal)
@@ -230,7 +231,7 @@ export class Health {
 
   async #run(check: Checking): Promise<ApproxiferError | undefined> {
     let error = await this.#ask(check)
-    // It was well, and has no time to show that it is: that is no reason to be gone, unless it lasts.
+    // A server that was up and is too busy for the check does not count as down, unless that lasts.
     for (
       let ms = BUSY.leastMs;
       faultOf(error).busy && !check.down && !this.#refuses();
@@ -241,7 +242,7 @@ export class Health {
       check.cut = new Cancellation()
       error = await this.#ask(check)
     }
-    if (this.#state !== check) return error // it was closed
+    if (this.#state !== check) return error // it was closed meanwhile
     if (error) this.#fall(error)
     else this.#pass(check)
     if (check.whole) this.worker.examined(error)
@@ -274,7 +275,7 @@ export class Health {
       this.#failures = 0
       this.#refused = undefined
       this.#examinedAt = now
-      this.#dueAt = Math.min(this.#dueAt, now + probe.everyMs + healthMs * Math.random()) // not all servers at once
+      this.#dueAt = Math.min(this.#dueAt, now + probe.everyMs + healthMs * Math.random()) // so that not all servers are examined at once
     }
     this.#state = { is: 'ready' }
     this.#checkLater()
@@ -282,7 +283,7 @@ export class Health {
     this.worker.changed()
   }
 
-  /** It is down until an examination finds otherwise. */
+  /** Marks the server as down until an examination passes. */
   #fall(why: ApproxiferError): void {
     const { since = this.settings.clock.now(), tries = 0 } = this.#down ?? {}
     this.#state = { is: 'down', why, since, tries: tries + 1 }
@@ -295,7 +296,7 @@ export class Health {
     this.worker.failed(why, this.#examinedAt > Number.NEGATIVE_INFINITY)
   }
 
-  /** While it is ready: an idle server is asked now and then whether it is there. */
+  /** Sets the timer for the next check of an idle server. */
   #checkLater(): void {
     const ms = this.settings.healthMs * (0.8 + 0.2 * Math.random())
     const dueMs = this.#dueAt - this.settings.clock.now()
@@ -311,7 +312,7 @@ export class Health {
     if (isSilent && this.worker.isIdle()) void this.#check(false)
   }
 
-  /** Sets its timer, which keeps no process alive. */
+  /** Sets the state's timer, which does not keep the process alive. */
   #after(ms: number, f: () => void): void {
     this.#cancel?.()
     this.#cancel = this.settings.clock.after(ms, f, true)

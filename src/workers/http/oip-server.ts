@@ -1,4 +1,4 @@
-/** One server of the Open Inference Protocol: what is asked of it, and what its replies mean. Servers differ: see docs/remote.md. */
+/** A client for one server of the Open Inference Protocol v2. Servers interpret the protocol differently: see docs/remote.md. */
 
 import { platform } from '#platform'
 import type { Cancellation } from '../../base/abort'
@@ -16,42 +16,42 @@ import type { HttpSettings } from './options'
 type Wanted = Pick<HttpSettings, 'model' | 'version' | 'outputs' | 'shapes' | 'headers'>
 
 export interface ServerReply {
-  /** One for each query: its answer, or what is wrong with it. */
+  /** For each query its answer or an error. */
   outcomes: (TensorList | ApproxiferError)[]
   version: string | undefined
-  /** Of the model that answered, as our own gateways say it. */
+  /** The fingerprint of the model that answered; only our own gateways send it. */
   fingerprint: string | undefined
 }
 
-/** Of a reply, beside its values: names, whatever else a server sends. */
+/** Room in a reply for names and other fields. */
 const REST_BYTES = 2 ** 16
-/** Of a value as text, with blanks and brackets. */
+/** Room for a value as JSON text, with blanks and brackets. */
 const VALUE_BYTES = 64
-/** Of an answer whose length is not known: as much as a gateway takes for a query. */
+/** Largest answer of unknown length: the gateway's own limit for a query. */
 const ANSWER_BYTES = 64 * 2 ** 20
 const METADATA_BYTES = 2 ** 20
-/** Status codes that say that no row would be answered there now. */
+/** Status codes after which no query would be answered now. */
 const GONE = [401, 403, 404, 405, 501, 502, 503]
-/** What browsers do not tell pages apart from a server that is gone. */
+/** Browsers report a CORS refusal like an unreachable server. */
 const FOR_PAGES =
   '; a server of another origin has to allow this page’s (CORS; approxifer serve: --cors) and the header content-type'
-/** Errors of connections that were never made. */
+/** Codes of errors that occur before a connection is made. */
 const UNREACHED = ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT']
-/** How long a server is left alone at most, whatever it says. */
+/** Upper limit of a Retry-After. */
 const MOST_RETRY_MS = 60_000
 
 interface ServerFault {
-  /** The next call would go no better. */
+  /** The next call would fail as well. */
   down?: boolean
-  /** The model was not even asked: the row is not to blame. */
+  /** The model did not see the query, so that the query is not to blame. */
   notSent?: boolean
-  /** The reply is of another model, or another version of it, than before. */
+  /** The reply is of another model or version than before. */
   replaced?: boolean
-  /** The connection had been used before, and was closed before a reply came: a new one may do. */
+  /** A kept-alive connection was closed before a reply came: a new connection may work. */
   stale?: boolean
-  /** The server has too much to do. `perhaps`: or it is not ready. */
+  /** The server is overloaded. `perhaps`: it may also be not ready. */
   busy?: 'surely' | 'perhaps'
-  /** For how long it wants to be left alone. */
+  /** The pause that the server asked for, in milliseconds. */
   retryMs?: number | undefined
   cause?: unknown
 }
@@ -70,16 +70,16 @@ export function faultOf(error: unknown): Readonly<ServerFault> {
   return error instanceof ServerError ? error.fault : {}
 }
 
-/** A call for queries: what ends it, and the W3C Trace Context of who asks. */
+/** Aborts a call, and carries the caller's W3C Trace Context. */
 export interface ServerCall extends Cancellation {
   readonly traceparent?: string | undefined
 }
 
 export class OipServer {
-  /** Whether its model takes any number of rows at once, by its metadata. */
+  /** Whether the metadata say that the model's batch size is dynamic. */
   takesBatches = false
   readonly #path: string
-  /** Of a GET, and of what is sent as JSON and as bytes: made once, since making one took a microsecond or two of each call. */
+  /** Headers of GET requests, of JSON and of binary bodies. Built once, since building them took 1 to 2 us of each call. */
   readonly #headers: Readonly<Record<string, string>>
   readonly #inJson: Readonly<Record<string, string>>
   readonly #inBytes: Readonly<Record<string, string>>
@@ -90,25 +90,25 @@ export class OipServer {
     private readonly wanted: Wanted,
   ) {
     const { model, version } = wanted
-    // No version path unless asked: KServe answers 501 to any.
+    // Without a version by default: KServe answers 501 to any.
     const versions = version === undefined ? '' : `/versions/${encodeURIComponent(version)}`
     this.#path = `/v2/models/${encodeURIComponent(model)}${versions}`
-    // Binary parts are found by their place in the body as it was sent.
+    // Compression would break the offsets of binary tensors.
     this.#headers = { 'accept-encoding': 'identity', ...wanted.headers }
-    // Without a type KServe and MLServer refuse either form.
+    // Without a content type KServe and MLServer refuse the request.
     this.#inJson = { ...this.#headers, 'content-type': 'application/json' }
     this.#inBytes = { ...this.#headers, 'content-type': 'application/octet-stream' }
   }
 
-  /** @throws ServerError unless the model is ready to be asked */
+  /** @throws ServerError unless the model is ready */
   async ready(abort: Cancellation): Promise<void> {
     const reply = await this.#get(`${this.#path}/ready`, abort)
-    // Some say it in the body, some have none.
+    // Some servers report readiness in the body, others send no body.
     const isReady = (await jsonOf(reply).catch(() => undefined)) as { ready?: unknown } | undefined
     if (isReady?.ready === false) throw this.#error('WORKER', 'is not ready', { down: true })
   }
 
-  /** What its model takes and gives. @throws ServerError; ApproxiferError MODEL for what cannot be used, PROTOCOL */
+  /** Requests the model's metadata. @throws ServerError; ApproxiferError MODEL for a model that cannot be used, PROTOCOL */
   async signature(abort: Cancellation): Promise<Signature> {
     const reply = await this.#get(this.#path, abort)
     const { outputs, shapes } = this.wanted
@@ -120,7 +120,7 @@ export class OipServer {
     return signature
   }
 
-  /** Whether it says that it has the binary extension; some have it and do not say so. */
+  /** Whether the server announces the binary extension; some support it without announcing it. */
   async announcesBinary(abort: Cancellation): Promise<boolean> {
     try {
       const json = (await jsonOf(await this.#get('/v2', abort))) as { extensions?: unknown } | null
@@ -131,7 +131,7 @@ export class OipServer {
     }
   }
 
-  /** The address of its latest connection, "127.0.0.1:8000", where the runtime says it. */
+  /** The address of its latest connection, "127.0.0.1:8000"; undefined if the runtime does not tell. */
   get address(): string | undefined {
     return this.connections.address
   }
@@ -140,7 +140,7 @@ export class OipServer {
     return this.connections.close()
   }
 
-  /** The model's answers to some queries, in one request. @param isProbe  nobody's queries @throws ServerError; ApproxiferError PROTOCOL */
+  /** Sends queries as one request. @param isProbe  marks a query of our own in the server's logs @throws ServerError; ApproxiferError PROTOCOL */
   async infer(
     queries: readonly TensorList[],
     signature: Signature,
@@ -148,7 +148,7 @@ export class OipServer {
     abort: ServerCall,
     isProbe = false,
   ): Promise<ServerReply> {
-    const id = randomToken() // of all clients: a broken proxy may mix up their replies
+    const id = randomToken() // unique over all clients, since a broken proxy may mix up replies
     const { body, headerLength } = await writeRequest(signature, { id, queries, binary })
     abort.throwIfAborted()
     const { outputs } = signature
@@ -158,7 +158,7 @@ export class OipServer {
     const response = await this.#request({
       method: 'POST',
       path: `${this.#path}/infer`,
-      headers: isProbe && !platform.isPage ? { ...headers, [PROBE]: '1' } : headers, // it is for logs alone
+      headers: isProbe && !platform.isPage ? { ...headers, [PROBE]: '1' } : headers, // pages cannot send this header without a CORS permission
       body,
       mostBytes: REST_BYTES + answerBytes(outputs) * queries.length,
       abort,
@@ -211,7 +211,7 @@ export class OipServer {
     if (status === 503 && isInference)
       return this.#error('OVERLOADED', says, { busy: 'perhaps', notSent: true, retryMs })
     const down = status < 400 || GONE.includes(status)
-    // Behind a proxy's 502 a server may have died of what it was sent.
+    // A server behind a proxy's 502 may have crashed because of this query.
     return this.#error('WORKER', says, { down, notSent: down && status !== 502, retryMs })
   }
 
@@ -220,7 +220,7 @@ export class OipServer {
   }
 }
 
-/** Of one answer at most, in either form. */
+/** Upper bound of an answer's size in bytes, as JSON or binary. */
 function answerBytes(outputs: Signature['outputs']): number {
   const values = outputs.some(({ type }) => type === 'string') ? Number.NaN : rowLength(outputs)
   return Number.isNaN(values) ? ANSWER_BYTES : VALUE_BYTES * values
@@ -233,13 +233,16 @@ async function jsonOf({ body }: HttpReply): Promise<unknown> {
 
 type ConnectionError = Error & { code?: string; errors?: Error[] }
 
-/** What a connection's error is about: fetch says it in the cause; where several addresses were tried there are several errors. */
+/** The most specific message of a connection error: fetch hides it in `cause`, and trying several addresses in `errors`. */
 function reason(error: ConnectionError): string {
   const cause = error.cause instanceof Error ? error.cause : undefined
   return cause?.message || error.message || error.errors?.[0]?.message || error.code || error.name
 }
 
-/** Milliseconds of a Retry-After: seconds, or a date by the server's own clock, where it tells that. Undefined for what is neither. */
+/**
+ * Parses a Retry-After, in seconds or as a date, to milliseconds; dates are compared with the server's own clock if it sends one.
+ * Undefined if invalid.
+ */
 function retryMsOf(after: string | undefined, date: string | undefined): number | undefined {
   if (after === undefined) return undefined
   const isSeconds = /^\d+(\.\d+)?$/.test(after)
@@ -248,7 +251,7 @@ function retryMsOf(after: string | undefined, date: string | undefined): number 
   return ms >= 0 ? Math.min(ms, MOST_RETRY_MS) : undefined
 }
 
-/** Metadata with lengths in the place of those that it leaves open. */
+/** Replaces the shapes of metadata by those of the option `shapes`. */
 function withShapes(json: unknown, shapes: Wanted['shapes']): unknown {
   if (typeof json !== 'object' || json === null) return json
   const filled = (tensor: TensorMetadata | null) =>

@@ -19,12 +19,12 @@ import type { QueryTensors } from '../../base/tensor'
 import type { Tls } from '../../platform/platform'
 
 export interface ProbeOptions {
-  /** As for `predict`. Default: numbers from 0 to 1, always the same; integers of 1 and 0, and 8 where a length may differ. */
+  /** As for `predict`. Default: fixed numbers from 0 to 1; integers 0 and 1; dynamic lengths are 8. */
   query?: QueryTensors
-  /** How often it is asked. Default 30,000 ms. */
+  /** Interval of the probe in milliseconds. Default 30,000. */
   everyMs?: number
   /**
-   * How far two answers of one model may differ, root mean square, over the size of the answer: machines differ in the last bits.
+   * How far two answers of one model may differ, as root mean square relative to that of the answer, since machines round differently.
    * Default 0.001.
    */
   rounding?: number
@@ -33,65 +33,52 @@ export interface ProbeOptions {
 export interface HttpOptions {
   /** The model's name on the server. */
   model: string
-  /** Its version. Default: whichever the server chooses; some refuse any. */
+  /** The model's version. Default: the server's choice; some servers accept none. */
   version?: string
   /** The outputs to use. Default: all. */
   outputs?: readonly string[]
-  /** Shapes, without the batch, of inputs and outputs whose metadata leaves lengths open, which may differ from query to query else. */
+  /** Shapes, without the batch, for inputs and outputs whose lengths are dynamic. Default: their lengths may differ from query to query. */
   shapes?: Readonly<Record<string, readonly number[]>>
-  /** Whether tensors travel as raw bytes. Default 'auto': where the server answers a first query in raw bytes. */
+  /** Whether tensors are sent as raw bytes. Default 'auto': if the server accepts a first query in raw bytes. */
   binary?: 'auto' | boolean
-  /** Sent with every request, for instance `authorization`. */
+  /** Headers of every request, for instance `authorization`. */
   headers?: Readonly<Record<string, string>>
-  /** Calls that the server is given at once: the worker's `slots`. Default: as many as pay, up to 256, which is measured. */
+  /** Concurrent calls to the server: the worker's `slots`. Default: measured, up to 256. */
   concurrency?: number
   /**
-   * Rows of several groups that the server may be given in one request, where its model and it take as many, which a first such query
-   * tells; whether that pays the predictor finds out by itself. Default 16, less for large inputs.
+   * Queries of several groups that the server may get in one request, if a first such request works; the predictor then measures whether
+   * batches pay. Default 16, fewer for large inputs.
    */
   maxBatch?: number
   /**
-   * Whether the server ends its work on a request whose connection is closed, which then is done where another server has answered first.
-   * Default false: it would be taken for free while it is at work.
+   * Whether the server stops an inference when the connection is closed. Connections are then closed when another server has answered
+   * first. Default false, since such a server would count as free while it still computes.
    */
   interruptible?: boolean
-  /** These servers are your own: what they answer is taken for the model's (see `verify.mode`). Default false. */
+  /** Whether these servers are your own, so that their answers are taken for the model's (see `verify.mode`). Default false. */
   trusted?: boolean
-  /** How long a server may take to be reached and to answer a first query. Default 60,000 ms. */
+  /** Milliseconds that a server may take to be reached and to answer a first query. Default 60,000. */
   timeoutMs?: number
-  /** How often an idle server is asked whether it is ready, which also keeps its connection. Default 3,000 ms. */
+  /** Interval of readiness checks of an idle server in milliseconds, which also keep its connection open. Default 3,000. */
   healthMs?: number
   /**
-   * A query whose answer tells one model from another: it is asked when a server is (re)connected and now and then, and one whose
-   * answer is not what it was gets no rows. `false` for models that do not answer the same twice.
+   * A query whose answer identifies the model. It is sent when a server is (re)connected and at intervals; a server whose answer has
+   * changed gets no queries. `false` for models whose answers vary.
    */
   probe?: false | ProbeOptions
-  /** Speaks HTTP instead of undici (Node) or the runtime's own fetch. */
+  /** Used for HTTP instead of undici (Node) or the runtime's own fetch. */
   fetch?: typeof globalThis.fetch
   /** TLS settings, in Node. */
   tls?: Tls
-  /** Told once per thing worth knowing. Default: console.warn. */
+  /** Called with each warning. Default: console.warn. */
   onWarning?: (text: string) => void
-  /** Time, for tests. Default: the system's. */
+  /** The clock, for tests. Default: the system's. */
   clock?: Clock
 }
 
 export const httpOptions = [
-  ...[
-    'model',
-    'version',
-    'outputs',
-    'shapes',
-    'binary',
-    'headers',
-    'concurrency',
-    'interruptible',
-    'trusted',
-    'maxBatch',
-    'timeoutMs',
-    'healthMs',
-  ],
-  ...['probe', 'fetch', 'tls', 'onWarning', 'clock'],
+  ...['model', 'version', 'outputs', 'shapes', 'binary', 'headers', 'concurrency', 'interruptible', 'trusted'],
+  ...['maxBatch', 'timeoutMs', 'healthMs', 'probe', 'fetch', 'tls', 'onWarning', 'clock'],
 ]
 
 const MOST_ROWS = 16
@@ -149,7 +136,7 @@ function checkShapes(shapes: HttpOptions['shapes'] = {}): NonNullable<HttpOption
   return shapes
 }
 
-/** Without a probe any two answers are alike, and nobody asks for one. */
+/** Without a probe all answers count as equal, and none is requested again. */
 function checkProbe(probe: unknown): { query?: QueryTensors | undefined; everyMs: number; rounding: number } {
   if (probe === false) return { everyMs: Number.POSITIVE_INFINITY, rounding: Number.POSITIVE_INFINITY }
   checkNames('probe', probe, ['query', 'everyMs', 'rounding'])

@@ -1,4 +1,4 @@
-/** The probe query, and what its answer tells of a model later: whether saved state is of it. */
+/** The probe query, and the saved form of its answer, by which a later process recognises the model of a saved state. */
 
 import { checksum } from '../../base/checksum'
 import { isReal, realsOf } from '../../base/element'
@@ -10,13 +10,13 @@ import { isClose, type ModelIdentity } from '../remote/model'
 import type { ModelWorker } from '../worker'
 import type { HttpSettings } from './options'
 
-/** Of an answer, all outputs together: enough to tell models apart, and little beside what is learned. */
+/** Saved values of an answer, over all outputs: enough to tell models apart, and small beside the saved state. */
 const MOST_VALUES = 4096
 
-/** What is saved of an output: `MOST_VALUES` real numbers at most, evenly over all of them; NaN and Inf as texts. */
+/** The saved form of an output: at most MOST_VALUES real numbers, evenly spaced; NaN and Inf as strings. */
 interface SavedOutput {
   shape: string
-  /** A checksum where they have to be equal. */
+  /** A checksum, if the values are not real and must be equal. */
   values: (number | string)[] | string
 }
 
@@ -24,13 +24,13 @@ export function queryFor(signature: Signature, { query }: HttpSettings['probe'])
   return query === undefined ? probeQuery(signature) : toTensors(query, signature.inputs)
 }
 
-/** As a server is asked. @throws what the worker throws */
+/** Sends the probe query to a worker that is no HTTP server. @throws the worker's errors */
 export async function identityOf(worker: ModelWorker, probe: HttpSettings['probe']): Promise<ModelIdentity> {
   const { signature, fingerprint } = worker
   return { signature, fingerprint, answer: await worker.infer(queryFor(signature, probe)) }
 }
 
-/** Compared as a fleet's models are; undefined where these need not answer the same twice. */
+/** The model's saved form, compared with the fleet's tolerance; undefined if answers may vary (`probe: false`). */
 export function probedOf(model: ModelIdentity, probe: HttpSettings['probe']): saved.Probed | undefined {
   const { rounding } = probe
   if (rounding === Number.POSITIVE_INFINITY) return undefined
@@ -46,7 +46,7 @@ export function probedOf(model: ModelIdentity, probe: HttpSettings['probe']): sa
     isOf(value, warn) {
       const before = value === undefined ? {} : saved.object('model.probed', value, ['query', 'outputs'])
       if (before.query !== query) {
-        warn?.('the saved state does not say of which model it is: it is taken for this one')
+        warn?.('the saved state does not name its model: it is used for this one')
         return false
       }
       const others = saved.list('model.probed.outputs', before.outputs, outputs.length, outputs.length)

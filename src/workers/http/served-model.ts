@@ -1,4 +1,4 @@
-/** The model that a server has: which it is, which it should be, how it is asked, and how many rows at once. */
+/** The model of a server: the found one, the expected one, its tensor format, and its batch size. */
 
 import { platform } from '#platform'
 import type { Cancellation } from '../../base/abort'
@@ -12,22 +12,22 @@ import { faultOf, type OipServer, type ServerCall, ServerError, type ServerReply
 import type { HttpSettings } from './options'
 import { probedOf, queryFor } from './probed'
 
-/** Input values of a batch, and what a single inference may take, for batches to be tried. */
+/** Limits for trying batches: input values of a batch, and the time of a single inference. */
 const MOST_VALUES = 2 ** 20
 const QUICK_MS = 1000
 
 export class ServedModel {
-  /** What it answered when it was inspected last; undefined before, and where the server's model cannot be used. */
+  /** The model at the last inspection; undefined before, and if that model cannot be used. */
   found: ModelIdentity | undefined
-  /** Rows that the server answered at once when it was inspected first. */
+  /** Largest batch that the server answered at its first inspection. */
   maxBatch = 1
-  /** The address that answered: several names of one address, and several models there, are one machine. */
+  /** The address that answered. Servers with the same address are one machine, whatever their names and models. */
   machine: string
-  /** What it should answer: at first what it did answer. */
+  /** The model that the server should have; by default the first one found. */
   #expected: ModelIdentity | undefined
-  /** What its reply to the probe query said of that. */
-  #told: Pick<ServerReply, 'version' | 'fingerprint'> = { version: undefined, fingerprint: undefined }
-  /** Whether it is asked in raw bytes; undefined until that is found out. */
+  /** The version and fingerprint in the expected model's reply to the probe query. */
+  #reported: Pick<ServerReply, 'version' | 'fingerprint'> = { version: undefined, fingerprint: undefined }
+  /** Whether queries are sent as raw bytes; undefined until that is found out. */
   #binary: boolean | undefined
 
   constructor(
@@ -38,7 +38,7 @@ export class ServedModel {
     this.machine = machineOf(url)
   }
 
-  /** By its answer to the probe query. */
+  /** From the answer to the probe query. */
   get scales(): readonly number[] | undefined {
     return this.found && sizesOf(this.found.answer, this.found.signature.outputs)
   }
@@ -63,26 +63,26 @@ export class ServedModel {
     this.#expected = identity
   }
 
-  /** The server may come back as another program: whether that takes raw bytes is found out anew. */
+  /** Tries the binary format anew, since the server may come back as another program. */
   forgetFormat(): void {
     this.#binary = undefined
   }
 
-  /** One for each query: its answer, or what is wrong with it. @throws ServerError; ApproxiferError PROTOCOL */
+  /** For each query its answer or an error. @throws ServerError; ApproxiferError PROTOCOL */
   infer(queries: readonly TensorList[], abort: ServerCall): Promise<ServerReply['outcomes']> {
     const { server, signature } = this
     return server.infer(queries, signature, this.#binary === true, abort).then((reply) => this.#own(reply))
   }
 
   #own(reply: ServerReply): ServerReply['outcomes'] {
-    const told = this.#told
+    const told = this.#reported
     const other = (['version', 'fingerprint'] as const).find((what) => reply[what] !== told[what])
     if (!other) return reply.outcomes
     const text = `${this.server.name} has ${other} '${reply[other]}' now instead of '${told[other]}'`
     throw new ServerError('WORKER', text, { replaced: true })
   }
 
-  /** Asks for its metadata and the probe query. @throws ApproxiferError MODEL where it is not what it should be; ServerError */
+  /** Requests the metadata and an answer to the probe query. @throws ApproxiferError MODEL if the model is not the expected one; ServerError */
   async inspect(abort: Cancellation): Promise<void> {
     const signature = await this.server.signature(abort).catch((error) => {
       if ((error as ApproxiferError).code === 'MODEL') this.found = undefined
@@ -103,7 +103,7 @@ export class ServedModel {
     if (isFirst && address) this.machine = machineOf(`http://${address}`)
     if (isFirst && isQuick && takesBatches) this.maxBatch = await this.#largestBatch(query, this.found, abort)
     if (!this.isExpected) throw this.difference()
-    this.#told = told
+    this.#reported = told
   }
 
   difference(): ApproxiferError {
@@ -112,7 +112,7 @@ export class ServedModel {
     return new ApproxiferError('MODEL', `${this.server.name} has another model (${what})`)
   }
 
-  /** Whether the model may not take what it is asked: any numbers are pixels, but not any integers are tokens. */
+  /** Whether the default probe query may be invalid for the model: any numbers are valid pixels, but not any integers are valid tokens. */
   #isGuessed(signature: Signature): boolean {
     return this.settings.probe.query === undefined && !hasVectors(signature)
   }
@@ -130,13 +130,13 @@ export class ServedModel {
       return await ask(true)
     } catch (error) {
       if (abort.aborted || faultOf(error).busy) throw error
-      // A server of another origin may have the extension, and not let pages use its header.
+      // A server of another origin may support the extension but not allow its header by CORS.
       if (!platform.isPage && (await this.server.announcesBinary(abort))) throw error
       return ask(false)
     }
   }
 
-  /** The most queries, of 16, 8, 4, 2, that it answers as it answers one: a server may take fewer than its metadata say. */
+  /** The largest of the batch sizes 16, 8, 4, 2 for which the server gives the probe's answer: it may accept less than its metadata say. */
   async #largestBatch(query: TensorList, identity: ModelIdentity, abort: Cancellation): Promise<number> {
     const { signature } = identity
     const { size } = new Payload(query)
@@ -160,7 +160,7 @@ export class ServedModel {
   }
 }
 
-/** An error of the model, not of the server. */
+/** Adds advice to an error that the model itself returned. */
 function hinted(error: unknown): unknown {
   if (!(error instanceof ServerError) || error.fault.down || error.fault.busy) return error
   const text = `${error.message}; the option probe.query says what to ask it in place of ones and zeros`

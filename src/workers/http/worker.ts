@@ -1,6 +1,6 @@
 /**
  * A worker behind HTTP: a server that speaks the Open Inference Protocol v2 (Triton, KServe, MLServer, OpenVINO Model Server, another
- * gateway). It is somebody else's: it is never restarted from here, only found gone, and tried again for ever.
+ * gateway). It is never restarted from here; while it is gone it is tried again for ever.
  */
 
 import { platform } from '#platform'
@@ -21,15 +21,15 @@ import { faultOf, OipServer, type ServerCall, type ServerReply } from './oip-ser
 import { checkHttpOptions, type HttpOptions, type HttpSettings } from './options'
 import { ServedModel } from './served-model'
 
-/** Calls at once, where nobody says how many: each has a connection. */
+/** Most concurrent calls if the option `concurrency` is not given; each has a connection. */
 const MOST_CALLS = 256
 
 /**
- * One server as a worker; resolves when it has answered a first query.
+ * Makes a worker of one server; resolves when it has answered a first query.
  *
- * @param url  of the server, in front of `/v2`
- * @throws TypeError, RangeError for a wrong option; ApproxiferError WORKER where it is not ready in time, MODEL for a model that cannot
- *   be used, PROTOCOL for what is no such server
+ * @param url  the server's base URL, without `/v2`
+ * @throws TypeError or RangeError for a wrong option; ApproxiferError WORKER if it is not ready in time, MODEL for a model that cannot
+ *   be used, PROTOCOL if it is no such server
  */
 export async function httpWorker(url: string | URL, options: HttpOptions): Promise<ModelWorker> {
   const checked = checkUrl('url', url)
@@ -49,7 +49,7 @@ export async function httpWorker(url: string | URL, options: HttpOptions): Promi
   try {
     return await new Promise((resolve, reject) => {
       let last = `${name} has not answered`
-      // This timer holds the process until then.
+      // This timer keeps the process alive until then.
       const cancel = clock.after(timeoutMs, () => reject(new ApproxiferError('WORKER', `${last} (${timeoutMs} ms)`)))
       onStart = (error) => {
         if (error) last = error.message
@@ -68,7 +68,7 @@ export async function httpWorker(url: string | URL, options: HttpOptions): Promi
   }
 }
 
-/** The warning of a server that is lost; whether it is given again if another was given before. */
+/** The warning for a lost server, and whether it is given even if the server was reported as lost before. */
 export function lossOf(name: string, { code, message }: ApproxiferError): [text: string, isNews: boolean] {
   if (code === 'MODEL') return [`${message}: it gets no rows until it answers as before`, true]
   const why = message.replace(`${name}: `, '').replace(`${name} `, 'it ')
@@ -80,6 +80,8 @@ type WorkerEvents = ServerEvents & { closed(): void }
 export class HttpWorker implements ModelWorker {
   onFree: (() => void) | undefined
   readonly name: string
+  readonly trusted: boolean
+  readonly interruptible: true | undefined
   readonly model: ServedModel
   readonly health: Health
   readonly #server: OipServer
@@ -94,6 +96,8 @@ export class HttpWorker implements ModelWorker {
     this.name = nameOf(url)
     this.#window = settings.concurrency ? undefined : new MeasuredWindow(MOST_CALLS)
     this.#allowance = new Allowance(settings.concurrency ?? MOST_CALLS)
+    this.trusted = settings.trusted
+    this.interruptible = settings.interruptible || undefined
     this.#settings = settings
     this.#onClosed = events.closed
     this.#server = new OipServer(connections, this.name, settings)
@@ -106,11 +110,11 @@ export class HttpWorker implements ModelWorker {
     connections.onDrop = (isUsual) => this.health.dropped(isUsual)
   }
 
-  /** It takes calls once it has been examined. @param url  checked */
+  /** Makes a worker, which takes calls once it has been examined. @param url  checked */
   static async make(url: string, settings: HttpSettings, events: WorkerEvents): Promise<HttpWorker> {
     const { fetch, concurrency = MOST_CALLS, tls } = settings
     const own = fetch ? undefined : await platform.connect?.(url, concurrency, tls)
-    // Called as a function of nothing: a browser's fetch refuses any other `this`.
+    // Wrapped in an arrow, since a browser's fetch must be called without `this`.
     const connections = own ?? fetchConnections(url, fetch ?? ((...args) => globalThis.fetch(...args)))
     return new HttpWorker(url, connections, settings, events)
   }
@@ -139,17 +143,9 @@ export class HttpWorker implements ModelWorker {
     return this.model.machine
   }
 
-  /** The address that it has answered from, whatever its name says; where the runtime tells none the host in its URL. */
+  /** The IP address that has answered; the host in the URL if the runtime does not tell addresses. */
   get origin(): string {
     return this.model.machine.replace(/:\d+$/, '')
-  }
-
-  get trusted(): boolean {
-    return this.#settings.trusted
-  }
-
-  get interruptible(): true | undefined {
-    return this.#settings.interruptible || undefined
   }
 
   get maxBatch(): number {
@@ -164,7 +160,7 @@ export class HttpWorker implements ModelWorker {
     return this.health.takesCalls && this.#open.size < this.slots
   }
 
-  /** Says which model it should have. Where it was found with that it is examined at once, and rows wait for that. */
+  /** Sets the model that the server should have. If it was found with that model it is examined at once, and queries wait for that. */
   expect(model: ModelIdentity): void {
     this.model.expect(model)
     if (!this.model.found) return
@@ -197,7 +193,7 @@ export class HttpWorker implements ModelWorker {
     this.#onClosed()
   }
 
-  /** @param aborts  what tells of each query's abort */
+  /** @param aborts  the abort of each query, in their order */
   #call(
     queries: readonly TensorList[],
     aborts: readonly (Abort | undefined)[],
@@ -210,10 +206,10 @@ export class HttpWorker implements ModelWorker {
     let wanted = queries.length
     return queries.map((_, i) => {
       const abort = aborts[i]
-      const own = queries.length > 1 ? new Cancellation() : undefined // one that waits alone is told by its call
+      const own = queries.length > 1 ? new Cancellation() : undefined // a single query is aborted with its call
       const forget = onAbort(abort, () => {
         const why = aborted(abort as Abort)
-        // Where nobody waits for another query the whole call is aborted, and rejects when that is known of the server.
+        // The last query's abort aborts the whole call, which rejects once the effect on the server's health is recorded.
         if (--wanted) own?.abort(why)
         else call.abort(why)
       })
@@ -239,7 +235,7 @@ export class HttpWorker implements ModelWorker {
     return this.free ? undefined : new ApproxiferError('OVERLOADED', `${this.name} takes no call now`)
   }
 
-  /** Of each query. What the call says about the server is known before anybody hears of the outcomes. */
+  /** Sends a call and returns each query's outcome. The server's health is updated before the outcomes are returned. */
   async #outcomes(queries: readonly TensorList[], call: ServerCall): Promise<ServerReply['outcomes']> {
     this.#open.add(call)
     const { clock } = this.#settings
@@ -271,7 +267,10 @@ export class HttpWorker implements ModelWorker {
     }
   }
 
-  /** All queries at once; where that fails and the server is not to blame each alone, so that one costs no other its answer. */
+  /**
+   * Sends all queries as one batch. If that fails and not because of the server, each is sent alone, so that one query does not fail the
+   * others.
+   */
   async #askAll(queries: readonly TensorList[], abort: ServerCall): Promise<ServerReply['outcomes']> {
     const throwUnlessTheirs = (error: unknown) => {
       const { down, busy, replaced } = faultOf(error)
@@ -293,7 +292,7 @@ export class HttpWorker implements ModelWorker {
     return outcomes
   }
 
-  /** Twice, on a new connection, where the server had closed an old one, if the server at its other end has the model. */
+  /** Sends a call. If a kept-alive connection was stale it is sent once more on a new one, provided the server still has the model. */
   async #askOnce(queries: readonly TensorList[], abort: ServerCall): Promise<ServerReply['outcomes']> {
     let outcomes: ServerReply['outcomes']
     try {

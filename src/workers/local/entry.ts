@@ -1,4 +1,4 @@
-/** What a local worker does: one model behind comlink. */
+/** Runs one model inside a worker thread, and serves it over comlink. */
 
 import { type Endpoint, expose } from 'comlink'
 import type { TensorList } from '../../base/tensor'
@@ -32,7 +32,7 @@ async function run(batch: TensorList): Promise<TensorList> {
   return model.run(batch)
 }
 
-/** To the thread that has started this one. */
+/** Serves calls from the thread that started this one. */
 export function serveModel(parent: Endpoint): void {
   answerQueries(parent, run)
   expose(host, parent)

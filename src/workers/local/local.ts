@@ -1,4 +1,4 @@
-/** Workers on this machine: one thread or Web Worker each, over comlink, watched and restarted. */
+/** Workers on this machine: each is a thread or Web Worker, called over comlink, watched and restarted. */
 
 import { platform } from '#platform'
 import { aborted, onAbort, orAborted } from '../../base/abort'
@@ -11,20 +11,24 @@ import type { ModelWorker } from '../worker'
 import { type LocalOptions, localOptions } from './options'
 import { LocalWorker } from './worker'
 
-/** Each takes 40 MB and a model: 500 on two cores took 20 GB, and the machine stood still. */
+/**
+ * Most threads: 64, or 16 a core if that is more. Each takes 40 MB and a copy of the model: 500 threads on two cores took 20 GB
+ * and froze the machine.
+ */
 const MOST_THREADS = 64
 const THREADS_A_CORE = 16
 
 /**
- * Starts workers, all with the same model bytes, shared where the runtime can. The first one starts alone:
- * a model that does not load is reported once and costs one thread.
+ * Starts workers that run the same model; they share its bytes where the runtime has shared memory. The first worker starts
+ * alone, so that a model that cannot be loaded is reported once and costs one thread.
  *
- * @throws RangeError for more threads than the machine can have; ApproxiferError MODEL or WORKER, after closing what had started; ABORTED by the signal
+ * @throws RangeError for more threads than allowed; ApproxiferError MODEL or WORKER, after closing the workers that had
+ *   started; ABORTED by the signal
  */
 export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]> {
   const { signal, ...given } = read(localOptions, '', options)
   const count = checkInteger('workers', options.workers, 1, mostThreads())
-  // Native code that all its threads have left does not load again: this one keeps it.
+  // A native addon cannot be loaded again after all threads that loaded it have exited: loading it in this thread prevents that.
   if (given.runtime === 'onnxruntime-node') await importOrt(given)
   if (signal?.aborted) throw aborted(signal)
   const reading = orAborted(signal, readModel(options.model, given.externalData))
@@ -36,7 +40,7 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   const end = () => Promise.all(workers.map((worker) => worker.close()))
   const forget = onAbort(signal, () => void end())
   try {
-    // The script of one tells of all: the others may merely be slow.
+    // Only the first worker reports a silent script: all run the same script, and the others may merely be slow.
     await first.start(guarded(onWarning)).catch(async (error) => {
       throw await asModelError(error, options.model, file.bytes)
     })
@@ -57,7 +61,7 @@ export function mostThreads(): number {
   return Math.max(MOST_THREADS, THREADS_A_CORE * (platform.cores ?? 1))
 }
 
-/** The same where several workers can read it without a copy each, if this runtime can. */
+/** Copies the model into shared memory, if this runtime has it, so that the workers need no copies of their own. */
 function shared({ bytes, weights, ...rest }: ModelFile): ModelFile {
   const others = Object.entries(weights).map(([name, data]) => [name, sharedBytes(data)] as const)
   return { ...rest, bytes: sharedBytes(bytes), weights: Object.fromEntries(others) }
@@ -71,7 +75,7 @@ function sharedBytes(bytes: Uint8Array): Uint8Array {
   return copy
 }
 
-/** Threads that share cores answer later than fewer would. */
+/** Warns about more threads than cores. */
 function crowded(count: number): string[] {
   const { cores } = platform
   if (cores === undefined || count <= cores) return []

@@ -1,10 +1,11 @@
 /**
- * Queries and answers in plain messages, beside comlink, which does the rest: its envelope for a call costs as much as a small
- * model does (LeNet on two threads: 8,100 answers a second in envelopes, 14,900 without). Answers come in the order of the
- * messages; one that brings several queries lets the model run once for all: each input is one tensor then, with all that the queries have for it.
- * Nothing is transferred: to send a copy takes less time than to make one and detach it, at every size. Large tensors are copied into memory that
- * both threads share, where the runtime has it, and that is used again and again: 150,528 values take both threads 80 us, a message with a copy 110 to 190.
- * What is in shared memory already, as the predictor's queries are, is not copied.
+ * Queries and answers as plain messages between threads. Comlink's envelope for a call costs as much as a small model: LeNet on
+ * two threads gives 8,100 answers a second with comlink, 14,900 without. Replies come in the order of the messages. A message may
+ * hold a batch of queries, which the model runs at once.
+ *
+ * Nothing is transferred: cloning a tensor is faster than copying and detaching it, at every size. Large tensors are copied into
+ * shared memory that is reused, where the runtime has it: 150,528 values take both threads 80 us together, against 110 to 190 for
+ * a cloned message. Tensors that are already in shared memory, such as the predictor's queries, are not copied.
  */
 
 import type { Endpoint } from 'comlink'
@@ -15,10 +16,10 @@ import { flawOf } from '../../base/payload'
 import { type AnyTensor, type Signature, type TensorList, tensorOf } from '../../base/tensor'
 import { LARGE } from '../worker'
 
-/** An error loses its code on the way between threads, so it crosses as plain data. */
+/** Errors lose their code when they are cloned between threads, so their code and message are sent as plain data. */
 export type Reply<T> = { value: T } | { code: Code; message: string }
 
-/** A tensor for each input or output, with what several queries have for it, and the batch dimension where the model has one. */
+/** One reply for the whole batch, or one for each query if the batch failed. Tensors have the batch dimension if the model has one. */
 type Answered = Reply<TensorList> | Reply<TensorList>[]
 
 export function plain(error: unknown, fallback: Code): { code: Code; message: string } {
@@ -26,7 +27,7 @@ export function plain(error: unknown, fallback: Code): { code: Code; message: st
   return { code, message }
 }
 
-/** @throws ApproxiferError what the reply says; PROTOCOL where it is none */
+/** @throws ApproxiferError with the reply's code and message; PROTOCOL if the value is not a reply */
 export function unwrap<T>(reply: Reply<T>): T {
   if (isAnswer(reply)) return reply.value
   const { code = 'PROTOCOL', message = 'the worker sent no reply' } = reply ?? {}
@@ -37,7 +38,7 @@ function isAnswer<T>(reply: Reply<T>): reply is { value: T } {
   return typeof reply === 'object' && reply !== null && 'value' in reply
 }
 
-/** In the thread: answers the queries of messages, one message after the other. */
+/** In the worker thread: runs the queries of messages, one message after the other. */
 export function answerQueries(parent: Endpoint, run: (batch: TensorList) => Promise<TensorList>): void {
   const tried = async (batch: TensorList): Promise<Reply<TensorList>> => {
     try {
@@ -49,28 +50,28 @@ export function answerQueries(parent: Endpoint, run: (batch: TensorList) => Prom
   const answer = async (batch: TensorList, count: number) => {
     const reply = await tried(batch)
     if (count === 1 || 'value' in reply) return parent.postMessage({ reply })
-    const replies: Reply<TensorList>[] = [] // what is wrong with one query must not cost the others their answers
+    const replies: Reply<TensorList>[] = [] // run each query alone, so that one invalid query does not fail the others
     for (let i = 0; i < count; i++) replies.push(await tried(batch.map((tensor) => oneOf(tensor, i, count))))
     parent.postMessage({ reply: replies })
   }
   let last = Promise.resolve()
   parent.addEventListener('message', (event) => {
     const { batch, count } = (event as MessageEvent).data ?? {}
-    if (Array.isArray(batch)) last = last.then(() => answer(batch, count)) // else comlink's
+    if (Array.isArray(batch)) last = last.then(() => answer(batch, count)) // other messages are comlink's
   })
 }
 
-/** At the other end: asks the thread. */
+/** In the main thread: sends queries to the worker thread and matches its replies. */
 export class ThreadCaller {
   readonly #thread: Endpoint
   readonly #share: (bytes: number) => SharedArrayBuffer | undefined
-  /** Messages without a reply, in order, and the shared memory that their tensors are in. */
+  /** Messages without a reply, in the order sent, each with the shared memory that holds its tensors. */
   readonly #waiting: { resolve: (answered: Answered) => void; lent: SharedArrayBuffer | undefined }[] = []
-  /** Shared memory that no message under way is in. */
+  /** Shared memory that can be reused. */
   readonly #unused: SharedArrayBuffer[] = []
   readonly #signature: Signature
 
-  /** @param share  makes memory that both threads share; undefined where the runtime has none, or the thread cannot read it */
+  /** @param share  allocates memory that both threads see; undefined if the runtime has none, or the thread cannot read it */
   constructor(thread: Endpoint, signature: Signature, share: (bytes: number) => SharedArrayBuffer | undefined) {
     this.#thread = thread
     this.#signature = signature
@@ -84,8 +85,8 @@ export class ThreadCaller {
     })
   }
 
-  /** Asks for all queries, of equal shapes, in one run of the model. @returns a reply for each, in their order */
-  async ask(queries: readonly TensorList[]): Promise<readonly Reply<TensorList>[]> {
+  /** Runs several queries of equal shapes as one batch. @returns a reply for each query, in their order */
+  async run(queries: readonly TensorList[]): Promise<readonly Reply<TensorList>[]> {
     const count = queries.length
     const { inputs, batched = true } = this.#signature
     const parts = inputs.map((_, i) => queries.map((query) => query[i].data))
@@ -105,12 +106,12 @@ export class ThreadCaller {
     return isAnswer(answered) ? this.#read(answered, count) : queries.map(() => answered as Reply<never>)
   }
 
-  /** @returns a reply for each of `count` queries */
+  /** Splits the batch's reply into a reply for each of `count` queries. */
   #read(reply: Reply<unknown>, count: number): Reply<TensorList>[] {
     if (!isAnswer(reply)) return [reply as Reply<never>]
     const { outputs, batched = true } = this.#signature
     const wanted = batched ? outputs.map((spec) => ({ ...spec, shape: [count, ...spec.shape] })) : outputs
-    const flaw = flawOf(reply.value, wanted, false) // a script of the user's own may have sent anything
+    const flaw = flawOf(reply.value, wanted, false) // a user's own worker script may send anything
     if (flaw) return Array.from({ length: count }, () => plain(flaw, 'PROTOCOL'))
     const answer = reply.value as TensorList
     return Array.from({ length: count }, (_, query) => ({
@@ -121,24 +122,27 @@ export class ThreadCaller {
     }))
   }
 
-  /** Shared memory of at least `bytes`: that of an answered message, if it is large enough. */
+  /** Shared memory of at least `bytes`: a reused buffer if it is large enough, else a new one. */
   #borrow(bytes: number): SharedArrayBuffer | undefined {
     const unused = this.#unused.pop()
     return unused && unused.byteLength >= bytes ? unused : this.#share(bytes)
   }
 }
 
-/** Whether it is one query's, in shared memory already. */
+/** Whether the batch is one query that is already in shared memory. */
 const isReady = (parts: readonly TensorData[]) => parts.length === 1 && isShared(parts[0])
 
-/** Of parts in shared memory, to where another typed array may begin, whatever its type. */
+/** Bytes that these parts take in shared memory, rounded up to 8 so that a typed array of any type can follow. */
 function bytesOf(parts: readonly TensorData[]): number {
   if (isReady(parts)) return 0
   const bytes = parts.reduce((sum, data) => sum + (isNumeric(data) ? data.byteLength : 0), 0)
   return Math.ceil(bytes / 8) * 8
 }
 
-/** What several queries have for one input: in shared memory from a byte on, or in a buffer of its own, since a part of one would be sent as a whole. */
+/**
+ * Joins one input of all queries, in shared memory from `from` on if there is any. Else a view is copied into its own buffer,
+ * since cloning a view clones its whole buffer.
+ */
 function sentData(parts: readonly TensorData[], lent: SharedArrayBuffer | undefined, from: number): TensorData {
   const [first] = parts
   if (isReady(parts)) return first
@@ -157,18 +161,18 @@ function sentData(parts: readonly TensorData[], lent: SharedArrayBuffer | undefi
   return first.byteLength < first.buffer.byteLength ? (first.slice() as NumericData) : first
 }
 
-/** One query's part of a tensor that `count` queries share; a view. */
+/** A view of one query's part of a tensor that holds `count` queries. */
 function oneOf({ data, shape, ...rest }: AnyTensor, query: number, count: number): AnyTensor {
   if (count === 1) return { data, shape, ...rest }
   const each = data.length / count
   return { ...rest, data: partOf(data, query * each, each), shape: [1, ...shape.slice(1)] }
 }
 
-/** Neither an object with an `id` nor a handler's reply: comlink passes over it. */
+/** The message by which a worker script reports that it runs. Comlink ignores plain strings. */
 const HELLO = 'approxifer/worker runs'
 
-/** A script that is there at all has said hello by then. */
-const PATIENCE_MS = 2000
+/** A script that could be loaded at all has sent HELLO after this time. */
+const HELLO_TIMEOUT_MS = 2000
 
 const ADVICE =
   "; nothing shows that its script runs 'approxifer/worker'. Where a bundler or server does not find it, write a " +
@@ -176,20 +180,23 @@ const ADVICE =
   "Vite needs worker: { format: 'es' } and, for its dev server, optimizeDeps: { exclude: ['approxifer', 'onnxruntime-web'] }. " +
   'Recipes: https://github.com/approxifer/approxifer/blob/main/docs/bundlers.md'
 
-/** Shows that a worker's script runs, long before its model is loaded. */
+/** Reports that the worker's script runs, long before its model is loaded. */
 export function sayHello(parent: Endpoint): void {
   parent.postMessage(HELLO)
 }
 
 /**
- * Listens for the hello of a worker that was just made.
+ * Waits for HELLO from a new worker.
  *
- * @param onSilence  told once, if nothing comes for long; a worker of the user's own need not say hello
- * @returns `advice`: what to add to a sentence about the worker, empty once it said hello; `stop` ends the waiting
+ * @param onSilence  called once if nothing comes for HELLO_TIMEOUT_MS; a user's own worker script need not send HELLO
+ * @returns `advice` to append to error messages about the worker, empty once HELLO came; `stop` ends the waiting
  */
 export function awaitHello(worker: Endpoint, onSilence: (text: string) => void) {
   const hello = { advice: ADVICE, stop: () => clearTimeout(timer) }
-  const timer = setTimeout(() => onSilence(`a worker has been silent for ${PATIENCE_MS} ms${ADVICE}`), PATIENCE_MS)
+  const timer = setTimeout(
+    () => onSilence(`a worker has been silent for ${HELLO_TIMEOUT_MS} ms${ADVICE}`),
+    HELLO_TIMEOUT_MS,
+  )
   worker.addEventListener('message', (event) => {
     if ((event as MessageEvent).data !== HELLO) return
     hello.advice = ''

@@ -1,4 +1,4 @@
-/** What `localWorkers` may be asked. */
+/** Options of `localWorkers`. */
 
 import { checkSignal } from '../../base/abort'
 import { checkFunction, MOST_MS } from '../../base/check'
@@ -7,13 +7,13 @@ import type { OnnxOptions } from '../onnx/options'
 import { onnxOptions } from '../onnx/options'
 
 export interface ThreadOptions extends OnnxOptions {
-  /** Calls that may wait in a worker behind the one that runs. Default 2. */
+  /** Calls that may wait in a worker behind the running one. Default 2. */
   maxPending?: number
-  /** How long a worker may take to load and warm up. Default 60,000 ms. */
+  /** Longest time in milliseconds for loading the model and running it once. Default 60,000. */
   startMs?: number
-  /** Makes the thread (Node) or Web Worker (browser) to run `approxifer/worker` in, for bundlers that need to see it. */
+  /** Makes the thread (Node) or Web Worker (browser) that runs `approxifer/worker`, for bundlers that must see the constructor call. */
   createWorker?: () => unknown
-  /** Ends the start: it rejects with ABORTED, and its threads are no more. Means nothing once they have loaded. */
+  /** Aborts the start: it rejects with ABORTED, and its threads are stopped. Has no effect once the workers have started. */
   signal?: AbortSignal
 }
 
@@ -22,7 +22,7 @@ export interface LocalOptions extends ThreadOptions {
   model: string | URL | Uint8Array
   /** How many workers: at most 64, or 16 a core. */
   workers: number
-  /** Told once per thing worth knowing: about the model, or a worker script that keeps silent. Default: console.warn. */
+  /** Called with each warning about the model or a worker script that does not respond. Default: console.warn. */
   onWarning?: (text: string) => void
 }
 

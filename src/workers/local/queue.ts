@@ -1,4 +1,4 @@
-/** The calls of one thread: one runs, the next is there already, a few wait, and each settles. Points 1 to 4 of the contract live here. */
+/** The call queue of one thread: one batch runs, the next one has been sent, a few wait. Implements rules 1 to 4 of `ModelWorker`. */
 
 import type { Abort } from '../../base/abort'
 import { ApproxiferError, asError } from '../../base/errors'
@@ -6,10 +6,13 @@ import type { TensorList } from '../../base/tensor'
 import { OpenCall } from '../open-call'
 import { type Reply, unwrap } from './messages'
 
-/** Batches that a thread has at a time: while it runs one, the next is on its way, which takes as long as a small model. */
+/**
+ * Batches that are sent to a thread at a time. The second one is transferred while the first runs, since a transfer takes as long
+ * as a small model.
+ */
 const AHEAD = 2
 
-/** Sends the thread queries that go through the model together: a reply for each, in their order. May reject, may never settle. */
+/** Runs queries as one batch in the thread; resolves to a reply for each, in their order. May reject; may never settle. */
 type Send = (queries: readonly TensorList[]) => Promise<readonly Reply<TensorList>[]>
 
 export class CallQueue {
@@ -17,7 +20,7 @@ export class CallQueue {
   #waiting: OpenCall[][] = []
   #running: OpenCall[][] = []
 
-  /** @param maxPending  batches, of one query or more, that may wait behind the one that runs */
+  /** @param maxPending  batches that may wait behind the running one */
   constructor(
     private readonly send: Send,
     private readonly maxPending: number,
@@ -31,7 +34,7 @@ export class CallQueue {
     return this.#waiting.length > 0 || this.#running.some((batch) => batch.some(isOpen))
   }
 
-  /** Takes queries that go through the model together; each has an outcome of its own. */
+  /** Adds queries that go through the model as one batch; each has its own outcome. */
   push(queries: readonly TensorList[], aborts: readonly (Abort | undefined)[] = []): Promise<TensorList>[] {
     const { full } = this
     const calls = queries.map((query, i) => new OpenCall(query, aborts[i], () => this.#aborted()))
@@ -45,7 +48,7 @@ export class CallQueue {
     return calls.map(({ answer }) => answer)
   }
 
-  /** Rejects every open call; an answer that still comes to one of them is dropped. */
+  /** Rejects every open call; late answers to them are dropped. */
   fail(error: ApproxiferError): void {
     const open = [...this.#running, ...this.#waiting]
     this.#running = []
@@ -65,7 +68,7 @@ export class CallQueue {
 
   #done(batch: OpenCall[], replies: readonly Reply<TensorList>[] | ApproxiferError): void {
     const at = this.#running.indexOf(batch)
-    if (at < 0) return // the queue failed meanwhile
+    if (at < 0) return // `fail` has emptied the queue meanwhile
     this.#running.splice(at, 1)
     batch.forEach((call, i) => {
       if (isOpen(call)) call.settle(replies instanceof ApproxiferError ? replies : outcomeOf(replies[i]))
@@ -74,7 +77,7 @@ export class CallQueue {
     this.onFree?.()
   }
 
-  /** Calls that wait leave their batches; one that the thread has keeps it busy until its answer comes. */
+  /** Removes aborted calls that still wait. An aborted call that was sent keeps the thread busy until its answer comes. */
   #aborted(): void {
     this.#waiting = this.#waiting.map((batch) => batch.filter(isOpen)).filter(({ length }) => length)
     this.onFree?.()

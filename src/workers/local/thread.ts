@@ -1,4 +1,4 @@
-/** One thread that runs the model, from its spawn to its end: a worker that restarts makes another. */
+/** One thread that runs the model, from its start to its end. A restarted worker makes a new one. */
 
 import { type Remote, releaseProxy, wrap } from 'comlink'
 import { platform } from '#platform'
@@ -17,22 +17,25 @@ import { CallQueue } from './queue'
 export class ModelThread {
   onFree: (() => void) | undefined
   answered = false
-  /** Once it is warm. From then on the thread alone keeps no process alive. Rejects, and is stopped, where it fails. */
+  /**
+   * Resolves when the model is loaded and warmed up; from then on an idle thread does not keep the process alive. Rejects, after
+   * stopping the thread, if loading fails.
+   */
   readonly loaded: Promise<Loaded>
   readonly #thread: Thread
   readonly #hello: ReturnType<typeof awaitHello>
-  /** Kept, since a collected proxy may stop its thread. */
+  /** Kept referenced, since comlink may stop the thread when its proxy is garbage-collected. */
   readonly #remote: Remote<ModelHost>
   #queue: CallQueue | undefined
   #fail: (error: ApproxiferError) => void = () => {}
   #gone: Promise<void> | undefined
 
   /**
-   * @param name       of its worker, for errors
-   * @param model      its file, shared where the runtime can
-   * @param onDeath    told why, at most once; not after `stop`
-   * @param onSilence  told if its script says nothing for long; must not throw
-   * @throws ApproxiferError WORKER where no thread can be made
+   * @param name  of its worker, for error messages
+   * @param model  the model's file, in shared memory where the runtime has it
+   * @param onDeath  called at most once with the reason if the thread dies; not after `stop`
+   * @param onSilence  called if the thread's script does not respond; must not throw
+   * @throws ApproxiferError WORKER if the thread cannot be made
    */
   constructor(
     private readonly name: string,
@@ -60,7 +63,7 @@ export class ModelThread {
       this.#fail = reject
     })
     const late = setTimeout(() => this.#fail(this.#error(`did not start within ${startMs} ms`)), startMs)
-    const { outputs, inputShapes, wasmPaths, providers, runtime } = options // what can cross between threads
+    const { outputs, inputShapes, wasmPaths, providers, runtime } = options // only options that can be cloned between threads
     try {
       const onnx = { outputs, inputShapes, wasmPaths, providers, runtime }
       const loading = this.#remote.load(model, onnx) as Promise<Reply<Loaded>>
@@ -83,11 +86,11 @@ export class ModelThread {
   }
 
   #makeQueue({ signature }: Loaded, maxPending: number, runtime: OnnxOptions['runtime']): CallQueue {
-    const isNative = runtime === 'onnxruntime-node' // which takes no shared memory
+    const isNative = runtime === 'onnxruntime-node' // native code cannot read shared memory
     const share = (bytes: number) => (isNative ? undefined : platform.memory(bytes))
     const caller = new ThreadCaller(this.#thread.endpoint, signature, share)
     const ask = async (queries: readonly TensorList[]) => {
-      const replies = await caller.ask(queries)
+      const replies = await caller.run(queries)
       this.answered ||= replies.some((reply) => reply && 'value' in reply)
       return replies
     }
@@ -99,19 +102,22 @@ export class ModelThread {
     return queue
   }
 
-  /** As that of `CallQueue`, once it has loaded. While anybody waits for an answer it keeps the process alive. */
+  /** Adds queries to the thread's queue, see `CallQueue.push`; call it after `loaded`. Open calls keep the process alive. */
   push(queries: readonly TensorList[], aborts?: readonly (Abort | undefined)[]): Promise<TensorList>[] {
     const queue = this.#queue as CallQueue
     const answers = queue.push(queries, aborts)
-    if (queue.wanted) this.#thread.hold(true) // not where all are refused
+    if (queue.wanted) this.#thread.hold(true) // not if all queries were refused
     return answers
   }
 
-  /** Rejects what it has with this error, its loading too; resolves when the thread is gone. May be called twice. */
+  /**
+   * Stops the thread and rejects its open calls, and `loaded`, with this error. Resolves when the thread has ended. May be called
+   * twice.
+   */
   stop(error: ApproxiferError): Promise<void> {
     this.#fail(error)
     this.#queue?.fail(error)
-    if (!this.#gone) this.#remote[releaseProxy]() // else comlink keeps the endpoint, and thereby this worker and its listeners
+    if (!this.#gone) this.#remote[releaseProxy]() // otherwise comlink's listeners would keep this object in memory
     this.#gone ??= this.#thread.terminate()
     return this.#gone
   }

@@ -1,4 +1,4 @@
-/** A worker on this machine: it restarts its thread when that dies, and waits longer each time. */
+/** A worker that runs the model in a thread of this machine, and restarts the thread with backoff when it dies. */
 
 import { platform } from '#platform'
 import { type Abort, abortOf } from '../../base/abort'
@@ -11,13 +11,13 @@ import type { ThreadSettings } from './options'
 import { ModelThread } from './thread'
 
 /**
- * Rows that go through the model in one run at most, and their values together: more would gain little (LeNet: 20 % more
- * rows a second by 2 in one run, 38 % by 4, 40 % by 16), and copying them would hold the sender up.
+ * Limits of a batch: queries, and input values of all of them. Larger batches gain little (LeNet: 20 % more queries a second by
+ * batches of 2, 38 % by 4, 40 % by 16), and copying them would block the sender.
  */
 const MOST_ROWS = 16
 const MOST_VALUES = 2 ** 18
 
-/** Wait before the n-th restart in a row: 100 ms, 200 ms, ... up to this. */
+/** Exponential backoff: 100 ms before the first restart, doubled for each further one in a row, up to a minute. */
 const FIRST_BACKOFF_MS = 100
 const MOST_BACKOFF_MS = 60_000
 
@@ -25,12 +25,24 @@ export class LocalWorker implements ModelWorker {
   onFree: (() => void) | undefined
   readonly name: string
   readonly fingerprint: string
+  readonly trusted = true
+  readonly takesNext = true
+  /** A running inference cannot be interrupted; only the whole thread can be stopped. */
+  readonly interruptible = false
+  readonly sharedMemory: ModelWorker['sharedMemory']
+  // Assigned from `Loaded` by `start`.
+  declare readonly signature: Signature
+  declare readonly warnings: readonly string[]
+  declare readonly repeats: boolean
+  declare readonly scales: readonly number[]
+  declare readonly hints: ModelWorker['hints']
+  declare readonly sequence: ModelWorker['sequence']
+  declare readonly batches: boolean
   readonly #file: ModelFile
   readonly #options: ThreadSettings
-  #loaded: Loaded | undefined
   #thread: ModelThread | undefined
   #state: 'starting' | 'ready' | 'down' | 'closed' = 'starting'
-  /** Threads in a row that have died without an answer. */
+  /** Threads in a row that died without an answer. */
   #failures = 0
   #timer: ReturnType<typeof setTimeout> | undefined
 
@@ -39,9 +51,10 @@ export class LocalWorker implements ModelWorker {
     this.fingerprint = model.fingerprint
     this.#file = model.file
     this.#options = options
+    this.sharedMemory = options.runtime === 'onnxruntime-node' ? undefined : platform.memory // native code cannot read it
   }
 
-  /** Resolves when it takes calls. @throws ApproxiferError MODEL, WORKER; CLOSED where it was closed meanwhile */
+  /** Resolves when it takes calls. @throws ApproxiferError MODEL or WORKER; CLOSED if it was closed meanwhile */
   async start(onSilence?: (text: string) => void): Promise<void> {
     this.#state = 'starting'
     const onDeath = (why: string) => {
@@ -49,63 +62,20 @@ export class LocalWorker implements ModelWorker {
     }
     const thread = new ModelThread(this.name, this.#file, this.#options, onDeath, onSilence)
     this.#thread = thread
-    this.#loaded = await thread.loaded
+    Object.assign(this, (await thread.loaded) satisfies Loaded)
     if ((this.#state as string) === 'closed') throw new ApproxiferError('CLOSED', `${this.name} was closed`)
     thread.onFree = () => this.onFree?.()
     this.#state = 'ready'
-  }
-
-  get trusted(): true {
-    return true
-  }
-
-  get signature(): Signature {
-    return (this.#loaded as Loaded).signature
-  }
-
-  get warnings(): readonly string[] {
-    return (this.#loaded as Loaded).warnings
   }
 
   get free(): boolean {
     return this.#state === 'ready' && !this.#thread?.full
   }
 
-  /** A thread that runs a model cannot be told to stop, only be stopped. */
-  get interruptible(): boolean {
-    return false
-  }
-
-  get takesNext(): boolean {
-    return true
-  }
-
-  /** Native code takes no shared memory. */
-  get sharedMemory(): ModelWorker['sharedMemory'] {
-    return this.#options.runtime === 'onnxruntime-node' ? undefined : platform.memory
-  }
-
-  get repeats(): boolean {
-    return (this.#loaded as Loaded).repeats
-  }
-
-  get scales(): readonly number[] {
-    return (this.#loaded as Loaded).scales
-  }
-
-  get hints(): ModelWorker['hints'] {
-    return (this.#loaded as Loaded).hints
-  }
-
-  get sequence(): ModelWorker['sequence'] {
-    return (this.#loaded as Loaded).sequence
-  }
-
-  /** More than one where the model's batch dimension is dynamic, and what a batch has no influence on one query's answer. */
+  /** Above 1 if the model's batch dimension is dynamic and batching was found not to change its answers. */
   get maxBatch(): number {
-    const { batches, signature } = this.#loaded as Loaded
-    const values = rowLength(signature.inputs) || 1 // NaN where lengths differ: few of these models take images
-    return batches ? Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_VALUES / values))) : 1
+    const values = rowLength(this.signature.inputs) || 1 // NaN for dynamic shapes, which are seldom images
+    return this.batches ? Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_VALUES / values))) : 1
   }
 
   infer(query: TensorList, options: { signal?: AbortSignal } = {}): Promise<TensorList> {
@@ -147,14 +117,13 @@ export class LocalWorker implements ModelWorker {
     this.#restartLater()
   }
 
-  /** A worker to be restarted keeps no process alive. */
   #restartLater(): void {
     const wait = Math.min(FIRST_BACKOFF_MS * 2 ** this.#failures++, MOST_BACKOFF_MS)
     this.#timer = setTimeout(() => void this.#restart(), wait)
     if (typeof this.#timer === 'object') this.#timer.unref()
   }
 
-  /** A failed restart counts like a death; only a model that no longer loads ends it. */
+  /** Starts a new thread. A failed restart is tried again later, unless the model itself can no longer be loaded. */
   async #restart(): Promise<void> {
     try {
       await this.start()

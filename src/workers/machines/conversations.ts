@@ -1,36 +1,36 @@
-/** Where answers to a gateway arrive: each conversation has an address of its own that cannot be guessed. */
+/** Addresses for replies to a gateway: each call gets an address that cannot be guessed. */
 
 import { randomToken } from '../../base/random-token'
 import type { Link } from './link'
 
 export interface Conversation {
-  /** Where replies go. */
+  /** The address of the replies. */
   readonly to: string
-  /** @throws where the link is closed */
+  /** @throws if the link is closed */
   send(bytes: Uint8Array): void
-  /** Whatever still comes is not heard. */
+  /** Drops all later replies. */
   close(): void
 }
 
-/** A reply; undefined where nobody listens at the other end. */
-type Heard = (reply: Uint8Array | undefined) => void
+/** Called with each reply; with undefined if no one listens at the worker's address. */
+type OnReply = (reply: Uint8Array | undefined) => void
 
 export class Conversations {
-  /** By their addresses. */
-  readonly #open = new Map<string, Heard>()
+  /** Handlers by reply address. */
+  readonly #open = new Map<string, OnReply>()
 
-  /** @param gateway  its public key */
+  /** @param gateway  the gateway's public key */
   constructor(
     private readonly link: Link,
     private readonly gateway: string,
   ) {
-    link.listen(link.addresses.replies(gateway), ({ to, bytes, isUnheard }) => {
-      this.#open.get(to)?.(isUnheard ? undefined : bytes)
+    link.listen(link.addresses.replies(gateway), ({ to, bytes, hasNoListener }) => {
+      this.#open.get(to)?.(hasNoListener ? undefined : bytes)
     })
   }
 
-  /** @param worker  the address of the other end */
-  open(worker: string, heard: Heard): Conversation {
+  /** @param worker  the worker's address */
+  open(worker: string, heard: OnReply): Conversation {
     const to = this.link.addresses.reply(this.gateway, randomToken())
     this.#open.set(to, heard)
     return {

@@ -1,4 +1,4 @@
-/** One worker of a machine in a fleet: it listens for rows, and says how it is. */
+/** One worker of a machine in a fleet: connects its heartbeats, verifier and responder to the link. */
 
 import type { ModelWorker } from '../worker'
 import { FrameVerifier } from './frame-verifier'
@@ -9,24 +9,24 @@ import type { MachineSettings } from './options'
 import { type MachineKeys, Publisher } from './publisher'
 import { Responder } from './responder'
 
-/** What the workers of one machine share. */
+/** The state that the workers of one machine share. */
 export interface MachineState {
-  /** Of all its workers that are not down. */
+  /** Applies to all workers that are not down. */
   readonly state: 'up' | 'draining' | 'gone'
-  /** Counts its connections. */
+  /** Number of the connection, counted from 1. */
   readonly connection: number
   readonly identity: string
-  /** Whether that is its key. */
+  /** Whether the identity is the machine's public key. */
   readonly signed: boolean
 }
 
 export class Endpoint {
   readonly publisher: Publisher
   readonly responder: Responder
-  /** Of its heartbeats. */
+  /** The address of its heartbeats. */
   readonly #heartbeat: string
 
-  /** @param keys  undefined: nothing is signed, and any frame counts */
+  /** @param keys  undefined: heartbeats are not signed, and frames need no MAC */
   constructor(
     private readonly name: string,
     readonly worker: ModelWorker,
@@ -57,7 +57,6 @@ export class Endpoint {
       ...{ version: VERSION, name: this.name, identity, everyMs: this.settings.beatMs, connection },
       state: state === 'up' && isDown ? 'down' : state,
       ...{ open, slots, ms, signature, fingerprint, interruptible, scales },
-      traced: true,
     }
     this.publisher.beat(this.#heartbeat, beat)
   }

@@ -1,6 +1,6 @@
 /**
- * Workers on machines that call home, found by their heartbeats, whatever carries their messages. Each has an address of its own, so that the
- * predictor chooses the worker of each row; `machine.ts` is the other end.
+ * Workers on machines that connect to the gateway themselves, over any link, and are found by their heartbeats. Each worker has its own
+ * address, so that the predictor chooses the worker of each query. `machine.ts` is the other end.
  */
 
 import { fingerprintOf, readModel } from '../onnx/model-file'
@@ -19,16 +19,16 @@ import type { Verify } from './signed-heartbeat'
 import { type FleetGateway, MachineWorker, type Peer } from './worker'
 
 export interface MachineChanges extends AsyncIterableIterator<Change> {
-  /** Messages that came in the names of workers without their signatures or MACs, or a second time: they were dropped. */
+  /** Messages that were dropped because their signature or MAC was missing or wrong, or because they were replayed. */
   readonly forged: number
 }
 
 /**
- * The workers of a fleet, for a predictor's option `workers`. The link is opened when the first change is asked for, and closed with the
- * iteration.
+ * The workers of a fleet, for a predictor's option `workers`. The link is opened when the first change is read, and closed when the
+ * iteration ends.
  *
- * @param open  a link that is this fleet's alone
- * @returns the iteration throws ApproxiferError MODEL where the model cannot be read, and what `open` throws
+ * @param open  opens a link for this fleet alone
+ * @returns the iteration throws ApproxiferError MODEL if the model cannot be read, and the errors of `open`
  */
 export function machineWorkers(settings: FleetSettings, open: () => Promise<Link>): MachineChanges {
   const { clock, report: warn, forgeries } = settings
@@ -43,21 +43,21 @@ export function machineWorkers(settings: FleetSettings, open: () => Promise<Link
   return Object.defineProperty(fleet.changes, 'forged', { get: () => forgeries.count }) as unknown as MachineChanges
 }
 
-/** How often silence is measured. */
+/** How often workers are checked for missed heartbeats. */
 const SWEEP_MS = 100
-/** Heartbeats' times after which a worker with open calls is asked whether it is there. */
+/** A worker with open calls is pinged when its heartbeat is later than this many intervals. */
 const ASK_AFTER = 1.3
 
 class MachineFleet implements FleetGateway {
   readonly conversations: Conversations
-  /** By name. Closed ones stay for as long as they are heard, so that they do not join again. */
+  /** Workers by name. A closed worker stays while it sends heartbeats, so that it does not join again. */
   readonly #workers = new Map<string, MachineWorker>()
   readonly #refused = new RefusedWorkers()
   readonly #handshakes: Handshakes
   readonly #heartbeats: HeartbeatVerifier
-  /** Which models machines have: kept as it changes, since a heartbeat must not take longer the more workers there are. */
+  /** The model of each machine, updated incrementally so that a heartbeat costs the same however many workers there are. */
   readonly #census = new Census<string>()
-  /** When the connection broke; undefined: it is there. */
+  /** When the connection broke; undefined while it is connected. */
   #lostAt: number | undefined
   #cancelSweep: () => void = () => {}
 
@@ -70,20 +70,19 @@ class MachineFleet implements FleetGateway {
     this.conversations = new Conversations(link, macs.own)
     this.#handshakes = new Handshakes(this, (beat, peer) => this.#proven(beat, peer))
     const known = (name: string) => this.#workers.get(name)
-    this.#heartbeats = new HeartbeatVerifier(link, settings, known, (beat, verify) => this.#believe(beat, verify))
+    this.#heartbeats = new HeartbeatVerifier(link, settings, known, (beat, verify) => this.#receive(beat, verify))
     this.#census.liars = fleet.liars ?? 0
     link.listen(link.addresses.heartbeats, (message) => this.#heartbeats.hear(message))
     link.follow({
       lost: () => this.#interrupted(),
       back: () => this.#resumed(),
       ended: () => this.#ended(),
-      left: (worker) => this.#left(worker),
     })
     link.say(link.addresses.rollCall)
     this.#sweepLater()
   }
 
-  /** @returns undefined where nobody wants it any more */
+  /** @returns undefined if the reader has ended the iteration meanwhile */
   static async open(
     open: () => Promise<Link>,
     settings: FleetSettings,
@@ -104,7 +103,7 @@ class MachineFleet implements FleetGateway {
     await this.link.close()
   }
 
-  /** The connection was closed for good: the workers leave. */
+  /** The connection was closed for good: all workers leave. */
   #ended(): void {
     if (this.fleet.changes.isOver) return
     const why = 'the connection was closed'
@@ -114,26 +113,26 @@ class MachineFleet implements FleetGateway {
     this.fleet.changes.end()
   }
 
-  // What workers say.
+  // Heartbeats.
 
-  #believe(beat: Heartbeat, verify?: Verify): void {
+  #receive(beat: Heartbeat, verify?: Verify): void {
     if (this.fleet.changes.isOver) return
     const { name, fingerprint } = beat
     const known = this.#workers.get(name)
     const isIts = known?.signed === beat.signed && (!beat.signed || known.identity === beat.identity)
-    if (!known) this.#heardNew(beat, verify)
+    if (!known) this.#receiveNew(beat, verify)
     else if (isIts && isAgain(known.beat, beat)) return
-    else if (isIts && fingerprint === known.fingerprint) this.#heardAgain(known, beat)
+    else if (isIts && fingerprint === known.fingerprint) this.#receiveKnown(known, beat)
     else if (isIts) {
       this.#remove(known, 'has another model now')
-      this.#heardNew(beat, verify)
+      this.#receiveNew(beat, verify)
     } else if (known.signed) this.settings.forgeries.drop(name)
-    else this.#heardNew(beat, verify)
+    else this.#receiveNew(beat, verify)
     this.#reconsider()
   }
 
-  /** Of a worker that has not joined, or of one with a key that bears the name of one without. */
-  #heardNew(beat: Heartbeat, verify: Verify | undefined): void {
+  /** A heartbeat of a worker that has not joined, or of a signed worker whose name an unsigned worker uses. */
+  #receiveNew(beat: Heartbeat, verify: Verify | undefined): void {
     const { name, state, fingerprint } = beat
     const refused = this.#refused.get(name)
     const isIts = refused !== undefined && isOneAs(refused.beat, beat)
@@ -145,20 +144,20 @@ class MachineFleet implements FleetGateway {
     else this.#handshakes.hear(beat, verify)
   }
 
-  /** A newcomer has proven its name, or has no key. A worker without a key gives way to one with a key, whose name it may have taken. */
+  /** A new worker has completed its handshake. An unsigned worker is removed if a signed worker has the same name. */
   #proven(beat: Heartbeat, peer: Peer | undefined): void {
     if (this.fleet.changes.isOver) return
     const known = this.#workers.get(beat.name)
     if (known && (known.signed || !beat.signed)) return
-    if (known) this.#remove(known, 'gave way to one that has a key')
+    if (known) this.#remove(known, 'was replaced by a worker with a key and the same name')
     this.#join(beat, peer)
     this.#reconsider()
   }
 
-  #heardAgain(worker: MachineWorker, beat: Heartbeat): void {
+  #receiveKnown(worker: MachineWorker, beat: Heartbeat): void {
     const { isClosed, name } = worker
     const before = worker.beat.state
-    worker.hear(beat)
+    worker.receive(beat)
     if (isClosed) {
       if (beat.state === 'gone') this.#workers.delete(name)
     } else if (beat.state === 'gone') this.#remove(worker, 'has left')
@@ -175,7 +174,7 @@ class MachineFleet implements FleetGateway {
     if (this.#workers.size >= MOST_WORKERS) {
       return this.settings.warn(`${name} is one worker too many: ${MOST_WORKERS} are known`)
     }
-    this.#refused.delete(name) // or it joins again when the others of its model do
+    this.#refused.delete(name) // otherwise it would join again when its model becomes the fleet's
     this.fleet.model ??= fingerprint
     this.#census.own = this.fleet.model
     this.#refused.signature ??= JSON.stringify(beat.signature)
@@ -185,7 +184,7 @@ class MachineFleet implements FleetGateway {
     this.fleet.join(worker)
   }
 
-  /** Whether its model is the fleet's; of one that does not say its model that is believed, unless the caller wants to know. */
+  /** Whether the worker has the fleet's model. A worker without a fingerprint is accepted unless the caller has chosen the model. */
   #isOurs({ fingerprint }: Heartbeat): boolean {
     const { model, isApart } = this.fleet
     if (isApart && !this.settings.isFixed) return true
@@ -205,7 +204,7 @@ class MachineFleet implements FleetGateway {
     this.#census.forget(name)
   }
 
-  /** A worker counts for its model, also one that was refused. @param there  it can be reached */
+  /** Counts a worker's vote for its model; refused workers vote as well. @param there  it can be reached */
   #count({ name, identity, state, signed, fingerprint = this.fleet.model }: Heartbeat, there: boolean): void {
     const isDoubted = this.fleet.liars !== undefined && !signed
     if (fingerprint === undefined || isDoubted || (state !== 'up' && state !== 'down')) this.#census.forget(name)
@@ -213,7 +212,7 @@ class MachineFleet implements FleetGateway {
       this.#census.see(name, { identity, trusted: signed && this.settings.trusts(identity), model: fingerprint, there })
   }
 
-  /** Where more machines have another model that takes the place of the fleet's: their workers join, and the others leave. */
+  /** If more machines have another model, that becomes the fleet's: its workers join, and those with the old model leave. */
   #reconsider(): void {
     if (this.settings.isFixed || this.fleet.changes.isOver) return
     const before = this.fleet.model
@@ -221,9 +220,9 @@ class MachineFleet implements FleetGateway {
     if (next === undefined) return
     this.#census.own = next
     this.settings.warn(
-      `more machines have the model ${next} than have ${before}: from here on the fleet's is theirs; what was learned of the one before is forgotten`,
+      `more machines have the model ${next} than have ${before}: it replaces the fleet's model, and what was learned of that is forgotten`,
     )
-    // No query may fail: waiting ones are told first, and the new workers are there before the old ones have left.
+    // No query may fail: the model change is announced first, and the new workers join before the old ones leave.
     this.fleet.changes.push({ model: next }, () => this.#replace())
   }
 
@@ -232,7 +231,7 @@ class MachineFleet implements FleetGateway {
     for (const { beat, peer } of this.#refused.values()) {
       if (this.#isOurs(beat)) this.#join(beat, peer)
     }
-    for (const worker of old) if (!worker.isClosed) this.#remove(worker, 'has the model of before')
+    for (const worker of old) if (!worker.isClosed) this.#remove(worker, 'has the old model')
   }
 
   #remove(worker: MachineWorker, why: string): void {
@@ -242,33 +241,15 @@ class MachineFleet implements FleetGateway {
     this.fleet.leave(worker.name, 'remove')
   }
 
-  /** Its calls are for others. */
+  /** Marks a worker as lost; its calls are sent to others. */
   #lose(worker: MachineWorker, why: string): void {
     worker.lose(why)
     this.#count(worker.beat, false)
     this.fleet.lost(worker.name, `${worker.name} was lost: it ${why}`)
   }
 
-  unheard(worker: MachineWorker): void {
+  notListening(worker: MachineWorker): void {
     if (worker.isThere) this.#lose(worker, 'is gone: nobody listens at its address')
-    this.#reconsider()
-  }
-
-  /** Its machine is not connected any more. */
-  #left(address: string): void {
-    if (this.fleet.changes.isOver) return
-    this.#handshakes.forget(address)
-    for (const { beat, fits } of this.#refused.values()) {
-      if (fits && this.link.addresses.worker(beat) === address) this.#count(beat, false)
-    }
-    for (const worker of this.#workers.values()) {
-      if (worker.address === address) worker.incoming.run(() => this.#disconnected(worker)) // behind what it said before
-    }
-    this.#reconsider()
-  }
-
-  #disconnected(worker: MachineWorker): void {
-    if (!worker.gone) this.#lose(worker, 'is gone: its connection was closed')
     this.#reconsider()
   }
 
@@ -277,7 +258,7 @@ class MachineFleet implements FleetGateway {
     this.fleet.left(name)
   }
 
-  // Silence.
+  // Missed heartbeats.
 
   #sweepLater(): void {
     const { clock } = this.settings
@@ -289,12 +270,12 @@ class MachineFleet implements FleetGateway {
     const { clock, expireMs, forgetMs, missed } = this.settings
     const now = clock.now()
     if (this.#lostAt === undefined) {
-      const unheard = now - due > SWEEP_MS ? now - due : 0 // this thread had no time to read, or the machine slept
+      const unheard = now - due > SWEEP_MS ? now - due : 0 // this process was busy or the machine slept, so heartbeats could not be read
       for (const worker of [...this.#workers.values()]) this.#checkSilence(worker, now, unheard)
     } else if (now - this.#lostAt > expireMs) {
       for (const worker of this.#workers.values()) worker.lose('cannot be reached: there is no connection')
     }
-    for (const [name, { beat, heardAt, fits }] of this.#refused) {
+    for (const [name, { beat, lastSeenAt: heardAt, fits }] of this.#refused) {
       if (now - heardAt > forgetMs) this.#forgetRefused(name)
       else if (fits && now - heardAt > missed * beat.everyMs) this.#count(beat, false)
     }
@@ -304,11 +285,11 @@ class MachineFleet implements FleetGateway {
     this.#sweepLater()
   }
 
-  /** @param unheard  milliseconds in which nobody could be heard */
+  /** @param unheard  milliseconds in which heartbeats could not be read */
   #checkSilence(worker: MachineWorker, now: number, unheard: number): void {
     const { missed, forgetMs } = this.settings
-    worker.heardAt += unheard
-    const silence = now - worker.heardAt
+    worker.lastSeenAt += unheard
+    const silence = now - worker.lastSeenAt
     const beats = silence / worker.beat.everyMs
     if (silence > forgetMs) {
       const why = `was not heard for ${forgetMs} ms`
@@ -317,7 +298,7 @@ class MachineFleet implements FleetGateway {
       this.#remove(worker, why)
     } else if (worker.gone) return
     else if (beats > missed) this.#lose(worker, `missed ${missed} heartbeats`)
-    else if (beats > ASK_AFTER && worker.open) worker.ask()
+    else if (beats > ASK_AFTER && worker.open) worker.ping()
   }
 
   #interrupted(): void {
@@ -331,12 +312,12 @@ class MachineFleet implements FleetGateway {
     const now = this.settings.clock.now()
     if (this.#lostAt !== undefined) this.settings.report(`fleet ${this.settings.fleet}: the connection is back`)
     this.#lostAt = undefined
-    for (const worker of this.#workers.values()) worker.heardAt = now // they could not be heard before
+    for (const worker of this.#workers.values()) worker.lastSeenAt = now // no heartbeat could arrive while the connection was lost
     this.link.say(this.link.addresses.rollCall)
   }
 }
 
-/** Whether a name is still that worker's. */
+/** Whether two heartbeats are of the same worker. */
 function isOneAs(one: Heartbeat, other: Heartbeat): boolean {
   return one.identity === other.identity && one.signed === other.signed && one.secret === other.secret
 }

@@ -1,4 +1,4 @@
-/** What comes in the names of workers or gateways, and has not their signatures or MACs. */
+/** Counts and reports messages in the names of workers or gateways that lack a valid signature or MAC. */
 
 import type { Warn } from '../../base/notices'
 
@@ -11,11 +11,14 @@ export class Forgeries {
     private readonly whose: 'workers' | 'gateways',
   ) {}
 
-  /** @param name  of the worker that it is said to be of, or was sent to; told of the 1st, the 10th, the 100th and so on */
+  /**
+   * Counts a dropped message; the 1st, 10th, 100th and so on are reported. @param name  the worker that the message names as its sender,
+   * or was sent to
+   */
   drop(name: string): void {
     if (!/^10*$/.test(`${++this.count}`)) return
     this.report(
-      `fleet ${this.fleet}: ${this.count} dropped that others sent in the names of ${this.whose}, at ${name} the last: see docs/remote.md`,
+      `fleet ${this.fleet}: ${this.count} forged or replayed messages in the names of ${this.whose} were dropped, the last one at ${name}: see docs/remote.md`,
     )
   }
 }

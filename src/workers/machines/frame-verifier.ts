@@ -1,4 +1,4 @@
-/** Frames that come for a worker. Where they have to have MACs only those count that a gateway has made, each once. */
+/** Verifies the frames that come for a worker. If its machine has a key, a frame is accepted only with the MAC of a gateway, and only once. */
 
 import type { Forgeries } from './forgeries'
 import { decode, type Frame } from './frames'
@@ -6,15 +6,15 @@ import type { Addresses } from './link'
 import type { Macs } from './macs'
 import { andThen, SerialQueue } from './maybe-promise'
 
-/** Gateways of which it is remembered what they sent last; of one that is forgotten old frames would count once more. */
+/** Gateways whose last sequence number is remembered. Old frames of a forgotten gateway could be replayed. */
 const MOST_GATEWAYS = 4096
 
 export class FrameVerifier {
   readonly #queue = new SerialQueue()
-  /** By gateway the highest number of a frame; the one that was heard last is the last. */
-  readonly #heard = new Map<string, number>()
+  /** The highest sequence number by gateway, the least recently used gateway first. */
+  readonly #lastSequences = new Map<string, number>()
 
-  /** @param worker  its address @param macs  undefined: any frame counts */
+  /** @param worker  the worker's address @param macs  undefined: frames need no MAC */
   constructor(
     private readonly worker: string,
     private readonly addresses: Pick<Addresses, 'gatewayOf'>,
@@ -23,7 +23,7 @@ export class FrameVerifier {
     private readonly receiver: { receive(frame: Frame, call: string): void },
   ) {}
 
-  /** @param bytes  any that came @param call  where answers go */
+  /** @param bytes  any message @param call  the address for replies */
   take(bytes: Uint8Array, call: string): void {
     const { macs } = this
     if (!macs) return this.#read(bytes, call)
@@ -44,13 +44,13 @@ export class FrameVerifier {
     else this.forgeries.drop(this.worker)
   }
 
-  /** Whether neither this nor what was sent after it has come before. */
+  /** Whether the sequence number is higher than all before, so that the frame is no replay. */
   #isNew(gateway: string, { sequence }: Frame): boolean {
-    if (!(sequence > (this.#heard.get(gateway) ?? 0))) return false
-    this.#heard.delete(gateway)
-    this.#heard.set(gateway, sequence)
-    const [first] = this.#heard.keys()
-    if (this.#heard.size > MOST_GATEWAYS) this.#heard.delete(first)
+    if (!(sequence > (this.#lastSequences.get(gateway) ?? 0))) return false
+    this.#lastSequences.delete(gateway)
+    this.#lastSequences.set(gateway, sequence)
+    const [first] = this.#lastSequences.keys()
+    if (this.#lastSequences.size > MOST_GATEWAYS) this.#lastSequences.delete(first)
     return true
   }
 }

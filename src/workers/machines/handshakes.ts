@@ -1,6 +1,7 @@
 /**
- * Workers that were heard, and have yet to answer at their own address, with a MAC by the secret of the heartbeat where they have a key: what
- * was announced in another's name, or by nobody, never joins, and a heartbeat that is sent again proves nothing.
+ * Handshakes with new workers: a worker joins once it has answered a ping at its own address. If its machine has a key, the answer needs
+ * a MAC made with the key of its heartbeat. So a worker announced under a false name never joins, and a replayed heartbeat proves
+ * nothing.
  */
 
 import type { MaybePromise } from '../../platform/platform'
@@ -16,18 +17,18 @@ import type { FleetGateway, Peer } from './worker'
 interface Handshake {
   beat: Heartbeat
   readonly since: number
-  readonly question: Conversation
-  /** Undefined: it needs no signature, or has no key. */
+  readonly ping: Conversation
+  /** Undefined if its heartbeats need no signature. */
   readonly verify: Verify | undefined
-  /** Undefined also where what it calls its key is none. */
+  /** Undefined also if the machine's public key is invalid. */
   readonly channel: MaybePromise<Channel | undefined>
 }
 
 export class Handshakes {
-  /** By the workers' addresses, the one first that was heard first. */
+  /** Open handshakes by the worker's address, the oldest first. */
   readonly #open = new Map<string, Handshake>()
 
-  /** @param proven  one has answered */
+  /** @param proven  called when a worker has answered its ping */
   constructor(
     private readonly gateway: Pick<FleetGateway, 'settings' | 'link' | 'macs' | 'conversations'>,
     private readonly proven: (beat: Heartbeat, peer: Peer | undefined) => void,
@@ -37,7 +38,7 @@ export class Handshakes {
     const worker = this.gateway.link.addresses.worker(beat)
     const handshake = this.#open.get(worker) ?? this.#begin(worker, beat, verify)
     handshake.beat = beat
-    const { to, send } = handshake.question
+    const { to, send } = handshake.ping
     const ping = encode('ping')
     const frame = verify ? andThen(handshake.channel, (channel) => channel?.authenticate(worker, to, ping)) : ping
     void andThen(frame, (bytes) => {
@@ -49,9 +50,9 @@ export class Handshakes {
 
   #begin(worker: string, beat: Heartbeat, verify: Verify | undefined): Handshake {
     const { settings, conversations, macs } = this.gateway
-    const question = conversations.open(worker, (reply) => void this.#heard(worker, reply))
+    const ping = conversations.open(worker, (reply) => void this.#heard(worker, reply))
     const channel = verify && macs.with(beat.secret)
-    const handshake = { beat, question, verify, channel, since: settings.clock.now() }
+    const handshake = { beat, ping, verify, channel, since: settings.clock.now() }
     this.#open.set(worker, handshake)
     const [first] = this.#open.keys()
     if (this.#open.size > MOST_WORKERS) this.forget(first)
@@ -60,10 +61,10 @@ export class Handshakes {
 
   async #heard(worker: string, reply: Uint8Array | undefined): Promise<void> {
     const handshake = this.#open.get(worker)
-    if (!handshake || !reply) return // it is asked again when it is heard again
-    const { question, verify } = handshake
+    if (!handshake || !reply) return // the next heartbeat sends another ping
+    const { ping, verify } = handshake
     const channel = await handshake.channel
-    const isIts = !verify || (await channel?.verify(worker, question.to, reply))
+    const isIts = !verify || (await channel?.verify(worker, ping.to, reply))
     if (!isIts || decode(reply)?.kind !== 'pong') return this.gateway.settings.forgeries.drop(handshake.beat.name)
     if (this.#open.get(worker) !== handshake) return
     this.forget(worker)
@@ -71,11 +72,11 @@ export class Handshakes {
   }
 
   forget(worker: string): void {
-    this.#open.get(worker)?.question.close()
+    this.#open.get(worker)?.ping.close()
     this.#open.delete(worker)
   }
 
-  /** Those that never answered are asked anew when they are heard again. */
+  /** Forgets workers that did not answer in time; their next heartbeat starts a new handshake. */
   sweep(): void {
     const { clock, forgetMs } = this.gateway.settings
     for (const [worker, { since }] of this.#open) if (clock.now() - since > forgetMs) this.forget(worker)

@@ -1,4 +1,4 @@
-/** Heartbeats as they come: those with a key's identity count where they are signed with it, or where the link proves whose they are. */
+/** Verifies heartbeats: one with a public key as identity is accepted only if it is signed with that key. */
 
 import { keys } from '#keys'
 import { ApproxiferError } from '../../base/errors'
@@ -9,9 +9,9 @@ import type { FleetSettings } from './options'
 import { isBeatOf, type Verify } from './signed-heartbeat'
 import type { MachineWorker } from './worker'
 
-/** Signatures under new names that are checked before whatever else waits has its turn: each takes 100 us or more. */
+/** Signatures under new names that are checked before other work gets its turn: each takes 100 us or more. */
 const AT_A_TIME = 20
-/** Heartbeats under new names that wait for that. Others are dropped: who is there is heard again. */
+/** Heartbeats under new names that may wait for the check. More are dropped; workers send another heartbeat soon. */
 const MOST_WAITING = 1000
 
 export class HeartbeatVerifier {
@@ -19,23 +19,22 @@ export class HeartbeatVerifier {
   readonly #waiting: (() => Promise<void>)[] = []
   #isChecking = false
 
-  /** @param known  the worker of a name. @param believe  a heartbeat is its worker's own; at once where nothing is signed */
+  /** @param known  finds the worker of a name @param believe  called with each verified heartbeat; synchronously if nothing is signed */
   constructor(
-    private readonly link: Pick<Link, 'addresses' | 'proves'>,
+    private readonly link: Pick<Link, 'addresses'>,
     private readonly settings: FleetSettings,
     private readonly known: (name: string) => MachineWorker | undefined,
     private readonly believe: (beat: Heartbeat, verify?: Verify) => void,
   ) {}
 
   hear({ to, bytes }: LinkMessage): void {
-    const { addresses, proves } = this.link
+    const { addresses } = this.link
     try {
-      const beat = decodeHeartbeat(bytes, proves)
-      if (addresses.heartbeat(beat) !== to) throw new ApproxiferError('PROTOCOL', 'heartbeat: of another worker')
+      const beat = decodeHeartbeat(bytes)
+      if (addresses.heartbeat(beat) !== to)
+        throw new ApproxiferError('PROTOCOL', 'heartbeat: sent to the address of another worker')
       if (!beat.signed) this.believe(beat)
-      else if (this.#isRefused(beat)) return
-      else if (proves) this.#accept(beat)
-      else this.#check(beat, bytes)
+      else if (!this.#isRefused(beat)) this.#check(beat, bytes)
     } catch (error) {
       this.settings.warn(`${to}: ${(error as Error).message}`)
     }
@@ -47,7 +46,7 @@ export class HeartbeatVerifier {
     const own = worker?.identity === identity ? worker : undefined
     const verify = own?.peer?.verify ?? keys.verifier(identity)
     const check = async () => {
-      if (this.#isRefused(beat)) return // since it waited
+      if (this.#isRefused(beat)) return // it may have become too many names while it waited
       if (await isBeatOf(verify, this.link.addresses.worker(beat), bytes)) this.#accept(beat, verify)
       else this.settings.forgeries.drop(name)
     }
@@ -68,7 +67,7 @@ export class HeartbeatVerifier {
     this.#isChecking = false
   }
 
-  #accept(beat: Heartbeat, verify?: Verify): void {
+  #accept(beat: Heartbeat, verify: Verify): void {
     const { identity, name, state } = beat
     this.#names.hear(identity, name, this.settings.clock.now())
     this.believe(beat, verify)
@@ -78,9 +77,7 @@ export class HeartbeatVerifier {
   #isRefused({ identity, name }: Heartbeat): boolean {
     const isOver = this.#names.isOver(identity, name)
     if (isOver) {
-      this.settings.warn(
-        `the machine ${identity} gives its workers more names than a machine may have: those beyond are ignored`,
-      )
+      this.settings.warn(`the machine ${identity} uses too many worker names: further ones are ignored`)
     }
     return isOver
   }

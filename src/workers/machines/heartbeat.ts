@@ -1,4 +1,4 @@
-/** What a worker says of itself, in JSON: twice a second, when it joins or is called, and when its state changes. */
+/** A worker's report about itself, in JSON. It is sent twice a second, when the worker joins, on request, and when its state changes. */
 
 import { checkBoolean, checkInteger, checkNumber, checkString, checkWord, expected } from '../../base/check'
 import { ApproxiferError, asError } from '../../base/errors'
@@ -12,60 +12,57 @@ const states = ['up', 'down', 'draining', 'gone'] as const
 
 export interface Heartbeat {
   version: number
-  /** The worker's, as in its addresses. */
+  /** The worker's name, which its addresses contain. */
   name: string
-  /** `down`: takes no rows now; `draining`: answers those that it has, and will be gone; `gone`: has left. */
+  /** `down`: accepts no queries now; `draining`: answers its open calls, then leaves; `gone`: has left. */
   state: (typeof states)[number]
   everyMs: number
-  /** Counts the worker's connections: after a new one, what was on its way over the old one is lost. */
+  /** Number of the machine's connection: messages that were under way on an earlier connection are lost. */
   connection: number
-  /** Calls that it has, of all gateways. */
+  /** Open calls of all gateways at this worker. */
   open: number
-  /** How long an inference takes: the median of the last few, 0 before the first. */
+  /** Time of an inference in milliseconds: the median of the last few, 0 before the first. */
   ms: number
-  /** Calls that it answers at once. */
+  /** Calls that the worker runs concurrently. */
   slots: number
-  /** Whether an abort ends its work. */
+  /** Whether an abort stops an inference. */
   interruptible?: boolean | undefined
   signature: Signature
   fingerprint?: string | undefined
-  /** Whether it reads the traceparent of a row. Absent: one that it does not expect would spoil the row. */
-  traced?: boolean | undefined
-  /** As those of a `ModelWorker`: what counts as a lie goes by them, where it would else go by what callers ask. */
+  /** As `ModelWorker.scales`; they decide which differences between answers are rounding. */
   scales?: readonly number[] | undefined
-  /** Of the machine, the same for all its workers: its public key where it has one. */
+  /** The machine's identity, shared by its workers: its public key if it has one. */
   identity: string
-  /** Of a signed one: its machine's public key of X25519, from which the MACs of calls and answers follow. */
+  /** The machine's X25519 public key, from which the MAC keys of its frames are derived. Only of signed heartbeats. */
   secret?: string | undefined
-  /** Of a signed one: each has a higher number, so that none counts twice. */
+  /** Increases with each signed heartbeat, so that a replayed one is recognised. */
   sequence?: number | undefined
-  /** Whether its identity is a key: it came with a signature, and whose that is has yet to be seen; or over a link that proves who speaks. */
+  /** Whether the identity is a public key. The heartbeat then has a signature, which is verified later. */
   signed: boolean
 }
 
-/** Longer ones are not read: anybody whom the link lets in can send anything. */
+/** Longer heartbeats are rejected, since any member of the fleet can send anything. */
 const MOST_BYTES = 65_536
-/** No worker needs to say more often that it is there. */
+/** Shortest heartbeat interval that is accepted. */
 export const LEAST_EVERY_MS = 10
 export const MOST_SLOTS = 1024
 const MOST = 2 ** 32 - 1
-/** Values that a row may have: 256 MB. */
+/** Largest number of values in a query: 256 MB. */
 const MOST_VALUES = 2 ** 26
 
-/** @param isProven  the link proves who speaks: it needs no signature @throws ApproxiferError PROTOCOL for what is no heartbeat */
-export function decodeHeartbeat(bytes: Uint8Array, isProven = false): Heartbeat {
+/** @throws ApproxiferError PROTOCOL for an invalid heartbeat */
+export function decodeHeartbeat(bytes: Uint8Array): Heartbeat {
   try {
     if (bytes.length > MOST_BYTES) throw new RangeError(`expected at most ${MOST_BYTES} bytes, got ${bytes.length}`)
     const { json, signature } = openBeat(bytes)
     const beat = JSON.parse(new TextDecoder().decode(json))
-    const signed = isProven ? isKey(beat.identity) : signature !== undefined
-    return checked({ ...beat, signed }, isProven)
+    return checked({ ...beat, signed: signature !== undefined })
   } catch (error) {
     throw new ApproxiferError('PROTOCOL', `heartbeat: ${asError(error, 'PROTOCOL').message}`)
   }
 }
 
-function checked(beat: Heartbeat, isProven: boolean): Heartbeat {
+function checked(beat: Heartbeat): Heartbeat {
   const { version, name, state, everyMs, connection, open, ms, slots, signature, fingerprint, identity } = beat
   if (version !== VERSION) throw new RangeError(expected('version', `${VERSION}`, version))
   if (!isToken(name)) throw new TypeError(expected('name', 'a token', name))
@@ -78,19 +75,18 @@ function checked(beat: Heartbeat, isProven: boolean): Heartbeat {
   if (fingerprint !== undefined) checkString('fingerprint', fingerprint)
   if (!isToken(identity)) throw new TypeError(expected('identity', 'a token', identity))
   if (!Array.isArray(beat.scales ?? [])) throw new TypeError(expected('scales', 'numbers', beat.scales))
-  checkKey(beat, isProven)
+  checkKey(beat)
   if (signature?.batched !== undefined) checkBoolean('signature.batched', signature.batched)
   for (const side of ['inputs', 'outputs'] as const) checkTensors(`signature.${side}`, signature?.[side])
   return beat
 }
 
-/** A key's name is nobody else's, and a machine that signs nothing has none. */
-function checkKey({ name, identity, secret, sequence, signed }: Heartbeat, isProven: boolean): void {
+/** Only a signed heartbeat may have a public key as identity, and its worker's name must contain part of that key. */
+function checkKey({ name, identity, secret, sequence, signed }: Heartbeat): void {
   if (signed !== isKey(identity))
     throw new TypeError(expected('identity', signed ? 'a key' : 'none of a key', identity))
   if (!signed) return
   if (!name.includes(tagOf(identity))) throw new TypeError(expected('name', `one with ${tagOf(identity)}`, name))
-  if (isProven) return
   if (!isKey(secret)) throw new TypeError(expected('secret', 'a key', secret))
   checkInteger('sequence', sequence, 1)
 }
@@ -101,7 +97,7 @@ function checkTensors(field: string, specs: readonly TensorSpec[] | undefined): 
   if (values > MOST_VALUES) throw new RangeError(expected(field, `${MOST_VALUES} values or fewer`, values))
 }
 
-/** Whether it came before: it is sent again by somebody else. */
+/** Whether the sequence number is not new: the heartbeat was replayed. */
 export function isAgain({ sequence: last = 0 }: Heartbeat, { sequence }: Heartbeat): boolean {
   return sequence !== undefined && sequence <= last
 }

@@ -1,79 +1,74 @@
 /**
- * What carries the messages of a fleet: a broker, sockets, the memory of a test. The gateway has one end of it, each machine another. This
- * folder knows of it only what stands below. The link makes the addresses; nothing here reads what is in them.
+ * The transport of a fleet's messages: a broker, sockets, or memory in tests. The gateway has one end, each machine another. This folder
+ * uses only the interface below. The link creates the addresses, and no other code parses them.
  */
 
 import type { ApproxiferError } from '../../base/errors'
 
 export interface Link {
   readonly addresses: Addresses
-  /** Bytes that a message may have. */
+  /** Largest message, in bytes. */
   readonly most: number
-  /**
-   * Whether the link itself knows which machine has which of its ends. Then only a machine with that key gets a worker's addresses, and only the
-   * worker that was asked can reply. Heartbeats have no signatures then, and frames no MACs.
-   */
-  readonly proves: boolean
-  /** Addresses without which nothing can be done here. A machine adds them before it uses them. */
+  /** Addresses that this end cannot do without. A machine adds them before it uses them. */
   readonly needs: Set<string>
-  /** The first of `needs` that this end may not use, as far as is known after `flush`. */
+  /** The error of the first address in `needs` that this end may not use, as far as known after `flush`. */
   readonly refusal: ApproxiferError | undefined
 
-  /** @param bytes  nobody writes to them any more @param reply  where answers go @throws where the link is closed */
+  /** @param bytes  must not be written to afterwards @param reply  the address for replies @throws if the link is closed */
   say(to: string, bytes?: Uint8Array, reply?: string): void
   listen(to: string, heard: (message: LinkMessage) => void): void
-  /** Tells of the link's life until it ends. To be called once. */
+  /** Reports connection events until the link ends. To be called once. */
   follow(events: LinkEvents): void
-  /** Resolves when the other side has what was said and listened to; rejects where the connection breaks meanwhile. */
+  /** Resolves when the other side has received all messages and subscriptions; rejects if the connection breaks meanwhile. */
   flush(): Promise<void>
-  /** Listens no more. */
+  /** Ends all subscriptions. */
   mute(): void
-  /** As `mute`; and frees what was made for this link. */
+  /** Ends all subscriptions and frees the link's resources. */
   close(): Promise<void>
 }
 
 export interface LinkMessage {
-  /** Where it was sent: one of those that `listen` was called for. */
+  /** The address that it was sent to; one of those that `listen` was called with. */
   to: string
   bytes: Uint8Array
   reply?: string | undefined
-  /** It is no reply: the link says that nobody listens where the question was sent. */
-  isUnheard?: boolean
+  /** True: this is not a reply, but the link's notice that no one listens at the worker's address. */
+  hasNoListener?: boolean
 }
 
 export interface LinkEvents {
-  /** The connection broke, and is made again. */
+  /** The connection broke and is being restored. */
   lost(): void
-  /** It is back. */
   back(): void
-  /** It was closed for good. */
+  /** The connection was closed for good. */
   ended(): void
-  /** For a gateway, where the link can tell it: the machine that has this worker's address is not connected any more. */
-  left?(worker: string): void
 }
 
-/** Where messages of one fleet go. */
+/** The addresses of one fleet's messages. */
 export interface Addresses {
-  /** Asks all machines for heartbeats. */
+  /** Requests heartbeats from all machines. */
   readonly rollCall: string
-  /** Where gateways hear the heartbeats of all workers. */
+  /** Where gateways receive the heartbeats of all workers. */
   readonly heartbeats: string
-  /** Where a worker says that it is there. */
+  /** Where a worker sends its heartbeats. */
   heartbeat(worker: Addressee): string
-  /** A worker's own, where rows come: each has to reach the worker that it was meant for. */
+  /** Where a worker receives its queries. */
   worker(worker: Addressee): string
-  /** Where a gateway hears the answers to all its calls. @param gateway  its public key */
+  /** Where a gateway receives the replies to all its calls. @param gateway  its public key */
   replies(gateway: string): string
-  /** Where the answers to one call go. @param token  cannot be guessed */
+  /** Where a gateway receives the replies to one call. @param token  cannot be guessed */
   reply(gateway: string, token: string): string
-  /** The gateway's public key in the address of a call, where it has one. */
+  /** The gateway's public key in a reply address, if there is one. */
   gatewayOf(reply: string): string | undefined
 }
 
 export interface Addressee {
   name: string
-  /** Of its machine. */
+  /** The machine's identity. */
   identity: string
-  /** Whether that is a key, which the machine proves to hold. Such addresses differ by identity, so that permissions can be given to a machine. */
+  /**
+   * Whether the identity is a public key, which the machine proves to hold. Then addresses contain it, so that permissions can be given
+   * to a machine.
+   */
   signed: boolean
 }

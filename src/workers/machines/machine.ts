@@ -1,4 +1,4 @@
-/** A machine's workers in a fleet: they say that they are there, and answer the rows that come for them. */
+/** A machine's end of a fleet: announces the machine's workers and answers the queries for them. */
 
 import { keys } from '#keys'
 import { checkInteger, MOST_MS } from '../../base/check'
@@ -10,27 +10,27 @@ import { Macs } from './macs'
 import { tagOf } from './names'
 import type { MachineSettings } from './options'
 
-/** What a machine is in a fleet, for whoever lends its workers. */
+/** A machine's membership in a fleet. */
 export interface MachineService {
-  /** The workers' names in the fleet; after a restart they are others. */
+  /** The workers' names in the fleet; they differ after a restart. */
   readonly names: readonly string[]
-  /** Of the machine: its public key, where it has one. */
+  /** The machine's public key, or a random name if it has no key. */
   readonly identity: string
   /**
-   * Leaves in good order: no gateway sends any more rows, and those that are here are answered.
+   * Leaves gracefully: gateways send no more queries, and open calls are answered first.
    *
-   * @param graceMs  after this long they are rejected. Default 10,000 ms
+   * @param graceMs  open calls are rejected after this many milliseconds. Default 10,000
    */
   drain(graceMs?: number): Promise<void>
-  /** Leaves at once; closes the workers, and the connection if that was made here. May be called twice. */
+  /** Leaves at once; closes the workers, and the connection if it was made here. May be called twice. */
   close(): Promise<void>
-  /** Frames that came for its workers without a gateway's MAC, or a second time: they were dropped. */
+  /** Frames that were dropped because a gateway's MAC was missing or wrong, or because they were replayed. */
   readonly forged: number
-  /** Resolves when it has left, or the connection was closed for good. */
+  /** Resolves when the machine has left, or the connection was closed for good. */
   readonly closed: Promise<void>
 }
 
-/** After it said that it drains, in which what was sent meanwhile arrives. */
+/** How long after announcing the drain queries that were already sent may still arrive. */
 const ON_THEIR_WAY_MS = 100
 const GRACE_MS = 10_000
 
@@ -50,16 +50,13 @@ export class ServingMachine implements MachineService, MachineState {
   /**
    * Resolves when gateways can find the workers.
    *
-   * @param open  a link that is this machine's alone, which it closes @param key  undefined: the machine has none
-   * @throws ApproxiferError WORKER where the link refuses what is needed; and what `open` throws
+   * @param open  opens a link for this machine alone, which closes it
+   * @throws ApproxiferError WORKER if the link refuses an address that the machine needs; and the errors of `open`
    */
-  static async join(
-    settings: MachineSettings,
-    open: (key: KeyPair | undefined) => Promise<Link>,
-  ): Promise<ServingMachine> {
+  static async join(settings: MachineSettings, open: () => Promise<Link>): Promise<ServingMachine> {
     const key = await keyOf(settings)
     const macs = key && (await Macs.make('machine'))
-    const link = await open(key)
+    const link = await open()
     const machine = new ServingMachine(link, settings, key, macs)
     await machine.#settled()
     const { refusal } = link
@@ -78,7 +75,7 @@ export class ServingMachine implements MachineService, MachineState {
       this.#end = resolve
     })
     const run = (key ? tagOf(key.identity) : '') + randomToken().slice(0, 6)
-    const own = key && macs && !link.proves ? { key, macs } : undefined
+    const own = key && macs && { key, macs }
     this.names = workers.map((_, i) => `${name}-${i}-${run}`)
     this.#endpoints = workers.map((worker, i) => new Endpoint(this.names[i], worker, this, link, settings, own))
     link.listen(link.addresses.rollCall, () => this.#beatAll())
@@ -94,11 +91,11 @@ export class ServingMachine implements MachineService, MachineState {
     return this.#settings.forgeries.count
   }
 
-  /** The link has what was said and listened to. Where the connection breaks meanwhile gateways find the workers when it is back. */
+  /** Waits until the link has sent all messages and subscriptions. If the connection breaks meanwhile gateways find the workers later. */
   async #settled(): Promise<void> {
     await Promise.all(this.#endpoints.map(({ publisher }) => publisher.said()))
     await this.#link.flush().catch(() => {})
-    await this.#link.flush().catch(() => {}) // what was refused is known by now
+    await this.#link.flush().catch(() => {}) // the second flush returns after any refusals of the first
   }
 
   async drain(graceMs = GRACE_MS): Promise<void> {
@@ -111,7 +108,7 @@ export class ServingMachine implements MachineService, MachineState {
     await this.close()
   }
 
-  /** Resolves when nothing is left to answer; after `graceMs` at the latest, or when it is closed. */
+  /** Resolves when all open calls are answered, after `graceMs`, or when the machine is closed. */
   async #answered(graceMs: number): Promise<void> {
     const { clock } = this.#settings
     const arrived = new Promise<void>((resolve) => clock.after(Math.min(ON_THEIR_WAY_MS, graceMs), resolve))

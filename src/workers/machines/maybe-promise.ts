@@ -1,16 +1,16 @@
 /**
- * What is there at once, or comes later. A promise of what is there puts off all that waits for it, each by other microtasks, so that what
- * carries the messages writes each to its socket alone: 20 us a query.
+ * Values that may be available at once or later. A promise for an available value would delay each message to its own microtask, and so
+ * to its own write to the socket, which costs 20 us a query.
  */
 
 import type { MaybePromise } from '../../platform/platform'
 
-/** What `use` makes of a value: at once where that is there. */
+/** Calls `use` with the value, synchronously if it is no promise. */
 export function andThen<T, R>(value: MaybePromise<T>, use: (value: T) => MaybePromise<R>): MaybePromise<R> {
   return value instanceof Promise ? value.then(use) : use(value)
 }
 
-/** Takes steps in their order, each at once where none before it is under way. They must not fail. */
+/** Runs steps one after the other; a step runs synchronously if none before it is pending. Steps must not fail. */
 export class SerialQueue {
   #last: Promise<void> | undefined
 
@@ -23,7 +23,7 @@ export class SerialQueue {
     })
   }
 
-  /** Resolves when all that were given are done. */
+  /** Resolves when all steps given so far are done. */
   async idle(): Promise<void> {
     await this.#last
   }

@@ -1,4 +1,4 @@
-/** Options of the two ends of a fleet, whatever carries its messages, and their defaults. What is of one link alone is checked there. */
+/** Options of both ends of a fleet that every link has, and their defaults. Each link checks its own options. */
 
 import { platform } from '#platform'
 import { checkFunction, checkInteger, checkNames, checkString, expected, MOST_MS } from '../../base/check'
@@ -11,35 +11,36 @@ import { LEAST_EVERY_MS, MOST_SLOTS } from './heartbeat'
 import { checkFleet, isKey } from './names'
 
 export interface FleetOptions {
-  /** Name of the fleet, as its machines have it (`approxifer work --fleet`): letters, digits, `-` and `_`. */
+  /** Name of the fleet, as given to its machines (`approxifer work --fleet`): letters, digits, `-` and `_`. */
   fleet: string
   /**
-   * The model that workers must have, a path, a URL or its bytes. Default: that of the first worker, and where nobody that is there
-   * has it any more, that of most of those that are, with a warning.
+   * The model that workers must have: a path, a URL or its bytes. Default: the first worker's model; when more machines have another
+   * model, that one replaces it, with a warning.
    */
   model?: string | URL | Uint8Array
-  /** In place of `model`, what the workers say of theirs (`approxifer work` prints it). */
+  /** Instead of `model`: the model's fingerprint (`approxifer work` prints it). */
   fingerprint?: string
   /**
-   * Keys of machines that are your own, as `approxifer work` prints them, or true for all that have one: what they answer is taken for the
-   * model's (see `verify.mode`). Default false.
+   * Public keys of your own machines, as `approxifer work` prints them, or true for all machines with a key: their answers are taken for
+   * the model's (see `verify.mode`). Default false.
    */
   trusted?: boolean | readonly string[]
   /**
-   * Where a machine comes from, by its key: what owner, say. Where trust is earned only the best of one origin counts. Default: its key.
+   * Maps a machine's key to its origin, for instance its owner. Where trust is earned only the best machine of an origin counts. Default:
+   * the key.
    */
   origin?: (identity: string) => string
-  /** Heartbeats that may be missed before a worker counts as lost, and its calls go to others. Default 3. */
+  /** Heartbeats that may be missed before a worker is taken for lost, and its calls are sent to others. Default 3. */
   missed?: number
-  /** After how long without a heartbeat a worker is removed. One that is heard again joins again. Default 10,000 ms. */
+  /** A worker is removed after this many milliseconds without a heartbeat, and joins again with its next one. Default 10,000. */
   forgetMs?: number
-  /** Milliseconds within which an inference must begin at the worker; later nobody wants it. Default 10,000. */
+  /** Milliseconds within which an inference must begin at the worker; later it is dropped. Default 10,000. */
   expireMs?: number
-  /** Calls that may wait at a worker behind the one that runs, of this gateway; none at one that answers several at once. Default 2. */
+  /** Calls of this gateway that may wait at a worker behind the running one; none at a worker with several slots. Default 2. */
   maxPending?: number
-  /** Told once per thing worth knowing: a worker with another model, what is refused. Default: console.warn. */
+  /** Called with each warning, for instance about a refused worker. Default: console.warn. */
   onWarning?: (text: string) => void
-  /** Time, for tests. Default: the system's. */
+  /** The clock, for tests. Default: the system's. */
   clock?: Clock
 }
 
@@ -50,7 +51,7 @@ export const fleetOptions = [
 
 export type FleetSettings = ReturnType<typeof checkFleetOptions>
 
-/** @param more  names of options that its link has @throws TypeError or RangeError naming the option, expected and got */
+/** @param more  names of the link's own options @throws TypeError or RangeError naming the option, expected and got */
 export function checkFleetOptions(options: FleetOptions, more: readonly string[] = []) {
   checkNames('', options, [...fleetOptions, ...more])
   const { fleet, model, fingerprint, missed = 3, forgetMs = 10_000, expireMs = 10_000, maxPending = 2 } = options
@@ -70,17 +71,17 @@ export function checkFleetOptions(options: FleetOptions, more: readonly string[]
     forgetMs: checkInteger('forgetMs', forgetMs, 1, MOST_MS),
     expireMs: checkInteger('expireMs', expireMs, 1, MOST_MS),
     maxPending: checkInteger('maxPending', maxPending, 0),
-    /** The caller says which model it must be: there can be no other. */
+    /** Whether the caller has chosen the model, so that it cannot be replaced. */
     isFixed: model !== undefined || fingerprint !== undefined,
-    /** Each text as often as it is given. */
+    /** Passes on every warning. */
     report: guarded(onWarning),
-    /** Each text once. */
+    /** Passes on each text once. */
     warn,
     forgeries: new Forgeries(fleet, guarded(onWarning), 'workers'),
   }
 }
 
-/** What throws, or says no text, costs no worker its place. */
+/** Calls the user's function; if it throws or returns no string the machine's origin is unknown, with a warning. */
 function said(origin: (identity: string) => string, key: string, warn: (text: string) => void): string | undefined {
   try {
     const text = origin(key)
@@ -94,25 +95,25 @@ function said(origin: (identity: string) => string, key: string, warn: (text: st
 export interface MachineOptions {
   /** Name of the fleet: letters, digits, `-` and `_`. */
   fleet: string
-  /** Workers to answer with, for instance those of `localWorkers`, each as many rows at once as its `slots`; `close` closes them. */
+  /** Workers to serve, for instance those of `localWorkers`, each with up to `slots` queries at once; `close` closes them. */
   workers: readonly ModelWorker[]
-  /** What this machine is called; the workers' names begin with it. Default: host name and process id. */
+  /** Name of this machine; its workers' names begin with it. Default: host name and process id. */
   name?: string
   /**
-   * This machine's key, which is its identity whatever its name. Its workers share it, and have one vote where liars are expected.
-   * A file's path (in browsers a name in IndexedDB), where one is made if there is none; or a pair of your own. False: what it says is
-   * not signed, and predictors with `byzantine` take none of its workers. Default: a new one, with which it is a newcomer each time.
+   * This machine's private key, which is its identity whatever its name. Its workers share it, and have one vote where workers may be
+   * Byzantine. A file's path (in browsers a name in IndexedDB), where a key is made if there is none; or your own key pair. False:
+   * nothing is signed, and predictors with `byzantine` refuse its workers. Default: a new key at each start, without a reputation.
    */
   key?: string | KeyPair | false
   /** Milliseconds between two heartbeats. Default 500. */
   beatMs?: number
-  /** Calls of all gateways that may wait at a worker behind those that run; more are refused. Default 8. */
+  /** Calls of all gateways that may wait at a worker behind the running ones; more are refused. Default 8. */
   maxPending?: number
-  /** How long an inference may take before its worker is restarted. Default 30,000 ms. */
+  /** Milliseconds that an inference may take before its worker is restarted. Default 30,000. */
   hangMs?: number
-  /** Told once per thing worth knowing: what is refused. Default: console.warn. */
+  /** Called with each warning. Default: console.warn. */
   onWarning?: (text: string) => void
-  /** Time, for tests. Default: the system's. */
+  /** The clock, for tests. Default: the system's. */
   clock?: Clock
 }
 

@@ -1,4 +1,7 @@
-/** Tensors as what frames carry: a vector as its values; others as bytes, each tensor behind its lengths where these may differ. */
+/**
+ * Converts tensors to and from the body of frames: a vector as its float32 values, other tensors as bytes, each preceded by its lengths
+ * if these may vary.
+ */
 
 import { tensorsOf, vectorOf } from '../../base/payload'
 import { type AnyTensor, isOpen, isVector, size, type TensorList, type TensorSpec, tensorOf } from '../../base/tensor'
@@ -6,9 +9,9 @@ import { datatypeOf, datatypes, fromRaw, toRaw } from '../../oip/elements'
 import { joinedBytes } from '../../oip/json'
 import { Assembly, wrong } from './frames'
 
-/** Of a length on its way. */
+/** Bytes of an encoded length. */
 const WIDTH = Uint32Array.BYTES_PER_ELEMENT
-/** Of tensors whose lengths may be any: as much as a gateway takes for a query. */
+/** Largest size of tensors with dynamic lengths: the gateway's own limit for a query. */
 const MOST_BYTES = 64 * 2 ** 20
 
 export function pack(tensors: TensorList, specs: readonly TensorSpec[]): Float32Array | Uint8Array {
@@ -21,7 +24,7 @@ export function pack(tensors: TensorList, specs: readonly TensorSpec[]): Float32
   )
 }
 
-/** @throws ApproxiferError PROTOCOL, RangeError for what is none */
+/** @throws ApproxiferError PROTOCOL or RangeError if the values do not match the specs */
 export function unpack(values: Float32Array | Uint8Array, specs: readonly TensorSpec[]): TensorList {
   if (values instanceof Float32Array) return tensorsOf(values, specs)
   let at = 0
@@ -43,7 +46,7 @@ export function unpack(values: Float32Array | Uint8Array, specs: readonly Tensor
   return tensors
 }
 
-/** Puts together the frames that hold tensors of these specs. */
+/** Makes an assembly for the frames of tensors with these specs. */
 export function assemblyOf(specs: readonly TensorSpec[]): Assembly {
   if (isVector(specs)) return new Assembly(specs.reduce((sum, spec) => sum + size(spec), 0))
   const bytes = specs.reduce((sum, spec) => sum + (isFixed(spec) ? bytesOf(spec) : Number.NaN), 0)

@@ -1,4 +1,4 @@
-/** What a worker says, in that order: heartbeats to all, signed with its machine's key; frames to gateways, with a MAC for each. */
+/** Sends a worker's messages in order: heartbeats, signed with its machine's key, and frames, each with a MAC. */
 
 import type { KeyPair } from '../../platform/platform'
 import type { Link } from './link'
@@ -6,7 +6,7 @@ import type { Macs } from './macs'
 import { andThen, SerialQueue } from './maybe-promise'
 import { signedBeat } from './signed-heartbeat'
 
-/** Whoever has these is the machine. */
+/** A machine's secrets: its signing key, and its keys for MACs. */
 export interface MachineKeys {
   key: KeyPair
   macs: Macs
@@ -18,14 +18,14 @@ export class Publisher {
   readonly #queue = new SerialQueue()
   #beats = 0
 
-  /** @param worker  its address @param keys  undefined: nothing is signed or has a MAC */
+  /** @param worker  the worker's address @param keys  undefined: no signatures and MACs */
   constructor(
     readonly link: Pick<Link, 'addresses' | 'most' | 'say'>,
     private readonly worker: string,
     private readonly keys: MachineKeys | undefined,
   ) {}
 
-  /** @param call  the address of its answers; where that has no gateway's key nobody is there */
+  /** Sends a frame. @param call  the reply address; the frame is dropped if it contains no gateway's key */
   frame(call: string, bytes: Uint8Array): void {
     const { keys, link } = this
     if (!keys) return this.#say(call, bytes)
@@ -36,7 +36,7 @@ export class Publisher {
     )
   }
 
-  /** @param to  the address of its heartbeats */
+  /** @param to  the address for its heartbeats */
   beat(to: string, beat: object): void {
     const { keys } = this
     if (!keys) return this.#say(to, text.encode(JSON.stringify(beat)))
@@ -48,10 +48,10 @@ export class Publisher {
   #say(to: string, bytes: Uint8Array): void {
     try {
       this.link.say(to, bytes)
-    } catch {} // the link is closed: the gateway will notice
+    } catch {} // the link is closed, which the gateway notices
   }
 
-  /** Resolves when all that was said is on its way. */
+  /** Resolves when all messages so far were handed to the link. */
   said(): Promise<void> {
     return this.#queue.idle()
   }

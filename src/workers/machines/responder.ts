@@ -1,4 +1,4 @@
-/** What a worker's machine does with the rows that come for it: as many run as the worker answers at once, a few wait, the others are refused. */
+/** Runs the queries that come for one worker: up to `slots` at once, a few wait, others are refused. */
 
 import { CallOptions, Cancellation } from '../../base/abort'
 import { ApproxiferError, asError } from '../../base/errors'
@@ -6,48 +6,48 @@ import { flawOf } from '../../base/payload'
 import { median } from '../../base/stats'
 import type { TensorList } from '../../base/tensor'
 import type { ModelWorker } from '../worker'
-import { type Assembly, DOWN, encode, encodeError, encodeValues, FOR_EVER, type Frame, markOf } from './frames'
+import { type Assembly, DOWN, encode, encodeError, encodeValues, type Frame, markOf, UNLIMITED } from './frames'
 import type { MachineSettings } from './options'
 import { assemblyOf, pack, unpack } from './packing'
 import type { Publisher } from './publisher'
 
-/** For models quicker than this the worker is sent its next row before it has answered the last, which hides the hand-over. */
+/** A worker whose inferences are shorter is given its next query in advance, which hides the time of the hand-over. */
 const QUICK_MS = 5
 
-/** Inferences by which it is told how long one takes. */
+/** Inferences whose times are remembered. */
 const REMEMBERED = 9
 
 interface RowRequest {
-  /** The address of its answer, which tells it from others. */
+  /** The reply address, which identifies the call. */
   readonly call: string
   readonly parts: Assembly
   readonly expiresAt: number
   readonly traceparent: string | undefined
-  /** Once all of it is here. */
+  /** Undefined until all frames have come. */
   row: TensorList | undefined
   cancellation: Cancellation | undefined
   startedAt: number
-  /** It runs, and nobody waits for the answer. */
+  /** True: the query runs, but was cancelled. */
   isCancelled: boolean
 }
 
 export class Responder {
-  /** Calls that the worker takes at once, as was told when it joined. */
+  /** Calls that the worker takes at once, as announced when it joined. */
   readonly slots: number
-  /** Of its last inferences, ms. */
+  /** Times of the last inferences, in milliseconds. */
   readonly #times: number[] = []
   /**
-   * By their calls: those that run, in the order in which they began, and those that do not yet, of which only a part may have arrived.
-   * With hundreds of them, to look through all for each row took a tenth of its time.
+   * Queries by reply address. The running ones are in the order in which they began; queued ones may be incomplete. They are kept apart
+   * because searching hundreds of waiting queries for each new one took a tenth of its time.
    */
   readonly #running = new Map<string, RowRequest>()
   readonly #queued = new Map<string, RowRequest>()
-  /** `lingers`: it has rejected what was aborted, and is still at work on it; `down`: it does not run, and that was told. */
+  /** `lingers`: it has rejected an aborted call but still computes; `down`: it does not run, and a heartbeat has reported that. */
   #state: 'up' | 'lingers' | 'down' | 'closed' = 'up'
   #unwatch: (() => void) | undefined
   #onEmpty: (() => void) | undefined
 
-  /** @param beat  sends a heartbeat: one was asked for, or the worker begins or ceases to take rows */
+  /** @param beat  sends a heartbeat; called after a ping, and when the worker starts or stops taking queries */
   constructor(
     private readonly worker: ModelWorker,
     private readonly settings: MachineSettings,
@@ -58,7 +58,7 @@ export class Responder {
     worker.onFree = () => this.#freed()
   }
 
-  /** What an inference takes: the median of the last few, ms; 0 before the first. */
+  /** Median time of the last inferences in milliseconds; 0 before the first. */
   get ms(): number {
     return median(this.#times) ?? 0
   }
@@ -67,12 +67,12 @@ export class Responder {
     return this.#running.size + this.#queued.size
   }
 
-  /** Whether what runs the model is not running. */
+  /** Whether the runtime under the worker is not running. */
   get isDown(): boolean {
     return !this.#running.size && !this.worker.free && this.#state !== 'lingers'
   }
 
-  /** A frame from a gateway. @param call  the address of answers */
+  /** Handles a gateway's frame. @param call  the reply address */
   receive(frame: Frame, call: string): void {
     try {
       if (frame.kind === 'row') this.#receiveRow(frame, call)
@@ -94,7 +94,7 @@ export class Responder {
     })
   }
 
-  /** Rejects what it has; the worker stays open. */
+  /** Rejects all open calls; the worker stays open. */
   close(): void {
     for (const requests of [this.#running, this.#queued]) {
       for (const call of requests.keys()) {
@@ -110,15 +110,15 @@ export class Responder {
   #receiveRow(frame: Frame, call: string): void {
     if (this.#running.has(call)) return // it was sent again
     const request = this.#queued.get(call) ?? this.#admit(frame, call)
-    if (!request || request.row) return // refused; or it is here in full
+    if (!request || request.row) return // it was refused, or is complete
     const values = request.parts.add(frame)
     if (!values) return
     request.row = unpack(values, this.worker.signature.inputs)
     this.#runNext()
   }
 
-  #admit({ about: budgetMs, offset, traceparent }: Frame, call: string): RowRequest | undefined {
-    if (offset) return undefined // the rest of one that was refused, or dropped
+  #admit({ budgetOrMark: budgetMs, offset, traceparent }: Frame, call: string): RowRequest | undefined {
+    if (offset) return undefined // the rest of a query that was refused or dropped
     const { clock, maxPending } = this.settings
     this.#expire()
     if (this.isDown) return this.#fail(call, new ApproxiferError('WORKER', 'is not running'))
@@ -126,14 +126,14 @@ export class Responder {
       return this.#fail(call, new ApproxiferError('OVERLOADED', `${this.open} calls are open already`))
     }
     const parts = assemblyOf(this.worker.signature.inputs)
-    const expiresAt = budgetMs === FOR_EVER ? Number.POSITIVE_INFINITY : clock.now() + budgetMs
+    const expiresAt = budgetMs === UNLIMITED ? Number.POSITIVE_INFINITY : clock.now() + budgetMs
     const rest = { row: undefined, cancellation: undefined, startedAt: 0, isCancelled: false }
     const request: RowRequest = { call, parts, expiresAt, traceparent, ...rest }
     this.#queued.set(call, request)
     return request
   }
 
-  /** Requests whose time is over leave before they run. */
+  /** Rejects queries whose time limit has passed before they ran. */
   #expire(): void {
     const now = this.settings.clock.now()
     for (const { call, expiresAt } of this.#queued.values()) {
@@ -143,7 +143,7 @@ export class Responder {
     }
   }
 
-  /** Of one that runs it is told when the worker is done with it: until then that is at work. */
+  /** Cancels a query. A running one is reported as cancelled when the worker is done with it, since it is busy until then. */
   #cancel(call: string): void {
     const running = this.#running.get(call)
     if (running) {
@@ -151,11 +151,11 @@ export class Responder {
       running.cancellation?.abort()
     } else {
       this.#drop(this.#queued, call)
-      this.#fail(call, CANCELLED) // also where its row was lost on its way: it takes no slot any more
+      this.#fail(call, CANCELLED) // reported even if its query never arrived, so that the gateway frees its slot
     }
   }
 
-  /** The first that is here in full. */
+  /** The first complete query in the queue. */
   get #next(): RowRequest | undefined {
     for (const request of this.#queued.values()) if (request.row) return request
     return undefined
@@ -200,7 +200,7 @@ export class Responder {
     const now = this.settings.clock.now()
     this.#drop(this.#running, request.call)
     const [next] = this.#running.values()
-    if (next && this.slots === 1) next.startedAt = now // one that was handed over before begins now
+    if (next && this.slots === 1) next.startedAt = now // the next one was handed over in advance and begins now
     if (!(outcome instanceof ApproxiferError)) {
       this.#times.push(now - request.startedAt)
       if (this.#times.length > REMEMBERED) this.#times.shift()
@@ -236,7 +236,7 @@ export class Responder {
     if (!this.open) this.#onEmpty?.()
   }
 
-  /** What runs the model has died: what waits is for others. */
+  /** The runtime under the worker has died: waiting queries are rejected, to be sent to other workers. */
   #died(): void {
     const error = new ApproxiferError('WORKER', 'is not running')
     for (const { call, row } of this.#queued.values()) {
@@ -259,7 +259,10 @@ export class Responder {
     this.#runNext()
   }
 
-  /** Restarts the worker once the inference that it has been at longest takes too long. The timer looks which that is when its time has come. */
+  /**
+   * Restarts the worker when the oldest running inference takes longer than `hangMs`. One timer serves all: when it fires, it is set anew
+   * for the oldest one then.
+   */
   #watch(): void {
     const { clock, hangMs } = this.settings
     const [oldest] = this.#running.values()
@@ -275,4 +278,4 @@ export class Responder {
   }
 }
 
-const CANCELLED = new ApproxiferError('ABORTED', 'nobody waits for it any more')
+const CANCELLED = new ApproxiferError('ABORTED', 'the call was cancelled')

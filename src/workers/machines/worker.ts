@@ -1,4 +1,4 @@
-/** One worker of a fleet as its gateway sees it. */
+/** The gateway's end of one worker in a fleet. */
 
 import { type Abort, aborted, abortOf } from '../../base/abort'
 import { ApproxiferError, asError } from '../../base/errors'
@@ -7,7 +7,7 @@ import { isTraceparent } from '../../base/traceparent'
 import { OpenCall } from '../open-call'
 import { type ModelWorker, wrongQueries } from '../worker'
 import type { Conversation, Conversations } from './conversations'
-import { type Assembly, DOWN, decode, decodeError, encode, encodeValues, FOR_EVER, type Frame, markOf } from './frames'
+import { type Assembly, DOWN, decode, decodeError, encode, encodeValues, type Frame, markOf, UNLIMITED } from './frames'
 import type { Heartbeat } from './heartbeat'
 import type { Link } from './link'
 import type { Channel, Macs } from './macs'
@@ -16,47 +16,47 @@ import type { FleetSettings } from './options'
 import { assemblyOf, pack, unpack } from './packing'
 import type { Verify } from './signed-heartbeat'
 
-/** What the workers of a fleet share. */
+/** The part of a fleet that its workers use. */
 export interface FleetGateway {
   readonly settings: FleetSettings
   readonly link: Link
   readonly macs: Macs
   readonly conversations: Conversations
-  /** Nobody listens at the worker's address. */
-  unheard(worker: MachineWorker): void
+  /** Called when no one listens at the worker's address. */
+  notListening(worker: MachineWorker): void
   closed(worker: MachineWorker): void
 }
 
-/** How a machine with a key is told from others that speak in its name: by its signature in heartbeats, else by its MAC. */
+/** Authenticates a machine with a key: heartbeats by their signature, replies by their MAC. */
 export interface Peer {
   verify: Verify
   channel: Channel
 }
 
-/** A call of one row. One that an abort has settled keeps its place until the worker is done with it. */
+/** A call for one query. An aborted call stays open until the worker has replied. */
 interface SentCall {
   readonly call: OpenCall
   readonly conversation: Conversation
   readonly parts: Assembly
   readonly expiresAt: number
-  /** Of who asks, where the worker reads it. */
+  /** Undefined if there is none, or it is not a valid W3C traceparent. */
   readonly traceparent: string | undefined
-  /** The highest number of a frame that came for it: one that is sent again by others does not count twice. */
-  heard: number
-  /** `never`: nobody listened when it was sent. */
+  /** The highest sequence number of the replies so far: lower ones are replays. */
+  lastSequence: number
+  /** Whether the query was sent `once` or `again`; `never`: no one listened at the worker's address. */
   sent: 'once' | 'again' | 'never'
-  /** Heartbeats since it was sent that told of no call at the worker. */
+  /** Heartbeats in a row, since it was sent, that reported no open call at the worker. */
   idleBeats: number
 }
 
-/** More than these mean that the call was lost on its way. */
+/** After more such heartbeats the call was lost on its way. */
 const IDLE_BEATS = 2
-/** For the heartbeat of a worker at whose address nobody is said to listen: others can say that as well. */
+/** How long a signed worker may still send a heartbeat after a notice that no one listens at its address, since that notice may be forged. */
 const UNHEARD_MS = 250
-const DROPPED = new ApproxiferError('ABORTED', 'nobody waits for it any more')
+const DROPPED = new ApproxiferError('ABORTED', 'the call was cancelled')
 
 export class MachineWorker implements ModelWorker {
-  // What it said when it joined stays.
+  // Set by the worker's first heartbeat.
   readonly name: string
   readonly identity: string
   readonly signed: boolean
@@ -66,30 +66,33 @@ export class MachineWorker implements ModelWorker {
   readonly fingerprint: string | undefined
   readonly scales: readonly number[] | undefined
   readonly slots: number
-  /** It is told of aborts in any case: what waits there is dropped. */
+  /** Undefined, not false: an abort of a waiting call is useful in any case, since the worker's machine drops it. */
   readonly interruptible: true | undefined
-  /** Where it answers one at a time the next is sent ahead; else several are on their way anyway. */
+  /** With one slot the next query is sent in advance; with several the network delay is hidden anyway. */
   readonly takesNext: boolean
   onFree: (() => void) | undefined
-  /** Of the worker itself, which tells it from others. */
+  /** The worker's address. */
   readonly address: string
-  /** What it said last, and when. */
+  /** The worker's last heartbeat, and when it came. */
   beat: Heartbeat
-  heardAt: number
+  lastSeenAt: number
   readonly #gateway: FleetGateway
   readonly #calls = new Set<SentCall>()
-  /** `down`: what runs its model is; `away`: the way to it is interrupted, and its calls will be sent again; `lost`: it is silent, and its calls were rejected. */
+  /**
+   * `down`: the runtime under it has died; `away`: the connection is interrupted, and calls will be sent again; `lost`: it is silent, and
+   * its calls were rejected.
+   */
   #state: 'up' | 'down' | 'away' | 'lost' | 'closed'
-  /** What came from it is looked at in the order in which it came: its answer goes before its leaving. */
+  /** Processes messages in the order in which they came, so that an answer is read before a farewell. */
   readonly incoming = new SerialQueue()
-  /** What goes to it gets a MAC, which may take its time, and is sent in the order in which it was said. */
+  /** Sends frames in order, since computing a MAC may be asynchronous. */
   readonly #outgoing = new SerialQueue()
-  /** The question whether it is there, where it was asked since it was heard. */
-  #question: Conversation | undefined
-  /** Ends the wait for a heartbeat, where it was said that nobody listens to it. */
+  /** The ping that was sent since the last heartbeat, if any. */
+  #ping: Conversation | undefined
+  /** Stops waiting for a heartbeat after a notice that no one listens. */
   #cancelDoubt: (() => void) | undefined
 
-  /** @param peer  its machine; undefined: that has no key, or the link proves who speaks */
+  /** @param peer  authenticates its machine, if that has a key */
   constructor(
     beat: Heartbeat,
     gateway: FleetGateway,
@@ -109,7 +112,7 @@ export class MachineWorker implements ModelWorker {
     this.takesNext = beat.slots === 1
     this.address = link.addresses.worker(beat)
     this.beat = beat
-    this.heardAt = settings.clock.now()
+    this.lastSeenAt = settings.clock.now()
     this.#gateway = gateway
     this.#state = beat.state === 'down' ? 'down' : 'up'
   }
@@ -119,7 +122,7 @@ export class MachineWorker implements ModelWorker {
     return this.#state === 'up' && !this.#cancelDoubt && this.#calls.size < most
   }
 
-  /** One that is only `away` may be back in a moment. */
+  /** False while the worker is `away`, since it may be back in a moment. */
   get gone(): boolean {
     return this.#state === 'lost' || this.isClosed
   }
@@ -128,14 +131,14 @@ export class MachineWorker implements ModelWorker {
     return this.#state === 'closed'
   }
 
-  /** Calls that it has, wanted or not. */
+  /** Number of calls that it has not replied to, aborted ones included. */
   get open(): number {
     return this.#calls.size
   }
 
-  /** Whether it was asked for a sign of life and has not given one. */
-  get isAsked(): boolean {
-    return this.#question !== undefined
+  /** Whether a ping was sent since the last heartbeat. */
+  get isPinged(): boolean {
+    return this.#ping !== undefined
   }
 
   get isThere(): boolean {
@@ -152,12 +155,12 @@ export class MachineWorker implements ModelWorker {
       call: new OpenCall(query, abort, () => this.#aborted(sent)),
       conversation: this.#converse(
         (reply) => this.#received(sent, reply),
-        () => this.#unasked(sent),
+        () => this.#neverReceived(sent),
       ),
       parts: assemblyOf(this.signature.outputs),
       expiresAt: clock.now() + expireMs,
-      traceparent: this.beat.traced === true && isTraceparent(traceparent) ? traceparent : undefined,
-      heard: 0,
+      traceparent: isTraceparent(traceparent) ? traceparent : undefined,
+      lastSequence: 0,
       sent: 'once',
       idleBeats: 0,
     }
@@ -184,16 +187,16 @@ export class MachineWorker implements ModelWorker {
     })
   }
 
-  /** It is said that nobody listens to it, which is so unless the worker itself says something. */
+  /** A notice came that no one listens at the worker's address. It is believed unless the worker sends a heartbeat soon. */
   #doubt(): void {
-    if (!this.peer) return this.#gateway.unheard(this) // nobody else can say that, or others can say anything in its name
+    if (!this.peer) return this.#gateway.notListening(this) // no one else can send the notice, or nothing is authenticated anyway
     if (!this.isThere || this.#cancelDoubt) return
-    this.#cancelDoubt = this.#gateway.settings.clock.after(UNHEARD_MS, () => this.#gateway.unheard(this), true)
-    this.ask()
+    this.#cancelDoubt = this.#gateway.settings.clock.after(UNHEARD_MS, () => this.#gateway.notListening(this), true)
+    this.ping()
   }
 
-  /** Nobody listened when this call was sent, and so when those were that were sent after it. */
-  #unasked(first: SentCall): void {
+  /** Marks this call, and all that were sent after it, as never received by the worker. */
+  #neverReceived(first: SentCall): void {
     let isSince = false
     for (const sent of this.#calls) {
       isSince ||= sent === first
@@ -207,8 +210,9 @@ export class MachineWorker implements ModelWorker {
     this.incoming.run(() =>
       andThen(channel ? channel.verify(this.address, to, bytes) : true, (isIts) => {
         const frame = isIts ? decode(bytes) : undefined
-        if (!frame || (channel && frame.sequence <= sent.heard)) return this.#gateway.settings.forgeries.drop(this.name)
-        sent.heard = frame.sequence
+        if (!frame || (channel && frame.sequence <= sent.lastSequence))
+          return this.#gateway.settings.forgeries.drop(this.name)
+        sent.lastSequence = frame.sequence
         this.#believe(sent, frame)
       }),
     )
@@ -222,8 +226,8 @@ export class MachineWorker implements ModelWorker {
         return this.#done(sent, new ApproxiferError(code, `${this.name}: ${message}`))
       }
       const answer = sent.parts.add(frame)
-      if (frame.about !== FOR_EVER && frame.about !== markOf(this.fingerprint)) {
-        this.ask() // its next heartbeat says which
+      if (frame.budgetOrMark !== UNLIMITED && frame.budgetOrMark !== markOf(this.fingerprint)) {
+        this.ping() // its next heartbeat tells which model it has
         throw new ApproxiferError('WORKER', `${this.name} has another model now`)
       }
       if (answer) this.#done(sent, unpack(answer, this.signature.outputs))
@@ -232,11 +236,11 @@ export class MachineWorker implements ModelWorker {
     }
   }
 
-  hear(beat: Heartbeat): void {
+  receive(beat: Heartbeat): void {
     const isNewWay = this.#state === 'away' || this.beat.connection !== beat.connection
     this.beat = beat
-    this.heardAt = this.#gateway.settings.clock.now()
-    this.#forgetQuestion()
+    this.lastSeenAt = this.#gateway.settings.clock.now()
+    this.#forgetPing()
     if (this.isClosed) return
     this.#state = beat.state === 'down' ? 'down' : 'up'
     for (const sent of [...this.#calls]) {
@@ -249,30 +253,30 @@ export class MachineWorker implements ModelWorker {
     if (this.free) this.onFree?.()
   }
 
-  /** Asks for a sign of life, unless it was asked since it was heard: where nobody listens any more, the link may say so at once. */
-  ask(): void {
-    if (this.isAsked) return
-    this.#question = this.#converse(() => {}) // its next heartbeat is the answer
-    this.#say(this.#question, encode('ping'))
+  /** Sends a ping, unless one was sent since the last heartbeat. If the worker is gone the link may report that at once. */
+  ping(): void {
+    if (this.isPinged) return
+    this.#ping = this.#converse(() => {}) // the reply is ignored: the ping also causes a heartbeat
+    this.#say(this.#ping, encode('ping'))
   }
 
-  #forgetQuestion(): void {
+  #forgetPing(): void {
     this.#cancelDoubt?.()
     this.#cancelDoubt = undefined
-    this.#question?.close()
-    this.#question = undefined
+    this.#ping?.close()
+    this.#ping = undefined
   }
 
-  /** The way to the fleet is interrupted: whether it is there has yet to be heard. Its calls wait. */
+  /** The connection to the fleet is interrupted: calls wait until it is back. */
   interrupt(): void {
     if (this.isThere) this.#state = 'away'
   }
 
-  /** It is not to be reached: its calls are for others. It may be heard again. */
+  /** The worker cannot be reached: its calls are rejected, to be sent to others. A heartbeat brings it back. */
   lose(why: string): void {
     if (this.gone) return
     this.#state = 'lost'
-    this.#forgetQuestion()
+    this.#forgetPing()
     this.#endCalls(new ApproxiferError('WORKER', `${this.name} ${why}`))
     this.onFree?.()
   }
@@ -280,7 +284,7 @@ export class MachineWorker implements ModelWorker {
   async close(): Promise<void> {
     if (this.isClosed) return
     this.#state = 'closed'
-    this.#forgetQuestion()
+    this.#forgetPing()
     this.onFree = undefined
     for (const sent of this.#calls) if (!sent.call.settled) this.#say(sent.conversation, encode('cancel'))
     this.#endCalls(new ApproxiferError('CLOSED', `${this.name} was closed`))
@@ -293,7 +297,7 @@ export class MachineWorker implements ModelWorker {
     const failed = (error: unknown) => this.#done(sent, asError(error, 'WORKER', `${this.name}: `))
     try {
       const values = pack(sent.call.query, this.signature.inputs)
-      // Each is a copy: the caller's row may be another's before all are sent.
+      // Each frame is a copy: the caller may reuse the query's buffers before all frames are sent.
       for (const frame of encodeValues('row', values, link.most, budgetMs, sent.traceparent)) {
         this.#say(sent.conversation, frame, failed)
       }
@@ -302,7 +306,7 @@ export class MachineWorker implements ModelWorker {
     }
   }
 
-  /** @param failed  told where the link is closed */
+  /** @param failed  called if the link is closed */
   #say(conversation: Conversation, frame: Uint8Array, failed: (error: unknown) => void = () => {}): void {
     const authentic = () => this.peer?.channel.authenticate(this.address, conversation.to, frame) ?? frame
     this.#outgoing.run(() =>
@@ -316,20 +320,20 @@ export class MachineWorker implements ModelWorker {
     )
   }
 
-  /** As if it had been sent now for the first time. The worker may have it still: then it is done once. */
+  /** Sends a call again after a reconnection. If the worker still has the query it runs it once. */
   #resend(sent: SentCall): void {
     if (sent.call.settled) return this.#done(sent, DROPPED)
     Object.assign(sent, { idleBeats: 0, sent: 'again' } satisfies Partial<SentCall>)
     this.#send(sent)
   }
 
-  /** What still waits at the worker is dropped there. */
+  /** The worker drops the query if it has not started it. */
   #aborted(sent: SentCall): void {
     this.#say(sent.conversation, encode('cancel'))
     if (!this.isThere) this.#done(sent, DROPPED)
   }
 
-  /** The worker has nothing more to do for it. */
+  /** Ends a call that the worker has replied to, or will not reply to any more. */
   #done(sent: SentCall, outcome: TensorList | ApproxiferError): void {
     if (!this.#calls.delete(sent)) return
     sent.conversation.close()
@@ -338,7 +342,10 @@ export class MachineWorker implements ModelWorker {
   }
 
   #endCalls(error: ApproxiferError): void {
-    const unasked = new ApproxiferError('OVERLOADED', `${this.name} was not asked: nobody listens at its address`)
+    const unasked = new ApproxiferError(
+      'OVERLOADED',
+      `${this.name} did not get the query: nobody listens at its address`,
+    )
     for (const sent of [...this.#calls]) this.#done(sent, sent.sent === 'never' ? unasked : error)
   }
 }

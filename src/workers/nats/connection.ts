@@ -1,4 +1,4 @@
-/** The way to a NATS server: the caller's own connection, or one that is made with the client library on first use. */
+/** Links over a NATS server: by the caller's own connection, or by one made with the client library, which is imported on first use. */
 
 import { platform } from '#platform'
 import { expected } from '../../base/check'
@@ -16,7 +16,7 @@ export interface NatsSubscription {
   unsubscribe(): void
 }
 
-/** Of a connection of @nats-io/transport-node's `connect` or @nats-io/nats-core's `wsconnect`, what is used here. */
+/** The part that is used of a connection made by @nats-io/transport-node's `connect` or @nats-io/nats-core's `wsconnect`. */
 export interface NatsConnection {
   info?: { max_payload: number }
   publish(subject: string, payload?: Uint8Array, options?: { reply?: string }): void
@@ -32,9 +32,9 @@ export interface NatsConnection {
 }
 
 /**
- * The server: its URL (nats://, tls://, or ws:// and wss:// with a NATS server that speaks WebSocket), or several of one cluster with
- * commas between them; options of the client library (`{ servers, authenticator, tls, .. }`); or a connection, which stays the
- * caller's to close. A URL may name who connects: `nats://user:password@host`, or `nats://token@host`, with %40 for an @ and so on.
+ * A NATS server: its URL (nats://, tls://, or ws:// and wss:// for a server with WebSocket), or several URLs of one cluster with commas
+ * between them; options of the client library (`{ servers, authenticator, tls, .. }`); or a connection, which the caller closes. A URL
+ * may contain credentials: `nats://user:password@host`, or `nats://token@host`, percent-encoded.
  */
 export type NatsServer = string | NatsConnectOptions | NatsConnection
 
@@ -44,8 +44,8 @@ export interface NatsConnectOptions {
 }
 
 /**
- * What the library's own defaults are changed to: it gives up after ten attempts, two seconds apart, takes four minutes to notice a
- * server that cannot be reached, and makes a stack trace for each request.
+ * Changed defaults of the client library, which gives up after ten attempts two seconds apart, takes four minutes to notice an
+ * unreachable server, and makes a stack trace for each request.
  */
 const defaults = { maxReconnectAttempts: -1, reconnectTimeWait: 250, pingInterval: 5000, noAsyncTraces: true }
 
@@ -53,7 +53,7 @@ const CONNECTION = "NATS: pass a connection instead of its URL: await wsconnect(
 
 const isConnection = (server: object): server is NatsConnection => 'publish' in server && 'subscribe' in server
 
-/** @throws TypeError, never with a password */
+/** @throws TypeError, whose message never contains a password */
 export function checkServer(server: unknown): asserts server is NatsServer {
   if (typeof server === 'string') {
     if (addressesIn(server).every((url) => SCHEME.test(url))) return void accessOf(server)
@@ -68,8 +68,6 @@ export function checkServer(server: unknown): asserts server is NatsServer {
 }
 
 export class NatsLink implements Link {
-  /** A broker does not tell who has sent a message. */
-  readonly proves = false
   readonly needs = new Set<string>()
   refusal: ApproxiferError | undefined
   readonly #subscriptions: NatsSubscription[] = []
@@ -81,12 +79,12 @@ export class NatsLink implements Link {
     private readonly warn: (text: string) => void,
   ) {}
 
-  /** @throws ApproxiferError WORKER where the library is missing, or no server answers */
+  /** @throws ApproxiferError WORKER if the library is missing, or no server answers */
   static async open(server: NatsServer, addresses: Addresses, warn: (text: string) => void): Promise<NatsLink> {
     if (typeof server === 'object' && isConnection(server)) return new NatsLink(server, false, addresses, warn)
     const given = typeof server === 'string' ? { servers: server } : server
     const access = accessOf(given.servers)
-    const options = { ...defaults, ...access, ...given, servers: access.servers } // what the caller says goes first
+    const options = { ...defaults, ...access, ...given, servers: access.servers } // the caller's options take precedence
     let connect: (options: object) => Promise<unknown>
     try {
       if (!platform.importNats) throw new Error(CONNECTION)
@@ -110,17 +108,16 @@ export class NatsLink implements Link {
     this.connection.publish(subject, bytes, reply === undefined ? undefined : { reply })
   }
 
-  /** No queue group: all that subscribe hear a message. */
+  /** No queue group: every subscriber receives every message. */
   listen(subject: string, heard: (message: LinkMessage) => void): void {
     const callback = (error: Error | null, message: NatsMessage) => {
       if (error) return this.#refused(error)
       const { subject: to, data: bytes, reply, headers } = message
-      heard({ to, bytes, reply, isUnheard: headers?.code === 503 && !bytes.length })
+      heard({ to, bytes, reply, hasNoListener: headers?.code === 503 && !bytes.length })
     }
     this.#subscriptions.push(this.connection.subscribe(subject, { callback }))
   }
 
-  /** The server does not tell who leaves. */
   async follow(events: LinkEvents): Promise<void> {
     void this.connection.closed().then(() => events.ended())
     for await (const { type, error } of this.connection.status()) {
@@ -145,27 +142,26 @@ export class NatsLink implements Link {
     if (!this.connection.isClosed()) for (const subscription of subscriptions) subscription.unsubscribe()
   }
 
-  /** The caller's own connection stays open. */
   async close(): Promise<void> {
     this.mute()
     if (this.isOwned) await this.connection.close()
   }
 }
 
-// Names, passwords and tokens in a server's address, where the client library takes none.
+// Credentials in a server's URL, which the client library does not accept.
 
 export const SCHEME = /^(nats|tls|wss?):\/\/./
 
-/** The addresses in one text, with commas between them; a password may have a comma, too. */
+/** Splits a comma-separated list of URLs; a password may contain a comma, too. */
 export function addressesIn(text: string): string[] {
   return text.split(/,(?=\w+:\/\/)/)
 }
 
 /**
- * Connect options for the library: addresses without users, and the user or token that they named as options of its own.
+ * Connect options for the library: URLs without credentials, and the credentials as separate options.
  *
- * @param servers  such as 'nats://user:password@host:4222' or 'nats://token@host', with %40 for an @ and so on; all of one user
- * @throws TypeError for what is not written so, or names several users; never with the password
+ * @param servers  such as 'nats://user:password@host:4222' or 'nats://token@host', percent-encoded; all with the same credentials
+ * @throws TypeError for an invalid URL or different credentials; its message never contains a password
  */
 export function accessOf(servers: string | readonly string[]) {
   const each = (typeof servers === 'string' ? addressesIn(servers) : servers).map(read)
@@ -181,7 +177,7 @@ function read(text: string): { address: string; user: string | undefined } {
   return { address: scheme + host, user }
 }
 
-/** What stands before the @: a user and a password, or a token alone. */
+/** Parses what precedes the @: a user and a password, or a token. */
 function access(user: string): { token: string } | { user: string; pass: string } {
   const [, name, pass] = /^([^:]*):(.*)$/s.exec(user) ?? []
   return name === undefined ? { token: decoded(user) } : { user: decoded(name), pass: decoded(pass) }

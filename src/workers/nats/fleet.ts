@@ -1,4 +1,4 @@
-/** Workers behind a NATS server: machines behind other people's routers, browser tabs, the edge. `serveNats` answers at the other end. */
+/** Workers behind a NATS server: machines behind routers, browser tabs, edge runtimes. `serveNats` is their end. */
 
 import { expected } from '../../base/check'
 import { type MachineChanges, machineWorkers } from '../machines/fleet'
@@ -7,20 +7,19 @@ import { checkServer, NatsLink, type NatsServer } from './connection'
 import { subjectsOf } from './subjects'
 
 export interface NatsOptions extends FleetOptions {
-  /** What answers are addressed to, where the server's permissions ask for a certain prefix. Default '_INBOX'. */
+  /** Prefix of reply subjects, if the server's permissions require one. Default '_INBOX'. */
   inboxPrefix?: string
 }
 
 export const natsOptions = [...fleetOptions, 'inboxPrefix']
 
 /**
- * The workers of a fleet, for a predictor's option `workers`: they join, drain and leave as they are heard. Connects when it is
- * first asked; `return` ends it, closes the workers and the connection, if that was made here.
+ * The workers of a fleet, for a predictor's option `workers`: they join, drain and leave by their heartbeats. Connects when the first
+ * change is read; `return` ends it, and closes the workers and the connection, unless that is the caller's. While the NATS server
+ * restarts open calls wait, and are sent again when their workers are back.
  *
- * A server that restarts costs time: open calls wait, and are asked again when their workers are heard again.
- *
- * @throws TypeError, RangeError for a wrong option; the iteration throws ApproxiferError WORKER where no server answers or the client
- *   library is missing, MODEL where the model cannot be read
+ * @throws TypeError or RangeError for a wrong option; the iteration throws ApproxiferError WORKER if no server answers or the client
+ *   library is missing, MODEL if the model cannot be read
  */
 export function natsWorkers(server: NatsServer, options: NatsOptions): MachineChanges {
   checkServer(server)

@@ -1,8 +1,8 @@
-/** A fleet's addresses on NATS: subjects, of which a server's permissions tell who may use them. */
+/** A fleet's addresses on NATS are subjects, so that the server's permissions decide who may use them. */
 
 import type { Addressee, Addresses } from '../machines/link'
 
-/** @param inbox  what the addresses of answers begin with, as the server's permissions may ask for */
+/** @param inbox  prefix of reply subjects, as the server's permissions may require */
 export function subjectsOf(fleet: string, inbox = '_INBOX'): Addresses {
   return {
     rollCall: `approxifer.${fleet}.call`,
@@ -15,5 +15,5 @@ export function subjectsOf(fleet: string, inbox = '_INBOX'): Addresses {
   }
 }
 
-/** A worker's last tokens: behind its identity where that is a key, so that permissions can be written for a machine. */
+/** The last tokens of a worker's subjects. A public key comes first, so that permissions can be given to a machine. */
 const placeOf = ({ name, identity, signed }: Addressee) => (signed ? `${identity}.${name}` : name)

@@ -1,12 +1,12 @@
-/** Weights that a model keeps in files beside its own, as exporters write them for large ones: `model.onnx.data`. */
+/** Finds weights that a model keeps in separate files, as exporters write them for large models: `model.onnx.data`. */
 
 import { ApproxiferError } from '../../base/errors'
 
-/** An entry `external_data` of a tensor (onnx.proto, StringStringEntryProto) with the key "location", up to the length of its value. */
+/** The bytes of an `external_data` entry with the key "location" (onnx.proto, StringStringEntryProto), up to its value's length. */
 const LOCATION = Uint8Array.of(0x0a, 8, ...new TextEncoder().encode('location'), 0x12)
 const MOST_LETTERS = 127
 
-/** Names of the files that a model has weights in, each once; found by their mark, since nothing else of the model has to be read. */
+/** The names of all weight files of a model. The entries are found by searching for their bytes, so that the model need not be parsed. */
 export function weightFiles(bytes: Uint8Array): string[] {
   const names = new Set<string>()
   for (let at = bytes.indexOf(LOCATION[0]); at >= 0; at = bytes.indexOf(LOCATION[0], at + 1)) {
@@ -18,7 +18,10 @@ export function weightFiles(bytes: Uint8Array): string[] {
   return [...names]
 }
 
-/** Where a file beside the model is. @throws ApproxiferError MODEL for a name that leads elsewhere, since models come from strangers */
+/**
+ * The location of a weight file beside the model. @throws ApproxiferError MODEL for a path outside the model's folder, since models may
+ * be malicious
+ */
 export function besideModel(model: string | URL, name: string): string | URL {
   if (/^[\\/]|^\w+:|(^|[\\/])\.\.([\\/]|$)/.test(name)) {
     throw new ApproxiferError('MODEL', `the model has weights in ${JSON.stringify(name)}: expected a file beside it`)

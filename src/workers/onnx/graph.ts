@@ -1,28 +1,27 @@
 /**
- * What an ONNX file says of how its outputs are computed: the last node of each. Only the few fields are read that tell it (onnx.proto:
- * ModelProto 7 graph; GraphProto 1 node; NodeProto 1 input, 2 output, 4 op_type, 5 attribute); weights are passed over where they lie, so that
- * nothing large is copied.
+ * Reads from an ONNX file which node computes each output. Only the necessary fields are parsed (onnx.proto: ModelProto 7 graph;
+ * GraphProto 1 node; NodeProto 1 input, 2 output, 4 op_type, 5 attribute); weights are skipped without a copy.
  */
 
-/** Bytes of a field's value. */
+/** Byte range of a field's value. */
 interface Extent {
   readonly from: number
   readonly to: number
 }
 
-/** A node that computes an output. */
+/** The node that computes an output. */
 export interface LastNode {
   readonly op: string
-  /** That it works along, of the output's shape; undefined where none is told, or where the output is reshaped after it. */
+  /** The node's axis in the output's shape; undefined if it has none, or the output is reshaped after it. */
   readonly axis: number | undefined
 }
 
-/** They change how values lie or are held, not what they are. */
+/** Operators that change the layout or type of values, but not the values; they are skipped. */
 const KEEPING = ['Identity', 'Cast', 'CastLike', 'Dropout', 'QuantizeLinear', 'DequantizeLinear', 'Normalizer']
 const RESHAPING = ['Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Transpose']
-/** Nodes that are passed over at most: a file may come from anywhere, and a cycle in it has no end. */
+/** Most nodes that are skipped, since a malicious file may contain a cycle. */
 const MOST_PASSED = 32
-/** Nodes above a division that may compute the length of a vector. */
+/** Depth to which a divisor's inputs are searched for a vector norm. */
 const NEAR = 4
 
 interface Node {
@@ -32,7 +31,7 @@ interface Node {
   readonly norm: string | undefined
 }
 
-/** @returns by the output's name; empty for what is no model, or not in this form */
+/** @returns the nodes by output name; empty if the file cannot be parsed */
 export function lastNodes(bytes: Uint8Array, outputs: readonly string[]): Record<string, LastNode> {
   try {
     const graph = [...fields(bytes, { from: 0, to: bytes.length })].find(([field]) => field === 7)?.[1]
@@ -52,7 +51,7 @@ export function lastNodes(bytes: Uint8Array, outputs: readonly string[]): Record
     })
     return Object.fromEntries(all)
   } catch {
-    return {} // the runtime says what is wrong with it
+    return {} // the runtime reports the error
   }
 }
 
@@ -70,7 +69,7 @@ function lastOf(output: string, nodeOf: (value: string) => Node | undefined): La
   }
   if (!node) return undefined
   if (node.op === 'Div' && isLength(node.inputs[1], nodeOf, NEAR)) return { op: 'L2Norm', axis: undefined }
-  // Of these the specification says which axis it is where the file does not.
+  // The specification's default axis of these operators.
   const usual = node.op === 'Softmax' || node.op === 'LogSoftmax' ? -1 : undefined
   return { op: node.op, axis: isReshaped ? undefined : (node.axis ?? usual) }
 }
@@ -98,7 +97,7 @@ function readNode(bytes: Uint8Array, span: Extent): Node {
   return { op, inputs, axis, norm }
 }
 
-/** AttributeProto: 1 name, 3 i, 4 s. */
+/** Fields of AttributeProto: 1 name, 3 i, 4 s. */
 function readAttribute(bytes: Uint8Array, span: Extent) {
   let [name, text] = ['', '']
   let integer: number | undefined
@@ -110,14 +109,14 @@ function readAttribute(bytes: Uint8Array, span: Extent) {
   return { name, integer, text }
 }
 
-/** Of a copy: views of shared memory cannot be decoded. */
+/** Decodes a copy, since TextDecoder does not accept shared memory. */
 const textIn = (bytes: Uint8Array, { from, to }: Extent) => decoder.decode(bytes.slice(from, to))
 const decoder = new TextDecoder()
 
-/** The fields of a message: number, where its bytes are, and its value where it is an integer. @throws RangeError where it is cut off */
+/** The fields of a protobuf message: number, byte range, and the value of an integer. @throws RangeError if the message is truncated */
 function* fields(bytes: Uint8Array, { from, to }: Extent): Generator<[field: number, span: Extent, integer: number]> {
   let at = from
-  /** 28 bits and the rest: together they may be a length beyond 31 bits, or an integer below 0. */
+  /** Computed as two parts, since values may have 64 bits or be negative. */
   const varint = () => {
     let [low, high] = [0, 0]
     for (let i = 0; i < 10; i++) {

@@ -1,8 +1,8 @@
-/** What a file is that is no ONNX model. It imports nothing, and is loaded where a model could not be: no page waits for it. */
+/** Recognises files that are not ONNX models, for error messages. It is imported only after a model could not be loaded. */
 
 const HEAD = 512
 
-/** How files begin that people take for an ONNX model. */
+/** The first bytes of files that users confuse with ONNX models. */
 const KINDS: readonly [RegExp, string][] = [
   [/^$/, 'an empty file'],
   [/^version https:\/\/git-lfs/, "a pointer of git-lfs: 'git lfs pull' fetches the file itself"],
@@ -13,7 +13,7 @@ const KINDS: readonly [RegExp, string][] = [
   [/^\x89HDF/, 'an HDF5 file, as Keras saves them: tf2onnx writes an ONNX model'],
   [/^....TFL3/s, 'a TensorFlow Lite model: tf2onnx writes an ONNX model'],
   [/^\x80[\x02-\x05]/, 'a Python pickle: torch.onnx.export writes an ONNX model'],
-  [/^\x08[\x01-\x20]/, 'what begins as one and cannot be read to its end: it is damaged or cut off'], // the version of the format
+  [/^\x08[\x01-\x20]/, 'what begins as one and cannot be read to its end: it is damaged or cut off'], // ir_version, the first field of an ONNX file
 ]
 
 export function kindOf(bytes: Uint8Array): string {

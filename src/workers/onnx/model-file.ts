@@ -1,4 +1,4 @@
-/** A model's bytes and weights, and what they are where they are no model: the runtimes only say that they cannot be parsed. */
+/** Reads a model's file, weights and config, and explains errors of files that are not models. */
 
 import { platform } from '#platform'
 import { expected, isObject } from '../../base/check'
@@ -10,17 +10,17 @@ import type { OnnxOptions } from './options'
 
 export interface ModelFile {
   bytes: Uint8Array
-  /** What it keeps in other files, by the names that it has for them. */
+  /** Contents of separate weight files, by the names that the model has for them. */
   weights: Readonly<Record<string, Uint8Array>>
-  /** What config.json beside it says, where it is a file. */
+  /** Contents of config.json beside the model, if it was read from a file. */
   config?: HubConfig | undefined
 }
 
 /**
- * A model from a path, a URL or bytes, with the weights that lie beside it.
+ * Reads a model from a path, a URL or bytes, and its weight files.
  *
- * @param given  where its weights are, by the names that it has for them; default: beside it
- * @throws ApproxiferError MODEL for what cannot be read; TypeError for anything else
+ * @param given  locations of weight files, by the model's names for them; default: beside the model
+ * @throws ApproxiferError MODEL for a file that cannot be read; TypeError for any other value
  */
 export async function readModel(model: unknown, given: OnnxOptions['externalData'] = {}): Promise<ModelFile> {
   const bytes = await bytesOf('model', model)
@@ -36,10 +36,13 @@ export async function readModel(model: unknown, given: OnnxOptions['externalData
   return { bytes, weights: Object.fromEntries(weights), ...(config && { config }) }
 }
 
-/** Where the Hub's models have it: beside the model, or above its folder `onnx`. */
+/** Locations on the Hugging Face Hub: beside the model, or above its folder `onnx`. */
 const CONFIGS = ['config.json', '../config.json']
 
-/** Of files alone: a page would log each URL that is not there, and wait for it. What is not there, or is no such file, says nothing. */
+/**
+ * Reads config.json beside a model file; undefined if there is none. URLs are skipped: a page would wait for the request, and log a
+ * missing file.
+ */
 async function configBeside(model: unknown): Promise<HubConfig | undefined> {
   if (typeof model !== 'string' && !(model instanceof URL)) return undefined
   if (!/^file:/.test(`${model}`) && /^\w\w+:/.test(`${model}`)) return undefined
@@ -53,7 +56,7 @@ async function configBeside(model: unknown): Promise<HubConfig | undefined> {
 
 function configOf(value: unknown): HubConfig | undefined {
   if (!isObject(value) || !('model_type' in value || 'architectures' in value || 'problem_type' in value))
-    return undefined // another tool's
+    return undefined // another tool's config
   const { problem_type: problemType, id2label, vocab_size: vocabulary } = value
   return {
     ...(typeof problemType === 'string' && { problemType }),
@@ -82,7 +85,7 @@ async function bytesOf(field: string, source: unknown): Promise<Uint8Array> {
   }
 }
 
-/** Tells a model from others, by its bytes and weights: two that were trained differently may differ in these alone. */
+/** Identifies a model by a checksum of its file and weights. */
 export function fingerprintOf({ bytes, weights }: ModelFile): string {
   const others = Object.keys(weights).sort()
   if (!others.length) return checksum(bytes)
@@ -90,16 +93,16 @@ export function fingerprintOf({ bytes, weights }: ModelFile): string {
   return checksum(new TextEncoder().encode([checksum(bytes), ...sums].join('\n')))
 }
 
-/** What the runtimes say of a file that is no model, or not all of one; `onnxruntime-node` begins with its path and a capital. */
+/** The runtimes' messages about a file that is no ONNX model, or is truncated. */
 const UNPARSED = /protobuf parsing failed|no graph was found in the protobuf/i
 
 const MOST_LETTERS = 300
 
 /**
- * The error of a model that did not load: where its bytes are no ONNX model, one that says what they are. Nothing of a text is quoted,
- * since it may be a secret whose file was named by mistake.
+ * Turns the error of a model that did not load into one that names the kind of file. Contents of the file are never quoted, since a
+ * secret file may have been named by mistake.
  *
- * @param model  the path, URL or bytes that these bytes are from
+ * @param model  where the bytes were read from: a path, a URL or bytes
  */
 export async function asModelError(error: unknown, model: unknown, bytes: Uint8Array): Promise<unknown> {
   if (!(error instanceof ApproxiferError) || !UNPARSED.test(error.message)) return error

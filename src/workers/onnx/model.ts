@@ -1,4 +1,4 @@
-/** A model on onnxruntime-web: what it takes and gives, and batches of queries through it. */
+/** A model in an ONNX runtime: its signature, what was learned about it at load, and batches through it. */
 
 import type { InferenceSession } from 'onnxruntime-web'
 import { ROUNDING } from '../../base/criterion'
@@ -20,27 +20,27 @@ import { importOrt, openSession, providersOf } from './session'
 import { inputSpecs, outputNames, outputSpecs, takesBatches } from './specs'
 import { warningsAbout } from './warnings'
 
-/** A length that does not fit is no error to be printed where lengths are tried. */
+/** Silences the runtime's error log while shapes are tried that may not fit. */
 const QUIET = { logSeverityLevel: 4 } as const
 
-/** Queries that are tried in one run when it is loaded, where one takes no longer; else two: loading should not wait for more. */
+/** Batch size that is tried at load if an inference takes less than QUICK_MS; else 2, so that loading stays fast. */
 const MANY = 16
 const QUICK_MS = 50
 
-/** One session. Runs one batch at a time. */
+/** One inference session. Runs one batch at a time. */
 export class OnnxModel {
-  /** Whether several queries of equal shapes can go through in one run, and are answered as each would be alone. */
+  /** Whether queries of equal shapes can be run as one batch with the same answers as alone. */
   batches = false
-  /** Whether it answers the same query in the same way twice; layers with random numbers do not. Where nobody could try it is taken for true. */
+  /** Whether it gives the same answer to the same query twice, which models with random layers do not. True if it could not be tried. */
   repeats = true
   warnings: readonly string[] = []
-  /** Of each output the root mean square of its values, in an answer to a fixed query; 0 where it is none of real numbers, or not known. */
+  /** Root mean square of each output in the answer to a fixed query; 0 if the output is not real-valued, or unknown. */
   scales: readonly number[] = []
 
   sequence: SequenceAxes | false = false
-  /** What its file and config.json tell of each output. */
+  /** What its file and config.json say about each output. */
   hints: readonly OutputHints[] = []
-  /** A query that it answered at load, with the batch dimension where the model has one; undefined where nobody could try it. */
+  /** A query that it answered at load, with the batch dimension if the model has one; undefined if none worked. */
   sample: TensorList | undefined
 
   private constructor(
@@ -52,8 +52,8 @@ export class OnnxModel {
   /**
    * Loads, checks and warms up a model.
    *
-   * @param model  the .onnx file, and its weights where they are in other files; may lie in shared memory; not kept
-   * @throws ApproxiferError MODEL with a sentence that says what to do; TypeError or RangeError for a wrong option
+   * @param model  the .onnx file and its weights; may be in shared memory; not retained
+   * @throws ApproxiferError MODEL with advice; TypeError or RangeError for a wrong option
    */
   static async load(model: Uint8Array | ModelFile, options: OnnxOptions = {}): Promise<OnnxModel> {
     read(onnxOptions, '', options)
@@ -84,13 +84,14 @@ export class OnnxModel {
     return model
   }
 
-  /** What is not computed on the CPU is compared with what is. @throws ApproxiferError MODEL */
+  /** Compares the answers of an accelerator with the CPU's. @throws ApproxiferError MODEL if they differ */
   async #compare(tried: readonly SampleAnswer[], file: ModelFile, options: OnnxOptions): Promise<void> {
     const providers = providersOf(options)
     if (providers.every(isReference)) return
     const cpu = await openSession(this.ort, file, { ...options, providers: [CPU] }).catch((error) => error)
     if (cpu instanceof Error) {
-      const warning = `what ${providers} answers is not compared with what the CPU does: ${cpu.message}` // it may be too large for that
+      // the model may be too large for a second session
+      const warning = `the answers of ${providers} are not compared with the CPU's: ${cpu.message}`
       this.warnings = [...this.warnings, warning]
       return
     }
@@ -99,7 +100,7 @@ export class OnnxModel {
     await compareWithCpu({ providers, rounding, signature: this.signature }, tried, truth).finally(() => cpu.release())
   }
 
-  /** What answers to two queries tell. */
+  /** Learns the model's properties from its answers to two sample queries. */
   async #learn(tried: readonly SampleAnswer[], mayBatch: boolean): Promise<void> {
     const { outputs } = this.signature
     const [, { query, answer }] = tried
@@ -114,7 +115,7 @@ export class OnnxModel {
     this.sequence = await sequenceAxes(this.session, this.signature, tried[1], tries)
   }
 
-  /** Whether queries that go through together get the answers that each got alone: a dimension called dynamic promises less. */
+  /** Whether a batch gives the same answers as its queries alone: a dynamic batch dimension does not guarantee that. */
   async #answersTogether(tried: readonly SampleAnswer[], rows: number): Promise<boolean> {
     const all = Array.from({ length: rows }, (_, i) => tried[i % tried.length])
     try {
@@ -129,16 +130,19 @@ export class OnnxModel {
   }
 
   /**
-   * One run.
+   * Runs one batch.
    *
-   * @param batch  a tensor for each input, its shape with the batch dimension where the model has one
-   * @returns a tensor for each output, of the shape that the runtime says
+   * @param batch  a tensor for each input, with the batch dimension if the model has one
+   * @returns a tensor for each output, in the shape that the runtime reports
    */
   run(batch: TensorList): Promise<TensorList> {
     return run(this.ort, this.session, this.signature, batch)
   }
 
-  /** Runs `count` vectors that lie one after the other; answers likewise, in a fresh array. Only where queries and answers can be read as vectors. */
+  /**
+   * Runs `count` vectors that are concatenated in `rows`; the answers are concatenated in a fresh array. Only for models whose queries
+   * and answers can be read as vectors.
+   */
   async infer(rows: Float32Array, count = 1): Promise<Float32Array> {
     const { inputs, outputs } = this.signature
     const [length, width] = [rows.length / count, rowLength(outputs)]
@@ -178,7 +182,7 @@ function hintsOf({ bytes, config }: ModelFile, { outputs, batched = true }: Sign
 
 const asBatch = ({ shape, ...tensor }: AnyTensor): AnyTensor => ({ ...tensor, shape: [1, ...shape] })
 
-/** Batches of one and of equal shapes as one batch. */
+/** Concatenates queries of equal shapes along the batch dimension. */
 function batchOf(queries: readonly TensorList[]): TensorList {
   if (queries.length === 1) return queries[0]
   return queries[0].map(({ shape: [, ...rest], ...tensor }, i) => {

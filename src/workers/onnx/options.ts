@@ -1,4 +1,4 @@
-/** What a model on onnxruntime may be told, checked before a thread is started for it. */
+/** Options of ONNX models, checked before a thread is started. */
 
 import { platform } from '#platform'
 import { checkLengths, checkObject, checkShare, checkString, expected } from '../../base/check'
@@ -6,16 +6,16 @@ import { any, open, type TableOf, words } from '../../base/option'
 import type { Runtime } from '../../platform/platform'
 
 export interface OnnxOptions {
-  /** The outputs to use. Default: all; the others are not even computed. */
+  /** The outputs to use; others are not computed. Default: all. */
   outputs?: readonly string[]
   /**
-   * Shapes without the batch dimension, for inputs whose other dimensions are dynamic, named or not: queries are then all of this shape,
-   * and can be mixed and remembered. An input called `__proto__` is written `['__proto__']`.
+   * Shapes without the batch dimension, for inputs with dynamic dimensions: all queries then have this shape, and can be coded and
+   * remembered. An input called `__proto__` is written `['__proto__']`.
    */
   inputShapes?: Readonly<Record<string, readonly number[]>>
   /**
-   * Where weights are that the model keeps in other files, by the names that it has for them: paths, URLs or bytes.
-   * Default: beside the model, where that is a path or a URL.
+   * Locations of weights that the model keeps in separate files, by its names for them: paths, URLs or bytes. Default: beside the model,
+   * if that is a path or a URL.
    */
   externalData?: Readonly<Record<string, string | URL | Uint8Array>>
   /**
@@ -24,22 +24,23 @@ export interface OnnxOptions {
    */
   wasmPaths?: string | Record<string, string>
   /**
-   * Execution providers, most wanted first; passed on as `executionProviders`. Default `['wasm']`, with
-   * onnxruntime-node `['cpu']`. In browsers `webgpu` and `webnn` take the worker script `approxifer/worker.webgpu`,
-   * through `createWorker`: it has the larger runtime. The runtime drops those that it does not have, with a line on
-   * the console; if none is left, or one fails, loading rejects with MODEL.
+   * Execution providers, the preferred one first; passed on as `executionProviders`. Default `['wasm']`, with onnxruntime-node `['cpu']`.
+   * In browsers `webgpu` and `webnn` need the worker script `approxifer/worker.webgpu`, passed by `createWorker`, which has the larger
+   * runtime. The runtime skips providers that it does not have, with a line on the console; if none is left, or one fails, loading
+   * rejects with MODEL.
    */
   providers?: readonly string[]
   /**
-   * How far values of an accelerator may honestly differ from the CPU's, over the size of their output: loading rejects with MODEL where they
-   * differ by more than thirty times that, which predictors take for a lie. Default: the predictor's `verify.rounding`, else 1e-4.
+   * Tolerated difference of an accelerator's values from the CPU's, relative to the size of their output. Loading rejects with MODEL if
+   * they differ by more than thirty times that, since predictors take larger differences for lies. Default: the predictor's
+   * `verify.rounding`, else 1e-4.
    */
   rounding?: number
   /**
-   * The package that runs the model, an optional peer. Default `'onnxruntime-web'`. `'onnxruntime-node'`, on Node
-   * only, is native code: faster, larger to install. Node looks for it beside approxifer, so it belongs into the same
-   * `node_modules` or one further up. Native code cannot be cut off: a worker that is restarted or closed ends its
-   * call first, and a process that exits during a call aborts: `close()` before.
+   * The package that runs the model, an optional peer dependency. Default `'onnxruntime-web'`. `'onnxruntime-node'`, on Node only, is
+   * native code: faster, larger to install. It must be installed in the same `node_modules` as approxifer, or in a parent folder's.
+   * Native code cannot be interrupted: a worker that is restarted or closed finishes its call first, and a process that exits during a
+   * call aborts, so call `close()` before.
    */
   runtime?: Runtime
 }

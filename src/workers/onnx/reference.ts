@@ -1,6 +1,6 @@
 /**
- * What an accelerator computes beside what the CPU does: drivers and software that stands in for a graphics card answer wrongly without
- * an error, and several of a kind agree with each other.
+ * Compares an accelerator's answers with the CPU's. Graphics drivers and software emulations may compute wrong answers without an error,
+ * and several of the same kind agree with each other.
  */
 
 import { FAR } from '../../base/criterion'
@@ -10,22 +10,25 @@ import { rootMeanSquare } from '../../base/stats'
 import type { Signature, TensorList } from '../../base/tensor'
 import type { SampleAnswer } from './samples'
 
-/** An output whose root mean square is below this counts as zeros. */
+/** An output whose root mean square is below this counts as zero. */
 const NEGLIGIBLE = 1e-6
 
-/** Both runtimes know it by this name. */
+/** The CPU provider's name in both runtimes. */
 export const CPU = 'cpu'
-/** What every runtime has, and answers alike. */
+/** Providers that every runtime has, whose answers are taken for right. */
 export const isReference = (provider: string) => provider === 'wasm' || provider === CPU
 
 interface Accelerated {
   readonly providers: readonly string[]
   readonly signature: Signature
-  /** How far honest values may be off, over the root mean square of their output. */
+  /** Tolerated difference of values, relative to the root mean square of their output. */
   readonly rounding: number
 }
 
-/** What a predictor would take for a lie is refused: two honest CPUs beside two GPUs that were .5 % off were ejected once. @param truth  runs the model on the CPU. @throws ApproxiferError MODEL with the worst difference */
+/**
+ * Rejects an accelerator whose answers a predictor would take for lies: once two GPUs that were off by .5 % got two honest CPUs ejected.
+ * @param truth  runs the model on the CPU. @throws ApproxiferError MODEL with the largest difference
+ */
 export async function compareWithCpu(
   { providers, signature: { outputs }, rounding }: Accelerated,
   tried: readonly SampleAnswer[],
@@ -52,7 +55,7 @@ export async function compareWithCpu(
   )
 }
 
-/** The largest difference of one output in several answers, over the largest root mean square that it should have: one answer may be all zeros. */
+/** The largest difference of an output over all answers, relative to its largest root mean square, since one answer may be all zeros. */
 function worstOf(type: ElementType | undefined, given: readonly TensorData[], right: readonly TensorData[]): number {
   if (!isReal(type)) return given.every((data, i) => isEqual(data, right[i])) ? 0 : Number.POSITIVE_INFINITY
   const [own, cpu] = [given, right].map((all) => all.map((data) => realsOf(type ?? 'float32', data)))

@@ -1,25 +1,25 @@
-/** Two queries that tell what a model gives: any fixed values will do, as long as they are not all alike. */
+/** Two fixed sample queries, by which a model's outputs are learned at load. */
 
 import { type ElementType, filled, isEqual, isReal, realsOf } from '../../base/element'
 import { hasVectors } from '../../base/payload'
 import { rmsDifference, rootMeanSquare } from '../../base/stats'
 import { isOpen, type Signature, type TensorList, type TensorSpec } from '../../base/tensor'
 
-/** A query, with the batch dimension where the model has one, and the answer to it. */
+/** A query, with the batch dimension if the model has one, and its answer. */
 export interface SampleAnswer {
   query: TensorList
   answer: TensorList
 }
 
-/** Lengths to be tried where the model leaves them open: some take no image below 32 pixels, some no text above 64 pieces. */
+/** Values tried for dynamic dimensions: some models accept no images below 32 pixels, some no texts above 64 tokens. */
 const LENGTHS = [32, 8, 64, 224, 1]
 
 /**
- * The answers to two queries of equal shapes, the first one of zeros, where values are real numbers.
+ * Runs two queries of equal shapes; the real values of the first one are zeros.
  *
- * @param run  one run of the model
- * @returns undefined where it answers nothing of the kind: lengths may have to fit each other, and integers may mean anything
- * @throws what the model says, where all that it takes is real numbers of shapes that are fixed
+ * @param run  runs the model
+ * @returns undefined if no query works: dynamic dimensions may depend on each other, and integers may have a special meaning
+ * @throws the model's error, if all inputs are real-valued with fixed shapes
  */
 export async function samples(
   signature: Signature,
@@ -41,7 +41,7 @@ export async function samples(
   }
 }
 
-/** @param length  where it is open */
+/** @param length  of dynamic dimensions */
 function sampleOf({ inputs, batched = true }: Signature, length: number, second: boolean): TensorList {
   return inputs.map(({ type = 'float32', shape: own }: TensorSpec) => {
     const shape = [...(batched ? [1] : []), ...own.map((n) => (n < 0 ? length : n))]
@@ -57,17 +57,17 @@ function sampleOf({ inputs, batched = true }: Signature, length: number, second:
   })
 }
 
-/** Integers are ones, as of a mask that hides nothing, with some zeros at first. */
+/** Integers are ones, valid as a mask of a full sequence; in the first query every second one is zero. */
 function sampleData(type: ElementType, count: number, second: boolean) {
   if (type === 'string') return new Array<string>(count).fill(second ? 'a' : '')
   const real = (i: number) => (!second ? 0 : type === 'float16' ? 0.5 : ((i * 7919) % 97) / 97)
   return filled(type, count, isReal(type) ? real : (i) => Number(second || i % 2 === 1))
 }
 
-/** A batch or a longer sequence may be rounded in another order, and so may a second run: how far answers may be from each other, over their size. */
+/** Tolerated relative difference between two runs: a batch, a padded sequence or a second run may round differently. */
 const ROUNDING = 1e-3
 
-/** Whether two answers to the same are equal but for rounding. */
+/** Whether two answers to the same query are equal up to rounding. */
 export function areAlike(outputs: Signature['outputs'], one: TensorList, other: TensorList): boolean {
   return outputs.every(({ type = 'float32' }, i) => {
     const [{ data }, { data: again }] = [one[i], other[i]]

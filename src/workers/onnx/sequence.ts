@@ -1,4 +1,4 @@
-/** Which axes of a model's inputs and outputs are the sequence that its mask is for. */
+/** Finds the axes of a model's inputs and outputs that have the length of the masked sequence. */
 
 import type { InferenceSession } from 'onnxruntime-web'
 import type { Signature, TensorList } from '../../base/tensor'
@@ -6,12 +6,12 @@ import { maskOf, resized, type SequenceAxes } from '../sequence'
 import { areAlike, type SampleAnswer } from './samples'
 
 /**
- * Inputs by the name of the mask's dimension, or its place where it has none; outputs by what becomes of their lengths where the sequence has
- * another one: names that exporters make up for them tell nothing.
+ * Input axes are found by the name of the mask's dimension, or its position if it has no name. Output axes are found by running sequences
+ * of two lengths, since exporters invent their names.
  *
- * @param sample  of which the mask hides nothing
- * @param run     one run of the model
- * @returns false where it has no such mask, or zeros behind a sequence change what is answered to it
+ * @param sample  its mask hides nothing
+ * @param run  runs the model
+ * @returns false if the model has no such mask, or padding with zeros changes its answers
  */
 export async function sequenceAxes(
   session: InferenceSession,

@@ -1,4 +1,4 @@
-/** The runtime's package, and a session of it. */
+/** Imports an ONNX runtime and opens inference sessions. */
 
 import type { InferenceSession } from 'onnxruntime-web'
 import { platform } from '#platform'
@@ -7,7 +7,7 @@ import type { Ort, Runtime } from '../../platform/platform'
 import type { ModelFile } from './model-file'
 import type { OnnxOptions } from './options'
 
-/** The first version whose sessions tell the shapes of their inputs. */
+/** The first version whose sessions report input shapes. */
 const OLDEST = '1.22'
 
 const runtimeOf = ({ runtime = 'onnxruntime-web' }: OnnxOptions): Runtime => runtime
@@ -16,13 +16,13 @@ export function providersOf(options: OnnxOptions): string[] {
   return [...(options.providers ?? [runtimeOf(options) === 'onnxruntime-node' ? 'cpu' : 'wasm'])]
 }
 
-/** The chosen runtime's package. @throws ApproxiferError MODEL where it is not installed */
+/** Imports the chosen runtime. @throws ApproxiferError MODEL if it is not installed */
 export async function importOrt(options: OnnxOptions): Promise<Ort> {
   const runtime = runtimeOf(options)
   try {
     return await platform.importOrt(runtime, providersOf(options))
   } catch (error) {
-    if (error instanceof RangeError) throw asError(error, 'MODEL') // it is there, but without this provider
+    if (error instanceof RangeError) throw asError(error, 'MODEL') // it is installed, but without this provider
     const todo = `${runtime} cannot be imported; install it beside approxifer (npm install ${runtime})`
     throw new ApproxiferError('MODEL', `${todo}: ${(error as Error).message}`, { cause: error })
   }
@@ -32,10 +32,10 @@ export async function importOrt(options: OnnxOptions): Promise<Ort> {
 export async function openSession(ort: Ort, model: ModelFile, options: OnnxOptions): Promise<InferenceSession> {
   const runtime = runtimeOf(options)
   const executionProviders = providersOf(options)
-  // Native code takes no shared memory.
+  // Native code cannot read shared memory.
   const own = (bytes: Uint8Array) => (runtime === 'onnxruntime-node' ? new Uint8Array(bytes) : bytes)
   const externalData = Object.entries(model.weights).map(([path, bytes]) => ({ path, data: own(bytes) }))
-  // One session per worker: the parallelism is ours.
+  // Parallelism comes from several workers, with one session each.
   const threads = { intraOpNumThreads: 1, interOpNumThreads: 1 }
   const settings = { executionProviders, ...threads, ...(externalData.length && { externalData }) }
   let session: InferenceSession

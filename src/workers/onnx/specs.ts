@@ -1,4 +1,4 @@
-/** What a model takes and gives for one query; what nobody can serve is refused with a sentence that says what to do. */
+/** Derives a model's signature from its session's metadata; models that cannot be served are refused with advice. */
 
 import type { InferenceSession } from 'onnxruntime-web'
 import { type ElementType, elementTypes } from '../../base/element'
@@ -11,8 +11,8 @@ type Metadata = InferenceSession['inputMetadata'][number]
 type ValueMetadata = Metadata & { isTensor: true }
 
 /**
- * Name, type and shape per query of every input, and whether all of them have a batch dimension in front: dynamic, or 1. Else shapes are whole,
- * as of a model with a state that has the batch in second place, or with a setting without dimensions.
+ * Name, type and shape per query of each input, and whether all have a leading batch dimension, dynamic or 1. If not, shapes are
+ * complete, as of a recurrent model whose state has the batch second, or of a scalar input.
  *
  * @throws ApproxiferError MODEL
  */
@@ -24,7 +24,7 @@ export function inputSpecs(
   const strange = Object.keys(given).find((name) => !inputNames.includes(name))
   if (strange !== undefined) throw refused('inputShapes', `names among ${inputNames}`, strange, 'correct the option')
   if (!inputNames.length) throw refused('the model', 'at least one input', 'none', 'there is nothing to ask it')
-  inputMetadata.forEach(checkType) // what no option can mend comes first, whichever input has it
+  inputMetadata.forEach(checkType) // errors that no option can fix are reported first
   const all = inputMetadata as readonly ValueMetadata[]
   const batched = all.every(({ shape }) => shape.length > 0 && (fixed(shape[0]) ?? 1) === 1)
   const inputs = all.map((meta) => {
@@ -34,7 +34,7 @@ export function inputSpecs(
   return { inputs, batched }
 }
 
-/** Whether every input takes any number of queries at once. */
+/** Whether every input has a dynamic batch dimension. */
 export function takesBatches({ inputMetadata }: InferenceSession): boolean {
   return inputMetadata.every((meta) => meta.isTensor && fixed(meta.shape[0]) === undefined)
 }
@@ -59,9 +59,9 @@ export function outputNames(session: InferenceSession, chosen = session.outputNa
 }
 
 /**
- * What the model gives for one query. Where an output does not have the batch in front the model has none.
+ * The shapes of a query's inputs and outputs. If an output has no leading batch dimension the model counts as not batched.
  *
- * @param tried  what it answered to two queries of equal shapes, where it did
+ * @param tried  the answers to two sample queries of equal shapes, if there are any
  * @throws ApproxiferError MODEL
  */
 export function outputSpecs(
@@ -82,7 +82,7 @@ export function outputSpecs(
   return { inputs: whole, outputs, batched: false }
 }
 
-/** With the batch: by what was answered, as far as that is no matter of the query's shape or values. */
+/** An output's shape with the batch. Lengths come from the sample answers, unless they may depend on the query's shape or values. */
 function wholeShape(
   { name, shape }: ValueMetadata,
   inputs: readonly TensorSpec[],
@@ -91,7 +91,7 @@ function wholeShape(
   const told = shape.map((n) => fixed(n) ?? -1)
   if (!shapes) return told
   const [a, b] = shapes
-  if (a.length !== b.length) return told // nothing holds of it
+  if (a.length !== b.length) return told // the rank depends on the query
   if (a.includes(0) && !told.includes(-1)) {
     const todo = 'exclude this empty output with the option outputs'
     throw refused(`output '${name}'`, 'dimensions above 0', `[${a}]`, todo)
@@ -107,7 +107,7 @@ function refused(field: string, what: string, got: string, todo: string): Approx
   return new ApproxiferError('MODEL', `${field}: expected ${what}, got ${got}; ${todo}`)
 }
 
-/** A dimension without a name (-1 in the file): this in onnxruntime-web, '' in onnxruntime-node. */
+/** The value of an unnamed dynamic dimension in onnxruntime-web; in onnxruntime-node it is ''. */
 const UNNAMED = 0xffffffff
 
 function fixed(dim: number | string): number | undefined {
@@ -126,7 +126,7 @@ function checkType(meta: Metadata): void {
   throw refused(`input '${meta.name}'`, `one of ${elementTypes}`, meta.isTensor ? meta.type : 'no tensor', todo)
 }
 
-/** @param batch  dimensions in front that are the batch */
+/** @param batch  number of leading batch dimensions */
 function inputShape(
   { name, shape }: ValueMetadata,
   batch: 0 | 1,
@@ -139,7 +139,7 @@ function inputShape(
   const own = given ?? rest.map((dim) => fixed(dim) ?? -1)
   const fits = own.length === rest.length && rest.every((dim, i) => (fixed(dim) ?? own[i]) === own[i])
   if (fits) return own
-  // In a literal, only a computed __proto__ is a property.
+  // In an object literal only a computed key can be called __proto__.
   const key = name === '__proto__' ? "['__proto__']" : JSON.stringify(name)
   const todo = `pass inputShapes: { ${key}: [...] }${batch ? ' without the batch dimension' : ''}`
   throw refused(`inputShapes.${name}`, `a shape that fits ${shown(rest)}`, shown(own), todo)

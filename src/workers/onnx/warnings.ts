@@ -1,4 +1,4 @@
-/** What a user should know of a model that may be coded, by its answers to two queries. */
+/** Warnings about outputs that are unsuitable for coding, found by the answers to two sample queries. */
 
 import type { TensorSpec } from '../../base/tensor'
 import type { SampleAnswer } from './samples'
@@ -19,13 +19,13 @@ function notFinite(name: string, values: Float32Array, query: string): string | 
 }
 
 function probabilities(name: string, zeros: Float32Array, some: Float32Array, dims: readonly number[]) {
-  if (some.every((value) => value === some[0])) return undefined // a constant tells nothing
+  if (some.every((value) => value === some[0])) return undefined // a constant output is inconclusive
   const found = axes(dims).find(({ length, step }) => sumToOne(zeros, length, step) && sumToOne(some, length, step))
   if (!found) return undefined
   return `output '${name}' looks like probabilities, summing to 1 along ${found.label} of [${dims}]: interpolated answers decode worse than logits; export the model without its last softmax`
 }
 
-/** Every axis longer than 1 from the last to the first, then all of them as one; `step` lies between neighbours. */
+/** Every axis longer than 1, the last one first, then all as one; `step` is the distance of neighbours along the axis. */
 function axes(dims: readonly number[]): { label: string; length: number; step: number }[] {
   let step = 1
   const each = dims.map((length, i) => ({ label: `axis ${i}`, length, step: 0 }))

@@ -1,21 +1,24 @@
-/** What calls took that had so many others beside them. */
+/** Statistics of call times, with the number of concurrent calls at which they were measured. */
 
-/** Calls that count: the last ones, about. */
+/** Calls that count: older ones are forgotten exponentially. */
 export const MOST_CALLS = 300
-/** A window over the calls that were found to be at work or on their way: with a quarter more p99 was 1.4 at a load of .7. */
+/** Factor by which the window exceeds the concurrency that was measured: with 1.25 p99 was 1.4 times as long at a load of 0.7. */
 export const SPARE = 1.1
 
-/** Of the logarithm of the ratio of two means. */
+/** Standard error of the logarithm of the ratio of two means. */
 export function errorOf(a: Calls, b: Calls): number {
   return Math.sqrt(Math.max(a.square, b.square) * (1 / a.count + 1 / b.count))
 }
 
-/** A time counts for at most CUT means: at a deviation of 1 that tells one slot from two in a third of the calls that a cut at 4 takes. */
+/**
+ * Times are winsorised at CUT means. For times with a coefficient of variation of 1, that distinguishes one slot from two with a third of
+ * the calls that a cut at 4 means needs.
+ */
 const CUT = 2
-/** The prior of the squared coefficient of variation, and the number of times that it counts for. */
+/** Prior of the squared coefficient of variation, and its weight in calls. */
 const UNKNOWN = { square: 0.1, count: 4 }
 
-/** What calls took: of the last ones, about. */
+/** Mean and variance of the last call times. */
 export class Calls {
   count = 0
   #ms = 0

@@ -1,14 +1,14 @@
-/** A queue of changes as an async iterable: the writer never waits for the reader. */
+/** An unbounded queue of changes as an async iterable: the writer never waits for the reader. */
 
 export interface ChangesOptions {
   /** Called once, when the reader asks for the first change. */
   onStart?: (() => void) | undefined
-  /** Called once, when the reader wants no more; not where the writer has ended it before. */
+  /** Called once, when the reader stops; not if the writer has ended the iteration before. */
   onReturn: () => unknown
 }
 
 export class Changes<T> implements AsyncIterableIterator<T> {
-  /** `taken`: called when the reader has dealt with the change, and asks for the next one. */
+  /** `taken` is called when the reader has handled the change and asks for the next one. */
   readonly #queue: { change: T; taken: (() => void) | undefined }[] = []
   readonly #reading: AsyncGenerator<T>
   readonly #onReturn: () => unknown
@@ -34,7 +34,7 @@ export class Changes<T> implements AsyncIterableIterator<T> {
     this.#wake()
   }
 
-  /** Nothing more will come. @param error  what the reader gets once, behind the changes that are queued */
+  /** Ends the iteration behind the queued changes. @param error  thrown to the reader at the end */
   end(error?: unknown): void {
     this.#end ??= { error }
     this.#wake()

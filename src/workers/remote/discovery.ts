@@ -1,4 +1,4 @@
-/** Where servers are listed: a file or a DNS name, watched, as an async iterable of URLs that come and go. */
+/** Discovers servers from a file or a DNS name, as an async iterable of URLs that are added and removed. */
 
 import { platform } from '#platform'
 import { checkFunction, checkInteger, checkNames, checkText, checkWord, expected, MOST_MS } from '../../base/check'
@@ -9,40 +9,40 @@ import { Changes } from './changes'
 import { checkUrl, type EndpointChange } from './endpoints'
 
 export interface WatchOptions {
-  /** How often the list is read. Default 2,000 ms. */
+  /** Polling interval in milliseconds. Default 2,000. */
   everyMs?: number
-  /** Told once per thing worth knowing. Default: console.warn. */
+  /** Called with each warning. Default: console.warn. */
   onWarning?: (text: string) => void
-  /** Time, for tests. Default: the system's. */
+  /** The clock, for tests. Default: the system's. */
   clock?: Clock
 }
 
 export interface DnsOptions extends WatchOptions {
-  /** Which port the servers listen at. */
+  /** The port of all servers. */
   port: number
   /** Default 'http'. */
   protocol?: 'http' | 'https'
-  /** DNS servers to ask, "address:port". Default: as the system does, with its search domains and its hosts file. */
+  /** DNS servers to ask, "address:port". Default: the system's resolver, with its search domains and its hosts file. */
   servers?: readonly string[]
-  /** Looks a name up, instead of DNS. */
+  /** Resolves a name to IP addresses, instead of DNS. */
   resolver?: (name: string) => Promise<readonly string[]>
 }
 
 const watchNames = ['everyMs', 'onWarning', 'clock']
-/** A longer file is no list of servers. */
+/** A longer file is rejected. */
 const MOST_BYTES = 1 << 20
-/** A file is often written in several steps: it is read when nothing has changed for so long. */
+/** A changed file is read after this pause without further changes, since files are often written in several steps. */
 const QUIET_MS = 50
-/** The longest wait for that: other files in its folder, which count as changes, may be written all the time. */
+/** Longest wait for such a pause, since changes of other files in the folder count as well. */
 const MOST_WAIT_MS = 1000
 const NOT_HERE = 'expected a runtime that has them, such as Node; pass a list of URLs, or an async iterable of your own'
 
 /**
- * Servers listed in a file: a JSON array of URLs, or one URL a line with `#` before remarks. It is read when it changes, also by being
- * replaced (as Kubernetes' ConfigMaps are), and every few seconds. A file that cannot be read or understood, or lists none, changes nothing, with
- * a warning. Servers that are no longer listed are drained.
+ * Servers listed in a file: a JSON array of URLs, or one URL a line with `#` before comments. It is read when it changes or is replaced
+ * (as Kubernetes' ConfigMaps are), and every few seconds. A file that is invalid or empty changes nothing, with a warning. Servers that
+ * are no longer listed are drained.
  *
- * @throws Error where the runtime has no files
+ * @throws Error if the runtime has no files
  */
 export function watchFile(path: string, options: WatchOptions = {}): AsyncIterable<EndpointChange> {
   checkText('path', path, 'a path')
@@ -52,17 +52,17 @@ export function watchFile(path: string, options: WatchOptions = {}): AsyncIterab
   const read = async () => {
     const urls = urlsIn(await platform.read(path))
     if (urls.length) return urls
-    throw new Error('it lists no server') // who writes a file may have emptied it first
+    throw new Error('it lists no server') // a program that rewrites the file may have truncated it first
   }
   return new Watcher(`the list of workers ${path}`, read, options, (changed) => watch(path, changed)).changes
 }
 
 /**
- * Servers that a DNS name stands for, one for each address: a headless service of Kubernetes. IPv6 addresses count only where the
- * name has no others, so that no machine is taken for two. A lookup that fails, or finds no address, changes nothing, with a
- * warning: asking a server tells better whether it is there. Addresses that are gone are drained.
+ * A server for each address of a DNS name, for instance of a headless service of Kubernetes. IPv6 addresses are used only if the name has
+ * no others, so that no machine counts twice. A lookup that fails or finds no address changes nothing, with a warning: health checks tell
+ * better whether a server is up. Addresses that disappear are drained.
  *
- * @throws Error where the runtime cannot look names up
+ * @throws Error if the runtime has no DNS
  */
 export function watchDns(name: string, options: DnsOptions): AsyncIterable<EndpointChange> {
   checkText('name', name, 'a DNS name')
@@ -94,13 +94,13 @@ function urlsIn(bytes: Uint8Array): string[] {
 }
 
 type WatcherState =
-  /** `changedAt`: when a change was first noticed that has not been read. */
+  /** `changedAt`: time of the first change that has not been read. */
   | { readonly is: 'waiting'; readonly changedAt: number | undefined; readonly cancel: () => void }
-  /** `isStale`: a change was noticed meanwhile. */
+  /** `isStale`: the list has changed while it was read. */
   | { readonly is: 'reading'; isStale: boolean }
   | { readonly is: 'stopped' }
 
-/** Reads a list of URLs again and again, and says what has changed. */
+/** Polls a list of URLs and reports the changes. */
 class Watcher {
   readonly changes = new Changes<EndpointChange>({ onReturn: () => this.#stop() })
   readonly #everyMs: number
@@ -109,10 +109,10 @@ class Watcher {
   readonly #unwatch: (() => void) | undefined
   #state: WatcherState = { is: 'stopped' }
   #known: ReadonlySet<string> = new Set()
-  /** Why it could not be read; undefined once it was. */
+  /** The last error; undefined after a successful read. */
   #failure: string | undefined
 
-  /** @param watch  calls `changed` when the list may have changed; returns what ends that */
+  /** @param watch  calls `changed` when the list may have changed; returns a function that stops it */
   constructor(
     private readonly what: string,
     private readonly list: () => Promise<readonly string[]>,
@@ -156,7 +156,7 @@ class Watcher {
     this.#wait(QUIET_MS, changedAt)
   }
 
-  /** The same is told once, until the list was read again. */
+  /** Warns about an error, once until the list could be read again. */
   #failed(why: string): void {
     if (this.#failure === why) return
     this.#failure = why

@@ -1,13 +1,13 @@
-/** Servers by their URLs: how these are checked, what servers are called by them, and how they come and go. */
+/** Server URLs: how they are checked, the names of servers, and changes of a list of servers. */
 
 import { expected } from '../../base/check'
 import { asError, withoutPassword } from '../../base/errors'
 import type { Warn } from '../../base/notices'
 
-/** A server has come; it has gone; or it is about to go, and gets nothing new. By URL. */
+/** The server with this URL is added, removed at once, or drained: it gets no new queries. */
 export type EndpointChange = { add: string } | { remove: string } | { drain: string }
 
-/** A server's URL, as it is compared: without slashes at its end. @throws TypeError */
+/** Normalises a server's URL: without slashes at the end. @throws TypeError */
 export function checkUrl(field: string, value: unknown): string {
   const what = 'an http or https URL without query, fragment and password (headers take those)'
   const isText = typeof value === 'string' || value instanceof URL
@@ -19,7 +19,7 @@ export function checkUrl(field: string, value: unknown): string {
   return url.href.replace(/\/+$/, '')
 }
 
-/** Reads changes until the source ends, or `apply` returns false. What is no change is skipped, with a warning. */
+/** Reads changes until the source ends or `apply` returns false. Invalid changes are skipped, with a warning. */
 export async function followEndpoints(
   source: AsyncIterator<EndpointChange>,
   apply: (what: 'add' | 'remove' | 'drain', url: string) => boolean,
@@ -39,13 +39,13 @@ export async function followEndpoints(
   }
 }
 
-/** Host and port, and the path where there is one: what tells servers apart, and stands in reports. */
+/** A server's name in reports: host, port and path. */
 export function nameOf(url: string): string {
   const { host, pathname } = new URL(url)
   return host + pathname.replace(/\/$/, '')
 }
 
-/** Host and port alone: all that answers there is one machine, and each machine has several names for itself. */
+/** Host and port: all servers with the same ones are one machine. The names of the local host are unified. */
 export function machineOf(url: string): string {
   const { hostname, port, protocol } = new URL(url)
   const host = /^(localhost|\[::1\])$/.test(hostname) ? '127.0.0.1' : hostname

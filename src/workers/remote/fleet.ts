@@ -1,16 +1,16 @@
 /**
- * What every fleet of remote workers is, whatever carries its rows: workers join and leave, are lost and come back, and all have one
- * model. A transport (HTTP, machines) finds servers, makes a worker of each and knows how each stands; it tells that here:
+ * What all fleets of remote workers share, whatever the transport: workers join, leave, are lost and come back, and all have one model. A
+ * transport (HTTP, machines) finds servers and makes a worker of each, and reports them here:
  *
- *   fleet.model = model              what all workers must have; the transport settles the first one
- *   fleet.join(worker)               it can be reached and has that model: the predictor gets it, and closes it one day
- *   fleet.lost, well, left(name)     it cannot be reached; it can; its worker is closed
- *   fleet.leave(name, 'drain')       the predictor is to close it: when its calls have ended, or ('remove') at once
- *   fleet.succeed(model)             more machines have that (`model-votes.ts`), and the fleet goes on with it
- *   fleet.isApart                    workers with other models join as well, and none takes the others' place
- *   fleet.changes.end(error)         nothing more will come, or the fleet cannot be used
+ *   fleet.model = model              the model that all workers must have; the transport chooses the first one
+ *   fleet.join(worker)               hands a usable worker to the predictor, which closes it later
+ *   fleet.lost, well, left(name)     it cannot be reached; it can be reached again; it was closed
+ *   fleet.leave(name, 'drain')       the predictor closes it: after its open calls, or ('remove') at once
+ *   fleet.succeed(model)             the fleet's model is replaced by this one (`model-votes.ts`)
+ *   fleet.isApart                    models are served separately: workers with any model join
+ *   fleet.changes.end(error)         the fleet has ended
  *
- * `fleet.changes` is what the predictor reads.
+ * The predictor reads `fleet.changes`.
  */
 
 import type { Clock } from '../../base/clock'
@@ -18,14 +18,14 @@ import type { Warn } from '../../base/notices'
 import type { Change, ModelWorker, WorkerChanges } from '../worker'
 import { Changes, type ChangesOptions } from './changes'
 
-/** Workers that a fleet may have, and that are remembered as lost: a member that may announce workers can invent any number. */
+/** Limit of workers in a fleet, and of workers remembered as lost, since a malicious member can announce any number. */
 export const MOST_WORKERS = 10_000
-/** How long a lost worker has to be well before it is reported as back: some come and go many times a second. */
+/** A lost worker is reported as back when it was reachable for this long: some connections come and go many times a second. */
 const STEADY_MS = 1000
 
-/** Warnings of workers that are lost and come back. */
+/** Warns when workers are lost and when they are back. */
 export class LossReports {
-  /** By worker: what was said of its loss, and what cancels the report that it is back. */
+  /** For each lost worker, the text of its warning, and a function that cancels the report of its return. */
   readonly #reported = new Map<string, { text: string; cancel?: () => void }>()
 
   /** @param warn  must not throw */
@@ -34,7 +34,7 @@ export class LossReports {
     private readonly warn: Warn,
   ) {}
 
-  /** A worker is lost: reported once, until it is back. @param isNews  also where it was reported with another text */
+  /** Reports a lost worker, once until it is back. @param isNews  report it again if the text has changed */
   lost(name: string, text: string, isNews = false): void {
     const before = this.#reported.get(name)
     this.left(name)
@@ -45,7 +45,7 @@ export class LossReports {
     this.warn(text)
   }
 
-  /** A worker is well: reported as back, if it was lost and is not lost again meanwhile. */
+  /** Reports that a lost worker is back, if it stays reachable for STEADY_MS. */
   well(name: string): void {
     const reported = this.#reported.get(name)
     if (!reported || reported.cancel) return
@@ -56,7 +56,7 @@ export class LossReports {
     reported.cancel = this.clock.after(STEADY_MS, report, true)
   }
 
-  /** A worker is not there any more, for whatever reason: it is not reported as back until it is well again. */
+  /** Cancels the report that a worker is back. */
   left(name: string): void {
     const reported = this.#reported.get(name)
     reported?.cancel?.()
@@ -70,19 +70,19 @@ export class LossReports {
 }
 
 interface RemoteFleetOptions extends ChangesOptions, Pick<WorkerChanges, 'most' | 'alongside'> {
-  /** From now on workers join with whatever model they have. */
+  /** Called when models are to be served separately: workers with any model may join. */
   onApart?: () => void
   warn: Warn
   clock: Clock
 }
 
-/** @typeParam M  what tells models apart, for instance a fingerprint */
+/** @typeParam M identifies models, for instance a fingerprint */
 export class RemoteFleet<M> extends LossReports {
   readonly changes: Changes<Change> & WorkerChanges
-  /** The one that all must have; where models are kept apart the first one's. */
+  /** The model that all workers must have; if models are served separately, the first worker's. */
   model: M | undefined
   isApart = false
-  /** Machines that may lie; undefined: the reader doubts nobody. */
+  /** Number of machines that may lie; undefined if none is expected to. */
   liars: number | undefined
 
   constructor({ clock, warn, onApart, most, alongside, ...options }: RemoteFleetOptions) {
@@ -107,7 +107,10 @@ export class RemoteFleet<M> extends LossReports {
     this.changes.push(how === 'drain' ? { drain: name } : { remove: name })
   }
 
-  /** @param next  the model of more machines. @returns what is `model` from then on; undefined while it stays as it is */
+  /**
+   * Replaces the fleet's model, unless `next` is undefined or models are served separately. @returns the new model; undefined if nothing
+   * changes
+   */
   succeed(next: M | undefined): M | undefined {
     if (this.model === undefined || this.isApart || next === undefined) return undefined
     this.model = next

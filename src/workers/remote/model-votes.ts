@@ -1,32 +1,32 @@
 /**
- * Which models the machines of a fleet have, and which one takes the place of the fleet's own. A machine counts once, whatever names it
- * gives to how many workers, since whoever has its key can make any number of them.
+ * Counts which models the machines of a fleet have, and decides when another model replaces the fleet's own. A machine has one vote
+ * however many workers it announces, since it can invent any number of them.
  */
 
-/** What is known of a worker. */
+/** What is known of a worker's model. */
 export interface ModelVote<M> {
-  /** Of its machine. */
+  /** The machine's identity. */
   identity: string
-  /** The machine is the user's own. */
+  /** Whether the machine is the user's own. */
   trusted: boolean
-  /** The one that it had when it was last heard. */
+  /** The worker's model when it was last seen. */
   model: M
-  /** It can be reached. */
+  /** Whether the worker can be reached. */
   there: boolean
 }
 
 interface Voter<M> {
   trusted: boolean
-  /** Workers by their models: those that can be reached, and those that cannot. */
+  /** Number of workers by model: reachable ones, and lost ones. */
   there: Map<M, number>
   lost: Map<M, number>
-  /** The model that it counts for, if any. */
+  /** The model that the machine votes for, if any. */
   vote: M | undefined
 }
 
-/** @typeParam M  what models are called */
+/** @typeParam M the name of a model */
 export class Census<M extends string | number> {
-  /** By model, of machines that count. To be read only. */
+  /** Number of machines that vote for each model. To be read only. */
   readonly votes = new Map<M, number>()
   readonly #workers = new Map<string, ModelVote<M>>()
   readonly #machines = new Map<string, Voter<M>>()
@@ -41,14 +41,14 @@ export class Census<M extends string | number> {
     this.#recount()
   }
 
-  /** Machines that may lie: no model takes over that no more than these have. Infinity: trusted ones alone count. */
+  /** Machines that may lie: a model needs more votes than that to replace the fleet's. Infinity: only trusted machines vote. */
   set liars(liars: number) {
     this.#liars = liars
     this.#hasChanged = true
     if (liars === Number.POSITIVE_INFINITY) this.#decideByTrust()
   }
 
-  /** A worker has joined, was heard, or cannot be reached. */
+  /** Records a worker's current model and whether it can be reached. */
   see(name: string, vote: ModelVote<M>): void {
     const before = this.#workers.get(name)
     if (before && isEqual(before, vote)) return
@@ -58,7 +58,7 @@ export class Census<M extends string | number> {
     this.#count(vote, 1)
   }
 
-  /** It is no worker of the fleet any more, and will not come back as it was. */
+  /** Removes a worker that will not come back with the same model. */
   forget(name: string): void {
     const before = this.#workers.get(name)
     if (!before) return
@@ -66,7 +66,7 @@ export class Census<M extends string | number> {
     this.#count(before, -1)
   }
 
-  /** Since one that is the user's own has been there only such ones count: strangers do not wait until it is away. */
+  /** From the first trusted worker on, only trusted machines vote, so that untrusted ones cannot take over while the trusted ones are away. */
   #decideByTrust(): void {
     if (this.#isByTrust) return
     this.#isByTrust = true
@@ -91,7 +91,10 @@ export class Census<M extends string | number> {
     this.#hasChanged = true
   }
 
-  /** One with the fleet's model and another is not rolled yet; one with two others has not decided. One that cannot be reached may come back as it was. */
+  /**
+   * A machine that still has a worker with the fleet's model votes for that; a machine with two other models has no vote. A machine whose
+   * workers are all lost votes for the fleet's model if one of them had it.
+   */
   #voteOf({ there, lost }: Voter<M>): M | undefined {
     const own = this.#own
     if (own === undefined) return undefined
@@ -107,9 +110,9 @@ export class Census<M extends string | number> {
   }
 
   /**
-   * The model that takes the place of the fleet's own: one that more machines have than have that, and more than may lie. So a fleet that is
-   * rolled goes over half-way, one that is rolled back before that stays with what it had, and one wrong machine never becomes the model.
-   * Of equal ones the first. Undefined while nothing has changed.
+   * The model that replaces the fleet's: it has more votes than the fleet's model, and more than the number of machines that may lie. So
+   * a rollout switches the fleet when half of the machines have the new model, a rollout that is reverted before changes nothing, and one
+   * faulty machine never decides. Of equal ones the first wins. Undefined if no vote has changed since the last call.
    */
   get successor(): M | undefined {
     if (!this.#hasChanged || this.#own === undefined) return undefined
@@ -125,7 +128,7 @@ export class Census<M extends string | number> {
   }
 }
 
-/** The same for a list of what is known, in which models are told apart otherwise than by a name. */
+/** The same decision for a list of votes, where models are compared by a function. */
 export function successor<M>(
   own: M,
   seen: Iterable<ModelVote<M>>,

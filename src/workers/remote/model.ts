@@ -1,21 +1,21 @@
-/** Which model a server has, as far as can be told from outside, and which one a fleet begins with: that of most. */
+/** The identity of a server's model, as far as it can be observed from outside, and comparisons of such identities. */
 
 import { checksum } from '../../base/checksum'
 import { filled, isEqual, isReal, realsOf } from '../../base/element'
 import type { AnyTensor, Signature, TensorList } from '../../base/tensor'
 
-/** Its signature, and its answer to one query. */
+/** A model as observed: its signature and its answer to the probe query. */
 export interface ModelIdentity {
   readonly signature: Signature
-  /** To the probe query. */
+  /** The answer to the probe query. */
   readonly answer: TensorList
-  /** As it says itself. */
+  /** The fingerprint that the server reports. */
   readonly fingerprint?: string | undefined
-  /** As its fleet calls it, where there may be several. */
+  /** The fleet's name for the model, where it may have several. */
   readonly name?: string | undefined
 }
 
-/** What the models of a fleet are called: by the fingerprint that the first server says, else by its answer. */
+/** Names the models of a fleet: by the fingerprint that the first server reports, else by a checksum of the answer. */
 export class ModelNames {
   readonly #known: { readonly model: ModelIdentity; name: string }[] = []
 
@@ -35,7 +35,7 @@ export class ModelNames {
     return name
   }
 
-  /** A model is called by its own fingerprint from now on, whatever it was called before. */
+  /** Renames a model by its own fingerprint. */
   learn(model: ModelIdentity): void {
     const known = this.#known.find((each) => this.isSame(each.model, model))
     if (known) known.name = model.fingerprint ?? known.name
@@ -43,13 +43,13 @@ export class ModelNames {
   }
 }
 
-/** An output whose root mean square is below this counts as zeros. */
+/** An output whose root mean square is below this counts as zero. */
 const NEGLIGIBLE = 1e-6
 
-/** Models that are known by name: one that answers at random would have a new one whenever it is examined. */
+/** Models whose names are remembered: a model with random answers gets a new name at each examination. */
 const MOST_NAMES = 100
 
-/** Another query than the probe query, as valid as that, for each `n` from 2 on. Strings stay as they are. */
+/** For each `n` from 2 on another valid query, derived from the probe query. Strings are not changed. */
 export function anotherQuery(query: TensorList, n: number): TensorList {
   return query.map((tensor) => {
     const { type = 'float32', data } = tensor
@@ -60,10 +60,10 @@ export function anotherQuery(query: TensorList, n: number): TensorList {
   })
 }
 
-/** @param rounding  how far real answers may differ, root mean square, over each output's. Infinity: only signatures count */
+/** @param rounding  how far real outputs may differ, as root mean square relative to their own. Infinity: only signatures are compared */
 export function isSameModel(a: ModelIdentity, b: ModelIdentity, rounding: number): boolean {
   if (JSON.stringify(a.signature) !== JSON.stringify(b.signature)) return false
-  if (rounding === Number.POSITIVE_INFINITY) return true // times an output of zeros it would be NaN
+  if (rounding === Number.POSITIVE_INFINITY) return true // Infinity times an output of zeros would be NaN
   return a.answer.every((tensor, i) => isSameOutput(tensor, b.answer[i], rounding))
 }
 
@@ -74,12 +74,12 @@ function isSameOutput({ type, data, shape }: AnyTensor, other: AnyTensor, roundi
   return isClose(own, theirs, rounding)
 }
 
-/** Whether they differ by rounding; the lengths are equal. */
+/** Whether two answers of equal length differ by no more than rounding. */
 export function isClose(own: ArrayLike<number>, theirs: ArrayLike<number>, rounding: number): boolean {
   let [squares, differences] = [0, 0]
   for (let i = 0; i < own.length; i++) {
     if (Number.isFinite(own[i])) squares += own[i] ** 2
-    if (!Object.is(own[i], theirs[i])) differences += (own[i] - theirs[i]) ** 2 // NaN and Inf differ from all others
+    if (!Object.is(own[i], theirs[i])) differences += (own[i] - theirs[i]) ** 2 // NaN and Inf equal only themselves
   }
   const count = Math.max(1, own.length)
   return Math.sqrt(differences / count) <= rounding * Math.sqrt(squares / count) + NEGLIGIBLE
@@ -91,7 +91,7 @@ export function addToGroup<M>(groups: M[][], model: M, isSame: (a: M, b: M) => b
   else groups.push([model])
 }
 
-/** The largest group, of equally large ones the first. @param sizeOf  default: how many it has */
+/** The largest group; of equally large ones the first. @param sizeOf  default: number of members */
 export function largest<M>(groups: readonly M[][], sizeOf = (group: readonly M[]) => group.length): readonly M[] {
   return groups.reduce((most, group) => (sizeOf(group) > sizeOf(most) ? group : most), [])
 }

@@ -1,35 +1,40 @@
 /**
- * The first calls to a server of which nobody said how many it answers at once: two more with each answer that another call had waited for, so that a
- * server that is at work on all of them has three times as many after each round, and one that is at work on one at a time two more with each. It
- * ends where calls surely wait. Two things tell that. Times: as the n-th of n a call takes n times as long where the others go first. Order: servers
- * begin in the order in which calls come, so that one that ends as the r-th oldest has overtaken r - 1, and r were at work. Order needs no times to
- * compare with: where these vary by a factor of ten, two of five servers of 16 slots stayed below four by times alone.
+ * Finds the window of a new server, whose concurrency is unknown, by growing it: by two with each answer that a waiting call replaces. A
+ * server that runs all calls at once so gets three times as many after each round trip; a server that runs one at a time gets two more.
+ * Growth ends when calls certainly wait at the server.
+ *
+ * Two observations show that. Times: in a queue, the n-th of n calls takes n times as long. Order: servers start calls in the order in
+ * which they come, so a call that ends while r - 1 older ones are open shows that r calls were running. Order is needed since times may
+ * vary by a factor of ten: by times alone two of five servers of 16 slots stayed below a window of four.
  */
 
 import { Calls, errorOf, SPARE } from './call-times'
 import type { WindowCall } from './window'
 
-/** More calls with each answer. */
+/** Growth of the window with each answer. */
 const GROWTH = 2
-/** Calls that may be under way before anything tells that as many are at work; over those that surely are, also where times speak against it; and at most, unless what a call takes is known so well. */
+/**
+ * Limits of the window's growth: BLIND calls without any evidence; LIKELY times the concurrency that the order proves, even if times
+ * contradict; and MOST_OVER_ORDER times that, unless the mean time has a relative error below KNOWN.
+ */
 const BLIND = 3
 const LIKELY = 3
 const MOST_OVER_ORDER = 8
 const KNOWN = 0.2
-/** Standard errors that make it sure that calls wait; and against their order, since some servers begin with all that come at once. */
+/** Standard errors for concluding that calls wait; SURER if the order contradicts, since some servers start all calls at once. */
 const SURE = 3
 const SURER = 5
-/** Answers in a row with which it would not grow: then the window is what it seems to be. */
+/** Answers in a row without growth after which the window is final. */
 const HELD = 400
 
-/** What answers tell so far. */
+/** The estimate from the answers so far. */
 interface WindowEstimate {
   /** Times of calls that did not wait. */
   readonly base: Calls
-  /** Calls at work at once, surely and likely at most. */
+  /** Concurrency of the server: a proven lower bound, and a probable upper bound. */
   readonly least: number
   readonly likely: number
-  /** The window for them, and whether it is sure that calls wait. */
+  /** The window for that concurrency, and whether calls certainly wait. */
   readonly right: number
   readonly isSure: boolean
 }
@@ -37,17 +42,17 @@ interface WindowEstimate {
 export class SlowStart {
   size = 1
   #estimate: WindowEstimate = { base: new Calls(), least: 1, likely: Number.POSITIVE_INFINITY, right: 1, isSure: false }
-  /** By how many calls were under way: one, two and three, four to seven, .. */
+  /** Times by the number of open calls: 1, 2 to 3, 4 to 7, ... */
   readonly #levels: Calls[] = []
-  /** Under way, the oldest first. */
+  /** Open calls, the oldest first. */
   readonly #open: WindowCall[] = []
-  /** How many were surely at work at once. */
+  /** Concurrency that the order of answers proves. */
   #overtaking = 1
   #isFreed = false
   #held = 0
   readonly #most: number
 
-  /** @param most  calls at once, however many would pay */
+  /** @param most  upper bound of the window */
   constructor(most: number) {
     this.#most = most
   }
@@ -68,7 +73,7 @@ export class SlowStart {
     if (mayGrow) this.size = Math.min(this.#most, this.size + GROWTH)
   }
 
-  /** @param ms  undefined where it tells nothing  @returns the window, once it is known */
+  /** Records the end of a call. @param ms  undefined if its time is not representative @returns the window, once it is final */
   end(call: WindowCall, ms: number | undefined): number | undefined {
     const place = this.#open.indexOf(call)
     this.#open.splice(place, 1)
@@ -84,7 +89,10 @@ export class SlowStart {
     return Math.max(1, Math.min(this.size, right))
   }
 
-  /** By the lowest level whose calls seem to wait. Where no call overtook another a few at work are one. */
+  /**
+   * Compares the levels of concurrency from the lowest on, until calls wait. If no call has overtaken another, a window of a few is taken
+   * for one.
+   */
   #judge(): WindowEstimate {
     const least = this.#overtaking
     const [first = new Calls(), ...higher] = this.#levels

@@ -1,74 +1,90 @@
 /**
- * How many calls a server is given at once where nobody says it. A call that begins as the n-th under way takes as long as one alone while
- * the server is at work on all of them or they are on their way, and n / w times as long where that is w of them, the others waiting: so
- * w is n times what a call takes alone over what it takes then (Little's law; TCP Vegas and Netflix's gradient compare round trips to the
- * same end). Means of calls are compared, and count for as much as chance does not explain: times may vary by a factor of ten.
+ * Measures how many concurrent calls a server can run, if the option `concurrency` is not given. While the server runs all open calls at
+ * once, or they are still in the network, each takes as long as a call alone. With more, calls wait, and the time grows in proportion to
+ * their number. So the right window is the number of open calls, times the time of a call alone, over the time with that many (Little's
+ * law; TCP Vegas and Netflix's gradient limiter compare round trips likewise). Means are compared with their standard errors, since times
+ * may vary by a factor of ten.
  */
 
 import { Calls, errorOf, MOST_CALLS, SPARE } from './call-times'
 import { SlowStart } from './slow-start'
 
-/** Standard errors that a window may be more than that: without them .84 of the queries were answered where times have a deviation of 1. */
+/**
+ * Standard errors that are added to a window's estimate. Without them 0.84 of the queries were answered where times have a coefficient of
+ * variation of 1.
+ */
 const DOUBT = 3
-/** Standard errors that make it sure that calls wait, and that they do not. */
+/** Standard errors for concluding that calls wait, and that they do not. */
 const SURE = 3
 const HASTY = 1
-/** Standard error of a logarithm that is small enough, to begin a trial, and to end one. */
+/** Standard errors of a logarithm that suffice to begin a trial, and to end it. */
 const KNOWN = 0.2
 const GOOD = 0.06
-/** Calls that are compared at least; alone, before a trial that says one at once is believed (with 6 an eighth of servers of 16 slots stayed at one); in a trial of two at once at most. */
+/**
+ * Numbers of calls: FEW are compared at least; ENOUGH are measured at a window of one before a trial may confirm it (with 6 an eighth of
+ * the servers of 16 slots stayed at one); a trial of a window of two ends after MOST_OF_TWO.
+ */
 const FEW = 6
 const ENOUGH = 16
 const MOST_OF_TWO = 64
-/** A window of two pays where this many calls on average are at work or on their way. */
+/** A window of two pays if the mean number of calls that do not wait is above this. */
 const PAYS = 1.05
-/** Of the window, what tells how long calls take that do not wait. */
+/** Factor of a trial with a smaller window, which measures calls that do not wait. */
 const NARROW = 0.7
-/** Calls of that window wait as well where those of the larger one take longer by so much of what they then would. */
+/** Calls of the smaller window wait as well if the larger window's calls take longer by this share of the difference in size, in logarithms. */
 const MOSTLY = 0.75
-/** How many more are tried while the window grows, and later: with twice as many there p99 was 1.5 in some cells. */
+/**
+ * Factor of a trial with a larger window: while the window grows, and later. With a factor of two later p99 was 1.5 times as long in some
+ * cases.
+ */
 const TWICE = 2
 const WIDER = 1.4
-/** A window that is off by less (in logarithm) is right. */
+/** Relative error of a window, as a logarithm, that is ignored. */
 const OFF = 0.15
-/** Calls between trials over those of the last one, doubled each time that nothing has changed: least, most, and these for one at once. */
+/**
+ * Pauses between trials, in multiples of the last trial's calls: from `first`, doubled after each trial that changes nothing, up to
+ * `last`. A window of one has pauses of its own.
+ */
 const GAP = { first: 16, last: 256 }
 const GAP_OF_ONE = { first: 128, last: 512 }
-/** A call begins soon after another has ended, for which it has waited, within this share of what a call takes. */
+/** A call that begins within this share of a call's time after another call's end had waited for that. */
 const SOON = 0.05
-/** Calls after which a trial for which no query waited is tried again, at most. */
+/** Most calls until a trial is repeated that no waiting query has used. */
 const MOST_VAIN = 30
-/** Where a block of calls surely took SLOWER times as long as before there are fewer at once. */
+/** The window is reduced if a block of BLOCK calls takes at least SLOWER times as long as before, with CERTAIN standard errors. */
 const BLOCK = 32
 const CERTAIN = 4
 const SLOWER = 1.5
 
 export interface WindowCall {
   readonly since: number
-  /** Calls under way when it began, itself included. */
+  /** Open calls when it began, itself included. */
   readonly open: number
-  /** Another had just ended: it had waited for that, and the server has no more to do than before. */
+  /** True: it waited for another call's end, so that the server's load is unchanged. */
   readonly refills: boolean
-  /** It has as many queries as the one before: other calls take another time. */
+  /** True: it has as many queries as the call before, so that their times are comparable. */
   readonly alike: boolean
 }
 
 export class MeasuredWindow {
   #size = 1
-  /** While little is known yet. */
+  /** Active until the window is first known. */
   #start: SlowStart | undefined
-  /** Times of calls that do not wait; of the calls in this window; of the last ones among them. */
+  /** Times of calls that do not wait; of calls at the current size; of the last block of these */
   #base = new Calls()
   #own = this.#base
   #block = new Calls()
   #trial: { readonly size: number; readonly calls: Calls } | undefined
-  /** What is tried next over what is in use. */
+  /** Factor by which the next trial changes the window */
   #next = TWICE
   readonly #gap = { times: 1, left: 0 }
-  /** Calls in a row that began when another had ended: more than the window say that queries wait. And trials in a row during which none waited. */
+  /**
+   * State of the demand. `refills` counts calls in a row that had waited for another's end: more than the window show that queries wait.
+   * `vain` counts trials in a row without waiting queries.
+   */
   readonly #demand = { open: 0, freedAt: Number.NEGATIVE_INFINITY, refills: 0, isFull: false, vain: 0, queries: 1 }
 
-  /** @param most  calls at once, however many would pay */
+  /** @param most  upper bound of the window */
   constructor(readonly most: number) {
     this.#start = new SlowStart(most)
   }
@@ -78,7 +94,7 @@ export class MeasuredWindow {
     return this.#trial && this.#demand.isFull ? this.#trial.size : this.#size
   }
 
-  /** @param queries  in this call */
+  /** @param queries  number of queries in this call */
   begin(now: number, queries = 1): WindowCall {
     const demand = this.#demand
     const refills = this.#isSoon(now)
@@ -95,7 +111,7 @@ export class MeasuredWindow {
     return call
   }
 
-  /** @param answered  it tells what calls take */
+  /** @param answered  whether the call's time is representative */
   end(call: WindowCall, now: number, answered: boolean): void {
     const { since, open, refills, alike } = call
     const trial = this.#trial
@@ -117,12 +133,12 @@ export class MeasuredWindow {
     if (found !== undefined) this.#started(found)
   }
 
-  /** @param found  calls at once that seem to be right */
+  /** Ends the slow start @param found  the window that it has found */
   #started(found: number): void {
     this.#start = undefined
     this.#size = found
     this.#own = found === 1 ? this.#base : new Calls()
-    if (found > 1) return this.#go(NARROW) // what calls take that do not wait is learned first
+    if (found > 1) return this.#go(NARROW) // first measure calls that do not wait
     this.#next = TWICE
     this.#gap.left = Math.max(0, ENOUGH - this.#base.count)
   }
@@ -132,7 +148,7 @@ export class MeasuredWindow {
     return now - this.#demand.freedAt <= SOON * (this.#base.meanMs || 1)
   }
 
-  /** @param isUp  more calls may be under way than the window has, and would be if queries waited */
+  /** @param isUp  a larger window is being tried */
   #ended(isUp: boolean, now: number): void {
     const demand = this.#demand
     if (demand.isFull && isUp && !this.#isSoon(now)) {
@@ -144,7 +160,10 @@ export class MeasuredWindow {
     demand.freedAt = now
   }
 
-  /** The server refused a call: a trial of more calls is over. That it refuses what it had room for before says nothing of how many it can run. */
+  /**
+   * The server refused a call, which ends a trial of a larger window: it does not show how many calls the server can run, since other
+   * clients may have filled its queue.
+   */
   refused(): void {
     if (this.#start) {
       this.#started(Math.max(1, Math.min(this.#start.size, this.#demand.open)))
@@ -176,7 +195,7 @@ export class MeasuredWindow {
     this.#gap.times = GAP.first
   }
 
-  /** The next trial is due. */
+  /** Makes the next trial due. */
   #go(next: number): void {
     this.#next = next
     this.#gap.left = 0
@@ -191,7 +210,7 @@ export class MeasuredWindow {
   }
 
   #judgeMore(calls: Calls, size: number): void {
-    // While it grows each of those that are more is heard once, so that it nearly doubles with each round trip.
+    // While the window grows, one answer of each additional call suffices, so that it nearly doubles with each round trip.
     if (calls.count < Math.max(FEW, this.#next === TWICE ? size - this.#size : calls.meanOpen)) return
     const longer = Math.log(calls.meanMs / this.#base.meanMs)
     const error = errorOf(calls, this.#base)
@@ -213,7 +232,7 @@ export class MeasuredWindow {
     this.#next = NARROW
     this.#settle(this.#sizeFor(atWork, error, size), error, calls.count)
     if (this.#size === 1 && this.#base.count < ENOUGH) this.#gap.left = ENOUGH - this.#base.count
-    else if (this.#base.error > GOOD) this.#gap.left = this.#size > 1 ? 0 : MOST_CALLS / 2 // first learn what a call takes that does not wait
+    else if (this.#base.error > GOOD) this.#gap.left = this.#size > 1 ? 0 : MOST_CALLS / 2 // first measure calls that do not wait
   }
 
   #judgeFewer(calls: Calls, size: number): void {
@@ -230,7 +249,7 @@ export class MeasuredWindow {
     this.#go(isRight ? WIDER : NARROW)
   }
 
-  /** The window for `atWork` calls at work or on their way. */
+  /** The window for a server that runs `atWork` calls at once, those in the network included. */
   #sizeFor(atWork: number, error: number, most: number): number {
     const size = Math.min(most, Math.floor(SPARE * atWork * (1 + DOUBT * error) + 0.25))
     if (size > 2) return size

@@ -44,7 +44,7 @@ it.each([true, false])(
   async (isShared) => {
     const { caller, answer } = thread(isShared)
     const own = [row(1), row(2), row(3)]
-    const asked = [caller.ask(own.slice(0, 1)), caller.ask(own.slice(1))]
+    const asked = [caller.run(own.slice(0, 1)), caller.run(own.slice(1))]
     for (const [{ data }] of own) (data as Float32Array).fill(9)
     answer()
     answer()
@@ -55,7 +55,7 @@ it.each([true, false])(
 it('a message gets memory that no other under way is in, and as little is made as that takes', async () => {
   const { caller, seen, answer, made } = thread()
   for (let i = 0; i < 20; i += 2) {
-    const asked = [caller.ask([row(i)]), caller.ask([row(i + 1)])]
+    const asked = [caller.run([row(i)]), caller.run([row(i + 1)])]
     answer()
     answer()
     expect([await values(asked[0]), await values(asked[1])]).toEqual([[i], [i + 1]])
@@ -65,8 +65,8 @@ it('a message gets memory that no other under way is in, and as little is made a
 
 it('small tensors are sent as they are, a part of a larger buffer without the rest', async () => {
   const { caller, seen, made } = thread()
-  void caller.ask([row(1, 100)])
-  void caller.ask([listOf(new Float32Array(200).subarray(0, 100))])
+  void caller.run([row(1, 100)])
+  void caller.run([listOf(new Float32Array(200).subarray(0, 100))])
   expect([seen.map(({ batch }) => (batch[0].data as Float32Array).buffer.byteLength), made()]).toEqual([[400, 400], 0])
 })
 
@@ -74,11 +74,11 @@ it('what one query has in shared memory already is sent as it is, and never lent
   const { caller, seen, answer, made } = thread()
   const shared = () => new Float32Array(new SharedArrayBuffer(4 * LARGE), 0, LARGE).fill(1)
   const own = [shared(), shared()]
-  const alone = caller.ask([listOf(own[0])])
+  const alone = caller.run([listOf(own[0])])
   answer()
   expect(await values(alone)).toEqual([1])
-  void caller.ask([row(2)])
-  void caller.ask(own.map(listOf))
+  void caller.run([row(2)])
+  void caller.run(own.map(listOf))
   const [first, other, both] = seen.map(({ batch }) => (batch[0].data as Float32Array).buffer)
   expect(first).toBe(own[0].buffer)
   for (const each of [other, both]) expect(own.map(({ buffer }) => buffer)).not.toContain(each)

@@ -1,4 +1,4 @@
-/** Machines stand without NATS: the contract of workers over a link in memory, with signatures and MACs, and where the link proves who speaks. */
+/** Machines stand without NATS: the contract of workers over a link in memory, with signatures and MACs. */
 
 import { Worker } from 'node:worker_threads'
 import { afterEach } from 'vitest'
@@ -14,15 +14,13 @@ afterEach(async () => {
   for (const machine of machines.splice(0)) await machine.close()
 })
 
-for (const proves of [false, true]) {
-  contract(`machines at a link in memory${proves ? ' that proves who speaks' : ''}`, {
-    start: async () => {
-      const fleet = new MemoryFleet(proves)
-      const createWorker = () => new Worker(fixture)
-      const workers = await localWorkers({ model: Uint8Array.of(1), workers: 1, createWorker })
-      machines.push((await fleet.machine({ workers })).machine)
-      return joined(fleet.workers())
-    },
-    deaths: ['dies', 'exits'],
-  })
-}
+contract('machines at a link in memory', {
+  start: async () => {
+    const fleet = new MemoryFleet()
+    const createWorker = () => new Worker(fixture)
+    const workers = await localWorkers({ model: Uint8Array.of(1), workers: 1, createWorker })
+    machines.push((await fleet.machine({ workers })).machine)
+    return joined(fleet.workers())
+  },
+  deaths: ['dies', 'exits'],
+})

@@ -18,7 +18,7 @@ it('names that one machine makes up are checked a few at a time, and no more tha
   const [key, macs, subjects] = [keyOf('many'), await Macs.make('machine'), subjectsOf('f')]
   const settings = checkFleetOptions({ fleet: 'f', clock, onWarning() {} })
   const believed = vi.fn()
-  const verifier = new HeartbeatVerifier({ addresses: subjects, proves: false }, settings, () => undefined, believed)
+  const verifier = new HeartbeatVerifier({ addresses: subjects }, settings, () => undefined, believed)
   const { signature } = new HandWorker('a')
   const beats: LinkMessage[] = []
   const publish = (to: string, bytes = new Uint8Array()) => void beats.push({ to, bytes })

@@ -190,7 +190,7 @@ describe.skipIf(!natsInstalled)('a machine on NATS', () => {
     expect(warned).toEqual([])
     chmodSync(path, 0o644)
     await keys.kept(path, (text) => warned.push(text))
-    expect(warned).toEqual([`key: others on this machine can read ${path}, and answer in its name: chmod 600`])
+    expect(warned).toEqual([`key: other users of this machine can read ${path} and impersonate it: chmod 600`])
     writeFileSync(path, 'nonsense')
     await expect(keys.kept(path)).rejects.toThrow(`key: expected a private key of Ed25519 in PEM in ${path}`)
   })

@@ -1,6 +1,6 @@
 import type { ModelWorker } from 'approxifer'
 import { describe, expect, it } from 'vitest'
-import { decode, encodeValues, FOR_EVER, markOf } from '../../../src/workers/machines/frames'
+import { decode, encodeValues, markOf, UNLIMITED } from '../../../src/workers/machines/frames'
 import { HandWorker } from '../../shared/hand-predictor'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
@@ -36,6 +36,6 @@ describe.skipIf(!natsInstalled)('a machine on NATS whose model is replaced betwe
 
 it('an answer of a worker that does not say its model is as it was', () => {
   const [frame] = encodeValues('answer', Float32Array.of(1), 1000)
-  expect(decode(frame)?.about).toBe(FOR_EVER)
-  expect([markOf(undefined), markOf('x') === markOf('y')]).toEqual([FOR_EVER, false])
+  expect(decode(frame)?.budgetOrMark).toBe(UNLIMITED)
+  expect([markOf(undefined), markOf('x') === markOf('y')]).toEqual([UNLIMITED, false])
 })

@@ -73,7 +73,7 @@ describe.skipIf(!natsInstalled)('beside five honest machines one key', () => {
       await until(() => warnings.some((text) => /attacker-.* was refused: its model is another/.test(text)))
       await expectHonest()
       if (many > 256)
-        expect(warnings.join('\n')).toContain(`the machine ${keyOf('attacker').identity} gives its workers more names`)
+        expect(warnings.join('\n')).toContain(`the machine ${keyOf('attacker').identity} uses too many worker names`)
     },
   )
 

@@ -1,0 +1,43 @@
+/** Tables in Markdown and plots as SVG, for the pages that benches write. */
+
+import * as vega from 'vega'
+import { compile, type TopLevelSpec } from 'vega-lite'
+import type { Bin } from '../../src/evaluate/statistics'
+
+export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
+}
+
+/** Stated confidence against the share of right answers, in bins of equal mass. A calibrated confidence lies on the diagonal. */
+export function reliabilityPlot(all: readonly { name: string; bins: readonly Bin[] }[]): TopLevelSpec {
+  const values = all.flatMap(({ name, bins }) => bins.map((bin) => ({ name, ...bin })))
+  const share = { type: 'quantitative' as const, scale: { domain: [0, 1] } }
+  return {
+    width: 320,
+    height: 320,
+    layer: [
+      {
+        data: { values: [0, 1].map((at) => ({ confidence: at, right: at })) },
+        mark: { type: 'line', strokeDash: [4, 4], color: 'gray' },
+        encoding: { x: { field: 'confidence', ...share }, y: { field: 'right', ...share } },
+      },
+      {
+        data: { values },
+        mark: { type: 'line', point: true },
+        encoding: {
+          x: { field: 'confidence', title: 'stated confidence', ...share },
+          y: { field: 'right', title: 'agreement with the model', ...share },
+          color: { field: 'name', title: null, type: 'nominal' },
+        },
+      },
+    ],
+  }
+}
+
+const FONT = 'Helvetica, Arial, sans-serif'
+
+export async function svg(spec: TopLevelSpec): Promise<string> {
+  const config = { font: FONT, background: 'white', legend: { labelLimit: 0 }, ...spec.config }
+  return new vega.View(vega.parse(compile({ ...spec, config }).spec)).toSVG()
+}
