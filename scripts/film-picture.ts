@@ -43,8 +43,8 @@ const FLIGHT_MS = 100
 const [LATE_MS, STEP_MS] = [400, 20]
 /** The moment that stands still where motion is reduced, seconds. */
 const STILL = 12.3
-/** From when on the conclusion is shown. */
-const CONCLUSION_MS = 10_000
+/** From when on the conclusion is shown, milliseconds. */
+export const CONCLUSION_MS = 11_000
 const MOST_TRAYED = 11
 
 const CSS = `
@@ -116,12 +116,16 @@ export function filmPicture({ images, bands, acts, length, conclusion }: FilmOpt
     return `<use href="#d${digit}"/>`
   }
 
-  function call({ digits: [digit], began, ended = length, outcome, label }: FilmCall): void {
+  /** @param answeredAt  when its caller had an answer */
+  function call({ digits: [digit], began, ended = length, outcome, label }: FilmCall, answeredAt = ended): void {
     const ms = Math.min(ended, length) - began
     if (began >= length - FLIGHT_MS || ms < 1) return
     const returns = outcome === 'answered' || outcome === 'lie'
     const marks = [
       ms > LATE_MS ? '<use href="#w" class="w"/>' : '',
+      ms > LATE_MS && answeredAt < ended - LATE_MS
+        ? `<text x="-40" y="14" class="a ${shownFor(Math.min(ended, length) - answeredAt)} good e"${since(answeredAt)}>another machine answered</text>`
+        : '',
       returns ? `<text x="22" y="15" class="l${outcome === 'lie' ? ' lie' : ''}">${label}</text>` : '',
     ]
     body.push(`<g class="a ${flightOf(ms, returns)}"${since(began)}>${tile(digit)}${marks.join('')}</g>`)
@@ -143,14 +147,14 @@ export function filmPicture({ images, bands, acts, length, conclusion }: FilmOpt
       body.push(lane(top, `machine ${i + 1}`))
       for (const text of texts) shown(STATES, top + 15, text)
       body.push(`<g transform="translate(${LEFT} ${top + 2})">`)
-      for (const each of band.calls) if (each.machine === i) call(each)
+      for (const each of band.calls) if (each.machine === i) call(each, answerTo(band, each))
       body.push('</g>')
     }
     y += LANE * states.length
     if (hasMemory) {
       const recovered = band.given.filter(({ status, at }) => status === 'recovered' && at < length)
       for (const [i, { at }] of recovered.entries()) {
-        const text = `gave ${i + 1}`
+        const text = i ? `${i + 1} answers` : '1 answer'
         shown(STATES, y + 15, {
           from: Math.round(at),
           until: Math.round(recovered[i + 1]?.at ?? length),
@@ -235,6 +239,11 @@ export function filmPicture({ images, bands, acts, length, conclusion }: FilmOpt
     ...body,
     '</svg>\n',
   ].join('\n')
+}
+
+/** When the caller had an answer whose query this is. */
+function answerTo({ given }: Band, { digits: [digit], began }: FilmCall): number | undefined {
+  return given.find((each) => each.digit === digit && each.at > began)?.at
 }
 
 /** How long an answer of the memory is seen. */

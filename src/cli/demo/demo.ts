@@ -119,7 +119,8 @@ const machinesOf = ({ machines, load }: World) =>
 const slowWorld = (world: World) => `${machinesOf(world)}; but one answer in fifty takes ten times as long.`
 const lyingWorld = (world: World) =>
   `${machinesOf(world)}. One of them lies: it swaps the two likeliest digits of every answer.`
-const HERE = "Real time: two threads of this computer, the same model, the first digits of MNIST's test set."
+const HERE =
+  "Real time: two threads of this computer, the same model, the first digits of MNIST's test set: the model's own answers."
 
 const ms = (value: number) => `${value.toFixed(1)} ms`
 

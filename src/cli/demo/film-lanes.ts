@@ -86,7 +86,7 @@ export function frame(shown: readonly FilmedSystem[], now: number): string[] {
       ),
     ]),
     '',
-    `${mark('green', 'call', '7')} a machine reads a 7   ${mark('yellow', 'late', 'x')} late, given up, refused   ${mark('red', 'call', '7')} a lie`,
+    `${mark('green', 'call', '7')} a machine reads a 7   ${mark('dim', 'call', '')} at work   ${mark('yellow', 'late', 'x')} late, given up or refused   ${mark('red', 'call', '7')} a lie (of a machine that is out: a trial)`,
   ]
 }
 
