@@ -52,7 +52,7 @@ export async function demo({ seed, json }: DemoOptions): Promise<void> {
     progress.stop()
     return shown
   }
-  say(PROLOGUE)
+  say(`${PROLOGUE}\n`)
   const [slowly, falsely] = [SLOW, LYING].map((world) => ({ ...world, seed }))
   const slow = await tryAll('slow machines', slowly, slowWays(state))
   say(`\n${slowWorld(slowly)}\n\n${slowTable(slow)}\n\n${overload(slow)}`)
@@ -60,6 +60,7 @@ export async function demo({ seed, json }: DemoOptions): Promise<void> {
   say(`\n${lyingWorld(falsely)}\n\n${lyingTable(lying)}\n\n${caught(lying, falsely)}\n\n${conclusion(slow, lying)}`)
   const here = await real(digits.images.slice(0, SHOWN))
   say(`\n${HERE}\n\n${gallery(digits.images, here)}`)
+  say(`\n${NEXT}`)
   if (json) console.log(JSON.stringify({ film: filmed.map(figures), slow, lying, here }, null, 2))
 }
 
@@ -119,6 +120,8 @@ const machinesOf = ({ machines, load }: World) =>
 const slowWorld = (world: World) => `${machinesOf(world)}; but one answer in fifty takes ten times as long.`
 const lyingWorld = (world: World) =>
   `${machinesOf(world)}. One of them lies: it swaps the two likeliest digits of every answer.`
+const NEXT =
+  'Next, with a model of yours: npx approxifer serve NAME=yours.onnx --workers 2 (or https://github.com/approxifer/approxifer#readme)'
 const HERE =
   "Real time: two threads of this computer, the same model, the first digits of MNIST's test set: the model's own answers."
 

@@ -3,7 +3,7 @@
 import { type Band, type Film, SCRIPT } from '../../film/film'
 import type { FilmCall } from '../../film/machine'
 import { table } from '../table'
-import { isPlain, width } from '../terminal'
+import { isPlain, width, wrap } from '../terminal'
 
 export const FILM_MS = 12_000
 /** Between two frames; and what a column of a lane stands for, milliseconds. */
@@ -22,6 +22,7 @@ export interface FilmedSystem {
 const WRONG = { hung: 'hangs', slow: 'slow', lying: 'lies', dead: 'dead' }
 
 export const filmTitle = 'Simulated: nine machines read digits. One hangs, one lies, one dies.'
+const ABOUT = 'approxifer, a library and a server, stands between callers and the machines that run your model.'
 
 const acts = SCRIPT.map(({ at, machine, fault }) => {
   return { at, text: `machine ${machine + 1} ${fault === 'dead' ? 'dies' : WRONG[fault]}` }
@@ -37,7 +38,7 @@ export async function showFilm(film: Film, shown: readonly FilmedSystem[], isSil
   if (isSilent) return film.advance(FILM_MS)
   const lines = frame(shown, 0).length
   if (!process.stdout.isTTY || process.stdout.rows <= lines + 1 || width() < LEAST_COLUMNS) {
-    console.log(filmTitle)
+    console.log(wrap(`${filmTitle}\n${ABOUT}`))
     for (const { at, text } of acts) console.log(`second ${at / 1000}: ${text}`)
     return film.advance(FILM_MS)
   }
@@ -68,7 +69,7 @@ export function filmTable(bands: readonly FilmedSystem[]): string {
 }
 
 export function filmConclusion(plain: Band, hedged: Band, ours: Band): string {
-  return `A plain queue handed out ${plain.wrong} wrong or no answers and made a caller wait for ${seconds(plain.slowestMs)}; approxifer ${ours.wrong}, and ${seconds(ours.slowestMs)}. A tuned hedge mends what hangs or is dead (${seconds(hedged.slowestMs)}), not what lies (${hedged.wrong} wrong or none).`
+  return `Before a plain queue ${plain.wrong} callers got a wrong answer or none, and one waited for ${seconds(plain.slowestMs)}; before approxifer ${ours.wrong}, and ${seconds(ours.slowestMs)}. A tuned hedge mends what hangs or is dead (${seconds(hedged.slowestMs)}), not what lies (${hedged.wrong} wrong or none).`
 }
 
 /** The lines of a moment. */
@@ -77,6 +78,7 @@ export function frame(shown: readonly FilmedSystem[], now: number): string[] {
   const act = acts.findLast(({ at }) => at <= now)
   return [
     paint('bold', filmTitle),
+    ...wrap(ABOUT).split('\n'),
     act ? `second ${Math.floor(now / 1000)}: ${act.text}` : `second ${Math.floor(now / 1000)}`,
     ...shown.flatMap(({ name, band }) => [
       '',
@@ -86,7 +88,8 @@ export function frame(shown: readonly FilmedSystem[], now: number): string[] {
       ),
     ]),
     '',
-    `${mark('green', 'call', '7')} a machine reads a 7   ${mark('dim', 'call', '')} at work   ${mark('yellow', 'late', 'x')} late, given up or refused   ${mark('red', 'call', '7')} a lie (of a machine that is out: a trial)`,
+    `${mark('green', 'call', '7')} a machine reads a 7   ${mark('dim', 'call', '')} at work`,
+    `${mark('red', 'call', '7')} a lie   ${mark('yellow', 'late', 'x')} late, given up or refused`,
   ]
 }
 
