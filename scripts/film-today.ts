@@ -72,7 +72,7 @@ export async function filmed(digits: Digits): Promise<string> {
     })),
     bands: [
       bandOf(plain, 'A plain queue', 'a time-out of a second, one retry'),
-      bandOf(ours, 'approxifer', 'a second machine, or a memory of answers, confirms each one'),
+      bandOf(ours, 'approxifer', 'a second machine, or a prediction from earlier answers, confirms'),
     ],
     conclusion: [
       `So far hedged requests, which ask another machine when one is late, have: slowest ${slowest}, ${wrong} wrong or no answer,`,

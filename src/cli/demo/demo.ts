@@ -114,7 +114,7 @@ interface Real {
   status: Status
 }
 
-const PROLOGUE = `Time is simulated, so that the figures are the same wherever this runs. Digits, a LeNet's answers to them, predictor, pool and memory are real; the memory knows ${KNOWN} other digits.`
+const PROLOGUE = `Time is simulated, so that the figures are the same wherever this runs. Digits, a LeNet's answers to them, predictor, pool and memory are real. The memory predicts what the model would answer, from its answers to ${KNOWN} other digits; "exact" is the model's own answer.`
 const machinesOf = ({ machines, load }: World) =>
   `${machines} machines, ${(100 * load).toFixed(0)} % busy, 10 ms an answer`
 const slowWorld = (world: World) => `${machinesOf(world)}; but one answer in fifty takes ten times as long.`
@@ -179,7 +179,7 @@ export function lyingTable(shown: readonly Shown[]): string {
 export function caught(shown: readonly Shown[], { runs }: World): string {
   const { lies, framed } = shown[shown.length - 1]
   const when = lies.length
-    ? `, after ${Math.min(...lies)} to ${Math.max(...lies)} of its lies, and then got no more queries`
+    ? `, after ${Math.min(...lies)} to ${Math.max(...lies)} of its lies; what it answered afterwards, on trial, was given to nobody`
     : ''
   return `The liar was ejected in ${lies.length} of ${runs} runs${when}; honest machines ejected: ${framed}.`
 }

@@ -88,7 +88,7 @@ export function frame(shown: readonly FilmedSystem[], now: number): string[] {
       ),
     ]),
     '',
-    `${mark('green', 'call', '7')} a machine reads a 7   ${mark('dim', 'call', '')} at work`,
+    `${mark('green', 'call', '7')} a machine reads a 7   ${mark('dim', 'call', '')} at work, or on trial after a lie`,
     `${mark('red', 'call', '7')} a lie   ${mark('yellow', 'late', 'x')} late, given up or refused`,
   ]
 }
@@ -118,14 +118,15 @@ function mark(colour: Colour, kind: keyof typeof SHAPES, end: string): string {
 }
 
 /** The last seconds of a machine, now at the right: a bar for each call, which ends in the label that it gave. */
-function laneOf({ calls }: Band, machine: number, now: number, columns: number): string {
+function laneOf({ calls, ejected }: Band, machine: number, now: number, columns: number): string {
   const cells: string[] = Array(columns).fill(' ')
   const from = now - columns * COLUMN_MS
   for (const call of calls) {
     const { began, ended = now } = call
     if (call.machine !== machine || ended < from) continue
     const [first, last] = [began, ended].map((at) => Math.floor((at - from) / COLUMN_MS))
-    const { colour, shape } = looksOf(call, now)
+    const isTrial = began > (ejected.get(machine) ?? Number.POSITIVE_INFINITY)
+    const { colour, shape } = isTrial ? { colour: 'dim' as const, shape: shapeOf('call') } : looksOf(call, now)
     for (let at = Math.max(0, first); at < Math.min(last, columns); at++) cells[at] = paint(colour, shape)
     if (call.label !== undefined && last > 0 && last <= columns) cells[last - 1] = paint(colour, String(call.label))
     else if (call.ended !== undefined && last > 0 && last <= columns) cells[last - 1] = paint(colour, 'x')
