@@ -15,7 +15,7 @@ export const page = {
   async generateBundle(_, bundle) {
     const chunk = Object.values(bundle).find(({ type }) => type === 'chunk')
     const style = await minified(STYLES.map((path) => readFileSync(path, 'utf8')).join('\n'), 'css')
-    const script = await minified(`{${chunk.code}}`, 'js')
+    const script = await minified(`(() => {${chunk.code}})()`, 'js')
     const html = readFileSync(`${FOLDER}/page.html`, 'utf8')
       .replace('<style></style>', () => `<style>${style}</style>`)
       .replace('<script></script>', () => `<script>${script}</script>`)

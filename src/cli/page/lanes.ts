@@ -4,9 +4,9 @@
  * sight: to draw them all 20 times a second takes more than the twentieth of a core that the page may take.
  */
 
-import { type Bar, type Outcome, type RecentWork, WINDOW_MS } from './recent'
+import { type Bar, type BarOutcome, type RecentWork, WINDOW_MS } from './recent'
 
-const COLOURS: readonly Outcome[] = ['answered', 'working', 'late', 'unneeded', 'lost', 'lied']
+const COLOURS: readonly BarOutcome[] = ['answered', 'working', 'late', 'unneeded', 'lost', 'lied']
 /** CSS pixels: of the narrowest bar, and of the marks for what was lost or lied. */
 const NARROWEST = 1.5
 const MARK = 9
@@ -15,7 +15,7 @@ export class Lanes {
   readonly canvas = document.createElement('canvas')
   readonly #screen = this.canvas.getContext('2d') as CanvasRenderingContext2D
   readonly #strip = document.createElement('canvas').getContext('2d') as CanvasRenderingContext2D
-  #colours = {} as Record<Outcome, string>
+  #colours = {} as Record<BarOutcome, string>
   /** Index of each worker that has a lane. */
   #lanes = new Map<string, number>()
   /** CSS pixels: of a lane, and of the bars in it. */
@@ -76,7 +76,7 @@ export class Lanes {
     this.#high = numberOf('--bar-height')
     this.#colours = Object.fromEntries(
       COLOURS.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]),
-    ) as Record<Outcome, string>
+    ) as Record<BarOutcome, string>
     this.#ratio = Math.min(devicePixelRatio, 2)
     for (const canvas of [this.canvas, this.#strip.canvas]) {
       canvas.width = Math.round(this.canvas.clientWidth * this.#ratio)
@@ -123,7 +123,7 @@ export class Lanes {
 type Shape = (to: CanvasRenderingContext2D, x: number, y: number, wide: number, high: number, ratio: number) => void
 
 /** Each is known by its form alone; the legend has them, too. */
-const shapes: Record<Outcome, Shape> = {
+const shapes: Record<BarOutcome, Shape> = {
   answered: (to, x, y, wide, high) => to.fillRect(x, y, wide, high),
   working: (to, x, y, wide, high, ratio) => {
     to.lineWidth = ratio

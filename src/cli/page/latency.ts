@@ -49,7 +49,11 @@ export class LatencyPlot {
         scales: { x: { time: false }, y: { range: (_, __, most) => [0, Math.max(1, (most ?? 0) * 1.1)] } },
         axes: [
           { ...axis, size: 26, values: (_, ticks) => ticks.map((tick) => (tick ? `${tick} s` : 'now')) },
-          { ...axis, size: 60, values: (_, ticks) => ticks.map((tick) => `${tick} ms`) },
+          {
+            ...axis,
+            size: 60,
+            values: (_, ticks) => ticks.map((tick) => (tick < 1000 ? `${tick} ms` : `${tick / 1000} s`)),
+          },
         ],
         series: [{}, { stroke: own, width: 2 }, { stroke: other, width: 2, dash: [6, 4] }],
       },

@@ -3,13 +3,14 @@
 import { render } from 'lit-html'
 import type { PredictorEvent } from '../../events'
 import type { ModelOverview, Overview, WorkerOverview } from '../serve/overview'
-import { Access, RefusedError } from './access'
 import { Lanes } from './lanes'
 import { LatencyPlot } from './latency'
 import { RecentWork } from './recent'
+import { RefusedError, ServerRequests } from './requests'
 import type { ModelMetadata } from './samples'
 import { batchesOf } from './stream'
 import { type Actions, pageOf } from './view'
+import { isTroubled } from './words'
 
 /** Between two frames: 20 a second look as smooth as 60, and take a third of the time. */
 const FRAME_MS = 50
@@ -25,11 +26,13 @@ const MOST_LANES_NARROW = 12
 const CONNECTED = 'Connected: the page shows what happens as it happens.'
 const CONNECTED_AGAIN = 'Connected again. The server has told the last ten seconds anew: the lanes have no gap.'
 
+const UNREADABLE = 'What the server answered could not be read.'
+
 const NARROW = matchMedia('(max-width: 760px)')
 const CALM = matchMedia('(prefers-reduced-motion: reduce)')
 
 class OperatorView implements Actions {
-  readonly #access = new Access()
+  readonly #server = new ServerRequests()
   readonly #recent = new RecentWork()
   readonly #lanes = new Lanes()
   readonly #plot = new LatencyPlot()
@@ -63,7 +66,7 @@ class OperatorView implements Actions {
     document.addEventListener('visibilitychange', () => {
       pace()
       if (document.hidden) this.#reading.abort()
-      else this.#wake()
+      else if (!this.#asksToken) this.#wake()
     })
     NARROW.addEventListener('change', () => this.#chooseLanes())
     setInterval(() => !document.hidden && this.#tick(), NUMBERS_MS)
@@ -72,16 +75,17 @@ class OperatorView implements Actions {
   }
 
   enter(token: string): void {
-    if (!/^[\x21-\x7e]+$/.test(token)) return this.#say('A token has letters, digits and signs, and no spaces.')
-    this.#access.token = token
+    if (!/^[\x21-\x7e]+$/.test(token)) return this.#say('A token has no spaces, and no letters beyond ASCII.')
+    this.#server.token = token
     this.#asksToken = false
     this.#say('Connecting.')
     this.#wake()
   }
 
   forgetToken(): void {
-    this.#access.token = ''
+    this.#server.token = ''
     this.#reading.abort()
+    this.#wake()
   }
 
   choose(model: string): void {
@@ -102,8 +106,9 @@ class OperatorView implements Actions {
       this.#show()
     }
     // Pages that came without TLS from another machine have no clipboard: their text can be chosen by hand.
-    navigator.clipboard?.writeText(text).then(done, () => this.#select(what))
-    if (!navigator.clipboard) this.#select(what)
+    const { clipboard } = navigator
+    if (clipboard) clipboard.writeText(text).then(done, () => this.#select(what))
+    else this.#select(what)
   }
 
   #select(what: string): void {
@@ -122,8 +127,7 @@ class OperatorView implements Actions {
       } catch (error) {
         this.#isLive = false
         if (signal.aborted) continue
-        if (!(error instanceof RefusedError)) throw error
-        await this.#refused(error)
+        await this.#refused(error instanceof RefusedError ? error : new RefusedError(0, UNREADABLE))
       }
     }
   }
@@ -147,8 +151,8 @@ class OperatorView implements Actions {
   async #read(signal: AbortSignal): Promise<never> {
     await this.#readOverview(signal)
     const path = encodeURIComponent(this.#model)
-    const metadata: ModelMetadata = await (await this.#access.get(`/v2/models/${path}`, signal)).json()
-    const stream = await this.#access.get(`/events?since=0&model=${path}`, signal) // all that is kept: ten seconds
+    const metadata: ModelMetadata = await (await this.#server.get(`/v2/models/${path}`, signal)).json()
+    const stream = await this.#server.get(`/events?since=0&model=${path}`, signal) // all that is kept: ten seconds
     this.#metadata = metadata
     this.#recent.clear()
     this.#lanes.renew()
@@ -171,7 +175,7 @@ class OperatorView implements Actions {
   }
 
   async #readOverview(signal: AbortSignal): Promise<void> {
-    const overview: Overview = await (await this.#access.get('/metrics', signal)).json()
+    const overview: Overview = await (await this.#server.get('/metrics', signal)).json()
     if (!overview.models.length) throw new RefusedError(503, 'No model is ready.')
     const isServed = overview.models.some(({ model }) => model === this.#model)
     this.#overview = overview
@@ -195,10 +199,10 @@ class OperatorView implements Actions {
     const workers = [...(this.#current?.workers ?? [])]
     if (workers.length > most) {
       const counts = this.#recent.counts()
-      const [before, troubles] = [new Set(this.#shown.map(({ worker }) => worker)), ['failing', 'gone', 'ejected']]
+      const before = new Set(this.#shown.map(({ worker }) => worker))
       // Whoever has a lane keeps it, unless another worker has twice as much to do.
       const rank = ({ worker, state }: WorkerOverview) =>
-        (troubles.includes(state) ? 1e9 : (counts.get(worker)?.answered ?? 0)) * (before.has(worker) ? 2 : 1)
+        (isTroubled(state) ? 1e9 : (counts.get(worker)?.answered ?? 0)) * (before.has(worker) ? 2 : 1)
       workers.sort((a, b) => rank(b) - rank(a))
       workers.length = most
     }
@@ -233,7 +237,7 @@ class OperatorView implements Actions {
       status: this.#status,
       isLive: this.#isLive,
       asksToken: this.#asksToken,
-      hasToken: this.#access.token !== '',
+      hasToken: this.#server.token !== '',
       overview: this.#overview,
       model: this.#current,
       metadata: this.#metadata,

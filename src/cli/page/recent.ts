@@ -10,14 +10,14 @@ export const PLOTTED_S = 60
 const MOST_NEWS = 8
 
 /** `late`: another answer was given before. `unneeded`: nobody waited for it any more, and it was stopped. `lost`: the worker gave no answer. */
-export type Outcome = 'working' | 'answered' | 'late' | 'unneeded' | 'lost' | 'lied'
+export type BarOutcome = 'working' | 'answered' | 'late' | 'unneeded' | 'lost' | 'lied'
 
 /** What a worker did from when to when, in milliseconds since 1970. `lied`: the moment when an answer of it was shown to be a lie. */
 export interface Bar {
   readonly worker: string
   readonly began: number
   ended: number
-  outcome: Outcome
+  outcome: BarOutcome
 }
 
 export interface News {
@@ -25,7 +25,7 @@ export interface News {
   readonly text: string
 }
 
-interface Answer {
+interface AnsweredQuery {
   readonly at: number
   readonly ms: number
   readonly how: string
@@ -42,7 +42,7 @@ export class RecentWork {
   readonly #working = new Map<number, Bar>()
   #ended: Bar[] = []
   #fresh: Bar[] = []
-  #answers: Answer[] = []
+  #answers: AnsweredQuery[] = []
   readonly #recovered = new Map<number, Extract<PredictorEvent, { event: 'recovered' }>>()
   /** Latencies by second since 1970. */
   readonly #seconds = new Map<number, number[]>()
@@ -57,12 +57,12 @@ export class RecentWork {
     return this.#working.values()
   }
 
-  /** All that ended within the window. */
+  /** All that ended within ten seconds. */
   get ended(): readonly Bar[] {
     return this.#ended
   }
 
-  get answers(): readonly Answer[] {
+  get answers(): readonly AnsweredQuery[] {
     return this.#answers
   }
 
@@ -73,7 +73,7 @@ export class RecentWork {
     return fresh
   }
 
-  /** The server tells the last ten seconds anew after this. */
+  /** For a server that tells the last ten seconds anew. */
   clear(): void {
     this.#isTold = false
     this.#working.clear()
@@ -113,7 +113,7 @@ export class RecentWork {
     this.#working.set(key, { worker, began: at, ended: at, outcome: 'working' })
   }
 
-  #settled(event: { query: number; attempt: number; at: number }, outcome: Outcome): void {
+  #settled(event: { query: number; attempt: number; at: number }, outcome: BarOutcome): void {
     const key = event.query * ATTEMPTS + event.attempt
     const bar = this.#working.get(key)
     if (!bar) return // it began before the page was told
@@ -121,7 +121,7 @@ export class RecentWork {
     this.#end(bar, event.at, outcome)
   }
 
-  #end(bar: Bar, at: number, outcome: Outcome): void {
+  #end(bar: Bar, at: number, outcome: BarOutcome): void {
     Object.assign(bar, { ended: at, outcome })
     this.#ended.push(bar)
     this.#fresh.push(bar)
@@ -147,7 +147,7 @@ export class RecentWork {
     this.#end({ worker, began: at, ended: at, outcome: 'lied' }, at, 'lied')
   }
 
-  /** Forgets what is older than the window. */
+  /** Forgets what is older. */
   forget(): void {
     const since = this.now - WINDOW_MS
     this.#ended = this.#ended.filter(({ ended }) => ended > since)
@@ -156,9 +156,9 @@ export class RecentWork {
     for (const second of this.#seconds.keys()) if (second < oldest) this.#seconds.delete(second)
   }
 
-  /** How many attempts of each worker ended how within the window. */
-  counts(): Map<string, Partial<Record<Outcome, number>>> {
-    const counts = new Map<string, Partial<Record<Outcome, number>>>()
+  /** How many attempts of each worker ended how within ten seconds. */
+  counts(): Map<string, Partial<Record<BarOutcome, number>>> {
+    const counts = new Map<string, Partial<Record<BarOutcome, number>>>()
     for (const { worker, outcome } of [...this.#ended, ...this.#working.values()]) {
       const own = counts.get(worker) ?? {}
       own[outcome] = (own[outcome] ?? 0) + 1

@@ -12,7 +12,7 @@ export interface ModelMetadata {
 /** Of a dimension that a query chooses. */
 const LENGTH = 8
 
-const valueOf = (datatype: string) => {
+const elementOf = (datatype: string) => {
   if (datatype === 'BYTES') return '"a text"'
   if (datatype === 'BOOL') return 'true'
   return datatype.startsWith('FP') ? '0.5' : '1'
@@ -24,7 +24,7 @@ function inputsOf({ inputs, parameters: { batched = true } = {} }: ModelMetadata
     const dimensions = shape.map((length, i) => (length >= 0 ? length : i === 0 && batched ? 1 : LENGTH))
     const count = dimensions.reduce((product, length) => product * length, 1)
     const [called, type] = [JSON.stringify(name), JSON.stringify(datatype)]
-    return `{ name: ${called}, datatype: ${type}, shape: [${dimensions}], data: Array(${count}).fill(${valueOf(datatype)}) }`
+    return `{ name: ${called}, datatype: ${type}, shape: [${dimensions}], data: Array(${count}).fill(${elementOf(datatype)}) }`
   })
   return `[${space}${written.join(`,${space || ' '}`)}${space && ','}${space.replace('  ', '')}]`
 }
@@ -45,7 +45,7 @@ export function curlLine(model: ModelMetadata, origin: string, isTokenNeeded: bo
 }
 
 export function clientLines(model: ModelMetadata, origin: string, isTokenNeeded: boolean): string {
-  const token = isTokenNeeded ? '\nconst headers = { authorization: `Bearer ${process.env.TOKEN}` }' : ''
+  const token = isTokenNeeded ? '\nconst headers = { authorization: "Bearer " + process.env.TOKEN }' : ''
   return `const url = ${JSON.stringify(addressOf(origin, model.name))}${token}
 const inputs = ${inputsOf(model, '\n  ')}
 const body = JSON.stringify({ inputs })

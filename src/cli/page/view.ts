@@ -2,9 +2,9 @@
 
 import { html, nothing, svg, type TemplateResult } from 'lit-html'
 import type { ModelOverview, Overview, WorkerOverview } from '../serve/overview'
-import { type News, type Outcome, type RecentWork, WINDOW_MS, within } from './recent'
+import { type BarOutcome, type News, type RecentWork, WINDOW_MS, within } from './recent'
 import { clientLines, curlLine, type ModelMetadata } from './samples'
-import { counted, milliseconds, number, outcomeWords, reputationOf, stateWords } from './words'
+import { counted, milliseconds, number, outcomeWords, reputationOf, stateOf, workersIn } from './words'
 
 export interface View {
   /** How it stands with the connection, in a sentence. */
@@ -38,8 +38,14 @@ export function pageOf(view: View, actions: Actions): TemplateResult {
       <p role="status" class=${view.isLive ? 'live' : 'waiting'}>${view.status}</p>
       ${view.hasToken && !view.asksToken ? html`<button type="button" @click=${actions.forgetToken}>forget the token</button>` : nothing}
     </header>
-    <main>${view.asksToken ? tokenForm(actions) : view.model ? modelOf(view, view.model, actions) : nothing}</main>
+    <main>${mainOf(view, actions)}</main>
   `
+}
+
+function mainOf(view: View, actions: Actions) {
+  const { asksToken, model, metadata } = view
+  if (asksToken) return tokenForm(actions)
+  return model && metadata ? modelOf(view, model, metadata, actions) : nothing
 }
 
 function tokenForm({ enter }: Actions): TemplateResult {
@@ -60,8 +66,8 @@ function tokenForm({ enter }: Actions): TemplateResult {
   `
 }
 
-function modelOf(view: View, model: ModelOverview, actions: Actions): TemplateResult {
-  const { recent, overview, metadata } = view
+function modelOf(view: View, model: ModelOverview, metadata: ModelMetadata, actions: Actions): TemplateResult {
+  const { recent, overview } = view
   return html`
     ${chooser(overview?.models ?? [], model, actions)}
     <p class="summary">${summaryOf(model, recent)}</p>
@@ -74,7 +80,7 @@ function modelOf(view: View, model: ModelOverview, actions: Actions): TemplateRe
       </section>
       ${answersOf(recent)}
     </div>
-    ${workersOf(view, model)} ${newsOf(recent.news)} ${metadata ? askingOf(view, metadata, actions) : nothing}
+    ${workersOf(view, model)} ${newsOf(recent.news)} ${askingOf(view, metadata, actions)}
   `
 }
 
@@ -91,16 +97,12 @@ function chooser(models: readonly ModelOverview[], { model }: ModelOverview, { c
   `
 }
 
-function summaryOf({ model, states }: ModelOverview, { answers }: RecentWork): TemplateResult {
+function summaryOf(model: ModelOverview, { answers }: RecentWork): TemplateResult {
   const ms = answers.map((each) => each.ms)
-  const all = Object.values(states).reduce((sum, count) => sum + count, 0)
   const speed = ms.length
     ? `${number(Math.round((ms.length * 1000) / WINDOW_MS))} answers a second, half within ${milliseconds(within(ms, 0.5))}, 99 % within ${milliseconds(within(ms, 0.99))}`
     : 'no query in the last ten seconds'
-  const troubled = (['failing', 'gone', 'ejected'] as const).flatMap((state) =>
-    states[state] ? `, ${number(states[state])} ${stateWords[state]}` : [],
-  )
-  return html`<strong>${model}</strong>: ${speed}. ${number(states.up)} of ${counted(all, 'worker')} up${troubled}.`
+  return html`<strong>${model.model}</strong>: ${speed}. ${workersIn(model)}.`
 }
 
 function lanesOf({ shown, canvas }: View, model: ModelOverview): TemplateResult {
@@ -120,23 +122,21 @@ function lanesOf({ shown, canvas }: View, model: ModelOverview): TemplateResult 
         ${canvas}
       </div>
       ${others > 0 ? html`<p class="muted">and ${counted(others, 'more worker')}: those in trouble and the busiest are shown</p>` : nothing}
-      <p class="legend">${(Object.keys(outcomeWords) as Outcome[]).map((each) => html`<span>${signs[each]}${outcomeWords[each]}</span>`)}</p>
+      <p class="legend">${(Object.keys(outcomeWords) as BarOutcome[]).map((each) => html`<span>${signs[each]}${outcomeWords[each]}</span>`)}</p>
     </section>
   `
 }
 
 const allOf = ({ states }: ModelOverview) => Object.values(states).reduce((sum, count) => sum + count, 0)
 
-function laneState({ state, expectedMs, rightAnswersLeft }: WorkerOverview): string {
-  if (state === 'up') return `up, ${milliseconds(expectedMs)}`
-  const isAway = state === 'ejected' || state === 'earning'
-  return isAway ? `${stateWords[state]}: ${number(rightAnswersLeft)} to go` : stateWords[state]
+function laneState(worker: WorkerOverview): string {
+  return worker.state === 'up' ? `up, ${milliseconds(worker.expectedMs)}` : stateOf(worker)
 }
 
 /** The forms of the lanes. */
-const sign = (outcome: Outcome, form: TemplateResult) =>
+const sign = (outcome: BarOutcome, form: TemplateResult) =>
   html`<svg class=${`sign ${outcome}`} width="18" height="14" viewBox="0 0 18 14" aria-hidden="true">${form}</svg>`
-const signs: Record<Outcome, TemplateResult> = {
+const signs: Record<BarOutcome, TemplateResult> = {
   working: sign('working', svg`<rect x="1.5" y="1.5" width="15" height="11" fill="none" stroke="currentColor" />`),
   answered: sign('answered', svg`<rect x="1" y="1" width="16" height="12" fill="currentColor" />`),
   late: sign('late', svg`<rect x="1" y="7" width="16" height="6" fill="currentColor" />`),
@@ -191,7 +191,7 @@ function workersOf({ shown, recent }: View, model: ModelOverview): TemplateResul
     return html`
       <tr>
         <th scope="row">${worker.worker}</th>
-        <td class=${`state ${worker.state}`}>${stateWords[worker.state]}</td>
+        <td class=${`state ${worker.state}`}>${stateOf(worker)}</td>
         <td class="number">${milliseconds(worker.expectedMs)}</td>
         ${[worker.slots, answered, late, lost].map((value) => html`<td class="number">${number(value)}</td>`)}
         <td>${reputationOf(worker)}</td>
@@ -234,7 +234,7 @@ function askingOf({ overview, hasToken, copied }: View, metadata: ModelMetadata,
   if (overview?.port) at.port = String(overview.port)
   const samples = [
     { what: 'curl', title: 'With curl', text: curlLine(metadata, at.origin, hasToken) },
-    { what: 'client', title: 'From Node, or a page', text: clientLines(metadata, at.origin, hasToken) },
+    { what: 'client', title: 'From Node', text: clientLines(metadata, at.origin, hasToken) },
   ]
   const tensors = [
     ...metadata.inputs.map((each) => ['input', each] as const),

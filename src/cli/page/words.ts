@@ -1,10 +1,10 @@
 /** What events and states mean, in words for whoever has not read the documentation. */
 
 import type { PredictorEvent } from '../../events'
-import type { WorkerOverview, WorkerState } from '../serve/overview'
-import type { Outcome } from './recent'
+import type { ModelOverview, WorkerOverview, WorkerState } from '../serve/overview'
+import type { BarOutcome } from './recent'
 
-export const outcomeWords: Record<Outcome, string> = {
+export const outcomeWords: Record<BarOutcome, string> = {
   working: 'at work',
   answered: 'answered',
   late: 'late: another answer was given before',
@@ -13,13 +13,30 @@ export const outcomeWords: Record<Outcome, string> = {
   lied: 'lied: the answer was shown to be wrong',
 }
 
-export const stateWords: Record<WorkerState, string> = {
+const stateWords: Record<WorkerState, string> = {
   up: 'up',
   new: 'new, no answer yet',
   earning: 'new, earns trust',
-  failing: 'fails',
+  failing: 'failing',
   gone: 'out of reach',
-  ejected: 'ejected, lied',
+  ejected: 'ejected',
+}
+
+/** Of workers that need to be looked at. */
+const troubles = ['ejected', 'failing', 'gone'] as const satisfies WorkerState[]
+
+export const isTroubled = (state: WorkerState) => (troubles as readonly WorkerState[]).includes(state)
+
+/** How many workers there are, and how many are in trouble. */
+export function workersIn({ states }: ModelOverview): string {
+  const all = Object.values(states).reduce((sum, count) => sum + count, 0)
+  const troubled = troubles.flatMap((state) => (states[state] ? `, ${number(states[state])} ${stateWords[state]}` : []))
+  return `${number(states.up)} of ${counted(all, 'worker')} up${troubled.join('')}`
+}
+
+export function stateOf({ state, lies }: WorkerOverview): string {
+  if (state !== 'ejected') return stateWords[state]
+  return lies ? 'ejected: it lied' : 'ejected: it deviates'
 }
 
 const statusWords: Record<string, string> = {
@@ -35,11 +52,11 @@ const statusWords: Record<string, string> = {
   ABORTED: 'the caller left before the answer',
 }
 
-type Ended = Extract<PredictorEvent, { event: 'ended' }>
-type Recovered = Extract<PredictorEvent, { event: 'recovered' }>
+type EndedEvent = Extract<PredictorEvent, { event: 'ended' }>
+type RecoveredEvent = Extract<PredictorEvent, { event: 'recovered' }>
 
 /** Of a query. */
-export function howAnswered({ status, reused }: Ended, recovered: Recovered | undefined): string {
+export function howAnswered({ status, reused }: EndedEvent, recovered: RecoveredEvent | undefined): string {
   if (reused) return 'the answer to an equal query'
   if (status === 'recovered' && recovered?.source === 'code') return 'recovered from answers to other queries'
   if (status === 'recovered') return 'recovered from the memory'
@@ -82,5 +99,6 @@ export function counted(count: number, what: string): string {
 
 export function milliseconds(ms: number | null | undefined): string {
   if (ms === null || ms === undefined) return '–'
+  if (ms >= 10_000) return `${(ms / 1000).toFixed(1)} s`
   return `${ms < 10 ? ms.toFixed(1) : number(Math.round(ms))} ms`
 }

@@ -80,11 +80,12 @@ export function overviewOf(model: string, { open, modelVersions: versions, worke
 /** Those in trouble come first. */
 const RANKS: Record<WorkerState, number> = { ejected: 0, failing: 0, gone: 0, up: 1, earning: 2, new: 2 }
 
-type Worker = ServedStats['workers'][number]
+type ServedWorker = ServedStats['workers'][number]
 
-function stateOf({ gone, expectedMs, ejections, rightAnswersLeft }: Worker): WorkerState {
+function stateOf({ gone, expectedMs, ejections, rightAnswersLeft }: ServedWorker): WorkerState {
+  if (rightAnswersLeft && ejections) return 'ejected' // it matters more than whether it can be reached
   if (gone) return 'gone'
-  if (rightAnswersLeft) return ejections ? 'ejected' : 'earning'
+  if (rightAnswersLeft) return 'earning'
   if (expectedMs === undefined) return 'new'
   return Number.isFinite(expectedMs) ? 'up' : 'failing'
 }

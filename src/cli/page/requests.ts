@@ -19,7 +19,7 @@ export class RefusedError extends Error {
   }
 }
 
-export class Access {
+export class ServerRequests {
   get token(): string {
     return sessionStorage.getItem(KEY) ?? ''
   }
