@@ -1,5 +1,7 @@
 /** The page of `approxifer serve` for operators: follows one model at a time, as long as somebody looks at it. */
 
+import './language'
+
 import { render } from 'lit-html'
 import type { PredictorEvent } from '../../events'
 import type { ModelOverview, Overview, WorkerOverview } from '../serve/overview'
