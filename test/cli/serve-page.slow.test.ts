@@ -115,7 +115,7 @@ describe.skipIf(!findChromium())('in Chromium', () => {
 
     await page.waitForSelector('#token')
     expect(await status(page)).toBe('This server tells nothing without a token.')
-    expect(await textOf(page, 'body')).not.toMatch(/digits|worker/)
+    expect(await textOf(page, 'main')).not.toMatch(/digits|worker/)
     await enter(page, 'another')
     await until(async () => (await status(page)) === 'The server does not know this token.')
     await enter(page, 'some')
@@ -128,7 +128,7 @@ describe.skipIf(!findChromium())('in Chromium', () => {
     await until(async () => (await drawn(page)) > 1000)
     await until(async () => /answers a second.* 2 of 2 workers up/.test(await textOf(page, '.summary')))
     await until(async () => (await textOf(page, '[aria-labelledby=answers]')).includes('the model’s own answer'))
-    expect(await textOf(page, '[aria-labelledby=asking]')).toMatch(/input\s+FP32\s+any × 1 × 28 × 28/)
+    expect(await textOf(page, '[aria-labelledby=asking]')).toMatch(/input\s*FP32\s*any × 1 × 28 × 28/)
     const lanes = await page.locator('.lanes').boundingBox()
     expect(lanes?.y).toBeLessThan(options === PHONE ? 350 : 250) // they come first
     expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true)
