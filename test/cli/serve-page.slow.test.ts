@@ -170,6 +170,27 @@ describe.skipIf(!findChromium())('in Chromium', () => {
     await close()
   })
 
+  it('of a thousand workers shows those in trouble and the busiest, and says how many more there are', async () => {
+    served = await Served.start([`digits=${LENET}`, '--workers', '1'])
+    const workerOf = (i: number) => ({
+      ...{ worker: `worker ${i}`, state: i % 300 ? 'up' : 'gone', expectedMs: 5, slots: 1, onTime: 1000 - i, late: 0 },
+      ...{ failed: 0, proven: 0, lies: 0, ejections: 0, rightAnswersLeft: 0 },
+    })
+    const workers = Array.from({ length: 1000 }, (_, i) => workerOf(i))
+    const states = { up: 996, new: 0, earning: 0, failing: 0, gone: 4, ejected: 0 }
+    const told = [...workers.filter(({ state }) => state === 'gone'), ...workers].slice(0, 100)
+    const models = [{ model: 'digits', open: 0, versions: [], states, workers: told }]
+    const context = await browser.newContext(DESKTOP)
+    const page = await context.newPage()
+    await page.route('**/metrics', (route) => route.fulfill({ json: { models } }))
+    await page.goto(served.url)
+    await page.waitForSelector('.lane')
+    const lanes = await page.locator('.lane .name').allTextContents()
+    expect([lanes.length, ...lanes.filter((_, i) => i > 20)]).toEqual([24, 'worker 300', 'worker 600', 'worker 900'])
+    expect(await textOf(page, '[aria-labelledby=lanes]')).toContain('and 976 more workers')
+    await context.close()
+  })
+
   it('a hidden page draws nothing and follows nothing', async () => {
     served = await Served.start([`digits=${LENET}`, '--workers', '1'])
     stop = keepAsking(served)
