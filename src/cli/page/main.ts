@@ -16,7 +16,7 @@ import { isTroubled } from './words'
 
 /** Between two frames: 20 a second look as smooth as 60, and take a third of the time. */
 const FRAME_MS = 50
-/** For who wants less motion. */
+/** For users who prefer reduced motion. */
 const CALM_FRAME_MS = 1000
 /** Between two readings of what workers are at, and between two of the page's numbers. */
 const OVERVIEW_MS = 2000
@@ -195,14 +195,14 @@ class OperatorView implements Actions {
     return this.#overview?.models.find(({ model }) => model === this.#model)
   }
 
-  /** Those in trouble, which the server tells first, and the busiest; by their names, so that they keep their places. */
+  /** Chooses workers in trouble and the busiest ones, and sorts them by name, so that lanes keep their places. */
   #chooseLanes(): void {
     const most = NARROW.matches ? MOST_LANES_NARROW : MOST_LANES
     const workers = [...(this.#current?.workers ?? [])]
     if (workers.length > most) {
       const counts = this.#recent.counts()
       const before = new Set(this.#shown.map(({ worker }) => worker))
-      // Whoever has a lane keeps it, unless another worker has twice as much to do.
+      // A worker keeps its lane, unless another worker gives twice as many answers.
       const rank = ({ worker, state }: WorkerOverview) =>
         (isTroubled(state) ? 1e9 : (counts.get(worker)?.answered ?? 0)) * (before.has(worker) ? 2 : 1)
       workers.sort((a, b) => rank(b) - rank(a))

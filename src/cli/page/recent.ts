@@ -57,7 +57,7 @@ export class RecentWork {
     return this.#working.values()
   }
 
-  /** All that ended within ten seconds. */
+  /** Bars that ended within ten seconds. */
   get ended(): readonly Bar[] {
     return this.#ended
   }
@@ -66,7 +66,7 @@ export class RecentWork {
     return this.#answers
   }
 
-  /** Those that ended since it was called before. */
+  /** Bars that ended since the previous call. */
   takeFresh(): readonly Bar[] {
     const fresh = this.#fresh
     this.#fresh = []
@@ -86,7 +86,7 @@ export class RecentWork {
     for (const second of this.#seconds.keys()) if (second >= since) this.#seconds.delete(second)
   }
 
-  /** Forgets the latencies, too: they are of another model. */
+  /** Forgets the latencies, too: another model was chosen. */
   clearAll(): void {
     this.clear()
     this.news = []

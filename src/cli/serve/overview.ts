@@ -1,20 +1,20 @@
-/** What /metrics tells as JSON, which the page of operators shows: models, what became of their queries, and their workers. */
+/** /metrics as JSON, for the operators' page: models and their workers, with states, speeds, slots and records. */
 
 import type { ModelVersionReport } from '../../events'
 import type { ServedStats } from './metrics'
 
-/** How long what was counted is told on: of a thousand workers it takes a while, and 32 pages may ask. */
+/** The figures are computed anew after this time: 32 pages may ask, and the figures of a thousand workers take a while. */
 const FRESH_MS = 500
-/** Workers of a model that are told of: those in trouble, and then the busiest. */
+/** The most workers of a model in the reply: workers in trouble first, then the workers with most answers. */
 const MOST_WORKERS = 100
 
-/** `earning`: it is new where anybody may join, and has to give right answers first; `ejected`: it gets no queries since it lied or deviated. */
+/** `earning`: a new worker of an open fleet that has to give right answers before it is trusted; `ejected`: it gets no queries, since it lied or deviated. */
 export type WorkerState = 'up' | 'new' | 'earning' | 'failing' | 'gone' | 'ejected'
 
 export interface WorkerOverview {
   readonly worker: string
   readonly state: WorkerState
-  /** That an answer takes; null where it fails, or has given none. */
+  /** Expected milliseconds of an answer; null: the worker fails, or has not answered yet. */
   readonly expectedMs: number | null
   readonly slots: number
   readonly onTime: number
@@ -31,14 +31,14 @@ export interface ModelOverview {
   /** Queries waiting or under way. */
   readonly open: number
   readonly versions: readonly ModelVersionReport[]
-  /** How many there are in each state. */
+  /** Number of workers in each state. */
   readonly states: Readonly<Record<WorkerState, number>>
-  /** Some of them, where there are many. */
+  /** At most 100. */
   readonly workers: readonly WorkerOverview[]
 }
 
 export interface Overview {
-  /** Where models are asked, if that is another port. */
+  /** The port that answers queries, if it is another one than the page's. */
   readonly port: number | undefined
   readonly models: readonly ModelOverview[]
 }
@@ -77,13 +77,13 @@ export function overviewOf(model: string, { open, modelVersions: versions, worke
   return { model, open, versions, states, workers: told }
 }
 
-/** Those in trouble come first. */
+/** The order of states in the reply. */
 const RANKS: Record<WorkerState, number> = { ejected: 0, failing: 0, gone: 0, up: 1, earning: 2, new: 2 }
 
 type ServedWorker = ServedStats['workers'][number]
 
 function stateOf({ gone, expectedMs, ejections, rightAnswersLeft }: ServedWorker): WorkerState {
-  if (rightAnswersLeft && ejections) return 'ejected' // it matters more than whether it can be reached
+  if (rightAnswersLeft && ejections) return 'ejected' // also out of reach: that it lied matters more
   if (gone) return 'gone'
   if (rightAnswersLeft) return 'earning'
   if (expectedMs === undefined) return 'new'

@@ -1,10 +1,10 @@
-/** The page of operators at `/`: one file, the same for everybody, which holds nothing of this server. src/cli/page has its sources. */
+/** The operators' page at `/`: one file that contains nothing of this server. Its sources are in src/cli/page. */
 
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 
-/** As the build has written it. */
+/** Written by scripts/page.js. */
 const FILE = new URL('../../../dist/page.html.gz', import.meta.url)
 
 export class OperatorPage {
@@ -17,7 +17,7 @@ export class OperatorPage {
     this.#headers = {
       'content-type': 'text/html; charset=utf-8',
       'content-security-policy': policyOf(new TextDecoder().decode(this.#plain)),
-      // Kept, and asked for by its hash each time: 304 has no body, and another version of the server is noticed at once.
+      // Browsers keep the page and revalidate it by its hash: a 304 has no body, and a new version of the server shows at once.
       'cache-control': 'no-cache',
       etag: this.#tag,
       vary: 'accept-encoding',
@@ -36,7 +36,7 @@ export class OperatorPage {
   }
 }
 
-/** Only the script and the style in the page run, and they reach only this server. */
+/** Allows the page's own script and style, by their hashes, and requests to this server. */
 function policyOf(html: string): string {
   const hashOf = (tag: string) => {
     const [, text = ''] = new RegExp(`<${tag}>(.*?)</${tag}>`, 's').exec(html) ?? []

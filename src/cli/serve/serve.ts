@@ -184,7 +184,7 @@ class ModelServer {
       return method === 'GET' ? this.#events.response(request, connection) : otherMethod(method, ['GET'])
   }
 
-  /** As Prometheus reads it, or as the page does. */
+  /** Metrics for Prometheus, or as JSON for the operators' page. */
   #told(request: Request): Promise<Response> | Response {
     return request.headers.get('accept') === 'application/json' ? this.#overview.response() : this.#metrics.response()
   }
