@@ -7,6 +7,7 @@ import esbuild from 'rollup-plugin-esbuild'
 import { declarations, TYPES } from './scripts/declarations.js'
 import { libraries, libraryOf } from './scripts/libraries.js'
 import { licenses } from './scripts/licenses.js'
+import { page } from './scripts/page.js'
 
 const external = [/^node:/, /^onnxruntime-/, /^@nats-io\//, /core\.wasm$/, 'undici']
 
@@ -155,6 +156,11 @@ export default [
     external: [],
     output: { banner: `/*!\n${license}\n */` },
   }),
+  {
+    input: 'src/cli/page/main.ts',
+    output: { dir: 'dist', format: 'es' },
+    plugins: [...plugins(['browser']), page],
+  },
   {
     input: entries,
     external,

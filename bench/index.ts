@@ -14,7 +14,7 @@ const benches: Record<string, string[]> = {
   kernels: ['kernels', 'costs'],
   throughput: ['batch', 'coordinator', 'fleet', 'large', 'tokens'],
   concurrency: ['busy', 'slots', 'windows'],
-  gateway: ['serve', 'events'],
+  gateway: ['serve', 'events', 'page'],
   nats: ['nats', 'signatures'],
   soak: ['serve-soak'],
 }

@@ -60,8 +60,8 @@ export function browserVersion(name) {
   return [title, versionIn(spawnSync(program, [...args, '--version'], { encoding: 'utf8' }).stdout ?? '')]
 }
 
-/** Starts a browser that shows a page; its settings and caches are its own, and gone with it. */
-function startBrowser(name, url) {
+/** Starts a browser, by vitest's name, that shows a page; its settings and caches are its own, and gone with it. */
+export function startBrowser(name, url) {
   const { find, command } = BROWSERS[name]
   const home = mkdtempSync(join(tmpdir(), 'approxifer-browser-'))
   writeFileSync(join(home, 'user.js'), FIREFOX)

@@ -21,6 +21,9 @@ const PAGE = 'docs/reference.md'
 /** How far off a figure of the page may be, and .1 KB, which it is rounded to. */
 const MOST_OFF = 0.05
 
+/** KB of the page of `serve`. */
+const MOST_PAGE_KB = 100
+
 const OUTSIDE = /^onnxruntime-web/
 
 /** Modules that only their own options load, or a model that is none. */
@@ -156,6 +159,13 @@ const SENTENCE = /The package takes .* beside it\./
 const figuresOf = (text) => (text.match(/\d+\.\d/g) ?? []).map(Number)
 const isOff = (size, said) => !(Math.abs(size - said) <= MOST_OFF * size + 0.1) // also where it says none
 
+/** The page of `serve`, as it is sent. @returns whether it is too large */
+function isPageTooLarge() {
+  const size = readFileSync('dist/page.html.gz').length / 1000
+  console.log(`The page of serve takes ${size.toFixed(1)} KB of at most ${MOST_PAGE_KB}, gzipped, with its libraries.`)
+  return size > MOST_PAGE_KB
+}
+
 /** Puts what was measured in the place of what the page says. @returns whether that was too far off */
 function checked(place, measured) {
   const page = readFileSync(PAGE, 'utf8')
@@ -193,7 +203,7 @@ try {
   }
   const sentence = sentenceOf()
   console.log(sentence)
-  const wrong = [checked(TABLE, tableOf(sizes)), checked(SENTENCE, sentence)]
+  const wrong = [isPageTooLarge(), checked(TABLE, tableOf(sizes)), checked(SENTENCE, sentence)]
   if (wrong.includes(true)) process.exitCode = 1
 } finally {
   rmSync(folder, { recursive: true })

@@ -30,13 +30,14 @@ export interface WorkerStats {
    * undefined before the first answer.
    */
   expectedMs: number | undefined
+  /** Attempts that it takes at once. */
+  slots: number
   /** It cannot be reached, and is tried again in the background. */
   gone: boolean
 }
 
 export interface PoolStats extends WorkerStats {
-  /** Attempts that it takes at once, that it is running, and that it answered. */
-  slots: number
+  /** Attempts that it is running, and that it answered. */
   running: number
   answered: number
 }

@@ -82,6 +82,6 @@ export function statsOf(version: ModelVersion, admission: Admission, tenant: str
     agreements: memory?.agreements ?? [],
     workers: pool
       .stats()
-      .map(({ slots, running, answered, ...stats }) => ({ ...stats, ...trust.evidence.of(stats.identity) })),
+      .map(({ running, answered, ...stats }) => ({ ...stats, ...trust.evidence.of(stats.identity) })),
   }
 }

@@ -74,7 +74,7 @@ describe('--admin-port', () => {
     gone.abort()
     const refused = await fetch(`${served.adminUrl}/v2/models/digits/infer`, { method: 'POST', body: json() })
     const sentence =
-      'the path: expected health, /metrics, /events or /model-versions of a model on --admin-port; models are asked on --port'
+      'the path: expected /, health, /metrics, /events, or a model’s metadata or /model-versions on --admin-port; models are asked on --port'
     expect([refused.status, await refused.json()]).toEqual([404, { error: sentence }])
   })
 

@@ -1,4 +1,4 @@
-/** The port for operators (--admin-port): health, metrics, events and the choice of a model version. Inference is only on --port, so that its load cannot hold operators up. */
+/** The port for operators (--admin-port): their page, health, metrics, events, model metadata and the choice of a model version. Inference is only on --port, so that its load cannot hold operators up. */
 
 import { isIP } from 'node:net'
 import { pathOf } from '../../gateway/routes'
@@ -6,7 +6,7 @@ import { type Handler, type ListenOptions, problem } from './listen'
 import type { Answering } from './tokens'
 
 const PATHS =
-  /^\/(metrics|events|v2\/(.+\/)?(live|ready)|v2\/models\/[^/]+\/model-versions(\/[^/]+\/(promote|refuse))?)$/
+  /^\/(|metrics|events|v2\/(.+\/)?(live|ready)|v2\/models\/[^/]+(\/model-versions(\/[^/]+\/(promote|refuse))?)?)$/
 /** Paths of requests that change which model version serves. */
 const VERBS = /\/(promote|refuse)$/
 /** The most connections of the port: from health probes, metrics scrapers, and clients of /events. */
@@ -22,7 +22,7 @@ export function onAdminPort(handle: Handler): Handler {
     if (PATHS.test(path)) return handle(request, connection)
     return problem(
       404,
-      'the path: expected health, /metrics, /events or /model-versions of a model on --admin-port; models are asked on --port',
+      'the path: expected /, health, /metrics, /events, or a model’s metadata or /model-versions on --admin-port; models are asked on --port',
       {},
       path,
     )

@@ -18,11 +18,15 @@ import { type Connection, type Listening, listen, problem } from './listen'
 import { Metrics } from './metrics'
 import { type Logging, observer, openLog, refusals, Spans, tellRecall } from './observe'
 import type { ServerSettings } from './options'
+import { OverviewFeed } from './overview'
+import { OperatorPage } from './page'
 import { ServedModels } from './served-models'
 import {
   type Answering,
   type KnownToken,
+  OPEN,
   OPEN_TO_OPERATORS,
+  PAGE,
   readTokens,
   Tokens,
   tokenWarnings,
@@ -86,6 +90,8 @@ class ModelServer {
   readonly #tokens: Tokens
   readonly #logging: Logging
   readonly #metrics: Metrics
+  readonly #overview: OverviewFeed
+  readonly #page = new OperatorPage()
   readonly #events: EventFeed
   readonly #gateway: Gateway<GatewayModel>
   readonly #models: ServedModels
@@ -105,6 +111,10 @@ class ModelServer {
       () => this.#models.stats(),
       () => this.#listening[0]?.connections ?? 0,
       () => this.#events.clients,
+    )
+    this.#overview = new OverviewFeed(
+      () => this.#models.stats(),
+      () => (config.server.adminPort === undefined ? undefined : Number(new URL(this.#listening[0].url).port)),
     )
     const spans = new Spans()
     const journal = new RequestJournal()
@@ -145,11 +155,11 @@ class ModelServer {
     const refused = refusals(log, this.#metrics)
     const tell: Answering = (...asked) => this.#tell(asked[0], asked[1]) ?? this.#answer(...asked)
     const main: Answering = adminPort === undefined ? tell : (...asked) => this.#answer(...asked)
-    const guarded = (answer: Answering, open?: readonly string[]) =>
+    const guarded = (answer: Answering, open: readonly string[]) =>
       withOrigins(cors, withToken(this.#tokens, answer, refused, open))
     this.#tokens.replace(tokens)
     const options = { host, port, certificate, onError, ...limits }
-    this.#listening.push(await listen(guarded(main), options))
+    this.#listening.push(await listen(guarded(main, adminPort === undefined ? [...OPEN, PAGE] : OPEN), options))
     if (adminPort !== undefined) {
       const operated = onAdminPort(guarded(forOperators(host, tell), OPEN_TO_OPERATORS))
       this.#listening.push(await listen(operated, adminOptions(options, adminPort)))
@@ -168,9 +178,15 @@ class ModelServer {
   #tell(request: Request, connection: Connection): Promise<Response> | Response | undefined {
     const path = pathOf(request)
     const { method } = request
-    if (path === '/metrics') return isRead(method) ? this.#metrics.response() : otherMethod(method, ['GET', 'HEAD'])
+    if (path === PAGE) return isRead(method) ? this.#page.response(request) : otherMethod(method, ['GET', 'HEAD'])
+    if (path === '/metrics') return isRead(method) ? this.#told(request) : otherMethod(method, ['GET', 'HEAD'])
     if (path === '/events')
       return method === 'GET' ? this.#events.response(request, connection) : otherMethod(method, ['GET'])
+  }
+
+  /** Metrics for Prometheus, or as JSON for the operators' page. */
+  #told(request: Request): Promise<Response> | Response {
+    return request.headers.get('accept') === 'application/json' ? this.#overview.response() : this.#metrics.response()
   }
 
   #answer(request: Request, _: Connection, principal?: Principal): Promise<Response> | Response {

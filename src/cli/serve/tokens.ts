@@ -9,10 +9,12 @@ import { readNamed } from '../files'
 import { certifiedName } from './guard'
 import { type Connection, type Handler, problem } from './listen'
 
+/** The operators' page. It needs no token, since it contains nothing of the server; what it shows it requests with one. */
+export const PAGE = '/'
 /** Paths that need no token: health probes cannot send one. */
-const OPEN = ['/v2/health/live', '/v2/health/ready']
+export const OPEN = ['/v2/health/live', '/v2/health/ready']
 /** Paths of --admin-port that need no token: metrics scrapers often cannot send one, and metrics contain no inputs or outputs. */
-export const OPEN_TO_OPERATORS = [...OPEN, '/metrics']
+export const OPEN_TO_OPERATORS = [...OPEN, PAGE, '/metrics']
 /** Paths that report on all models. */
 const ABOUT_ALL_MODELS = ['/metrics', '/events']
 /** A burst may have as many queries as the rate allows in this time. */
@@ -256,7 +258,7 @@ export function withToken(
   tokens: Tokens,
   handle: Answering,
   onRefused: (refused: RefusedRequest) => void,
-  open: readonly string[] = OPEN,
+  open: readonly string[],
 ): Handler {
   return (request, connection) => {
     if (!tokens.isNeeded) return handle(request, connection)
