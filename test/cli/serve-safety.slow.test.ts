@@ -240,7 +240,7 @@ describe('what cannot be', () => {
     const { port } = taken.address() as { port: number }
     const result = runWith({}, 'serve', 'no-such.onnx', '--port', String(port))
     taken.close()
-    const sentence = `port ${port} of 127.0.0.1 is in use: stop who uses it, or choose another with --port`
+    const sentence = `port ${port} of 127.0.0.1 is in use: stop the program that uses it, or choose another with --port`
     expect([result.status, result.stderr]).toEqual([1, `approxifer: ${sentence}\n`])
   })
 
