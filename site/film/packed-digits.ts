@@ -70,9 +70,7 @@ export function packDigits({ images, answers }: Digits): Uint8Array<ArrayBuffer>
     return bit
   })
   for (let i = 0; i < 4; i++) shift()
-  const rounded = Int16Array.from(
-    answers.flatMap((answer) => Array.from(answer, (value) => Math.round(STEPS * value))),
-  )
+  const rounded = Int16Array.from(answers.flatMap((answer) => Array.from(answer, (value) => Math.round(STEPS * value))))
   const head = Uint32Array.of(images.length, bytes.length)
   return Uint8Array.from([...new Uint8Array(head.buffer), ...new Uint8Array(rounded.buffer), ...bytes])
 }
