@@ -98,7 +98,7 @@ export async function buildPage(folder: string): Promise<Map<string, number>> {
   for (const file of [RUNTIME, MODEL]) copyFileSync(file, join(folder, basename(file)))
   await bundled('page', folder, ['browser'])
   await bundled('simulation', folder, ['browser'])
-  await bundled('model', folder, ['browser', 'onnxruntime-web-use-extern-wasm'])
+  await bundled('model', folder, ['browser'])
   const packed = await repacked(await loadDigits())
   writeFileSync(join(folder, 'digits.bin'), packed)
   writeFileSync(join(folder, 'hedge.txt'), await hedgeLine(unpackDigits(packed)))

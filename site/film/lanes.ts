@@ -5,6 +5,8 @@ import { BACK_MS, LATE_MS, type Scene, seconds, THERE_MS } from './scene'
 
 const TILE = 18
 const LEFT = 4
+/** Where the queue, or the predictor, stands. */
+const GATE = 76
 const COLOURS = ['fg', 'mute', 'line', 'good', 'late', 'lie', 'tile', 'box'] as const
 type Colours = Record<(typeof COLOURS)[number], string>
 
@@ -62,15 +64,20 @@ export class Lanes {
   readonly #canvas: HTMLCanvasElement
   readonly #context: CanvasRenderingContext2D
   readonly #lanes: number
+  readonly #stopsLies: boolean
   colours = colours()
   /** The machine that keys and buttons are for. */
   chosen: number | undefined
 
-  /** @param lanes  how many there are: more than machines, where the last one is the memory's */
-  constructor(canvas: HTMLCanvasElement, lanes: number) {
+  /**
+   * @param lanes      how many there are: more than machines, where the last one is the memory's
+   * @param stopsLies  whether lies end at what stands between callers and machines
+   */
+  constructor(canvas: HTMLCanvasElement, lanes: number, stopsLies: boolean) {
     this.#canvas = canvas
     this.#context = canvas.getContext('2d') as CanvasRenderingContext2D
     this.#lanes = lanes
+    this.#stopsLies = stopsLies
     this.fit()
   }
 
@@ -94,8 +101,14 @@ export class Lanes {
     }
     c.fillStyle = this.colours.line
     for (let i = 0; i < this.#lanes; i++) c.fillRect(0, Math.round(i * lane), wide, 1)
+    c.fillStyle = this.colours.mute
+    c.globalAlpha = 0.35
+    c.fillRect(GATE, 0, 2, height / scale)
+    c.globalAlpha = 1
     c.textBaseline = 'middle'
     const far = wide - TILE - 8
+    /** Machines beside which a word stands: two would lie on each other. */
+    const said = new Set<number>()
     for (const { machine, digits, began, ended, outcome, label } of scene.calls.values()) {
       if (began > now) continue
       const hasEnded = ended !== undefined && ended <= now
@@ -110,14 +123,19 @@ export class Lanes {
       if (share > 1) continue
       if (outcome === 'answered' || outcome === 'lie') {
         const from = LEFT + (far - LEFT) * eased((ended - began) / THERE_MS)
-        const x = from + (LEFT - from) * eased(share)
+        const isStopped = outcome === 'lie' && this.#stopsLies
+        const x = from + ((isStopped ? GATE + 6 : LEFT) - from) * eased(share)
+        if (isStopped) c.globalAlpha = Math.min(1, 3 * (1 - share))
         this.#tile(pictures, digits[0], x, y)
         if (outcome === 'lie') this.#ring(x, y, this.colours.lie)
         this.#label(`${label}${outcome === 'lie' ? ' ✗' : ''}`, x, y, outcome === 'lie')
+        c.globalAlpha = 1
       } else {
         c.globalAlpha = 1 - eased(share)
         this.#tile(pictures, digits[0], there, y)
         c.globalAlpha = 1
+        if (said.has(machine)) continue
+        said.add(machine)
         this.#word(outcome === 'failed' ? 'refused' : 'given up', there - 8, y, this.colours.late)
       }
     }

@@ -8,6 +8,7 @@ env.wasm.wasmPaths = { wasm: new URL('ort-wasm-simd-threaded.wasm', import.meta.
 const session = fetch(new URL('mnist-lenet.onnx', import.meta.url))
   .then((response) => response.arrayBuffer())
   .then((bytes) => InferenceSession.create(bytes))
+session.catch(() => {}) // who draws is told
 
 let turn: Promise<unknown> = Promise.resolve()
 /** A picture of 28 x 28 values from 0 to 1; the reply: ten logits, or what failed. */

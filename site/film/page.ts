@@ -24,7 +24,7 @@ const STORY = [
     text: 'All is well: eleven digits a second, and each machine takes a quarter of a second for one.',
   },
   { at: 2000, act: 'machine 3 hangs', text: 'Machine 3 hangs. Above, its callers wait for the time-out; below, another machine or the memory answers.' }, // biome-ignore format: a line each
-  { at: 5000, act: 'machine 6 lies', text: 'Machine 6 lies. Above, its wrong digits are handed out; below, none is, and soon it is out.' }, // biome-ignore format: a line each
+  { at: 5000, act: 'machine 6 lies', text: 'Machine 6 lies. Above, its wrong digits are handed out; below they are caught, and soon it gets no more queries.' }, // biome-ignore format: a line each
   { at: 8000, act: 'machine 8 dies', text: 'Machine 8 is dead: it refuses queries. Above, some callers get an error; below, all get their answers.' }, // biome-ignore format: a line each
   { at: LENGTH_MS, act: '', text: 'It goes on as you like: break more machines, heal them, or draw a digit.' },
 ]
@@ -44,7 +44,7 @@ class BandView {
   readonly #wrong: HTMLElement
   readonly #waiting: HTMLElement
 
-  constructor(root: HTMLElement, lanes: number) {
+  constructor(root: HTMLElement, lanes: number, stopsLies: boolean) {
     for (const label of ['slowest answer in 10 s', 'wrong answers', 'inferences an answer']) {
       const group = document.createElement('div')
       const name = document.createElement('dt')
@@ -59,7 +59,7 @@ class BandView {
     this.#wrong.textContent = 'none'
     this.#waiting = root.querySelector('.waiting') as HTMLElement
     this.#states = [...root.querySelectorAll<HTMLElement>('.state')]
-    this.lanes = new Lanes(root.querySelector('canvas') as HTMLCanvasElement, lanes)
+    this.lanes = new Lanes(root.querySelector('canvas') as HTMLCanvasElement, lanes, stopsLies)
   }
 
   update(now: number, report: Parameters<Scene['update']>[1]): void {
@@ -73,8 +73,8 @@ class BandView {
     const values = [seconds(scene.slowestMs), String(scene.wrong), scene.inferences.toFixed(2)]
     for (const [i, value] of values.entries()) put(this.#numbers[i], value)
     this.#numbers[0].classList.toggle('lie', scene.slowestMs >= 1000)
-    this.#numbers[1].classList.toggle('lie', scene.wrong > 0)
-    put(this.#waiting, `${scene.waiting} waiting`)
+    this.#numbers[1].className = scene.wrong ? 'lie' : 'good'
+    put(this.#waiting, `${scene.waiting} callers wait`)
     for (const [i, machine] of scene.machines.entries()) {
       put(this.#states[i], stateOf(machine))
       this.#states[i].classList.toggle('lie', machine.isEjected || machine.fault === 'lying')
@@ -125,7 +125,7 @@ const controls = new Controls($('#plain .machines'), {
   },
   onFault: fault,
 })
-const bands = [new BandView($('#plain'), MACHINES), new BandView($('#ours'), MACHINES + 1)]
+const bands = [new BandView($('#plain'), MACHINES, false), new BandView($('#ours'), MACHINES + 1, true)]
 let pictures: Pictures | undefined
 
 /** Time of the film: what the simulation has reached, and what it was asked for. */
@@ -245,7 +245,7 @@ function draw(): void {
 for (const { at, act } of STORY) {
   if (!act) continue
   const mark = document.createElement('span')
-  mark.textContent = act
+  mark.innerHTML = `<span class="long">machine </span>${act.replace('machine ', '')}`
   mark.style.left = `${(100 * at) / LENGTH_MS}%`
   $('#acts').append(mark)
 }

@@ -32,6 +32,7 @@ export async function show(browser: Browser, url: string): Promise<string> {
 
 const TYPES: Record<string, string> = {
   '.html': 'text/html',
+  '.css': 'text/css',
   '.js': 'text/javascript',
   '.mjs': 'text/javascript',
   '.wasm': 'application/wasm',
