@@ -86,7 +86,7 @@ async function hedgeLine(digits: Digits): Promise<string> {
   await film.advance(LENGTH_MS)
   const [{ slowestMs, wrong, inferences }] = film.bands
   await film.close()
-  const numbers = `slowest ${(slowestMs / 1000).toFixed(1)} s, ${wrong} wrong answers, ${inferences.toFixed(2)} inferences`
+  const numbers = `slowest ${(slowestMs / 1000).toFixed(1)} s, ${wrong} wrong or no answer, ${inferences.toFixed(2)} inferences`
   return `A tuned hedge (95th percentile, a tenth of the queries) on the same machines, by second ${LENGTH_MS / 1000}: ${numbers}. It mends what is slow or dead, not what lies.`
 }
 

@@ -45,7 +45,7 @@ class BandView {
   readonly #waiting: HTMLElement
 
   constructor(root: HTMLElement, lanes: number, stopsLies: boolean) {
-    for (const label of ['slowest answer in 10 s', 'wrong answers', 'inferences an answer']) {
+    for (const label of ['slowest answer in 10 s', 'wrong or no answer', 'inferences an answer']) {
       const group = document.createElement('div')
       const name = document.createElement('dt')
       const value = document.createElement('dd')
@@ -64,7 +64,7 @@ class BandView {
 
   update(now: number, report: Parameters<Scene['update']>[1]): void {
     const wrong = this.scene.update(now, report)
-    for (const { digit, label } of wrong) this.#tray(digit, label as number)
+    for (const { digit, label } of wrong) this.#tray(digit, label)
   }
 
   /** Numbers and words: only what has changed. */
@@ -81,16 +81,16 @@ class BandView {
     }
   }
 
-  #tray(digit: number | undefined, label: number): void {
+  #tray(digit: number | undefined, label: number | undefined): void {
     if (!this.#wrong.children.length) this.#wrong.textContent = ''
     const item = document.createElement('span')
     item.role = 'img'
-    item.ariaLabel = `a digit, handed out as ${label}`
+    item.ariaLabel = label === undefined ? 'no answer' : `a digit, handed out as ${label}`
     const tile = document.createElement('canvas')
     tile.width = tile.height = SIDE
     pictures?.draw(tile.getContext('2d') as CanvasRenderingContext2D, digit, 0, 0, SIDE)
     const text = document.createElement('b')
-    text.textContent = String(label)
+    text.textContent = String(label ?? '✗')
     item.append(tile, text)
     this.#wrong.append(item)
     while (this.#wrong.children.length > MOST_WRONG) this.#wrong.firstElementChild?.remove()

@@ -24,7 +24,7 @@ export class Scene {
   /** Answers of each machine so far. */
   readonly answered: number[] = []
 
-  /** @returns the wrong answers that were handed out since the last report */
+  /** @returns the wrong answers that were handed out since the last report, and errors in the place of an answer */
   update(now: number, report: BandReport): readonly Given[] {
     for (const call of report.calls) {
       this.calls.set(call.id, call)
@@ -38,7 +38,7 @@ export class Scene {
     const { machines, slowestMs, wrong, inferences, waiting } = report
     Object.assign(this, { machines, slowestMs, wrong, inferences, waiting })
     this.answers += report.given.length
-    return report.given.filter(({ isRight, label }) => !isRight && label !== undefined)
+    return report.given.filter(({ isRight }) => !isRight)
   }
 }
 

@@ -1,6 +1,6 @@
 /** The film, in a worker: the page that shows it stays free whatever the predictor and its memory compute. */
 
-import { approxifer, type Band, Film, plainQueue, SCRIPT } from '../../src/film/film'
+import { approxifer, type Band, Film, type Given, plainQueue, SCRIPT } from '../../src/film/film'
 import type { FilmCall } from '../../src/film/machine'
 import type { BandReport, MachineReport, NumberedCall, Order, Report } from './messages'
 import { unpackDigits } from './packed-digits'
@@ -15,9 +15,8 @@ class BandReporter {
   readonly #band: Band
   /** Of calls that have been reported, and have not ended. */
   readonly #open = new Map<FilmCall, number>()
+  readonly #reported = new WeakSet<FilmCall | Given>()
   #calls = 0
-  #last: FilmCall | undefined
-  #lastGiven: unknown
   #passedOver: readonly number[] = []
   #lookedAt = Number.NEGATIVE_INFINITY
 
@@ -33,14 +32,11 @@ class BandReporter {
       changed.push({ ...call, id })
       this.#open.delete(call)
     }
-    for (const call of calls.slice(this.#last ? calls.indexOf(this.#last) + 1 : 0)) {
+    for (const call of calls.filter((each) => this.#isNew(each))) {
       const id = this.#calls++
       changed.push({ ...call, id })
       if (call.ended === undefined) this.#open.set(call, id)
     }
-    this.#last = calls.at(-1)
-    const answers = given.slice(given.findIndex((each) => each === this.#lastGiven) + 1)
-    this.#lastGiven = given.at(-1)
     if (now - this.#lookedAt >= LOOK_MS) {
       this.#passedOver = this.#band.passedOver
       this.#lookedAt = now
@@ -52,10 +48,16 @@ class BandReporter {
     })
     return {
       calls: changed,
-      given: answers,
+      given: given.filter((each) => this.#isNew(each)),
       machines: machines.map((_, machine) => state(machine)),
       ...{ slowestMs, wrong, inferences, waiting: waiting.size },
     }
+  }
+
+  #isNew(each: FilmCall | Given): boolean {
+    if (this.#reported.has(each)) return false
+    this.#reported.add(each)
+    return true
   }
 }
 
