@@ -29,7 +29,7 @@ export const MOST_BYTES = 150_000
 const LATER = /^(model\.js|ort-.*|mnist-lenet\.onnx|LICENSES\.txt)$/
 
 /** All that a predictor of the film loads anyhow is in one file; what options that the film lacks would load stays outside. */
-const INSIDE = /predictor\/coder\.ts|layers\/agree\.ts|core-bytes/
+const INSIDE = /predictor\/(coder|batch-admission)\.ts|layers\/agree\.ts|core-bytes/
 
 /** The film's machines are its own: what starts threads and reads models for a predictor, 5 KB of gzip, stays outside. */
 const machinesOnly = {

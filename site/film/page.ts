@@ -196,7 +196,10 @@ simulation.addEventListener('message', ({ data }: MessageEvent<Report>) => {
   else {
     isPending = false
     if (!isBegun) return
-    for (const [i, report] of data.bands.entries()) bands[i].update(data.now, report)
+    for (const [i, report] of data.bands.entries()) {
+      bands[i].update(data.now, report)
+      played.answers += report.given.length
+    }
     reached = data.now
     for (const [machine, { fault }] of data.bands[0].machines.entries()) controls.show(machine, fault)
     for (const band of bands) band.write()
@@ -221,8 +224,9 @@ function begun(): void {
 
 let drawnAt = 0
 let lastFrame = Number.NEGATIVE_INFINITY
-const frames = { count: 0 }
-Object.assign(globalThis, { film: frames })
+/** For who measures the page. */
+const played = { frames: 0, answers: 0 }
+Object.assign(globalThis, { film: played })
 
 function frame(now: number): void {
   if (!playing) return
@@ -237,7 +241,7 @@ function draw(): void {
   drawnAt = Math.min(reached, Math.max(drawnAt > reached ? 0 : drawnAt, time() - BEHIND_MS * speed))
   if (!playing) drawnAt = reached
   if (pictures) for (const { lanes, scene } of bands) lanes.draw(scene, drawnAt, pictures)
-  frames.count++
+  played.frames++
   $('#time').style.width = `${Math.min(100, (100 * drawnAt) / LENGTH_MS).toFixed(2)}%`
   for (; told < STORY.length && STORY[told].at <= drawnAt; told++) put($('#story'), STORY[told].text)
 }
