@@ -50,6 +50,14 @@ export class Pictures {
     )
   }
 
+  /** As a picture that need not be drawn anew in each frame. */
+  urlOf(digit: number | undefined): string {
+    const canvas = document.createElement('canvas')
+    canvas.width = canvas.height = SIDE
+    this.draw(canvas.getContext('2d') as CanvasRenderingContext2D, digit, 0, 0, SIDE)
+    return canvas.toDataURL()
+  }
+
   /** @param digit  undefined: the one that was drawn by hand */
   draw(to: CanvasRenderingContext2D, digit: number | undefined, x: number, y: number, size: number): void {
     const [left, top] = this.#placeOf(digit ?? this.#drawn)

@@ -4,7 +4,6 @@ import type { Fault } from '../../src/film/machine'
 import { Controls } from './controls'
 import { colours, Lanes, Pictures } from './lanes'
 import type { Order, Report } from './messages'
-import { SIDE } from './packed-digits'
 import { Pad } from './pad'
 import { Scene, seconds, stateOf, wordsOf } from './scene'
 
@@ -45,7 +44,7 @@ class BandView {
   readonly #waiting: HTMLElement
 
   constructor(root: HTMLElement, lanes: number, stopsLies: boolean) {
-    for (const label of ['slowest answer in 10 s', 'wrong or no answer', 'inferences an answer']) {
+    for (const label of ['slowest in 10 s', 'wrong or no answer', 'inferences an answer']) {
       const group = document.createElement('div')
       const name = document.createElement('dt')
       const value = document.createElement('dd')
@@ -84,14 +83,12 @@ class BandView {
   #tray(digit: number | undefined, label: number | undefined): void {
     if (!this.#wrong.children.length) this.#wrong.textContent = ''
     const item = document.createElement('span')
-    item.role = 'img'
-    item.ariaLabel = label === undefined ? 'no answer' : `a digit, handed out as ${label}`
-    const tile = document.createElement('canvas')
-    tile.width = tile.height = SIDE
-    pictures?.draw(tile.getContext('2d') as CanvasRenderingContext2D, digit, 0, 0, SIDE)
+    const picture = document.createElement('img')
+    picture.src = pictures?.urlOf(digit) ?? ''
+    picture.alt = label === undefined ? 'a digit, not answered' : 'a digit, answered by'
     const text = document.createElement('b')
     text.textContent = String(label ?? '✗')
-    item.append(tile, text)
+    item.append(picture, text)
     this.#wrong.append(item)
     while (this.#wrong.children.length > MOST_WRONG) this.#wrong.firstElementChild?.remove()
   }
@@ -242,7 +239,7 @@ function draw(): void {
   if (!playing) drawnAt = reached
   if (pictures) for (const { lanes, scene } of bands) lanes.draw(scene, drawnAt, pictures)
   played.frames++
-  $('#time').style.width = `${Math.min(100, (100 * drawnAt) / LENGTH_MS).toFixed(2)}%`
+  $('#time').style.transform = `scaleX(${Math.min(1, drawnAt / LENGTH_MS).toFixed(4)})`
   for (; told < STORY.length && STORY[told].at <= drawnAt; told++) put($('#story'), STORY[told].text)
 }
 
@@ -250,6 +247,7 @@ for (const { at, act } of STORY) {
   if (!act) continue
   const mark = document.createElement('span')
   mark.innerHTML = `<span class="long">machine </span>${act.replace('machine ', '')}`
+  mark.className = 'act'
   mark.style.left = `${(100 * at) / LENGTH_MS}%`
   $('#acts').append(mark)
 }
