@@ -29,6 +29,7 @@ interface Seen {
   tookMs: Record<string, number>
   pressed: string[]
   wrongBelow: string
+  framesHidden: number
   said: string
   table: string
   axe: string[]
@@ -94,7 +95,7 @@ describe.each(installedBrowsers)('in %s', (browser) => {
   ])('%s machines are broken by click and key, and a digit that is drawn is answered', async (_, path, isDark) => {
     const { seen, before, after } = await visited(browser, isDark, path)
     expect(seen.errors).toEqual([])
-    expect(seen).toMatchObject({ isDark, wrongBelow: 'none', axe: [] })
+    expect(seen).toMatchObject({ isDark, wrongBelow: 'none', framesHidden: 0, axe: [] })
     if (path === '/phone') expect(seen.width).toBe(390)
     expect(seen.overflow, 'wider than its window').toBeLessThanOrEqual(0)
     expect(Object.keys(seen.tookMs)).toHaveLength(8)

@@ -51,6 +51,23 @@ function lanesWithDigits(band, count) {
   return found
 }
 
+/** @returns how many frames are drawn in half a second in which nobody sees the page */
+async function framesHidden() {
+  const hide = (value) => {
+    Object.defineProperty(document, 'hidden', { value, configurable: true })
+    document.dispatchEvent(new Event('visibilitychange'))
+  }
+  const { film } = globalThis
+  hide(true)
+  await new Promise((resolve) => setTimeout(resolve, 250)) // what was asked for comes
+  const before = film.frames
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  const drawn = film.frames - before
+  hide(false)
+  await until('it plays again', () => film.frames > before + 5)
+  return drawn
+}
+
 async function visit() {
   await until('it begins', () => !find('#pause').disabled)
   seen.isDark = matchMedia('(prefers-color-scheme: dark)').matches
@@ -88,6 +105,7 @@ async function visit() {
   await until('wrong answers above', () => find('#plain .wrong').children.length > 1)
   seen.wrongBelow = find('#ours .wrong').textContent
   await until('the liar is out', () => stateOf('#ours', 6) === 'lied: out')
+  seen.framesHidden = await framesHidden()
   navigator.sendBeacon('/drawing')
   find('#sample').click()
   await until('the digit is answered', () => / after /.test(find('#said').textContent))
