@@ -8,6 +8,7 @@ import { declarations, TYPES } from './scripts/declarations.js'
 import { libraries, libraryOf } from './scripts/libraries.js'
 import { licenses } from './scripts/licenses.js'
 import { page } from './scripts/page.js'
+import { untold } from './scripts/untold.js'
 
 const external = [/^node:/, /^onnxruntime-/, /^@nats-io\//, /core\.wasm$/, 'undici']
 
@@ -25,31 +26,6 @@ const entries = Object.fromEntries(
 const pathOf = (id) => relative(import.meta.dirname, id).replaceAll('\\', '/')
 const isEntry = (id) => Object.values(entries).includes(pathOf(id))
 const worker = 'src/worker.ts'
-
-/** Where the sentences of options stand among a function's arguments; see src/base/option.ts. */
-const sentences = { option: [2, 3], open: [1, 2, 3], group: [0], switchable: [0, 1] }
-
-/**
- * Takes the sentences of options out: only the command line and docs/ have a use for them, and neither runs in browsers. So a module with
- * options differs by platform, and Node's has a file of its own.
- */
-const untold = {
-  name: 'untold',
-  transform(code) {
-    if (!/ from ['"]\.[./a-z]*\/option['"]/.test(code)) return null
-    const found = []
-    const visit = (node) => {
-      if (node.type === 'CallExpression') {
-        const said = (sentences[node.callee.name] ?? []).map((place) => node.arguments[place])
-        found.push(...said.filter((argument) => argument && /Literal$/.test(argument.type)))
-      }
-      for (const each of Object.values(node).flat()) if (each?.type) visit(each)
-    }
-    visit(this.parse(code))
-    const blank = (text, { start, end }) => `${text.slice(0, start)}''${text.slice(end)}`
-    return { code: found.sort((a, b) => b.start - a.start).reduce(blank, code), map: null }
-  },
-}
 
 /** Runtimes on the edge have equal modules but for the platform's own file, which their bundler chooses: by `imports` of package.json. */
 const edge = {

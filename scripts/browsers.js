@@ -60,13 +60,21 @@ export function browserVersion(name) {
   return [title, versionIn(spawnSync(program, [...args, '--version'], { encoding: 'utf8' }).stdout ?? '')]
 }
 
+/** How each is told that its user prefers dark pages. */
+const DARK = {
+  chromium: ['--blink-settings=preferredColorScheme=0'],
+  firefox: '\nuser_pref("ui.systemUsesDarkTheme", 1);',
+  webkit: { GTK_THEME: 'Adwaita:dark' },
+}
+
 /** Starts a browser, by vitest's name, that shows a page; its settings and caches are its own, and gone with it. */
-export function startBrowser(name, url) {
+export function startBrowser(name, url, isDark = false) {
   const { find, command } = BROWSERS[name]
   const home = mkdtempSync(join(tmpdir(), 'approxifer-browser-'))
-  writeFileSync(join(home, 'user.js'), FIREFOX)
+  writeFileSync(join(home, 'user.js'), `${FIREFOX}${isDark ? DARK.firefox : ''}`)
   const [program, ...args] = command(find(), home)
-  const env = { ...process.env, HOME: home, TMPDIR: home, GDK_BACKEND: 'x11' }
+  if (isDark && name === 'chromium') args.push(...DARK.chromium)
+  const env = { ...process.env, HOME: home, TMPDIR: home, GDK_BACKEND: 'x11', ...(isDark && DARK.webkit) }
   const child = spawn(program, [...args, url], { env, detached: true, stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
   const hear = (text) => {
@@ -105,12 +113,13 @@ async function isOpened(browser, hasAsked) {
  * Opens a page in a browser.
  *
  * @param hasAsked  whether the page has asked its server for something
+ * @param isDark    whether its user prefers dark pages
  * @throws if the page has not, however often the browser was started
  */
-export async function openPage(name, url, hasAsked) {
+export async function openPage(name, url, hasAsked, isDark = false) {
   let said
   for (let start = 0; start < STARTS; start++) {
-    const browser = startBrowser(name, url)
+    const browser = startBrowser(name, url, isDark)
     if (await isOpened(browser, hasAsked)) return browser
     said = browser.said()
     await browser.end()

@@ -38,14 +38,16 @@ interface FilmAnswer {
 /** What answers queries. */
 export interface FilmSystem {
   ask(query: Float32Array): Promise<FilmAnswer>
+  /** Names of machines that get few queries, since they fail or take much longer than others. */
+  passedOver?(): readonly string[]
   close?(): Promise<void>
 }
 
-/** @param ejected  called with the index of a machine that was shown to lie */
+/** @param ejected  called with the index of a machine that was shown to lie, and once more when it gets queries again */
 export type FilmSystemFor = (
   clock: VirtualClock,
   machines: readonly FilmMachine[],
-  ejected: (machine: number) => void,
+  ejected: (machine: number, isOut: boolean) => void,
 ) => FilmSystem | Promise<FilmSystem>
 
 export const MACHINES = 9
@@ -92,16 +94,31 @@ export const approxifer: FilmSystemFor = async (clock, machines, ejected) => {
     scheme: { queries: machines.length - 1, byzantine: 1 },
     testing: { clock, seed: SEED, memoryThread: new SimulatedThread(clock).spawn },
     onWarning() {},
-    onEvent: (event) => event.event === 'ejected' && ejected(machines.findIndex(({ name }) => name === event.worker)),
+    onEvent(event) {
+      if (event.event !== 'ejected' && event.event !== 'readmitted') return
+      ejected(
+        machines.findIndex(({ name }) => name === event.worker),
+        event.event === 'ejected',
+      )
+    },
   })
   return {
     ask: async (query) => {
       const { output, status, confidence } = await predictor.predict(query)
       return { answer: Object.values(output)[0].data as Float32Array, status, confidence }
     },
+    passedOver() {
+      const { workers } = predictor.stats()
+      const times = workers.map(({ expectedMs = 0 }) => expectedMs).sort((a, b) => a - b)
+      const most = PASSED_OVER * times[times.length >> 1]
+      return workers.filter(({ expectedMs = 0 }) => expectedMs > most).map(({ worker }) => worker)
+    },
     close: () => predictor.close(),
   }
 }
+
+/** The pool passes over a machine that is expected to take this many times as long as a typical one. */
+const PASSED_OVER = 2
 
 /** One system, and the machines that it has. */
 export class Band {
@@ -116,6 +133,8 @@ export class Band {
   readonly waiting = new Set<{ readonly since: number }>()
   #system: FilmSystem | undefined
   #asked = 0
+  /** Of the film so far, what is in the lists no more. */
+  readonly #trimmed = { inferences: 0, wrong: 0 }
 
   constructor(
     readonly clock: VirtualClock,
@@ -132,7 +151,10 @@ export class Band {
 
   async begin(systemFor: FilmSystemFor): Promise<void> {
     const { clock, now, machines, ejected } = this
-    this.#system = await systemFor(clock, machines, (machine) => ejected.set(machine, now()))
+    this.#system = await systemFor(clock, machines, (machine, isOut) => {
+      if (isOut) ejected.set(machine, now())
+      else ejected.delete(machine)
+    })
   }
 
   /** @param right  the model's answer */
@@ -167,17 +189,33 @@ export class Band {
 
   /** Wrong answers that callers were given, and errors in the place of an answer. */
   get wrong(): number {
-    return this.given.filter(({ isRight }) => !isRight).length
+    return this.#trimmed.wrong + this.given.filter(({ isRight }) => !isRight).length
   }
 
   /** Inferences a query, on average; a machine that refuses makes none. */
   get inferences(): number {
-    return this.calls.filter(({ outcome }) => outcome !== 'failed').length / Math.max(1, this.#asked)
+    return (this.#trimmed.inferences + this.calls.filter(isInference).length) / Math.max(1, this.#asked)
+  }
+
+  /** Machines that get few queries, since they fail or take much longer than others. */
+  get passedOver(): readonly number[] {
+    const names = this.#system?.passedOver?.() ?? []
+    return this.machines.flatMap(({ name }, machine) => (names.includes(name) ? [machine] : []))
   }
 
   /** The film begins now: what came before is not part of it. */
   forget(): void {
     this.calls.length = this.given.length = this.#asked = 0
+  }
+
+  /** Takes calls and answers of more than ten seconds ago out of their lists, so that a film may go on for hours. They stay counted. */
+  trim(): void {
+    const before = this.now() - WINDOW_MS
+    const isNew = ({ ended = before }: FilmCall) => ended >= before
+    this.#trimmed.inferences += this.calls.filter((call) => isInference(call) && !isNew(call)).length
+    this.#trimmed.wrong += this.given.filter(({ at, isRight }) => !isRight && at < before).length
+    this.calls.splice(0, this.calls.length, ...this.calls.filter(isNew))
+    this.given.splice(0, this.given.length, ...this.given.filter(({ at }) => at >= before))
   }
 
   async close(): Promise<void> {
@@ -266,5 +304,7 @@ function keyOf(query: Float32Array): number {
   for (let i = 0; i < query.length; i++) key = (31 * key + Math.round(255 * query[i])) | 0
   return key
 }
+
+const isInference = ({ outcome }: FilmCall) => outcome !== 'failed'
 
 const labelOf = (answer: Float32Array) => labelAt(answer, { classes: answer.length })

@@ -3,8 +3,9 @@
 import { cpSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
+import { serve } from '../shared/served-folder'
 import { addData, consumer, DIGITS, run } from './consumer'
-import { openBrowser, serve, show, start } from './page'
+import { openBrowser, show, start } from './page'
 
 const browser = await openBrowser()
 afterAll(() => browser.close())

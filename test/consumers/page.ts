@@ -1,10 +1,6 @@
-/** Pages in a headless Chromium, and servers for them. */
+/** Pages in a headless Chromium, and server programs. */
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { extname, join } from 'node:path'
 import { chromium } from 'playwright-core'
 import { findChromium } from '../../scripts/programs.js'
 import { PATIENCE_MS } from '../shared/waiting'
@@ -28,33 +24,6 @@ export async function show(browser: Browser, url: string): Promise<string> {
   } finally {
     await context.close()
   }
-}
-
-const TYPES: Record<string, string> = {
-  '.html': 'text/html',
-  '.js': 'text/javascript',
-  '.mjs': 'text/javascript',
-  '.wasm': 'application/wasm',
-}
-
-/** Serves a folder as it is. */
-export async function serve(folder: string): Promise<{ url: string; close(): void }> {
-  const server = createServer(async (request, response) => {
-    const { pathname } = new URL(request.url as string, 'http://localhost')
-    const path = pathname.endsWith('/') ? `${pathname}index.html` : pathname
-    try {
-      const bytes = await readFile(join(folder, path))
-      response.setHeader('content-type', TYPES[extname(path)] ?? 'application/octet-stream').end(bytes)
-    } catch {
-      response.writeHead(404).end()
-    }
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const close = () => {
-    server.close()
-    server.closeAllConnections()
-  }
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, close }
 }
 
 /** Starts a server program and waits for the first URL that it prints. */
