@@ -63,8 +63,8 @@ describe.skipIf(!natsInstalled)('workers on NATS that fall silent', () => {
     await until(() => hand.calls.length === 1)
     for (let at = 100; at <= 3000; at += 100) {
       await clock.run(at)
-      const own = worker as ModelWorker & { isAsked: boolean }
-      if (own.isAsked) await until(() => !own.isAsked)
+      const own = worker as ModelWorker & { isPinged: boolean }
+      if (own.isPinged) await until(() => !own.isPinged)
     }
     expect([await settled(call), worker.free]).toEqual(['open', true])
     hand.calls[0].answer()
