@@ -154,7 +154,7 @@ export function filmPicture({ images, bands, acts, length, conclusion }: FilmOpt
     if (hasMemory) {
       const recovered = band.given.filter(({ status, at }) => status === 'recovered' && at < length)
       for (const [i, { at }] of recovered.entries()) {
-        const text = i ? `${i + 1} late answers` : '1 late answer'
+        const text = `answered ${i + 1} late`
         shown(STATES, y + 15, {
           from: Math.round(at),
           until: Math.round(recovered[i + 1]?.at ?? length),
