@@ -42,9 +42,6 @@ export async function showFilm(film: Film, shown: readonly FilmedSystem[], isSil
     for (const { at, text } of acts) console.log(`second ${at / 1000}: ${text}`)
     return film.advance(FILM_MS)
   }
-  const restore = () => process.stdout.write('\x1b[?25h')
-  process.once('exit', restore)
-  process.stdout.write('\x1b[?25l')
   const begin = performance.now()
   for (let at = 0; at <= FILM_MS; at = Math.max(at + FRAME_MS, performance.now() - begin)) {
     await film.advance(Math.min(at, FILM_MS))
@@ -57,8 +54,6 @@ export async function showFilm(film: Film, shown: readonly FilmedSystem[], isSil
     if (next > 0) await new Promise((resolve) => setTimeout(resolve, next))
   }
   await film.advance(FILM_MS)
-  process.removeListener('exit', restore)
-  restore()
 }
 
 /** What each band came to. */
