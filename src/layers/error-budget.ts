@@ -21,7 +21,7 @@ export const BUDGETS = { first: 20, most: 1000 }
 const EVERY = 64
 /** Probability with which a window may use up its allowed errors before it is over. */
 const RISK = 0.35
-/** Late recoveries that the first window allows, and that each later window allows beyond twice those of the window before. */
+/** The first window allows so many late recoveries; each later one allows twice the number of the window before, and so many more. */
 const SPARE_LATE = 5
 const NOTHING = Number.POSITIVE_INFINITY
 

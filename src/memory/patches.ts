@@ -69,7 +69,7 @@ export function learningBytes(shape: readonly number[]): number {
   return 2 * PATCHES_PER_VALUE * size * (4 * size + ARRAY_BYTES)
 }
 
-/** Whether features of an image are finite. @param image  shrunk */
+/** Whether all pixels are numbers small enough that the features computed from them are finite. @param image  shrunk */
 export function isLegible(image: Float32Array): boolean {
   for (let i = 0; i < image.length; i++) if (!(Math.abs(image[i]) <= MOST_PIXEL)) return false
   return true

@@ -162,7 +162,10 @@ export class Study {
     return labels ? (wrong + Math.min(1, unexplained(0))) / answers.length : unexplained(0)
   }
 
-  /** The scales times the root mean square gradient of the regression: a value that changes nothing fades. In steps. */
+  /**
+   * New scales of the inputs: the old ones times the root mean square gradient of the regression along each input, so that an input without
+   * influence on the answer fades out. Yields between steps of a millisecond or so.
+   */
   *improved(scales: Float32Array, deviations: Float32Array): Generator<void, Float32Array> {
     const n = this.#rows.length
     const width = scales.length

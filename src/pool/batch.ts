@@ -1,4 +1,4 @@
-/** Attempts inside the pool, and batches: one or several attempts that a worker runs in one go, now or next. */
+/** What the pool keeps of an attempt, and batches: the attempts of one call of a worker, which is running or will be its next. */
 
 import { CallOptions, Cancellation } from '../base/abort'
 import { NONE } from '../base/arrays'

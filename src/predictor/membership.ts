@@ -29,7 +29,7 @@ export interface Members {
   isEmpty(): boolean
 }
 
-/** What a model needs to answer, once the predictor runs. */
+/** How many workers, and of what trust, a model must have to answer queries, once the predictor runs. */
 export type Takes = Pick<Needs, 'least' | 'counted' | 'liars' | 'needsTrusted'>
 
 /** How many workers it waits for at the start. */

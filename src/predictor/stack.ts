@@ -40,7 +40,7 @@ export interface ReuseLayers {
 
 /** The layers and the memory of a query's tenant. */
 export interface Layered {
-  /** @param workers  a service for attempts without hedges */
+  /** Makes the tenant's own layers. @param workers  sends a query to one worker, without a hedge */
   layers(workers: Service): TenantLayers
   readonly memory?: MemoryService | undefined
 }

@@ -18,7 +18,7 @@ interface OutputUse {
   width: number
   /** How the vectors of tokens become the text's; undefined where the output is the text's vector already. */
   pooling?: Pooling
-  /** Whether vectors are scaled to length 1. Undefined: only shortened ones. */
+  /** Whether embeddings are scaled to length 1. Undefined: only those that are cut to fewer dimensions. */
   normalize?: boolean | undefined
 }
 
