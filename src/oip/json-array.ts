@@ -194,7 +194,7 @@ export function parsed(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw wrongType(`the body: expected JSON: ${(error as Error).message}`)
+    throw wrongType(`the body: expected JSON, got what breaks off or is none: ${(error as Error).message}`)
   }
 }
 

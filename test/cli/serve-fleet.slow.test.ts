@@ -203,7 +203,7 @@ describe('workers behind a NATS server', () => {
     expect(answer.status).toBe(200)
     expect((await answer.json()).outputs[0].data).toHaveLength(10)
     expect(JSON.stringify(gateway.lines) + gateway.stderr).not.toContain('p@ss')
-    expect(JSON.stringify(gateway.lines) + gateway.stderr).toContain("see the command line's password")
+    expect(JSON.stringify(gateway.lines) + gateway.stderr).toContain('can read the password on the command line')
     expect(await gateway.stop()).toBe(0)
     for (const each of [machine, broker]) {
       const ended = once(each, 'exit')

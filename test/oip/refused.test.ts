@@ -92,8 +92,8 @@ describe('what is no request is refused with field, expected and got', () => {
     "request.input: expected 'inputs', got an unknown option": [{ inputs: [{ ...x, data }], input: 1 }],
     'request.__proto__: expected one of': ['{"__proto__":{"inputs":[]}}'],
     'request: expected an object, got Array': ['[]'],
-    'the body: expected JSON': ['{"inputs":'],
-    'the body: expected JSON: ': ['{"inputs":[{"data":[1,]}]}'],
+    'the body: expected JSON, got': ['{"inputs":'],
+    'the body: expected JSON, got what ': ['{"inputs":[{"data":[1,]}]}'],
   }
   it.each(Object.entries(cases))('%s', async (sentence, [json, binary]) => {
     expect(await refusal(messageOf(json, binary), one, 4)).toContain(sentence)
