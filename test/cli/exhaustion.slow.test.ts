@@ -93,7 +93,7 @@ describe('--admin-port', () => {
     const { port } = new URL(served.adminUrl)
     const other = new Served([...model, '--admin-port', port])
     await once(other.process, 'exit')
-    const sentence = `port ${port} of 127.0.0.1 is in use: stop the program that uses it, or choose another with --admin-port`
+    const sentence = `port ${port} of 127.0.0.1 is in use: stop the program that uses it, or choose another port with --admin-port`
     expect([other.process.exitCode, other.stderr]).toEqual([1, `approxifer: ${sentence}\n`])
   })
 })

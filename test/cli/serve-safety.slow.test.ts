@@ -37,11 +37,12 @@ describe('a token', () => {
       expect(response.headers.get('www-authenticate')).toMatch(/^Bearer/)
       expect((await response.json()).error).toMatch(/^authorization: expected a bearer token/)
     }
-    for (const path of ['/metrics', '/events', '/v2', '/v2/models/digits', '/v2/health/ready/', '/']) {
+    for (const path of ['/metrics', '/events', '/v2', '/v2/models/digits', '/v2/health/ready/']) {
       expect([path, (await fetch(served.url + path)).status]).toEqual([path, 401])
     }
     for (const path of ['/v2/health/live', '/v2/health/ready'])
       expect((await fetch(served.url + path)).status).toBe(200)
+    expect(await (await fetch(`${served.url}/`)).text()).not.toMatch(/digits|secret/) // the operators' page, as it is for everybody
     await served.stop()
     expect(JSON.stringify(served.lines) + served.stderr).not.toMatch(/old-secret|secre/)
   })
@@ -240,7 +241,7 @@ describe('what cannot be', () => {
     const { port } = taken.address() as { port: number }
     const result = runWith({}, 'serve', 'no-such.onnx', '--port', String(port))
     taken.close()
-    const sentence = `port ${port} of 127.0.0.1 is in use: stop the program that uses it, or choose another with --port`
+    const sentence = `port ${port} of 127.0.0.1 is in use: stop the program that uses it, or choose another port with --port`
     expect([result.status, result.stderr]).toEqual([1, `approxifer: ${sentence}\n`])
   })
 

@@ -151,7 +151,7 @@ describe('a file of tokens that is emptied while the server is at work, beside a
       msg: 'tokens: models: expected one of digits, got "digts"',
     })
     put('second', '')
-    await served.line(({ msg }) => msg === 'reading who may ask failed: what was read before counts')
+    await served.line(({ msg }) => msg === 'reading the tokens failed: the earlier state stays in use')
     const ask = (token: string) => served.infer(json(), { headers: { authorization: `Bearer ${token}` } })
     expect([(await ask('one')).status, (await ask('two')).status, (await ask('three')).status]).toEqual([200, 403, 401])
     expect(await served.line(({ route }) => route === 'refused')).toMatchObject({
@@ -187,6 +187,6 @@ describe('outputs and shapes that are asked for', () => {
   it('of machines behind a NATS server are said where those start', async () => {
     const served = new Served(['m', '--workers', `nats://127.0.0.1:${await freePort()}/fleet`, '--outputs', 'z'])
     const [code] = await once(served.process, 'exit')
-    expect([code, served.stderr]).toEqual([2, 'approxifer: m: onnx (--outputs): expected none here, but where the machines start: approxifer work --outputs\n']) // biome-ignore format: one line
+    expect([code, served.stderr]).toEqual([2, 'approxifer: m: onnx (--outputs): expected none with a fleet: set it on its machines, as approxifer work --outputs\n']) // biome-ignore format: one line
   })
 })
