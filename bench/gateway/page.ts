@@ -1,9 +1,11 @@
 /**
  * npm run bench -- page [--json]: what the page of `serve` takes. In Chromium, at 200 answers a second for a minute: the share of a core that its
  * script takes, frames a second, and the processor time of its longest task. In the gateway, at 100 queries a second: p99 and processor time a
- * query with nobody at the page and with 32 pages, which read /events and ask /metrics every two seconds; both take turns, 24 times for 4 seconds.
+ * query with nobody at the page and with 32 pages, which read /events and ask /metrics every two seconds, in a process of their own; both take turns,
+ * 24 times for 4 seconds.
  */
 
+import { spawn } from 'node:child_process'
 import { Agent, request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { chromium } from 'playwright-core'
@@ -93,24 +95,10 @@ async function inChromium(served: Served) {
   return { script: (after.script - before.script) / seconds, frames: (after.drawn - before.drawn) / seconds, longestMs }
 }
 
-/** What the pages ask for. @returns closes them */
+/** Pages in a process of their own: in this one their replies would hold up the times that are measured. @returns closes them */
 function openPages({ url }: Served): () => void {
-  const agent = new Agent({ keepAlive: true })
-  const pages = Array.from({ length: PAGES }, () => {
-    const stream = request(`${url}/events?since=0&model=digits`, (response) => response.resume()).on('error', () => {})
-    stream.end()
-    const headers = { accept: 'application/json' }
-    const ask = () => request(`${url}/metrics`, { agent, headers }, (response) => response.resume()).on('error', () => {}).end() // biome-ignore format: one line
-    const timer = setInterval(ask, 2000)
-    return () => {
-      stream.destroy()
-      clearInterval(timer)
-    }
-  })
-  return () => {
-    for (const close of pages) close()
-    agent.destroy()
-  }
+  const pages = spawn(process.execPath, ['bench/gateway/open-pages.js', url, String(PAGES)])
+  return () => pages.kill()
 }
 
 async function inGateway(served: Served) {

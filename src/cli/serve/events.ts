@@ -22,6 +22,8 @@ const MOST_KEPT = 50_000
 /** The most bytes that wait for a slow client. Beyond, its connection is cut. */
 const MOST_BEHIND = 4 * 1024 * 1024
 const MOST_CLIENTS = 32
+/** Clients that are written to in a row: 32 took a millisecond, for which requests waited ten times a second. */
+const WRITES = 4
 /** The interval of comments that keep proxies from closing a stream without events. */
 const HEARTBEAT_MS = 15_000
 
@@ -100,6 +102,8 @@ export class EventFeed {
   /** The batches of the last ten seconds, the oldest first. */
   #kept: KeptBatch[] = []
   #keptCount = 0
+  /** What is being sent, the oldest first, and to whom it still has to go. */
+  readonly #sending: { readonly bytes: Uint8Array; readonly clients: Client[] }[] = []
 
   constructor(private readonly onDrop: () => void) {
     this.#heartbeat = setInterval(() => this.#send(this.#encoder.encode(': still here\n\n')), HEARTBEAT_MS).unref()
@@ -167,6 +171,7 @@ export class EventFeed {
   close(): void {
     clearInterval(this.#heartbeat)
     this.#flush()
+    while (this.#sending.length) this.#sendSome(MOST_CLIENTS)
     this.keep(() => false)
   }
 
@@ -202,16 +207,30 @@ export class EventFeed {
     if (gone) this.#kept = this.#kept.slice(gone)
   }
 
-  /** Sends bytes to the clients that want this model's events, or to all. Cuts clients off that read too slowly. */
+  /** Sends bytes to the clients that want this model's events, or to all: a few at a time, and requests in between. */
   #send(bytes: Uint8Array, model?: string): void {
-    for (const client of this.#clients) {
-      if (model !== undefined && client.model !== null && client.model !== model) continue
-      if ((client.stream.desiredSize ?? 0) >= bytes.length) client.stream.enqueue(bytes)
-      else {
-        this.#clients.delete(client)
-        client.connection.destroy()
-        this.onDrop()
-      }
+    const clients = [...this.#clients].filter(
+      (each) => model === undefined || each.model === null || each.model === model,
+    )
+    if (clients.length && this.#sending.push({ bytes, clients }) === 1) this.#sendSome()
+  }
+
+  #sendSome(most = WRITES): void {
+    const [batch] = this.#sending
+    if (!batch) return
+    for (const client of batch.clients.splice(0, most)) this.#sendTo(client, batch.bytes)
+    if (!batch.clients.length) this.#sending.shift()
+    if (this.#sending.length) setImmediate(() => this.#sendSome())
+  }
+
+  /** A client that reads too slowly is cut off. */
+  #sendTo(client: Client, bytes: Uint8Array): void {
+    if (!this.#clients.has(client)) return
+    if ((client.stream.desiredSize ?? 0) >= bytes.length) client.stream.enqueue(bytes)
+    else {
+      this.#clients.delete(client)
+      client.connection.destroy()
+      this.onDrop()
     }
   }
 }
