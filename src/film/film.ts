@@ -78,7 +78,7 @@ export const plainQueue: FilmSystemFor = (clock, machines) => {
   return { ask: async (query) => ({ answer: await queue.ask(query), status: 'exact' }) }
 }
 
-/** Hedged requests at the best of three percentiles: a share of the queries is sent a second time when they are late. */
+/** Hedged requests: a query that takes longer than this share of the recent ones is sent a second time; at most a tenth of the queries are. */
 export const hedgedQueue =
   (percentile = 0.95): FilmSystemFor =>
   (clock, machines) => {
