@@ -40,3 +40,13 @@ it('one that is larger than the room for all is not kept, and none hangs', () =>
   keep(1)
   expect(has(1)).toBe(true)
 })
+
+it('of a worker that lied its answers go, and those of other workers stay', () => {
+  const { kept, keep, has } = store()
+  keep(1)
+  const query = payload(2)
+  const other = { worker: { name: 'b' }, identity: 'b', startedAt: 0, ranMs: 1 }
+  kept.keep(keyOf('', query), { tenant: '', query, answer: payload(-2), by: other })
+  kept.forget({ identity: 'a' })
+  expect([has(1), has(2)]).toEqual([false, true])
+})
