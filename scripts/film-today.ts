@@ -1,12 +1,12 @@
 /** Today's film as a picture: counters and states as the simulation has them. */
 
 import type { Digits } from '../src/film/digits'
-import { approxifer, type Band, Film, hedgedQueue, plainQueue, SCRIPT } from '../src/film/film'
+import { approxifer, type Band, Film, hedgedQueue, plainQueue } from '../src/film/film'
+import { faultWords, SCRIPT, wordsOfAct } from '../src/film/script'
 import { CONCLUSION_MS, type FilmedBand, filmPicture, type Shown } from './film-picture'
 
 /** Of the loop, and between two looks at the counters, milliseconds. */
 const [LENGTH_MS, LOOK_MS] = [14_000, 50]
-const SAID = { hung: 'hangs', slow: 'slow', lying: 'lies', dead: 'dead' }
 
 const counters = [
   {
@@ -47,7 +47,7 @@ export async function filmed(digits: Digits): Promise<string> {
         return {
           from: at,
           until: out ?? LENGTH_MS,
-          text: band === ours && fault === 'hung' ? 'hangs: avoided' : SAID[fault],
+          text: band === ours && fault === 'hung' ? 'hangs: avoided' : faultWords[fault],
           kind: fault === 'lying' ? 'lie' : 'late',
         }
       })
@@ -66,10 +66,7 @@ export async function filmed(digits: Digits): Promise<string> {
   const svg = filmPicture({
     images: digits.images,
     length: LENGTH_MS,
-    acts: SCRIPT.map(({ at, machine, fault }) => ({
-      at,
-      text: `machine ${machine + 1} ${fault === 'dead' ? 'dies' : SAID[fault]}`,
-    })),
+    acts: SCRIPT.map((act) => ({ at: act.at, text: wordsOfAct(act) })),
     bands: [
       bandOf(plain, 'A plain queue', 'a time-out of a second, one retry'),
       bandOf(ours, 'approxifer', 'a second machine, or a prediction from earlier answers, confirms'),

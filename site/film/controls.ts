@@ -1,6 +1,6 @@
 /** Buttons and keys that break machines: one set for both bands. */
 
-import type { Fault } from '../../src/film/machine'
+import type { Fault } from '../../src/film/script'
 
 /** By its key. */
 export const ACTIONS: readonly { readonly fault: Fault; readonly text: string; readonly key: string }[] = [

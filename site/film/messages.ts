@@ -1,7 +1,8 @@
 /** What the page and its simulation, a worker, say to each other. Times are milliseconds of the film. */
 
 import type { Given } from '../../src/film/film'
-import type { Fault, FilmCall } from '../../src/film/machine'
+import type { FilmCall } from '../../src/film/machine'
+import type { Fault } from '../../src/film/script'
 
 /** To the simulation. */
 export type Order =

@@ -1,14 +1,12 @@
 /** The page of the film: it plays by itself, and a visitor may break machines and draw digits. */
 
-import type { Fault } from '../../src/film/machine'
+import { type Fault, LENGTH_MS, MACHINES, SCRIPT, wordsOfAct } from '../../src/film/script'
 import { Controls } from './controls'
 import { colours, Lanes, Pictures } from './lanes'
 import type { Order, Report } from './messages'
 import { Pad } from './pad'
 import { Scene, seconds, stateOf, wordsOf } from './scene'
 
-const MACHINES = 9
-const LENGTH_MS = 12_000
 /** Between two orders to the simulation, and two frames; and how far frames are behind it, so that it is never waited for. */
 const [ADVANCE_MS, FRAME_MS, BEHIND_MS] = [45, 30, 60]
 /** Where motion is reduced, this moment stands still. */
@@ -22,9 +20,9 @@ const STORY = [
     act: '',
     text: 'All is well: eleven digits a second, and each machine takes a quarter of a second for one.',
   },
-  { at: 2000, act: 'machine 3 hangs', text: 'Machine 3 hangs. Above, its callers wait for the time-out; below, another machine or the memory answers.' }, // biome-ignore format: a line each
-  { at: 5000, act: 'machine 6 lies', text: 'Machine 6 lies. Above, its wrong digits are handed out; below they are caught, and soon it gets no more queries.' }, // biome-ignore format: a line each
-  { at: 8000, act: 'machine 8 dies', text: 'Machine 8 is dead: it refuses queries. Above, some callers get an error; below, all get their answers.' }, // biome-ignore format: a line each
+  { at: SCRIPT[0].at, act: wordsOfAct(SCRIPT[0]), text: 'Machine 3 hangs. Above, its callers wait for the time-out; below, another machine or the memory answers.' }, // biome-ignore format: a line each
+  { at: SCRIPT[1].at, act: wordsOfAct(SCRIPT[1]), text: 'Machine 6 lies. Above, its wrong digits are handed out; below they are caught, and soon it gets no more queries.' }, // biome-ignore format: a line each
+  { at: SCRIPT[2].at, act: wordsOfAct(SCRIPT[2]), text: 'Machine 8 is dead: it refuses queries. Above, some callers get an error; below, all get their answers.' }, // biome-ignore format: a line each
   { at: LENGTH_MS, act: '', text: 'It goes on as you like: break more machines, heal them, or draw a digit.' },
 ]
 

@@ -1,7 +1,7 @@
 /** What the page knows of a band: calls whose digits are still seen, answers of the memory, and what is wrong with machines. */
 
 import type { Given } from '../../src/film/film'
-import type { Fault } from '../../src/film/machine'
+import { faultWords } from '../../src/film/script'
 import type { BandReport, MachineReport, NumberedCall } from './messages'
 
 /** Milliseconds for which a digit flies to its machine, and back; and for which one that nobody waits for any more is still seen. */
@@ -42,13 +42,11 @@ export class Scene {
   }
 }
 
-const FAULTS: Record<Fault, string> = { slow: 'slow', hung: 'hangs', lying: 'lies', dead: 'dead' }
-
 /** A machine's state in words. */
 export function stateOf({ fault, isEjected, isPassedOver }: MachineReport): string {
   if (isEjected) return 'lied: out'
   if (isPassedOver) return 'passed over'
-  return fault ? FAULTS[fault] : ''
+  return fault ? faultWords[fault] : ''
 }
 
 /** How an answer came about, in words. */

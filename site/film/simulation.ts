@@ -1,7 +1,8 @@
 /** The film, in a worker: the page that shows it stays free whatever the predictor and its memory compute. */
 
-import { approxifer, type Band, Film, type Given, plainQueue, SCRIPT } from '../../src/film/film'
+import { approxifer, type Band, Film, type Given, plainQueue } from '../../src/film/film'
 import type { FilmCall } from '../../src/film/machine'
+import { SCRIPT } from '../../src/film/script'
 import type { BandReport, MachineReport, NumberedCall, Order, Report } from './messages'
 import { unpackDigits } from './packed-digits'
 

@@ -1,5 +1,6 @@
 /** The digits of the package, and what its model answers to them. */
 
+import { labelAt } from '../base/criterion'
 import type { Signature } from '../base/tensor'
 
 export interface Digits {
@@ -9,3 +10,6 @@ export interface Digits {
   readonly answers: readonly Float32Array[]
   readonly signature: Signature
 }
+
+/** The digit that an answer says. */
+export const labelOf = (answer: Float32Array) => labelAt(answer, { classes: answer.length })

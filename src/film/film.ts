@@ -3,7 +3,6 @@
  * predictor. Real are the digits, the model's answers, the predictor, its pool and its memory; time is simulated.
  */
 
-import { labelAt } from '../base/criterion'
 import type { Status } from '../base/prediction'
 import { seeded } from '../base/random'
 import type { Signature } from '../base/tensor'
@@ -11,9 +10,10 @@ import { createPredictor } from '../predictor/create'
 import { SimulatedThread } from '../testing/simulated-thread'
 import { VirtualClock } from '../testing/virtual-clock'
 import { ByHand } from './by-hand'
-import type { Digits } from './digits'
-import { type Fault, type FilmCall, FilmMachine, type RecordedAnswer } from './machine'
+import { type Digits, labelOf } from './digits'
+import { type FilmCall, FilmMachine, type RecordedAnswer } from './machine'
 import { PlainQueue } from './queue'
+import { type Act, type Fault, MACHINES } from './script'
 
 /** What a caller was given. Times are milliseconds of the film. */
 export interface Given {
@@ -50,28 +50,13 @@ export type FilmSystemFor = (
   ejected: (machine: number, isOut: boolean) => void,
 ) => FilmSystem | Promise<FilmSystem>
 
-export const MACHINES = 9
 /** Between two queries, milliseconds. */
 export const EVERY_MS = 90
-export const LENGTH_MS = 12_000
 /** The slowest answer is that of the last ten seconds. */
 export const WINDOW_MS = 10_000
 /** Queries that both bands have answered before the film begins: from these the memory has learned. */
 const BEFORE = 240
 const SEED = 7
-
-export interface Act {
-  readonly at: number
-  readonly machine: number
-  readonly fault: Fault
-}
-
-/** What happens by itself. */
-export const SCRIPT: readonly Act[] = [
-  { at: 2000, machine: 2, fault: 'hung' },
-  { at: 5000, machine: 5, fault: 'lying' },
-  { at: 8000, machine: 7, fault: 'dead' },
-]
 
 export const plainQueue: FilmSystemFor = (clock, machines) => {
   const queue = new PlainQueue(clock, machines)
@@ -228,7 +213,7 @@ export class Film {
   readonly bands: readonly Band[]
   readonly #clock = new VirtualClock()
   readonly #digits: Digits
-  /** By their first values: which query it is, and what the model has answered. */
+  /** By a hash of the query: the queries of that hash, what they show, and what the model has answered. */
   readonly #known = new Map<number, { digits: readonly number[]; query: Float32Array; answer: Float32Array }[]>()
   #asked = 0
   #start = 0
@@ -306,5 +291,3 @@ function keyOf(query: Float32Array): number {
 }
 
 const isInference = ({ outcome }: FilmCall) => outcome !== 'failed'
-
-const labelOf = (answer: Float32Array) => labelAt(answer, { classes: answer.length })

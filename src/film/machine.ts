@@ -2,16 +2,14 @@
 
 import { aborted, abortOf, onAbort } from '../base/abort'
 import type { Clock } from '../base/clock'
-import { labelAt } from '../base/criterion'
 import { ApproxiferError } from '../base/errors'
 import { tensorsOf, vectorOf } from '../base/payload'
 import type { Random } from '../base/random'
 import type { Signature, TensorList } from '../base/tensor'
 import { parseAttack } from '../testing/faults'
 import type { ModelWorker } from '../workers/worker'
-
-/** `slow`: it takes six times as long; `hung`: it never answers; `lying`: it swaps the two likeliest labels; `dead`: it refuses connections. */
-export type Fault = 'slow' | 'hung' | 'lying' | 'dead'
+import { labelOf } from './digits'
+import type { Fault } from './script'
 
 /** One inference. Times are milliseconds of the film. */
 export interface FilmCall {
@@ -101,7 +99,7 @@ export class FilmMachine implements ModelWorker {
       const lies = this.#fault === 'lying'
       const given = lies ? swap([answer.slice()], random)[0] : answer.slice()
       call.outcome = lies ? 'lie' : 'answered'
-      call.label = labelAt(given, { classes: given.length })
+      call.label = labelOf(given)
       return tensorsOf(given, signature.outputs)
     } catch (error) {
       call.outcome = this.#fault === 'dead' ? 'failed' : 'given up'

@@ -5,8 +5,9 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { filmed } from '../../scripts/film-today'
 import { loadDigits } from '../../src/cli/demo/digits'
 import type { Digits } from '../../src/film/digits'
-import { approxifer, Film, hedgedQueue, plainQueue, SCRIPT } from '../../src/film/film'
+import { approxifer, Film, hedgedQueue, plainQueue } from '../../src/film/film'
 import type { FilmCall } from '../../src/film/machine'
+import { SCRIPT } from '../../src/film/script'
 
 let digits: Digits
 beforeAll(async () => {

@@ -2,6 +2,7 @@
 
 import type { Status } from '../../base/prediction'
 import { percent } from '../../evaluate/statistics'
+import { labelOf } from '../../film/digits'
 import { approxifer, Film, hedgedQueue, plainQueue } from '../../film/film'
 import { createPredictor } from '../../predictor/create'
 import { ProgressBar } from '../progress'
@@ -10,7 +11,7 @@ import { isPlain, width, wrap } from '../terminal'
 import { loadDigits, MODEL } from './digits'
 import { type FilmedSystem, filmConclusion, filmTable, showFilm } from './film-lanes'
 import type { Measured, System, World } from './simulation'
-import { byHand, KNOWN, labelOf, learned, predictor, simulate } from './simulation'
+import { byHand, KNOWN, learned, predictor, simulate } from './simulation'
 
 interface DemoOptions {
   seed: number

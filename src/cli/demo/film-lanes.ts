@@ -1,11 +1,11 @@
 /** The film in the terminal: a lane for each machine, which moves, and what it came to. Where there is no terminal, lines. */
 
-import { type Band, type Film, SCRIPT } from '../../film/film'
+import type { Band, Film } from '../../film/film'
 import type { FilmCall } from '../../film/machine'
+import { faultWords, LENGTH_MS, SCRIPT, wordsOfAct } from '../../film/script'
 import { table } from '../table'
 import { isPlain, width, wrap } from '../terminal'
 
-export const FILM_MS = 12_000
 /** Between two frames; and what a column of a lane stands for, milliseconds. */
 const [FRAME_MS, COLUMN_MS] = [100, 75]
 /** From when on a call is shown as late. */
@@ -19,14 +19,8 @@ export interface FilmedSystem {
   readonly band: Band
 }
 
-const WRONG = { hung: 'hangs', slow: 'slow', lying: 'lies', dead: 'dead' }
-
 export const filmTitle = 'Simulated: nine machines read digits. One hangs, one lies, one dies.'
 const ABOUT = 'approxifer, a library and a server, stands between callers and the machines that run your model.'
-
-const acts = SCRIPT.map(({ at, machine, fault }) => {
-  return { at, text: `machine ${machine + 1} ${fault === 'dead' ? 'dies' : WRONG[fault]}` }
-})
 
 /**
  * Plays the film in real time where it has a terminal of enough lines, else lets it pass.
@@ -35,16 +29,16 @@ const acts = SCRIPT.map(({ at, machine, fault }) => {
  */
 export async function showFilm(film: Film, shown: readonly FilmedSystem[], isSilent = false): Promise<void> {
   film.play(SCRIPT)
-  if (isSilent) return film.advance(FILM_MS)
+  if (isSilent) return film.advance(LENGTH_MS)
   const lines = frame(shown, 0).length
   if (!process.stdout.isTTY || process.stdout.rows <= lines + 1 || width() < LEAST_COLUMNS) {
     console.log(wrap(`${filmTitle}\n${ABOUT}`))
-    for (const { at, text } of acts) console.log(`second ${at / 1000}: ${text}`)
-    return film.advance(FILM_MS)
+    for (const act of SCRIPT) console.log(`second ${act.at / 1000}: ${wordsOfAct(act)}`)
+    return film.advance(LENGTH_MS)
   }
   const begin = performance.now()
-  for (let at = 0; at <= FILM_MS; at = Math.max(at + FRAME_MS, performance.now() - begin)) {
-    await film.advance(Math.min(at, FILM_MS))
+  for (let at = 0; at <= LENGTH_MS; at = Math.max(at + FRAME_MS, performance.now() - begin)) {
+    await film.advance(Math.min(at, LENGTH_MS))
     process.stdout.write(
       `${at ? `\x1b[${lines}A` : ''}${frame(shown, at)
         .map((line) => `\x1b[2K${line}\n`)
@@ -53,7 +47,7 @@ export async function showFilm(film: Film, shown: readonly FilmedSystem[], isSil
     const next = begin + at + FRAME_MS - performance.now()
     if (next > 0) await new Promise((resolve) => setTimeout(resolve, next))
   }
-  await film.advance(FILM_MS)
+  await film.advance(LENGTH_MS)
 }
 
 /** What each band came to. */
@@ -70,11 +64,11 @@ export function filmConclusion(plain: Band, hedged: Band, ours: Band): string {
 /** The lines of a moment. */
 export function frame(shown: readonly FilmedSystem[], now: number): string[] {
   const columns = Math.min(MOST_COLUMNS, width()) - BESIDE
-  const act = acts.findLast(({ at }) => at <= now)
+  const act = SCRIPT.findLast(({ at }) => at <= now)
   return [
     paint('bold', filmTitle),
     ...wrap(ABOUT).split('\n'),
-    act ? `second ${Math.floor(now / 1000)}: ${act.text}` : `second ${Math.floor(now / 1000)}`,
+    `second ${Math.floor(now / 1000)}${act ? `: ${wordsOfAct(act)}` : ''}`,
     ...shown.flatMap(({ name, band }) => [
       '',
       `${paint('bold', name)}: slowest answer ${seconds(band.slowestMs)}, ${paint(band.wrong ? 'red' : 'green', `wrong or no answer ${band.wrong}`)}, ${band.inferences.toFixed(1)} inferences an answer`,
@@ -92,7 +86,7 @@ function stateOf({ machines, ejected }: Band, machine: number): string {
   if (ejected.has(machine)) return paint('red', 'lied: out')
   const { fault } = machines[machine]
   if (!fault) return ''
-  return paint(fault === 'lying' ? 'red' : 'yellow', WRONG[fault])
+  return paint(fault === 'lying' ? 'red' : 'yellow', faultWords[fault])
 }
 
 type Colour = 'green' | 'yellow' | 'red' | 'dim' | 'bold'

@@ -3,10 +3,9 @@
  * Only waiting takes no time, so that the figures are the same on any machine, however busy.
  */
 
-import { labelAt } from '../../base/criterion'
 import { type Random, seeded } from '../../base/random'
 import { ByHand, type ByHandOptions } from '../../film/by-hand'
-import type { Digits } from '../../film/digits'
+import { type Digits, labelOf } from '../../film/digits'
 import { createPredictor } from '../../predictor/create'
 import type { PredictorOptions } from '../../predictor/options'
 import { parseAttack } from '../../testing/faults'
@@ -77,8 +76,6 @@ export const predictor =
       close: () => made.close(),
     }
   }
-
-export const labelOf = (answer: Float32Array) => labelAt(answer, { classes: answer.length })
 
 /** What a predictor has learned from the first digits, for its option `memory.state`. */
 export async function learned(digits: Digits): Promise<Uint8Array> {
