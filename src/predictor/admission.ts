@@ -64,6 +64,10 @@ export class Admission {
     return ending in this.#answered
   }
 
+  get isBusy(): boolean {
+    return this.#open > 0
+  }
+
   stats() {
     return { open: this.#open, ...this.#answered, failed: { ...this.#failed } }
   }

@@ -201,6 +201,12 @@ export class Membership {
     }
   }
 
+  /** See `WorkerChanges.sleep`; undefined if the workers of this source never sleep. */
+  get sleep(): ((isAsleep: boolean) => void) | undefined {
+    const source = this.#source
+    return source.sleep && ((isAsleep) => source.sleep?.(isAsleep))
+  }
+
   /** Ends the iterable; a worker that still comes is closed. */
   close(): void {
     this.#closed = true

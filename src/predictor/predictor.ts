@@ -4,6 +4,7 @@ import { aborted } from '../base/abort'
 import { checkNames, checkString, outOfRange } from '../base/check'
 import type { TensorData } from '../base/element'
 import { ApproxiferError } from '../base/errors'
+import { guarded, threw } from '../base/notices'
 import { Payload } from '../base/payload'
 import type { Ending, Prediction } from '../base/prediction'
 import { type QueryTensors, type Signature, toTensors } from '../base/tensor'
@@ -12,6 +13,7 @@ import type { GivenAnswers } from '../trust/given-answers'
 import type { Reputation } from '../trust/reputation'
 import { identityOf, type ModelChange, type ModelWorker } from '../workers/worker'
 import { type Abilities, abilitiesOf } from './abilities'
+import { Activity } from './activity'
 import { Admission } from './admission'
 import type { BatchAdmission, QueryBatch } from './batch-admission'
 import { WaitingCaller } from './caller'
@@ -63,6 +65,8 @@ export class Predictor {
   readonly #admission: Admission
   readonly #batches: BatchAdmission
   readonly #membership: Membership | undefined
+  /** Undefined where no worker can sleep. */
+  readonly #activity: Activity | undefined
   #closing: Promise<void> | undefined
 
   constructor(coder: Coder, workers: readonly ModelWorker[], settings: Settings, dependencies: PredictorDependencies) {
@@ -105,6 +109,11 @@ export class Predictor {
     this.#rollout = rollout && new rollout(this.#first, workers[0], others)
     this.#membership = membership
     void membership?.follow(settings.clock, this.#members)
+    const sleepers = (membership ? [membership] : workers).flatMap(({ sleep }) =>
+      sleep ? guarded(sleep, threw('sleep', settings.warn)) : [],
+    )
+    const isBusy = () => this.#admission.isBusy
+    if (sleepers.length) this.#activity = new Activity(settings.clock, isBusy, sleepers)
   }
 
   get #members(): Members {
@@ -181,6 +190,7 @@ export class Predictor {
     const { choices, turn, signal } = own
     if (signal?.aborted) throw aborted(signal)
     const now = settings.clock.now()
+    this.#activity?.asked(now)
     const { events } = settings
     const number = events.next()
     const trace = events.asked(number, turn.tenant, options.traceparent)
@@ -230,14 +240,25 @@ export class Predictor {
     return names.length && !names.includes(NOBODY) ? [NOBODY, ...names] : names
   }
 
-  /** Why no query can be answered now: no worker is left, reachable or trusted. Undefined while one may take queries. */
+  /**
+   * Why no query can be answered now: no worker is left, reachable or trusted. Undefined while one may take queries. As `stats`, it wakes
+   * workers.
+   */
   get unready(): string | undefined {
     const { pool } = this.#version.dependencies
-    return pool.usable ? undefined : pool.nobody
+    const why = pool.usable ? undefined : pool.nobody
+    this.#activity?.asked()
+    return why
   }
 
-  /** @param name  the tenant whose memory and budget are described */
+  /**
+   * What is known now. Workers elsewhere are not checked after some seconds without a query; as a query does, this call wakes them: see
+   * `ModelWorker.sleep`.
+   *
+   * @param name  the tenant whose memory and budget are described
+   */
   stats(name = NOBODY): PredictorStats {
+    this.#activity?.asked()
     return statsOf(this.#version, this.#admission, name)
   }
 
@@ -277,8 +298,9 @@ export class Predictor {
     for (const version of this.#all) for (const each of all) version.forget(each)
   }
 
-  /** The models that workers have, the serving one first: see the option `rollout`. */
+  /** The models that workers have, the serving one first: see the option `rollout`. As `stats`, it wakes workers. */
   modelVersions(): ModelVersionReport[] {
+    this.#activity?.asked()
     if (this.#rollout) return this.#rollout.reports
     const { fingerprint: id = 'unknown', dependencies } = this.#first
     return [{ id, state: 'serving', workers: dependencies.pool.size, compared: 0, agreed: 0, answered: 0, failed: 0 }]
@@ -313,6 +335,7 @@ export class Predictor {
   async #close(): Promise<void> {
     const error = new ApproxiferError('CLOSED', 'the predictor was closed')
     this.#batches.close()
+    this.#activity?.close()
     this.#membership?.close()
     this.#rollout?.close()
     await Promise.all(this.#all.map((version) => version.close(error)))

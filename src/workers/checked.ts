@@ -89,6 +89,11 @@ export class CheckedWorker implements ModelWorker {
     return this.#slots
   }
 
+  get sleep(): ModelWorker['sleep'] {
+    const sleep = this.#read('sleep', (worker) => worker.sleep, FUNCTION)
+    return sleep && ((isAsleep) => sleep.call(this.#worker, isAsleep))
+  }
+
   get maxBatch(): number {
     return (this.inferBatch && this.#read('maxBatch', (worker) => worker.maxBatch, COUNT, 1)) ?? 1
   }

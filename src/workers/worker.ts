@@ -141,6 +141,12 @@ export interface ModelWorker {
     options?: { signals?: readonly AbortSignal[]; traceparent?: string },
   ): Promise<TensorList>[]
 
+  /**
+   * Called with true when nobody has asked for some seconds, with false by the next query. Asleep it should make no calls and set no timers: on
+   * some runtimes these are billed. Default: it always is awake.
+   */
+  sleep?: ((isAsleep: boolean) => void) | undefined
+
   /** Stops a worker that hangs, rejects its open calls with WORKER, and starts it again in the background. */
   restart?: (why: string) => void
 
@@ -241,4 +247,6 @@ export interface WorkerChanges extends AsyncIterable<Change> {
    * worker's fingerprint as its id.
    */
   readonly alongside?: ((worker: ModelWorker) => Promise<void>) | undefined
+  /** As `ModelWorker.sleep`, for all of its workers. */
+  readonly sleep?: ((isAsleep: boolean) => void) | undefined
 }

@@ -90,6 +90,7 @@ async function withThreads(others: WorkerChanges, start: () => Promise<ModelWork
     most: others.most && others.most + threads.length,
     apart: () => others.apart?.(),
     doubt: (liars) => others.doubt?.(liars),
+    sleep: (isAsleep) => others.sleep?.(isAsleep),
     [Symbol.asyncIterator]: () => ({ next, return: stop }),
   }
 }

@@ -57,6 +57,7 @@ class HttpFleet {
   readonly #cancelLate: () => void
   #cancelElection: (() => void) | undefined
   #hasStarted = false
+  #isAsleep = false
   /** Whether a warning has reported that only models of another signature are left. */
   #isStuck = false
 
@@ -70,7 +71,11 @@ class HttpFleet {
       this.#names.learn(await identityOf(worker, probe))
       if (this.fleet.model) this.#admitAll(this.fleet.model) // servers may have joined under another name of this model
     }
-    const told = { onApart: () => this.#admitOthers(), onReturn: () => this.#close() }
+    const told = {
+      onApart: () => this.#admitOthers(),
+      onReturn: () => this.#close(),
+      sleep: (isAsleep: boolean) => this.#sleep(isAsleep),
+    }
     this.fleet = new RemoteFleet({ clock, warn, most, alongside, ...told })
     // This timer keeps the process alive, since the caller waits for the first workers.
     this.#cancelLate = clock.after(timeoutMs, () => this.#late())
@@ -129,11 +134,25 @@ class HttpFleet {
       })
       if (!isWanted()) return void worker.close()
       server.worker = worker
+      if (this.#isAsleep) worker.sleep(true)
       if (this.fleet.model && !this.fleet.isApart) worker.expect(this.fleet.model)
       void worker.health.examine()
     } catch (error) {
       this.#fail(asError(error, 'WORKER')) // `make` rejects where no HTTP client is available
     }
+  }
+
+  /** On waking servers are checked, `AT_ONCE` at a time. */
+  #sleep(isAsleep: boolean): void {
+    this.#isAsleep = isAsleep
+    const workers = [...this.#servers.values()].flatMap(({ worker }) => worker ?? [])
+    for (const worker of isAsleep ? workers.splice(0) : []) worker.sleep(true)
+    const wakeSome = () => {
+      if (this.#isAsleep) return
+      for (const worker of workers.splice(0, AT_ONCE)) worker.sleep(false)
+      if (workers.length) this.#settings.clock.after(0, wakeSome)
+    }
+    wakeSome()
   }
 
   /** A joined server's worker is closed by the predictor, others are closed here. */
@@ -254,6 +273,9 @@ class HttpFleet {
     this.#settings.warn(
       `more servers have another model than have the fleet's: it replaces the fleet's; its answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`,
     )
+    for (const { worker } of this.#servers.values()) {
+      if (worker?.model.found && this.#isSame(worker.model.found, next)) worker.health.awaited()
+    }
     // The model change is announced before the first answer of the new model.
     const probed = probedOf(next, this.#settings.probe)
     this.fleet.changes.push({ model: undefined, modelId: next.name, probed }, () => {
@@ -284,13 +306,12 @@ class HttpFleet {
     server.state = worker.gone ? 'known' : 'joined'
     if (worker.gone) return
     this.#hasStarted = true
+    this.#cancelLate()
     if (server.isMissed) this.#settings.warn(`${worker.name} has joined`)
     this.fleet.join(worker)
-    if (this.#areAll(({ state }) => state === 'joined' || state === 'leaving')) this.#cancelLate()
   }
 
   #late(): void {
-    if (this.#hasStarted) return
     const servers = [...this.#servers.values()]
     const first = servers.map(({ outcome }) => outcome).find((outcome) => outcome instanceof ApproxiferError)
     const which = servers.length ? `none of ${servers.length} servers can be used` : 'no servers are known'

@@ -1,4 +1,4 @@
-/** Decides whether a server gets calls, and when it is checked: a state machine of four states, each with one timer. */
+/** Decides whether a server gets calls, and when it is checked: a state machine of four states, each with one timer; none while nobody asks. */
 
 import { Cancellation, orAborted } from '../../base/abort'
 import { ApproxiferError, asError } from '../../base/errors'
@@ -33,6 +33,8 @@ interface Down {
   readonly why: ApproxiferError
   readonly since: number
   readonly tries: number
+  /** As in `Checking`: the fleet is about to take its model. */
+  isAwaited: boolean
 }
 
 /** Gets no calls until the check has ended. Timer: the time limit of the check, or its next try if the server was busy. */
@@ -42,6 +44,8 @@ interface Checking {
   whole: boolean
   /** Set if the server was down before the check: it counts as down until the check has passed. */
   down: Down | undefined
+  /** It may be usable in a moment, and does not count as gone before the check has ended. */
+  isAwaited: boolean
   /** The failed call that caused the check, if it indicates that the server is down. */
   why: ApproxiferError | undefined
   /** Aborts the current try. */
@@ -81,6 +85,7 @@ export class Health {
   #readyAt = Number.NEGATIVE_INFINITY
   /** Times of the first and the last refusal since the last answer. */
   #refused: { since: number; at: number } | undefined
+  #isAsleep = false
 
   constructor(
     private readonly server: OipServer,
@@ -89,7 +94,7 @@ export class Health {
     private readonly worker: WorkerOfServer,
   ) {
     const why = new ApproxiferError('WORKER', `${server.name} has not been reached yet`)
-    this.#state = { is: 'down', why, since: settings.clock.now(), tries: 0 }
+    this.#state = { is: 'down', why, since: settings.clock.now(), tries: 0, isAwaited: false }
   }
 
   get takesCalls(): boolean {
@@ -97,7 +102,8 @@ export class Health {
   }
 
   get isGone(): boolean {
-    return this.#down !== undefined
+    const state = this.#state
+    return this.#down !== undefined && !((state.is === 'down' || state.is === 'checking') && state.isAwaited)
   }
 
   /** Whether the server could be reached at the last check, even with the wrong model. */
@@ -180,7 +186,32 @@ export class Health {
 
   /** Called when no call is open any more; starts an examination that is due. */
   settled(): void {
-    if (this.#state.is === 'ready' && this.isDue && this.worker.isIdle()) void this.#check(true)
+    if (this.#state.is === 'ready' && this.isDue && this.worker.isIdle() && !this.#isAsleep) void this.#check(true)
+  }
+
+  /**
+   * Asleep no check begins by itself; one that runs ends first. On waking the server is checked if it has been silent, and at once if it is
+   * down: the query that woke it waits for the outcome.
+   */
+  sleep(isAsleep: boolean): void {
+    const { is } = this.#state
+    if (isAsleep === this.#isAsleep || is === 'closed') return
+    this.#isAsleep = isAsleep
+    if (is === 'checking') return
+    if (isAsleep) this.#cancel?.()
+    else if (is === 'ready') this.#checkNow()
+    else {
+      void this.#check(true)
+      this.awaited()
+    }
+  }
+
+  /** A server that is down may be usable in a moment: queries wait for it instead of failing. */
+  awaited(): void {
+    const state = this.#state
+    if (state.is !== 'down' && state.is !== 'checking') return
+    state.isAwaited = true
+    this.worker.changed()
   }
 
   /** The server closed a connection, perhaps because it restarts with another model. @param isUsual  it closes nearly every connection */
@@ -223,7 +254,8 @@ export class Health {
       state.why ??= why
       return state.done
     }
-    const check = { is: 'checking', whole, down: this.#down, why, cut: new Cancellation() } as Checking
+    const isAwaited = state.is === 'down' && state.isAwaited
+    const check = { is: 'checking', whole, down: this.#down, isAwaited, why, cut: new Cancellation() } as Checking
     this.#state = check
     check.done = this.#run(check)
     return check.done
@@ -286,21 +318,21 @@ export class Health {
   /** Marks the server as down until an examination passes. */
   #fall(why: ApproxiferError): void {
     const { since = this.settings.clock.now(), tries = 0 } = this.#down ?? {}
-    this.#state = { is: 'down', why, since, tries: tries + 1 }
+    this.#state = { is: 'down', why, since, tries: tries + 1, isAwaited: false }
     const backoff = Math.min(LEAST_BACKOFF_MS * 2 ** tries, MOST_BACKOFF_MS)
     const { retryMs } = faultOf(why)
     const ms = retryMs === undefined ? backoff * (0.5 + 0.5 * Math.random()) : Math.max(LEAST_BACKOFF_MS, retryMs)
-    this.#after(ms, () => void this.#check(true))
+    this.#later(ms, () => void this.#check(true))
     this.model.forgetFormat()
+    this.worker.failed(why, this.#examinedAt > Number.NEGATIVE_INFINITY) // the fleet may take its model, and await it
     this.worker.changed()
-    this.worker.failed(why, this.#examinedAt > Number.NEGATIVE_INFINITY)
   }
 
   /** Sets the timer for the next check of an idle server. */
   #checkLater(): void {
     const ms = this.settings.healthMs * (0.8 + 0.2 * Math.random())
     const dueMs = this.#dueAt - this.settings.clock.now()
-    this.#after(dueMs > 0 ? Math.min(ms, dueMs) : ms, () => this.#checkNow())
+    this.#later(dueMs > 0 ? Math.min(ms, dueMs) : ms, () => this.#checkNow())
   }
 
   #checkNow(): void {
@@ -310,6 +342,12 @@ export class Health {
     const state = this.#state
     const isSilent = state.is === 'ready' && clock.now() - this.#heardAt >= healthMs / 2
     if (isSilent && this.worker.isIdle()) void this.#check(false)
+  }
+
+  /** Sets the timer of the next check; none while nobody asks. */
+  #later(ms: number, f: () => void): void {
+    this.#cancel?.()
+    if (!this.#isAsleep) this.#after(ms, f)
   }
 
   /** Sets the state's timer, which does not keep the process alive. */

@@ -168,6 +168,10 @@ export class HttpWorker implements ModelWorker {
     else this.health.refuse(this.model.difference())
   }
 
+  sleep(isAsleep: boolean): void {
+    this.health.sleep(isAsleep)
+  }
+
   infer(query: TensorList, options: { signal?: AbortSignal; traceparent?: string } = {}): Promise<TensorList> {
     return this.#call([query], [abortOf(options)], options.traceparent)[0]
   }

@@ -69,7 +69,7 @@ export class LossReports {
   }
 }
 
-interface RemoteFleetOptions extends ChangesOptions, Pick<WorkerChanges, 'most' | 'alongside'> {
+interface RemoteFleetOptions extends ChangesOptions, Pick<WorkerChanges, 'most' | 'alongside' | 'sleep'> {
   /** Called when models are to be served separately: workers with any model may join. */
   onApart?: () => void
   warn: Warn
@@ -85,7 +85,7 @@ export class RemoteFleet<M> extends LossReports {
   /** Number of machines that may lie; undefined if none is expected to. */
   liars: number | undefined
 
-  constructor({ clock, warn, onApart, most, alongside, ...options }: RemoteFleetOptions) {
+  constructor({ clock, warn, onApart, most, alongside, sleep, ...options }: RemoteFleetOptions) {
     super(clock, warn)
     const apart = () => {
       this.isApart = true
@@ -94,7 +94,7 @@ export class RemoteFleet<M> extends LossReports {
     const doubt = (liars: number) => {
       this.liars = liars
     }
-    this.changes = Object.assign(new Changes<Change>(options), { most, alongside, apart, doubt })
+    this.changes = Object.assign(new Changes<Change>(options), { most, alongside, apart, doubt, sleep })
   }
 
   join(worker: ModelWorker): void {
