@@ -7,6 +7,7 @@ import { ApproxiferError } from '../base/errors'
 import type { Predictor } from '../predictor/predictor'
 import type { Recalls } from './recalls'
 import { messageOf, notFound, Refusal, unavailable } from './refusal'
+import { SaveTimer } from './save-timer'
 import { packStates, unpackStates } from './saved-states'
 import type { Store } from './store'
 import type { TextModel } from './text/model'
@@ -39,13 +40,17 @@ interface ModelsOptions<Model> {
 }
 
 export class Served {
-  readonly inFlight = new InFlight()
+  readonly inFlight: InFlight
 
+  /** @param onEnd  called when a request has ended */
   constructor(
     readonly predictor: Predictor,
     readonly text: TextModel | string,
     readonly version: string,
-  ) {}
+    onEnd: () => void,
+  ) {
+    this.inFlight = new InFlight(onEnd)
+  }
 }
 
 /** The state of a model's name. */
@@ -54,7 +59,7 @@ interface Slot extends Recalling {
   served?: Served
   /** Why no version is served. */
   why: string
-  /** The change counter of `served` when it was last saved: its requests, plus how often its model was replaced. */
+  /** The change counter of `served` when it was last saved: its ended requests, plus how often its model was replaced. */
   saved: number
   /** Resolves when all replaced versions have closed. */
   ended?: Promise<unknown>
@@ -67,10 +72,15 @@ export class Models<Model> {
   /** The latest work on each name (a load, save or unload), which the next one waits for. */
   readonly #work = new Map<string, Promise<unknown>>()
   readonly #draining = new Set<Served>()
-  #unplan: (() => void) | undefined
+  readonly #timer: SaveTimer | undefined
   #closing: Promise<void> | undefined
 
-  constructor(private readonly options: ModelsOptions<Model>) {}
+  constructor(private readonly options: ModelsOptions<Model>) {
+    const { clock, saveEveryMs: everyMs, store } = options
+    const isBusy = () => [...this.#slots.values()].some(({ served }) => served?.inFlight.count)
+    const save = () => this.#forAll((name, slot) => this.#saveOrWarn(name, slot))
+    if (store) this.#timer = new SaveTimer({ clock, everyMs, isBusy, save })
+  }
 
   get names(): string[] {
     return [...this.#slots.keys()]
@@ -129,11 +139,10 @@ export class Models<Model> {
   async #load(name: string, slot: Slot, model: Model, version: string): Promise<void> {
     try {
       const { predictor, text } = await this.#startUnlessEnded(name, slot, model)
-      const served = new Served(predictor, text, version)
+      const served = new Served(predictor, text, version, () => this.#timer?.ended())
       const old = slot.served
       Object.assign(slot, { served, saved: 0 })
       if (old) slot.ended = Promise.all([slot.ended, this.#drain(old)])
-      this.#plan()
     } catch (error) {
       slot.why = messageOf(error)
       throw error
@@ -201,8 +210,9 @@ export class Models<Model> {
   async #save(name: string, slot: Slot): Promise<void> {
     const { served } = slot
     if (!this.options.store || !served) return
-    const changes = served.inFlight.total + served.predictor.renewals
-    if (changes === slot.saved) return
+    const { count, finished } = served.inFlight
+    const changes = finished + served.predictor.renewals
+    if (changes === slot.saved && !count) return
     const bytes = await packStates(served.predictor)
     if (bytes) await this.options.store.write(name, bytes)
     slot.saved = changes
@@ -212,18 +222,6 @@ export class Models<Model> {
     await this.#save(name, slot).catch((error) => {
       this.options.warn(`what model '${name}' learned could not be saved: ${messageOf(error)}`)
     })
-  }
-
-  /** Plans the next periodic save. */
-  #plan(): void {
-    const { clock, saveEveryMs, store } = this.options
-    if (!store || this.#unplan || this.#closing) return
-    const saveAll = async () => {
-      await this.#forAll((name, slot) => this.#saveOrWarn(name, slot))
-      this.#unplan = undefined
-      this.#plan()
-    }
-    this.#unplan = clock.after(saveEveryMs, saveAll, true)
   }
 
   async #drain(served: Served): Promise<void> {
@@ -240,7 +238,7 @@ export class Models<Model> {
   }
 
   async #close(): Promise<void> {
-    this.#unplan?.()
+    this.#timer?.close()
     for (const { end } of this.#slots.values()) end.abort(new ApproxiferError('CLOSED', 'the gateway is closed'))
     const drained = [...this.#draining].map(({ predictor }) => predictor.close()) // at once: their open requests would delay the close
     await this.#forAll(async (name, slot) => {
@@ -270,9 +268,12 @@ export class Models<Model> {
 /** Counts requests under way, in all and by client. */
 export class InFlight {
   count = 0
-  total = 0
+  /** Requests that have ended. */
+  finished = 0
   readonly #waiting: (() => void)[] = []
   readonly #byClient = new Map<string, number>()
+
+  constructor(private readonly onEnd: () => void = () => {}) {}
 
   of(client: string): number {
     return this.#byClient.get(client) ?? 0
@@ -281,11 +282,12 @@ export class InFlight {
   /** Counts a request. @returns a function to call once when the request is answered */
   enter(client?: string): () => void {
     this.count++
-    this.total++
     if (client) this.#byClient.set(client, this.of(client) + 1)
     return () => {
       if (client) this.#leave(client)
+      this.finished++
       if (--this.count === 0) for (const wake of this.#waiting.splice(0)) wake()
+      this.onEnd()
     }
   }
 
