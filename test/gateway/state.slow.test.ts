@@ -15,7 +15,7 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { createGateway, fileStore, type GatewayModel, type Store } from 'approxifer/gateway'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/base/clock'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { HandWorker, turn } from '../shared/hand-predictor'
@@ -168,33 +168,101 @@ it('a new version of the same model goes on with what the old one learned', asyn
   await gateway.close()
 })
 
-it('is written at intervals where anything was asked since, and by save', async () => {
-  const clock = new VirtualClock()
-  const writes: string[] = []
-  const store: Store = { read: async () => undefined, write: async (name) => void writes.push(name) }
-  const testing = { clock: { ...systemClock } } // whose memories are in this thread: no time passes until they are saved
-  const { gateway } = await started(
-    store,
-    { m: model({ testing }), n: model({ testing }) },
-    { clock, saveEveryMs: 1000 },
-  )
-  await ask(gateway, 'm', 4)
-  await clock.run(clock.now() + 999)
-  expect(writes).toEqual([])
-  await clock.run(clock.now() + 1)
-  await new Promise(setImmediate)
-  expect(writes).toEqual(['m'])
-  await clock.run(clock.now() + 5000)
-  expect(writes).toEqual(['m'])
-  await ask(gateway, 'n', 4)
-  await gateway.save()
-  expect(writes).toEqual(['m', 'n'])
-  await ask(gateway, 'n', 4)
-  await clock.run(clock.now() + 2000)
-  await new Promise(setImmediate)
-  expect(writes).toEqual(['m', 'n', 'n'])
-  await gateway.close()
-  expect(writes).toEqual(['m', 'n', 'n'])
+/** A clock that counts its timers. */
+class CountedClock extends VirtualClock {
+  timers = 0
+
+  override after(ms: number, f: () => void): () => void {
+    this.timers++
+    const end = () => this.timers--
+    const cancel = super.after(ms, () => {
+      end()
+      f()
+    })
+    return () => {
+      end()
+      cancel()
+    }
+  }
+
+  async pass(ms: number): Promise<void> {
+    await this.run(this.now() + ms)
+    await new Promise(setImmediate)
+  }
+}
+
+describe('is written', () => {
+  const MINUTE = 60_000
+
+  async function opened(more: object = {}) {
+    const clock = new CountedClock()
+    const writes: string[] = []
+    const store: Store = { read: async () => undefined, write: async (name) => void writes.push(name) }
+    const testing = { clock: { ...systemClock } } // whose memories are in this thread: no time passes until they are saved
+    const models = { m: model({ testing, ...more }), n: model({ testing }) }
+    return { ...(await started(store, models, { clock })), clock, writes }
+  }
+
+  it('when nobody has asked for 10 s, once, and then there is no timer', async () => {
+    const { gateway, clock, writes } = await opened()
+    expect(clock.timers).toBe(0)
+    for (let i = 0; i < 5; i++) {
+      await ask(gateway, 'm', 4)
+      await clock.pass(9_999)
+      expect([writes, clock.timers]).toEqual([[], 1])
+    }
+    await clock.pass(1)
+    expect([writes, clock.timers]).toEqual([['m'], 0])
+    await clock.pass(10 * MINUTE)
+    expect([writes, clock.timers]).toEqual([['m'], 0])
+    await ask(gateway, 'n', 4)
+    await clock.pass(10_000)
+    expect([writes, clock.timers]).toEqual([['m', 'n'], 0])
+    await gateway.close()
+    expect(writes).toEqual(['m', 'n'])
+  })
+
+  it('once a minute while queries go on', async () => {
+    const { gateway, clock, writes } = await opened()
+    for (let second = 0; second < 170; second += 5) {
+      await ask(gateway, 'm', 4)
+      await clock.pass(5_000)
+    }
+    expect(writes).toEqual(['m', 'm'])
+    await clock.pass(10_000)
+    expect([writes, clock.timers]).toEqual([['m', 'm', 'm'], 0])
+    await gateway.close()
+  })
+
+  it('by save, and by close if anything was asked since', async () => {
+    const { gateway, clock, writes } = await opened()
+    await ask(gateway, 'n', 4)
+    await gateway.save()
+    await clock.pass(MINUTE)
+    expect([writes, clock.timers]).toEqual([['n'], 0])
+    await ask(gateway, 'n', 4)
+    await gateway.close()
+    expect([writes, clock.timers]).toEqual([['n', 'n'], 0])
+  })
+
+  it('after a request that was under way at the last save', async () => {
+    let answer = () => {}
+    const answered = new Promise<void>((resolve) => (answer = resolve))
+    const infer: typeof doubling = async (...asked) => {
+      await answered
+      return doubling(...asked)
+    }
+    const workers = [0, 1, 2].map((i) => Object.assign(new HandWorker(`w${i}`), { infer }))
+    const { gateway, clock, writes } = await opened({ workers, hangMs: 1e9 })
+    const asking = ask(gateway, 'm', 1)
+    await gateway.save()
+    expect(writes).toEqual(['m'])
+    answer()
+    await asking
+    await clock.pass(10_000)
+    expect([writes, clock.timers]).toEqual([['m', 'm'], 0])
+    await gateway.close()
+  })
 })
 
 it('what is asked while it is being written is written the next time', async () => {

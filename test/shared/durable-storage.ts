@@ -38,8 +38,8 @@ export class DurableStorageModel {
     const all = typeof entries === 'string' ? { [entries]: value } : entries
     check(Object.keys(all))
     for (const [key, each] of Object.entries(all)) {
-      const { length } = serialize(each)
-      if (length > MOST_VALUE) throw new RangeError(`${key}: a value of ${length} bytes`)
+      const bytes = bytesOf(each)
+      if (bytes > MOST_VALUE) throw new RangeError(`${key}: a value of ${bytes} bytes`)
     }
     this.#write(() => {
       for (const [key, each] of Object.entries(all)) this.values.set(key, structuredClone(each))
@@ -78,6 +78,9 @@ export class DurableStorageModel {
     return new DurableStorageModel(kept ? this.values : this.#durable)
   }
 }
+
+/** As workerd serializes it: the whole buffer of a view, and some bytes of type and length. */
+const bytesOf = (value: unknown) => (ArrayBuffer.isView(value) ? value.buffer.byteLength + 16 : serialize(value).length)
 
 function check(keys: readonly string[]): void {
   if (keys.length > MOST_KEYS) throw new RangeError(`${keys.length} keys`)
