@@ -34,6 +34,8 @@ export interface Edge {
   url: string
   /** What it printed as errors. */
   errors(): string
+  /** Ends its process at once. */
+  kill(): void
 }
 
 /** @param servers  for a script with a Durable Object `Keeper`: URLs that it may ask */
@@ -64,6 +66,7 @@ export async function inWorkerd(
 /** @param config  path of a configuration with one socket */
 export async function serving<T>(config: string, use: (edge: Edge) => Promise<T>): Promise<T> {
   const server = spawn(workerd, ['serve', '--control-fd=1', config])
+  const ended = new Promise((resolve) => server.on('exit', resolve))
   try {
     let errors = ''
     server.stderr.on('data', (text) => {
@@ -73,8 +76,9 @@ export async function serving<T>(config: string, use: (edge: Edge) => Promise<T>
       server.stdout.on('data', (line) => resolve(JSON.parse(String(line).split('\n')[0]).port))
       server.on('exit', (code) => reject(new Error(`workerd exited with ${code}: ${errors}`)))
     })
-    return await use({ url: `http://127.0.0.1:${port}`, errors: () => errors })
+    return await use({ url: `http://127.0.0.1:${port}`, errors: () => errors, kill: () => server.kill('SIGKILL') })
   } finally {
     server.kill()
+    await ended // the next one may use its disk
   }
 }

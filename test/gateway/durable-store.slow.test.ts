@@ -1,0 +1,165 @@
+/** What a gateway in a Durable Object learned, over evictions and crashes, in workerd. */
+
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createPredictor } from 'approxifer'
+import { httpWorkers } from 'approxifer/http'
+import { build } from 'esbuild'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import workerd from 'workerd'
+import type { Criterion } from '../../src/base/criterion'
+import { Experience } from '../../src/memory/experience'
+import type { ExperienceState } from '../../src/memory/experience-state'
+import { unpack } from '../../src/memory/unpack'
+import { ranBy } from '../shared/counted-elsewhere'
+import { digits } from '../shared/digits'
+import { serveGateway, type TestServer } from '../shared/http-server'
+import { core } from '../shared/learned-states'
+import { type Edge, serving } from '../shared/workerd'
+
+const PAIRS = 4000
+/** How often the object is aborted, and how often workerd is killed, while it saves. */
+const CRASHES = Number(process.env.APPROXIFER_KILLS ?? 3)
+
+const folder = mkdtempSync(join(tmpdir(), 'approxifer-durable-'))
+const config = join(folder, 'config.capnp')
+let server: TestServer
+
+beforeAll(async () => {
+  server = await serveGateway({ models: { m: { model: 'models/mnist-lenet.onnx', workers: 1 } } })
+  await build({
+    entryPoints: ['test/fixtures/edge-store.js'],
+    outfile: join(folder, 'main.js'),
+    bundle: true,
+    format: 'esm',
+    conditions: ['workerd'],
+    external: ['*.wasm', 'cloudflare:*'],
+  })
+  copyFileSync('dist/core.wasm', join(folder, 'core.wasm'))
+  mkdirSync(join(folder, 'disk'))
+  writeFileSync(config, configOf(server.url))
+})
+afterAll(async () => {
+  await server.close()
+  rmSync(folder, { recursive: true })
+})
+
+const configOf = (url: string) => `
+using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = (
+      compatibilityDate = "2024-09-23",
+      modules = [(name = "main.js", esModule = embed "main.js"), (name = "core.wasm", wasm = embed "core.wasm")],
+      durableObjectNamespaces = [(className = "Keeper", uniqueKey = "keeper", enableSql = true)],
+      durableObjectStorage = (localDisk = "disk"),
+      bindings = [
+        (name = "KEEPER", durableObjectNamespace = "Keeper"),
+        (name = "SERVERS", json = ${JSON.stringify(JSON.stringify([url]))}),
+      ],
+      globalOutbound = "local",
+    )),
+    (name = "disk", disk = (path = ${JSON.stringify(join(folder, 'disk'))}, writable = true)),
+    (name = "local", network = (allow = ["local"])),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+);`
+
+/** MNIST's digits, shifted by up to three pixels. */
+function shiftedDigits(count: number): Float32Array[] {
+  const bytes = (path: string) => new Uint8Array(readFileSync(path)).buffer
+  const { images } = digits(bytes('models/mnist-digits.npy'), bytes('models/mnist-labels.npy'))
+  return Array.from({ length: count }, (_, i) => {
+    const shift = Math.floor(i / images.length)
+    const query = new Float32Array(784)
+    query.set(
+      images[i % images.length].subarray(0, 784 - 28 * (shift >> 2) - (shift % 4)),
+      28 * (shift >> 2) + (shift % 4),
+    )
+    return query
+  })
+}
+
+/** What a gateway that asks this server would save after these queries. */
+async function taught(queries: readonly Float32Array[]): Promise<Uint8Array> {
+  const workers = httpWorkers([server.url], { model: 'm' })
+  const predictor = await createPredictor({ workers, policy: 'auto', right: 'label' })
+  const { model } = unpack('predictor', await predictor.save()).content as ExperienceState
+  await predictor.close()
+  const fingerprint = model.fingerprint ?? undefined
+  const criterion: Criterion = { kind: 'label', positions: 1, classes: 10 }
+  const experience = new Experience(core, model, { fingerprint, criterion, memory: {}, warn: expect.fail })
+  const answers = await server.gateway.predictor('m').predictAll(queries as Float32Array[])
+  for (const [i, { output }] of answers.entries()) {
+    Array.from(experience.train(queries[i], output.logits.data as Float32Array, server.url))
+  }
+  return experience.save()
+}
+
+interface Kept {
+  /** Of each life of the object another. */
+  born: string
+  pairs: number
+  /** What was remembered at the last save that has ended. */
+  confirmed?: number
+  /** The keys of the store. */
+  keys: string[]
+  warnings: string[]
+}
+
+const kept = async ({ url }: Edge): Promise<Kept> => (await fetch(`${url}/pairs`)).json()
+
+const inferring = (some: readonly Float32Array[]) => {
+  const data = some.flatMap((each) => [...each])
+  return JSON.stringify({ inputs: [{ name: 'input', shape: [some.length, 1, 28, 28], datatype: 'FP32', data }] })
+}
+
+describe('a gateway in a Durable Object', ranBy('workerd', workerd), () => {
+  const queries = shiftedDigits(PAIRS + 32)
+  const body = inferring(queries.slice(PAIRS))
+  let last: Kept
+
+  it(`has what ${PAIRS} queries taught again after an eviction, and what the last burst taught`, () =>
+    serving(config, async (edge) => {
+      const state = await taught(queries.slice(0, PAIRS))
+      await fetch(`${edge.url}/state`, { method: 'POST', body: state as BodyInit })
+      const first = await kept(edge)
+      expect([first.pairs, first.warnings]).toEqual([PAIRS, []])
+      const slotOf = ({ keys }: Kept) => keys[0].slice(0, -'0]'.length)
+      const { status } = await fetch(`${edge.url}/v2/models/m/infer`, { method: 'POST', body })
+      expect(status).toBe(200)
+      do {
+        await sleep(200)
+        last = await kept(edge)
+      } while (slotOf(last) === slotOf(first) || last.keys.some((key) => key.startsWith(slotOf(first))))
+      expect(last.pairs).toBeGreaterThan(PAIRS)
+      await fetch(`${edge.url}/abort`)
+      const again = await kept(edge)
+      expect(again).toEqual({ ...last, born: expect.not.stringMatching(last.born) })
+    }))
+
+  it(`aborted ${CRASHES} times while it saves, and its process killed as often, it begins with the last state that was whole`, async () => {
+    for (let i = 0; i < CRASHES; i++) {
+      await serving(config, async (edge) => {
+        for (const abortMs of [20 + 500 * Math.random(), 0]) {
+          const before = await kept(edge)
+          const { confirmed = last.pairs } = before
+          expect([before.warnings, before.pairs >= confirmed]).toEqual([[], true])
+          const saving = fetch(`${edge.url}/saving?${new URLSearchParams({ abortMs: String(abortMs) })}`, {
+            method: 'POST',
+            body,
+          })
+          if (abortMs) expect(await (await saving).text()).toContain('in the middle')
+          else {
+            await sleep(20 + 500 * Math.random())
+            edge.kill()
+            await saving.catch(() => {})
+          }
+          last = before
+        }
+      })
+    }
+  })
+})
