@@ -26,7 +26,10 @@ export interface GatewayOptions<Model> extends Partial<InferenceLimits> {
   traceparent?: (request: Request) => string | undefined
   /** Saves what models learn; see `Store`. Default: none, and each start begins with an empty memory. */
   store?: Store
-  /** The interval of saving models that were asked since. Default 60,000 ms. */
+  /**
+   * Models that were asked are saved once nobody has asked for a sixth of this time, and each time it is over while queries go on. Without
+   * queries there is no timer. Default 60,000 ms.
+   */
   saveEveryMs?: number
   /** Name and version in the server's metadata. Default name: 'approxifer'. */
   server?: { name?: string; version?: string }

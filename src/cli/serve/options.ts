@@ -60,7 +60,7 @@ export const serverOptions = {
     '--drain-delay <s>',
   ),
   state: open(text, 'nowhere', 'where models save what they learned', '--state <folder>'),
-  saveEvery: option(number(1, 86_400), 60, 'time between two saves', '--save-every <s>'),
+  saveEvery: option(number(1, 86_400), 60, 'time between two saves while queries go on', '--save-every <s>'),
   log: option(words(logLevels), 'info', 'least level of the log lines', '--log <level>'),
 }
 
