@@ -76,6 +76,13 @@ describe('packages', () => {
     }
   })
 
+  it('there TLS settings are refused, since nothing would follow them', async () => {
+    const { text } = await bundle("export { httpWorkers } from 'approxifer/http'", 'edge-light')
+    const { httpWorkers } = await import(`data:text/javascript,${encodeURIComponent(text)}`)
+    const make = () => httpWorkers(['https://a.test'], { model: 'm', tls: { ca: 'own' } })
+    expect(make).toThrow(/^tls: expected none on this runtime/)
+  })
+
   it('webpack finds all of it there', async () => {
     const options: webpack.Configuration = {
       mode: 'none',

@@ -23,6 +23,9 @@ const NATS: string = '@nats-io/transport-node'
 const NATS_WS: string = '@nats-io/nats-core'
 const TOKENIZERS: string = '@huggingface/tokenizers'
 
+/** Deno's and Bun's fetch keep connections open, as undici does in Node. Bun has an undici of its own, which lacks `dispatch`. */
+const usesFetch = Boolean(process.versions.deno || process.versions.bun)
+
 /** Compiled once and shared by all predictors, with the engine's optimised code. */
 let module: Promise<WebAssembly.Module> | undefined
 
@@ -84,7 +87,7 @@ export const platform: Platform = {
 
   importOrt: (runtime) => (runtime === NATIVE ? import(NATIVE) : import('onnxruntime-web')).catch(missing),
 
-  connect: undiciConnections,
+  connect: usesFetch ? undefined : undiciConnections,
 
   async resolve(name, servers) {
     if (servers) {

@@ -1,21 +1,13 @@
 /** Node, Deno, Bun, workerd, pnpm: the packed package in real programs. */
 
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, inject, it } from 'vitest'
 import workerd from 'workerd'
 import manifest from '../../package.json'
 import { ranBy } from '../shared/counted-elsewhere'
 import { serving } from '../shared/workerd'
-import { addData, consumer, DIGITS, node, run, TOOLS } from './consumer'
-
-/** The binary that a launcher package brings for this machine. */
-function binary(scope: string, name: string): string {
-  const folders = readdirSync(join(TOOLS, scope)).map((folder) => join(TOOLS, scope, folder))
-  const found = folders.flatMap((folder) => [join(folder, name), join(folder, 'bin', name)]).find(existsSync)
-  if (!found) throw new Error(`${scope}: expected a binary ${name} for this machine, got ${folders}`)
-  return found
-}
+import { addData, binary, consumer, DIGITS, node, run, TOOLS } from './consumer'
 
 const SAME = '20 of 20 equal; warnings: 0, 1'
 

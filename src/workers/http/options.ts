@@ -1,5 +1,6 @@
 /** Options of HTTP workers, and their defaults. */
 
+import { platform } from '#platform'
 import {
   checkBoolean,
   checkFunction,
@@ -66,9 +67,9 @@ export interface HttpOptions {
    * changed gets no queries. `false` for models whose answers vary.
    */
   probe?: false | ProbeOptions
-  /** Used for HTTP instead of undici (Node) or the runtime's own fetch. */
+  /** Used for HTTP instead of undici (Node) or the runtime's own fetch (Deno, Bun, browsers, the edge). */
   fetch?: typeof globalThis.fetch
-  /** TLS settings, in Node. */
+  /** TLS settings, in Node alone. */
   tls?: Tls
   /** Called with each warning. Default: console.warn. */
   onWarning?: (text: string) => void
@@ -98,6 +99,8 @@ export function checkHttpOptions(options: HttpOptions) {
   checkOutputs(options.outputs)
   checkTexts('headers', headers)
   if (options.tls !== undefined) {
+    if (!platform.connect)
+      throw new TypeError("tls: expected none on this runtime, whose 'fetch' takes no such settings")
     checkNames('tls', options.tls, ['servername', 'ca', 'cert', 'key'])
     checkTexts('tls', options.tls)
   }
