@@ -18,7 +18,7 @@ export const platform: Platform = {
     return WebAssembly.compile(Uint8Array.from(atob(core), (char) => char.charCodeAt(0)))
   },
 
-  threads: true,
+  threads: typeof Worker !== 'undefined', // service workers and edges have none
 
   spawn(create, onDeath): Thread {
     // The complete expression: bundlers recognise only this form.

@@ -26,14 +26,14 @@ export async function show(browser: Browser, url: string): Promise<string> {
   }
 }
 
-/** Starts a server program and waits for the first URL that it prints after a space: in quotation marks stand URLs of its settings. */
+/** Starts a server program and waits for the first URL that it prints not in quotation marks, which stand around URLs of its settings. */
 export async function start(cwd: string, command: string, ...args: string[]) {
   const child: ChildProcess = spawn(command, args, { cwd, env: { ...process.env, NO_COLOR: '1' } })
   let said = ''
   const url = await new Promise<string>((resolve, reject) => {
     const listen = (text: Buffer) => {
       said += text
-      const found = /(?<=\s)http:\/\/\S+/.exec(said)
+      const found = /(?<!")http:\/\/[^\s`]+/.exec(said)
       if (found) resolve(found[0])
     }
     child.stdout?.on('data', listen)

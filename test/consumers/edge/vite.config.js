@@ -1,0 +1,4 @@
+export default {
+  ssr: { target: 'webworker', noExternal: true },
+  build: { ssr: 'main.js' },
+}
