@@ -3,8 +3,8 @@
 //   at first   the entry with all that it imports statically, which a page waits for
 //   in all     with the files behind `import()`: what a page has loaded once it has made a predictor with a scheme and a memory; so
 //              without the paper's scheme, which only its preset loads, what follows workers that come and go, what answers equal queries or unasked ones, what compares models, what samples answers, what numbers a user makes of queries, fleets that anybody may join, and what says of a file that it is no model
-// Beside it what the package itself takes, as it is installed and as it is fetched.
-// Exits with 1 where docs/reference.md says another figure; with DOCS=write it writes them there. With --why the modules of both, by esbuild.
+// Beside it what the package itself takes, as it is installed and as it is fetched; and what an edge gets by each condition of `exports`.
+// Exits with 1 where docs/reference.md or docs/bundlers.md says another figure; with DOCS=write it writes them there. With --why the modules of both, by esbuild.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,6 +18,8 @@ const entries = { Scheme: 'approxifer/codec', Codec: 'approxifer/codec', createP
 
 /** The page that says what each is: a table of its own, whose head names the bundlers, with "at first, in all" in KB of 1,000 bytes. */
 const PAGE = 'docs/reference.md'
+/** The page with a table of what an edge gets, raw and gzipped. */
+const EDGE_PAGE = 'docs/bundlers.md'
 /** How far off a figure of the page may be, and .1 KB, which it is rounded to. */
 const MOST_OFF = 0.05
 
@@ -107,6 +109,41 @@ function withEsbuild(input, folder) {
   })
 }
 
+/** What an edge is given, by the name in the table. */
+const edgeEntries = {
+  '`Codec`': "export { Codec } from 'approxifer/codec'",
+  '`createGateway`, `httpWorkers`':
+    "export { createGateway } from 'approxifer/gateway'; export { httpWorkers } from 'approxifer/http'",
+}
+const EDGE_CONDITIONS = ['workerd', 'edge-light', 'worker']
+
+/** The table of what an edge gets: one file, since most edges load no others; for `workerd` with the WASM beside it. */
+async function edgeTable() {
+  const sizesOf = (bytes) => [bytes.length, gzipSync(bytes, { level: 9 }).length]
+  const wasm = sizesOf(readFileSync('dist/core.wasm'))
+  let table = `| KB raw, gzip | ${EDGE_CONDITIONS.map((name) => `\`${name}\``).join(' | ')} |\n|---|---|---|---|\n`
+  for (const [name, contents] of Object.entries(edgeEntries)) {
+    const cells = EDGE_CONDITIONS.map(async (condition) => {
+      const { outputFiles } = await build({
+        stdin: { contents, resolveDir: process.cwd() },
+        bundle: true,
+        minify: true,
+        format: 'esm',
+        conditions: [condition],
+        external: ['onnxruntime-web/*', '*.wasm'],
+        write: false,
+        logLevel: 'error',
+      })
+      const beside = condition === 'workerd' ? wasm : [0, 0]
+      return sizesOf(outputFiles[0].contents)
+        .map((size, i) => ((size + beside[i]) / 1000).toFixed(1))
+        .join(', ')
+    })
+    table += `| ${name} | ${(await Promise.all(cells)).join(' | ')} |\n`
+  }
+  return table
+}
+
 /** Names of the files that are loaded: at first, or with those that are imported later. */
 function loaded(files, ...kinds) {
   const names = new Set(Object.keys(files).filter((name) => files[name].isEntry))
@@ -167,17 +204,17 @@ function isPageTooLarge() {
 }
 
 /** Puts what was measured in the place of what the page says. @returns whether that was too far off */
-function checked(place, measured) {
-  const page = readFileSync(PAGE, 'utf8')
+function checked(path, place, measured) {
+  const page = readFileSync(path, 'utf8')
   const [said] = place.exec(page) ?? ['']
   if (process.env.DOCS === 'write')
     writeFileSync(
-      PAGE,
+      path,
       page.replace(place, () => measured),
     )
   const [own, its] = [measured, process.env.DOCS === 'write' ? measured : said].map(figuresOf)
   const isWrong = own.length !== its.length || own.some((size, i) => isOff(size, its[i]))
-  if (isWrong) console.log(`${PAGE} says:\n${said}\nDOCS=write node scripts/bundles.js puts there:\n${measured}`)
+  if (isWrong) console.log(`${path} says:\n${said}\nDOCS=write node scripts/bundles.js puts there:\n${measured}`)
   return isWrong
 }
 
@@ -203,7 +240,14 @@ try {
   }
   const sentence = sentenceOf()
   console.log(sentence)
-  const wrong = [isPageTooLarge(), checked(TABLE, tableOf(sizes)), checked(SENTENCE, sentence)]
+  const edge = await edgeTable()
+  console.log(`By esbuild, for the edge:\n${edge}`)
+  const wrong = [
+    isPageTooLarge(),
+    checked(PAGE, TABLE, tableOf(sizes)),
+    checked(PAGE, SENTENCE, sentence),
+    checked(EDGE_PAGE, TABLE, edge),
+  ]
   if (wrong.includes(true)) process.exitCode = 1
 } finally {
   rmSync(folder, { recursive: true })

@@ -63,10 +63,19 @@ describe('esbuild', () => {
 })
 
 describe('Vite 8', () => {
+  const vite = (folder: string, config: string) =>
+    run(folder, process.execPath, 'node_modules/vite-8/bin/vite.js', 'build', '--config', config)
+
   it('ssr.target webworker: in workerd', ranBy('workerd', workerd), async () => {
     const folder = program(['vite-8'])
-    await run(folder, process.execPath, 'node_modules/vite-8/bin/vite.js', 'build')
+    await vite(folder, 'vite.config.js')
     expect(await inWorkerd(folder)).toEqual([DIGITS, DIGITS])
+  })
+
+  it('with the condition edge-light: in the Edge Runtime', async () => {
+    const folder = program(['vite-8'])
+    await vite(folder, 'edge-light.vite.config.js')
+    expect(await inEdgeRuntime(folder)).toEqual([DIGITS, DIGITS])
   })
 })
 
@@ -75,7 +84,7 @@ describe('webpack 5', () => {
 
   it('target webworker: in a Web Worker of Chromium', async () => {
     const folder = consumer(['../edge', 'workerd'], tools)
-    await webpack(folder, 'webworker.config.js')
+    await webpack(folder, 'webpack.config.js')
     cpSync(join(folder, 'index.html'), join(folder, 'dist/index.html'))
     const server = await serve(join(folder, 'dist'))
     const browser = await openBrowser()
@@ -89,7 +98,7 @@ describe('webpack 5', () => {
 
   it('with the condition edge-light: in the Edge Runtime', async () => {
     const folder = program(tools)
-    await webpack(folder, 'edge-light.config.js')
+    await webpack(folder, 'edge-light.webpack.config.js')
     expect(await inEdgeRuntime(folder)).toEqual([DIGITS, DIGITS])
   })
 })
