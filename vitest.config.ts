@@ -19,6 +19,7 @@ const LONGEST = [
   ...[
     'consumers/browser-example',
     'consumers/runtimes',
+    'consumers/edge-bundlers',
     'simulation/simulate.slow',
     'cli/serve-desired.slow',
     'cli/demo.slow',
