@@ -52,7 +52,23 @@ const node: TestProjectConfiguration = {
   test: {
     name: 'node',
     include: ['test/**/*.test.ts'],
-    exclude: ['test/{browser,consumers,models}/**', SLOW, ...withoutSignals],
+    exclude: ['test/{browser,consumers,models,runtimes}/**', SLOW, ...withoutSignals],
+    ...shared,
+  },
+}
+
+const isNode = !('Deno' in globalThis || 'Bun' in globalThis)
+
+/** Tests of Node that take what another runtime may have in another form: threads, sockets, streams, element types. */
+const PORTABLE = ['test/workers/local/{contract,messages}.test.ts']
+
+/** The same tests in Node, Deno, Bun and, as a part of the project below, in browsers. */
+const runtimes: TestProjectConfiguration = {
+  test: {
+    name: 'runtimes',
+    include: ['test/runtimes/*.test.ts', ...(isNode ? [] : PORTABLE)],
+    globalSetup: 'test/runtimes/setup.ts',
+    pool: 'forks', // Deno's threads lack a method that vitest calls
     ...shared,
   },
 }
@@ -68,8 +84,8 @@ const browsers: TestProjectConfiguration = {
   optimizeDeps: { exclude: ['onnxruntime-web'], include: ['comlink', '@nats-io/nats-core'] },
   test: {
     name: 'browsers',
-    include: ['test/browser/*.test.ts'],
-    globalSetup: 'test/browser/setup.ts',
+    include: ['test/{browser,runtimes}/*.test.ts'],
+    globalSetup: ['test/browser/setup.ts', 'test/runtimes/setup.ts'],
     testTimeout: 300_000, // WebKit compiles a model's runtime for each worker anew
     browser: {
       enabled: true,
@@ -94,6 +110,7 @@ const consumers: TestProjectConfiguration = {
 const projects = [
   slow,
   node,
+  runtimes,
   ...(installedBrowsers.length ? [browsers] : []),
   ...(isInstalled('models') ? [models] : []),
   ...(isInstalled('consumers') ? [consumers] : []),

@@ -29,7 +29,8 @@ export async function serveGateway(
 
 type Answer = (request: Request) => Promise<Response>
 
-async function serve(answer: Answer, requestMs: number): Promise<Omit<TestServer, 'gateway'>> {
+/** Any function from requests to responses. */
+export async function serve(answer: Answer, requestMs = PATIENCE_MS): Promise<Omit<TestServer, 'gateway'>> {
   const server = createServer({ connectionsCheckingInterval: 500 }, (incoming, outgoing) => {
     handle(answer, incoming, outgoing).catch((error) => outgoing.destroy(error))
   })

@@ -53,6 +53,8 @@ export class QuirkServer {
   /** Every request, with what it was answered. */
   readonly seen: Seen[] = []
   isReady = true
+  /** Whether pages of other origins may ask it. */
+  allowsPages = false
   /** Instead of an answer, if it returns true. */
   instead: ((request: IncomingMessage, response: ServerResponse, row: Float32Array) => boolean) | undefined
   version = 'v1'
@@ -97,6 +99,7 @@ export class QuirkServer {
   async kill(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve))
     this.drop()
+    this.#server.closeAllConnections()
     await closed
   }
 
@@ -107,6 +110,11 @@ export class QuirkServer {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const seen: Seen = { method: request.method as string, path: request.url as string, headers: request.headers, status: 0 } // biome-ignore format: one line
     this.seen.push(seen)
+    if (this.allowsPages) {
+      for (const name of ['origin', 'headers']) response.setHeader(`access-control-allow-${name}`, '*')
+      response.setHeader('access-control-expose-headers', '*')
+      if (request.method === 'OPTIONS') return void response.writeHead(204).end()
+    }
     const send: Send = (status, body = '', headers = {}) => {
       seen.status = status
       const chunked = headers['transfer-encoding'] === 'chunked'
