@@ -92,7 +92,8 @@ export async function readBody(request: Request, most: number, hold: (bytes: num
       hold(bytes.length)
       return bytes
     }
-    const { body } = request // not read earlier: reading `body` makes the request a stream
+    // Not read earlier: reading `body` makes the request a stream. Firefox's requests have no `body`.
+    const body = request.body === undefined ? (await request.blob()).stream() : request.body
     if (!body) return new Uint8Array()
     const unpacking = coding && (new DecompressionStream(coding) as ReadableWritablePair<Uint8Array, Uint8Array>)
     const reading = readWithin(unpacking ? body.pipeThrough(unpacking) : body, most, inTurns(signal, hold))

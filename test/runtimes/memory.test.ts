@@ -1,6 +1,6 @@
 /** A memory in a Web Worker of its own: it learns, answers, is saved, and says the same in the page where no worker can be had. */
 
-import { createPredictor, type ModelWorker, type Prediction, type Predictor } from 'approxifer'
+import { createPredictor, type ModelWorker, type Predictor } from 'approxifer'
 import { expect, it } from 'vitest'
 import { seeded } from '../../src/base/random'
 import { compared } from '../consumers/memory/compared.js'
@@ -39,13 +39,8 @@ async function taught(more: object = {}) {
 }
 
 /** On a busy machine a lookup may take longer than a failed query waits. */
-async function recovered(predictor: Predictor, query: Float32Array): Promise<Prediction> {
-  let answer: Prediction | undefined
-  await until(async () => {
-    answer = await predictor.predict(query.slice(), { minConfidence: 0.5 })
-  })
-  return answer as Prediction
-}
+const recovered = (predictor: Predictor, query: Float32Array) =>
+  until(() => predictor.predict(query.slice(), { minConfidence: 0.5 }))
 
 it('predicts what is lost, and what was saved is there again', async () => {
   const { predictor, lost, warnings, queryOf } = await taught()
