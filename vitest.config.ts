@@ -60,7 +60,7 @@ const node: TestProjectConfiguration = {
 const isNode = !('Deno' in globalThis || 'Bun' in globalThis)
 
 /** Tests of Node that take what another runtime may have in another form: threads, sockets, streams, element types. */
-const PORTABLE = ['test/workers/local/{contract,messages}.test.ts']
+const PORTABLE = ['test/workers/{local,nats}/contract.test.ts', 'test/workers/http/element-types.test.ts']
 
 /** The same tests in Node, Deno, Bun and, as a part of the project below, in browsers. */
 const runtimes: TestProjectConfiguration = {
@@ -107,7 +107,7 @@ const consumers: TestProjectConfiguration = {
   },
 }
 
-const projects = [
+const inNode = [
   slow,
   node,
   runtimes,
@@ -119,7 +119,7 @@ const projects = [
 export default defineConfig({
   // One more than there are cores, since some tests wait. By default vitest leaves a core to itself, half of a machine with two.
   test: {
-    projects,
+    projects: isNode ? inNode : [runtimes],
     maxWorkers: availableParallelism() + 1,
     sequence: { sequencer: LongestFirst },
     reporters: ['default', new Totals()],

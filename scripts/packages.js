@@ -1,5 +1,6 @@
 // Packages that only `npm run test:all` takes, in folders of their own, so that nobody who works on the rest has to download them.
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 
 /** By the folder in test/, which is also the name of vitest's project. */
 export const packages = {
@@ -17,3 +18,16 @@ export function isInstalled(name) {
     return existsSync(new URL(manifest, folder)) && read(manifest).version === version
   })
 }
+
+const TOOLS = fileURLToPath(new URL('../test/consumers/node_modules/', import.meta.url))
+
+/** The program that a launcher package of test/consumers has for this machine, or undefined. @param scope  of the packages that contain it */
+function launched(scope, name) {
+  const folder = `${TOOLS}${scope}`
+  const packages = existsSync(folder) ? readdirSync(folder) : []
+  return packages.flatMap((own) => [`${folder}/${own}/${name}`, `${folder}/${own}/bin/${name}`]).find(existsSync)
+}
+
+export const findDeno = () => launched('@deno', 'deno')
+/** Its install script, if npm runs it, moves the program into the package `bun`. */
+export const findBun = () => launched('@oven', 'bun') ?? [`${TOOLS}bun/bin/bun.exe`].find(existsSync)

@@ -2,6 +2,7 @@
 // names a file, the run is one of several: it adds to what the file tells of those before, and its table and its totals are of all of them.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { browserVersion } from './browsers.js'
+import { subjectOf } from './subjects.js'
 
 const HEAD = ['runtime', 'version', 'passed', 'failed', 'skipped']
 
@@ -25,28 +26,46 @@ function lackingOf(modules) {
   return names.filter((name) => name.includes('(skipped: '))
 }
 
-/** How many tests ended how, by what ran them; see ranBy in test/shared. @param before  of earlier runs */
+/**
+ * How many tests ended how, by what ran them, and how many passed by subject; see ranBy in test/shared. `webgpu` is what the test of WebGPU
+ * found there: 'answers', 'refused' or 'none'. @param before  of earlier runs
+ */
 function countsOf(modules, before) {
   const all = new Map(before.map((own) => [own.runtime.join(' '), own]))
   const of = (runtime) => {
     const name = runtime.join(' ')
-    if (!all.has(name)) all.set(name, { runtime, passed: 0, failed: 0, skipped: 0 })
+    if (!all.has(name)) all.set(name, { runtime, passed: 0, failed: 0, skipped: 0, subjects: {} })
     return all.get(name)
   }
   for (const module of modules) {
     const runtime = runtimeOf(module.project)
     const own = of(runtime)
     if (module.state() === 'failed' && !module.children.size) own.failed++ // it did not even load
-    for (const test of module.children.allTests()) of(test.meta().runtime ?? runtime)[test.result().state]++
+    for (const test of module.children.allTests()) {
+      const meta = test.meta()
+      const counts = of(meta.runtime ?? runtime)
+      const { state } = test.result()
+      counts[state]++
+      const subject = meta.subject ?? subjectOf(module.moduleId)
+      if (state === 'passed' && subject) counts.subjects[subject] = (counts.subjects[subject] ?? 0) + 1
+      if (meta.webgpu) counts.webgpu = meta.webgpu
+    }
   }
   return [...all.values()].sort(({ runtime: a }, { runtime: b }) => a.join(' ').localeCompare(b.join(' ')))
 }
+
+/** Deno and Bun say that they are Node as well. */
+const HERE = globalThis.Deno
+  ? ['Deno', globalThis.Deno.version.deno]
+  : process.versions.bun
+    ? ['Bun', process.versions.bun]
+    : ['Node', process.versions.node]
 
 const versions = new Map()
 
 /** Name and version of what runs a project's tests. */
 function runtimeOf({ config: { browser } }) {
-  if (!browser.enabled) return ['Node', process.versions.node]
+  if (!browser.enabled) return HERE
   if (!versions.has(browser.name)) versions.set(browser.name, browserVersion(browser.name))
   return versions.get(browser.name)
 }

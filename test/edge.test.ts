@@ -11,8 +11,8 @@ import { inWorkerd } from './shared/workerd'
 
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
 
-describe('workerd', ranBy('workerd', workerd), () => {
-  it('its build imports core.wasm and holds the golden vectors', () =>
+describe('workerd', () => {
+  it('its build imports core.wasm and holds the golden vectors', ranBy('workerd', workerd, 'codec'), () =>
     inWorkerd('edge.js', async ({ url, errors }) => {
       const response = await fetch(url)
       const text = await response.text()
@@ -22,53 +22,58 @@ describe('workerd', ranBy('workerd', workerd), () => {
       expect(result.worst).toBeLessThan(1e-12)
       for (const value of result.constant) expect(value).toBeCloseTo(1, 5)
       expect(result.predictor).toContain('not on this runtime')
-    }))
+    }),
+  )
 
-  it('a gateway serves there: JSON and binary, packed both ways, with a store', () => {
-    const use = async ({ url, errors }: { url: string; errors(): string }) => {
-      const rows = 400
-      const data = Array.from({ length: 2 * rows }, (_, i) => i)
-      const inputs = [{ name: 'x', shape: [rows, 2], datatype: 'FP32', data }]
-      const body = gzipSync(JSON.stringify({ id: 'e', inputs }))
-      const headers = { 'content-encoding': 'gzip', 'accept-encoding': 'gzip' }
-      const response = await fetch(`${url}/v2/models/m/infer`, { method: 'POST', headers, body })
-      const text = await response.text()
-      expect(response.status, text + errors()).toBe(200)
-      expect(response.headers.get('content-encoding')).toBe('gzip')
-      const reply = JSON.parse(text)
-      expect(reply.outputs[0].data).toEqual(data.map((v) => 2 * v))
-      expect(reply.parameters.status).toHaveLength(rows)
-      const sent = await writeRequest(signature, { queries: [listOf(Float32Array.of(1, 2))], binary: true })
-      const length = { 'inference-header-content-length': String(sent.headerLength) }
-      const binary = await fetch(`${url}/v2/models/m/infer`, {
-        method: 'POST',
-        headers: length,
-        body: sent.body as BodyInit,
-      })
-      const message = await readMessage(
-        new Uint8Array(await binary.arrayBuffer()),
-        binary.headers.get('inference-header-content-length'),
-      )
-      expect(readReply(message, signature, 1).answers).toEqual([listOf(Float32Array.of(2, 4))])
-      expect((await fetch(`${url}/v2/models/no/infer`, { method: 'POST', body: '{}' })).status).toBe(404)
-      expect(await (await fetch(`${url}/v2/health/ready`)).json()).toEqual({ ready: true })
-      expect(Number(await (await fetch(`${url}/save`)).text())).toBeGreaterThan(100)
-      const input = JSON.stringify({ model: 'texts', input: ['a library', 'fast'] })
-      const texts = await (await fetch(`${url}/v1/embeddings`, { method: 'POST', body: input })).json()
-      expect(texts.data.map(({ embedding }: { embedding: number[] }) => embedding)).toEqual([
-        [4, idsOf('a library')[2]],
-        [idsOf('fast').length, idsOf('fast').at(-2)],
-      ])
-      const said = await (await fetch(`${url}/files-alone`)).text()
-      expect(said).toMatch(/^text\.tokenizer: expected on this runtime a Tokenizer of @huggingface\/tokenizers/)
-    }
-    return inWorkerd('edge-gateway.js', use, [])
-  })
+  it(
+    'a gateway serves there: JSON and binary, packed both ways, with a store',
+    ranBy('workerd', workerd, 'gateway'),
+    () => {
+      const use = async ({ url, errors }: { url: string; errors(): string }) => {
+        const rows = 400
+        const data = Array.from({ length: 2 * rows }, (_, i) => i)
+        const inputs = [{ name: 'x', shape: [rows, 2], datatype: 'FP32', data }]
+        const body = gzipSync(JSON.stringify({ id: 'e', inputs }))
+        const headers = { 'content-encoding': 'gzip', 'accept-encoding': 'gzip' }
+        const response = await fetch(`${url}/v2/models/m/infer`, { method: 'POST', headers, body })
+        const text = await response.text()
+        expect(response.status, text + errors()).toBe(200)
+        expect(response.headers.get('content-encoding')).toBe('gzip')
+        const reply = JSON.parse(text)
+        expect(reply.outputs[0].data).toEqual(data.map((v) => 2 * v))
+        expect(reply.parameters.status).toHaveLength(rows)
+        const sent = await writeRequest(signature, { queries: [listOf(Float32Array.of(1, 2))], binary: true })
+        const length = { 'inference-header-content-length': String(sent.headerLength) }
+        const binary = await fetch(`${url}/v2/models/m/infer`, {
+          method: 'POST',
+          headers: length,
+          body: sent.body as BodyInit,
+        })
+        const message = await readMessage(
+          new Uint8Array(await binary.arrayBuffer()),
+          binary.headers.get('inference-header-content-length'),
+        )
+        expect(readReply(message, signature, 1).answers).toEqual([listOf(Float32Array.of(2, 4))])
+        expect((await fetch(`${url}/v2/models/no/infer`, { method: 'POST', body: '{}' })).status).toBe(404)
+        expect(await (await fetch(`${url}/v2/health/ready`)).json()).toEqual({ ready: true })
+        expect(Number(await (await fetch(`${url}/save`)).text())).toBeGreaterThan(100)
+        const input = JSON.stringify({ model: 'texts', input: ['a library', 'fast'] })
+        const texts = await (await fetch(`${url}/v1/embeddings`, { method: 'POST', body: input })).json()
+        expect(texts.data.map(({ embedding }: { embedding: number[] }) => embedding)).toEqual([
+          [4, idsOf('a library')[2]],
+          [idsOf('fast').length, idsOf('fast').at(-2)],
+        ])
+        const said = await (await fetch(`${url}/files-alone`)).text()
+        expect(said).toMatch(/^text\.tokenizer: expected on this runtime a Tokenizer of @huggingface\/tokenizers/)
+      }
+      return inWorkerd('edge-gateway.js', use, [])
+    },
+  )
 })
 
 describe(
   'workerd, two times eight requests at once, on workers that are HTTP servers',
-  ranBy('workerd', workerd),
+  ranBy('workerd', workerd, 'HTTP'),
   () => {
     const infer = doubling
     const servers: TestServer[] = []
@@ -114,12 +119,16 @@ describe(
       },
     )
 
-    it.each(['predict', 'predictAll'])('so does a predictor that is asked to %s', async (what) => {
-      const [first, second] = await bursts(`in another request, ${what}`)
-      expect(first).toEqual(Array(8).fill('200 [2,4]')) // each made one of its own
-      const refused =
-        /^500 {"name":"ApproxiferError","code":"CLOSED","error":"the predictor was made .* another request.* Durable Object/
-      expect(second).toEqual(Array(8).fill(expect.stringMatching(refused)))
-    })
+    it.each(['predict', 'predictAll'])(
+      'so does a predictor that is asked to %s',
+      ranBy('workerd', workerd, 'predictor'),
+      async (what) => {
+        const [first, second] = await bursts(`in another request, ${what}`)
+        expect(first).toEqual(Array(8).fill('200 [2,4]')) // each made one of its own
+        const refused =
+          /^500 {"name":"ApproxiferError","code":"CLOSED","error":"the predictor was made .* another request.* Durable Object/
+        expect(second).toEqual(Array(8).fill(expect.stringMatching(refused)))
+      },
+    )
   },
 )

@@ -6,7 +6,8 @@ import Totals from '../scripts/totals.js'
 import { until } from './shared/waiting'
 
 /** A file of tests as vitest tells of it. */
-const file = (...tests: { state: string; runtime?: [string, string]; fullName?: string }[]) => ({
+const file = (...tests: { state: string; runtime?: [string, string]; subject?: string; fullName?: string }[]) => ({
+  moduleId: '/there/test/gateway/some.test.ts',
   project: { config: { browser: { enabled: false } } },
   state: () => (tests.length ? 'passed' : 'failed'),
   children: {
@@ -14,10 +15,10 @@ const file = (...tests: { state: string; runtime?: [string, string]; fullName?: 
     allTests: (only?: string) =>
       tests
         .filter(({ state }) => only === undefined || state === only)
-        .map(({ state, runtime, fullName = '' }) => ({
+        .map(({ state, runtime, subject, fullName = '' }) => ({
           fullName,
           result: () => ({ state }),
-          meta: () => ({ runtime }),
+          meta: () => ({ runtime, subject }),
         })),
   },
 })

@@ -22,8 +22,9 @@ describe('execution providers', () => {
     else expect(Math.max(...gpu.map((value: number, i: number) => Math.abs(value - wasm[i])))).toBeLessThan(1e-2)
   })
 
-  it('webgpu alone works, or is refused with what is missing, or wrong; so are four of a kind', async () => {
+  it('webgpu alone works, or is refused with what is missing, or wrong; so are four of a kind', async ({ task }) => {
     const outcome = await answer(['webgpu']).catch((error) => error)
+    task.meta.webgpu = outcome instanceof Float32Array ? 'answers' : WRONG.test(outcome.message) ? 'refused' : 'none'
     if (outcome instanceof Float32Array) return expect(outcome).toHaveLength(10)
     const adapter = await (navigator as { gpu?: { requestAdapter(): Promise<{ info: { architecture: string } }> } }).gpu?.requestAdapter() // biome-ignore format: one line
     const isSwiftShader = adapter?.info.architecture === 'swiftshader'

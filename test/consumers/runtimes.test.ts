@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import { describe, expect, inject, it } from 'vitest'
 import workerd from 'workerd'
 import manifest from '../../package.json'
+import { findBun, findDeno } from '../../scripts/packages.js'
 import { ranBy } from '../shared/counted-elsewhere'
 import { serving } from '../shared/workerd'
-import { addData, binary, consumer, DIGITS, node, run, TOOLS } from './consumer'
+import { addData, consumer, DIGITS, node, run, TOOLS } from './consumer'
 
 const SAME = '20 of 20 equal; warnings: 0, 1'
 
@@ -28,33 +29,16 @@ describe.each([20, 22, 24] as const)('Node %i', (version) => {
 })
 
 describe.each([
-  ['Deno', binary('@deno', 'deno'), ['run', '--allow-all']],
-  ['Bun', binary('@oven', 'bun'), []],
+  ['Deno', findDeno() as string, ['run', '--allow-all']],
+  ['Bun', findBun() as string, []],
 ] as const)('%s', (name, program, args) => {
-  const own = ranBy(name, program)
-
-  it('import', own, async () => {
+  it('import', ranBy(name, program), async () => {
     expect(await run(consumer(['node']), program, ...args, 'main.js')).toBe(DIGITS)
-  })
-
-  it('a memory says the same to the bit in its thread and in this one', own, async () => {
-    expect(await run(consumer(['../memory']), program, ...args, 'main.js')).toBe(SAME)
-  })
-
-  it('a gateway behind its own server is ready, and answers in JSON and binary', own, async () => {
-    const told = await run(consumer(['../gateway']), program, ...args, 'main.js')
-    expect(told.split('\n')).toEqual([
-      '200 {"ready":true}',
-      '200 {"name":"digits","ready":true}',
-      expect.stringMatching(/^200 {"name":"digits".*"shape":\[-1,1,28,28\]/),
-      `JSON: ${DIGITS}`,
-      `binary: ${DIGITS}`,
-    ])
   })
 })
 
 describe('workerd', () => {
-  it('the codec recovers a lost row', ranBy('workerd', workerd), async () => {
+  it('the codec recovers a lost row', ranBy('workerd', workerd, 'codec'), async () => {
     const folder = consumer(['workerd'], ['esbuild'])
     await run(folder, process.execPath, 'build.js')
     const told = await serving(join(folder, 'config.capnp'), async ({ url }) => (await fetch(url)).text())

@@ -7,10 +7,15 @@ declare module 'vitest' {
   export interface TaskMeta {
     /** Name and version of what ran the test's code. */
     runtime?: [string, string]
+    /** What the test is about, by the keys of scripts/subjects.js, where its file does not tell. */
+    subject?: string
+    /** What the test of WebGPU found: the model's answers, answers that were refused as wrong, or no adapter. */
+    webgpu?: 'answers' | 'refused' | 'none'
   }
 }
 
-/** Options of such a test. @param program  its path; it tells its version */
-export function ranBy(name: string, program: string): { meta: { runtime: [string, string] } } {
-  return { meta: { runtime: [name, versionIn(execFileSync(program, ['--version'], { encoding: 'utf8' }))] } }
+/** Options of such a test. @param program  its path; it tells its version @param subject  see `TaskMeta` */
+export function ranBy(name: string, program: string, subject?: string) {
+  const version = versionIn(execFileSync(program, ['--version'], { encoding: 'utf8' }))
+  return { meta: { runtime: [name, version] as [string, string], ...(subject && { subject }) } }
 }
