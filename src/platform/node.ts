@@ -10,7 +10,7 @@ import { parentPort, Worker } from 'node:worker_threads'
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs'
 import core from '../../build/core-bytes.js'
 import { files } from './node-files'
-import type { Platform, Thread } from './platform'
+import type { Platform, Thread, Tls } from './platform'
 import { missing, undiciConnections } from './undici'
 
 /** Message that asks a thread to exit between two calls. */
@@ -22,9 +22,6 @@ const NATIVE: string = 'onnxruntime-node'
 const NATS: string = '@nats-io/transport-node'
 const NATS_WS: string = '@nats-io/nats-core'
 const TOKENIZERS: string = '@huggingface/tokenizers'
-
-/** Deno's and Bun's fetch keep connections open, as undici does in Node. Bun has an undici of its own, which lacks `dispatch`. */
-const usesFetch = Boolean(process.versions.deno || process.versions.bun)
 
 /** Compiled once and shared by all predictors, with the engine's optimised code. */
 let module: Promise<WebAssembly.Module> | undefined
@@ -87,7 +84,12 @@ export const platform: Platform = {
 
   importOrt: (runtime) => (runtime === NATIVE ? import(NATIVE) : import('onnxruntime-web')).catch(missing),
 
-  connect: usesFetch ? undefined : undiciConnections,
+  async connect(url, count, tls) {
+    const { bun, deno } = process.versions // their fetch keeps connections open, as undici does in Node
+    if (bun) return fetchConnections(url, fetchInBun(tls)) // it replaces undici by a stub without `dispatch`
+    if (deno && !tls) return fetchConnections(url, fetch)
+    return undiciConnections(url, count, tls)
+  },
 
   async resolve(name, servers) {
     if (servers) {
@@ -141,4 +143,9 @@ function quit(worker: Worker): Promise<unknown> {
     setTimeout(() => resolve(worker.unref()), QUIT_TIMEOUT_MS).unref()
     worker.postMessage(QUIT)
   })
+}
+
+/** Bun's fetch, which has its own option for TLS. */
+function fetchInBun({ servername: serverName, ...tls }: Tls = {}): typeof fetch {
+  return (url, init) => fetch(url, { ...init, tls: { ...tls, serverName } } as RequestInit)
 }

@@ -1,7 +1,6 @@
 /** HTTP in Node: a connection pool of undici for each server. */
 
 import type { Dispatcher, Pool } from 'undici'
-import { fetchConnections } from './fetch'
 import type { Connections, HttpReply, HttpRequest, Tls } from './platform'
 
 /** In a variable, so that bundlers do not resolve this optional package and fail. */
@@ -20,8 +19,6 @@ export async function undiciConnections(url: string, count: number, tls: Tls | u
   const { Pool, buildConnector } = await (import(UNDICI) as Promise<typeof import('undici')>)
     .catch(missing)
     .catch(advise)
-  // Bun replaces the package undici with a stub whose pools have no `dispatch`.
-  if (!('dispatch' in Pool.prototype)) return fetchConnections(url, fetchInBun(tls))
   const { origin, pathname } = new URL(url)
   const connector = buildConnector({ timeout: CONNECT_MS, ...tls })
   const connect: typeof connector = (options, made) => {
@@ -35,11 +32,6 @@ export async function undiciConnections(url: string, count: number, tls: Tls | u
   const pool = new Pool(origin, { connections: count, connect, ...times })
   const connections = new UndiciConnections(pool, pathname.replace(/\/$/, ''))
   return connections
-}
-
-/** Bun's fetch, which has its own option for TLS. */
-function fetchInBun({ servername: serverName, ...tls }: Tls = {}): typeof fetch {
-  return (url, init) => fetch(url, { ...init, tls: { ...tls, serverName } } as RequestInit)
 }
 
 function addressOf({ remoteAddress = '', remotePort }: { remoteAddress?: string; remotePort?: number }): string {

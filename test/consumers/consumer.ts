@@ -1,7 +1,7 @@
 /** A consumer: a folder outside the repository, with the packed package and real tools in its node_modules. */
 
 import { spawn } from 'node:child_process'
-import { cpSync, existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, linkSync, mkdirSync, mkdtempSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inject } from 'vitest'
@@ -16,14 +16,6 @@ export const RECIPES = join(here, 'recipes')
 export const DIGITS = '7 2 1 0'
 
 export const node = (version: 20 | 22 | 24) => join(TOOLS, `node${version}/bin/node`)
-
-/** The binary that a launcher package brings for this machine. */
-export function binary(scope: string, name: string): string {
-  const folders = readdirSync(join(TOOLS, scope)).map((folder) => join(TOOLS, scope, folder))
-  const found = folders.flatMap((folder) => [join(folder, name), join(folder, 'bin', name)]).find(existsSync)
-  if (!found) throw new Error(`${scope}: expected a binary ${name} for this machine, got ${folders}`)
-  return found
-}
 
 /**
  * Makes a consumer's folder and returns its path.

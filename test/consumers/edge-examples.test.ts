@@ -3,12 +3,13 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { findBun, findDeno } from '../../scripts/packages.js'
 import { ranBy } from '../shared/counted-elsewhere'
 import { serveGateway, type TestServer } from '../shared/http-server'
 import { LENET } from '../shared/served-process'
 import { until } from '../shared/waiting'
 import { askDigits } from './ask-digits'
-import { binary, consumer, DIGITS, TOOLS } from './consumer'
+import { consumer, DIGITS, TOOLS } from './consumer'
 import { start } from './page'
 
 const example = (name: string) => consumer([join('../../../examples', name)])
@@ -71,8 +72,8 @@ describe('durable-object, by wrangler dev', ranBy('workerd', workerd), () => {
 })
 
 describe.each([
-  ['Deno', binary('@deno', 'deno'), ['serve', '--allow-net', '--allow-env', '--host', '127.0.0.1', '--port', '0']],
-  ['Bun', binary('@oven', 'bun'), []],
+  ['Deno', findDeno() as string, ['serve', '--allow-net', '--allow-env', '--host', '127.0.0.1', '--port', '0']],
+  ['Bun', findBun() as string, []],
 ] as const)('fetch-handler in %s', (name, program, args) => {
   it('answers', ranBy(name, program), async () => {
     await Promise.all(servers.map(({ gateway }) => gateway.load('digits', model)))

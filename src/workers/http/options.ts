@@ -67,9 +67,9 @@ export interface HttpOptions {
    * changed gets no queries. `false` for models whose answers vary.
    */
   probe?: false | ProbeOptions
-  /** Used for HTTP instead of undici (Node) or the runtime's own fetch (Deno, Bun, browsers, the edge). */
+  /** Used for HTTP instead of undici (Node) or the runtime's own fetch (elsewhere). */
   fetch?: typeof globalThis.fetch
-  /** TLS settings, in Node alone. */
+  /** TLS settings, in Node, Deno and Bun. */
   tls?: Tls
   /** Called with each warning. Default: console.warn. */
   onWarning?: (text: string) => void
