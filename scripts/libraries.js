@@ -12,7 +12,7 @@ import { build } from 'esbuild'
  * globally.
  */
 export const LIBRARIES = [
-  ...['@hono/node-server', '@opentelemetry/api', 'cli-progress', 'cli-table3', 'commander', 'hono', 'hono/cors'],
+  ...['@hono/node-server', '@opentelemetry/api', 'cli-progress', 'cli-table3', 'commander'],
   ...['hono/utils/ipaddr', 'pino', 'prom-client', 'yaml'],
 ]
 

@@ -11,6 +11,7 @@ import type { Predictor } from '../predictor/predictor'
 import type { RequestEvent } from './event'
 import { type Exchange, Inference, type InferenceLimits, infer, limitsOf } from './infer'
 import { Models, type Served, type Start } from './models'
+import { AllowedOrigins, checkOrigins } from './origins'
 import { checkModel, checkOperator, mayAsk, type Principal, permitted } from './principal'
 import { errorBody, notFound, Refusal, refusalOf, unavailable } from './refusal'
 import { type Place, pathOf, placeOf, type Resource } from './routes'
@@ -24,6 +25,11 @@ export interface GatewayOptions<Model> extends Partial<InferenceLimits> {
   observe?: (event: RequestEvent) => void
   /** Chooses the W3C Trace Context of a request's queries. Default: the request's header `traceparent`, else a new one. */
   traceparent?: (request: Request) => string | undefined
+  /**
+   * Origins whose pages may call, such as 'https://example.org', or '*' for all: it answers their preflights (CORS). Default: none; POST
+   * requests of pages of other origins are refused. `false`: a server around it decides.
+   */
+  cors?: readonly string[] | false
   /** Saves what models learn; see `Store`. Default: none, and each start begins with an empty memory. */
   store?: Store
   /**
@@ -40,7 +46,7 @@ export interface GatewayOptions<Model> extends Partial<InferenceLimits> {
 }
 
 const optionNames = [
-  ...['models', 'observe', 'traceparent', 'store', 'saveEveryMs', 'server', 'onWarning', 'clock'],
+  ...['models', 'observe', 'traceparent', 'cors', 'store', 'saveEveryMs', 'server', 'onWarning', 'clock'],
   ...['maxBytes', 'maxTotalBytes', 'maxRows', 'maxRequests', 'packFrom'],
 ]
 
@@ -109,6 +115,7 @@ export function gatewayOf<Model>(
 class GatewayServer<Model> {
   readonly models: Models<Model>
   readonly #guard: Guard | undefined
+  readonly #origins: AllowedOrigins | undefined
   readonly #observe: (event: RequestEvent) => void
   readonly #clock: Clock
   readonly inference: Inference
@@ -139,9 +146,11 @@ class GatewayServer<Model> {
   constructor(options: GatewayOptions<Model>, start: Start<Model>, versionOf: (model: Model) => string, guard?: Guard) {
     checkNames('', options, optionNames)
     const { models, store, saveEveryMs = 60_000, server = {}, clock = systemClock, onWarning = console.warn } = options
+    const { cors = [] } = options
     if (typeof models !== 'object' || models === null) throw new TypeError(expected('models', 'models by name', models))
     checkNames('server', server, ['name', 'version'])
     this.#guard = guard
+    this.#origins = cors === false ? undefined : new AllowedOrigins(checkOrigins('cors', cors))
     this.#clock = clock
     const warn = guarded(onWarning)
     this.#warn = warn
@@ -162,9 +171,8 @@ class GatewayServer<Model> {
     try {
       const refused = this.#guard?.()
       if (refused) throw new Refusal(500, refused.message) // not 503: a retry would fail, too
-      const place = placeOf(request)
-      event.route = place.route
-      response = await this.#answers[place.resource](place, event)
+      const preflight = this.#origins?.admit(request)
+      response = preflight ?? (await this.#routed(request, event))
     } catch (error) {
       const refusal = refusalOf(error)
       const { cause } = refusal
@@ -172,10 +180,17 @@ class GatewayServer<Model> {
       event.error = refusal.message.slice(0, MOST_ERROR)
       response = json(errorBody(pathOf(request), refusal, event.error), refusal)
     }
+    this.#origins?.expose(request, response)
     event.status = response.status
     event.ms = this.#clock.now() - since
     this.#observe(event)
     return request.method === 'HEAD' ? new Response(null, response) : response
+  }
+
+  async #routed(request: Request, event: RequestEvent): Promise<Response> {
+    const place = placeOf(request)
+    event.route = place.route
+    return this.#answers[place.resource](place, event)
   }
 
   get #closing(): string | undefined {

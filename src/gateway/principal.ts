@@ -5,6 +5,7 @@ import type { Priority } from '../predictor/options'
 import { clientOf } from './body'
 import type { RequestEvent } from './event'
 import type { RequestChoices } from './infer'
+import { foreignOrigin } from './origins'
 import { Refusal } from './refusal'
 
 /** All priorities, the highest first. */
@@ -61,17 +62,12 @@ export function checkOperator({ principal, request }: Pick<RequestEvent, 'princi
       "the request: expected an operator's, on --admin-port or with a token that has operator: true, got another",
     )
   }
-  const origin = request.headers.get('origin')
-  if (origin === null || hostOf(origin) === hostOf(request.url)) return
+  const origin = foreignOrigin(request)
+  if (origin === undefined) return
   throw new Refusal(
     403,
     expected('Origin', "none or the server's own: pages of other origins may not change which model serves", origin),
   )
-}
-
-/** The host of a URL. Its scheme is not compared: behind a proxy with TLS, the server sees http. */
-function hostOf(url: string): string | undefined {
-  return URL.canParse(url) ? new URL(url).host : undefined
 }
 
 /** The choices of a request, with the principal's tenant, weight and priority. @throws Refusal 403 for choices that it does not permit */

@@ -158,7 +158,20 @@ describe('pages of other origins', () => {
     const other = await served.infer(json(), {
       headers: { origin: 'https://example.com', authorization: 'Bearer secret' },
     })
-    expect(other.headers.get('access-control-allow-origin')).toBeNull()
+    expect([other.status, other.headers.get('access-control-allow-origin')]).toEqual([403, null])
+    await served.stop()
+  })
+
+  it('may not ask a server without tokens that names none, and the log says so', async () => {
+    const served = await Served.start(model)
+    // As a page sends it without a preflight: its browser only hides the reply.
+    const headers = { origin: 'https://example.org', 'content-type': 'text/plain' }
+    const { status, headers: sent } = await served.infer(json(), { headers })
+    expect([status, sent.get('access-control-allow-origin')]).toEqual([403, null])
+    const line = await served.line(({ route }) => route === 'refused')
+    const reason = "Origin: expected the server's own, or one that cors (serve: --cors) lists"
+    expect(line).toMatchObject({ method: 'POST', status: 403, reason })
+    expect((await served.infer(json(), { headers: { origin: served.url } })).status).toBe(200)
     await served.stop()
   })
 })

@@ -3,38 +3,40 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { TLSSocket } from 'node:tls'
-import { Hono } from 'hono'
-import { cors } from 'hono/cors'
-import { HEADER_LENGTH, PROBE } from '../../oip/write'
+import { AllowedOrigins } from '../../gateway/origins'
+import { Refusal } from '../../gateway/refusal'
+import { pathOf } from '../../gateway/routes'
 import { readNamed } from '../files'
-import type { Connection, Handler } from './listen'
+import { type Connection, type Handler, problem } from './listen'
 import type { ServerSettings } from './options'
+import type { RefusedRequest } from './tokens'
 
-/** Headers of a reply that pages of other origins may read. */
-const EXPOSED = [HEADER_LENGTH, 'retry-after']
-/** Headers that pages of other origins may send. */
-const SENT = [
-  ...['authorization', 'content-type', 'content-encoding'],
-  ...[HEADER_LENGTH, PROBE, 'traceparent', 'tracestate'],
-  // Headers of OpenAI's JavaScript client.
-  ...['arch', 'lang', 'os', 'package-version', 'retry-count', 'runtime', 'runtime-version', 'timeout'].map(
-    (name) => `x-stainless-${name}`,
-  ),
-]
-const PREFLIGHT_S = 600
-
-/** Answers CORS preflights, and adds CORS headers to replies. @param origins  whose pages may send requests; '*' for all */
-export function withOrigins(origins: readonly string[], handle: Handler): Handler {
-  if (!origins.length) return handle
-  const app = new Hono<{ Bindings: Connection }>()
-  const origin = origins.includes('*') ? '*' : [...origins]
-  const methods = { allowMethods: ['GET', 'POST'], allowHeaders: SENT, exposeHeaders: EXPOSED, maxAge: PREFLIGHT_S }
-  app.use(cors({ origin, ...methods }))
-  app.all('*', ({ req, env }) => handle(req.raw, env))
-  app.onError((error) => {
-    throw error
-  })
-  return (request, connection) => app.fetch(request, connection)
+/**
+ * Answers CORS preflights before a token is asked for, adds CORS headers to all replies, and refuses pages of other origins.
+ *
+ * @param origins  whose pages may send requests; '*' for all
+ */
+export function withOrigins(
+  origins: readonly string[],
+  handle: Handler,
+  onRefused: (refused: RefusedRequest) => void,
+): Handler {
+  const allowed = new AllowedOrigins(origins)
+  const guarded = async (request: Request, connection: Connection) => {
+    let response: Response
+    try {
+      response = allowed.admit(request) ?? (await handle(request, connection))
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      const { status, message } = error
+      const [reason] = message.split(', got ') // a client's values must not be logged
+      onRefused({ request, status, reason, name: undefined })
+      response = problem(status, message, {}, pathOf(request))
+    }
+    allowed.expose(request, response)
+    return response
+  }
+  return (request, connection) => (request.headers.has('origin') ? guarded : handle)(request, connection)
 }
 
 /** A server's certificate, as PEM. */

@@ -3,8 +3,9 @@
  * for both.
  */
 
-import { checkText, expected } from '../../base/check'
+import { checkText } from '../../base/check'
 import { integer, number, open, option, type ValuesOf, words } from '../../base/option'
+import { checkOrigins } from '../../gateway/origins'
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
@@ -71,10 +72,5 @@ function text(field: string, value: unknown): string {
 }
 
 function origins(field: string, value: unknown): readonly string[] {
-  const list = typeof value === 'string' ? value.split(',') : value
-  const fine = (each: unknown) => each === '*' || (typeof each === 'string' && URL.canParse(each) && isOrigin(each))
-  if (Array.isArray(list) && list.length && list.every(fine)) return list
-  throw new RangeError(expected(field, "origins such as 'https://example.org', or '*'", value))
+  return checkOrigins(field, typeof value === 'string' ? value.split(',') : value)
 }
-
-const isOrigin = (text: string) => new URL(text).origin === text

@@ -129,6 +129,7 @@ class ModelServer {
       maxBytes: Math.floor(maxBody * MIB),
       maxTotalBytes: Math.floor(maxBodies * MIB),
       maxRequests: maxConnections,
+      cors: false, // `withOrigins` decides for all paths
       server: { name: 'approxifer', version },
       onWarning: (text) => log.warn(text),
     })
@@ -156,7 +157,7 @@ class ModelServer {
     const tell: Answering = (...asked) => this.#tell(asked[0], asked[1]) ?? this.#answer(...asked)
     const main: Answering = adminPort === undefined ? tell : (...asked) => this.#answer(...asked)
     const guarded = (answer: Answering, open: readonly string[]) =>
-      withOrigins(cors, withToken(this.#tokens, answer, refused, open))
+      withOrigins(cors, withToken(this.#tokens, answer, refused, open), refused)
     this.#tokens.replace(tokens)
     const options = { host, port, certificate, onError, ...limits }
     this.#listening.push(await listen(guarded(main, adminPort === undefined ? [...OPEN, PAGE] : OPEN), options))
