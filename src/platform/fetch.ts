@@ -1,10 +1,18 @@
 /** HTTP by a fetch function, for browsers and edge runtimes. In Node it costs 3 to 4 times as much as undici's pool. */
 
-import type { Connections, HttpReply } from './platform'
+import type { Connections, HttpReply, Platform } from './platform'
 
-/** @param url  of the server, without a slash at its end */
-export function fetchConnections(url: string, fetch: typeof globalThis.fetch): Connections {
+/**
+ * @param url  of the server, without a slash at its end
+ * @param whyBlocked  explains in pages why a request of the page's own `fetch` failed
+ */
+export function fetchConnections(
+  url: string,
+  fetch: typeof globalThis.fetch,
+  whyBlocked?: Platform['whyBlocked'],
+): Connections {
   return {
+    ...(whyBlocked && { whyFailed: (path, needs, signal) => whyBlocked(url + path, needs, signal) }),
     onDrop: undefined, // fetch does not report closed connections
     async request({ method, path, headers, body, mostBytes, abort }): Promise<HttpReply> {
       // A redirect would lead to another server than this worker's.

@@ -1,6 +1,7 @@
 /** What differs between runtimes. Each runtime has one file here, chosen by an export condition. */
 
 import type { Endpoint } from 'comlink'
+import type { CrossOriginNeeds } from './blocked'
 
 export type Ort = typeof import('onnxruntime-web')
 
@@ -72,6 +73,11 @@ export interface Connections {
    * @param isUsual  the server closes nearly every connection after one reply
    */
   onDrop: ((isUsual: boolean) => void) | undefined
+  /**
+   * Explains why a request failed, where the error does not: only in pages. Sends requests. @param path  of the failed request. @returns
+   * a sentence about the server; undefined if it has no explanation
+   */
+  whyFailed?(path: string, needs: CrossOriginNeeds, signal: AbortSignal): Promise<string | undefined>
   /** Drops all connections and rejects their requests. May be called twice. */
   close(): Promise<void>
 }
@@ -131,16 +137,23 @@ export interface Platform {
   readonly cores: number | undefined
   /** Set in web pages, whose cross-origin requests need permission for each non-standard header. */
   readonly isPage?: true
+  /** Set in web pages, whose errors of `fetch` have no reason: see `Connections.whyFailed`. */
+  readonly whyBlocked?: (url: string, needs: CrossOriginNeeds, signal?: AbortSignal) => Promise<string | undefined>
   coreModule(): Promise<WebAssembly.Module>
   readonly threads: boolean
   /**
    * Starts the bundled worker script, or the worker that `create` returns.
    *
-   * @param onDeath  called at most once, with the reason: it threw, exited, or sent an unreadable message
+   * @param onDeath  called at most once, with the reason: it threw, exited, or sent an unreadable message; and whether no advice about
+   *   its script would help
    * @param patient  terminating waits for the running call, since interrupting native code crashes the process; a call that takes more
    *   than seconds is left behind
    */
-  spawn(create: (() => unknown) | undefined, onDeath: (why: string) => void, patient?: boolean): Thread
+  spawn(
+    create: (() => unknown) | undefined,
+    onDeath: (why: string, isSure?: boolean) => void,
+    patient?: boolean,
+  ): Thread
   /** Inside a worker: the endpoint of the thread that started it. */
   parent(): Endpoint
   /** Reads a model from a path or URL. */
@@ -151,7 +164,11 @@ export interface Platform {
   memory(bytes: number): SharedArrayBuffer | undefined
   /** Packages that can run models on this platform. */
   readonly runtimes: readonly Runtime[]
-  /** Imports a model runtime, an optional peer dependency. @param providers  execution providers that it must have */
+  /**
+   * Imports a model runtime, an optional peer dependency. Throws or rejects with a RangeError if it is installed and cannot work here.
+   *
+   * @param providers  execution providers that it must have
+   */
   importOrt(runtime: Runtime, providers: readonly string[]): Promise<Ort>
   /**
    * Opens connections to a server, with an HTTP client that is an optional peer dependency. Absent where `fetch` is used.

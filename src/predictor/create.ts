@@ -35,7 +35,8 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const needs: Needs = { needed, least, counted, liars, needsTrusted: dependencies.sampling !== undefined }
   const { workers = needed } = given
   if (Array.isArray(workers) || isIterable(workers)) {
-    const name = (['model', 'onnx'] as const).find((each) => options[each] !== undefined)
+    const { createWorker: _, ...own } = options.onnx ?? {} // it also makes the memory's thread
+    const name = options.model !== undefined ? 'model' : Object.keys(own).length ? 'onnx' : undefined
     if (name) throw new TypeError(`${name}: expected none beside ready workers, which have theirs`)
   }
   if (Array.isArray(workers)) {

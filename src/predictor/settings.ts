@@ -35,7 +35,10 @@ export function checkOptions(options: PredictorOptions): Checked {
 }
 
 /** The part of the codec that options depend on. */
-export type Coded = Pick<Codec, 'code' | 'scheme'>
+export type Coded = Pick<Codec, 'code' | 'scheme'> & {
+  /** In a page without WebAssembly: why it has none. */
+  readonly fallback?: string | undefined
+}
 
 export type Settings = ReturnType<typeof settingsOf>
 
@@ -49,6 +52,7 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
   const { budget } = hedge || { budget: 0 }
   const choices = checkChoices(options, coded, defaultChoices(options, coded))
   checkMemory(options, coded, warn)
+  if (coded.fallback) warn(`coding and the memory run in JavaScript, which is slower: ${coded.fallback}`)
   checkUnsampled(options)
   if (options.rollout?.shadow && coded.code !== 'systematic')
     throw new RangeError(expected('rollout.shadow', '0 with the paper’s code', options.rollout.shadow))

@@ -7,13 +7,19 @@ import { buffer } from 'node:stream/consumers'
 import type { TestProject } from 'vitest/node'
 import { NatsServer, natsInstalled } from '../shared/nats-server'
 import { LENET, LENGTH, Served } from '../shared/served-process'
+import { servePolicies } from './policies'
 
 declare module 'vitest' {
   export interface ProvidedContext {
     /** Of a NATS server that speaks WebSocket; undefined where none is installed. */
     nats: string | undefined
-    /** A gateway that any page may ask, one that lets pages send a content type and no more, and one that no page may ask. */
-    http: { gateway: string; foreign: string; closed: string }
+    /**
+     * Servers by what they allow pages of other origins: a gateway that any page may call, one that pages under `policies` may call, one
+     * that no page may call; a server that allows any page a content type and no more, one that allows no header; and one that is gone.
+     */
+    http: Record<'gateway' | 'named' | 'closed' | 'foreign' | 'headless' | 'gone', string>
+    /** The server of policies.ts. */
+    policies: string
   }
 }
 
@@ -40,15 +46,32 @@ async function fronting(url: string, allowed: Record<string, string>): Promise<{
   return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
 }
 
+/** An address where nothing listens. */
+async function abandoned(): Promise<string> {
+  const { server, url } = await fronting('', {})
+  server.close()
+  return url
+}
+
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const nats = natsInstalled ? await NatsServer.start() : undefined
   project.provide('nats', nats?.wsUrl)
-  const [open, plain] = await Promise.all([Served.start([...DIGITS, '--cors', '*']), Served.start(DIGITS)])
+  const callable: string[] = []
+  const pages = await servePolicies(callable)
+  const start = (...cors: string[]) => Served.start([...DIGITS, ...cors])
+  const gateways = [start('--cors', '*'), start('--cors', pages.url), start()] as const
+  const [open, named, plain] = await Promise.all(gateways)
+  callable.push(open.url, named.url)
   const foreign = await fronting(plain.url, CONTENT_TYPE)
-  project.provide('http', { gateway: open.url, foreign: foreign.url, closed: plain.url })
+  const headless = await fronting(plain.url, { 'access-control-allow-origin': '*' })
+  const urls = { gateway: open.url, named: named.url, closed: plain.url, foreign: foreign.url, headless: headless.url }
+  project.provide('http', { ...urls, gone: await abandoned() })
+  project.provide('policies', pages.url)
   return async () => {
-    foreign.server.closeAllConnections()
-    foreign.server.close()
-    await Promise.all([nats?.stop(), open.stop(), plain.stop()])
+    for (const { server } of [foreign, headless, pages]) {
+      server.closeAllConnections()
+      server.close()
+    }
+    await Promise.all([nats?.stop(), open.stop(), named.stop(), plain.stop()])
   }
 }

@@ -32,9 +32,8 @@ const ANSWER_BYTES = 64 * 2 ** 20
 const METADATA_BYTES = 2 ** 20
 /** Status codes after which no query would be answered now. */
 const GONE = [401, 403, 404, 405, 501, 502, 503]
-/** Browsers report a CORS refusal like an unreachable server. */
-const FOR_PAGES =
-  '; a server of another origin has to allow this page’s (CORS; approxifer serve: --cors) and the header content-type'
+/** In pages the reason is known only after an examination. */
+const UNREAD = 'it sent no reply that this page may read'
 /** Codes of errors that occur before a connection is made. */
 const UNREACHED = ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT']
 /** Upper limit of a Retry-After. */
@@ -155,14 +154,17 @@ export class OipServer {
     const { traceparent } = abort
     const own = headerLength === undefined ? this.#inJson : { ...this.#inBytes, [HEADER_LENGTH]: String(headerLength) }
     const headers = traceparent === undefined ? own : { ...own, traceparent }
-    const response = await this.#request({
-      method: 'POST',
-      path: `${this.#path}/infer`,
-      headers: isProbe && !platform.isPage ? { ...headers, [PROBE]: '1' } : headers, // pages cannot send this header without a CORS permission
-      body,
-      mostBytes: REST_BYTES + answerBytes(outputs) * queries.length,
-      abort,
-    })
+    const response = await this.#request(
+      {
+        method: 'POST',
+        path: `${this.#path}/infer`,
+        headers: isProbe && !platform.isPage ? { ...headers, [PROBE]: '1' } : headers, // pages cannot send this header without a CORS permission
+        body,
+        mostBytes: REST_BYTES + answerBytes(outputs) * queries.length,
+        abort,
+      },
+      isProbe,
+    )
     if (!response.body) throw this.#error('PROTOCOL', 'sends a longer reply than its model has values', {})
     const message = await readMessage(joinedBytes(response.body), response.header(HEADER_LENGTH)).catch((error) => {
       throw this.#error('PROTOCOL', `sends a reply that is none: ${error.message}`, {})
@@ -179,27 +181,36 @@ export class OipServer {
   }
 
   #get(path: string, abort: Cancellation): Promise<HttpReply> {
-    return this.#request({
-      method: 'GET',
-      path,
-      headers: this.#headers,
-      body: undefined,
-      mostBytes: METADATA_BYTES,
-      abort,
-    })
+    const request = { method: 'GET', path, headers: this.#headers, mostBytes: METADATA_BYTES, abort } as const
+    return this.#request(request, true)
   }
 
-  #request(request: HttpRequest): Promise<HttpReply> {
+  /** @param explains  asks the server once more why a request failed, in pages; a caller's query must not wait for that */
+  #request(request: HttpRequest, explains: boolean): Promise<HttpReply> {
     const replied = (reply: HttpReply) => {
       if (reply.status === 200) return reply
       throw this.#failure(reply, request.method === 'POST')
     }
-    return this.connections.request(request).then(replied, (error) => {
+    return this.connections.request(request).then(replied, async (error) => {
+      request.abort.throwIfAborted()
+      const why = explains ? await this.#whyFailed(request) : undefined
       request.abort.throwIfAborted()
       const notSent = UNREACHED.includes(error.code ?? error.cause?.code)
       const fault = { down: true, stale: error.stale === true, notSent, cause: error }
-      throw this.#error('WORKER', `cannot be reached: ${reason(error)}${platform.isPage ? FOR_PAGES : ''}`, fault)
+      const known = why ?? (this.connections.whyFailed ? UNREAD : reason(error))
+      throw this.#error('WORKER', `cannot be reached: ${known}`, fault)
     })
+  }
+
+  #whyFailed({ method, path, abort }: HttpRequest): Promise<string | undefined> | undefined {
+    const own = Object.keys(this.wanted.headers)
+    const needs = {
+      sent: ['content-type', HEADER_LENGTH, ...own],
+      read: [HEADER_LENGTH],
+      setting: 'approxifer serve: --cors',
+      isSimple: method === 'GET' && !own.length,
+    }
+    return this.connections.whyFailed?.(path, needs, abort.signal)
   }
 
   #failure({ status, header, body }: HttpReply, isInference: boolean): ServerError {

@@ -115,7 +115,8 @@ export class HttpWorker implements ModelWorker {
     const { fetch, concurrency = MOST_CALLS, tls } = settings
     const own = fetch ? undefined : await platform.connect?.(url, concurrency, tls)
     // Wrapped in an arrow, since a browser's fetch must be called without `this`.
-    const connections = own ?? fetchConnections(url, fetch ?? ((...args) => globalThis.fetch(...args)))
+    const ofRuntime = () => fetchConnections(url, (...args) => globalThis.fetch(...args), platform.whyBlocked)
+    const connections = own ?? (fetch ? fetchConnections(url, fetch) : ofRuntime())
     return new HttpWorker(url, connections, settings, events)
   }
 

@@ -44,8 +44,8 @@ export class ModelThread {
     onDeath: (why: string) => void,
     onSilence: (text: string) => void = () => {},
   ) {
-    this.#thread = spawn(name, options, (why) => {
-      this.#fail(this.#error(why))
+    this.#thread = spawn(name, options, (why, isSure) => {
+      this.#fail(isSure ? new ApproxiferError('WORKER', `${name} ${why}`) : this.#error(why))
       onDeath(why)
     })
     const { endpoint } = this.#thread
@@ -123,7 +123,11 @@ export class ModelThread {
   }
 }
 
-function spawn(name: string, { createWorker, runtime }: ThreadSettings, onDeath: (why: string) => void): Thread {
+function spawn(
+  name: string,
+  { createWorker, runtime }: ThreadSettings,
+  onDeath: (why: string, isSure?: boolean) => void,
+): Thread {
   const checked = () => {
     const worker = createWorker?.()
     if (typeof (worker as { postMessage?: unknown } | null)?.postMessage === 'function') return worker

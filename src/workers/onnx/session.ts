@@ -22,7 +22,7 @@ export async function importOrt(options: OnnxOptions): Promise<Ort> {
   try {
     return await platform.importOrt(runtime, providersOf(options))
   } catch (error) {
-    if (error instanceof RangeError) throw asError(error, 'MODEL') // it is installed, but without this provider
+    if (error instanceof RangeError) throw asError(error, 'MODEL') // it is installed, but lacks a provider, or WebAssembly is forbidden
     const todo = `${runtime} cannot be imported; install it beside approxifer (npm install ${runtime})`
     throw new ApproxiferError('MODEL', `${todo}: ${(error as Error).message}`, { cause: error })
   }
@@ -43,10 +43,21 @@ export async function openSession(ort: Ort, model: ModelFile, options: OnnxOptio
     session = await ort.InferenceSession.create(own(model.bytes), settings)
   } catch (error) {
     const where = options.providers ? ` with providers ${executionProviders} of ${runtime}` : ''
+    const why = await unfetched(options)
+    if (why) throw new ApproxiferError('MODEL', `the runtime cannot be loaded from ${why}`, { cause: error })
     throw asError(error, 'MODEL', `the model cannot be loaded${where}: `)
   }
   if (session.inputMetadata) return session
   await session.release().catch(() => {})
   const todo = `npm install ${runtime}@latest`
   throw new ApproxiferError('MODEL', `${runtime}: expected >= ${OLDEST}, got ${ort.env.versions.common}; ${todo}`)
+}
+
+/** Why a page cannot load the runtime's files from the URLs of `wasmPaths`: the runtime itself does not say. */
+async function unfetched({ wasmPaths }: OnnxOptions): Promise<string | undefined> {
+  const urls = typeof wasmPaths === 'object' ? Object.values(wasmPaths) : wasmPaths === undefined ? [] : [wasmPaths]
+  for (const url of urls) {
+    const why = await platform.whyBlocked?.(String(url), { isSimple: true })
+    if (why) return `'${url}': ${why}`
+  }
 }

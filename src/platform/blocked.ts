@@ -1,0 +1,113 @@
+/** Why a page's request failed. Browsers tell scripts only "Failed to fetch", lest a page explores its user's network. */
+
+/** What a server must allow pages of other origins, besides their origin. */
+export interface CrossOriginNeeds {
+  /** Headers of requests that need a permission. */
+  readonly sent?: readonly string[]
+  /** Headers of replies that are read. */
+  readonly read?: readonly string[]
+  /** The setting of our own server that allows an origin. */
+  readonly setting?: string
+  /** Whether the failed request needed no permission for a header. */
+  readonly isSimple?: boolean
+}
+
+/**
+ * Explains in a sentence about its server why requests to a URL fail, by one or two more requests: a HEAD request of mode `no-cors`
+ * succeeds at a server that answers without CORS headers, one of mode `cors` at a server that allows the page's origin.
+ *
+ * @returns undefined if the URL is none, or the server allows such requests by now
+ */
+export async function whyBlocked(
+  source: string,
+  needs: CrossOriginNeeds = {},
+  signal?: AbortSignal,
+): Promise<string | undefined> {
+  const { location, origin: page } = globalThis
+  if (!URL.canParse(source, location?.href)) return undefined
+  const { protocol, origin, href } = new URL(source, location?.href)
+  const isOwn = origin === page
+  const init = { method: 'HEAD', cache: 'no-store', credentials: 'omit', ...(signal && { signal }) } as const
+  const answers = (mode: 'cors' | 'no-cors') =>
+    fetch(href, { ...init, mode }).then(
+      () => true,
+      () => false,
+    )
+  const violations = policyViolations('connect-src', [origin, protocol])
+  const isReached = await answers('no-cors')
+  if (!isReached) await reported()
+  violations.stop()
+  if (violations.found) {
+    const allowed = isOwn ? "'self'" : origin === 'null' ? protocol : origin
+    return `the Content-Security-Policy forbids it: connect-src must list ${allowed}`
+  }
+  if (!/^https?:/.test(protocol)) return undefined
+  if (isReached) {
+    const isAllowed = isOwn || (await answers('cors'))
+    if (isAllowed && (isOwn || needs.isSimple)) return undefined
+    const what = isAllowed ? `allows pages of ${page}, but not what they send` : `does not allow pages of ${page}`
+    return `a server answers there, and ${what} (CORS): ${demand(page, needs)}`
+  }
+  if (protocol === 'http:' && location?.protocol === 'https:') {
+    return 'browsers forbid http to a page of https (mixed content): the server needs https'
+  }
+  const policies = [
+    !isOwn && ', or it forbids other origins (Cross-Origin-Resource-Policy)',
+    typeof document === 'undefined' && ', or connect-src does not list it', // WebKit reports no violations in workers
+  ]
+  return `no server answers there: it is down, its address or certificate is wrong${policies.filter(Boolean).join('')}`
+}
+
+function demand(page: string, { sent = [], read = [], setting }: CrossOriginNeeds): string {
+  const headers = [
+    `Access-Control-Allow-Origin: ${page}`,
+    sent.length && `Access-Control-Allow-Headers: ${sent.join(', ')}`,
+    read.length && `Access-Control-Expose-Headers: ${read.join(', ')}`,
+  ]
+  const own = setting === undefined ? '' : ` (${setting} ${page})`
+  return `its replies must have ${headers.filter(Boolean).join('; ')}${own}`
+}
+
+/** The smallest WebAssembly module. */
+const SMALLEST = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0)
+
+/** @throws RangeError if there is WebAssembly, and the Content-Security-Policy of the page, or of a worker's script, forbids it */
+export function checkCompiles(): void {
+  if (typeof WebAssembly !== 'object') return
+  try {
+    new WebAssembly.Module(SMALLEST)
+  } catch (cause) {
+    const text = "the Content-Security-Policy forbids WebAssembly: script-src must list 'wasm-unsafe-eval'"
+    throw new RangeError(text, { cause })
+  }
+}
+
+/**
+ * Watches for violations of the page's Content-Security-Policy, which only events tell.
+ *
+ * @param blocked  the origin of the URL and its scheme, as in `URL.protocol`. Default: any URL
+ */
+export function policyViolations(
+  directive: string,
+  [origin, scheme]: readonly string[] = [],
+): { readonly found: boolean; stop(): void } {
+  let found = false
+  const listen = (event: Event) => {
+    const { blockedURI, effectiveDirective, disposition } = event as SecurityPolicyViolationEvent
+    const isIts = origin === undefined || blockedURI.startsWith(origin) || `${blockedURI}:` === scheme
+    found ||= isIts && effectiveDirective === directive && disposition === 'enforce'
+  }
+  globalThis.addEventListener?.('securitypolicyviolation', listen)
+  return {
+    get found() {
+      return found
+    },
+    stop: () => globalThis.removeEventListener?.('securitypolicyviolation', listen),
+  }
+}
+
+/** Browsers report a violation in a task of its own, Firefox a millisecond after the error. */
+const REPORT_MS = 20
+
+/** Resolves when violations that belong to an earlier error have been reported. */
+export const reported = () => new Promise<void>((resolve) => setTimeout(resolve, REPORT_MS))
