@@ -104,6 +104,7 @@ export class MemoryServer {
   async #open(of: number, { core: kind, signature, learned, criterion, memory }: MemoryPlan): Promise<ServedMemory> {
     const warn = (text: string) => this.#send([{ is: 'warning', of, text }])
     const core = await loadCore(kind === 'js' ? { prefer: 'js' } : {})
+    if (core.fallback) warn(`the thread of the memory runs in JavaScript, which is slower: ${core.fallback}`)
     const make = (learned: MemoryPlan['learned']) =>
       new Experience(core, signature, { criterion, memory, learned, warn })
     let experience: Experience

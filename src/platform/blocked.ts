@@ -12,6 +12,9 @@ export interface CrossOriginNeeds {
   readonly isSimple?: boolean
 }
 
+/** Hosts of this machine, which are as secure as https. */
+const LOOPBACK = /^(localhost|.+\.localhost|127\..+|\[::1\])$/
+
 /**
  * Explains in a sentence about its server why requests to a URL fail, by one or two more requests: a HEAD request of mode `no-cors`
  * succeeds at a server that answers without CORS headers, one of mode `cors` at a server that allows the page's origin.
@@ -25,7 +28,7 @@ export async function whyBlocked(
 ): Promise<string | undefined> {
   const { location, origin: page } = globalThis
   if (!URL.canParse(source, location?.href)) return undefined
-  const { protocol, origin, href } = new URL(source, location?.href)
+  const { protocol, hostname, origin, href } = new URL(source, location?.href)
   const isOwn = origin === page
   const init = { method: 'HEAD', cache: 'no-store', credentials: 'omit', ...(signal && { signal }) } as const
   const answers = (mode: 'cors' | 'no-cors') =>
@@ -48,14 +51,17 @@ export async function whyBlocked(
     const what = isAllowed ? `allows pages of ${page}, but not what they send` : `does not allow pages of ${page}`
     return `a server answers there, and ${what} (CORS): ${demand(page, needs)}`
   }
-  if (protocol === 'http:' && location?.protocol === 'https:') {
-    return 'browsers forbid http to a page of https (mixed content): the server needs https'
-  }
-  const policies = [
-    !isOwn && ', or it forbids other origins (Cross-Origin-Resource-Policy)',
-    typeof document === 'undefined' && ', or connect-src does not list it', // WebKit reports no violations in workers
+  const isMixed = protocol === 'http:' && location?.protocol === 'https:'
+  const mixed = 'http is forbidden in a page of https (mixed content)'
+  if (isMixed && !LOOPBACK.test(hostname)) return `${mixed}: the server needs https`
+  const reasons = [
+    'it is down',
+    'its address or certificate is wrong',
+    !isOwn && 'other origins may not reach it (Cross-Origin-Resource-Policy, or a permission for the local network)',
+    isMixed && mixed, // forbidden by WebKit, but not by Chromium and Firefox
+    typeof document === 'undefined' && 'connect-src does not list it', // WebKit reports no violations in workers
   ]
-  return `no server answers there: it is down, its address or certificate is wrong${policies.filter(Boolean).join('')}`
+  return `no server answers there: ${reasons.filter(Boolean).join(', or ')}`
 }
 
 function demand(page: string, { sent = [], read = [], setting }: CrossOriginNeeds): string {

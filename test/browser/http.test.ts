@@ -30,7 +30,7 @@ const HEADERS =
 const DEMAND = `its replies must have Access-Control-Allow-Origin: ${origin}`
 const CLOSED = `a server answers there, and does not allow pages of ${origin} (CORS): ${DEMAND}`
 const GONE =
-  'no server answers there: it is down, its address or certificate is wrong, or it forbids other origins (Cross-Origin-Resource-Policy)'
+  'no server answers there: it is down, or its address or certificate is wrong, or other origins may not reach it (Cross-Origin-Resource-Policy, or a permission for the local network)'
 
 it('the error of a server names it, says whether it is gone or allows no pages, and what it must send', async () => {
   const failed = async (url: string) => {

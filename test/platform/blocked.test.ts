@@ -15,11 +15,15 @@ function page(url: string): void {
 
 it('a server of http is told from one that is gone in a page of https, which may not call it (mixed content)', async () => {
   page('https://page.example/app/')
-  const mixed = 'browsers forbid http to a page of https (mixed content): the server needs https'
-  expect(await whyBlocked('http://server.example/v2')).toBe(mixed)
+  const mixed = 'http is forbidden in a page of https (mixed content)'
+  expect(await whyBlocked('http://server.example/v2')).toBe(`${mixed}: the server needs https`)
+  for (const host of ['127.0.0.1:81', 'localhost', 'app.localhost', '[::1]:81']) {
+    expect(await whyBlocked(`http://${host}/v2`)).toMatch(`no server answers there: it is down`) // most browsers allow it
+    expect(await whyBlocked(`http://${host}/v2`)).toContain(mixed)
+  }
   expect(await whyBlocked('https://server.example/v2')).toMatch(/^no server answers there: .*Cross-Origin/)
   expect(await whyBlocked('model.onnx')).toBe(
-    'no server answers there: it is down, its address or certificate is wrong',
+    'no server answers there: it is down, or its address or certificate is wrong',
   )
 })
 

@@ -215,7 +215,8 @@ export class OipServer {
 
   #failure({ status, header, body }: HttpReply, isInference: boolean): ServerError {
     const text = body?.length ? readError(joinedBytes(body)) : ''
-    const says = `answers ${status}${text && `: ${text}`}`
+    // A page sees of a redirect nothing but a status of 0.
+    const says = status ? `answers ${status}${text && `: ${text}`}` : 'answers with a redirect, which is not followed'
     const after = header('retry-after')
     const retryMs = retryMsOf(after, header('date'))
     if (status === 429) return this.#error('OVERLOADED', says, { busy: 'surely', notSent: true, retryMs })
