@@ -1,12 +1,11 @@
 /** Browsers, and runtimes that support Web Workers. */
 
 import type { Endpoint } from 'comlink'
-import { checkCompiles, policyViolations, reported, whyBlocked } from './blocked'
 import type { Platform, Thread } from './platform'
+import { checkCompiles, policyViolations, reported } from './policy'
 
 /** Browsers do not tell which of these it was. */
 const UNLOADED = 'could not load its script: it, or a file that it imports, is missing or no JavaScript'
-
 const FORBIDDEN = "could not load its script: the page's Content-Security-Policy forbids it (worker-src, or script-src)"
 const UNTYPED =
   'the page requires trusted types: pass onnx.createWorker: () => new Worker(policy.createScriptURL(' +
@@ -16,7 +15,11 @@ const IS_UNTYPED = /TrustedScriptURL|Sink type mismatch/
 export const platform: Platform = {
   isPage: true,
 
-  whyBlocked,
+  whyBlocked: (...asked) =>
+    import('./blocked').then(
+      ({ whyBlocked }) => whyBlocked(...asked),
+      () => undefined, // a page without a network may not get the file
+    ),
 
   get cores() {
     return globalThis.navigator?.hardwareConcurrency
@@ -69,7 +72,7 @@ export const platform: Platform = {
 
   async read(source) {
     const response = await fetch(source).catch(async (cause) => {
-      const why = await whyBlocked(String(source), { isSimple: true })
+      const why = await platform.whyBlocked?.(String(source), { isSimple: true })
       throw why === undefined ? cause : new Error(why, { cause })
     })
     if (!response.ok) throw new Error(`${source} answered ${response.status}`)

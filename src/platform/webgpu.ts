@@ -1,7 +1,7 @@
 /** Browsers, with the larger runtime that supports WebGPU and WebNN; used only by the script `approxifer/worker.webgpu`. */
 
-import { checkCompiles } from './blocked'
 import type { Platform } from './platform'
+import { checkCompiles } from './policy'
 import { platform as web } from './web'
 
 export const platform: Platform = {
