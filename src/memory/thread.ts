@@ -2,6 +2,7 @@
 
 import type { Clock } from '../base/clock'
 import { ApproxiferError } from '../base/errors'
+import { afterRunning } from '../base/standstill'
 import type { DeviationState } from '../base/stats'
 import type { Thread } from '../platform/platform'
 import type { Graded } from './calibration'
@@ -137,7 +138,7 @@ export class MemoryThread {
       const id = this.#expect<'taken'>((reply, error) => (reply ? resolve(reply.taken) : reject(error)))
       this.order({ is: 'take', of, id })
     })
-    const stop = this.#clock.after(TAKE_MS, () => this.#fail(`has not saved within ${TAKE_MS} ms`), true)
+    const stop = afterRunning(this.#clock, TAKE_MS, () => this.#fail(`has not saved within ${TAKE_MS} ms`), true)
     this.#hold(1)
     return taken.finally(() => {
       stop()
@@ -172,7 +173,7 @@ export class MemoryThread {
   #start(): Thread {
     const thread = this.#spawn((why) => this.#fail(why))
     thread.hold(this.#waiting > 0)
-    this.#stopStart = this.#clock.after(START_MS, () => this.#fail(`said nothing within ${START_MS} ms`), true)
+    this.#stopStart = afterRunning(this.#clock, START_MS, () => this.#fail(`said nothing within ${START_MS} ms`), true)
     thread.endpoint.addEventListener('message', (event) => {
       const reports = ordersIn<Report>((event as MessageEvent).data)
       if (!reports) return

@@ -85,7 +85,7 @@ export class PooledAttempt implements Attempt {
   }
 
   get comparable(): boolean {
-    return this.batch?.comparable ?? true
+    return this.batch ? this.batch.comparable && !this.batch.stood : true
   }
 
   settle(outcome: AttemptOutcome, now: number): void {
@@ -133,6 +133,8 @@ export class Batch {
   startedAt = Number.NaN
   /** The best outcome so far; `cancelled`: only of unwanted attempts; `refused`: the worker did not begin. */
   best: 'cancelled' | 'refused' | 'failed' | 'answered' = 'cancelled'
+  /** Whether this process stood still meanwhile, so that its time shows nothing of the worker. */
+  stood = false
   /** Whether the worker crashed or hung with it. */
   isDown = false
   /** Whether several attempts were lost together, which counts as one failure. */

@@ -144,11 +144,18 @@ export class Execution {
     } catch (error) {
       return this.#failed(batch, attempt, asError(error, 'PROTOCOL'))
     }
-    const now = this.#options.clock.now()
+    const now = this.#ended(batch)
     batch.best = 'answered'
     batch.slot.member.counts.answered++
     attempt.settle({ kind: 'answered', answer }, now)
     this.#left(batch, now, attempt)
+  }
+
+  /** One of its attempts has an outcome. @returns the time */
+  #ended(batch: Batch): number {
+    const now = this.#options.clock.now()
+    batch.stood ||= this.#watchdog.stoodMs(batch.slot, batch.startedAt, now) > 0
+    return now
   }
 
   #failed(batch: Batch, attempt: PooledAttempt, error: ApproxiferError, lost?: FailedOutcome['lost']): void {
@@ -158,7 +165,7 @@ export class Execution {
     const { isGone, isFree } = batch.slot.member
     // A worker that says both that it is gone and that it is free would be asked again at once, for ever.
     if (isRefused && (!isGone || isFree)) return this.#refused(batch, attempt, error)
-    const now = this.#options.clock.now()
+    const now = this.#ended(batch)
     const slot = batch.slot
     const { counts, slots, state } = slot.member
     const isSingle = batch.attempts.length === 1
@@ -226,7 +233,10 @@ export class Execution {
     const { speeds } = this.#options
     const ms = now - batch.startedAt
     const isLate =
-      batch.phase === 'running' && batch.comparable && ms / batch.factor > (member.speed.ms ?? speeds.typicalMs)
+      batch.phase === 'running' &&
+      batch.comparable &&
+      !batch.stood &&
+      ms / batch.factor > (member.speed.ms ?? speeds.typicalMs)
     // A late refusal counts as silence: otherwise a machine could hold up queries at no cost.
     const isUnreached =
       batch.best === 'cancelled' || batch.best === 'refused' || (batch.best === 'failed' && member.state === 'leaving')
@@ -253,8 +263,12 @@ export class Execution {
   }
 
   /** Learns from the time of a run how long one attempt takes alone. @param isLate  it took longer than expected */
-  #learn({ slot, attempts, phase, measured, best, factor, comparable }: Batch, ms: number, isLate: boolean): void {
-    if (best === 'refused') return
+  #learn(
+    { slot, attempts, phase, measured, best, factor, comparable, stood }: Batch,
+    ms: number,
+    isLate: boolean,
+  ): void {
+    if (best === 'refused' || stood) return
     const { member } = slot
     const { serviceTimes, scaling } = this.#options.speeds
     if (phase !== 'ahead') serviceTimes.add(ms / attempts.length, attempts.length)

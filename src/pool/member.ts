@@ -129,6 +129,9 @@ export class WorkerSlot {
   /** Its index among slots that may get a next batch, or undefined. */
   place: number | undefined
   unwatch: (() => void) | undefined
+  /** When the watchdog's timer is due, and whether it was late the last time. Set by the watchdog. */
+  watchedAt = Number.POSITIVE_INFINITY
+  isWatchedLate = false
   /** How long its machine was silent about an unanswered attempt, if that was longer than usual. */
   silentMs = 0
   /** It seems to hang; its replies are read before it is restarted. */

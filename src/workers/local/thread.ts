@@ -4,7 +4,9 @@ import { type Remote, releaseProxy, wrap } from 'comlink'
 import { platform } from '#platform'
 import type { Abort } from '../../base/abort'
 import { expected } from '../../base/check'
+import { systemClock } from '../../base/clock'
 import { ApproxiferError, asError } from '../../base/errors'
+import { afterRunning } from '../../base/standstill'
 import type { TensorList } from '../../base/tensor'
 import type { Thread } from '../../platform/platform'
 import type { ModelFile } from '../onnx/model-file'
@@ -62,7 +64,8 @@ export class ModelThread {
     const failed = new Promise<never>((_, reject) => {
       this.#fail = reject
     })
-    const late = setTimeout(() => this.#fail(this.#error(`did not start within ${startMs} ms`)), startMs)
+    const fail = () => this.#fail(this.#error(`did not start within ${startMs} ms`))
+    const forget = afterRunning(systemClock, startMs, fail)
     const { outputs, inputShapes, wasmPaths, providers, runtime } = options // only options that can be cloned between threads
     try {
       const onnx = { outputs, inputShapes, wasmPaths, providers, runtime }
@@ -77,7 +80,7 @@ export class ModelThread {
       throw why
     } finally {
       this.#hello.stop()
-      clearTimeout(late)
+      forget()
     }
   }
 

@@ -3,6 +3,7 @@
 import { CallOptions, Cancellation } from '../../base/abort'
 import { ApproxiferError, asError } from '../../base/errors'
 import { flawOf } from '../../base/payload'
+import { afterRunning } from '../../base/standstill'
 import { median } from '../../base/stats'
 import type { TensorList } from '../../base/tensor'
 import type { ModelWorker } from '../worker'
@@ -263,18 +264,18 @@ export class Responder {
    * Restarts the worker when the oldest running inference takes longer than `hangMs`. One timer serves all: when it fires, it is set anew
    * for the oldest one then.
    */
-  #watch(): void {
+  #watch(stoodMs = 0): void {
     const { clock, hangMs } = this.settings
     const [oldest] = this.#running.values()
     if (this.#unwatch || !oldest || this.#state === 'closed') return
-    const left = oldest.startedAt + hangMs - clock.now()
-    const look = () => {
+    const left = oldest.startedAt + hangMs + stoodMs - clock.now()
+    const look = (stoodMs: number) => {
       this.#unwatch = undefined
       const [first] = this.#running.values()
-      if (!first || first.startedAt + hangMs > clock.now()) this.#watch()
+      if (!first || first.startedAt + hangMs + stoodMs > clock.now()) this.#watch(stoodMs)
       else this.worker.restart?.(`did not answer within ${hangMs} ms`)
     }
-    this.#unwatch = clock.after(Math.max(0, left), look, true)
+    this.#unwatch = afterRunning(clock, Math.max(0, left), look, true)
   }
 }
 

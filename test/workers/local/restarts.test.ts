@@ -176,7 +176,7 @@ describe('7. restarts', () => {
       await exited[starts - 1]
       await new Promise((resolve) => setImmediate(resolve)) // let the death be heard
     }
-    const waits = delays.mock.calls.map(([, ms]) => ms).filter((ms) => ms !== 50_000 && ms !== 2000) // startMs, hello
+    const waits = delays.mock.calls.map(([, ms]) => ms).filter((ms) => ms !== 12_500 && ms !== 2000) // a quarter of startMs, hello
     const growing = Array.from({ length: 10 }, (_, n) => 100 * 2 ** n)
     expect(waits).toEqual([...growing, 60_000, 60_000, 60_000])
     await worker.close()
