@@ -119,6 +119,28 @@ describe('a worker of this machine, which stood still as well', () => {
   })
 })
 
+it('a call that is sent before the heartbeats of the standstill are read does not count as lost', async () => {
+  const clock = new VirtualClock()
+  const fleet = new MemoryFleet()
+  const worker = new HandWorker('a')
+  const { machine } = await fleet.machine({ workers: [worker], name: 'm', clock, key: false, onWarning() {} })
+  const feed = fleet.workers({ clock, onWarning() {} })
+  const predictor = await createPredictor({ workers: feed, hedge: false, testing: { clock }, onWarning() {} })
+  await pass(clock, 2000)
+  const beat = fleet.hub.said.findLast(({ to }) => to.startsWith('heartbeat/'))
+  const given = predictor.predict(query(1))
+  await pass(clock, 1)
+  const link = fleet.hub.open()
+  for (let i = 0; beat && i < 80; i++) link.say(beat.to, beat.bytes.slice())
+  await pass(clock, 1)
+  worker.calls[0].answer()
+  await pass(clock, 10)
+  expect((await given).status).toBe('exact')
+  expect(predictor.stats().workers.map(({ failed }) => failed)).toEqual([0])
+  await predictor.close()
+  await machine.close()
+})
+
 describe('the thread of the memory, which stood still as well', () => {
   const plan = { core: 'js', signature, criterion: { kind: 'within', within: 1 }, memory: {}, learned: undefined }
   const opened = (clock: VirtualClock) => {

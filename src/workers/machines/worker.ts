@@ -45,11 +45,16 @@ interface SentCall {
   lastSequence: number
   /** Whether the query was sent `once` or `again`; `never`: no one listened at the worker's address. */
   sent: 'once' | 'again' | 'never'
+  /** When it was sent the last time. */
+  sentAt: number
   /** Heartbeats in a row, since it was sent, that reported no open call at the worker. */
   idleBeats: number
 }
 
-/** After more such heartbeats the call was lost on its way. */
+/**
+ * After more such heartbeats the call was lost on its way, provided as many intervals have passed: a process that was stopped, or a page that was
+ * frozen, reads all heartbeats of that time at once, and has sent new calls before.
+ */
 const IDLE_BEATS = 2
 /** How long a signed worker may still send a heartbeat after a notice that no one listens at its address, since that notice may be forged. */
 const UNHEARD_MS = 250
@@ -151,6 +156,7 @@ export class MachineWorker implements ModelWorker {
     if (refusal) return Promise.reject(refusal)
     const { clock, expireMs } = this.#gateway.settings
     const { traceparent } = options
+    const now = clock.now()
     const sent: SentCall = {
       call: new OpenCall(query, abort, () => this.#aborted(sent)),
       conversation: this.#converse(
@@ -158,10 +164,11 @@ export class MachineWorker implements ModelWorker {
         () => this.#neverReceived(sent),
       ),
       parts: assemblyOf(this.signature.outputs),
-      expiresAt: clock.now() + expireMs,
+      expiresAt: now + expireMs,
       traceparent: isTraceparent(traceparent) ? traceparent : undefined,
       lastSequence: 0,
       sent: 'once',
+      sentAt: now,
       idleBeats: 0,
     }
     this.#calls.add(sent)
@@ -246,7 +253,7 @@ export class MachineWorker implements ModelWorker {
     for (const sent of [...this.#calls]) {
       if (isNewWay) this.#resend(sent)
       else if (beat.open) sent.idleBeats = 0
-      else if (++sent.idleBeats > IDLE_BEATS) {
+      else if (++sent.idleBeats > IDLE_BEATS && this.lastSeenAt - sent.sentAt > IDLE_BEATS * beat.everyMs) {
         this.#done(sent, new ApproxiferError('WORKER', `${this.name} lost its call`))
       }
     }
@@ -323,7 +330,8 @@ export class MachineWorker implements ModelWorker {
   /** Sends a call again after a reconnection. If the worker still has the query it runs it once. */
   #resend(sent: SentCall): void {
     if (sent.call.settled) return this.#done(sent, DROPPED)
-    Object.assign(sent, { idleBeats: 0, sent: 'again' } satisfies Partial<SentCall>)
+    const sentAt = this.#gateway.settings.clock.now()
+    Object.assign(sent, { idleBeats: 0, sentAt, sent: 'again' } satisfies Partial<SentCall>)
     this.#send(sent)
   }
 
