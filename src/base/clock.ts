@@ -1,5 +1,7 @@
 /** An interface to time, so that tests can simulate it: nothing else in the package reads the system's time. */
 
+import { PageTimers } from './page-timers'
+
 export interface Clock {
   /** Milliseconds since some fixed moment. */
   now(): number
@@ -17,9 +19,13 @@ export interface Clock {
 /** Exists in Node, Deno and Bun, not in browsers. */
 const { setImmediate } = globalThis as { setImmediate?: (f: () => void) => unknown }
 
+const { document } = globalThis as { document?: Document }
+const pageTimers = document && new PageTimers(document)
+
 export const systemClock: Clock = {
   now: () => performance.now(),
   after(ms, f, quiet = false) {
+    if (pageTimers) return pageTimers.after(ms, f)
     const timer = setTimeout(f, ms)
     if (quiet && typeof timer === 'object') timer.unref()
     return () => clearTimeout(timer)

@@ -5,6 +5,7 @@
 
 import { joined } from '../base/arrays'
 import { outOfRange } from '../base/check'
+import { systemClock } from '../base/clock'
 import type { ElementType } from '../base/element'
 import { flattened, type JsonElements } from './element-list'
 import { elementTypeOf } from './elements'
@@ -81,7 +82,7 @@ function typeOf({ datatype }: DataHolder): ElementType {
 
 /** Gives the event loop a turn. */
 export function turn(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve))
+  return new Promise((resolve) => void systemClock.after(0, resolve))
 }
 
 /** Concatenates byte arrays; a single one is returned as it is. */
