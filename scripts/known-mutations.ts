@@ -223,7 +223,7 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'an ejected worker has two trials at once',
     file: 'pool/roster.ts',
-    from: 'if (machine === refused || slots.busy || !member.isFree) continue',
+    from: 'if (member === refused || slots.busy || !member.isFree) continue',
     to: 'if (machine === refused || !slots || !member.isFree) continue',
     tests: ['trust/liars.slow', 'pool/slots'],
   },

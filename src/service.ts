@@ -265,7 +265,8 @@ export class Tried implements Apart {
   get downs(): number {
     let downs = 0
     for (const { outcome } of this.attempts)
-      if (outcome?.kind === 'failed' && outcome.lost) downs += outcome.lost === 'shared' ? 0.5 : 1
+      if (outcome?.kind === 'failed' && outcome.lost && outcome.blame !== 'nobody')
+        downs += outcome.lost === 'shared' ? 0.5 : 1
     return downs
   }
 

@@ -8,6 +8,7 @@ function none(what: string): never {
 
 export const platform: Platform = {
   cores: undefined,
+  connections: 6, // in each request, or in all requests of a Durable Object (Cloudflare's limits)
   coreModule: async () => {
     throw new Error('WebAssembly is not compiled from bytes on this runtime')
   },

@@ -162,6 +162,11 @@ export interface Platform {
   files?(folder: string): Files
   /** Allocates shared memory; undefined if the runtime has none. */
   memory(bytes: number): SharedArrayBuffer | undefined
+  /**
+   * Requests that may wait for a reply at a time, all servers together; the runtime holds further ones back. Absent where each server has a
+   * limit of its own, or none.
+   */
+  readonly connections?: number
   /** Packages that can run models on this platform. */
   readonly runtimes: readonly Runtime[]
   /**

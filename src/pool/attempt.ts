@@ -39,7 +39,10 @@ export type AttemptOutcome<A = unknown> =
 export interface FailedOutcome {
   readonly kind: 'failed'
   readonly error: ApproxiferError
-  /** `payload`: no worker would answer it. `nobody`: the worker was taken away, was too busy to begin, or none may take it. */
+  /**
+   * `payload`: no worker would answer it. `nobody`: the worker was taken away, was too busy to begin, had to give up its connection, or none may
+   * take it.
+   */
   readonly blame: 'worker' | 'payload' | 'nobody'
   /**
    * `down`: the worker crashed or hung while this was its only attempt. `shared`: it crashed, and has slots for several, so that it does not show

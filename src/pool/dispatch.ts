@@ -8,7 +8,6 @@ import type { Clock } from '../base/clock'
 import { nobodysFault, type PooledAttempt } from './batch'
 import { Execution, type ExecutionOptions } from './execution'
 import { Forecast } from './forecast'
-import type { Machine } from './machine'
 import type { Member, WorkerSlot } from './member'
 import { Packing } from './packing'
 import { QUICK_MS } from './pipeline'
@@ -88,6 +87,7 @@ export class Dispatcher {
     this.#phase = 'closed'
     this.#unplan?.()
     this.execution.pipeline.close()
+    this.execution.connections.close()
   }
 
   /** Sends queued attempts to free slots. @param now  nothing that was queued since is refused: its owner does not have the attempt yet */
@@ -116,6 +116,7 @@ export class Dispatcher {
     }
     if (this.#phase !== 'idle') return // closed by an owner's callback
     this.#waiting.isAny = this.#queue.needed > 0
+    if (this.#queue.needed && this.#roster.lacksConnections) this.execution.connections.awaited()
     if (passedOver || this.#unplan) this.#plan(passedOver)
   }
 
@@ -165,12 +166,12 @@ export class Dispatcher {
   #strandedFor(member: Member): PooledAttempt | undefined {
     const isStranded = (attempt: PooledAttempt) => {
       if (!attempt.mayGoTo(member.identity)) return false
-      let refused: Machine | undefined // a machine with thousands of workers is checked once
+      let refused: Member | undefined // a machine with thousands of workers is checked once
       for (const other of this.#roster.members.values()) {
-        if (other.state !== 'ready' || other.machine === refused) continue
+        if (other.state !== 'ready' || refused?.isBeside(other)) continue
         if (!this.#speeds.isFaster(other.speed, member.speed)) continue
         if (attempt.mayGoTo(other.identity)) return false
-        refused = other.machine
+        refused = other
       }
       return true
     }

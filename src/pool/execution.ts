@@ -6,6 +6,7 @@ import { ApproxiferError, asError } from '../base/errors'
 import type { Payload } from '../base/payload'
 import type { Attempt, FailedOutcome } from './attempt'
 import { Batch, CANCELLED, type Join, nobodysFault, PooledAttempt, send } from './batch'
+import { ConnectionWatch } from './connection-watch'
 import type { Member, WorkerSlot } from './member'
 import { Pipeline } from './pipeline'
 import type { Queue } from './queue'
@@ -46,6 +47,7 @@ export interface ExecutionOptions {
 
 export class Execution {
   readonly pipeline: Pipeline
+  readonly connections: ConnectionWatch
   readonly #watchdog: Watchdog
   readonly #options: ExecutionOptions
   /** Workers that were slow or failed, the next one to be tested first; and when that is due. */
@@ -53,8 +55,10 @@ export class Execution {
   #triedAt = 0
 
   constructor(options: ExecutionOptions) {
-    const { clock, hangMs, lateMs } = options
+    const { clock, hangMs, lateMs, roster } = options
     this.#options = options
+    const giveUp = (slot: WorkerSlot, why: string) => this.#hung(slot, why, 'nobody')
+    this.connections = new ConnectionWatch({ clock, roster, hangMs, lateMs, giveUp })
     this.pipeline = new Pipeline(clock, lateMs, (late) => this.#takeBackAll(late))
     this.#watchdog = new Watchdog(clock, hangMs, (slot, why) => this.#hung(slot, why))
   }
@@ -158,7 +162,13 @@ export class Execution {
     return now
   }
 
-  #failed(batch: Batch, attempt: PooledAttempt, error: ApproxiferError, lost?: FailedOutcome['lost']): void {
+  #failed(
+    batch: Batch,
+    attempt: PooledAttempt,
+    error: ApproxiferError,
+    lost?: FailedOutcome['lost'],
+    blame: FailedOutcome['blame'] = error.code === 'OVERLOADED' ? 'nobody' : 'worker',
+  ): void {
     // It was given up or taken back, or the pool is closed.
     if (!batch.has(attempt)) return this.#heardOf(batch)
     const isRefused = error.code === 'OVERLOADED'
@@ -184,7 +194,7 @@ export class Execution {
       return this.#askAgain(batch, attempt, now)
     } else {
       if (!isRefused) counts[error.code === 'PROTOCOL' ? 'rejected' : 'failed']++
-      attempt.settle({ kind: 'failed', error, blame: isRefused ? 'nobody' : 'worker', lost }, now)
+      attempt.settle({ kind: 'failed', error, blame, lost }, now)
     }
     this.#left(batch, now, attempt)
   }
@@ -351,7 +361,7 @@ export class Execution {
   }
 
   /** Restarts a worker, if that is possible. Otherwise it counts as slow until it answers, however fast it was. */
-  #hung(slot: WorkerSlot, why: string): void {
+  #hung(slot: WorkerSlot, why: string, blame?: FailedOutcome['blame']): void {
     const { member } = slot
     const { worker } = member
     try {
@@ -369,7 +379,7 @@ export class Execution {
     }
     const error = new ApproxiferError('WORKER', `${worker.name} ${why}`)
     const lost = worker.restart ? 'down' : 'silent'
-    for (const attempt of open) this.#failed(batch, attempt, error, lost)
+    for (const attempt of open) this.#failed(batch, attempt, error, lost, blame)
   }
 
   /** Attempts in a worker's other slots are not to blame for its restart. */

@@ -15,12 +15,14 @@ export class Identities {
   readonly #machines = new Map<string, Machine>()
   /** Machines without workers, the one that left earliest first. */
   readonly #left = new Map<string, Machine>()
+  /** For workers that share connections: a machine for each limit. */
+  readonly connected = new Map<ModelWorker['connections'], Machine>()
   /** How many have a worker that may take attempts. */
   usable = 0
   /** The same of the user's own. */
   readonly trusted = { size: 0, usable: 0 }
 
-  /** @returns what its slots count in: a trusted worker's are its own, since another may claim its identity */
+  /** @returns what its slots count in: a trusted worker's are its own, since another may claim its identity; those of workers that share connections count together */
   add(worker: ModelWorker): Machine {
     const identity = identityOf(worker)
     const machine = this.#machines.get(identity) ?? this.#left.get(identity) ?? new Machine()
@@ -29,7 +31,15 @@ export class Identities {
     if (machine.trusted && !machine.workers.size) this.trusted.size++
     this.#machines.set(identity, machine)
     machine.add(worker)
+    const { connections } = worker
+    if (connections) return this.#sharing(connections)
     return worker.trusted ? new Machine() : machine
+  }
+
+  #sharing(connections: ModelWorker['connections']): Machine {
+    const machine = this.connected.get(connections) ?? new Machine(connections)
+    this.connected.set(connections, machine)
+    return machine
   }
 
   /** @param worker  one that may take no attempts any more */

@@ -32,6 +32,9 @@ export class Machine {
   /** Pauses since its last answer. */
   #pauses = 0
 
+  /** @param connections  the limit that its workers share, if the runtime limits connections: of any identities */
+  constructor(readonly connections?: ModelWorker['connections']) {}
+
   /** A worker that the user started or named has all of its slots at once; one that announced itself has not, nor have several of one machine. */
   add(worker: ModelWorker): void {
     this.workers.add(worker)
@@ -39,12 +42,17 @@ export class Machine {
   }
 
   get limit(): number {
-    return this.earns ? this.#earned : Number.POSITIVE_INFINITY
+    return this.earns ? this.#earned : (this.connections?.most ?? Number.POSITIVE_INFINITY)
   }
 
   /** How many more slots it may use; negative after it has lost some. */
   get room(): number {
-    return this.limit - this.taken
+    return this.connections ? this.connections.free : this.limit - this.taken
+  }
+
+  /** Whether another of its workers may be in the list of free ones. Workers of many machines share connections: there the fastest is chosen from all. */
+  get mayList(): boolean {
+    return this.connections ? this.room > 0 : this.listed < this.room
   }
 
   /** Whether it must be remembered once its last worker has left, since a new machine would be treated differently. */

@@ -102,6 +102,11 @@ export class Member {
     return !this.rest?.isOn && this.worker.free
   }
 
+  /** Whether both are of one machine, and their slots count together. */
+  isBeside({ identity, machine }: Member): boolean {
+    return identity === this.identity && machine === this.machine
+  }
+
   get isGone(): boolean {
     return this.worker.gone === true
   }

@@ -55,12 +55,12 @@ export class Roster {
 
   /** The first ejected one that is idle and will do; the others come before it the next time. */
   findEjected(mayTake: (identity: Identity) => boolean): Member | undefined {
-    let refused: Machine | undefined // one that has thousands of names is asked about once
+    let refused: Member | undefined // a machine that has thousands of names is asked about once
     for (const member of this.#ejected) {
-      const { machine, slots, identity } = member
-      if (machine === refused) continue
-      if (machine.room < 1 || !mayTake(identity)) refused = machine
-      if (machine === refused || slots.busy || !member.isFree) continue
+      const { machine, slots } = member
+      if (refused?.isBeside(member)) continue
+      if (machine.room < 1 || !mayTake(member.identity)) refused = member
+      if (member === refused || slots.busy || !member.isFree) continue
       this.#ejected.delete(member)
       this.#ejected.add(member)
       return member
@@ -194,9 +194,9 @@ export class Roster {
 
   /** What a machine may take may have changed: that is counted, and as many of its workers are among the free ones. */
   #adjust(machine: Machine): void {
-    const { waiting, room } = machine
+    const { waiting } = machine
     this.capacity.recount(machine)
-    for (let { first } = waiting; first && machine.listed < room; first = waiting.first) {
+    for (let { first } = waiting; first && machine.mayList; first = waiting.first) {
       waiting.remove(first.place as number)
       first.place = undefined
       machine.listed++
@@ -258,6 +258,8 @@ export class Roster {
 
   /** Takes the fastest worker with a free slot out, until it is listed again. */
   takeFastest(): Member | undefined {
+    // A connection may have been given back while no query waited for it.
+    for (const machine of this.identities.connected.values()) if (machine.waiting.size) this.#adjust(machine)
     for (let entry = this.#free.pop(); entry; entry = this.#free.pop()) {
       const { member, stamp } = entry
       if (stamp !== member.stamp) continue
@@ -267,8 +269,21 @@ export class Roster {
       if (hasRoom && member.isFree) return member
       // It is not asked again: what says now one thing, now the other would be asked for ever.
       if (hasRoom) this.#move(member, member.isGone ? 'gone' : 'down')
+      else member.machine.connections?.wait(this.#connected)
       this.#list(member)
     }
+  }
+
+  /** Whether a runtime's limit of connections keeps workers from more calls. */
+  get lacksConnections(): boolean {
+    for (const { room } of this.identities.connected.values()) if (room < 1) return true
+    return false
+  }
+
+  /** A connection is free. */
+  readonly #connected = () => {
+    for (const machine of this.identities.connected.values()) this.#adjust(machine)
+    this.freed()
   }
 
   /** Members, and those that left while they have attempts. */

@@ -8,6 +8,7 @@ import { checkBoolean, checkFunction, checkInteger, checkString, expected, isObj
 import { asError } from '../base/errors'
 import type { Warn } from '../base/notices'
 import type { Signature, TensorList } from '../base/tensor'
+import type { ConnectionLimit } from './connection-limit'
 import { checkSpecs, type ModelWorker } from './worker'
 
 type Optional<T> = T | undefined
@@ -24,6 +25,7 @@ const TEXT = optional('a string', (value) => typeof value === 'string')
 const MS = optional('milliseconds', (value) => Number.isFinite(value) && (value as number) >= 0)
 const COUNT = optional('an integer >= 1', (value) => Number.isSafeInteger(value) && (value as number) >= 1)
 const FUNCTION = optional('a function', (value) => typeof value === 'function')
+const CONNECTIONS = optional('a limit of connections', (value) => typeof (value as ConnectionLimit).wait === 'function')
 const PROBED = optional('an object', isObject)
 const SCALES = optional('numbers', (value) => Array.isArray(value) && value.every(isNumber))
 const HINTS = optional('an object for each output', (value) => Array.isArray(value) && value.every(isObject))
@@ -100,6 +102,10 @@ export class CheckedWorker implements ModelWorker {
 
   get modelId(): Optional<string> {
     return this.#read('modelId', (worker) => worker.modelId, TEXT)
+  }
+
+  get connections(): ModelWorker['connections'] {
+    return this.#read('connections', (worker) => worker.connections, CONNECTIONS)
   }
 
   get interruptible(): Optional<boolean> {

@@ -6,6 +6,7 @@ import type { OutputHints } from '../base/output-kind'
 import type { Probed } from '../base/saved'
 import type { AnyTensor, Signature, TensorList, TensorSpec } from '../base/tensor'
 import { isOpen, isShapeOf, isVector, shownShape, size } from '../base/tensor'
+import type { ConnectionLimit } from './connection-limit'
 import type { SequenceAxes } from './sequence'
 
 /** Smallest size in bytes of a query for which shared memory is faster than a copy. */
@@ -79,6 +80,11 @@ export interface ModelWorker {
   readonly slots?: number
   /** Whether `infer` would accept another call now. */
   readonly free: boolean
+  /**
+   * The connections that it shares with other workers, where the runtime allows only a few at a time: an open call takes one. Queries wait
+   * in the predictor while none is free. Default: it has connections of its own.
+   */
+  readonly connections?: Pick<ConnectionLimit, 'most' | 'free' | 'wait'> | undefined
   /**
    * Whether an abort stops its work. True: calls are also aborted when another worker has answered first, which frees the worker.
    * False: calls are never aborted. Default: calls are aborted only where nobody needs the answer.

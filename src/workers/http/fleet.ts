@@ -60,6 +60,8 @@ class HttpFleet {
   #isAsleep = false
   /** Whether a warning has reported that only models of another signature are left. */
   #isStuck = false
+  /** Whether a warning has reported that the runtime allows too few connections. */
+  #isLimited = false
 
   constructor(settings: HttpSettings, urls: readonly string[], source?: AsyncIterable<EndpointChange>) {
     const { clock, warn, timeoutMs, probe } = settings
@@ -115,8 +117,22 @@ class HttpFleet {
   }
 
   #startSome(): void {
+    this.#compareConnections()
     for (const server of this.#toStart.splice(0, AT_ONCE)) void this.#start(server)
     if (this.#toStart.length) this.#settings.clock.after(0, () => this.#startSome())
+  }
+
+  /** Warns once if the servers could be called more often at a time than the runtime allows. */
+  #compareConnections(): void {
+    const { connections, concurrency, warn } = this.#settings
+    const { size } = this.#servers
+    if (!connections || this.#isLimited || size * (concurrency ?? 1) <= connections.most) return
+    this.#isLimited = true
+    const calls = concurrency === undefined ? '' : ` with ${concurrency} ${concurrency === 1 ? 'call' : 'calls'} each`
+    const { most } = connections
+    warn(
+      `${size} HTTP servers${calls}, but this runtime allows ${most} connections at a time: queries wait for a free one`,
+    )
   }
 
   async #start(server: FleetServer): Promise<void> {

@@ -11,6 +11,11 @@ const LEAST_BACKOFF_MS = 100
 const MOST_BACKOFF_MS = 10_000
 /** Time limit for the readiness request, which is slow only where a server still computes an aborted call. */
 const READY_MS = 5000
+/**
+ * First time limit of a server that is down, doubled with each try, where the runtime limits connections: a server that hangs holds the
+ * connection of its check for so long.
+ */
+const FIRST_TRY_MS = 1000
 /** Failed calls in a row after which a server is examined. */
 const MOST_FAILURES = 3
 /** Shortest time between examinations that are due to closed connections, for a server that closes nearly every connection. */
@@ -282,21 +287,27 @@ export class Health {
   }
 
   async #ask(check: Checking): Promise<ApproxiferError | undefined> {
+    const { clock, connections, timeoutMs } = this.settings
+    const mostMs = connections && check.down ? FIRST_TRY_MS * 2 ** check.down.tries : Number.POSITIVE_INFINITY
     try {
-      await this.#within(READY_MS, check, async (abort) => {
+      await this.#within(Math.min(READY_MS, mostMs), check, async (abort) => {
         await this.server.ready(abort)
-        this.#readyAt = this.settings.clock.now()
+        this.#readyAt = clock.now()
       })
-      if (check.whole) await this.#within(this.settings.timeoutMs, check, (abort) => this.model.inspect(abort))
+      if (check.whole) await this.#within(Math.min(timeoutMs, mostMs), check, (abort) => this.model.inspect(abort))
     } catch (thrown) {
       return asError(thrown, 'WORKER', `${this.server.name}: `)
     }
   }
 
   async #within(ms: number, { cut }: Checking, ask: (abort: Cancellation) => Promise<void>): Promise<void> {
+    const { connections } = this.settings
+    const release = connections && (await connections.acquireForCheck(cut))
     const text = `${this.server.name} has not answered for ${ms} ms`
     this.#after(ms, () => cut.abort(new ServerError('WORKER', text, { down: true })))
-    await orAborted(cut, ask(cut))
+    const asked = ask(cut)
+    if (release) asked.then(release, release)
+    await orAborted(cut, asked)
   }
 
   #pass({ whole }: Checking): void {

@@ -72,6 +72,8 @@ export function faultOf(error: unknown): Readonly<ServerFault> {
 /** Aborts a call, and carries the caller's W3C Trace Context. */
 export interface ServerCall extends Cancellation {
   readonly traceparent?: string | undefined
+  /** Gives back the connection that the call holds, where connections are limited. */
+  release?: (() => void) | undefined
 }
 
 export class OipServer {

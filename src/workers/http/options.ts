@@ -18,6 +18,7 @@ import { type Clock, systemClock } from '../../base/clock'
 import { guarded } from '../../base/notices'
 import type { QueryTensors } from '../../base/tensor'
 import type { Tls } from '../../platform/platform'
+import { connectionLimit } from '../connection-limit'
 
 export interface ProbeOptions {
   /** As for `predict`. Default: fixed numbers from 0 to 1; integers 0 and 1; dynamic lengths are 8. */
@@ -119,6 +120,7 @@ export function checkHttpOptions(options: HttpOptions) {
     healthMs: checkInteger('healthMs', options.healthMs ?? 3000, 1, MOST_MS),
     warn: guarded(checkFunction('onWarning', onWarning)),
     clock: options.clock ?? systemClock,
+    connections: connectionLimit(),
   }
 }
 

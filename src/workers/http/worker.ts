@@ -10,6 +10,7 @@ import type { Probed } from '../../base/saved'
 import type { Signature, TensorList } from '../../base/tensor'
 import { fetchConnections } from '../../platform/fetch'
 import type { Connections } from '../../platform/platform'
+import type { ConnectionLimit } from '../connection-limit'
 import { checkUrl, nameOf } from '../remote/endpoints'
 import { LossReports } from '../remote/fleet'
 import type { ModelIdentity } from '../remote/model'
@@ -122,6 +123,10 @@ export class HttpWorker implements ModelWorker {
 
   get slots(): number {
     return Math.min(this.#allowance.limit, this.#window?.limit ?? Number.POSITIVE_INFINITY)
+  }
+
+  get connections(): HttpSettings['connections'] {
+    return this.#settings.connections
   }
 
   get signature(): Signature {
@@ -243,7 +248,8 @@ export class HttpWorker implements ModelWorker {
   /** Sends a call and returns each query's outcome. The server's health is updated before the outcomes are returned. */
   async #outcomes(queries: readonly TensorList[], call: ServerCall): Promise<ServerReply['outcomes']> {
     this.#open.add(call)
-    const { clock } = this.#settings
+    const { clock, connections } = this.#settings
+    if (connections?.free) call.release = connections.take() // now, so that the pool sees that it is taken
     const since = clock.now()
     const measured = this.#window?.begin(since, queries.length)
     let answered = false
@@ -301,15 +307,30 @@ export class HttpWorker implements ModelWorker {
   async #askOnce(queries: readonly TensorList[], abort: ServerCall): Promise<ServerReply['outcomes']> {
     let outcomes: ServerReply['outcomes']
     try {
-      outcomes = await this.model.infer(queries, abort)
+      outcomes = await this.#send(queries, abort)
     } catch (error) {
       if (!faultOf(error).stale || abort.aborted || (await this.health.examine())) throw error
-      outcomes = await this.model.infer(queries, abort)
+      outcomes = await this.#send(queries, abort)
     }
     const error = await this.health.verify()
     if (error) throw new ApproxiferError('WORKER', error.message)
     if (queries.length === 1 && outcomes[0] instanceof Error) throw outcomes[0]
     this.health.answered()
     return outcomes
+  }
+
+  #send(queries: readonly TensorList[], call: ServerCall): Promise<ServerReply['outcomes']> {
+    const { connections } = this.#settings
+    return connections ? this.#sendOn(connections, queries, call) : this.model.infer(queries, call)
+  }
+
+  async #sendOn(connections: ConnectionLimit, ...[queries, call]: Parameters<ServedModel['infer']>) {
+    call.release ??= await connections.acquire(call)
+    try {
+      return await this.model.infer(queries, call)
+    } finally {
+      call.release?.()
+      call.release = undefined
+    }
   }
 }

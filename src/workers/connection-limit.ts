@@ -1,0 +1,102 @@
+/**
+ * Shares the connections of a runtime that allows only a few at a time. Such a runtime holds further requests back without an error, so
+ * that their wait there would count as the server's slowness.
+ */
+
+import { platform } from '#platform'
+import type { Cancellation } from '../base/abort'
+
+/** Health checks hold at most this share of the connections, since a server that hangs holds the connection of its check for seconds. */
+const MOST_CHECKS = 0.5
+
+export class ConnectionLimit {
+  #open = 0
+  #checks = 0
+  readonly #waiting = new Set<() => void>()
+  readonly #waitingChecks = new Set<() => void>()
+
+  /** @param most  requests that may be open at a time */
+  constructor(readonly most: number) {}
+
+  get free(): number {
+    return this.most - this.#open
+  }
+
+  /** Takes a connection. @returns gives it back; further calls have no effect */
+  take(): () => void {
+    this.#open++
+    let isHeld = true
+    return () => {
+      if (!isHeld) return
+      isHeld = false
+      this.#open--
+      this.#serve()
+    }
+  }
+
+  /** Calls `f` once when a connection is free, in turn. A function that waits already keeps its turn. */
+  wait(f: () => void): void {
+    this.#waiting.add(f)
+  }
+
+  /** Waits for a connection and takes it. @returns gives it back @throws the reason of the abort */
+  acquire(abort: Cancellation): Promise<() => void> {
+    return this.#acquire(abort, this.#waiting, () => this.take())
+  }
+
+  /** As `acquire`, for a health check. */
+  acquireForCheck(abort: Cancellation): Promise<() => void> {
+    return this.#acquire(abort, this.#waitingChecks, () => {
+      const release = this.take()
+      this.#checks++
+      return () => {
+        this.#checks--
+        release()
+      }
+    })
+  }
+
+  async #acquire(abort: Cancellation, queue: Set<() => void>, take: () => () => void): Promise<() => void> {
+    abort.throwIfAborted()
+    return new Promise((resolve, reject) => {
+      const start = () => {
+        forget()
+        resolve(take())
+      }
+      const forget = abort.listen(() => {
+        queue.delete(start)
+        reject(abort.reason)
+      })
+      queue.add(start)
+      this.#serve()
+    })
+  }
+
+  #serve(): void {
+    while (this.free > 0) {
+      const mayCheck = this.#checks < MOST_CHECKS * this.most
+      const [check] = mayCheck ? this.#waitingChecks : []
+      const [call] = this.#waiting
+      const next = check ?? call
+      if (!next) return
+      this.#waitingChecks.delete(next)
+      this.#waiting.delete(next)
+      next()
+    }
+  }
+}
+
+let latest: { isCurrent: () => boolean; limit: ConnectionLimit } | undefined
+
+/**
+ * The limit that all HTTP servers share that are called by the current request or Durable Object. undefined where the runtime has no such
+ * limit.
+ */
+export function connectionLimit(): ConnectionLimit | undefined {
+  const { connections, thisRequest } = platform
+  if (connections === undefined) return undefined
+  if (latest?.isCurrent()) return latest.limit
+  const limit = new ConnectionLimit(connections)
+  if (thisRequest) latest = { isCurrent: thisRequest(), limit }
+  return limit
+}

@@ -1,0 +1,60 @@
+import { expect, it } from 'vitest'
+import { Cancellation } from '../../src/base/abort'
+import { ConnectionLimit } from '../../src/workers/connection-limit'
+
+/** Requests and checks that tell when they have their connection. */
+function open(most: number) {
+  const limit = new ConnectionLimit(most)
+  const started: string[] = []
+  const ask = async (name: string, how: 'acquire' | 'acquireForCheck' = 'acquire', abort = new Cancellation()) => {
+    const release = await limit[how](abort)
+    started.push(name)
+    return release
+  }
+  return { limit, started, ask, check: (name: string, abort?: Cancellation) => ask(name, 'acquireForCheck', abort) }
+}
+
+const tick = () => new Promise((resolve) => setTimeout(resolve))
+
+it('further requests wait in turn; giving a connection back twice counts once', async () => {
+  const { limit, started, ask } = open(2)
+  const releases = [await ask('a'), await ask('b')]
+  const waiting = [ask('c'), ask('d')]
+  await tick()
+  expect(started).toEqual(['a', 'b'])
+  releases[0]()
+  releases[0]()
+  await tick()
+  expect(started).toEqual(['a', 'b', 'c'])
+  releases[1]()
+  for (const release of await Promise.all(waiting)) release()
+  expect(limit.free).toBe(2)
+})
+
+it('checks go first, and hold at most half of the connections, since servers that hang hold them for long', async () => {
+  const { started, ask, check } = open(4)
+  await Promise.all([check('1'), check('2')])
+  const third = check('3')
+  const release = await ask('a')
+  await ask('b')
+  void ask('c')
+  await tick()
+  expect(started).toEqual(['1', '2', 'a', 'b'])
+  release()
+  await tick()
+  expect(started).toEqual(['1', '2', 'a', 'b', 'c']) // a third check still waits
+  void third
+})
+
+it('a request that is aborted while it waits leaves its turn to the next', async () => {
+  const { started, ask } = open(1)
+  const release = await ask('a')
+  const abort = new Cancellation()
+  const aborted = ask('b', 'acquire', abort)
+  void ask('c')
+  abort.abort(new Error('left'))
+  await expect(aborted).rejects.toThrow('left')
+  release()
+  await tick()
+  expect(started).toEqual(['a', 'c'])
+})
