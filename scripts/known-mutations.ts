@@ -224,7 +224,7 @@ export const knownMutations: readonly KnownMutation[] = [
     name: 'an ejected worker has two trials at once',
     file: 'pool/roster.ts',
     from: 'if (member === refused || slots.busy || !member.isFree) continue',
-    to: 'if (machine === refused || !slots || !member.isFree) continue',
+    to: 'if (member === refused || !slots || !member.isFree) continue',
     tests: ['trust/liars.slow', 'pool/slots'],
   },
   {

@@ -6,7 +6,10 @@
 import { platform } from '#platform'
 import type { Cancellation } from '../base/abort'
 
-/** Health checks hold at most this share of the connections, since a server that hangs holds the connection of its check for seconds. */
+/**
+ * Health checks hold at most this share of the connections while calls wait, and else all but one, since a server that hangs holds the
+ * connection of its check for seconds.
+ */
 const MOST_CHECKS = 0.5
 
 export class ConnectionLimit {
@@ -74,13 +77,11 @@ export class ConnectionLimit {
 
   #serve(): void {
     while (this.free > 0) {
-      const mayCheck = this.#checks < MOST_CHECKS * this.most
-      const [check] = mayCheck ? this.#waitingChecks : []
-      const [call] = this.#waiting
-      const next = check ?? call
-      if (!next) return
-      this.#waitingChecks.delete(next)
-      this.#waiting.delete(next)
+      const mostChecks = this.#waiting.size ? MOST_CHECKS * this.most : Math.max(1, this.most - 1)
+      const queue = this.#waitingChecks.size && this.#checks < mostChecks ? this.#waitingChecks : this.#waiting
+      if (!queue.size) return
+      const [next] = queue
+      queue.delete(next)
       next()
     }
   }
