@@ -3,8 +3,8 @@
  * that their wait there would count as the server's slowness.
  */
 
-import { platform } from '#platform'
 import type { Cancellation } from '../base/abort'
+import type { Platform } from '../platform/platform'
 
 /**
  * Health checks hold at most this share of the connections while calls wait, and else all but one, since a server that hangs holds the
@@ -93,8 +93,10 @@ let latest: { isCurrent: () => boolean; limit: ConnectionLimit } | undefined
  * The limit that all HTTP servers share that are called by the current request or Durable Object. undefined where the runtime has no such
  * limit.
  */
-export function connectionLimit(): ConnectionLimit | undefined {
-  const { connections, thisRequest } = platform
+export function connectionLimit({
+  connections,
+  thisRequest,
+}: Pick<Platform, 'connections' | 'thisRequest'>): ConnectionLimit | undefined {
   if (connections === undefined) return undefined
   if (latest?.isCurrent()) return latest.limit
   const limit = new ConnectionLimit(connections)

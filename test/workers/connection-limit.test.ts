@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { Cancellation } from '../../src/base/abort'
-import { ConnectionLimit } from '../../src/workers/connection-limit'
+import { ConnectionLimit, connectionLimit } from '../../src/workers/connection-limit'
 
 /** Requests and checks that tell when they have their connection. */
 function open(most: number) {
@@ -60,4 +60,23 @@ it('a request that is aborted while it waits leaves its turn to the next', async
   release()
   await tick()
   expect(started).toEqual(['a', 'c'])
+})
+
+it('each Durable Object of an isolate has a limit of its own, since none may wake what waits in another', () => {
+  let current = 'one'
+  const thisRequest = () => {
+    const own = current
+    return () => current === own
+  }
+  const runtime = { connections: 6, thisRequest }
+  const limit = connectionLimit(runtime)
+  expect(connectionLimit(runtime)).toBe(limit)
+  current = 'other'
+  expect(connectionLimit(runtime)).not.toBe(limit)
+})
+
+it('a runtime without such a limit has none, and one that does not tell its requests apart shares none', () => {
+  expect(connectionLimit({})).toBeUndefined()
+  const [one, other] = [connectionLimit({ connections: 6 }), connectionLimit({ connections: 6 })]
+  expect(one).not.toBe(other)
 })

@@ -120,7 +120,7 @@ export function checkHttpOptions(options: HttpOptions) {
     healthMs: checkInteger('healthMs', options.healthMs ?? 3000, 1, MOST_MS),
     warn: guarded(checkFunction('onWarning', onWarning)),
     clock: options.clock ?? systemClock,
-    connections: connectionLimit(),
+    connections: connectionLimit(platform),
   }
 }
 
