@@ -9,6 +9,7 @@ import { parentPort, Worker } from 'node:worker_threads'
 // @ts-expect-error its types are declared beside a file of another name
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs'
 import core from '../../build/core-bytes.js'
+import { fetchConnections } from './fetch'
 import { files } from './node-files'
 import type { Platform, Thread, Tls } from './platform'
 import { missing, undiciConnections } from './undici'
