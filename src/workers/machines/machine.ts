@@ -67,7 +67,7 @@ export class ServingMachine implements MachineService, MachineState {
 
   private constructor(link: Link, settings: MachineSettings, key: KeyPair | undefined, macs: Macs | undefined) {
     const { workers, name } = settings
-    this.identity = key?.identity ?? `${name}-${randomToken()}`
+    this.identity = key?.identity ?? `${name}-anonymous-${randomToken()}` // always longer than a key, which it must not look like
     this.signed = key !== undefined
     this.#link = link
     this.#settings = settings

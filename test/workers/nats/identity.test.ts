@@ -130,14 +130,18 @@ describe.skipIf(!natsInstalled)('a machine on NATS', () => {
       )
   })
 
-  it('without a key is a worker elsewhere', async () => {
-    const fleet = fleets.newName()
-    const { names } = await machine(fleet, 2, { key: false })
-    const predictor = await createPredictor({ workers: natsWorkers(fleets.url, { fleet }) })
-    fleets.end(() => predictor.close())
-    expect((await predictor.predict(Float32Array.of(3, 1))).output.y.data[0]).toBe(6)
-    expect(predictor.stats().workers.map(({ worker }) => worker)).toEqual(names)
-  })
+  // With the random part, a name of ten characters made an identity as long as a key, and its heartbeats were refused.
+  it.each([undefined, ...['a', 'a name of ten', 'ten-digits', 'z'.repeat(100)]])(
+    'without a key is a worker elsewhere, by the name %s',
+    async (name) => {
+      const fleet = fleets.newName()
+      const { names } = await machine(fleet, 2, name === undefined ? { key: false } : { key: false, name })
+      const predictor = await createPredictor({ workers: natsWorkers(fleets.url, { fleet }) })
+      fleets.end(() => predictor.close())
+      expect((await predictor.predict(Float32Array.of(3, 1))).output.y.data[0]).toBe(6)
+      expect(predictor.stats().workers.map(({ worker }) => worker)).toEqual(names)
+    },
+  )
 
   it('that only sends again what another one said, or says that it is another one, does not join', async () => {
     const { name, service, changes, theirs } = await fleets.start([new HandWorker('a')])
