@@ -98,8 +98,7 @@ export function connectionLimit({
   thisRequest,
 }: Pick<Platform, 'connections' | 'thisRequest'>): ConnectionLimit | undefined {
   if (connections === undefined) return undefined
-  if (latest?.isCurrent()) return latest.limit
-  const limit = new ConnectionLimit(connections)
-  if (thisRequest) latest = { isCurrent: thisRequest(), limit }
-  return limit
+  if (!thisRequest) return new ConnectionLimit(connections) // a request may not wake another one
+  if (!latest?.isCurrent()) latest = { isCurrent: thisRequest(), limit: new ConnectionLimit(connections) }
+  return latest.limit
 }
