@@ -258,8 +258,11 @@ export class Roster {
 
   /** Takes the fastest worker with a free slot out, until it is listed again. */
   takeFastest(): Member | undefined {
-    // A connection may have been given back while no query waited for it.
-    for (const machine of this.identities.connected.values()) if (machine.waiting.size) this.#adjust(machine)
+    for (const machine of this.identities.connected.values()) {
+      if (!machine.waiting.size) continue
+      if (machine.room > 0) this.#adjust(machine) // a connection was given back while no query waited for it
+      else machine.connections?.wait(this.#connected)
+    }
     for (let entry = this.#free.pop(); entry; entry = this.#free.pop()) {
       const { member, stamp } = entry
       if (stamp !== member.stamp) continue

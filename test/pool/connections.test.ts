@@ -1,6 +1,7 @@
 /** Workers that share a few connections: what waits for one waits in the queue, and calls that hang give theirs up. */
 
 import { expect, it } from 'vitest'
+import { Cancellation } from '../../src/base/abort'
 import type { Payload } from '../../src/base/payload'
 import { Pool } from '../../src/pool/pool'
 import { VirtualClock } from '../../src/testing/virtual-clock'
@@ -90,6 +91,20 @@ it('two pools take turns at one connection', async () => {
   }
   expect(turns).toEqual(['1', '2', '4', '3', '5'])
   expect(limit.free).toBe(1)
+})
+
+it('a query that waits begins when a health check gives back the connection that it took from the last call', async () => {
+  const { limit, workers, put, pass } = open(['a'], new ConnectionLimit(1))
+  put(1)
+  const check = limit.acquireForCheck(new Cancellation())
+  workers[0].runs[0].answer()
+  await pass(0)
+  const release = await check
+  const [attempt] = put(2)
+  await pass(MS)
+  expect(attempt.phase).toBe('queued')
+  release()
+  expect(attempt.phase).toBe('running')
 })
 
 it('calls that hang give up all connections while queries wait, blame nobody, and their worker gets nothing until it is free', async () => {
