@@ -261,12 +261,15 @@ export class Tried implements Apart {
     return this.attempts.filter(({ outcome }) => outcome?.kind === 'failed' && outcome.blame !== 'nobody').length
   }
 
-  /** How many workers died during this query. A worker that ran other queries at that time counts half, since one of them may be the cause. */
+  /**
+   * How many workers died during this query. A worker that ran other queries at that time counts half, since one of them may be the cause. A worker
+   * that had to give up its connection counts half, since it may only have been slow.
+   */
   get downs(): number {
     let downs = 0
     for (const { outcome } of this.attempts)
-      if (outcome?.kind === 'failed' && outcome.lost && outcome.blame !== 'nobody')
-        downs += outcome.lost === 'shared' ? 0.5 : 1
+      if (outcome?.kind === 'failed' && outcome.lost)
+        downs += outcome.lost === 'shared' || outcome.blame === 'nobody' ? 0.5 : 1
     return downs
   }
 

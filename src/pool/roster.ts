@@ -260,7 +260,8 @@ export class Roster {
   takeFastest(): Member | undefined {
     for (const machine of this.identities.connected.values()) {
       if (!machine.waiting.size) continue
-      if (machine.room > 0) this.#adjust(machine) // a connection was given back while no query waited for it
+      if (machine.room > 0)
+        this.#adjust(machine) // a connection was given back while no query waited for it
       else machine.connections?.wait(this.#connected)
     }
     for (let entry = this.#free.pop(); entry; entry = this.#free.pop()) {

@@ -4,6 +4,7 @@ import { expect, it } from 'vitest'
 import { Cancellation } from '../../src/base/abort'
 import type { Payload } from '../../src/base/payload'
 import { Pool } from '../../src/pool/pool'
+import { Tried } from '../../src/service'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { ConnectionLimit } from '../../src/workers/connection-limit'
 import { accept, answerOf, BatchWorker, failureOf, MS, row, runsOf } from '../shared/batch-worker'
@@ -161,4 +162,15 @@ it('after a stall of the thread replies that wait to be read come before calls a
   clock.after(1, () => workers[0].runs[0].answer())
   await pass(10 * LATE_MS)
   expect(answerOf(attempt)?.[0]).toBe(2)
+})
+
+it('a query whose calls have given up four connections counts as what hangs its workers, as after two that hung', async () => {
+  const { put, pass } = open(['a', 'b'])
+  const attempts = put(1, 2)
+  put(3)
+  await pass(3 * LATE_MS + 1)
+  const tried = new Tried()
+  for (const attempt of attempts) tried.add(attempt)
+  expect(attempts.map(failureOf)).toEqual(Array(2).fill(expect.objectContaining({ lost: 'silent' })))
+  expect(tried).toMatchObject({ downs: 1, failures: 0 })
 })
