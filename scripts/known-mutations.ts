@@ -363,7 +363,7 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'a query that takes down workers of several slots is not to blame',
     file: 'service.ts',
-    from: "outcome.lost === 'shared' ? 0.5 : 1",
+    from: "outcome.lost === 'shared' || outcome.blame === 'nobody' ? 0.5 : 1",
     to: "outcome.lost === 'shared' ? 0 : 1",
     tests: ['layers/hedge'],
   },
