@@ -20,12 +20,15 @@ export interface Clock {
 const { setImmediate } = globalThis as { setImmediate?: (f: () => void) => unknown }
 
 const { document } = globalThis as { document?: Document }
-const pageTimers = document && new PageTimers(document)
+let pageTimers: PageTimers | undefined // made on first use, so that bundlers may leave it out
 
 export const systemClock: Clock = {
   now: () => performance.now(),
   after(ms, f, quiet = false) {
-    if (pageTimers) return pageTimers.after(ms, f)
+    if (document) {
+      pageTimers ??= new PageTimers(document)
+      return pageTimers.after(ms, f)
+    }
     const timer = setTimeout(f, ms)
     if (quiet && typeof timer === 'object') timer.unref()
     return () => clearTimeout(timer)
