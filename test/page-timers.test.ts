@@ -1,7 +1,7 @@
 /** A hidden page, whose `setTimeout` fires late: here it does not fire at all. */
 
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { PageTimers } from '../src/base/page-timers'
+import { pageTimers } from '../src/base/page-timers'
 
 class FakePage {
   hidden = false
@@ -27,11 +27,11 @@ afterEach(() => void vi.useRealTimers())
 
 it('a timer is in time while the page is hidden, and fires once', async () => {
   const page = new FakePage()
-  const timers = new PageTimers(page)
+  const after = pageTimers(page)
   page.hide(true)
   const f = vi.fn()
   const since = performance.now()
-  const rung = new Promise<void>((resolve) => timers.after(30, () => resolve(f())))
+  const rung = new Promise<void>((resolve) => after(30, () => resolve(f())))
   await rung
   expect(performance.now() - since).toBeGreaterThanOrEqual(29)
   page.hide(false)
@@ -41,8 +41,8 @@ it('a timer is in time while the page is hidden, and fires once', async () => {
 
 it('so is one that was set before', async () => {
   const page = new FakePage()
-  const timers = new PageTimers(page)
-  const rung = new Promise<void>((resolve) => void timers.after(30, resolve))
+  const after = pageTimers(page)
+  const rung = new Promise<void>((resolve) => void after(30, resolve))
   page.hide(true)
   await rung
 })
@@ -51,7 +51,7 @@ it('none fires after it was cancelled', async () => {
   const page = new FakePage()
   page.hidden = true
   const f = vi.fn()
-  new PageTimers(page).after(10, f)()
+  pageTimers(page)(10, f)()
   await passed(50)
   await vi.advanceTimersByTimeAsync(1000)
   expect(f).not.toHaveBeenCalled()
@@ -59,10 +59,10 @@ it('none fires after it was cancelled', async () => {
 
 it('none fires in a frozen page, which hears of no answer, but when it goes on', async () => {
   const page = new FakePage()
-  const timers = new PageTimers(page)
+  const after = pageTimers(page)
   page.hide(true)
   const f = vi.fn()
-  timers.after(10, f)
+  after(10, f)
   page.tell('freeze')
   await passed(50)
   expect(f).not.toHaveBeenCalled()
@@ -73,7 +73,7 @@ it('none fires in a frozen page, which hears of no answer, but when it goes on',
 
 it('a visible page has the timers that all have', async () => {
   const f = vi.fn()
-  new PageTimers(new FakePage()).after(10, f)
+  pageTimers(new FakePage())(10, f)
   await passed(50)
   expect(f).not.toHaveBeenCalled()
   await vi.advanceTimersByTimeAsync(10)

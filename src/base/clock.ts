@@ -1,6 +1,6 @@
 /** An interface to time, so that tests can simulate it: nothing else in the package reads the system's time. */
 
-import { PageTimers } from './page-timers'
+import { pageTimers } from './page-timers'
 
 export interface Clock {
   /** Milliseconds since some fixed moment. */
@@ -20,14 +20,14 @@ export interface Clock {
 const { setImmediate } = globalThis as { setImmediate?: (f: () => void) => unknown }
 
 const { document } = globalThis as { document?: Document }
-let pageTimers: PageTimers | undefined // made on first use, so that bundlers may leave it out
+let afterInPage: ReturnType<typeof pageTimers> | undefined
 
 export const systemClock: Clock = {
   now: () => performance.now(),
   after(ms, f, quiet = false) {
     if (document) {
-      pageTimers ??= new PageTimers(document)
-      return pageTimers.after(ms, f)
+      afterInPage ??= pageTimers(document)
+      return afterInPage(ms, f)
     }
     const timer = setTimeout(f, ms)
     if (quiet && typeof timer === 'object') timer.unref()

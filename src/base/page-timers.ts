@@ -11,60 +11,55 @@ interface PageTimer {
 
 type Wait = (cells: Int32Array, at: number, value: number, ms: number) => { value: Promise<unknown> | string }
 
-export class PageTimers {
-  readonly #open = new Set<PageTimer>()
-  readonly #page: Pick<Document, 'hidden' | 'addEventListener'>
-  readonly #wait = (Atomics as { waitAsync?: Wait }).waitAsync
-  /** Memory that nobody writes to; undefined where the runtime has no shared memory. */
-  readonly #cells: Int32Array | undefined
+/**
+ * @returns `Clock.after` of a page. A function without a class, which bundlers would keep in codecs without timers
+ */
+export function pageTimers(
+  page: Pick<Document, 'hidden' | 'addEventListener'>,
+): (ms: number, f: () => void) => () => void {
+  const open = new Set<PageTimer>()
+  const wait = (Atomics as { waitAsync?: Wait }).waitAsync
+  const cells = wait && sharedCells()
   /** A frozen page gets no messages, and timers that fired all the same would find every worker silent. */
-  #isFrozen = false
+  let isFrozen = false
 
-  constructor(page: Pick<Document, 'hidden' | 'addEventListener'>) {
-    this.#page = page
-    if (!this.#wait) return
-    try {
-      // The constructor `SharedArrayBuffer` exists only in isolated pages.
-      this.#cells = new Int32Array(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer)
-    } catch {
-      return
-    }
-    const restart = () => {
-      for (const timer of this.#open) this.#start(timer)
-    }
-    page.addEventListener('visibilitychange', restart)
-    page.addEventListener('freeze', () => {
-      this.#isFrozen = true
-    })
-    page.addEventListener('resume', () => {
-      this.#isFrozen = false
-      restart()
-    })
+  const end = (timer: PageTimer) => {
+    clearTimeout(timer.timeout)
+    return open.delete(timer)
   }
-
-  /** As `Clock.after`. */
-  after(ms: number, f: () => void): () => void {
-    const timer: PageTimer = { dueAt: performance.now() + ms, f, timeout: undefined }
-    this.#open.add(timer)
-    this.#start(timer)
-    return () => this.#end(timer)
+  const ring = (timer: PageTimer) => {
+    if (end(timer)) timer.f()
   }
-
-  #start(timer: PageTimer): void {
+  const start = (timer: PageTimer) => {
     const leftMs = timer.dueAt - performance.now()
     clearTimeout(timer.timeout)
-    timer.timeout = setTimeout(() => this.#ring(timer), Math.max(0, leftMs))
-    if (!this.#page.hidden || !this.#cells) return
-    const wait = this.#wait?.(this.#cells, 0, 0, Math.max(1, leftMs)) // without time it would not wait at all
-    void Promise.resolve(wait?.value).then(() => this.#isFrozen || this.#ring(timer))
+    timer.timeout = setTimeout(() => ring(timer), Math.max(0, leftMs))
+    if (!page.hidden || !wait || !cells) return
+    const waiting = wait(cells, 0, 0, Math.max(1, leftMs)) // without time it would not wait at all
+    void Promise.resolve(waiting.value).then(() => isFrozen || ring(timer))
   }
+  const restart = () => {
+    for (const timer of open) start(timer)
+  }
+  page.addEventListener('visibilitychange', restart)
+  page.addEventListener('freeze', () => {
+    isFrozen = true
+  })
+  page.addEventListener('resume', () => {
+    isFrozen = false
+    restart()
+  })
+  return (ms, f) => {
+    const timer: PageTimer = { dueAt: performance.now() + ms, f, timeout: undefined }
+    open.add(timer)
+    start(timer)
+    return () => void end(timer)
+  }
+}
 
-  #ring(timer: PageTimer): void {
-    if (this.#end(timer)) timer.f()
-  }
-
-  #end(timer: PageTimer): boolean {
-    clearTimeout(timer.timeout)
-    return this.#open.delete(timer)
-  }
+/** Memory that nobody writes to; undefined where there is none. The constructor `SharedArrayBuffer` exists only in isolated pages. */
+function sharedCells(): Int32Array | undefined {
+  try {
+    return new Int32Array(new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer)
+  } catch {}
 }
