@@ -60,7 +60,7 @@ const node: TestProjectConfiguration = {
 const isNode = !('Deno' in globalThis || 'Bun' in globalThis)
 
 /** Tests of Node that take what another runtime may have in another form: threads, sockets, streams, element types. */
-const PORTABLE = ['test/workers/{local,nats}/contract.test.ts', 'test/workers/http/element-types.test.ts']
+const PORTABLE = ['test/workers/{local,nats}/contract.test.ts', 'test/workers/http/{element-types,tls}.test.ts']
 
 /** The same tests in Node, Deno, Bun and, as a part of the project below, in browsers. */
 const runtimes: TestProjectConfiguration = {

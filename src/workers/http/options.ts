@@ -70,7 +70,7 @@ export interface HttpOptions {
   probe?: false | ProbeOptions
   /** Used for HTTP instead of undici (Node) or the runtime's own fetch (elsewhere). */
   fetch?: typeof globalThis.fetch
-  /** TLS settings, in Node, Deno and Bun. */
+  /** TLS settings; browsers and edges have none. */
   tls?: Tls
   /** Called with each warning. Default: console.warn. */
   onWarning?: (text: string) => void
