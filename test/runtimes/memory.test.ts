@@ -1,7 +1,7 @@
-/** A memory in a Web Worker of its own: it learns, answers, is saved, and says the same in the page where no worker can be had. */
+/** A memory in a thread or Web Worker of its own: it learns, answers, is saved, and says the same in the predictor's thread. */
 
 import { createPredictor, type ModelWorker, type Predictor } from 'approxifer'
-import { expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { seeded } from '../../src/base/random'
 import { compared } from '../consumers/memory/compared.js'
 import { until } from '../shared/waiting'
@@ -42,22 +42,60 @@ async function taught(more: object = {}) {
 const recovered = (predictor: Predictor, query: Float32Array) =>
   until(() => predictor.predict(query.slice(), { minConfidence: 0.5 }))
 
-it('predicts what is lost, and what was saved is there again', async () => {
-  const { predictor, lost, warnings, queryOf } = await taught()
-  lost.now = true
-  const query = queryOf()
-  const { status, output } = await recovered(predictor, query)
-  expect([status, warnings]).toEqual(['recovered', []])
-  expect(output.y.data[0]).toBeCloseTo(query[0], 0)
-  const state = await predictor.save()
-  const { memoryPairs } = predictor.stats()
-  await predictor.close()
-  const again = await createPredictor({ workers: workers(lost), policy: 'auto', right: 'label', memory: { state } })
-  expect(again.stats().memoryPairs).toBe(memoryPairs)
-  await again.close()
+describe('a memory in a thread of its own', () => {
+  let own: Awaited<ReturnType<typeof taught>>
+  let state: Uint8Array
+  beforeAll(async () => {
+    own = await taught()
+    own.lost.now = true
+  }, 240_000)
+  afterAll(() => own.predictor.close())
+
+  it('predicts what is lost', async () => {
+    const query = own.queryOf()
+    const { status, output } = await recovered(own.predictor, query)
+    expect([status, own.warnings]).toEqual(['recovered', []])
+    expect(output.y.data[0]).toBeCloseTo(query[0], 0)
+  })
+
+  it('tells its confidence, and why it was asked', async () => {
+    const { confidence, recovery, workers } = await recovered(own.predictor, own.queryOf())
+    expect([confidence && confidence >= 0.5, recovery?.source, workers]).toEqual([true, 'memory', []])
+  })
+
+  it('gives nothing where nobody is confident enough', async () => {
+    const query = own.predictor.predict(own.queryOf(), { minConfidence: 1 })
+    await expect(query).rejects.toMatchObject({ code: 'WORKER' })
+  })
+
+  it('what was saved is there again', async () => {
+    state = await own.predictor.save()
+    const again = await createPredictor({
+      workers: workers(own.lost),
+      policy: 'auto',
+      right: 'label',
+      memory: { state },
+    })
+    expect(again.stats().memoryPairs).toBe(own.predictor.stats().memoryPairs)
+    await again.close()
+  })
+
+  it('of a state that was cut off nothing is taken, and a warning says so', async () => {
+    const warnings: string[] = []
+    const again = await createPredictor({
+      ...{ workers: workers(own.lost), policy: 'auto', right: 'label' },
+      memory: { state: state.slice(0, state.length / 2) },
+      onWarning: (text) => warnings.push(text),
+    })
+    expect([again.stats().memoryPairs, warnings.join()]).toEqual([
+      0,
+      expect.stringContaining('bytes of it are missing'),
+    ])
+    await again.close()
+  })
 })
 
-it('is in the page where its worker cannot be had, and says so once', async () => {
+it('is in the predictor’s thread where it cannot have its own, and says so once', async () => {
   const { predictor, lost, warnings, queryOf } = await taught({
     testing: {
       memoryThread: () => {
@@ -71,6 +109,6 @@ it('is in the page where its worker cannot be had, and says so once', async () =
   await predictor.close()
 })
 
-it('says the same to the bit in its worker and in the page', async () => {
+it('says the same to the bit in its thread and in the predictor’s', async () => {
   expect(await compared(createPredictor)).toBe('20 of 20 equal; warnings: 0, 1')
 })
