@@ -61,7 +61,7 @@ describe('LeNet on five workers', () => {
     const predictor = await predictorWith([{}])
     const { output, workers, ranMs, queuedMs, hedged } = await predictor.predict(data.images[0])
     expect([Object.keys(output), [...output.logits.shape], workers]).toEqual([['logits'], [10], [five[0].name]])
-    expect([ranMs > 0, queuedMs >= 0, hedged]).toEqual([true, true, false])
+    expect([ranMs >= 0, queuedMs >= 0, hedged]).toEqual([true, true, false])
   })
 
   it('predictAll keeps the order, also of more queries than limits.queries', async () => {
