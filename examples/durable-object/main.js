@@ -1,9 +1,12 @@
 import { DurableObject } from 'cloudflare:workers'
-import { createGateway } from 'approxifer/gateway'
+import { createGateway, durableStore } from 'approxifer/gateway'
 import { httpWorkers } from 'approxifer/http'
 
 export class Gateway extends DurableObject {
-  gateway = createGateway({ models: { digits: { workers: httpWorkers(this.env.SERVERS, { model: 'digits' }) } } })
+  gateway = createGateway({
+    models: { digits: { workers: httpWorkers(this.env.SERVERS, { model: 'digits' }) } },
+    store: durableStore(this.ctx.storage),
+  })
 
   async fetch(request) {
     await this.gateway.ready().catch(({ message }) => this.ctx.abort(message)) // the next request tries again

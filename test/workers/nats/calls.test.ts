@@ -109,12 +109,16 @@ describe.skipIf(!natsInstalled)('calls over NATS', () => {
     vi.spyOn(own, 'publish').mockImplementationOnce(() => {})
     const call = inferRow(worker, row(1))
     call.catch(() => {})
+    const now = performance.now.bind(performance)
+    const clock = vi.spyOn(performance, 'now') // the gateway's, on which as much time passes
     for (let beat = 1; beat <= 4; beat++) {
       const heard = worker as ModelWorker & { beat: object }
       const before = heard.beat
+      clock.mockImplementation(() => now() + 500 * beat)
       await theirs.run(500 * beat)
       await until(() => heard.beat !== before)
     }
+    clock.mockRestore()
     await expect(call).rejects.toMatchObject({ code: 'WORKER', message: expect.stringContaining('lost its call') })
   })
 
