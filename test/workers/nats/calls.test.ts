@@ -104,21 +104,18 @@ describe.skipIf(!natsInstalled)('calls over NATS', () => {
 
   it('a call that the worker never got is noticed by its idle heartbeats', async () => {
     const own = await fleets.connect()
-    const { changes, theirs } = await fleets.start([new HandWorker('a')], { own })
+    const { changes, clock, theirs } = await fleets.start([new HandWorker('a')], { own })
     const worker = await joined(changes)
     vi.spyOn(own, 'publish').mockImplementationOnce(() => {})
     const call = inferRow(worker, row(1))
     call.catch(() => {})
-    const now = performance.now.bind(performance)
-    const clock = vi.spyOn(performance, 'now') // the gateway's, on which as much time passes
     for (let beat = 1; beat <= 4; beat++) {
       const heard = worker as ModelWorker & { beat: object }
       const before = heard.beat
-      clock.mockImplementation(() => now() + 500 * beat)
+      await clock.run(500 * beat)
       await theirs.run(500 * beat)
       await until(() => heard.beat !== before)
     }
-    clock.mockRestore()
     await expect(call).rejects.toMatchObject({ code: 'WORKER', message: expect.stringContaining('lost its call') })
   })
 
