@@ -22,6 +22,9 @@ const DEFAULT_MS = 10_000
 const OVER_MS = 2000
 const COUNT = 100
 const ROUND_TRIP_MS = 20
+/** Some time after the last query an object has no timer left. */
+const QUIET_MS = 10_000
+const IDLE_MS = 20_000
 
 const model = await OnnxModel.load(readFileSync('models/mnist-lenet.onnx'))
 const { signature } = model
@@ -231,5 +234,17 @@ describe('a Durable Object on seven servers, with six connections at a time', ra
     expectRight(asked)
     expect([well.calls, hung.calls].every((calls, i) => calls > before[i])).toBe(true)
     expect((await report(object)).warnings[0]).toMatch(/^2 HTTP servers with 6 calls each, but this runtime allows 6/)
+  })
+
+  it('where nobody asks there is no call and no timer; the next query is answered', async () => {
+    const object = objectWith({ servers: [0] })
+    expectRight(await askAll(object, 64, 64)) // one server hangs, one is gone, one lies
+    await sleep(QUIET_MS)
+    const callsOf = () => servers.map(({ calls, checks }) => calls + checks)
+    const before = callsOf()
+    await sleep(IDLE_MS)
+    expect(callsOf()).toEqual(before)
+    expect(await (await fetch(new URL(`/timers${object.search}`, object))).text()).toBe('0')
+    expectRight([await ask(object, 0)])
   })
 })
