@@ -1,22 +1,24 @@
 /** More is asked than can be answered in time. */
 
 import { expect, it } from 'vitest'
-import { systemClock } from '../../src/base/clock'
+import { VirtualClock } from '../../src/testing/virtual-clock'
 import { answerOf, hang, inputOf, model, post, refusal, started, workersOf } from '../shared/started-gateway'
 
 it('who would wait too long is refused at once: 429, and when to try again', async () => {
   let isSlow = false
   const workers = workersOf(1, (worker) => (isSlow ? hang() : worker.calls[0].answer()))
   // An answer takes a second.
-  let now = 0
+  const clock = new VirtualClock()
   const { infer } = workers[0]
   workers[0].infer = (...query) => {
-    now += isSlow ? 0 : 1000
+    if (!isSlow) clock.spend(1000)
     return infer(...query)
   }
-  const testing = { clock: { now: () => now, after: systemClock.after } }
-  const { gateway, events } = await started({}, { m: model(workers, { testing, deadlineMs: 2500 }) })
-  for (let i = 0; i < 30; i++) expect((await gateway(post(inputOf(1)))).status).toBe(200)
+  const { gateway, events } = await started({}, { m: model(workers, { testing: { clock }, deadlineMs: 2500 }) })
+  for (let i = 0; i < 30; i++) {
+    expect((await gateway(post(inputOf(1)))).status).toBe(200)
+    await clock.run(clock.now())
+  }
   isSlow = true
   const [, second] = [0, 1].map(() => gateway(post({ ...inputOf(1), parameters: { deadline_ms: 60_000 } })))
   while (gateway.predictor('m').stats().open < 2) await new Promise(setImmediate)

@@ -51,7 +51,7 @@ export const defects: readonly Defect[] = [
   defect('who leaves is answered', 'predictor/open-queries.ts', "    if (this.isOpen) this.#fail(error)\n    this.drop('left')", "    this.drop('left')"),
   defect('a query is refused in the turn in which it comes', 'pool/dispatch.ts', 'this.#attemptFor(member, skip, now) ??', 'this.#attemptFor(member, skip, startsAt) ??'),
   defect('a query that took workers down is given to others', 'layers/hedge.ts', 'return this.query.tried.downs >= mostDowns', 'return this.query.tried.downs >= mostDowns + 9'),
-  defect('who takes down workers of several slots is given to all', 'service.ts', "outcome.lost === 'shared' ? 0.5 : 1", "outcome.lost === 'shared' ? 0 : 1"),
+  defect('who takes down workers of several slots is given to all', 'service.ts', "outcome.lost === 'shared' || outcome.blame === 'nobody' ? 0.5 : 1", "outcome.lost === 'shared' ? 0 : 1"),
   defect('a caller is told to come back far too late', 'pool/forecast.ts', 'return Math.min(this.#longestMs, ', 'return Math.max(10 * this.#longestMs, '),
   defect('what a worker gives that was told to leave is not recalled', 'trust/given-answers.ts', 'new Set(workers.map(identityOf))', 'workers.map(({ name }) => name)'),
 ]
