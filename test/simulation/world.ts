@@ -438,7 +438,7 @@ export async function run(schedule: Schedule): Promise<History> {
         release()
       })
     }
-    const timer = (f: () => void, ms?: number) => (ms === undefined ? turn(f) : setTimeout(f, ms))
+    const timer = (f: () => void, ms?: number) => (!ms ? turn(f) : setTimeout(f, ms))
     if (schedule.wire) globalThis.setTimeout = timer as unknown as typeof setTimeout
     if (schedule.wire?.callers.packs) Object.assign(globalThis, codingStreams(world.clock))
     return await world.run()
