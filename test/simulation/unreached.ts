@@ -38,6 +38,7 @@ const reasons = {
   deadly:
     'a query fails when it has taken two workers down, and is taken back from all who wait: test/layers/agree.test.ts and hedge.test.ts have voters that fail',
   one: 'one of its workers may lie, and is ejected by then: the simulation has more liars',
+  connections: 'its runtime limits no connections: test/workers/connection-limit.test.ts has one that does',
   taken: 'nobody takes an attempt back but the call that asked for it',
 }
 
@@ -46,6 +47,11 @@ type Why = keyof typeof reasons
 // biome-ignore format: a line each
 const unreached: Record<string, Why> = {
   'pool/roster changed: ()=>{}': 'told',
+  'pool/roster findEjected: ?.isBeside': 'one',
+  'pool/roster takeFastest: {if(!machine.waiting.size)continue;if(machine.room>0)this.': 'connections',
+  'pool/roster takeFastest: if(hasRoom)this.move(member,member.isGone?"gone":"down");e': 'plain',
+  'pool/roster get lacksConnections: if(room<1)return true;': 'connections',
+  'pool/roster connected: ()=>{for(const machine of this.identities.connected.values': 'connections',
   'pool/roster tellReach: ?!isUsable(state)': 'plain',
   'pool/roster tellReach: member.isLost=!isLost;this.changed(worker,identity,isLost?': 'plain',
   'layers/hedge hedge: return;budget.take();tried.hedges++;tried.trace?.hedged': 'hedges',
