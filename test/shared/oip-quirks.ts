@@ -66,7 +66,10 @@ export class QuirkServer {
     readonly mode: Mode,
     public model: Model,
   ) {
-    this.#server = createServer((request, response) => this.#handle(request, response))
+    this.#server = createServer((request, response) => {
+      request.on('error', () => {}) // the client has left; Deno reports that even where the whole request was read
+      this.#handle(request, response).catch(() => response.destroy())
+    })
     this.#server.keepAliveTimeout = 60_000
     this.#server.on('connection', (socket) => {
       this.#sockets.add(socket)
