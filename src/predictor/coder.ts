@@ -33,7 +33,7 @@ export async function loadCoder(given: Checked): Promise<Coder> {
   const Kind = reuse.maxError === undefined ? undefined : (await import('../layers/error-budget')).ErrorBudget
   return {
     ...{ code, scheme, core: core.kind, learns: true },
-    fallback: platform.isPage && platform.threads && core.fallback, // edges that take the pages’ build have no WebAssembly from bytes
+    fallback: platform.isPage && platform.threads ? core.fallback : undefined, // edges that take the pages’ build have no WebAssembly from bytes
     ready: async () => (testing.memoryThread ? undefined : thread?.ready()), // simulated time must not wait for a real thread
     vectorsOf: (signature, { memory, warn }) => vectorsOf(signature, memory, warn),
     newTenant(name, shared, settings, { fingerprint, probed }) {

@@ -152,7 +152,7 @@ describe.skipIf(!findChromium())('a page', () => {
     expect(codes(others(ended).filter(({ at }) => at > wokeAt))).toEqual(['answered'])
   })
 
-  it.concurrent('comes back with a fleet whose WebSocket the browser has closed meanwhile', async () => {
+  it.concurrent('comes back with a fleet whose WebSocket the browser has closed meanwhile', async ({ expect }) => {
     if (!nats) return
     const page = await asking('nats')
     const back = await page.leave(`${site}/elsewhere`)
