@@ -275,7 +275,7 @@ export class Responder {
       if (!first || first.startedAt + hangMs + stoodMs > clock.now()) this.#watch(stoodMs)
       else this.worker.restart?.(`did not answer within ${hangMs} ms`)
     }
-    this.#unwatch = afterRunning(clock, Math.max(0, left), look, true)
+    this.#unwatch = afterRunning(clock, Math.max(1, left), look, true) // what rounding leaves of the time is none for a clock
   }
 }
 
