@@ -2,7 +2,7 @@
 
 import { checkNames, checkString, expected, isObject } from '../base/check'
 import { checksum } from '../base/checksum'
-import { systemClock } from '../base/clock'
+import { turn } from '../oip/json'
 import type { Store } from './store'
 
 /** What `durableStore` uses of the interface `DurableObjectStorage`. */
@@ -165,7 +165,7 @@ function isHead(value: unknown): value is Head {
 async function inBatches(from: number, to: number, work: (indices: number[]) => Promise<unknown>): Promise<void> {
   for (let at = from; at < to; at += BATCH) {
     await work(Array.from({ length: Math.min(BATCH, to - at) }, (_, i) => at + i))
-    await new Promise<void>((resolve) => systemClock.after(0, resolve))
+    await turn()
   }
 }
 

@@ -7,14 +7,13 @@ import type { Clock } from '../base/clock'
 import type { Batch } from './batch'
 import type { WorkerSlot } from './member'
 import type { Roster } from './roster'
+import { GRACE_MS } from './watchdog'
 
 /**
  * A call is given up at this many times the age at which it is late. By then a hedge of its query has waited for a connection twice as long as
  * the call had at first.
  */
 const GIVEN_UP = 3
-/** After a stall of this thread, replies that wait to be read get this time. */
-const GRACE_MS = 10
 
 export interface ConnectionWatchOptions {
   readonly clock: Clock

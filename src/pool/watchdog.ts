@@ -7,8 +7,8 @@ import type { Clock } from '../base/clock'
 import { LATE_MS } from '../base/standstill'
 import type { WorkerSlot } from './member'
 
-/** Before a worker that seems to hang is restarted, replies that wait to be read get this time: this thread may have stalled. */
-const GRACE_MS = 10
+/** Before a worker that seems to hang is restarted, or its call given up, replies that wait to be read get this time: this thread may have stalled. */
+export const GRACE_MS = 10
 /** While a slot is busy its timer fires this often, and at least once in this share of `hangMs`: a timer that is late shows a standstill. */
 const TICK = { leastMs: 1000, share: 0.1 }
 

@@ -1,12 +1,11 @@
 /** What a gateway in a Durable Object learned, over evictions and crashes, in workerd. */
 
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createPredictor } from 'approxifer'
 import { httpWorkers } from 'approxifer/http'
-import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import workerd from 'workerd'
 import type { Criterion } from '../../src/base/criterion'
@@ -17,7 +16,7 @@ import { ranBy } from '../shared/counted-elsewhere'
 import { digits } from '../shared/digits'
 import { serveGateway, type TestServer } from '../shared/http-server'
 import { core } from '../shared/learned-states'
-import { type Edge, serving } from '../shared/workerd'
+import { bundleTo, type Edge, serving } from '../shared/workerd'
 
 const PAIRS = 4000
 /** At least the five seconds that the timers of an idle gateway take, and the ten seconds after which workerd evicts an object without timers. */
@@ -33,15 +32,7 @@ let server: TestServer
 
 beforeAll(async () => {
   server = await serveGateway({ models: { m: { model: 'models/mnist-lenet.onnx', workers: 1 } } })
-  await build({
-    entryPoints: ['test/fixtures/edge-store.js'],
-    outfile: join(folder, 'main.js'),
-    bundle: true,
-    format: 'esm',
-    conditions: ['workerd'],
-    external: ['*.wasm', 'cloudflare:*'],
-  })
-  copyFileSync('dist/core.wasm', join(folder, 'core.wasm'))
+  await bundleTo(folder, 'edge-store.js')
   mkdirSync(join(folder, 'disk'))
   writeFileSync(config, configOf(server.url))
 })

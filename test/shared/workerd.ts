@@ -38,13 +38,8 @@ export interface Edge {
   kill(): void
 }
 
-/** @param servers  for a script with a Durable Object `Keeper`: URLs that it may ask */
-export async function inWorkerd(
-  script: string,
-  use: (edge: Edge) => Promise<void>,
-  servers?: readonly string[],
-): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'approxifer-edge-'))
+/** Bundles a script of test/fixtures with the package's build for workerd, as main.js beside core.wasm. */
+export async function bundleTo(folder: string, script: string): Promise<void> {
   await build({
     entryPoints: [`test/fixtures/${script}`],
     outfile: join(folder, 'main.js'),
@@ -54,6 +49,16 @@ export async function inWorkerd(
     external: ['*.wasm', 'cloudflare:*'],
   })
   copyFileSync('dist/core.wasm', join(folder, 'core.wasm'))
+}
+
+/** @param servers  for a script with a Durable Object `Keeper`: URLs that it may ask */
+export async function inWorkerd(
+  script: string,
+  use: (edge: Edge) => Promise<void>,
+  servers?: readonly string[],
+): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'approxifer-edge-'))
+  await bundleTo(folder, script)
   const path = join(folder, 'config.capnp')
   writeFileSync(path, config(servers ? keeper(servers) : ''))
   try {
