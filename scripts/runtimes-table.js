@@ -1,9 +1,10 @@
 // The table of runtimes in docs/reference.md: what each was tested for in the runs that wrote the file which the variable TOTALS names (see
-// totals.js). Exits with 1 where the page says otherwise; with DOCS=write it writes the page. Prints the counts, and the totals alone in the
-// last line. Versions of Node and of browsers are those of the day on which the page was written: only versions that lock files name are
+// totals.js). Exits with 1 where the page says otherwise; with DOCS=write it writes the page. Prints the counts, what failed,
+// and the totals alone in the last line. Versions of Node and of browsers are those of the day on which the page was written: only versions that lock files name are
 // compared. A count is rounded down, and is wrong where the run has fewer tests or five times as many.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { SUBJECTS } from './subjects.js'
+import { totalsOf } from './totals.js'
 
 const PAGE = 'docs/reference.md'
 const TABLE = /\| runtime \|[^\n]*\n(\|[^\n]*\n)+/
@@ -71,7 +72,7 @@ export function wrongOf(table, runtimes) {
   return [...missing.map((name) => `${name} has no tests`), ...wrong]
 }
 
-function main({ counts, errors }) {
+function main({ counts, failures }) {
   const runtimes = runtimesOf(counts)
   console.log(['runtime', ...Object.keys(SUBJECTS), 'all'].join('\t'))
   for (const { name, subjects, tests } of runtimes) console.log([name, ...subjects, tests].join('\t'))
@@ -85,8 +86,8 @@ function main({ counts, errors }) {
     console.log(`${PAGE}, the table of runtimes: ${wrong.join('; ')}. ${todo}:\n${table}`)
     process.exitCode = 1
   }
-  const sum = (state) => counts.reduce((sum, each) => sum + each[state], 0)
-  console.log(`${sum('passed')} passed, ${sum('failed') + errors + (wrong.length ? 1 : 0)} failed`)
+  const all = [...failures, ...(wrong.length ? [`${PAGE}: the table of runtimes`] : [])]
+  console.log(totalsOf({ counts, failures: all }).join('\n'))
 }
 
 if (process.argv[1]?.endsWith('runtimes-table.js')) main(JSON.parse(readFileSync(process.env.TOTALS, 'utf8')))

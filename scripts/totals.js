@@ -1,5 +1,6 @@
 // A vitest reporter: a table of what ran tests, and one line with the totals over all suites, alone at the end. Where the variable TOTALS
 // names a file, the run is one of several: it adds to what the file tells of those before, and its table and its totals are of all of them.
+// What failed is named once more before the totals: a log may be kept by its end alone.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { browserVersion } from './browsers.js'
 import { subjectOf } from './subjects.js'
@@ -9,15 +10,39 @@ const HEAD = ['runtime', 'version', 'passed', 'failed', 'skipped']
 export default class Totals {
   onTestRunEnd(modules, errors) {
     const { TOTALS: file } = process.env
-    const before = file && existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { counts: [], errors: 0 }
-    const all = { counts: countsOf(modules, before.counts), errors: before.errors + errors.length }
+    const before = file && existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { counts: [], failures: [] }
+    const failures = [
+      ...before.failures,
+      ...failuresOf(modules),
+      ...errors.map((error) => `an error outside tests: ${error.message}`),
+    ]
+    const all = { counts: countsOf(modules, before.counts), failures }
     if (file) writeFileSync(file, JSON.stringify(all))
-    const sum = (state) => all.counts.reduce((sum, each) => sum + each[state], 0)
     const rows = all.counts.map(({ runtime, passed, failed, skipped }) => [...runtime, passed, failed, skipped])
-    const totals = `${sum('passed')} passed, ${sum('failed') + all.errors} failed`
-    const lines = [...lackingOf(modules), table([HEAD, ...rows]), '', totals]
+    const lines = [...lackingOf(modules), table([HEAD, ...rows]), '', ...totalsOf(all)]
     setImmediate(() => console.log(lines.join('\n'))) // after the other reporters
   }
+}
+
+/** What failed, a line each, and how many tests passed and failed. */
+export function totalsOf({ counts, failures }) {
+  const passed = counts.reduce((sum, each) => sum + each.passed, 0)
+  return [...failures.map((failure) => `failed: ${failure}`), `${passed} passed, ${failures.length} failed`]
+}
+
+/** Where each failed test is, and why: the first line of its error. */
+function failuresOf(modules) {
+  return modules.flatMap((module) => {
+    const runtime = runtimeOf(module.project)
+    const failureOf = (name, { errors }, [where] = runtime) =>
+      `${where}, ${name}: ${errors?.[0]?.message?.split('\n')[0]}`.slice(0, 300)
+    const tests = [...module.children.allTests('failed')]
+    if (module.state() === 'failed' && !tests.length)
+      return [failureOf(module.relativeModuleId, { errors: module.errors() })]
+    return tests.map((test) =>
+      failureOf(`${module.relativeModuleId} > ${test.fullName}`, test.result(), test.meta().runtime),
+    )
+  })
 }
 
 /** Names of the tests that were skipped for what this machine lacks, see test/shared/machine-needs.ts: other reporters count them only. */

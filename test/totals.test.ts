@@ -8,6 +8,8 @@ import { until } from './shared/waiting'
 /** A file of tests as vitest tells of it. */
 const file = (...tests: { state: string; runtime?: [string, string]; subject?: string; fullName?: string }[]) => ({
   moduleId: '/there/test/gateway/some.test.ts',
+  relativeModuleId: 'test/gateway/some.test.ts',
+  errors: () => [new Error('it did not load')],
   project: { config: { browser: { enabled: false } } },
   state: () => (tests.length ? 'passed' : 'failed'),
   children: {
@@ -17,7 +19,10 @@ const file = (...tests: { state: string; runtime?: [string, string]; subject?: s
         .filter(({ state }) => only === undefined || state === only)
         .map(({ state, runtime, subject, fullName = '' }) => ({
           fullName,
-          result: () => ({ state }),
+          result: () => ({
+            state,
+            errors: state === 'failed' ? [new Error('expected 1 to be 2\n  at it')] : undefined,
+          }),
           meta: () => ({ runtime, subject }),
         })),
   },
@@ -34,17 +39,27 @@ async function told(files: ReturnType<typeof file>[], ...errors: Error[]): Promi
 }
 
 const edge: [string, string] = ['workerd', '2026-11-17']
-const files = [file({ state: 'passed' }, { state: 'skipped' }), file(), file({ state: 'failed', runtime: edge })]
+const files = [
+  file({ state: 'passed' }, { state: 'skipped' }),
+  file(),
+  file({ state: 'failed', runtime: edge, fullName: 'asks' }),
+]
+const failures = [
+  ['failed: Node, test/gateway/some.test.ts: it did not load'],
+  ['failed: workerd, test/gateway/some.test.ts > asks: expected 1 to be 2'],
+  ['failed: an error outside tests: outside of all tests'],
+]
 
 afterEach(() => vi.unstubAllEnvs())
 
-it('a run ends with what ran how many tests, and with the totals alone in the last line', async () => {
+it('a run ends with what ran how many tests, what failed and why, and with the totals alone in the last line', async () => {
   vi.stubEnv('TOTALS', undefined)
   expect(await told(files, new Error('outside of all tests'))).toEqual([
     ['runtime', 'version', 'passed', 'failed', 'skipped'],
     ['Node', process.versions.node, '1', '1', '1'],
     ['workerd', '2026-11-17', '0', '1', '0'],
     [''],
+    ...failures,
     ['1 passed, 3 failed'],
   ])
 })
@@ -61,6 +76,7 @@ it('the last of several runs tells of all of them', async () => {
     ['Node', process.versions.node, '2', '1', '1'],
     ['workerd', '2026-11-17', '0', '1', '0'],
     [''],
+    ...failures,
     ['3 passed, 3 failed'],
   ])
 })
