@@ -8,6 +8,7 @@ import { until } from '../shared/waiting'
 
 const spec = (name: string, length: number) => [{ name, shape: [length] }]
 const answerTo = (x: Float32Array) => Float32Array.of(x[0], x[1], 0.5 * x[0] - x[3])
+const labelOf = (values: Float32Array) => values.indexOf(Math.max(...values))
 
 function workers(lost: { now: boolean }): ModelWorker[] {
   return ['a', 'b'].map((name) => ({
@@ -51,11 +52,17 @@ describe('a memory in a thread of its own', () => {
   }, 240_000)
   afterAll(() => own.predictor.close())
 
+  /** A single label may be wrong: the memory says so of one in ten, and what it has learned depends on when lessons end. */
   it('predicts what is lost', async () => {
-    const query = own.queryOf()
-    const { status, output } = await recovered(own.predictor, query)
-    expect([status, own.warnings]).toEqual(['recovered', []])
-    expect(output.y.data[0]).toBeCloseTo(query[0], 0)
+    let right = 0
+    for (let i = 0; i < 20; i++) {
+      const query = own.queryOf()
+      const { status, output } = await recovered(own.predictor, query)
+      expect(status).toBe('recovered')
+      if (labelOf(output.y.data as Float32Array) === labelOf(answerTo(query))) right++
+    }
+    expect(right).toBeGreaterThanOrEqual(15)
+    expect(own.warnings).toEqual([])
   })
 
   it('tells its confidence, and why it was asked', async () => {
