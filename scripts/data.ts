@@ -59,7 +59,7 @@ function find(folder: string, name: string): string {
 function idx(path: string): Uint8Array {
   const raw = readFileSync(path)
   const bytes = raw[0] === 0x1f && raw[1] === 0x8b ? gunzipSync(raw) : raw
-  return bytes.subarray(4 + 4 * bytes[3])
+  return Uint8Array.from(bytes.subarray(4 + 4 * bytes[3]))
 }
 
 function idxSet(folder: string): Set {

@@ -16,7 +16,9 @@ export function npyHeader(descr: string, fortran: boolean, dims: readonly number
 }
 
 export function npy(values: Values, shape: readonly number[]): Buffer {
-  const descr = kinds[values.constructor.name as keyof typeof kinds]
+  const { name } = values.constructor
+  const descr = kinds[name as keyof typeof kinds]
+  if (!descr) throw new TypeError(`values: expected one of ${Object.keys(kinds).join(', ')}, got ${name}`)
   const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength)
   return Buffer.concat([npyHeader(`'${descr}'`, false, shape), bytes])
 }
