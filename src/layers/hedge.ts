@@ -185,16 +185,18 @@ class HedgedCall implements Call, Timeable {
   /** Hedges if the newest attempt is late by now; else sets the timer. */
   due(now: number): void {
     if (this.#isOver) return
-    if (now >= this.#lateAt) this.#hedge()
+    if (now >= this.#lateAt) this.#hedge(now)
     else this.plan()
   }
 
   /** Sets the timer for when the newest attempt will be late. */
   plan(): void {
-    if (this.#isOver) return
+    if (!this.#isOver) this.#lookAt(this.#lateAt)
+  }
+
+  #lookAt(at: number): void {
     const { lateness, timers } = this.layer
-    const lateAt = this.#lateAt
-    if (lateAt < Number.POSITIVE_INFINITY) timers.set(this, lateAt)
+    if (at < Number.POSITIVE_INFINITY) timers.set(this, at)
     else timers.remove(this)
     if (!lateness.ages) timers.wait(this)
   }
@@ -218,12 +220,16 @@ class HedgedCall implements Call, Timeable {
     return lateAt
   }
 
-  /** A hedge goes ahead of queued queries, unless the wait of these queries together exceeds what the hedge saves. */
-  #hedge(): void {
+  /**
+   * A hedge goes ahead of queued queries, unless the wait of these queries together exceeds what the hedge saves. Where none is allowed, the
+   * query looks again when it is twice as old: by then later queries may have earned one, or the load be gone.
+   */
+  #hedge(now: number): void {
     const { budget, pool, lateness } = this.layer
-    const { tried, priority } = this.query
+    const { tried, priority, since } = this.query
     if (priority === 'low' || this.#isDeadly) return // no caller waits, or each worker that gets the query goes down
-    if (tried.hedges >= MOST.hedges || !budget.has || pool.isOverloaded || tried.left(pool) < 1) return
+    if (tried.hedges >= MOST.hedges || !budget.has || pool.isOverloaded || tried.left(pool) < 1)
+      return this.#lookAt(now + Math.max(1, now - since))
     tried.onNeed?.()
     if (this.#isOver || tried.waits(() => this.due(this.layer.clock.now()))) return
     budget.take()

@@ -71,6 +71,19 @@ describe('a late attempt', () => {
     expect(asked).toHaveLength(1)
   })
 
+  it('that nothing was left for has another worker asked once there is: it had waited for its hung worker to the deadline', async () => {
+    const budget = { earn() {}, has: false, take() {} }
+    const { clock, asked, ask } = hedged({ budget })
+    ask(queryOf(), listener().caller)
+    asked[0].begin('a')
+    await pass(clock, 100)
+    budget.has = true
+    await pass(clock, 19)
+    expect(asked).toHaveLength(1)
+    await pass(clock, 1)
+    expect(asked).toHaveLength(2)
+  })
+
   it('has no third worker asked while the second attempt is queued', async () => {
     const { clock, asked, ask } = hedged()
     ask(queryOf(), listener().caller)
