@@ -1,4 +1,4 @@
-/** approxifer evaluate: the accuracy of coded inference on the user's model and data. */
+/** approxifer evaluate --all: the accuracy of coded inference on the user's model and data, in tables. */
 
 import { basename } from 'node:path'
 import type { Policy } from '../base/choices'
@@ -58,7 +58,8 @@ interface Data {
   whyNot: string | undefined
 }
 
-export async function evaluateCommand(path: string, options: Arguments): Promise<void> {
+/** @param verdict  what --json prints besides */
+export async function evaluateCommand(path: string, options: Arguments, verdict?: object): Promise<void> {
   const core = await loadCore({ prefer: options.core })
   const codecs = schemes(options).map((scheme) => new Codec(core, scheme))
   const model = await loadModel(path, await readModel(path), options)
@@ -85,7 +86,7 @@ export async function evaluateCommand(path: string, options: Arguments): Promise
     progress.stop()
     await Promise.all([inputs?.close(), model.close()])
   }
-  print(measured, options)
+  print(measured, options, verdict)
 }
 
 /** Sentences about outputs whose first answers contradict how they are read (as class scores, for instance). */
@@ -126,13 +127,17 @@ async function measureAll(
   return { results, verified, saving: saving ?? (whyNot && options.stream ? { why: whyNot } : undefined) }
 }
 
-function print({ results, verified, saving }: Measurements, options: Arguments): void {
+function print({ results, verified, saving }: Measurements, options: Arguments, verdict?: object): void {
   const measured = results.map((each) => ({ ...each.scheme, code: each.code, memory: each.memory, evaluation: each }))
   const candidates = results.some(({ scheme }) => scheme.byzantine) ? [] : recommend(measured, options)
   if (options.json) {
     const shown = options.grid ? { results } : results[0]
     console.log(
-      JSON.stringify({ ...shown, candidates, ...(verified && { verified }), ...(saving && { saving }) }, null, 2),
+      JSON.stringify(
+        { ...shown, candidates, ...(verified && { verified }), ...(saving && { saving }), ...verdict },
+        null,
+        2,
+      ),
     )
     return
   }

@@ -19,10 +19,12 @@ import {
   helpOf,
   inputShapes,
   integer,
+  loadShare,
   names,
   natsServers,
   probability,
   rights,
+  seconds,
 } from './options'
 import { flagsOf, withServeFlags } from './serve/flags'
 import { describeItem, report, width, wrap } from './terminal'
@@ -47,6 +49,12 @@ function withScheme(command: Command, queries: number, stragglers: number, byzan
 }
 
 const INPUTS = ['--inputs <file>', '.npy of uint8 (divided by 255) or floats, one query per row'] as const
+
+/** Options of `evaluate` that only its tables heed: with one of them it prints these, and no verdict. */
+const OF_TABLES = [
+  ...['queries', 'stragglers', 'byzantine', 'workers', 'points', 'preset', 'code', 'decoder', 'locator', 'attack'],
+  ...['groups', 'policy', 'minConfidence', 'learn', 'memory', 'features', 'stream', 'grid', 'retryPrice'],
+]
 
 /** Adds the options of a model, and --right: when an answer of it counts as right. */
 function withRight(command: Command): Command {
@@ -107,12 +115,21 @@ withModel(
 
 withRight(
   withScheme(program.command('evaluate'), 8, 1, 0)
-    .description('measures how much accuracy coding costs on your model and data')
+    .description('what approxifer would do for your model, in milliseconds and in right answers; --all adds tables')
     .argument('<model>', 'an .onnx file; the class is the largest value of its first output')
     .optionsGroup('Model and data:')
-    .requiredOption(...INPUTS)
+    .requiredOption(INPUTS[0], `${INPUTS[1]}; of inputs that are no float32 vectors name=file,..`)
     .option('--labels <file>', '.npy of class labels (default: answers are compared with the model’s own)'),
 )
+  .optionsGroup('Verdict:')
+  .option('--pool <n>', 'workers that are supposed', integer(1), 4)
+  .option('--load <share>', 'share of the time for which they are busy', loadShare, 0.3)
+  .option('--straggler-rate <p>', 'share of answers that are too late', probability, 0.05)
+  .option('--late <ms>', 'how much later these come (default: ten times an answer’s time, at least 20)', amount)
+  .option('--tolerate <loss>', 'accuracy that what is recommended may lose', probability, 0.01)
+  .option('--seconds <s>', 'about how long the verdict may take', seconds, 18)
+  .option('--all', 'also prints the tables, which the options below are for: with one of these there are only tables')
+  .optionsGroup('Tables:')
   .option('--groups <n>', 'how many groups of K random inputs are measured', integer(1), 500)
   .option('--seed <n>', 'seed of the random groups, losses and lies', integer(0), 1)
   .optionsGroup('Code:')
@@ -137,14 +154,17 @@ withRight(
   .option('--stream <n>', 'inputs, in their order, that the memory is tried on; 0: none', integer(0), 5000)
   .optionsGroup('Choice of a scheme:')
   .option('--grid [K,..:S,..]', `measures all pairs of K and S instead of one scheme (default: ${GRID})`, grid)
-  .option('--tolerate <loss>', 'accuracy that the recommended scheme may lose', probability, 0.01)
-  .option('--straggler-rate <p>', 'share of answers that are too late', probability, 0.01)
   .option('--retry-price <n>', 'cost of a retry, with its latency, in inferences', amount, 1)
   .optionsGroup('Options:')
   .option('--json', 'print JSON instead of tables')
-  .action(async (model, options) => {
+  .action(async (model, options, command: Command) => {
+    const grids = options.grid === true ? grid(GRID) : options.grid
+    const isOnlyTables = !options.all && OF_TABLES.some((name) => command.getOptionValueSource(name) === 'cli')
+    const { verdictCommand } = await import('./verdict')
+    const found = isOnlyTables ? undefined : await verdictCommand(model, options)
+    if (!options.all && !isOnlyTables) return
     const { evaluateCommand } = await import('./evaluate')
-    await evaluateCommand(model, { ...options, grid: options.grid === true ? grid(GRID) : options.grid })
+    await evaluateCommand(model, { ...options, grid: grids }, found)
   })
 
 withRight(

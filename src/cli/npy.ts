@@ -2,8 +2,8 @@
 
 import { readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { half } from '../base/element'
-import { allFinite, size } from '../base/tensor'
+import { filled, half } from '../base/element'
+import { type AnyTensor, allFinite, isShapeOf, shownShape, size, type TensorSpec, tensorOf } from '../base/tensor'
 import { lengthOf, type NpyHeader, PREFIX, parseHeader } from './npy-header'
 
 interface Expected {
@@ -15,6 +15,8 @@ interface Expected {
 
 const PIXELS = { dtypes: /^(u1|f[248])$/, name: 'uint8 (divided by 255) or floats', remedy: 'array.astype(np.float32)' }
 const CLASSES = { dtypes: /^[iu]\d$/, name: 'integers', remedy: 'array.astype(np.int64)' }
+
+const NUMBERS = { dtypes: /^([iu][1248]|f[48])$/, name: 'numbers', remedy: 'array.astype(np.int64)' }
 
 type Values = InstanceType<(typeof kinds)[keyof typeof kinds]>
 
@@ -98,6 +100,33 @@ export async function loadInputs(path: string, wanted?: readonly number[]): Prom
   } finally {
     await file.close()
   }
+}
+
+/**
+ * Reads the tensors of one input, a query per row, in the type that the model takes. Rows of tokens may have any length.
+ *
+ * @throws as `InputFile.open`
+ */
+export async function loadTensors(
+  path: string,
+  spec: TensorSpec,
+): Promise<{ length: number; at(row: number): AnyTensor }> {
+  return load(path, NUMBERS, async (content) => {
+    const [count = 0, ...shape] = content.shape
+    if (!count) throw wrong(path, 'one query per row', `shape [${content.shape}]`)
+    if (!isShapeOf(shape, spec, 0)) throw wrong(path, `rows of shape [${shownShape(spec)}]`, `[${shape}]`)
+    const width = size({ shape })
+    const values = content.read(0, count * width)
+    await content.close()
+    const type = spec.type as Exclude<TensorSpec['type'], 'string'>
+    const at = (row: number) =>
+      tensorOf(
+        spec,
+        filled(type ?? 'float32', width, (i) => Number(values[row * width + i])),
+        shape,
+      )
+    return { length: count, at }
+  })
 }
 
 /** Reads class labels: integers of any type, one per query. @throws as `InputFile.open` */

@@ -58,6 +58,9 @@ export const integer = (least: number) =>
 export const probability = number('a probability from 0 to 1', (value) => value >= 0 && value <= 1)
 export const amount = number('a number >= 0', (value) => value >= 0 && Number.isFinite(value))
 
+export const loadShare = number('a share above 0 and below 1', (value) => value > 0 && value < 1)
+export const seconds = number('a number of seconds >= 1', (value) => value >= 1 && Number.isFinite(value))
+
 export const GRID = '2,4,8,12:1,2,3'
 
 /** Parses the values of K and of S: 'K,K,..:S,S,..'. */

@@ -194,7 +194,7 @@ export function memoryOptionsOf(
  * own; else 0.
  */
 export function right(
-  { criterion, labels, experience }: Experiment,
+  { criterion, labels, experience }: Pick<Experiment, 'criterion' | 'labels' | 'experience'>,
   answer: Float32Array | undefined,
   asked: QueriedInput,
 ): number {

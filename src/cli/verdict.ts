@@ -1,0 +1,265 @@
+/** approxifer evaluate: what approxifer would do for this model, in milliseconds and in right answers, and what to type next. */
+
+import { basename } from 'node:path'
+import { labelAt } from '../base/criterion'
+import { type OutputKind, sayRight } from '../base/output-kind'
+import { tensorsOf, vectorOf } from '../base/payload'
+import { rowShape, type TensorList } from '../base/tensor'
+import { loadCore } from '../core/load'
+import { type CallTimes, measureCalls, type Queries } from '../evaluate/call-times'
+import type { Rightness } from '../evaluate/experiment'
+import type { Forecast } from '../evaluate/forecast'
+import { OwnAnswers } from '../evaluate/model'
+import { type Tried, type Verdict, verdictOf, WIDEST } from '../evaluate/verdict'
+import { abilitiesOf } from '../predictor/abilities'
+import type { PredictorOptions } from '../predictor/options'
+import type { OnnxModel } from '../workers/onnx/model'
+import { readModel } from '../workers/onnx/model-file'
+import { doubtsIn } from './doubts'
+import { percent } from './figures'
+import { loadModel, type ModelOptions } from './files'
+import { InputFile, loadLabels, loadTensors } from './npy'
+import { ProgressBar } from './progress'
+import { table } from './table'
+import { note, width, wrap } from './terminal'
+
+export interface VerdictArguments extends ModelOptions, Rightness {
+  inputs: string
+  labels?: string
+  /** Workers of the pool that the verdict is about. */
+  pool: number
+  load: number
+  stragglerRate: number
+  /** Milliseconds. */
+  late?: number
+  tolerate: number
+  /** About how long it may take. */
+  seconds: number
+  seed: number
+  core?: 'wasm' | 'js'
+  json?: boolean
+  /** Whether tables follow. */
+  all?: boolean
+}
+
+/** A verdict with what was measured for it. */
+export interface Found {
+  verdict: Verdict
+  times: CallTimes
+  /** Options of `createPredictor` that the verdict recommends, besides `model`. */
+  use: PredictorOptions
+  /** The flag --right to say, and why; undefined if all outputs can be read. */
+  unread: { flag: string; why: string } | undefined
+}
+
+/** Shares of the time that measuring the calls takes; the rest is for answers and forecasts. */
+const CALLS = 0.2
+
+/** @returns what --json prints; with `all` the caller prints it, with its own figures */
+export async function verdictCommand(path: string, options: VerdictArguments): Promise<object> {
+  const progress = new ProgressBar(!options.json)
+  if (!options.json) note(`${basename(path)}: starting ${options.pool} workers and measuring them ...`)
+  try {
+    const found = await findVerdict(path, options, progress)
+    progress.stop()
+    const name = basename(path)
+    const whole = { model: name, ...shown(found) }
+    if (!options.json) console.log(`${verdictText(name, found, options)}${options.all ? '\n' : ''}`)
+    else if (!options.all) console.log(JSON.stringify(whole, null, 2))
+    return whole
+  } finally {
+    progress.stop()
+  }
+}
+
+const shown = ({ verdict, use, unread }: Found) => ({ verdict, use, ...(unread && { say: unread }) })
+
+/** Measures a model, and reckons what would become of it. */
+export async function findVerdict(path: string, options: VerdictArguments, progress: ProgressBar): Promise<Found> {
+  const model = await loadModel(path, await readModel(path), options)
+  let inputs: InputFile | undefined
+  try {
+    const { why } = abilitiesOf(model, options.right)
+    if (!why) inputs = await InputFile.open(options.inputs, rowShape(model.signature.inputs))
+    const queries = inputs ? rowsOf(inputs, model) : await tensorsIn(options.inputs, model)
+    const labels = options.labels === undefined ? undefined : await loadLabels(options.labels)
+    return await judged(path, model, { inputs, queries, labels, why }, options, progress)
+  } finally {
+    await Promise.all([inputs?.close(), model.close()])
+  }
+}
+
+interface Data {
+  /** Where queries are vectors. */
+  inputs: InputFile | undefined
+  queries: Queries
+  labels: number[] | undefined
+  /** Why the model cannot be coded. */
+  why: string | undefined
+}
+
+async function judged(
+  path: string,
+  model: OnnxModel,
+  { inputs, queries, labels, why }: Data,
+  options: VerdictArguments,
+  progress: ProgressBar,
+): Promise<Found> {
+  const { pool, load, stragglerRate, late, right, seed, tolerate, seconds, inputShapes, outputs } = options
+  const total = 1000 * seconds
+  progress.start('calls of the workers', CALLS * total)
+  const { times, premise } = await measureCalls(
+    { model: path, inputShapes, outputs },
+    queries,
+    { workers: pool, load, stragglerRate, lateMs: late },
+    { ms: CALLS * total, seed, onProgress: (passed) => progress.update(Math.round(passed)) },
+  )
+  const { right: kinds } = abilitiesOf(model, right)
+  const unread = inputs && doubtsIn(model.signature.outputs, kinds, answersIn(times))
+  const verdict = await verdictOf({
+    ...{ core: await loadCore({ prefer: options.core }), premise, times, right, seed, tolerate },
+    vectors: inputs && { model, inputs, own: new OwnAnswers(model, inputs), labels },
+    alone: inputs ? undefined : aloneOf(times, kinds, labels),
+    isLabelled: labels !== undefined,
+    whyNotCoded: why ?? (unread && 'nothing tells when a recovered answer would be right'),
+    ms: (1 - CALLS) * total,
+    onProgress: shownBy(progress),
+  })
+  const said = right === undefined ? {} : { right }
+  return { verdict, times, unread, use: { workers: pool, ...verdict.best.options, ...said } }
+}
+
+const answersIn = ({ answers }: CallTimes) => [...answers.values()].map(vectorOf)
+
+function shownBy(progress: ProgressBar) {
+  let stage = ''
+  return (what: string, done: number, of: number) => {
+    if (what !== stage) progress.start(what, of)
+    stage = what
+    progress.update(done)
+    progress.show(
+      Number.POSITIVE_INFINITY,
+      () => `${Math.round(progress.seconds)} s: ${what}, ${done} of ${of} queries`,
+    )
+  }
+}
+
+const rowsOf = (inputs: InputFile, { signature }: OnnxModel): Queries => ({
+  length: inputs.length,
+  at: (index) => tensorsOf(inputs.at(index) as Float32Array, signature.inputs),
+})
+
+/** Queries of a model that takes other things than vectors: a file for each input. @param files  NAME=FILE,.. or, for one input, FILE */
+async function tensorsIn(files: string, { signature: { inputs } }: OnnxModel): Promise<Queries> {
+  const named = new Map(inputs.length === 1 && !files.includes('=') ? [[inputs[0].name, files]] : entriesOf(files))
+  const names = inputs.map(({ name }) => name)
+  if (named.size !== inputs.length || !names.every((name) => named.has(name)))
+    throw new RangeError(`--inputs: expected ${names.map((name) => `${name}=FILE`).join(',')}, got ${files}`)
+  const columns = await Promise.all(inputs.map((spec) => loadTensors(named.get(spec.name) as string, spec)))
+  const [{ length }] = columns
+  const odd = columns.find((column) => column.length !== length)
+  if (odd) throw new RangeError(`--inputs: expected as many rows in each file, got ${length} and ${odd.length}`)
+  return { length, at: (row): TensorList => columns.map((column) => column.at(row)) }
+}
+
+function entriesOf(files: string): [name: string, file: string][] {
+  return files.split(',').map((entry) => {
+    const at = entry.indexOf('=')
+    return [entry.slice(0, Math.max(0, at)), entry.slice(at + 1)]
+  })
+}
+
+/** For each query that the workers were asked, 1 if the model's own answer is right, else 0. */
+function aloneOf({ answers }: CallTimes, [{ right }]: readonly OutputKind[], labels: number[] | undefined): number[] {
+  const all = [...answers]
+  if (!labels || right.kind !== 'label' || !all.every(([, [first]]) => first.data.length === right.classes))
+    return all.map(() => 1)
+  return all.map(([index, [first]]) => Number(labelAt(first.data as Float32Array, right) === labels[index]))
+}
+
+/** At most 15 lines of 80 columns. */
+export function verdictText(name: string, found: Found, options: Pick<VerdictArguments, 'late'>): string {
+  const { verdict, unread } = found
+  const { premise, callMs, plain, hedged, tried, against } = verdict
+  const right = against === 'labels' ? 'right' : 'as the model'
+  const rows = table(['', 'p50 ms', 'p99 ms', right, 'calls a query'])
+  rows.push(rowOf('a plain queue', plain), rowOf(`hedged by hand at p${100 * hedged.percentile}`, hedged))
+  for (const each of tried) rows.push(rowOf(NAMES[each.name](each.options), each.forecast))
+  const late = `${share(premise.stragglerRate)} of answers ${milliseconds(premise.lateMs)} ms late`
+  const flags = `--pool ${premise.workers} --load ${premise.load} --straggler-rate ${premise.stragglerRate} --late ${options.late ?? milliseconds(premise.lateMs)}`
+  return [
+    say(
+      `${name}: ${milliseconds(callMs.median)} ms a call on threads of this machine, 99 of 100 within ${milliseconds(callMs.p99)}`,
+    ),
+    say(`supposed: ${premise.workers} workers, busy ${share(premise.load)} of the time, ${late} (${flags})`),
+    rows.toString(),
+    ...[recoveredSentence(tried), notCodedSentence(found)].flatMap((text) => (text ? [say(text)] : [])),
+    say(`verdict: ${sentenceOf(verdict)}`),
+    say(`next: ${callOf(found)}`),
+    ...(unread ? [] : [say('--all has the tables: codes, recovered answers, reuse')]),
+  ].join('\n')
+}
+
+const say = (text: string) => wrap(text, 2, Math.min(80, width()))
+const share = (part: number) => `${Number((100 * part).toPrecision(3))} %`
+
+const NAMES: Record<Tried['name'], (options: PredictorOptions) => string> = {
+  hedges: () => 'approxifer, hedges',
+  memory: () => 'approxifer, a memory',
+  code: ({ scheme }) => `approxifer, a code of K = ${scheme?.queries}`,
+}
+
+const milliseconds = (ms: number) =>
+  ms < 0.995 ? ms.toFixed(2) : ms < 99.5 ? `${Number(ms.toPrecision(3))}` : ms.toFixed(0)
+
+function rowOf(name: string, { p50, p99, right, inferences }: Forecast): string[] {
+  return [name, milliseconds(p50), milliseconds(p99), percent(right.accuracy), inferences.toFixed(2)]
+}
+
+/** How good recovered answers are, of the memory or else of the code. */
+function recoveredSentence(tried: readonly Tried[]): string | undefined {
+  const each = tried.find(({ name, forecast }) => name === 'memory' && forecast.recovered)
+  const { recovered } = each?.forecast ?? {}
+  if (!recovered) return undefined
+  const { accuracy, ofAll, count, ci95 } = recovered
+  const given = `the memory answers ${percent(ofAll)} of the queries in a late worker’s place`
+  const [low, high] = ci95
+  if (high - low > WIDEST) return `${given}: too few (${count}) to tell how many are right; more inputs would`
+  return `${given}; right: ${percent(accuracy)} (${percent(low)} to ${percent(high)})`
+}
+
+function notCodedSentence({ verdict: { whyNotCoded, tried }, unread }: Found): string | undefined {
+  if (unread) return `no memory and no code were tried: ${unread.why}. Say for example ${unread.flag}`
+  if (whyNotCoded) return `no memory and no code were tried: ${whyNotCoded}`
+  const memory = tried.find(({ name, unfit }) => name === 'memory' && unfit)
+  return memory && `the memory is not recommended: ${memory.unfit}`
+}
+
+function sentenceOf({ best, worth, plain, hedged }: Verdict): string {
+  const p99 = (each: Forecast) => milliseconds(each.p99)
+  const { forecast, name } = best
+  if (worth === 'nothing') return `do not use approxifer here: a plain queue is as good (p99 ${p99(plain)} ms)`
+  if (worth === 'hedges')
+    return `hedges suffice: p99 ${p99(forecast)} ms instead of ${p99(plain)}; by hand ${p99(hedged)}. A memory or a code adds nothing here`
+  const lost = plain.right.accuracy - forecast.right.accuracy
+  const price = lost > 0.0005 ? `for ${percent(lost)} of the right answers` : 'with as many right answers'
+  return `use a ${name}: p99 ${p99(forecast)} ms instead of ${p99(plain)}, or ${p99(hedged)} hedged by hand, ${price}`
+}
+
+function callOf({ verdict: { worth }, use }: Found): string {
+  const { workers, scheme, memory, right } = use
+  const options = [
+    'model',
+    `workers: ${workers}`,
+    ...(scheme
+      ? [
+          `scheme: { ${Object.entries(scheme)
+            .map(([key, value]) => `${key}: ${value}`)
+            .join(', ')} }`,
+        ]
+      : []),
+    ...(memory === false ? ['memory: false'] : []),
+    ...(right === undefined ? [] : [`right: ${sayRight(right)}`]),
+  ]
+  return worth === 'nothing' ? 'nothing to install' : `createPredictor({ ${options.join(', ')} })`
+}
