@@ -17,6 +17,7 @@ const benches: Record<string, string[]> = {
   gateway: ['serve', 'events', 'page'],
   nats: ['nats', 'signatures'],
   soak: ['serve-soak'],
+  verdict: ['verdict'],
 }
 
 const [name = '', ...rest] = process.argv.slice(2)

@@ -27,8 +27,8 @@ const LAYERS: Record<string, string[]> = {
   gateway: ['events', 'platform', 'oip', 'workers', 'predictor'],
   testing: ['workers', 'memory', 'platform'],
   worker: ['platform', 'memory', 'workers'],
-  evaluate: ['core', 'codec', 'memory', 'workers', 'layers', 'trust', 'predictor', 'testing'],
   film: ['events', 'layers', 'pool', 'predictor', 'testing', 'workers'],
+  evaluate: ['core', 'codec', 'memory', 'workers', 'layers', 'trust', 'predictor', 'testing', 'film'],
   cli: [
     'events',
     'layers',

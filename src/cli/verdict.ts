@@ -6,15 +6,16 @@ import { type OutputKind, sayRight } from '../base/output-kind'
 import { tensorsOf, vectorOf } from '../base/payload'
 import { rowShape, type TensorList } from '../base/tensor'
 import { loadCore } from '../core/load'
-import { type CallTimes, measureCalls, type Queries } from '../evaluate/call-times'
 import type { Rightness } from '../evaluate/experiment'
-import type { Forecast } from '../evaluate/forecast'
+import type { ServiceFigures } from '../evaluate/forecast'
 import { OwnAnswers } from '../evaluate/model'
-import { type Tried, type Verdict, verdictOf, WIDEST } from '../evaluate/verdict'
+import type { CallTimes } from '../evaluate/replayed-times'
+import { type ModelVerdict, type TriedPredictor, verdictOf, WIDEST } from '../evaluate/verdict'
 import { abilitiesOf } from '../predictor/abilities'
 import type { PredictorOptions } from '../predictor/options'
 import type { OnnxModel } from '../workers/onnx/model'
 import { readModel } from '../workers/onnx/model-file'
+import { measureCalls, type Queries } from './call-times'
 import { doubtsIn } from './doubts'
 import { percent } from './figures'
 import { loadModel, type ModelOptions } from './files'
@@ -44,7 +45,7 @@ export interface VerdictArguments extends ModelOptions, Rightness {
 
 /** A verdict with what was measured for it. */
 export interface Found {
-  verdict: Verdict
+  verdict: ModelVerdict
   times: CallTimes
   /** Options of `createPredictor` that the verdict recommends, besides `model`. */
   use: PredictorOptions
@@ -89,7 +90,7 @@ export async function findVerdict(path: string, options: VerdictArguments, progr
   }
 }
 
-interface Data {
+interface Material {
   /** Where queries are vectors. */
   inputs: InputFile | undefined
   queries: Queries
@@ -101,7 +102,7 @@ interface Data {
 async function judged(
   path: string,
   model: OnnxModel,
-  { inputs, queries, labels, why }: Data,
+  { inputs, queries, labels, why }: Material,
   options: VerdictArguments,
   progress: ProgressBar,
 ): Promise<Found> {
@@ -203,7 +204,7 @@ export function verdictText(name: string, found: Found, options: Pick<VerdictArg
 const say = (text: string) => wrap(text, 2, Math.min(80, width()))
 const share = (part: number) => `${Number((100 * part).toPrecision(3))} %`
 
-const NAMES: Record<Tried['name'], (options: PredictorOptions) => string> = {
+const NAMES: Record<TriedPredictor['name'], (options: PredictorOptions) => string> = {
   hedges: () => 'approxifer, hedges',
   memory: () => 'approxifer, a memory',
   code: ({ scheme }) => `approxifer, a code of K = ${scheme?.queries}`,
@@ -212,12 +213,12 @@ const NAMES: Record<Tried['name'], (options: PredictorOptions) => string> = {
 const milliseconds = (ms: number) =>
   ms < 0.995 ? ms.toFixed(2) : ms < 99.5 ? `${Number(ms.toPrecision(3))}` : ms.toFixed(0)
 
-function rowOf(name: string, { p50, p99, right, inferences }: Forecast): string[] {
+function rowOf(name: string, { p50, p99, right, inferences }: ServiceFigures): string[] {
   return [name, milliseconds(p50), milliseconds(p99), percent(right.accuracy), inferences.toFixed(2)]
 }
 
 /** How good recovered answers are, of the memory or else of the code. */
-function recoveredSentence(tried: readonly Tried[]): string | undefined {
+function recoveredSentence(tried: readonly TriedPredictor[]): string | undefined {
   const each = tried.find(({ name, forecast }) => name === 'memory' && forecast.recovered)
   const { recovered } = each?.forecast ?? {}
   if (!recovered) return undefined
@@ -235,8 +236,8 @@ function notCodedSentence({ verdict: { whyNotCoded, tried }, unread }: Found): s
   return memory && `the memory is not recommended: ${memory.unfit}`
 }
 
-function sentenceOf({ best, worth, plain, hedged }: Verdict): string {
-  const p99 = (each: Forecast) => milliseconds(each.p99)
+function sentenceOf({ best, worth, plain, hedged }: ModelVerdict): string {
+  const p99 = (each: ServiceFigures) => milliseconds(each.p99)
   const { forecast, name } = best
   if (worth === 'nothing') return `do not use approxifer here: a plain queue is as good (p99 ${p99(plain)} ms)`
   if (worth === 'hedges')

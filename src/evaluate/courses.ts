@@ -3,11 +3,11 @@
 import { seeded } from '../base/random'
 import type { Experience } from '../memory/experience'
 import { type Experiment, right } from './experiment'
-import type { Course } from './forecast'
+import type { QueryStream } from './forecast'
 import { answersOf, type BatchModel, type Rows } from './model'
 
 /** Queries by their numbers: a worker's answer is the number. @param alone  for each query 1 if the model's own answer is right, else 0 */
-export function numbered(alone: ArrayLike<number>): Course {
+export function numbered(alone: ArrayLike<number>): QueryStream {
   const number = [{ name: 'number', shape: [1] }]
   return {
     signature: { inputs: number, outputs: number },
@@ -23,7 +23,7 @@ export function vectors(
   { model, inputs }: { model: BatchModel; inputs: Rows },
   own: readonly Float32Array[],
   judge: Pick<Experiment, 'criterion' | 'labels'> & { experience: Experience },
-): Course {
+): QueryStream {
   const random = seeded(1)
   const first = inputs.at(0) as Float32Array
   const weights = Float64Array.from(first, () => random.next())

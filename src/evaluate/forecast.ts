@@ -6,13 +6,12 @@ import { type Random, seeded } from '../base/random'
 import type { Signature } from '../base/tensor'
 import { SimulatedWorker, type Simulation } from '../testing/simulated-worker'
 import { VirtualClock } from '../testing/virtual-clock'
-import type { CallTimes } from './call-times'
 import { gapMsOf, type Premise } from './premise'
-import { replayed } from './replayed-times'
+import { type CallTimes, replayed } from './replayed-times'
 import { type Figure, type Share, shareOf } from './statistics'
 
 /** The queries of a forecast, and what the model answers. */
-export interface Course {
+export interface QueryStream {
   readonly signature: Signature
   readonly hints?: readonly OutputHints[] | undefined
   readonly length: number
@@ -24,21 +23,21 @@ export interface Course {
   right(index: number, answer: Float32Array, own: boolean): number
 }
 
-export interface Given {
+export interface SystemAnswer {
   answer: Float32Array
   isRecovered: boolean
 }
 
 /** What answers queries, in simulated time. */
-export interface System {
-  ask(query: Float32Array): Promise<Given>
+export interface AnsweringSystem {
+  ask(query: Float32Array): Promise<SystemAnswer>
   close?(): Promise<void>
 }
 
 /** @param timers  the clock as a program sees it: its timers are coarse */
-export type Start = (clock: VirtualClock, timers: Clock, workers: SimulatedWorker[]) => Promise<System>
+export type StartSystem = (clock: VirtualClock, timers: Clock, workers: SimulatedWorker[]) => Promise<AnsweringSystem>
 
-export interface Forecast {
+export interface ServiceFigures {
   /** Queries that were counted. */
   queries: number
   /** Milliseconds from a query to its answer. */
@@ -53,7 +52,7 @@ export interface Forecast {
 }
 
 export interface ForecastOptions {
-  course: Course
+  course: QueryStream
   premise: Premise
   times: CallTimes
   seed: number
@@ -72,7 +71,7 @@ const WARM_UP = 1000
 const ROUND = 3000
 
 /** Runs rounds until enough queries are counted. */
-export async function forecast(start: Start, options: ForecastOptions): Promise<Forecast> {
+export async function forecast(start: StartSystem, options: ForecastOptions): Promise<ServiceFigures> {
   const counted: Counted = { asked: [], calls: 0 }
   const begin = performance.now()
   for (let seed = options.seed; counted.asked.length < options.queries; seed++) {
@@ -94,7 +93,7 @@ interface Counted {
   calls: number
 }
 
-async function round(start: Start, options: ForecastOptions, seed: number, counted: Counted): Promise<void> {
+async function round(start: StartSystem, options: ForecastOptions, seed: number, counted: Counted): Promise<void> {
   const { course, premise, times, onProgress = () => {} } = options
   const clock = new VirtualClock()
   const [order, arriving, serving] = [seeded(3 * seed), seeded(3 * seed + 1), seeded(3 * seed + 2)]
@@ -119,7 +118,7 @@ async function round(start: Start, options: ForecastOptions, seed: number, count
     clock.spend(times.overheadMs)
     const asking: AskedQuery = { index, ms: Number.POSITIVE_INFINITY, right: 0, isRecovered: false }
     if (isCounted) counted.asked.push(asking)
-    const given = ({ answer, isRecovered }: Given) => {
+    const given = ({ answer, isRecovered }: SystemAnswer) => {
       asking.ms = clock.now() - since
       asking.isRecovered = isRecovered
       asking.right = course.right(index, answer, !isRecovered)
@@ -167,7 +166,7 @@ function coarse(clock: VirtualClock, lateMs: number): Clock {
   }
 }
 
-function summary({ asked, calls }: Counted): Forecast {
+function summary({ asked, calls }: Counted): ServiceFigures {
   const sorted = asked.map(({ ms }) => ms).sort((a, b) => a - b)
   const at = (share: number) => sorted[Math.floor(share * (sorted.length - 1))]
   const figures = (some: readonly AskedQuery[]) =>

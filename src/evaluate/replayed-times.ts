@@ -4,9 +4,24 @@
  */
 
 import type { Random } from '../base/random'
+import type { TensorList } from '../base/tensor'
 import type { ServiceTime } from '../testing/simulated-worker'
 import type { Premise } from './premise'
 import type { TimedCall } from './straggling-worker'
+
+/** What calls of real workers took. In milliseconds. */
+export interface CallTimes {
+  /** Median time of a call, from the message to a worker until its answer is back. */
+  readonly ownMs: number
+  /** What a query takes on the coordinator's thread besides: median. */
+  readonly overheadMs: number
+  /** How much later than set timers fire: median. */
+  readonly timerMs: number
+  /** In the order in which they began. */
+  readonly calls: readonly TimedCall[]
+  /** The model's answers to the queries that were asked, by their index. */
+  readonly answers: ReadonlyMap<number, TensorList>
+}
 
 /** @param calls  in the order in which they began; at least one */
 export function replayed(

@@ -6,13 +6,13 @@ import { ByHand, type ByHandOptions } from '../film/by-hand'
 import { createPredictor } from '../predictor/create'
 import type { PredictorOptions } from '../predictor/options'
 import { SimulatedThread, type ThreadCosts } from '../testing/simulated-thread'
-import type { Start } from './forecast'
+import type { StartSystem } from './forecast'
 
 /** Queries that may be in flight: as many as come, since nothing is refused here. */
 const ANY = 1e5
 
 const byHand =
-  (options: ByHandOptions): Start =>
+  (options: ByHandOptions): StartSystem =>
   async (_, timers, workers) => {
     const pool = new ByHand(timers, workers, options)
     return { ask: async (query) => ({ answer: await pool.ask(query), isRecovered: false }) }
@@ -25,7 +25,7 @@ export const hedged = (percentile: number) => byHand({ hedges: MOST_HEDGED, perc
 const MOST_HEDGED = 0.1
 
 /** A predictor with these options. @param costs  what its memory's thread takes */
-export function predictorOf(options: PredictorOptions, costs: Partial<ThreadCosts>): Start {
+export function predictorOf(options: PredictorOptions, costs: Partial<ThreadCosts>): StartSystem {
   return async (clock, timers, workers) => {
     const predictor = await createPredictor({
       ...options,

@@ -7,27 +7,27 @@ import { chooses, labelAt } from '../base/criterion'
 import { mean } from '../base/stats'
 import type { Core } from '../core/core'
 import type { PredictorOptions } from '../predictor/options'
-import type { CallTimes } from './call-times'
 import { numbered, vectors } from './courses'
 import { criterionFor, experienceOf, type Rightness } from './experiment'
-import { type Forecast, forecast, type Start } from './forecast'
+import { forecast, type ServiceFigures, type StartSystem } from './forecast'
 import { memoryCosts } from './memory-costs'
 import type { BatchModel, OwnAnswers, Rows } from './model'
 import type { Premise } from './premise'
+import type { CallTimes } from './replayed-times'
 import { percent } from './statistics'
 import { hedged, plainQueue, predictorOf } from './systems'
 
 /** A predictor that was tried, and what callers got. */
-export interface Tried {
+export interface TriedPredictor {
   name: 'hedges' | 'memory' | 'code'
   /** Options of `createPredictor`, besides `model` and `right`. */
   options: PredictorOptions
-  forecast: Forecast
+  forecast: ServiceFigures
   /** Why it is not recommended, however fast; undefined if it may be. */
   unfit: string | undefined
 }
 
-export interface Verdict {
+export interface ModelVerdict {
   premise: Premise
   /** Milliseconds of a call: the median, and what 99 of 100 calls take at most. */
   callMs: { median: number; p99: number }
@@ -35,12 +35,12 @@ export interface Verdict {
   against: 'labels' | 'model'
   /** Share of right answers of the model alone; 1 without labels. */
   alone: number
-  plain: Forecast
+  plain: ServiceFigures
   /** Hedged requests, by hand, at the best of several percentiles. */
-  hedged: Forecast & { percentile: number }
-  tried: Tried[]
+  hedged: ServiceFigures & { percentile: number }
+  tried: TriedPredictor[]
   /** What to use: of `tried`. */
-  best: Tried
+  best: TriedPredictor
   /** What shortens the tail: a memory or a code, hedges alone, or nothing, since a plain queue is as good. */
   worth: 'approxifer' | 'hedges' | 'nothing'
   /** Why no memory and no code were tried; undefined if they were. */
@@ -48,7 +48,7 @@ export interface Verdict {
 }
 
 /** The model and its inputs, if they are vectors, which a memory and a code need. */
-export interface Vectors {
+export interface VectorModel {
   model: BatchModel
   inputs: Rows
   /** Answers are computed when they are needed, and shared with other measurements. */
@@ -61,7 +61,7 @@ export interface VerdictOptions extends Rightness {
   premise: Premise
   times: CallTimes
   /** Undefined: only times are told apart, and no memory is tried. */
-  vectors: Vectors | undefined
+  vectors: VectorModel | undefined
   /** For each query 1 if the model's own answer is right, else 0; only without `vectors`. */
   alone: readonly number[] | undefined
   isLabelled: boolean
@@ -87,7 +87,7 @@ export const WIDEST = 0.3
 /** Most queries of a group. */
 const MOST_QUERIES = 8
 
-export async function verdictOf(options: VerdictOptions): Promise<Verdict> {
+export async function verdictOf(options: VerdictOptions): Promise<ModelVerdict> {
   const { premise, times, vectors: data, tolerate, ms } = options
   const own = data ? await ownAnswers(data, ms / 4, options) : []
   const isShort = data && own.length < INPUTS.least
@@ -98,13 +98,13 @@ export async function verdictOf(options: VerdictOptions): Promise<Verdict> {
   const alone =
     options.alone ?? (coded ? own.map((answer, i) => coded.course.right(i, answer, true)) : aloneOf(data, own, options))
   const forecasts = { ...options, premise, times, queries: COUNTED }
-  const quick = (what: string, start: Start) =>
+  const quick = (what: string, start: StartSystem) =>
     forecast(start, { ...forecasts, course: numbered(alone), mayRepeat: true, ms: 1, onProgress: told(options, what) })
   const plain = await quick('plain queue', plainQueue)
-  const byHand: Verdict['hedged'][] = []
+  const byHand: ModelVerdict['hedged'][] = []
   for (const percentile of PERCENTILES) byHand.push({ ...(await quick('hedges', hedged(percentile))), percentile })
   const hedges = byHand.reduce((a, b) => (b.p99 < a.p99 ? b : a))
-  const tried: Tried[] = [
+  const tried: TriedPredictor[] = [
     { name: 'hedges', options: {}, forecast: await quick('hedges', predictorOf({}, {})), unfit: undefined },
   ]
   if (coded) {
@@ -145,14 +145,18 @@ const told =
   (done: number) =>
     onProgress?.(what, Math.min(done, COUNTED), COUNTED)
 
-function worthOf({ name, forecast }: Tried, hedges: Forecast, plain: Forecast): Verdict['worth'] {
+function worthOf(
+  { name, forecast }: TriedPredictor,
+  hedges: ServiceFigures,
+  plain: ServiceFigures,
+): ModelVerdict['worth'] {
   const least = Math.min(hedges.p99, forecast.p99)
   if (least > BETTER * plain.p99) return 'nothing'
   return name !== 'hedges' && forecast.p99 <= BETTER * hedges.p99 ? 'approxifer' : 'hedges'
 }
 
 /** Predictors besides plain hedges. */
-function candidates({ workers }: Premise): Pick<Tried, 'name' | 'options'>[] {
+function candidates({ workers }: Premise): Pick<TriedPredictor, 'name' | 'options'>[] {
   const queries = Math.min(MOST_QUERIES, workers - 1)
   return [
     { name: 'memory', options: { scheme: { queries: 1 } } },
@@ -163,7 +167,7 @@ function candidates({ workers }: Premise): Pick<Tried, 'name' | 'options'>[] {
 }
 
 /** @param alone  share of right answers of the model alone */
-function unfitness({ recovered }: Forecast, alone: number, tolerate: number): string | undefined {
+function unfitness({ recovered }: ServiceFigures, alone: number, tolerate: number): string | undefined {
   if (!recovered) return undefined
   const [low, high] = recovered.ci95
   const loss = recovered.ofAll * Math.max(0, alone - low)
@@ -172,14 +176,14 @@ function unfitness({ recovered }: Forecast, alone: number, tolerate: number): st
   return `it may lose ${percent(loss)} of the right answers`
 }
 
-function callMsOf({ calls, ownMs }: CallTimes): Verdict['callMs'] {
+function callMsOf({ calls, ownMs }: CallTimes): ModelVerdict['callMs'] {
   const sorted = calls.map(({ ms }) => ms).sort((a, b) => a - b)
   return { median: ownMs, p99: sorted[Math.floor(0.99 * (sorted.length - 1))] }
 }
 
 /** The model's answers to the first inputs, as many as come in this time, but some in any case. */
 async function ownAnswers(
-  { inputs, own }: Vectors,
+  { inputs, own }: VectorModel,
   ms: number,
   { onProgress }: VerdictOptions,
 ): Promise<Float32Array[]> {
@@ -193,7 +197,7 @@ async function ownAnswers(
 }
 
 function judgeOf(
-  { model, labels }: Vectors,
+  { model, labels }: VectorModel,
   own: readonly Float32Array[],
   { core, right }: VerdictOptions,
   memory: false | undefined,
@@ -205,7 +209,7 @@ function judgeOf(
 }
 
 /** The queries as vectors, and what a memory's thread takes of them. */
-function courseOf(data: Vectors, own: readonly Float32Array[], options: VerdictOptions) {
+function courseOf(data: VectorModel, own: readonly Float32Array[], options: VerdictOptions) {
   const judge = judgeOf(data, own, options, false)
   const pairs = own
     .slice(0, INPUTS.least)
@@ -215,7 +219,7 @@ function courseOf(data: Vectors, own: readonly Float32Array[], options: VerdictO
 }
 
 /** For each query 1 if the model's own answer is right, else 0. */
-function aloneOf(data: Vectors | undefined, own: readonly Float32Array[], options: VerdictOptions): number[] {
+function aloneOf(data: VectorModel | undefined, own: readonly Float32Array[], options: VerdictOptions): number[] {
   if (!data?.labels) return Array.from({ length: Math.max(1, own.length) }, () => 1)
   const { labels } = data
   const criterion = criterionFor(data.model, options)

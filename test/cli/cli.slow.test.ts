@@ -142,7 +142,7 @@ describe('evaluate', () => {
     const { status, stdout } = run(...args, '--retry-price', '1000')
     expect(status).toBe(0)
     expect(stdout).toMatch(/^mnist-lenet\.onnx, code systematic\. The model alone: \d+\.\d %\nK +S +workers/)
-    expect(stdout).toMatch(/recommended, tolerating 1\.0 %, 1\.0 % of answers late, a retry worth 1000 inferences: /)
+    expect(stdout).toMatch(/recommended, tolerating 1\.0 %, 5\.0 % of answers late, a retry worth 1000 inferences: /)
     expect(stdout).toMatch(/createPredictor\(\{ model, scheme: \{ queries: \d/)
     expect(stdout).toMatch(/\na late query gets, with K = 2, S = 1 and the policy auto: at once what is recovered/)
     const { results, candidates } = JSON.parse(run(...args, '--json').stdout)

@@ -3,31 +3,18 @@
 import { type Random, seeded } from '../base/random'
 import { median } from '../base/stats'
 import { type TensorList, toNamed } from '../base/tensor'
+import { gapMsOf, lateMsOf, type Premise } from '../evaluate/premise'
+import type { CallTimes } from '../evaluate/replayed-times'
+import { StragglingWorker } from '../evaluate/straggling-worker'
 import { createPredictor } from '../predictor/create'
 import { localWorkers } from '../workers/local/local'
 import type { LocalOptions } from '../workers/local/options'
 import { askAtRandom } from './arrivals'
-import { gapMsOf, lateMsOf, type Premise } from './premise'
-import { StragglingWorker, type TimedCall } from './straggling-worker'
 
 /** Queries, each a tensor for each input of the model. */
 export interface Queries {
   readonly length: number
   at(index: number): TensorList
-}
-
-/** In milliseconds. */
-export interface CallTimes {
-  /** Median time of a call, from the message to a worker until its answer is back. */
-  readonly ownMs: number
-  /** What a query takes on the coordinator's thread besides: median. */
-  readonly overheadMs: number
-  /** How much later than set timers fire: median. */
-  readonly timerMs: number
-  /** In the order in which they began. */
-  readonly calls: readonly TimedCall[]
-  /** The model's answers to the queries that were asked, by their index. */
-  readonly answers: ReadonlyMap<number, TensorList>
 }
 
 /** Calls of a single worker that tell how long one takes; fewer if they take a second. */

@@ -1,0 +1,104 @@
+/** The verdict, of call times that are known: what is recommended, and what is not. */
+
+import { expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
+import { verdictText } from '../../src/cli/verdict'
+import { loadCore } from '../../src/core/load'
+import { OwnAnswers } from '../../src/evaluate/model'
+import type { Premise } from '../../src/evaluate/premise'
+import { type CallTimes, replayed } from '../../src/evaluate/replayed-times'
+import { type VerdictOptions, verdictOf } from '../../src/evaluate/verdict'
+
+const core = await loadCore()
+const random = seeded(5)
+const calls = Array.from({ length: 500 }, (_, i) => ({ at: 10 * i, ms: 5 + random.next() }))
+const times: CallTimes = { ownMs: 5.5, overheadMs: 0.05, timerMs: 0.1, calls, answers: new Map() }
+const premise: Premise = { workers: 4, load: 0.3, stragglerRate: 0.05, lateMs: 55 }
+
+/** Two classes, by a smooth function of four inputs; or by a hash of them, which no memory can tell. */
+const modelOf = (isSmooth: boolean) => ({
+  signature: { inputs: [{ name: 'x', shape: [4] }], outputs: [{ name: 'probabilities', shape: [2] }] },
+  hints: [{ node: { op: 'Softmax' } }],
+  async infer(rows: Float32Array, count: number) {
+    const answers = new Float32Array(2 * count)
+    for (let i = 0; i < count; i++) {
+      const [a, b, c, d] = rows.subarray(4 * i, 4 * i + 4)
+      const score = isSmooth ? a + b : Math.sin(1e5 * (a + 3 * b + 5 * c + 7 * d))
+      answers[2 * i] = 1 / (1 + Math.exp(-4 * score))
+      answers[2 * i + 1] = 1 - answers[2 * i]
+    }
+    return answers
+  },
+})
+
+const rows = Array.from({ length: 1200 }, () => Float32Array.from({ length: 4 }, () => random.gauss()))
+
+function verdict(isSmooth: boolean, inputs = rows, more: Partial<VerdictOptions> = {}) {
+  const model = modelOf(isSmooth)
+  const vectors = { model, inputs, own: new OwnAnswers(model, inputs), labels: undefined }
+  const shared = { core, premise, times, seed: 1, tolerate: 0.01, ms: 4000, isLabelled: false }
+  return verdictOf({ ...shared, vectors, alone: undefined, whyNotCoded: undefined, ...more })
+}
+type Given = Awaited<ReturnType<typeof verdict>>
+
+const textOf = (given: Given, unread?: { flag: string; why: string }) =>
+  verdictText('model.onnx', { verdict: given, times, unread, use: { workers: 4, ...given.best.options } }, {})
+
+it('a memory that is right answers for the stragglers: faster than hedges, and it is recommended', async () => {
+  const given = await verdict(true)
+  expect(given.plain.p99).toBeGreaterThan(55)
+  expect(given.hedged.p99).toBeLessThan(0.5 * given.plain.p99)
+  expect([given.worth, given.best.name]).toEqual(['approxifer', 'memory'])
+  expect(given.best.forecast.p99).toBeLessThan(0.9 * given.hedged.p99)
+  expect(given.best.forecast.right.accuracy).toBeGreaterThan(0.99)
+  expect(given.best.forecast.recovered?.ofAll).toBeGreaterThan(0.02)
+  const text = textOf(given)
+  expect(text).toMatch(/verdict: use a memory: p99 [\d.]+ ms instead of [\d.]+/)
+  expect(text).toMatch(/next: createPredictor\(\{ model, workers: 4, scheme: \{ queries: 1 \} \}\)/)
+  expect(text.split('\n').length).toBeLessThanOrEqual(15)
+  expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80)
+}, 60_000)
+
+it('answers that nothing tells: hedges suffice, and no answer is lost', async () => {
+  const given = await verdict(false)
+  expect([given.worth, given.best.name]).toEqual(['hedges', 'hedges'])
+  expect(given.best.forecast.right.accuracy).toBe(1)
+  expect(textOf(given)).toMatch(/verdict: hedges suffice/)
+}, 60_000)
+
+it('nobody is late: do not use it', async () => {
+  const given = await verdict(true, rows, { premise: { ...premise, stragglerRate: 0 } })
+  expect(given.worth).toBe('nothing')
+  expect(textOf(given)).toMatch(/verdict: do not use approxifer here: a plain queue is as good/)
+}, 60_000)
+
+it('twenty inputs, or outputs that cannot be read: times alone, and what to say', async () => {
+  const given = await verdict(true, rows.slice(0, 20))
+  expect(given.tried.map(({ name }) => name)).toEqual(['hedges'])
+  expect(given.plain.queries).toBeGreaterThan(1000)
+  expect(textOf(given)).toMatch(/20 inputs are too few to tell: 400 or more would/)
+  const unread = { flag: '--right within:0.5', why: 'it is one value' }
+  expect(textOf(given, unread)).toMatch(/it is one value\. Say for example --right within:0\.5/)
+}, 60_000)
+
+it('says of a share whose interval is wider than 30 points that it is too few', async () => {
+  const given = await verdict(true, rows.slice(0, 410), { ms: 1 })
+  const { recovered } = given.tried[1].forecast
+  const memory = {
+    ...given.tried[1].forecast,
+    recovered: recovered && { ...recovered, count: 9, ci95: [0.4, 0.9] as [number, number] },
+  }
+  const few = { ...given, tried: [given.tried[0], { ...given.tried[1], forecast: memory }] }
+  expect(textOf(few).replaceAll(/\s+/g, ' ')).toMatch(/too few \(9\) to tell how many are right; more inputs would/)
+}, 60_000)
+
+it('replays calls in their order, and adds the delay of stragglers', () => {
+  const two = [
+    { at: 100, ms: 1 },
+    { at: 110, ms: 10 },
+  ]
+  const never = replayed(two, { stragglerRate: 0, lateMs: 50 }, { ...random, next: () => 0 })
+  expect([0, 5, 10, 19, 20, 30].map((now) => never(0, now))).toEqual([1, 1, 10, 10, 1, 10])
+  const always = replayed(two, { stragglerRate: 1, lateMs: 50 }, { ...random, next: () => 0 })
+  expect(always(0, 0)).toBe(51)
+})
