@@ -46,7 +46,6 @@ export async function measureCalls(
       await threads[0].infer(queries.at(alone.length % queries.length))
       alone.push(performance.now() - since)
       if (performance.now() - start > FIRST.ms) break
-      onProgress(0)
     }
     const ownMs = median(alone) as number
     const supposed = { ...premise, lateMs: premise.lateMs ?? lateMsOf(ownMs) }
@@ -91,6 +90,7 @@ async function underLoad(
     const count = Math.max(2, Math.ceil((2 * ms) / gapMs))
     await askAtRandom({ gapMs, count, random }, ask, () => performance.now() - start > ms)
   } finally {
+    await predictor.close()
     clearInterval(watch)
     clearInterval(watchTimers)
   }

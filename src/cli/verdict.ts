@@ -53,6 +53,8 @@ export interface Found {
   unread: { flag: string; why: string } | undefined
 }
 
+/** Queries between two steps of the bar. */
+const SHOWN_EVERY = 50
 /** Shares of the time that measuring the calls takes; the rest is for answers and forecasts. */
 const CALLS = 0.2
 
@@ -136,6 +138,7 @@ function shownBy(progress: ProgressBar) {
   let stage = ''
   return (what: string, done: number, of: number) => {
     if (what !== stage) progress.start(what, of)
+    else if (done % SHOWN_EVERY) return
     stage = what
     progress.update(done)
     progress.show(

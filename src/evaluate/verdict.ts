@@ -17,11 +17,14 @@ import type { CallTimes } from './replayed-times'
 import { percent } from './statistics'
 import { hedged, plainQueue, predictorOf } from './systems'
 
+/** Options of `createPredictor` that a verdict speaks of. */
+export type ChosenOptions = Pick<PredictorOptions, 'workers' | 'scheme' | 'memory' | 'right'>
+
 /** A predictor that was tried, and what callers got. */
 export interface TriedPredictor {
   name: 'hedges' | 'memory' | 'code'
   /** Options of `createPredictor`, besides `model` and `right`. */
-  options: PredictorOptions
+  options: ChosenOptions
   forecast: ServiceFigures
   /** Why it is not recommended, however fast; undefined if it may be. */
   unfit: string | undefined
@@ -99,7 +102,13 @@ export async function verdictOf(options: VerdictOptions): Promise<ModelVerdict> 
     options.alone ?? (coded ? own.map((answer, i) => coded.course.right(i, answer, true)) : aloneOf(data, own, options))
   const forecasts = { ...options, premise, times, queries: COUNTED }
   const quick = (what: string, start: StartSystem) =>
-    forecast(start, { ...forecasts, course: numbered(alone), mayRepeat: true, ms: 1, onProgress: told(options, what) })
+    forecast(start, {
+      ...forecasts,
+      course: numbered(alone),
+      mayRepeat: true,
+      ms: ms / 20,
+      onProgress: told(options, what),
+    })
   const plain = await quick('plain queue', plainQueue)
   const byHand: ModelVerdict['hedged'][] = []
   for (const percentile of PERCENTILES) byHand.push({ ...(await quick('hedges', hedged(percentile))), percentile })
