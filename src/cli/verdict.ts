@@ -6,13 +6,12 @@ import { type OutputKind, sayRight } from '../base/output-kind'
 import { tensorsOf, vectorOf } from '../base/payload'
 import { rowShape, type TensorList } from '../base/tensor'
 import { loadCore } from '../core/load'
-import type { Rightness } from '../evaluate/experiment'
+import { checkLabels, criterionFor, type Rightness } from '../evaluate/experiment'
 import type { ServiceFigures } from '../evaluate/forecast'
 import { OwnAnswers } from '../evaluate/model'
 import type { CallTimes } from '../evaluate/replayed-times'
-import { type ModelVerdict, type TriedPredictor, verdictOf, WIDEST } from '../evaluate/verdict'
+import { type ChosenOptions, type ModelVerdict, type TriedPredictor, verdictOf, WIDEST } from '../evaluate/verdict'
 import { abilitiesOf } from '../predictor/abilities'
-import type { PredictorOptions } from '../predictor/options'
 import type { OnnxModel } from '../workers/onnx/model'
 import { readModel } from '../workers/onnx/model-file'
 import { measureCalls, type Queries } from './call-times'
@@ -48,7 +47,7 @@ export interface Found {
   verdict: ModelVerdict
   times: CallTimes
   /** Options of `createPredictor` that the verdict recommends, besides `model`. */
-  use: PredictorOptions
+  use: ChosenOptions
   /** The flag --right to say, and why; undefined if all outputs can be read. */
   unread: { flag: string; why: string } | undefined
 }
@@ -86,6 +85,7 @@ export async function findVerdict(path: string, options: VerdictArguments, progr
     if (!why) inputs = await InputFile.open(options.inputs, rowShape(model.signature.inputs))
     const queries = inputs ? rowsOf(inputs, model) : await tensorsIn(options.inputs, model)
     const labels = options.labels === undefined ? undefined : await loadLabels(options.labels)
+    if (labels) checkLabels(labels, queries.length, criterionFor(model, options))
     return await judged(path, model, { inputs, queries, labels, why }, options, progress)
   } finally {
     await Promise.all([inputs?.close(), model.close()])
@@ -207,7 +207,7 @@ export function verdictText(name: string, found: Found, options: Pick<VerdictArg
 const say = (text: string) => wrap(text, 2, Math.min(80, width()))
 const share = (part: number) => `${Number((100 * part).toPrecision(3))} %`
 
-const NAMES: Record<TriedPredictor['name'], (options: PredictorOptions) => string> = {
+const NAMES: Record<TriedPredictor['name'], (options: ChosenOptions) => string> = {
   hedges: () => 'approxifer, hedges',
   memory: () => 'approxifer, a memory',
   code: ({ scheme }) => `approxifer, a code of K = ${scheme?.queries}`,

@@ -116,7 +116,8 @@ export function settingsOf(options: EvaluateOptions) {
   return { groups, seed, sets, attack, grouping, criterion, memory, rules: { policy, minConfidence, learn } }
 }
 
-function checkLabels(labels: ArrayLike<number>, count: number, criterion: Criterion): void {
+/** @throws RangeError for labels that do not fit the model or its inputs */
+export function checkLabels(labels: ArrayLike<number>, count: number, criterion: Criterion): void {
   const [{ right }] = judgedOf(criterion)
   if (right.kind !== 'label' || right.positions > 1) {
     const what = right.kind === 'label' ? `${right.positions} labels each` : 'no label'
