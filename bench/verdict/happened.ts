@@ -39,7 +39,7 @@ interface Length {
 
 export async function happen(stream: Asked, { verdict, use }: Said, length: Length): Promise<Happened> {
   const { premise, callMs } = verdict
-  const gapMs = gapMsOf(premise, callMs.median)
+  const gapMs = gapMsOf(premise, callMs.mean)
   const counted = Math.min(length.counted, Math.round((1000 * length.mostSeconds) / gapMs))
   const first = Math.min(length.first, counted)
   const model = await OnnxModel.load(await readModel(stream.path))

@@ -1,5 +1,5 @@
 /**
- * npm run bench -- verdict [FOLDER ..] [NAME ..] [--json]: what `evaluate` says of each model, beside what then happens: the recommended predictor answers
+ * npm run bench -- verdict [FOLDER ..] [NAME ..] [QUERIES] [--json]: what `evaluate` says of each model, beside what then happens: the recommended predictor answers
  * 10,000 queries in real time, on real threads of this machine, of which as many answers come late as was supposed. A model X.onnx of a folder is asked the
  * queries of X-inputs.npy, or of a file for each input; where these are fewer, again in another order. Without a folder: the models of this package.
  */
@@ -25,15 +25,16 @@ export interface Said extends Pick<Found, 'verdict' | 'use'> {
 
 export default async function verdict(json: boolean, words: string[]): Promise<void> {
   const folders = words.filter((word) => word.includes('/'))
-  const names = words.filter((word) => !word.includes('/'))
+  const counted = Number(words.find((word) => Number(word)) ?? COUNTED)
+  const names = words.filter((word) => !word.includes('/') && !Number(word))
   mkdirSync('build/verdict', { recursive: true })
   const models = [...(folders.length ? folders : ['models/']).flatMap(modelsIn), mixer()]
   const results: { name: string; said: Said; happened: Happened; load: number }[] = []
   const rows = table(['', 'verdict', 'p99 said', 'happened', 'of it', 'right said', 'happened', 'evaluate took'])
   for (const model of models.filter(({ name }) => !names.length || names.includes(name))) {
-    const stream = streamOf(model, FIRST + COUNTED)
+    const stream = streamOf(model, FIRST + counted)
     const said = ask(stream)
-    const happened = await happen(stream, said, { first: FIRST, counted: COUNTED, mostSeconds: MOST_SECONDS })
+    const happened = await happen(stream, said, { first: FIRST, counted, mostSeconds: MOST_SECONDS })
     results.push({ name: model.name, said, happened, load: loadavg()[0] })
     writeFileSync('build/verdict/results.json', JSON.stringify(results, null, 1))
     const { p99, right } = said.verdict.best.forecast

@@ -1,7 +1,7 @@
 /** What calls of real workers take on this machine, asked at the rate of a premise. */
 
 import { type Random, seeded } from '../base/random'
-import { median } from '../base/stats'
+import { mean, median } from '../base/stats'
 import { type TensorList, toNamed } from '../base/tensor'
 import { gapMsOf, lateMsOf, type Premise } from '../evaluate/premise'
 import type { CallTimes } from '../evaluate/replayed-times'
@@ -50,7 +50,7 @@ export async function measureCalls(
     const ownMs = median(alone) as number
     const supposed = { ...premise, lateMs: premise.lateMs ?? lateMsOf(ownMs) }
     const workers = threads.map((thread) => new StragglingWorker(thread, supposed, random))
-    const times = await underLoad(workers, queries, { gapMs: gapMsOf(supposed, ownMs), ms, random, onProgress })
+    const times = await underLoad(workers, queries, { gapMs: gapMsOf(supposed, mean(alone)), ms, random, onProgress })
     return { times, premise: supposed }
   } finally {
     await Promise.all(threads.map((thread) => thread.close()))
@@ -95,6 +95,13 @@ async function underLoad(
     clearInterval(watchTimers)
   }
   const calls = workers.flatMap((worker) => worker.calls).sort((a, b) => a.at - b.at)
-  const ownMs = median(calls.map((call) => call.ms)) as number
-  return { ownMs, overheadMs: median(overheads) ?? 0, timerMs: median(timers) ?? 0, calls, answers }
+  const all = calls.map((call) => call.ms)
+  return {
+    ownMs: median(all) as number,
+    meanMs: mean(all),
+    overheadMs: median(overheads) ?? 0,
+    timerMs: median(timers) ?? 0,
+    calls,
+    answers,
+  }
 }

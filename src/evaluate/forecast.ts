@@ -108,7 +108,7 @@ async function round(start: StartSystem, options: ForecastOptions, seed: number,
   const system = await start(clock, coarse(clock, times.timerMs), workers)
   const queries = orderOf(options, order)
   const warmUp = Math.min(WARM_UP, queries.length >> 1)
-  const gapMs = gapMsOf(premise, times.ownMs)
+  const gapMs = gapMsOf(premise, times.meanMs)
   let [before, asked] = [0, 0]
   const arrive = () => {
     const index = queries[asked]

@@ -17,7 +17,7 @@ const LATE = { times: 10, leastMs: 20 }
 /** @param ownMs  what an answer takes that is not late */
 export const lateMsOf = (ownMs: number) => Math.max(LATE.leastMs, LATE.times * ownMs)
 
-/** Mean time between two queries, in milliseconds. */
-export function gapMsOf({ workers, load, stragglerRate, lateMs }: Premise, ownMs: number): number {
-  return (ownMs + stragglerRate * lateMs) / (load * workers)
+/** Mean time between two queries, in milliseconds. @param meanMs  what an answer takes on average that is not late */
+export function gapMsOf({ workers, load, stragglerRate, lateMs }: Premise, meanMs: number): number {
+  return (meanMs + stragglerRate * lateMs) / (load * workers)
 }

@@ -13,6 +13,7 @@ import type { TimedCall } from './straggling-worker'
 export interface CallTimes {
   /** Median time of a call, from the message to a worker until its answer is back. */
   readonly ownMs: number
+  readonly meanMs: number
   /** What a query takes on the coordinator's thread besides: median. */
   readonly overheadMs: number
   /** How much later than set timers fire: median. */

@@ -33,7 +33,7 @@ export interface TriedPredictor {
 export interface ModelVerdict {
   premise: Premise
   /** Milliseconds of a call: the median, and what 99 of 100 calls take at most. */
-  callMs: { median: number; p99: number }
+  callMs: { median: number; mean: number; p99: number }
   /** What answers are compared with: labels, or the model's own answers. */
   against: 'labels' | 'model'
   /** Share of right answers of the model alone; 1 without labels. */
@@ -134,7 +134,8 @@ export async function verdictOf(options: VerdictOptions): Promise<ModelVerdict> 
   }
   const [first, ...others] = tried.filter(({ unfit }) => !unfit)
   // A little faster is no reason for more machinery: hedges come first, then a memory, then a code.
-  const best = others.reduce((a, b) => (b.forecast.p99 < BETTER * a.forecast.p99 ? b : a), first)
+  const fastest = others.reduce((a, b) => (b.forecast.p99 < BETTER * a.forecast.p99 ? b : a), first)
+  const worth = worthOf(fastest, hedges, plain)
   return {
     premise,
     callMs: callMsOf(times),
@@ -143,8 +144,8 @@ export async function verdictOf(options: VerdictOptions): Promise<ModelVerdict> 
     plain,
     hedged: hedges,
     tried,
-    best,
-    worth: worthOf(best, hedges, plain),
+    best: worth === 'approxifer' ? fastest : first,
+    worth,
     whyNotCoded,
   }
 }
@@ -185,9 +186,9 @@ function unfitness({ recovered }: ServiceFigures, alone: number, tolerate: numbe
   return `it may lose ${percent(loss)} of the right answers`
 }
 
-function callMsOf({ calls, ownMs }: CallTimes): ModelVerdict['callMs'] {
+function callMsOf({ calls, ownMs, meanMs }: CallTimes): ModelVerdict['callMs'] {
   const sorted = calls.map(({ ms }) => ms).sort((a, b) => a - b)
-  return { median: ownMs, p99: sorted[Math.floor(0.99 * (sorted.length - 1))] }
+  return { median: ownMs, mean: meanMs, p99: sorted[Math.floor(0.99 * (sorted.length - 1))] }
 }
 
 /** The model's answers to the first inputs, as many as come in this time, but some in any case. */

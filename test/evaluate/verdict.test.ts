@@ -12,7 +12,7 @@ import { type VerdictOptions, verdictOf } from '../../src/evaluate/verdict'
 const core = await loadCore()
 const random = seeded(5)
 const calls = Array.from({ length: 500 }, (_, i) => ({ at: 10 * i, ms: 5 + random.next() }))
-const times: CallTimes = { ownMs: 5.5, overheadMs: 0.05, timerMs: 0.1, calls, answers: new Map() }
+const times: CallTimes = { ownMs: 5.5, meanMs: 5.5, overheadMs: 0.05, timerMs: 0.1, calls, answers: new Map() }
 const premise: Premise = { workers: 4, load: 0.3, stragglerRate: 0.05, lateMs: 55 }
 
 /** Two classes, by a smooth function of four inputs; or by a hash of them, which no memory can tell. */
@@ -82,7 +82,7 @@ it('twenty inputs, or outputs that cannot be read: times alone, and what to say'
 }, 60_000)
 
 it('says of a share whose interval is wider than 30 points that it is too few', async () => {
-  const given = await verdict(true, rows.slice(0, 410), { ms: 1 })
+  const given = await verdict(true, rows.slice(0, 410))
   const { recovered } = given.tried[1].forecast
   const memory = {
     ...given.tried[1].forecast,
