@@ -72,6 +72,8 @@ export interface VerdictOptions extends Rightness {
   seed: number
   /** Share of right answers, 0..1, that may be lost. */
   tolerate: number
+  /** Queries that each forecast counts, if the time suffices. Default 4,000. */
+  queries?: number
   /** Milliseconds to spend: half of it on answers and on what only takes time, the rest on memory and code. */
   ms: number
   onProgress?: (what: string, done: number, of: number) => void
@@ -100,7 +102,7 @@ export async function verdictOf(options: VerdictOptions): Promise<ModelVerdict> 
   const coded = data && !whyNotCoded ? courseOf(data, own, options) : undefined
   const alone =
     options.alone ?? (coded ? own.map((answer, i) => coded.course.right(i, answer, true)) : aloneOf(data, own, options))
-  const forecasts = { ...options, premise, times, queries: COUNTED }
+  const forecasts = { ...options, premise, times, queries: options.queries ?? COUNTED }
   const quick = (what: string, start: StartSystem) =>
     forecast(start, {
       ...forecasts,
