@@ -239,12 +239,12 @@ function notCodedSentence({ verdict: { whyNotCoded, tried }, unread }: Found): s
   return memory && `the memory is not recommended: ${memory.unfit}`
 }
 
-function sentenceOf({ best, worth, plain, hedged }: ModelVerdict): string {
+function sentenceOf({ best, worth, plain, hedged, whyNotCoded }: ModelVerdict): string {
   const p99 = (each: ServiceFigures) => milliseconds(each.p99)
   const { forecast, name } = best
   if (worth === 'nothing') return `do not use approxifer here: a plain queue is as good (p99 ${p99(plain)} ms)`
   if (worth === 'hedges')
-    return `hedges suffice: p99 ${p99(forecast)} ms instead of ${p99(plain)}; by hand ${p99(hedged)}. A memory or a code adds nothing here`
+    return `hedges suffice: p99 ${p99(forecast)} ms instead of ${p99(plain)}; by hand ${p99(hedged)}${whyNotCoded ? '' : '. A memory or a code adds nothing here'}`
   const lost = plain.right.accuracy - forecast.right.accuracy
   const price = lost > 0.0005 ? `for ${percent(lost)} of the right answers` : 'with as many right answers'
   return `use a ${name}: p99 ${p99(forecast)} ms instead of ${p99(plain)}, or ${p99(hedged)} hedged by hand, ${price}`

@@ -190,7 +190,7 @@ function unfitness({ recovered }: ServiceFigures, alone: number, tolerate: numbe
 
 function callMsOf({ calls, ownMs, meanMs }: CallTimes): ModelVerdict['callMs'] {
   const sorted = calls.map(({ ms }) => ms).sort((a, b) => a - b)
-  return { median: ownMs, mean: meanMs, p99: sorted[Math.floor(0.99 * (sorted.length - 1))] }
+  return { median: ownMs, mean: meanMs, p99: sorted[Math.ceil(0.99 * (sorted.length - 1))] }
 }
 
 /** The model's answers to the first inputs, as many as come in this time, but some in any case. */
