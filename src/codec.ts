@@ -13,7 +13,9 @@ export type {
   Tolerance,
 } from './base/criterion'
 export type { Right, RightOutput } from './base/output-kind'
+export type { Random } from './base/random'
 export { type Points, Scheme, type SchemeOptions } from './base/scheme'
+export type { CodeModule } from './codec/code-module'
 export { Codec, type CodecOptions } from './codec/codec'
 export type { CodedRow, Recovery } from './codec/decode'
 export type { Group, Suspect } from './codec/group'

@@ -106,7 +106,11 @@ export function defaultWorkers(K: number, S: number, E: number): number {
  * Workers needed if answers are proven by agreement instead of decoded: enough for a group, and enough to outvote the liars if S workers
  * are late.
  */
-export function verifiedWorkers({ queries, stragglers, byzantine }: Scheme): number {
+export function verifiedWorkers({
+  queries,
+  stragglers,
+  byzantine,
+}: Pick<Scheme, 'queries' | 'stragglers' | 'byzantine'>): number {
   return Math.max(queries + stragglers, 2 * byzantine + 1 + stragglers)
 }
 

@@ -9,6 +9,7 @@ import { rowShape } from '../base/tensor'
 import { Codec, type CodecOptions } from '../codec/codec'
 import type { Core } from '../core/core'
 import { loadCore } from '../core/load'
+import { type ChosenCode, compareCodes } from '../evaluate/compare-codes'
 import { evaluate } from '../evaluate/evaluate'
 import type { EvaluationProgress, Rightness } from '../evaluate/experiment'
 import { OwnAnswers } from '../evaluate/model'
@@ -19,6 +20,8 @@ import type { Features } from '../memory/memory'
 import { abilitiesOf } from '../predictor/abilities'
 import type { OnnxModel } from '../workers/onnx/model'
 import { readModel } from '../workers/onnx/model-file'
+import { loadCodes } from './code-files'
+import { codesTable } from './codes-table'
 import { firstFigures, gridTable, type Result, recommendation, resultTable, verifiedTable } from './figures'
 import { asOptions, loadModel, type ModelOptions } from './files'
 import { InputFile, loadLabels } from './npy'
@@ -30,6 +33,8 @@ interface Arguments extends CodecOptions, ModelOptions, Wishes, Rightness {
   inputs: string
   /** A file of labels. Without labels, answers are compared with the model's own. */
   labels?: string
+  /** Codes by name and files with a user's own, to be compared; see `codesOf`. */
+  codes?: readonly string[]
   attack: string
   groups: number
   memory?: number
@@ -61,6 +66,7 @@ interface Data {
 /** @param verdict  what --json prints besides */
 export async function evaluateCommand(path: string, options: Arguments, verdict?: object): Promise<void> {
   const core = await loadCore({ prefer: options.core })
+  const codes = options.codes && (await chosenCodes(options.codes, options))
   const codecs = schemes(options).map((scheme) => new Codec(core, scheme))
   const model = await loadModel(path, await readModel(path), options)
   const progress = new ProgressBar(!options.json)
@@ -81,6 +87,7 @@ export async function evaluateCommand(path: string, options: Arguments, verdict?
     if (!options.json) announce(basename(path), warnings, codecs, options.groups)
     const whyNot = whyNothingSaved(model, options.features, whyNotEqual)
     const data = { name: basename(path), warnings, model: timed, inputs, labels, own, whyNot }
+    if (codes) return await printCodes(codes, data, core, options, progress)
     measured = await measureAll(data, core, codecs, options, progress)
   } finally {
     progress.stop()
@@ -162,6 +169,33 @@ function printVerified(verified: Verified, { scheme }: Result): void {
   console.log(`${verifiedTable(verified)}\n${wrap(`recommended: ${why}`)}`)
   const use = `scheme: { queries: ${queries}, stragglers: ${stragglers}, byzantine: ${byzantine} }`
   console.log(`${wrap(`  createPredictor({ model, ${use}, verify: { integrity: ${integrity} } })`, 2)}\n`)
+}
+
+/** Options that several codes cannot share: each has its own decoder and locator, and none has a memory. */
+const NOT_COMPARED = ['grid', 'preset', 'decoder', 'locator', 'policy', 'memory', 'features', 'learn'] as const
+
+/** @throws RangeError for an option that has no meaning for codes alone */
+async function chosenCodes(codes: readonly string[], options: Arguments): Promise<ChosenCode[]> {
+  const extra = NOT_COMPARED.find((name) => options[name] !== undefined)
+  if (extra) throw new RangeError(`${extra}: expected none where codes are compared, got one`)
+  return loadCodes(codes)
+}
+
+async function printCodes(codes: ChosenCode[], data: Data, core: Core, options: Arguments, progress: ProgressBar) {
+  const start = performance.now()
+  const { model, inputs, labels, own, name, warnings } = data
+  const { queries, stragglers = 0, byzantine = 0, workers, points, groups, attack, seed, right } = options
+  const compared = await compareCodes({
+    ...{ core, model, inputs, labels, own, codes, groups, attack, seed, right },
+    scheme: { queries, stragglers, byzantine, workers, points },
+    follow: (code) => shownBy(progress, model, `${code}, `, performance.now()),
+  })
+  progress.stop()
+  const seconds = (performance.now() - start) / 1000
+  const against = labels ? ('labels' as const) : ('model' as const)
+  const sizes = { queries, stragglers, byzantine, groups, attack, seed, seconds }
+  const measured = { model: name, warnings, against, ...sizes, ...compared }
+  console.log(options.json ? JSON.stringify(measured, null, 2) : codesTable(measured))
 }
 
 function schemes(options: Arguments): CodecOptions[] {

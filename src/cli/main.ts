@@ -13,6 +13,8 @@ import {
   amount,
   attack,
   choice,
+  codeOrFile,
+  codesOf,
   flagFor,
   GRID,
   grid,
@@ -134,11 +136,10 @@ withRight(
   .option('--seed <n>', 'seed of the random groups, losses and lies', integer(0), 1)
   .optionsGroup('Code:')
   .addOption(
-    choice(
+    new Option(
       '--code <code>',
-      'the code (default: systematic; where E > 0: berrut, compared with verified inference)',
-      codeNames,
-    ),
+      `the code: ${codeNames.join(', ')} (default: systematic; where E > 0: berrut, compared with verified inference), or a file of your own such as ./mine.js; several, each with its --code, are compared in one table`,
+    ).argParser(codeOrFile),
   )
   .addOption(choice('--decoder <decoder>', 'how missing answers are recovered (default: the code’s own)', decoderNames))
   .addOption(choice('--locator <locator>', 'how liars are found (default: residual where E > 0)', locatorNames))
@@ -164,7 +165,7 @@ withRight(
     const found = isOnlyTables ? undefined : await verdictCommand(model, options)
     if (!options.all && !isOnlyTables) return
     const { evaluateCommand } = await import('./evaluate')
-    await evaluateCommand(model, { ...options, grid: grids }, found)
+    await evaluateCommand(model, { ...options, ...codesOf(options.code), grid: grids }, found)
   })
 
 withRight(

@@ -4,6 +4,7 @@ import { Option as Flag, InvalidArgumentError } from 'commander'
 import { nearest } from '../base/check'
 import type { Option } from '../base/option'
 import { checkRight, type Right, type RightOutput } from '../base/output-kind'
+import { type CodeName, codeNames } from '../codec/names'
 import { attackForms, parseAttack } from '../testing/faults'
 import { addressesIn, SCHEME } from '../workers/nats/connection'
 
@@ -43,6 +44,23 @@ function oneOf(words: readonly string[]) {
     if (words.includes(text)) return text
     throw refused(`one of ${words.join(', ')}`, nearest(text, words))
   }
+}
+
+/** Whether --code names a file of a user's own; else it names a code of the package. */
+export const isCodeFile = (code: string) => /[/\\]/.test(code)
+
+/** Parses one --code. @param before  the values of earlier uses of the flag, which are kept */
+export function codeOrFile(text: string, before: readonly string[] = []): string[] {
+  if (isCodeFile(text) || codeNames.includes(text as CodeName)) return [...before, text]
+  const meant = /\.m?js$/.test(text) ? `./${text}` : nearest(text, codeNames)
+  throw refused(`one of ${codeNames.join(', ')}, or a file with a /, such as ./mine.js`, meant)
+}
+
+/** One name is the code of the scheme; several codes, or a file, are compared. */
+export function codesOf(codes: readonly string[] = []): { code?: CodeName | undefined; codes?: readonly string[] } {
+  const [code] = codes
+  if (codes.length > 1 || codes.some(isCodeFile)) return { code: undefined, codes }
+  return { code: code as CodeName | undefined }
 }
 
 function number(what: string, fits: (value: number) => boolean) {

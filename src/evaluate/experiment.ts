@@ -5,12 +5,12 @@ import type { Policy } from '../base/choices'
 import { type Criterion, criterionOf, judgedOf, labelAt } from '../base/criterion'
 import type { Right } from '../base/output-kind'
 import { rowLength } from '../base/tensor'
-import type { Codec } from '../codec/codec'
 import type { Core } from '../core/core'
 import { DEFAULT_BYTES } from '../memory/domain'
 import { Experience, type ExperienceOptions } from '../memory/experience'
 import { type Features, Memory, type MemoryOptions, type Recollection } from '../memory/memory'
 import { checkOptions, settingsOf as predictorSettings } from '../predictor/settings'
+import type { Coding } from './coding'
 import { type BatchModel, BoundedCache, OwnAnswers, type Rows, sizesOf } from './model'
 import type { Figures } from './statistics'
 
@@ -47,7 +47,8 @@ export interface Rightness {
 
 export interface EvaluateOptions extends Rightness {
   model: BatchModel
-  codec: Codec
+  /** The code: a `Codec`, or one of a user's module. */
+  codec: Coding
   /** One row per query, as long as the model's inputs together; each is read when it is needed. */
   inputs: Rows
   /** The model's answers to the inputs, which several evaluations may share. Default: computed when needed. */
@@ -80,13 +81,18 @@ export interface EvaluateOptions extends Rightness {
   learn?: number | undefined
   /** Survivor sets to try in every group: all if there are no more, else this many random ones. Default 200. */
   sets?: number | undefined
+  /**
+   * Whether lost queries are also answered from the memory alone and by a sum as parity. Default true. Without, all codes of the same K, S
+   * and N lose the same rows: a rival draws losses of its own.
+   */
+  rivals?: boolean | undefined
   /** Called after each input that is answered by itself, and after each group. */
   onProgress?: ((progress: EvaluationProgress) => void) | undefined
 }
 
 const optionNames = [
   ...['model', 'codec', 'inputs', 'own', 'labels', 'right', 'groups', 'seed', 'attack'],
-  ...['memory', 'grouping', 'features', 'policy', 'minConfidence', 'learn', 'sets', 'onProgress'],
+  ...['memory', 'grouping', 'features', 'policy', 'minConfidence', 'learn', 'sets', 'rivals', 'onProgress'],
 ]
 
 export type EvaluateSettings = ReturnType<typeof settingsOf>
@@ -113,7 +119,16 @@ export function settingsOf(options: EvaluateOptions) {
   if (inputs.length < queries + memory)
     throw new RangeError(`inputs: expected >= ${queries + memory} (queries, memory), got ${inputs.length}`)
   if (labels) checkLabels(labels, inputs.length, criterion)
-  return { groups, seed, sets, attack, grouping, criterion, memory, rules: { policy, minConfidence, learn } }
+  return {
+    groups,
+    seed,
+    sets,
+    attack,
+    grouping,
+    criterion,
+    memory,
+    rules: { policy, minConfidence, learn, rivals: options.rivals ?? true },
+  }
 }
 
 /** @throws RangeError for labels that do not fit the model or its inputs */
@@ -132,7 +147,7 @@ export function checkLabels(labels: ArrayLike<number>, count: number, criterion:
 /** A model, its inputs and own answers, a codec, and what a predictor would have learned. */
 export interface Experiment {
   readonly model: BatchModel
-  readonly codec: Codec
+  readonly codec: Coding
   readonly inputs: Rows
   /** The model's own answers to the inputs. */
   readonly own: OwnAnswers

@@ -16,6 +16,8 @@ export interface Rules {
   minConfidence: number
   /** Groups whose late answers train the confidence; it is tested on the other groups. */
   learn: number
+  /** Whether lost queries are also answered by rivals of the code. */
+  rivals: boolean
 }
 
 /** An answer's stated confidence, and whether it agrees with the model. */
@@ -86,7 +88,7 @@ export class GroupScorer {
     const outcomes = trial.outcomes()
     const scores = this.#queries(outcomes, gone)
     if (!this.#isTested) trial.grade(outcomes, honest)
-    const rivals = await this.#rivals(trial, outcomes)
+    const rivals = this.#rules.rivals ? await this.#rivals(trial, outcomes) : {}
     const accuracy = (survivors: readonly number[]) => {
       trial.decode(survivors, answers)
       return mean(trial.outcomes().map((each) => rightRecovered(this.#experiment, each)))
@@ -194,7 +196,11 @@ export function parmWorkers({ queries, stragglers, byzantine }: Redundancy): num
  * @param base    the model's accuracy
  * @param chance  probability that a guess is right
  */
-export function guessLost(base: number, { stragglers, byzantine, workers }: Scheme, chance: number): number {
+export function guessLost(
+  base: number,
+  { stragglers, byzantine, workers }: Redundancy & Pick<Scheme, 'workers'>,
+  chance: number,
+): number {
   const lost = stragglers / workers
   return (1 - lost - byzantine / workers) * base + lost * chance
 }

@@ -57,6 +57,17 @@ export function ci95(figures: readonly Figure[]): Interval {
   return [centre - half, centre + half]
 }
 
+/** The mean of differences between two runs, query by query of the same groups, with its 95 % interval. */
+export interface Difference {
+  mean: number
+  ci95: Interval
+}
+
+export function pairedDifference(figures: readonly Figure[], others: readonly Figure[]): Difference {
+  const differences = figures.map((figure, i) => ({ ...figure, value: figure.value - others[i].value }))
+  return { mean: mean(differences.map(({ value }) => value)), ci95: ci95(differences) }
+}
+
 /** A share of right answers, with a 95 % interval that also holds for few answers. */
 export interface Share {
   accuracy: number

@@ -1,10 +1,11 @@
 /** A trial of one group: coded, answered by the model itself, and decoded from any subset of the answers. Without workers or time. */
 
 import type { CodedRow } from '../codec/decode'
-import type { Group } from '../codec/group'
+import { Group } from '../codec/group'
 import { sendsParities } from '../layers/parity'
 import { type BestRecovery, bestRecovery } from '../memory/best-recovery'
 import type { Recollection } from '../memory/memory'
+import type { CodedGroup, SentRow } from './coding'
 import type { Experiment, QueriedInput } from './experiment'
 import { answersOf } from './model'
 
@@ -23,11 +24,11 @@ export class Trial {
   readonly #experiment: Experiment
   /** Indices of its queries among the inputs. */
   readonly #chosen: readonly number[]
-  readonly #group: Group
+  readonly #group: CodedGroup
   readonly #isCoded: boolean
-  readonly #rows: readonly CodedRow[]
+  readonly #rows: readonly SentRow[]
   /** Rows that mix queries. */
-  readonly mixed: readonly CodedRow[]
+  readonly mixed: readonly SentRow[]
 
   /**
    * Codes these inputs as a predictor would if none of them was answered yet.
@@ -99,14 +100,15 @@ export class Trial {
    */
   grade(outcomes: readonly QueryOutcome[], honest: readonly Float32Array[]): void {
     const { codec, experience } = this.#experiment
-    if (codec.code !== 'systematic' || codec.scheme.byzantine) return
-    const { survivors } = this.#group
+    const group = this.#group
+    if (codec.code !== 'systematic' || codec.scheme.byzantine || !(group instanceof Group)) return
+    const { survivors } = group
     const lost = [...outcomes.keys()].filter((query) => !outcomes[query].exact)
     for (const query of lost) {
-      this.#group.add(this.#rows[query], honest[query])
+      group.add(this.#rows[query] as CodedRow, honest[query])
       for (const each of outcomes[query].surest?.all ?? []) experience.confidence.grade(each, honest[query])
     }
-    for (const others of this.#group.rehearse(lost, survivors)) {
+    for (const others of group.rehearse(lost, survivors)) {
       for (const other of others) experience.confidence.rehearse(other, honest[other.query])
     }
   }

@@ -35,7 +35,9 @@ export function checkOptions(options: PredictorOptions): Checked {
 }
 
 /** The part of the codec that options depend on. */
-export type Coded = Pick<Codec, 'code' | 'scheme'> & {
+export interface Coded {
+  readonly code: string
+  readonly scheme: Pick<Codec['scheme'], 'queries' | 'stragglers' | 'byzantine' | 'workers'>
   /** In a page without WebAssembly: why it has none. */
   readonly fallback?: string | undefined
 }
