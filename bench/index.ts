@@ -7,7 +7,7 @@ const benches: Record<string, string[]> = {
   latency: ['latency', 'cold', 'stream'],
   laws: ['laws', 'losers', 'sizes'],
   overload: ['overload', 'overload-memory'],
-  accuracy: ['accuracy', 'changes', 'domains', 'summary'],
+  accuracy: ['accuracy', 'changes', 'codes', 'domains', 'summary'],
   liars: ['liars', 'sampled', 'sybils'],
   reuse: ['reuse', 'attacked', 'useless'],
   memory: ['loop', 'memory-thread'],
@@ -24,7 +24,7 @@ const [name = '', ...rest] = process.argv.slice(2)
 const folder = Object.keys(benches).find((each) => benches[each].includes(name))
 const words = rest.filter((word) => word !== '--json')
 
-if (!folder || words.some((word) => word.startsWith('-'))) {
+if (!folder || words.some((word) => word.startsWith('-') && word !== '--code')) {
   const lines = Object.entries(benches).map(([each, names]) => `  ${each}: ${names.join(', ')}`)
   console.error(['usage: npm run bench -- NAME [WORD ...] [--json]', ...lines].join('\n'))
   process.exitCode = 2

@@ -23,6 +23,7 @@ import { readModel } from '../../src/workers/onnx/model-file'
 import { models, newExperience } from '../shared/models'
 import { report } from './accuracy-report'
 import { type Changed, changed } from './changes'
+import { codesIn, compareOnModels } from './codes'
 import { type Figures, measureDomains } from './domains'
 import { byLikeness } from './likeness'
 
@@ -140,7 +141,9 @@ async function shifted(core: Core, model: OnnxModel, from: Float32Array[], to: F
   keep('shifted', results)
 }
 
-export default async function accuracy(_json: boolean, only: string[] = []): Promise<void> {
+export default async function accuracy(json: boolean, words: string[] = []): Promise<void> {
+  const { codes, others: only } = codesIn(words)
+  if (codes.length) return compareOnModels(codes, only, json)
   const core = await loadCore()
   for (const [name, data] of Object.entries(models)) {
     if (only.length && !only.includes(name)) continue
