@@ -1,0 +1,90 @@
+import { expect, it } from 'vitest'
+import { lenet, run, runWith, scratch } from '../shared/cli'
+
+const { write } = scratch()
+const file = (name: string, text: string) => write(name, new TextEncoder().encode(text))
+const few = ['evaluate', ...lenet, '--groups', '20']
+const paper = './examples/codes/berrut.js'
+
+it('evaluate --code: a file beside ours and the paper’s, in one table on the same groups', () => {
+  const { status, stdout, stderr } = run(
+    ...few,
+    '--code',
+    paper,
+    '--code',
+    './examples/codes/spline.js',
+    '--code',
+    'berrut',
+  )
+  expect([status, stderr]).toEqual([0, expect.stringContaining('measuring K = 8, S = 1, 20 groups')])
+  const [title, head, ...rows] = stdout.trim().split('\n')
+  expect(title).toMatch(/^mnist-lenet\.onnx: 8 queries, 1 missing; accuracy; the model alone \d+\.\d %; in %/)
+  expect(head).toMatch(/^code +workers +all, 95 % +less ours +less the paper’s +lost only +nothing missing +worst set$/)
+  expect(rows.map((row) => row.split(/ {2,}/)[0])).toEqual([
+    'ours: systematic, kriging',
+    'the paper’s: berrut',
+    paper,
+    './examples/codes/spline.js',
+    '20 groups, the same for all codes; seed 1, '.concat(rows.at(-1)?.split(', ').at(-1) as string),
+  ])
+  const cells = (row: string) => row.split(/ {2,}/).slice(1)
+  const [theirs, mine] = [cells(rows[1]), cells(rows[2])]
+  expect(mine.filter((_, i) => i !== 3)).toEqual(theirs) // the paper's own row has no difference to itself
+  expect(mine[3]).toBe('+0.00 [+0.00 to +0.00]')
+})
+
+it('evaluate --code as JSON has the cells of --preset aaai22, to the digit', () => {
+  const { codes } = JSON.parse(run(...few, '--code', paper, '--json').stdout)
+  const { accuracy } = JSON.parse(run(...few, '--preset', 'aaai22', '--json').stdout)
+  const { base: _, ...cells } = accuracy
+  expect(codes.map(({ kind }: { kind: string }) => kind)).toEqual(['ours', 'paper', 'module'])
+  expect(codes[2].accuracy).toEqual(cells)
+  expect(codes[2].overPaper).toEqual({ mean: 0, ci95: [0, 0] })
+})
+
+it('with liars the table says how many were found, or that there is no locator', () => {
+  const sizes = ['--queries', '4', '--stragglers', '0', '--byzantine', '1']
+  const { stdout } = run(
+    ...few,
+    ...sizes,
+    '--code',
+    './examples/codes/median.js',
+    '--code',
+    './examples/codes/spline.js',
+  )
+  expect(stdout).toMatch(/liars found: share, all/)
+  expect(stdout).toMatch(/median\.js .* \d+\.\d, \d+\.\d\n/)
+  expect(stdout).toMatch(/spline\.js .* no locator\n/)
+})
+
+it('one name alone is evaluated as before', () => {
+  expect(run(...few, '--code', 'systematic').stdout).toMatch(/8 queries on 9 workers .*, code systematic/)
+})
+
+const broken = file('broken.js', 'export const workers = (k) => k\nexport const needs = (k => k\n')
+const partial = file('partial.mjs', 'export const workers = (k) => k\n')
+const odd = file(
+  'odd.js',
+  'export default { workers: (k) => { throw new Error(`K must be odd`) }, needs: (k) => k, encode() {}, decode() {} }',
+)
+const text = file('code.txt', '')
+
+it.each([
+  [['--code', './nope.js'], 1, /^approxifer: --code: expected a file, got "\.\/nope\.js": it is not there, seen from /],
+  [
+    ['--code', 'mine.js'],
+    2,
+    /Expected one of berrut, systematic, or a file with a \/, such as \.\/mine\.js\.\n\(Did you mean \.\/mine\.js\?\)/,
+  ],
+  [['--code', 'berut'], 2, /Did you mean berrut/],
+  [['--code', text], 2, /--code: expected a file that ends with \.js or \.mjs, got /],
+  [['--code', broken], 1, /broken\.js: it cannot be loaded: .* \(line 3\)|broken\.js: it cannot be loaded: /],
+  [['--code', partial], 2, /partial\.mjs: needs: expected a function, got undefined/],
+  [['--code', odd], 1, /odd\.js: workers threw: K must be odd \(odd\.js:1:\d+\)/],
+  [['--code', paper, '--decoder', 'kriging'], 2, /decoder: expected none where codes are compared, got one/],
+  [['--code', paper, '--grid'], 2, /grid: expected none where codes are compared, got one/],
+])('%s: a reason', (args, status, reason) => {
+  const result = runWith({ columns: 0 }, ...few, ...args)
+  expect([result.status, result.stdout]).toEqual([status, ''])
+  expect(result.stderr.replace(/^.*measuring.*\n/m, '')).toMatch(reason)
+})
