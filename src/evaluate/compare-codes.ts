@@ -17,9 +17,9 @@ import { type Difference, type Figure, pairedDifference } from './statistics'
 /** A code by its name, or a user's module. */
 export type ChosenCode = CodeName | NamedModule
 
-type Shared = 'model' | 'inputs' | 'own' | 'labels' | 'right' | 'groups' | 'attack' | 'sets'
+type EvaluateNames = 'model' | 'inputs' | 'own' | 'labels' | 'right' | 'groups' | 'attack' | 'sets'
 
-export interface CompareOptions extends Pick<EvaluateOptions, Shared> {
+export interface CompareOptions extends Pick<EvaluateOptions, EvaluateNames> {
   core: Core
   /** K, S and E of all codes; `workers` and `points` of those that are no modules. */
   scheme: Pick<CodecOptions, 'queries' | 'stragglers' | 'byzantine' | 'workers' | 'points'>
@@ -54,7 +54,7 @@ export interface CodesCompared {
   codes: CodeFigures[]
 }
 
-interface Entry {
+interface ComparedCode {
   kind: CodeFigures['kind']
   name: string
   coding: Coding
@@ -66,7 +66,7 @@ export async function compareCodes(options: CompareOptions): Promise<CodesCompar
   const { codes, core: _, scheme: __, follow, ...shared } = options
   const entries = entriesOf(options)
   const result: CodesCompared = { base: 0, codes: [] }
-  const drawn: Partial<Record<Entry['kind'], Figure[]>> = {}
+  const drawn: Partial<Record<ComparedCode['kind'], Figure[]>> = {}
   for (const { kind, name, coding, locates } of entries) {
     const evaluation = await evaluate({
       ...shared,
@@ -92,9 +92,9 @@ export async function compareCodes(options: CompareOptions): Promise<CodesCompar
 }
 
 /** Our code and the paper's, then the others; none twice. */
-function entriesOf({ core, scheme, codes, seed = 1 }: CompareOptions): Entry[] {
-  const entries: Entry[] = []
-  const add = (kind: Entry['kind'], options: CodecOptions) => {
+function entriesOf({ core, scheme, codes, seed = 1 }: CompareOptions): ComparedCode[] {
+  const entries: ComparedCode[] = []
+  const add = (kind: ComparedCode['kind'], options: CodecOptions) => {
     const codec = new Codec(core, options)
     const parts = [codec.code, codec.decoder, ...(codec.scheme.byzantine ? [codec.locator] : [])]
     const name = parts.filter((part, i) => parts.indexOf(part) === i).join(', ')

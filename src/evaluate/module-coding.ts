@@ -27,7 +27,7 @@ export function checkModule(name: string, module: unknown): NamedModule {
   return { name, code: code as unknown as CodeModule }
 }
 
-type Sizes = Pick<SchemeOptions, 'queries' | 'stragglers' | 'byzantine'>
+type CodeSizes = Pick<SchemeOptions, 'queries' | 'stragglers' | 'byzantine'>
 
 export class ModuleCoding implements Coding {
   readonly core: Core
@@ -42,7 +42,7 @@ export class ModuleCoding implements Coding {
    * @param random  what the module draws from; of its own, so that runs repeat
    * @throws RangeError if the module's numbers of workers and of results do not fit
    */
-  constructor(core: Core, { name, code }: NamedModule, sizes: Sizes, random: Random) {
+  constructor(core: Core, { name, code }: NamedModule, sizes: CodeSizes, random: Random) {
     const { queries, stragglers = 0, byzantine = 0 } = sizes
     this.core = core
     this.code = name

@@ -169,8 +169,8 @@ describe('examples/codes', () => {
   it.each([2, 3, 5, 8])('solve for affine models where they promise it, from every survivor set: K = %i', (k) => {
     const queries = inputs.slice(0, k)
     for (const name of ['least-squares', 'random-linear'])
-      expect(largestError(name, queries, affine)).toBeLessThan(0.01)
-    expect(largestError('berrut', queries, affine)).toBeGreaterThan(0.01) // it interpolates
+      expect(largestError(name, queries, affine)).toBeLessThan(1e-3)
+    if (k > 2) expect(largestError('berrut', queries, affine)).toBeGreaterThan(0.01) // it interpolates
   })
 
   it.each([2, 3, 5, 8])('reproduce queries on a line if they are of degree 1: K = %i', (k) => {
