@@ -6,7 +6,7 @@ import { expected, isObject } from '../base/check'
 import { messageOf } from '../base/errors'
 import type { CodeName } from '../codec/names'
 import type { ChosenCode } from '../evaluate/compare-codes'
-import { checkModule, type NamedModule } from '../evaluate/module-coding'
+import { checkModule, type NamedModule, placeOf } from '../evaluate/module-coding'
 import { readNamed } from './files'
 import { isCodeFile } from './options'
 
@@ -22,20 +22,16 @@ async function loadModule(path: string): Promise<NamedModule> {
   if (!EXTENSIONS.includes(extname(path)))
     throw new TypeError(expected('--code', `a file that ends with ${EXTENSIONS.join(' or ')}`, path))
   await readNamed('--code', path)
-  const url = pathToFileURL(resolve(path)).href
   let exported: { default?: unknown }
   try {
-    exported = await import(/* @vite-ignore */ url)
+    exported = await import(/* @vite-ignore */ pathToFileURL(resolve(path)).href)
   } catch (cause) {
-    throw new Error(`${path}: it cannot be loaded: ${messageOf(cause)}${lineOf(cause, url)}`, { cause })
+    throw new Error(`${path}: it cannot be loaded: ${messageOf(cause)}${hint(cause, path)}`, { cause })
   }
   return checkModule(path, isObject(exported.default) ? exported.default : { ...exported })
 }
 
-/** The line of a syntax error, which only the stack says. */
-function lineOf(error: unknown, url: string): string {
-  const [, line] = new RegExp(`${url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}:(\\d+)`).exec(stackOf(error)) ?? []
-  return line ? ` (line ${line})` : ''
+/** Where it went wrong. Only Node itself prints the line of a syntax error. */
+function hint(error: unknown, path: string): string {
+  return error instanceof SyntaxError ? `; 'node ${path}' says where` : placeOf(error)
 }
-
-const stackOf = (error: unknown) => (error instanceof Error ? String(error.stack) : '')

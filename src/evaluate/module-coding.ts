@@ -122,7 +122,7 @@ export class ModuleCoding implements Coding {
 }
 
 /** The place in its file where an error was thrown, if its stack says so. */
-function placeOf(error: unknown): string {
+export function placeOf(error: unknown): string {
   const [, place] = /\((?:file:\/\/)?([^()\s]+:\d+:\d+)\)|at (?:file:\/\/)([^()\s]+:\d+:\d+)/.exec(stackOf(error)) ?? []
   return place ? ` (${place.replace(/^.*\//, '')})` : ''
 }

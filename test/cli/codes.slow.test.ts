@@ -78,7 +78,7 @@ it.each([
   ],
   [['--code', 'berut'], 2, /Did you mean berrut/],
   [['--code', text], 2, /--code: expected a file that ends with \.js or \.mjs, got /],
-  [['--code', broken], 1, /broken\.js: it cannot be loaded: .* \(line 3\)|broken\.js: it cannot be loaded: /],
+  [['--code', broken], 1, /broken\.js: it cannot be loaded: Unexpected end of input; 'node .*broken\.js' says where/],
   [['--code', partial], 2, /partial\.mjs: needs: expected a function, got undefined/],
   [['--code', odd], 1, /odd\.js: workers threw: K must be odd \(odd\.js:1:\d+\)/],
   [['--code', paper, '--decoder', 'kriging'], 2, /decoder: expected none where codes are compared, got one/],
