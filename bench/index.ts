@@ -7,7 +7,7 @@ const benches: Record<string, string[]> = {
   latency: ['latency', 'cold', 'stream'],
   laws: ['laws', 'losers', 'sizes'],
   overload: ['overload', 'overload-memory'],
-  accuracy: ['accuracy', 'changes', 'codes', 'domains', 'summary'],
+  accuracy: ['accuracy', 'parm', 'paper', 'codes', 'changes', 'domains', 'summary'],
   liars: ['liars', 'sampled', 'sybils'],
   reuse: ['reuse', 'attacked', 'useless'],
   memory: ['loop', 'memory-thread'],

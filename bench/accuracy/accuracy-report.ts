@@ -2,31 +2,22 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import type { TopLevelSpec } from 'vega-lite'
-import { type ModelName, models } from '../shared/models'
-import { markdownTable, reliabilityPlot, svg } from '../shared/report'
+import { type ModelName, models, TITLES } from '../shared/models'
+import { markdownTable, percent, reliabilityPlot, svg, within } from '../shared/report'
 import {
   byzantineCells,
   CALIBRATION_GROUPS,
   decoderCells,
-  FEWER_GROUPS,
-  GROUPS,
-  key,
-  type Measured,
   MIN_CONFIDENCE,
   memories,
   otherDecoders,
   parityCells,
-  type Results,
-  SEED,
 } from './accuracy'
+import { FEWER_GROUPS, GROUPS, key, type Measured, type Results, SEED } from './cells'
 import { changedHead, changedRow } from './changes'
 import { domainHead, domainRow } from './domains'
-
-const TITLES: Record<ModelName, string> = {
-  'mnist-lenet': 'MNIST LeNet',
-  'fashion-lenet': 'Fashion-MNIST LeNet',
-  'cifar-resnet8': 'CIFAR-10 ResNet-8',
-}
+import { paperSection } from './paper'
+import { parmSection } from './parm'
 
 /** The paper's figures (AAAI 2022, figures 3 to 6; ResNet-18), %: MNIST, Fashion-MNIST, CIFAR-10. */
 const PAPER = {
@@ -41,17 +32,6 @@ const PAPER = {
   'byzantine 3': ['93', '82', '90.1'],
 } as const
 
-/** ParM's bars there, the lost query only. */
-const PARM = {
-  '8,1': ['68.3', '67.1', '25.4'],
-  '10,1': ['59.2', '59.0', '20.4'],
-  '12,1': ['50.3', '55.2', '19.2'],
-} as const
-
-const percent = (share: number | undefined) => (share === undefined ? '-' : (100 * share).toFixed(1))
-const range = (ci: readonly [number, number] | undefined) => (ci ? `${percent(ci[0])} to ${percent(ci[1])}` : '-')
-const within = (share: number | undefined, ci: readonly [number, number] | undefined) =>
-  `${percent(share)} [${range(ci)}]`
 const signed = (share: number) => `${share >= 0 ? '+' : ''}${(100 * share).toFixed(2)}`
 const paired = (difference: { mean: number; ci95: readonly [number, number] } | undefined) =>
   difference ? `${signed(difference.mean)} [${difference.ci95.map(signed).join(' to ')}]` : '-'
@@ -79,11 +59,6 @@ export async function report(results: Results): Promise<void> {
       ['', 'the paper’s scheme on our models', ...names.map((name) => percent(theirs(name, detail)?.accuracy.all))],
       ['', 'ours', ...names.map((name) => percent(ours(name, detail)?.accuracy.all))],
     ])
-  const parm = (['8,1', '10,1', '12,1'] as const).flatMap((detail) => [
-    [detail, 'ParM, trained, in the paper', ...PARM[detail]],
-    ['', 'ParM’s sum, no training', ...names.map((name) => percent(ours(name, detail)?.rivals.sumParity?.accuracy))],
-    ['', 'ours', ...names.map((name) => percent(ours(name, detail)?.accuracy.recovered))],
-  ])
   const head = ['K,S', '', 'MNIST', 'Fashion-MNIST', 'CIFAR-10']
 
   const cells = (name: ModelName) =>
@@ -176,9 +151,9 @@ Byzantine cells have 1,000 groups, liars of kind gauss:10, and N = 2(K + E) - 1 
 
 ${markdownTable(head, inPaper(['8,1', '10,1', '12,1', '8,2', '8,3', 'byzantine 1', 'byzantine 2', 'byzantine 3']))}
 
-ParM's accuracy is that of the lost query:
+${parmSection(results.parm ?? [])}
 
-${markdownTable(head, parm)}
+${paperSection(results)}
 
 ## Every cell
 ${names

@@ -5,49 +5,29 @@
  * Needs `npm run data`.
  */
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { mean } from '../../src/base/stats'
 import { rowLength } from '../../src/base/tensor'
-import { loadInputs, loadLabels } from '../../src/cli/npy'
-import { Codec, type CodecOptions } from '../../src/codec/codec'
 import type { Core } from '../../src/core/core'
 import { loadCore } from '../../src/core/load'
-import { evaluate } from '../../src/evaluate/evaluate'
-import type { EvaluateOptions } from '../../src/evaluate/experiment'
 import { answersOf } from '../../src/evaluate/model'
-import type { Evaluation } from '../../src/evaluate/scores'
-import { ci95, type Figure, type Interval, type Share, shareOf } from '../../src/evaluate/statistics'
+import { shareOf } from '../../src/evaluate/statistics'
 import type { Recollection } from '../../src/memory/memory'
-import { OnnxModel } from '../../src/workers/onnx/model'
-import { readModel } from '../../src/workers/onnx/model-file'
-import { models, newExperience } from '../shared/models'
+import type { OnnxModel } from '../../src/workers/onnx/model'
+import { type ModelName, models, newExperience } from '../shared/models'
 import { report } from './accuracy-report'
-import { type Changed, changed } from './changes'
+import { keep, kept, lying, openBench, type Shifted, straggling } from './cells'
+import { changed } from './changes'
 import { codesIn, compareOnModels } from './codes'
-import { type Figures, measureDomains } from './domains'
+import { measureDomains } from './domains'
 import { byLikeness } from './likeness'
+import { paperCells } from './paper'
+import { measureParm } from './parm'
 
-export const GROUPS = 5000
-/** Of ResNet-8, whose answers take thirty times as long as LeNet's; intervals are by distinct images, of which there are as many. */
-export const FEWER_GROUPS = 1500
-export const SEED = 1
 /** After 300 to learn from, about 5,000 recoveries to be tested on. */
 export const CALIBRATION_GROUPS = 6000
 /** The model whose memory is shown another kind of images, Fashion-MNIST. */
 export const SHIFTED = 'mnist-lenet'
 export const MIN_CONFIDENCE = 0.9
-
-interface Cell extends Pick<EvaluateOptions, 'memory' | 'features' | 'grouping' | 'attack' | 'groups' | 'sets'> {
-  scheme: CodecOptions
-}
-
-/** What is kept of an evaluation: everything but the single groups. */
-export type Measured = Omit<Evaluation, 'drawn'> & {
-  /** Paired differences, query by query of the same groups. */
-  overGuess: { mean: number; ci95: Interval }
-  overPaper?: { mean: number; ci95: Interval }
-  guess: number
-}
 
 export const parityCells = [
   [2, 1],
@@ -73,43 +53,6 @@ export const otherDecoders = [
 
 export const byzantineCells = [1, 2, 3] as const
 export const memories = [1000, 4000] as const
-
-export const key = (model: string, scheme: string, detail: string) => `${model} ${scheme} ${detail}`
-
-/** A memory of one kind of query, asked for another. */
-export interface Shifted {
-  memory: number
-  /** Does the memory go on remembering what the model says to the new kind? */
-  live: boolean
-  /** With the model's own label. */
-  agreement: Share
-  confidence: number
-  /** Agreement of those with at least MIN_CONFIDENCE. */
-  sure?: Share | undefined
-}
-
-/** Cells by `key`, and tables. */
-export type Results = Record<string, Measured> & {
-  shifted?: Shifted[]
-  changes?: Changed[]
-  domains?: Record<string, Figures>
-}
-
-const FILE = 'build/accuracy.json'
-
-function kept(): Results {
-  try {
-    return JSON.parse(readFileSync(FILE, 'utf8'))
-  } catch {
-    return {}
-  }
-}
-
-/** Reads before it writes: another process may have added cells. */
-function keep(name: string, measured: Results[string] | Results['shifted' | 'changes' | 'domains']): void {
-  mkdirSync('build', { recursive: true })
-  writeFileSync(FILE, JSON.stringify({ ...kept(), [name]: measured }, null, 1))
-}
 
 /** The memory is warmed on one kind of image; every recovery is of another, before and after the model answered. */
 async function shifted(core: Core, model: OnnxModel, from: Float32Array[], to: Float32Array[]): Promise<void> {
@@ -145,41 +88,11 @@ export default async function accuracy(json: boolean, words: string[] = []): Pro
   const { codes, others: only } = codesIn(words)
   if (codes.length) return compareOnModels(codes, only, json)
   const core = await loadCore()
-  for (const [name, data] of Object.entries(models)) {
+  for (const [name, data] of Object.entries(models) as [ModelName, string][]) {
     if (only.length && !only.includes(name)) continue
-    const model = await OnnxModel.load(await readModel(`models/${name}.onnx`))
-    const { shape } = model.signature.inputs[0]
-    const load = async (set: string) => ({
-      inputs: await loadInputs(`data/${set}-images.npy`, shape),
-      labels: await loadLabels(`data/${set}-labels.npy`),
-    })
-    const [few, all] = [await load(`${data}-1000`), await load(data)]
-    const run = async ({ scheme, memory = 0, ...cell }: Cell) => {
-      const set = memory ? all : few
-      const sets = memory || scheme.byzantine ? 0 : 200
-      const settings = {
-        groups: name === 'cifar-resnet8' ? FEWER_GROUPS : GROUPS,
-        seed: SEED,
-        sets,
-        memory,
-        policy: 'recover' as const,
-        ...cell,
-      }
-      return evaluate({ model, codec: new Codec(core, scheme), ...set, ...settings })
-    }
-    const measure = async (detail: string, ours: Cell, paper?: Cell) => {
-      const [a, b] = [key(name, 'ours', detail), key(name, 'paper', detail)]
-      if (kept()[a]) return
-      const start = performance.now()
-      const mine = await run(ours)
-      const theirs = paper && (await run(paper))
-      keep(a, shortened(mine, theirs))
-      if (theirs) keep(b, shortened(theirs))
-      console.error(`${a}: ${((performance.now() - start) / 1000).toFixed(0)} s`)
-    }
+    const { model, all, load, measure } = await openBench(core, name)
     for (const [queries, stragglers] of parityCells) {
-      const scheme = { queries, stragglers }
-      await measure(`${queries},${stragglers}`, { scheme }, { scheme: { ...scheme, preset: 'aaai22' } })
+      await measure(`${queries},${stragglers}`, ...straggling(queries, stragglers))
     }
     for (const [queries, stragglers] of decoderCells) {
       for (const [code, decoder] of otherDecoders) {
@@ -198,12 +111,8 @@ export default async function accuracy(json: boolean, words: string[] = []): Pro
       })
     }
     if (name === SHIFTED) await shifted(core, model, all.inputs, (await load('fashion')).inputs)
-    for (const byzantine of byzantineCells) {
-      // The authors' scripts use one worker fewer than the paper; enough results for the vote all the same.
-      const scheme = { queries: 12, byzantine, workers: 2 * (12 + byzantine) - 1 }
-      const groups = 1000
-      await measure(`byzantine ${byzantine}`, { scheme, groups }, { scheme: { ...scheme, preset: 'aaai22' }, groups })
-    }
+    for (const byzantine of byzantineCells) await measure(`byzantine ${byzantine}`, ...lying(byzantine))
+    await paperCells(core, name, { model, all, measure })
     await model.close()
     const { changes = [] } = kept()
     if (changes.some(({ set }) => set === data)) continue
@@ -212,18 +121,6 @@ export default async function accuracy(json: boolean, words: string[] = []): Pro
   }
   if (only.length) return
   if (!kept().domains) keep('domains', await measureDomains())
+  if (!kept().parm) keep('parm', await measureParm())
   await report(kept())
-}
-
-function shortened({ drawn, ...rest }: Evaluation, paper?: Evaluation): Measured {
-  const paired = (other: readonly Figure[]) => {
-    const differences = drawn.all.map((figure, i) => ({ ...figure, value: figure.value - other[i].value }))
-    return { mean: mean(differences.map(({ value }) => value)), ci95: ci95(differences) }
-  }
-  return {
-    ...rest,
-    guess: mean(drawn.guess.map(({ value }) => value)),
-    overGuess: paired(drawn.guess),
-    ...(paper && { overPaper: paired(paper.drawn.all) }),
-  }
 }

@@ -21,6 +21,12 @@ export const models = {
 
 export type ModelName = keyof typeof models
 
+export const TITLES: Record<ModelName, string> = {
+  'mnist-lenet': 'MNIST LeNet',
+  'fashion-lenet': 'Fashion-MNIST LeNet',
+  'cifar-resnet8': 'CIFAR-10 ResNet-8',
+}
+
 export interface Data {
   inputs: Float32Array[]
   answers: Float32Array[]

@@ -2,11 +2,31 @@
 
 import * as vega from 'vega'
 import { compile, type TopLevelSpec } from 'vega-lite'
-import type { Bin } from '../../src/evaluate/statistics'
+import type { Bin, Interval } from '../../src/evaluate/statistics'
 
 export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
+}
+
+/** A share in %, without the sign. */
+export const percent = (share: number | undefined) => (share === undefined ? '-' : (100 * share).toFixed(1))
+
+/** A share in % with its 95 % interval. */
+export const within = (share: number | undefined, ci95: Readonly<Interval> | undefined) =>
+  `${percent(share)} [${ci95 ? ci95.map(percent).join(' to ') : '-'}]`
+
+/**
+ * A page with one of its sections replaced. A section begins with its heading `## ...` and ends at the next.
+ *
+ * @param section  with its heading, which must be in the page
+ */
+export function withSection(page: string, section: string): string {
+  const [heading] = section.split('\n', 1)
+  const from = page.indexOf(`\n${heading}\n`) + 1
+  if (!from) throw new RangeError(`page: expected a section '${heading}', got none`)
+  const next = page.indexOf('\n## ', from)
+  return `${page.slice(0, from)}${section.trimEnd()}\n${next < 0 ? '' : page.slice(next)}`
 }
 
 /** Stated confidence against the share of right answers, in bins of equal mass. A calibrated confidence lies on the diagonal. */
