@@ -66,15 +66,17 @@ export interface Shifted {
   sure?: Share | undefined
 }
 
-/** Cells by `key`, and tables. */
-export type Results = Record<string, Measured> & {
+interface Tables {
   shifted?: Shifted[]
   changes?: Changed[]
   domains?: Record<string, Figures>
   parm?: ParmRow[]
-  /** By model and attack, of two liars. */
+  /** Of two liars, by model and attack. */
   verified?: Record<string, IntegrityLevel[]>
 }
+
+/** Cells by `key`, and tables. */
+export type Results = Record<string, Measured> & Tables
 
 const FILE = 'build/accuracy.json'
 
@@ -87,7 +89,7 @@ export function kept(): Results {
 }
 
 /** Reads before it writes: another process may have added cells. */
-export function keep(name: string, measured: Results[keyof Results]): void {
+export function keep(name: string, measured: Measured | Tables[keyof Tables]): void {
   mkdirSync('build', { recursive: true })
   writeFileSync(FILE, JSON.stringify({ ...kept(), [name]: measured }, null, 1))
 }

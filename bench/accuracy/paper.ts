@@ -83,7 +83,7 @@ export function paperSection(results: Results): string {
   ])
   return `## Other networks, other noise
 
-\`npm run bench -- paper\` measures these cells. The paper has five more networks on CIFAR-10; we have one network for each set of images. The paper does not say E for its networks with liars, nor K and E for its noise. We chose K = 12 and E = ${LIARS}, with N = 2(K + E) - 1.
+\`npm run bench -- paper\` measures these cells. The paper has five more networks on CIFAR-10; we have one network for each set of images. The paper does not say E for its networks with liars, nor K and E for its noise. We chose K = 12 and E = ${LIARS}, with N = 2(K + E) - 1 and 1,000 groups.
 
 ${markdownTable(['network', 'alone', 'K = 10, S = 1: paper’s', 'ours', `K = 12, E = ${LIARS}, gauss:10: paper’s`, 'ours'], networks)}
 

@@ -33,9 +33,9 @@ it.each([
   'of 400 digits in groups of %i a trained parity recovers %d to %d; the model itself as parity far fewer',
   async (K, least, most) => {
     const core = await loadCore()
-    const inputs = await loadInputs('models/mnist-digits.npy', [-1, 1, 28, 28])
     const load = async (name: string) => OnnxModel.load(await readModel(`models/${name}.onnx`))
     const [model, parity] = [await load('mnist-lenet'), await load(`parity/mnist-parity-${K}`)]
+    const inputs = await loadInputs('models/mnist-digits.npy', model.signature.inputs[0].shape)
     const own = await answersOf(model, inputs)
     const groups = partition(inputs.length, K, 1)
     const label = (answer: Float32Array) => labelAt(answer, { classes: 10 })
@@ -59,9 +59,7 @@ it('docs/accuracy.md is within 1.5 points of one partition, which models/README.
   const measured = section.split('\n').filter((line) => line.includes('ParM, trained, our models'))
   const told = readFileSync('models/README.md', 'utf8').split('\n')
   for (const [at, name] of ['MNIST LeNet', 'Fashion-MNIST LeNet'].entries()) {
-    const row = cells(
-      told.find((line) => line.startsWith(`| ${name} | 9`) || line.startsWith(`| ${name} | 8`)) as string,
-    )
+    const row = cells(told.find((line) => line.startsWith(`| ${name} |`)) as string)
     for (const [i, line] of measured.entries()) {
       const got = cells(line).slice(2 + 2 * at, 4 + 2 * at)
       const expected = row[1 + i].split(',').map(Number)
