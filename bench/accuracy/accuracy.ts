@@ -9,10 +9,9 @@ import { mean } from '../../src/base/stats'
 import { rowLength } from '../../src/base/tensor'
 import type { Core } from '../../src/core/core'
 import { loadCore } from '../../src/core/load'
-import { answersOf } from '../../src/evaluate/model'
+import { answersOf, type BatchModel } from '../../src/evaluate/model'
 import { shareOf } from '../../src/evaluate/statistics'
 import type { Recollection } from '../../src/memory/memory'
-import type { OnnxModel } from '../../src/workers/onnx/model'
 import { type ModelName, models, newExperience } from '../shared/models'
 import { report } from './accuracy-report'
 import { keep, kept, lying, openBench, type Shifted, straggling } from './cells'
@@ -55,7 +54,7 @@ export const byzantineCells = [1, 2, 3] as const
 export const memories = [1000, 4000] as const
 
 /** The memory is warmed on one kind of image; every recovery is of another, before and after the model answered. */
-async function shifted(core: Core, model: OnnxModel, from: Float32Array[], to: Float32Array[]): Promise<void> {
+async function shifted(core: Core, model: BatchModel, from: Float32Array[], to: Float32Array[]): Promise<void> {
   if (kept().shifted) return
   const [known, strange] = [from.slice(0, Math.max(...memories)), to.slice(0, 5000)]
   const [told, own] = [await answersOf(model, known), await answersOf(model, strange)]
@@ -121,6 +120,6 @@ export default async function accuracy(json: boolean, words: string[] = []): Pro
   }
   if (only.length) return
   if (!kept().domains) keep('domains', await measureDomains())
-  if (!kept().parm) keep('parm', await measureParm())
+  await measureParm()
   await report(kept())
 }

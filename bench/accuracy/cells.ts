@@ -1,5 +1,6 @@
 /** Cells of docs/accuracy.md: what is measured of a scheme on one model, and where it is kept. */
 
+import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { mean } from '../../src/base/stats'
 import { loadInputs, loadLabels } from '../../src/cli/npy'
@@ -15,7 +16,6 @@ import { readModel } from '../../src/workers/onnx/model-file'
 import { type ModelName, models } from '../shared/models'
 import type { Changed } from './changes'
 import type { Figures } from './domains'
-import type { ParmRow } from './parm'
 
 export const GROUPS = 5000
 /** Of ResNet-8, whose answers take thirty times as long as LeNet's; intervals are by distinct images, of which there are as many. */
@@ -66,6 +66,17 @@ export interface Shifted {
   sure?: Share | undefined
 }
 
+/** Answers to lost queries, by one way. */
+export interface ParmRow {
+  model: ModelName
+  way: 'trained' | 'sum' | 'parity' | 'memory' | 'model'
+  /** K; undefined where groups do not matter. */
+  queries?: number
+  /** Shares of answers with the model's own label, and with the right one. */
+  agreement: Share
+  right: Share
+}
+
 interface Tables {
   shifted?: Shifted[]
   changes?: Changed[]
@@ -94,9 +105,26 @@ export function keep(name: string, measured: Measured | Tables[keyof Tables]): v
   writeFileSync(FILE, JSON.stringify({ ...kept(), [name]: measured }, null, 1))
 }
 
+/** The same model, which runs equal batches once: cells of one code have the same coded rows, whatever the locator and the lies. */
+function runsOnce(model: OnnxModel) {
+  const known = new Map<string, Float32Array>()
+  return {
+    signature: model.signature,
+    hints: model.hints,
+    async infer(rows: Float32Array, count: number): Promise<Float32Array> {
+      const bytes = new Uint8Array(rows.buffer, rows.byteOffset, rows.byteLength)
+      const batch = createHash('sha1').update(bytes).digest('base64')
+      const answers = known.get(batch) ?? (await model.infer(rows, count)).slice()
+      known.set(batch, answers)
+      return answers
+    },
+    close: () => model.close(),
+  }
+}
+
 /** A model with its test images: the first 1,000, and all 10,000. */
 export async function openBench(core: Core, name: ModelName) {
-  const model = await OnnxModel.load(await readModel(`models/${name}.onnx`))
+  const model = runsOnce(await OnnxModel.load(await readModel(`models/${name}.onnx`)))
   const { shape } = model.signature.inputs[0]
   const load = async (set: string) => ({
     inputs: await loadInputs(`data/${set}-images.npy`, shape),
