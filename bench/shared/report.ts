@@ -14,7 +14,7 @@ export const percent = (share: number | undefined) => (share === undefined ? '-'
 
 /** A share in % with its 95 % interval. */
 export const within = (share: number | undefined, ci95: Readonly<Interval> | undefined) =>
-  `${percent(share)} [${ci95 ? ci95.map(percent).join(' to ') : '-'}]`
+  ci95 ? `${percent(share)} [${ci95.map(percent).join(' to ')}]` : percent(share)
 
 /**
  * A page with one of its sections replaced. A section begins with its heading `## ...` and ends at the next.
