@@ -219,7 +219,7 @@ export function parmSection(rows: readonly ParmRow[]): string {
 ParM sends the sum of K queries to a *parity model*, trained so that its answer is the sum of the K answers. A lost answer is its answer less the other K - 1. It takes one more worker, and one parity model per K.
 \`models/parity/\` has parity models of our LeNets for K = 2, 4, 8, of the same architecture; [models/README.md](https://github.com/approxifer/approxifer/blob/main/models/README.md) says how they were trained. ResNet-8 has none; for ResNet-18 on CIFAR-10 the paper prints 25.4, 20.4 and 19.2 at K = 8, 10, 12.
 
-\`npm run bench -- parm\`: the 10,000 test images in ${PARTITIONS} random partitions into groups, each query of a group lost in turn. "agree" means the model's own label. All ways have the same groups. A memory learns the first 1,000 images of a partition and recovers the next ${RECALLED.toLocaleString('en')}.
+\`npm run bench -- parm\`: the 10,000 test images in ${PARTITIONS} random partitions into groups, each query of a group lost in turn. "agree" means the model's own label; "-" is not measured, or not printed. All ways have the same groups. A memory learns the first 1,000 images of a partition and recovers the next ${RECALLED.toLocaleString('en')}.
 
 ${markdownTable(['K', '', ...head], [...table, ...others])}
 
