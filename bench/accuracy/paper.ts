@@ -87,7 +87,7 @@ export function paperSection(results: Results): string {
 
 ${markdownTable(['network', 'alone', 'K = 10, S = 1: paper’s', 'ours', `K = 12, E = ${LIARS}, gauss:10: paper’s`, 'ours'], networks)}
 
-Accuracy over the sigma of the liars' noise; "-" is not measured, or not printed. At sigma 1 the lies are as small as the code's own errors. Either locator finds one liar in eight or nine, and what `residual` drops instead costs more than what the vote drops.
+Accuracy over the sigma of the liars' noise; "-" is not measured, or not printed. At sigma 1 the lies are as small as the code's own errors. Either locator finds one liar in eight or nine, and what \`residual\` drops instead costs more than what the vote drops.
 
 ${markdownTable(['sigma', '', 'MNIST', 'Fashion-MNIST', 'CIFAR-10'], noise)}
 
