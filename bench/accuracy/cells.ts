@@ -9,7 +9,7 @@ import type { Core } from '../../src/core/core'
 import { evaluate } from '../../src/evaluate/evaluate'
 import type { EvaluateOptions } from '../../src/evaluate/experiment'
 import type { Evaluation } from '../../src/evaluate/scores'
-import { ci95, type Figure, type Interval, type Share } from '../../src/evaluate/statistics'
+import { type Difference, pairedDifference, type Share } from '../../src/evaluate/statistics'
 import type { IntegrityLevel } from '../../src/evaluate/verified'
 import { OnnxModel } from '../../src/workers/onnx/model'
 import { readModel } from '../../src/workers/onnx/model-file'
@@ -29,8 +29,8 @@ export interface Cell extends Pick<EvaluateOptions, 'memory' | 'features' | 'gro
 /** What is kept of an evaluation: everything but the single groups. */
 export type Measured = Omit<Evaluation, 'drawn'> & {
   /** Paired differences, query by query of the same groups. */
-  overGuess: { mean: number; ci95: Interval }
-  overPaper?: { mean: number; ci95: Interval }
+  overGuess: Difference
+  overPaper?: Difference
   guess: number
 }
 
@@ -159,14 +159,10 @@ export async function openBench(core: Core, name: ModelName) {
 }
 
 function shortened({ drawn, ...rest }: Evaluation, paper?: Evaluation): Measured {
-  const paired = (other: readonly Figure[]) => {
-    const differences = drawn.all.map((figure, i) => ({ ...figure, value: figure.value - other[i].value }))
-    return { mean: mean(differences.map(({ value }) => value)), ci95: ci95(differences) }
-  }
   return {
     ...rest,
     guess: mean(drawn.guess.map(({ value }) => value)),
-    overGuess: paired(drawn.guess),
-    ...(paper && { overPaper: paired(paper.drawn.all) }),
+    overGuess: pairedDifference(drawn.all, drawn.guess),
+    ...(paper && { overPaper: pairedDifference(drawn.all, paper.drawn.all) }),
   }
 }
