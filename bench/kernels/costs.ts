@@ -1,19 +1,15 @@
 /**
- * npm run bench -- costs [--json]: what a group costs beside the model: parity, Gram, decode (K = 8, N = 9), against one
- * inference of the MNIST model in this process; what a lost query costs the memory, against one pass over as many bytes.
- * Variants take turns. Needs `npm run data`.
+ * npm run bench -- costs [--json]: what a lost query costs the memory, against one pass over as many bytes. Variants take turns. Needs
+ * `npm run data`.
  */
 
 import { seeded } from '../../src/base/random'
 import { loadInputs } from '../../src/cli/npy'
 import { table } from '../../src/cli/table'
-import { Codec } from '../../src/codec/codec'
 import type { Core } from '../../src/core/core'
 import { loadCore } from '../../src/core/load'
 import { Memory } from '../../src/memory/memory'
 import { PATCH_FEATURES } from '../../src/memory/mirror'
-import { OnnxModel } from '../../src/workers/onnx/model'
-import { readModel } from '../../src/workers/onnx/model-file'
 import { measure, type Timing } from '../shared/measure'
 
 const random = seeded(1)
@@ -22,25 +18,13 @@ const rows = (n: number, length: number) =>
 
 export default async function costs(json: boolean): Promise<void> {
   const core = await loadCore({ prefer: 'wasm' })
-  const groups = []
-  const inference = await lenet()
-  for (const D of [784, 3072]) {
-    for (const C of [10, 1000]) groups.push({ D, C, inference, ...group(core, D, C) })
-  }
   const searches = [784, PATCH_FEATURES].flatMap((D) =>
     [1000, 4000].map((pairs) => ({ D, pairs, ...search(core, D, pairs) })),
   )
   const memories = []
   for (const pairs of [1000, 4000]) memories.push({ pairs, ...(await remembering(core, pairs)) })
-  if (json) return console.log(JSON.stringify({ groups, searches, memories }, null, 2))
+  if (json) return console.log(JSON.stringify({ searches, memories }, null, 2))
 
-  const out = table(['K = 8, N = 9', 'parity', 'Gram', 'decode', 'together', 'of a LeNet inference'])
-  for (const { D, C, parity, gram, decode } of groups) {
-    const together = parity.median + gram.median + decode.median
-    const times = [parity.median, gram.median, decode.median, together].map(us)
-    out.push([`D = ${D}, C = ${C}`, ...times, `${((100 * together) / inference).toFixed(1)} %`])
-  }
-  console.log(`${out}\none inference: ${us(inference)}\n`)
   const passes = table(['search', 'bytes', 'search', 'one pass', 'ratio'])
   for (const { D, pairs, search, pass } of searches) {
     const megabytes = `${((4 * D * pairs) / 1e6).toFixed(1)} MB`
@@ -58,39 +42,6 @@ export default async function costs(json: boolean): Promise<void> {
     whole.push([String(pairs), us(recover), us(remember), us(features)])
   }
   console.log(String(whole))
-}
-
-/** One inference of the MNIST model, median of 200, one at a time. */
-async function lenet(): Promise<number> {
-  const model = await OnnxModel.load(await readModel('models/mnist-lenet.onnx'))
-  const [row] = rows(1, 784)
-  const times: number[] = []
-  for (let i = 0; i < 300; i++) {
-    const start = performance.now()
-    await model.infer(row, 1)
-    if (i >= 100) times.push(performance.now() - start)
-  }
-  await model.close()
-  return times.sort((a, b) => a - b)[100]
-}
-
-function group(core: Core, D: number, C: number): Record<'parity' | 'gram' | 'decode', Timing> {
-  const codec = new Codec(core, { queries: 8, stragglers: 1, code: 'systematic' })
-  const queries = rows(8, D)
-  const answers = rows(9, C)
-  const mean = new Float32Array(8).fill(1 / 8)
-  const closed = codec.open()
-  for (const query of queries) closed.join(query)
-  const sent = [...closed.ready, ...closed.close()]
-  sent.forEach((row, i) => {
-    if (i !== 3) closed.add(row, answers[i])
-  })
-  closed.recover() // computes the Gram matrix, which is timed by itself
-  return measure({
-    parity: () => core.combine(mean, queries),
-    gram: () => core.gram(queries),
-    decode: () => closed.recover(),
-  }) as Record<'parity' | 'gram' | 'decode', Timing>
 }
 
 /** A search of the memory's table, and memchr for a byte that is not there: one pass that does nothing else. */

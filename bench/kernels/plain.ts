@@ -1,38 +1,11 @@
 /**
- * out = W · rows as one writes it in JavaScript, three ways. Sums run in the engine's f64 and are rounded
- * when stored, as plain code does; that is faster than rounding every step. Outputs are reused.
+ * rows of W · X as a good engineer writes it in JavaScript: four rows at a time, each along memory. Sums run in the engine's f64 and are
+ * rounded when stored, which is faster than rounding every step.
  */
-
-/** A triple loop, one sum per output element. */
-export function plain(out: Float32Array[], weights: Float32Array, rows: Float32Array[]): void {
+export function unrolled(weights: Float32Array, rows: readonly Float32Array[]): Float32Array[] {
   const k = rows.length
-  for (let i = 0; i < out.length; i++) {
-    for (let at = 0; at < out[i].length; at++) {
-      let sum = 0
-      for (let j = 0; j < k; j++) sum += weights[i * k + j] * rows[j][at]
-      out[i][at] = sum
-    }
-  }
-}
-
-/** Row by row, additions into the output: every access runs along memory. */
-export function ordered(out: Float32Array[], weights: Float32Array, rows: Float32Array[]): void {
-  const k = rows.length
-  for (let i = 0; i < out.length; i++) {
-    const y = out[i].fill(0)
-    for (let j = 0; j < k; j++) {
-      const w = weights[i * k + j]
-      const x = rows[j]
-      for (let at = 0; at < y.length; at++) y[at] += w * x[at]
-    }
-  }
-}
-
-/** Four rows at a time. */
-export function unrolled(out: Float32Array[], weights: Float32Array, rows: Float32Array[]): void {
-  const k = rows.length
-  for (let i = 0; i < out.length; i++) {
-    const y = out[i].fill(0)
+  return Array.from({ length: weights.length / k }, (_, i) => {
+    const y = new Float32Array(rows[0].length)
     let j = 0
     for (; j + 4 <= k; j += 4) {
       const [a, b, c, d] = [rows[j], rows[j + 1], rows[j + 2], rows[j + 3]]
@@ -45,5 +18,6 @@ export function unrolled(out: Float32Array[], weights: Float32Array, rows: Float
       const x = rows[j]
       for (let at = 0; at < y.length; at++) y[at] += w * x[at]
     }
-  }
+    return y
+  })
 }

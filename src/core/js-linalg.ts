@@ -4,14 +4,19 @@ import { notDefinite } from './core'
 
 const { abs, fround, max, sqrt } = Math
 
-/** Adds four rows at a time, so that the output is read and written a quarter as often. Zero is added first, as in WASM. */
-export function weightedSum(out: Float32Array, weights: Float32Array, rows: readonly Float32Array[]): void {
+/**
+ * Adds four rows at a time, so that the output is read and written a quarter as often. Zero is added first, as in WASM.
+ *
+ * @param first  index of the first row's weight
+ */
+export function weightedSum(out: Float32Array, weights: Float32Array, rows: readonly Float32Array[], first = 0): void {
   const k = rows.length
   const d = out.length
   let j = 0
   for (; j + 4 <= k; j += 4) {
     const [a, b, c, e] = [rows[j], rows[j + 1], rows[j + 2], rows[j + 3]]
-    const [p, q, r, s] = [weights[j], weights[j + 1], weights[j + 2], weights[j + 3]]
+    const at = first + j
+    const [p, q, r, s] = [weights[at], weights[at + 1], weights[at + 2], weights[at + 3]]
     for (let i = 0; i < d; i++) {
       out[i] = fround(
         fround(fround(fround(out[i] + fround(p * a[i])) + fround(q * b[i])) + fround(r * c[i])) + fround(s * e[i]),
@@ -20,7 +25,7 @@ export function weightedSum(out: Float32Array, weights: Float32Array, rows: read
   }
   for (; j < k; j++) {
     const row = rows[j]
-    const w = weights[j]
+    const w = weights[first + j]
     for (let i = 0; i < d; i++) out[i] = fround(out[i] + fround(w * row[i]))
   }
 }

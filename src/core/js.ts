@@ -31,7 +31,7 @@ export class JsCore implements Core {
 
   combine(weights: Float32Array, rows: readonly Float32Array[], out = freshRows(weights, rows)): Float32Array[] {
     const k = rows.length
-    for (let i = 0; i < out.length; i++) weightedSum(out[i].fill(0), weights.subarray(i * k, (i + 1) * k), rows)
+    for (let i = 0; i < out.length; i++) weightedSum(out[i].fill(0), weights, rows, i * k)
     return out
   }
 

@@ -4,6 +4,7 @@ import { platform } from '#platform'
 import { checkNames } from '../base/check'
 import type { Core } from './core'
 import { JsCore } from './js'
+import { SizedCore } from './sized'
 import { WasmCore } from './wasm'
 
 export interface CoreOptions {
@@ -25,7 +26,8 @@ export async function loadCore(options: CoreOptions = {}): Promise<Core> {
   }
   if (prefer === 'js') return new JsCore()
   try {
-    return new WasmCore((module as WebAssembly.Module) ?? (await platform.coreModule()))
+    const wasm = new WasmCore((module as WebAssembly.Module) ?? (await platform.coreModule()))
+    return new SizedCore(wasm, new JsCore())
   } catch (error) {
     if (prefer === 'wasm' || module) throw error
     return new JsCore(String(error))

@@ -44,7 +44,7 @@ export class WasmCore implements Core {
   readonly kind = 'wasm'
   readonly #module: WebAssembly.Module
   readonly #exports: Exports
-  readonly #space: Space
+  readonly #space: WasmSpace
   /** First free byte of the present call; each call starts again at the space's base. */
   #top = 0
 
@@ -65,13 +65,14 @@ export class WasmCore implements Core {
       const width = Math.min(piece, d - from)
       const stride = strideOf(width, 12, 4)
       this.#reset()
-      const w = this.#put(weights)
+      const w = this.#take(weights.byteLength)
       const x = this.#take(k * stride * 4)
-      layRows(this.#space.floats(x, k * stride), stride, rows, from, width)
       const y = this.#take(n * stride * 4)
+      const floats = this.#space.allFloats // one view: to make another takes as long as a short product
+      floats.set(weights, w / 4)
+      layRows(floats, x / 4, stride, rows, from, width)
       this.#exports.combine(y, w, x, n, k, stride)
-      const floats = this.#space.floats(y, n * stride)
-      for (let i = 0; i < n; i++) out[i].set(floats.subarray(i * stride, i * stride + width), from)
+      for (let i = 0, at = y / 4; i < n; i++, at += stride) out[i].set(floats.subarray(at, at + width), from)
     }
     return out
   }
@@ -82,7 +83,7 @@ export class WasmCore implements Core {
     const stride = strideOf(d, 12, 4)
     this.#reset()
     const x = this.#take(n * stride * 4)
-    layRows(this.#space.floats(x, n * stride), stride, rows, 0, d)
+    layRows(this.#space.allFloats, x / 4, stride, rows, 0, d)
     const g = this.#take(n * n * 8)
     this.#exports.gram(g, x, n, stride)
     return this.#space.doubles(g, n * n).slice()
@@ -175,14 +176,21 @@ export class WasmCore implements Core {
     const width = answers[0].length
     const stride = strideOf(width, 16, 8)
     const at = this.#take(answers.length * stride * 8)
-    layRows(this.#space.doubles(at, answers.length * stride), stride, answers, 0, width)
+    layRows(this.#space.doubles(at, answers.length * stride), 0, stride, answers, 0, width)
     return [at, stride]
   }
 }
 
-/** Copies columns from .. from + width - 1 of the rows, to lie `stride` values apart; the padding is zero. */
-function layRows(to: Float32Array | Float64Array, stride: number, rows: AnswerRows, from: number, width: number): void {
-  let at = 0
+/** Copies columns from .. from + width - 1 of the rows, to lie `stride` values apart from `start` on; the padding is zero. */
+function layRows(
+  to: Float32Array | Float64Array,
+  start: number,
+  stride: number,
+  rows: AnswerRows,
+  from: number,
+  width: number,
+): void {
+  let at = start
   for (const row of rows) {
     to.set(width === row.length ? row : row.subarray(from, from + width), at)
     to.fill(0, at + width, at + stride)
@@ -194,6 +202,7 @@ function layRows(to: Float32Array | Float64Array, stride: number, rows: AnswerRo
 class WasmSpace extends Space {
   readonly base: number
   readonly #memory: WebAssembly.Memory
+  #allFloats = new Float32Array()
 
   constructor({ memory, heapBase }: Exports) {
     super()
@@ -203,6 +212,13 @@ class WasmSpace extends Space {
 
   protected get buffer(): ArrayBuffer {
     return this.#memory.buffer
+  }
+
+  /** All of the memory, kept until it grows. */
+  get allFloats(): Float32Array {
+    const { buffer } = this.#memory
+    if (this.#allFloats.buffer !== buffer) this.#allFloats = new Float32Array(buffer)
+    return this.#allFloats
   }
 
   reserve(end: number, ahead = 0): void {

@@ -4,17 +4,22 @@ import { describe, expect, it, vi } from 'vitest'
 import { seeded } from '../../src/base/random'
 import { Scheme } from '../../src/base/scheme'
 import { chebyshev } from '../../src/codec/locators'
+import { JsCore } from '../../src/core/js'
 import { loadCore } from '../../src/core/load'
+import { WasmCore } from '../../src/core/wasm'
 import { codecWorks, goldenLocators, goldenScheme } from '../shared/core-suites'
 
-const wasm = await loadCore({ prefer: 'wasm' })
-const js = await loadCore({ prefer: 'js' })
+const bytes = readFileSync('build/core.wasm')
+/** WASM at every size; a loaded core runs small calls in JavaScript. */
+const wasm = new WasmCore(new WebAssembly.Module(bytes))
+const js = new JsCore()
+const loaded = await loadCore({ prefer: 'wasm' })
 
 goldenScheme()
-goldenLocators(wasm)
-goldenLocators(js)
-codecWorks(wasm)
-codecWorks(js)
+for (const core of [wasm, js, loaded]) {
+  goldenLocators(core)
+  codecWorks(core)
+}
 
 /** f32 values of every kind: ordinary, huge, subnormal, signed zeros, Inf. */
 function floats(length: number, seed: number, wild: boolean): Float32Array {
@@ -41,7 +46,9 @@ describe('JS and WASM agree to the bit', () => {
     const property = fc.property(fc.record({ ...shapes, d: length, wild: fc.boolean() }), ({ n, k, d, seed, wild }) => {
       const weights = floats(n * k, seed, wild)
       const rows = Array.from({ length: k }, (_, i) => floats(d, seed + i + 1, wild))
-      expect(bits(wasm.combine(weights, rows))).toEqual(bits(js.combine(weights, rows)))
+      const expected = bits(js.combine(weights, rows))
+      expect(bits(wasm.combine(weights, rows))).toEqual(expected)
+      expect(bits(loaded.combine(weights, rows))).toEqual(expected)
     })
     fc.assert(property, { numRuns: 300 })
   })
@@ -55,9 +62,19 @@ describe('JS and WASM agree to the bit', () => {
   it('gram', () => {
     const property = fc.property(fc.record({ ...shapes, d: length, wild: fc.boolean() }), ({ n, d, seed, wild }) => {
       const rows = Array.from({ length: n }, (_, i) => floats(d, seed + i, wild))
-      expect(bits([wasm.gram(rows)])).toEqual(bits([js.gram(rows)]))
+      const expected = bits([js.gram(rows)])
+      expect(bits([wasm.gram(rows)])).toEqual(expected)
+      expect(bits([loaded.gram(rows)])).toEqual(expected)
     })
     fc.assert(property, { numRuns: 100 })
+  })
+
+  it('inverse', () => {
+    for (let n = 1; n <= 30; n++) {
+      const matrix = js.gram(Array.from({ length: n }, (_, i) => floats(40, i, false)))
+      expect(bits([wasm.inverse(matrix)])).toEqual(bits([js.inverse(matrix)]))
+      expect(bits([loaded.inverse(matrix)])).toEqual(bits([js.inverse(matrix)]))
+    }
   })
 
   it('vote and vote-unit', () => {
@@ -119,8 +136,6 @@ describe('vote', () => {
 })
 
 describe('core.wasm', () => {
-  const bytes = readFileSync('build/core.wasm')
-
   it('imports nothing and fits in 16 KiB', () => {
     expect(WebAssembly.Module.imports(new WebAssembly.Module(bytes))).toEqual([])
     expect(bytes.length).toBeLessThanOrEqual(16 * 1024)

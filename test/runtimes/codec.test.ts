@@ -18,10 +18,11 @@ goldenLocators(js)
 codecWorks(wasm)
 codecWorks(js)
 
-const [K, S, LENGTH] = [4, 1, 33]
+/** So many outputs that a loaded core decodes them in WASM. */
+const [K, S, LENGTH, OUTPUTS] = [4, 1, 33, 1000]
 /** A linear model, which a code recovers but for rounding. */
 const model = (x: Float32Array) =>
-  Float32Array.from({ length: 5 }, (_, c) => x.reduce((sum, v, i) => sum + v * Math.sin(i + c), 0))
+  Float32Array.from({ length: OUTPUTS }, (_, c) => x.reduce((sum, v, i) => sum + v * Math.sin(i + c), 0))
 const queries = Array.from({ length: K }, (_, j) =>
   Float32Array.from({ length: LENGTH }, (_, i) => Math.cos(i * j + i)),
 )

@@ -1,0 +1,126 @@
+/** Writes docs/wasm.md and docs/wasm.svg. */
+
+import { writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { markdownTable } from '../shared/report'
+import { DIGITS, ENCODE, GROUP, PHOTOS, SIZES } from './cases'
+import type { Cell } from './comparison'
+import { casesIn, cellsOf, gain, LOADED_SIZES, loadedBeside, paysFrom, picture, written } from './findings'
+import type { Measured } from './kernels'
+
+const count = (size: number) => size.toLocaleString('en')
+
+/** Of libraries, which take arrays of their own. */
+const RIVAL_SIZE = 10_000
+
+export async function writePage(
+  all: ReadonlyMap<string, Measured>,
+  inferenceMs: Record<string, number>,
+): Promise<void> {
+  const names = [...all.keys()]
+  const comparisons = new Map([...all].map(([name, { comparison }]) => [name, comparison]))
+  const each = [...comparisons.values()]
+  const [first] = each
+  const cellsBy = (name: string) => each.map((comparison) => cellsOf(comparison, name))
+  const at = (cells: readonly Cell[], wanted: number) => cells.find(({ size }) => size === wanted) as Cell
+
+  const bySize = [...comparisons].map(([name, comparison]) => [
+    name,
+    ...cellsOf(comparison, GROUP).map((cell) => written(gain(cell))),
+  ])
+  const pays = casesIn(first).map((name) => [name, ...cellsBy(name).map((cells) => from(cells))])
+  const loaded = [...comparisons].map(([name, comparison]) => [
+    name,
+    ...loadedBeside(comparison).map((ratio) => ratio.toFixed(2)),
+    comparison.coldMs.WASM.toFixed(1),
+    count(comparison.equal),
+  ])
+  const ways = ['no copies', 'JavaScript', 'unrolled', 'ml-matrix', 'mathjs'] as const
+  const rivals = ways.map((way) => [
+    WAYS[way],
+    ...cellsBy(ENCODE).map((cells) => {
+      const { us } = at(cells, RIVAL_SIZE)
+      return written((us[way] as number) / us.WASM)
+    }),
+  ])
+  const own = comparisons.get('Node 20') ?? first
+  const whole = [
+    ['LeNet', DIGITS],
+    ['ResNet-8', PHOTOS],
+  ].map(([model, name]) => {
+    const [{ us }] = cellsOf(own, name)
+    const inference = 1000 * inferenceMs[model]
+    const [js, loaded] = [us.JavaScript / 8, us.approxifer / 8]
+    return [
+      model,
+      ...[inference, js, loaded].map((value) => value.toFixed(1)),
+      percent((js - loaded) / (inference + js)),
+    ]
+  })
+
+  const text = `# WASM beside JavaScript
+
+Is AssemblyScript worth it? For long rows yes, and for short ones no. So the core takes WebAssembly with SIMD where that is faster, and its twin in JavaScript elsewhere. Both compute the same bits.
+
+\`npm run bench -- kernels\` writes this page. One script runs in each runtime, on one core of ${cpus()[0].model}. It checks results before it times them: WASM and twin must be equal to the bit, libraries equal up to rounding, or the run fails. A time is the median of nine samples; the ways alternate. Versions: ${[...all].map(([name, { version }]) => `${name.replace(/ \d+$/, '')} ${version}`).join(', ')}. A page with a button runs it in your own browser: \`npm run wasm:page\`.
+
+## A group of eight queries, one lost
+
+It is encoded, and the lost answer is decoded by kriging, as by default. Columns: values of a query and of an answer. Cells: how many times as long the twin takes as WASM; below 1 the twin is faster.
+
+${markdownTable(['twin / WASM', ...SIZES.map(count)], bySize)}
+
+![how many times as fast as JavaScript WASM is, by size](wasm.svg)
+
+## From which size WASM pays
+
+Values of a row, of an answer (locators) or of all rows (memory). From this size on WASM was faster at all sizes that were measured, up to 1,000,000 (residuals 10,000, vote 1,000).
+
+${markdownTable(['', ...names], pays)}
+
+Every call copies its rows into WASM memory and its results out. One parity reads each value once, so there the copies cost as much as they save. Encoding uses each value nine times. A memory's rows stay in WASM memory; only the query is copied.
+
+## What a loaded core does
+
+The same group, as \`loadCore\` runs it: how many times as long it takes as with the twin alone. Calls with few multiplications run in JavaScript. The last columns: milliseconds from the bytes of the core to a first parity, compilation included, and the results that were compared to the bit.
+
+${markdownTable(['values', ...LOADED_SIZES.map(count), 'cold, ms', 'equal to the bit'], loaded)}
+
+## Others
+
+Encoding 8 queries of ${count(RIVAL_SIZE)} values into 9: how many times as long others take as WASM with its copies.
+
+${markdownTable(['', ...names], rivals)}
+
+The twin rounds after each step, as SIMD does; unrolled JavaScript rounds when it stores. The libraries compute in f64.
+
+## What a whole prediction gains
+
+Microseconds in Node 20: an inference on one thread, and a query's share of its group, in JavaScript and as loaded.
+
+${markdownTable(['model', 'inference', 'share, JavaScript', 'share, loaded', 'gain'], whole)}
+
+So WASM decides nothing for such models. It does where rows are long and the model is far away: a gateway that codes photos for other machines, or a memory of thousands of rows.
+`
+  writeFileSync('docs/wasm.md', text)
+  writeFileSync(
+    'docs/wasm.svg',
+    picture(comparisons, 4).replace('<svg ', '<svg color="#222" style="background:white" '),
+  )
+  console.log('docs/wasm.md')
+}
+
+const WAYS = {
+  'no copies': 'WASM without copies',
+  JavaScript: 'the twin',
+  unrolled: 'unrolled JavaScript',
+  'ml-matrix': 'ml-matrix',
+  mathjs: 'mathjs',
+}
+
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`
+
+function from(cells: readonly Cell[]): string {
+  const size = paysFrom(cells)
+  return size === undefined ? 'never' : size === cells[0].size ? 'always' : count(size)
+}
