@@ -1,9 +1,14 @@
 /** Paired timing in any runtime. Ways take turns in one run, so that a noisy machine hits all of them alike. */
 
-const ROUNDS = 9
+/** Of a call of more than SLOW_MS fewer: nobody waits for minutes. */
+const [ROUNDS, FEWER_ROUNDS, SLOW_MS] = [9, 3, 50]
 
 /** Steps of the clock in a sample, which keep its error at 5 %, and bounds of a sample in milliseconds. */
-const [STEPS, LEAST_MS, MOST_MS] = [20, 4, 20]
+const [STEPS, LEAST_MS, MOST_MS] = [20, 1, 20]
+/** A round takes the fastest of so many short samples: other programs interrupt some of them, and rarely all. */
+const [SAMPLES, SHORT_MS] = [4, 5]
+/** Until the engine has optimised a function. */
+const WARM_UP_MS = 20
 
 /** Milliseconds between two values of the clock: browsers round it. */
 function clockStep(): number {
@@ -19,15 +24,28 @@ function clockStep(): number {
 
 const sampleMs = Math.min(MOST_MS, Math.max(LEAST_MS, STEPS * clockStep()))
 
-/** Calls that fill a sample, once the engine has optimised the function. */
-function callsOf(run: () => unknown): number {
+/** Calls that fill a sample, of a function that is optimised, and milliseconds of a call. */
+function callsOf(run: () => unknown): { calls: number; ms: number } {
   let calls = 0
   const start = performance.now()
-  while (performance.now() - start < 3 * sampleMs) {
+  while (performance.now() - start < WARM_UP_MS) {
     run()
     calls++
   }
-  return Math.max(1, Math.round((calls * sampleMs) / (performance.now() - start)))
+  const ms = (performance.now() - start) / calls
+  return { calls: Math.max(1, Math.round(sampleMs / ms)), ms }
+}
+
+/** Milliseconds of a call, as one round has it. */
+function round(run: () => unknown, calls: number): number {
+  let least = Number.POSITIVE_INFINITY
+  for (let sample = 0, ms = 0; sample < SAMPLES && ms < SHORT_MS; sample++) {
+    const start = performance.now()
+    for (let call = 0; call < calls; call++) run()
+    ms = performance.now() - start
+    least = Math.min(least, ms / calls)
+  }
+  return least
 }
 
 export function median(values: readonly number[]): number {
@@ -37,18 +55,15 @@ export function median(values: readonly number[]): number {
 /** Lets a page draw. */
 export const pause = () => new Promise<void>((resolve) => setTimeout(resolve, 0))
 
-/** Microseconds a call takes in each way: the median of nine samples, in which the ways alternate. */
+/** Microseconds a call takes in each way: the median of nine rounds, in which the ways alternate. */
 export async function timesOf<Way extends string>(ways: Record<Way, () => unknown>): Promise<Record<Way, number>> {
   const names = Object.keys(ways) as Way[]
   const calls = names.map((name) => callsOf(ways[name]))
+  const rounds = calls.some(({ ms }) => ms > SLOW_MS) ? FEWER_ROUNDS : ROUNDS
   const samples = names.map((): number[] => [])
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let i = 0; i < rounds; i++) {
     await pause()
-    for (const [i, name] of names.entries()) {
-      const start = performance.now()
-      for (let call = 0; call < calls[i]; call++) ways[name]()
-      samples[i].push((1000 * (performance.now() - start)) / calls[i])
-    }
+    for (const [at, name] of names.entries()) samples[at].push(1000 * round(ways[name], calls[at].calls))
   }
   return Object.fromEntries(names.map((name, i) => [name, median(samples[i])])) as Record<Way, number>
 }

@@ -5,9 +5,10 @@ import type { FilterBank } from './filter-bank'
 import type { KernelMatrix } from './kernel-matrix'
 
 /**
- * Multiplications from which a call runs in WASM. Below, copies into and out of WASM memory cost more than its kernels save.
+ * Multiplications from which a product runs in WASM. Below, copies into and out of WASM memory take longer than the kernel saves: 2 to 4 µs, in
+ * which JavaScript does all of it. Both take equally long at 400 multiplications (9 x 8 weights) to 1,200 (1 x 30), in Node 20 and 24.
  */
-const WASM_FROM = 2000
+const WASM_FROM = 800
 
 export class SizedCore implements Core {
   readonly kind = 'wasm'
@@ -31,11 +32,11 @@ export class SizedCore implements Core {
     return this.#for((rows.length ** 2 * rows[0].length) / 2).gram(rows)
   }
 
-  inverse(matrix: Float64Array): Float64Array {
-    return this.#for(matrix.length ** 1.5).inverse(matrix)
-  }
+  // These are faster in WASM at every size: they compute long on few values, or keep them in WASM memory.
 
-  // These are faster in WASM at every size.
+  inverse(matrix: Float64Array): Float64Array {
+    return this.#wasm.inverse(matrix)
+  }
 
   vote(answers: AnswerRows, basis: Float64Array, errors: number, unit: boolean): Int32Array {
     return this.#wasm.vote(answers, basis, errors, unit)
