@@ -62,7 +62,7 @@ export async function writePage(
 
 Is AssemblyScript worth it? From about 100 values a row, yes; for a product of shorter rows JavaScript is faster. So the core takes WebAssembly with SIMD where that pays, and its twin in JavaScript elsewhere. Both compute the same bits.
 
-\`npm run bench -- kernels\` writes this page. One script runs in each runtime, on one core of ${cpus()[0].model}. It checks results before it times them: WASM and twin must be equal to the bit, libraries equal up to rounding, or the run fails. A time is the median of nine rounds, in which the ways alternate. These runs shared two cores with other programs (load average 15): expect other ratios, above all for large sizes, on a machine that is idle. Versions: ${[...all].map(([name, { version }]) => `${name.replace(/ \d+$/, '')} ${version}`).join(', ')}. A page with a button runs it in your own browser: \`npm run wasm:page\`.
+\`npm run bench -- kernels\` writes this page. One script runs in each runtime, on one core of ${cpus()[0].model}. It checks results before it times them: WASM and twin must be equal to the bit, libraries equal up to rounding, or the run fails. A time is the median of nine rounds, in which the ways alternate. Versions: ${[...all].map(([name, { version }]) => `${name.replace(/ \d+$/, '')} ${version}`).join(', ')}. A page with a button runs it in your own browser: \`npm run wasm:page\`.
 
 ## A group of eight queries, one lost
 
