@@ -9,6 +9,7 @@ import { StragglingWorker } from '../evaluate/straggling-worker'
 import { createPredictor } from '../predictor/create'
 import { localWorkers } from '../workers/local/local'
 import type { LocalOptions } from '../workers/local/options'
+import type { ModelWorker } from '../workers/worker'
 import { askAtRandom } from './arrivals'
 
 /** Queries, each a tensor for each input of the model. */
@@ -21,14 +22,24 @@ export interface Queries {
 const FIRST = { calls: 50, ms: 1000 }
 /** Each thread's first answers are slow. */
 const WARM_UP = 3
+/** Share of the time under load that is not counted: the engine still compiles, and a pause of it would be 1 % of what is left. */
+const UNCOUNTED = 0.35
 const TIMER_EVERY_MS = 20
 /** Calls of all workers that tell their times, however long that takes. */
 const LEAST = 20
+
+interface MeasureOptions {
+  remembers: boolean
+  ms: number
+  seed: number
+  onProgress?: (passedMs: number) => void
+}
 
 /**
  * Starts the workers, asks them one after the other, and then all at the premise's rate.
  *
  * @param premise  without `lateMs` it is reckoned from the time of a call
+ * @param remembers  whether calls beside a memory's thread are measured as well: it takes processor time from them
  * @param ms  how long to ask
  * @returns the premise with its `lateMs`, and the times
  */
@@ -36,35 +47,61 @@ export async function measureCalls(
   options: Pick<LocalOptions, 'model' | 'inputShapes' | 'outputs'>,
   queries: Queries,
   premise: Omit<Premise, 'lateMs'> & { lateMs?: number | undefined },
-  { ms, seed, onProgress = () => {} }: { ms: number; seed: number; onProgress?: (passedMs: number) => void },
-): Promise<{ times: CallTimes; premise: Premise }> {
-  const threads = await localWorkers({ ...options, workers: premise.workers, onWarning() {} })
+  { remembers, ms, seed, onProgress = () => {} }: MeasureOptions,
+): Promise<{ times: CallTimes; besideMemory: CallTimes | undefined; premise: Premise }> {
   const random = seeded(seed)
-  try {
-    const alone: number[] = []
-    for (const thread of threads) for (let i = 0; i < WARM_UP; i++) await thread.infer(queries.at(i % queries.length))
-    for (const start = performance.now(); alone.length < FIRST.calls; ) {
-      const since = performance.now()
-      await threads[0].infer(queries.at(alone.length % queries.length))
-      alone.push(performance.now() - since)
-      if (performance.now() - start > FIRST.ms) break
+  const start = async () => {
+    const threads = await localWorkers({ ...options, workers: premise.workers, onWarning() {} })
+    try {
+      for (const thread of threads) for (let i = 0; i < WARM_UP; i++) await thread.infer(queries.at(i % queries.length))
+      return { threads, alone: await aloneOf(threads[0], queries) }
+    } catch (error) {
+      await Promise.all(threads.map((thread) => thread.close()))
+      throw error
     }
-    const ownMs = median(alone) as number
-    const supposed = { ...premise, lateMs: premise.lateMs ?? lateMsOf(ownMs) }
-    const workers = threads.map((thread) => new StragglingWorker(thread, supposed, random))
-    const times = await underLoad(workers, queries, { gapMs: gapMsOf(supposed, mean(alone)), ms, random, onProgress })
-    return { times, premise: supposed }
-  } finally {
-    await Promise.all(threads.map((thread) => thread.close()))
   }
+  const { threads, alone } = await start()
+  const supposed = { ...premise, lateMs: premise.lateMs ?? lateMsOf(median(alone) as number) }
+  const gapMs = gapMsOf(supposed, mean(alone))
+  const each = remembers ? ms / 2 : ms
+  const measure = (threads: ModelWorker[], memory: boolean, onProgress: (passedMs: number) => void) => {
+    const workers = threads.map((thread) => new StragglingWorker(thread, supposed, random))
+    return underLoad(workers, queries, { gapMs, memory, ms: each, random, onProgress })
+  }
+  const times = await measure(threads, false, onProgress)
+  const besideMemory = remembers
+    ? await measure((await start()).threads, true, (passed) => onProgress(each + passed))
+    : undefined
+  return { times, besideMemory, premise: supposed }
 }
 
+/** Milliseconds of calls one after the other. */
+async function aloneOf(thread: ModelWorker, queries: Queries): Promise<number[]> {
+  const alone: number[] = []
+  for (const start = performance.now(); alone.length < FIRST.calls && performance.now() - start < FIRST.ms; ) {
+    const since = performance.now()
+    await thread.infer(queries.at(alone.length % queries.length))
+    alone.push(performance.now() - since)
+  }
+  return alone
+}
+
+interface LoadOptions {
+  gapMs: number
+  memory: boolean
+  ms: number
+  random: Random
+  onProgress(passedMs: number): void
+}
+
+/** @param workers  closed at the end */
 async function underLoad(
   workers: StragglingWorker[],
   queries: Queries,
-  { gapMs, ms, random, onProgress }: { gapMs: number; ms: number; random: Random; onProgress(passedMs: number): void },
+  { gapMs, memory, ms, random, onProgress }: LoadOptions,
 ): Promise<CallTimes> {
-  const predictor = await createPredictor({ workers, hedge: false, memory: false, onWarning() {} })
+  const remembering = memory ? { scheme: { queries: 1 } } : { memory: false as const }
+  const predictor = await createPredictor({ ...remembering, workers, hedge: false, onWarning() {} })
   const { inputs, outputs } = predictor.signature
   const answers = new Map<number, TensorList>()
   const overheads: number[] = []
@@ -81,7 +118,8 @@ async function underLoad(
   const ask = async (n: number) => {
     const index = n % queries.length
     const since = performance.now()
-    const { output, queuedMs, ranMs } = await predictor.predict(toNamed(queries.at(index), inputs))
+    const { output, status, queuedMs, ranMs } = await predictor.predict(toNamed(queries.at(index), inputs))
+    if (status === 'recovered') return
     overheads.push(performance.now() - since - queuedMs - ranMs)
     answers.set(
       index,
@@ -96,11 +134,13 @@ async function underLoad(
     clearInterval(watch)
     clearInterval(watchTimers)
   }
-  const calls = workers.flatMap((worker) => worker.calls).sort((a, b) => a.at - b.at)
-  const all = calls.map((call) => call.ms)
+  const all = workers.flatMap((worker) => worker.calls).sort((a, b) => a.at - b.at)
+  const counted = all.filter(({ at }) => at - start > UNCOUNTED * ms)
+  const calls = counted.length < LEAST ? all : counted
+  const took = calls.map((call) => call.ms)
   return {
-    ownMs: median(all) as number,
-    meanMs: mean(all),
+    ownMs: median(took) as number,
+    meanMs: mean(took),
     overheadMs: median(overheads) ?? 0,
     timerMs: median(timers) ?? 0,
     calls,

@@ -12,7 +12,7 @@ import { OwnAnswers } from '../evaluate/model'
 import type { CallTimes } from '../evaluate/replayed-times'
 import { type ChosenOptions, type ModelVerdict, type TriedPredictor, verdictOf, WIDEST } from '../evaluate/verdict'
 import { abilitiesOf } from '../predictor/abilities'
-import type { OnnxModel } from '../workers/onnx/model'
+import { asBatch, type OnnxModel } from '../workers/onnx/model'
 import { readModel } from '../workers/onnx/model-file'
 import { measureCalls, type Queries } from './call-times'
 import { doubtsIn } from './doubts'
@@ -55,7 +55,7 @@ export interface Found {
 /** Queries between two steps of the bar. */
 const SHOWN_EVERY = 50
 /** Shares of the time that measuring the calls takes; the rest is for answers and forecasts. */
-const CALLS = 0.2
+const CALLS = 0.4
 
 /** @returns what --json prints; with `all` the caller prints it, with its own figures */
 export async function verdictCommand(path: string, options: VerdictArguments): Promise<object> {
@@ -111,18 +111,18 @@ async function judged(
   const { pool, load, stragglerRate, late, right, seed, tolerate, seconds, inputShapes, outputs } = options
   const total = 1000 * seconds
   progress.start('calls of the workers', CALLS * total)
-  const { times, premise } = await measureCalls(
+  const { times, besideMemory, premise } = await measureCalls(
     { model: path, inputShapes, outputs },
     queries,
     { workers: pool, load, stragglerRate, lateMs: late },
-    { ms: CALLS * total, seed, onProgress: (passed) => progress.update(Math.round(passed)) },
+    { remembers: !why, ms: CALLS * total, seed, onProgress: (passed) => progress.update(Math.round(passed)) },
   )
   const { right: kinds } = abilitiesOf(model, right)
   const unread = inputs && doubtsIn(model.signature.outputs, kinds, answersIn(times))
   const verdict = await verdictOf({
-    ...{ core: await loadCore({ prefer: options.core }), premise, times, right, seed, tolerate },
+    ...{ core: await loadCore({ prefer: options.core }), premise, times, besideMemory, right, seed, tolerate },
     vectors: inputs && { model, inputs, own: new OwnAnswers(model, inputs), labels },
-    alone: inputs ? undefined : aloneOf(times, kinds, labels),
+    alone: inputs ? undefined : aloneOf(await answersFor(model, queries, times, labels && total / 4), kinds, labels),
     isLabelled: labels !== undefined,
     whyNotCoded: why ?? (unread && 'nothing tells when a recovered answer would be right'),
     ms: (1 - CALLS) * total,
@@ -173,8 +173,23 @@ function entriesOf(files: string): [name: string, file: string][] {
   })
 }
 
-/** For each query that the workers were asked, 1 if the model's own answer is right, else 0. */
-function aloneOf({ answers }: CallTimes, [{ right }]: readonly OutputKind[], labels: number[] | undefined): number[] {
+/** The workers' answers and, where answers have labels, the model's to as many other queries as come in this time: a few hundred tell little. */
+async function answersFor(model: OnnxModel, queries: Queries, { answers }: CallTimes, ms = 0) {
+  const all = new Map(answers)
+  const until = performance.now() + ms
+  for (let i = 0; i < queries.length && performance.now() < until; i++) {
+    const query = queries.at(i)
+    if (!all.has(i)) all.set(i, await model.run(model.signature.batched === false ? query : query.map(asBatch)))
+  }
+  return all
+}
+
+/** For each query that was asked, 1 if the model's own answer is right, else 0. */
+function aloneOf(
+  answers: ReadonlyMap<number, TensorList>,
+  [{ right }]: readonly OutputKind[],
+  labels: number[] | undefined,
+): number[] {
   const all = [...answers]
   if (!labels || right.kind !== 'label' || !all.every(([, [first]]) => first.data.length === right.classes))
     return all.map(() => 1)
@@ -192,9 +207,7 @@ export function verdictText(name: string, found: Found, options: Pick<VerdictArg
   const late = `${share(premise.stragglerRate)} of answers ${milliseconds(premise.lateMs)} ms late`
   const flags = `--pool ${premise.workers} --load ${premise.load} --straggler-rate ${premise.stragglerRate} --late ${options.late ?? milliseconds(premise.lateMs)}`
   return [
-    say(
-      `${name}: ${milliseconds(callMs.median)} ms a call on threads of this machine, 99 of 100 within ${milliseconds(callMs.p99)}`,
-    ),
+    say(`${name}: ${milliseconds(callMs.median)} ms a call on threads here, p99 ${milliseconds(callMs.p99)}`),
     say(`supposed: ${premise.workers} workers, busy ${share(premise.load)} of the time, ${late} (${flags})`),
     rows.toString(),
     ...[recoveredSentence(tried), notCodedSentence(found)].flatMap((text) => (text ? [say(text)] : [])),

@@ -63,6 +63,8 @@ export interface VerdictOptions extends Rightness {
   core: Core
   premise: Premise
   times: CallTimes
+  /** Calls beside a memory's thread. Default: `times`. */
+  besideMemory?: CallTimes | undefined
   /** Undefined: only times are told apart, and no memory is tried. */
   vectors: VectorModel | undefined
   /** For each query 1 if the model's own answer is right, else 0; only without `vectors`. */
@@ -126,9 +128,10 @@ export async function verdictOf(options: VerdictOptions): Promise<ModelVerdict> 
       )
       const given = await forecast(start, {
         ...forecasts,
+        times: (chosen.memory !== false && options.besideMemory) || times,
         course: coded.course,
         mayRepeat: false,
-        ms: ms / 6,
+        ms: ms / 4,
         onProgress: told(options, name),
       })
       tried.push({ name, options: chosen, forecast: given, unfit: unfitness(given, mean(alone), tolerate) })

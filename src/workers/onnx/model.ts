@@ -180,7 +180,8 @@ function hintsOf({ bytes, config }: ModelFile, { outputs, batched = true }: Sign
   })
 }
 
-const asBatch = ({ shape, ...tensor }: AnyTensor): AnyTensor => ({ ...tensor, shape: [1, ...shape] })
+/** One query's tensor as a batch of one. */
+export const asBatch = ({ shape, ...tensor }: AnyTensor): AnyTensor => ({ ...tensor, shape: [1, ...shape] })
 
 /** Concatenates queries of equal shapes along the batch dimension. */
 function batchOf(queries: readonly TensorList[]): TensorList {
