@@ -5,7 +5,7 @@ import { mean, median } from '../base/stats'
 import { type TensorList, toNamed } from '../base/tensor'
 import { gapMsOf, lateMsOf, type Premise } from '../evaluate/premise'
 import type { CallTimes } from '../evaluate/replayed-times'
-import { StragglingWorker } from '../evaluate/straggling-worker'
+import { StragglingWorker, type TimedCall } from '../evaluate/straggling-worker'
 import { createPredictor } from '../predictor/create'
 import { localWorkers } from '../workers/local/local'
 import type { LocalOptions } from '../workers/local/options'
@@ -24,7 +24,7 @@ const FIRST = { calls: 50, ms: 1000 }
 const WARM_UP = 3
 /** Share of the time under load that is not counted: the engine still compiles, and a pause of it would be 1 % of what is left. */
 const UNCOUNTED = 0.35
-const TIMER_EVERY_MS = 20
+const TIMER_EVERY_MS = 5
 /** Calls of all workers that tell their times, however long that takes. */
 const LEAST = 20
 
@@ -105,14 +105,14 @@ async function underLoad(
   const { inputs, outputs } = predictor.signature
   const answers = new Map<number, TensorList>()
   const overheads: number[] = []
-  const timers: number[] = []
+  const timers: TimedCall[] = []
   const start = performance.now()
   const watch = setInterval(() => onProgress(performance.now() - start), 100)
   let lags = 0
   const lag = () => {
-    const since = performance.now()
+    const at = performance.now()
     const wait = 2 + (lags++ % 3)
-    setTimeout(() => timers.push(performance.now() - since - wait), wait)
+    setTimeout(() => timers.push({ at, ms: Math.max(0, performance.now() - at - wait) }), wait)
   }
   const watchTimers = setInterval(lag, TIMER_EVERY_MS)
   const ask = async (n: number) => {
@@ -142,7 +142,7 @@ async function underLoad(
     ownMs: median(took) as number,
     meanMs: mean(took),
     overheadMs: median(overheads) ?? 0,
-    timerMs: median(timers) ?? 0,
+    timers: timers.sort((a, b) => a.at - b.at),
     calls,
     answers,
   }

@@ -107,15 +107,16 @@ async function round(
   const { course, premise, times, onProgress = () => {} } = options
   const clock = new VirtualClock()
   const [order, arriving, serving] = [seeded(3 * seed), seeded(3 * seed + 1), seeded(3 * seed + 2)]
+  const { serviceMs, timerMs } = replayed(times, premise, serving)
   const simulation: Simulation = {
     clock,
     signature: course.signature,
-    serviceMs: replayed(times.calls, premise, serving),
+    serviceMs,
     answer: (query) => held(clock, course.answer(query)),
   }
   const workers = Array.from({ length: premise.workers }, (_, i) => new HintedWorker(i, simulation, course.hints))
   const calls = () => workers.reduce((sum, worker) => sum + worker.calls, 0)
-  const system = await start(clock, coarse(clock, times.timerMs), workers)
+  const system = await start(clock, coarse(clock, timerMs), workers)
   const queries = orderOf(options, order)
   const warmUp = Math.min(WARM_UP, queries.length >> 1)
   const gapMs = gapMsOf(premise, times.meanMs)
@@ -168,12 +169,10 @@ class HintedWorker extends SimulatedWorker {
   }
 }
 
-/** Timers as of an event loop: whole milliseconds, and a little late. */
-function coarse(clock: VirtualClock, lateMs: number): Clock {
-  return {
-    now: () => clock.now(),
-    after: (ms, f) => clock.after(Math.max(1, Math.trunc(ms)) + lateMs, f),
-  }
+/** Timers as of an event loop: whole milliseconds, and as late as those that were measured. */
+function coarse(clock: VirtualClock, lateMs: (now: number) => number): Clock {
+  const now = () => clock.now()
+  return { now, after: (ms, f) => clock.after(Math.max(1, Math.trunc(ms)) + lateMs(now()), f) }
 }
 
 function summary({ asked, calls }: Counted): ServiceFigures {

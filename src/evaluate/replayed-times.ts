@@ -16,26 +16,34 @@ export interface CallTimes {
   readonly meanMs: number
   /** What a query takes on the coordinator's thread besides: median. */
   readonly overheadMs: number
-  /** How much later than set timers fire: median. */
-  readonly timerMs: number
+  /** When timers were set, in order, and how much later than set they fired: what holds up the coordinator holds up its hedges. */
+  readonly timers: readonly TimedCall[]
   /** In the order in which they began. */
   readonly calls: readonly TimedCall[]
   /** The model's answers to the queries that were asked, by their index. */
   readonly answers: ReadonlyMap<number, TensorList>
 }
 
-/** @param calls  in the order in which they began; at least one */
+/** Times of workers, and of the coordinator's timers at the same moment. */
+export interface ReplayedTimes {
+  serviceMs: ServiceTime
+  /** How much later than set a timer fires that is set at `now`. */
+  timerMs(now: number): number
+}
+
+/** From a random moment of what was measured; at least one call. */
 export function replayed(
-  calls: readonly TimedCall[],
+  { calls, timers }: Pick<CallTimes, 'calls' | 'timers'>,
   { stragglerRate, lateMs }: Pick<Premise, 'stragglerRate' | 'lateMs'>,
   random: Random,
-): ServiceTime {
+): ReplayedTimes {
   const first = calls[0].at
   const span = calls[calls.length - 1].at - first + calls[calls.length - 1].ms
   const from = random.next() * span
-  return (_, now) => {
-    const { ms } = calls[lastBefore(calls, first + ((from + now) % span))]
-    return ms + (random.next() < stragglerRate ? lateMs : 0)
+  const at = (all: readonly TimedCall[], now: number) => all[lastBefore(all, first + ((from + now) % span))].ms
+  return {
+    serviceMs: (_, now) => at(calls, now) + (random.next() < stragglerRate ? lateMs : 0),
+    timerMs: (now) => (timers.length ? at(timers, now) : 0),
   }
 }
 

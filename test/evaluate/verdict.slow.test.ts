@@ -12,7 +12,14 @@ import { type VerdictOptions, verdictOf } from '../../src/evaluate/verdict'
 const core = await loadCore()
 const random = seeded(5)
 const calls = Array.from({ length: 500 }, (_, i) => ({ at: 10 * i, ms: 5 + random.next() }))
-const times: CallTimes = { ownMs: 5.5, meanMs: 5.5, overheadMs: 0.05, timerMs: 0.1, calls, answers: new Map() }
+const times: CallTimes = {
+  ownMs: 5.5,
+  meanMs: 5.5,
+  overheadMs: 0.05,
+  timers: [{ at: 0, ms: 0.1 }],
+  calls,
+  answers: new Map(),
+}
 const premise: Premise = { workers: 4, load: 0.3, stragglerRate: 0.05, lateMs: 55 }
 
 /** Two classes, by a smooth function of four inputs; or by a hash of them, which no memory can tell. */
@@ -97,8 +104,10 @@ it('replays calls in their order, and adds the delay of stragglers', () => {
     { at: 100, ms: 1 },
     { at: 110, ms: 10 },
   ]
-  const never = replayed(two, { stragglerRate: 0, lateMs: 50 }, { ...random, next: () => 0 })
-  expect([0, 5, 10, 19, 20, 30].map((now) => never(0, now))).toEqual([1, 1, 10, 10, 1, 10])
-  const always = replayed(two, { stragglerRate: 1, lateMs: 50 }, { ...random, next: () => 0 })
-  expect(always(0, 0)).toBe(51)
+  const timers = [{ at: 105, ms: 3 }]
+  const { serviceMs, timerMs } = replayed({ calls: two, timers }, { stragglerRate: 0, lateMs: 50 }, { ...random, next: () => 0 }) // biome-ignore format: one line
+  expect([0, 5, 10, 19, 20, 30].map((now) => serviceMs(0, now))).toEqual([1, 1, 10, 10, 1, 10])
+  expect(timerMs(7)).toBe(3)
+  const always = replayed({ calls: two, timers: [] }, { stragglerRate: 1, lateMs: 50 }, { ...random, next: () => 0 })
+  expect([always.serviceMs(0, 0), always.timerMs(0)]).toEqual([51, 0])
 })
