@@ -58,6 +58,7 @@ export function reliabilityPlot(all: readonly { name: string; bins: readonly Bin
 const FONT = 'Helvetica, Arial, sans-serif'
 
 export async function svg(spec: TopLevelSpec): Promise<string> {
-  const config = { font: FONT, background: 'white', legend: { labelLimit: 0 }, ...spec.config }
+  // Pages show plots as images, which are described where they are shown: descriptions of each mark would be a third of the file.
+  const config = { aria: false, font: FONT, background: 'white', legend: { labelLimit: 0 }, ...spec.config }
   return new vega.View(vega.parse(compile({ ...spec, config }).spec)).toSVG()
 }

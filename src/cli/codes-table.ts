@@ -27,7 +27,7 @@ const difference = (over: Difference | undefined) => (over ? `${points(over.mean
 /** All figures in %, differences in points. */
 export function codesTable(measured: CodesMeasured): string {
   const { codes, base, tolerance, against, queries, stragglers, byzantine, groups, attack, seed } = measured
-  const head = ['code', 'workers', 'all, 95 %', 'less ours', 'less the paper’s', 'lost only', 'nothing missing']
+  const head = ['code', 'workers', 'all, 95 %', 'minus ours', 'minus the paper’s', 'lost only', 'nothing missing']
   const rows = table([...head, 'worst set', ...(byzantine ? ['liars found: share, all'] : [])])
   for (const each of codes) rows.push(row(each, byzantine))
   const within = tolerance === undefined ? '' : `, within ${Number(tolerance.toPrecision(3))}`

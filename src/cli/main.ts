@@ -130,7 +130,7 @@ withRight(
   .option('--late <ms>', 'how much later these come (default: ten times an answer’s time, at least 20)', amount)
   .option('--tolerate <loss>', 'accuracy that what is recommended may lose', probability, 0.01)
   .option('--seconds <s>', 'about how long the verdict may take', seconds, 18)
-  .option('--all', 'also prints the tables, which the options below are for: with one of these there are only tables')
+  .option('--all', 'also prints the tables. The options below are for tables: any of them prints tables alone')
   .optionsGroup('Tables:')
   .option('--groups <n>', 'how many groups of K random inputs are measured', integer(1), 500)
   .option('--seed <n>', 'seed of the random groups, losses and lies', integer(0), 1)
@@ -138,7 +138,7 @@ withRight(
   .addOption(
     new Option(
       '--code <code>',
-      `the code: ${codeNames.join(', ')} (default: systematic; where E > 0: berrut, compared with verified inference), or a file of your own such as ./mine.js; several, each with its --code, are compared in one table`,
+      `the code: ${codeNames.join(', ')} (default: systematic; where E > 0: berrut, compared with verified inference), or a file of your own such as ./mine.js; several, each with its --code, are compared in one table with ours and the paper’s: docs/own-code.md`,
     ).argParser(codeOrFile),
   )
   .addOption(choice('--decoder <decoder>', 'how missing answers are recovered (default: the code’s own)', decoderNames))

@@ -239,10 +239,10 @@ function recoveredSentence(tried: readonly TriedPredictor[]): string | undefined
   const { recovered } = each?.forecast ?? {}
   if (!recovered) return undefined
   const { accuracy, ofAll, count, ci95 } = recovered
-  const given = `the memory answers ${percent(ofAll)} of the queries in a late worker’s place`
+  const given = `from the memory: ${percent(ofAll)} of the answers`
   const [low, high] = ci95
   if (high - low > WIDEST) return `${given}: too few (${count}) to tell how many are right; more inputs would`
-  return `${given}; right: ${percent(accuracy)} (${percent(low)} to ${percent(high)})`
+  return `${given}; of these right ${percent(accuracy)} (${percent(low)} to ${percent(high)})`
 }
 
 function notCodedSentence({ verdict: { whyNotCoded, tried }, unread }: Found): string | undefined {

@@ -19,7 +19,9 @@ it('evaluate --code: a file beside ours and the paper’s, in one table on the s
   expect([status, stderr]).toEqual([0, expect.stringContaining('measuring K = 8, S = 1, 20 groups')])
   const [title, head, ...rows] = stdout.trim().split('\n')
   expect(title).toMatch(/^mnist-lenet\.onnx: 8 queries, 1 missing; accuracy; the model alone \d+\.\d %; in %/)
-  expect(head).toMatch(/^code +workers +all, 95 % +less ours +less the paper’s +lost only +nothing missing +worst set$/)
+  expect(head).toMatch(
+    /^code +workers +all, 95 % +minus ours +minus the paper’s +lost only +nothing missing +worst set$/,
+  )
   expect(rows.map((row) => row.split(/ {2,}/)[0])).toEqual([
     'ours: systematic, kriging',
     'the paper’s: berrut',
