@@ -60,7 +60,6 @@ const CALLS = 0.4
 /** @returns what --json prints; with `all` the caller prints it, with its own figures */
 export async function verdictCommand(path: string, options: VerdictArguments): Promise<object> {
   const progress = new ProgressBar(!options.json)
-  if (!options.json) note(`${basename(path)}: starting ${options.pool} workers and measuring them ...`)
   try {
     const found = await findVerdict(path, options, progress)
     progress.stop()
@@ -110,6 +109,7 @@ async function judged(
 ): Promise<Found> {
   const { pool, load, stragglerRate, late, right, seed, tolerate, seconds, inputShapes, outputs } = options
   const total = 1000 * seconds
+  if (!options.json) note(`${basename(path)}: starting ${pool} workers and measuring them ...`)
   progress.start('calls of the workers', CALLS * total)
   const { times, besideMemory, premise } = await measureCalls(
     { model: path, inputShapes, outputs },
@@ -210,7 +210,7 @@ export function verdictText(name: string, found: Found, options: Pick<VerdictArg
     say(`${name}: ${milliseconds(callMs.median)} ms a call on threads here, p99 ${milliseconds(callMs.p99)}`),
     say(`supposed: ${premise.workers} workers, busy ${share(premise.load)} of the time, ${late} (${flags})`),
     rows.toString(),
-    ...[recoveredSentence(tried), notCodedSentence(found)].flatMap((text) => (text ? [say(text)] : [])),
+    ...[notCodedSentence(found) ?? recoveredSentence(tried)].flatMap((text) => (text ? [say(text)] : [])),
     say(`verdict: ${sentenceOf(verdict)}`),
     say(`next: ${callOf(found)}`),
     ...(unread ? [] : [say('--all has the tables: codes, recovered answers, reuse')]),
