@@ -21,6 +21,7 @@ import type { NamedModule } from '../../src/evaluate/module-coding'
 import { OnnxModel } from '../../src/workers/onnx/model'
 import { readModel } from '../../src/workers/onnx/model-file'
 import { models } from '../shared/models'
+import { percent, within } from '../shared/report'
 
 const FOLDER = 'examples/codes'
 const ATTACK = 'gauss:10'
@@ -65,8 +66,7 @@ export async function compareOnModels(codes: readonly string[], only: readonly s
   if (json) console.log(JSON.stringify(all, null, 2))
 }
 
-const percent = (share = Number.NaN) => (100 * share).toFixed(1)
-const all = ({ accuracy: { all, allCi95 } }: CodeFigures) => `${percent(all)} [${allCi95.map(percent).join(' to ')}]`
+const all = ({ accuracy: { all, allCi95 } }: CodeFigures) => within(all, allCi95)
 const nameOf = ({ kind, code }: CodeFigures) =>
   kind === 'module'
     ? `[${code.replace(/^.*\//, '')}](${code.replace(/^.*\//, '')})`

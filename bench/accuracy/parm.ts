@@ -13,6 +13,7 @@ import { Codec } from '../../src/codec/codec'
 import type { CodedRow } from '../../src/codec/decode'
 import type { Core } from '../../src/core/core'
 import { loadCore } from '../../src/core/load'
+import { lessOthers } from '../../src/evaluate/group-scores'
 import { answersOf, type BatchModel } from '../../src/evaluate/model'
 import { shareOf } from '../../src/evaluate/statistics'
 import type { Recollection } from '../../src/memory/memory'
@@ -58,11 +59,6 @@ export interface LostAnswer {
 export function partition(images: number, K: number, seed: number): number[][] {
   const order = seeded(seed).choose(images, images)
   return Array.from({ length: Math.floor(images / K) }, (_, group) => order.slice(group * K, (group + 1) * K))
-}
-
-/** ParM's decoder: the parity model's answer to the sum of K queries, less the K - 1 answers that came. A new array. */
-export function lessOthers(parity: Float32Array, others: readonly Float32Array[]): Float32Array {
-  return parity.map((value, c) => others.reduce((rest, answer) => rest - answer[c], value))
 }
 
 /** What ParM makes of each query of these groups, as the only lost one. @param parity  answers the sums of queries */

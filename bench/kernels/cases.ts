@@ -55,7 +55,7 @@ const matrix = (n: number, length: number) => Array.from({ length: n }, () => ro
 export function casesOf(module: WebAssembly.Module): Case[] {
   const wasm = new WasmCore(module)
   const js = new JsCore()
-  const cores = { WASM: wasm, JavaScript: js, approxifer: new SizedCore(wasm, js) }
+  const cores = { WASM: wasm, JavaScript: js, approxifer: new SizedCore(module) }
   /** One way for each core. */
   const inCores = (make: (core: Core) => Way): Ways => ({
     WASM: make(cores.WASM),

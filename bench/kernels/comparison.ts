@@ -1,10 +1,11 @@
 /** WASM beside JavaScript in the runtime that this module runs in, whichever it is: nothing of Node is used. Checks come before timings. */
 
 import core from '../../build/core-bytes.js'
+import { median } from '../../src/base/stats'
 import { JsCore } from '../../src/core/js'
 import { WasmCore } from '../../src/core/wasm'
 import { casesOf, type WayName, type Ways } from './cases'
-import { median, pause, timesOf } from './timing'
+import { pause, timesOf } from './timing'
 
 /** Microseconds a call. */
 export type Times = Partial<Record<WayName, number>> & Record<'WASM' | 'JavaScript' | 'approxifer', number>
@@ -74,7 +75,7 @@ async function cold(): Promise<Comparison['coldMs']> {
     new WasmCore(await WebAssembly.compile(copy)).combine(weights, rows)
     times.push(performance.now() - start)
   }
-  return { WASM: median(times), JavaScript }
+  return { WASM: median(times) as number, JavaScript }
 }
 
 export interface CompareOptions {

@@ -5,6 +5,7 @@
  */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { median } from '../../src/base/stats'
 import { table } from '../../src/cli/table'
 import { OnnxModel } from '../../src/workers/onnx/model'
 import { readModel } from '../../src/workers/onnx/model-file'
@@ -12,7 +13,6 @@ import type { Comparison } from './comparison'
 import { gainTable, HEAD, sentences } from './findings'
 import { writePage } from './kernels-report'
 import { bundle, type Runtime, runtimes } from './runtimes'
-import { median } from './timing'
 
 /** What was measured in a runtime. */
 export interface Measured {
@@ -66,5 +66,5 @@ async function inferenceMs(name: string, length: number): Promise<number> {
     if (i >= 50) times.push(performance.now() - start)
   }
   await model.close()
-  return median(times)
+  return median(times) as number
 }

@@ -1,5 +1,7 @@
 /** Paired timing in any runtime. Ways take turns in one run, so that a noisy machine hits all of them alike. */
 
+import { median } from '../../src/base/stats'
+
 /** Of a call of more than SLOW_MS fewer: nobody waits for minutes. */
 const [ROUNDS, FEWER_ROUNDS, SLOW_MS] = [9, 3, 50]
 
@@ -48,10 +50,6 @@ function round(run: () => unknown, calls: number): number {
   return least
 }
 
-export function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]
-}
-
 /** Lets a page draw. */
 export const pause = () => new Promise<void>((resolve) => setTimeout(resolve, 0))
 
@@ -65,5 +63,5 @@ export async function timesOf<Way extends string>(ways: Record<Way, () => unknow
     await pause()
     for (const [at, name] of names.entries()) samples[at].push(1000 * round(ways[name], calls[at].calls))
   }
-  return Object.fromEntries(names.map((name, i) => [name, median(samples[i])])) as Record<Way, number>
+  return Object.fromEntries(names.map((name, i) => [name, median(samples[i]) as number])) as Record<Way, number>
 }

@@ -2,14 +2,12 @@
 
 import process from 'node:process'
 import { mean } from '../../src/base/stats'
+import { MESSAGES, recallAndTrain } from '../../src/evaluate/memory-costs'
 import type { Charges } from '../../src/memory/inline'
 import type { ThreadCosts } from '../../src/testing/simulated-thread'
 import { dataOf, experienceFor, type ModelName, remember } from './models'
 
 const PAIRS = 1000
-
-/** What a message takes of the thread that sends or reads it, and how long it is on its way, ms: as measured by `npm run bench -- memory-thread`. */
-const MESSAGES = { message: 0.015, way: 0.05 }
 
 /** What lookups and lessons cost here, with 1,000 pairs, in processor time: the least of three means. */
 export async function measureCosts(name: ModelName): Promise<ThreadCosts> {
@@ -28,10 +26,7 @@ export async function measureCosts(name: ModelName): Promise<ThreadCosts> {
     for (const each of Object.values(times)) each.push([])
     for (let i = 0; i < 100; i++) {
       const at = PAIRS + 100 * round + i
-      timed('lookUp', () => memory.recall(data.inputs[at]))
-      const lesson = memory.train(data.inputs[at], data.answers[at])
-      timed('comparing', () => lesson.next())
-      while (!timed('step', () => lesson.next()).done) {}
+      recallAndTrain(memory, { query: data.inputs[at], own: data.answers[at] }, timed)
     }
   }
   const least = (what: keyof Charges) => Math.min(...times[what].map(mean))

@@ -5,7 +5,6 @@ import { checkNames } from '../base/check'
 import type { Core } from './core'
 import { JsCore } from './js'
 import { SizedCore } from './sized'
-import { WasmCore } from './wasm'
 
 export interface CoreOptions {
   /**
@@ -26,8 +25,7 @@ export async function loadCore(options: CoreOptions = {}): Promise<Core> {
   }
   if (prefer === 'js') return new JsCore()
   try {
-    const wasm = new WasmCore((module as WebAssembly.Module) ?? (await platform.coreModule()))
-    return new SizedCore(wasm, new JsCore())
+    return new SizedCore((module as WebAssembly.Module) ?? (await platform.coreModule()))
   } catch (error) {
     if (prefer === 'wasm' || module) throw error
     return new JsCore(String(error))

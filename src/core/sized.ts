@@ -1,8 +1,7 @@
 /** The core that runs each call where it is faster, in WASM or in JavaScript. The two agree to the bit, so only the time tells which one ran. */
 
-import type { AnswerRows, Core, FilterBankOptions, HalvesTable, Residuals, RowTable } from './core'
-import type { FilterBank } from './filter-bank'
-import type { KernelMatrix } from './kernel-matrix'
+import { JsCore } from './js'
+import { WasmCore } from './wasm'
 
 /**
  * Multiplications from which a product runs in WASM. Below, copies into and out of WASM memory take longer than the kernel saves: 2 to 4 µs, in
@@ -10,55 +9,17 @@ import type { KernelMatrix } from './kernel-matrix'
  */
 const WASM_FROM = 800
 
-export class SizedCore implements Core {
-  readonly kind = 'wasm'
-  readonly #wasm: Core
-  readonly #js: Core
+/** Only products are faster in JavaScript at some size. The rest computes long on few values, or keeps them in WASM memory. */
+export class SizedCore extends WasmCore {
+  readonly #js = new JsCore()
 
-  constructor(wasm: Core, js: Core) {
-    this.#wasm = wasm
-    this.#js = js
+  override combine(weights: Float32Array, rows: readonly Float32Array[], out?: Float32Array[]): Float32Array[] {
+    const isShort = weights.length * rows[0].length < WASM_FROM
+    return isShort ? this.#js.combine(weights, rows, out) : super.combine(weights, rows, out)
   }
 
-  #for(multiplications: number): Core {
-    return multiplications < WASM_FROM ? this.#js : this.#wasm
-  }
-
-  combine(weights: Float32Array, rows: readonly Float32Array[], out?: Float32Array[]): Float32Array[] {
-    return this.#for(weights.length * rows[0].length).combine(weights, rows, out)
-  }
-
-  gram(rows: readonly Float32Array[]): Float64Array {
-    return this.#for((rows.length ** 2 * rows[0].length) / 2).gram(rows)
-  }
-
-  // These are faster in WASM at every size: they compute long on few values, or keep them in WASM memory.
-
-  inverse(matrix: Float64Array): Float64Array {
-    return this.#wasm.inverse(matrix)
-  }
-
-  vote(answers: AnswerRows, basis: Float64Array, errors: number, unit: boolean): Int32Array {
-    return this.#wasm.vote(answers, basis, errors, unit)
-  }
-
-  residual(answers: AnswerRows, kernel: Float64Array, noise: number, rounds: number): Residuals {
-    return this.#wasm.residual(answers, kernel, noise, rounds)
-  }
-
-  table(width: number, capacity: number): RowTable {
-    return this.#wasm.table(width, capacity)
-  }
-
-  halvesTable(half: number, capacity: number, unit: number): HalvesTable {
-    return this.#wasm.halvesTable(half, capacity, unit)
-  }
-
-  filterBank(options: FilterBankOptions): FilterBank {
-    return this.#wasm.filterBank(options)
-  }
-
-  kernelMatrix(outputs: number): KernelMatrix {
-    return this.#wasm.kernelMatrix(outputs)
+  override gram(rows: readonly Float32Array[]): Float64Array {
+    const isShort = (rows.length ** 2 * rows[0].length) / 2 < WASM_FROM
+    return isShort ? this.#js.gram(rows) : super.gram(rows)
   }
 }

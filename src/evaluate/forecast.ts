@@ -111,10 +111,11 @@ async function round(
   const simulation: Simulation = {
     clock,
     signature: course.signature,
+    hints: course.hints,
     serviceMs,
     answer: (query) => held(clock, course.answer(query)),
   }
-  const workers = Array.from({ length: premise.workers }, (_, i) => new HintedWorker(i, simulation, course.hints))
+  const workers = Array.from({ length: premise.workers }, (_, i) => new SimulatedWorker(i, simulation))
   const calls = () => workers.reduce((sum, worker) => sum + worker.calls, 0)
   const system = await start(clock, coarse(clock, timerMs), workers)
   const queries = orderOf(options, order)
@@ -156,17 +157,6 @@ const waitFor = (random: Random, meanMs: number) => -Math.log(1 - random.next())
 /** The same answer; time stands still until it is there. */
 function held(clock: VirtualClock, answer: Float32Array | Promise<Float32Array>) {
   return answer instanceof Promise ? answer.finally(clock.hold()) : answer
-}
-
-/** A simulated worker that says of its outputs what the model's file does. */
-class HintedWorker extends SimulatedWorker {
-  constructor(
-    index: number,
-    simulation: Simulation,
-    readonly hints: readonly OutputHints[] | undefined,
-  ) {
-    super(index, simulation)
-  }
 }
 
 /** Timers as of an event loop: whole milliseconds, and as late as those that were measured. */

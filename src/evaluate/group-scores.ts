@@ -157,10 +157,7 @@ export class GroupScorer {
       const lost = this.#draws.lost()
       const [sum] = await answersOf(model, codec.core.combine(new Float32Array(queries.length).fill(1), queries))
       const others = own.filter((_, query) => query !== lost)
-      scores.sumParity = rival(
-        lost,
-        sum.map((value, c) => others.reduce((rest, answer) => rest - answer[c], value)),
-      )
+      scores.sumParity = rival(lost, lessOthers(sum, others))
     }
     return scores
   }
@@ -203,6 +200,11 @@ export function guessLost(
 ): number {
   const lost = stragglers / workers
   return (1 - lost - byzantine / workers) * base + lost * chance
+}
+
+/** ParM's decoder: the parity model's answer to the sum of K queries, less the K - 1 answers that came. A new array. */
+export function lessOthers(parity: Float32Array, others: readonly Float32Array[]): Float32Array {
+  return parity.map((value, c) => others.reduce((rest, answer) => rest - answer[c], value))
 }
 
 /** Whether ParM can be compared: its parity replaces one lost answer. */

@@ -1,40 +1,53 @@
 /** What a memory's thread takes of this machine's time, for runs in simulated time. */
 
+import { mean } from '../base/stats'
 import type { Experience } from '../memory/experience'
+import type { Charges } from '../memory/inline'
 import type { ThreadCosts } from '../testing/simulated-thread'
 
-/** What a message takes of the thread that sends or reads it, and how long it travels; as `npm run bench -- memory-thread` measures it. */
-const MESSAGES = { message: 0.015, way: 0.05 }
+/** What a message takes of the thread that sends or reads it, and how long it travels, in ms; as `npm run bench -- memory-thread` measures it. */
+export const MESSAGES = { message: 0.015, way: 0.05 }
 /** Queries that are timed. */
 const TIMED = 40
+
+/** A query and the model's answer to it. */
+export interface LearnedPair {
+  query: Float32Array
+  own: Float32Array
+}
+
+/** Looks a query up and learns its answer, each part within `timed`. */
+export function recallAndTrain(
+  experience: Experience,
+  { query, own }: LearnedPair,
+  timed: <T>(what: keyof Charges, run: () => T) => T,
+): void {
+  timed('lookUp', () => experience.recall(query))
+  const lesson = experience.train(query, own)
+  timed('comparing', () => lesson.next())
+  while (!timed('step', () => lesson.next()).done) {}
+}
 
 /**
  * Teaches a memory these pairs; the last of them are timed.
  *
  * @param experience  a new one, which is used up
  */
-export function memoryCosts(
-  experience: Experience,
-  pairs: readonly { query: Float32Array; own: Float32Array }[],
-): ThreadCosts {
-  const sums = { lookUp: 0, comparing: 0, step: 0 }
-  const counts = { lookUp: 0, comparing: 0, step: 0 }
-  for (const [i, { query, own }] of pairs.entries()) {
-    const isTimed = i >= pairs.length - TIMED
-    const timed = <T>(what: keyof typeof sums, run: () => T): T => {
+export function memoryCosts(experience: Experience, pairs: readonly LearnedPair[]): ThreadCosts {
+  const times: Record<keyof Charges, number[]> = { lookUp: [], comparing: [], step: [] }
+  for (const [i, pair] of pairs.entries()) {
+    experience.confidence.observe(pair.own)
+    if (i < pairs.length - TIMED) {
+      Array.from(experience.train(pair.query, pair.own))
+      continue
+    }
+    recallAndTrain(experience, pair, (what, run) => {
       const since = performance.now()
       const result = run()
-      if (!isTimed) return result
-      sums[what] += performance.now() - since
-      counts[what]++
+      times[what].push(performance.now() - since)
       return result
-    }
-    experience.confidence.observe(own)
-    if (isTimed) timed('lookUp', () => experience.recall(query))
-    const lesson = experience.train(query, own)
-    timed('comparing', () => lesson.next())
-    while (!timed('step', () => lesson.next()).done) {}
+    })
   }
-  const mean = (what: keyof typeof sums) => sums[what] / Math.max(1, counts[what])
-  return { lookUp: mean('lookUp'), comparing: mean('comparing'), step: mean('step'), ...MESSAGES }
+  const meanOf = (what: keyof Charges) => (times[what].length ? mean(times[what]) : 0)
+  return { lookUp: meanOf('lookUp'), comparing: meanOf('comparing'), step: meanOf('step'), ...MESSAGES }
 }

@@ -135,8 +135,8 @@ class ModuleGroup implements CodedGroup {
   readonly #coding: ModuleCoding
   readonly #queries: Float32Array[] = []
   #rows: readonly SentRow[] = []
-  /** For each query the rows that equal it. */
-  #own: readonly SentRow[][] = []
+  /** For each query the numbers of the rows that equal it. */
+  #own: readonly number[][] = []
   /** Answers to rows, by number. */
   readonly #answers = new Map<number, Float32Array>()
 
@@ -150,11 +150,12 @@ class ModuleGroup implements CodedGroup {
 
   close(): readonly SentRow[] {
     const queries = this.#queries
-    this.#rows = this.#coding.encode(queries).map((data, index) => {
-      const query = queries.findIndex((each) => isSame(each, data))
+    const coded = this.#coding.encode(queries)
+    this.#own = queries.map((query) => [...coded.keys()].filter((index) => isSame(query, coded[index])))
+    this.#rows = coded.map((data, index) => {
+      const query = this.#own.findIndex((rows) => rows.includes(index))
       return query < 0 ? { index, data } : { index, data, query }
     })
-    this.#own = queries.map((query) => this.#rows.filter(({ data }) => isSame(query, data)))
     return this.#rows
   }
 
@@ -169,8 +170,8 @@ class ModuleGroup implements CodedGroup {
   }
 
   exact(query: number): Float32Array | undefined {
-    const row = this.#own[query].find(({ index }) => this.#answers.has(index))
-    return row && this.#answers.get(row.index)
+    const row = this.#own[query].find((index) => this.#answers.has(index))
+    return row === undefined ? undefined : this.#answers.get(row)
   }
 
   missing(): readonly number[] {

@@ -3,7 +3,7 @@
  * were measured and the model's real answers.
  */
 
-import { chooses, labelAt } from '../base/criterion'
+import { judgedOf, labelAt } from '../base/criterion'
 import { mean } from '../base/stats'
 import type { Core } from '../core/core'
 import type { PredictorOptions } from '../predictor/options'
@@ -104,7 +104,7 @@ export async function verdictOf(options: VerdictOptions): Promise<ModelVerdict> 
   const coded = data && !whyNotCoded ? courseOf(data, own, options) : undefined
   const alone =
     options.alone ?? (coded ? own.map((answer, i) => coded.course.right(i, answer, true)) : aloneOf(data, own, options))
-  const forecasts = { ...options, premise, times, queries: options.queries ?? COUNTED }
+  const forecasts = { premise, times, seed: options.seed, queries: options.queries ?? COUNTED }
   const quick = (what: string, start: StartSystem) =>
     forecast(start, {
       ...forecasts,
@@ -237,8 +237,7 @@ function courseOf(data: VectorModel, own: readonly Float32Array[], options: Verd
 function aloneOf(data: VectorModel | undefined, own: readonly Float32Array[], options: VerdictOptions): number[] {
   if (!data?.labels) return Array.from({ length: Math.max(1, own.length) }, () => 1)
   const { labels } = data
-  const criterion = criterionFor(data.model, options)
-  const first = criterion.kind === 'outputs' ? criterion.outputs[0].right : criterion
-  if (!chooses(first) || first.kind !== 'label') return own.map(() => 1)
-  return own.map((answer, i) => Number(labelAt(answer, first) === labels[i]))
+  const [{ right }] = judgedOf(criterionFor(data.model, options))
+  if (right.kind !== 'label') return own.map(() => 1)
+  return own.map((answer, i) => Number(labelAt(answer, right) === labels[i]))
 }

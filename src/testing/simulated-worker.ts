@@ -11,7 +11,7 @@ import type { ModelWorker } from '../workers/worker'
 export type ServiceTime = (index: number, now: number) => number
 
 /** State that all workers of a simulation share. Calls cannot be interrupted unless `interruptible` is set. */
-export interface Simulation extends Pick<ModelWorker, 'signature' | 'slots' | 'interruptible' | 'scales'> {
+export interface Simulation extends Pick<ModelWorker, 'signature' | 'hints' | 'slots' | 'interruptible' | 'scales'> {
   readonly clock: Clock
   /** @param size  number of values in the query, in a batch those of the longest */
   serviceMs(index: number, now: number, size: number): number
@@ -43,6 +43,10 @@ export class SimulatedWorker implements ModelWorker {
 
   get signature() {
     return this.#simulation.signature
+  }
+
+  get hints() {
+    return this.#simulation.hints
   }
 
   get slots(): number {

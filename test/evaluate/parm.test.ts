@@ -2,11 +2,12 @@
 
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { answersOfParm, lessOthers, partition } from '../../bench/accuracy/parm'
+import { answersOfParm, partition } from '../../bench/accuracy/parm'
 import { withSection } from '../../bench/shared/report'
 import { labelAt } from '../../src/base/criterion'
 import { loadInputs } from '../../src/cli/npy'
 import { loadCore } from '../../src/core/load'
+import { lessOthers } from '../../src/evaluate/group-scores'
 import { answersOf } from '../../src/evaluate/model'
 import { OnnxModel } from '../../src/workers/onnx/model'
 import { readModel } from '../../src/workers/onnx/model-file'
