@@ -23,8 +23,8 @@ it('says in its first 25 lines what it is, its number, and what to type', () => 
   }
 })
 
-it('names its number as docs/latency.md does', () => {
-  const page = readFileSync('docs/latency.md', 'utf8')
+it('names its number as docs/appendix/latency.md does', () => {
+  const page = readFileSync('docs/appendix/latency.md', 'utf8')
   const [, row] = /^\| random, 0\.6 \|(.*)\|$/m.exec(page) as RegExpExecArray
   const cells = row.split('|').map((cell) => cell.trim())
   const [nothing, hedge, ours] = cells.map((cell) => Number(cell.split('/')[0]).toFixed(0))
@@ -32,8 +32,8 @@ it('names its number as docs/latency.md does', () => {
   expect(text).toContain(`| ${cells.join(' | ')} |`)
 })
 
-it('says what a memory alone recovers as docs/accuracy.md does, not what it recovers beside a copy', () => {
-  const page = readFileSync('docs/accuracy.md', 'utf8')
+it('says what a memory alone recovers as docs/appendix/accuracy.md does, not what it recovers beside a copy', () => {
+  const page = readFileSync('docs/appendix/accuracy.md', 'utf8')
   const [, row] = /^\| memory of 1000, alone \|(.*)\|$/m.exec(page) as RegExpExecArray
   const shares = row.split('|').map((cell) => Number.parseFloat(cell).toFixed(0))
   expect(text.replaceAll(/\s+/g, ' ')).toContain(`a memory of 1,000 alone recovers ${shares.join(', ')},`)

@@ -5,7 +5,7 @@ import { serverOptions } from '../src/cli/serve/options'
 import { textOptions } from '../src/gateway/text/options'
 import { predictorOptions } from '../src/predictor/option-table'
 
-const REFERENCE = 'docs/reference.md'
+const REFERENCE = 'docs/reference/options.md'
 const HEAD = '| option | default | |\n|---|---|---|\n'
 
 /** A row an option; those of a group by its name and theirs. */
@@ -64,8 +64,8 @@ it(`${REFERENCE} has every line that histories are checked for, and every assump
   }
 })
 
-it('docs/serving.md has every flag with its default', () => {
-  const text = readFileSync('docs/serving.md', 'utf8')
+it('docs/reference/serving.md has every flag with its default', () => {
+  const text = readFileSync('docs/reference/serving.md', 'utf8')
   const plain = (shown: string) => shown.replace(/[`',]/g, '').trim()
   for (const [flag, option] of [...flagged(predictorOptions), ...flagged(textOptions), ...flagged(serverOptions)]) {
     const [, shown] = new RegExp(`^\\| \`${flag}\`[^|]*\\|([^|]*)\\|`, 'm').exec(text) ?? []

@@ -1,4 +1,4 @@
-/** docs/accuracy.md: what bench accuracy measured, in the paper's layout and in our own, with plots. */
+/** docs/appendix/accuracy.md: what bench accuracy measured, in the paper's layout and in our own, with plots. */
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import type { TopLevelSpec } from 'vega-lite'
@@ -39,7 +39,7 @@ const paired = (difference: { mean: number; ci95: readonly [number, number] } | 
 export async function report(results: Results): Promise<void> {
   const names = Object.keys(models) as ModelName[]
   const missing = names.filter((name) => !results[key(name, 'ours', 'byzantine 3')])
-  if (missing.length) return console.error(`docs/accuracy.md not written: ${missing} not measured to the end`)
+  if (missing.length) return console.error(`docs/appendix/accuracy.md not written: ${missing} not measured to the end`)
   const ours = (name: string, detail: string): Measured | undefined => results[key(name, 'ours', detail)]
   const theirs = (name: string, detail: string): Measured | undefined => results[key(name, 'paper', detail)]
 
@@ -229,17 +229,17 @@ ${markdownTable(['memory', 'memory then', 'agree', 'mean confidence', 'sure', 'a
 ${markdownTable(['E', 'model', 'found: residual', 'found: vote', 'all: residual', 'all: vote', 'difference'], liars)}
 `
   mkdirSync('docs', { recursive: true })
-  writeFileSync('docs/accuracy.md', text)
-  writeFileSync('docs/accuracy.svg', await svg(overheadPlot(names, ours, theirs)))
-  writeFileSync('docs/lost.svg', await svg(lost.plot))
+  writeFileSync('docs/appendix/accuracy.md', text)
+  writeFileSync('docs/appendix/accuracy.svg', await svg(overheadPlot(names, ours, theirs)))
+  writeFileSync('docs/appendix/lost.svg', await svg(lost.plot))
   const bins = names.flatMap((name) =>
     [0, 1000].map((memory) => ({
       name: `${TITLES[name]}, ${memory ? 'memory' : 'parity'}`,
       bins: ours(name, `calibration ${memory}`)?.confidence?.bins ?? [],
     })),
   )
-  writeFileSync('docs/confidence.svg', await svg(reliabilityPlot(bins)))
-  console.log('docs/accuracy.md')
+  writeFileSync('docs/appendix/confidence.svg', await svg(reliabilityPlot(bins)))
+  console.log('docs/appendix/accuracy.md')
 }
 
 type Lookup = (name: string, detail: string) => Measured | undefined

@@ -1,4 +1,4 @@
-/** Cells of docs/accuracy.md: what is measured of a scheme on one model, and where it is kept. */
+/** Cells of docs/appendix/accuracy.md: what is measured of a scheme on one model, and where it is kept. */
 
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'

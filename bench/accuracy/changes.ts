@@ -239,7 +239,7 @@ export async function changed(
   return all
 }
 
-/** Columns and cells, for the terminal and for docs/accuracy.md. */
+/** Columns and cells, for the terminal and for docs/appendix/accuracy.md. */
 export const changedHead = [
   ...['', 'sure before', 'agree', `sure but wrong, first ${FIRST}`, `first ${FIRST_SURE} sure ones agree`],
   ...['steady sure', 'back after', 'all agree', 'agree when sure', 'end: agree (steady)', 'end: sure (steady)'],

@@ -110,7 +110,7 @@ export async function measureDomains(only: readonly string[] = [], tell: (row: s
   return results
 }
 
-/** Columns and cells, for the terminal and for docs/accuracy.md; in %, but for counts and errors. */
+/** Columns and cells, for the terminal and for docs/appendix/accuracy.md; in %, but for counts and errors. */
 export const domainHead = ['', 'remembered', 'right', 'sure', 'right when sure', 'calibration error', 'explained']
 
 export function domainRow([name, figures]: [name: string, figures: Figures]): string[] {

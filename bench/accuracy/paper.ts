@@ -1,6 +1,6 @@
 /**
  * npm run bench -- paper [MODEL ...]: the paper's figures of other networks (K = 10, S = 1; liars) and of noise of other strength, on our three
- * models. Writes their section of docs/accuracy.md once all three are measured; cells are kept as by bench accuracy. Needs `npm run data`.
+ * models. Writes their section of docs/appendix/accuracy.md once all three are measured; cells are kept as by bench accuracy. Needs `npm run data`.
  */
 
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -49,7 +49,7 @@ const NETWORKS = [
 /** The paper's accuracy by sigma, ResNet-18, %: MNIST, Fashion-MNIST. */
 const NOISE: Record<number, readonly string[]> = { 1: ['96.1', '80.1'], 10: ['94.3', '77.2'], 100: ['96.9', '80.4'] }
 
-/** The section of docs/accuracy.md. */
+/** The section of docs/appendix/accuracy.md. */
 export function paperSection(results: Results): string {
   const names = Object.keys(models) as ModelName[]
   const all = (name: string, scheme: 'ours' | 'paper', detail: string) => {
@@ -109,8 +109,8 @@ export default async function paper(_json: boolean, only: string[] = []): Promis
   }
   const results = kept()
   const missing = names.filter((name) => !results.verified?.[`${name} gauss:100`])
-  if (missing.length) return console.error(`docs/accuracy.md not written: ${missing} not measured`)
-  const page = 'docs/accuracy.md'
+  if (missing.length) return console.error(`docs/appendix/accuracy.md not written: ${missing} not measured`)
+  const page = 'docs/appendix/accuracy.md'
   writeFileSync(page, withSection(readFileSync(page, 'utf8'), paperSection(results)))
   console.log(page)
 }

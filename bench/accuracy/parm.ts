@@ -1,7 +1,7 @@
 /**
  * npm run bench -- parm [MODEL ...]: ParM's parity models (Kosaian, Rashmi, Venkataraman, SOSP 2019), trained for our LeNets, on all 10,000
  * test images: random partitions into groups, each query of a group lost in turn. Beside them, on the same groups, the sum without training
- * and our parity; and a memory alone. Writes the section of docs/accuracy.md once both models are measured; figures are kept as by bench
+ * and our parity; and a memory alone. Writes the section of docs/appendix/accuracy.md once both models are measured; figures are kept as by bench
  * accuracy. ResNet-8 has no parity model. Needs `npm run data`.
  */
 
@@ -186,7 +186,7 @@ const PRINTED: Record<number, readonly string[]> = {
   12: ['50.3', '55.2'],
 }
 
-/** The section of docs/accuracy.md. */
+/** The section of docs/appendix/accuracy.md. */
 export function parmSection(rows: readonly ParmRow[]): string {
   const find = (model: ModelName, way: ParmRow['way'], K?: number) =>
     rows.find((row) => row.model === model && row.way === way && row.queries === K)
@@ -227,8 +227,8 @@ export default async function parm(_json: boolean, only: string[] = []): Promise
   const { parm: rows = [] } = kept()
   const isLast = ({ way, queries }: ParmRow) => way === 'sum' && queries === SIZES.at(-1)
   const missing = NAMES.filter((name) => !rows.some((row) => row.model === name && isLast(row)))
-  if (missing.length) return console.error(`docs/accuracy.md not written: ${missing} not measured to the end`)
-  const page = 'docs/accuracy.md'
+  if (missing.length) return console.error(`docs/appendix/accuracy.md not written: ${missing} not measured to the end`)
+  const page = 'docs/appendix/accuracy.md'
   writeFileSync(page, withSection(readFileSync(page, 'utf8'), parmSection(rows)))
   console.log(page)
 }

@@ -1,5 +1,5 @@
 /**
- * npm run bench -- summary [--json]: the first table of docs/costs.md. Eight queries, one of them lost, on three real models and all
+ * npm run bench -- summary [--json]: the first table of docs/appendix/costs.md. Eight queries, one of them lost, on three real models and all
  * 10,000 test images of each: accuracy of all eight, of the lost one alone, and with nobody late. Needs `npm run data`.
  */
 

@@ -1,4 +1,4 @@
-/** Writes docs/wasm.md and docs/wasm.svg. */
+/** Writes docs/appendix/wasm.md and docs/appendix/wasm.svg. */
 
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
@@ -110,12 +110,12 @@ ${markdownTable(['model', 'inference', 'share, JavaScript', 'share, loaded', 'ga
 
 So WASM decides nothing for such models. It does where rows are long and the model is far away: a gateway that codes photos for other machines, or a memory of thousands of rows.
 `
-  writeFileSync('docs/wasm.md', text)
+  writeFileSync('docs/appendix/wasm.md', text)
   writeFileSync(
-    'docs/wasm.svg',
+    'docs/appendix/wasm.svg',
     picture(comparisons, 4).replace('<svg ', '<svg color="#222" style="background:white" '),
   )
-  console.log('docs/wasm.md')
+  console.log('docs/appendix/wasm.md')
 }
 
 const WAYS = {

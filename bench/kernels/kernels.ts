@@ -1,7 +1,7 @@
 /**
  * npm run bench -- kernels [RUNTIME ...] [--json]: WASM beside JavaScript, in every runtime that is installed (`npm run test:install` gets them), or in
  * those named: node-20, node-22, node-24, deno, bun, chromium, firefox, webkitgtk. Under two minutes each; results are checked before they are timed.
- * Writes docs/wasm.md and docs/wasm.svg from what was measured, now or earlier.
+ * Writes docs/appendix/wasm.md and docs/appendix/wasm.svg from what was measured, now or earlier.
  */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'

@@ -1,4 +1,4 @@
-/** docs/latency.md: what bench latency measured, beside what was asked of it, with plots; the README's, too. */
+/** docs/appendix/latency.md: what bench latency measured, beside what was asked of it, with plots; the README's, too. */
 
 import { writeFileSync } from 'node:fs'
 import type { TopLevelSpec } from 'vega-lite'
@@ -186,10 +186,10 @@ After half of the run either the digits' model gets images of clothes (**clothes
 
 ${markdownTable(['', '', 'worst 5,000', '1,000 after', '5,000 after', 'recovered'], shifts)}
 `
-  writeFileSync('docs/latency.md', text)
-  writeFileSync('docs/latency.svg', await svg(plot(over, results)))
+  writeFileSync('docs/appendix/latency.md', text)
+  writeFileSync('docs/appendix/latency.svg', await svg(plot(over, results)))
   await tail(results)
-  console.log('docs/latency.md')
+  console.log('docs/appendix/latency.md')
 }
 
 function plot(over: (cell: Cell, of: (figures: Figures) => number) => number, results: Results): TopLevelSpec {

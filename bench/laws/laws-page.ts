@@ -1,4 +1,4 @@
-/** docs/laws.md: what bench laws measured, as geometric means over cells, and where a hedge by hand is better. */
+/** docs/appendix/laws.md: what bench laws measured, as geometric means over cells, and where a hedge by hand is better. */
 
 import { markdownTable } from '../shared/report'
 import { type Cell, comparisons, LOADS, nameOf, SETTLED, WORKERS } from './cells'

@@ -1,6 +1,6 @@
 /**
  * npm run bench -- laws [SEEDS] [WORD ...] [--json]: the tail in 25 worlds of answer times, in simulated time, without a memory, beside a plain
- * queue and hedged requests by hand. Prints every cell, and writes the means of them into docs/laws.md. Three seeds of 10,000 queries unless
+ * queue and hedged requests by hand. Prints every cell, and writes the means of them into docs/appendix/laws.md. Three seeds of 10,000 queries unless
  * told otherwise. With words only cells whose names have all of them, and no page. A process a core; five minutes on two.
  */
 
@@ -64,5 +64,5 @@ export default async function laws(json: boolean, words: string[]): Promise<void
   )
   if (json) return console.log(JSON.stringify(cells, null, 1))
   console.log(everyCell(cells))
-  if (!wanted.length) writeFileSync('docs/laws.md', page(cells, seeds))
+  if (!wanted.length) writeFileSync('docs/appendix/laws.md', page(cells, seeds))
 }

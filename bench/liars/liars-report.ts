@@ -1,4 +1,4 @@
-/** docs/liars.md: what bench liars measured, with a plot. */
+/** docs/appendix/liars.md: what bench liars measured, with a plot. */
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import type { Verified } from '../../src/evaluate/verified'
@@ -21,7 +21,7 @@ const percent = (share: number, digits = 1) => `${(100 * share).toFixed(digits)}
 
 export async function report({ runs, passing, neighbours }: Results): Promise<void> {
   // Written by hand, with what benches sampled and sybils printed.
-  const [byHand] = /## Sampled verification.*/s.exec(readFileSync('docs/liars.md', 'utf8')) ?? ['']
+  const [byHand] = /## Sampled verification.*/s.exec(readFileSync('docs/appendix/liars.md', 'utf8')) ?? ['']
   const figures = (cell: Partial<Cell> & { model: ModelName }): Figures[] =>
     (runs[keyOf(cell)] ?? []).filter((each) => each !== null)
   const each = (cell: Partial<Cell>, of: (all: Figures[], model: ModelName) => string) => {
@@ -235,8 +235,8 @@ ${byHand}`
       color: { field: 'name', type: 'nominal', title: null, sort: rivals.map(([name]) => name) },
     },
   })
-  writeFileSync('docs/liars.md', text)
-  writeFileSync('docs/liars.svg', plot)
+  writeFileSync('docs/appendix/liars.md', text)
+  writeFileSync('docs/appendix/liars.svg', plot)
 }
 
 export const PASSING = ['gauss:1', 'gauss:10', 'gauss:100', 'flip', 'swap', 'constant']

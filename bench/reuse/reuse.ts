@@ -1,7 +1,7 @@
 /**
  * npm run bench -- reuse [COINS] [STREAM ..] [--json]: answers before asking, from nothing, in five orders of each stream; 100 coins unless told otherwise. What the
  * memory is confident of is recorded once for each order, every answer taught; then the rule is run on that with many coins, and the same
- * rule on the nearest neighbour's answers. Of all streams it draws docs/reuse.svg and writes the table of docs/reuse.md. Needs `npm run data`.
+ * rule on the nearest neighbour's answers. Of all streams it draws docs/appendix/reuse.svg and writes the table of docs/appendix/reuse.md. Needs `npm run data`.
  */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -161,8 +161,8 @@ function pageTable(rows: readonly Row[]): string {
 }
 
 async function writePage(rows: readonly Row[]): Promise<void> {
-  const page = 'docs/reuse.md'
-  writeFileSync('docs/reuse.svg', await plotOf(rows))
+  const page = 'docs/appendix/reuse.md'
+  writeFileSync('docs/appendix/reuse.svg', await plotOf(rows))
   writeFileSync(
     page,
     readFileSync(page, 'utf8').replace(/\| order \|.*?\n(?=\n)/s, () => `${pageTable(rows).trim()}\n`),

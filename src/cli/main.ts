@@ -138,7 +138,7 @@ withRight(
   .addOption(
     new Option(
       '--code <code>',
-      `the code: ${codeNames.join(', ')} (default: systematic; where E > 0: berrut, compared with verified inference), or a file of your own such as ./mine.js; several, each with its --code, are compared in one table with ours and the paper’s: docs/own-code.md`,
+      `the code: ${codeNames.join(', ')} (default: systematic; where E > 0: berrut, compared with verified inference), or a file of your own such as ./mine.js; several, each with its --code, are compared in one table with ours and the paper’s: docs/how-to/own-code.md`,
     ).argParser(codeOrFile),
   )
   .addOption(choice('--decoder <decoder>', 'how missing answers are recovered (default: the code’s own)', decoderNames))

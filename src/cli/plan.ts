@@ -26,7 +26,7 @@ const MODEL_COPIES = 3
 const TIMED_RUNS = 15
 const TIMED_MS = 1000
 const UNTIMED = { inferenceMs: null, inferenceShapes: null }
-/** An upper bound of the time of most lookups in a memory (docs/reuse.md). */
+/** An upper bound of the time of most lookups in a memory (docs/appendix/reuse.md). */
 const LOOKUP_MS = 0.5
 
 export interface PlanOptions extends SchemeOptions, Pick<CodecOptions, 'preset'>, ModelOptions {

@@ -3,7 +3,7 @@
 import type { Random } from '../base/random'
 
 /**
- * A code of K queries that tolerates S stragglers and E liars, as plain functions; see docs/own-code.md. None of them may be async.
+ * A code of K queries that tolerates S stragglers and E liars, as plain functions; see docs/how-to/own-code.md. None of them may be async.
  *
  * Groups come one after another: `encode` for a group, then `locate` and `decode` for each set of its answers. A module may therefore keep
  * what it drew in `encode`.

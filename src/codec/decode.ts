@@ -1,7 +1,7 @@
 /**
  * Recovers queries from the answers to other rows. In a large group only near rows are used (a moving neighbourhood, in geostatistics):
  * kriging solves for all rows at once in cubic time, half a second for a thousand rows. Far rows hardly matter: from the nearest 64 of 80
- * to 250 rows at least as many labels were right, and errors were smaller (docs/research.md).
+ * to 250 rows at least as many labels were right, and errors were smaller (docs/appendix/research.md).
  */
 
 import { expected } from '../base/check'

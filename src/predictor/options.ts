@@ -35,7 +35,7 @@ export interface PredictOptions extends Choices {
 /** For other codes, decoders and locators use a `Codec`. */
 export type SchemeChoices = Pick<CodecOptions, 'queries' | 'stragglers' | 'byzantine' | 'workers' | 'preset'>
 
-/** Defaults are in docs/reference.md. */
+/** Defaults are in docs/reference/options.md. */
 export interface PredictorOptions extends Choices {
   model?: LocalOptions['model']
   /**
@@ -69,13 +69,13 @@ export interface PredictorOptions extends Choices {
   limits?: { queries?: number; batch?: number; pad?: boolean; tenants?: number }
   /** When a recovered answer counts as right. */
   right?: Right
-  /** Answers without workers: to equal queries, and by a memory with a bounded share of errors; see docs/reference.md. */
+  /** Answers without workers: to equal queries, and by a memory with a bounded share of errors; see docs/reference/options.md. */
   reuse?: { exact?: boolean; maxError?: number; bytes?: number }
   /** For the threads that it starts. */
   onnx?: Omit<ThreadOptions, 'maxPending'>
   /** How a new model of workers that join and leave takes over. */
   rollout?: { shadow?: number; canary?: number; agreement?: number }
-  /** Returns the layers to use, the outermost first, given the standard ones: see docs/reference.md. */
+  /** Returns the layers to use, the outermost first, given the standard ones: see docs/reference/options.md. */
   layers?: (own: readonly Layer[]) => readonly Layer[]
   onWarning?: (text: string) => void
   /** Told what happens, in a moment and in order: see `PredictorEvent`. */

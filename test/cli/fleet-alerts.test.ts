@@ -53,7 +53,7 @@ describe('alerts', () => {
     const text = await (await fetch(`${served.url}/metrics`)).text()
     await served.stop()
     const names = new Set([...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name))
-    const docs = readFileSync('docs/serving.md', 'utf8')
+    const docs = readFileSync('docs/reference/serving.md', 'utf8')
     for (const { alert, expr } of rules) {
       const used = [...expr.matchAll(/\b(?:approxifer|nodejs)_\w+/g)].map(([name]) => name.replace(/_bucket$/, ''))
       expect(used.filter((name) => !names.has(name))).toEqual([])

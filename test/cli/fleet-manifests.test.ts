@@ -281,9 +281,9 @@ describe('compose files', () => {
   })
 })
 
-describe('docs/serving.md', () => {
+describe('docs/reference/serving.md', () => {
   it('has every option', () => {
-    const docs = readFileSync('docs/serving.md', 'utf8')
+    const docs = readFileSync('docs/reference/serving.md', 'utf8')
     const help = spawnSync(process.execPath, ['dist/cli.js', 'serve', '--help'], { encoding: 'utf8' }).stdout
     const flags = [...help.matchAll(/^ {2}(--[a-z-]+)/gm)].map(([, flag]) => flag)
     expect(flags.length).toBeGreaterThan(25)

@@ -1,11 +1,11 @@
-/** docs/bundlers.md shows the very files that the other tests here run. */
+/** docs/reference/bundlers.md shows the very files that the other tests here run. */
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { expect, it } from 'vitest'
 import { RECIPES } from './consumer'
 
-const text = readFileSync('docs/bundlers.md', 'utf8')
+const text = readFileSync('docs/reference/bundlers.md', 'utf8')
 const shown = Object.fromEntries(
   [...text.matchAll(/<!-- recipe (\S+) -->\n```\w+\n(.*?)```/gs)].map(([, path, code]) => [path, code]),
 )

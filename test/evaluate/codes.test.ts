@@ -209,9 +209,9 @@ describe('examples/codes', () => {
     expect(found.filter(Boolean).length).toBeGreaterThanOrEqual(n - 1)
   })
 
-  it('stand in the README of the folder, each with its figures; the shortest in docs/own-code.md', () => {
+  it('stand in the README of the folder, each with its figures; the shortest in docs/how-to/own-code.md', () => {
     const readme = readFileSync(`${FOLDER}/README.md`, 'utf8')
     for (const file of files) expect(readme).toMatch(new RegExp(`\\| \\[${file}\\]\\(${file}\\) \\| \\d+ \\| \\d`))
-    expect(readFileSync('docs/own-code.md', 'utf8')).toContain(readFileSync(`${FOLDER}/random-linear.js`, 'utf8'))
+    expect(readFileSync('docs/how-to/own-code.md', 'utf8')).toContain(readFileSync(`${FOLDER}/random-linear.js`, 'utf8'))
   })
 })

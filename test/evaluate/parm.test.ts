@@ -1,4 +1,4 @@
-/** ParM's decoder on real parity models, and its figures in docs/accuracy.md. */
+/** ParM's decoder on real parity models, and its figures in docs/appendix/accuracy.md. */
 
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
@@ -53,9 +53,9 @@ it.each([
   },
 )
 
-it('docs/accuracy.md is within 1.5 points of one partition, which models/README.md has', () => {
+it('docs/appendix/accuracy.md is within 1.5 points of one partition, which models/README.md has', () => {
   const cells = (line: string) => line.split('|').slice(1, -1)
-  const page = readFileSync('docs/accuracy.md', 'utf8')
+  const page = readFileSync('docs/appendix/accuracy.md', 'utf8')
   const [, section] = page.split('\n## ParM\n')
   const measured = section.split('\n').filter((line) => line.includes('ParM, trained, our models'))
   const told = readFileSync('models/README.md', 'utf8').split('\n')

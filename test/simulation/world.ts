@@ -18,7 +18,7 @@ import { Direct, type Transport, transportOf } from './transport'
 
 /** What proven answers may differ by, over the size of the model's own, or 1, about as large as these usually are: `verify.rounding`, and what honest workers round by. */
 const ROUNDING = 1.1e-4
-/** Hedges that may be saved up, as docs/reference.md has it. */
+/** Hedges that may be saved up, as docs/reference/options.md has it. */
 const BURST = 10
 
 /** Looks at the clock in one turn, or in several that follow each other at once, at most: crowds ask for sixteen rows each. */

@@ -8,7 +8,7 @@ export const poolings = ['mean', 'cls', 'last'] as const
 
 export type Pooling = (typeof poolings)[number]
 
-/** Options of a model's interface for texts. Defaults are in docs/reference.md. */
+/** Options of a model's interface for texts. Defaults are in docs/reference/options.md. */
 export interface TextOptions {
   /**
    * The folder (or its URL) of `tokenizer.json` and the files of sentence-transformers; or the parsed files by name:

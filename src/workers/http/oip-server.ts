@@ -1,4 +1,4 @@
-/** A client for one server of the Open Inference Protocol v2. Servers interpret the protocol differently: see docs/remote.md. */
+/** A client for one server of the Open Inference Protocol v2. Servers interpret the protocol differently: see docs/reference/remote.md. */
 
 import { platform } from '#platform'
 import type { Cancellation } from '../../base/abort'

@@ -178,7 +178,7 @@ const ADVICE =
   "; nothing shows that its script runs 'approxifer/worker'. Where a bundler or server does not find it, write a " +
   "worker file that imports 'approxifer/worker' and pass createWorker: () => new Worker(<its URL>, { type: 'module' }); " +
   "Vite needs worker: { format: 'es' } and, for its dev server, optimizeDeps: { exclude: ['approxifer', 'onnxruntime-web'] }. " +
-  'Recipes: https://github.com/approxifer/approxifer/blob/main/docs/bundlers.md'
+  'Recipes: https://github.com/approxifer/approxifer/blob/main/docs/reference/bundlers.md'
 
 /** Reports that the worker's script runs, long before its model is loaded. */
 export function sayHello(parent: Endpoint): void {

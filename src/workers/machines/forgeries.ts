@@ -18,7 +18,7 @@ export class Forgeries {
   drop(name: string): void {
     if (!/^10*$/.test(`${++this.count}`)) return
     this.report(
-      `fleet ${this.fleet}: ${this.count} forged or replayed messages in the names of ${this.whose} were dropped, the last one at ${name}: see docs/remote.md`,
+      `fleet ${this.fleet}: ${this.count} forged or replayed messages in the names of ${this.whose} were dropped, the last one at ${name}: see docs/reference/remote.md`,
     )
   }
 }
