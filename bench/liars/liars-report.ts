@@ -22,7 +22,7 @@ const ALIKE = ['gauss:100', 'flip', 'runner-up', 'replay']
 const percent = (share: number, digits = 1) => `${(100 * share).toFixed(digits)} %`
 
 export async function report({ runs, passing, neighbours }: Results): Promise<void> {
-  // Written by hand, with what benches sampled and sybils printed.
+  // Written by hand, with what benches sampled, sybils and signatures and tests printed.
   const [byHand] = /## Sampled verification.*/s.exec(readFileSync('docs/appendix/liars.md', 'utf8')) ?? ['']
   const figures = (cell: Partial<Cell> & { model: ModelName }): Figures[] =>
     (runs[keyOf(cell)] ?? []).filter((each) => each !== null)
