@@ -23,8 +23,8 @@ it('says in its first 25 lines what it is, its number, and what to type', () => 
   }
 })
 
-it('names its number as docs/appendix/latency.md does', () => {
-  const page = readFileSync('docs/appendix/latency.md', 'utf8')
+it('names its number as docs/appendix/performance.md does', () => {
+  const page = readFileSync('docs/appendix/performance.md', 'utf8')
   const [, row] = /^\| random, 0\.6 \|(.*)\|$/m.exec(page) as RegExpExecArray
   const cells = row.split('|').map((cell) => cell.trim())
   const [nothing, hedge, ours] = cells.map((cell) => Number(cell.split('/')[0]).toFixed(0))
