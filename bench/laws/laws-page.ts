@@ -58,13 +58,12 @@ export function page(all: readonly Cell[], seeds: number): string {
   const laws = Object.keys(worlds).map((world): Row => [world, cells.filter((cell) => cell.world === world)])
   const hundred = at(0.9).filter(({ workers }) => workers === 100)
   const start = SETTLED.warmUp.toLocaleString('en')
-  const count = (some: readonly Cell[]) => some.length
 
   return `# Any law of answer times
 
 Does approxifer help without a memory and settings, whatever the law of answer times? \`npm run bench -- laws\` writes this page. It compares \`createPredictor({ workers })\` with a plain queue and with hand-written hedged requests. Simulated time gives the same figures on every machine.
 
-Each of ${count(cells)} cells is a world, a number of workers and a load. Each system gets the same ${cells[0].queries.toLocaleString('en')} queries; figures are medians of ${seeds} seeds. The first query counts, when no system knows a service time. The command prints every cell, with \`--json\` all times.
+Each of ${cells.length} cells is a world, a number of workers and a load. Each system gets the same ${cells[0].queries.toLocaleString('en')} queries; figures are medians of ${seeds} seeds. The first query counts, when no system knows a service time. The command prints every cell, with \`--json\` all times.
 
 - **queue**: any idle worker serves the oldest query.
 - **hedge**: the same queue. A query that a worker holds for longer than a percentile of the last 1,000 first requests is sent to a second worker. At most one query in five is sent twice, with bursts of ten. Second requests wait behind earlier queries ([why](research.md#second-requests)). The percentile is 95 or 90, whichever has the shorter p99 in the cell, chosen afterwards.
@@ -85,7 +84,7 @@ ${table([
   ['all other worlds', even],
 ])}
 
-A fixed percentile fails if machines differ, or if the share of stragglers equals the share above the percentile. There approxifer is clearly better. In the other worlds its p99 is about the hedge's, and its p99.9 is shorter. p99 is more than a tenth shorter in ${count(shorter)} cells, and more than a tenth longer in ${count(longer)}.
+A fixed percentile fails if machines differ, or if the share of stragglers equals the share above the percentile. There approxifer is clearly better. In the other worlds its p99 is about the hedge's, and its p99.9 is shorter. p99 is more than a tenth shorter in ${shorter.length} cells, and more than a tenth longer in ${longer.length}.
 
 Both lengthen the median, because second requests make other queries wait. If only the median matters at a load of .8 or more, do not hedge.
 
