@@ -50,7 +50,7 @@ export const onnxOptions = {
   inputShapes: open(
     shapes,
     'the model’s',
-    'of inputs with dynamic dimensions (as a flag: `name=AxBxC,..`)',
+    'shapes of inputs with dynamic dimensions (as a flag: `name=AxBxC,..`)',
     '--input-shapes <shapes>',
   ),
   externalData: open(
@@ -61,7 +61,7 @@ export const onnxOptions = {
   runtime: open(
     words(platform.runtimes),
     "`'onnxruntime-web'`",
-    'the package that runs the model: see [below](#runtimes-of-the-model)',
+    'the package that runs the model: see [runtimes of the model](models.md#runtimes-of-the-model)',
     '--runtime <package>',
   ),
   providers: open(
