@@ -14,7 +14,9 @@ function rows(options: AnyOptions, group = ''): string {
   const row = (name: string, { check, about, options: own, ...option }: Option) => {
     const words = check.words?.map((word) => `\`'${word}'\``).join(', ')
     const shown = own && option.otherwise === undefined ? '' : defaultOf(option)
-    return `| \`${group}${name}\` | ${shown} | ${about}${words ? `: ${words}` : ''} |\n`
+    const [what, where] = about.split(/: (?=see \[)/)
+    const told = words ? `${what}: ${words}${where ? `; ${where}` : ''}` : about
+    return `| \`${group}${name}\` | ${shown} | ${told} |\n`
   }
   return Object.entries(options)
     .map(([name, option]) => row(name, option) + (option.options ? rows(option.options, `${name}.`) : ''))

@@ -124,7 +124,7 @@ const verify = {
   mode: option(
     words(['every', 'sampled']),
     'every',
-    'where workers may lie: each answer is proven, or answers are given at once and a sample is audited: see [sampled](../appendix/liars.md#sampled-verification)',
+    'where workers may lie: each answer is proven, or a sample is audited: see [sampled](../appendix/liars.md#sampled-verification)',
     '--verify <which>',
   ),
   rate: open(
@@ -136,7 +136,7 @@ const verify = {
   integrity: open(
     checkShare,
     "0.95; 0.999 with trust `'open'`",
-    'confidence from which the memory may confirm an answer in place of a second worker. 1: every answer is proven. In an open fleet: the share of right answers',
+    'confidence from which the memory may confirm an answer; 1: every answer is proven. In an open fleet: the share of right answers',
     '--integrity <p>',
   ),
   audit: open(checkShare, '0.01; 0 without hedges', 'share of queries that go to several workers, to find liars'),
@@ -151,7 +151,7 @@ const memory = {
   bytes: open(
     integer(0),
     '64 MiB',
-    'largest size of the memory in bytes; with 0 there are no pairs, and a `state` only has the workers’ records',
+    'largest size of the memory in bytes; 0: a `state` only has the workers’ records',
   ),
   features: open(any<NonNullable<MemoryChoices['features']>>, 'see [memory](memory.md#features)', 'how queries are compared'),
   state: open(state, 'none', 'result of `save()`, or results by tenant: see [saved state](memory.md#saved-state)'),
@@ -188,7 +188,7 @@ const rollout = {
   agreement: option(
     checkShare,
     0.95,
-    'share of a new model’s answers that must agree with the serving model’s before it takes over',
+    'share of a new model’s answers that must agree with the serving model’s',
     '--agreement <share>',
   ),
 } satisfies TableOf<NonNullable<PredictorOptions['rollout']>>
@@ -202,7 +202,7 @@ const reuse = {
   maxError: open(
     number(LEAST_ERROR, MOST_ERROR),
     'none',
-    'the memory may answer queries; largest share of all answers that may be wrong: see [reuse](../appendix/reuse.md)',
+    'the memory answers queries; largest share of all answers that may be wrong: see [reuse](../appendix/reuse.md)',
     '--max-error <share>',
   ),
   bytes: option(integer(0), 64 * 2 ** 20, 'bytes of cached queries and answers'),
@@ -262,7 +262,7 @@ export const predictorOptions = {
   layers: open(
     callback<NonNullable<PredictorOptions['layers']>>,
     'its own',
-    'returns the layers that a query goes through, given the standard ones: see [layers](layers.md)',
+    'returns the layers to use, given the standard ones: see [layers](layers.md)',
   ),
   onWarning: open(callback<(text: string) => void>, '`console.warn`', 'called once for each warning'),
   onEvent: open(
