@@ -15,8 +15,8 @@ function rows(options: AnyOptions, group = ''): string {
     const words = check.words?.map((word) => `\`'${word}'\``).join(', ')
     const shown = own && option.otherwise === undefined ? '' : defaultOf(option)
     const [what, where] = about.split(/: (?=see \[)/)
-    const told = words ? `${what}: ${words}${where ? `; ${where}` : ''}` : about
-    return `| \`${group}${name}\` | ${shown} | ${told} |\n`
+    const meaning = words ? `${what}: ${words}${where ? `; ${where}` : ''}` : about
+    return `| \`${group}${name}\` | ${shown} | ${meaning} |\n`
   }
   return Object.entries(options)
     .map(([name, option]) => row(name, option) + (option.options ? rows(option.options, `${name}.`) : ''))

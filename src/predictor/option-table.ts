@@ -90,7 +90,11 @@ export const predictOptions = {
     'none',
     'W3C Trace Context of the caller: HTTP workers and machines get it, and `onEvent` has it',
   ),
-  ask: option(checkBoolean, false, 'whether a worker answers, even if the memory could: see [reuse](../appendix/reuse.md)'),
+  ask: option(
+    checkBoolean,
+    false,
+    'whether a worker answers, even if the memory could: see [reuse](../appendix/reuse.md)',
+  ),
   ...choices,
 } satisfies TableOf<PredictOptions>
 
@@ -148,12 +152,12 @@ const verify = {
 } satisfies TableOf<NonNullable<PredictorOptions['verify']>>
 
 const memory = {
-  bytes: open(
-    integer(0),
-    '64 MiB',
-    'largest size of the memory in bytes; 0: a `state` only has the workers’ records',
+  bytes: open(integer(0), '64 MiB', 'largest size of the memory in bytes; 0: a `state` only has the workers’ records'),
+  features: open(
+    any<NonNullable<MemoryChoices['features']>>,
+    'see [memory](memory.md#features)',
+    'how queries are compared',
   ),
-  features: open(any<NonNullable<MemoryChoices['features']>>, 'see [memory](memory.md#features)', 'how queries are compared'),
   state: open(state, 'none', 'result of `save()`, or results by tenant: see [saved state](memory.md#saved-state)'),
 } satisfies TableOf<MemoryChoices>
 
