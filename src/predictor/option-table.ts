@@ -166,7 +166,7 @@ const limits = {
   batch: open(
     integer(1),
     'as many as the worker takes',
-    'queries in one run of the model: see [batches](../appendix/performance.md)',
+    'queries in one run of the model: see [batches](../appendix/performance.md#batches)',
   ),
   pad: option(
     checkBoolean,
