@@ -27,5 +27,5 @@ const predictor = await createPredictor({
   workers: [new FaultyWorker(first, { hang: 1 }, 1), second], // the first worker never answers
   layers: (standard) => [log('query'), ...standard, log('attempt')],
 })
-await predictor.predict(new Float32Array(28 * 28), { deadlineMs: 1000 })
+await predictor.predict(new Float32Array(28 * 28), { deadlineMs: 2000 })
 await predictor.close()

@@ -35,6 +35,15 @@ it('each has a README, and a row in the table of all', () => {
   expect(table.match(/^\| .*README\.md/gm)).toHaveLength(folders.length)
 })
 
+it('browser: its picture has the words of the page', () => {
+  const [picture, ...sources] = ['page.svg', 'index.html', 'src/main.js'].map((name) =>
+    readFileSync(join(EXAMPLES, 'browser', name), 'utf8'),
+  )
+  const words = [...picture.matchAll(/<text[^>]*>([^<]{2,})</g)].map(([, text]) => text)
+  expect(words).toHaveLength(3)
+  for (const text of words) expect(sources.join('')).toContain(text)
+})
+
 it('own-layer: one query, two attempts', async () => {
   const { commands, printed } = readme('own-layer')
   expect(await runIn(consumer([]), commands[0])).toBe(printed)
@@ -127,22 +136,22 @@ describe('triton', () => {
     const servers = await Promise.all([startIn(folder, a), startIn(folder, b)])
     const urls = servers.map(({ url }) => url).join()
     const workers = gateway.map((word) => (word.startsWith('http://') ? urls : word))
-    servers.push(await startIn(folder, workers))
-    const [, { pid }, { url }] = servers
+    const front = await startIn(folder, workers)
+    const [, { pid }] = servers
     try {
-      const before = await runIn(folder, [...ask, url])
+      const before = await runIn(folder, [...ask, front.url])
       process.kill(pid, 'SIGSTOP')
-      const after = await runIn(folder, [...askAgain, url])
+      const after = await runIn(folder, [...askAgain, front.url])
       expect(withoutNumbers(`${before}\n${after}`)).toBe(withoutNumbers(printed))
       for (const text of [before, after, ...printed.split('\n')]) expect(text).toMatch(/^100 of 100 right/)
     } finally {
       process.kill(pid, 'SIGCONT')
-      await Promise.all(servers.map(({ close }) => close()))
+      await Promise.all([...servers, front].map(({ close }) => close()))
     }
   })
 
   it('its two Tritons have the ports and the model that the gateway asks for', () => {
-    const { services } = parse(readFileSync(join(EXAMPLES, 'triton/compose.yaml'), 'utf8'), { merge: true })
+    const { services } = parse(readFileSync(join(EXAMPLES, 'triton/compose.yaml'), 'utf8'))
     const ports = Object.values<{ ports: string[] }>(services).map((service) => service.ports[0].split(':')[1])
     expect(readme('triton').commands[2]).toContain(ports.map((port) => `http://localhost:${port}`).join())
     for (const { volumes } of Object.values<{ volumes: string[] }>(services)) {
