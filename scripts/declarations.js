@@ -60,14 +60,19 @@ function portable(declared, { name }) {
   return name === TYPES ? edited + GLOBALS : edited
 }
 
-/** Also writes what rollup does not: declarations for `require`, and for the entries that export nothing or a module. */
+/** Also writes what rollup does not: declarations for `require`, and for the entries that export nothing or a module. What all entries declare is there once: `import` may take declarations of CommonJS, `require` none of modules. */
 export const declarations = {
   name: 'declarations',
   renderChunk: portable,
   generateBundle(_options, bundle) {
     const emit = (fileName, source) => this.emitFile({ type: 'asset', fileName, source })
-    for (const [file, { code }] of Object.entries(bundle)) {
-      emit(file.replace(/\.ts$/, '.cts'), code.replace(/(from '\.\/\w+)\.js'/g, "$1.cjs'"))
+    for (const [file, chunk] of Object.entries(bundle)) {
+      if (chunk.name === TYPES) {
+        chunk.fileName = `${TYPES}.d.cts`
+        continue
+      }
+      chunk.code = chunk.code.replaceAll(`'./${TYPES}.js'`, `'./${TYPES}.cjs'`)
+      emit(file.replace(/\.ts$/, '.cts'), chunk.code.replace(/(from '\.\/\w+)\.js'/g, "$1.cjs'"))
     }
     emit('worker.d.ts', 'export {}\n')
     emit('worker.d.cts', 'export {}\n')

@@ -212,6 +212,8 @@ describe('examples/codes', () => {
   it('stand in the README of the folder, each with its figures; the shortest in docs/how-to/own-code.md', () => {
     const readme = readFileSync(`${FOLDER}/README.md`, 'utf8')
     for (const file of files) expect(readme).toMatch(new RegExp(`\\| \\[${file}\\]\\(${file}\\) \\| \\d+ \\| \\d`))
-    expect(readFileSync('docs/how-to/own-code.md', 'utf8')).toContain(readFileSync(`${FOLDER}/random-linear.js`, 'utf8'))
+    expect(readFileSync('docs/how-to/own-code.md', 'utf8')).toContain(
+      readFileSync(`${FOLDER}/random-linear.js`, 'utf8'),
+    )
   })
 })

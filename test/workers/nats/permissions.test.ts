@@ -17,7 +17,8 @@ let server: NatsServer
 
 /** What the page shows, with users of this test. */
 function configuration(): string {
-  const [, shown = ''] = /```\n(authorization \{\n.*?)\n```/s.exec(readFileSync('docs/reference/remote.md', 'utf8')) ?? []
+  const [, shown = ''] =
+    /```\n(authorization \{\n.*?)\n```/s.exec(readFileSync('docs/reference/remote.md', 'utf8')) ?? []
   const [before, machine = '', after] = shown.split(/( {4}\{ nkey: .*?\n {4}\} \}\n)/s)
   const machines = names.map((name) => machine.replaceAll('IDENTITY', keyOf(name).identity).replace(/nkey: \S+,/, `user: ${name}, password: p,`)) // biome-ignore format: one line
   return before + machines.join('') + after
