@@ -1,4 +1,4 @@
-/** docs/reference/serving.md: the program that asks for embeddings does what is said of it. */
+/** docs/how-to/embeddings.md: the program that asks for embeddings does what is said of it. */
 
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { Served } from '../shared/served-process'
 
 it('ten lines find the text that is meant', async () => {
   const [, code] =
-    /<!-- recipe embeddings -->\n```js\n(.*?)```/s.exec(readFileSync('docs/reference/serving.md', 'utf8')) ?? []
+    /<!-- recipe embeddings -->\n```js\n(.*?)```/s.exec(readFileSync('docs/how-to/embeddings.md', 'utf8')) ?? []
   expect(code.trim().split('\n').length).toBeLessThanOrEqual(10)
   const served = await Served.start([`embedder=${EMBEDDER}`, '--workers', '2'])
   onTestFinished(async () => void (await served.stop()))
