@@ -294,6 +294,34 @@ describe('docs/reference/serving.md', () => {
   })
 })
 
+describe('docs/how-to/production.md', () => {
+  const page = readFileSync('docs/how-to/production.md', 'utf8')
+  const { folder, write } = scratch()
+
+  it('names every file of the folder', () => {
+    expect(readdirSync(FOLDER).filter((name) => !page.includes(`\`${name}\``))).toEqual([])
+  })
+
+  it('has a configuration that serve starts with, and every probe of the manifest', async () => {
+    const [, yaml = ''] = /```yaml\n(# approxifer\.yaml\n.*?)```/s.exec(page) ?? []
+    const config = parse(yaml)
+    write('tokens', Buffer.from('secret\n'))
+    const { digits } = config.models
+    const own = { adminPort: 0, drainDelay: 0, state: join(folder, 'state'), models: { digits: { ...digits, model: resolve(LENET) } } } // biome-ignore format: one line
+    const served = await Served.start([
+      '--config',
+      write('config.json', Buffer.from(JSON.stringify({ ...config, ...own }))),
+    ])
+    const { containers } = find('Deployment', 'approxifer').spec.template.spec
+    for (const probe of ['startupProbe', 'readinessProbe', 'livenessProbe']) {
+      const { path } = containers[0][probe].httpGet
+      expect(page).toContain(path)
+      expect((await fetch(`${served.adminUrl}${path}`)).status).toBe(200)
+    }
+    await served.stop()
+  })
+})
+
 /** Commands of approxifer in anything. */
 function commandsOf(value: unknown): string[][] {
   if (typeof value !== 'object' || value === null) return []
