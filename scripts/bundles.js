@@ -4,7 +4,7 @@
 //   in all     with the files behind `import()`: what a page has loaded once it has made a predictor with a scheme and a memory; so
 //              without the paper's scheme, which only its preset loads, what follows workers that come and go, what answers equal queries or unasked ones, what compares models, what samples answers, what numbers a user makes of queries, fleets that anybody may join, and what says of a file that it is no model
 // Beside it what the package itself takes, as it is installed and as it is fetched; and what an edge gets by each condition of `exports`.
-// Exits with 1 where docs/reference/options.md or docs/reference/bundlers.md says another figure; with DOCS=write it writes them there. With --why the modules of both, by esbuild.
+// Exits with 1 where docs/reference/runtimes.md or docs/reference/bundlers.md says another figure; with DOCS=write it writes them there. With --why the modules of both, by esbuild.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -17,7 +17,7 @@ import webpack from 'webpack'
 const entries = { Scheme: 'approxifer/codec', Codec: 'approxifer/codec', createPredictor: 'approxifer' }
 
 /** The page that says what each is: a table of its own, whose head names the bundlers, with "at first, in all" in KB of 1,000 bytes. */
-const PAGE = 'docs/reference/options.md'
+const PAGE = 'docs/reference/runtimes.md'
 /** The page with a table of what an edge gets, raw and gzipped. */
 const EDGE_PAGE = 'docs/reference/bundlers.md'
 /** How far off a figure of the page may be, and .1 KB, which it is rounded to. */

@@ -80,7 +80,7 @@ export function sentences(page: string): string[] {
   }
   return blocks
     .map((block) => plain(block).replace(/`[^`]*`/g, (code) => code.replace(/[.?!]\s/g, ' ')))
-    .flatMap((block) => block.split(/(?<!\b(?:e\.g|i\.e|vs))(?<=[.?!]["')”’*]*)\s+/u))
+    .flatMap((block) => block.split(/(?<!\b(?:e\.g|i\.e|vs)\.)(?<=[.?!]["')”’*]*)\s+/u))
     .map((sentence) => sentence.trim())
     .filter(isWord)
 }
@@ -176,4 +176,14 @@ export function uncommanded(path: string, page: string): string[] {
   return sections
     .filter((text) => /^\|.*\d.*\|$/m.test(read(text)) && !command.test(text))
     .map((text) => `${path}: ${text.split('\n', 1)[0]}`)
+}
+
+/** All that is wrong with a page, as "where: what". */
+export function faultsOf(path: string, page: string): string[] {
+  return [
+    ...longSentences(page).map((sentence) => `${path}: more than ${MOST_WORDS} words: ${sentence}`),
+    ...deadLinks(path, page).map((link) => `${link} is not there`),
+    ...unsourcedFigures(path, page),
+    ...(path.startsWith('docs/appendix/') ? uncommanded(path, page).map((where) => `${where}: no command`) : []),
+  ]
 }

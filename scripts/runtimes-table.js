@@ -1,4 +1,4 @@
-// The table of runtimes in docs/reference/options.md: what each was tested for in the runs that wrote the file which the variable TOTALS names (see
+// The table of runtimes in docs/reference/runtimes.md: what each was tested for in the runs that wrote the file which the variable TOTALS names (see
 // totals.js). Exits with 1 where the page says otherwise; with DOCS=write it writes the page. Prints the counts, what failed,
 // and the totals alone in the last line. Versions of Node and of browsers are those of the day on which the page was written: only versions that lock files name are
 // compared. A count is rounded down, and is wrong where the run has fewer tests or five times as many.
@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { SUBJECTS } from './subjects.js'
 import { totalsOf } from './totals.js'
 
-const PAGE = 'docs/reference/options.md'
+const PAGE = 'docs/reference/runtimes.md'
 const TABLE = /\| runtime \|[^\n]*\n(\|[^\n]*\n)+/
 const LOCKED = ['Deno', 'Bun', 'workerd']
 const ORDER = ['Node', ...LOCKED, 'Chromium', 'Firefox', 'WebKitGTK']

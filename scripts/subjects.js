@@ -1,6 +1,6 @@
 // What a test is about, for the table of runtimes: from the folder of its file or, in test/browser and test/runtimes, from the file's name.
 
-/** Each a column of the table in docs/reference/options.md. */
+/** Each a column of the table in docs/reference/runtimes.md. */
 export const SUBJECTS = {
   codec: /^(codec|core|runtimes\/codec)\b/,
   predictor: /^(predictor|(runtimes|browser)\/predictor)\b/,

@@ -7,36 +7,61 @@ import { afterAll, expect, it } from 'vitest'
 
 const text = readFileSync('README.md', 'utf8')
 const lines = text.trimEnd().split('\n')
+const flowing = text.replaceAll(/\s+/g, ' ')
 
 const folder = mkdtempSync('build/readme-') // beside node_modules, where Node's types are
 afterAll(() => rmSync(folder, { recursive: true }))
+
+/** Figures of a row of a page, without their intervals. */
+function figures(page: string, row: RegExp): string[] {
+  const [, cells] = row.exec(readFileSync(`docs/appendix/${page}`, 'utf8')) as RegExpExecArray
+  return cells.split('|').map((cell) => cell.trim().split(/ [[/]/)[0])
+}
 
 it('has at most 80 lines of at most 100 columns', () => {
   expect(lines.filter((line) => line.length > 100)).toEqual([])
   expect(lines.length).toBeLessThanOrEqual(80)
 })
 
-it('says in its first 25 lines what it is, its number, and what to type', () => {
+it('says in its first 25 lines what it is, for whom and not, its number, and what to type', () => {
   const top = lines.slice(0, 25).join('\n')
-  for (const what of [/slow, dead or lying/, /13 ms/, /npm install approxifer/, /createPredictor/]) {
+  for (const what of [
+    /slow, dead or\s+lying/,
+    /For you/,
+    /Not for/,
+    /13 ms/,
+    /npm install approxifer/,
+    /createPredictor/,
+  ]) {
     expect(top).toMatch(what)
   }
 })
 
-it('names its number as docs/appendix/latency.md does', () => {
-  const page = readFileSync('docs/appendix/latency.md', 'utf8')
-  const [, row] = /^\| random, 0\.6 \|(.*)\|$/m.exec(page) as RegExpExecArray
-  const cells = row.split('|').map((cell) => cell.trim())
-  const [nothing, hedge, ours] = cells.map((cell) => Number(cell.split('/')[0]).toFixed(0))
-  expect(text).toContain(`no redundancy ${nothing} ms, hedged requests ${hedge} ms, approxifer ${ours} ms`)
-  expect(text).toContain(`| ${cells.join(' | ')} |`)
+it('names its number as docs/appendix/performance.md does', () => {
+  const p99 = figures('performance.md', /^\| random, 0\.6 \|(.*)\|$/m)
+  const [nothing, hedge, ours] = p99.map((ms) => Number(ms).toFixed(0))
+  expect(flowing).toContain(`no redundancy ${nothing} ms, hedged requests ${hedge} ms, approxifer ${ours} ms`)
 })
 
-it('says what a memory alone recovers as docs/appendix/accuracy.md does, not what it recovers beside a copy', () => {
-  const page = readFileSync('docs/appendix/accuracy.md', 'utf8')
-  const [, row] = /^\| memory of 1000, alone \|(.*)\|$/m.exec(page) as RegExpExecArray
-  const shares = row.split('|').map((cell) => Number.parseFloat(cell).toFixed(0))
-  expect(text.replaceAll(/\s+/g, ' ')).toContain(`a memory of 1,000 alone recovers ${shares.join(', ')},`)
+it('sets the paper’s code, ours and ParM beside each other as docs/appendix/accuracy.md does', () => {
+  const all = ['MNIST LeNet', 'Fashion-MNIST LeNet', 'CIFAR-10 ResNet-8'].map((model) =>
+    figures('accuracy.md', RegExp(String.raw`^\| ${model} \([\d.]+\) \|(.*)\|$`, 'm')),
+  )
+  const [papers, parity, memory] = [0, 2, 4].map((column) => all.map((row) => row[column]).join(', '))
+  expect(text).toContain(`| all: MNIST, Fashion, CIFAR | ${papers} | ${parity} | ${memory} | - |`)
+
+  const [own, remembered, trained] = [
+    '8 | ours, parity',
+    'any | ours, memory of 1,000, alone',
+    '8 | ParM, trained, our models',
+  ].map((way) => {
+    const [, mnist, , fashion] = figures(
+      'accuracy.md',
+      RegExp(String.raw`^\| ${way.replace('|', String.raw`\|`)} \|(.*)\|$`, 'm'),
+    )
+    return `${mnist}, ${fashion}`
+  })
+  expect(text).toContain(`| the lost one: MNIST, Fashion | - | ${own} | ${remembered} | ${trained} |`)
 })
 
 it('the first program compiles with noUncheckedIndexedAccess and noPropertyAccessFromIndexSignature', () => {

@@ -3,9 +3,10 @@ import { expect, it } from 'vitest'
 import type { AnyOptions, Option } from '../src/base/option'
 import { serverOptions } from '../src/cli/serve/options'
 import { textOptions } from '../src/gateway/text/options'
-import { predictorOptions } from '../src/predictor/option-table'
+import { predictOptions, predictorOptions } from '../src/predictor/option-table'
 
 const REFERENCE = 'docs/reference/options.md'
+const GUARANTEES = 'docs/reference/guarantees.md'
 const HEAD = '| option | default | |\n|---|---|---|\n'
 
 /** A row an option; those of a group by its name and theirs. */
@@ -13,7 +14,9 @@ function rows(options: AnyOptions, group = ''): string {
   const row = (name: string, { check, about, options: own, ...option }: Option) => {
     const words = check.words?.map((word) => `\`'${word}'\``).join(', ')
     const shown = own && option.otherwise === undefined ? '' : defaultOf(option)
-    return `| \`${group}${name}\` | ${shown} | ${about}${words ? `: ${words}` : ''} |\n`
+    const [what, where] = about.split(/: (?=see \[)/)
+    const meaning = words ? `${what}: ${words}${where ? `; ${where}` : ''}` : about
+    return `| \`${group}${name}\` | ${shown} | ${meaning} |\n`
   }
   return Object.entries(options)
     .map(([name, option]) => row(name, option) + (option.options ? rows(option.options, `${name}.`) : ''))
@@ -37,7 +40,8 @@ function flagged(options: AnyOptions): [string, Option][] {
 
 it(`${REFERENCE} has the tables of all options (DOCS=write puts them there)`, () => {
   const { testing: _, ...documented } = predictorOptions
-  const tables = [HEAD + rows(documented), HEAD + rows(textOptions, 'text.')]
+  const ofQuery = Object.fromEntries(Object.entries(predictOptions).filter(([name]) => !(name in documented)))
+  const tables = [HEAD + rows(documented), HEAD + rows(ofQuery), HEAD + rows(textOptions, 'text.')]
   const left = [...tables]
   const text = readFileSync(REFERENCE, 'utf8')
   const written = text.replace(/\| option \| default \| \|\n(\|.*\n)+/g, (old) => left.shift() ?? old)
@@ -45,9 +49,9 @@ it(`${REFERENCE} has the tables of all options (DOCS=write puts them there)`, ()
   for (const table of tables) expect(readFileSync(REFERENCE, 'utf8')).toContain(table)
 })
 
-it(`${REFERENCE} has every line that histories are checked for, and every assumption that a test takes away`, () => {
+it(`${GUARANTEES} has every line that histories are checked for, and every assumption that a test takes away`, () => {
   const table = /\| what is checked \| what it assumes \|\n\|---\|---\|\n((?:\|.*\n)+)/.exec(
-    readFileSync(REFERENCE, 'utf8'),
+    readFileSync(GUARANTEES, 'utf8'),
   )
   const rows = (table?.[1] ?? '').trim().split('\n').map((row) => row.split('|').slice(1, 3).map((cell) => cell.trim().split('; '))) // biome-ignore format: one line
   const lines = rows.flatMap(([checked]) => checked.map((line) => line.replace(/^of an? (gateway|open fleet): /, '')))

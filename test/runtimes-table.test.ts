@@ -45,7 +45,7 @@ describe('the table of runtimes', () => {
   })
 
   it('the page has a column for each subject', () => {
-    const head = /\| runtime \|.*/.exec(readFileSync('docs/reference/options.md', 'utf8'))?.[0]
+    const head = /\| runtime \|.*/.exec(readFileSync('docs/reference/runtimes.md', 'utf8'))?.[0]
     expect(head).toBe(`| runtime | ${Object.keys(SUBJECTS).join(' | ')} | WebGPU | tests |`)
   })
 })

@@ -1,6 +1,6 @@
 /** docs/appendix/accuracy.md: what bench accuracy measured, in the paper's layout and in our own, with plots. */
 
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import type { TopLevelSpec } from 'vega-lite'
 import { type ModelName, models, TITLES } from '../shared/models'
 import { markdownTable, percent, reliabilityPlot, svg, within } from '../shared/report'
@@ -14,14 +14,13 @@ import {
   parityCells,
 } from './accuracy'
 import { FEWER_GROUPS, GROUPS, key, type Measured, type Results, SEED } from './cells'
-import { changedHead, changedRow } from './changes'
+import { changesSection } from './changes'
 import { domainHead, domainRow } from './domains'
 import { paperSection } from './paper'
 import { parmSection } from './parm'
 
 /** The paper's figures (AAAI 2022, figures 3 to 6; ResNet-18), %: MNIST, Fashion-MNIST, CIFAR-10. */
 const PAPER = {
-  base: ['99', '97 or 93', '94'],
   '8,1': ['87.2', '74.0', '77.6'],
   '10,1': ['87.2', '73.0', '77.4'],
   '12,1': ['86.8', '72.0', '77.4'],
@@ -31,6 +30,7 @@ const PAPER = {
   'byzantine 2': ['95', '80.5', '89.7'],
   'byzantine 3': ['93', '82', '90.1'],
 } as const
+const PRINTED = Object.keys(PAPER) as (keyof typeof PAPER)[]
 
 const signed = (share: number) => `${share >= 0 ? '+' : ''}${(100 * share).toFixed(2)}`
 const paired = (difference: { mean: number; ci95: readonly [number, number] } | undefined) =>
@@ -53,30 +53,17 @@ export async function report(results: Results): Promise<void> {
     ]
   })
 
-  const inPaper = (details: readonly (keyof typeof PAPER & string)[]) =>
-    details.flatMap((detail) => [
-      [detail, 'printed in the paper, ResNet-18', ...PAPER[detail]],
-      ['', 'the paper’s scheme on our models', ...names.map((name) => percent(theirs(name, detail)?.accuracy.all))],
-      ['', 'ours', ...names.map((name) => percent(ours(name, detail)?.accuracy.all))],
-    ])
-  const head = ['K,S', '', 'MNIST', 'Fashion-MNIST', 'CIFAR-10']
-
-  const cells = (name: ModelName) =>
-    parityCells.map(([K, S]) => {
-      const [mine, paper] = [ours(name, `${K},${S}`), theirs(name, `${K},${S}`)]
-      return [
-        `${K},${S}`,
-        `${((K + S) / K).toFixed(2)}x; ${K * (S + 1)}`,
-        within(mine?.accuracy.all, mine?.accuracy.allCi95),
-        within(paper?.accuracy.all, paper?.accuracy.allCi95),
-        percent(mine?.guess),
-        paired(mine?.overPaper),
-        paired(mine?.overGuess),
-        within(mine?.accuracy.recovered, mine?.accuracy.recoveredCi95),
-        `${percent(mine?.accuracy.nothingMissing)}, ${percent(paper?.accuracy.nothingMissing)}`,
-        `${percent(mine?.accuracy.worstSet)}, ${percent(paper?.accuracy.worstSet)}`,
-      ]
-    })
+  /** A cell for each set, printed, of the paper's scheme and ours. */
+  const inPaper = (detail: keyof typeof PAPER) => [
+    detail.replace(',', ', ').replace('byzantine', 'E ='),
+    ...names.map((name, i) =>
+      [PAPER[detail][i], ...[theirs, ours].map((of) => percent(of(name, detail)?.accuracy.all))].join('; '),
+    ),
+  ]
+  const found = byzantineCells.map((E) => {
+    const by = (of: Lookup) => names.map((name) => percent(of(name, `byzantine ${E}`)?.locator?.found)).join(', ')
+    return [`E = ${E}`, by(theirs), by(ours)]
+  })
 
   const lost = lostQueries(names, ours)
   const calibration = names.flatMap((name) =>
@@ -84,10 +71,8 @@ export async function report(results: Results): Promise<void> {
       const confidence = ours(name, `calibration ${memory}`)?.confidence
       return [
         TITLES[name],
-        memory ? `memory ${memory}` : 'parity',
-        String(confidence?.tested),
+        memory ? `memory of ${memory}` : 'parity',
         percent(confidence?.agreement),
-        (confidence?.brierSkill ?? Number.NaN).toFixed(3),
         (confidence?.calibrationError ?? Number.NaN).toFixed(3),
         percent(confidence?.sure.share),
         percent(confidence?.sure.agreement),
@@ -95,140 +80,98 @@ export async function report(results: Results): Promise<void> {
     }),
   )
   const shifted = (results.shifted ?? []).map(({ memory, live, agreement, confidence, sure }) => [
-    String(memory),
-    live ? 'keeps learning' : 'frozen',
-    within(agreement.accuracy, agreement.ci95),
+    `${memory} digits, ${live ? 'keeps learning' : 'frozen'}`,
+    percent(agreement.accuracy),
     percent(confidence),
-    sure ? `${percent(sure.count / agreement.count)} (${sure.count})` : 'none',
+    sure ? percent(sure.count / agreement.count) : 'none',
     sure ? within(sure.accuracy, sure.ci95) : '-',
   ])
-  const decoded = decoderCells
-    .filter(([K, S]) => K === 8 && S === 1)
-    .flatMap(([K, S]) => {
-      const cells = [
-        ['berrut', 'berrut, the paper’s', theirs, `${K},${S}`],
-        ...otherDecoders.map(([code, decoder]) => [code, decoder, ours, `${code} ${decoder} ${K},${S}`] as const),
-        ['systematic', 'kriging, ours', ours, `${K},${S}`],
-      ] as const
-      return cells.map(([code, decoder, of, detail]) => {
-        const lost = names.map((name) => percent(of(name, detail)?.accuracy.recovered))
-        const all = names.map((name) => of(name, detail)?.accuracy)
-        return [`${K},${S}`, code, decoder, ...all.map((each) => within(each?.all, each?.allCi95)), lost.join(', ')]
-      })
-    })
-  const liars = byzantineCells.flatMap((E) =>
-    names.map((name) => {
-      const [mine, paper] = [ours(name, `byzantine ${E}`), theirs(name, `byzantine ${E}`)]
-      const shares = [mine?.locator?.found, paper?.locator?.found, mine?.accuracy.all, paper?.accuracy.all]
-      return [String(E), TITLES[name], ...shares.map(percent), paired(mine?.overPaper)]
-    }),
-  )
+  const decoders = decodersAt(8, 1)
+  const decoded = decoders.map(({ code, decoder, scheme, detail }) => {
+    const of = scheme === 'paper' ? theirs : ours
+    const shares = (part: 'all' | 'recovered') =>
+      names.map((name) => percent(of(name, detail)?.accuracy[part])).join(', ')
+    return [`\`${code}\``, decoder, shares('all'), shares('recovered')]
+  })
 
   const text = `# Accuracy
 
-\`npm run data && npm run bench -- accuracy\` writes this page: ${GROUPS.toLocaleString('en')} random groups a cell (ResNet-8 ${FEWER_GROUPS.toLocaleString('en')}), seed ${SEED}, from the first 1,000 test images of each set. With a memory all 10,000 images are used: the memory learns the first ones in random order, and groups come from the rest.
-In every group S random results out of N are missing. All figures are in %.
+How often a label is right when answers are missing, or when workers lie.
 
-- **all**: accuracy over the K queries.
-- **lost only**: accuracy over the queries whose own answer is missing.
-- **guessing**: no code; missing answers are guessed, on the same groups and losses.
-- **nothing missing**: no answer is late.
-- **worst set**: the survivor set with the lowest accuracy.
+\`npm run data && npm run bench -- accuracy\` writes this page, and prints every cell with its interval.
 
-Square brackets have 95 % intervals over distinct queries and groups. Differences are paired, query by query.
+A cell has ${GROUPS.toLocaleString('en')} random groups (ResNet-8 ${FEWER_GROUPS.toLocaleString('en')}) of the first 1,000 test images, seed ${SEED}. With a memory all 10,000 images are used: the memory learns the first ones in random order, and groups come from the rest. In each group of K queries, S random results out of N are missing.
+All figures are in %. Square brackets have 95 % intervals over distinct queries and groups.
 
-## In one minute: 8 queries, one of 9 workers late, 1.13x the machines (replication: 2x)
+- **alone**: the model itself, every answer on time.
+- **all**: accuracy over the K queries of a group. **lost only**: over the queries whose own answer is missing.
+- **guessing**: no code; a missing answer is a guess, on the same groups and losses.
+- **agree**: the label is the model's own, right or wrong.
+- **sure**: a confidence of at least ${MIN_CONFIDENCE}. The policy \`auto\` gives these answers, and retries the other queries.
 
-${markdownTable(['model (alone)', 'paper’s code', 'guessing', 'parity', '+ likeness:16', '+ memory 1000', 'nothing missing: paper’s, ours'], minute)}
+## In one minute
 
-"parity" is the default code without its memory. Here every recovered answer is given. The default policy \`auto\` gives only confident ones, and retries the other queries (below).
+Eight queries on nine workers, one result missing: 1.13 times the machines, where replication takes 2 times. Every recovered answer counts here, sure or not.
 
-![accuracy against overhead](accuracy.svg)
+${markdownTable(['model (alone)', 'paper’s code', 'guessing', 'parity', 'parity, similar queries', 'memory of 1000', 'nothing missing: paper’s, ours'], minute)}
+
+A parity is little better than a guess; a memory is close to the model. "Similar queries" are groups that were chosen by likeness out of 128 queries.
+
+![accuracy over all queries, by K, S and scheme](accuracy.svg)
+
+## What answers a lost query
+
+K = 8, S = 1, lost queries only. A memory has earlier queries and the model's own answers, no labels. "alone" has no redundancy: K workers, no parity.
+
+${markdownTable(['', ...names.map((name) => TITLES[name])], lost.table)}
+
+A parity beside a memory (policy \`recover\`) changes the memory's accuracy by less than a point.
+
+![accuracy over lost queries, by what answers them](lost.svg)
 
 ## The paper's tables
 
-Byzantine cells have 1,000 groups, liars of kind gauss:10, and N = 2(K + E) - 1 as in the authors' scripts. "ours" is the same code with the \`residual\` locator.
+A cell has the accuracy over all queries: printed in the paper (ResNet-18); the paper's scheme on our models; ours. The models differ, so compare the second figure with the third.
+Rows with E have E liars of kind gauss:10, K = 12, N = 2(K + E) - 1 as in the authors' scripts, and 1,000 groups. There "ours" is the paper's code with the \`residual\` locator.
 
-${markdownTable(head, inPaper(['8,1', '10,1', '12,1', '8,2', '8,3', 'byzantine 1', 'byzantine 2', 'byzantine 3']))}
+${markdownTable(['K, S', 'MNIST', 'Fashion-MNIST', 'CIFAR-10'], PRINTED.map(inPaper))}
+
+Share of liars that each locator finds, MNIST, Fashion-MNIST, CIFAR-10:
+
+${markdownTable(['', 'the paper’s vote', '`residual`'], found)}
 
 ${parmSection(results.parm ?? [])}
 
 ${paperSection(results)}
 
-## Every cell
-${names
-  .map(
-    (name) => `
-### ${TITLES[name]}, ${percent(ours(name, '8,1')?.accuracy.base)} alone
-
-${markdownTable(
-  [
-    'K,S',
-    'overhead; replication',
-    'all, ours',
-    'all, paper’s',
-    'guessing',
-    'ours - paper’s',
-    'ours - guessing',
-    'lost only',
-    'nothing missing: ours, paper’s',
-    'worst set: ours, paper’s',
-  ],
-  cells(name),
-)}
-`,
-  )
-  .join('')}
-## What answers a lost query (K = 8, S = 1)
-
-${markdownTable(['', ...names.map((name) => TITLES[name])], lost.table)}
-
-A memory has earlier queries and the model's own answers, no labels. "alone" has no redundancy: K workers, no parity. A parity beside it, as with the policy \`recover\`, changes the memory's accuracy by less than a point.
-
-![lost queries](lost.svg)
-
-## What recovered answers say of their own worth
-
-Confidence is learned without labels, from late answers to the first 300 of ${CALIBRATION_GROUPS.toLocaleString('en')} groups (ResNet-8 a quarter of that) and from what the memory predicted before it learned a query. The other groups are the test.
-"agree" means the model's own label. The calibration error has 10 bins of equal mass. **sure**: confidence of at least ${MIN_CONFIDENCE}; the policy \`auto\` gives these answers without waiting for the deadline.
-
-${markdownTable(['model', 'recovered from', 'tested', 'agree', 'Brier skill', 'calibration error', 'sure', 'agree when sure'], calibration)}
-
-![confidence](confidence.svg)
-
 ## Decoders
 
-K = 8, S = 1; \`npm run bench -- accuracy\` prints more cells. "lost only" has MNIST, Fashion-MNIST, CIFAR-10. The paper's code approximates every answer, so its "lost only" equals its accuracy over all queries.
+K = 8, S = 1; MNIST, Fashion-MNIST, CIFAR-10. The paper's code approximates every answer, so that both columns are equal.
 
-${markdownTable(['K,S', 'code', 'decoder', ...names.map((name) => TITLES[name]), 'lost only'], decoded)}
+${markdownTable(['code', 'decoder', 'all', 'lost only'], decoded)}
+
+## Confidence
+
+Confidence is learned without labels. A parity's comes from late answers to the first 300 of ${CALIBRATION_GROUPS.toLocaleString('en')} groups (ResNet-8 a quarter of that). A memory's comes from its predictions of queries before it learned them. The other groups are the test; the calibration error has 10 bins of equal mass.
+
+${markdownTable(['model', 'recovered from', 'agree', 'calibration error', 'sure', 'agree when sure'], calibration)}
+
+![stated confidence against the share that agrees](confidence.svg)
 
 ## Data of other kinds
 
-\`npm run bench -- domains\`: a memory alone learns the first queries. Up to 3,000 later queries are recovered, and graded by their late answers; medians of three orders. "right" means agreement with the model; "explained" is the share of the answers' variance that recoveries explain.
+\`npm run bench -- domains\`: a memory alone learns the first queries. Up to 3,000 later queries are recovered, and graded by their late answers; medians of three orders. "explained" is the share of the answers' variance that recoveries explain.
 
 ${markdownTable(domainHead, Object.entries(results.domains ?? {}).map(domainRow))}
 
-## Streams that change
+${changesSection(results.changes ?? [])}
 
-\`npm run bench -- changes\` prints more changes. The stream has 700 queries before its change and 2,200 after it. Each query is recovered before it is learned; seven of eight answers arrive and are learned.
+## Images of another kind
 
-- **steady**: a memory that saw the new distribution from the start, on the same queries.
-- **back after**: number of queries until 200 in a row are as often confident as 80 % of steady.
-- **end**: the last 500 queries.
+The memory of the MNIST model has learned digits. Then 5,000 recoveries are of Fashion-MNIST images, which the model was not trained for. A memory should rarely be sure of them until it has learned some.
 
-${markdownTable(changedHead, (results.changes ?? []).filter(({ change }) => !/(class|of) [2468]/.test(change)).map(changedRow))}
-
-## A stream that shifts
-
-The memory of the MNIST model learns digits. Then 5,000 recoveries are of Fashion-MNIST images, which the model was not trained for: the memory should rarely be confident.
-
-${markdownTable(['memory', 'memory then', 'agree', 'mean confidence', 'sure', 'agree when sure'], shifted)}
-
-## Liars (K = 12, gauss:10, 1,000 groups)
-
-${markdownTable(['E', 'model', 'found: residual', 'found: vote', 'all: residual', 'all: vote', 'difference'], liars)}
+${markdownTable(['memory', 'agree', 'mean confidence', 'sure', 'agree when sure'], shifted)}
 `
-  mkdirSync('docs', { recursive: true })
   writeFileSync('docs/appendix/accuracy.md', text)
   writeFileSync('docs/appendix/accuracy.svg', await svg(overheadPlot(names, ours, theirs)))
   writeFileSync('docs/appendix/lost.svg', await svg(lost.plot))
@@ -239,10 +182,63 @@ ${markdownTable(['E', 'model', 'found: residual', 'found: vote', 'all: residual'
     })),
   )
   writeFileSync('docs/appendix/confidence.svg', await svg(reliabilityPlot(bins)))
-  console.log('docs/appendix/accuracy.md')
+  console.log(`${everyCell(names, ours, theirs)}\n\ndocs/appendix/accuracy.md`)
 }
 
 type Lookup = (name: string, detail: string) => Measured | undefined
+
+/** The decoders of both codes; the paper's comes first, ours last. */
+const decodersAt = (K: number, S: number) => [
+  { code: 'berrut', decoder: 'berrut, the paper’s', scheme: 'paper', detail: `${K},${S}` },
+  ...otherDecoders.map(([code, decoder]) => {
+    return { code, decoder, scheme: 'ours', detail: `${code} ${decoder} ${K},${S}` }
+  }),
+  { code: 'systematic', decoder: 'kriging, ours', scheme: 'ours', detail: `${K},${S}` },
+]
+
+/** What the page leaves out, for the terminal: each cell with its interval. */
+function everyCell(names: readonly ModelName[], ours: Lookup, theirs: Lookup): string {
+  const cells = names.flatMap((name) =>
+    parityCells.map(([K, S]) => {
+      const [mine, paper] = [ours(name, `${K},${S}`), theirs(name, `${K},${S}`)]
+      return [
+        TITLES[name],
+        `${K},${S}`,
+        within(mine?.accuracy.all, mine?.accuracy.allCi95),
+        within(paper?.accuracy.all, paper?.accuracy.allCi95),
+        percent(mine?.guess),
+        paired(mine?.overPaper),
+        paired(mine?.overGuess),
+        within(mine?.accuracy.recovered, mine?.accuracy.recoveredCi95),
+        `${percent(mine?.accuracy.nothingMissing)}, ${percent(paper?.accuracy.nothingMissing)}`,
+        `${percent(mine?.accuracy.worstSet)}, ${percent(paper?.accuracy.worstSet)}`,
+      ]
+    }),
+  )
+  const decoded = decoderCells.flatMap(([K, S]) =>
+    decodersAt(K, S).map(({ code, decoder, scheme, detail }) => {
+      const all = names.map((name) => (scheme === 'paper' ? theirs : ours)(name, detail)?.accuracy)
+      const lost = all.map((each) => percent(each?.recovered)).join(', ')
+      return [`${K},${S}`, code, decoder, ...all.map((each) => within(each?.all, each?.allCi95)), lost]
+    }),
+  )
+  const liars = byzantineCells.flatMap((E) =>
+    names.map((name) => {
+      const [mine, paper] = [ours(name, `byzantine ${E}`), theirs(name, `byzantine ${E}`)]
+      const shares = [mine?.locator?.found, paper?.locator?.found, mine?.accuracy.all, paper?.accuracy.all]
+      return [String(E), TITLES[name], ...shares.map(percent), paired(mine?.overPaper)]
+    }),
+  )
+  const [mine, paper] = ['ours', 'paper’s']
+  return [
+    markdownTable(
+      ['model', 'K,S', `all, ${mine}`, `all, ${paper}`, 'guessing', `${mine} - ${paper}`, `${mine} - guessing`, 'lost only', `nothing missing: ${mine}, ${paper}`, `worst survivor set: ${mine}, ${paper}`], // biome-ignore format: one line
+      cells,
+    ),
+    markdownTable(['K,S', 'code', 'decoder', ...names.map((name) => TITLES[name]), 'lost only'], decoded),
+    markdownTable(['E', 'model', 'found: residual', 'found: vote', 'all: residual', 'all: vote', 'difference'], liars),
+  ].join('\n\n')
+}
 
 function overheadPlot(names: readonly ModelName[], ours: Lookup, theirs: Lookup): TopLevelSpec {
   const label = (K: number, S: number) => `${K},${S}  ${((K + S) / K).toFixed(2)}x`
@@ -288,7 +284,7 @@ function lostQueries(names: readonly ModelName[], ours: Lookup) {
   const rows: [string, (name: string) => Part][] = [
     ['a sum as parity (ParM without training)', (name) => ours(name, '8,1')?.rivals.sumParity ?? {}],
     ['parity', (name) => whole(ours(name, '8,1'))],
-    ['parity, groups by likeness:16', (name) => whole(ours(name, 'likeness:16'))],
+    ['parity, groups of similar queries', (name) => whole(ours(name, 'likeness:16'))],
     ...memories.flatMap((memory): [string, (name: string) => Part][] => [
       [`memory of ${memory}, alone`, (name) => ours(name, `memory ${memory}`)?.rivals.memoryAlone ?? {}],
     ]),

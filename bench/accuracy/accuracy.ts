@@ -1,6 +1,6 @@
 /**
  * npm run bench -- accuracy [MODEL ...]: the accuracy of every scheme on three real models, 5,000 groups a cell (ResNet-8 1,500), seed 1, and
- * writes docs/appendix/accuracy.md with its plots. Cells that were measured are kept in build/accuracy.json and not measured
+ * writes docs/appendix/accuracy.md with its plots, and prints every cell. Cells that were measured are kept in build/accuracy.json and not measured
  * again; with model names only their cells are measured, so that two processes can share the work. An hour in all.
  * Needs `npm run data`.
  */

@@ -16,6 +16,7 @@ import { answersOf } from '../../src/evaluate/model'
 import { OnnxModel } from '../../src/workers/onnx/model'
 import { readModel } from '../../src/workers/onnx/model-file'
 import { newExperience } from '../shared/models'
+import { markdownTable } from '../shared/report'
 
 const MIN_CONFIDENCE = 0.9
 /** Of 900 images a class: as many as 95 % before, and a tenth after, leave room for. */
@@ -239,13 +240,13 @@ export async function changed(
   return all
 }
 
-/** Columns and cells, for the terminal and for docs/appendix/accuracy.md. */
-export const changedHead = [
+/** Columns and cells, for the terminal. */
+const changedHead = [
   ...['', 'sure before', 'agree', `sure but wrong, first ${FIRST}`, `first ${FIRST_SURE} sure ones agree`],
   ...['steady sure', 'back after', 'all agree', 'agree when sure', 'end: agree (steady)', 'end: sure (steady)'],
 ]
 
-export function changedRow(row: Changed): string[] {
+function changedRow(row: Changed): string[] {
   const percent = (part: number | undefined) => (part === undefined ? '-' : (100 * part).toFixed(1))
   const shares = [row.agreement, row.agreementSure].map(percent)
   const { live, steady } = row.end
@@ -263,6 +264,45 @@ export function changedRow(row: Changed): string[] {
       ...end,
     ],
   ]
+}
+
+/** Kinds of changes, as their names begin: a row of the page has the worst of a kind, for each set. */
+const kinds: Record<string, string> = {
+  'new class': `a new class, ${CHOICES.length} choices`,
+  'new mix': `95 % of one class, then all alike, ${CHOICES.length} choices`,
+  'classes 0 to 4': `classes 0 to 4 become 5 to 9 over ${COMPLETE.toLocaleString('en')} queries`,
+  dimming: `images lose ${100 * (1 - DARKEST)} % of their light over ${COMPLETE.toLocaleString('en')} queries`,
+  'digits to clothes': 'digits to clothes (MNIST)',
+}
+
+/** The section of docs/appendix/accuracy.md. */
+export function changesSection(rows: readonly Changed[]): string {
+  const table = Object.entries(kinds).map(([start, title]) => {
+    const sets = (Object.keys(models) as SetName[])
+      .map((set) => rows.filter((row) => row.set === set && row.change.startsWith(start)))
+      .filter((some) => some.length)
+    const each = (of: (some: readonly Changed[]) => string) => sets.map(of).join('; ')
+    const back = (some: readonly Changed[]) => {
+      const all = some.map((row) => row.back ?? Number.POSITIVE_INFINITY)
+      const [least, most] = [Math.min(...all), Math.max(...all)].map((count) => (Number.isFinite(count) ? count.toLocaleString('en') : 'never')) // biome-ignore format: one line
+      return least === most ? least : `${least} to ${most}`
+    }
+    const lowest = (some: readonly Changed[], of: (row: Changed) => number | undefined) =>
+      (100 * Math.min(...some.map((row) => of(row) ?? 1))).toFixed(1)
+    return [
+      title,
+      each((some) => `${Math.max(...some.map(({ sureAndWrong }) => sureAndWrong))}`),
+      each((some) => lowest(some, ({ firstSure }) => firstSure)),
+      each(back),
+    ]
+  })
+  const head = ['', `sure but wrong of the first ${FIRST}, at most`, `of the first ${FIRST_SURE} sure ones agree, at least`, 'back after'] // biome-ignore format: one line
+  return `## Streams that change
+
+\`npm run bench -- changes\` prints each change by itself. The stream has ${BEFORE} queries before its change and ${AFTER.toLocaleString('en')} after it. Each query is recovered before it is learned; seven of eight answers arrive and are learned.
+"Back after" is the number of queries until ${WINDOW} in a row are as often sure as ${100 * BACK} % of a memory that saw the new distribution from the start. Cells have MNIST; Fashion-MNIST; CIFAR-10.
+
+${markdownTable(head, table)}`
 }
 
 export default async function changesBench(json: boolean, only: string[]): Promise<void> {

@@ -6,6 +6,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import type { Core } from '../../src/core/core'
 import { loadCore } from '../../src/core/load'
+import type { Interval } from '../../src/evaluate/statistics'
 import { evaluateVerified } from '../../src/evaluate/verified'
 import { type ModelName, models, TITLES } from '../shared/models'
 import { markdownTable, percent, within, withSection } from '../shared/report'
@@ -49,66 +50,81 @@ const NETWORKS = [
 /** The paper's accuracy by sigma, ResNet-18, %: MNIST, Fashion-MNIST. */
 const NOISE: Record<number, readonly string[]> = { 1: ['96.1', '80.1'], 10: ['94.3', '77.2'], 100: ['96.9', '80.4'] }
 
-/** The section of docs/appendix/accuracy.md. */
-export function paperSection(results: Results): string {
-  const names = Object.keys(models) as ModelName[]
+const NAMES = Object.keys(models) as ModelName[]
+
+/** Tables of networks and of noise. @param share  as a cell has it */
+function tablesOf(results: Results, share: (all: number | undefined, ci95: Interval | undefined) => string): string[] {
   const all = (name: string, scheme: 'ours' | 'paper', detail: string) => {
     const accuracy = results[key(name, scheme, detail)]?.accuracy
-    return within(accuracy?.all, accuracy?.allCi95)
+    return share(accuracy?.all, accuracy?.allCi95)
   }
-  const details = ['10,1', detailOf(10)]
+  const both = (name: string, detail: string) => (['paper', 'ours'] as const).map((scheme) => all(name, scheme, detail))
   const networks = [
-    ...NETWORKS.map(([network, alone, late, lied]) => [`${network}, CIFAR-10, printed`, alone, late, '-', lied, '-']),
-    ...names.map((name) => [
+    ...NETWORKS.map(([network, alone, late, lied]) => [`${network}, printed`, alone, late, '-', lied, '-']),
+    ...NAMES.map((name) => [
       TITLES[name],
       percent(results[key(name, 'ours', '10,1')]?.accuracy.base),
-      ...details.flatMap((detail) => [all(name, 'paper', detail), all(name, 'ours', detail)]),
+      ...['10,1', detailOf(10)].flatMap((detail) => both(name, detail)),
     ]),
   ]
-  const found = (name: string, sigma: number) =>
-    (['paper', 'ours'] as const)
-      .map((scheme) => percent(results[key(name, scheme, detailOf(sigma))]?.locator?.found))
-      .join(', ')
   const given = (name: string, sigma: number) => {
     const levels = results.verified?.[`${name} gauss:${sigma}`]
     const level = levels?.find(({ integrity }) => integrity === INTEGRITY)
     return level ? `${level.passed} of ${level.lies.toLocaleString('en')}` : '-'
   }
-  const noise = SIGMAS.flatMap((sigma) => [
-    [String(sigma), 'printed in the paper, ResNet-18', ...NOISE[sigma], '-'],
-    ['', 'the paper’s scheme on our models', ...names.map((name) => all(name, 'paper', detailOf(sigma)))],
-    ['', 'ours, `residual`', ...names.map((name) => all(name, 'ours', detailOf(sigma)))],
-    ['', 'liars found: paper’s, ours', ...names.map((name) => found(name, sigma))],
-    ['', '`createPredictor`: lies given', ...names.map((name) => given(name, sigma))],
-  ])
+  const noise = SIGMAS.flatMap((sigma) =>
+    NAMES.map((name, i) => [
+      String(sigma),
+      TITLES[name],
+      NOISE[sigma][i] ?? '-',
+      ...both(name, detailOf(sigma)),
+      ...(['paper', 'ours'] as const).map((scheme) =>
+        percent(results[key(name, scheme, detailOf(sigma))]?.locator?.found),
+      ),
+      given(name, sigma),
+    ]),
+  )
+  return [
+    markdownTable(['network', 'alone', 'S = 1: paper’s', 'ours', `E = ${LIARS}: paper’s`, 'ours'], networks),
+    markdownTable(
+      ['sigma', 'model', 'printed', 'paper’s', 'ours', 'found by the vote', 'by `residual`', '`createPredictor`: lies given'], // biome-ignore format: one line
+      noise,
+    ),
+  ]
+}
+
+/** The section of docs/appendix/accuracy.md. */
+export function paperSection(results: Results): string {
+  const [networks, noise] = tablesOf(results, percent)
   return `## Other networks, other noise
 
-\`npm run bench -- paper\` measures these cells. The paper has five more networks on CIFAR-10; we have one network for each set of images. The paper does not say E for its networks with liars, nor K and E for its noise. We chose K = 12 and E = ${LIARS}, with N = 2(K + E) - 1 and 1,000 groups.
+\`npm run bench -- paper\` measures these cells, and prints their intervals. The paper has five more networks on CIFAR-10; here each set of images has one network.
+Columns with S = 1 have K = 10. The paper does not say E for its networks with liars, nor K and E for its noise. Columns with E = ${LIARS} have K = 12, N = 2(K + E) - 1, 1,000 groups, and noise of sigma 10 (gauss:10).
 
-${markdownTable(['network', 'alone', 'K = 10, S = 1: paper’s', 'ours', `K = 12, E = ${LIARS}, gauss:10: paper’s`, 'ours'], networks)}
+${networks}
 
-Accuracy over the sigma of the liars' noise; "-" is not measured, or not printed. At sigma 1 the lies are as small as the code's own errors. Either locator finds one liar in eight or nine, and what \`residual\` drops instead costs more than what the vote drops.
+The liars' noise has the strength sigma; "printed" is ResNet-18, "-" is not measured or not printed. "lies given" are lies with a wrong label that a predictor with \`byzantine: ${LIARS}\` would give as \`checked\` (integrity ${INTEGRITY}). That predictor decodes nothing: it compares ${LIARS + 1} workers' answers, or one answer with its memory.
 
-${markdownTable(['sigma', '', 'MNIST', 'Fashion-MNIST', 'CIFAR-10'], noise)}
+${noise}
 
-\`createPredictor\` does not decode where workers may lie: it compares ${LIARS + 1} workers' answers, or one answer with its memory. "lies given" are lies with a wrong label that it would give as \`checked\` (\`evaluateVerified\`, integrity ${INTEGRITY}).
+At sigma 1 the lies are as small as the code's own errors. Either locator finds one liar in eight or nine, and what \`residual\` drops instead costs more than what the vote drops.
 
 Printed figures contradict each other in places. The plot of S = 1, 2, 3 at K = 8 has the bars of K = 12 at S = 1. Fashion-MNIST alone has 97 in one plot and 93 in another. At sigma 10 Fashion-MNIST has 77.2 in the plot over sigma, and 79 to 82 in the plot over E.
 
-Not here: CIFAR-100 and the top five of ImageNet, for which we have trained no model; and the run on AWS, where we have no machines.`
+Not measured: CIFAR-100 and the top five of ImageNet, for which there is no trained model here, and the paper's run on AWS.`
 }
 
 export default async function paper(_json: boolean, only: string[] = []): Promise<void> {
   const core = await loadCore()
-  const names = Object.keys(models) as ModelName[]
-  for (const name of names) {
+  for (const name of NAMES) {
     if (only.length && !only.includes(name)) continue
     const bench = await openBench(core, name)
     await paperCells(core, name, bench)
     await bench.model.close()
   }
   const results = kept()
-  const missing = names.filter((name) => !results.verified?.[`${name} gauss:100`])
+  console.log(tablesOf(results, within).join('\n\n'))
+  const missing = NAMES.filter((name) => !results.verified?.[`${name} gauss:100`])
   if (missing.length) return console.error(`docs/appendix/accuracy.md not written: ${missing} not measured`)
   const page = 'docs/appendix/accuracy.md'
   writeFileSync(page, withSection(readFileSync(page, 'utf8'), paperSection(results)))

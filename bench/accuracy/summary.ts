@@ -1,6 +1,6 @@
 /**
- * npm run bench -- summary [--json]: the first table of docs/appendix/costs.md. Eight queries, one of them lost, on three real models and all
- * 10,000 test images of each: accuracy of all eight, of the lost one alone, and with nobody late. Needs `npm run data`.
+ * npm run bench -- summary [--json]: the table "A lost answer" of docs/appendix/performance.md. Eight queries, of which one is lost, on three
+ * real models and all 10,000 test images of each: accuracy of all eight, of the lost query alone, and without a loss. Needs `npm run data`.
  */
 
 import { loadInputs, loadLabels } from '../../src/cli/npy'

@@ -32,8 +32,6 @@ export async function writePage(
   const loaded = [...comparisons].map(([name, comparison]) => [
     name,
     ...loadedBeside(comparison).map((ratio) => ratio.toFixed(2)),
-    comparison.coldMs.WASM.toFixed(1),
-    count(comparison.equal),
   ])
   const ways = ['no copies', 'JavaScript', 'unrolled', 'ml-matrix', 'mathjs'] as const
   const rivals = ways.map((way) => [
@@ -58,15 +56,18 @@ export async function writePage(
     ]
   })
 
+  const coldMs = each.map((comparison) => comparison.coldMs.WASM)
+  const between = (values: readonly number[]) => [Math.min(...values), Math.max(...values)].map((value) => value.toFixed(1)).join(' to ') // biome-ignore format: one line
+
   const text = `# WASM beside JavaScript
 
 Is AssemblyScript worth it? From about 100 values a row, yes; for a product of shorter rows JavaScript is faster. So the core takes WebAssembly with SIMD where that pays, and its twin in JavaScript elsewhere. Both compute the same bits.
 
-\`npm run bench -- kernels\` writes this page. One script runs in each runtime, on one core of ${cpus()[0].model}. It checks results before it times them: WASM and twin must be equal to the bit, libraries equal up to rounding, or the run fails. A time is the median of nine rounds, in which the ways alternate. Versions: ${[...all].map(([name, { version }]) => `${name.replace(/ \d+$/, '')} ${version}`).join(', ')}. A page with a button runs it in your own browser: \`npm run wasm:page\`.
+\`npm run bench -- kernels\` writes this page. One script runs in each runtime, on one core of ${cpus()[0].model}. It checks results before it times them. WASM and twin must be equal to the bit, libraries equal up to rounding, or the run fails. A time is the median of nine rounds, in which the ways alternate. Versions: ${[...all].map(([name, { version }]) => `${name.replace(/ \d+$/, '')} ${version}`).join(', ')}. \`npm run wasm:page\` builds a page that runs it in your own browser.
 
 ## A group of eight queries, one lost
 
-It is encoded, and the lost answer is decoded by kriging, as by default. Columns: values of a query and of an answer. Cells: how many times as long the twin takes as WASM; below 1 the twin is faster.
+The group is encoded, and the lost answer is decoded by kriging, as by default. Columns: values of a query and of an answer. Cells: how many times as long the twin takes as WASM.
 
 ${markdownTable(['twin / WASM', ...SIZES.map(count)], bySize)}
 
@@ -74,7 +75,7 @@ ${markdownTable(['twin / WASM', ...SIZES.map(count)], bySize)}
 
 ## From which size WASM pays
 
-Values of a row, of an answer (locators) or of all rows (memory). From this size on WASM was faster at all sizes that were measured, up to 1,000,000 (residuals 10,000, vote 1,000).
+From this size on WASM was faster at all measured sizes, up to 1,000,000 (residuals 10,000, vote 1,000). Sizes are values of a row, of an answer (locators) or of all rows (memory).
 
 ${markdownTable(
   ['', ...names],
@@ -90,9 +91,11 @@ A product copies its rows into WASM memory and its results out, which takes some
 
 ## What a loaded core does
 
-The same group, as \`loadCore\` runs it: how many times as long it takes as with the twin alone. Calls with few multiplications run in JavaScript. The last columns: milliseconds from the bytes of the core to a first parity, compilation included, and the results that were compared to the bit.
+\`loadCore\` runs calls with few multiplications in JavaScript. Cells: how many times as long the same group takes as with the twin alone, by values.
 
-${markdownTable(['values', ...LOADED_SIZES.map(count), 'cold, ms', 'equal to the bit'], loaded)}
+${markdownTable(['', ...LOADED_SIZES.map(count)], loaded)}
+
+A first parity takes ${between(coldMs)} ms from the bytes of the core, compilation included. In each runtime ${count(Math.min(...each.map(({ equal }) => equal)))} results were compared to the bit.
 
 ## Others
 

@@ -10,7 +10,7 @@ const [STEPS, LEAST_MS, MOST_MS] = [20, 1, 20]
 /** A round takes the fastest of so many short samples: other programs interrupt some of them, and rarely all. */
 const [SAMPLES, SHORT_MS] = [4, 5]
 /** Until the engine has optimised a function. */
-const WARM_UP_MS = 20
+const [WARM_UP_MS, WARM_UP_PARTS] = [20, 4]
 
 /** Milliseconds between two values of the clock: browsers round it. */
 function clockStep(): number {
@@ -24,27 +24,33 @@ function clockStep(): number {
   return least
 }
 
-const sampleMs = Math.min(MOST_MS, Math.max(LEAST_MS, STEPS * clockStep()))
+const STEP_MS = clockStep()
+const sampleMs = Math.min(MOST_MS, Math.max(LEAST_MS, STEPS * STEP_MS))
 
-/** Calls that fill a sample, of a function that is optimised, and milliseconds of a call. */
+/** Calls that fill a sample, of a function that is optimised, and milliseconds of a call: those of the fastest part of the warm-up, since another program may hold up the rest. */
 function callsOf(run: () => unknown): { calls: number; ms: number } {
-  let calls = 0
-  const start = performance.now()
-  while (performance.now() - start < WARM_UP_MS) {
-    run()
-    calls++
+  let least = Number.POSITIVE_INFINITY
+  for (let part = 0; part < WARM_UP_PARTS; part++) {
+    let calls = 0
+    const start = performance.now()
+    let ms = 0
+    while (ms < WARM_UP_MS / WARM_UP_PARTS) {
+      run()
+      calls++
+      ms = performance.now() - start
+    }
+    least = Math.min(least, ms / calls)
   }
-  const ms = (performance.now() - start) / calls
-  return { calls: Math.max(1, Math.round(sampleMs / ms)), ms }
+  return { calls: Math.max(1, Math.round(sampleMs / least)), ms: least }
 }
 
-/** Milliseconds of a call, as one round has it. */
+/** Milliseconds of a call, as one round has it. A sample takes a step of the clock at least: of 0 there is no ratio. */
 function round(run: () => unknown, calls: number): number {
   let least = Number.POSITIVE_INFINITY
   for (let sample = 0, ms = 0; sample < SAMPLES && ms < SHORT_MS; sample++) {
     const start = performance.now()
     for (let call = 0; call < calls; call++) run()
-    ms = performance.now() - start
+    ms = Math.max(STEP_MS, performance.now() - start)
     least = Math.min(least, ms / calls)
   }
   return least

@@ -1,9 +1,9 @@
-/** docs/appendix/latency.md: what bench latency measured, beside what was asked of it, with plots; the README's, too. */
+/** Writes the sections of docs/appendix/performance.md that bench latency measures, and the plots of that page and of the README. */
 
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import type { TopLevelSpec } from 'vega-lite'
 import type { ModelName } from '../shared/models'
-import { markdownTable, svg } from '../shared/report'
+import { markdownTable, svg, withSection } from '../shared/report'
 import { ANY, type Cell, hedgeOf, middle, names, paired, type Results, runsOf, sum } from './latency'
 import { BLOCK, DEADLINES, type Figures, WORKERS } from './latency-run'
 import { tail } from './tail'
@@ -13,7 +13,8 @@ const TITLES: Record<ModelName, string> = {
   'fashion-lenet': 'Fashion',
   'cifar-resnet8': 'CIFAR',
 }
-const COLUMNS = ['', 'p50', 'p99', 'p99.9', 'machine time', 'p99 / hedge’s p99', 'p99.9 / hedge’s p99.9', 'recovered (right)', 'seeds'] // biome-ignore format: one line
+const PAGE = 'docs/appendix/performance.md'
+const COLUMNS = ['', 'p50', 'p99', 'p99.9', 'machine time', 'recovered (right)', 'seeds']
 const percent = (share: number, digits = 1) => `${(100 * share).toFixed(digits)} %`
 const OURS = ['auto, S = 0', 'auto, S = 1']
 const LOADS = [0.3, 0.6, 0.8]
@@ -33,10 +34,9 @@ const own = (where: Where, system: string): Row[] =>
 
 export async function report(results: Results): Promise<void> {
   const over = (cell: Cell, of: (figures: Figures) => number) => middle(runsOf(results, cell).map(of)).median
-  const ratio = (cell: Cell, other: Cell, of: (figures: Figures) => number) =>
-    middle(paired(results, cell, other).map(([a, b]) => of(a) / of(b)))
-  const times = (cell: Cell, of: (figures: Figures) => number) => {
-    const { median, low, high } = ratio(cell, hedgeOf(cell), of)
+  const ratio = (cell: Cell) => middle(paired(results, cell, hedgeOf(cell)).map(([a, b]) => a.p99 / b.p99))
+  const beside = (cell: Cell) => {
+    const { median, low, high } = ratio(cell)
     return Number.isNaN(median) || median === undefined
       ? ''
       : `${median.toFixed(2)} [${low.toFixed(2)}, ${high.toFixed(2)}]`
@@ -47,70 +47,57 @@ export async function report(results: Results): Promise<void> {
     const asked = sum(runs.map((each) => each.recovered.length * BLOCK))
     return count ? `${percent(count / asked)} (${percent(right / count)})` : ''
   }
-  const line = ({ name, cell }: Row): string[] => {
-    const ms = (of: (figures: Figures) => number) => over(cell, of).toFixed(1)
-    const [p99, p999] = [(figures: Figures) => figures.p99, (figures: Figures) => figures.p999]
-    const compared = cell.system === 'hedge' ? ['', ''] : [times(cell, p99), times(cell, p999)]
-    return [name, ms(({ p50 }) => p50), ms(p99), ms(p999), ms(({ machineMs }) => machineMs), ...compared, recovered(cell), String(runsOf(results, cell).length)] // biome-ignore format: one line
-  }
+  const times = (cell: Cell) =>
+    [over(cell, ({ p50 }) => p50), over(cell, ({ p99 }) => p99), over(cell, ({ p999 }) => p999), over(cell, ({ machineMs }) => machineMs)].map((ms) => ms.toFixed(1)) // biome-ignore format: one line
+  const line = ({ name, cell }: Row) => [name, ...times(cell), recovered(cell), String(runsOf(results, cell).length)]
   const measured = (rows: readonly Row[]) => rows.filter(({ cell }) => runsOf(results, cell).length > 0)
-  const section = (title: string, rows: readonly Row[]) => {
-    const shown = measured(rows)
-    const worse = shown.filter(({ cell }) => {
-      const { low } = ratio(cell, hedgeOf(cell), ({ p99 }) => p99)
-      return OURS.includes(cell.system) && low > 1
-    })
-    const ties = shown.filter(({ cell }) => {
-      const { low, high } = ratio(cell, hedgeOf(cell), ({ p99 }) => p99)
-      return OURS.includes(cell.system) && low <= 1 && high >= 1
-    })
-    const list = (some: readonly Row[]) => some.map(({ name }) => name).join('; ')
-    const told = [
-      worse.length ? `**The hedge has a lower p99 than** ${list(worse)}.` : '',
-      ties.length ? `No significant difference at p99: ${list(ties)}.` : '',
-      worse.length || ties.length ? '' : 'Every `auto` here has a lower p99 than the hedge.',
-    ]
-    return `### ${title}\n\n${told.filter(Boolean).join(' ')}\n\n${markdownTable(COLUMNS, shown.map(line))}\n`
-  }
   const base = (where: Where) => [rival(where, 'no redundancy'), rival(where, 'hedge')]
-  const matrix = (trouble: Cell['trouble'], loads = LOADS) =>
-    loads
-      .map((load) => {
-        const where = at(trouble, load)
-        const first = trouble === 'random' && load === 0.6
-        const blind = trouble === 'wandering' ? [rival(where, 'hedge, blind')] : []
-        const twice = first ? [rival(where, 'twice each')] : []
-        const retry = trouble === 'random' ? [rival(where, 'retry')] : []
-        const paper = first ? own(where, 'paper’s code') : []
-        const recover = [...own(where, 'recover, S = 0'), ...own(where, 'recover, S = 1')]
-        const rows = [...base(where), ...blind, ...twice, ...paper, ...retry, ...OURS.flatMap((system) => own(where, system)), ...recover] // biome-ignore format: one line
-        return section(`${trouble}, load ${load}`, rows)
-      })
-      .join('\n')
+  const ours = (where: Where) => OURS.flatMap((system) => own(where, system))
 
-  const minute = [at('random', 0.6), at('random', 0.8), at('wandering', 0.6), at('wandering', 0.8)].map((where) => {
-    const p = ({ cell }: Row) =>
-      `${over(cell, ({ p99 }) => p99).toFixed(1)} / ${over(cell, ({ p999 }) => p999).toFixed(1)}`
+  /** A sentence for each place where the hedge is better for sure. */
+  const hedgeWins = (places: readonly Where[]) => {
+    const all = places.flatMap((where) => {
+      const worse = ours(where).filter(({ cell }) => ratio(cell).low > 1)
+      const which = worse.length === ours(where).length ? 'every `auto`' : worse.map(({ name }) => name).join('; ')
+      return worse.length ? `**The hedge has a lower p99 than** ${which} (${where.trouble}, load ${where.load}).` : []
+    })
+    return all.length ? all.join(' ') : 'The hedge has the lower p99 in none of them.'
+  }
+  const inOneLine = (where: Where) => {
+    const p = ({ cell }: Row) => times(cell).slice(1, 3).join(' / ')
     return [`${where.trouble}, ${where.load}`, ...[...base(where), ...own(where, OURS[0])].map(p)]
-  })
+  }
+  const HEAD = ['p99 / p99.9, ms', 'no redundancy', 'hedge', ...names.map((name) => `auto, ${TITLES[name]}`)]
 
-  const inTime = LOADS.flatMap((load) => {
+  const minute = markdownTable(HEAD, [at('random', 0.6), at('random', 0.8), at('wandering', 0.6), at('wandering', 0.8)].map(inOneLine)) // biome-ignore format: one line
+  const first = at('random', 0.6)
+  const random = measured([
+    ...base(first),
+    rival(first, 'retry'),
+    rival(first, 'twice each'),
+    ...own(first, 'paper’s code').slice(0, 1),
+    ...[OURS[0], 'recover, S = 0'].flatMap((system) => own(first, system)),
+  ])
+  const byLoad = ours(first).map(({ name, cell }) => [name, ...LOADS.map((load) => beside({ ...cell, load }))])
+  const wander = at('wandering', 0.6)
+  const wandering = measured([...base(wander), rival(wander, 'hedge, blind'), ...own(wander, OURS[0])])
+
+  const most = Math.max(...ours(wander).map(({ cell }) => ratio(cell).median))
+
+  const inTime = [0.6, 0.8].flatMap((load) => {
     const where = at('random', load)
-    const shares = (cells: (D: number) => Cell) => DEADLINES.map((D) => {
+    const shares = (cells: (D: number) => Cell) =>
+      DEADLINES.map((D) => {
         const runs = runsOf(results, cells(D))
         return runs.length ? percent(middle(runs.map(({ inTime }) => inTime[D] ?? Number.NaN)).median, 2) : ''
-      }) // biome-ignore format: as the table
+      })
     const hedge = shares(() => ({ ...where, model: ANY, system: 'hedge' }))
-    return [
-        [`random, ${load}`, 'hedge', ...hedge],
-        ...OURS.flatMap((system) =>
-          names.map((model) => ['', `${TITLES[model]}: ${system}`, ...shares((deadline) => ({ ...where, model, system, deadline }))]),
-        ),
-      ].filter((row) => row.slice(2).some(Boolean)) // biome-ignore format: as the table
+    const rows = own(where, OURS[0]).map(({ name, cell }) => [name, ...shares((deadline) => ({ ...cell, deadline }))])
+    return [['hedge', ...hedge], ...rows].map(([name, ...cells]) => [`load ${load}, ${name}`, ...cells])
   })
 
   const shifts = (['clothes', 'mix'] as const).flatMap((shift) =>
-    OURS.flatMap((system) => own(at('random', 0.6, shift), system)).flatMap(({ name, cell }) => {
+    own(at('random', 0.6, shift), OURS[0]).flatMap(({ name, cell }) => {
       const runs = runsOf(results, cell)
       if (!runs.length) return []
       const [got, right] = [(i: number) => sum(runs.map((each) => each.recovered[i])), (i: number) => sum(runs.map((each) => each.agreed[i]))] // biome-ignore format: one line
@@ -119,7 +106,7 @@ export async function report(results: Results): Promise<void> {
       const windows = blocks.slice(0, -9).map((i) => share(blocks.slice(i, i + 5000 / BLOCK)))
       const after = blocks.slice(8)
       const asked = BLOCK * runs.length
-      return [[shift, name, percent(Math.min(...windows)), percent(share(after.slice(0, 2))), percent(share(after)), percent(sum(after.map(got)) / (asked * after.length))]] // biome-ignore format: one line
+      return [[`${shift}, ${name}`, percent(Math.min(...windows)), percent(share(after.slice(0, 2))), percent(share(after)), percent(sum(after.map(got)) / (asked * after.length))]] // biome-ignore format: one line
     }),
   )
 
@@ -127,69 +114,84 @@ export async function report(results: Results): Promise<void> {
     const { lookUp, comparing, step } = results.costs[name]
     return [TITLES[name], ...[lookUp, comparing, step].map((ms) => `${ms.toFixed(3)} ms`)]
   })
-  const other = ([['bimodal', 0.6], ['pauses', 0.6], ['pool slow', 0.3]] as const).map(([trouble, load]) => {
-    const where = at(trouble, load)
-    return section(`${trouble}, load ${load}`, [...base(where), ...OURS.flatMap((system) => own(where, system))])
-  }) // biome-ignore format: as the table
+  const others = [at('bimodal', 0.6), at('pauses', 0.6), at('pool slow', 0.3)]
 
-  const text = `# Latency
+  const sections = [
+    `## p99 in one minute
 
-\`npm run data && npm run bench -- latency\` writes this page. ${WORKERS} workers share one queue in simulated time. Queries arrive by a Poisson process; answer times are lognormal with a median of 10 ms and a sigma of .1, with one of two troubles:
+${WORKERS} workers share one queue. Times are in ms, load is a share of the workers' capacity. In "random" 2 % of calls take ten times as long; in "wandering" two workers are five times slower for some seconds.
 
-- **random**: 2 % of the calls take ten times as long.
-- **wandering**: at any time two workers are five times slower; every five seconds it is two other workers.
+${minute}
 
-Workers give the answers of real models to their 10,000 test images. A seed is one pass over the images; the memory learns the first 1,000, which are not counted. Predictor, pool and memory are real. The clock is charged for the memory's processor time, measured at the start of the bench with 1,000 pairs:
+![p99 and p99.9 of each system, at three loads](latency.svg)
 
-${markdownTable(['', 'lookup', 'training: each step of the pass', 'each further step'], costs)}
+- **You gain** if calls are slow at random and the memory knows your queries (MNIST, Fashion). p99 is two fifths below the hedge's, with no more machine time than without redundancy.
+- **You gain little** if the memory is rarely confident (CIFAR), except under load. approxifer sends fewer hedges there, because time in the queue does not make a query late.
+- **You gain nothing at p99** if workers are slow for seconds. It helps to pass slow workers over, and every rival with the same dispatch does so.
+`,
+    `## How latency is measured
 
-Rivals have the same arrivals, queue and dispatch.
+Time is simulated. Queries arrive by a Poisson process. Answer times are lognormal with a median of 10 ms and a sigma of .1. Every five seconds, "wandering" slows two other workers.
 
-- **hedge**: a query that takes longer than the running 95th percentile is also sent to another worker, for at most one query in ten; queued duplicates are cancelled.
-- **S = 0**: no coding; late queries are answered by the memory or a hedge.
-- **S = 1**: parities, too, while no memory is warm.
+Workers give the answers of real models to their 10,000 test images. A seed is one pass over the images; the memory learns the first 1,000, which are not counted. Predictor, pool and memory are real. The clock is charged for the memory's processor time, measured first with 1,000 pairs:
 
-Times are in ms, medians over seeds, from when the query was due to its answer, also when the coordinator was busy. Ratios are medians of paired seeds. Brackets have the order statistics that contain the median in 95 of 100 cases (with fewer than six seeds, the range).
+${markdownTable(['', 'lookup', 'training, a step of the pass', 'a further step'], costs)}
 
-## In one minute: p99 / p99.9 in ms
+Rivals have the same arrivals, queue and dispatch:
 
-${markdownTable(['', 'no redundancy', 'hedge', ...names.map((name) => `auto, ${TITLES[name]}`)], minute)}
+- **hedge**: a query that takes longer than the running 95th percentile is also sent to another worker, for at most one query in ten. Queued duplicates are cancelled.
+- **S = 0**: no coding; the memory or a hedge answers late queries. **S = 1**: parities too, while no memory is warm.
 
-![latency](latency.svg)
+A query's time starts when it was due, also if the coordinator was busy. Times are medians over seeds, ratios are medians of paired seeds. Brackets contain the median in 95 of 100 cases; with fewer than six seeds they are the range.
+`,
+    `## Random trouble
 
-- You gain if calls are slow at random and the memory knows your queries (MNIST, Fashion): p99 is two fifths lower, with no more machine time than without redundancy.
-- You gain little if the memory is rarely confident (CIFAR), except under load: fewer hedges are sent, because time in the queue does not make a query late.
-- You gain nothing at p99 if workers are slow for seconds. Passing slow workers over helps, and every rival with the same dispatch does so.
+Load .6, times in ms. Machine time is per query, "right" is the share of recovered answers with the model's own label. \`npm run bench -- latency\` prints all other loads and systems.
 
-## Random trouble
+${markdownTable(COLUMNS, random.map(line))}
 
-${matrix('random')}
-## Slow workers that wander
+The ratio of p99 to the hedge's p99, by load:
 
-In "hedge, blind" rows go to any idle worker, fast or slow. \`npm run bench -- latency\` also prints loads .3 and .8. p99 is as here; at load .3 p99.9 is 13 to 14 ms with \`auto\`, S = 0, and 21 ms with the hedge.
+${markdownTable(['', ...LOADS.map(String)], byLoad)}
 
-${matrix('wandering', [0.6])}
-## Right in time
+${hedgeWins(LOADS.map((load) => at('random', load)))}
+`,
+    `## Slow workers that wander
 
-Share of queries that were answered within D medians with the model's own label. For \`auto\` each D is a run of its own with \`deadlineMs: D, atDeadline: 'give'\`. With wandering workers every share is at least 99.8 %.
+Load .6. The "blind" hedge sends rows to any idle worker, fast or slow.
 
-${markdownTable(['', '', ...DEADLINES.map((D) => `D = ${D}`)], inTime)}
+${markdownTable(COLUMNS, wandering.map(line))}
 
-## Other laws
+${hedgeWins([wander])} p99 is at most ${most.toFixed(2)} times the hedge's.
+`,
+    `## Right in time
+
+The share of queries that were answered within D medians with the model's own label. For \`auto\` each D is a run of its own with \`deadlineMs: D, atDeadline: 'give'\`. With wandering workers every share is at least 99.8 %.
+
+${markdownTable(['', ...DEADLINES.map((D) => `D = ${D}`)], inTime)}
+`,
+    `## Other laws
 
 **bimodal**: one answer in five takes two and a half times as long, and 2 % ten times. **pauses**: every worker pauses for 50 ms each second. **pool slow**: random trouble, and all workers are three times slower for ten seconds.
 
-${other.join('\n')}
-## Streams that change
+${markdownTable(HEAD, others.map(inOneLine))}
 
-After half of the run either the digits' model gets images of clothes (**clothes**), or nine in ten queries belong to the five classes that had one in ten before (**mix**). The table has the share of recovered answers with the model's own label: in the worst window of 5,000 queries, in the first 1,000 and 5,000 after the change; and the share of recovered queries.
+${hedgeWins(others)} More laws, without a memory: [laws](laws.md).
+`,
+    `## Streams that change
 
-${markdownTable(['', '', 'worst 5,000', '1,000 after', '5,000 after', 'recovered'], shifts)}
-`
-  writeFileSync('docs/appendix/latency.md', text)
+What does the memory do when queries change? After half of the run the digits' model gets images of clothes (**clothes**). In **mix** nine in ten queries belong to the five classes that had one in ten before. The shares are recovered answers with the model's own label: in the worst window of 5,000 queries, and after the change.
+
+${markdownTable(['', 'worst 5,000', 'next 1,000', 'next 5,000', 'recovered of all'], shifts)}
+`,
+  ]
+  writeFileSync(
+    PAGE,
+    sections.reduce((page, section) => withSection(page, section), readFileSync(PAGE, 'utf8')),
+  )
   writeFileSync('docs/appendix/latency.svg', await svg(plot(over, results)))
   await tail(results)
-  console.log('docs/appendix/latency.md')
+  console.log(PAGE)
 }
 
 function plot(over: (cell: Cell, of: (figures: Figures) => number) => number, results: Results): TopLevelSpec {

@@ -1,7 +1,7 @@
 /**
  * npm run bench -- latency [SEEDS] [WORD ...] [--json]: the tail at equal machines, in simulated time, with the answers of real
- * models and a real predictor, whose looks and lessons are charged as time of the coordinator; writes docs/appendix/latency.md with
- * its plots. A seed is one pass over the 10,000 test images; ten seeds unless told otherwise, the cells of the first table
+ * models and a real predictor, whose lookups and training are charged as time of the coordinator; writes its sections of
+ * docs/appendix/performance.md and the plots. A seed is one pass over the 10,000 test images; ten seeds unless told otherwise, the cells of the first table
  * thrice as many. Runs are kept in build/latency.json and not made again (remove it when the policy has changed); with
  * words only cells that have all of them in their names, and no page. A process a core; half an hour on two. Needs
  * `npm run data`.

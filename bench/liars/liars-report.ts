@@ -17,10 +17,12 @@ const TITLES: Record<ModelName, string> = {
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
 /** Integrities of "What would pass"; attacks that hardly ever pass are left out. */
 const SHOWN = [0.9, 0.97]
+/** Attacks that are found as soon as `swap`, and are left out. */
+const ALIKE = ['gauss:100', 'flip', 'runner-up', 'replay']
 const percent = (share: number, digits = 1) => `${(100 * share).toFixed(digits)} %`
 
 export async function report({ runs, passing, neighbours }: Results): Promise<void> {
-  // Written by hand, with what benches sampled and sybils printed.
+  // Written by hand, with what benches sampled, sybils and signatures and tests printed.
   const [byHand] = /## Sampled verification.*/s.exec(readFileSync('docs/appendix/liars.md', 'utf8')) ?? ['']
   const figures = (cell: Partial<Cell> & { model: ModelName }): Figures[] =>
     (runs[keyOf(cell)] ?? []).filter((each) => each !== null)
@@ -50,8 +52,8 @@ export async function report({ runs, passing, neighbours }: Results): Promise<vo
   const paper = { queries: 8, byzantine: 1, preset: 'aaai22' as const }
   const rivals: [string, Cell['options']][] = [
     ['verified, integrity .9', { verify: { integrity: 0.9 } }],
-    ['duplicate and compare (integrity 1)', { verify: { integrity: 1 }, memory: false }],
-    ['the paper’s scheme, as published', { scheme: paper }],
+    ['duplicate and compare', { verify: { integrity: 1 }, memory: false }],
+    ['the paper’s scheme', { scheme: paper }],
   ]
   const beside = (attack: string) => {
     const cell = { workers: 27, liars: attack === 'none' ? 0 : 1, attack, queries: 2000 }
@@ -62,87 +64,68 @@ export async function report({ runs, passing, neighbours }: Results): Promise<vo
   }
   const heads = names.map((model) => TITLES[model])
   const levels = (model: ModelName, attack: string) => passing[`${model} ${attack}`] as Verified | undefined
+  const extra = (cell: Partial<Cell>) => each(cell, (all) => middle(all, ({ extra }) => extra, 3))
+  const kinds: [string, Partial<Cell>][] = [
+    ...attacks
+      .filter((attack) => !ALIKE.includes(attack))
+      .map((attack): [string, Partial<Cell>] => [`one of nine: ${attack}`, { attack }]),
+    ['one of nine: scaled, in one answer of ten', { attack: 'scaled', habit: 'tenth', queries: 15_000 }],
+    ['one of nine: scaled, after 1,000 honest answers', { attack: 'scaled', habit: 'later', queries: 20_000 }],
+    ...[2, 3].map((liars): [string, Partial<Cell>] => [`${liars} together: swap`, { liars, attack: 'swap' }]),
+    ['3 together: scaled', { liars: 3, attack: 'scaled' }],
+    ['one of 27: swap', { workers: 27, attack: 'swap' }],
+    ['one of nine: swap, memory of 4,000', { memory: 4000, attack: 'swap' }],
+  ]
+  const all = Object.values(runs).flat()
+  const queries = sum(all.map((run) => run?.queries ?? 0))
   const text = `# Workers that lie
 
-\`npm run data && npm run bench -- liars\` writes the tables of this page up to [Sampled verification](#sampled-verification).
-The bench runs the real predictor, memory and pool in simulated time. Workers give the answers of real models to their 10,000 test images. An answer takes about 10 ms, 2 % of the answers take ten times as long, and one call in a thousand fails. Every second worker has another runtime, whose last digits differ.
-By default one worker of nine lies, \`verify.integrity\` is .9, and the memory begins with 1,000 answers. A cell has at most ${Math.max(...Object.values(runs).map((all) => all.length))} seeds; "-" is not measured. Honest workers ejected: ${framed} in ${sum(Object.values(runs).map((all) => all.length))} runs and ${sum(
-    Object.values(runs)
-      .flat()
-      .map((run) => run?.queries ?? 0),
-  ).toLocaleString('en')} queries.
+How soon a liar is found, what passes until then, and what it costs if nobody lies.
+
+\`npm run data && npm run bench -- liars\` writes this page up to [Sampled verification](#sampled-verification), and prints every cell of its runs.
+
+The bench runs the real predictor, memory and pool in simulated time. Workers give the answers of real models to their 10,000 test images. An answer takes about 10 ms, 2 % of the answers take ten times as long, and one call in a thousand fails. Every second worker has another runtime.
+By default one worker of nine lies (\`byzantine: 1\`), \`verify.integrity\` is .9, and the memory begins with 1,000 answers. A cell has at most ${Math.max(...Object.values(runs).map((each) => each.length))} seeds. Honest workers ejected: ${framed} in ${all.length} runs and ${queries.toLocaleString('en')} queries.
 
 ## In one minute
 
-27 workers, 2,000 queries. A cell has: additional inferences per query; p50 / p99 in ms; share of answers whose label is not the model's own.
+27 workers, 2,000 queries. *Swaps*: the two largest values of each answer. A cell has: additional inferences per query; p50 / p99 in ms; share of answers whose label is not the model's own.
 
-### Nobody lies
-
-${markdownTable(['', ...heads], beside('none'))}
-
-### One worker always swaps the two largest values
-
-${markdownTable(['', ...heads], beside('swap'))}
+${markdownTable(
+  ['', ...heads],
+  [
+    ...beside('none').map(([name, ...cells]) => [`nobody lies: ${name}`, ...cells]),
+    ...beside('swap').map(([name, ...cells]) => [`one swaps: ${name}`, ...cells]),
+  ],
+)}
 
 The wrong labels of *verified* are recovered answers to late queries. The paper's scheme approximates every answer, and waits for all but S of its rows, so its p99 is that of slow workers.
 
-![liars](liars.svg)
+![additional inferences per query, nobody lies](liars.svg)
 
 ## How long until it is ejected
 
 Number of a worker's lies before it is ejected: median, 99th percentile.
 
 ${markdownTable(
-  ['one of nine, always', ...heads],
-  attacks.map((attack) => [attack, ...each({ attack, brief: true }, until)]),
+  ['', ...heads],
+  kinds.map(([name, cell]) => [name, ...each({ ...cell, brief: true }, until)]),
 )}
 
-*scaled*: values times .9, with the right label. *straddle*: an error of a thousandth of the answers' standard deviation, near the tolerance of the comparison; it proves nothing and does no harm.
+gauss:100, flip, runner-up and replay are found as soon as swap. *scaled*: values times .9, with the right label. *straddle*: an error of a thousandth of the answers' standard deviation, near the tolerance of the comparison. Straddling proves nothing and does no harm.
+
+Wrong labels among exact, checked and recovered answers:
 
 ${markdownTable(
   ['', ...heads],
   [
-    [
-      'scaled, in one answer of ten',
-      ...each({ attack: 'scaled', habit: 'tenth', brief: true, queries: 15_000 }, until),
-    ],
-    [
-      'scaled, only where the memory is unsure',
-      ...each({ attack: 'scaled', habit: 'unsure', brief: true, queries: 15_000 }, until),
-    ],
-    [
-      'scaled, after 1,000 honest answers',
-      ...each({ attack: 'scaled', habit: 'later', brief: true, queries: 20_000 }, until),
-    ],
-    ...[2, 3].flatMap((liars) =>
-      ['replay', 'swap', 'scaled'].map((attack) => [
-        `E = ${liars}, together: ${attack}`,
-        ...each({ liars, attack, brief: true }, until),
-      ]),
-    ),
-    ...[18, 27].map((workers) => [`one of ${workers}: swap`, ...each({ workers, attack: 'swap', brief: true }, until)]),
-    ...[0, 4000].map((memory) => [
-      `${memory} answers remembered: swap`,
-      ...each({ memory, attack: 'swap', brief: true }, until),
-    ]),
+    ['nobody lies, 20,000 queries', ...each({ liars: 0, queries: 20_000 }, wrong)],
+    ['one swaps values, until its ejection and after', ...each({ attack: 'swap', queries: 3000 }, wrong)],
+    ['an oracle', ...each({ attack: 'oracle', queries: 6000 }, wrong)],
   ],
 )}
 
-Wrong labels among exact, checked and recovered answers, while a worker swaps values and after its ejection: ${each(
-    { attack: 'swap', queries: 3000 },
-    wrong,
-  )
-    .map((told, i) => `${heads[i]} ${told}`)
-    .join('; ')}.
-
-An **oracle** knows the memory. The oracle gives the memory's wrong label where the memory is confident and wrong, and does not answer other queries: ${each(
-    { attack: 'oracle', queries: 6000 },
-    (all) => `${wrong(all)}, ${median(all.map(({ asked }) => asked[0]))} calls to it`,
-  )
-    .map((told, i) => `${heads[i]} ${told}`)
-    .join(
-      '; ',
-    )}. At the oracle's first missing answer the pool restarts it and passes it over, as any worker that hangs.
+An *oracle* knows the memory: it gives the memory's wrong label where the memory is confident and wrong, and does not answer other queries. At its first missing answer the pool passes it over, as any worker that hangs.
 
 ## What an honest pool pays
 
@@ -151,70 +134,58 @@ Additional inferences per query, audits and hedges included.
 ${markdownTable(
   ['', ...heads],
   [
-    ...[0.8, 0.9, 0.95, 0.97].map((integrity) => [
-      `integrity ${integrity}`,
-      ...each({ ...honest, options: { verify: { integrity } } }, (all) => middle(all, ({ extra }) => extra, 3)),
+    ...[0.9, 0.95].map((integrity) => [
+      `integrity ${integrity}${integrity === 0.95 ? ' (default)' : ''}`,
+      ...extra({ ...honest, options: { verify: { integrity } } }),
     ]),
-    [
-      'duplicate and compare',
-      ...each({ ...honest, options: { verify: { integrity: 1 }, memory: false } }, (all) =>
-        middle(all, ({ extra }) => extra, 3),
-      ),
-    ],
+    ['duplicate and compare', ...extra({ ...honest, options: { verify: { integrity: 1 }, memory: false } })],
     ...[2, 3].map((liars) => [
-      `E = ${liars}, integrity .9`,
-      ...each({ ...honest, options: { verify: { integrity: 0.9 }, scheme: scheme(liars) } }, (all) =>
-        middle(all, ({ extra }) => extra, 3),
-      ),
+      `integrity .9, E = ${liars}`,
+      ...extra({ ...honest, options: { verify: { integrity: 0.9 }, scheme: scheme(liars) } }),
     ]),
     ...[0, 4000].map((memory) => [
-      `${memory} answers remembered at first, integrity .9`,
-      ...each({ ...honest, memory }, (all) => middle(all, ({ extra }) => extra, 3)),
+      `integrity .9, memory of ${memory.toLocaleString('en')} at first`,
+      ...extra({ ...honest, memory }),
     ]),
-    ['20,000 queries: wrong labels among exact, checked, recovered', ...each({ liars: 0, queries: 20_000 }, wrong)],
   ],
 )}
 
 ## What would pass
 
-Share of lies with a wrong label that the memory would confirm if the liar were never ejected, with 1,000 pairs in the memory (\`approxifer evaluate --byzantine 1\` measures it on your model). Lies of kind gauss:100 and flip hardly ever pass, and are left out.
-
-${markdownTable(
-  ['', ...SHOWN.map((level) => `integrity ${level}`)],
-  names.flatMap((model) =>
-    PASSING.filter((attack) => !['gauss:100', 'flip'].includes(attack)).flatMap((attack) => {
-      const measured = levels(model, attack)
-      if (!measured) return []
-      const shares = measured.levels
-        .filter(({ integrity }) => SHOWN.includes(integrity))
-        .map(({ passed, lies }) => `${passed} of ${lies}`)
-      return [[`${TITLES[model]}, ${attack}`, ...shares]]
-    }),
-  ),
-)}
-
-## What a neighbour’s queries do to one’s confidence
-
-Callers with different \`tenant\`s do not influence each other's memory at all. Within one tenant, a hostile caller here sends five crafted queries for each of a victim's, 10,000 in all. A cell has: the victim's recoveries with the model's own label; share of confident recoveries, and number of wrong ones among them; calibration error.
+Lies with a wrong label that a memory of 1,000 pairs would confirm if the liar were never ejected, at integrity ${SHOWN.join(' and ')}. \`npx approxifer evaluate MODEL.onnx --byzantine 1\` measures it on your model. Lies of kind gauss:100 and flip hardly ever pass.
 
 ${markdownTable(
   ['', ...heads],
-  CRAFTS.map((craft) => [
-    {
-      none: 'no hostile caller',
-      border: 'the victim’s images, moved just over the border to another label',
-      outliers: 'the victim’s images, values 1,000 times too large',
-      grey: 'one grey image',
-    }[craft],
+  PASSING.filter((attack) => !['gauss:100', 'flip'].includes(attack)).map((attack) => [
+    attack,
     ...names.map((model) => {
-      const told = neighbours[`${model} ${craft}`]
-      if (!told) return '-'
-      return `${percent(told.agreement)}; ${percent(told.sure)}, ${told.wrong} wrong; ${told.error.toFixed(3)}`
+      const shown = levels(model, attack)?.levels.filter(({ integrity }) => SHOWN.includes(integrity)) ?? []
+      return shown.length ? `${shown.map(({ passed }) => passed).join('; ')} of ${shown[0].lies}` : '-'
     }),
   ]),
 )}
 
-Crafted queries mostly make the memory less often confident. Beside values 1,000 times too large, some of the few confident recoveries are wrong. Give callers that do not trust each other tenants of their own (\`limits.tenants\`).
+## What a neighbour’s queries do
+
+Callers with different \`tenant\`s do not influence each other's memory. Within one tenant, a hostile caller here sends five crafted queries for each of a victim's, 10,000 in all. A cell has: share of the victim's recoveries that are confident; how many of these are wrong; calibration error.
+
+${markdownTable(
+  ['', ...heads],
+  CRAFTS.filter((craft) => craft !== 'grey').map((craft) => [
+    {
+      none: 'no hostile caller',
+      border: 'the victim’s images, moved just over the border to another label',
+      outliers: 'the victim’s images, values 1,000 times too large',
+    }[craft],
+    ...names.map((model) => {
+      const measured = neighbours[`${model} ${craft}`]
+      if (!measured) return '-'
+      return `${percent(measured.sure)}; ${measured.wrong}; ${measured.error.toFixed(3)}`
+    }),
+  ]),
+)}
+
+Crafted queries mostly make the memory less often confident; one grey image changes little. Beside values 1,000 times too large, some of the few confident recoveries are wrong. Give callers that do not trust each other tenants of their own (\`limits.tenants\`).
 
 ${byHand}`
   const values = names.flatMap((model) =>

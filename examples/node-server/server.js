@@ -11,7 +11,7 @@ const [port = '8080', model = new URL(import.meta.resolve('approxifer/models/mni
   process.argv.slice(2)
 const MOST_BYTES = 1 << 20
 
-const predictor = await createPredictor({ model, scheme: { queries: 4, stragglers: 1 }, limits: { queries: 200 } })
+const predictor = await createPredictor({ model, workers: 2, limits: { queries: 200 } })
 
 /** What went wrong, as HTTP says it. What is not listed is not the client's fault. */
 const STATUSES = { OVERLOADED: 503, CLOSED: 503, DEADLINE: 504, QUORUM: 502, WORKER: 502 }

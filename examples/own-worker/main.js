@@ -1,5 +1,5 @@
-// Workers of one's own. A worker is any object with these members: here a function that doubles its input, but it might
-// as well ask a server. Nothing of onnxruntime-web is loaded.
+// Workers of one's own: any object with these members. This one doubles its input; another might ask a server. There is
+// no model file, and onnxruntime-web is not loaded.
 import { createPredictor } from 'approxifer'
 
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
@@ -26,13 +26,15 @@ function doubling(name, ms) {
   }
 }
 
-// Three queries on four workers; the first one is late, and its answer is recovered from the others and a parity: about [ 2, -2 ].
+// Three queries and a parity, their mean, on four workers. The first worker is late: its answer, 2 -2, is estimated from the
+// other three.
 const workers = [doubling('late', 500), doubling('a', 5), doubling('b', 5), doubling('c', 5)]
 const predictor = await createPredictor({
   scheme: { queries: 3, stragglers: 1 },
   policy: 'recover',
+  right: { within: 0.5 }, // which recovered values count as right, for the statistics
   workers,
 })
 const queries = [1, 2, 3].map((x) => Float32Array.of(x, -x))
-for (const { output, status } of await predictor.predictAll(queries)) console.log(status, [...output.y.data])
+for (const { output, status } of await predictor.predictAll(queries)) console.log(status, ...output.y.data)
 await predictor.close()

@@ -1,6 +1,6 @@
 /**
  * Predicts from service times and the queue whether a query can be answered in time. Under overload machines then only work on queries that can be,
- * and a refused caller knows at once. Alternatives that were worse: docs/reference/serving.md, Overload.
+ * and a refused caller knows at once. Alternatives that were worse: docs/appendix/research.md.
  */
 
 import type { Clock } from '../base/clock'

@@ -74,7 +74,7 @@ export const predictOptions = {
   deadlineMs: open(checkMs, 'the predictor’s', 'how long the query may take'),
   signal: open(checkSignal, 'none', 'rejects the query with ABORTED when it fires'),
   priority: open(words(priorities), "`'normal'`", 'place in the queue: see [overload](serving.md#overload)'),
-  tenant: open(checkString, 'none', 'the query’s tenant: see [below](#tenants)'),
+  tenant: open(checkString, 'none', 'the query’s tenant: see [tenants](#tenants)'),
   caller: open(
     checkString,
     'none',
@@ -90,7 +90,11 @@ export const predictOptions = {
     'none',
     'W3C Trace Context of the caller: HTTP workers and machines get it, and `onEvent` has it',
   ),
-  ask: option(checkBoolean, false, 'whether a worker answers, even if the memory could: see [reuse.md](reuse.md)'),
+  ask: option(
+    checkBoolean,
+    false,
+    'whether a worker answers, even if the memory could: see [reuse](../appendix/reuse.md)',
+  ),
   ...choices,
 } satisfies TableOf<PredictOptions>
 
@@ -118,13 +122,13 @@ const verify = {
   trust: option(
     words(trusts),
     'closed',
-    "`'open'`: anybody may join, and earns trust: see [liars.md](liars.md#open-fleets)",
+    "`'open'`: anybody may join, and earns trust: see [open fleets](../appendix/liars.md#open-fleets)",
     '--trust <whom>',
   ),
   mode: option(
     words(['every', 'sampled']),
     'every',
-    'where workers may lie: each answer is proven, or answers are given at once and a sample is audited: see [liars.md](liars.md#sampled-verification)',
+    'where workers may lie: each answer is proven, or a sample is audited: see [sampled](../appendix/liars.md#sampled-verification)',
     '--verify <which>',
   ),
   rate: open(
@@ -136,7 +140,7 @@ const verify = {
   integrity: open(
     checkShare,
     "0.95; 0.999 with trust `'open'`",
-    'confidence from which the memory may confirm an answer in place of a second worker; 1: every answer is proven. In an open fleet the share of right answers',
+    'confidence from which the memory may confirm an answer; 1: every answer is proven. In an open fleet: the share of right answers',
     '--integrity <p>',
   ),
   audit: open(checkShare, '0.01; 0 without hedges', 'share of queries that go to several workers, to find liars'),
@@ -148,13 +152,13 @@ const verify = {
 } satisfies TableOf<NonNullable<PredictorOptions['verify']>>
 
 const memory = {
-  bytes: open(
-    integer(0),
-    '64 MiB',
-    'largest size of the memory in bytes; with 0 there are no pairs, and a `state` only has the workers’ records',
+  bytes: open(integer(0), '64 MiB', 'largest size of the memory in bytes; 0: a `state` only has the workers’ records'),
+  features: open(
+    any<NonNullable<MemoryChoices['features']>>,
+    'see [memory](memory.md#features)',
+    'how queries are compared',
   ),
-  features: open(any<NonNullable<MemoryChoices['features']>>, 'see [below](#memory)', 'how queries are compared'),
-  state: open(state, 'none', 'result of `save()`, or results by tenant: see [below](#saved-state)'),
+  state: open(state, 'none', 'result of `save()`, or results by tenant: see [saved state](memory.md#saved-state)'),
 } satisfies TableOf<MemoryChoices>
 
 const limits = {
@@ -162,14 +166,14 @@ const limits = {
   batch: open(
     integer(1),
     'as many as the worker takes',
-    'queries in one run of the model: see [batches.md](batches.md)',
+    'queries in one run of the model: see [batches](../appendix/performance.md#batches)',
   ),
   pad: option(
     checkBoolean,
     false,
-    'whether sequences of tokens that differ in length share a run: see [batches.md](batches.md)',
+    'whether sequences of tokens that differ in length share a run: see [models](models.md#lengths-that-vary)',
   ),
-  tenants: option(integer(1, 10_000), 1, 'tenants, which are kept apart: see [below](#tenants)', '--tenants <n>'),
+  tenants: option(integer(1, 10_000), 1, 'tenants, which are kept apart: see [tenants](#tenants)', '--tenants <n>'),
 } satisfies TableOf<NonNullable<PredictorOptions['limits']>>
 
 const rollout = {
@@ -188,7 +192,7 @@ const rollout = {
   agreement: option(
     checkShare,
     0.95,
-    'share of a new model’s answers that must agree with the serving model’s before it takes over',
+    'share of a new model’s answers that must agree with the serving model’s',
     '--agreement <share>',
   ),
 } satisfies TableOf<NonNullable<PredictorOptions['rollout']>>
@@ -197,12 +201,12 @@ const reuse = {
   exact: option(
     checkBoolean,
     false,
-    'whether equal queries get the model’s answer to the first one: see [below](#equal-queries)',
+    'whether equal queries get the model’s answer to the first one: see [equal queries](memory.md#equal-queries)',
   ),
   maxError: open(
     number(LEAST_ERROR, MOST_ERROR),
     'none',
-    'the memory may answer queries; largest share of all answers that may be wrong: see [reuse.md](reuse.md)',
+    'the memory answers queries; largest share of all answers that may be wrong: see [reuse](../appendix/reuse.md)',
     '--max-error <share>',
   ),
   bytes: option(integer(0), 64 * 2 ** 20, 'bytes of cached queries and answers'),
@@ -225,7 +229,7 @@ export const predictorOptions = {
   workers: open(
     any<Workers>,
     'as many as are needed',
-    'number of local workers, or remote workers: see [below](#workers-elsewhere)',
+    'number of local workers, or remote workers: see [remote workers](remote.md)',
   ),
   scheme: {
     ...open(
@@ -240,21 +244,21 @@ export const predictorOptions = {
   maxWaitMs: option(checkMs, 5, 'how long a query waits for its group to fill'),
   hangMs: option(checkMs, 30_000, 'a worker that does not answer for this long is restarted'),
   hedge: switchable('on', '`false`: no query is sent twice', hedge),
-  verify: group('for workers that may lie: see [below](#workers-that-lie)', verify),
+  verify: group('for workers that may lie: see [workers that lie](guarantees.md#workers-that-lie)', verify),
   memory: switchable("on; off with policy `'retry'` and the paper’s code", '`false`: no memory', memory),
   limits: group('bounds', limits),
   right: open(
     checkRight,
     'as its outputs are read',
-    "when an answer is right: `'label'`, `'labels'`, `'equal'`, `axis`, `threshold`, `top`, `within` or `relative` (as a flag: `top:3`); of several outputs `{ outputs: { name: .. } }`: see [below](#what-counts-as-right)",
+    'when an answer is right: `label`, `labels`, `equal`, `axis`, `threshold`, `top`, `within` or `relative` (as a flag: `top:3`): see [what counts as right](models.md#what-counts-as-right)',
     '--right <what>',
   ),
   reuse: group('answers without workers', reuse),
   rollout: {
     ...open(
       (field, value) => read(rollout, field, value),
-      'it takes over when more machines have it, at once',
-      'how a new model of remote workers takes over: see [serving.md](serving.md#a-new-model)',
+      'it takes over when more machines have it',
+      'how a new model of remote workers takes over: see [a new model](serving.md#a-new-model)',
     ),
     options: rollout,
   },
@@ -262,13 +266,13 @@ export const predictorOptions = {
   layers: open(
     callback<NonNullable<PredictorOptions['layers']>>,
     'its own',
-    'returns the layers that a query goes through, given the standard ones: see [below](#layers-of-your-own)',
+    'returns the layers to use, given the standard ones: see [layers](layers.md)',
   ),
   onWarning: open(callback<(text: string) => void>, '`console.warn`', 'called once for each warning'),
   onEvent: open(
     callback<(event: PredictorEvent) => void>,
     'none',
-    'called with events of queries, workers and models: see [below](#events)',
+    'called with events of queries, workers and models: see [events](events.md)',
   ),
   testing: group('for simulations', testing),
 } satisfies TableOf<PredictorOptions>

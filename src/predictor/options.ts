@@ -69,13 +69,13 @@ export interface PredictorOptions extends Choices {
   limits?: { queries?: number; batch?: number; pad?: boolean; tenants?: number }
   /** When a recovered answer counts as right. */
   right?: Right
-  /** Answers without workers: to equal queries, and by a memory with a bounded share of errors; see docs/reference/options.md. */
+  /** Answers without workers: to equal queries, and by a memory with a bounded share of errors; see docs/reference/memory.md. */
   reuse?: { exact?: boolean; maxError?: number; bytes?: number }
   /** For the threads that it starts. */
   onnx?: Omit<ThreadOptions, 'maxPending'>
   /** How a new model of workers that join and leave takes over. */
   rollout?: { shadow?: number; canary?: number; agreement?: number }
-  /** Returns the layers to use, the outermost first, given the standard ones: see docs/reference/options.md. */
+  /** Returns the layers to use, the outermost first, given the standard ones: see docs/reference/layers.md. */
   layers?: (own: readonly Layer[]) => readonly Layer[]
   onWarning?: (text: string) => void
   /** Told what happens, in a moment and in order: see `PredictorEvent`. */

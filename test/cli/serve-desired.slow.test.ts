@@ -135,12 +135,14 @@ describe('a configuration', () => {
     }
     version('..1', { digits: own() })
     symlinkSync(join('..data', 'serve.yaml'), join(mount, 'serve.yaml'))
+    const begun = performance.now()
     served = await Served.start(['--config', join(mount, 'serve.yaml')])
+    const startMs = performance.now() - begun // as busy as the machine is
     for (const next of ['2', '3']) {
       version(`..${next}`, { digits: own(next) })
       const since = performance.now()
       await served.line(({ msg, version: loaded }) => msg === 'loaded' && loaded === next)
-      expect(performance.now() - since).toBeLessThan(2000)
+      expect(performance.now() - since).toBeLessThan(1000 + startMs)
     }
     expect(await served.stop()).toBe(0)
   })

@@ -10,6 +10,7 @@ import { LENET } from '../shared/served-process'
 import { until } from '../shared/waiting'
 import { askDigits } from './ask-digits'
 import { consumer, DIGITS, TOOLS } from './consumer'
+import { readme } from './example'
 import { start } from './page'
 
 const example = (name: string) => consumer([join('../../../examples', name)])
@@ -22,6 +23,12 @@ beforeAll(async () => {
   urls = servers.map(({ url }) => url)
 })
 afterAll(() => Promise.all(servers.map((server) => server.close())))
+
+/** What `curl` of the README prints. */
+async function expectAsInReadme(name: string, url: string): Promise<void> {
+  const reply = await fetch(new URL('/v2/models/digits', url))
+  expect(await reply.text()).toBe(readme(name).printed)
+}
 
 function change(path: string, place: RegExp, text: string): void {
   const before = readFileSync(path, 'utf8')
@@ -67,6 +74,7 @@ describe('durable-object, by wrangler dev', ranBy('workerd', workerd), () => {
       ])
       await Promise.all(servers.map(({ gateway }) => gateway.load('digits', model)))
       await until(async () => expect(await askDigits(url)).toEqual([DIGITS, DIGITS]))
+      await expectAsInReadme('durable-object', url)
     })
   })
 })
@@ -80,6 +88,7 @@ describe.each([
     const variables = { SERVERS: urls.join(), PORT: '0' }
     await asking(example('fetch-handler'), variables, [program, ...args, 'main.js'], async (url) => {
       expect(await askDigits(url)).toEqual([DIGITS, DIGITS])
+      await expectAsInReadme('fetch-handler', url)
     })
   })
 })

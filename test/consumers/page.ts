@@ -46,5 +46,5 @@ export async function start(cwd: string, command: string, ...args: string[]) {
     child.kill()
     return gone
   }
-  return { url, close }
+  return { url, pid: child.pid as number, close }
 }

@@ -106,7 +106,7 @@ async function visit() {
   seen.wrongBelow = find('#ours .wrong').textContent
   await until('the liar is out', () => stateOf('#ours', 6) === 'lied: out')
   seen.framesHidden = await framesHidden()
-  navigator.sendBeacon('/drawing')
+  await fetch('/drawing', { method: 'POST' })
   find('#sample').click()
   await until('the digit is answered', () => / after /.test(find('#said').textContent))
   seen.said = find('#said').textContent

@@ -7,10 +7,16 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readme, withoutNumbers } from '../consumers/example'
 import { PATIENCE_MS } from '../shared/waiting'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const text = fileURLToPath(new URL('text/', import.meta.url))
+/** Sections of Debian, in the order of the model's classes. */
+const SECTIONS = [
+  ...['python', 'perl', 'rust', 'devel', 'utils', 'golang', 'haskell', 'javascript', 'net', 'java', 'science', 'admin'],
+  ...['gnu-r', 'ruby', 'games', 'x11', 'text', 'sound', 'ocaml', 'graphics', 'fonts', 'php', 'lisp', 'web'],
+]
 let folder: string
 
 /** The example as a user has it, and a folder for each model as they lie on the Hub. */
@@ -31,7 +37,7 @@ beforeAll(() => {
     mkdirSync(join(model, 'onnx'), { recursive: true })
     cpSync(join(text, `${name}.onnx`), join(model, 'onnx/model.onnx'))
     for (const file of ['tokenizer.json', 'tokenizer_config.json']) cpSync(join(text, file), join(model, file))
-    const id2label = Object.fromEntries(Array.from({ length: 24 }, (_, i) => [i, `section ${i}`]))
+    const id2label = { ...SECTIONS }
     writeFileSync(join(model, 'config.json'), JSON.stringify({ model_type: 'bert', architectures: [architecture], id2label })) // biome-ignore format: one line
   }
   const main = readFileSync(join(folder, 'main.js'), 'utf8')
@@ -63,5 +69,10 @@ describe('a pipeline of transformers.js', () => {
     const labels = (all: { label: string }[][]) => all.map((best) => best.map(({ label }) => label))
     expect(labels(ours)).toEqual(labels(plain))
     expect(new Set(labels(ours).map(([best]) => best)).size).toBeGreaterThan(2)
+  })
+  it('prints what the README says', { timeout: PATIENCE_MS }, async () => {
+    const { commands, printed: said } = readme('transformers')
+    const given = await printed('main.js', ...commands[0].slice(2))
+    expect(withoutNumbers(JSON.stringify(given))).toBe(withoutNumbers(said))
   })
 })

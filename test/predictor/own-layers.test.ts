@@ -16,7 +16,7 @@ import {
 import { describe, expect, it } from 'vitest'
 import { HandWorker, query, turn } from '../shared/hand-predictor'
 
-/** As in docs/reference/options.md. */
+/** As in docs/reference/layers.md. */
 class Keeping extends Relay {
   constructor(
     caller: Caller,

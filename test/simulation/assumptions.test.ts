@@ -1,4 +1,4 @@
-/** What is guaranteed takes what docs/reference/options.md says that it takes: without it the line that leans on it is broken. */
+/** What is guaranteed takes what docs/reference/guarantees.md says that it takes: without it the line that leans on it is broken. */
 
 import { describe, expect, it } from 'vitest'
 import { violations } from './history'

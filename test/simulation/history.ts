@@ -1,6 +1,6 @@
 /**
  * A history of what was asked, answered and known, and a checker that knows nothing of the code: it says which lines of "What is
- * guaranteed" (docs/reference/options.md) a history breaks.
+ * guaranteed" (docs/reference/guarantees.md) a history breaks.
  */
 
 import { Audited } from './audited'

@@ -25,7 +25,7 @@ interface Way {
   machines?: number
 }
 
-/** As the first table of docs/appendix/latency.md. */
+/** As the first table of docs/appendix/performance.md. */
 const SLOW = { machines: 27, load: 0.6, first: 100, liar: false, runs: 20 }
 /** So few queries that even three of each are no trouble. */
 const LYING = { machines: 9, load: 0.25, first: 0, liar: true, runs: 8 }

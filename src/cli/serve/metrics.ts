@@ -1,4 +1,4 @@
-/** Prometheus metrics, at /metrics. docs/reference/serving.md explains each, and which are worth an alert. */
+/** Prometheus metrics, at /metrics. docs/reference/metrics.md explains each. */
 
 import { setImmediate } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'

@@ -31,7 +31,7 @@ export const threadOptions = {
   createWorker: open(
     (field, value) => checkFunction(field, value, 'a function that makes a worker') as () => unknown,
     'as the runtime does it',
-    'makes a thread or Web Worker: see [bundlers.md](bundlers.md)',
+    'makes a thread or Web Worker: see [bundlers](bundlers.md)',
   ),
   signal: open(checkSignal, 'none', 'when it fires, the start ends with ABORTED'),
   startMs: option(integer(1, MOST_MS), 60_000, 'time for a worker to load the model and run it once'),

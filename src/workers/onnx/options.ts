@@ -50,29 +50,29 @@ export const onnxOptions = {
   inputShapes: open(
     shapes,
     'the model’s',
-    'of inputs with dynamic dimensions (as a flag: `name=AxBxC,..`)',
+    'shapes of inputs with dynamic dimensions (as a flag: `name=AxBxC,..`)',
     '--input-shapes <shapes>',
   ),
   externalData: open(
     files,
     'beside the model',
-    'paths, URLs or bytes of weights that the model keeps in other files, by its names for them',
+    'paths, URLs or bytes of weights in other files, by their names in the model',
   ),
   runtime: open(
     words(platform.runtimes),
     "`'onnxruntime-web'`",
-    'the package that runs the model: see [below](#runtimes-of-the-model)',
+    'the package that runs the model: see [runtimes of the model](models.md#runtimes-of-the-model)',
     '--runtime <package>',
   ),
   providers: open(
     names,
     "`['wasm']`",
-    'execution providers, most wanted first; the model is refused where its answers are not the CPU’s',
+    'execution providers, in order of preference; the model is refused if its answers are not the CPU’s',
   ),
   rounding: open(
     checkShare,
     '`verify.rounding`',
-    'how far an accelerator may be off the CPU; above thirty times that it is refused',
+    'how far an accelerator may be off the CPU; beyond thirty times that it is refused',
   ),
   wasmPaths: open(
     any<NonNullable<OnnxOptions['wasmPaths']>>,

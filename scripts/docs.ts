@@ -1,0 +1,31 @@
+/** npm run docs: checks the pages, then builds the site, with the API from the docstrings and two live pages beside it, in build/site/. */
+
+import { execFileSync } from 'node:child_process'
+import { readFileSync, rmSync } from 'node:fs'
+import { build } from 'vitepress'
+import { countWords, faultsOf, LIMITS, OTHERS, PARTS } from './docs-rules'
+import { buildPage as buildFilm } from './film-page'
+import { buildPage as buildComparison } from './wasm-page'
+
+const SITE = 'build/site'
+const API = 'docs/reference/api'
+
+const text = (path: string) => readFileSync(path, 'utf8')
+const faults = [...Object.values(PARTS).flat(), ...OTHERS].flatMap((path) => faultsOf(path, text(path)))
+const wordsIn = (parts: readonly (keyof typeof PARTS)[]) =>
+  parts.flatMap((part) => PARTS[part]).reduce((sum, path) => sum + countWords(text(path)), 0)
+for (const [parts, most] of LIMITS) {
+  const words = wordsIn(parts)
+  console.log(`${parts.join(', ')}: ${words} words of ${most}`)
+  if (words > most) faults.push(`${parts.join(', ')}: expected at most ${most} words, got ${words}`)
+}
+console.log(`reference: ${wordsIn(['reference'])} words`)
+for (const fault of faults) console.error(fault)
+if (faults.length) process.exit(1)
+
+rmSync(API, { recursive: true, force: true })
+execFileSync('npx', ['typedoc', '--logLevel', 'Error'], { stdio: 'inherit' })
+await build('docs')
+await buildFilm(`${SITE}/film`)
+await buildComparison(`${SITE}/wasm`)
+console.log(`${SITE}: any static server may serve it`)
