@@ -130,8 +130,8 @@ function links(path: string, page: string): Link[] {
     })
 }
 
-/** Made when the site is built. */
-const isBuilt = (path: string) => path.startsWith('docs/reference/api/') || /^docs\/(film|wasm)\//.test(path)
+/** Whether a file is made when the site is built. */
+export const isBuilt = (path: string) => path.startsWith('docs/reference/api/') || /^docs\/(film|wasm)\//.test(path)
 
 /** Links to files and headings that are not there, as "where: what". */
 export function deadLinks(path: string, page: string): string[] {
