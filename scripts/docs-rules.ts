@@ -3,19 +3,29 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path/posix'
 
-const pagesOf = (folder: string) =>
-  readdirSync(folder)
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => join(folder, name))
-    .sort()
+/** Pages of a folder: first those named, in this order, then the others. */
+function pagesOf(folder: string, ...first: string[]): string[] {
+  const names = readdirSync(folder).filter((name) => name.endsWith('.md'))
+  const rank = (name: string) => (first.includes(name.slice(0, -3)) ? first.indexOf(name.slice(0, -3)) : first.length)
+  return names.sort((a, b) => rank(a) - rank(b) || a.localeCompare(b)).map((name) => join(folder, name))
+}
 
 /** Parts of the documentation, in the order of the site. */
 export const PARTS = {
   start: ['docs/index.md', 'docs/start.md'],
-  'how to': pagesOf('docs/how-to'),
-  'how it works': pagesOf('docs/how-it-works'),
-  reference: pagesOf('docs/reference'),
-  appendix: pagesOf('docs/appendix'),
+  'how to': pagesOf(
+    'docs/how-to',
+    'p99',
+    'triton',
+    'embeddings',
+    'answers-from-memory',
+    'liars',
+    'roll-a-model',
+    'production',
+  ),
+  'how it works': pagesOf('docs/how-it-works', 'stack', 'pool', 'memory', 'code', 'error-budget'),
+  reference: pagesOf('docs/reference', 'options', 'guarantees', 'events', 'cli', 'serving'),
+  appendix: pagesOf('docs/appendix', 'performance', 'accuracy'),
 } as const
 
 /** Words that the parts may have together. Tables count, programs do not. */

@@ -6,6 +6,9 @@ import { slug } from '../../scripts/docs-rules'
 
 export const GLOSSARY = 'reference/glossary.md'
 
+/** Terms that pages also use in their common sense: "your service", "a link to". */
+const COMMON: readonly string[] = ['service', 'link', 'window', 'trial']
+
 interface Term {
   word: string
   anchor: string
@@ -30,7 +33,8 @@ export function termsOf(glossary: string): Term[] {
 const sorted = (terms: readonly Term[]) => [...terms].sort((a, b) => b.word.length - a.word.length)
 
 export function linkGlossary(md: MarkdownRenderer): void {
-  const terms = sorted(termsOf(readFileSync(new URL(`../${GLOSSARY}`, import.meta.url), 'utf8')))
+  const all = termsOf(readFileSync(new URL(`../${GLOSSARY}`, import.meta.url), 'utf8'))
+  const terms = sorted(all.filter(({ word }) => !COMMON.includes(word)))
   md.core.ruler.push('glossary', (state) => {
     const { relativePath } = state.env as { relativePath?: string }
     if (!relativePath || relativePath === GLOSSARY || relativePath.startsWith('reference/api/')) return
