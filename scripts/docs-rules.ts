@@ -69,7 +69,9 @@ function read(page: string): string {
 }
 
 const plain = (text: string) =>
-  text.replace(/!?\[((?:[^\][]|\[[^\]]*\])*)\]\([^)]*\)/g, '$1').replace(/[*_]{1,2}(\S)/g, '$1')
+  text
+    .replace(/!?\[((?:[^\][]|\[[^\]]*\])*)\]\([^)]*\)/g, '$1')
+    .replace(/(?<![\w`])[*_]{1,2}(?=\S)|(?<=\S)[*_]{1,2}(?![\w`])/g, '')
 
 const isWord = (token: string) => /[\p{L}\p{N}]/u.test(token)
 const wordsOf = (text: string) => text.split(/[\s|]+/).filter(isWord)

@@ -53,8 +53,11 @@ export class FirstAnswers {
 
   see(answer: Float32Array): void {
     if (this.#count === FIRST_ANSWERS || !this.#open.length) return
+    const now = this.#open.map(({ output }) => seenIn(outputIn(answer, output)))
+    // An answer given again, to an equal query, is no further evidence: fifty of one length would look like embeddings.
+    for (let i = 0; i < this.#count; i++) if (this.#open.every(({ seen }, at) => isSame(seen[i], now[at]))) return
     this.#count++
-    for (const { output, seen } of this.#open) seen.push(seenIn(outputIn(answer, output)))
+    for (const [at, { seen }] of this.#open.entries()) seen.push(now[at])
     if (this.#count < FIRST_ANSWERS) return
     const against = this.against()
     if (!against) return
@@ -99,6 +102,8 @@ function refutationOf({ right }: OutputKind, all: readonly Seen[]): string | und
   if (all.length === 1 || longest - Math.min(...norms) > NORM * longest) return undefined
   return 'all answers are vectors of one length, as embeddings are'
 }
+
+const isSame = (a: Seen, b: Seen) => a.norm === b.norm && a.odds === b.odds && a.least === b.least && a.most === b.most
 
 function seenIn(values: Float32Array): Seen {
   let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]

@@ -34,6 +34,8 @@ export class Group {
   /** Set when the group is closed. */
   #scheme: Scheme | undefined
   #gram: Float64Array | undefined
+  /** Whether lies were looked for since the last answer came. */
+  #isLocated = false
 
   constructor(codec: Codec) {
     this.#codec = codec
@@ -166,6 +168,7 @@ export class Group {
     }
     if (own.answer) throw new RangeError(`row ${row.index}: expected one answer, got a second`)
     own.answer = answer
+    this.#isLocated = false
   }
 
   /** Removes all answers and verdicts, so that another survivor set can be tried on the same rows. */
@@ -194,6 +197,7 @@ export class Group {
 
   /** Finds up to `byzantine` lies among the answers, and drops them. */
   locate(): Suspect[] {
+    this.#isLocated = true
     const { core, locator } = this.#codec
     const { scheme, survivors: have } = this
     const most = Math.min(scheme.byzantine, have.length - 1)
@@ -237,8 +241,9 @@ export class Group {
     }
   }
 
-  /** Every query's answer, in order: exact ones as they came (read-only), the others recovered. Throws as `recover`. */
+  /** Every query's answer, in order: exact ones as they came (read-only), the others recovered. Lies are dropped first, unless `locate` has done so. Throws as `recover`. */
   answers(): { query: number; answer: Float32Array; exact: boolean }[] {
+    if (!this.#isLocated) this.locate()
     const recovered = new Map(this.recover().map((each) => [each.query, each]))
     return this.#numbers().map((query) => {
       const answer = this.exact(query)

@@ -39,6 +39,9 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
     const name = options.model !== undefined ? 'model' : Object.keys(own).length ? 'onnx' : undefined
     if (name) throw new TypeError(`${name}: expected none beside ready workers, which have theirs`)
   }
+  if (given.rollout && typeof workers === 'number') {
+    throw new TypeError('rollout: expected none for threads, which get a new model at once: servers can be compared')
+  }
   if (Array.isArray(workers)) {
     const ready = workers.map((worker, i) => new CheckedWorker(`workers[${i}]`, worker, settings.warn))
     checkReady(ready, needs)

@@ -177,6 +177,27 @@ describe('Codec', () => {
     expect((await Codec.create({ queries: 2, core: { prefer: 'js' } })).core.kind).toBe('js')
   })
 
+  it.each(['residual', 'vote'] as const)(
+    'answers() without locate() gave poisoned answers: %s drops the lie first',
+    (locator) => {
+      const answersOf = (lie: number, locates: boolean) => {
+        const group = new Codec(core, {
+          queries: 4,
+          byzantine: 1,
+          locator,
+          ...(locator === 'vote' && { workers: 17 }),
+        }).open()
+        for (let j = 0; j < 4; j++) group.join(row(j / 4, 1 - j / 4))
+        for (const coded of group.close())
+          group.add(coded, coded.index === lie ? row(50, 9) : row(Math.tanh(coded.data[0]), coded.data[1]))
+        if (locates) group.locate()
+        return group.answers().map(({ answer }) => [...answer])
+      }
+      expect(answersOf(5, false)).toEqual(answersOf(5, true))
+      for (const [j, [value]] of answersOf(5, false).entries()) expect(value).toBeCloseTo(Math.tanh(j / 4), 1)
+    },
+  )
+
   it('liars beyond E get through: what comes out is recorded, not promised', () => {
     const codec = new Codec(core, { queries: 4, byzantine: 1 })
     const group = codec.open()
