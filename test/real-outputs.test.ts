@@ -64,3 +64,19 @@ it('what is said names what to write', () => {
     if (doubt) expect(doubt).toMatch(/^right.*: expected .*(\{ within: x \}|'label').* got none: /)
   }
 })
+
+it('equal queries to a classifier turned off everything approximate: an answer that is given again is no evidence', () => {
+  const outputs: TensorSpec[] = [{ name: 'output', shape: [10] }]
+  const [kind] = outputKindsOf(outputs, undefined, [{ config: { labels: 10 } }])
+  const doubtOf = (answers: readonly Float32Array[]) => {
+    const first = new FirstAnswers(outputs, [{ ...kind, evidence: 'name', doubt: undefined } as typeof kind], () => {})
+    for (const answer of answers) first.see(answer)
+    return first.doubt
+  }
+  const answers = Array.from({ length: FIRST_ANSWERS }, (_, i) =>
+    Float32Array.from({ length: 10 }, (_, j) => 5 * Math.sin(i + 1 + j * j)),
+  )
+  expect(doubtOf(answers.map(() => answers[0]))).toBe(undefined)
+  const normalised = answers.map((values) => values.map((value) => value / Math.hypot(...values)))
+  expect(doubtOf(normalised)).toContain('vectors of one length')
+})
