@@ -48,11 +48,14 @@ export function sentences(comparison: Comparison): string[] {
   const { equal, coldMs } = comparison
   const beside = loadedBeside(comparison).map((ratio) => ratio.toFixed(2))
   return [
-    `${equal.toLocaleString('en')} values are equal to the bit in WASM and JavaScript.`,
-    `Cold, a parity takes ${coldMs.WASM.toFixed(1)} ms in WASM, compilation included, and ${coldMs.JavaScript.toFixed(1)} ms in JavaScript.`,
-    `approxifer chooses by size: a group of ${LOADED_SIZES.slice(0, beside.length)
+    `${equal.toLocaleString('en')} values are equal to the bit in WASM and in JavaScript.`,
+    `The first parity takes ${coldMs.WASM.toFixed(1)} ms in WASM, compilation included, and ${coldMs.JavaScript.toFixed(1)} ms in JavaScript.`,
+    `approxifer chooses WASM or JavaScript by size: compared with JavaScript alone, a group of ${LOADED_SIZES.slice(
+      0,
+      beside.length,
+    )
       .map((size) => size.toLocaleString('en'))
-      .join(', ')} values takes ${beside.join(', ')} times as long as in JavaScript.`,
+      .join(', ')} values takes ${beside.join(', ')} times as long.`,
   ]
 }
 

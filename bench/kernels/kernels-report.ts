@@ -61,57 +61,57 @@ export async function writePage(
 
   const text = `# WASM beside JavaScript
 
-Is AssemblyScript worth it? From about 100 values a row, yes; for a product of shorter rows JavaScript is faster. So the core takes WebAssembly with SIMD where that pays, and its twin in JavaScript elsewhere. Both compute the same bits.
+Is AssemblyScript worth it? From about 100 values per row, yes. For products of shorter rows JavaScript is faster. So the core uses WebAssembly (WASM) with SIMD where that pays, and elsewhere its twin in JavaScript. WASM and the twin give the same bits.
 
-\`npm run bench -- kernels\` writes this page. One script runs in each runtime, on one core of ${cpus()[0].model}. It checks results before it times them. WASM and twin must be equal to the bit, libraries equal up to rounding, or the run fails. A time is the median of nine rounds, in which the ways alternate. Versions: ${[...all].map(([name, { version }]) => `${name.replace(/ \d+$/, '')} ${version}`).join(', ')}. \`npm run wasm:page\` builds a page that runs it in your own browser.
+\`npm run bench -- kernels\` writes this page. The same script runs in each runtime, on one core of ${cpus()[0].model}. First the script checks all results: WASM and twin must be equal to the bit, libraries equal up to rounding. A time is the median of nine rounds, in which the implementations take turns. Versions: ${[...all].map(([name, { version }]) => `${name.replace(/ \d+$/, '')} ${version}`).join(', ')}. \`npm run wasm:page\` builds a page that runs the script in your own browser.
 
 ## A group of eight queries, one lost
 
-The group is encoded, and the lost answer is decoded by kriging, as by default. Columns: values of a query and of an answer. Cells: how many times as long the twin takes as WASM.
+The group is encoded, and the lost answer is decoded by kriging, the default. Columns are numbers of values per query and per answer. Each cell is the twin's time divided by WASM's time.
 
-${markdownTable(['twin / WASM', ...SIZES.map(count)], bySize)}
+${markdownTable(["twin's time / WASM's", ...SIZES.map(count)], bySize)}
 
-![how many times as fast as JavaScript WASM is, by size](wasm.svg)
+![the twin's time divided by WASM's, by size](wasm.svg)
 
 ## From which size WASM pays
 
-From this size on WASM was faster at all measured sizes, up to 1,000,000 (residuals 10,000, vote 1,000). Sizes are values of a row, of an answer (locators) or of all rows (memory).
+Each cell is the size from which on WASM was faster than the twin, up to the largest measured size. The largest size is 1,000,000 values; for residuals it is 10,000, for the vote 1,000. The size of a product is the number of values per row. To locate a liar, it is the number per answer, and for a memory the number in all rows.
 
 ${markdownTable(
   ['', ...names],
   pays.filter((cells) => !isAlways(cells)),
 )}
 
-Always, in all of these runtimes: ${pays
+In all of these runtimes WASM is always faster for: ${pays
     .filter(isAlways)
     .map(([name]) => name)
     .join('; ')}.
 
-A product copies its rows into WASM memory and its results out, which takes some microseconds. One parity uses each value once, and encoding nine times. A memory's rows stay in WASM memory; only the query is copied.
+A product copies its rows into WASM memory and its results out, which takes some microseconds. One parity uses each copied value once, the paper's code nine times. The rows of a memory stay in WASM memory, so only the query is copied.
 
 ## What a loaded core does
 
-\`loadCore\` runs calls with few multiplications in JavaScript. Cells: how many times as long the same group takes as with the twin alone, by values.
+The core that \`loadCore\` gives runs calls with few multiplications in JavaScript, and others in WASM. Each cell is this core's time for the group above, divided by the time of the twin alone. Columns are numbers of values per query and per answer.
 
 ${markdownTable(['', ...LOADED_SIZES.map(count)], loaded)}
 
-A first parity takes ${between(coldMs)} ms from the bytes of the core, compilation included. In each runtime ${count(Math.min(...each.map(({ equal }) => equal)))} results were compared to the bit.
+The first parity takes ${between(coldMs)} ms from the bytes of the core, compilation included. In each runtime ${count(Math.min(...each.map(({ equal }) => equal)))} results of WASM and the twin were compared to the bit.
 
 ## Others
 
-Encoding 8 queries of ${count(RIVAL_SIZE)} values into 9: how many times as long others take as WASM with its copies.
+Eight queries of ${count(RIVAL_SIZE)} values are encoded into nine. Each cell is an implementation's time divided by WASM's time, copies included.
 
 ${markdownTable(['', ...names], rivals)}
 
-The twin rounds after each step, as SIMD does; unrolled JavaScript rounds when it stores. The libraries compute in f64.
+The twin rounds to f32 after each step, as SIMD does. Unrolled JavaScript rounds only when it stores a result. The libraries compute in f64.
 
 ## What a whole prediction gains
 
-Microseconds in Node 20: an inference on one thread, and a query's share of its group, in JavaScript and as loaded.
+Times are in microseconds, in Node 20. An inference runs on one thread. "Code" is a query's share of the time to encode and decode its group. "Gain" is the share of the total time that the loaded core saves.
 
-${markdownTable(['model', 'inference', 'share, JavaScript', 'share, loaded', 'gain'], whole)}
+${markdownTable(['model', 'inference', 'code, twin', 'code, loaded core', 'gain'], whole)}
 
-So WASM decides nothing for such models. It does where rows are long and the model is far away: a gateway that codes photos for other machines, or a memory of thousands of rows.
+So WASM changes little for such models. WASM matters where rows are long and the model runs elsewhere: a gateway that codes photos for other machines, or a memory of thousands of rows.
 `
   writeFileSync('docs/appendix/wasm.md', text)
   writeFileSync(

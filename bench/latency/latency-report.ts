@@ -15,9 +15,26 @@ const TITLES: Record<ModelName, string> = {
 }
 const PAGE = 'docs/appendix/performance.md'
 const COLUMNS = ['', 'p50', 'p99', 'p99.9', 'machine time', 'recovered (right)', 'seeds']
+const SHIFT_COLUMNS = [
+  '',
+  'right: worst 5,000 in a row',
+  'right: first 1,000 after the change',
+  'right: first 5,000 after the change',
+  'recovered, of all after the change',
+]
 const percent = (share: number, digits = 1) => `${(100 * share).toFixed(digits)} %`
 const OURS = ['auto, S = 0', 'auto, S = 1']
 const LOADS = [0.3, 0.6, 0.8]
+
+/** Systems, as the page names them. */
+const NAMES: Record<string, string> = {
+  'auto, S = 0': 'auto',
+  'auto, S = 1': 'auto with parities',
+  'recover, S = 0': 'recover',
+  'hedge, blind': 'blind hedge',
+  'twice each': 'each query twice',
+}
+const nameOf = (system: string) => NAMES[system] ?? system
 
 type Where = Omit<Cell, 'model' | 'system'>
 const at = (trouble: Cell['trouble'], load: number, shift: Cell['shift'] = 'none'): Where => ({ trouble, load, shift })
@@ -28,9 +45,9 @@ interface Row {
   cell: Cell
 }
 
-const rival = (where: Where, system: string): Row => ({ name: system, cell: { ...where, model: ANY, system } })
+const rival = (where: Where, system: string): Row => ({ name: nameOf(system), cell: { ...where, model: ANY, system } })
 const own = (where: Where, system: string): Row[] =>
-  names.map((model) => ({ name: `${TITLES[model]}: ${system}`, cell: { ...where, model, system } }))
+  names.map((model) => ({ name: `${TITLES[model]}: ${nameOf(system)}`, cell: { ...where, model, system } }))
 
 export async function report(results: Results): Promise<void> {
   const over = (cell: Cell, of: (figures: Figures) => number) => middle(runsOf(results, cell).map(of)).median
@@ -54,18 +71,28 @@ export async function report(results: Results): Promise<void> {
   const base = (where: Where) => [rival(where, 'no redundancy'), rival(where, 'hedge')]
   const ours = (where: Where) => OURS.flatMap((system) => own(where, system))
 
-  /** A sentence for each place where the hedge is better for sure. */
+  /** A sentence for each place where the hedge is better for sure; loads at which the same systems are worse share one. */
   const hedgeWins = (places: readonly Where[]) => {
-    const all = places.flatMap((where) => {
+    const loads = new Map<string, number[]>()
+    for (const where of places) {
       const worse = ours(where).filter(({ cell }) => ratio(cell).low > 1)
-      const which = worse.length === ours(where).length ? 'every `auto`' : worse.map(({ name }) => name).join('; ')
-      return worse.length ? `**The hedge has a lower p99 than** ${which} (${where.trouble}, load ${where.load}).` : []
+      if (!worse.length) continue
+      const which =
+        worse.length === ours(where).length
+          ? 'approxifer with any of the three models'
+          : worse.map(({ name }) => name).join(' and ')
+      const key = JSON.stringify([where.trouble, which])
+      loads.set(key, [...(loads.get(key) ?? []), where.load])
+    }
+    const all = [...loads].map(([key, at]) => {
+      const [trouble, which] = JSON.parse(key)
+      return `In "${trouble}" at load ${at.join(' and ')} **the hedge has a lower p99** than ${which}.`
     })
-    return all.length ? all.join(' ') : 'The hedge has the lower p99 in none of them.'
+    return all.length ? all.join(' ') : 'The hedge has a lower p99 in none of these cases.'
   }
   const inOneLine = (where: Where) => {
     const p = ({ cell }: Row) => times(cell).slice(1, 3).join(' / ')
-    return [`${where.trouble}, ${where.load}`, ...[...base(where), ...own(where, OURS[0])].map(p)]
+    return [`${where.trouble}, load ${where.load}`, ...[...base(where), ...own(where, OURS[0])].map(p)]
   }
   const HEAD = ['p99 / p99.9, ms', 'no redundancy', 'hedge', ...names.map((name) => `auto, ${TITLES[name]}`)]
 
@@ -119,70 +146,74 @@ export async function report(results: Results): Promise<void> {
   const sections = [
     `## p99 in one minute
 
-${WORKERS} workers share one queue. Times are in ms, load is a share of the workers' capacity. In "random" 2 % of calls take ten times as long; in "wandering" two workers are five times slower for some seconds.
+${WORKERS} workers share one queue. Load is a share of their capacity. In "random" 2 % of calls take ten times as long. In "wandering" two workers at a time are five times slower for some seconds. "auto" is approxifer, with the answers of three models.
 
 ${minute}
 
 ![p99 and p99.9 of each system, at three loads](latency.svg)
 
-- **You gain** if calls are slow at random and the memory knows your queries (MNIST, Fashion). p99 is two fifths below the hedge's, with no more machine time than without redundancy.
-- **You gain little** if the memory is rarely confident (CIFAR), except under load. approxifer sends fewer hedges there, because time in the queue does not make a query late.
-- **You gain nothing at p99** if workers are slow for seconds. It helps to pass slow workers over, and every rival with the same dispatch does so.
+- **You gain** if calls are slow at random and the memory knows similar queries (MNIST, Fashion). p99 is then two fifths below the hedge's p99. Machine time is about the same as without redundancy.
+- **You gain little** if the memory is rarely confident (CIFAR), except at a load of .8. Under load approxifer sends fewer hedges than the rival, because it does not count time in the queue as lateness.
+- **You gain nothing at p99** if workers are slow for seconds. What helps is to send slow workers no queries, which all rivals in this table do as well.
 `,
     `## How latency is measured
 
-Time is simulated. Queries arrive by a Poisson process. Answer times are lognormal with a median of 10 ms and a sigma of .1. Every five seconds, "wandering" slows two other workers.
+Time is simulated. Queries arrive as a Poisson process. Answer times are lognormal with a median of 10 ms and a sigma of .1. In "wandering" two other workers become slow every five seconds.
 
-Workers give the answers of real models to their 10,000 test images. A seed is one pass over the images; the memory learns the first 1,000, which are not counted. Predictor, pool and memory are real. The clock is charged for the memory's processor time, measured first with 1,000 pairs:
+Simulated workers return the answers that a real model gave to the 10,000 images of its test set. A seed is one run over these images in random order. The memory learns the first 1,000 images, which are not counted. Predictor, pool and memory are the real code. The memory's processor time is added to the simulated time. That time was measured beforehand, with 1,000 query-answer pairs in the memory:
 
-${markdownTable(['', 'lookup', 'training, a step of the pass', 'a further step'], costs)}
+${markdownTable(['', 'a lookup', 'training: comparing an answer with the memory', 'training: each further step'], costs)}
 
-Rivals have the same arrivals, queue and dispatch:
+The rivals get the same queries as approxifer, and use its queue and dispatch. Names in the tables:
 
-- **hedge**: a query that takes longer than the running 95th percentile is also sent to another worker, for at most one query in ten. Queued duplicates are cancelled.
-- **S = 0**: no coding; the memory or a hedge answers late queries. **S = 1**: parities too, while no memory is warm.
+- **hedge**: a rival. If a query takes longer than the 95th percentile of recent ones, a second worker gets it, too. At most one query in ten is sent twice. Duplicates that still wait when the answer comes are cancelled.
+- **auto**: approxifer with policy \`auto\` and no coding. The memory or a hedge answers a late query.
+- **auto with parities**: the same policy, with coding (\`stragglers: 1\`) while the memory is not warm yet.
+- **retry**, **recover**: approxifer with these policies and no coding.
 
-A query's time starts when it was due, also if the coordinator was busy. Times are medians over seeds, ratios are medians of paired seeds. Brackets contain the median in 95 of 100 cases; with fewer than six seeds they are the range.
+A query's time starts when the query was due, even if the coordinator was busy then. Times are medians over seeds. Ratios are computed per seed; the table has their medians. Square brackets are a 95 % confidence interval of the median. With fewer than six seeds they are the lowest and highest value.
 `,
     `## Random trouble
 
-Load .6, times in ms. Machine time is per query, "right" is the share of recovered answers with the model's own label. \`npm run bench -- latency\` prints all other loads and systems.
+The load is .6, times are in ms. "Machine time" is the time of all workers per query. "Recovered" is the share of queries that the memory or the code answered. In parentheses is the share of recovered answers that have the model's own label. \`npm run bench -- latency\` prints all other loads and systems.
 
 ${markdownTable(COLUMNS, random.map(line))}
 
-The ratio of p99 to the hedge's p99, by load:
+approxifer's p99 divided by the hedge's p99, by load:
 
-${markdownTable(['', ...LOADS.map(String)], byLoad)}
+${markdownTable(['', ...LOADS.map((load) => `load ${load}`)], byLoad)}
 
 ${hedgeWins(LOADS.map((load) => at('random', load)))}
 `,
     `## Slow workers that wander
 
-Load .6. The "blind" hedge sends rows to any idle worker, fast or slow.
+The load is .6, times are in ms. The "blind hedge" sends queries to any idle worker, fast or slow.
 
 ${markdownTable(COLUMNS, wandering.map(line))}
 
-${hedgeWins([wander])} p99 is at most ${most.toFixed(2)} times the hedge's.
+${hedgeWins([wander])} approxifer's p99 is at most ${most.toFixed(2)} times the hedge's p99.
 `,
     `## Right in time
 
-The share of queries that were answered within D medians with the model's own label. For \`auto\` each D is a run of its own with \`deadlineMs: D, atDeadline: 'give'\`. With wandering workers every share is at least 99.8 %.
+The table has the share of queries that got the model's own label within 1.5, 2 or 3 times the median answer time. For \`auto\` each deadline is a separate run, with \`deadlineMs\` and \`atDeadline: 'give'\`. The rows are "random"; in "wandering" every share is at least 99.8 %.
 
-${markdownTable(['', ...DEADLINES.map((D) => `D = ${D}`)], inTime)}
+${markdownTable(['', ...DEADLINES.map((D) => `within ${D} medians`)], inTime)}
 `,
     `## Other laws
 
-**bimodal**: one answer in five takes two and a half times as long, and 2 % ten times. **pauses**: every worker pauses for 50 ms each second. **pool slow**: random trouble, and all workers are three times slower for ten seconds.
+- **bimodal**: one answer in five takes two and a half times as long, and 2 % of all take ten times as long.
+- **pauses**: every worker pauses for 50 ms once a second.
+- **pool slow**: 2 % of all calls take ten times as long, and for ten seconds all workers are three times slower.
 
 ${markdownTable(HEAD, others.map(inOneLine))}
 
-${hedgeWins(others)} More laws, without a memory: [laws](laws.md).
+${hedgeWins(others)} [Any law of answer times](laws.md) has more laws, without a memory.
 `,
     `## Streams that change
 
-What does the memory do when queries change? After half of the run the digits' model gets images of clothes (**clothes**). In **mix** nine in ten queries belong to the five classes that had one in ten before. The shares are recovered answers with the model's own label: in the worst window of 5,000 queries, and after the change.
+What does the memory do when queries change after half of the run? In **clothes** the model for digits then gets images of clothes. In **mix** five of the ten classes together get one query in ten before the change, and nine in ten after it. "Right" is the share of recovered answers that have the model's own label.
 
-${markdownTable(['', 'worst 5,000', 'next 1,000', 'next 5,000', 'recovered of all'], shifts)}
+${markdownTable(SHIFT_COLUMNS, shifts)}
 `,
   ]
   writeFileSync(

@@ -2,7 +2,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import type { TopLevelSpec } from 'vega-lite'
-import { svg, withSection } from '../shared/report'
+import { markdownTable, svg, withSection } from '../shared/report'
 
 /** Lowest and highest over models of 1 ms to 1 s. */
 type Range = readonly [least: number, most: number]
@@ -14,7 +14,7 @@ export interface Figures {
   byLaw: Range
   /** Machine time on failed queries at the worst load, as shares: deviation 1, workers that cannot be stopped. */
   failed: readonly { deadline: number; wasted: number; unavoidable: number }[]
-  /** Shares answered in time at .2 of the capacity: alone, and beside a flood of another tenant or of a lower priority. */
+  /** Shares answered in time at .2 of the capacity: alone, and beside a flood by another tenant or with a lower priority. */
   floods: readonly { deviation: number; deadline: number; alone: number; tenant: number; priority: number }[]
 }
 
@@ -28,26 +28,47 @@ export async function report(figures: Figures): Promise<void> {
 }
 
 const percent = (share: number) => (100 * Math.max(0, share)).toFixed(1)
-const joined = (values: readonly string[]) => `${values.slice(0, -1).join(', ')} and ${values.at(-1)}`
 
 function section({ byLaw, failed, floods }: Figures): string {
-  const deadlines = joined(failed.map(({ deadline }) => `${deadline}`))
   const uneven = floods.filter(({ deviation }) => deviation === 1)
   const even = floods.filter(({ deviation }) => deviation !== 1)
-  const shares = (name: 'alone' | 'tenant' | 'priority') => joined(uneven.map((flood) => percent(flood[name])))
   const leastEven = Math.min(...even.flatMap(({ tenant, priority }) => [tenant, priority]))
+  const row = <T>(name: string, all: readonly T[], of: (each: T) => number) => [
+    name,
+    ...all.map((each) => `${percent(of(each))} %`),
+  ]
+  const head = (all: readonly { deadline: number }[]) => [
+    'deadline, in services',
+    ...all.map(({ deadline }) => `${deadline}`),
+  ]
+  const failedTable = markdownTable(head(failed), [
+    row('failed queries', failed, ({ wasted }) => wasted),
+    row('unavoidable part', failed, ({ unavoidable }) => unavoidable),
+  ])
+  const floodTable = markdownTable(head(uneven), [
+    row('beside the flood', uneven, ({ tenant }) => tenant),
+    row('beside the flood, with a higher priority', uneven, ({ priority }) => priority),
+    row('alone, without the flood', uneven, ({ alone }) => alone),
+  ])
   return `## Overload
 
-How many queries does a server answer in time if more arrive than it can answer? \`npm run bench -- overload\` simulates ten workers, Poisson arrivals and lognormal service times with medians of 1 ms to 1 s. Deadlines are in mean service times ("services"). Nothing is set but the deadline.
+How many queries does a server answer in time if more arrive than it can answer? \`npm run bench -- overload\` simulates ten workers, Poisson arrivals and lognormal service times with medians of 1 ms to 1 s. "Deviation" is that of the logarithm of service times. A "service" is the mean service time. Of approxifer's options only the deadline is set.
 
 ![goodput over a clairvoyant scheduler's, by load](overload.svg)
 
-The plot compares the answers in time with those of a clairvoyant scheduler. That scheduler knows each service time, serves the newest query first, and starts none that would be late. With a deviation of 1 it skips the long queries; no real server can. The best policy that knows only the law of service times is a fairer rival: approxifer answers ${byLaw.map((ratio) => ratio.toFixed(2)).join(' to ')} times as many in all cells.
+The plot divides approxifer's answers in time by those of a clairvoyant scheduler. That scheduler knows each service time, serves the newest query first, and starts no query that would be late. At deviation 1 it skips the long queries, which no real server can do. A fairer rival is the best policy that knows only the law of service times. In all simulated cases approxifer gives ${byLaw.map((ratio) => ratio.toFixed(2)).join(' to ')} times as many answers in time as that policy.
 
-- **Machine time on failed queries**, at deviation 1, with workers that cannot be stopped: ${joined(failed.map(({ wasted }) => percent(wasted)))} % at deadlines of ${deadlines} services. Of all machine time ${joined(failed.map(({ unavoidable }) => percent(unavoidable)))} % is unavoidable, because these queries take longer than their deadline.
-- **Beside a flood** of 5 times the capacity, a tenant with .2 of the capacity gets at least ${percent(leastEven)} % of its answers in time at deviation .1. At deviation 1 it gets ${shares('tenant')} %, with a higher priority ${shares('priority')} %, and alone ${shares('alone')} %, at these three deadlines.
+At deviation 1, with workers that cannot be stopped, failed queries take these shares of machine time:
 
-The command prints every cell. How queries are refused: [serving](../reference/serving.md#overload).
+${failedTable}
+
+Part of this time is unavoidable, because some queries take longer than their deadline.
+
+A tenant uses .2 of the capacity, beside a flood of 5 times the capacity. At deviation .1 at least ${percent(leastEven)} % of the tenant's answers are in time. At deviation 1 the tenant gets these shares of its answers in time:
+
+${floodTable}
+
+The command prints every cell. [Serving](../reference/serving.md#overload) says how queries are refused.
 `
 }
 
