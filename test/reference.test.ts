@@ -15,7 +15,9 @@ function rows(options: AnyOptions, group = ''): string {
     const words = check.words?.map((word) => `\`'${word}'\``).join(', ')
     const shown = own && option.otherwise === undefined ? '' : defaultOf(option)
     const [what, where] = about.split(/: (?=see \[)/)
-    const meaning = words ? `${what}: ${words}${where ? `; ${where}` : ''}` : about
+    const meaning = words
+      ? `${what}. ${check.words?.length === 1 ? 'Value' : 'Values'}: ${words}${where ? `; ${where}` : ''}`
+      : about
     return `| \`${group}${name}\` | ${shown} | ${meaning} |\n`
   }
   return Object.entries(options)

@@ -47,13 +47,13 @@ const choices = {
   policy: open(
     words(policies),
     "`'auto'`; without a scheme `'retry'`",
-    'what a late or lost query gets',
+    'what a query gets if its answer is late or lost',
     '--policy <policy>',
   ),
   minConfidence: open(
     probability,
     '0.9; 0.98 where workers may lie',
-    'confidence from which the policy `auto` gives a recovery',
+    'least confidence of a recovery that the policy `auto` gives',
     '--min-confidence <p>',
   ),
   atDeadline: option(
@@ -72,7 +72,7 @@ const choices = {
 
 export const predictOptions = {
   deadlineMs: open(checkMs, 'the predictor’s', 'how long the query may take'),
-  signal: open(checkSignal, 'none', 'rejects the query with ABORTED when it fires'),
+  signal: open(checkSignal, 'none', 'an `AbortSignal`; when it fires, the query rejects with ABORTED'),
   priority: open(words(priorities), "`'normal'`", 'place in the queue: see [overload](serving.md#overload)'),
   tenant: open(checkString, 'none', 'the query’s tenant: see [tenants](#tenants)'),
   caller: open(
@@ -88,20 +88,25 @@ export const predictOptions = {
   traceparent: open(
     checkTraceparent,
     'none',
-    'W3C Trace Context of the caller: HTTP workers and machines get it, and `onEvent` has it',
+    'W3C Trace Context of the caller: HTTP workers and machines get it, and events contain it',
   ),
   ask: option(
     checkBoolean,
     false,
-    'whether a worker answers, even if the memory could: see [reuse](../appendix/reuse.md)',
+    '`true`: a worker answers, even if the memory could answer: see [reuse](../appendix/reuse.md)',
   ),
   ...choices,
 } satisfies TableOf<PredictOptions>
 
 const scheme = {
   queries: open(integer(1, MOST.queries), 'none', 'K: queries that are coded together', '--queries <K>'),
-  stragglers: option(integer(0, MOST.stragglers), 0, 'S: results that may be late or missing', '--stragglers <S>'),
-  byzantine: option(integer(0, MOST.byzantine), 0, 'E: results that may be lies', '--byzantine <E>'),
+  stragglers: option(
+    integer(0, MOST.stragglers),
+    0,
+    'S: results of a group that may be late or missing',
+    '--stragglers <S>',
+  ),
+  byzantine: option(integer(0, MOST.byzantine), 0, 'E: results of a group that may be lies', '--byzantine <E>'),
   workers: open(
     integer(1, MOST.workers),
     'K + S; of the paper’s code 2(K + E) + S where E > 0',
@@ -114,7 +119,7 @@ export const hedge = {
   budget: option(
     checkShare,
     0.2,
-    'largest share of all queries that are hedged when late; the predictor learns when a hedge pays',
+    'largest share of all queries that are hedged when late; the predictor measures from which age of a query a hedge pays',
   ),
 } satisfies TableOf<Exclude<PredictorOptions['hedge'], false | undefined>>
 
@@ -122,25 +127,25 @@ const verify = {
   trust: option(
     words(trusts),
     'closed',
-    "`'open'`: anybody may join, and earns trust: see [open fleets](../appendix/liars.md#open-fleets)",
+    "`'open'`: anybody may join, and workers must earn trust: see [open fleets](../appendix/liars.md#open-fleets)",
     '--trust <whom>',
   ),
   mode: option(
     words(['every', 'sampled']),
     'every',
-    'where workers may lie: each answer is proven, or a sample is audited: see [sampled](../appendix/liars.md#sampled-verification)',
+    'if workers may lie: every answer is proven, or a sample is audited: see [sampled](../appendix/liars.md#sampled-verification)',
     '--verify <which>',
   ),
   rate: open(
     shareOf,
     "0.05 with `'sampled'`",
-    'share of each worker’s queries that a trusted worker answers as well',
+    'share of each worker’s queries that a trusted worker answers too',
     '--verify-rate <share>',
   ),
   integrity: open(
     checkShare,
     "0.95; 0.999 with trust `'open'`",
-    'confidence from which the memory may confirm an answer; 1: every answer is proven. In an open fleet: the share of right answers',
+    'least confidence with which the memory may confirm an answer; 1: every answer is proven. In an open fleet: the share of right answers',
     '--integrity <p>',
   ),
   audit: open(checkShare, '0.01; 0 without hedges', 'share of queries that go to several workers, to find liars'),
@@ -152,35 +157,44 @@ const verify = {
 } satisfies TableOf<NonNullable<PredictorOptions['verify']>>
 
 const memory = {
-  bytes: open(integer(0), '64 MiB', 'largest size of the memory in bytes; 0: a `state` only has the workers’ records'),
+  bytes: open(
+    integer(0),
+    '64 MiB',
+    'largest size of the memory in bytes; with 0 the saved state contains only the workers’ records',
+  ),
   features: open(
     any<NonNullable<MemoryChoices['features']>>,
     'see [memory](memory.md#features)',
     'how queries are compared',
   ),
-  state: open(state, 'none', 'result of `save()`, or results by tenant: see [saved state](memory.md#saved-state)'),
+  state: open(state, 'none', 'result of `save()`, or one result per tenant: see [saved state](memory.md#saved-state)'),
 } satisfies TableOf<MemoryChoices>
 
 const limits = {
-  queries: option(integer(1), 1000, 'queries in flight; more are refused: OVERLOADED (HTTP 429)', '--max-queries <n>'),
+  queries: option(
+    integer(1),
+    1000,
+    'most queries in flight; further queries are refused with OVERLOADED (HTTP 429)',
+    '--max-queries <n>',
+  ),
   batch: open(
     integer(1),
     'as many as the worker takes',
-    'queries in one run of the model: see [batches](../appendix/performance.md#batches)',
+    'most queries in one run of the model: see [batches](../appendix/performance.md#batches)',
   ),
   pad: option(
     checkBoolean,
     false,
-    'whether sequences of tokens that differ in length share a run: see [models](models.md#lengths-that-vary)',
+    '`true`: token sequences of different lengths may share a run of the model: see [models](models.md#lengths-that-vary)',
   ),
-  tenants: option(integer(1, 10_000), 1, 'tenants, which are kept apart: see [tenants](#tenants)', '--tenants <n>'),
+  tenants: option(integer(1, 10_000), 1, 'most tenants that are kept apart: see [tenants](#tenants)', '--tenants <n>'),
 } satisfies TableOf<NonNullable<PredictorOptions['limits']>>
 
 const rollout = {
   shadow: option(
     checkShare,
     0,
-    'share of the queries that a new model answers for comparison only',
+    'share of the queries that a new model answers only for comparison',
     '--shadow <share>',
   ),
   canary: option(
@@ -192,7 +206,7 @@ const rollout = {
   agreement: option(
     checkShare,
     0.95,
-    'share of a new model’s answers that must agree with the serving model’s',
+    'share of a new model’s answers that must agree with the serving model’s answers',
     '--agreement <share>',
   ),
 } satisfies TableOf<NonNullable<PredictorOptions['rollout']>>
@@ -201,15 +215,15 @@ const reuse = {
   exact: option(
     checkBoolean,
     false,
-    'whether equal queries get the model’s answer to the first one: see [equal queries](memory.md#equal-queries)',
+    '`true`: later equal queries get the model’s answer to the first of them: see [equal queries](memory.md#equal-queries)',
   ),
   maxError: open(
     number(LEAST_ERROR, MOST_ERROR),
     'none',
-    'the memory answers queries; largest share of all answers that may be wrong: see [reuse](../appendix/reuse.md)',
+    'lets the memory answer queries; largest share of all answers that may be wrong: see [reuse](../appendix/reuse.md)',
     '--max-error <share>',
   ),
-  bytes: option(integer(0), 64 * 2 ** 20, 'bytes of cached queries and answers'),
+  bytes: option(integer(0), 64 * 2 ** 20, 'largest size of the cached queries and answers in bytes'),
 } satisfies TableOf<NonNullable<PredictorOptions['reuse']>>
 
 const testing = {
@@ -244,20 +258,23 @@ export const predictorOptions = {
   maxWaitMs: option(checkMs, 5, 'how long a query waits for its group to fill'),
   hangMs: option(checkMs, 30_000, 'a worker that does not answer for this long is restarted'),
   hedge: switchable('on', '`false`: no query is sent twice', hedge),
-  verify: group('for workers that may lie: see [workers that lie](guarantees.md#workers-that-lie)', verify),
+  verify: group(
+    'how answers are verified if workers may lie: see [workers that lie](guarantees.md#workers-that-lie)',
+    verify,
+  ),
   memory: switchable("on; off with policy `'retry'` and the paper’s code", '`false`: no memory', memory),
-  limits: group('bounds', limits),
+  limits: group('limits of queries, batches and tenants', limits),
   right: open(
     checkRight,
-    'as its outputs are read',
+    'depends on the outputs',
     'when an answer is right: `label`, `labels`, `equal`, `axis`, `threshold`, `top`, `within` or `relative` (as a flag: `top:3`): see [what counts as right](models.md#what-counts-as-right)',
     '--right <what>',
   ),
-  reuse: group('answers without workers', reuse),
+  reuse: group('answers that need no worker', reuse),
   rollout: {
     ...open(
       (field, value) => read(rollout, field, value),
-      'it takes over when more machines have it',
+      'the new model takes over when more machines have it',
       'how a new model of remote workers takes over: see [a new model](serving.md#a-new-model)',
     ),
     options: rollout,
@@ -265,8 +282,8 @@ export const predictorOptions = {
   onnx: group('for local workers', threadOptions),
   layers: open(
     callback<NonNullable<PredictorOptions['layers']>>,
-    'its own',
-    'returns the layers to use, given the standard ones: see [layers](layers.md)',
+    'the standard layers',
+    'a function that gets the standard layers and returns the layers to use: see [layers](layers.md)',
   ),
   onWarning: open(callback<(text: string) => void>, '`console.warn`', 'called once for each warning'),
   onEvent: open(

@@ -28,7 +28,7 @@ const lies = (schedule: Schedule, identities: readonly string[]): Schedule => ({
 const assumptions: Assumption[] = [
   {
     assumed: 'no worker lies where `byzantine` is 0',
-    line: 'exact is the model’s own answer',
+    line: 'an `exact` answer is the model’s own answer',
     concerns: (schedule) => isLocal(schedule) && !liarsOf(schedule),
     without: (schedule) => lies(schedule, [schedule.machines[0].identity]),
   },

@@ -80,25 +80,26 @@ export class Exchanges {
     const refused = typeof served === 'string' ? UNSERVED[served] : undefined
     if (kind === 'nonsense') {
       if ((status < 400 || status > 415) && status !== refused)
-        this.breaks(at, 'an invalid request gets a 4xx', `${who}: ${status}`)
+        this.breaks(at, 'an invalid request gets a status 4xx', `${who}: ${status}`)
     } else if (typeof served === 'string') {
       if (status !== refused) this.breaks(at, 'a model that is unloaded is not served', `${who}: ${status}`)
     } else {
       const known = kind === 'stopped' || why === 'cut' ? STOPPED : RIGHT
       const isRight = known.includes(status) || (status === 500 && why === 'query')
-      if (!isRight) this.breaks(at, 'a status says what it means', `${who}: ${status}`)
+      if (!isRight) this.breaks(at, 'a response has the status of its cause', `${who}: ${status}`)
       if (version !== undefined && version !== served.version)
         this.breaks(at, 'a request is answered by the model that was served when it came', `${who}: ${version}`)
-      if (why === 'closed' && !isClosed) this.breaks(at, 'no query ends by a load or an unload', who)
-      if (status === 200 && at > closedAt) this.breaks(at, 'a closed gateway answers no more', who)
+      if (why === 'closed' && !isClosed) this.breaks(at, 'no query fails because a model is loaded or unloaded', who)
+      if (status === 200 && at > closedAt) this.breaks(at, 'a closed gateway answers no more requests', who)
       if (at > endedAt)
-        this.breaks(at, 'an unload ends after all of its requests', `${who}, after ${endedAt.toFixed(3)}`)
+        this.breaks(at, 'an unload ends after all requests to its model', `${who}, after ${endedAt.toFixed(3)}`)
     }
   }
 
   #unloaded({ at, unload, running }: Of<'unloaded'>): void {
     for (const asked of this.#unloading.get(unload) ?? []) if (!asked.isTold) asked.endedAt = at
-    if (running) this.breaks(at, 'nothing is left', `${running} calls of a model that was unloaded`)
+    if (running)
+      this.breaks(at, 'no timer and no call is left at the end', `${running} calls of a model that was unloaded`)
   }
 
   over(at: number): void {

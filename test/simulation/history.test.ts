@@ -59,7 +59,7 @@ const twice = (more: object, told: object = {}): Entry[] => [
   asked(2, 9, { like: 1, tenant: 'a', ...more }),
 ]
 const reused = (more = {}) => answered(2, 9, { reused: true, told: '1,2', ...more })
-const EQUAL = 'a reused answer is that of an equal query'
+const EQUAL = 'a reused answer is the answer to an equal query'
 
 /** Some are audited of `a`, who lies; then it is convicted. */
 const wrong = (query: number, at = query): Entry[] => {
@@ -78,12 +78,22 @@ const sampled = { byzantine: 0, sampled: { rate: 1 } }
 const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   ['every promise settles', [...proven, asked(2, 7), over(200, { ended: 2 })]],
   ['every promise settles once', [...proven, answered(1, 7)]],
-  ['a deadline holds', [asked(1, 0), { at: 101, what: 'failed', query: 1, code: 'DEADLINE' }]],
-  ['DEADLINE comes at the deadline', [asked(1, 0), { at: 50, what: 'failed', query: 1, code: 'DEADLINE' }]],
-  ['an abort ends a query at once', [asked(1, 0), { at: 5, what: 'left', query: 1 }, { at: 9, what: 'failed', query: 1, code: 'ABORTED' }]], // biome-ignore format: one line
-  ['only a caller that left gets ABORTED', [asked(1, 0), { at: 9, what: 'failed', query: 1, code: 'ABORTED' }]],
-  ['exact is the model’s own answer', [...proven.slice(0, -1), answered(1, 6, { off: 0.02 })]],
-  ['exact is the model’s own answer', [...proven.slice(0, -1), answered(1, 6, { off: 1e-9 })], { byzantine: 0 }],
+  ['a query ends by its deadline', [asked(1, 0), { at: 101, what: 'failed', query: 1, code: 'DEADLINE' }]],
+  [
+    'the error DEADLINE comes at the deadline, not before',
+    [asked(1, 0), { at: 50, what: 'failed', query: 1, code: 'DEADLINE' }],
+  ],
+  ['an abort ends its query at once', [asked(1, 0), { at: 5, what: 'left', query: 1 }, { at: 9, what: 'failed', query: 1, code: 'ABORTED' }]], // biome-ignore format: one line
+  [
+    'only a caller that aborted its query gets ABORTED',
+    [asked(1, 0), { at: 9, what: 'failed', query: 1, code: 'ABORTED' }],
+  ],
+  ['an `exact` answer is the model’s own answer', [...proven.slice(0, -1), answered(1, 6, { off: 0.02 })]],
+  [
+    'an `exact` answer is the model’s own answer',
+    [...proven.slice(0, -1), answered(1, 6, { off: 1e-9 })],
+    { byzantine: 0 },
+  ],
   [
     'only sampled verification gives audited answers',
     [asked(1, 0), given(1, 0, 'a'), answered(1, 6, audited)],
@@ -91,44 +101,50 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   ],
   ['an audited answer is one worker’s', [asked(1, 0), given(1, 0, 'a'), answered(1, 6, { ...audited, confidence: 1 })], { byzantine: 0, sampled: { rate: 1 } }], // biome-ignore format: one line
   ['an ejected worker’s answers are not given', [asked(1, 0), given(1, 0, 'a'), replied(1, 1, 'a', true), { at: 2, what: 'verdict', identity: 'a', kind: 'ejected' }, answered(1, 6, audited)], { byzantine: 0, sampled: { rate: 1 } }], // biome-ignore format: one line
-  ['an answer has a status', [...proven.slice(0, -1), answered(1, 6, { status: 'sure' })]],
+  ['every answer has a status', [...proven.slice(0, -1), answered(1, 6, { status: 'sure' })]],
   ['an exact answer is proven by E + 1 workers', [...proven.slice(0, -2), answered(1, 6)]],
   ['an exact answer is proven by E + 1 workers', [asked(1, 0), given(1, 0, 'a'), replied(1, 5, 'a', true), replied(1, 5, 'b', true), answered(1, 6)]], // biome-ignore format: one line
   ['no honest worker is ejected', [...proven, { at: 7, what: 'verdict', identity: 'a', kind: 'ejected' }]],
-  ['an ejected worker is not believed', [replied(9, 0, 'a', true), { at: 1, what: 'verdict', identity: 'a', kind: 'ejected' }, ...proven.map((entry) => ({ ...entry, at: entry.at + 2 }))]], // biome-ignore format: one line
-  ['policy retry gives no recovery', [asked(1, 0, { policy: 'retry' }), answered(1, 6, { status: 'recovered', workers: [] })]], // biome-ignore format: one line
-  ['policy auto gives only confident recoveries', [asked(1, 0, { policy: 'auto' }), answered(1, 6, { status: 'recovered', workers: [], confidence: 0.97 })]], // biome-ignore format: one line
-  ['OVERLOADED beyond the limit, or behind others before the deadline', [asked(1, 0), { at: 0, what: 'failed', query: 1, code: 'OVERLOADED' }]], // biome-ignore format: one line
-  ['OVERLOADED beyond the limit, or behind others before the deadline', [asked(1, 0), asked(2, 0), { at: 101, what: 'failed', query: 1, code: 'OVERLOADED' }]], // biome-ignore format: one line
+  ['an ejected worker’s answer proves nothing', [replied(9, 0, 'a', true), { at: 1, what: 'verdict', identity: 'a', kind: 'ejected' }, ...proven.map((entry) => ({ ...entry, at: entry.at + 2 }))]], // biome-ignore format: one line
+  ['the policy retry gives no recovery', [asked(1, 0, { policy: 'retry' }), answered(1, 6, { status: 'recovered', workers: [] })]], // biome-ignore format: one line
+  ['the policy auto gives only confident recoveries', [asked(1, 0, { policy: 'auto' }), answered(1, 6, { status: 'recovered', workers: [], confidence: 0.97 })]], // biome-ignore format: one line
+  ['a query gets OVERLOADED only beyond the limit, or behind others and before its deadline', [asked(1, 0), { at: 0, what: 'failed', query: 1, code: 'OVERLOADED' }]], // biome-ignore format: one line
+  ['a query gets OVERLOADED only beyond the limit, or behind others and before its deadline', [asked(1, 0), asked(2, 0), { at: 101, what: 'failed', query: 1, code: 'OVERLOADED' }]], // biome-ignore format: one line
   ['every query is answered while at most S workers are in trouble', [asked(1, 0), asked(2, 0), { at: 0, what: 'failed', query: 1, code: 'OVERLOADED' }], { answersIn: 50 }], // biome-ignore format: one line
   ['queries in flight stay within the limit', [asked(1, 0), asked(2, 0), asked(3, 0), answered(3, 6, { status: 'recovered', workers: [] })]], // biome-ignore format: one line
   ['a worker gets no more calls than its slots', [asked(1, 0), { ...given(1, 0, 'a'), fits: false } as Entry]],
   ['a hung worker is restarted', [asked(1, 0), given(1, 0, 'a'), { at: 52, what: 'hung', worker: 'a', ms: 52, restarts: true }]], // biome-ignore format: one line
   ['a worker that left gets no calls', [asked(1, 0), { at: 1, what: 'leaves', worker: 'a' }, given(1, 2, 'a')]],
   ['without faults every query is answered', [asked(1, 0, { lively: true }), { at: 9, what: 'failed', query: 1, code: 'WORKER' }]], // biome-ignore format: one line
-  ['hedges keep to their budget', [...proven, { at: 7, what: 'hedges', sent: 11 }]],
-  ['stats add up', [...proven, over(200, { ended: 2 })]],
-  ['nothing is left', [...proven, over(200, { timers: 1 })]],
-  ['an invalid request gets a 4xx', [sent('nonsense'), told(500)]],
-  ['an invalid request gets a 4xx', [sent('nonsense'), told(429)]],
-  ['a status says what it means', [sent('good'), told(400)]],
-  ['a status says what it means', [sent('stopped'), told(200)]],
+  ['hedges stay within their budget', [...proven, { at: 7, what: 'hedges', sent: 11 }]],
+  ['the counts of stats() add up', [...proven, over(200, { ended: 2 })]],
+  ['no timer and no call is left at the end', [...proven, over(200, { timers: 1 })]],
+  ['an invalid request gets a status 4xx', [sent('nonsense'), told(500)]],
+  ['an invalid request gets a status 4xx', [sent('nonsense'), told(429)]],
+  ['a response has the status of its cause', [sent('good'), told(400)]],
+  ['a response has the status of its cause', [sent('stopped'), told(200)]],
   ['every request has one response', [...proven, sent('good'), over(200)]],
   ['every request has one response', [sent('good'), told(200), told(200)]],
   [UNLOADED, [loads('unloads'), sent('good'), told(200)]],
   [UNLOADED, [loads('unloads'), loads('loads'), sent('good'), told(404)]],
   [UNLOADED, [loads('unloads'), loads('loaded')]],
   ['a request is answered by the model that was served when it came', [sent('good'), loads('loaded'), { ...told(200), version: '2' } as Entry]], // biome-ignore format: one line
-  ['no query ends by a load or an unload', [sent('good'), loads('unloads'), { ...told(503), why: 'closed' } as Entry]],
-  ['an unload ends after all of its requests', [sent('good'), loads('unloads'), loads('unloaded'), told(200)]],
-  ['a closed gateway answers no more', [sent('good'), loads('closes'), loads('closed'), told(200)]],
-  ['nothing is left', [loads('unloads'), { ...loads('unloaded'), running: 1 } as Entry]],
+  [
+    'no query fails because a model is loaded or unloaded',
+    [sent('good'), loads('unloads'), { ...told(503), why: 'closed' } as Entry],
+  ],
+  ['an unload ends after all requests to its model', [sent('good'), loads('unloads'), loads('unloaded'), told(200)]],
+  ['a closed gateway answers no more requests', [sent('good'), loads('closes'), loads('closed'), told(200)]],
+  ['no timer and no call is left at the end', [loads('unloads'), { ...loads('unloaded'), running: 1 } as Entry]],
   ['an ejected worker stays ejected', [{ ...loads('loaded'), forgotten: ['a'] } as Entry]],
-  ['errors are what they say', [asked(1, 0), { at: 9, what: 'failed', query: 1, code: 'the reply is for another' }]],
-  ['a model that was replaced answers no more', [...proven.slice(0, -1), answered(1, 6, { model: 1 }), asked(2, 7), answered(2, 8)]], // biome-ignore format: one line
-  ['a torn state is refused, with a warning', [restart({ state: 'torn' })]],
+  [
+    'an error has one of the codes for callers',
+    [asked(1, 0), { at: 9, what: 'failed', query: 1, code: 'the reply is for another' }],
+  ],
+  ['a model that was replaced gives no more answers', [...proven.slice(0, -1), answered(1, 6, { model: 1 }), asked(2, 7), answered(2, 8)]], // biome-ignore format: one line
+  ['a damaged saved state is refused, with a warning', [restart({ state: 'torn' })]],
   ['an ejected worker stays ejected', [restart({ ejected: ['a'], forgotten: ['a'] })]],
-  ['a healthy worker is not missing', [{ at: 7, what: 'missing', worker: 'a' }]],
+  ['a healthy worker does not go missing', [{ at: 7, what: 'missing', worker: 'a' }]],
   [EQUAL, [...twice({ like: 2 }), reused()]],
   [EQUAL, [...twice({ tenant: 'b' }), reused()]],
   [EQUAL, [...twice({}), reused({ told: '1,3' })]],
@@ -148,7 +164,7 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
     sampled,
   ],
   [
-    'a refused model does not serve',
+    'a refused model does not take over',
     [
       { at: 1, what: 'fares', model: 'new', state: 'refused' },
       { at: 2, what: 'fares', model: 'new', state: 'serving' },
@@ -160,7 +176,7 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
     { kills: 2 },
   ],
   [
-    'retryMs is the time until the queue is done',
+    'retryMs is the time until the queue is empty',
     [asked(1, 0), asked(2, 0), { at: 0, what: 'failed', query: 2, code: 'OVERLOADED', retryMs: 101 }],
   ],
   [
@@ -172,7 +188,7 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
     'few checked answers are wrong',
     [...Array.from({ length: 9 }, (_, i) => [asked(i, i), answered(i, i, { status: 'checked', confidence: 0.98, label: i < 3 })]).flat(), over(200)], // biome-ignore format: one line
   ],
-  ['each query and each attempt has one end', [...proven, over(200, { unended: 1 })]],
+  ['each query and each attempt has one end event', [...proven, over(200, { unended: 1 })]],
 ]
 
 it.each(forged)('a forged history breaks "%s"', (line, entries, more = {}) => {

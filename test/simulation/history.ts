@@ -138,7 +138,7 @@ class Checker {
         this.#audits.renews()
         return this.#reused.renews()
       case 'missing':
-        return this.#breaks(entry.at, 'a healthy worker is not missing', entry.worker)
+        return this.#breaks(entry.at, 'a healthy worker does not go missing', entry.worker)
       case 'fares':
         return this.#fares(entry)
       case 'restart':
@@ -210,9 +210,9 @@ class Checker {
     if (!asking) return undefined
     if (asking.ended !== undefined) this.#breaks(at, 'every promise settles once', `query ${query} ends again`)
     const { overtimeMs = 0 } = this.#promised
-    if (this.#isLate(at - overtimeMs, asking.dueAt)) this.#breaks(at, 'a deadline holds', `query ${query} was due at ${asking.dueAt.toFixed(3)}`) // biome-ignore format: one line
+    if (this.#isLate(at - overtimeMs, asking.dueAt)) this.#breaks(at, 'a query ends by its deadline', `query ${query} was due at ${asking.dueAt.toFixed(3)}`) // biome-ignore format: one line
     if (asking.leftAt !== undefined && this.#isLate(at, asking.leftAt)) {
-      this.#breaks(at, 'an abort ends a query at once', `query ${query} was left at ${asking.leftAt.toFixed(3)}`)
+      this.#breaks(at, 'an abort ends its query at once', `query ${query} was left at ${asking.leftAt.toFixed(3)}`)
     }
     asking.ended = at
     this.#open--
@@ -246,12 +246,13 @@ class Checker {
     if (!asking) return
     this.#isIn(at, query, asking)
     const { byzantine, rounding, minConfidence, preset, maxError = 0, open } = this.#promised
-    if (asking.leftAt !== undefined) this.#breaks(at, 'an abort ends a query', `query ${query} was left, and answered`)
-    if (!STATUSES.has(status)) this.#breaks(at, 'an answer has a status', `query ${query}: ${status}`)
+    if (asking.leftAt !== undefined)
+      this.#breaks(at, 'an abort ends its query', `query ${query} was left, and answered`)
+    if (!STATUSES.has(status)) this.#breaks(at, 'every answer has a status', `query ${query}: ${status}`)
     if (open)
       this.#strangers.answered(entry, this.#identities.get(workers[0]) as string, { ...open, rounding, queries: this.#queries.size }) // biome-ignore format: one line
     else if (status === 'exact' && off > (byzantine ? rounding : 0)) {
-      this.#breaks(at, 'exact is the model’s own answer', `query ${query} is off by ${off}`)
+      this.#breaks(at, 'an `exact` answer is the model’s own answer', `query ${query} is off by ${off}`)
     }
     if (status === 'exact' && !this.#promised.isRolled) this.#isNew(at, query, asking, model)
     if (status === 'exact' && byzantine && !preset && !entry.reused) this.#proven(at, query, asking)
@@ -267,7 +268,7 @@ class Checker {
       const identity = this.#identities.get(worker)
       if (identity === undefined) this.#breaks(at, 'every answer comes from workers', `${worker} never had a query`)
       if (status === 'exact' && identity !== undefined && byzantine && this.#isEjected(identity, at)) {
-        this.#breaks(at, 'an ejected worker is not believed', `query ${query} is answered by ${worker}`)
+        this.#breaks(at, 'an ejected worker’s answer proves nothing', `query ${query} is answered by ${worker}`)
       }
     }
     if (status === 'exact' && !label && off === 0) this.#breaks(at, 'the history', `query ${query} contradicts itself`)
@@ -277,7 +278,7 @@ class Checker {
   #unasked(at: number, query: number, isRight: boolean): void {
     const { maxError = 0, ledgers = 1 } = this.#promised
     this.#wrong += Number(!isRight)
-    if (!maxError) this.#breaks(at, 'the memory answers only where that is allowed', `query ${query} is`)
+    if (!maxError) this.#breaks(at, 'the memory answers only if that is allowed', `query ${query} is`)
     const [first, answers] = [FIRST_BUDGET / maxError, this.#queries.size]
     const spans = Math.ceil(Math.log2(answers / first + 1))
     const allowed = FIRST_BUDGET * (2 ** Math.max(1, spans) - 1)
@@ -288,7 +289,11 @@ class Checker {
   #isNew(at: number, query: number, asking: Asking, model: number): void {
     if (model > this.#newest.model) this.#newest = { model, at }
     else if (model < this.#newest.model && asking.at > this.#newest.at + TICK)
-      this.#breaks(at, 'a model that was replaced answers no more', `query ${query} has an answer of model ${model}`)
+      this.#breaks(
+        at,
+        'a model that was replaced gives no more answers',
+        `query ${query} has an answer of model ${model}`,
+      )
   }
 
   /** An answer that was given at that moment is heard of after the verdict. */
@@ -313,13 +318,13 @@ class Checker {
     confidence: number | undefined,
     least: number,
   ): void {
-    if (policy === 'retry') this.#breaks(at, 'policy retry gives no recovery', `query ${query} is`)
+    if (policy === 'retry') this.#breaks(at, 'the policy retry gives no recovery', `query ${query} is`)
     const isSure =
       (confidence ?? 0) >= least || policy === 'recover' || (gives && at >= dueAt - TICK - (this.#promised.turnMs ?? 0))
     if (!isSure)
       this.#breaks(
         at,
-        'policy auto gives only confident recoveries',
+        'the policy auto gives only confident recoveries',
         `query ${query} has a confidence of ${confidence}`,
       )
   }
@@ -349,15 +354,19 @@ class Checker {
     }
     const { slackMs, turnMs = 0, overtimeMs = 0 } = this.#promised
     if (code === 'DEADLINE' && at < asking.dueAt - TIMER_MS * (slackMs ? 2 : 1) - turnMs)
-      this.#breaks(at, 'DEADLINE comes at the deadline', `query ${query}, ${(asking.dueAt - at).toFixed(3)} ms before`)
+      this.#breaks(
+        at,
+        'the error DEADLINE comes at the deadline, not before',
+        `query ${query}, ${(asking.dueAt - at).toFixed(3)} ms before`,
+      )
     if (code === 'ABORTED' && asking.leftAt === undefined)
-      this.#breaks(at, 'only a caller that left gets ABORTED', `query ${query}`)
+      this.#breaks(at, 'only a caller that aborted its query gets ABORTED', `query ${query}`)
     const isAlone = open < 2 && !asking.isBehind && asking.dueAt - asking.at > this.#promised.hangMs
     if (code === 'OVERLOADED' && !isBeyond && (isAlone || this.#isLate(at - turnMs - overtimeMs, asking.dueAt))) {
-      this.#breaks(at, 'OVERLOADED beyond the limit, or behind others before the deadline', `query ${query}, with ${open - 1} others`) // biome-ignore format: one line
+      this.#breaks(at, 'a query gets OVERLOADED only beyond the limit, or behind others and before its deadline', `query ${query}, with ${open - 1} others`) // biome-ignore format: one line
     }
     if (code === 'PROTOCOL' || code === 'MODEL' || !/^[A-Z]+$/.test(code))
-      this.#breaks(at, 'errors are what they say', `query ${query}: ${code}`)
+      this.#breaks(at, 'an error has one of the codes for callers', `query ${query}: ${code}`)
   }
 
   #verdict({ at, identity, kind }: Entry & { what: 'verdict' }): void {
@@ -374,12 +383,13 @@ class Checker {
   #fares({ at, model, state }: Entry & { what: 'fares' }): void {
     if (state === 'refused') this.#refused.add(model)
     if (state === 'gone') this.#refused.delete(model)
-    if (state === 'serving' && this.#refused.has(model)) this.#breaks(at, 'a refused model does not serve', model)
+    if (state === 'serving' && this.#refused.has(model)) this.#breaks(at, 'a refused model does not take over', model)
   }
 
   /** Who was ejected when it was saved is ejected still. */
   #restart({ at, state, isRefused, ejected, forgotten }: Entry & { what: 'restart' }): void {
-    if (state === 'torn' && !isRefused) this.#breaks(at, 'a torn state is refused, with a warning', 'it was taken')
+    if (state === 'torn' && !isRefused)
+      this.#breaks(at, 'a damaged saved state is refused, with a warning', 'it was taken')
     this.#stayEjected({ at, forgotten })
     this.#ejected.clear()
     this.#reused.renews()
@@ -393,7 +403,7 @@ class Checker {
   #hedges({ at, sent }: Entry & { what: 'hedges' }): void {
     const { burst, share } = this.#promised.hedges
     const most = share ? burst + share * this.#queries.size : 0
-    if (sent > most + TICK) this.#breaks(at, 'hedges keep to their budget', `${sent} of ${most}`)
+    if (sent > most + TICK) this.#breaks(at, 'hedges stay within their budget', `${sent} of ${most}`)
   }
 
   #over({ at, ended, timers, running, unended }: Entry & { what: 'over' }): void {
@@ -406,9 +416,9 @@ class Checker {
     const { wrong, expected, answers, isTooWrong } = this.#checked
     if (isTooWrong) this.#breaks(at, 'few checked answers are wrong', `${wrong} of ${answers}, promised ${expected.toFixed(2)}`) // biome-ignore format: one line
     if (ended !== undefined && ended !== this.#queries.size)
-      this.#breaks(at, 'stats add up', `${ended} of ${this.#queries.size} queries`)
-    if (timers) this.#breaks(at, 'nothing is left', `${timers} timers`)
-    if (running) this.#breaks(at, 'nothing is left', `${running} calls`)
-    if (unended) this.#breaks(at, 'each query and each attempt has one end', `${unended} are not`)
+      this.#breaks(at, 'the counts of stats() add up', `${ended} of ${this.#queries.size} queries`)
+    if (timers) this.#breaks(at, 'no timer and no call is left at the end', `${timers} timers`)
+    if (running) this.#breaks(at, 'no timer and no call is left at the end', `${running} calls`)
+    if (unended) this.#breaks(at, 'each query and each attempt has one end event', `${unended} are not`)
   }
 }

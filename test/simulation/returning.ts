@@ -36,7 +36,7 @@ export class Returning {
     if (retryMs === undefined) return
     if (!isCrowded) this.#refused.set(query, this.#asked)
     if (!(retryMs >= 0 && retryMs <= this.#longestMs + this.tick))
-      this.breaks(at, 'retryMs is the time until the queue is done', `query ${query}: ${retryMs} ms`)
+      this.breaks(at, 'retryMs is the time until the queue is empty', `query ${query}: ${retryMs} ms`)
   }
 
   over(at: number): void {

@@ -52,7 +52,7 @@ export class Reused {
     const isAudited = isRemembered && status === 'exact' && this.#failed.has(key)
     const isOfNew = isCompared && status === 'exact' && (this.#times.get(key) ?? 0) > 1
     if (!isAudited && !isOfNew && !sources.some(isOf))
-      this.breaks(at, 'a reused answer is that of an equal query', `query ${query} (${key}), ${status}: ${told}`)
+      this.breaks(at, 'a reused answer is the answer to an equal query', `query ${query} (${key}), ${status}: ${told}`)
   }
 
   failed(query: number): void {

@@ -16,20 +16,20 @@ export const serverOptions = {
   adminPort: open(
     integer(0, 65_535),
     'none',
-    'separate port for operators: health, /metrics (without a token), /events; these two are then not on --port',
+    'separate port for operators: health, /metrics (without a token), /events; /metrics and /events are then not on --port',
     '--admin-port <n>',
   ),
   maxConnections: option(
     integer(1, 100_000),
     1024,
-    'most connections; beyond, idle ones are closed',
+    'most open connections; beyond that, idle connections are closed',
     '--max-connections <n>',
   ),
-  maxBody: option(number(0.001, 2047), 64, 'largest body, uncompressed', '--max-body <MiB>'),
+  maxBody: option(number(0.001, 2047), 64, 'largest body of a request, after decompression', '--max-body <MiB>'),
   maxBodies: open(
     number(0.001, 1_000_000),
     '4 times --max-body',
-    'all bodies together; beyond: 429',
+    'most bytes of all requests’ bodies together; further requests get 429',
     '--max-bodies <MiB>',
   ),
   headerTimeout: option(number(0.1, 3600), 10, 'time to receive a request’s headers', '--header-timeout <s>'),
@@ -44,7 +44,7 @@ export const serverOptions = {
   tlsClientCa: open(
     text,
     '',
-    'authorities, PEM: clients need a certificate from one of them, or a token',
+    'certificate authorities, PEM: clients need a certificate from one of them, or a token',
     '--tls-client-ca <file>',
   ),
   ready: option(
@@ -57,11 +57,16 @@ export const serverOptions = {
   drainDelay: option(
     number(0, 3600),
     0,
-    'time from "not ready" until connections are refused, after SIGTERM',
+    'time after SIGTERM from reporting "not ready" until connections are refused',
     '--drain-delay <s>',
   ),
-  state: open(text, 'nowhere', 'where models save what they learned', '--state <folder>'),
-  saveEvery: option(number(1, 86_400), 60, 'time between two saves while queries go on', '--save-every <s>'),
+  state: open(text, 'nowhere', 'folder where models save what they learned', '--state <folder>'),
+  saveEvery: option(
+    number(1, 86_400),
+    60,
+    'time between two saves of the state while queries arrive',
+    '--save-every <s>',
+  ),
   log: option(words(logLevels), 'info', 'least level of the log lines', '--log <level>'),
 }
 

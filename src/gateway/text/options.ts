@@ -28,7 +28,7 @@ export const textOptions = {
   files: open(
     files,
     '`model`’s folder',
-    'the folder of `tokenizer.json`, or its files’ contents',
+    'the folder of `tokenizer.json`, or the contents of its files by name',
     '--text-files <folder>',
   ),
   tokenizer: open(tokenizer, 'made of `tokenizer.json`', 'a `Tokenizer` of `@huggingface/tokenizers`'),
@@ -38,18 +38,22 @@ export const textOptions = {
     'how token vectors become a text’s vector',
     '--pooling <how>',
   ),
-  normalize: open(checkBoolean, 'as the files say, else of pooled ones', 'whether vectors have length 1'),
-  maxTokens: open(integer(8), 'as the files say, else 512', 'maximum tokens of a text', '--max-tokens <n>'),
+  normalize: open(
+    checkBoolean,
+    'as the files say, else true for pooled vectors',
+    '`true`: a text’s vector is scaled to length 1',
+  ),
+  maxTokens: open(integer(8), 'as the files say, else 512', 'most tokens that a text may have', '--max-tokens <n>'),
   longTexts: option(
     words(['refuse', 'truncate']),
     'refuse',
-    'what happens to longer texts, unless the request says otherwise',
+    'what happens to texts with more tokens, unless the request says otherwise',
     '--long-texts <what>',
   ),
   dimensions: option(
     checkBoolean,
     false,
-    'whether requests may ask for only the first values of a vector (Matryoshka)',
+    '`true`: requests may ask for only the first values of a vector (Matryoshka embeddings)',
   ),
 } satisfies TableOf<TextOptions>
 

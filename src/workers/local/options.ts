@@ -31,9 +31,9 @@ export const threadOptions = {
   createWorker: open(
     (field, value) => checkFunction(field, value, 'a function that makes a worker') as () => unknown,
     'as the runtime does it',
-    'makes a thread or Web Worker: see [bundlers](bundlers.md)',
+    'a function that makes a thread or Web Worker: see [bundlers](bundlers.md)',
   ),
-  signal: open(checkSignal, 'none', 'when it fires, the start ends with ABORTED'),
+  signal: open(checkSignal, 'none', 'an `AbortSignal`; when it fires, the start ends with ABORTED'),
   startMs: option(integer(1, MOST_MS), 60_000, 'time for a worker to load the model and run it once'),
 } satisfies TableOf<Omit<ThreadOptions, 'maxPending'>>
 

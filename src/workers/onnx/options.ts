@@ -56,7 +56,7 @@ export const onnxOptions = {
   externalData: open(
     files,
     'beside the model',
-    'paths, URLs or bytes of weights in other files, by their names in the model',
+    'weights in other files: for each file name in the model its path, URL or bytes',
   ),
   runtime: open(
     words(platform.runtimes),
@@ -67,17 +67,17 @@ export const onnxOptions = {
   providers: open(
     names,
     "`['wasm']`",
-    'execution providers, in order of preference; the model is refused if its answers are not the CPU’s',
+    'execution providers, in order of preference; the model is refused if a provider’s answers differ from the CPU’s',
   ),
   rounding: open(
     checkShare,
     '`verify.rounding`',
-    'how far an accelerator may be off the CPU; beyond thirty times that it is refused',
+    'how far an accelerator’s values may differ from the CPU’s; beyond thirty times this the accelerator is refused',
   ),
   wasmPaths: open(
     any<NonNullable<OnnxOptions['wasmPaths']>>,
-    'beside it',
-    'where onnxruntime-web’s files are: URL of their folder, or `{ mjs, wasm }`: URLs of either or both',
+    'beside onnxruntime-web',
+    'location of onnxruntime-web’s files: URL of their folder, or `{ mjs, wasm }` with URLs of one or both files',
   ),
 } satisfies TableOf<OnnxOptions>
 
