@@ -186,7 +186,7 @@ function sentenceOf() {
     execFileSync('npm', ['pack', '--dry-run', '--ignore-scripts', '--json'], { encoding: 'utf8', stdio: 'pipe' }),
   )
   const [unpacked, packed] = [unpackedSize, size].map((bytes) => (bytes / 1e6).toFixed(1))
-  return `The package takes ${unpacked} MB (${packed} as it is fetched), and nothing is installed beside it.`
+  return `The package takes ${unpacked} MB (${packed} MB to download), and nothing is installed beside it.`
 }
 
 /** What the page says where one of these is to stand. */
