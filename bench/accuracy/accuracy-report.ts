@@ -96,47 +96,47 @@ export async function report(results: Results): Promise<void> {
 
   const text = `# Accuracy
 
-How often a label is right when answers are missing, or when workers lie.
+This page shows how often a label is right when workers' answers are missing, or when workers lie.
 
-\`npm run data && npm run bench -- accuracy\` writes this page, and prints every cell with its interval.
+\`npm run data && npm run bench -- accuracy\` writes this page, and prints every table cell with its 95 % interval.
 
-A cell has ${GROUPS.toLocaleString('en')} random groups (ResNet-8 ${FEWER_GROUPS.toLocaleString('en')}) of the first 1,000 test images, seed ${SEED}. With a memory all 10,000 images are used: the memory learns the first ones in random order, and groups come from the rest. In each group of K queries, S random results out of N are missing.
-All figures are in %. Square brackets have 95 % intervals over distinct queries and groups.
+Each cell has ${GROUPS.toLocaleString('en')} random groups (ResNet-8: ${FEWER_GROUPS.toLocaleString('en')} groups) of the first 1,000 test images, with seed ${SEED}. Cells with a memory use all 10,000 images in random order: the memory learns the first ones, and groups are drawn from the others. A group has K queries and N workers; the results of S random workers are missing.
+All figures are in %. Square brackets contain 95 % intervals over distinct queries and groups.
 
-- **alone**: the model itself, every answer on time.
-- **all**: accuracy over the K queries of a group. **lost only**: over the queries whose own answer is missing.
-- **guessing**: no code; a missing answer is a guess, on the same groups and losses.
-- **agree**: the label is the model's own, right or wrong.
-- **sure**: a confidence of at least ${MIN_CONFIDENCE}. The policy \`auto\` gives these answers, and retries the other queries.
+- **alone**: the accuracy of the model itself, with every answer on time.
+- **all**: the accuracy over all K queries of a group. **lost only**: the accuracy over the queries whose own answer is missing.
+- **guessing**: the accuracy without a code. A random label replaces each missing answer; groups and losses are the same.
+- **agree**: the share of labels that equal the model's own label, whether that is right or wrong.
+- **sure**: a confidence of at least ${MIN_CONFIDENCE}. The policy \`auto\` returns such answers, and retries the other queries.
 
 ## In one minute
 
-Eight queries on nine workers, one result missing: 1.13 times the machines, where replication takes 2 times. Every recovered answer counts here, sure or not.
+Eight queries run on nine workers, and one result is missing. This takes 1.13 times the machines of no redundancy; replication takes 2 times. Every recovered answer counts in this table, sure or not.
 
-${markdownTable(['model (alone)', 'paper’s code', 'guessing', 'parity', 'parity, similar queries', 'memory of 1000', 'nothing missing: paper’s, ours'], minute)}
+${markdownTable(['model (alone)', 'paper’s code', 'guessing', 'parity', 'parity, similar queries', 'memory of 1000', 'nothing missing: paper’s code, ours'], minute)}
 
-A parity is little better than a guess; a memory is close to the model. "Similar queries" are groups that were chosen by likeness out of 128 queries.
+A parity is little better than guessing; a memory is nearly as accurate as the model. For "similar queries", groups of queries that resemble each other were chosen out of 128 queries.
 
 ![accuracy over all queries, by K, S and scheme](accuracy.svg)
 
 ## What answers a lost query
 
-K = 8, S = 1, lost queries only. A memory has earlier queries and the model's own answers, no labels. "alone" has no redundancy: K workers, no parity.
+The table has the accuracy over lost queries only, for K = 8 and S = 1. A memory contains earlier queries and the model's own answers to them, but no true labels. "Memory alone" has no redundancy: K workers run K queries, without a parity.
 
 ${markdownTable(['', ...names.map((name) => TITLES[name])], lost.table)}
 
-A parity beside a memory (policy \`recover\`) changes the memory's accuracy by less than a point.
+A parity in addition to a memory (policy \`recover\`) changes the memory's accuracy by less than one point.
 
 ![accuracy over lost queries, by what answers them](lost.svg)
 
 ## The paper's tables
 
-A cell has the accuracy over all queries: printed in the paper (ResNet-18); the paper's scheme on our models; ours. The models differ, so compare the second figure with the third.
-Rows with E have E liars of kind gauss:10, K = 12, N = 2(K + E) - 1 as in the authors' scripts, and 1,000 groups. There "ours" is the paper's code with the \`residual\` locator.
+A cell has three accuracies over all queries: that printed in the paper (ResNet-18); the paper's scheme on our models; our scheme on our models. The paper's model differs from ours, so compare the second figure with the third.
+In rows with E, E workers of a group lie: they add noise to their answers (gauss:10). These rows have K = 12, N = 2(K + E) - 1 as in the authors' scripts, and 1,000 groups. In these rows our scheme is the paper's code with the \`residual\` locator.
 
 ${markdownTable(['K, S', 'MNIST', 'Fashion-MNIST', 'CIFAR-10'], PRINTED.map(inPaper))}
 
-Share of liars that each locator finds, MNIST, Fashion-MNIST, CIFAR-10:
+The next table has the share of liars that each locator finds, for MNIST, Fashion-MNIST and CIFAR-10.
 
 ${markdownTable(['', 'the paper’s vote', '`residual`'], found)}
 
@@ -146,13 +146,13 @@ ${paperSection(results)}
 
 ## Decoders
 
-K = 8, S = 1; MNIST, Fashion-MNIST, CIFAR-10. The paper's code approximates every answer, so that both columns are equal.
+All rows have K = 8 and S = 1; a cell has the accuracies for MNIST, Fashion-MNIST and CIFAR-10. The paper's code (\`berrut\`) approximates every answer, so "all" equals "lost only" in its rows.
 
 ${markdownTable(['code', 'decoder', 'all', 'lost only'], decoded)}
 
 ## Confidence
 
-Confidence is learned without labels. A parity's comes from late answers to the first 300 of ${CALIBRATION_GROUPS.toLocaleString('en')} groups (ResNet-8 a quarter of that). A memory's comes from its predictions of queries before it learned them. The other groups are the test; the calibration error has 10 bins of equal mass.
+Confidence is fitted without true labels. For parities it is fitted to late answers of the first 300 of ${CALIBRATION_GROUPS.toLocaleString('en')} groups (for ResNet-8 a quarter of the groups). For a memory it is fitted to predictions of queries that were not yet learned. All figures come from the other groups. The calibration error has 10 bins with equally many answers.
 
 ${markdownTable(['model', 'recovered from', 'agree', 'calibration error', 'sure', 'agree when sure'], calibration)}
 
@@ -160,7 +160,7 @@ ${markdownTable(['model', 'recovered from', 'agree', 'calibration error', 'sure'
 
 ## Data of other kinds
 
-\`npm run bench -- domains\`: a memory alone learns the first queries. Up to 3,000 later queries are recovered, and graded by their late answers; medians of three orders. "explained" is the share of the answers' variance that recoveries explain.
+\`npm run bench -- domains\`: a memory, without parities, learns the first queries of a data set. Up to 3,000 later queries are recovered, and each recovery is compared with the model's late answer. Figures are medians over three random orders. "Explained" is the share of the answers' variance that the recoveries explain.
 
 ${markdownTable(domainHead, Object.entries(results.domains ?? {}).map(domainRow))}
 
@@ -168,7 +168,7 @@ ${changesSection(results.changes ?? [])}
 
 ## Images of another kind
 
-The memory of the MNIST model has learned digits. Then 5,000 recoveries are of Fashion-MNIST images, which the model was not trained for. A memory should rarely be sure of them until it has learned some.
+The memory of the MNIST model has learned digits. Then it recovers answers to 5,000 Fashion-MNIST images, for which the model was not trained. The memory should rarely be sure of such images until it has learned some of them.
 
 ${markdownTable(['memory', 'agree', 'mean confidence', 'sure', 'agree when sure'], shifted)}
 `

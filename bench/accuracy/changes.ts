@@ -268,11 +268,11 @@ function changedRow(row: Changed): string[] {
 
 /** Kinds of changes, as their names begin: a row of the page has the worst of a kind, for each set. */
 const kinds: Record<string, string> = {
-  'new class': `a new class, ${CHOICES.length} choices`,
-  'new mix': `95 % of one class, then all alike, ${CHOICES.length} choices`,
-  'classes 0 to 4': `classes 0 to 4 become 5 to 9 over ${COMPLETE.toLocaleString('en')} queries`,
-  dimming: `images lose ${100 * (1 - DARKEST)} % of their light over ${COMPLETE.toLocaleString('en')} queries`,
-  'digits to clothes': 'digits to clothes (MNIST)',
+  'new class': `a new class appears; ${CHOICES.length} choices`,
+  'new mix': `95 % of one class, then all classes equally often; ${CHOICES.length} choices`,
+  'classes 0 to 4': `classes 5 to 9 gradually replace 0 to 4 over ${COMPLETE.toLocaleString('en')} queries`,
+  dimming: `images gradually lose ${100 * (1 - DARKEST)} % of their brightness over ${COMPLETE.toLocaleString('en')} queries`,
+  'digits to clothes': 'images of digits, then of clothes (MNIST)',
 }
 
 /** The section of docs/appendix/accuracy.md. */
@@ -296,11 +296,11 @@ export function changesSection(rows: readonly Changed[]): string {
       each(back),
     ]
   })
-  const head = ['', `sure but wrong of the first ${FIRST}, at most`, `of the first ${FIRST_SURE} sure ones agree, at least`, 'back after'] // biome-ignore format: one line
+  const head = ['', `sure but wrong recoveries among the first ${FIRST}, at most`, `share of the first ${FIRST_SURE} sure recoveries that agree, at least`, 'back after, queries'] // biome-ignore format: one line
   return `## Streams that change
 
-\`npm run bench -- changes\` prints each change by itself. The stream has ${BEFORE} queries before its change and ${AFTER.toLocaleString('en')} after it. Each query is recovered before it is learned; seven of eight answers arrive and are learned.
-"Back after" is the number of queries until ${WINDOW} in a row are as often sure as ${100 * BACK} % of a memory that saw the new distribution from the start. Cells have MNIST; Fashion-MNIST; CIFAR-10.
+\`npm run bench -- changes\` prints a row for each change. A stream has ${BEFORE} queries before its change and ${AFTER.toLocaleString('en')} queries after it. The memory predicts each answer before it learns it. Seven of eight answers arrive and are learned; the eighth is lost.
+"Back after" is the number of queries after the change until the share of sure recoveries, over ${WINDOW} queries, is back. It is back at ${100 * BACK} % of the share of a memory that saw the new distribution from the start. A cell has MNIST; Fashion-MNIST; CIFAR-10.
 
 ${markdownTable(head, table)}`
 }

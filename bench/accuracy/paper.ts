@@ -98,20 +98,20 @@ export function paperSection(results: Results): string {
   const [networks, noise] = tablesOf(results, percent)
   return `## Other networks, other noise
 
-\`npm run bench -- paper\` measures these cells, and prints their intervals. The paper has five more networks on CIFAR-10; here each set of images has one network.
-Columns with S = 1 have K = 10. The paper does not say E for its networks with liars, nor K and E for its noise. Columns with E = ${LIARS} have K = 12, N = 2(K + E) - 1, 1,000 groups, and noise of sigma 10 (gauss:10).
+\`npm run bench -- paper\` measures the cells of this section, and prints their 95 % intervals. The paper has five more networks on CIFAR-10; here each set of images has one network.
+Columns with S = 1 have one missing result, and K = 10. Columns with E = ${LIARS} have two liars, K = 12, N = 2(K + E) - 1, 1,000 groups, and noise of sigma 10 (gauss:10). The paper does not name E for its networks with liars, nor K and E for its strengths of noise.
 
 ${networks}
 
-The liars' noise has the strength sigma; "printed" is ResNet-18, "-" is not measured or not printed. "lies given" are lies with a wrong label that a predictor with \`byzantine: ${LIARS}\` would give as \`checked\` (integrity ${INTEGRITY}). That predictor decodes nothing: it compares ${LIARS + 1} workers' answers, or one answer with its memory.
+In the next table sigma is the strength of the liars' noise. "Printed" is the accuracy of ResNet-18 in the paper. "-" marks a figure that was not measured or not printed. The last column counts lies with a wrong label that a predictor with \`byzantine: ${LIARS}\` would return as \`checked\` (integrity ${INTEGRITY}). This predictor decodes nothing: it compares the answers of ${LIARS + 1} workers, or one worker's answer with its memory's prediction.
 
 ${noise}
 
-At sigma 1 the lies are as small as the code's own errors. Either locator finds one liar in eight or nine, and what \`residual\` drops instead costs more than what the vote drops.
+At sigma 1 the lies are as small as the errors of the code. The vote and \`residual\` each find only one liar in eight or nine. Instead of the other liars they drop honest answers; those that \`residual\` drops cost more accuracy.
 
-Printed figures contradict each other in places. The plot of S = 1, 2, 3 at K = 8 has the bars of K = 12 at S = 1. Fashion-MNIST alone has 97 in one plot and 93 in another. At sigma 10 Fashion-MNIST has 77.2 in the plot over sigma, and 79 to 82 in the plot over E.
+Some figures in the paper contradict each other. At S = 1, the plot for K = 8 has the bars of K = 12. The model alone on Fashion-MNIST has 97 % in one plot, and 93 % in another. On Fashion-MNIST with sigma 10 the accuracy is 77.2 % in the plot over sigma, and 79 to 82 % in the plot over E.
 
-Not measured: CIFAR-100 and the top five of ImageNet, for which there is no trained model here, and the paper's run on AWS.`
+CIFAR-100 and the top five of ImageNet were not measured: there is no trained model for them here. The paper's run on AWS was not repeated.`
 }
 
 export default async function paper(_json: boolean, only: string[] = []): Promise<void> {

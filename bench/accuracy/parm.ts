@@ -220,14 +220,14 @@ export function parmSection(rows: readonly ParmRow[]): string {
   }
   return `## ParM
 
-ParM sends the sum of K queries to a *parity model*, which is trained so that its answer is the sum of the K answers. A lost answer is that sum less the other K - 1 answers. ParM takes one more worker, and one parity model per K.
-\`models/parity/\` has parity models of our LeNets for K = 2, 4, 8, of the same architecture. [models/README.md](https://github.com/approxifer/approxifer/blob/main/models/README.md) says how they were trained. ResNet-8 has none; for ResNet-18 on CIFAR-10 the paper prints 25.4, 20.4 and 19.2 at K = 8, 10, 12.
+ParM sends the sum of K queries to a *parity model*, which is trained so that its answer is the sum of the K answers. A lost answer is the parity model's answer less the other K - 1 answers. ParM needs one additional worker, and a different parity model for each K.
+\`models/parity/\` contains parity models for our LeNets, with the LeNets' architecture, for K = 2, 4 and 8. [models/README.md](https://github.com/approxifer/approxifer/blob/main/models/README.md) says how the parity models were trained. There is no parity model for ResNet-8. For ParM with ResNet-18 on CIFAR-10 the paper prints accuracies of 25.4, 20.4 and 19.2 % at K = 8, 10 and 12.
 
-\`npm run bench -- parm\` prints all intervals (within ±1 point), and the other ways at K = 10 and 12. It cuts the 10,000 test images into groups in ${PARTITIONS} random partitions. Each query of a group is lost in turn. A memory learns the first 1,000 images of a partition and recovers the next ${RECALLED.toLocaleString('en')}. The table has lost queries only; "-" is not printed.
+\`npm run bench -- parm\` prints all 95 % intervals (within ±1 point), and also ParM's sum and our parity at K = 10 and 12. The bench cuts the 10,000 test images into groups in ${PARTITIONS} random partitions. Each query of a group is lost in turn. A memory learns the first 1,000 images of a partition and recovers the next ${RECALLED.toLocaleString('en')}. The table has the accuracy over lost queries only. "-" marks a figure that the paper does not print.
 
 ${tableOf(rows, ({ accuracy }) => percent(accuracy), TRAINED)}
 
-A trained parity model is better than our parity; a memory, which needs no training, is better than both. Over all eight queries, one of them lost, trained ParM has ${ofEight('mnist-lenet')} (MNIST) and ${ofEight('fashion-lenet')} (Fashion-MNIST) right.`
+A trained parity model recovers more labels than our parity. A memory needs no training, and recovers more labels than either parity. With one of eight queries lost, trained ParM has ${ofEight('mnist-lenet')} % (MNIST) and ${ofEight('fashion-lenet')} % (Fashion-MNIST) of all eight labels right.`
 }
 
 export default async function parm(_json: boolean, only: string[] = []): Promise<void> {

@@ -80,16 +80,16 @@ export async function report({ runs, passing, neighbours }: Results): Promise<vo
   const queries = sum(all.map((run) => run?.queries ?? 0))
   const text = `# Workers that lie
 
-How soon a liar is found, what passes until then, and what it costs if nobody lies.
+This page shows how soon a lying worker is found, what passes until then, and what verification costs if nobody lies.
 
 \`npm run data && npm run bench -- liars\` writes this page up to [Sampled verification](#sampled-verification), and prints every cell of its runs.
 
-The bench runs the real predictor, memory and pool in simulated time. Workers give the answers of real models to their 10,000 test images. An answer takes about 10 ms, 2 % of the answers take ten times as long, and one call in a thousand fails. Every second worker has another runtime.
-By default one worker of nine lies (\`byzantine: 1\`), \`verify.integrity\` is .9, and the memory begins with 1,000 answers. A cell has at most ${Math.max(...Object.values(runs).map((each) => each.length))} seeds. Honest workers ejected: ${framed} in ${all.length} runs and ${queries.toLocaleString('en')} queries.
+The bench runs the real predictor, memory and pool in simulated time. Workers give the answers of real models to 10,000 test images. An answer takes about 10 ms, 2 % of the answers take ten times as long, and one call in a thousand fails. Every second worker rounds like another runtime.
+By default one worker of nine lies (\`byzantine: 1\`), \`verify.integrity\` is .9, and the memory begins with 1,000 answers. A cell is measured with at most ${Math.max(...Object.values(runs).map((each) => each.length))} seeds. In all ${all.length} runs with ${queries.toLocaleString('en')} queries, ${framed} honest workers were ejected.
 
 ## In one minute
 
-27 workers, 2,000 queries. *Swaps*: the two largest values of each answer. A cell has: additional inferences per query; p50 / p99 in ms; share of answers whose label is not the model's own.
+The pool has 27 workers and gets 2,000 queries. "One swaps": one worker swaps the two largest values of its answers. A cell has: additional inferences per query; p50 / p99 in ms; share of answers whose label is not the model's own.
 
 ${markdownTable(
   ['', ...heads],
@@ -99,37 +99,37 @@ ${markdownTable(
   ],
 )}
 
-The wrong labels of *verified* are recovered answers to late queries. The paper's scheme approximates every answer, and waits for all but S of its rows, so its p99 is that of slow workers.
+All wrong labels of *verified* are recovered answers to late queries. The paper's scheme approximates every answer. It waits for all but S of its coded queries, so its p99 is that of slow workers.
 
 ![additional inferences per query, nobody lies](liars.svg)
 
 ## How long until it is ejected
 
-Number of a worker's lies before it is ejected: median, 99th percentile.
+A cell has the number of a worker's lies before it is ejected: median, 99th percentile.
 
 ${markdownTable(
   ['', ...heads],
   kinds.map(([name, cell]) => [name, ...each({ ...cell, brief: true }, until)]),
 )}
 
-gauss:100, flip, runner-up and replay are found as soon as swap. *scaled*: values times .9, with the right label. *straddle*: an error of a thousandth of the answers' standard deviation, near the tolerance of the comparison. Straddling proves nothing and does no harm.
+Liars of the kinds gauss:100, flip, runner-up and replay are found as soon as those of the kind swap. *Scaled* answers have all values times .9, and the right label. *Straddle* answers have an error of a thousandth of the answers' standard deviation, near the tolerance of the comparison. Such an error is no proof of a lie, and does no harm.
 
-Wrong labels among exact, checked and recovered answers:
+The next table counts wrong labels among \`exact\`, \`checked\` and \`recovered\` answers, in this order.
 
 ${markdownTable(
   ['', ...heads],
   [
     ['nobody lies, 20,000 queries', ...each({ liars: 0, queries: 20_000 }, wrong)],
-    ['one swaps values, until its ejection and after', ...each({ attack: 'swap', queries: 3000 }, wrong)],
-    ['an oracle', ...each({ attack: 'oracle', queries: 6000 }, wrong)],
+    ['one worker swaps values, before and after its ejection', ...each({ attack: 'swap', queries: 3000 }, wrong)],
+    ['one worker is an oracle', ...each({ attack: 'oracle', queries: 6000 }, wrong)],
   ],
 )}
 
-An *oracle* knows the memory: it gives the memory's wrong label where the memory is confident and wrong, and does not answer other queries. At its first missing answer the pool passes it over, as any worker that hangs.
+An *oracle* is a liar that knows the memory's predictions. It gives the memory's label where the memory is confident and wrong, and does not answer other queries. After the oracle's first missing answer the pool sends it no queries, as with any worker that hangs.
 
 ## What an honest pool pays
 
-Additional inferences per query, audits and hedges included.
+A cell has the additional inferences per query, including audits and hedges.
 
 ${markdownTable(
   ['', ...heads],
@@ -144,7 +144,7 @@ ${markdownTable(
       ...extra({ ...honest, options: { verify: { integrity: 0.9 }, scheme: scheme(liars) } }),
     ]),
     ...[0, 4000].map((memory) => [
-      `integrity .9, memory of ${memory.toLocaleString('en')} at first`,
+      `integrity .9, memory of ${memory.toLocaleString('en')} answers at first`,
       ...extra({ ...honest, memory }),
     ]),
   ],
@@ -152,7 +152,7 @@ ${markdownTable(
 
 ## What would pass
 
-Lies with a wrong label that a memory of 1,000 pairs would confirm if the liar were never ejected, at integrity ${SHOWN.join(' and ')}. \`npx approxifer evaluate MODEL.onnx --byzantine 1\` measures it on your model. Lies of kind gauss:100 and flip hardly ever pass.
+A cell counts lies with a wrong label that a memory of 1,000 pairs would confirm if the liar were never ejected. The first count is at integrity ${SHOWN.join('; the second at ')}. \`npx approxifer evaluate MODEL.onnx --byzantine 1\` counts such lies on your model. Lies of the kinds gauss:100 and flip hardly ever pass.
 
 ${markdownTable(
   ['', ...heads],
@@ -167,15 +167,15 @@ ${markdownTable(
 
 ## What a neighbour’s queries do
 
-Callers with different \`tenant\`s do not influence each other's memory. Within one tenant, a hostile caller here sends five crafted queries for each of a victim's, 10,000 in all. A cell has: share of the victim's recoveries that are confident; how many of these are wrong; calibration error.
+Callers with different \`tenant\`s do not influence each other's memory. Here a hostile caller has the victim's tenant, and sends five crafted queries for each query of the victim, 10,000 in all. A cell has: share of the victim's recoveries that are confident; number of confident ones that are wrong; calibration error.
 
 ${markdownTable(
   ['', ...heads],
   CRAFTS.filter((craft) => craft !== 'grey').map((craft) => [
     {
       none: 'no hostile caller',
-      border: 'the victim’s images, moved just over the border to another label',
-      outliers: 'the victim’s images, values 1,000 times too large',
+      border: 'the victim’s images, changed just enough to get another label',
+      outliers: 'the victim’s images, with values 1,000 times too large',
     }[craft],
     ...names.map((model) => {
       const measured = neighbours[`${model} ${craft}`]
@@ -185,7 +185,7 @@ ${markdownTable(
   ]),
 )}
 
-Crafted queries mostly make the memory less often confident; one grey image changes little. Beside values 1,000 times too large, some of the few confident recoveries are wrong. Give callers that do not trust each other tenants of their own (\`limits.tenants\`).
+Crafted queries mostly make the memory less often confident. One grey image changes little. If crafted values are 1,000 times too large, some of the victim's few confident recoveries are wrong. Give different tenants to callers that do not trust each other (\`limits.tenants\`).
 
 ${byHand}`
   const values = names.flatMap((model) =>
