@@ -10,7 +10,7 @@ const programs = (page: string, language: string) =>
   fences(read(`docs/how-to/${page}.md`)).flatMap((each) => (each.language === language ? each.code : []))
 
 it('durable-object.md shows examples/durable-object and examples/fetch-handler', () => {
-  const [object, handler] = programs('durable-object', 'js')
+  const [object, , handler] = programs('durable-object', 'js') // the second is the last line with a token
   expect(object).toBe(read('examples/durable-object/main.js'))
   expect(programs('durable-object', 'toml')).toEqual([read('examples/durable-object/wrangler.toml')])
   expect(handler).toBe(read('examples/fetch-handler/main.js').replace(/^(\/\/.*\n)+/, ''))
