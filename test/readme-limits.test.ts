@@ -38,7 +38,7 @@ it('says in its first 25 lines what it is, for whom and not, its number, and wha
 })
 
 it('names its number as docs/appendix/performance.md does', () => {
-  const p99 = figures('performance.md', /^\| random, 0\.6 \|(.*)\|$/m)
+  const p99 = figures('performance.md', /^\| random, load 0\.6 \|(.*)\|$/m)
   const [nothing, hedge, ours] = p99.map((ms) => Number(ms).toFixed(0))
   expect(flowing).toContain(`no redundancy ${nothing} ms, hedged requests ${hedge} ms, approxifer ${ours} ms`)
 })
