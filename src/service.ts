@@ -10,7 +10,7 @@
  * 4. `done` is called once, last: no attempt runs any more, and the payload may be freed. A layer settles before it drops its other calls,
  *    since a drop may cause `done` at once.
  * 5. Payloads and answers are read-only: the user of `predict` gets a copy.
- * 6. The layer `limit` ends a call at its deadline. Calls that a layer makes after it has settled must be ended by that layer.
+ * 6. The layer `limit` ends a call at its deadline. A layer that makes a call after it settled its own call must end that call itself.
  */
 
 import { append, NONE } from './base/arrays'

@@ -132,7 +132,7 @@ A parity in addition to a memory (policy \`recover\`) changes the memory's accur
 ## The paper's tables
 
 A cell has three accuracies over all queries: that printed in the paper (ResNet-18); the paper's scheme on our models; our scheme on our models. The paper's model differs from ours, so compare the second figure with the third.
-In rows with E, E workers of a group lie: they add noise to their answers (gauss:10). These rows have K = 12, N = 2(K + E) - 1 as in the authors' scripts, and 1,000 groups. In these rows our scheme is the paper's code with the \`residual\` locator.
+In rows with E, E workers of a group lie: they add noise to their answers (gauss:10). These rows have K = 12, N = 2(K + E) - 1 as in the authors' scripts, and 1,000 groups. In these rows our scheme encodes as the paper does, and locates liars with the \`residual\` locator.
 
 ${markdownTable(['K, S', 'MNIST', 'Fashion-MNIST', 'CIFAR-10'], PRINTED.map(inPaper))}
 

@@ -146,7 +146,7 @@ export async function report(results: Results): Promise<void> {
   const sections = [
     `## p99 in one minute
 
-${WORKERS} workers share one queue. Load is a share of their capacity. In "random" 2 % of calls take ten times as long. In "wandering" two workers at a time are five times slower for some seconds. "auto" is approxifer, with the answers of three models.
+${WORKERS} workers share one queue. Load is a share of their capacity. In "random" 2 % of calls take ten times as long. In "wandering" two workers at a time are five times slower for some seconds. "auto" is approxifer with \`policy: 'auto'\`, measured with models for MNIST, Fashion-MNIST and CIFAR-10.
 
 ${minute}
 
