@@ -57,7 +57,7 @@ describe('a folder for what was learned', () => {
       const [served, startMs] = await timed(
         Served.start(args, { NODE_OPTIONS: `--import ${preload}`, HANGS: hangs, PIPE: pipe }),
       )
-      expect(startMs - usualMs).toBeLessThan(5000)
+      expect(startMs).toBeLessThan(5000 + 3 * usualMs) // as busy as the machine is
       for (let i = 0; i < 200; i++) expect((await served.infer(json(i))).status).toBe(200)
       const [, endMs] = await timed(served.stop())
       expect(endMs).toBeLessThan(1000 * grace)
