@@ -15,7 +15,7 @@ export interface Faults {
   garbage?: number
   /** Share of answers that are lies, made by `attack`. */
   lie?: number
-  /** See `attackForms`. Default 'gauss:10'. */
+  /** 'gauss:SIGMA', 'flip', 'swap', 'constant[:HEIGHT]' or 'collude[:SIGMA]'. Default 'gauss:10'. */
   attack?: string
 }
 
