@@ -37,7 +37,6 @@ export default defineConfig({
   outDir: '../build/site',
   cleanUrls: false,
   lastUpdated: false,
-  srcExclude: ['public/**'],
   // Built beside the pages: the film, and the comparison of WASM with JavaScript.
   ignoreDeadLinks: [/\/(film|wasm)\/index/],
   markdown: {
