@@ -47,6 +47,9 @@ export const OTHERS = [
     .filter((path) => existsSync(path)),
 ]
 
+/** All pages that the rules hold for. */
+export const PAGES = [...Object.values(PARTS).flat(), ...OTHERS]
+
 export interface Fence {
   language: string
   code: string
@@ -59,6 +62,12 @@ export function fences(page: string): Fence[] {
   return [...page.matchAll(FENCE)].map(([, , language, code]) => ({ language, code }))
 }
 
+/** Programs that a comment before them names: `<!-- recipe NAME -->`. */
+export function recipes(page: string): Record<string, string> {
+  const all = page.matchAll(/<!-- recipe (\S+) -->\n```\w+\n(.*?)```/gs)
+  return Object.fromEntries([...all].map(([, name, code]) => [name, code]))
+}
+
 /** A page without front matter, programs, comments and HTML tags. */
 function read(page: string): string {
   return page
@@ -68,16 +77,22 @@ function read(page: string): string {
     .replace(/<\/?[a-zA-Z][^<>]*>/g, '')
 }
 
+/** Its groups: what is shown, and where it leads. */
+const LINK = /!?\[((?:[^\][]|\[[^\]]*\])*)\]\(([^)\s]*)\)/g
+
 const plain = (text: string) =>
-  text
-    .replace(/!?\[((?:[^\][]|\[[^\]]*\])*)\]\([^)]*\)/g, '$1')
-    .replace(/(?<![\w`])[*_]{1,2}(?=\S)|(?<=\S)[*_]{1,2}(?![\w`])/g, '')
+  text.replace(LINK, '$1').replace(/(?<![\w`])[*_]{1,2}(?=\S)|(?<=\S)[*_]{1,2}(?![\w`])/g, '')
 
 const isWord = (token: string) => /[\p{L}\p{N}]/u.test(token)
 const wordsOf = (text: string) => text.split(/[\s|]+/).filter(isWord)
 
 export function countWords(page: string): number {
   return wordsOf(plain(read(page))).length
+}
+
+export function wordsIn(parts: readonly (keyof typeof PARTS)[]): number {
+  const words = parts.flatMap((part) => PARTS[part]).map((path) => countWords(readFileSync(path, 'utf8')))
+  return words.reduce((sum, count) => sum + count, 0)
 }
 
 /** Sentences of paragraphs, headings, list items and cells of tables, each for itself. */
@@ -133,8 +148,9 @@ interface Link {
 }
 
 function links(path: string, page: string): Link[] {
-  const text = page.replace(FENCE, '').replace(/(?<!\[)`[^`\n]*`(?!\])/g, '')
-  return [...text.matchAll(/\[((?:[^\][]|\[[^\]]*\])*)\]\(([^)\s]+)\)/g)]
+  // A program within a sentence has no links; one in brackets may be what a link shows.
+  const text = page.replace(FENCE, '').replace(/`[^`\n]*`/g, (code, at, all) => (all[at - 1] === '[' ? code : ''))
+  return [...text.matchAll(LINK)]
     .filter(([, , to]) => !/^[a-z]+:/.test(to))
     .map(([, shown, to]) => {
       const [file, anchor] = to.split('#')
@@ -173,7 +189,7 @@ export function unsourcedFigures(path: string, page: string): string[] {
   })
   if (!/^docs\/(index|start|how)/.test(path)) return wrong
   const bare = read(page)
-    .replace(/\[((?:[^\][]|\[[^\]]*\])*)\]\([^)]*\)/g, '')
+    .replace(LINK, '')
     .split('\n')
     .map((line) => MEASURED.exec(line.replace(/`[^`]*`/g, ''))?.[0])
     .filter((found) => found !== undefined)

@@ -3,17 +3,14 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync, rmSync } from 'node:fs'
 import { build } from 'vitepress'
-import { countWords, faultsOf, LIMITS, OTHERS, PARTS } from './docs-rules'
+import { faultsOf, LIMITS, PAGES, wordsIn } from './docs-rules'
 import { buildPage as buildFilm } from './film-page'
 import { buildPage as buildComparison } from './wasm-page'
 
 const SITE = 'build/site'
 const API = 'docs/reference/api'
 
-const text = (path: string) => readFileSync(path, 'utf8')
-const faults = [...Object.values(PARTS).flat(), ...OTHERS].flatMap((path) => faultsOf(path, text(path)))
-const wordsIn = (parts: readonly (keyof typeof PARTS)[]) =>
-  parts.flatMap((part) => PARTS[part]).reduce((sum, path) => sum + countWords(text(path)), 0)
+const faults = PAGES.flatMap((path) => faultsOf(path, readFileSync(path, 'utf8')))
 for (const [parts, most] of LIMITS) {
   const words = wordsIn(parts)
   console.log(`${parts.join(', ')}: ${words} words of ${most}`)

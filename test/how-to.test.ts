@@ -3,19 +3,19 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { fences } from '../scripts/docs-rules'
+import { fences, recipes } from '../scripts/docs-rules'
 
 const read = (path: string) => readFileSync(path, 'utf8')
 const programs = (page: string, language: string) =>
   fences(read(`docs/how-to/${page}.md`)).flatMap((each) => (each.language === language ? each.code : []))
 
 it('durable-object.md shows examples/durable-object and examples/fetch-handler', () => {
-  const [object, , handler] = programs('durable-object', 'js') // the second is the last line with a token
-  expect(object).toBe(read('examples/durable-object/main.js'))
+  const shown = recipes(read('docs/how-to/durable-object.md'))
+  expect(shown['durable-object']).toBe(read('examples/durable-object/main.js'))
   expect(programs('durable-object', 'toml')).toEqual([read('examples/durable-object/wrangler.toml')])
-  expect(handler).toBe(read('examples/fetch-handler/main.js').replace(/^(\/\/.*\n)+/, ''))
-  const { scripts: _, ...shown } = JSON.parse(read('examples/durable-object/package.json'))
-  expect(JSON.parse(programs('durable-object', 'json')[0])).toEqual(shown)
+  expect(shown['fetch-handler']).toBe(read('examples/fetch-handler/main.js').replace(/^(\/\/.*\n)+/, ''))
+  const { scripts: _, ...manifest } = JSON.parse(read('examples/durable-object/package.json'))
+  expect(JSON.parse(programs('durable-object', 'json')[0])).toEqual(manifest)
 })
 
 it('own-layer.md: the program prints what the page shows', () => {

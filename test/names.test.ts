@@ -157,6 +157,11 @@ describe('a value that is none', () => {
       'onnx: expected none beside ready workers, which have theirs',
     ],
     [
+      'a rollout of threads',
+      { model: 'm.onnx', workers: 2, rollout: { shadow: 0.5 } },
+      'rollout: expected none for threads, which get a new model at once: servers can be compared',
+    ],
+    [
       'a state that is none',
       { scheme: two, workers: pair, memory: { state: '' } },
       'memory.state: expected a Uint8Array, or one by tenant, got ""',

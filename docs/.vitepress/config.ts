@@ -1,14 +1,15 @@
 import { readFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path/posix'
+import { basename, dirname, join, relative } from 'node:path/posix'
 import { defineConfig, type MarkdownRenderer } from 'vitepress'
 import manifest from '../../package.json' with { type: 'json' }
 import { PARTS, slug } from '../../scripts/docs-rules'
+import typedoc from '../../typedoc.json' with { type: 'json' }
 import { linkGlossary } from './glossary'
 
 const SOURCES = `${manifest.homepage.replace(/#.*/, '')}/blob/main`
 
 /** The entries of the package: typedoc writes a page for each. */
-const ENTRIES = ['index', 'codec', 'gateway', 'http', 'layers', 'nats', 'testing']
+const ENTRIES = typedoc.entryPoints.map((path) => basename(path, '.ts'))
 
 const page = (path: string) => {
   const [, title] = /^# (.*)$/m.exec(readFileSync(path, 'utf8')) ?? []

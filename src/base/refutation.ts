@@ -7,6 +7,8 @@ import type { TensorSpec } from './tensor'
 
 /** Number of first answers that are examined. */
 export const FIRST_ANSWERS = 50
+/** Answers that are looked at until so many differ: of a large output a look takes milliseconds. */
+const MOST_LOOKED = 4 * FIRST_ANSWERS
 /** Half floats and quantised models miss a sum of 1 by up to this much. */
 const SUM = 0.02
 /** Values above this are no probabilities; rounding may exceed 1 a little. */
@@ -39,6 +41,7 @@ export class FirstAnswers {
   /** Outputs whose reading answers can contradict. */
   readonly #open: { kind: OutputKind; choices: string; output: JudgedOutput; seen: Seen[] }[]
   #count = 0
+  #looked = 0
 
   constructor(outputs: readonly TensorSpec[], kinds: readonly OutputKind[], warn: Warn) {
     this.#warn = warn
@@ -52,7 +55,8 @@ export class FirstAnswers {
   }
 
   see(answer: Float32Array): void {
-    if (this.#count === FIRST_ANSWERS || !this.#open.length) return
+    if (this.#count === FIRST_ANSWERS || this.#looked === MOST_LOOKED || !this.#open.length) return
+    this.#looked++
     const now = this.#open.map(({ output }) => seenIn(outputIn(answer, output)))
     // An answer given again, to an equal query, is no further evidence: fifty of one length would look like embeddings.
     for (let i = 0; i < this.#count; i++) if (this.#open.every(({ seen }, at) => isSame(seen[i], now[at]))) return

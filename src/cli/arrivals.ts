@@ -16,10 +16,10 @@ for (const gap of workerData) {
 }`
 
 /**
- * Calls `ask` at random moments and resolves once the last promise has settled.
+ * Calls `ask` at random moments and resolves once the last promise has resolved. Rejects as soon as one rejects: no further query comes then.
  *
  * @param gapMs  mean time between two queries @param count  how many are asked at most
- * @param ask  called with the query's number, from 0; must not reject
+ * @param ask  called with the query's number, from 0
  * @param isEnough  asked after each query: no further one comes once it is true
  */
 export async function askAtRandom(
@@ -34,7 +34,9 @@ export async function askAtRandom(
     await new Promise<void>((resolve, reject) => {
       thread.on('message', () => {
         if (open.length === count) return
-        open.push(ask(open.length))
+        const asked = ask(open.length)
+        asked.catch(reject)
+        open.push(asked)
         if (open.length === count || isEnough()) resolve()
       })
       thread.on('error', reject)

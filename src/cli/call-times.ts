@@ -115,15 +115,7 @@ async function underLoad(
     setTimeout(() => timers.push({ at, ms: Math.max(0, performance.now() - at - wait) }), wait)
   }
   const watchTimers = setInterval(lag, TIMER_EVERY_MS)
-  let failure: unknown
   const ask = async (n: number) => {
-    try {
-      await answer(n)
-    } catch (error) {
-      failure ??= error
-    }
-  }
-  const answer = async (n: number) => {
     const index = n % queries.length
     const since = performance.now()
     const { output, status, queuedMs, ranMs } = await predictor.predict(toNamed(queries.at(index), inputs))
@@ -136,18 +128,16 @@ async function underLoad(
   }
   try {
     const count = Math.max(2 * LEAST, Math.ceil((2 * ms) / gapMs))
-    const isEnough = () => !!failure || (performance.now() - start > ms && overheads.length >= LEAST)
-    await askAtRandom({ gapMs, count, random }, ask, isEnough)
+    await askAtRandom({ gapMs, count, random }, ask, () => performance.now() - start > ms && overheads.length >= LEAST)
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'OVERLOADED') throw error
+    const text = `${workers.length} threads of this machine cannot answer queries as fast as they would come`
+    throw new RangeError(`--pool, --load: expected fewer workers or a lower load, since ${text}`)
   } finally {
     await predictor.close()
     clearInterval(watch)
     clearInterval(watchTimers)
   }
-  if ((failure as { code?: unknown } | undefined)?.code === 'OVERLOADED') {
-    const text = `${workers.length} threads of this machine cannot answer queries as fast as they would come`
-    throw new RangeError(`--pool, --load: expected fewer workers or a lower load, since ${text}`)
-  }
-  if (failure) throw failure
   const all = workers.flatMap((worker) => worker.calls).sort((a, b) => a.at - b.at)
   const counted = all.filter(({ at }) => at - start > UNCOUNTED * ms)
   const calls = counted.length < LEAST ? all : counted

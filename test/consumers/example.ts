@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { fences } from '../../scripts/docs-rules'
 
 export const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url))
 
@@ -10,8 +11,9 @@ export const EXAMPLES = fileURLToPath(new URL('../../examples/', import.meta.url
  */
 export function readme(name: string) {
   const text = readFileSync(`${EXAMPLES}${name}/README.md`, 'utf8')
-  const [sh, printed] = ['sh', 'text'].map(
-    (language) => new RegExp(`\`\`\`${language}\\n(.*?)\\n\`\`\``, 's').exec(text)?.[1] ?? '',
+  const all = fences(text)
+  const [sh, printed] = ['sh', 'text'].map((language) =>
+    (all.find((each) => each.language === language)?.code ?? '').replace(/\n$/, ''),
   )
   const lines = sh.split('\n').map((line) => line.replace(/ (&|#).*/, ''))
   const words = (line: string) => (line.match(/'[^']*'|\S+/g) ?? []).map((word) => word.replaceAll("'", ''))

@@ -3,12 +3,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { expect, it } from 'vitest'
+import { recipes } from '../../scripts/docs-rules'
 import { RECIPES } from './consumer'
 
-const text = readFileSync('docs/reference/bundlers.md', 'utf8')
-const shown = Object.fromEntries(
-  [...text.matchAll(/<!-- recipe (\S+) -->\n```\w+\n(.*?)```/gs)].map(([, path, code]) => [path, code]),
-)
+const shown = recipes(readFileSync('docs/reference/bundlers.md', 'utf8'))
 const files = readdirSync(RECIPES, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
 const paths = files.map((file) => relative(RECIPES, join(file.parentPath, file.name)))
 

@@ -1,0 +1,13 @@
+import { expect, it } from 'vitest'
+import { seeded } from '../../src/base/random'
+import { askAtRandom } from '../../src/cli/arrivals'
+
+it('a query that is refused ended the program: it ends the arrivals with its error', async () => {
+  let asked = 0
+  const ask = async (n: number) => {
+    asked++
+    if (n >= 2) throw new Error(`refused: ${n}`)
+  }
+  await expect(askAtRandom({ gapMs: 1, count: 1000, random: seeded(1) }, ask)).rejects.toThrow('refused: 2')
+  expect(asked).toBeLessThan(1000)
+})
