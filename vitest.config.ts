@@ -122,6 +122,7 @@ export default defineConfig({
     projects: isNode ? inNode : [runtimes],
     maxWorkers: availableParallelism() + 1,
     sequence: { sequencer: LongestFirst },
+    silent: 'passed-only', // the package warns where a test makes it warn
     reporters: ['default', new Totals()],
   },
 })
