@@ -2,7 +2,9 @@
  * A rollup plugin behind rollup-plugin-dts: declarations that every compiler from TypeScript 5.0 on can read, with no
  * other types beside them than the language's own.
  */
+import { readFileSync } from 'node:fs'
 import ts from 'typescript'
+import { docstrings, optionTables } from './docstrings.js'
 
 /** Of the DOM's or Node's types, with which these merge; where a project has neither they stand for any object. */
 const GLOBALS = `
@@ -31,7 +33,7 @@ function edits(source) {
     }
     const member = ts.isPropertySignature(node) || ts.isPropertyDeclaration(node)
     // exactOptionalPropertyTypes refuses `{ signal: maybeUndefined }` unless undefined is named.
-    if (member && node.questionToken && node.type) {
+    if (member && node.questionToken && node.type && !/\| undefined$/.test(node.type.getText(source))) {
       const bare = !ts.isFunctionTypeNode(node.type)
       found.push([node.type.getStart(source), node.type.getStart(source), bare ? '' : '('])
       found.push([node.type.end, node.type.end, bare ? ' | undefined' : ') | undefined'])
@@ -48,12 +50,13 @@ const FETCH = '((input: string, init?: any) => Promise<Response>)'
 /** The chunk that all entries' declarations are in. */
 export const TYPES = 'types'
 
-function portable(declared, { name }) {
+async function portable(declared, { name }) {
   const code = declared.replaceAll('typeof globalThis.fetch', FETCH)
   const source = ts.createSourceFile('index.d.ts', code, ts.ScriptTarget.Latest, true)
   const apply = (text, [start, end, put]) => text.slice(0, start) + put + text.slice(end)
   // From the end, so that the positions before stay right; of two at one place the later one first.
-  const edited = edits(source)
+  const documented = docstrings(source, await optionTables()).map(([at, text]) => [at, at, text])
+  const edited = [...edits(source), ...documented]
     .reverse()
     .sort((a, b) => b[0] - a[0])
     .reduce(apply, code)
@@ -71,7 +74,8 @@ export const declarations = {
         chunk.fileName = `${TYPES}.d.cts`
         continue
       }
-      chunk.code = chunk.code.replaceAll(`'./${TYPES}.js'`, `'./${TYPES}.cjs'`)
+      const [about = ''] = /^\/\*\*.*@module \*\/\n/.exec(readFileSync(chunk.facadeModuleId, 'utf8')) ?? []
+      chunk.code = about + chunk.code.replaceAll(`'./${TYPES}.js'`, `'./${TYPES}.cjs'`)
       emit(file.replace(/\.ts$/, '.cts'), chunk.code.replace(/(from '\.\/\w+)\.js'/g, "$1.cjs'"))
     }
     emit('worker.d.ts', 'export {}\n')

@@ -37,8 +37,13 @@ export interface GatewayOptions<Model> extends Partial<InferenceLimits> {
    * queries there is no timer. Default 60,000 ms.
    */
   saveEveryMs?: number
-  /** Name and version in the server's metadata. Default name: 'approxifer'. */
-  server?: { name?: string; version?: string }
+  /** How the server's metadata names it. */
+  server?: {
+    /** Default: 'approxifer'. */
+    name?: string
+    /** Default: 'unknown'. */
+    version?: string
+  }
   /** Called with warnings for the operator. Default: console.warn. */
   onWarning?: (text: string) => void
   /** The clock, for simulations. Default: the system's. */

@@ -1,5 +1,5 @@
 /**
- * The options of `createPredictor` and `predict`: checks, the flags of `approxifer serve` and the tables in docs/ are generated from this. Defaults
+ * The options of `createPredictor` and `predict`: checks, the flags of `approxifer serve`, the tables in docs/ and the docstrings of the published types are generated from this. Defaults
  * that depend on other options are in settings.ts.
  */
 
@@ -83,7 +83,7 @@ export const predictOptions = {
   weight: option(
     integer(1, 1000),
     1,
-    'turns of the query’s tenant or caller in the queue, for each turn of another one',
+    'turns of the query’s tenant or caller in the queue, for each turn of another one; the first waiting query’s counts',
   ),
   traceparent: open(
     checkTraceparent,
@@ -239,7 +239,7 @@ const testing = {
 } satisfies TableOf<NonNullable<PredictorOptions['testing']>>
 
 export const predictorOptions = {
-  model: open(any<LocalOptions['model']>, '', 'path, URL or bytes of an .onnx file'),
+  model: open(any<LocalOptions['model']>, '', 'path (Node), URL or bytes of an .onnx file'),
   workers: open(
     any<Workers>,
     'as many as are needed',
@@ -257,12 +257,16 @@ export const predictorOptions = {
   deadlineMs: option(checkMs, 10_000, 'how long a query may take', '--deadline <ms>'),
   maxWaitMs: option(checkMs, 5, 'how long a query waits for its group to fill'),
   hangMs: option(checkMs, 30_000, 'a worker that does not answer for this long is restarted'),
-  hedge: switchable('on', '`false`: no query is sent twice', hedge),
+  hedge: switchable('on', 'second requests for late queries; `false`: no query is sent twice', hedge),
   verify: group(
     'how answers are verified if workers may lie: see [workers that lie](guarantees.md#workers-that-lie)',
     verify,
   ),
-  memory: switchable("on; off with policy `'retry'` and the paper’s code", '`false`: no memory', memory),
+  memory: switchable(
+    "on; off with policy `'retry'` and the paper’s code",
+    'pairs of query and answer, from which lost answers are recovered; `false`: none',
+    memory,
+  ),
   limits: group('limits of queries, batches and tenants', limits),
   right: open(
     checkRight,

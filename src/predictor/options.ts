@@ -1,4 +1,4 @@
-/** Types of the options; checks, defaults and documentation are in option-table.ts. */
+/** Types of the options; checks, defaults and docstrings are in option-table.ts. Here stands only what takes more than a sentence. */
 
 import type { Choices } from '../base/choices'
 import type { Clock } from '../base/clock'
@@ -18,24 +18,17 @@ export type { Priority }
 export interface PredictOptions extends Choices {
   deadlineMs?: number
   signal?: AbortSignal
-  /** Place of the query in the queue. Default 'normal'. */
   priority?: Priority
-  /** See `limits.tenants`. */
   tenant?: string
-  /** Who sends the query, if it has no tenant: callers take turns in the queue, and share memory and groups. */
   caller?: string
-  /** Turns in the queue for each turn of another tenant or caller; the first waiting query's weight counts. Default 1. */
   weight?: number
-  /** W3C Trace Context of who asks: it goes on to workers behind HTTP and on machines. */
   traceparent?: string
-  /** The model answers, not the memory: see `reuse.maxError`. */
   ask?: boolean
 }
 
 /** For other codes, decoders and locators use a `Codec`. */
 export type SchemeChoices = Pick<CodecOptions, 'queries' | 'stragglers' | 'byzantine' | 'workers' | 'preset'>
 
-/** Defaults are in docs/reference/options.md. */
 export interface PredictorOptions extends Choices {
   model?: LocalOptions['model']
   /**
@@ -53,9 +46,7 @@ export interface PredictorOptions extends Choices {
   deadlineMs?: number
   maxWaitMs?: number
   hangMs?: number
-  /** Second requests for late queries; `false`: no query is sent twice. */
   hedge?: false | { budget?: number }
-  /** For workers that may lie. */
   verify?: {
     trust?: TrustIn
     mode?: 'every' | 'sampled'
@@ -64,23 +55,15 @@ export interface PredictorOptions extends Choices {
     audit?: number
     rounding?: number
   }
-  /** Pairs of query and answer, from which lost answers are recovered. `state` is what `save` gave, or one state for each tenant. */
   memory?: false | MemoryChoices
   limits?: { queries?: number; batch?: number; pad?: boolean; tenants?: number }
-  /** When a recovered answer counts as right. */
   right?: Right
-  /** Answers without workers: to equal queries, and by a memory with a bounded share of errors; see docs/reference/memory.md. */
   reuse?: { exact?: boolean; maxError?: number; bytes?: number }
-  /** For the threads that it starts. */
   onnx?: Omit<ThreadOptions, 'maxPending'>
-  /** How a new model of workers that join and leave takes over. */
   rollout?: { shadow?: number; canary?: number; agreement?: number }
-  /** Returns the layers to use, the outermost first, given the standard ones: see docs/reference/layers.md. */
   layers?: (own: readonly Layer[]) => readonly Layer[]
   onWarning?: (text: string) => void
-  /** Told what happens, in a moment and in order: see `PredictorEvent`. */
   onEvent?: (event: PredictorEvent) => void
-  /** For simulations, and to choose a core. */
   testing?: {
     clock?: Clock
     seed?: number

@@ -39,6 +39,7 @@ export interface NatsConnection {
 export type NatsServer = string | NatsConnectOptions | NatsConnection
 
 export interface NatsConnectOptions {
+  /** Where the NATS servers are, as 'host:port' or URL. */
   servers: string | string[]
   [option: string]: unknown
 }

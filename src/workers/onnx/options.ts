@@ -6,7 +6,6 @@ import { any, open, type TableOf, words } from '../../base/option'
 import type { Runtime } from '../../platform/platform'
 
 export interface OnnxOptions {
-  /** The outputs to use; others are not computed. Default: all. */
   outputs?: readonly string[]
   /**
    * Shapes without the batch dimension, for inputs with dynamic dimensions: all queries then have this shape, and can be coded and
@@ -46,7 +45,7 @@ export interface OnnxOptions {
 }
 
 export const onnxOptions = {
-  outputs: open(names, 'all', 'outputs to use (as a flag: `name,..`)', '--outputs <names>'),
+  outputs: open(names, 'all', 'outputs to use; others are not computed (as a flag: `name,..`)', '--outputs <names>'),
   inputShapes: open(
     shapes,
     'the model’s',
