@@ -15,7 +15,13 @@ const limits = { testTimeout: 300_000, hookTimeout: 300_000 }
 
 /** The longest by far in CI. Where nothing is known of earlier runs small files come last, as these are, and the other cores would wait for them. */
 const LONGEST = [
-  ...['consumers/typescript', 'predictor/chaos.slow', 'consumers/bundlers', 'predictor/fast-failures.slow'],
+  ...[
+    'consumers/typescript',
+    'consumers/pages',
+    'predictor/chaos.slow',
+    'consumers/bundlers',
+    'predictor/fast-failures.slow',
+  ],
   ...[
     'consumers/browser-example',
     'consumers/runtimes',
