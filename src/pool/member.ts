@@ -26,8 +26,8 @@ export interface WorkerStats {
   /** Attempts that it was too busy to begin: they went elsewhere, or waited. */
   refused: number
   /**
-   * Expected milliseconds: its last 16 answers, shrunk towards all workers' mean as far as chance explains the difference; Infinity if it fails;
-   * undefined before the first answer.
+   * Expected milliseconds: its last 16 answers, shrunk towards all workers' mean as far as chance explains the difference. Infinity if it fails,
+   * is gone, or has refused its last calls; undefined before the first answer.
    */
   expectedMs: number | undefined
   /** Attempts that it takes at once. */
@@ -112,14 +112,14 @@ export class Member {
   }
 
   get stats(): PoolStats {
-    const { worker, identity, slots, speed, isGone, limit } = this
+    const { worker, identity, slots, speed, isGone, limit, rest } = this
     return {
       worker: worker.name,
       identity,
       ...this.counts,
       slots: limit,
       running: slots.open,
-      expectedMs: speed.ms,
+      expectedMs: isGone || rest?.isLasting ? Number.POSITIVE_INFINITY : speed.ms,
       gone: isGone,
     }
   }

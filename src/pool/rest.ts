@@ -28,6 +28,15 @@ export class Rest {
     private readonly over: () => void,
   ) {}
 
+  /** It has refused so often in a row that it is left alone for the longest time. */
+  get isLasting(): boolean {
+    return this.#backoffMs >= MOST_MS
+  }
+
+  get #backoffMs(): number {
+    return Math.min(MOST_MS, LEAST_MS * 2 ** (this.#refusals - 1))
+  }
+
   /** @param sentAt  when the call was sent @param retryMs  the wait that the worker asked for */
   refused(sentAt: number, retryMs = 0): void {
     const now = this.clock.now()
@@ -39,8 +48,7 @@ export class Rest {
 
   #begin(now: number): void {
     this.isOn = true
-    const backoff = Math.min(MOST_MS, LEAST_MS * 2 ** (this.#refusals - 1))
-    const ms = Math.max(backoff, Math.min(MOST_RETRY_MS, this.#until - now))
+    const ms = Math.max(this.#backoffMs, Math.min(MOST_RETRY_MS, this.#until - now))
     this.#unplan = this.clock.after(ms, () => this.#look(), true)
   }
 

@@ -217,7 +217,34 @@ it('refusals teach nothing of how long answers take, and shed no query that has 
     expect(pool.forecast.refusal(4000 - waited, { rank: 1, tenant: '' })).toBe(undefined)
     await pass(10)
   }
-  expect([pool.forecast.aloneMs(1), pool.stats()[0].expectedMs, pool.isOverloaded]).toEqual([before, msBefore, false])
+  expect([pool.forecast.aloneMs(1), pool.isOverloaded]).toEqual([before, false])
+  while (!worker.runs.length) await pass(1)
+  await pass(10)
+  worker.runs[0].answer()
+  await pass(0)
+  expect(pool.stats()[0].expectedMs).toBeCloseTo(msBefore as number)
+})
+
+it('a worker that refuses every call, or is gone, is not shown with the time of its last answers', async () => {
+  const worker = new BatchWorker()
+  const { pool, put, pass, refuse } = open([worker])
+  put(1)
+  await pass(10)
+  worker.runs[0].answer()
+  await pass(0)
+  expect(pool.stats()[0].expectedMs).toBeCloseTo(10)
+  put(2)
+  for (let refused = 1; refused <= 5; refused++) {
+    while (!worker.runs.length) await pass(1)
+    await refuse(worker)
+    expect(pool.stats()[0].expectedMs === Number.POSITIVE_INFINITY).toBe(refused === 5) // one that is busy for a moment is well
+  }
+  while (!worker.runs.length) await pass(1)
+  worker.runs[0].answer()
+  await pass(0)
+  expect(pool.stats()[0].expectedMs).toBeLessThan(10)
+  Object.assign(worker, { gone: true })
+  expect(pool.stats()[0].expectedMs).toBe(Number.POSITIVE_INFINITY)
 })
 
 it('a worker that leaves or a pool that is closed while one is busy leaves no row behind', async () => {

@@ -233,8 +233,10 @@ const families: Family[] = [
   ),
   workerCounter('proven_total', 'Answers of a worker that were proven', ({ proven }) => proven),
   workerCounter('ejections_total', 'How often a worker was ejected', ({ ejections }) => ejections),
-  workerGauge('expected_seconds', 'Expected seconds of a call, +Inf if the worker fails', ({ expectedMs }) =>
-    seconds(expectedMs),
+  workerGauge(
+    'expected_seconds',
+    'Expected seconds of a call, +Inf if the worker fails, refuses or is gone',
+    ({ expectedMs }) => seconds(expectedMs),
   ),
   workerGauge(
     'right_answers_left',
