@@ -121,13 +121,13 @@ export class OipServer {
     return signature
   }
 
-  /** Whether the server announces the binary extension; some support it without announcing it. */
+  /** Whether the server announces the binary extension. KServe and OpenVINO's server have it without announcing it: they get JSON. */
   async announcesBinary(abort: Cancellation): Promise<boolean> {
     try {
       const json = (await jsonOf(await this.#get('/v2', abort))) as { extensions?: unknown } | null
       return Array.isArray(json?.extensions) && json.extensions.includes(BINARY)
     } catch (error) {
-      if (abort.aborted) throw error
+      if (abort.aborted || faultOf(error).busy) throw error
       return false
     }
   }

@@ -41,7 +41,7 @@ export interface HttpOptions {
   outputs?: readonly string[]
   /** Shapes, without the batch, for inputs and outputs whose lengths are dynamic. Default: their lengths may differ from query to query. */
   shapes?: Readonly<Record<string, readonly number[]>>
-  /** Whether tensors are sent as raw bytes. Default 'auto': if the server accepts a first query in raw bytes. */
+  /** Whether tensors are sent as raw bytes. Default 'auto': if `GET /v2` lists the extension `binary_tensor_data`. */
   binary?: 'auto' | boolean
   /** Headers of every request, for instance `authorization`. */
   headers?: Readonly<Record<string, string>>

@@ -63,7 +63,7 @@ export class ServedModel {
     this.#expected = identity
   }
 
-  /** Tries the binary format anew, since the server may come back as another program. */
+  /** Asks anew whether the server takes raw bytes, since the server may come back as another program. */
   forgetFormat(): void {
     this.#binary = undefined
   }
@@ -124,16 +124,13 @@ export class ServedModel {
       if (answer instanceof Error) throw answer
       return { binary, answer, told }
     }
-    const known = this.settings.binary === 'auto' ? this.#binary : this.settings.binary
-    if (known !== undefined) return ask(known)
-    try {
-      return await ask(true)
-    } catch (error) {
-      if (abort.aborted || faultOf(error).busy) throw error
-      // A server of another origin may support the extension but not allow its header by CORS.
-      if (!platform.isPage && (await this.server.announcesBinary(abort))) throw error
+    const { binary: said } = this.settings
+    const binary = said === 'auto' ? (this.#binary ?? (await this.server.announcesBinary(abort))) : said
+    return ask(binary).catch((error) => {
+      // A server of another origin may announce the extension, but not allow its header by CORS.
+      if (!platform.isPage || !binary || said !== 'auto' || abort.aborted || faultOf(error).busy) throw error
       return ask(false)
-    }
+    })
   }
 
   /** The largest of the batch sizes 16, 8, 4, 2 for which the server gives the probe's answer: it may accept less than its metadata say. */

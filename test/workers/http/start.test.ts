@@ -74,25 +74,27 @@ describe('starting', () => {
   })
 
   it.each([
-    ['nothing says so, but it answers', undefined, true, 200],
-    ['it announces binary, and answers', ['binary_tensor_data'], true, 200],
-    ['it answers 400 to binary', [], false, 400],
-    ['it answers 500 to binary', undefined, false, 500],
-  ])('binary auto: %s', async (_what, extensions, isBinary, status) => {
+    ['announces it', () => Reply.json({ extensions: ['binary_tensor_data'] }), 'auto', true],
+    ['announces others', () => Reply.json({ extensions: ['classification'] }), 'auto', false],
+    ['announces others, and is known to take it', () => Reply.json({ extensions: [] }), true, true],
+    ['announces none', () => Reply.json({ name: 'ovms' }), 'auto', false],
+    ['says nothing of itself', () => errorReply(404, 'not found'), 'auto', false],
+  ] as const)('raw bytes, and no wrong request first, to a server that %s', async (_what, about, binary, isBinary) => {
     const server = new PretendServer()
     server.instead = ({ path, json, method }) => {
-      if (path === '/v2') return Reply.json({ extensions })
-      if (method !== 'POST' || json) return undefined
-      return status === 200 ? server.answer([0, 0]) : errorReply(status, 'what is this?')
+      if (path === '/v2') return about()
+      return method === 'POST' && !json ? server.answer([0, 0]) : undefined
     }
-    const { started } = await startWorker({ binary: 'auto', probe: { query: new Float32Array(2) } }, server)
+    const { started } = await startWorker({ binary, probe: { query: new Float32Array(2) } }, server)
     const worker = await started
-    server.asked.length = 0
     await inferRow(worker, new Float32Array(2))
-    const [{ headers }] = server.asked
-    expect(headers['content-type']).toBe(isBinary ? 'application/octet-stream' : 'application/json')
-    expect(headers['accept-encoding']).toBe('identity')
-    expect('inference-header-content-length' in headers).toBe(isBinary)
+    const sent = server.asked.filter(({ method }) => method === 'POST')
+    expect(sent.length).toBeGreaterThan(1)
+    for (const { headers } of sent) {
+      expect(headers['content-type']).toBe(isBinary ? 'application/octet-stream' : 'application/json')
+      expect(headers['accept-encoding']).toBe('identity')
+      expect('inference-header-content-length' in headers).toBe(isBinary)
+    }
     await worker.close()
   })
 
