@@ -82,8 +82,13 @@ function withStates(options: PredictorOptions, states: Readonly<Record<string, U
   const named = Object.entries(states).filter(([name]) => name !== '')
   const known = [['', states[''] as Uint8Array] as const, ...(most > 1 ? named.slice(-most) : [])]
   const state = Object.fromEntries(known.filter(([, bytes]) => bytes))
-  const memory = options.memory === false ? { bytes: 0 } : options.memory
+  const memory = remembers(options) ? options.memory || {} : { bytes: 0 }
   return { ...options, memory: { ...memory, state } }
+}
+
+/** Whether it has a memory without a saved state, too. Otherwise only the workers' records are loaded: a state must not turn a memory on. */
+function remembers({ memory, scheme, policy = scheme ? 'auto' : 'retry', reuse }: PredictorOptions): boolean {
+  return memory === undefined ? policy !== 'retry' || reuse?.maxError !== undefined : memory !== false
 }
 
 function versionOf(model: GatewayModel): string {

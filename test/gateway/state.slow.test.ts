@@ -122,6 +122,24 @@ it.each([
   await again.gateway.close()
 })
 
+it('a saved memory is not loaded, and does not grow, once the configuration asks for no memory', async () => {
+  const reuse = { maxError: 0.05 }
+  const { gateway } = await started(fileStore(folder), { m: model({ scheme: undefined, reuse }) })
+  await teach(gateway, 'm')
+  const before = remembered(gateway)
+  await gateway.close()
+  const same = await started(fileStore(folder), { m: model({ scheme: undefined, reuse }) })
+  expect(remembered(same.gateway)).toBe(before)
+  await same.gateway.close()
+  const without = await started(fileStore(folder), { m: model({ scheme: undefined }) })
+  expect(remembered(without.gateway)).toBe(0)
+  for (let round = 0; round < 20; round++) await ask(without.gateway, 'm', 10)
+  await without.gateway.predictor('m').save() // what it has not yet thought over is done by this
+  expect(remembered(without.gateway)).toBe(0)
+  await without.gateway.close()
+  expect([same.warnings, without.warnings]).toEqual([[], []])
+})
+
 it('a damaged state, another model’s, and a store that fails cost a warning, and no start', async () => {
   const { gateway } = await started(fileStore(folder), { m: model() })
   await teach(gateway, 'm')
