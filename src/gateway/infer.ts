@@ -28,7 +28,7 @@ import { type BatchOptions, bytesOf, predictBatch, RowError, type RowOutcome, re
 import { ByteBudget, readBody } from './body'
 import type { RequestEvent } from './event'
 import { InFlight, type Served } from './models'
-import { clientKeyOf, permitted, priorities } from './principal'
+import { clientKeyOf, type Principal, permitted, priorities } from './principal'
 import { overloaded, Refusal, refusalOf, unavailable } from './refusal'
 import { responseOf } from './reply'
 
@@ -170,7 +170,7 @@ export async function infer(exchange: Exchange, served: Served): Promise<Message
   const ignored = [...foreign, ...asked.ignored].slice(0, MOST_LISTED).map((name) => name.slice(0, MOST_LETTERS))
   const outcomes = await outcomesOf(exchange, served, asked.queries, choicesOf(own))
   const { model = '', version = '', id } = event
-  const parameters = { ignored: ignored.length ? ignored : undefined, ...provenance(outcomes) }
+  const parameters = { ignored: ignored.length ? ignored : undefined, ...provenance(outcomes, event.principal) }
   return writeReply({ model, version, id, parameters, outputs: outputRows(asked, outcomes, signature) })
 }
 
@@ -260,11 +260,16 @@ function priorityOf(priority: unknown): Priority {
   return priorities[Math.min(checkInteger('parameters.priority', priority, 0), priorities.length) - 1]
 }
 
-/** Parameters of the reply that say how each row was answered: lists with an element per row; a single fingerprint if one model answered all. */
-function provenance(outcomes: readonly RowOutcome[]): Record<string, unknown> {
+/**
+ * Parameters of the reply that say how each row was answered, and by whom: lists with an element per row; a single fingerprint if one model
+ * answered all. A client that is limited to a tenant or to some models does not see workers' names: they are addresses inside the fleet.
+ */
+function provenance(outcomes: readonly RowOutcome[], { tenant, models: some }: Principal = {}) {
   const of = <T>(value: (prediction: Prediction) => T, otherwise: T) =>
     outcomes.map((outcome) => ('prediction' in outcome ? value(outcome.prediction) : otherwise))
   const models = of(({ fingerprint }) => fingerprint ?? null, null)
+  const reused = of((prediction) => prediction.reused === true, false)
+  const sources = of(({ recovery }) => recovery?.source ?? null, null)
   const [model] = models
   const errors = outcomes.flatMap((outcome, row) =>
     'error' in outcome ? [{ row, code: outcome.error.code, error: outcome.error.message }] : [],
@@ -273,6 +278,9 @@ function provenance(outcomes: readonly RowOutcome[]): Record<string, unknown> {
     status: of<string>(({ status }) => status, 'failed'),
     confidence: of<number | null>(({ confidence }) => confidence ?? null, null),
     workers: of(({ workers }) => workers.length, 0),
+    ...(!(tenant || some) && { answered_by: of<readonly string[]>(({ workers }) => workers, []) }),
+    ...(reused.includes(true) && { reused }),
+    ...(sources.some((each) => each) && { recovered_from: sources }),
     ...(models.some((each) => each) && { fingerprint: models.every((each) => each === model) ? model : models }),
     ...recallIds(of<Prediction | undefined>((each) => each, undefined)),
     ...(errors.length && { errors }),

@@ -1,4 +1,5 @@
 import { ApproxiferError } from 'approxifer'
+import type { Principal } from 'approxifer/gateway'
 import { describe, expect, it } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { type HandWorker, turn } from '../shared/hand-predictor'
@@ -13,13 +14,35 @@ describe('inference', () => {
       model_name: 'm',
       model_version: '1',
       id: 'a1',
-      parameters: { status: ['exact', 'exact', 'exact'], confidence: [1, 1, 1], workers: [1, 1, 1] },
+      parameters: {
+        status: ['exact', 'exact', 'exact'],
+        confidence: [1, 1, 1],
+        workers: [1, 1, 1],
+        answered_by: [['w0'], ['w1'], ['w0']],
+      },
       outputs: [{ name: 'y', datatype: 'FP32', shape: [3, 2], data: [0, 2, 4, 6, 8, 10] }],
     })
     expect(events).toMatchObject([
       { route: 'infer', model: 'm', version: '1', status: 200, queries: 3, id: 'a1', statuses: { exact: 3 } },
     ])
     expect(events[0].traceparent).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/)
+    await gateway.close()
+  })
+
+  it('a reply names the workers, and says which answers were reused; a client limited to a tenant or to models sees no names', async () => {
+    const { gateway } = await started(
+      {},
+      { m: model(workersOf(1), { reuse: { exact: true }, limits: { tenants: 2 } }) },
+    )
+    const tellOf = async (principal?: Principal) => {
+      const response = await gateway(post(inputOf(2, [1, 2, 3, 4])), principal)
+      return (await response.json()).parameters
+    }
+    const once = { status: ['exact', 'exact'], confidence: [1, 1], workers: [1, 1] }
+    expect(await tellOf()).toEqual({ ...once, answered_by: [['w0'], ['w0']] })
+    expect(await tellOf({ name: 'all' })).toEqual({ ...once, answered_by: [['w0'], ['w0']], reused: [true, true] })
+    expect(await tellOf({ models: ['m'] })).toEqual({ ...once, reused: [true, true] })
+    expect(await tellOf({ tenant: 'a' })).toEqual(once)
     await gateway.close()
   })
 
@@ -168,6 +191,7 @@ describe('rows that fail', () => {
     })
     const given = await ask({ at_deadline: 'give' })
     expect([given.status, given.json.error ?? given.json.parameters.status]).toEqual([200, ['exact', 'exact', 'recovered']]) // biome-ignore format: one line
+    expect(given.json.parameters.recovered_from).toEqual([null, null, 'code'])
     await gateway.close()
   })
 
