@@ -2,7 +2,7 @@
 
 import { platform } from '#platform'
 import { checkText, expected } from '../base/check'
-import { guarded } from '../base/notices'
+import { guarded, toConsole } from '../base/notices'
 import type { PredictorEvent } from '../events'
 import { createPredictor } from '../predictor/create'
 import type { PredictorOptions } from '../predictor/options'
@@ -57,7 +57,7 @@ async function start(
   const options = { ...(onWarning && { onWarning }), ...own, ...recallOptions(own, recalls) }
   const predictor = await createPredictor(states ? withStates(options, states) : options)
   try {
-    const warn = guarded(options.onWarning ?? console.warn)
+    const warn = guarded(options.onWarning ?? toConsole)
     return { predictor, text: await textModelOf(text, options.model, predictor.signature, warn) }
   } catch (error) {
     await predictor.close()

@@ -3,7 +3,7 @@
 import { checkMs, checkNames, expected } from '../base/check'
 import { type Clock, systemClock } from '../base/clock'
 import type { Guard } from '../base/errors'
-import { guarded, threw, type Warn } from '../base/notices'
+import { guarded, threw, toConsole, type Warn } from '../base/notices'
 import { noAnswers } from '../base/prediction'
 import { BINARY, writeMetadata } from '../oip/metadata'
 import type { Message } from '../oip/write'
@@ -150,7 +150,7 @@ class GatewayServer<Model> {
 
   constructor(options: GatewayOptions<Model>, start: Start<Model>, versionOf: (model: Model) => string, guard?: Guard) {
     checkNames('', options, optionNames)
-    const { models, store, saveEveryMs = 60_000, server = {}, clock = systemClock, onWarning = console.warn } = options
+    const { models, store, saveEveryMs = 60_000, server = {}, clock = systemClock, onWarning = toConsole } = options
     const { cors = [] } = options
     if (typeof models !== 'object' || models === null) throw new TypeError(expected('models', 'models by name', models))
     checkNames('server', server, ['name', 'version'])

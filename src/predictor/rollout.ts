@@ -81,7 +81,7 @@ export class Rollout {
     const { pool, trust } = entry.version.dependencies
     if (!trust.joined(worker)) pool.suspend(identityOf(worker))
     this.#others.set(id, entry)
-    this.#options.settings.warn(
+    this.#options.settings.report(
       `${worker.name} has the model ${id}, and ${this.#serving.id} serves: the new one is a candidate`,
     )
     this.#tell(entry)
@@ -203,7 +203,7 @@ export class Rollout {
     if (!this.#outage || this.#outage === before) return
     const isRefused = Array.from(this.#others.values()).every((entry) => entry.isRefused)
     const what = isRefused ? 'a model that was refused is promoted' : 'another model takes over or is promoted'
-    this.#options.settings.warn(
+    this.#options.settings.report(
       `no worker with the model ${this.#serving.id}, which serves, can be reached; ${this.#beside}: all queries fail until one is back, or ${what}`,
     )
   }
@@ -233,7 +233,7 @@ export class Rollout {
     entry.version.counts.renewals++
     const { compared, agreed } = entry.comparison
     const share = compared ? `; ${agreed} of ${compared} of its answers were right by those of that` : ''
-    this.#options.settings.warn(
+    this.#options.settings.report(
       `the model ${entry.id} takes over from ${before.id}: ${entry.machines.size} machines have it, and ${before.machines.size} that${share}`,
     )
     this.#move(entry, 'serving')
@@ -255,7 +255,7 @@ export class Rollout {
 
   #warnOf({ id, comparison, canary }: ModelCandidate): void {
     const { compared, agreed } = comparison
-    this.#options.settings.warn(
+    this.#options.settings.report(
       `the model ${id} does not take over from ${this.#serving.id}: ${agreed} of ${compared} of its answers were right by those of that, and it failed on ${canary.failed} of ${canary.answered + canary.failed} queries; promote it to have it all the same`,
     )
   }

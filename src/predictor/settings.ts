@@ -4,7 +4,7 @@ import { expected, outOfRange } from '../base/check'
 import { type Choices, checkPolicy, defaultPolicy } from '../base/choices'
 import { systemClock } from '../base/clock'
 import type { Guard } from '../base/errors'
-import { guarded, threw, type Warn, warnOnce } from '../base/notices'
+import { guarded, threw, toConsole, type Warn, warnOnce } from '../base/notices'
 import { read, type ValuesOf } from '../base/option'
 import type { Codec } from '../codec/codec'
 import { Events } from '../events'
@@ -82,7 +82,10 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     },
     memory: memory === false || bytes === 0 || (!memory && !learns) ? (false as const) : memory && chosen,
     states: statesOf(state, limits.tenants),
+    /** Gives each different warning once. */
     warn,
+    /** Tells each change of what serves, however often it comes. */
+    report: guarded(options.onWarning ?? toConsole),
     events: new Events(
       options.testing.clock ?? systemClock,
       options.onEvent && guarded(options.onEvent, threw('onEvent', warn)),

@@ -72,7 +72,10 @@ describe('workers elsewhere', () => {
     write(workers)
     const gateway = await Served.start(config('file:workers', { everyMs: 100 }))
     expect((await gateway.infer()).status).toBe(200)
+    const ofFirst = (msg: string) => gateway.line((line) => line.msg === msg && line.worker === `127.0.0.1:${workers[0].port}`) // biome-ignore format: one line
+    await ofFirst('a worker has joined')
     write(workers.slice(1))
+    await ofFirst('a worker has left')
     const named = `worker="127.0.0.1:${workers[0].port}"`
     await until(async () => ![...(await gateway.metrics()).keys()].some((name) => name.includes(named)))
     expect((await gateway.infer()).status).toBe(200)
@@ -93,7 +96,8 @@ describe('workers elsewhere', () => {
       const answers = await Promise.all(['health', 'models/m'].map((path) => fetch(`${gateway.url}/v2/${path}/ready`)))
       return answers.map(({ status }) => status).join()
     }
-    const told = () => gateway.lines.filter(({ msg }) => String(msg).includes(`127.0.0.1:${worker.port} `))
+    const name = `127.0.0.1:${worker.port}`
+    const told = () => gateway.lines.filter(({ level, ...line }) => level === 'warn' && line.worker === name)
     expect(await ready()).toBe('200,200')
     await worker.kill()
     await until(async () => (await ready()) === '503,503')
@@ -101,7 +105,8 @@ describe('workers elsewhere', () => {
     await worker.listen()
     await until(async () => (await ready()) === '200,200')
     await gateway.line(({ msg }) => String(msg).endsWith(' is back'))
-    expect(told().map(({ level, model }) => [level, model])).toEqual([['warn', 'm'], ['warn', 'm']]) // biome-ignore format: one line
+    expect(told().map(({ model, url }) => [model, url])).toEqual([['m', undefined], ['m', undefined]]) // biome-ignore format: one line
+    expect(gateway.lines.filter(({ msg }) => msg === 'a worker has joined')).toMatchObject([{ model: 'm', worker: name }]) // biome-ignore format: one line
     expect(told()[0].msg).toMatch(/ was lost: it .*; it is tried again until it answers$/)
     expect(await gateway.stop()).toBe(0)
     await worker.kill()

@@ -87,6 +87,20 @@ it('a roll that was complete is taken back without proof: one that has served ne
   expect(events.slice(2)).toEqual(['serving new', 'refused old', 'gone old', 'gathering old', 'serving old', 'gathering new', 'gone new']) // biome-ignore format: one line
 })
 
+it('a roll that is taken back a second time is told a second time, in the same words', async () => {
+  const { predictor, tell, warnings } = await both({ shadow: 1 })
+  const told = () => warnings.filter((text) => text.includes('takes over')).map((text) => text.split(':')[0])
+  predictor.promote('new')
+  await tell({ remove: 'a' }, { remove: 'b' }, { remove: 'c' })
+  for (let time = 0; time < 2; time++) {
+    await tell(...named('old', 'd', 'e').map(add))
+    predictor.promote('new')
+    await tell({ remove: 'd' }, { remove: 'e' })
+  }
+  const [there, back] = ['the model new takes over from old', 'the model old takes over from new']
+  expect(told()).toEqual([there, back, there, back, there])
+})
+
 it('one that has served, and was then refused by hand, needs proof when it is back', async () => {
   const { predictor, tell, other } = await both({ shadow: 1 })
   predictor.promote('new')

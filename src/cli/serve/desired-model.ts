@@ -27,7 +27,7 @@ export type DesireOutcome = 'loaded' | 'unloaded' | 'kept' | 'superseded' | Erro
 export interface Serving {
   readonly gateway: Gateway<GatewayModel>
   readonly log: Log
-  readonly warn: (model: string, text: string) => void
+  readonly warn: (model: string, text: string, worker?: string) => void
   /** Makes the listener for a loaded model's events. */
   readonly listener: (model: string) => (event: PredictorEvent) => void
   /** Called when a model was loaded, replaced or unloaded. */
@@ -130,7 +130,7 @@ export class DesiredModel {
   async #load(model: ModelConfig, signal: AbortSignal): Promise<void> {
     const { name } = this
     const { gateway, warn, listener } = this.context
-    const options = await predictorOptions(name, model, (text) => warn(name, text), signal)
+    const options = await predictorOptions(name, model, (...told) => warn(name, ...told), signal)
     signal.throwIfAborted()
     await gateway.load(name, { ...options, onEvent: listener(name) })
   }

@@ -2,6 +2,7 @@
 
 import { checkNames, expected } from '../../base/check'
 import { withoutPassword } from '../../base/errors'
+import type { Warn } from '../../base/notices'
 import type { PredictorOptions } from '../../predictor/options'
 import type { HttpOptions } from '../../workers/http/options'
 import { localWorkers } from '../../workers/local/local'
@@ -20,7 +21,7 @@ import { isElsewhere, isFile, isUrl, type ModelConfig, type Remote, WORKERS } fr
 export async function predictorOptions(
   name: string,
   { workers, remote = {}, model = name, ...options }: ModelConfig,
-  onWarning: (text: string) => void,
+  onWarning: Warn,
   signal: AbortSignal,
 ): Promise<PredictorOptions & { version?: string }> {
   if (isElsewhere(workers)) {
@@ -96,7 +97,7 @@ async function withThreads(others: WorkerChanges, start: () => Promise<ModelWork
 }
 
 /** The remote workers at these addresses, which join and leave while the server runs. */
-async function workersAt(where: readonly string[], model: string, remote: Remote, onWarning: (text: string) => void) {
+async function workersAt(where: readonly string[], model: string, remote: Remote, onWarning: Warn) {
   const [first = '', ...rest] = where
   if (/^(nats|tls|wss?):/.test(first)) return natsFleet(where, model, remote, onWarning)
   const { httpOptions } = await import('../../workers/http/options')
@@ -129,7 +130,7 @@ async function workersAt(where: readonly string[], model: string, remote: Remote
 }
 
 /** The workers of a fleet. @param where  'nats://user:password@host:4222/FLEET', and more servers of the same NATS cluster */
-async function natsFleet(where: readonly string[], model: string, remote: Remote, onWarning: (text: string) => void) {
+async function natsFleet(where: readonly string[], model: string, remote: Remote, onWarning: Warn) {
   const { natsWorkers } = await import('../../workers/nats/fleet')
   for (const [option, flag] of [
     ['outputs', '--outputs'],

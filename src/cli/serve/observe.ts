@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import pino from 'pino'
 import { noAnswers } from '../../base/prediction'
-import { type RecallEvent, rounded } from '../../events'
+import { type RecallEvent, rounded, type WorkerEvent } from '../../events'
 import { clientOf } from '../../gateway/body'
 import type { RequestEvent } from '../../gateway/event'
 import { pathOf } from '../../gateway/routes'
@@ -65,6 +65,11 @@ export async function tellRecall(
     events.tell(model, { event, at: performance.now(), ...part })
     await setImmediate()
   }
+}
+
+/** Reports a worker that has joined a model, or left it. */
+export function tellMember(log: Log, model: string, { event, worker }: WorkerEvent): void {
+  log.info({ model, worker }, event === 'joined' ? 'a worker has joined' : 'a worker has left')
 }
 
 /** Writes a request's log line; for health probes, which come every second, at level 'debug'. */

@@ -16,7 +16,7 @@ import { RequestJournal } from './journal'
 import { leave } from './leave'
 import { type Connection, type Listening, listen, problem } from './listen'
 import { Metrics } from './metrics'
-import { type Logging, observer, openLog, refusals, Spans, tellRecall } from './observe'
+import { type Logging, observer, openLog, refusals, Spans, tellMember, tellRecall } from './observe'
 import type { ServerSettings } from './options'
 import { OverviewFeed } from './overview'
 import { OperatorPage } from './page'
@@ -133,12 +133,14 @@ class ModelServer {
       server: { name: 'approxifer', version },
       onWarning: (text) => log.warn(text),
     })
-    const warn = (model: string, text: string) => log.warn({ model, url: this.#listening[0]?.url }, text)
+    const warn = (model: string, text: string, worker?: string) =>
+      log.warn({ model, ...(worker === undefined ? { url: this.#listening[0]?.url } : { worker }) }, text)
     const context = { gateway: this.#gateway, log, warn }
     const listener = (model: string) => {
       const record = journal.listener()
       return (event: PredictorEvent) => {
         if (event.event === 'recalled') return void tellRecall(log, this.#events, model, event)
+        if (event.event === 'joined' || event.event === 'left') tellMember(log, model, event)
         record(event)
         this.#metrics.event(model, event)
         this.#events.tell(model, event)

@@ -203,7 +203,7 @@ class HttpFleet {
     if (state !== 'known') return
     if (error && (outcome === 'well' || outcome?.code !== error.code)) {
       server.isMissed = true
-      this.#settings.warn(`${error.message}: it is tried again, and joins when it answers`)
+      this.#settings.warn(`${error.message}: it is tried again, and joins when it answers`, name)
     }
     if (!error) server.state = 'waiting'
     if (this.fleet.isApart && !error) this.fleet.model ??= worker?.model.found
@@ -323,7 +323,7 @@ class HttpFleet {
     if (worker.gone) return
     this.#hasStarted = true
     this.#cancelLate()
-    if (server.isMissed) this.#settings.warn(`${worker.name} has joined`)
+    if (server.isMissed) this.#settings.warn(`${worker.name} has joined`, worker.name)
     this.fleet.join(worker)
   }
 

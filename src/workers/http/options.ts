@@ -15,7 +15,7 @@ import {
   MOST_MS,
 } from '../../base/check'
 import { type Clock, systemClock } from '../../base/clock'
-import { guarded } from '../../base/notices'
+import { guarded, toConsole } from '../../base/notices'
 import type { QueryTensors } from '../../base/tensor'
 import type { Tls } from '../../platform/platform'
 import { connectionLimit } from '../connection-limit'
@@ -72,8 +72,8 @@ export interface HttpOptions {
   fetch?: typeof globalThis.fetch
   /** TLS settings; browsers and edges have none. */
   tls?: Tls
-  /** Called with each warning. Default: console.warn. */
-  onWarning?: (text: string) => void
+  /** Called with each warning, and the name of the worker if it is about one. Default: console.warn. */
+  onWarning?: (text: string, worker?: string) => void
   /** The clock, for tests. Default: the system's. */
   clock?: Clock
 }
@@ -90,7 +90,7 @@ export type HttpSettings = ReturnType<typeof checkHttpOptions>
 /** @throws TypeError or RangeError naming the option, expected and got */
 export function checkHttpOptions(options: HttpOptions) {
   checkNames('', options, httpOptions)
-  const { model, version, binary = 'auto', probe = {}, fetch, onWarning = console.warn, headers = {} } = options
+  const { model, version, binary = 'auto', probe = {}, fetch, onWarning = toConsole, headers = {} } = options
   checkText('model', model, "the model's name")
   if (version !== undefined) checkText('version', version)
   if (binary !== 'auto' && typeof binary !== 'boolean') {

@@ -3,7 +3,7 @@
 import { platform } from '#platform'
 import { aborted, onAbort, orAborted } from '../../base/abort'
 import { checkInteger } from '../../base/check'
-import { guarded } from '../../base/notices'
+import { guarded, toConsole } from '../../base/notices'
 import { read } from '../../base/option'
 import { asModelError, fingerprintOf, type ModelFile, readModel } from '../onnx/model-file'
 import { importOrt } from '../onnx/session'
@@ -34,7 +34,7 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   const reading = orAborted(signal, readModel(options.model, given.externalData))
   const file = shared(await reading.catch((error) => Promise.reject(signal?.aborted ? aborted(signal) : error)))
   const model = { file, fingerprint: fingerprintOf(file) }
-  const { onWarning = console.warn } = given
+  const { onWarning = toConsole } = given
   const workers = Array.from({ length: count }, (_, i) => new LocalWorker(`worker ${i}`, model, given))
   const [first, ...rest] = workers
   const end = () => Promise.all(workers.map((worker) => worker.close()))

@@ -196,7 +196,7 @@ class MachineFleet implements FleetGateway {
     const isNews = this.#refused.hear(beat, peer, this.settings.clock.now())
     if (this.#refused.get(name)?.fits) this.#count(beat, true)
     if (isNews)
-      this.settings.warn(`${name} was refused: its model is another (${fingerprint}, not ${this.fleet.model})`)
+      this.settings.warn(`${name} was refused: its model is another (${fingerprint}, not ${this.fleet.model})`, name)
   }
 
   #forgetRefused(name: string): void {

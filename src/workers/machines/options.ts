@@ -3,7 +3,7 @@
 import { platform } from '#platform'
 import { checkFunction, checkInteger, checkNames, checkString, expected, MOST_MS } from '../../base/check'
 import { type Clock, systemClock } from '../../base/clock'
-import { guarded, warnOnce } from '../../base/notices'
+import { guarded, toConsole, warnOnce } from '../../base/notices'
 import type { KeyPair } from '../../platform/platform'
 import type { ModelWorker } from '../worker'
 import { Forgeries } from './forgeries'
@@ -38,8 +38,8 @@ export interface FleetOptions {
   expireMs?: number
   /** Calls of this gateway that may wait at a worker behind the running one; none at a worker with several slots. Default 2. */
   maxPending?: number
-  /** Called with each warning, for instance about a refused worker. Default: console.warn. */
-  onWarning?: (text: string) => void
+  /** Called with each warning, and the name of the worker if it is about one. Default: console.warn. */
+  onWarning?: (text: string, worker?: string) => void
   /** The clock, for tests. Default: the system's. */
   clock?: Clock
 }
@@ -55,7 +55,7 @@ export type FleetSettings = ReturnType<typeof checkFleetOptions>
 export function checkFleetOptions(options: FleetOptions, more: readonly string[] = []) {
   checkNames('', options, [...fleetOptions, ...more])
   const { fleet, model, fingerprint, missed = 3, forgetMs = 10_000, expireMs = 10_000, maxPending = 2 } = options
-  const { origin, trusted = false, onWarning = console.warn, clock = systemClock } = options
+  const { origin, trusted = false, onWarning = toConsole, clock = systemClock } = options
   checkFleet(fleet)
   if (model !== undefined && fingerprint !== undefined) throw new TypeError('fingerprint: expected none beside model')
   if (fingerprint !== undefined) checkString('fingerprint', fingerprint)
@@ -140,7 +140,7 @@ export function checkMachineOptions(options: MachineOptions) {
     maxPending: checkInteger('maxPending', maxPending, 0),
     hangMs: checkInteger('hangMs', hangMs, 1, MOST_MS),
     warn: warnOnce(onWarning),
-    forgeries: new Forgeries(fleet, guarded(onWarning ?? console.warn), 'gateways'),
+    forgeries: new Forgeries(fleet, guarded(onWarning ?? toConsole), 'gateways'),
   }
 }
 

@@ -4,7 +4,7 @@ import { platform } from '#platform'
 import { checkFunction, checkInteger, checkNames, checkText, checkWord, expected, MOST_MS } from '../../base/check'
 import { type Clock, systemClock } from '../../base/clock'
 import { asError } from '../../base/errors'
-import { guarded, type Warn } from '../../base/notices'
+import { guarded, toConsole, type Warn } from '../../base/notices'
 import { Changes } from './changes'
 import { checkUrl, type EndpointChange } from './endpoints'
 
@@ -116,7 +116,7 @@ class Watcher {
   constructor(
     private readonly what: string,
     private readonly list: () => Promise<readonly string[]>,
-    { everyMs = 2000, onWarning = console.warn, clock = systemClock }: WatchOptions,
+    { everyMs = 2000, onWarning = toConsole, clock = systemClock }: WatchOptions,
     watch?: (changed: () => void) => () => void,
   ) {
     this.#everyMs = checkInteger('everyMs', everyMs, 1, MOST_MS)

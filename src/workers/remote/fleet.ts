@@ -42,7 +42,7 @@ export class LossReports {
     this.#reported.set(name, { text })
     const [oldest] = this.#reported.keys()
     if (this.#reported.size > MOST_WORKERS) this.#forget(oldest)
-    this.warn(text)
+    this.warn(text, name)
   }
 
   /** Reports that a lost worker is back, if it stays reachable for STEADY_MS. */
@@ -51,7 +51,7 @@ export class LossReports {
     if (!reported || reported.cancel) return
     const report = () => {
       this.#forget(name)
-      this.warn(`${name} is back`)
+      this.warn(`${name} is back`, name)
     }
     reported.cancel = this.clock.after(STEADY_MS, report, true)
   }
