@@ -104,7 +104,8 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
     })
     expect((await joined(changes)).name).toBe(service.names[1])
     await theirs.run(5000)
-    expect(onWarning.mock.calls).toEqual([[expect.stringContaining(`${service.names[0]} was refused: its model`)]])
+    const refused = service.names[0]
+    expect(onWarning.mock.calls).toEqual([[expect.stringContaining(`${refused} was refused: its model`), refused]])
   })
 
   describe('where more machines have another model', () => {
@@ -135,6 +136,7 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
       expect(told).toEqual(['add x', 'model', 'add y', 'add y', 'remove'])
       expect(onWarning.mock.calls.at(-1)).toEqual([
         expect.stringContaining('more machines have the model y than have x'),
+        undefined,
       ])
       const drained = service.drain()
       await theirs.run(theirs.now() + 200)
