@@ -88,19 +88,31 @@ export function checkWord<T extends string>(field: string, value: unknown, words
   throw outOfRange(expected(field, words.map((word) => `'${word}'`).join(' | '), value))
 }
 
+/** A word that is no option here, and what to write in its place. One for another function's option counts only if no name here is near. */
+export type OtherWord = readonly [word: string, written: string, isElsewhere?: boolean]
+
 /**
  * Checks that an object has no unknown names: a misspelt option would silently keep its default.
  *
  * @param field  the object's name, which precedes its options' names in errors; '' if it is the only argument
+ * @param others  further words that may be meant: options of other places, words of other systems
  * @throws TypeError if it is no object, or with the unknown option and the nearest known one
  */
-export function checkNames(field: string, options: unknown, known: readonly string[]): void {
+export function checkNames(
+  field: string,
+  options: unknown,
+  known: readonly string[],
+  others: () => readonly OtherWord[] = () => [],
+): void {
   const unknown = Object.keys(checkObject(field || 'options', options)).find((name) => !known.includes(name))
   if (unknown === undefined) return
   const name = `${field ? `${field}.` : ''}${unknown}`
-  const near = nearest(unknown, known)
-  const what = near === undefined ? `one of ${known.join(', ')}` : `'${near}'`
-  throw wrongType(`${name}: expected ${what}, got an unknown option`)
+  const isHere = nearest(unknown, known) !== undefined
+  const words = others().filter(([word, , isElsewhere]) => !known.includes(word) && !(isElsewhere && isHere))
+  const near = nearest(unknown, known, words)
+  const written = words.filter(([word]) => word === near).map((word) => word[1])
+  const meant = written.length ? [...new Set(written)].join(' or ') : near && `'${near}'`
+  throw wrongType(`${name}: expected ${meant ?? `one of ${known.join(', ')}`}, got an unknown option`)
 }
 
 /** Shorter names are not taken for misspellings: too many words are near them. */
@@ -122,13 +134,23 @@ export function foreignNames(field: string, options: unknown, known: readonly st
 /** Longer names are not taken for misspellings. */
 const MOST_LETTERS = 100
 
-/** The known name that was probably meant; undefined if none is near. A swap of letters counts as one edit. */
-export function nearest(name: string, known: readonly string[]): string | undefined {
+/** Share of a word's letters that may be wrong. Among the many other words a name would soon be near one by chance. */
+const WRONG = { known: 0.45, other: 0.25 }
+
+/**
+ * The known name, or else the other word, that was probably meant; undefined if none is near. A swap of letters counts as one edit.
+ */
+export function nearest(name: string, known: readonly string[], others: readonly OtherWord[] = []): string | undefined {
   if (name.length > MOST_LETTERS) return undefined
   const letters = (word: string) => [...word.toLowerCase()].sort().join('')
-  const edits = (other: string) =>
-    letters(name) === letters(other) ? 1 : leven(name.toLowerCase(), other.toLowerCase())
-  const ranked = known.map((other) => ({ other, edits: edits(other) })).sort((a, b) => a.edits - b.edits)
-  const [best] = ranked
-  return best && best.edits <= Math.max(1, 0.45 * Math.max(name.length, best.other.length)) ? best.other : undefined
+  const edits = (word: string) =>
+    name.toLowerCase() !== word.toLowerCase() && letters(name) === letters(word)
+      ? 1
+      : leven(name.toLowerCase(), word.toLowerCase())
+  const most = (word: string, share: number) => share * Math.max(name.length, word.length)
+  const all = [
+    ...known.map((word) => ({ word, edits: edits(word), most: Math.max(1, most(word, WRONG.known)) })),
+    ...others.map(([word]) => ({ word, edits: edits(word), most: most(word, WRONG.other) })),
+  ]
+  return all.filter((each) => each.edits <= each.most).sort((a, b) => a.edits - b.edits)[0]?.word
 }

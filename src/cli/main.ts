@@ -22,6 +22,7 @@ import {
   inputShapes,
   integer,
   loadShare,
+  meantBy,
   names,
   natsServers,
   probability,
@@ -233,6 +234,14 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit() // the reader of a pipe wants no more, such as `head`
 })
 
+/** Puts what an unknown flag means into the error, in the place of a flag that is only spelt like it. */
+function asMeant(error: Error): void {
+  const flags = program.commands.find((each) => each.name() === args[0])?.options.map(({ long }) => `${long}`)
+  const [unknown] = /--[\w-]+/.exec(error.message) ?? []
+  const meant = unknown && flags && meantBy(unknown, flags)
+  if (meant) error.message = `error: unknown option '${unknown}'\n(Did you mean ${meant}?)`
+}
+
 // '--name=value' becomes two arguments: for a misspelt name, commander would compare the whole with known names and suggest none.
 const args = process.argv.slice(2).flatMap((arg) => /^(--[^=]+)=(.*)$/s.exec(arg)?.slice(1) ?? [arg])
 try {
@@ -240,5 +249,6 @@ try {
 } catch (error) {
   const { code, exitCode } = error as { code?: string; exitCode?: number }
   const isHelp = code?.startsWith('commander.') && exitCode === 0 // --help, --version
+  if (code === 'commander.unknownOption') asMeant(error as Error)
   if (!isHelp) report(error, args.includes('--json'))
 }

@@ -2,9 +2,11 @@
 
 import { Option as Flag, InvalidArgumentError } from 'commander'
 import { nearest } from '../base/check'
-import type { Option } from '../base/option'
+import { type Option, wordsFor } from '../base/option'
 import { checkRight, type Right, type RightOutput } from '../base/output-kind'
 import { type CodeName, codeNames } from '../codec/names'
+import { predictorOptions } from '../predictor/option-table'
+import { synonyms } from '../predictor/synonyms'
 import { attackForms, parseAttack } from '../testing/faults'
 import { addressesIn, SCHEME } from '../workers/nats/connection'
 
@@ -15,6 +17,23 @@ export function choice(flags: string, description: string, words: readonly strin
 /** The flag of an option that an option table describes. */
 export function flagFor(option: Option, about = helpOf({ ...option, otherwise: '' })): Flag {
   return new Flag(option.flags ?? '', about).argParser(parserOf(option))
+}
+
+/**
+ * What an unknown flag means that is a word of another system, or an option that only a configuration file has.
+ *
+ * @param flags  the long flags of the command
+ */
+export function meantBy(unknown: string, flags: readonly string[]): string | undefined {
+  const isMeant = (word: string) => word.toLowerCase() === nameOf(unknown).toLowerCase()
+  const [translated] = Object.entries(synonyms).find(([, words]) => words.some(isMeant)) ?? []
+  for (const { word, path, option } of wordsFor(predictorOptions)) {
+    const place = path.join('.')
+    if (place !== translated && !isMeant(word)) continue
+    const flag = place === 'workers' ? '--workers' : option.flags?.split(' ')[0]
+    if (flag && flags.includes(flag)) return flag
+    if (flags.includes('--config')) return `${place} in a file for --config`
+  }
 }
 
 export const nameOf = (flags: string) => new Flag(flags).attributeName()

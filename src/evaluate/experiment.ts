@@ -10,6 +10,7 @@ import { DEFAULT_BYTES } from '../memory/domain'
 import { Experience, type ExperienceOptions } from '../memory/experience'
 import { type Features, Memory, type MemoryOptions, type Recollection } from '../memory/memory'
 import { checkOptions, settingsOf as predictorSettings } from '../predictor/settings'
+import { predictorWords } from '../predictor/synonyms'
 import type { Coding } from './coding'
 import { type BatchModel, BoundedCache, OwnAnswers, type Rows, sizesOf } from './model'
 import type { Figures } from './statistics'
@@ -99,7 +100,7 @@ export type EvaluateSettings = ReturnType<typeof settingsOf>
 
 /** @throws TypeError, RangeError for options that are unknown, out of range, or do not fit the model and its inputs */
 export function settingsOf(options: EvaluateOptions) {
-  checkNames('', options, optionNames)
+  checkNames('', options, optionNames, predictorWords)
   const { model, codec, inputs, labels, attack = 'gauss:10', grouping } = options
   const { queries, byzantine } = codec.scheme
   const asked = { scheme: { queries }, policy: options.policy, minConfidence: options.minConfidence }

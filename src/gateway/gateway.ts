@@ -8,6 +8,7 @@ import { noAnswers } from '../base/prediction'
 import { BINARY, writeMetadata } from '../oip/metadata'
 import type { Message } from '../oip/write'
 import type { Predictor } from '../predictor/predictor'
+import { predictorWords } from '../predictor/synonyms'
 import type { RequestEvent } from './event'
 import { type Exchange, Inference, type InferenceLimits, infer, limitsOf } from './infer'
 import { Models, type Served, type Start } from './models'
@@ -149,7 +150,7 @@ class GatewayServer<Model> {
   }
 
   constructor(options: GatewayOptions<Model>, start: Start<Model>, versionOf: (model: Model) => string, guard?: Guard) {
-    checkNames('', options, optionNames)
+    checkNames('', options, optionNames, predictorWords)
     const { models, store, saveEveryMs = 60_000, server = {}, clock = systemClock, onWarning = toConsole } = options
     const { cors = [] } = options
     if (typeof models !== 'object' || models === null) throw new TypeError(expected('models', 'models by name', models))

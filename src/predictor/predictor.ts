@@ -1,7 +1,7 @@
 /** predict(query) -> answer: checks a query, and sees that it is answered or fails by its deadline. */
 
 import { aborted } from '../base/abort'
-import { checkNames, checkString, outOfRange } from '../base/check'
+import { checkString, outOfRange } from '../base/check'
 import type { TensorData } from '../base/element'
 import { ApproxiferError } from '../base/errors'
 import { guarded, threw } from '../base/notices'
@@ -24,14 +24,13 @@ import { predictOptions } from './option-table'
 import type { PredictOptions } from './options'
 import type { ReuseFactory } from './reuse'
 import type { Rollout } from './rollout'
-import { checkTenant, chosen, type Settings } from './settings'
+import { checkPredictNames, checkTenant, chosen, type Settings } from './settings'
 import type { TrustLayers } from './stack'
 import { type PredictorStats, statsOf } from './stats'
 import { type Coder, NOBODY } from './tenants'
 import { ModelVersion } from './version'
 
 const NO_CHOICE: PredictOptions = Object.freeze({})
-const predictNames = Object.keys(predictOptions)
 
 // For browsers without the symbol: what compilers of `await using` use instead.
 const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
@@ -180,7 +179,7 @@ export class Predictor {
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the predictor is closed')
     const unfit = this.#settings.guard?.()
     if (unfit) throw unfit
-    if (options !== NO_CHOICE) checkNames('', options, predictNames)
+    if (options !== NO_CHOICE) checkPredictNames(options)
     const settings = this.#settings
     const { isMixed, vectors, buffers, shapeKeyOf, coder } = this.#version.dependencies
     const copy = given ? (data: TensorData) => data : buffers?.copy
@@ -211,7 +210,7 @@ export class Predictor {
    * that other callers need not wait behind them.
    */
   async predictAll(queries: Iterable<QueryTensors>, options: PredictOptions = {}): Promise<Prediction[]> {
-    checkNames('', options, predictNames)
+    checkPredictNames(options)
     if (options.signal !== undefined) predictOptions.signal.check('signal', options.signal)
     return this.#batches.each(this, queries, options)
   }

@@ -1,16 +1,17 @@
 /** The predictor's options with their defaults, also those that depend on other options. */
 
-import { expected, outOfRange } from '../base/check'
+import { checkNames, expected, outOfRange } from '../base/check'
 import { type Choices, checkPolicy, defaultPolicy } from '../base/choices'
 import { systemClock } from '../base/clock'
 import type { Guard } from '../base/errors'
 import { guarded, threw, toConsole, type Warn, warnOnce } from '../base/notices'
-import { read, type ValuesOf } from '../base/option'
+import { otherWords, read, type ValuesOf, wordsOf } from '../base/option'
 import type { Codec } from '../codec/codec'
 import { Events } from '../events'
 import { NORMAL, priorities, type Turn } from '../pool/attempt'
 import { hedge as hedgeOptions, predictOptions, predictorOptions } from './option-table'
 import type { MemoryChoices, PredictOptions, PredictorOptions } from './options'
+import { synonymWords } from './synonyms'
 
 /** Confidence from which a recovery is given. */
 export const CONFIDENT = 0.9
@@ -31,8 +32,21 @@ export type Checked = ValuesOf<typeof predictorOptions>
 
 /** @throws TypeError, RangeError naming the option, what was expected and what came */
 export function checkOptions(options: PredictorOptions): Checked {
-  return read(predictorOptions, '', options)
+  return read(predictorOptions, '', options, () => [
+    ...synonymWords(),
+    ...wordsOf('predict', predictOptions, predictorOptions),
+  ])
 }
+
+const predictNames = Object.keys(predictOptions)
+const predictWords = () => [
+  ...otherWords(predictOptions),
+  ...synonymWords(),
+  ...wordsOf('createPredictor', predictorOptions, predictOptions),
+]
+
+/** @throws TypeError for a name that is no option of a query */
+export const checkPredictNames = (options: PredictOptions) => checkNames('', options, predictNames, predictWords)
 
 /** The part of the codec that options depend on. */
 export interface Coded {

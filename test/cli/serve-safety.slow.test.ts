@@ -346,8 +346,8 @@ describe('a configuration file', () => {
     ],
     [
       'has the name of a flag',
-      { models: { m: { model: LENET, queries: 4 } } },
-      /models\.m\.queries: expected scheme: \{ queries \}, got the name of its flag/,
+      { models: { m: { model: LENET, maxQueries: 4 } } },
+      /models\.m\.maxQueries: expected 'limits\.queries', got an unknown option/,
     ],
     [
       'has a function’s place',

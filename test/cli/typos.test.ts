@@ -43,6 +43,10 @@ const typos: [string[], string][] = [
   [evaluate('--core', 'wsam'), 'wasm'],
   [evaluate('--attack', 'gaus:10'), 'gauss:10'],
   [evaluate('--attack', 'filp'), 'flip'],
+  [evaluate('--retries', '3'), '--policy'],
+  [['serve', 'm.onnx', '--timeout', '5'], '--deadline'],
+  [['serve', 'm.onnx', '--threads', '5'], '--workers'],
+  [['serve', 'm.onnx', '--batch-size', '8'], 'limits.batch in a file for --config'],
 ]
 
 describe('a typo is refused, and what was probably meant is named', () => {

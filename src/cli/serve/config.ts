@@ -1,14 +1,14 @@
 /** The configuration of `approxifer serve`, from the command line and the configuration file. */
 
 import { basename, dirname, resolve } from 'node:path'
-import { checkNames, checkObject, checkText, expected, nearest } from '../../base/check'
-import { type AnyOptions, type Option, read } from '../../base/option'
+import { checkNames, checkText, expected, nearest } from '../../base/check'
+import { type AnyOptions, any, checkNamesOf, type Option, open, otherWords, read } from '../../base/option'
 import { placesNear } from '../../gateway/text/files'
 import { type TextOptions, textOptions } from '../../gateway/text/options'
 import { predictorOptions } from '../../predictor/option-table'
 import type { PredictorOptions } from '../../predictor/options'
+import { synonymWords } from '../../predictor/synonyms'
 import { readNamed } from '../files'
-import { nameOf } from '../options'
 import { type ServerSettings, serverOptions } from './options'
 import { checkTokens, type TokenSettings } from './tokens'
 
@@ -53,9 +53,6 @@ const notInFiles = [
   ...['onWarning', 'onEvent', 'layers', 'memory.state', 'onnx.createWorker', 'onnx.signal', 'testing.clock'],
   'text.tokenizer',
 ]
-const namesInFiles = (options: object, group = '') =>
-  Object.keys(options).filter((name) => !notInFiles.includes(`${group}${name}`))
-
 /**
  * Reads the configuration.
  *
@@ -97,7 +94,11 @@ async function readConfigFile(path: string): Promise<ConfigFile> {
 }
 
 function checkedFile(path: string, content: unknown): ConfigFile {
-  checkNames(path, content, ['models', 'tokens', ...Object.keys(serverOptions)])
+  checkNames(path, content, ['models', 'tokens', ...Object.keys(serverOptions)], () => [
+    ...otherWords(serverOptions),
+    ...otherWords({ 'models.NAME': { ...unchecked, options: modelOptions } }),
+    ...synonymWords('models.NAME.'),
+  ])
   const { models = {}, tokens = [], ...server } = content as Record<string, unknown> & { models?: ConfigFile['models'] }
   checkNames(`${path}: models`, models, Object.keys(models ?? {})) // checks only that it is an object
   for (const [name, model] of Object.entries(models)) checkModel(`${path}: models.${name}`, model)
@@ -163,39 +164,36 @@ function besideConfig(model: ModelConfig, near: (file: string) => string): Model
   }
 }
 
-/** For each flag the option's name in a configuration file: 'queries' is 'scheme: { queries }'. */
-function byFlag(options: AnyOptions, group = ''): Record<string, string> {
-  const entries = Object.entries(options).flatMap(([name, { flags, options: inside }]) => {
-    if (inside) return Object.entries(byFlag(inside, name))
-    return flags === undefined ? [] : [[nameOf(flags), group ? `${group}: { ${name} }` : name] as const]
-  })
-  return Object.fromEntries(entries)
+/** The options that a configuration file can have. */
+function inFiles(options: AnyOptions, group = ''): AnyOptions {
+  const kept = Object.entries(options).filter(([name]) => !notInFiles.includes(`${group}${name}`))
+  const filtered = kept.map(([name, { options: inside, ...option }]) => [
+    name,
+    inside ? { ...option, options: inFiles(inside, `${name}.`) } : option,
+  ])
+  return Object.fromEntries(filtered)
 }
-const optionOf = byFlag(predictorOptions)
+
+/** Only their names matter: `checkModel` checks the values. */
+const unchecked = open(any, '', '')
+const modelOptions: AnyOptions = {
+  ...inFiles(predictorOptions),
+  ...{ version: unchecked, remote: unchecked, text: { ...unchecked, options: inFiles(textOptions, 'text.') } },
+}
 
 function checkModel(field: string, model: unknown): void {
-  const known = [...namesInFiles(predictorOptions), 'version', 'remote', 'text']
-  const unknown = Object.keys(checkObject(field, model)).find((name) => !known.includes(name)) ?? ''
-  if (Object.hasOwn(optionOf, unknown)) {
-    throw new TypeError(`${field}.${unknown}: expected ${optionOf[unknown]}, got the name of its flag`)
-  }
-  checkNames(field, model, known)
+  checkNamesOf(modelOptions, field, model, () => [...otherWords(serverOptions, ['models']), ...synonymWords()])
   const { model: path, version, workers, remote, text } = model as ModelConfig
   for (const [name, value] of Object.entries({ model: path, version })) {
     if (value !== undefined) checkText(`${field}.${name}`, value, 'a text')
   }
   if (remote !== undefined) checkNames(`${field}.remote`, remote, Object.keys(remote ?? {}))
-  if (text) {
-    checkNames(`${field}.text`, text, namesInFiles(textOptions, 'text.'))
-    read(textOptions, `${field}.text`, text)
-  }
+  if (text) read(textOptions, `${field}.text`, text)
   if (path === undefined && !isElsewhere(workers))
     throw new TypeError(expected(`${field}.model`, 'an .onnx file', path))
-  for (const [name, { options, check }] of Object.entries<Option>(predictorOptions)) {
+  for (const [name, { check }] of Object.entries<Option>(predictorOptions)) {
     const value = (model as Record<string, unknown>)[name]
-    if (value === undefined) continue
-    if (options && value) checkNames(`${field}.${name}`, value, namesInFiles(options, `${name}.`))
-    check(`${field}.${name}`, value)
+    if (value !== undefined) check(`${field}.${name}`, value)
   }
 }
 
