@@ -1,7 +1,11 @@
 import { createPredictor, localWorkers } from 'approxifer'
 import { FaultyWorker } from 'approxifer/testing'
-import { expect, it } from 'vitest'
+import { afterEach, expect, it, vi } from 'vitest'
 import { accuracy, digits } from '../shared/digits'
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
 
 const model = new URL('../../models/mnist-lenet.onnx', import.meta.url)
 const file = (name: string) => fetch(`/models/${name}`).then((response) => response.arrayBuffer())
@@ -49,4 +53,12 @@ it('with the default worker script: a liar is found, and no answer of its is giv
   const ejected = predictor.stats().workers.filter(({ ejections }) => ejections)
   expect(ejected.map(({ worker }) => worker)).toEqual([workers[3].name])
   await predictor.close()
+})
+
+it('a model that the dev server answers with a page of HTML: the error names ?url', async () => {
+  vi.spyOn(globalThis, 'fetch').mockResolvedValueOnce(new Response('<!doctype html><html></html>')) // with status 200
+  const made = createPredictor({ model: './no-such/x.onnx', workers: 1, onnx: { startMs } })
+  await expect(made).rejects.toThrow(
+    `model: expected an ONNX model in "./no-such/x.onnx", got an HTML page, as dev servers answer where they have no such file; with Vite: import url from './x.onnx?url', and model: url`,
+  )
 })

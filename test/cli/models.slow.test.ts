@@ -253,7 +253,7 @@ describe('a file that is no ONNX model', () => {
 
   it.each([
     ['is empty', text(''), 'an empty file'],
-    ['is a page that says where to log in', text('\n<!DOCTYPE html>\n<title>'), 'an HTML page'],
+    ['is a page that says where to log in', text('\n<!DOCTYPE html>\n<title>'), /^an HTML page/],
     ['is an error of object storage', text('<?xml version="1.0"?><Error>'), 'an XML document'],
     [
       'was not fetched by git-lfs',
@@ -261,8 +261,17 @@ describe('a file that is no ONNX model', () => {
       "a pointer of git-lfs: 'git lfs pull' fetches the file itself",
     ],
     ['is a checkpoint of PyTorch', text('PK\x03\x04\0\0'), /^a zip archive, as PyTorch saves them: torch.onnx.export/],
+    [
+      'is an error of a server',
+      text('{"error": "hunter2"}'),
+      'JSON, as servers answer with an error: read what it says',
+    ],
     ['is packed', text('\x1f\x8b\x08'), 'a gzip archive: unpack it first'],
-    ['came in part', lenet.subarray(0, lenet.length / 2), /^what begins as one .*: it is damaged or cut off$/],
+    [
+      'came in part',
+      lenet.subarray(0, lenet.length / 2),
+      /^what begins as one .*: it is damaged or cut off, so fetch it again$/,
+    ],
     ['may be a secret', text('hunter2\n'), 'a text of 8 bytes'],
     ['is anything else', text('\xff\xfe\0\x01\0'), '5 bytes that begin with ff fe 00 01'],
   ])('%s', async (_, bytes, kind) => {
@@ -292,7 +301,9 @@ describe('a file that is no ONNX model', () => {
     const path = write('page.onnx', text('<html>'))
     const { status, stderr } = run(command, path, ...more)
     expect(stderr).toMatch(
-      new RegExp(`^approxifer: MODEL: (page: )?model: expected an ONNX model in "${path}", got an HTML page\n$`),
+      new RegExp(
+        `^approxifer: MODEL: (page: )?model: expected an ONNX model in "${path}", got an HTML page, saved in the place of the file; on the Hugging Face Hub files are under /resolve/, not /blob/\n$`,
+      ),
     )
     expect(status).toBe(1)
   })

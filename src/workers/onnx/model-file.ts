@@ -6,6 +6,7 @@ import { checksum } from '../../base/checksum'
 import { ApproxiferError, asError, withoutPassword } from '../../base/errors'
 import type { HubConfig } from '../../base/output-kind'
 import { besideModel, locate, weightFiles } from './external-data'
+import type { Origin } from './kinds'
 import type { OnnxOptions } from './options'
 
 export interface ModelFile {
@@ -106,9 +107,19 @@ const MOST_LETTERS = 300
  */
 export async function asModelError(error: unknown, model: unknown, bytes: Uint8Array): Promise<unknown> {
   if (!(error instanceof ApproxiferError) || !UNPARSED.test(error.message)) return error
-  const where = typeof model === 'string' || model instanceof URL ? ` in ${named(String(model))}` : ''
+  const place = typeof model === 'string' || model instanceof URL ? String(model) : undefined
   const { kindOf } = await import('./kinds')
-  return new ApproxiferError('MODEL', `model: expected an ONNX model${where}, got ${kindOf(bytes)}`, { cause: error })
+  const kind = kindOf(bytes, place === undefined ? undefined : originOf(place))
+  const where = place === undefined ? '' : ` in ${named(place)}`
+  return new ApproxiferError('MODEL', `model: expected an ONNX model${where}, got ${kind}`, { cause: error })
+}
+
+function originOf(place: string): { from: Origin; name: string } {
+  const [name] = (/[^/\\]*$/.exec(place.replace(/[?#].*$/s, '')) ?? ['']) as [string]
+  return {
+    from: platform.isPage ? 'page' : /^https?:/.test(place) ? 'request' : 'file',
+    name: name.slice(0, MOST_LETTERS),
+  }
 }
 
 const named = (model: string) => JSON.stringify(withoutPassword(model.slice(0, MOST_LETTERS)))
