@@ -41,4 +41,23 @@ it('no word of another system is the name of an option, or meant twice', () => {
 it('every word of another system is translated into an option that there is', () => {
   const paths = wordsFor(predictorOptions).map(({ path }) => path.join('.'))
   expect(paths).toEqual(expect.arrayContaining(Object.keys(synonyms)))
+
+describe('addresses in the place of workers: the error has the call that makes workers of them', () => {
+  const of = "with httpWorkers of 'approxifer/http'"
+  it.each([
+    [
+      ['http://a:8000', 'http://b:8000'],
+      `workers[0]: expected workers, got an address: write workers: httpWorkers(['http://a:8000', 'http://b:8000'], { model: 'NAME THERE' }), ${of}`,
+    ],
+    [
+      'http://a:8000',
+      `workers: expected workers, got an address: write workers: httpWorkers(['http://a:8000'], { model: 'NAME THERE' }), ${of}`,
+    ],
+    [
+      [new URL('http://user:secret@a:8000')],
+      `workers[0]: expected workers, got an address: write workers: httpWorkers(['http://...@a:8000/'], { model: 'NAME THERE' }), ${of}`,
+    ],
+  ])('%s', async (workers, message) => {
+    await expect(createPredictor({ workers } as never)).rejects.toThrow(new TypeError(message))
+  })
 })

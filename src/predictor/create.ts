@@ -1,6 +1,7 @@
 /** Makes a predictor with its workers, so that the predictor itself knows nothing about threads. */
 
-import { checkInteger, expected, isObject } from '../base/check'
+import { checkInteger, expected, isObject, wrongType } from '../base/check'
+import { withoutPassword } from '../base/errors'
 import { doubtsOf } from '../base/output-kind'
 import { verifiedWorkers } from '../base/scheme'
 import { CheckedWorker } from '../workers/checked'
@@ -16,6 +17,9 @@ import { checkOptions, isVerified, mayRecall, settingsOf, unread, withoutRecover
 import type { TrustLayers } from './stack'
 import { type Coder, noCoder } from './tenants'
 
+/** Addresses that an error repeats. */
+const MOST_LISTED = 4
+
 /**
  * Starts the workers and resolves when all have loaded the model and run it once. In workerd the predictor belongs to the request or Durable Object
  * that made it, and throws CLOSED in others.
@@ -25,6 +29,7 @@ import { type Coder, noCoder } from './tenants'
 export async function createPredictor(options: PredictorOptions): Promise<Predictor> {
   const guard = ownRequest('the predictor')
   const given = checkOptions(options)
+  refuseAddresses(given.workers)
   const coder = isCoded(given) ? await (await import('./coder')).loadCoder(given) : noCoder()
   const settings = settingsOf(given, coder, guard)
   const dependencies = await dependenciesFor(given, coder)
@@ -62,6 +67,21 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
     await Promise.allSettled(started.map((worker) => worker.close()))
     throw error
   }
+}
+
+/** @throws TypeError for addresses in the place of workers, with the call that makes workers of them */
+function refuseAddresses(workers: unknown): void {
+  const all: unknown[] = Array.isArray(workers) ? workers : [workers]
+  const at = all.findIndex((each) => typeof each === 'string' || each instanceof URL)
+  if (at < 0) return
+  const urls = all
+    .filter((each) => typeof each === 'string' || each instanceof URL)
+    .map((url) => withoutPassword(`${url}`))
+  const list = urls.slice(0, MOST_LISTED).map((url) => `'${url}'`)
+  const more = urls.length > MOST_LISTED ? ', ..' : ''
+  const call = `workers: httpWorkers([${list.join(', ')}${more}], { model: 'NAME THERE' })`
+  const field = Array.isArray(workers) ? `workers[${at}]` : 'workers'
+  throw wrongType(`${field}: expected workers, got an address: write ${call}, with httpWorkers of 'approxifer/http'`)
 }
 
 /** Resolves once the memory has loaded its saved state. */
