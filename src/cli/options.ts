@@ -71,7 +71,7 @@ export const isCodeFile = (code: string) => /[/\\]/.test(code)
 /** Parses one --code. @param before  the values of earlier uses of the flag, which are kept */
 export function codeOrFile(text: string, before: readonly string[] = []): string[] {
   if (isCodeFile(text) || codeNames.includes(text as CodeName)) return [...before, text]
-  const meant = /\.m?js$/.test(text) ? `./${text}` : nearest(text, codeNames)
+  const meant = /\.m?[jt]s$/.test(text) ? `./${text}` : nearest(text, codeNames)
   throw refused(`one of ${codeNames.join(', ')}, or a file with a /, such as ./mine.js`, meant)
 }
 

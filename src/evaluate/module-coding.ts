@@ -121,9 +121,15 @@ export class ModuleCoding implements Coding {
   }
 }
 
-/** The place in its file where an error was thrown, if its stack says so. */
+/** Frames of this package and of other packages: the line to mend is in none of them. */
+const FOREIGN = [new URL('.', import.meta.url).href, '/node_modules/', 'node:']
+
+/** The place in the user's own code where an error was thrown, if its stack says so. */
 export function placeOf(error: unknown): string {
-  const [, place] = /\((?:file:\/\/)?([^()\s]+:\d+:\d+)\)|at (?:file:\/\/)([^()\s]+:\d+:\d+)/.exec(stackOf(error)) ?? []
+  const places = [...stackOf(error).matchAll(/^ +at .*?\(?((?:file:\/\/|node:)?[^()\s]+:\d+:\d+)\)?$/gm)].map(
+    ([, place]) => place,
+  )
+  const place = places.find((each) => !FOREIGN.some((part) => each.includes(part)))
   return place ? ` (${place.replace(/^.*\//, '')})` : ''
 }
 

@@ -70,6 +70,17 @@ const odd = file(
   'export default { workers: (k) => { throw new Error(`K must be odd`) }, needs: (k) => k, encode() {}, decode() {} }',
 )
 const text = file('code.txt', '')
+const sizes = 'export const workers = (k, s) => k + s\nexport const needs = (k) => k\n'
+const syntax = file('syntax.mjs', `${sizes}export function encode(queries, n) {\n  return queries.map((q => q)\n}\n`)
+const copies = '  return Array.from({ length: n }, (_, i) => queries[i].slice())\n}\nexport const decode = () => []\n'
+const thrower = file('thrower.mjs', `${sizes}export function encode(queries, n) {\n${copies}`)
+file('table.mjs', 'const table = undefined\n\ntable.rows.forEach(() => {})\n')
+const top = file('top.mjs', `import './table.mjs'\n${sizes}`)
+const typed = file(
+  'typed.ts',
+  'export const workers = (k: number): number => { throw new Error(`${k} is even`) }\nexport const needs = (k: number) => k\nexport const encode = () => []\nexport const decode = () => []\n',
+)
+const mistyped = file('mistyped.ts', 'export const needs = (k: number) => k +\nexport const decode = () => []\n')
 
 it.each([
   [['--code', './nope.js'], 1, /^approxifer: --code: expected a file, got "\.\/nope\.js": it is not there, seen from /],
@@ -79,8 +90,11 @@ it.each([
     /Expected one of berrut, systematic, or a file with a \/, such as \.\/mine\.js\.\n\(Did you mean \.\/mine\.js\?\)/,
   ],
   [['--code', 'berut'], 2, /Did you mean berrut/],
-  [['--code', text], 2, /--code: expected a file that ends with \.js or \.mjs, got /],
-  [['--code', broken], 1, /broken\.js: it cannot be loaded: Unexpected end of input; 'node .*broken\.js' says where/],
+  [['--code', text], 2, /--code: expected a file that ends with \.js or \.mjs or \.ts or \.mts, got /],
+  [['--code', broken], 1, /broken\.js: it cannot be loaded: Unexpected end of input \(broken\.js:3\)\n/],
+  [['--code', syntax], 1, /syntax\.mjs: it cannot be loaded: missing \) after argument list \(syntax\.mjs:4\)\n/],
+  [['--code', top], 1, /top\.mjs: it cannot be loaded: Cannot read properties of undefined \(reading 'rows'\) \(table\.mjs:3:7\)\n/], // biome-ignore format: one line
+  [['--code', thrower], 1, /thrower\.mjs: encode threw: Cannot read properties of undefined \(reading 'slice'\) \(thrower\.mjs:4:57\)\n/], // biome-ignore format: one line
   [['--code', partial], 2, /partial\.mjs: needs: expected a function, got undefined/],
   [['--code', odd], 1, /odd\.js: workers threw: K must be odd \(odd\.js:1:\d+\)/],
   [['--code', paper, '--decoder', 'kriging'], 2, /decoder: expected none where codes are compared, got one/],
@@ -89,4 +103,20 @@ it.each([
   const result = runWith({ columns: 0 }, ...few, ...args)
   expect([result.status, result.stdout]).toEqual([status, ''])
   expect(result.stderr.replace(/^.*measuring.*\n/m, '')).toMatch(reason)
+})
+
+const readsTypes = 'typescript' in process.features && Boolean(process.features.typescript)
+
+it.runIf(readsTypes)('TypeScript: types are stripped, and errors have the place in the file', () => {
+  expect(run(...few, '--code', typed).stderr).toMatch(/typed\.ts: workers threw: 8 is even \(typed\.ts:1:55\)\n/)
+  expect(run(...few, '--code', mistyped).stderr).toMatch(/mistyped\.ts: it cannot be loaded: .* \(mistyped\.ts:2\)\n/)
+})
+
+it.skipIf(readsTypes)('TypeScript on a Node that reads none: which do', () => {
+  const { status, stderr } = runWith({ columns: 0 }, ...few, '--code', typed)
+  const needed = 'TypeScript needs Node 22.18, 23.6 or later; this is'
+  expect([status, stderr]).toEqual([
+    2,
+    `approxifer: --code: expected .js or .mjs, got "${typed}": ${needed} ${process.version}\n`,
+  ])
 })
