@@ -121,15 +121,13 @@ export class ModuleCoding implements Coding {
   }
 }
 
-/** Frames of this package and of other packages: the line to mend is in none of them. */
-const FOREIGN = [new URL('.', import.meta.url).href, '/node_modules/', 'node:']
+/** A frame of a stack in a file; those of the runtime itself have no path. */
+const FRAME = /^ +at .*?\(?((?:file:\/\/|\/|[A-Z]:)[^()\s]+:\d+:\d+)\)?$/gm
 
-/** The place in the user's own code where an error was thrown, if its stack says so. */
+/** The place in the user's own code where an error was thrown, if its stack says so: the line to mend is in no package. */
 export function placeOf(error: unknown): string {
-  const places = [...stackOf(error).matchAll(/^ +at .*?\(?((?:file:\/\/|node:)?[^()\s]+:\d+:\d+)\)?$/gm)].map(
-    ([, place]) => place,
-  )
-  const place = places.find((each) => !FOREIGN.some((part) => each.includes(part)))
+  const places = [...stackOf(error).matchAll(FRAME)].map(([, place]) => place)
+  const place = places.find((each) => !each.includes('/node_modules/'))
   return place ? ` (${place.replace(/^.*\//, '')})` : ''
 }
 

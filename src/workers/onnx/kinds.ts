@@ -3,7 +3,7 @@
 const HEAD = 512
 
 /** Where bytes came from: a page's request, another request, or a file. */
-export type Origin = 'page' | 'request' | 'file'
+export type ModelSource = 'page' | 'request' | 'file'
 
 const PAGE = 'an HTML page'
 
@@ -23,7 +23,7 @@ const KINDS: readonly [RegExp, string][] = [
 ]
 
 /** A page of HTML comes with status 200, so that nothing else tells what went wrong. */
-const HTML: Record<Origin, (name: string) => string> = {
+const HTML: Record<ModelSource, (name: string) => string> = {
   page: (name) =>
     `, as dev servers answer where they have no such file; with Vite: import url from './${name}?url', and model: url`,
   request: () =>
@@ -32,7 +32,7 @@ const HTML: Record<Origin, (name: string) => string> = {
 }
 
 /** @param where  undefined for bytes of unknown origin */
-export function kindOf(bytes: Uint8Array, where?: { from: Origin; name: string }): string {
+export function kindOf(bytes: Uint8Array, where?: { from: ModelSource; name: string }): string {
   const head = Array.from(bytes.subarray(0, HEAD))
   const text = String.fromCharCode(...head)
   const known = KINDS.find(([beginning]) => beginning.test(text))

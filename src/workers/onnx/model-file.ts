@@ -6,7 +6,7 @@ import { checksum } from '../../base/checksum'
 import { ApproxiferError, asError, withoutPassword } from '../../base/errors'
 import type { HubConfig } from '../../base/output-kind'
 import { besideModel, locate, weightFiles } from './external-data'
-import type { Origin } from './kinds'
+import type { ModelSource } from './kinds'
 import type { OnnxOptions } from './options'
 
 export interface ModelFile {
@@ -114,7 +114,7 @@ export async function asModelError(error: unknown, model: unknown, bytes: Uint8A
   return new ApproxiferError('MODEL', `model: expected an ONNX model${where}, got ${kind}`, { cause: error })
 }
 
-function originOf(place: string): { from: Origin; name: string } {
+function originOf(place: string): { from: ModelSource; name: string } {
   const [name] = (/[^/\\]*$/.exec(place.replace(/[?#].*$/s, '')) ?? ['']) as [string]
   return {
     from: platform.isPage ? 'page' : /^https?:/.test(place) ? 'request' : 'file',
