@@ -11,7 +11,7 @@ export const BINARY = 'binary_tensor_data'
 /** The most values of a row (64 MB of float32): a server's metadata must not make a client allocate without limit. */
 const MOST_VALUES = 2 ** 24
 
-export type TensorMetadata = { name: string; datatype: string; shape: number[] }
+export type TensorMetadata = { name: string; datatype: string; shape: readonly number[] }
 
 export function writeMetadata(model: string, versions: readonly string[], signature: Signature) {
   const { inputs, outputs, batched = true } = signature

@@ -29,19 +29,21 @@ function inputsOf({ inputs, parameters: { batched = true } = {} }: ModelMetadata
   return `[${space}${written.join(`,${space || ' '}`)}${space && ','}${space.replace('  ', '')}]`
 }
 
-/** In single quotes of a shell. */
-const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`
+/** As one word of a shell. */
+export const quoted = (text: string) => (/^[\w:/.%-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)
+
+/** The option of curl for a token. @param token  what a shell makes the token of */
+export const bearer = (token: string) => `-H "Authorization: Bearer ${token}"`
 
 function addressOf(origin: string, name: string): string {
   const path = encodeURIComponent(name).replace(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16)}`)
   return `${origin}/v2/models/${path}/infer`
 }
 
-/** @param origin  where models are asked */
-export function curlLine(model: ModelMetadata, origin: string, isTokenNeeded: boolean): string {
-  const token = isTokenNeeded ? ` -H "Authorization: Bearer $TOKEN"` : ''
+/** @param origin  where models are asked @param options  of curl */
+export function curlLine(model: ModelMetadata, origin: string, options: readonly string[]): string {
   const query = quoted(`JSON.stringify({ inputs: ${inputsOf(model, '')} })`)
-  return `node -p ${query} | curl${token} ${addressOf(origin, model.name)} -d @-`
+  return `node -p ${query} | ${['curl', ...options, quoted(addressOf(origin, model.name))].join(' ')} -d @-`
 }
 
 export function clientLines(model: ModelMetadata, origin: string, isTokenNeeded: boolean): string {

@@ -3,7 +3,7 @@
 import { html, nothing, svg, type TemplateResult } from 'lit-html'
 import type { ModelOverview, Overview, WorkerOverview } from '../serve/overview'
 import { type BarOutcome, type News, type RecentWork, WINDOW_MS, within } from './recent'
-import { clientLines, curlLine, type ModelMetadata } from './samples'
+import { bearer, clientLines, curlLine, type ModelMetadata } from './samples'
 import { counted, milliseconds, number, outcomeWords, reputationOf, stateOf, workersIn } from './words'
 
 export interface View {
@@ -233,7 +233,7 @@ function askingOf({ overview, hasToken, copied }: View, metadata: ModelMetadata,
   const at = new URL(location.origin)
   if (overview?.port) at.port = String(overview.port)
   const samples = [
-    { what: 'curl', title: 'With curl', text: curlLine(metadata, at.origin, hasToken) },
+    { what: 'curl', title: 'With curl', text: curlLine(metadata, at.origin, hasToken ? [bearer('$TOKEN')] : []) },
     { what: 'client', title: 'From Node', text: clientLines(metadata, at.origin, hasToken) },
   ]
   const tensors = [

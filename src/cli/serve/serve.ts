@@ -21,6 +21,7 @@ import type { ServerSettings } from './options'
 import { OverviewFeed } from './overview'
 import { OperatorPage } from './page'
 import { ServedModels } from './served-models'
+import { nextSteps } from './steps'
 import {
   type Answering,
   type KnownToken,
@@ -215,6 +216,15 @@ class ModelServer {
     const [url, admin] = this.#listening.map((each) => each.url)
     this.#logging.log.info({ url, admin, models: names }, 'ready')
     note(`serving ${names.join(', ')} on ${url}`)
+    if (process.stderr.isTTY) this.#tellSteps()
+  }
+
+  /** Lines to copy are not wrapped. */
+  #tellSteps(): void {
+    const { names } = this.#gateway // with `--ready any` not all are served yet
+    const { signature } = this.#gateway.predictor(names[0])
+    const urls = this.#listening.map(({ url }) => url)
+    process.stderr.write(nextSteps(this.#config, urls, names, signature))
   }
 
   /** The files of tokens and certificates that the configuration names. */
