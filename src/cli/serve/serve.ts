@@ -16,6 +16,7 @@ import { RequestJournal } from './journal'
 import { leave } from './leave'
 import { type Connection, type Listening, listen, problem } from './listen'
 import { Metrics } from './metrics'
+import { whenNpmEnds } from './npm'
 import { type Logging, observer, openLog, refusals, Spans, tellMember, tellRecall } from './observe'
 import type { ServerSettings } from './options'
 import { OverviewFeed } from './overview'
@@ -56,6 +57,7 @@ export async function serve(models: readonly string[], flags: Flags, version: st
     throw error
   })
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => server.onSignal(signal))
+  whenNpmEnds(() => server.onNpmEnd())
   let turn = Promise.resolve()
   const renew = (cause: Cause) => {
     turn = turn.then(() => server.renew(() => readConfig(models, flags), cause)).then(watch)
@@ -302,6 +304,13 @@ class ModelServer {
       if ((settings[name] === undefined) !== (before[name] === undefined)) others.push(name)
     }
     if (others.length) this.#logging.log.warn({ settings: others }, 'these settings have changed, and need a restart')
+  }
+
+  /** After Ctrl-C npm may end while the server still answers open requests. */
+  onNpmEnd(): void {
+    if (this.#isClosing) return
+    this.#logging.log.info('npm, which started this server, has ended')
+    this.onSignal('SIGTERM')
   }
 
   onSignal(signal: NodeJS.Signals): void {
