@@ -41,6 +41,7 @@ it('no word of another system is the name of an option, or meant twice', () => {
 it('every word of another system is translated into an option that there is', () => {
   const paths = wordsFor(predictorOptions).map(({ path }) => path.join('.'))
   expect(paths).toEqual(expect.arrayContaining(Object.keys(synonyms)))
+})
 
 describe('addresses in the place of workers: the error has the call that makes workers of them', () => {
   const of = "with httpWorkers of 'approxifer/http'"

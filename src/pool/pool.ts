@@ -53,7 +53,8 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     this.#closing = new Closing(clock)
     const strand = inAMoment(() => this.#strand(fewer)) // workers often leave in numbers
     const left = (member: Member) => this.#closing.close(member)
-    this.#roster = new Roster(clock, strand, left, (member) => this.#dispatcher.freed(member), options.changed)
+    const freed = (member?: Member) => this.#dispatcher.freed(member)
+    this.#roster = new Roster(clock, strand, left, freed, () => this.#queue.needed > 0, options.changed)
     this.#dispatcher = new Dispatcher(this.#queue, this.#roster, options)
     this.#execution = this.#dispatcher.execution
     this.forecast = this.#dispatcher.forecast

@@ -1,6 +1,9 @@
 /**
- * How long a busy worker is left alone: as long as it asks for, else for a time that doubles with each refusal, or until it answers an earlier
- * call, since it has room again then. The wait holds for all attempts, so that refusals make no loop.
+ * How long a busy worker is left alone: for a time that doubles with each refusal, and as long as it asks for while no query waits. It ends when
+ * the worker answers an earlier call, since it has room again then. The wait holds for all attempts, so that refusals make no loop.
+ *
+ * A `Retry-After` is whole seconds and a guess, so that queries with a deadline of a second cannot wait for it: where four servers refused three calls
+ * in ten with `Retry-After: 60`, 874 of 1,000 queries failed.
  */
 
 import type { Clock } from '../base/clock'
@@ -8,8 +11,6 @@ import type { Clock } from '../base/clock'
 /** The first wait, and the longest, which bounds how late a free worker is noticed. */
 const LEAST_MS = 10
 const MOST_MS = 160
-/** After this time it is asked again whatever it said, unless another worker is free. */
-const MOST_RETRY_MS = 1000
 
 export class Rest {
   /** The worker gets nothing. */
@@ -21,10 +22,10 @@ export class Rest {
   /** Until when the worker asked to be left alone. */
   #until = Number.NEGATIVE_INFINITY
 
-  /** @param othersAreFree  whether it may be left alone as long as it asks @param over  called when it may get attempts again */
+  /** @param isWaited  whether queries wait, which no other worker may take now @param over  called when it may get attempts again */
   constructor(
     private readonly clock: Clock,
-    private readonly othersAreFree: () => boolean,
+    private readonly isWaited: () => boolean,
     private readonly over: () => void,
   ) {}
 
@@ -43,18 +44,16 @@ export class Rest {
     if (sentAt > this.#refusedAt) this.#refusals++
     this.#refusedAt = now
     this.#until = Math.max(this.#until, now + retryMs)
-    if (!this.isOn) this.#begin(now)
+    if (!this.isOn) this.#begin()
   }
 
-  #begin(now: number): void {
+  #begin(): void {
     this.isOn = true
-    const ms = Math.max(this.#backoffMs, Math.min(MOST_RETRY_MS, this.#until - now))
-    this.#unplan = this.clock.after(ms, () => this.#look(), true)
+    this.#unplan = this.clock.after(this.#backoffMs, () => this.#look(), true)
   }
 
   #look(): void {
-    const now = this.clock.now()
-    if (now < this.#until && this.othersAreFree()) return this.#begin(now)
+    if (this.clock.now() < this.#until && !this.isWaited()) return this.#begin()
     this.end()
     this.over()
   }

@@ -42,12 +42,14 @@ export class Roster {
    * @param strand  told when there are fewer usable workers: attempts that are queued may have none left
    * @param left    told of those that left, once they have no attempts
    * @param freed   told when slots may be free, and which worker has done with a batch, if that is why
+   * @param isWaited  whether queries wait
    */
   constructor(
     private readonly clock: Clock,
     readonly strand: () => void,
     private readonly left: (member: Member) => void,
     readonly freed: (member?: Member) => void,
+    private readonly isWaited: () => boolean,
     private readonly changed: WorkerChanged = () => {},
   ) {
     this.utilisation = new Utilisation(clock, this.capacity)
@@ -152,7 +154,7 @@ export class Roster {
       this.update(member)
       this.freed()
     }
-    member.rest ??= new Rest(this.clock, () => this.capacity.free > 0, over)
+    member.rest ??= new Rest(this.clock, this.isWaited, over)
     member.rest.refused(sentAt, retryMs)
     this.update(member)
   }

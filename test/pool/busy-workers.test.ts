@@ -6,6 +6,7 @@ import type { Payload } from '../../src/base/payload'
 import type { Attempt } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
 import { VirtualClock } from '../../src/testing/virtual-clock'
+import { identityOf } from '../../src/workers/worker'
 import { accept, answerOf, BatchWorker, failureOf, nobody, row, runsOf } from '../shared/batch-worker'
 
 const refusal = (retryMs?: number) => new ApproxiferError('OVERLOADED', 'the queue is full', { retryMs })
@@ -104,17 +105,36 @@ it('a worker that always says that it is free and refuses all is asked a few tim
   expect(attempts.every(({ outcome }) => outcome === undefined)).toBe(true)
 })
 
-it('it is left alone for as long as it says while another is free, else asked again after a second', async () => {
+it('it is left alone for as long as it says while no row waits, else asked again as if it had said nothing', async () => {
   const [busy, other] = [new BatchWorker('busy'), new BatchWorker('other')]
   const { put, pass, refuse } = open([busy, other])
   put(1)
   await refuse(busy, 5000)
   other.runs[0].answer()
   await pass(3000)
-  put(2, 3)
-  expect([runsOf(busy), runsOf(other)]).toEqual([[], [[2]]]) // by now all others are at work
-  await pass(1000)
+  put(2)
+  await pass(100)
+  expect([runsOf(busy), runsOf(other)]).toEqual([[], [[2]]])
+  put(3)
+  expect(runsOf(busy)).toEqual([])
+  await pass(10)
   expect([runsOf(busy), runsOf(other)]).toEqual([[[3]], [[2]]])
+  other.runs[0].answer()
+  await refuse(busy, 60_000)
+  other.runs[0].answer()
+  await pass(59_000)
+  put(4)
+  expect([runsOf(busy), runsOf(other)]).toEqual([[], [[4]]])
+})
+
+it('a row that the free workers may not take does not wait for as long as a busy one says', async () => {
+  const [busy, other] = [new BatchWorker('busy'), new BatchWorker('other')]
+  const { pool, pass, refuse } = open([busy, other])
+  const hung = { blocks: (identity: unknown) => identity === identityOf(other) }
+  pool.submit(row(1, { apart: [hung] }))
+  await refuse(busy, 60_000)
+  await pass(10)
+  expect([runsOf(busy), runsOf(other)]).toEqual([[[1]], []])
 })
 
 it('a batch that is refused as a whole keeps its order, and its attempts go one by one: there may be room for a few', async () => {
@@ -148,7 +168,7 @@ it('it is asked again as soon as it answers a call that it had taken, whatever i
   const { put, pass } = open([worker])
   put(1, 2)
   worker.runs[1].fail(refusal(30_000))
-  await pass(100)
+  await pass(9)
   expect(runsOf(worker)).toEqual([[1]])
   worker.runs[0].answer()
   await pass(0)

@@ -108,7 +108,7 @@ it('one that leaves and comes back begins with one call at once, and gets as man
 
 it('free slots are counted as they are, whatever changes in which order', () => {
   const random = seeded(7)
-  const roster = new Roster(new VirtualClock(), () => {}, () => {}, () => {}) // biome-ignore format: one line
+  const roster = new Roster(new VirtualClock(), () => {}, () => {}, () => {}, () => false) // biome-ignore format: one line
   const members = ['a', 'b', 'c'].map((name) => new Member(Object.assign(new BatchWorker(name), { slots: 4 }), 1))
   for (const member of members) roster.add(member, false)
   const taken: ReturnType<Roster['occupy']>[] = []

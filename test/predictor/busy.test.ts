@@ -11,6 +11,9 @@ import { listOf } from '../shared/vectors'
 /** Takes 10 ms, unless it is busy: it says that it is free all the same. */
 class Busy extends HandWorker {
   isBusy = false
+  /** One call in so many is refused besides, as by one of several servers behind an address; and the pause that refusals ask for. */
+  refusesEach = Number.POSITIVE_INFINITY
+  retryMs: number | undefined
   refused = 0
   answered = 0
   takesMs = 10
@@ -23,9 +26,10 @@ class Busy extends HandWorker {
   }
 
   override infer(query: TensorList): Promise<TensorList> {
-    if (this.isBusy) {
+    if (this.isBusy || (this.refused + this.answered + 1) % this.refusesEach === 0) {
       this.refused++
-      return Promise.reject(new ApproxiferError('OVERLOADED', 'the queue is full'))
+      const { retryMs } = this
+      return Promise.reject(new ApproxiferError('OVERLOADED', 'the queue is full', { retryMs }))
     }
     return new Promise((resolve) => {
       this.clock.after(this.takesMs, () => {
@@ -129,6 +133,25 @@ it('busy until the deadline: an error when that comes, and not before', async ()
   expect(await given).toMatchObject({ code: 'DEADLINE', ms: 4000, message: expect.stringContaining('0 of 2 free') })
   await predictor.close()
 })
+
+it.each([undefined, 1000, 60_000])(
+  'servers that refuse one call in four and say Retry-After (%s ms): no query waits for that until its deadline of a second',
+  async (retryMs) => {
+    const { workers, predictor, ask, pass } = await open(4, { deadlineMs: 1000 })
+    for (const worker of workers) Object.assign(worker, { refusesEach: 4, retryMs })
+    const given = []
+    for (let i = 0; i < 1000; i++) {
+      given.push(ask(i))
+      await pass(5)
+    }
+    await pass(1000)
+    const answers = await Promise.all(given)
+    expect(answers.filter((each) => 'code' in each)).toEqual([])
+    expect(Math.max(...answers.map(({ ms }) => ms))).toBeLessThan(200)
+    expect(workers.reduce((sum, { refused }) => sum + refused, 0)).toBeLessThan(500)
+    await predictor.close()
+  },
+)
 
 it('a caller that leaves while all are busy is told at once, and its row is asked of nobody', async () => {
   const { workers, predictor, ask, pass, all } = await open(2)
