@@ -1,11 +1,12 @@
 /** The documentation: what scripts/docs-rules finds, and on every page its limits, its links and figures, its programs and its commands. */
 
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
 import { afterAll, describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
+import { svg } from '../bench/shared/report'
 import manifest from '../package.json'
 import {
   countWords,
@@ -89,6 +90,21 @@ it.each(LIMITS)('%s have at most %i words', (parts, most) => {
 
 it.each(PAGES)('%s has short sentences, links that lead somewhere, and figures with their source', (path) => {
   expect(faultsOf(path, text(path))).toEqual([])
+})
+
+const pictures = readdirSync('docs', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.svg'))
+
+it.each(pictures)('%s is readable on a dark page', (name) => {
+  expect(text(join('docs', name))).toContain('@media(prefers-color-scheme:dark)')
+})
+
+it('a plot drawn anew is readable on a dark page as its pages are, once', async () => {
+  const drawn = await svg({ data: { values: [{ at: 1 }] }, mark: 'point', encoding: { x: { field: 'at' } } })
+  const [style, ...others] = drawn.match(/<style>.*?<\/style>/g) ?? []
+  expect(others).toEqual([])
+  for (const name of ['appendix/lost.svg', 'appendix/wasm.svg', 'how-it-works/code.svg']) {
+    expect(text(join('docs', name)), name).toContain(style)
+  }
 })
 
 describe('programs', () => {

@@ -2,7 +2,7 @@
 
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
-import { markdownTable } from '../shared/report'
+import { markdownTable, readableOnDark } from '../shared/report'
 import { DIGITS, ENCODE, GROUP, PHOTOS, SIZES } from './cases'
 import type { Cell } from './comparison'
 import { casesIn, cellsOf, gain, LOADED_SIZES, loadedBeside, paysFrom, picture, written } from './findings'
@@ -116,7 +116,12 @@ So WASM changes little for such models. WASM matters where rows are long and the
   writeFileSync('docs/appendix/wasm.md', text)
   writeFileSync(
     'docs/appendix/wasm.svg',
-    picture(comparisons, 4).replace('<svg ', '<svg color="#222" style="background:white" '),
+    readableOnDark(
+      picture(comparisons, 4).replace(
+        /<svg ([^>]*>)/,
+        '<svg color="#222" $1<rect width="100%" height="100%" fill="white"/>',
+      ),
+    ),
   )
   console.log('docs/appendix/wasm.md')
 }

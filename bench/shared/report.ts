@@ -55,10 +55,18 @@ export function reliabilityPlot(all: readonly { name: string; bins: readonly Bin
   }
 }
 
+/** Inverts lightness and keeps hues, so that one picture is readable on a page of either kind. */
+const DARK = '<style>@media(prefers-color-scheme:dark){svg{filter:invert(.92) hue-rotate(180deg)}}</style>'
+
+/** A picture on white that is dark where its reader prefers dark. The pictures of docs/how-it-works, which are drawn by hand, have the same style. */
+export function readableOnDark(picture: string): string {
+  return picture.replace(/<svg [^>]*>/, (opening) => opening + DARK)
+}
+
 const FONT = 'Helvetica, Arial, sans-serif'
 
 export async function svg(spec: TopLevelSpec): Promise<string> {
   // Pages show plots as images, which are described where they are shown: descriptions of each mark would be a third of the file.
   const config = { aria: false, font: FONT, background: 'white', legend: { labelLimit: 0 }, ...spec.config }
-  return new vega.View(vega.parse(compile({ ...spec, config }).spec)).toSVG()
+  return readableOnDark(await new vega.View(vega.parse(compile({ ...spec, config }).spec)).toSVG())
 }
