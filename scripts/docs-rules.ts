@@ -158,6 +158,9 @@ function links(path: string, page: string): Link[] {
     })
 }
 
+/** What a program imports to get an entry of the package. */
+export const importOf = (entry: string) => (entry === 'index' ? 'approxifer' : `approxifer/${entry}`)
+
 /** Whether a file is made when the site is built. */
 export const isBuilt = (path: string) => path.startsWith('docs/reference/api/') || /^docs\/(film|wasm)\//.test(path)
 

@@ -1,9 +1,10 @@
 /** npm run docs: checks the pages, then builds the site, with the API from the docstrings and two live pages beside it, in build/site/. */
 
 import { execFileSync } from 'node:child_process'
-import { readFileSync, rmSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { build } from 'vitepress'
-import { faultsOf, LIMITS, PAGES, wordsIn } from './docs-rules'
+import { faultsOf, importOf, LIMITS, PAGES, wordsIn } from './docs-rules'
 import { buildPage as buildFilm } from './film-page'
 import { buildPage as buildComparison } from './wasm-page'
 
@@ -22,7 +23,19 @@ if (faults.length) process.exit(1)
 
 rmSync(API, { recursive: true, force: true })
 execFileSync('npx', ['typedoc', '--logLevel', 'Error'], { stdio: 'inherit' })
+for (const name of readdirSync(API)) nameLikeImports(join(API, name))
 await build('docs')
 await buildFilm(`${SITE}/film`)
 await buildComparison(`${SITE}/wasm`)
 console.log(`${SITE}: any static server may serve it`)
+
+/** typedoc calls entries by the names of their files, and the list of all by the package's. */
+function nameLikeImports(path: string): void {
+  const name = basename(path, '.md')
+  const page = readFileSync(path, 'utf8')
+  const named =
+    name === 'README'
+      ? page.replace(/^# .*/, '# API').replace(/\[(\w+)\](?=\(\1\.md\))/g, (_, entry) => `[\`${importOf(entry)}\`]`)
+      : page.replace(/^# .*/, `# ${importOf(name)}`)
+  writeFileSync(path, named)
+}

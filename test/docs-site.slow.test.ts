@@ -62,7 +62,7 @@ describe.skipIf(!findChromium())('in Chromium', () => {
         expect(await page.evaluate(missing)).toEqual([])
         await page.evaluate(readFileSync('node_modules/axe-core/axe.min.js', 'utf8'))
         const found = await page.evaluate<string[]>(
-          "axe.run('.VPDoc').then(({ violations }) => violations.filter(({ impact }) => impact === 'critical').map(({ id }) => id))",
+          "axe.run('#VPContent').then(({ violations }) => violations.filter(({ impact }) => impact === 'critical').map(({ id }) => id))",
         )
         expect(found, path).toEqual([])
       }
@@ -71,9 +71,24 @@ describe.skipIf(!findChromium())('in Chromium', () => {
     },
   )
 
-  it('a search for a term finds its page, and a term is linked to the glossary where it first stands', async () => {
+  it('the first page leads to the film, by its button and by its picture', async () => {
+    const page = await browser.newPage()
+    for (const way of ['.VPHero a[href*="film"]', '.vp-doc a[href*="film"]']) {
+      await page.goto(`${served.url}index.html`)
+      await page.locator(way).first().click()
+      await page.waitForURL(/film\/index\.html$/)
+      expect(await page.title()).toMatch(/nine machines/)
+    }
+    await page.close()
+  })
+
+  it('a search for a term or for its name elsewhere finds its page, programs are not cut off, and a term is linked to the glossary where it first stands', async () => {
     const page = await browser.newPage()
     await page.goto(`${served.url}start.html`)
+    const cut = () =>
+      [...document.querySelectorAll('.vp-doc pre')].filter((each) => each.scrollWidth > each.clientWidth).length
+    await page.setViewportSize({ width: 1440, height: 900 })
+    expect(await page.evaluate(cut), 'programs that are cut off').toBe(0)
     expect(await page.locator('.vp-doc a.term').count()).toBeGreaterThan(3)
     const words = await page
       .locator('.vp-doc a.term')
@@ -83,6 +98,8 @@ describe.skipIf(!findChromium())('in Chromium', () => {
     await page.getByRole('searchbox').fill('straggler')
     await page.locator('#localsearch-list a').first().waitFor()
     expect(await page.locator('#localsearch-list').textContent()).toMatch(/straggler/i)
+    await page.getByRole('searchbox').fill('timeout')
+    await page.locator('#localsearch-list mark', { hasText: 'deadlineMs' }).first().waitFor()
     await page.close()
   })
 })

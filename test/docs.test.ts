@@ -7,6 +7,7 @@ import ts from 'typescript'
 import { afterAll, describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { svg } from '../bench/shared/report'
+import { facts } from '../docs/.vitepress/first-page'
 import manifest from '../package.json'
 import {
   countWords,
@@ -90,6 +91,14 @@ it.each(LIMITS)('%s have at most %i words', (parts, most) => {
 
 it.each(PAGES)('%s has short sentences, links that lead somewhere, and figures with their source', (path) => {
   expect(faultsOf(path, text(path))).toEqual([])
+})
+
+it.each(facts)('the fact "$title" of the first page stands where it was measured, with its command', (fact) => {
+  const [path, anchor] = fact.link.slice(1).split('#')
+  const source = `${path}.md#${anchor}`
+  expect(deadLinks('docs/index.md', `[there](${source})`)).toEqual([])
+  expect(unsourcedFigures('docs/index.md', `[${fact.title} ${fact.details}](${source})`)).toEqual([])
+  expect(text(`docs/${path}.md`)).toContain(fact.linkText)
 })
 
 const pictures = readdirSync('docs', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.svg'))

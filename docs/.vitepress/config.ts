@@ -2,11 +2,17 @@ import { readFileSync } from 'node:fs'
 import { basename, dirname, join, relative } from 'node:path/posix'
 import { defineConfig, type MarkdownRenderer } from 'vitepress'
 import manifest from '../../package.json' with { type: 'json' }
-import { PARTS, slug } from '../../scripts/docs-rules'
+import { importOf, PARTS, slug } from '../../scripts/docs-rules'
 import typedoc from '../../typedoc.json' with { type: 'json' }
+import { facts, hero } from './first-page'
 import { linkGlossary } from './glossary'
+import { withSynonyms } from './synonyms'
 
-const SOURCES = `${manifest.homepage.replace(/#.*/, '')}/blob/main`
+const REPOSITORY = manifest.homepage.replace(/#.*/, '')
+const SOURCES = `${REPOSITORY}/blob/main`
+
+/** Where a link to a page is shown as a card. Cards need a whole address, and the site may stand anywhere: the picture is the repository's. */
+const CARD = `${REPOSITORY.replace('github.com', 'raw.githubusercontent.com')}/main/docs/public/card.png`
 
 /** The entries of the package: typedoc writes a page for each. */
 const ENTRIES = typedoc.entryPoints.map((path) => basename(path, '.ts'))
@@ -17,7 +23,10 @@ const page = (path: string) => {
 }
 const pages = (part: keyof typeof PARTS) => PARTS[part].map(page)
 
-/** Files of the repository that are no pages are shown where the repository is. */
+/** Beside the pages, where the site does not look: the film, and the comparison of WASM with JavaScript. */
+const BESIDE = /\/(film|wasm)\/index/
+
+/** Files of the repository that are no pages are shown where the repository is; what is built beside the pages is loaded anew. */
 function linkSources(md: MarkdownRenderer): void {
   md.core.ruler.push('sources', ({ tokens, env }) => {
     const { relativePath = '' } = env as { relativePath?: string }
@@ -26,6 +35,7 @@ function linkSources(md: MarkdownRenderer): void {
         const href = token.attrGet('href')
         if (!href || /^([a-z]+:|#|\/)/.test(href)) continue
         const path = join('docs', dirname(relativePath), href)
+        if (BESIDE.test(path)) token.attrSet('target', '_self')
         if (!path.startsWith('docs/')) token.attrSet('href', `${SOURCES}/${path}`)
       }
     }
@@ -36,10 +46,10 @@ export default defineConfig({
   title: 'approxifer',
   description: manifest.description,
   outDir: '../build/site',
+  head: [['link', { rel: 'icon', href: '/logo.svg', type: 'image/svg+xml' }]],
   cleanUrls: false,
   lastUpdated: false,
-  // Built beside the pages: the film, and the comparison of WASM with JavaScript.
-  ignoreDeadLinks: [/\/(film|wasm)\/index/],
+  ignoreDeadLinks: [BESIDE],
   markdown: {
     anchor: { slugify: slug },
     config(md) {
@@ -47,10 +57,21 @@ export default defineConfig({
       linkSources(md)
     },
   },
+  transformPageData(page) {
+    if (page.relativePath === 'index.md') Object.assign(page.frontmatter, { layout: 'home', hero, features: facts })
+  },
+  transformHead: ({ title, description }) =>
+    Object.entries({ title, description, type: 'website', image: CARD }).map(
+      ([name, content]) => ['meta', { property: `og:${name}`, content }] as const,
+    ),
   themeConfig: {
-    search: { provider: 'local' },
+    logo: '/logo.svg',
+    search: {
+      provider: 'local',
+      options: { detailedView: true, miniSearch: { searchOptions: { processTerm: withSynonyms } } },
+    },
     outline: [2, 3],
-    socialLinks: [{ icon: 'github', link: manifest.homepage.replace(/#.*/, '') }],
+    socialLinks: [{ icon: 'github', link: REPOSITORY }],
     nav: [
       { text: 'Start', link: '/start' },
       { text: 'How to', link: '/how-to/p99' },
@@ -67,7 +88,11 @@ export default defineConfig({
         collapsed: true,
         items: [
           ...pages('reference'),
-          { text: 'API', items: ENTRIES.map((entry) => ({ text: entry, link: `/reference/api/${entry}` })) },
+          {
+            text: 'API',
+            link: '/reference/api/README',
+            items: ENTRIES.map((entry) => ({ text: importOf(entry), link: `/reference/api/${entry}` })),
+          },
         ],
       },
       { text: 'Appendix', collapsed: true, items: pages('appendix') },
