@@ -180,6 +180,28 @@ describe('by itself, in Chromium', () => {
     await page.close()
   })
 
+  it('kills a worker when asked to, and says who answered instead', async () => {
+    const page = await open()
+    await textOf(page, '#how', /Ready/)
+    expect(await page.locator('#kill').isVisible()).toBe(false)
+    await page.keyboard.press('7')
+    await textOf(page, '#how', /answer/)
+    await page.locator('#kill').click()
+    const told = await textOf(page, '#story', /./)
+    expect(told).toMatch(
+      /^You killed (worker [01]); it restarts by itself\. (?!\1)(worker [01]|The memory) answered: still a 7\. So far \d+ answers recovered from the memory, 0 lost\.$/i,
+    )
+    for (const _ of [1, 2]) {
+      await page.evaluate(() => Object.assign(document.querySelector('#story') as Element, { textContent: '' }))
+      await page.locator('#kill').click()
+      expect(await textOf(page, '#story', /./)).toMatch(
+        /^You killed (worker [01]); .*((\1 answered after its restart)|(?!\1)(worker [01]|The memory) answered): still a 7\. .* 0 lost\.$/i,
+      )
+    }
+    expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0)
+    await page.close()
+  })
+
   it('says that an answer is recovered, and how sure it is, where no worker answers any more', async () => {
     const page = await open((page) =>
       page.addInitScript(`
