@@ -15,7 +15,7 @@ const SOURCES = `${REPOSITORY}/blob/main`
 const CARD = `${REPOSITORY.replace('github.com', 'raw.githubusercontent.com')}/main/docs/public/card.png`
 
 /** The entries of the package: typedoc writes a page for each. */
-const ENTRIES = typedoc.entryPoints.map((path) => basename(path, '.ts'))
+const ENTRIES = typedoc.entryPoints.map((path) => basename(path, '.d.ts'))
 
 const page = (path: string) => {
   const [, title] = /^# (.*)$/m.exec(readFileSync(path, 'utf8')) ?? []

@@ -1,29 +1,13 @@
-/** What people call options in other libraries: a search finds both words. */
+/** A search finds options by what other systems call them. */
+
+import { synonyms } from '../../src/predictor/synonyms'
+
+const paths = Object.entries(synonyms).flatMap(([path, words]) =>
+  words.map((word) => [word.toLowerCase(), path.toLowerCase().split('.')]),
+)
 
 /** Words of the index for a word of a search. The site has this function as text, so its table is inside. */
-export function withSynonyms(word: string): string[] {
-  const names: Record<string, string> = {
-    timeout: 'deadlineMs',
-    timeoutms: 'deadlineMs',
-    ttl: 'deadlineMs',
-    retries: 'retry',
-    replicas: 'workers',
-    concurrency: 'workers',
-    threads: 'workers',
-    instances: 'workers',
-    redundancy: 'stragglers',
-    adversaries: 'byzantine',
-    malicious: 'byzantine',
-    speculative: 'hedge',
-    threshold: 'minConfidence',
-    batchsize: 'limits.batch',
-    ratelimit: 'limits.queries',
-    maxqueue: 'limits.queries',
-    backpressure: 'onOverload',
-    fallback: 'atDeadline',
-    cache: 'reuse',
-    canary: 'rollout',
-  }
-  const term = word.toLowerCase()
-  return [term, ...(Object.hasOwn(names, term) ? names[term].toLowerCase().split('.') : [])]
-}
+export const withSynonyms = new Function(
+  'word',
+  `const term = word.toLowerCase(); return [term, ...(new Map(${JSON.stringify(paths)}).get(term) ?? [])]`,
+) as (word: string) => string[]

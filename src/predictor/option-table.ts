@@ -4,7 +4,16 @@
  */
 
 import { checkSignal } from '../base/abort'
-import { checkBoolean, checkMs, checkShare, checkString, expected, isObject, outOfRange } from '../base/check'
+import {
+  checkBoolean,
+  checkMs,
+  checkShare,
+  checkString,
+  expected,
+  isObject,
+  type OtherWord,
+  outOfRange,
+} from '../base/check'
 import type { Choices } from '../base/choices'
 import { atDeadlines, onOverloads, policies } from '../base/choices'
 import { type Clock, systemClock } from '../base/clock'
@@ -21,6 +30,7 @@ import {
   switchable,
   type TableOf,
   words,
+  wordsOf,
 } from '../base/option'
 import { checkRight } from '../base/output-kind'
 import { MOST } from '../base/scheme'
@@ -30,6 +40,7 @@ import type { PredictorEvent } from '../events'
 import { priorities } from '../pool/attempt'
 import { type LocalOptions, threadOptions } from '../workers/local/options'
 import { type MemoryChoices, type PredictOptions, type PredictorOptions, type SchemeChoices, trusts } from './options'
+import { synonymWords } from './synonyms'
 
 type Workers = NonNullable<PredictorOptions['workers']>
 /** With less a window would be longer than a memory is used for; more is no useful promise. */
@@ -297,6 +308,12 @@ export const predictorOptions = {
   ),
   testing: group('for simulations', testing),
 } satisfies TableOf<PredictorOptions>
+
+/** Words for options of `createPredictor`, for errors of functions that have others. */
+export const predictorWords = (): OtherWord[] => [
+  ...wordsOf('createPredictor', predictorOptions),
+  ...synonymWords().map(([word, written]): OtherWord => [word, `${written} of createPredictor`, true]),
+]
 
 function shareOf(field: string, value: unknown): number {
   if (typeof value === 'number' && value > 0 && value <= 1) return value

@@ -1,8 +1,6 @@
 /** What other systems call options: errors and the search of the site translate these words. */
 
 import type { OtherWord } from '../base/check'
-import { wordsOf } from '../base/option'
-import { predictorOptions } from './option-table'
 
 export const synonyms: Readonly<Record<string, readonly string[]>> = {
   model: ['path', 'file', 'url', 'modelPath'],
@@ -36,9 +34,3 @@ export const synonyms: Readonly<Record<string, readonly string[]>> = {
 /** The words with what to write for each. @param under  where the options stand, such as 'models.NAME.' of a configuration file */
 export const synonymWords = (under = ''): OtherWord[] =>
   Object.entries(synonyms).flatMap(([path, words]) => words.map((word): OtherWord => [word, `'${under}${path}'`]))
-
-/** Words for options of `createPredictor`, for errors of functions that have others. */
-export const predictorWords = (): OtherWord[] => [
-  ...wordsOf('createPredictor', predictorOptions),
-  ...synonymWords().map(([word, written]): OtherWord => [word, `${written} of createPredictor`, true]),
-]
