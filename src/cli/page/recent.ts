@@ -6,7 +6,7 @@ import { howAnswered, tellOf } from './words'
 export const WINDOW_MS = 10_000
 /** Of the plot of latencies. */
 export const PLOTTED_S = 60
-/** What changed about workers and models, the latest first. */
+/** Lines of what changed about workers and models, the latest first. */
 const MOST_NEWS = 8
 
 /** `late`: another answer was given before. `unneeded`: nobody waited for it any more, and it was stopped. `lost`: the worker gave no answer. */
@@ -20,9 +20,14 @@ export interface Bar {
   outcome: BarOutcome
 }
 
+/** A line: events of equal text are joined, so that one liar does not push out everything else. */
 export interface News {
+  /** Of the last one. */
   readonly at: number
   readonly text: string
+  readonly count: number
+  /** Of the first one. */
+  readonly since: number
 }
 
 interface AnsweredQuery {
@@ -47,6 +52,9 @@ export class RecentWork {
   /** Latencies by second since 1970. */
   readonly #seconds = new Map<number, number[]>()
   news: News[] = []
+  /** The time of the latest event; and of the latest one before the server told the last ten seconds anew: what it tells again is not counted again. */
+  #last = Number.NEGATIVE_INFINITY
+  #countedUntil = Number.NEGATIVE_INFINITY
 
   /** The server's time. Events come up to 100 ms late: the earliest one says how far the clocks are apart. */
   get now(): number {
@@ -81,7 +89,7 @@ export class RecentWork {
     this.#ended = []
     this.#fresh = []
     this.#answers = []
-    this.news = this.news.filter(({ at }) => at < this.now - WINDOW_MS)
+    this.#countedUntil = this.#last
     const since = Math.floor((this.now - WINDOW_MS) / 1000)
     for (const second of this.#seconds.keys()) if (second >= since) this.#seconds.delete(second)
   }
@@ -90,6 +98,7 @@ export class RecentWork {
   clearAll(): void {
     this.clear()
     this.news = []
+    this.#last = this.#countedUntil = Number.NEGATIVE_INFINITY
     this.#seconds.clear()
   }
 
@@ -98,6 +107,7 @@ export class RecentWork {
     const offset = at - performance.now()
     if (offset > this.#offset || !this.#isTold) this.#offset = offset
     this.#isTold = true
+    this.#last = Math.max(this.#last, at)
     if (event.event === 'began') this.#began(event)
     else if (event.event === 'answered') this.#settled(event, event.onTime ? 'answered' : 'late')
     else if (event.event === 'failed') this.#settled(event, event.code === 'ABORTED' ? 'unneeded' : 'lost')
@@ -141,9 +151,14 @@ export class RecentWork {
   #changed(event: PredictorEvent): void {
     const text = tellOf(event)
     if (text === undefined) return
-    this.news = [{ at: event.at, text }, ...this.news].slice(0, MOST_NEWS)
+    const { at } = event
+    if (at > this.#countedUntil) {
+      const { count, since } = this.news.find((line) => line.text === text) ?? { count: 0, since: at }
+      const others = this.news.filter((line) => line.text !== text)
+      this.news = [{ at, text, count: count + 1, since }, ...others].slice(0, MOST_NEWS)
+    }
     if (event.event !== 'lied') return
-    const { at, worker } = event
+    const { worker } = event
     this.#end({ worker, began: at, ended: at, outcome: 'lied' }, at, 'lied')
   }
 

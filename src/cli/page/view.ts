@@ -1,10 +1,11 @@
 /** What the page shows, as templates of its state. */
 
 import { html, nothing, svg, type TemplateResult } from 'lit-html'
+import { repeat } from 'lit-html/directives/repeat.js'
 import type { ModelOverview, Overview, WorkerOverview } from '../serve/overview'
 import { type BarOutcome, type News, type RecentWork, WINDOW_MS, within } from './recent'
 import { bearer, clientLines, curlLine, type ModelMetadata } from './samples'
-import { counted, milliseconds, number, outcomeWords, reputationOf, stateOf, workersIn } from './words'
+import { allOf, counted, milliseconds, number, outcomeWords, reputationOf, stateOf, workersIn } from './words'
 
 export interface View {
   /** How it stands with the connection, in a sentence. */
@@ -80,7 +81,7 @@ function modelOf(view: View, model: ModelOverview, metadata: ModelMetadata, acti
       </section>
       ${answersOf(recent)}
     </div>
-    ${workersOf(view, model)} ${newsOf(recent.news)} ${askingOf(view, metadata, actions)}
+    ${workersOf(view)} ${newsOf(recent.news)} ${askingOf(view, metadata, actions)}
   `
 }
 
@@ -126,8 +127,6 @@ function lanesOf({ shown, canvas }: View, model: ModelOverview): TemplateResult 
     </section>
   `
 }
-
-const allOf = ({ states }: ModelOverview) => Object.values(states).reduce((sum, count) => sum + count, 0)
 
 function laneState(worker: WorkerOverview): string {
   return worker.state === 'up' ? `up, ${milliseconds(worker.expectedMs)}` : stateOf(worker)
@@ -183,7 +182,7 @@ function surenessOf(confidences: readonly (number | undefined)[]): string {
   return half === undefined ? '' : `, ${Math.floor(half * 100)} % sure`
 }
 
-function workersOf({ shown, recent }: View, model: ModelOverview): TemplateResult {
+function workersOf({ shown, recent }: View): TemplateResult {
   const counts = recent.counts()
   const titles = ['worker', 'state', 'an answer takes', 'at once', 'answered', 'late', 'lost', 'reputation']
   const rowOf = (worker: WorkerOverview) => {
@@ -203,9 +202,7 @@ function workersOf({ shown, recent }: View, model: ModelOverview): TemplateResul
       <h2 id="workers">Workers</h2>
       <div class="scrolling" role="region" aria-label="table of workers" tabindex="0">
         <table>
-          <caption class="muted">
-            ${shown.length} of ${counted(allOf(model), 'worker')}; answered, late and lost in the last ten seconds
-          </caption>
+          <caption class="muted">answered, late and lost in the last ten seconds</caption>
           <thead>
             <tr>${titles.map((title, i) => html`<th scope="col" class=${i > 1 && i < 7 ? 'number' : ''}>${title}</th>`)}</tr>
           </thead>
@@ -218,12 +215,21 @@ function workersOf({ shown, recent }: View, model: ModelOverview): TemplateResul
 
 function newsOf(news: readonly News[]): TemplateResult {
   const time = (at: number) => new Date(at).toLocaleTimeString('en-GB')
+  // Times and counts change each second under a liar: readers of screens are told new lines alone.
+  const lineOf = ({ at, text, count, since }: News) => html`
+    <li>
+      <span class="muted" aria-live="off">${time(at)}</span> ${text}
+      <span class="muted" aria-live="off">${count > 1 ? `×${number(count)} since ${time(since)}` : nothing}</span>
+    </li>
+  `
   return html`
     <section aria-labelledby="news">
       <h2 id="news">What changed</h2>
       <div role="log" aria-labelledby="news">
         ${news.length ? nothing : html`<p class="muted">nothing since the page was opened</p>`}
-        <ul>${news.map(({ at, text }) => html`<li><span class="muted">${time(at)}</span> ${text}</li>`)}</ul>
+        <ul>
+          ${repeat(news, ({ text }) => text, lineOf)}
+        </ul>
       </div>
     </section>
   `

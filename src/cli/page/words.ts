@@ -15,8 +15,8 @@ export const outcomeWords: Record<BarOutcome, string> = {
 
 const stateWords: Record<WorkerState, string> = {
   up: 'up',
-  new: 'new, no answer yet',
-  earning: 'new, earns trust',
+  new: 'new',
+  earning: 'earning trust',
   failing: 'failing',
   gone: 'out of reach',
   ejected: 'ejected',
@@ -27,11 +27,14 @@ const troubles = ['ejected', 'failing', 'gone'] as const satisfies WorkerState[]
 
 export const isTroubled = (state: WorkerState) => (troubles as readonly WorkerState[]).includes(state)
 
-/** How many workers there are, and how many are in trouble. */
-export function workersIn({ states }: ModelOverview): string {
-  const all = Object.values(states).reduce((sum, count) => sum + count, 0)
-  const troubled = troubles.flatMap((state) => (states[state] ? `, ${number(states[state])} ${stateWords[state]}` : []))
-  return `${number(states.up)} of ${counted(all, 'worker')} up${troubled.join('')}`
+export const allOf = ({ states }: ModelOverview) => Object.values(states).reduce((sum, count) => sum + count, 0)
+
+/** How many workers there are, and how many in each state. */
+export function workersIn(model: ModelOverview): string {
+  const { up, ...others } = model.states
+  const states = Object.entries(others).filter(([, count]) => count)
+  const words = states.map(([state, count]) => `, ${number(count)} ${stateWords[state as WorkerState]}`)
+  return `${number(up)} of ${counted(allOf(model), 'worker')} up${words.join('')}`
 }
 
 export function stateOf({ state, lies }: WorkerOverview): string {

@@ -2,9 +2,10 @@
 
 import { setImmediate } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { ModelVersionReport, PredictorEvent } from '../../events'
+import type { PredictorEvent } from '../../events'
 import { isInference, type RequestEvent } from '../../gateway/event'
 import type { PredictorStats } from '../../predictor/stats'
+import { countOfStates, type ServedStats } from './overview'
 
 /** Histogram buckets of latencies, in seconds: from a small model on this machine to the longest deadline. */
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -13,9 +14,6 @@ const SHORT = [0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03]
 /** How many workers of a model have lines of their own; the values of further workers are summed as 'other'. A line takes 2 µs to write. */
 const MOST_WORKERS = 200
 const OTHER = 'other'
-
-/** A predictor's statistics, with the model versions of its workers. */
-export type ServedStats = PredictorStats & { modelVersions: readonly ModelVersionReport[] }
 
 type Stats = Iterable<[model: string, stats: ServedStats]>
 type Worker = PredictorStats['workers'][number]
@@ -245,21 +243,11 @@ const families: Family[] = [
   ),
   gauge(
     'workers',
-    'Workers by state: up or failing by their latest calls, new before the first call, gone if unreachable',
+    'Workers by state: up or failing by their latest calls, new before the first call, earning trust, gone if unreachable, ejected',
     ['state'],
-    ({ workers }) =>
-      ['up', 'failing', 'new', 'gone'].map((state) => [
-        { state },
-        workers.filter((worker) => stateOf(worker) === state).length,
-      ]),
+    ({ workers }) => by('state', countOfStates(workers)),
   ),
   gauge('model_version_workers', 'Workers of each model version, and its state', ['model_version', 'state'], (stats) =>
     stats.modelVersions.map(({ id, state, workers }) => [{ model_version: id, state }, workers]),
   ),
 ]
-
-function stateOf({ expectedMs, gone }: Worker): string {
-  if (gone) return 'gone'
-  if (expectedMs === undefined) return 'new'
-  return Number.isFinite(expectedMs) ? 'up' : 'failing'
-}

@@ -1,7 +1,10 @@
-/** /metrics as JSON, for the operators' page: models and their workers, with states, speeds, slots and records. */
+/** /metrics as JSON, for the operators' page: models and their workers, with states, speeds, slots and records. A worker's state is defined here. */
 
 import type { ModelVersionReport } from '../../events'
-import type { ServedStats } from './metrics'
+import type { PredictorStats } from '../../predictor/stats'
+
+/** A predictor's statistics, with the model versions of its workers. */
+export type ServedStats = PredictorStats & { modelVersions: readonly ModelVersionReport[] }
 
 /** The figures are computed anew after this time: 32 pages may ask, and the figures of a thousand workers take a while. */
 const FRESH_MS = 500
@@ -64,9 +67,7 @@ export class OverviewFeed {
 }
 
 export function overviewOf(model: string, { open, modelVersions: versions, workers }: ServedStats): ModelOverview {
-  const states: Record<WorkerState, number> = { up: 0, new: 0, earning: 0, failing: 0, gone: 0, ejected: 0 }
   const all = workers.map((worker) => [worker, stateOf(worker)] as const)
-  for (const [, state] of all) states[state]++
   if (all.length > MOST_WORKERS) all.sort(([a, ofA], [b, ofB]) => RANKS[ofA] - RANKS[ofB] || b.onTime - a.onTime)
   const told = all.slice(0, MOST_WORKERS).map(([each, state]): WorkerOverview => {
     const { worker, slots, onTime, late, failed, rejected, proven, lies, ejections, rightAnswersLeft } = each
@@ -74,13 +75,20 @@ export function overviewOf(model: string, { open, modelVersions: versions, worke
     const counts = { onTime, late, failed: failed + rejected, proven, lies, ejections, rightAnswersLeft }
     return { worker, state, expectedMs, slots, ...counts }
   })
-  return { model, open, versions, states, workers: told }
+  return { model, open, versions, states: countOfStates(workers), workers: told }
 }
 
 /** The order of states in the reply. */
 const RANKS: Record<WorkerState, number> = { ejected: 0, failing: 0, gone: 0, up: 1, earning: 2, new: 2 }
 
 type ServedWorker = ServedStats['workers'][number]
+
+/** How many workers are in each state, of all states. */
+export function countOfStates(workers: readonly ServedWorker[]): Record<WorkerState, number> {
+  const counts: Record<WorkerState, number> = { up: 0, new: 0, earning: 0, failing: 0, gone: 0, ejected: 0 }
+  for (const worker of workers) counts[stateOf(worker)]++
+  return counts
+}
 
 function stateOf({ gone, expectedMs, ejections, rightAnswersLeft }: ServedWorker): WorkerState {
   if (rightAnswersLeft && ejections) return 'ejected' // also out of reach: that it lied matters more

@@ -3,8 +3,8 @@
 import { ApproxiferError } from '../../base/errors'
 import type { ModelConfig } from './config'
 import { comesFromElsewhere, DesiredModel, type DesireOutcome, type Serving } from './desired-model'
-import type { ServedStats } from './metrics'
 import type { ServerSettings } from './options'
+import type { ServedStats } from './overview'
 
 export class ServedModels {
   readonly #models = new Map<string, DesiredModel>()
