@@ -1,4 +1,4 @@
-/** Buttons and keys that break machines: one set for both bands. */
+/** Buttons and keys that break machines: one set for all bands. */
 
 import type { Fault } from '../../src/film/script'
 

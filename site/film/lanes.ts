@@ -3,7 +3,8 @@
 import { SIDE } from './packed-digits'
 import { BACK_MS, LATE_MS, type Scene, seconds, THERE_MS } from './scene'
 
-const TILE = 18
+/** A digit's side, where lanes have room for it. */
+const MOST_TILE = 18
 const LEFT = 4
 /** Where the queue, or the predictor, stands. */
 const GATE = 76
@@ -73,6 +74,8 @@ export class Lanes {
   readonly #context: CanvasRenderingContext2D
   readonly #lanes: number
   readonly #stopsLies: boolean
+  /** Of a digit. */
+  #side = MOST_TILE
   colours = colours()
   /** The machine that keys and buttons are for. */
   chosen: number | undefined
@@ -94,6 +97,7 @@ export class Lanes {
     const { clientWidth, clientHeight } = this.#canvas
     this.#canvas.width = Math.round(clientWidth * devicePixelRatio)
     this.#canvas.height = Math.round(clientHeight * devicePixelRatio)
+    this.#side = Math.min(MOST_TILE, clientHeight / this.#lanes - 4)
   }
 
   draw(scene: Scene, now: number, pictures: Pictures): void {
@@ -114,13 +118,13 @@ export class Lanes {
     c.fillRect(GATE, 0, 2, height / scale)
     c.globalAlpha = 1
     c.textBaseline = 'middle'
-    const far = wide - TILE - 8
+    const far = wide - this.#side - 8
     /** Machines beside which a word stands: two would lie on each other. */
     const said = new Set<number>()
     for (const { machine, digits, began, ended, outcome, label } of scene.calls.values()) {
       if (began > now) continue
       const hasEnded = ended !== undefined && ended <= now
-      const y = machine * lane + (lane - TILE) / 2
+      const y = machine * lane + (lane - this.#side) / 2
       const there = LEFT + (far - LEFT) * eased((now - began) / THERE_MS)
       if (!hasEnded) {
         this.#tile(pictures, digits[0], there, y)
@@ -147,7 +151,7 @@ export class Lanes {
         this.#word(outcome === 'failed' ? 'refused' : 'given up', there - 8, y, this.colours.late)
       }
     }
-    const y = (this.#lanes - 1) * lane + (lane - TILE) / 2
+    const y = (this.#lanes - 1) * lane + (lane - this.#side) / 2
     for (const { digit, at, label } of scene.recovered) {
       const since = now - at
       if (since < 0 || since > THERE_MS + BACK_MS) continue
@@ -163,9 +167,9 @@ export class Lanes {
     const c = this.#context
     c.fillStyle = this.colours.tile
     c.beginPath()
-    c.roundRect(x, y, TILE, TILE, 3)
+    c.roundRect(x, y, this.#side, this.#side, 3)
     c.fill()
-    pictures.draw(c, digit, x, y, TILE)
+    pictures.draw(c, digit, x, y, this.#side)
   }
 
   #ring(x: number, y: number, colour: string): void {
@@ -173,7 +177,7 @@ export class Lanes {
     c.strokeStyle = colour
     c.lineWidth = 2
     c.beginPath()
-    c.roundRect(x - 1, y - 1, TILE + 2, TILE + 2, 4)
+    c.roundRect(x - 1, y - 1, this.#side + 2, this.#side + 2, 4)
     c.stroke()
   }
 
@@ -188,7 +192,7 @@ export class Lanes {
     c.font = '600 12px system-ui, sans-serif'
     c.textAlign = 'right'
     c.fillStyle = colour
-    c.fillText(text, x, y + TILE / 2 + 1)
+    c.fillText(text, x, y + this.#side / 2 + 1)
   }
 
   #label(text: string, x: number, y: number, isLie: boolean): void {
@@ -196,6 +200,6 @@ export class Lanes {
     c.font = '700 15px system-ui, sans-serif'
     c.textAlign = 'left'
     c.fillStyle = isLie ? this.colours.lie : this.colours.good
-    c.fillText(text, x + TILE + 5, y + TILE / 2 + 1)
+    c.fillText(text, x + this.#side + 5, y + this.#side / 2 + 1)
   }
 }

@@ -5,7 +5,7 @@ import { Controls } from './controls'
 import { colours, Lanes, Pictures } from './lanes'
 import type { Order, Report } from './messages'
 import { Pad } from './pad'
-import { Scene, seconds, stateOf, wordsOf } from './scene'
+import { Scene, seconds, stateOf, warningOf, wordsOf } from './scene'
 
 /** Between two orders to the simulation, and two frames; and how far frames are behind it, so that it is never waited for. */
 const [ADVANCE_MS, FRAME_MS, BEHIND_MS] = [45, 30, 60]
@@ -20,9 +20,9 @@ const STORY = [
     act: '',
     text: 'All is well: eleven digits a second, and each machine takes a quarter of a second for one.',
   },
-  { at: SCRIPT[0].at, act: wordsOfAct(SCRIPT[0]), text: 'Machine 3 hangs. Above, its callers wait for the time-out; below, another machine or the memory answers.' }, // biome-ignore format: a line each
-  { at: SCRIPT[1].at, act: wordsOfAct(SCRIPT[1]), text: 'Machine 6 lies. Above, its wrong digits are handed out; below they are caught, and soon it gets no more queries.' }, // biome-ignore format: a line each
-  { at: SCRIPT[2].at, act: wordsOfAct(SCRIPT[2]), text: 'Machine 8 is dead: it refuses queries. Above, some callers get an error; below, all get their answers.' }, // biome-ignore format: a line each
+  { at: SCRIPT[0].at, act: wordsOfAct(SCRIPT[0]), text: 'Machine 3 hangs. Callers of the plain queue wait for its time-out; for the others another machine answers, or the memory.' }, // biome-ignore format: a line each
+  { at: SCRIPT[1].at, act: wordsOfAct(SCRIPT[1]), text: 'Machine 6 lies. A queue and a hedge hand out its wrong digits; approxifer catches them, and soon asks it no more.' }, // biome-ignore format: a line each
+  { at: SCRIPT[2].at, act: wordsOfAct(SCRIPT[2]), text: 'Machine 8 is dead: it refuses queries. Some callers of the plain queue and the hedge get an error; of approxifer none.' }, // biome-ignore format: a line each
   { at: LENGTH_MS, act: '', text: 'It goes on as you like: break more machines, heal them, or draw a digit.' },
 ]
 
@@ -98,16 +98,22 @@ class BandView {
   }
 }
 
+/** Its band has a lane for the memory, and stops lies. */
+function isOurs(root: HTMLElement): boolean {
+  return root.id === 'ours'
+}
+
 function put(element: HTMLElement, text: string): void {
   if (element.textContent !== text) element.textContent = text
 }
 
-for (const list of document.querySelectorAll('#ours .machines')) {
+for (const list of document.querySelectorAll('#hand .machines, #ours .machines')) {
   for (let machine = 0; machine < MACHINES; machine++) {
     const item = document.createElement('li')
     item.innerHTML = `<span class="name"><span class="long">machine </span>${machine + 1}</span><span class="state" aria-hidden="true"></span>`
     list.append(item)
   }
+  if (!list.closest('#ours')) continue
   const memory = document.createElement('li')
   memory.innerHTML = '<span class="name memory"><span class="long">its </span>memory</span>'
   list.append(memory)
@@ -120,7 +126,8 @@ const controls = new Controls($('#plain .machines'), {
   },
   onFault: fault,
 })
-const bands = [new BandView($('#plain'), MACHINES, false), new BandView($('#ours'), MACHINES + 1, true)]
+const roots = [$('#plain'), $('#hand'), $('#ours')]
+const bands = roots.map((root) => new BandView(root, MACHINES + Number(isOurs(root)), isOurs(root)))
 let pictures: Pictures | undefined
 
 /** Time of the film: what the simulation has reached, and what it was asked for. */
@@ -170,7 +177,7 @@ function fault(machine: number, what: Fault | undefined): void {
 
 function healAll(): void {
   for (let machine = 0; machine < MACHINES; machine++) tell({ kind: 'fault', machine, fault: undefined })
-  put($('#story'), 'You: all machines are well again. Below, the liar is tried first.')
+  put($('#story'), 'You: all machines are well again. approxifer tries the liar first.')
   if (!playing) ask()
 }
 
@@ -198,6 +205,7 @@ simulation.addEventListener('message', ({ data }: MessageEvent<Report>) => {
     reached = data.now
     for (const [machine, { fault }] of data.bands[0].machines.entries()) controls.show(machine, fault)
     for (const band of bands) band.write()
+    put($('#warning'), warningOf(data.bands[2].machines))
     if (!playing) draw()
   }
 })
@@ -252,7 +260,7 @@ for (const { at, act } of STORY) {
 
 /** For those who do not see the pictures. */
 function table(): void {
-  const [plain, ours] = bands.map(({ scene }) =>
+  const cells = bands.map(({ scene }) =>
     Array.from({ length: MACHINES }, (_, i) => {
       const state = scene.machines[i] && stateOf(scene.machines[i])
       return `${state || 'well'}, ${scene.answered[i] ?? 0} answers`
@@ -261,9 +269,8 @@ function table(): void {
   const body = $('#table')
   for (let i = 0; i < MACHINES; i++) {
     const row = body.children[i] ?? body.appendChild(document.createElement('tr'))
-    if (!row.children.length) row.innerHTML = `<th scope="row">${i + 1}</th><td></td><td></td>`
-    put(row.children[1] as HTMLElement, plain[i])
-    put(row.children[2] as HTMLElement, ours[i])
+    if (!row.children.length) row.innerHTML = `<th scope="row">${i + 1}</th>${'<td></td>'.repeat(cells.length)}`
+    for (const [band, texts] of cells.entries()) put(row.children[band + 1] as HTMLElement, texts[i])
   }
 }
 table()
@@ -320,13 +327,13 @@ document.addEventListener('visibilitychange', () => {
   else if (shallPlay) play()
 })
 for (const [i, { lanes }] of bands.entries()) {
-  const canvas = $<HTMLCanvasElement>(`${i ? '#ours' : '#plain'} canvas`)
+  const canvas = roots[i].querySelector('canvas') as HTMLCanvasElement
   new ResizeObserver(() => {
     lanes.fit()
     draw()
   }).observe(canvas)
   canvas.addEventListener('click', ({ offsetY }) => {
-    const machine = Math.floor((offsetY / canvas.clientHeight) * (MACHINES + i))
+    const machine = Math.floor((offsetY / canvas.clientHeight) * (MACHINES + Number(isOurs(roots[i]))))
     if (machine < MACHINES) controls.choose(machine)
   })
 }
@@ -334,7 +341,4 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
   for (const { lanes } of bands) lanes.colours = colours()
   draw()
 })
-fetch('hedge.txt')
-  .then((response) => response.text())
-  .then((text) => put($('#hedge'), text))
 begin()

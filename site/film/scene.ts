@@ -1,7 +1,7 @@
 /** What the page knows of a band: calls whose digits are still seen, answers of the memory, and what is wrong with machines. */
 
 import type { Given } from '../../src/film/film'
-import { faultWords } from '../../src/film/script'
+import { faultWords, LIARS } from '../../src/film/script'
 import type { BandReport, MachineReport, NumberedCall } from './messages'
 
 /** Milliseconds for which a digit flies to its machine, and back; and for which one that nobody waits for any more is still seen. */
@@ -47,6 +47,13 @@ export function stateOf({ fault, isEjected, isPassedOver }: MachineReport): stri
   if (isEjected) return 'lied: out'
   if (isPassedOver) return 'passed over'
   return fault ? faultWords[fault] : ''
+}
+
+/** What is said where more machines lie than approxifer is set for; empty where it can tell who lies. One that is out has no say any more. */
+export function warningOf(machines: readonly MachineReport[]): string {
+  const liars = machines.filter(({ fault, isEjected }) => fault === 'lying' && !isEjected).length
+  if (liars <= LIARS) return ''
+  return `${liars} machines lie at once, more than the ${LIARS} it is set for (byzantine: ${LIARS}): it may eject honest ones, and hand out lies.`
 }
 
 /** How an answer came about, in words. */

@@ -1,6 +1,6 @@
 /** The film, in a worker: the page that shows it stays free whatever the predictor and its memory compute. */
 
-import { approxifer, type Band, Film, type Given, plainQueue } from '../../src/film/film'
+import { approxifer, type Band, Film, type Given, hedgedQueue, plainQueue } from '../../src/film/film'
 import type { FilmCall } from '../../src/film/machine'
 import { SCRIPT } from '../../src/film/script'
 import type { BandReport, MachineReport, NumberedCall, Order, Report } from './messages'
@@ -76,7 +76,7 @@ let reporters: readonly BandReporter[] = []
 async function follow(order: Order): Promise<void> {
   if (order.kind === 'begin') {
     await film?.close()
-    film = await Film.of(await loading, [plainQueue, approxifer])
+    film = await Film.of(await loading, [plainQueue, hedgedQueue(), approxifer])
     film.play(SCRIPT)
     reporters = film.bands.map((band) => new BandReporter(band))
     report({ kind: 'begun' })

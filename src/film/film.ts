@@ -13,7 +13,7 @@ import { ByHand } from './by-hand'
 import { type Digits, labelOf } from './digits'
 import { type FilmCall, FilmMachine, type RecordedAnswer } from './machine'
 import { PlainQueue } from './queue'
-import { type Act, type Fault, MACHINES } from './script'
+import { type Act, type Fault, LIARS, MACHINES } from './script'
 
 /** What a caller was given. Times are milliseconds of the film. */
 export interface Given {
@@ -54,7 +54,7 @@ export type FilmSystemFor = (
 export const EVERY_MS = 90
 /** The slowest answer is that of the last ten seconds. */
 export const WINDOW_MS = 10_000
-/** Queries that both bands have answered before the film begins: from these the memory has learned. */
+/** Queries that all bands have answered before the film begins: from these the memory has learned. */
 const BEFORE = 240
 const SEED = 7
 
@@ -76,7 +76,7 @@ const HEDGES = 0.1
 export const approxifer: FilmSystemFor = async (clock, machines, ejected) => {
   const predictor = await createPredictor({
     workers: machines,
-    scheme: { queries: machines.length - 1, byzantine: 1 },
+    scheme: { queries: machines.length - LIARS, byzantine: LIARS },
     testing: { clock, seed: SEED, memoryThread: new SimulatedThread(clock).spawn },
     onWarning() {},
     onEvent(event) {

@@ -2,6 +2,8 @@
 
 /** Machines of each band. */
 export const MACHINES = 9
+/** How many of them may lie: what approxifer is set for. */
+export const LIARS = 1
 /** Milliseconds of the film. */
 export const LENGTH_MS = 12_000
 

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { filmed } from '../../scripts/film-today'
+import { warningOf } from '../../site/film/scene'
 import { loadDigits } from '../../src/cli/demo/digits'
 import type { Digits } from '../../src/film/digits'
 import { approxifer, Film, hedgedQueue, plainQueue } from '../../src/film/film'
@@ -98,6 +99,39 @@ describe('a machine', () => {
     const of = (machine: number) => calls.filter((call) => call.machine === machine)
     expect(of(0).some(({ began, ended = 0, outcome }) => outcome === 'given up' && ended - began === 1000)).toBe(true)
     expect(of(1).filter(({ outcome }) => outcome !== 'failed')).toEqual([])
+    await film.close()
+  })
+})
+
+describe('more liars than it is set for', () => {
+  async function lying(...machines: number[]) {
+    const film = await Film.of(digits, [approxifer])
+    const [band] = film.bands
+    const report = () =>
+      band.machines.map(({ fault }, i) => ({ fault, isEjected: band.ejected.has(i), isPassedOver: false }))
+    await film.advance(1000)
+    for (const machine of machines) film.fault(machine, 'lying')
+    return { film, ejected: band.ejected, warning: () => warningOf(report()) }
+  }
+
+  it('the film says so before honest machines are ejected', async () => {
+    const { film, ejected, warning } = await lying(0, 1, 2)
+    expect(warning()).toMatch(/^3 machines lie at once, more than the 1 it is set for/)
+    const isHonestOut = () => [...ejected.keys()].some((machine) => machine > 2)
+    expect(isHonestOut()).toBe(false)
+    for (let at = 1000; !isHonestOut() && at < 5000; at += 50) await film.advance(at)
+    expect(isHonestOut()).toBe(true)
+    await film.close()
+  })
+
+  it('of one liar, and of a second one when the first is out, there is no warning, and no honest machine is ejected', async () => {
+    const { film, ejected, warning } = await lying(0)
+    expect(warning()).toBe('')
+    for (let at = 1000; !ejected.size && at < 5000; at += 50) await film.advance(at)
+    film.fault(1, 'lying')
+    expect(warning()).toBe('')
+    await film.advance(8000)
+    expect([...ejected.keys()]).toEqual([0, 1])
     await film.close()
   })
 })

@@ -102,7 +102,8 @@ async function visit() {
     union(below, lanesWithDigits('#ours', 10))
     return above.size > 6 && below.size > 6
   })
-  await until('wrong answers above', () => find('#plain .wrong').children.length > 1)
+  for (const band of ['#plain', '#hand'])
+    await until(`wrong answers in ${band}`, () => find(`${band} .wrong`).children.length > 1)
   seen.wrongBelow = find('#ours .wrong').textContent
   await until('the liar is out', () => stateOf('#ours', 6) === 'lied: out')
   seen.framesHidden = await framesHidden()
@@ -111,6 +112,8 @@ async function visit() {
   await until('the digit is answered', () => / after /.test(find('#said').textContent))
   seen.said = find('#said').textContent
   seen.table = find('#table').textContent
+  for (const key of ['1', 'l', '2', 'l']) press(key)
+  await until('the warning', () => find('#warning').textContent.includes('more than the 1 it is set for'))
   const script = document.createElement('script')
   script.src = '/axe.js'
   document.head.append(script)
