@@ -17,7 +17,7 @@ export interface FilmedBand {
   readonly about: string
   readonly band: Band
   readonly counters: readonly { readonly label: string; readonly values: readonly Shown[] }[]
-  /** What is said beside each machine. */
+  /** What is said beside each machine; empty: without lanes. */
   readonly states: readonly (readonly Shown[])[]
   /** Whether it has a lane for the answers that its memory gives. */
   readonly hasMemory: boolean
@@ -44,7 +44,7 @@ const [LATE_MS, STEP_MS] = [400, 20]
 /** The moment that stands still where motion is reduced, seconds. */
 const STILL = 12.3
 /** From when on the conclusion is shown, milliseconds. */
-export const CONCLUSION_MS = 11_000
+const CONCLUSION_MS = 11_000
 const MOST_TRAYED = 11
 
 const CSS = `

@@ -59,6 +59,25 @@ export function sentences(comparison: Comparison): string[] {
   ]
 }
 
+/** Which is faster, and from which size on: a sentence made from what was measured. */
+export function verdict(comparison: Comparison): string {
+  const cases = casesIn(comparison).map((name) => ({ name, cells: cellsOf(comparison, name) }))
+  const from = new Map<string, string[]>()
+  for (const { name, cells } of cases) {
+    const size = paysFrom(cells)
+    const words =
+      size === undefined
+        ? 'at no size'
+        : size === cells[0].size
+          ? 'at every size'
+          : `from ${size.toLocaleString('en')} values on`
+    from.set(words, [...(from.get(words) ?? []), name])
+  }
+  const clauses = [...from].map(([words, names]) => `${words} for ${names.join('; ')}`)
+  const most = Math.max(...comparison.cells.map(({ size }) => size)).toLocaleString('en')
+  return `Here, of sizes up to ${most} values, WASM is faster than JavaScript ${clauses.join(' — ')}.`
+}
+
 /** The gain by size, a panel a case, a line a runtime. @param across  panels beside each other */
 export function picture(all: ReadonlyMap<string, Comparison>, across: number): string {
   const [first] = all.values()

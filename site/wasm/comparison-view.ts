@@ -37,7 +37,11 @@ export function showComparison(root: HTMLElement, most?: number): void {
       }
       const comparison = await compare({ onProgress, ...(most && { most }) })
       status.textContent = findings.sentences(comparison).join(' ')
-      results.append(tableOf(comparison, findings), pictureOf(comparison, findings))
+      results.append(
+        tableOf(comparison, findings),
+        pictureOf(comparison, findings),
+        element('p', findings.verdict(comparison)),
+      )
     } catch (error) {
       status.textContent = String(error)
     }

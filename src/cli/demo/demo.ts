@@ -38,7 +38,7 @@ export async function demo({ seed, json }: DemoOptions): Promise<void> {
   const names = ['a plain queue', 'a tuned hedge', 'approxifer']
   const filmed = film.bands.map((band, i) => ({ name: names[i], band }))
   const [plain, hedged, ours] = film.bands
-  await showFilm(film, [filmed[0], filmed[2]], json)
+  await showFilm(film, filmed, json)
   say(`\n${filmTable(filmed)}\n\n${filmConclusion(plain, hedged, ours)}\n`)
   const state = await learned(digits)
   const progress = new ProgressBar(!json)

@@ -25,13 +25,15 @@ const ABOUT = 'approxifer, a library and a server, stands between callers and th
 /**
  * Plays the film in real time where it has a terminal of enough lines, else lets it pass.
  *
- * @param shown  two systems, one above the other  @param isSilent  nothing is printed
+ * @param shown  systems, one above the other; lanes of those between the first and the last only where all have room  @param isSilent  nothing is printed
  */
 export async function showFilm(film: Film, shown: readonly FilmedSystem[], isSilent = false): Promise<void> {
   film.play(SCRIPT)
   if (isSilent) return film.advance(LENGTH_MS)
-  const lines = frame(shown, 0).length
-  if (!process.stdout.isTTY || process.stdout.rows <= lines + 1 || width() < LEAST_COLUMNS) {
+  const room = process.stdout.rows - 1
+  const isWhole = frame(shown, 0).length < room
+  const lines = frame(shown, 0, isWhole).length
+  if (!process.stdout.isTTY || lines >= room || width() < LEAST_COLUMNS) {
     console.log(wrap(`${filmTitle}\n${ABOUT}`))
     for (const act of SCRIPT) console.log(`second ${act.at / 1000}: ${wordsOfAct(act)}`)
     return film.advance(LENGTH_MS)
@@ -40,7 +42,7 @@ export async function showFilm(film: Film, shown: readonly FilmedSystem[], isSil
   for (let at = 0; at <= LENGTH_MS; at = Math.max(at + FRAME_MS, performance.now() - begin)) {
     await film.advance(Math.min(at, LENGTH_MS))
     process.stdout.write(
-      `${at ? `\x1b[${lines}A` : ''}${frame(shown, at)
+      `${at ? `\x1b[${lines}A` : ''}${frame(shown, at, isWhole)
         .map((line) => `\x1b[2K${line}\n`)
         .join('')}`,
     )
@@ -61,18 +63,18 @@ export function filmConclusion(plain: Band, hedged: Band, ours: Band): string {
   return `Before a plain queue ${plain.wrong} callers got a wrong answer or none, and one waited for ${seconds(plain.slowestMs)}; before approxifer ${ours.wrong}, and ${seconds(ours.slowestMs)}. A tuned hedge mends what hangs or is dead (${seconds(hedged.slowestMs)}), not what lies (${hedged.wrong} wrong or none).`
 }
 
-/** The lines of a moment. */
-export function frame(shown: readonly FilmedSystem[], now: number): string[] {
+/** The lines of a moment. @param isWhole  whether each system has its lanes */
+function frame(shown: readonly FilmedSystem[], now: number, isWhole = true): string[] {
   const columns = Math.min(MOST_COLUMNS, width()) - BESIDE
   const act = SCRIPT.findLast(({ at }) => at <= now)
   return [
     paint('bold', filmTitle),
     ...wrap(ABOUT).split('\n'),
     `second ${Math.floor(now / 1000)}${act ? `: ${wordsOfAct(act)}` : ''}`,
-    ...shown.flatMap(({ name, band }) => [
+    ...shown.flatMap(({ name, band }, i) => [
       '',
       `${paint('bold', name)}: slowest answer ${seconds(band.slowestMs)}, ${paint(band.wrong ? 'red' : 'green', `wrong or no answer ${band.wrong}`)}, ${band.inferences.toFixed(1)} inferences an answer`,
-      ...band.machines.map(
+      ...(isWhole || i === 0 || i === shown.length - 1 ? band.machines : []).map(
         (_, machine) => `${machine + 1} ${laneOf(band, machine, now, columns)} ${stateOf(band, machine)}`,
       ),
     ]),
