@@ -73,9 +73,11 @@ export function verdict(comparison: Comparison): string {
           : `from ${size.toLocaleString('en')} values on`
     from.set(words, [...(from.get(words) ?? []), name])
   }
-  const clauses = [...from].map(([words, names]) => `${words} for ${names.join('; ')}`)
+  const groups = [...from].sort(([, a], [, b]) => a.length - b.length)
+  const isRest = (i: number) => i > 0 && i === groups.length - 1
+  const clauses = groups.map(([words, names], i) => `${words} for ${isRest(i) ? 'all else' : names.join('; ')}`)
   const most = Math.max(...comparison.cells.map(({ size }) => size)).toLocaleString('en')
-  return `Here, of sizes up to ${most} values, WASM is faster than JavaScript ${clauses.join(' — ')}.`
+  return `Here, of sizes up to ${most} values, WASM is faster than JavaScript ${clauses.join(', ')}.`
 }
 
 /** The gain by size, a panel a case, a line a runtime. @param across  panels beside each other */

@@ -16,6 +16,6 @@ it('says from which size on WASM is faster, by case, and what was measured', () 
     ],
   } as unknown as Comparison
   expect(verdict(comparison)).toBe(
-    'Here, of sizes up to 1,000 values, WASM is faster than JavaScript from 100 values on for a; d — at every size for b — at no size for c.',
+    'Here, of sizes up to 1,000 values, WASM is faster than JavaScript at every size for b, at no size for c, from 100 values on for all else.',
   )
 })
