@@ -69,9 +69,7 @@ export async function filmed(digits: Digits): Promise<string> {
       { ...bandOf(hedged, 'Hedged by hand', 'asks another machine after the 95th percentile'), states: [] }, // its counters tell enough
       bandOf(ours, 'approxifer', 'a second machine, or a prediction from earlier answers, confirms'),
     ],
-    conclusion: [
-      'On the same machines a hedge mends what hangs, with fewer inferences. It hands out what lies.',
-    ],
+    conclusion: ['On the same machines a hedge mends what hangs, with fewer inferences. It hands out what lies.'],
   })
   await film.close()
   return svg
