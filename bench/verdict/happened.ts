@@ -11,15 +11,10 @@ import { answersOf } from '../../src/evaluate/model'
 import { gapMsOf } from '../../src/evaluate/premise'
 import { OnnxModel } from '../../src/workers/onnx/model'
 import { readModel } from '../../src/workers/onnx/model-file'
+import { askAtRandom } from './arrivals'
+import { StragglingWorker } from './straggling-worker'
 import type { Asked } from './streams'
 import type { Said } from './verdict'
-
-// As it is built, which is what users run.
-const built = (path: string) => import(new URL(`../../dist/${path}`, import.meta.url).href)
-const { StragglingWorker } = (await built(
-  'evaluate/straggling-worker.js',
-)) as typeof import('../../src/evaluate/straggling-worker')
-const { askAtRandom } = (await built('cli/arrivals.js')) as typeof import('../../src/cli/arrivals')
 
 export interface Happened {
   queries: number

@@ -1,16 +1,12 @@
-/** What calls of real workers take on this machine, asked at the rate of a premise. */
+/** What calls of the model take on a worker that does nothing else, and what a query takes besides. */
 
-import { type Random, seeded } from '../base/random'
-import { mean, median } from '../base/stats'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { median } from '../base/stats'
 import { type TensorList, toNamed } from '../base/tensor'
-import { gapMsOf, lateMsOf, type Premise } from '../evaluate/premise'
-import type { CallTimes } from '../evaluate/replayed-times'
-import { StragglingWorker, type TimedCall } from '../evaluate/straggling-worker'
+import type { CallTimes } from '../evaluate/forecast'
 import { createPredictor } from '../predictor/create'
 import { localWorkers } from '../workers/local/local'
 import type { LocalOptions } from '../workers/local/options'
-import type { ModelWorker } from '../workers/worker'
-import { askAtRandom } from './arrivals'
 
 /** Queries, each a tensor for each input of the model. */
 export interface Queries {
@@ -18,136 +14,68 @@ export interface Queries {
   at(index: number): TensorList
 }
 
-/** Calls of a single worker that tell how long one takes; fewer if they take a second. */
-const FIRST = { calls: 50, ms: 1000 }
-/** Each thread's first answers are slow. */
-const WARM_UP = 3
-/** Share of the time under load that is not counted: the engine still compiles, and a pause of it would be 1 % of what is left. */
-const UNCOUNTED = 0.35
-const TIMER_EVERY_MS = 5
-/** Calls of all workers that tell their times, however long that takes. */
-const LEAST = 20
-
-interface MeasureOptions {
-  remembers: boolean
-  ms: number
-  seed: number
-  onProgress?: (passedMs: number) => void
-}
+/** Queries that are called in turn: their times differ where their sizes do. */
+const CALLED = { most: 200, least: 20 }
+/** Calls of each query. On a machine whose cores are wanted by three programs each, the least of ten is within a tenth of that of an idle one. */
+const PASSES = { most: 10, least: 3 }
+/** A thread's first answers are slow. */
+const WARM_UP = 10
+/** Timers whose lateness is measured. */
+const TIMERS = 20
+const TIMER_MS = 2
 
 /**
- * Starts the workers, asks them one after the other, and then all at the premise's rate.
+ * Calls one worker, one query after another. Other threads would share cores with it, and take time from each other that workers on machines of their own do not.
  *
- * @param premise  without `lateMs` it is reckoned from the time of a call
- * @param remembers  whether calls beside a memory's thread are measured as well: it takes processor time from them
- * @param ms  how long to ask
- * @returns the premise with its `lateMs`, and the times
+ * @param ms  how long to ask; each of a few queries is called three times in any case
  */
 export async function measureCalls(
   options: Pick<LocalOptions, 'model' | 'inputShapes' | 'outputs'>,
   queries: Queries,
-  premise: Omit<Premise, 'lateMs'> & { lateMs?: number | undefined },
-  { remembers, ms, seed, onProgress = () => {} }: MeasureOptions,
-): Promise<{ times: CallTimes; besideMemory: CallTimes | undefined; premise: Premise }> {
-  const random = seeded(seed)
-  const start = async () => {
-    const threads = await localWorkers({ ...options, workers: premise.workers, onWarning() {} })
-    try {
-      for (const thread of threads) for (let i = 0; i < WARM_UP; i++) await thread.infer(queries.at(i % queries.length))
-      return { threads, alone: await aloneOf(threads[0], queries) }
-    } catch (error) {
-      await Promise.all(threads.map((thread) => thread.close()))
-      throw error
-    }
-  }
-  const { threads, alone } = await start()
-  const supposed = { ...premise, lateMs: premise.lateMs ?? lateMsOf(median(alone) as number) }
-  const gapMs = gapMsOf(supposed, mean(alone))
-  const each = remembers ? ms / 2 : ms
-  const measure = (threads: ModelWorker[], memory: boolean, onProgress: (passedMs: number) => void) => {
-    const workers = threads.map((thread) => new StragglingWorker(thread, supposed, random))
-    return underLoad(workers, queries, { gapMs, memory, ms: each, random, onProgress })
-  }
-  const times = await measure(threads, false, onProgress)
-  const besideMemory = remembers
-    ? await measure((await start()).threads, true, (passed) => onProgress(each + passed))
-    : undefined
-  return { times, besideMemory, premise: supposed }
-}
-
-/** Milliseconds of calls one after the other. */
-async function aloneOf(thread: ModelWorker, queries: Queries): Promise<number[]> {
-  const alone: number[] = []
-  for (const start = performance.now(); alone.length < FIRST.calls && performance.now() - start < FIRST.ms; ) {
-    const since = performance.now()
-    await thread.infer(queries.at(alone.length % queries.length))
-    alone.push(performance.now() - since)
-  }
-  return alone
-}
-
-interface LoadOptions {
-  gapMs: number
-  memory: boolean
-  ms: number
-  random: Random
-  onProgress(passedMs: number): void
-}
-
-/** @param workers  closed at the end */
-async function underLoad(
-  workers: StragglingWorker[],
-  queries: Queries,
-  { gapMs, memory, ms, random, onProgress }: LoadOptions,
+  ms: number,
+  onProgress: (passedMs: number) => void,
 ): Promise<CallTimes> {
-  const remembering = memory ? { scheme: { queries: 1 } } : { memory: false as const }
-  const predictor = await createPredictor({ ...remembering, workers, hedge: false, onWarning() {} })
+  const workers = await localWorkers({ ...options, workers: 1, onWarning() {} })
+  const predictor = await createPredictor({ workers, memory: false, hedge: false, onWarning() {} })
   const { inputs, outputs } = predictor.signature
   const answers = new Map<number, TensorList>()
   const overheads: number[] = []
-  const timers: TimedCall[] = []
-  const start = performance.now()
-  const watch = setInterval(() => onProgress(performance.now() - start), 100)
-  let lags = 0
-  const lag = () => {
-    const at = performance.now()
-    const wait = 2 + (lags++ % 3)
-    setTimeout(() => timers.push({ at, ms: Math.max(0, performance.now() - at - wait) }), wait)
-  }
-  const watchTimers = setInterval(lag, TIMER_EVERY_MS)
-  const ask = async (n: number) => {
-    const index = n % queries.length
+  const here: number[] = []
+  const least: number[] = []
+  const ask = async (index: number) => {
     const since = performance.now()
-    const { output, status, queuedMs, ranMs } = await predictor.predict(toNamed(queries.at(index), inputs))
-    if (status === 'recovered') return
-    overheads.push(performance.now() - since - queuedMs - ranMs)
-    answers.set(
-      index,
-      outputs.map(({ name }) => output[name]),
-    )
+    const { output, queuedMs, ranMs } = await predictor.predict(toNamed(queries.at(index), inputs))
+    return { output, ranMs, overheadMs: performance.now() - since - queuedMs - ranMs }
   }
   try {
-    const count = Math.max(2 * LEAST, Math.ceil((2 * ms) / gapMs))
-    await askAtRandom({ gapMs, count, random }, ask, () => performance.now() - start > ms && overheads.length >= LEAST)
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== 'OVERLOADED') throw error
-    const text = `${workers.length} threads of this machine cannot answer queries as fast as they would come`
-    throw new RangeError(`--pool, --load: expected fewer workers or a lower load, since ${text}`)
+    for (let i = 0; i < WARM_UP; i++) await ask(i % queries.length)
+    const start = performance.now()
+    const most = Math.min(CALLED.most, queries.length)
+    let called = most
+    for (let pass = 0; pass < PASSES.most; pass++) {
+      for (let index = 0; index < called; index++) {
+        const passed = performance.now() - start
+        if (passed > ms && pass >= PASSES.least) break
+        const { output, ranMs, overheadMs } = await ask(index)
+        overheads.push(overheadMs)
+        here.push(ranMs)
+        least[index] = Math.min(ranMs, least[index] ?? ranMs)
+        answers.set(
+          index,
+          outputs.map(({ name }) => output[name]),
+        )
+        if (!pass && passed > ms / PASSES.least && index + 1 >= CALLED.least) called = index + 1
+        onProgress(passed)
+      }
+    }
   } finally {
     await predictor.close()
-    clearInterval(watch)
-    clearInterval(watchTimers)
   }
-  const all = workers.flatMap((worker) => worker.calls).sort((a, b) => a.at - b.at)
-  const counted = all.filter(({ at }) => at - start > UNCOUNTED * ms)
-  const calls = counted.length < LEAST ? all : counted
-  const took = calls.map((call) => call.ms)
-  return {
-    ownMs: median(took) as number,
-    meanMs: mean(took),
-    overheadMs: median(overheads) ?? 0,
-    timers: timers.sort((a, b) => a.at - b.at),
-    calls,
-    answers,
+  const late: number[] = []
+  for (let i = 0; i < TIMERS; i++) {
+    const since = performance.now()
+    await sleep(TIMER_MS)
+    late.push(Math.max(0, performance.now() - since - TIMER_MS))
   }
+  return { calls: least, here, overheadMs: median(overheads) ?? 0, timerMs: median(late) ?? 0, answers }
 }

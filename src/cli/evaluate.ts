@@ -219,7 +219,7 @@ async function measure(data: Data, codec: Codec, options: Arguments, progress: P
     ...settings,
     ...{ codec, model, inputs, labels, own },
     ...{ memory, policy, features, learn, right },
-    onProgress: shownBy(progress, model, at, start),
+    onProgress: shownBy(progress, model, at, start, schemes(options).length),
   })
   const { locator, drawn: _, ...figures } = evaluation
   return {
@@ -236,15 +236,15 @@ async function measure(data: Data, codec: Codec, options: Arguments, progress: P
   }
 }
 
-/** @param at  names the scheme, where several are measured; else ''  @param start  when its measurement began */
-function shownBy(progress: ProgressBar, model: TimedModel, at: string, start: number) {
+/** @param at  names the scheme, where several are measured; else ''  @param start  when its measurement began  @param count  of schemes */
+function shownBy(progress: ProgressBar, model: TimedModel, at: string, start: number, count = 1) {
   const remaining = new RemainingTime(model)
   let stage = ''
   return (reached: EvaluationProgress) => {
     const left = remaining.step(reached)
     if (stage !== reached.stage) progress.start(`${at}${reached.stage}`, reached.total, start)
     stage = reached.stage
-    progress.update(reached.done, left)
+    progress.update(reached.done, left, count)
     progress.show(left, () => firstFigures(reached, at, progress.seconds, model))
   }
 }

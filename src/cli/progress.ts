@@ -7,6 +7,11 @@ import { note, width } from './terminal'
 
 /** Seconds until the first line of intermediate figures. Each further line comes after twice the time of the line before. */
 const FIRST = 5
+/** A run that takes longer than this many seconds says so. Where stderr is no terminal it then prints a line each ten seconds. */
+const LONG = 60
+const LINE_EVERY = 10
+/** Seconds after which the time left is known well enough to be said. */
+const KNOWN = 2
 /** A measurement that ends within this many seconds prints no further line. */
 const LEAST_LEFT = 1
 
@@ -17,11 +22,21 @@ export class ProgressBar {
   #what = ''
   #total = 0
   #since = 0
+  #isLong = false
+  #line = 0
 
   constructor(private readonly shown: boolean) {}
 
   get seconds(): number {
     return (performance.now() - this.#begin) / 1000
+  }
+
+  /** Says that the run will take long, if it will. @param seconds  of the whole run */
+  expect(seconds: number): void {
+    if (!this.shown || this.#isLong || !(seconds > LONG)) return
+    this.#isLong = true
+    this.stop()
+    note(`this takes about ${duration(seconds)}`)
   }
 
   /** Begins a new phase. @param since  when the work began from which the time left is extrapolated */
@@ -32,14 +47,18 @@ export class ProgressBar {
     this.#since = since
   }
 
-  /** The bar shows the share of the expected time that has passed. @param left  seconds; default: extrapolated from `done` */
-  update(done: number, left?: number): void {
+  /** The bar shows the share of the expected time that has passed. @param left  seconds; default: extrapolated from `done`  @param times  how often the run does such work */
+  update(done: number, left?: number, times = 1): void {
     const passed = (performance.now() - this.#since) / 1000
     const rest = left ?? passed * (this.#total / done - 1)
     const at = passed / (passed + rest)
     const payload = { what: this.#what, done, of: this.#total, left: `, ${duration(rest)} left` }
     if (this.#bar) this.#bar.update(at, payload)
     else if (this.shown && process.stderr.isTTY) this.#bar = this.#draw(at, payload)
+    if (this.seconds > KNOWN) this.expect(this.seconds + times * (passed + rest) - passed)
+    if (!this.#isLong || process.stderr.isTTY || this.seconds < this.#line + LINE_EVERY) return
+    this.#line = this.seconds
+    note(`${Math.round(this.seconds)} s: ${this.#what}, ${done} of ${this.#total}${payload.left}`)
   }
 
   #draw(at: number, payload: object): SingleBar {

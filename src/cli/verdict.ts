@@ -4,13 +4,23 @@ import { basename } from 'node:path'
 import { labelAt } from '../base/criterion'
 import { type OutputKind, sayRight } from '../base/output-kind'
 import { tensorsOf, vectorOf } from '../base/payload'
+import { median } from '../base/stats'
 import { rowShape, type TensorList } from '../base/tensor'
 import { loadCore } from '../core/load'
 import { checkLabels, criterionFor, type Rightness } from '../evaluate/experiment'
-import type { ServiceFigures } from '../evaluate/forecast'
+import type { CallTimes, ServiceFigures } from '../evaluate/forecast'
 import { OwnAnswers } from '../evaluate/model'
-import type { CallTimes } from '../evaluate/replayed-times'
-import { type ChosenOptions, type ModelVerdict, type TriedPredictor, verdictOf, WIDEST } from '../evaluate/verdict'
+import { lateMsOf } from '../evaluate/premise'
+import type { Interval } from '../evaluate/statistics'
+import {
+  type ChosenOptions,
+  type ModelVerdict,
+  queriesIn,
+  type TriedPredictor,
+  type Unclear,
+  verdictOf,
+  WIDEST,
+} from '../evaluate/verdict'
 import { abilitiesOf } from '../predictor/abilities'
 import { asBatch, type OnnxModel } from '../workers/onnx/model'
 import { readModel } from '../workers/onnx/model-file'
@@ -52,10 +62,10 @@ export interface Found {
   unread: { flag: string; why: string } | undefined
 }
 
-/** Queries between two steps of the bar. */
-const SHOWN_EVERY = 50
 /** Shares of the time that measuring the calls takes; the rest is for answers and forecasts. */
-const CALLS = 0.4
+const CALLS = 0.3
+/** A longer run is not proposed. */
+const MOST_SECONDS = 3600
 
 /** @returns what --json prints; with `all` the caller prints it, with its own figures */
 export async function verdictCommand(path: string, options: VerdictArguments): Promise<object> {
@@ -109,24 +119,25 @@ async function judged(
 ): Promise<Found> {
   const { pool, load, stragglerRate, late, right, seed, tolerate, seconds, inputShapes, outputs } = options
   const total = 1000 * seconds
-  if (!options.json) note(`${basename(path)}: starting ${pool} workers and measuring them ...`)
-  progress.start('calls of the workers', CALLS * total)
-  const { times, besideMemory, premise } = await measureCalls(
-    { model: path, inputShapes, outputs },
-    queries,
-    { workers: pool, load, stragglerRate, lateMs: late },
-    { remembers: !why, ms: CALLS * total, seed, onProgress: (passed) => progress.update(Math.round(passed)) },
+  if (!options.json) note(`${basename(path)}: measuring calls, then simulating ${pool} workers ...`)
+  progress.expect(seconds)
+  progress.start('calls of a worker', CALLS * total)
+  const times = await measureCalls({ model: path, inputShapes, outputs }, queries, CALLS * total, (passed) =>
+    progress.update(Math.round(passed)),
   )
+  const lateMs = late ?? lateMsOf(median(times.calls) as number)
+  const premise = { workers: pool, load, stragglerRate, lateMs }
   const { right: kinds } = abilitiesOf(model, right)
   const unread = inputs && doubtsIn(model.signature.outputs, kinds, answersIn(times))
   const verdict = await verdictOf({
-    ...{ core: await loadCore({ prefer: options.core }), premise, times, besideMemory, right, seed, tolerate },
+    ...{ core: await loadCore({ prefer: options.core }), premise, times, right, seed, tolerate },
     vectors: inputs && { model, inputs, own: new OwnAnswers(model, inputs), labels },
     alone: inputs ? undefined : aloneOf(await answersFor(model, queries, times, labels && total / 4), kinds, labels),
     isLabelled: labels !== undefined,
     whyNotCoded: why ?? (unread && 'nothing tells when a recovered answer would be right'),
     ms: (1 - CALLS) * total,
-    onProgress: shownBy(progress),
+    queries: queriesIn(seconds),
+    onProgress: shownBy(progress, seconds),
   })
   const said = right === undefined ? {} : { right }
   return { verdict, times, unread, use: { workers: pool, ...verdict.best.options, ...said } }
@@ -134,17 +145,13 @@ async function judged(
 
 const answersIn = ({ answers }: CallTimes) => [...answers.values()].map(vectorOf)
 
-function shownBy(progress: ProgressBar) {
+/** @param seconds  what the run was given: it takes longer only where the least that tells does */
+function shownBy(progress: ProgressBar, seconds: number) {
   let stage = ''
   return (what: string, done: number, of: number) => {
     if (what !== stage) progress.start(what, of)
-    else if (done % SHOWN_EVERY) return
     stage = what
-    progress.update(done)
-    progress.show(
-      Number.POSITIVE_INFINITY,
-      () => `${Math.round(progress.seconds)} s: ${what}, ${done} of ${of} queries`,
-    )
+    if (done) progress.update(done, progress.seconds < seconds ? seconds - progress.seconds : undefined)
   }
 }
 
@@ -196,22 +203,23 @@ function aloneOf(
   return all.map(([index, [first]]) => Number(labelAt(first.data as Float32Array, right) === labels[index]))
 }
 
-/** At most 15 lines of 80 columns. */
-export function verdictText(name: string, found: Found, options: Pick<VerdictArguments, 'late'>): string {
+/** At most 16 lines of 80 columns. */
+export function verdictText(name: string, found: Found, options: Pick<VerdictArguments, 'late' | 'seconds'>): string {
   const { verdict, unread } = found
   const { premise, callMs, plain, hedged, tried, against } = verdict
-  const right = against === 'labels' ? 'right' : 'as the model'
-  const rows = table(['', 'p50 ms', 'p99 ms', right, 'calls a query'])
+  const rows = table(['', 'p50 ms', 'p99 ms', '95 %', against === 'labels' ? 'right' : 'as the model', '95 %', 'calls'])
   rows.push(rowOf('a plain queue', plain), rowOf(`hedged by hand at p${100 * hedged.percentile}`, hedged))
   for (const each of tried) rows.push(rowOf(NAMES[each.name](each.options), each.forecast))
   const late = `${share(premise.stragglerRate)} of answers ${milliseconds(premise.lateMs)} ms late`
   const flags = `--pool ${premise.workers} --load ${premise.load} --straggler-rate ${premise.stragglerRate} --late ${options.late ?? milliseconds(premise.lateMs)}`
+  const took = `${milliseconds(callMs.median)} ms a call (${range(callMs.ci95, milliseconds)}) on an idle worker`
   return [
-    say(`${name}: ${milliseconds(callMs.median)} ms a call on threads here, p99 ${milliseconds(callMs.p99)}`),
+    say(`${name}: ${took}; ${milliseconds(callMs.here)} on this machine now`),
     say(`supposed: ${premise.workers} workers, busy ${share(premise.load)} of the time, ${late} (${flags})`),
     rows.toString(),
+    say(othersSentence([plain, hedged, ...tried.map(({ forecast }) => forecast)])),
     ...[notCodedSentence(found) ?? recoveredSentence(tried)].flatMap((text) => (text ? [say(text)] : [])),
-    say(`verdict: ${sentenceOf(verdict)}`),
+    say(`verdict: ${sentenceOf(verdict, options.seconds)}`),
     say(`next: ${callOf(found)}`),
     ...(unread ? [] : [say('--all has the tables: codes, recovered answers, reuse')]),
   ].join('\n')
@@ -223,14 +231,27 @@ const share = (part: number) => `${Number((100 * part).toPrecision(3))} %`
 const NAMES: Record<TriedPredictor['name'], (options: ChosenOptions) => string> = {
   hedges: () => 'approxifer, hedges',
   memory: () => 'approxifer, a memory',
-  code: ({ scheme }) => `approxifer, a code of K = ${scheme?.queries}`,
+  code: ({ scheme }) => `approxifer, code K = ${scheme?.queries}`,
 }
 
 const milliseconds = (ms: number) =>
   ms < 0.995 ? ms.toFixed(2) : ms < 99.5 ? `${Number(ms.toPrecision(3))}` : ms.toFixed(0)
 
-function rowOf(name: string, { p50, p99, right, inferences }: ServiceFigures): string[] {
-  return [name, milliseconds(p50), milliseconds(p99), percent(right.accuracy), inferences.toFixed(2)]
+const range = ([low, high]: Interval, said: (value: number) => string) =>
+  said(low) === said(high) ? said(low) : `${said(low)}-${said(high)}`
+
+function rowOf(name: string, { p50, p99, right, inferences, ci95 }: ServiceFigures): string[] {
+  const ofRight = range(right.ci95, (part) => `${Number((100 * part).toFixed(1))}`)
+  const tail = [milliseconds(p99), range(ci95.p99, milliseconds)]
+  return [name, milliseconds(p50), ...tail, percent(right.accuracy), ofRight, inferences.toFixed(2)]
+}
+
+/** How far the figures without an interval of their own may be off: these are narrow, and the widest stands for all. */
+function othersSentence(all: readonly ServiceFigures[]): string {
+  const widest = (halfOf: (each: ServiceFigures) => number) => Math.max(...all.map(halfOf))
+  const p50 = widest(({ p50, ci95: { p50: ci } }) => (ci[1] - ci[0]) / 2 / p50)
+  const calls = widest(({ ci95: { inferences: ci } }) => (ci[1] - ci[0]) / 2)
+  return `95 %: intervals over ${all[0].queries} simulated queries; of p50 within ${Math.ceil(100 * p50)} %, of calls a query within ${calls.toFixed(2)}`
 }
 
 /** How good recovered answers are, of the memory or else of the code. */
@@ -252,15 +273,35 @@ function notCodedSentence({ verdict: { whyNotCoded, tried }, unread }: Found): s
   return memory && `the memory is not recommended: ${memory.unfit}`
 }
 
-function sentenceOf({ best, worth, plain, hedged, whyNotCoded }: ModelVerdict): string {
+/** @param seconds  what the run was given */
+function sentenceOf(verdict: ModelVerdict, seconds: number): string {
+  const { best, worth, plain, hedged, unclear, whyNotCoded } = verdict
   const p99 = (each: ServiceFigures) => milliseconds(each.p99)
   const { forecast, name } = best
-  if (worth === 'nothing') return `do not use approxifer here: a plain queue is as good (p99 ${p99(plain)} ms)`
+  if (worth === 'nothing')
+    return unclear
+      ? unclearSentence(unclear, seconds)
+      : `do not use approxifer here: a plain queue is as good (p99 ${p99(plain)} ms)`
+  const other = unclear
+    ? `. Beside these ${unclearSentence(unclear, seconds)}`
+    : '. A memory or a code adds nothing here'
   if (worth === 'hedges')
-    return `hedges suffice: p99 ${p99(forecast)} ms instead of ${p99(plain)}; by hand ${p99(hedged)}${whyNotCoded ? '' : '. A memory or a code adds nothing here'}`
-  const lost = plain.right.accuracy - forecast.right.accuracy
+    return `hedges suffice: p99 ${p99(forecast)} ms instead of ${p99(plain)}; by hand ${p99(hedged)}${whyNotCoded ? '' : other}`
+  const lost = forecast.loss.mean
   const price = lost > 0.0005 ? `for ${percent(lost)} of the right answers` : 'with as many right answers'
   return `use a ${name}: p99 ${p99(forecast)} ms instead of ${p99(plain)}, or ${p99(hedged)} hedged by hand, ${price}`
+}
+
+const OTHERS = { plain: 'a plain queue', hedges: 'hedges', memory: 'a memory', code: 'a code' }
+
+function unclearSentence({ of, beside, ci95, queries, wouldTell }: Unclear, given: number): string {
+  const seconds = wouldTell && Math.ceil((given * wouldTell) / queries)
+  const enough =
+    seconds && seconds < MOST_SECONDS
+      ? `about ${wouldTell} simulated queries would tell (--seconds ${seconds})`
+      : 'no number of queries would tell soon'
+  const times = ci95.map((ratio) => ratio.toFixed(2)).join(' to ')
+  return `no difference found: p99 with ${OTHERS[of]} is ${times} times that of ${OTHERS[beside]}; ${enough}`
 }
 
 function callOf({ verdict: { worth }, use }: Found): string {

@@ -14,6 +14,7 @@ export function numbered(alone: ArrayLike<number>): QueryStream {
     length: alone.length,
     query: (index) => Float32Array.of(index),
     answer: (query) => query.slice(),
+    alone,
     right: (index) => alone[index],
   }
 }
@@ -28,13 +29,16 @@ export function vectors(
   const first = inputs.at(0) as Float32Array
   const weights = Float64Array.from(first, () => random.next())
   const keyOf = (row: Float32Array) => row.reduce((sum, value, i) => sum + value * weights[i], 0)
+  const rightness = (input: number, answer: Float32Array, isOwn: boolean) =>
+    isOwn && !judge.labels ? 1 : right(judge, answer, { input, own: own[input] })
   const known = new Map(own.map((answer, i) => [keyOf(inputs.at(i) as Float32Array), answer]))
   return {
     signature: model.signature,
     hints: model.hints,
+    alone: own.map((answer, i) => rightness(i, answer, true)),
     length: own.length,
     query: (index) => inputs.at(index) as Float32Array,
     answer: (query) => known.get(keyOf(query))?.slice() ?? answersOf(model, [query]).then(([answer]) => answer),
-    right: (input, answer, isOwn) => (isOwn && !judge.labels ? 1 : right(judge, answer, { input, own: own[input] })),
+    right: rightness,
   }
 }

@@ -3,18 +3,32 @@
 import type { Clock } from '../base/clock'
 import type { OutputHints } from '../base/output-kind'
 import { type Random, seeded } from '../base/random'
-import type { Signature } from '../base/tensor'
+import { mean } from '../base/stats'
+import type { Signature, TensorList } from '../base/tensor'
 import { SimulatedWorker, type Simulation } from '../testing/simulated-worker'
 import { VirtualClock } from '../testing/virtual-clock'
 import { gapMsOf, type Premise } from './premise'
-import { type CallTimes, replayed } from './replayed-times'
-import { type Figure, type Share, shareOf } from './statistics'
+import {
+  BLOCK,
+  ci95,
+  type Difference,
+  type Figure,
+  type Interval,
+  lossOf,
+  percentiles,
+  type Resampled,
+  resampledQuantile,
+  type Share,
+  shareOf,
+} from './statistics'
 
 /** The queries of a forecast, and what the model answers. */
 export interface QueryStream {
   readonly signature: Signature
   readonly hints?: readonly OutputHints[] | undefined
   readonly length: number
+  /** For each query 1 if the model's own answer is right, else 0. */
+  readonly alone: ArrayLike<number>
   /** Query `index` as a vector. */
   query(index: number): Float32Array
   /** The model's answer to a query, or to a mixture of several; owned by the caller. A promise for what was not asked before. */
@@ -37,6 +51,20 @@ export interface AnsweringSystem {
 /** @param timers  the clock as a program sees it: its timers are coarse */
 export type StartSystem = (clock: VirtualClock, timers: Clock, workers: SimulatedWorker[]) => Promise<AnsweringSystem>
 
+/** What calls of a worker take that does nothing else. In milliseconds. */
+export interface CallTimes {
+  /** For each of some queries the least of several calls: whatever else the machine does only adds to it. */
+  readonly calls: readonly number[]
+  /** All calls, as they were on this machine. */
+  readonly here: readonly number[]
+  /** What a query takes on the coordinator's thread besides: median. */
+  readonly overheadMs: number
+  /** How much later than set a timer of the coordinator fires: median. */
+  readonly timerMs: number
+  /** The model's answers to the queries that were asked, by their index. */
+  readonly answers: ReadonlyMap<number, TensorList>
+}
+
 export interface ServiceFigures {
   /** Queries that were counted. */
   queries: number
@@ -45,10 +73,20 @@ export interface ServiceFigures {
   p99: number
   /** Calls of workers for each query. */
   inferences: number
+  /** 95 % intervals of these. */
+  ci95: { p50: Interval; p99: Interval; inferences: Interval }
   /** Right answers among all. */
   right: Share
+  /** Share of right answers that is lost beside the model's own answers to the same queries. */
+  loss: Difference
   /** Right answers among those that were recovered, and the share of all queries that got one; undefined for none. */
   recovered: (Share & { ofAll: number }) | undefined
+}
+
+/** What a system did with all queries: its figures, and its p99 to be compared with that of other systems. */
+export interface Run {
+  figures: ServiceFigures
+  p99: Resampled
 }
 
 export interface ForecastOptions {
@@ -60,7 +98,7 @@ export interface ForecastOptions {
   mayRepeat: boolean
   /** Counted queries that suffice. */
   queries: number
-  /** Time of this machine after which no further query comes, if as many are counted as a p99 needs. */
+  /** Time of this machine after which no further round begins, if as many are counted as a p99 needs. */
   ms: number
   onProgress?: (counted: number) => void
 }
@@ -68,81 +106,83 @@ export interface ForecastOptions {
 /** The first queries of a round are not counted: half, at most so many. */
 const WARM_UP = 1000
 /** Queries of a round. Each round begins with an empty memory. */
-const ROUND = 3000
+const ROUND = 2000
 
 /** A p99 needs so many. */
-const LEAST = 500
+const LEAST = 1000
 
-/** Runs rounds until enough queries are counted. */
-export async function forecast(start: StartSystem, options: ForecastOptions): Promise<ServiceFigures> {
-  const counted: Counted = { asked: [], calls: 0 }
+/** Each system answers the same queries, which come at the same moments: rounds of them until enough are counted. */
+export async function forecast(systems: readonly StartSystem[], options: ForecastOptions): Promise<Run[]> {
+  const { queries, onProgress = () => {} } = options
+  const asked: AskedQuery[][] = systems.map(() => [])
   const until = performance.now() + options.ms
-  const isOver = () => counted.asked.length >= LEAST && performance.now() > until
-  for (let seed = options.seed; counted.asked.length < options.queries; seed++) {
-    await round(start, options, seed, counted, isOver)
-    if (performance.now() > until) break
+  const least = Math.min(LEAST, queries)
+  for (let seed = options.seed; asked[0].length < queries; seed++) {
+    for (const [i, start] of systems.entries()) {
+      asked[i].push(...(await round(start, options, seed)))
+      onProgress(Math.round(mean(asked.map(({ length }) => length))))
+    }
+    if (asked[0].length >= least && performance.now() > until) break
   }
-  return summary(counted)
+  return asked.map((each) => ranAs(each, options.course))
 }
 
 interface AskedQuery {
   index: number
   ms: number
+  /** Calls of all workers from this query to the next. */
+  calls: number
   right: number
   isRecovered: boolean
 }
 
-interface Counted {
-  asked: AskedQuery[]
-  calls: number
-}
-
-async function round(
-  start: StartSystem,
-  options: ForecastOptions,
-  seed: number,
-  counted: Counted,
-  isOver: () => boolean,
-): Promise<void> {
-  const { course, premise, times, onProgress = () => {} } = options
+/** @returns the queries that are counted */
+async function round(start: StartSystem, options: ForecastOptions, seed: number): Promise<AskedQuery[]> {
+  const { course, premise, times } = options
   const clock = new VirtualClock()
   const [order, arriving, serving] = [seeded(3 * seed), seeded(3 * seed + 1), seeded(3 * seed + 2)]
-  const { serviceMs, timerMs } = replayed(times, premise, serving)
   const simulation: Simulation = {
     clock,
     signature: course.signature,
     hints: course.hints,
-    serviceMs,
+    serviceMs: () => {
+      const ms = times.calls[Math.floor(serving.next() * times.calls.length)]
+      return serving.next() < premise.stragglerRate ? ms + premise.lateMs : ms
+    },
     answer: (query) => held(clock, course.answer(query)),
   }
   const workers = Array.from({ length: premise.workers }, (_, i) => new SimulatedWorker(i, simulation))
   const calls = () => workers.reduce((sum, worker) => sum + worker.calls, 0)
-  const system = await start(clock, coarse(clock, timerMs), workers)
+  const system = await start(clock, coarse(clock, times.timerMs), workers)
   const queries = orderOf(options, order)
-  const warmUp = Math.min(WARM_UP, queries.length >> 1)
-  const gapMs = gapMsOf(premise, times.meanMs)
-  let [before, asked] = [0, 0]
+  const gapMs = gapMsOf(premise, mean(times.calls))
+  const asked: AskedQuery[] = []
+  let before = 0
+  const countCalls = () => {
+    const now = calls()
+    if (asked.length) asked[asked.length - 1].calls = now - before
+    before = now
+  }
   const arrive = () => {
-    const index = queries[asked]
-    const isCounted = asked++ >= warmUp
-    if (asked === warmUp + 1) before = calls()
+    const index = queries[asked.length]
+    countCalls()
     const since = clock.now()
     clock.spend(times.overheadMs)
-    const asking: AskedQuery = { index, ms: Number.POSITIVE_INFINITY, right: 0, isRecovered: false }
-    if (isCounted) counted.asked.push(asking)
+    const asking: AskedQuery = { index, ms: Number.POSITIVE_INFINITY, calls: 0, right: 0, isRecovered: false }
+    asked.push(asking)
     const given = ({ answer, isRecovered }: SystemAnswer) => {
       asking.ms = clock.now() - since
       asking.isRecovered = isRecovered
       asking.right = course.right(index, answer, !isRecovered)
-      onProgress(counted.asked.length)
     }
     system.ask(course.query(index)).then(given, () => {}) // a query that failed stays wrong, and late
-    if (asked < queries.length && !isOver()) clock.after(waitFor(arriving, gapMs) - times.overheadMs, arrive)
+    if (asked.length < queries.length) clock.after(waitFor(arriving, gapMs) - times.overheadMs, arrive)
   }
   clock.after(0, arrive)
   await clock.run()
+  countCalls()
   await system.close?.()
-  counted.calls += calls() - before
+  return asked.slice(Math.min(WARM_UP, queries.length >> 1))
 }
 
 function orderOf({ course: { length }, mayRepeat }: ForecastOptions, random: Random): number[] {
@@ -160,25 +200,33 @@ function held(clock: VirtualClock, answer: Float32Array | Promise<Float32Array>)
 }
 
 /** Timers as of an event loop: whole milliseconds, and as late as those that were measured. */
-function coarse(clock: VirtualClock, lateMs: (now: number) => number): Clock {
-  const now = () => clock.now()
-  return { now, after: (ms, f) => clock.after(Math.max(1, Math.trunc(ms)) + lateMs(now()), f) }
+function coarse(clock: VirtualClock, lateMs: number): Clock {
+  return { now: () => clock.now(), after: (ms, f) => clock.after(Math.max(1, Math.trunc(ms)) + lateMs, f) }
 }
 
-function summary({ asked, calls }: Counted): ServiceFigures {
-  const sorted = asked.map(({ ms }) => ms).sort((a, b) => a - b)
-  const at = (share: number) => sorted[Math.floor(share * (sorted.length - 1))]
-  const figures = (some: readonly AskedQuery[]) =>
-    some.map(({ index, right }, i): Figure => ({ query: index, group: i, value: right }))
+function ranAs(asked: readonly AskedQuery[], { alone }: QueryStream): Run {
+  const ms = asked.map((each) => each.ms)
+  const [p50, p99] = [0.5, 0.99].map((share) => resampledQuantile(ms, share))
+  const sharesOf = (some: readonly AskedQuery[], value: (each: AskedQuery) => number) =>
+    shareOf(some.map((each, i): Figure => ({ query: each.index, group: i, value: value(each) })))
+  const inferences = asked.map(({ calls }, i): Figure => {
+    const block = Math.floor(i / BLOCK)
+    return { query: block, group: block, value: calls }
+  })
   const recovered = asked.filter(({ isRecovered }) => isRecovered)
-  return {
+  const ofAll = recovered.length / asked.length
+  const lost = sharesOf(recovered, ({ index, right }) => Math.max(0, alone[index] - right))
+  const gained = sharesOf(recovered, ({ index, right }) => Math.max(0, right - alone[index]))
+  const { mean: loss, ci95: interval } = lossOf(lost, gained)
+  const figures: ServiceFigures = {
     queries: asked.length,
-    p50: at(0.5),
-    p99: at(0.99),
-    inferences: calls / asked.length,
-    right: shareOf(figures(asked)),
-    recovered: recovered.length
-      ? { ...shareOf(figures(recovered)), ofAll: recovered.length / asked.length }
-      : undefined,
+    p50: p50.estimate,
+    p99: p99.estimate,
+    inferences: mean(inferences.map(({ value }) => value)),
+    ci95: { p50: percentiles(p50.resamples), p99: percentiles(p99.resamples), inferences: ci95(inferences) },
+    right: sharesOf(asked, ({ right }) => right),
+    loss: ofAll ? { mean: ofAll * loss, ci95: [ofAll * interval[0], ofAll * interval[1]] } : { mean: 0, ci95: [0, 0] },
+    recovered: ofAll ? { ...sharesOf(recovered, ({ right }) => right), ofAll } : undefined,
   }
+  return { figures, p99 }
 }

@@ -1,6 +1,6 @@
 /** What a memory's thread takes of this machine's time, for runs in simulated time. */
 
-import { mean } from '../base/stats'
+import { median } from '../base/stats'
 import type { Experience } from '../memory/experience'
 import type { Charges } from '../memory/inline'
 import type { ThreadCosts } from '../testing/simulated-thread'
@@ -48,6 +48,6 @@ export function memoryCosts(experience: Experience, pairs: readonly LearnedPair[
       return result
     })
   }
-  const meanOf = (what: keyof Charges) => (times[what].length ? mean(times[what]) : 0)
-  return { lookUp: meanOf('lookUp'), comparing: meanOf('comparing'), step: meanOf('step'), ...MESSAGES }
+  const usual = (what: keyof Charges) => median(times[what]) ?? 0
+  return { lookUp: usual('lookUp'), comparing: usual('comparing'), step: usual('step'), ...MESSAGES }
 }

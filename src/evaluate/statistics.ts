@@ -1,5 +1,6 @@
-/** Means with intervals, calibration of stated probabilities, and shares of recovered answers that are sure. */
+/** Means and quantiles with intervals, calibration of stated probabilities, and shares of recovered answers that are sure. */
 
+import { seeded } from '../base/random'
 import { mean, NORMAL, wilson } from '../base/stats'
 
 export type Interval = [low: number, high: number]
@@ -86,6 +87,92 @@ export function shareOf(figures: readonly Figure[]): Share {
   const certain = worth * (NORMAL / student(Math.max(1, clusters - 1))) ** 2
   return { accuracy, count, ci95: wilson(accuracy * certain, certain) }
 }
+
+/**
+ * What events gain or lose a share of answers, if some are right only with them and some only without: the difference of two paired shares, by
+ * Newcombe's square-and-add of their intervals (Stat. Med. 17, 1998). It holds where no answer was lost.
+ */
+export function lossOf(lost: Share, gained: Share): Difference {
+  const difference = lost.accuracy - gained.accuracy
+  const up = Math.hypot(lost.ci95[1] - lost.accuracy, gained.accuracy - gained.ci95[0])
+  const down = Math.hypot(lost.accuracy - lost.ci95[0], gained.ci95[1] - gained.accuracy)
+  return { mean: difference, ci95: [difference - down, difference + up] }
+}
+
+/** Consecutive queries of a block: those that wait for the same straggler are almost always in one. */
+export const BLOCK = 50
+const RESAMPLES = 500
+
+/** A quantile, and what it was in each resample of the queries. */
+export interface Resampled {
+  estimate: number
+  resamples: Float64Array
+}
+
+/**
+ * Bootstrap of a quantile over blocks of consecutive queries (Künsch, Ann. Stat. 17, 1989). Runs of equal length get the same resamples, so that what they
+ * have in common, such as arrivals, cancels in their ratio.
+ */
+export function resampledQuantile(values: ArrayLike<number>, share: number): Resampled {
+  const blocks = Math.ceil(values.length / BLOCK)
+  const order = Array.from(values, (_, i) => i).sort((a, b) => values[b] - values[a])
+  const times = new Uint32Array(blocks)
+  const quantile = () => {
+    let [above, total] = [0, 0]
+    for (let i = 0; i < values.length; i++) total += times[(i / BLOCK) | 0]
+    const most = total - Math.floor(share * (total - 1))
+    for (const i of order) {
+      above += times[(i / BLOCK) | 0]
+      if (above >= most) return values[i]
+    }
+    return Number.NaN
+  }
+  times.fill(1)
+  const estimate = quantile()
+  const random = seeded(blocks)
+  const resamples = Float64Array.from({ length: RESAMPLES }, () => {
+    times.fill(0)
+    for (let i = 0; i < blocks; i++) times[Math.floor(random.next() * blocks)]++
+    return quantile()
+  })
+  return { estimate, resamples }
+}
+
+/** 95 % interval of a resampled figure, by its percentiles. */
+export function percentiles(resamples: Float64Array): Interval {
+  const sorted = resamples.toSorted()
+  return [sorted[Math.floor(0.025 * sorted.length)], sorted[Math.ceil(0.975 * sorted.length) - 1]]
+}
+
+/** How many times as large one figure is as another of the same queries. */
+export interface Ratio {
+  ratio: number
+  ci95: Interval
+}
+
+export function pairedRatio(one: Resampled, other: Resampled): Ratio {
+  const ratios = one.resamples.map((value, i) => value / other.resamples[i])
+  return { ratio: one.estimate / other.estimate, ci95: percentiles(ratios) }
+}
+
+/** 95 % interval of a median, by order statistics: no assumption about the distribution. */
+export function medianInterval(values: readonly number[]): Interval {
+  const sorted = [...values].sort((a, b) => a - b)
+  const half = (NORMAL * Math.sqrt(sorted.length)) / 2
+  const at = (rank: number) => sorted[Math.max(0, Math.min(sorted.length - 1, rank))]
+  return [at(Math.floor(sorted.length / 2 - half) - 1), at(Math.ceil(sorted.length / 2 + half))]
+}
+
+/** How many observations would tell on which side of a limit a figure is; undefined if it is at the limit, and none would. */
+export function enoughToTell(count: number, figure: number, [low, high]: Interval, limit: number): number | undefined {
+  const distance = figure < limit ? limit - figure : figure - limit
+  const half = figure < limit ? high - figure : figure - low
+  const needed = count * (half / distance) ** 2
+  const digit = 10 ** Math.floor(Math.log10(needed))
+  return needed < MOST_TIMES * count ? Math.ceil(needed / digit) * digit : undefined
+}
+/** Further away than this many times the observations nothing is promised. */
+const MOST_TIMES = 1000
 
 /** A stated probability and whether the event came true. */
 export interface Stated {

@@ -1,20 +1,19 @@
 /**
  * What would approxifer do for a model? A plain queue, hedges and predictors answer the same queries in simulated time: the real code, with call times that
- * were measured and the model's real answers.
+ * were measured and the model's real answers. All answer the same queries at the same moments, so that a difference between two is no chance of what came.
  */
 
 import { judgedOf, labelAt } from '../base/criterion'
-import { mean } from '../base/stats'
+import { mean, median } from '../base/stats'
 import type { Core } from '../core/core'
 import type { PredictorOptions } from '../predictor/options'
 import { numbered, vectors } from './courses'
 import { criterionFor, experienceOf, type Rightness } from './experiment'
-import { forecast, type ServiceFigures, type StartSystem } from './forecast'
+import { type CallTimes, forecast, type Run, type ServiceFigures } from './forecast'
 import { memoryCosts } from './memory-costs'
 import type { BatchModel, OwnAnswers, Rows } from './model'
 import type { Premise } from './premise'
-import type { CallTimes } from './replayed-times'
-import { percent } from './statistics'
+import { enoughToTell, type Interval, medianInterval, pairedRatio, percent, type Ratio } from './statistics'
 import { hedged, plainQueue, predictorOf } from './systems'
 
 /** Options of `createPredictor` that a verdict speaks of. */
@@ -30,10 +29,19 @@ export interface TriedPredictor {
   unfit: string | undefined
 }
 
+/** The p99 of one system beside another's: whether it gains a tenth, these queries do not tell. */
+export interface Unclear extends Ratio {
+  of: TriedPredictor['name']
+  beside: 'plain' | 'hedges'
+  /** Simulated queries that were counted, and how many would tell; undefined if the gain is a tenth, and none would. */
+  queries: number
+  wouldTell: number | undefined
+}
+
 export interface ModelVerdict {
   premise: Premise
-  /** Milliseconds of a call: the median, and what 99 of 100 calls take at most. */
-  callMs: { median: number; mean: number; p99: number }
+  /** Milliseconds of a call on a worker that does nothing else: the median with its 95 % interval; `here`: the median of all calls on this machine. */
+  callMs: { median: number; ci95: Interval; mean: number; here: number }
   /** What answers are compared with: labels, or the model's own answers. */
   against: 'labels' | 'model'
   /** Share of right answers of the model alone; 1 without labels. */
@@ -46,6 +54,8 @@ export interface ModelVerdict {
   best: TriedPredictor
   /** What shortens the tail: a memory or a code, hedges alone, or nothing, since a plain queue is as good. */
   worth: 'approxifer' | 'hedges' | 'nothing'
+  /** A difference that might change the verdict, and that was not found; undefined if there is none. */
+  unclear: Unclear | undefined
   /** Why no memory and no code were tried; undefined if they were. */
   whyNotCoded: string | undefined
 }
@@ -63,8 +73,6 @@ export interface VerdictOptions extends Rightness {
   core: Core
   premise: Premise
   times: CallTimes
-  /** Calls beside a memory's thread. Default: `times`. */
-  besideMemory?: CallTimes | undefined
   /** Undefined: only times are told apart, and no memory is tried. */
   vectors: VectorModel | undefined
   /** For each query 1 if the model's own answer is right, else 0; only without `vectors`. */
@@ -74,20 +82,23 @@ export interface VerdictOptions extends Rightness {
   seed: number
   /** Share of right answers, 0..1, that may be lost. */
   tolerate: number
-  /** Queries that each forecast counts, if the time suffices. Default 4,000. */
+  /** Queries that are counted, if the time suffices. Default 4,000. */
   queries?: number
-  /** Milliseconds to spend: half of it on answers and on what only takes time, the rest on memory and code. */
+  /** Milliseconds to spend: a quarter of it on answers, the rest on simulated queries. */
   ms: number
   onProgress?: (what: string, done: number, of: number) => void
 }
 
-/** Queries that a forecast counts: its p99 then is the 40th from the top. */
+/** Queries that are counted in 18 s, the default: their p99 is the 40th from the top. */
 const COUNTED = 4000
+const PER_SECOND = COUNTED / 18
+/** Queries to count if it may take so long: a fixed number, so that a busy machine gives the same figures as an idle one. */
+export const queriesIn = (seconds: number) => Math.ceil(PER_SECOND * seconds)
 /** Inputs that are asked, and the fewest that tell what a memory gives: half of them teach it. */
 const INPUTS = { most: 4000, least: 400 }
 /** Percentiles at which a good engineer would hedge: the best one counts. */
 const PERCENTILES = [0.8, 0.9, 0.95]
-/** A p99 is better if it is at most this share of another: less is within the noise of a forecast. */
+/** A p99 is better if it is at most this share of another: less is no reason for more machinery. */
 const BETTER = 0.9
 /** An interval wider than this says nothing. */
 export const WIDEST = 0.3
@@ -104,70 +115,71 @@ export async function verdictOf(options: VerdictOptions): Promise<ModelVerdict> 
   const coded = data && !whyNotCoded ? courseOf(data, own, options) : undefined
   const alone =
     options.alone ?? (coded ? own.map((answer, i) => coded.course.right(i, answer, true)) : aloneOf(data, own, options))
-  const forecasts = { premise, times, seed: options.seed, queries: options.queries ?? COUNTED }
-  const quick = (what: string, start: StartSystem) =>
-    forecast(start, {
-      ...forecasts,
-      course: numbered(alone),
-      mayRepeat: true,
-      ms: ms / 20,
-      onProgress: told(options, what),
-    })
-  const plain = await quick('plain queue', plainQueue)
-  const byHand: ModelVerdict['hedged'][] = []
-  for (const percentile of PERCENTILES) byHand.push({ ...(await quick('hedges', hedged(percentile))), percentile })
-  const hedges = byHand.reduce((a, b) => (b.p99 < a.p99 ? b : a))
-  const tried: TriedPredictor[] = [
-    { name: 'hedges', options: {}, forecast: await quick('hedges', predictorOf({}, {})), unfit: undefined },
+  const others = coded ? candidates(premise) : []
+  const said = options.right !== undefined && { right: options.right }
+  const systems = [
+    plainQueue,
+    ...PERCENTILES.map(hedged),
+    predictorOf({}, {}),
+    ...others.map(({ options: chosen }) => predictorOf({ ...chosen, ...said }, coded?.costs ?? {})),
   ]
-  if (coded) {
-    for (const { name, options: chosen } of candidates(premise)) {
-      const start = predictorOf(
-        { ...chosen, ...(options.right !== undefined && { right: options.right }) },
-        coded.costs,
-      )
-      const given = await forecast(start, {
-        ...forecasts,
-        times: (chosen.memory !== false && options.besideMemory) || times,
-        course: coded.course,
-        mayRepeat: false,
-        ms: ms / 4,
-        onProgress: told(options, name),
-      })
-      tried.push({ name, options: chosen, forecast: given, unfit: unfitness(given, mean(alone), tolerate) })
-    }
-  }
-  const [first, ...others] = tried.filter(({ unfit }) => !unfit)
-  // A little faster is no reason for more machinery: hedges come first, then a memory, then a code.
-  const fastest = others.reduce((a, b) => (b.forecast.p99 < BETTER * a.forecast.p99 ? b : a), first)
-  const worth = worthOf(fastest, hedges, plain)
+  const runs = await forecast(systems, {
+    ...{ premise, times, seed: options.seed, queries: options.queries ?? COUNTED },
+    course: coded?.course ?? numbered(alone),
+    mayRepeat: !coded,
+    ms: 0.75 * ms,
+    onProgress: (done) => options.onProgress?.('simulated queries', done, options.queries ?? COUNTED),
+  })
+  const [plain, ...faster] = runs
+  const hands = PERCENTILES.map((percentile, i) => ({ run: faster[i], percentile }))
+  const { run: byHand, percentile } = hands.reduce((a, b) => (b.run.figures.p99 < a.run.figures.p99 ? b : a))
+  const tried = faster.slice(PERCENTILES.length).map((run, i): Tried => {
+    const { name, options: chosen } = i ? others[i - 1] : { name: 'hedges' as const, options: {} }
+    return { run, name, options: chosen, forecast: run.figures, unfit: unfitness(run.figures, alone.length, tolerate) }
+  })
+  const { best, worth, unclear } = choose(tried, byHand, plain)
   return {
     premise,
     callMs: callMsOf(times),
     against: options.isLabelled ? 'labels' : 'model',
     alone: mean(alone),
-    plain,
-    hedged: hedges,
-    tried,
-    best: worth === 'approxifer' ? fastest : first,
+    plain: plain.figures,
+    hedged: { ...byHand.figures, percentile },
+    tried: tried.map(shown),
+    best: shown(best),
     worth,
+    unclear,
     whyNotCoded,
   }
 }
 
-const told =
-  ({ onProgress }: VerdictOptions, what: string) =>
-  (done: number) =>
-    onProgress?.(what, Math.min(done, COUNTED), COUNTED)
+interface Tried extends TriedPredictor {
+  run: Run
+}
 
-function worthOf(
-  { name, forecast }: TriedPredictor,
-  hedges: ServiceFigures,
-  plain: ServiceFigures,
-): ModelVerdict['worth'] {
-  const least = Math.min(hedges.p99, forecast.p99)
-  if (least > BETTER * plain.p99) return 'nothing'
-  return name !== 'hedges' && forecast.p99 <= BETTER * hedges.p99 ? 'approxifer' : 'hedges'
+const shown = ({ run: _, ...tried }: Tried): TriedPredictor => tried
+
+/** A little faster is no reason for more machinery: first nothing, then hedges, then a memory, then a code. */
+function choose(
+  tried: readonly Tried[],
+  byHand: Run,
+  plain: Run,
+): Pick<ModelVerdict, 'worth' | 'unclear'> & { best: Tried } {
+  let unclear: Unclear | undefined
+  const isFaster = ({ name, run }: Tried, other: Run, beside: Unclear['beside']) => {
+    const { ratio, ci95 } = pairedRatio(run.p99, other.p99)
+    const { queries } = run.figures
+    if (ci95[0] <= BETTER && ci95[1] > BETTER)
+      unclear ??= { of: name, beside, ratio, ci95, queries, wouldTell: enoughToTell(queries, ratio, ci95, BETTER) }
+    return ci95[1] <= BETTER
+  }
+  const [hedges, ...others] = tried.filter(({ unfit }) => !unfit)
+  const best = others.reduce((a, b) => (isFaster(b, a.run, 'hedges') ? b : a), hedges)
+  if (best !== hedges && isFaster(best, byHand, 'hedges') && isFaster(best, plain, 'plain'))
+    return { best, worth: 'approxifer', unclear: undefined }
+  if (isFaster(hedges, plain, 'plain') || pairedRatio(byHand.p99, plain.p99).ci95[1] <= BETTER)
+    return { best: hedges, worth: 'hedges', unclear }
+  return { best: hedges, worth: 'nothing', unclear }
 }
 
 /** Predictors besides plain hedges. */
@@ -181,19 +193,21 @@ function candidates({ workers }: Premise): Pick<TriedPredictor, 'name' | 'option
   ]
 }
 
-/** @param alone  share of right answers of the model alone */
-function unfitness({ recovered }: ServiceFigures, alone: number, tolerate: number): string | undefined {
-  if (!recovered) return undefined
-  const [low, high] = recovered.ci95
-  const loss = recovered.ofAll * Math.max(0, alone - low)
-  if (loss <= tolerate) return undefined
-  if (high - low > WIDEST) return `too few recovered answers (${recovered.count}) to tell: give more inputs`
-  return `it may lose ${percent(loss)} of the right answers`
+function unfitness({ recovered, loss }: ServiceFigures, inputs: number, tolerate: number): string | undefined {
+  const [low, high] = loss.ci95
+  if (!recovered || high <= tolerate) return undefined
+  const lost = `it may lose ${percent(high)} of the right answers`
+  const enough = low <= tolerate && loss.mean < tolerate && enoughToTell(inputs, loss.mean, loss.ci95, tolerate)
+  return enough ? `${lost}; about ${enough} inputs would tell` : lost
 }
 
-function callMsOf({ calls, ownMs, meanMs }: CallTimes): ModelVerdict['callMs'] {
-  const sorted = calls.map(({ ms }) => ms).sort((a, b) => a - b)
-  return { median: ownMs, mean: meanMs, p99: sorted[Math.ceil(0.99 * (sorted.length - 1))] }
+function callMsOf({ calls, here }: CallTimes): ModelVerdict['callMs'] {
+  return {
+    median: median(calls) as number,
+    ci95: medianInterval(calls),
+    mean: mean(calls),
+    here: median(here) as number,
+  }
 }
 
 /** The model's answers to the first inputs, as many as come in this time, but some in any case. */

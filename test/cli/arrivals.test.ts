@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
+import { askAtRandom } from '../../bench/verdict/arrivals'
 import { seeded } from '../../src/base/random'
-import { askAtRandom } from '../../src/cli/arrivals'
 
 it('a query that is refused ended the program: it ends the arrivals with its error', async () => {
   let asked = 0

@@ -187,6 +187,26 @@ describe('what is still to be done', () => {
     expect(at.length).toBe(4)
   })
 
+  it('a run of more than a minute says so once, and in a pipe prints a line each ten seconds; a short one nothing', () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    const error = vi.spyOn(console, 'error').mockImplementation(() => {})
+    const run = (seconds: number) => {
+      error.mockClear()
+      const bar = new ProgressBar(true)
+      bar.start('groups', seconds)
+      for (let second = 1; second <= seconds; second++) {
+        vi.advanceTimersByTime(1000)
+        bar.update(second)
+      }
+      return error.mock.calls.map(([line]) => line)
+    }
+    expect(run(50)).toEqual([])
+    const lines = run(90)
+    expect(lines[0]).toBe('this takes about 90 s')
+    expect(lines.length).toBe(10)
+    expect(lines[1]).toBe('10 s: groups, 10 of 90, 80 s left')
+  })
+
   afterEach(() => {
     vi.useRealTimers()
     vi.restoreAllMocks()

@@ -1,6 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import { seeded } from '../../src/base/random'
-import { ci95, type Figure, type Interval, shareOf } from '../../src/evaluate/statistics'
+import {
+  ci95,
+  enoughToTell,
+  type Figure,
+  type Interval,
+  lossOf,
+  medianInterval,
+  pairedRatio,
+  percentiles,
+  resampledQuantile,
+  shareOf,
+} from '../../src/evaluate/statistics'
 
 const width = ([low, high]: Interval) => high - low
 const distinct = (values: readonly number[]): Figure[] => values.map((value, i) => ({ query: i, group: i, value }))
@@ -55,4 +66,56 @@ describe('intervals', () => {
     expect([few[1], many[1]]).toEqual([1, 1])
     expect(shareOf(distinct([1])).ci95.every(Number.isFinite)).toBe(true)
   })
+})
+
+/** Share of seeded repetitions in which the interval holds what is true. */
+function coverage(truth: number, interval: (random: ReturnType<typeof seeded>) => Interval, repetitions = 300): number {
+  const random = seeded(3)
+  const runs = Array.from({ length: repetitions }, () => interval(random))
+  return runs.filter(([low, high]) => low <= truth && truth <= high).length / repetitions
+}
+const exponential = (random: ReturnType<typeof seeded>) => -Math.log(1 - random.next())
+
+describe('intervals hold what is true about 95 times in a hundred', () => {
+  it('of a p99, where five queries in a row wait for one straggler', () => {
+    const run = (random: ReturnType<typeof seeded>) =>
+      Array.from({ length: 800 }, () => new Array<number>(5).fill(exponential(random))).flat()
+    const held = coverage(-Math.log(0.01), (random) => percentiles(resampledQuantile(run(random), 0.99).resamples))
+    expect(held).toBeGreaterThan(0.88)
+    expect(held).toBeLessThan(0.99)
+  })
+
+  it('of a median', () => {
+    const held = coverage(Math.LN2, (random) => medianInterval(Array.from({ length: 101 }, () => exponential(random))))
+    expect(held).toBeGreaterThan(0.92)
+    expect(held).toBeLessThan(0.985)
+  })
+
+  it('of a loss, by answers to the same queries', () => {
+    const figure = (value: number, i: number): Figure => ({ query: i, group: i, value })
+    const held = coverage(0.04, (random) => {
+      const draws = Array.from({ length: 200 }, () => random.next())
+      const [lost, gained] = [draws.map((draw) => Number(draw < 0.06)), draws.map((draw) => Number(draw > 0.98))]
+      return lossOf(shareOf(lost.map(figure)), shareOf(gained.map(figure))).ci95
+    })
+    expect(held).toBeGreaterThan(0.92)
+    expect(held).toBeLessThan(0.985)
+  })
+})
+
+it('a ratio of two runs of the same queries is narrower than of two that have nothing in common', () => {
+  const random = seeded(9)
+  const run = Array.from({ length: 2000 }, () => exponential(random))
+  const other = Array.from({ length: 2000 }, () => exponential(random))
+  const ratioTo = (values: readonly number[]) =>
+    pairedRatio(resampledQuantile(run.map((value) => 0.8 * value), 0.99), resampledQuantile(values, 0.99)) // biome-ignore format: one line
+  expect(ratioTo(run).ratio).toBeCloseTo(0.8, 9)
+  expect(width(ratioTo(run).ci95)).toBeLessThan(1e-9)
+  expect(width(ratioTo(other).ci95)).toBeGreaterThan(0.1)
+})
+
+it('half the distance to the limit needs four times the observations; none tell what is at the limit', () => {
+  expect(enoughToTell(100, 0.8, [0.6, 1], 0.9)).toBe(400)
+  expect(enoughToTell(100, 0.95, [0.9, 1], 0.9)).toBe(100)
+  expect(enoughToTell(100, 0.9, [0.8, 1], 0.9)).toBeUndefined()
 })

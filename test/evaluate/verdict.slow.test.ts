@@ -4,22 +4,15 @@ import { expect, it } from 'vitest'
 import { seeded } from '../../src/base/random'
 import { verdictText } from '../../src/cli/verdict'
 import { loadCore } from '../../src/core/load'
+import type { CallTimes } from '../../src/evaluate/forecast'
 import { OwnAnswers } from '../../src/evaluate/model'
 import type { Premise } from '../../src/evaluate/premise'
-import { type CallTimes, replayed } from '../../src/evaluate/replayed-times'
 import { type VerdictOptions, verdictOf } from '../../src/evaluate/verdict'
 
 const core = await loadCore()
 const random = seeded(5)
-const calls = Array.from({ length: 500 }, (_, i) => ({ at: 10 * i, ms: 5 + random.next() }))
-const times: CallTimes = {
-  ownMs: 5.5,
-  meanMs: 5.5,
-  overheadMs: 0.05,
-  timers: [{ at: 0, ms: 0.1 }],
-  calls,
-  answers: new Map(),
-}
+const calls = Array.from({ length: 200 }, () => 5 + random.next())
+const times: CallTimes = { calls, here: calls, overheadMs: 0.05, timerMs: 0.1, answers: new Map() }
 const premise: Premise = { workers: 4, load: 0.3, stragglerRate: 0.05, lateMs: 55 }
 
 /** Two classes, by a smooth function of four inputs; or by a hash of them, which no memory can tell. */
@@ -49,7 +42,11 @@ function verdict(isSmooth: boolean, inputs = rows, more: Partial<VerdictOptions>
 type Given = Awaited<ReturnType<typeof verdict>>
 
 const textOf = (given: Given, unread?: { flag: string; why: string }) =>
-  verdictText('model.onnx', { verdict: given, times, unread, use: { workers: 4, ...given.best.options } }, {})
+  verdictText(
+    'model.onnx',
+    { verdict: given, times, unread, use: { workers: 4, ...given.best.options } },
+    { seconds: 18 },
+  )
 
 it('a memory that is right answers for the stragglers: faster than hedges, and it is recommended', async () => {
   const given = await verdict(true)
@@ -62,7 +59,7 @@ it('a memory that is right answers for the stragglers: faster than hedges, and i
   const text = textOf(given)
   expect(text).toMatch(/verdict: use a memory: p99 [\d.]+ ms instead of [\d.]+/)
   expect(text).toMatch(/next: createPredictor\(\{ model, workers: 4, scheme: \{ queries: 1 \} \}\)/)
-  expect(text.split('\n').length).toBeLessThanOrEqual(15)
+  expect(text.split('\n').length).toBeLessThanOrEqual(16)
   expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80)
 }, 180_000)
 
@@ -82,7 +79,7 @@ it('nobody is late: do not use it', async () => {
 it('twenty inputs, or outputs that cannot be read: times alone, and what to say', async () => {
   const given = await verdict(true, rows.slice(0, 20))
   expect(given.tried.map(({ name }) => name)).toEqual(['hedges'])
-  expect(given.plain.queries).toBeGreaterThan(1000)
+  expect(given.plain.queries).toBeGreaterThanOrEqual(1000)
   expect(textOf(given).replaceAll(/\s+/g, ' ')).toMatch(/20 inputs are too few to tell: 400 or more would/)
   const unread = { flag: '--right within:0.5', why: 'it is one value' }
   expect(textOf(given, unread).replaceAll(/\s+/g, ' ')).toMatch(/it is one value\. Say for example --right within:0\.5/)
@@ -99,15 +96,24 @@ it('says of a share whose interval is wider than 30 points that it is too few', 
   expect(textOf(few).replaceAll(/\s+/g, ' ')).toMatch(/too few \(9\) to tell how many are right; more inputs would/)
 }, 180_000)
 
-it('replays calls in their order, and adds the delay of stragglers', () => {
-  const two = [
-    { at: 100, ms: 1 },
-    { at: 110, ms: 10 },
-  ]
-  const timers = [{ at: 105, ms: 3 }]
-  const { serviceMs, timerMs } = replayed({ calls: two, timers }, { stragglerRate: 0, lateMs: 50 }, { ...random, next: () => 0 }) // biome-ignore format: one line
-  expect([0, 5, 10, 19, 20, 30].map((now) => serviceMs(0, now))).toEqual([1, 1, 10, 10, 1, 10])
-  expect(timerMs(7)).toBe(3)
-  const always = replayed({ calls: two, timers: [] }, { stragglerRate: 1, lateMs: 50 }, { ...random, next: () => 0 })
-  expect([always.serviceMs(0, 0), always.timerMs(0)]).toEqual([51, 0])
-})
+it('the verdict turned with the noise of the machine: other seeds give the same verdict, or no difference found', async () => {
+  const verdicts = [1, 2, 3].map((seed) => verdict(true, rows, { seed, queries: 2400 }))
+  const found = (await Promise.all(verdicts)).map(({ worth, unclear }) => (unclear ? 'no difference found' : worth))
+  expect(found.filter((each) => each !== 'no difference found' && each !== 'approxifer')).toEqual([])
+}, 180_000)
+
+it('a gain of a tenth that the queries do not tell: no difference found, and how many would tell', async () => {
+  const given = await verdict(false)
+  const unclear = {
+    of: 'memory',
+    beside: 'hedges',
+    ratio: 0.8,
+    ci95: [0.6, 1.1],
+    queries: 1000,
+    wouldTell: 9000,
+  } as const
+  const text = textOf({ ...given, worth: 'nothing', unclear: { ...unclear, ci95: [0.6, 1.1] } }).replaceAll(/\s+/g, ' ')
+  expect(text).toMatch(
+    /verdict: no difference found: p99 with a memory is 0\.60 to 1\.10 times that of hedges; about 9000 simulated queries would tell \(--seconds 162\)/,
+  )
+}, 180_000)

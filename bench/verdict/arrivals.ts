@@ -1,7 +1,7 @@
 /** Queries that come in real time at random moments (a Poisson process), as callers send them that know nothing of each other. */
 
 import { Worker } from 'node:worker_threads'
-import type { Random } from '../base/random'
+import type { Random } from '../../src/base/random'
 
 /** Runs in a thread of its own: timers of the event loop are a millisecond coarse, and queries would come in bursts. */
 const CLOCKWORK = `

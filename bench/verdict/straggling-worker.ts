@@ -1,10 +1,10 @@
 /** A worker of which some answers come late, as the premise of a verdict says, and which notes what each call took before that. */
 
-import { ApproxiferError } from '../base/errors'
-import type { Random } from '../base/random'
-import type { TensorList } from '../base/tensor'
-import type { ModelWorker } from '../workers/worker'
-import type { Premise } from './premise'
+import { ApproxiferError } from '../../src/base/errors'
+import type { Random } from '../../src/base/random'
+import type { TensorList } from '../../src/base/tensor'
+import type { Premise } from '../../src/evaluate/premise'
+import type { ModelWorker } from '../../src/workers/worker'
 
 /** A call of the worker: when it began, on the clock of `performance.now`, and how long it took; in milliseconds. */
 export interface TimedCall {
