@@ -133,7 +133,7 @@ export async function verdictOf(options: VerdictOptions): Promise<ModelVerdict> 
   const [plain, ...faster] = runs
   const hands = PERCENTILES.map((percentile, i) => ({ run: faster[i], percentile }))
   const { run: byHand, percentile } = hands.reduce((a, b) => (b.run.figures.p99 < a.run.figures.p99 ? b : a))
-  const tried = faster.slice(PERCENTILES.length).map((run, i): Tried => {
+  const tried = faster.slice(PERCENTILES.length).map((run, i): RanPredictor => {
     const { name, options: chosen } = i ? others[i - 1] : { name: 'hedges' as const, options: {} }
     return { run, name, options: chosen, forecast: run.figures, unfit: unfitness(run.figures, alone.length, tolerate) }
   })
@@ -153,20 +153,20 @@ export async function verdictOf(options: VerdictOptions): Promise<ModelVerdict> 
   }
 }
 
-interface Tried extends TriedPredictor {
+interface RanPredictor extends TriedPredictor {
   run: Run
 }
 
-const shown = ({ run: _, ...tried }: Tried): TriedPredictor => tried
+const shown = ({ run: _, ...tried }: RanPredictor): TriedPredictor => tried
 
 /** A little faster is no reason for more machinery: first nothing, then hedges, then a memory, then a code. */
 function choose(
-  tried: readonly Tried[],
+  tried: readonly RanPredictor[],
   byHand: Run,
   plain: Run,
-): Pick<ModelVerdict, 'worth' | 'unclear'> & { best: Tried } {
+): Pick<ModelVerdict, 'worth' | 'unclear'> & { best: RanPredictor } {
   let unclear: Unclear | undefined
-  const isFaster = ({ name, run }: Tried, other: Run, beside: Unclear['beside']) => {
+  const isFaster = ({ name, run }: RanPredictor, other: Run, beside: Unclear['beside']) => {
     const { ratio, ci95 } = pairedRatio(run.p99, other.p99)
     const { queries } = run.figures
     if (ci95[0] <= BETTER && ci95[1] > BETTER)

@@ -16,7 +16,9 @@ describe('evaluate, verdict first', () => {
     expect(lines.length).toBeLessThanOrEqual(16)
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80)
     expect(stdout).toMatch(/supposed: 4 workers, busy 30 % of the time, 5 % of answers \d+ ms late/)
-    expect(stdout).toMatch(/^a plain queue +[\d.]+ +[\d.]+ +[\d.]+(-[\d.]+)? +(9\d|100)\.\d % +[\d.]+-[\d.]+ +1\.\d\d$/m)
+    expect(stdout).toMatch(
+      /^a plain queue +[\d.]+ +[\d.]+ +[\d.]+(-[\d.]+)? +(9\d|100)\.\d % +[\d.]+-[\d.]+ +1\.\d\d$/m,
+    )
     expect(stdout).toMatch(/^verdict: (use|hedges suffice|do not use|no difference found)/m)
     expect(stdout).toMatch(/^next: /m)
     expect(stdout).not.toMatch(/95 % interval$/m)
