@@ -16,7 +16,7 @@ export interface Queries {
 
 /** Queries that are called in turn: their times differ where their sizes do. */
 const CALLED = { most: 200, least: 20 }
-/** Calls of each query. On a machine whose cores are wanted by three programs each, the least of ten is within a tenth of that of an idle one. */
+/** Calls of each query. */
 const PASSES = { most: 10, least: 3 }
 /** A thread's first answers are slow. */
 const WARM_UP = 10

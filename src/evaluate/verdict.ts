@@ -92,7 +92,7 @@ export interface VerdictOptions extends Rightness {
 /** Queries that are counted in 18 s, the default: their p99 is the 40th from the top. */
 const COUNTED = 4000
 const PER_SECOND = COUNTED / 18
-/** Queries to count if it may take so long: a fixed number, so that a busy machine gives the same figures as an idle one. */
+/** Queries to count, if these seconds suffice. */
 export const queriesIn = (seconds: number) => Math.ceil(PER_SECOND * seconds)
 /** Inputs that are asked, and the fewest that tell what a memory gives: half of them teach it. */
 const INPUTS = { most: 4000, least: 400 }

@@ -76,7 +76,8 @@ it('a model that disagrees is refused, and one that agrees is shadowed, answers 
   await asking(() => events.some((each) => each.state === 'serving'))
   expect(events.findLast(({ state }) => state === 'serving')).toMatchObject({ id: next.id, workers: 2 })
   expect([await gauge(next.id, 'serving'), await gauge(versions[0].id, 'gathering')]).toEqual([2, 1])
-  for (const server of servers.slice(0, 2)) await roll(server, served('old'))
+  expect([...statuses]).toEqual([200])
+  for (const server of servers.slice(0, 2)) await roll(server, served('old')) // for a moment none has the model that serves
   const first = `the model ${versions[0].id} takes over from ${next.id}:`
   await asking(() => gateway.lines.some(({ msg }) => String(msg).startsWith(first)))
   const told = gateway.lines.filter(({ msg }) => /^the model \S+ takes over from /.test(String(msg)))
@@ -84,7 +85,6 @@ it('a model that disagrees is refused, and one that agrees is shadowed, answers 
     { level: 'warn', model: 'digits' },
     { level: 'warn', model: 'digits' },
   ]) // there and back
-  expect([...statuses]).toEqual([200])
 })
 
 it('a callback is no data that a file can have', async () => {
