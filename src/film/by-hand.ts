@@ -1,4 +1,4 @@
-/** What a good engineer would write by hand on the same pool: hedged requests at the running 95th percentile, or copies. */
+/** What a good engineer would write by hand on the same pool: hedged requests at the running 95th percentile with a retry, or copies. */
 
 import type { Clock } from '../base/clock'
 import { acceptAnswers, Payload } from '../base/payload'
@@ -26,6 +26,9 @@ export interface ByHandOptions {
 }
 
 type RowSource = Pick<Pool<Payload, Payload>, 'submit' | 'cancel'>
+
+/** A query that failed is asked once more, elsewhere. */
+const RETRIES = 1
 
 /** Times that are kept, and those that tell; with few, three medians are late. */
 const [WINDOW, ENOUGH, FEW, FEW_MEDIANS] = [500, 50, 10, 3]
@@ -78,6 +81,7 @@ class HandQuery implements Owner {
   readonly #start: number
   readonly #attempts: Attempt<Payload, Payload>[] = []
   readonly #answers: Float32Array[] = []
+  #failures = 0
   #isDone = false
 
   constructor(
@@ -106,9 +110,7 @@ class HandQuery implements Owner {
   }
 
   settled(attempt: unknown): void {
-    const { votes, clock } = this.to
-    if (votes === 1) this.#cancelQueued()
-    if (this.#isFirst(attempt)) this.to.see(clock.now() - this.#start)
+    if (this.#isFirst(attempt)) this.to.see(this.to.clock.now() - this.#start)
     if (!this.#isDone) this.#heard((attempt as Attempt<Payload, Payload>).outcome)
   }
 
@@ -117,7 +119,7 @@ class HandQuery implements Owner {
   }
 
   #heard(outcome: AttemptOutcome<Payload> | undefined): void {
-    if (outcome?.kind === 'failed') return this.reject(outcome.error)
+    if (outcome?.kind === 'failed') return this.#failed(outcome.error)
     if (outcome?.kind !== 'answered') return
     const answer = outcome.answer.vector
     this.#answers.push(answer)
@@ -125,7 +127,17 @@ class HandQuery implements Owner {
     if (this.#isDone) {
       this.#cancelQueued()
       this.resolve(answer)
-    } else if (this.#answers.length === this.#attempts.length) this.#ask('high')
+    } else if (this.#isOver) this.#ask('high')
+  }
+
+  /** No attempt is under way that may still answer. */
+  get #isOver(): boolean {
+    return this.#failures + this.#answers.length === this.#attempts.length
+  }
+
+  #failed(error: unknown): void {
+    if (++this.#failures <= RETRIES) this.#ask('high')
+    else if (this.#isOver) this.reject(error)
   }
 
   #ask(priority: Priority): void {
