@@ -69,7 +69,7 @@ async function bundled(input: string, folder: string, conditions: string[]): Pro
 }
 
 /** Until the script ends no digit comes twice: 240 come before the film, and 134 in its twelve seconds. */
-const DIGITS = 380
+const DIGITS = 360
 
 /** With the answers that the model gives to the digits as they are packed. */
 async function repacked(digits: Digits): Promise<Uint8Array<ArrayBuffer>> {

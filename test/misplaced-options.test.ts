@@ -15,6 +15,7 @@ describe('an option in the wrong place, or by the word of another system, gets t
     [{ reuse: {}, maxError: 0.01 }, "maxError: expected 'reuse.maxError', got an unknown option"],
     [{ limits: { deadlineMs: 100 } }, "limits.deadlineMs: expected 'deadlineMs' beside limits, got an unknown option"],
     [{ queries: 4 }, "queries: expected 'scheme.queries' or 'limits.queries', got an unknown option"],
+    [{ deadline: 100 }, "deadline: expected 'deadlineMs', got an unknown option"],
     [{ timeout: 100 }, "timeout: expected 'deadlineMs', got an unknown option"],
     [{ retries: 3 }, "retries: expected 'policy', got an unknown option"],
     [{ concurrency: 4 }, "concurrency: expected 'workers', got an unknown option"],

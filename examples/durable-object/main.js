@@ -4,7 +4,7 @@ import { httpWorkers } from 'approxifer/http'
 
 export class Gateway extends DurableObject {
   gateway = createGateway({
-    models: { digits: { workers: httpWorkers(this.env.SERVERS, { model: 'digits' }) } },
+    models: { digits: { workers: httpWorkers(this.env.SERVERS, { model: 'digits', timeoutMs: 5000 }) } },
     store: durableStore(this.ctx.storage),
   })
 

@@ -134,6 +134,9 @@ export function foreignNames(field: string, options: unknown, known: readonly st
 /** Longer names are not taken for misspellings. */
 const MOST_LETTERS = 100
 
+/** Of equally near words that one is meant which only has more, such as a unit: 'deadline' is 'deadlineMs', not 'atDeadline'. */
+const HALF = 0.5
+
 /** Share of a word's letters that may be wrong. Among the many other words a name would soon be near one by chance. */
 const WRONG = { known: 0.45, other: 0.25 }
 
@@ -146,7 +149,7 @@ export function nearest(name: string, known: readonly string[], others: readonly
   const edits = (word: string) =>
     name.toLowerCase() !== word.toLowerCase() && letters(name) === letters(word)
       ? 1
-      : leven(name.toLowerCase(), word.toLowerCase())
+      : leven(name.toLowerCase(), word.toLowerCase()) - (word.startsWith(name) ? HALF : 0)
   const most = (word: string, share: number) => share * Math.max(name.length, word.length)
   const all = [
     ...known.map((word) => ({ word, edits: edits(word), most: Math.max(1, most(word, WRONG.known)) })),

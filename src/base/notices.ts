@@ -36,6 +36,7 @@ export function warnOnce(onWarning: Warn = toConsole): Warn {
   return (text, worker) => {
     if (warned.has(text) || warned.size >= MOST_WARNINGS) return
     warned.add(text)
-    warn(text, worker)
+    if (worker === undefined) warn(text)
+    else warn(text, worker)
   }
 }

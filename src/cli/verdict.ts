@@ -212,7 +212,7 @@ export function verdictText(name: string, found: Found, options: Pick<VerdictArg
   for (const each of tried) rows.push(rowOf(NAMES[each.name](each.options), each.forecast))
   const late = `${share(premise.stragglerRate)} of answers ${milliseconds(premise.lateMs)} ms late`
   const flags = `--pool ${premise.workers} --load ${premise.load} --straggler-rate ${premise.stragglerRate} --late ${options.late ?? milliseconds(premise.lateMs)}`
-  const took = `${milliseconds(callMs.median)} ms a call (${range(callMs.ci95, milliseconds)}) on an idle worker`
+  const took = `${milliseconds(callMs.median)} ms a call (${range(callMs.ci95, milliseconds)}) idle`
   return [
     say(`${name}: ${took}; ${milliseconds(callMs.here)} on this machine now`),
     say(`supposed: ${premise.workers} workers, busy ${share(premise.load)} of the time, ${late} (${flags})`),
@@ -251,7 +251,7 @@ function othersSentence(all: readonly ServiceFigures[]): string {
   const widest = (halfOf: (each: ServiceFigures) => number) => Math.max(...all.map(halfOf))
   const p50 = widest(({ p50, ci95: { p50: ci } }) => (ci[1] - ci[0]) / 2 / p50)
   const calls = widest(({ ci95: { inferences: ci } }) => (ci[1] - ci[0]) / 2)
-  return `95 %: intervals over ${all[0].queries} simulated queries; of p50 within ${Math.ceil(100 * p50)} %, of calls a query within ${calls.toFixed(2)}`
+  return `95 %: over ${all[0].queries} simulated queries; p50 within ${Math.ceil(100 * p50)} %, calls within ${calls.toFixed(2)}`
 }
 
 /** How good recovered answers are, of the memory or else of the code. */
@@ -263,7 +263,7 @@ function recoveredSentence(tried: readonly TriedPredictor[]): string | undefined
   const given = `from the memory: ${percent(ofAll)} of the answers`
   const [low, high] = ci95
   if (high - low > WIDEST) return `${given}: too few (${count}) to tell how many are right; more inputs would`
-  return `${given}; of these right ${percent(accuracy)} (${percent(low)} to ${percent(high)})`
+  return `${given}, ${percent(accuracy)} right (${percent(low)} to ${percent(high)})`
 }
 
 function notCodedSentence({ verdict: { whyNotCoded, tried }, unread }: Found): string | undefined {

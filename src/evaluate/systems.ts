@@ -11,10 +11,11 @@ import type { StartSystem } from './forecast'
 /** Queries that may be in flight: as many as come, since nothing is refused here. */
 const ANY = 1e5
 
+/** Timers have whole milliseconds and are rounded down: who hedges at 5.9 ms would hedge at 5, so a good engineer rounds up. */
 const byHand =
   (options: ByHandOptions): StartSystem =>
   async (_, timers, workers) => {
-    const pool = new ByHand(timers, workers, options)
+    const pool = new ByHand({ ...timers, after: (ms, f) => timers.after(Math.ceil(ms), f) }, workers, options)
     return { ask: async (query) => ({ answer: await pool.ask(query), isRecovered: false }) }
   }
 

@@ -135,9 +135,24 @@ export function packed(body: ReadableStream<Uint8Array>, coding: ContentCoding):
   return body.pipeThrough(new CompressionStream(coding) as ReadableWritablePair<Uint8Array, Uint8Array>)
 }
 
+/** Whether this makes something, as it is asked first. Next's edge runtime has constructors of streams that throw. */
+function made(make: () => unknown): () => boolean {
+  let isMade: boolean | undefined
+  return () => {
+    try {
+      isMade ??= Boolean(make())
+    } catch {
+      isMade = false
+    }
+    return isMade
+  }
+}
+const canPack = made(() => new CompressionStream('gzip'))
+const canUnpack = made(() => new DecompressionStream('gzip'))
+
 /** The compression that the client prefers, if any. @param accepts  its Accept-Encoding */
 export function chosenCoding(accepts: string | null): ContentCoding | undefined {
-  if (!accepts || typeof CompressionStream === 'undefined') return undefined
+  if (!accepts || !canPack()) return undefined
   const weights = new Map(accepts.toLowerCase().split(',').map(weighted))
   const weight = (coding: string) => weights.get(coding) ?? (coding === 'gzip' ? weights.get('*') : undefined) ?? 0
   const best = weight('deflate') > weight('gzip') ? 'deflate' : 'gzip'
@@ -153,7 +168,7 @@ function weighted(part: string): [string, number] {
 function codingOf(header: string | null): ContentCoding | undefined {
   const name = header?.trim().toLowerCase().replace(/^x-/, '') ?? ''
   if (name === '' || name === 'identity') return undefined
-  const known = typeof DecompressionStream !== 'undefined' && CODINGS.find((coding) => coding === name)
+  const known = canUnpack() && CODINGS.find((coding) => coding === name)
   if (known) return known
   const message = `Content-Encoding: expected ${CODINGS.join(' or ')}, got ${JSON.stringify(name)}`
   throw new Refusal(415, message, { 'Accept-Encoding': CODINGS.join(', ') })

@@ -69,14 +69,15 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   }
 }
 
+/** Text that is an address, not a number from a form. */
+const isAddress = (worker: unknown) => worker instanceof URL || (typeof worker === 'string' && /[:/.]/.test(worker))
+
 /** @throws TypeError for addresses in the place of workers, with the call that makes workers of them */
 function refuseAddresses(workers: unknown): void {
   const all: unknown[] = Array.isArray(workers) ? workers : [workers]
-  const at = all.findIndex((each) => typeof each === 'string' || each instanceof URL)
+  const at = all.findIndex(isAddress)
   if (at < 0) return
-  const urls = all
-    .filter((each) => typeof each === 'string' || each instanceof URL)
-    .map((url) => withoutPassword(`${url}`))
+  const urls = all.filter(isAddress).map((url) => withoutPassword(`${url}`))
   const list = urls.slice(0, MOST_LISTED).map((url) => `'${url}'`)
   const more = urls.length > MOST_LISTED ? ', ..' : ''
   const call = `workers: httpWorkers([${list.join(', ')}${more}], { model: 'NAME THERE' })`

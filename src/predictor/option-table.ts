@@ -1,6 +1,6 @@
 /**
- * The options of `createPredictor` and `predict`: checks, the flags of `approxifer serve`, the tables in docs/ and the docstrings of the published types are generated from this. Defaults
- * that depend on other options are in settings.ts.
+ * The options of `createPredictor` and `predict`: checks, the flags of `approxifer serve` for its models, the tables in docs/ and the docstrings of
+ * the published types are generated from this. Defaults that depend on other options are in settings.ts.
  */
 
 import { checkSignal } from '../base/abort'

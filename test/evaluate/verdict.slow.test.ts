@@ -13,7 +13,8 @@ const core = await loadCore()
 const random = seeded(5)
 const calls = Array.from({ length: 200 }, () => 5 + random.next())
 const times: CallTimes = { calls, here: calls, overheadMs: 0.05, timerMs: 0.1, answers: new Map() }
-const premise: Premise = { workers: 4, load: 0.3, stragglerRate: 0.05, lateMs: 55 }
+/** At three times this load stragglers come together often enough that 1,200 queries do not tell a memory from hedges. */
+const premise: Premise = { workers: 4, load: 0.1, stragglerRate: 0.05, lateMs: 55 }
 
 /** Two classes, by a smooth function of four inputs; or by a hash of them, which no memory can tell. */
 const modelOf = (isSmooth: boolean) => ({
@@ -61,20 +62,20 @@ it('a memory that is right answers for the stragglers: faster than hedges, and i
   expect(text).toMatch(/next: createPredictor\(\{ model, workers: 4, scheme: \{ queries: 1 \} \}\)/)
   expect(text.split('\n').length).toBeLessThanOrEqual(16)
   expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80)
-}, 180_000)
+})
 
 it('answers that nothing tells: hedges suffice, and no answer is lost', async () => {
   const given = await verdict(false)
   expect([given.worth, given.best.name]).toEqual(['hedges', 'hedges'])
   expect(given.best.forecast.right.accuracy).toBe(1)
   expect(textOf(given)).toMatch(/verdict: hedges suffice/)
-}, 180_000)
+})
 
 it('nobody is late: do not use it', async () => {
   const given = await verdict(true, rows, { premise: { ...premise, stragglerRate: 0 } })
   expect(given.worth).toBe('nothing')
   expect(textOf(given)).toMatch(/verdict: do not use approxifer here: a plain queue is as good/)
-}, 180_000)
+})
 
 it('twenty inputs, or outputs that cannot be read: times alone, and what to say', async () => {
   const given = await verdict(true, rows.slice(0, 20))
@@ -83,7 +84,7 @@ it('twenty inputs, or outputs that cannot be read: times alone, and what to say'
   expect(textOf(given).replaceAll(/\s+/g, ' ')).toMatch(/20 inputs are too few to tell: 400 or more would/)
   const unread = { flag: '--right within:0.5', why: 'it is one value' }
   expect(textOf(given, unread).replaceAll(/\s+/g, ' ')).toMatch(/it is one value\. Say for example --right within:0\.5/)
-}, 180_000)
+})
 
 it('says of a share whose interval is wider than 30 points that it is too few', async () => {
   const given = await verdict(true, rows.slice(0, 410))
@@ -94,13 +95,13 @@ it('says of a share whose interval is wider than 30 points that it is too few', 
   }
   const few = { ...given, tried: [given.tried[0], { ...given.tried[1], forecast: memory }] }
   expect(textOf(few).replaceAll(/\s+/g, ' ')).toMatch(/too few \(9\) to tell how many are right; more inputs would/)
-}, 180_000)
+})
 
 it('the verdict turned with the noise of the machine: other seeds give the same verdict, or no difference found', async () => {
-  const verdicts = [1, 2, 3].map((seed) => verdict(true, rows, { seed, queries: 2400 }))
+  const verdicts = [1, 2, 3].map((seed) => verdict(true, rows, { seed }))
   const found = (await Promise.all(verdicts)).map(({ worth, unclear }) => (unclear ? 'no difference found' : worth))
   expect(found.filter((each) => each !== 'no difference found' && each !== 'approxifer')).toEqual([])
-}, 180_000)
+})
 
 it('a gain of a tenth that the queries do not tell: no difference found, and how many would tell', async () => {
   const given = await verdict(false)
@@ -116,4 +117,4 @@ it('a gain of a tenth that the queries do not tell: no difference found, and how
   expect(text).toMatch(
     /verdict: no difference found: p99 with a memory is 0\.60 to 1\.10 times that of hedges; about 9000 simulated queries would tell \(--seconds 162\)/,
   )
-}, 180_000)
+})

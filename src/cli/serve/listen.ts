@@ -196,7 +196,6 @@ function failure(error: unknown, onError: (error: unknown) => void): Response {
 }
 
 /** Writes an error reply to a bare socket, and closes it. */
-/** Writes an error reply to a bare socket, and closes it. */
 function end(socket: Duplex, status: number, reason: string): void {
   const body = JSON.stringify({ error: reason })
   const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json`

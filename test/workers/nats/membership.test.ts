@@ -136,7 +136,6 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
       expect(told).toEqual(['add x', 'model', 'add y', 'add y', 'remove'])
       expect(onWarning.mock.calls.at(-1)).toEqual([
         expect.stringContaining('more machines have the model y than have x'),
-        undefined,
       ])
       const drained = service.drain()
       await theirs.run(theirs.now() + 200)
