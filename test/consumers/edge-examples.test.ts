@@ -58,7 +58,7 @@ describe('durable-object, by wrangler dev', ranBy('workerd', workerd), () => {
   it('says that no server has the model, and answers once they have it', async () => {
     const folder = example('durable-object')
     change(join(folder, 'wrangler.toml'), /(?<=^vars\.SERVERS = ).*/m, JSON.stringify(urls))
-    change(join(folder, 'main.js'), /(?<=model: 'digits')/, ', timeoutMs: 2000') // instead of a minute
+    change(join(folder, 'main.js'), /(?<=timeoutMs: )5000/, '2000')
     const quiet = {
       CI: 'true',
       HOME: folder,
