@@ -97,7 +97,7 @@ function server(command: string): string[] {
 
 /** Links what `npm install` would put there; the package itself and onnxruntime-web are there. */
 function install(command: string, folder: string): string[] {
-  for (const word of command.split(' ').slice(2)) {
+  for (const word of command.split(/\s+/).slice(2)) {
     const name = word.replace(/(?<=.)@.*/, '')
     const at = join(folder, 'node_modules', name)
     if (name.startsWith('-') || existsSync(at)) continue
