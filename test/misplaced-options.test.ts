@@ -25,6 +25,16 @@ describe('an option in the wrong place, or by the word of another system, gets t
     await expect(createPredictor({ model, ...options } as never)).rejects.toThrow(new TypeError(message))
   })
 
+  it('of createPredictor, given to predict', async () => {
+    const predictor = await createPredictor({ model: 'models/mnist-lenet.onnx', workers: 1 })
+    const asked = (options: object) => predictor.predict(new Float32Array(784), options as never)
+    await expect(asked({ timeout: 5 })).rejects.toThrow("timeout: expected 'deadlineMs', got an unknown option")
+    await expect(asked({ concurrency: 5 })).rejects.toThrow(
+      "concurrency: expected 'workers' of createPredictor, got an unknown option",
+    )
+    await predictor.close()
+  })
+
   it('of createPredictor, given to createGateway', () => {
     expect(() => createGateway({ models: {}, timeout: 5 } as never)).toThrow(
       "timeout: expected 'deadlineMs' of createPredictor, got an unknown option",

@@ -47,7 +47,7 @@ export async function happen(stream: Asked, { verdict, use }: Said, length: Leng
   const { inputs, outputs } = predictor.signature
   const asked: { ms: number; answer: TensorList; isRecovered: boolean }[] = []
   let before = 0
-  const calls = () => workers.reduce((sum, worker) => sum + worker.calls.length, 0)
+  const calls = () => workers.reduce((sum, worker) => sum + worker.calls, 0)
   const ask = async (n: number) => {
     if (n === first) before = calls()
     const query = toNamed(queries[n], inputs)

@@ -19,6 +19,7 @@ import { atDeadlines, onOverloads, policies } from '../base/choices'
 import { type Clock, systemClock } from '../base/clock'
 import { ROUNDING } from '../base/criterion'
 import {
+  type AnyOptions,
   any,
   callback,
   group,
@@ -40,7 +41,7 @@ import type { PredictorEvent } from '../events'
 import { priorities } from '../pool/attempt'
 import { type LocalOptions, threadOptions } from '../workers/local/options'
 import { type MemoryChoices, type PredictOptions, type PredictorOptions, type SchemeChoices, trusts } from './options'
-import { synonymWords } from './synonyms'
+import { synonyms } from './synonyms'
 
 type Workers = NonNullable<PredictorOptions['workers']>
 /** With less a window would be longer than a memory is used for; more is no useful promise. */
@@ -309,11 +310,12 @@ export const predictorOptions = {
   testing: group('for simulations', testing),
 } satisfies TableOf<PredictorOptions>
 
-/** Words for options of `createPredictor`, for errors of functions that have others. */
-export const predictorWords = (): OtherWord[] => [
-  ...wordsOf('createPredictor', predictorOptions),
-  ...synonymWords().map(([word, written]): OtherWord => [word, `${written} of createPredictor`, true]),
-]
+/** Words for options of `createPredictor`, for errors of a function that has others. @param own  the function's options */
+export function predictorWords(own: AnyOptions = {}): OtherWord[] {
+  const translated = ([path, words]: [string, readonly string[]]) =>
+    words.map((word): OtherWord => (path in own ? [word, `'${path}'`] : [word, `'${path}' of createPredictor`, true]))
+  return [...wordsOf('createPredictor', predictorOptions, own), ...Object.entries(synonyms).flatMap(translated)]
+}
 
 function shareOf(field: string, value: unknown): number {
   if (typeof value === 'number' && value > 0 && value <= 1) return value

@@ -5,11 +5,11 @@ import { type Choices, checkPolicy, defaultPolicy } from '../base/choices'
 import { systemClock } from '../base/clock'
 import type { Guard } from '../base/errors'
 import { guarded, threw, toConsole, type Warn, warnOnce } from '../base/notices'
-import { otherWords, read, type ValuesOf, wordsOf } from '../base/option'
+import { read, type ValuesOf, wordsOf } from '../base/option'
 import type { Codec } from '../codec/codec'
 import { Events } from '../events'
 import { NORMAL, priorities, type Turn } from '../pool/attempt'
-import { hedge as hedgeOptions, predictOptions, predictorOptions } from './option-table'
+import { hedge as hedgeOptions, predictOptions, predictorOptions, predictorWords } from './option-table'
 import type { MemoryChoices, PredictOptions, PredictorOptions } from './options'
 import { synonymWords } from './synonyms'
 
@@ -39,14 +39,10 @@ export function checkOptions(options: PredictorOptions): Checked {
 }
 
 const predictNames = Object.keys(predictOptions)
-const predictWords = () => [
-  ...otherWords(predictOptions),
-  ...synonymWords(),
-  ...wordsOf('createPredictor', predictorOptions, predictOptions),
-]
 
 /** @throws TypeError for a name that is no option of a query */
-export const checkPredictNames = (options: PredictOptions) => checkNames('', options, predictNames, predictWords)
+export const checkPredictNames = (options: PredictOptions) =>
+  checkNames('', options, predictNames, () => predictorWords(predictOptions))
 
 /** The part of the codec that options depend on. */
 export interface Coded {

@@ -54,10 +54,17 @@ export function codingStreams(clock: VirtualClock) {
   function DecompressionStream() {
     return stream(gunzipSync, () => {})
   }
-  /** What it is given is there, in memory that is read in turns. */
+  /** What it is given is there, in memory that is read in turns. Who only sees whether there is such a stream gives it nothing. */
   function CompressionStream() {
-    const release = clock.hold()
-    return stream(gzipSync, () => setImmediate(release))
+    let release = () => {}
+    const { readable, writable } = stream(gzipSync, () => setImmediate(release))
+    return {
+      readable,
+      get writable() {
+        release = clock.hold()
+        return writable
+      },
+    }
   }
   return { CompressionStream, DecompressionStream }
 }
